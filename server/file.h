@@ -1,0 +1,71 @@
+/*
+ * file.h - the files that clients hold handles of, each once, with its descriptors, its open and lock state and its seal word.
+ *
+ * Handles are name_to_handle_at's with an export id and a keyed MAC (fh.h). A file is found or made by its file_key (layout/file_key.h)
+ * and is reference-counted; the table keeps unreferenced files with their O_PATH descriptor in an LRU of bounded size. `file_lock` guards
+ * the open and lock state hung on it (state.h) and is held for memory operations only. Any thread.
+ *
+ * Lock order: file table shard -> file -> nothing. No I/O under either.
+ */
+#ifndef SEALNFS_SERVER_FILE_H
+#define SEALNFS_SERVER_FILE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "layout/file_key.h"
+#include "proto/nfs4_types.h"
+
+struct export;
+struct file;
+struct file_state; /* state.h */
+struct file_table;
+struct server;
+
+/* Whether a file is sealed, in one atomic word beside it: unsealed files never ask the keeper. Written by the keeper. */
+enum seal_word { SEAL_NONE, SEAL_SEALING, SEAL_FROZEN, SEAL_PINNED, SEAL_RELEASING };
+#define SEAL_WORD_AT_REST 0x100u /* flag: the seal gives way by itself (policy at-rest) */
+
+int file_table_create(struct server *server, struct file_table **out);
+void file_table_destroy(struct file_table *table);
+
+struct file *file_ref(struct file *file);
+void file_unref(struct file *file); /* NULL is fine */
+
+const struct file_key *file_key(const struct file *file);
+struct export *file_export(const struct file *file); /* NULL: a directory of the pseudo root */
+int file_path_fd(const struct file *file);           /* O_PATH, or -1 for pseudo directories; valid while referenced */
+mode_t file_type(const struct file *file);           /* S_IFMT bits */
+void file_describe(const struct file *file, char *text, size_t size); /* for logs: its path as last seen */
+
+unsigned file_seal(const struct file *file); /* enum seal_word | flags */
+void file_set_seal(struct file *file, unsigned word);
+/* The file of this key if it is in memory, with a reference; else NULL. */
+struct file *file_find(struct file_table *table, const struct file_key *key);
+
+/* A descriptor for data: readable, writable, direct. Opened on first use, shared, counted; file_data_close gives it back. BLOCKS on
+ * first use (workers). -EPERM for writing while sealed. */
+enum file_access { FILE_READ = 1, FILE_WRITE = 2 };
+int file_data_open(struct file *file, enum file_access access, int *fd);
+void file_data_close(struct file *file, enum file_access access);
+/* Close the writable descriptor now if nobody uses it, so that a seal can prove that no writer is left. 0, or -EBUSY. */
+int file_drop_writer(struct file *file);
+
+void file_lock(struct file *file);
+void file_unlock(struct file *file);
+struct file_state **file_state_slot(struct file *file); /* under file_lock; state.c owns what hangs there */
+
+/* statx of the file with the pinned overlay (mtime, change) applied. */
+struct file_stat {
+    struct statx stx;
+    uint64_t change;
+};
+int file_stat(struct file *file, struct file_stat *out);
+/* This server has just changed the file: makes `change` differ even when the kernel's clock did not tick. */
+void file_changed(struct file *file);
+/* The keeper's overlay of a pinned file, kept in its journal: time_ns 0 clears it. */
+void file_set_overlay(struct file *file, uint64_t mtime_ns, uint64_t change);
+
+#endif
