@@ -1,0 +1,178 @@
+/*
+ * keeper.h - the thread that keeps seals: it hosts the layout engine (layout/engine.h) and executes its effects.
+ *
+ * The server's other parts speak to it by requests. A request is embedded in the caller's memory, is answered exactly once by
+ * posting its `reply` message to `reply_loop`, and must stay valid until then; references it names (file) are the caller's and
+ * stay held until the reply. Any thread may call. Everything here returns at once.
+ *
+ * Wire errors are chosen here (nfsstat4), from the engine's refusals. Refusals carry a sentence for people (`why`).
+ */
+#ifndef SEALNFS_SERVER_KEEPER_H
+#define SEALNFS_SERVER_KEEPER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/nfs4_types.h"
+#include "server/loop.h"
+
+struct file;
+struct keeper;
+struct server;
+
+/* Opens the journal in the state directory, replays it, starts the thread. Sealed files are known before this returns. */
+int keeper_create(struct server *server, struct keeper **out);
+/* Stops the thread; seals and the journal stay as they are. */
+void keeper_destroy(struct keeper *keeper);
+
+#define KEEPER_WHY_MAX 256
+
+struct keeper_call {
+    struct loop_msg reply;   /* reply.run is the caller's; posted once */
+    struct loop *reply_loop;
+    nfsstat4 status;         /* out */
+    char why[KEEPER_WHY_MAX]; /* out: empty when all is well */
+};
+
+/* LAYOUTGET (RFC 8881 section 18.43), the stateid already checked on the client's loop. */
+struct keeper_layoutget {
+    struct keeper_call call;
+    struct file *file;
+    uint64_t client_id;
+    layouttype4 type;
+    layoutiomode4 iomode;
+    uint64_t offset, length, minlength;
+    uint32_t maxcount;
+    bool has_layout_stateid; /* stateid is a layout stateid; else the engine finds or makes the one of client+file+type */
+    stateid4 stateid;
+    uint8_t *body_buffer;    /* caller's memory of at least min(maxcount, 1 MiB) bytes for loc_body */
+    uint32_t body_room;
+    /* out */
+    stateid4 layout_stateid;
+    uint64_t granted_offset, granted_length;
+    layoutiomode4 granted_iomode;
+    uint32_t body_len;
+};
+void keeper_layoutget(struct keeper *keeper, struct keeper_layoutget *get);
+
+/* LAYOUTRETURN (18.44): FILE with a file and stateid; FSID and ALL without. */
+struct keeper_layoutreturn {
+    struct keeper_call call;
+    struct file *file; /* NULL for FSID (then fs_uuid matters) and ALL */
+    uint8_t fs_uuid[16];
+    layoutreturn_type4 scope;
+    uint64_t client_id;
+    layouttype4 type;
+    layoutiomode4 iomode;
+    uint64_t offset, length;
+    stateid4 stateid;
+    /* out */
+    bool stateid_present; /* grants of this file remain */
+    stateid4 layout_stateid;
+};
+void keeper_layoutreturn(struct keeper *keeper, struct keeper_layoutreturn *ret);
+
+/* LAYOUTCOMMIT (18.42). mtime and change are journalled for a pinned file before the reply. */
+struct keeper_layoutcommit {
+    struct keeper_call call;
+    struct file *file;
+    uint64_t client_id;
+    bool reclaim;
+    layouttype4 type;
+    uint64_t offset, length;
+    stateid4 stateid;
+    bool has_last_write;
+    uint64_t last_write;
+    bool has_mtime;
+    uint64_t mtime_ns;
+    const uint8_t *update; /* loca_layoutupdate body, borrowed */
+    uint32_t update_len;
+};
+void keeper_layoutcommit(struct keeper *keeper, struct keeper_layoutcommit *commit);
+
+/* GETDEVICEINFO (18.40): any device id ever handed out. body is malloc'ed and the caller's. */
+struct keeper_deviceinfo {
+    struct keeper_call call;
+    deviceid4 device;
+    layouttype4 type;
+    uint8_t *body; /* out: da_addr_body */
+    uint32_t body_len;
+};
+void keeper_deviceinfo(struct keeper *keeper, struct keeper_deviceinfo *info);
+
+/* TEST_STATEID/FREE_STATEID of a layout stateid (other[0] == STATEID_LAYOUT, see state.h). status is the answer. */
+struct keeper_stateid {
+    struct keeper_call call;
+    uint64_t client_id;
+    stateid4 stateid;
+};
+void keeper_test_stateid(struct keeper *keeper, struct keeper_stateid *test);
+
+/* Seal or release by the operator or by an operation that has to change a file. A release is answered when the seal is gone
+ * (status NFS4_OK), when it cannot be yet and `wait` is false or the time is over (NFS4ERR_DELAY: under way; NFS4ERR_PERM: a manual seal
+ * that only the operator may release, STUCK included), with the sentence in why. */
+struct keeper_seal {
+    struct keeper_call call;
+    struct file *file;
+    bool pinned, fill, at_rest;
+};
+void keeper_seal(struct keeper *keeper, struct keeper_seal *seal);
+
+struct keeper_release {
+    struct keeper_call call;
+    struct file *file;
+    bool by_operator;    /* else: only an at-rest seal gives way */
+    uint32_t timeout_ms; /* 0: start it and answer at once */
+};
+void keeper_release(struct keeper *keeper, struct keeper_release *release);
+
+/* WRITE through the server to a pinned file has reached the blocks: its overlay (mtime, change) moves on, journalled with the next commit. */
+struct keeper_wrote {
+    struct keeper_call call;
+    struct file *file;
+    uint64_t mtime_ns;
+};
+void keeper_wrote(struct keeper *keeper, struct keeper_wrote *wrote);
+
+/* A copy of the sealed file's map for pinned WRITE; malloc'ed, the caller's (layout/map.h: map_free). */
+struct seal_map;
+struct keeper_map {
+    struct keeper_call call;
+    struct file *file;
+    struct seal_map *map; /* out */
+};
+void keeper_map(struct keeper *keeper, struct keeper_map *map);
+
+/* What the client side tells the keeper. owner is copied. These are not answered. */
+enum keeper_client_event {
+    KEEPER_CLIENT_CONFIRMED, /* a client id was confirmed: owner, verifier and address are given */
+    KEEPER_CLIENT_RESTARTED, /* the same owner confirmed a new verifier: its old client id's machine or mount has started anew */
+    KEEPER_CLIENT_LAPSED,    /* the lease ran out; the state may be kept as a courtesy */
+    KEEPER_CLIENT_RENEWED,   /* heard again after a lapse */
+    KEEPER_CLIENT_CALLABLE,  /* a backchannel came (back): pending recalls are driven again */
+    KEEPER_CLIENT_FORGOTTEN, /* the server dropped the client id (lease long gone): its grants are still grants */
+    KEEPER_CLIENT_DESTROYED, /* DESTROY_CLIENTID; the keeper said before that it holds nothing */
+};
+void keeper_client(struct keeper *keeper, enum keeper_client_event event, uint64_t client_id, uint64_t replaces,
+                   const uint8_t *owner, uint32_t owner_len, const uint8_t verifier[8], const char *address);
+
+/* Does the client hold grants? status NFS4ERR_CLIENTID_BUSY or NFS4_OK. */
+struct keeper_client_query {
+    struct keeper_call call;
+    uint64_t client_id;
+};
+void keeper_client_query(struct keeper *keeper, struct keeper_client_query *query);
+/* Were grants of this client revoked (fenced)? For sr_status_flags; reads an atomic, any thread. */
+bool keeper_client_was_fenced(struct keeper *keeper, uint64_t client_id);
+
+/* The operator's view as JSON text (malloc'ed, the caller's): what = "status", "grants", "explain". file may be NULL for all. */
+struct keeper_view {
+    struct keeper_call call;
+    const char *what;
+    struct file *file;
+    char *json; /* out */
+};
+void keeper_view(struct keeper *keeper, struct keeper_view *view);
+
+#endif
