@@ -1,0 +1,151 @@
+/*
+ * XDR (RFC 4506): a bounded input cursor that yields views, and a bounded output buffer that can carry
+ * payload by reference.
+ *
+ * Both directions have sticky failure: after the first bad read or the first write that does not fit, every
+ * further call fails too and changes nothing, so callers may check once at the end. Nothing is allocated and
+ * no payload is copied on input; a view lives as long as the buffer it was read from. No locks, no globals:
+ * usable on any thread, one thread at a time per object.
+ */
+#ifndef PROTO_XDR_H
+#define PROTO_XDR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+/* A view of bytes owned by somebody else. Not terminated. data may be NULL when len is 0. */
+struct xdr_bytes {
+    const uint8_t *data;
+    uint32_t len;
+};
+
+/* A view of a C string's bytes, without the terminator. */
+struct xdr_bytes xdr_bytes_of(const char *string);
+bool xdr_bytes_equal(struct xdr_bytes a, struct xdr_bytes b);
+
+/* Input cursor. Fields are private to xdr.h and xdr.c. */
+struct xdr_in {
+    const uint8_t *next;
+    const uint8_t *end;
+    bool bad;
+};
+
+void xdr_in_init(struct xdr_in *in, const void *data, size_t len);
+bool xdr_get_u32(struct xdr_in *in, uint32_t *value);
+bool xdr_get_u64(struct xdr_in *in, uint64_t *value);
+bool xdr_get_i64(struct xdr_in *in, int64_t *value);
+/* Anything but 0 and 1 is bad (RFC 4506 section 4.4). */
+bool xdr_get_bool(struct xdr_in *in, bool *value);
+/* opaque<max> and string<max>. The padding must be there; its value is not looked at, as peers do. */
+bool xdr_get_opaque(struct xdr_in *in, uint32_t max, struct xdr_bytes *bytes);
+/* opaque[n]: *bytes points into the input. */
+bool xdr_get_fixed(struct xdr_in *in, uint32_t n, const uint8_t **bytes);
+/* Passes over n bytes and their padding. */
+bool xdr_in_skip(struct xdr_in *in, uint32_t n);
+/* Marks the input as bad: for callers that find a value they cannot accept. Returns false. */
+bool xdr_in_fail(struct xdr_in *in);
+
+static inline size_t xdr_in_left(const struct xdr_in *in)
+{
+    return in->bad ? 0 : (size_t)(in->end - in->next);
+}
+
+static inline bool xdr_in_ok(const struct xdr_in *in)
+{
+    return !in->bad;
+}
+
+/* Where the next read starts, for callers that remember a range of the input. */
+static inline const uint8_t *xdr_in_pos(const struct xdr_in *in)
+{
+    return in->next;
+}
+
+/* Payload carried by reference: sent after the first `at` bytes of the buffer. */
+struct xdr_splice {
+    size_t at;
+    const void *data;
+    uint32_t len;
+    void *owner;
+};
+
+enum { XDR_OUT_MAX_SPLICES = 8, XDR_OUT_MAX_IOV = 2 * XDR_OUT_MAX_SPLICES + 1 };
+
+/* Bounded output over one caller-provided buffer. Fields are private to xdr.h and xdr.c. */
+struct xdr_out {
+    uint8_t *base;
+    size_t pos;
+    size_t cap;
+    size_t spliced; /* bytes in splices */
+    size_t limit;   /* of the whole message, splices included */
+    struct xdr_splice splice[XDR_OUT_MAX_SPLICES];
+    unsigned splices;
+    bool full;
+};
+
+void xdr_out_init(struct xdr_out *out, void *buf, size_t cap);
+/* Bounds the whole message, splices included (a channel's ca_maxresponsesize). Without it only cap bounds. */
+void xdr_out_set_limit(struct xdr_out *out, size_t limit);
+
+bool xdr_put_u32(struct xdr_out *out, uint32_t value);
+bool xdr_put_u64(struct xdr_out *out, uint64_t value);
+bool xdr_put_i64(struct xdr_out *out, int64_t value);
+bool xdr_put_bool(struct xdr_out *out, bool value);
+/* Length, bytes, padding. */
+bool xdr_put_opaque(struct xdr_out *out, const void *data, uint32_t len);
+bool xdr_put_bytes(struct xdr_out *out, struct xdr_bytes bytes);
+/* Bytes and padding, no length. */
+bool xdr_put_fixed(struct xdr_out *out, const void *data, uint32_t len);
+
+/*
+ * opaque<> by reference: writes the length, records the segment, writes the padding. data must stay as it is
+ * until the message is sent; owner is what the sender releases then (see xdr_out_splice_at). When all
+ * splice slots are taken, data is copied instead and the owner is recorded with a segment of length 0, so
+ * that it is released all the same.
+ */
+bool xdr_out_splice(struct xdr_out *out, const void *data, uint32_t len, void *owner);
+
+/* Position in the buffer (splices not counted): for xdr_out_patch_u32 and xdr_out_truncate. */
+static inline size_t xdr_out_pos(const struct xdr_out *out)
+{
+    return out->pos;
+}
+
+/* Length of the whole message, splices included. */
+static inline size_t xdr_out_len(const struct xdr_out *out)
+{
+    return out->pos + out->spliced;
+}
+
+static inline bool xdr_out_ok(const struct xdr_out *out)
+{
+    return !out->full;
+}
+
+/* Bytes that may still be written; 0 once full. */
+size_t xdr_out_left(const struct xdr_out *out);
+/* Overwrites four bytes written earlier at pos. False when pos + 4 is past what was written. */
+bool xdr_out_patch_u32(struct xdr_out *out, size_t pos, uint32_t value);
+/*
+ * Goes back to pos, forgets what came after it, splices included, and clears `full`. Owners of the forgotten
+ * splices are not released: a caller that splices before it truncates looks at xdr_out_splice_at() first.
+ */
+void xdr_out_truncate(struct xdr_out *out, size_t pos);
+/* Marks the output as failed. Returns false. */
+bool xdr_out_fail(struct xdr_out *out);
+
+/* The message as an iovec of at most max entries (XDR_OUT_MAX_IOV always suffices); returns the count, 0 when
+ * max is too small. */
+unsigned xdr_out_iov(const struct xdr_out *out, struct iovec *iov, unsigned max);
+/* The i-th splice, or NULL past the last: for releasing owners after the send. */
+const struct xdr_splice *xdr_out_splice_at(const struct xdr_out *out, unsigned i);
+
+/* len rounded up to a multiple of four; 64 bits so that it cannot wrap. */
+static inline uint64_t xdr_padded(uint64_t len)
+{
+    return (len + 3) & ~(uint64_t)3;
+}
+
+#endif
