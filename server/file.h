@@ -45,6 +45,9 @@ void file_set_seal(struct file *file, unsigned word);
 /* The file of this key if it is in memory, with a reference; else NULL. */
 struct file *file_find(struct file_table *table, const struct file_key *key);
 
+/* The file at a path of this machine, inside an export; for the operator's tools. -EXDEV when it is in no export. BLOCKS (workers). */
+int file_from_path(struct file_table *table, const char *path, struct file **out);
+
 /* A descriptor for data: readable, writable, direct. Opened on first use, shared, counted; file_data_close gives it back. BLOCKS on
  * first use (workers). -EPERM for writing while sealed. */
 enum file_access { FILE_READ = 1, FILE_WRITE = 2 };
