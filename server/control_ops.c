@@ -1,0 +1,270 @@
+/*
+ * control_ops.c - the requests of the control socket: seal, unseal, status, grants, explain, clients.
+ *
+ * A request names its file by a path on this machine. A worker opens it, the keeper answers, and the answer
+ * becomes one JSON object:
+ * {"ok":true,...} or {"ok":false,"code":...,"error":sentence}. Control loop, but for the worker's part.
+ */
+#include "server/control_ops.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/client.h"
+#include "server/file.h"
+#include "server/keeper.h"
+#include "server/log.h"
+#include "server/loop.h"
+#include "server/server.h"
+#include "server/worker.h"
+
+struct request;
+
+struct control_op {
+    const char *name;
+    enum { FILE_NONE, FILE_MAY, FILE_MUST } file;
+    void (*start)(struct request *request);
+};
+
+struct request {
+    struct server *server;
+    struct loop *loop;
+    control_answer_fn answer;
+    void *context;
+    const struct control_op *op;
+    json_t *json;
+    struct file *file;
+    int error;            /* of opening the file */
+    struct work work;     /* opening the file */
+    struct loop_msg home; /* and back */
+    unsigned next_loop;   /* clients: the loop being asked */
+    json_t *clients;
+    union {
+        struct keeper_call call;
+        struct keeper_seal seal;
+        struct keeper_release release;
+        struct keeper_view view;
+    } keeper;
+};
+
+#define FROM(member, type, pointer) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+static void finish(struct request *request, json_t *reply)
+{
+    control_answer_fn answer = request->answer;
+    void *context = request->context;
+
+    file_unref(request->file);
+    json_decref(request->json);
+    json_decref(request->clients);
+    free(request);
+    answer(context, reply);
+}
+
+static void fail(struct request *request, const char *code, const char *sentence)
+{
+    finish(request, json_pack("{s:b, s:s, s:s}", "ok", 0, "code", code, "error", sentence));
+}
+
+static bool flag(const struct request *request, const char *name)
+{
+    return json_is_true(json_object_get(request->json, name));
+}
+
+/* ---- seal and unseal
+ * ----------------------------------------------------------------------------------------- */
+
+static void sealed(struct loop_msg *msg)
+{
+    struct request *request = FROM(keeper.seal.call.reply, struct request, msg);
+    struct keeper_call *call = &request->keeper.call;
+
+    if (call->status == NFS4_OK)
+        finish(request, json_pack("{s:b, s:s}", "ok", 1, "note", call->why));
+    else
+        fail(request, "refused", call->why);
+}
+
+static void start_seal(struct request *request)
+{
+    request->keeper.seal = (struct keeper_seal){
+        .call = {.reply = {.run = sealed}, .reply_loop = request->loop},
+        .file = request->file,
+        .pinned = flag(request, "pinned"),
+        .fill = flag(request, "fill"),
+    };
+    keeper_seal(request->server->keeper, &request->keeper.seal);
+}
+
+static void released(struct loop_msg *msg)
+{
+    struct request *request = FROM(keeper.release.call.reply, struct request, msg);
+    struct keeper_call *call = &request->keeper.call;
+
+    if (call->status == NFS4_OK)
+        finish(request, json_pack("{s:b, s:s}", "ok", 1, "note", call->why));
+    else
+        fail(request, call->status == NFS4ERR_DELAY ? "pending" : "refused", call->why);
+}
+
+static void start_unseal(struct request *request)
+{
+    json_int_t timeout = json_integer_value(json_object_get(request->json, "timeout_ms"));
+
+    if (timeout < 0 || timeout > UINT32_MAX)
+        timeout = UINT32_MAX;
+    request->keeper.release = (struct keeper_release){
+        .call = {.reply = {.run = released}, .reply_loop = request->loop},
+        .file = request->file,
+        .by_operator = true,
+        .timeout_ms = (uint32_t)timeout,
+    };
+    keeper_release(request->server->keeper, &request->keeper.release);
+}
+
+/* ---- views
+ * ----------------------------------------------------------------------------------------------------- */
+
+static void viewed(struct loop_msg *msg)
+{
+    struct request *request = FROM(keeper.view.call.reply, struct request, msg);
+    struct keeper_view *view = &request->keeper.view;
+    json_t *value = view->json ? json_loads(view->json, 0, NULL) : NULL;
+
+    free(view->json);
+    if (view->call.status != NFS4_OK || !value) {
+        json_decref(value);
+        fail(request, "failed",
+             view->call.why[0] ? view->call.why
+                               : "the server could not make the answer; is it out of memory?");
+        return;
+    }
+    finish(request, json_pack("{s:b, s:o}", "ok", 1, request->op->name, value));
+}
+
+static void start_view(struct request *request)
+{
+    request->keeper.view = (struct keeper_view){
+        .call = {.reply = {.run = viewed}, .reply_loop = request->loop},
+        .what = request->op->name,
+        .file = request->file,
+    };
+    keeper_view(request->server->keeper, &request->keeper.view);
+}
+
+/* Clients belong to their loops: the request travels from loop to loop and comes home with the list. */
+static void add_client(struct client *client, void *arg)
+{
+    char id[24];
+
+    snprintf(id, sizeof(id), "%016llx", (unsigned long long)client_id(client));
+    json_array_append_new(arg, json_pack("{s:s, s:s, s:b, s:b}", "client_id", id, "client",
+                                         client_describe(client), "callable", client_is_callable(client),
+                                         "reclaim_complete", client_reclaim_is_complete(client)));
+}
+
+static void clients_home(struct loop_msg *msg)
+{
+    struct request *request = FROM(home, struct request, msg);
+    json_t *list = request->clients;
+
+    request->clients = NULL;
+    finish(request, json_pack("{s:b, s:o}", "ok", 1, "clients", list));
+}
+
+static void clients_of_loop(struct loop_msg *msg)
+{
+    struct request *request = FROM(home, struct request, msg);
+    struct server *server = request->server;
+
+    client_table_each(server->clients[request->next_loop], add_client, request->clients);
+    request->next_loop++;
+    if (request->next_loop < server->loop_count) {
+        loop_post(server->loops[request->next_loop], &request->home);
+        return;
+    }
+    request->home.run = clients_home;
+    loop_post(request->loop, &request->home);
+}
+
+static void start_clients(struct request *request)
+{
+    request->clients = json_array();
+    if (!request->clients) {
+        fail(request, "failed", "out of memory");
+        return;
+    }
+    request->home.run = clients_of_loop;
+    loop_post(request->server->loops[0], &request->home);
+}
+
+/* ---- a line becomes a request
+ * ----------------------------------------------------------------------------------- */
+
+static const struct control_op operations[] = {
+    {"seal", FILE_MUST, start_seal},    {"unseal", FILE_MUST, start_unseal},
+    {"status", FILE_MAY, start_view},   {"grants", FILE_MAY, start_view},
+    {"explain", FILE_MUST, start_view}, {"clients", FILE_NONE, start_clients},
+};
+
+static void file_opened(struct loop_msg *msg)
+{
+    struct request *request = FROM(home, struct request, msg);
+    const char *path = json_string_value(json_object_get(request->json, "file"));
+    char sentence[1024];
+
+    if (!request->error) {
+        request->op->start(request);
+        return;
+    }
+    if (request->error == -EXDEV)
+        snprintf(sentence, sizeof(sentence), "%.800s is in no export of this server; see sealnfs.conf", path);
+    else
+        snprintf(sentence, sizeof(sentence), "%.800s: %s", path, strerror(-request->error));
+    fail(request, "not-found", sentence);
+}
+
+static void open_file(struct work *work)
+{
+    struct request *request = FROM(work, struct request, work);
+
+    request->error = file_from_path(
+        request->server->files, json_string_value(json_object_get(request->json, "file")), &request->file);
+    request->home.run = file_opened;
+    loop_post(request->loop, &request->home);
+}
+
+static const struct control_op *find_op(const char *name)
+{
+    for (size_t i = 0; name && i < sizeof(operations) / sizeof(operations[0]); i++)
+        if (strcmp(operations[i].name, name) == 0)
+            return &operations[i];
+    return NULL;
+}
+
+void control_request(struct server *server, struct loop *loop, const char *line, size_t length,
+                     control_answer_fn answer, void *context)
+{
+    struct request *request = calloc(1, sizeof(*request));
+    const char *path;
+
+    if (!request) {
+        answer(context, NULL);
+        return;
+    }
+    *request = (struct request){.server = server, .loop = loop, .answer = answer, .context = context};
+    request->json = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
+    request->op = find_op(json_string_value(json_object_get(request->json, "op")));
+    path = json_string_value(json_object_get(request->json, "file"));
+    if (!json_is_object(request->json) || !request->op)
+        fail(request, "bad-request",
+             "not a request of the control protocol: one JSON object a line, with a known \"op\"");
+    else if (request->op->file == FILE_MUST && !path)
+        fail(request, "bad-request", "this request needs a \"file\"");
+    else if (request->op->file != FILE_NONE && path) {
+        request->work.run = open_file;
+        worker_submit(server->workers, &request->work);
+    } else
+        request->op->start(request);
+}
