@@ -1,0 +1,390 @@
+/*
+ * sealctl.c - the operator's tool: asks sealnfsd on its control socket and prints the answer for people, or
+ * as JSON with --json.
+ *
+ * Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 the server cannot be reached; 4 still under way
+ * (unseal without --wait, or when --timeout is over).
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, EXIT_UNREACHABLE = 3, EXIT_PENDING = 4 };
+
+struct command {
+    const char *name;
+    enum { NO_FILE, MAY_FILE, NEEDS_FILE } file;
+    const char *usage;
+    void (*print)(const json_t *reply, const char *file);
+};
+
+struct options {
+    const char *socket;
+    const struct command *command;
+    const char *file;
+    bool json, pinned, fill, wait;
+    long timeout_s; /* -1: none given */
+};
+
+static const char usage_text[] =
+    "usage: sealctl [-s SOCKET] COMMAND [OPTIONS] [FILE]\n"
+    "\n"
+    "  seal [--pinned] [--fill] FILE          promise that the file's block map does not change; the data "
+    "neither,\n"
+    "                                         unless --pinned; --fill first writes zeros where blocks are "
+    "missing\n"
+    "  unseal [--wait] [--timeout SECONDS] FILE\n"
+    "                                         recall every layout, then take the seal off\n"
+    "  status [FILE]                          the seals there are, and how each is doing\n"
+    "  grants [FILE]                          who holds layouts\n"
+    "  clients                                who is connected\n"
+    "  explain FILE                           why the file has a layout, or has none\n"
+    "\n"
+    "  -s, --socket SOCKET   control socket, default /run/sealnfs/control.sock or $SEALNFS_SOCKET\n"
+    "  -j, --json            print the server's answer as JSON\n"
+    "  -h, --help            print this\n"
+    "  -V, --version         print the version\n"
+    "\n"
+    "Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 server not reached, 4 release still under "
+    "way.\n";
+
+/* ---- the answers for people
+ * -------------------------------------------------------------------------------------- */
+
+static const char *text_of(const json_t *object, const char *key, char *room, size_t size)
+{
+    const json_t *value = json_object_get(object, key);
+
+    if (json_is_string(value))
+        return json_string_value(value);
+    if (json_is_integer(value)) {
+        snprintf(room, size, "%lld", (long long)json_integer_value(value));
+        return room;
+    }
+    if (json_is_boolean(value))
+        return json_is_true(value) ? "yes" : "no";
+    return "-";
+}
+
+struct column {
+    const char *key, *head;
+};
+
+static void column_widths(const json_t *rows, const struct column *columns, size_t count, int *widths)
+{
+    char room[32];
+    size_t index;
+    json_t *row;
+
+    for (size_t i = 0; i < count; i++) {
+        widths[i] = (int)strlen(columns[i].head);
+        json_array_foreach(rows, index, row)
+        {
+            int width = (int)strlen(text_of(row, columns[i].key, room, sizeof(room)));
+            if (width > widths[i])
+                widths[i] = width;
+        }
+    }
+}
+
+/* A table; under each row the sentences that say why and what to do, where there are any. */
+static void print_table(const json_t *rows, const struct column *columns, size_t count, const char *empty)
+{
+    int widths[16] = {0};
+    char room[32];
+    size_t index;
+    json_t *row;
+
+    if (json_array_size(rows) == 0) {
+        puts(empty);
+        return;
+    }
+    column_widths(rows, columns, count, widths);
+    for (size_t i = 0; i < count; i++)
+        printf("%-*s%s", i + 1 < count ? widths[i] : 0, columns[i].head, i + 1 < count ? "  " : "\n");
+    json_array_foreach(rows, index, row)
+    {
+        const char *why = json_string_value(json_object_get(row, "why"));
+        const char *advice = json_string_value(json_object_get(row, "advice"));
+        for (size_t i = 0; i < count; i++)
+            printf("%-*s%s", i + 1 < count ? widths[i] : 0, text_of(row, columns[i].key, room, sizeof(room)),
+                   i + 1 < count ? "  " : "\n");
+        if (why && why[0])
+            printf("    %s\n", why);
+        if (advice && advice[0])
+            printf("    %s\n", advice);
+    }
+}
+
+#define PRINT_TABLE(reply, key, columns, empty)                                                              \
+    print_table(json_object_get(reply, key), columns, sizeof(columns) / sizeof((columns)[0]), empty)
+
+static void print_status(const json_t *reply, const char *file)
+{
+    static const struct column columns[] = {
+        {"state", "STATE"},     {"kind", "KIND"},       {"policy", "POLICY"}, {"size", "SIZE"},
+        {"extents", "EXTENTS"}, {"holders", "HOLDERS"}, {"file", "FILE"}};
+    PRINT_TABLE(reply, "status", columns, file ? "not sealed" : "no seals");
+}
+
+static void print_grants(const json_t *reply, const char *file)
+{
+    static const struct column columns[] = {{"client", "CLIENT"}, {"iomode", "IOMODE"}, {"offset", "OFFSET"},
+                                            {"length", "LENGTH"}, {"state", "STATE"},   {"file", "FILE"}};
+    (void)file;
+    PRINT_TABLE(reply, "grants", columns, "no grants");
+}
+
+static void print_clients(const json_t *reply, const char *file)
+{
+    static const struct column columns[] = {
+        {"client_id", "CLIENT ID"}, {"callable", "CALLABLE"}, {"client", "CLIENT"}};
+    (void)file;
+    PRINT_TABLE(reply, "clients", columns, "no clients");
+}
+
+static void print_explain(const json_t *reply, const char *file)
+{
+    const json_t *explain = json_object_get(reply, "explain");
+    const char *advice = json_string_value(json_object_get(explain, "advice"));
+    char room[32];
+
+    printf("%s: %s\n", file, text_of(explain, "why", room, sizeof(room)));
+    if (advice && advice[0])
+        puts(advice);
+}
+
+static void print_note(const json_t *reply, const char *file)
+{
+    const char *note = json_string_value(json_object_get(reply, "note"));
+
+    printf("%s: %s\n", file, note && note[0] ? note : "done");
+}
+
+static const struct command commands[] = {
+    {"seal", NEEDS_FILE, "seal [--pinned] [--fill] FILE", print_note},
+    {"unseal", NEEDS_FILE, "unseal [--wait] [--timeout SECONDS] FILE", print_note},
+    {"status", MAY_FILE, "status [FILE]", print_status},
+    {"grants", MAY_FILE, "grants [FILE]", print_grants},
+    {"clients", NO_FILE, "clients", print_clients},
+    {"explain", NEEDS_FILE, "explain FILE", print_explain},
+};
+
+/* ---- talking to the server
+ * -------------------------------------------------------------------------------------- */
+
+static int connect_to(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd;
+
+    if (strlen(path) >= sizeof(address.sun_path)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    strcpy(address.sun_path, path);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+        int error = errno;
+        close(fd);
+        errno = error;
+        return -1;
+    }
+    return fd;
+}
+
+static bool send_line(FILE *stream, const json_t *request)
+{
+    return json_dumpf(request, stream, JSON_COMPACT) == 0 && fputc('\n', stream) != EOF &&
+           fflush(stream) == 0;
+}
+
+/* One request, one answer; NULL and a sentence on stderr when the server cannot be reached. */
+static json_t *ask(const char *path, const json_t *request)
+{
+    int fd = connect_to(path);
+    FILE *stream = fd >= 0 ? fdopen(fd, "r+") : NULL;
+    json_t *reply = NULL;
+    char *line = NULL;
+    size_t room = 0;
+
+    if (!stream) {
+        fprintf(stderr, "sealctl: %s: %s; is sealnfsd running, and may you use its socket?\n", path,
+                strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return NULL;
+    }
+    if (send_line(stream, request) && getline(&line, &room, stream) > 0)
+        reply = json_loads(line, 0, NULL);
+    if (!reply)
+        fprintf(stderr, "sealctl: the server closed the connection without an answer; see its log\n");
+    free(line);
+    fclose(stream);
+    return reply;
+}
+
+static json_t *build_request(const struct options *options, const char *path)
+{
+    json_t *request = json_pack("{s:s}", "op", options->command->name);
+    json_int_t timeout_ms = 0;
+
+    if (options->wait || options->timeout_s >= 0)
+        timeout_ms = options->timeout_s >= 0 ? (json_int_t)options->timeout_s * 1000 : UINT_MAX;
+    if (!request || (path && json_object_set_new(request, "file", json_string(path)) < 0) ||
+        json_object_set_new(request, "pinned", json_boolean(options->pinned)) < 0 ||
+        json_object_set_new(request, "fill", json_boolean(options->fill)) < 0 ||
+        json_object_set_new(request, "timeout_ms", json_integer(timeout_ms)) < 0) {
+        json_decref(request);
+        return NULL;
+    }
+    return request;
+}
+
+static int report(const struct options *options, const json_t *reply)
+{
+    const char *code = json_string_value(json_object_get(reply, "code"));
+    const char *error = json_string_value(json_object_get(reply, "error"));
+    bool pending = code && strcmp(code, "pending") == 0;
+
+    if (options->json) {
+        json_dumpf(reply, stdout, JSON_INDENT(2));
+        putchar('\n');
+    } else if (json_is_true(json_object_get(reply, "ok"))) {
+        options->command->print(reply, options->file);
+    } else {
+        fprintf(stderr, "sealctl: %s\n", error ? error : "the server gave no reason; see its log");
+    }
+    if (json_is_true(json_object_get(reply, "ok")))
+        return EXIT_DONE;
+    return pending ? EXIT_PENDING : EXIT_REFUSED;
+}
+
+static int run(const struct options *options)
+{
+    char *path = options->file ? realpath(options->file, NULL) : NULL;
+    json_t *request, *reply;
+    int status = EXIT_UNREACHABLE;
+
+    if (options->file && !path) {
+        fprintf(stderr, "sealctl: %s: %s\n", options->file, strerror(errno));
+        return EXIT_REFUSED;
+    }
+    request = build_request(options, path);
+    reply = request ? ask(options->socket, request) : NULL;
+    if (reply)
+        status = report(options, reply);
+    json_decref(reply);
+    json_decref(request);
+    free(path);
+    if (fflush(stdout) == EOF)
+        return EXIT_REFUSED;
+    return status;
+}
+
+/* ---- the command line
+ * ------------------------------------------------------------------------------------------- */
+
+static int wrong_usage(const char *what, const char *which)
+{
+    fprintf(stderr, "sealctl: %s%s%s; see sealctl --help\n", what, which ? " " : "", which ? which : "");
+    return EXIT_USAGE;
+}
+
+static bool parse_seconds(const char *text, long *out)
+{
+    char *end;
+
+    errno = 0;
+    *out = strtol(text, &end, 10);
+    return end != text && *end == '\0' && errno == 0 && *out >= 0 && *out <= 4000000;
+}
+
+static int parse_words(int argc, char **argv, struct options *options)
+{
+    if (optind >= argc)
+        return wrong_usage("no command given", NULL);
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (strcmp(commands[i].name, argv[optind]) == 0)
+            options->command = &commands[i];
+    if (!options->command)
+        return wrong_usage("unknown command", argv[optind]);
+    optind++;
+    if (optind < argc && options->command->file != NO_FILE)
+        options->file = argv[optind++];
+    if (optind < argc)
+        return wrong_usage("too many arguments; usage: sealctl", options->command->usage);
+    if (options->command->file == NEEDS_FILE && !options->file)
+        return wrong_usage("a file is needed; usage: sealctl", options->command->usage);
+    if ((options->pinned || options->fill) && strcmp(options->command->name, "seal") != 0)
+        return wrong_usage("--pinned and --fill belong to", "seal");
+    if ((options->wait || options->timeout_s >= 0) && strcmp(options->command->name, "unseal") != 0)
+        return wrong_usage("--wait and --timeout belong to", "unseal");
+    return -1;
+}
+
+/* -1: go on; else the exit status. */
+static int parse_options(int argc, char **argv, struct options *options)
+{
+    static const struct option longs[] = {{"socket", required_argument, NULL, 's'},
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"pinned", no_argument, NULL, 'p'},
+                                          {"fill", no_argument, NULL, 'f'},
+                                          {"wait", no_argument, NULL, 'w'},
+                                          {"timeout", required_argument, NULL, 't'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {"version", no_argument, NULL, 'V'},
+                                          {NULL, 0, NULL, 0}};
+    int letter;
+
+    while ((letter = getopt_long(argc, argv, "s:jpfwt:hV", longs, NULL)) != -1) {
+        switch (letter) {
+        case 's':
+            options->socket = optarg;
+            break;
+        case 'j':
+            options->json = true;
+            break;
+        case 'p':
+            options->pinned = true;
+            break;
+        case 'f':
+            options->fill = true;
+            break;
+        case 'w':
+            options->wait = true;
+            break;
+        case 't':
+            if (!parse_seconds(optarg, &options->timeout_s))
+                return wrong_usage("--timeout wants seconds, not", optarg);
+            break;
+        case 'h':
+            fputs(usage_text, stdout);
+            return EXIT_DONE;
+        case 'V':
+            puts("sealctl " SEALNFS_VERSION);
+            return EXIT_DONE;
+        default:
+            return EXIT_USAGE;
+        }
+    }
+    return parse_words(argc, argv, options);
+}
+
+int main(int argc, char **argv)
+{
+    const char *from_environment = getenv("SEALNFS_SOCKET");
+    struct options options = {.socket = from_environment ? from_environment : "/run/sealnfs/control.sock",
+                              .timeout_s = -1};
+    int status = parse_options(argc, argv, &options);
+
+    return status >= 0 ? status : run(&options);
+}
