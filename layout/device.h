@@ -1,0 +1,70 @@
+/*
+ * The device behind a file system, as clients have to be told of it: a whole disk, or a partition as a SLICE
+ * of its disk (RFC 5663 section 2.2.2), with the signature by which they find the disk. Loop devices count as
+ * whole disks. Device mapper, md and file systems on several devices are refused by name.
+ *
+ * Extent offsets of a map are relative to the volume (the whole disk, or the partition), as FIEMAP gives
+ * them. A device is made by a blocking call (worker thread, or start-up), is immutable and reference counted
+ * after that: any thread.
+ */
+#ifndef LAYOUT_DEVICE_H
+#define LAYOUT_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "layout/refusal.h"
+#include "layout/signature.h"
+
+enum { DEVICE_ID_SIZE = 16, DEVICE_UUID_SIZE = 16 };
+
+/* What clients are told, in bytes. */
+struct device_volume {
+    uint64_t disk_size;
+    bool sliced;                /* a partition */
+    uint64_t slice_start;       /* 0 when not sliced */
+    uint64_t slice_length;      /* disk_size when not sliced */
+    struct signature signature; /* relative to the disk's start */
+};
+
+struct device;
+
+/*
+ * Finds the device under the file system that fd (of any file or directory on it) is on, reads the superblock
+ * and verifies the signature on the disk. On refusal, -errno and *why. Blocks.
+ */
+int device_find(int fd, struct device **out, struct seal_refusal *why);
+/*
+ * Makes a device from a description kept earlier (the journal), so that GETDEVICEINFO can answer for every id
+ * ever handed out even when the disk is not there. Such a device cannot be opened (device_open_* give
+ * -ENODEV).
+ */
+int device_from_description(const uint8_t fs_uuid[DEVICE_UUID_SIZE], const struct device_volume *volume,
+                            struct device **out);
+struct device *device_ref(const struct device *device);
+void device_free(struct device *device);
+
+/*
+ * 16 bytes, derived from the file system's UUID, the slice's start and the signature, so the same after a
+ * restart and after the volume has grown.
+ */
+const uint8_t *device_id(const struct device *device);
+const uint8_t *device_fs_uuid(const struct device *device);
+const struct device_volume *device_volume(const struct device *device);
+/* "/dev/sda", or "" when made from a description. */
+const char *device_disk_path(const struct device *device);
+/* The volume's own node: "/dev/sda1". */
+const char *device_volume_path(const struct device *device);
+/* The volume's st_dev, to see that a file is on it; 0 when made from a description. */
+dev_t device_st_dev(const struct device *device);
+
+/*
+ * Opens the whole disk or the volume with O_DIRECT|O_CLOEXEC, read-only or read-write, and checks that the
+ * node is the device that was found. *fd is the caller's.
+ */
+int device_open_disk(const struct device *device, bool write, int *fd);
+int device_open_volume(const struct device *device, bool write, int *fd);
+
+#endif

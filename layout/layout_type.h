@@ -1,0 +1,70 @@
+/*
+ * A layout type (RFC 8881 section 12.2.7) as a table of pure functions: how its device is described, how a
+ * grant over a sealed map is written down, what a commit may say, and what kind of fence makes its grants
+ * useless. The engine knows layout types through this only. No I/O, no state: any thread.
+ */
+#ifndef LAYOUT_LAYOUT_TYPE_H
+#define LAYOUT_LAYOUT_TYPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "layout/device.h"
+#include "layout/map.h"
+#include "proto/nfs4_types.h"
+
+/* How a holder's grants are made useless. The server executes it; the engine wants to see it succeed. */
+enum layout_fence {
+    LAYOUT_FENCE_HOOK, /* an operator's program that must exit 0 (the SAN cuts the client off) */
+};
+
+/* What a LAYOUTGET asks of the map. length and minlength may be UINT64_MAX: to the end of the file. */
+struct layout_request {
+    layoutiomode4 iomode;
+    uint64_t offset;
+    uint64_t length;
+    uint64_t minlength;
+    uint32_t maxcount; /* loga_maxcount: what the client can take, the layout4's own header included */
+};
+
+/* What a grant really covers: whole extents, beginning at or before the offset asked for. */
+struct layout_cover {
+    uint64_t offset;
+    uint64_t length;
+    uint32_t body_len; /* bytes of loc_body */
+    uint32_t extents;
+};
+
+struct layout_type {
+    layouttype4 number;
+    const char *name;
+    enum layout_fence fence;
+
+    /*
+     * da_addr_body. *len is set to the bytes written. -ENOSPC: needs more than cap; *len then says how much
+     * (gdir_mincount).
+     */
+    int (*describe_device)(const struct device *device, uint8_t *body, size_t cap, size_t *len);
+    /*
+     * loc_body over a sealed map on the device, as much of the file as fits in maxcount and cap.
+     * -EINVAL: iomode or ranges that RFC 8881 section 18.43.3 forbids. -EACCES: RW over a frozen map
+     * (writable false). -ENXIO: nothing at offset (past the end). -ERANGE: minlength reaches past what a
+     * sealed file can ever have. -EMSGSIZE: what minlength asks for does not fit in maxcount.
+     */
+    int (*encode_grant)(const struct seal_map *map, const uint8_t device_id[DEVICE_ID_SIZE], bool writable,
+                        const struct layout_request *request, uint8_t *body, size_t cap,
+                        struct layout_cover *cover);
+    /*
+     * Judges lou_body of a LAYOUTCOMMIT against what the committing holder was granted: granted is its RW
+     * range on this map. 0; -EBADMSG malformed; -EINVAL out of order, overlapping or misaligned; -EACCES
+     * outside of the grant.
+     */
+    int (*check_commit)(const struct seal_map *map, uint64_t granted_offset, uint64_t granted_length,
+                        const uint8_t *body, size_t len);
+};
+
+/* Block layouts, RFC 5663. */
+extern const struct layout_type block_layout_type;
+
+#endif

@@ -1,0 +1,77 @@
+/*
+ * Sealing a file, as the file system sees it, in steps between which the engine can journal (see docs on the
+ * life of a seal):
+ *
+ *   seal_fs_prepare -> [journal the intent] -> seal_fs_set_flag -> seal_fs_prove_no_writer ->
+ * seal_fs_read_map
+ *       -> [journal the digest] -> sealed
+ *   releasing: seal_fs_reread_map, compare -> seal_fs_clear_flag -> seal_fs_apply_times
+ *
+ * Every function works through the caller's O_RDONLY descriptor, keeps no state, and blocks: worker threads
+ * only. One thread at a time per file. After a failure past seal_fs_set_flag the caller calls
+ * seal_fs_clear_flag, and the file is as it was (seal_fs_seal does it all, for tools and tests).
+ *
+ * Why a flag and a lease: FS_IMMUTABLE_FL keeps new writers out and survives our crash, but on XFS
+ * descriptors and mappings from before it still write; that none of them is left is what a read lease proves.
+ */
+#ifndef LAYOUT_SEAL_FS_H
+#define LAYOUT_SEAL_FS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "layout/map.h"
+#include "layout/refusal.h"
+
+enum seal_kind {
+    SEAL_KIND_FROZEN = 0, /* data does not change: READ grants; may have holes */
+    SEAL_KIND_PINNED = 1, /* data may change in place: READ and RW grants; no holes, no cloning */
+};
+
+struct seal_fs_request {
+    enum seal_kind kind;
+    bool fill;    /* allocate holes, and write UNWRITTEN blocks out as zeros */
+    bool unshare; /* give the file blocks of its own where it shares them with a clone */
+};
+
+/*
+ * Checks that the file can be sealed and makes its map whole as asked. A file with several links can be
+ * sealed: flag and map belong to the inode. Filling never changes what the file reads as, also beside a
+ * writer; its times move as by a write.
+ */
+int seal_fs_prepare(int fd, const struct seal_fs_request *request, struct seal_refusal *why);
+/* Sets FS_IMMUTABLE_FL and makes that durable. SEAL_REFUSED_ALREADY_IMMUTABLE when it was set (the file is
+ * left alone). */
+int seal_fs_set_flag(int fd, struct seal_refusal *why);
+/*
+ * Proves that nobody has the file open for writing or mapped writable. The refusal names the process where it
+ * can be found. The file's flag should be set, or the answer is only momentary. The server's own writable
+ * descriptors count.
+ */
+int seal_fs_prove_no_writer(int fd, struct seal_refusal *why);
+/*
+ * fsync, reads the map, judges it for this kind of seal, and looks for writers again (one that was between
+ * permission check and open when the flag was set). volume_size bounds the extents
+ * (device_volume()->slice_length; 0: not checked).
+ */
+int seal_fs_read_map(int fd, enum seal_kind kind, uint64_t volume_size, struct seal_map **map,
+                     struct seal_refusal *why);
+/*
+ * Reads the map of a sealed file without judging what cannot hurt any more (extents may have become shared by
+ * a clone), for comparing at release.
+ */
+int seal_fs_reread_map(int fd, struct seal_map **map, struct seal_refusal *why);
+/* Clears FS_IMMUTABLE_FL durably. 0 also when it was not set. */
+int seal_fs_clear_flag(int fd, struct seal_refusal *why);
+/* Is FS_IMMUTABLE_FL set? */
+int seal_fs_get_flag(int fd, bool *set);
+/* After release: the times that were kept in the journal while the flag forbade them. tv_nsec may be
+ * UTIME_OMIT. */
+int seal_fs_apply_times(int fd, const struct timespec *atime, const struct timespec *mtime);
+
+/* All the steps of sealing in a row, with nothing journalled; the flag is cleared again when one fails. */
+int seal_fs_seal(int fd, const struct seal_fs_request *request, uint64_t volume_size, struct seal_map **map,
+                 struct seal_refusal *why);
+
+#endif
