@@ -33,7 +33,7 @@ struct loop *loop_self(void);
 /* Run msg on the loop, in order of posting per sender. Any thread. Never fails; msg must not be posted already. */
 void loop_post(struct loop *loop, struct loop_msg *msg);
 
-/* A coarse monotonic clock in nanoseconds, and the wall clock in seconds. Any thread. */
+/* A coarse monotonic clock in nanoseconds (granularity about 4 ms). Any thread. */
 uint64_t loop_now_ns(void);
 
 #endif
