@@ -1,9 +1,12 @@
 /*
- * file.h - the files that clients hold handles of, each once, with its descriptors, its open and lock state and its seal word.
+ * file.h - the files that clients hold handles of, each once, with its descriptors, its open and lock state
+ * and its seal word.
  *
- * Handles are name_to_handle_at's with an export id and a keyed MAC (fh.h). A file is found or made by its file_key (layout/file_key.h)
- * and is reference-counted; the table keeps unreferenced files with their O_PATH descriptor in an LRU of bounded size. `file_lock` guards
- * the open and lock state hung on it (state.h) and is held for memory operations only. Any thread.
+ * Handles are name_to_handle_at's with an export id and a keyed MAC (fh.h). A file is found or made by its
+ * file_key (layout/file_key.h) and is reference-counted; the table keeps unreferenced files with their O_PATH
+ * descriptor in an LRU of bounded size. Hard links are one file. Directories of the pseudo root are files
+ * too, without a descriptor. `file_lock` guards the open and lock state hung on it (state.h) and is held for
+ * memory operations only. Any thread.
  *
  * Lock order: file table shard -> file -> nothing. No I/O under either.
  */
@@ -17,6 +20,7 @@
 
 #include "layout/file_key.h"
 #include "proto/nfs4_types.h"
+#include "proto/xdr.h"
 
 struct export;
 struct file;
@@ -24,7 +28,8 @@ struct file_state; /* state.h */
 struct file_table;
 struct server;
 
-/* Whether a file is sealed, in one atomic word beside it: unsealed files never ask the keeper. Written by the keeper. */
+/* Whether a file is sealed, in one atomic word beside it: unsealed files never ask the keeper. Written by the
+ * keeper. */
 enum seal_word { SEAL_NONE, SEAL_SEALING, SEAL_FROZEN, SEAL_PINNED, SEAL_RELEASING };
 #define SEAL_WORD_AT_REST 0x100u /* flag: the seal gives way by itself (policy at-rest) */
 
@@ -36,31 +41,67 @@ void file_unref(struct file *file); /* NULL is fine */
 
 const struct file_key *file_key(const struct file *file);
 struct export *file_export(const struct file *file); /* NULL: a directory of the pseudo root */
-int file_path_fd(const struct file *file);           /* O_PATH, or -1 for pseudo directories; valid while referenced */
-mode_t file_type(const struct file *file);           /* S_IFMT bits */
+int file_path_fd(const struct file *file); /* O_PATH, or -1 for pseudo directories; valid while referenced */
+mode_t file_type(const struct file *file); /* S_IFMT bits */
 void file_describe(const struct file *file, char *text, size_t size); /* for logs: its path as last seen */
 
 unsigned file_seal(const struct file *file); /* enum seal_word | flags */
 void file_set_seal(struct file *file, unsigned word);
 /* The file of this key if it is in memory, with a reference; else NULL. */
 struct file *file_find(struct file_table *table, const struct file_key *key);
+/* The same as file_set_seal and file_set_overlay for a file that need not be in memory: the table remembers
+ * the word and the overlay by key for as long as they are not zero, and a file that comes (back) into memory
+ * takes them on. The keeper tells every seal of its journal so before clients are served. -ENOMEM. */
+int file_table_set_seal(struct file_table *table, const struct file_key *key, unsigned word);
+int file_table_set_overlay(struct file_table *table, const struct file_key *key, uint64_t mtime_ns,
+                           uint64_t change);
 
-/* The file at a path of this machine, inside an export; for the operator's tools. -EXDEV when it is in no export. BLOCKS (workers). */
+/*
+ * Ways to a file; each gives a reference. may_block false (loops): -EAGAIN when the answer is not in memory.
+ * Where said so, permission to search is checked by the kernel for the identity the thread has taken on
+ * (fs_cred.h).
+ *
+ * By the wire's handle, as the server: -EBADMSG: not one of ours (BADHANDLE); -ESTALE: gone.
+ */
+int file_from_handle(struct file_table *table, struct xdr_bytes handle, bool may_block, struct file **out);
+/* By name in a directory, as the client. Does not follow symbolic links and does not cross mount points
+ * (-ENOENT, RFC 8881 section 7.4 is for exports); enters exports below a pseudo directory. The name is one
+ * that name_check passed; not "." and not "..". */
+int file_lookup(struct file *dir, const char *name, bool may_block, struct file **out);
+/* The parent of a directory, as the client; -ENOENT at the pseudo root. Never above an export's root: from
+ * there to the pseudo root. */
+int file_parent(struct file *dir, bool may_block, struct file **out);
+/* By a descriptor (O_PATH or any other) of something in the export; takes over path_fd in every case. -EXDEV:
+ * not on the export's mount. */
+int file_from_fd(struct file_table *table, struct export *export, int path_fd, struct file **out);
+/* The pseudo root, or the root of the export mounted there. */
+int file_root(struct file_table *table, struct file **out);
+/* A directory of the pseudo root (file_export is NULL). */
+bool file_is_pseudo(const struct file *file);
+/* The wire's handle; valid while referenced. */
+struct xdr_bytes file_handle(const struct file *file);
+
+/* The file at a path of this machine, inside an export; for the operator's tools. -EXDEV when it is in no
+ * export. BLOCKS (workers). */
 int file_from_path(struct file_table *table, const char *path, struct file **out);
 
-/* A descriptor for data: readable, writable, direct. Opened on first use, shared, counted; file_data_close gives it back. BLOCKS on
- * first use (workers). -EPERM for writing while sealed. */
-enum file_access { FILE_READ = 1, FILE_WRITE = 2 };
-int file_data_open(struct file *file, enum file_access access, int *fd);
-void file_data_close(struct file *file, enum file_access access);
-/* Close the writable descriptor now if nobody uses it, so that a seal can prove that no writer is left. 0, or -EBUSY. */
+/* A descriptor for data: readable, writable, direct. Opened on first use, shared, counted; file_data_close
+ * gives it back. BLOCKS on first use (workers). -EPERM for writing while sealed. Acts as the server: call it
+ * outside fs_cred_enter .. fs_cred_leave; whether the client may was OPEN's question. FILE_READ | FILE_DIRECT
+ * is an O_DIRECT descriptor of its own. */
+enum file_access { FILE_READ = 1, FILE_WRITE = 2, FILE_DIRECT = 4 };
+int file_data_open(struct file *file, unsigned access, int *fd);
+void file_data_close(struct file *file, unsigned access);
+/* Close the writable descriptor now if nobody uses it, so that a seal can prove that no writer is left. 0, or
+ * -EBUSY. */
 int file_drop_writer(struct file *file);
 
 void file_lock(struct file *file);
 void file_unlock(struct file *file);
 struct file_state **file_state_slot(struct file *file); /* under file_lock; state.c owns what hangs there */
 
-/* statx of the file with the pinned overlay (mtime, change) applied. */
+/* statx of the file with the pinned overlay (mtime, change) applied. Does not block: the inode is in memory.
+ */
 struct file_stat {
     struct statx stx;
     uint64_t change;
