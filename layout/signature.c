@@ -1,0 +1,98 @@
+/* Disk signatures for XFS and ext4: see signature.h. signature_verify reads the disk (worker threads), all
+ * else is pure. */
+#include "layout/signature.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+enum {
+    /* XFS: the superblock is at 0 of the volume; fields as on disk since version 1. */
+    XFS_MAGIC_AT = 0, /* "XFSB", followed by the block size: both for ever */
+    XFS_MAGIC_LEN = 8,
+    XFS_UUID_AT = 32,
+    /* ext2, ext3, ext4: the superblock is at 1024. */
+    EXT4_MAGIC_AT = 1024 + 0x38,
+    EXT4_MAGIC_LEN = 2,
+    EXT4_UUID_AT = 1024 + 0x68,
+    UUID_LEN = 16,
+};
+
+static void add(struct signature *s, uint64_t start, const uint8_t *block, uint32_t at, uint32_t len)
+{
+    struct signature_component *c = &s->component[s->count++];
+
+    c->offset = (int64_t)(start + at);
+    c->len = len;
+    memcpy(c->bytes, block + at, len);
+}
+
+int signature_from_superblock(enum signature_fs fs, const uint8_t block[SIGNATURE_SUPERBLOCK_SIZE],
+                              uint64_t start, const uint8_t uuid[16], struct signature *out)
+{
+    static const uint8_t none[UUID_LEN];
+    bool xfs = fs == SIGNATURE_XFS;
+    const uint8_t *found = block + (xfs ? XFS_UUID_AT : EXT4_UUID_AT);
+    bool magic = xfs ? memcmp(block + XFS_MAGIC_AT, "XFSB", 4) == 0
+                     : memcmp(block + EXT4_MAGIC_AT, "\x53\xEF", 2) == 0;
+
+    if (!magic || start > INT64_MAX - SIGNATURE_SUPERBLOCK_SIZE || memcmp(found, uuid, UUID_LEN) != 0 ||
+        memcmp(found, none, UUID_LEN) == 0)
+        return -EINVAL;
+    memset(out, 0, sizeof(*out));
+    add(out, start, block, xfs ? XFS_MAGIC_AT : EXT4_MAGIC_AT, xfs ? XFS_MAGIC_LEN : EXT4_MAGIC_LEN);
+    add(out, start, block, xfs ? XFS_UUID_AT : EXT4_UUID_AT, UUID_LEN);
+    return 0;
+}
+
+/* Reads what the component is compared with, in whole 4096-byte units because the descriptor may be O_DIRECT.
+ */
+static int component_verify(int fd, const struct signature_component *c, uint8_t *room)
+{
+    enum { UNIT = 4096 };
+    size_t skip = (size_t)(c->offset % UNIT);
+    size_t want = skip + c->len;
+    ssize_t n;
+
+    if (c->offset < 0 || c->len > SIGNATURE_COMPONENT_MAX)
+        return -EINVAL;
+    do
+        n = pread(fd, room, 2 * UNIT, (off_t)(c->offset - (int64_t)skip));
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    if ((size_t)n < want || memcmp(room + skip, c->bytes, c->len) != 0)
+        return -ENOENT;
+    return 0;
+}
+
+int signature_verify(int disk_fd, const struct signature *signature)
+{
+    void *room;
+    int err = signature->count == 0 || signature->count > SIGNATURE_MAX_COMPONENTS ? -EINVAL : 0;
+
+    if (!err && posix_memalign(&room, 4096, 8192) != 0)
+        return -ENOMEM;
+    if (err)
+        return err;
+    for (uint32_t i = 0; i < signature->count && !err; i++)
+        err = component_verify(disk_fd, &signature->component[i], room);
+    free(room);
+    return err;
+}
+
+bool signature_equal(const struct signature *a, const struct signature *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (uint32_t i = 0; i < a->count; i++) {
+        const struct signature_component *x = &a->component[i];
+        const struct signature_component *y = &b->component[i];
+
+        if (x->offset != y->offset || x->len != y->len || memcmp(x->bytes, y->bytes, x->len) != 0)
+            return false;
+    }
+    return true;
+}
