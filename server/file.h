@@ -26,6 +26,7 @@ struct export;
 struct file;
 struct file_state; /* state.h */
 struct file_table;
+struct fh_slot; /* compound.h */
 struct server;
 
 /* Whether a file is sealed, in one atomic word beside it: unsealed files never ask the keeper. Written by the
@@ -40,7 +41,8 @@ struct file *file_ref(struct file *file);
 void file_unref(struct file *file); /* NULL is fine */
 
 const struct file_key *file_key(const struct file *file);
-struct export *file_export(const struct file *file); /* NULL: a directory of the pseudo root */
+struct export *file_export(
+    const struct file *file); /* that it was first reached through; NULL: a directory of the pseudo root */
 int file_path_fd(const struct file *file); /* O_PATH, or -1 for pseudo directories; valid while referenced */
 mode_t file_type(const struct file *file); /* S_IFMT bits */
 void file_describe(const struct file *file, char *text, size_t size); /* for logs: its path as last seen */
@@ -61,29 +63,35 @@ int file_table_set_overlay(struct file_table *table, const struct file_key *key,
  * Where said so, permission to search is checked by the kernel for the identity the thread has taken on
  * (fs_cred.h).
  *
+ * A place is a file and the export it was reached through (struct fh_slot): where exports overlap, one file
+ * has several. The reference is the caller's.
+ *
  * By the wire's handle, as the server: -EBADMSG: not one of ours (BADHANDLE); -ESTALE: gone.
  */
-int file_from_handle(struct file_table *table, struct xdr_bytes handle, bool may_block, struct file **out);
+int file_from_handle(struct file_table *table, struct xdr_bytes handle, bool may_block, struct fh_slot *out);
 /* By name in a directory, as the client. Does not follow symbolic links and does not cross mount points
- * (-ENOENT, RFC 8881 section 7.4 is for exports); enters exports below a pseudo directory. The name is one
- * that name_check passed; not "." and not "..". */
-int file_lookup(struct file *dir, const char *name, bool may_block, struct file **out);
+ * (-ENOENT); exports below a directory of the pseudo root come before what the file system has there. The
+ * name is one that name_check passed. */
+int file_lookup(const struct fh_slot *dir, const char *name, bool may_block, struct fh_slot *out);
 /* The parent of a directory, as the client; -ENOENT at the pseudo root. Never above an export's root: from
- * there to the pseudo root. */
-int file_parent(struct file *dir, bool may_block, struct file **out);
-/* By a descriptor (O_PATH or any other) of something in the export; takes over path_fd in every case. -EXDEV:
- * not on the export's mount. */
+ * there into the pseudo root. */
+int file_parent(const struct fh_slot *dir, bool may_block, struct fh_slot *out);
+/* By a descriptor (O_PATH or any other) of something in the export; takes over path_fd in every case. Does
+ * not block. */
 int file_from_fd(struct file_table *table, struct export *export, int path_fd, struct file **out);
 /* The pseudo root, or the root of the export mounted there. */
-int file_root(struct file_table *table, struct file **out);
-/* A directory of the pseudo root (file_export is NULL). */
-bool file_is_pseudo(const struct file *file);
-/* The wire's handle; valid while referenced. */
-struct xdr_bytes file_handle(const struct file *file);
-
+int file_root(struct file_table *table, bool may_block, struct fh_slot *out);
 /* The file at a path of this machine, inside an export; for the operator's tools. -EXDEV when it is in no
  * export. BLOCKS (workers). */
 int file_from_path(struct file_table *table, const char *path, struct file **out);
+
+/* A directory of the pseudo root (file_export is NULL). */
+bool file_is_pseudo(const struct file *file);
+/* The wire's handle of the place, written to wire; a view of it. */
+struct xdr_bytes file_handle(const struct fh_slot *at, uint8_t wire[NFS4_FHSIZE]);
+/* Its last name is gone: drop it from memory when nobody uses it any more, so that its space is given back.
+ */
+void file_forget(struct file *file);
 
 /* A descriptor for data: readable, writable, direct. Opened on first use, shared, counted; file_data_close
  * gives it back. BLOCKS on first use (workers). -EPERM for writing while sealed. Acts as the server: call it
