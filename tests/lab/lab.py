@@ -1,0 +1,89 @@
+"""The block lab: a private network, shared disks, a server on this machine and guests beside it.
+
+A lab lives in network, mount and process namespaces of its own (see `run`): when its process ends, for whatever reason,
+the guests, the server, the mounts, the loop devices and the network are gone.
+"""
+import os
+import subprocess
+
+from disk import Disk, Unavailable
+from guest import Guest, MODULES
+from server import Server
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Lab:
+    """`turn` is the test's number in the run: tests that run at the same time begin on different processors."""
+
+    def __init__(self, directory, build, turn=0):
+        self.directory, self.build, self.turn = directory, build, turn
+        self.guests, self.disks, self.servers = [], [], []
+        self.memory, self.shim = f"{directory}/memory", f"{directory}/xshim.so"
+        self._network()
+
+    def _network(self):
+        _ip("link set lo up")
+        _ip("link add br0 type bridge forward_delay 0 stp_state 0")
+        _ip("addr add 10.99.0.1/24 dev br0")
+        _ip("link set br0 up")
+
+    def disk(self, name="disk", **options):
+        """A new shared disk; options as for Disk."""
+        self.disks.append(Disk(self.directory, name, **options))
+        return self.disks[-1]
+
+    def server(self, *disks, **options):
+        """Start sealnfsd over the disks and wait until it says it is ready; options as for Server."""
+        self.servers.append(Server(self.directory, self.build, disks or self.disks, **options))
+        return self.servers[-1].start()
+
+    def guest(self, *disks, **options):
+        """Begin to boot a guest that sees the disks (all of them by default) as ubda, ubdb, ..."""
+        _need("/dev/net/tun", "give this machine or container the tun device")
+        _need(MODULES, "install user-mode-linux")
+        if not self.guests:
+            os.mkdir(self.memory)
+            subprocess.run(["mount", "-t", "tmpfs", "memory", self.memory], check=True)
+            subprocess.run(["cc", "-O2", "-Wall", "-shared", "-fPIC", "-o", self.shim, f"{HERE}/xshim.c"], check=True)
+        number = len(self.guests) + 1
+        tap = f"tap{number}"
+        _ip(f"tuntap add dev {tap} mode tap")
+        _ip(f"link set {tap} master br0 up")
+        cpus = sorted(os.sched_getaffinity(0))
+        cpu = cpus[(self.turn + number) % len(cpus)]
+        images = [disk.image for disk in disks or self.disks]
+        self.guests.append(Guest(self.directory, f"guest{number}", 10 + number, tap, images, self.memory, self.shim,
+                                 cpu, **options))
+        return self.guests[-1]
+
+    def clients(self, count, mount="/data", **options):
+        """`count` guests, booted side by side, each with `mount` of the server on /mnt/n."""
+        guests = [self.guest(**options) for _ in range(count)]
+        for guest in guests:
+            guest.ready().mount(mount)
+        return guests
+
+    def tails(self):
+        """The ends of everybody's logs, for a failure report."""
+        for server in self.servers:
+            yield "sealnfsd", server.log_tail()
+        for guest in self.guests:
+            yield guest.name, guest.console_tail()
+
+    def close(self):
+        for guest in self.guests:
+            guest.kill()
+        for server in self.servers:
+            server.close()
+        for disk in self.disks:
+            disk.close()
+
+
+def _ip(arguments):
+    subprocess.run(["ip", *arguments.split()], check=True)
+
+
+def _need(path, remedy):
+    if not os.path.exists(path):
+        raise Unavailable(f"{path} is missing: {remedy}")

@@ -1,0 +1,174 @@
+"""sealnfsd on this machine, as an operator runs it: a configuration file, the notify protocol, sealctl, the log, the trace."""
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import time
+
+
+class ServerError(Exception):
+    pass
+
+
+def _text(value):
+    """A value in the configuration's syntax."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        return "{" + ", ".join(_text(item) for item in value) + "}"
+    return json.dumps(value)
+
+
+class Server:
+    """`export` holds options for every export, `exports` more exports by name, the rest are top-level options."""
+
+    def __init__(self, directory, build, disks=(), name="sealnfsd", export=None, exports=None, **options):
+        self.directory, self.build = f"{directory}/{name}", build
+        os.mkdir(self.directory)
+        self.config, self.log = f"{self.directory}/sealnfs.conf", f"{self.directory}/log"
+        self.control, self.trace_file = f"{self.directory}/control", f"{self.directory}/trace"
+        self.options = {"listen": ["10.99.0.1", "127.0.0.1"], "port": 2049, "state_dir": f"{self.directory}/state",
+                        "control_socket": self.control, "trace_file": self.trace_file, "lease_time": 20, "grace_time": 5,
+                        "recall_timeout": 10, "log_level": "debug", "rpcbind": False, **options}
+        self.exports = {"/data" if i == 0 else f"/data{i}": {"path": disk.path} for i, disk in enumerate(disks)}
+        self.exports.update(exports or {})
+        defaults = {"clients": ["10.99.0.0/24", "127.0.0.0/8"], "access": "rw", "squash": "none", "layouts": True,
+                    "policy": "manual", **(export or {})}
+        self.exports = {pseudo: {**defaults, **own} for pseudo, own in self.exports.items()}
+        self.process = None
+        os.mkdir(self.options["state_dir"])
+
+    def write_config(self):
+        with open(self.config, "w") as f:
+            for key, value in self.options.items():
+                f.write(f"{key} = {_text(value)}\n")
+            for pseudo, options in self.exports.items():
+                f.write(f"export {_text(pseudo)} {{\n")
+                for key, value in options.items():
+                    f.write(f"  {key} = {_text(value)}\n")
+                f.write("}\n")
+
+    # Life
+
+    def start(self, timeout=30):
+        """Start, and wait for READY=1 on a notify socket of our own."""
+        self.write_config()
+        path = f"{self.directory}/notify"
+        if os.path.exists(path):
+            os.unlink(path)
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        notify.bind(path)
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([f"{self.build}/server/sealnfsd", "-c", self.config], stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, env=dict(os.environ, NOTIFY_SOCKET=path))
+        try:
+            self._wait_ready(notify, time.monotonic() + timeout)
+        finally:
+            notify.close()
+        return self
+
+    def _wait_ready(self, notify, deadline):
+        end = os.pidfd_open(self.process.pid)
+        try:
+            while True:
+                readable = select.select([notify, end], [], [], max(0, deadline - time.monotonic()))[0]
+                if notify in readable:
+                    if b"READY=1" in notify.recv(4096).split(b"\n"):
+                        return
+                elif end in readable:
+                    raise ServerError(f"sealnfsd ended with {self.process.wait()} before it was ready")
+                else:
+                    raise ServerError("sealnfsd was not ready in time")
+        finally:
+            os.close(end)
+
+    def kill(self):
+        """kill -9: what a crash looks like to everybody else."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self, timeout=20):
+        """An orderly end, which must be a clean one (a sanitizer's complaint is not)."""
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(timeout)
+        if code != 0:
+            raise ServerError(f"sealnfsd ended with {code} on SIGTERM")
+
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def close(self):
+        if self.running():
+            self.stop()
+        elif self.process and self.process.returncode not in (0, -signal.SIGKILL):
+            raise ServerError(f"sealnfsd had ended by itself with {self.process.returncode}")
+
+    # The operator's view
+
+    def sealctl(self, *arguments, timeout=60):
+        """Run sealctl; (exit code, what it printed on either stream)."""
+        done = subprocess.run([f"{self.build}/server/sealctl", "-s", self.control, *arguments], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout)
+        return done.returncode, done.stdout
+
+    def ctl(self, *arguments, timeout=60):
+        """A sealctl command that must succeed; its JSON answer."""
+        code, text = self.sealctl("--json", *arguments, timeout=timeout)
+        if code != 0:
+            raise ServerError(f"sealctl {' '.join(arguments)}: exit {code}: {text}")
+        return json.loads(text) if text.strip() else None
+
+    def refused(self, *arguments, timeout=60):
+        """A sealctl command that must fail; what it said."""
+        code, text = self.sealctl(*arguments, timeout=timeout)
+        if code == 0:
+            raise ServerError(f"sealctl {' '.join(arguments)} succeeded, and should not have: {text}")
+        return text
+
+    def state(self, path):
+        """The state of a file's seal: open, sealed, recalling, ..."""
+        return self.ctl("status", path)["state"].lower()
+
+    def start_ctl(self, *arguments):
+        """sealctl in the background."""
+        return subprocess.Popen([f"{self.build}/server/sealctl", "-s", self.control, *arguments], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def trace(self):
+        """Every event and effect of the layout engine so far, in order."""
+        if not os.path.exists(self.trace_file):
+            return []
+        with open(self.trace_file) as f:
+            return [json.loads(line) for line in f if line.endswith("\n")]
+
+    def wait_trace(self, match, timeout=60):
+        """Follow the trace until an entry matches; that entry."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            for entry in self.trace():
+                if match(entry):
+                    return entry
+            time.sleep(0.05)  # the trace is a file: nothing to wait on
+        raise ServerError("the trace never showed what was waited for; its end:\n"
+                          + "\n".join(json.dumps(entry) for entry in self.trace()[-15:]))
+
+    def rss(self):
+        """Resident memory in bytes."""
+        with open(f"/proc/{self.process.pid}/statm") as f:
+            return int(f.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def log_text(self):
+        with open(self.log, errors="replace") as f:
+            return f.read()
+
+    def log_tail(self, lines=40):
+        if not os.path.exists(self.log):
+            return "(no log)"
+        return "\n".join(self.log_text().splitlines()[-lines:])
