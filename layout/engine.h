@@ -1,0 +1,417 @@
+/*
+ * The layout engine: seals, grants, recalls, fences and releases as one deterministic state machine.
+ *
+ *     No seal is released while any layout over it could still be used. A layout stops being usable when its
+ *     holder returned it, or when the holder was fenced and the fence was seen to succeed.
+ *
+ * Events go in by engine_event(), effects come out by engine_next_effect(); the host executes them and
+ * answers with further events. Time, journal, file system, callbacks and fences are all the host's: the
+ * engine does no I/O, reads no clock, starts no thread and keeps no global. The same events give the same
+ * effects, so production, tests and the simulator run the same machine.
+ *
+ * The host's part of the bargain:
+ *  - Drain engine_next_effect() after every event, before the next one: what effects point to is the engine's
+ *    and lives until then.
+ *  - Journal records are written in the order of their effects and are durable before
+ *    ENGINE_EV_JOURNAL_COMMITTED with their ticket (which stands for all earlier ones too). A record that
+ *    cannot be written is retried or the host stops: it is never reported as committed.
+ *  - Send ENGINE_EV_TIMER when engine_deadline() has come.
+ *  - A call (struct engine_call and what it is embedded in) stays valid until its ENGINE_DO_ANSWER.
+ *
+ * What the engine keeps, and each is tested in tests/unit/test_engine*.c:
+ *  1. A grant ends by LAYOUTRETURN, by NOMATCHING_LAYOUT to its recall, by its owner confirming a new
+ * verifier, or by a fence of its holder seen to succeed. Nothing else ends it: not a lapsed lease, a
+ * forgotten client id, a lost connection, a time-out, an error, a restart of the server.
+ *  2. The flag of a sealed file is cleared only when no grant over it is left, and no holder of before a
+ * restart that may have one.
+ *  3. No grant except in state SEALED, whose record (map, device) and whose holder's record are durable.
+ *  4. A holder is never fenced before the release's deadline.
+ *  5. A fence counts only if its own ticket reports success. Expiry counts as one only where the operator
+ * said so, there is no hook, the lease has been over for the quiesce time, and the deadline has passed.
+ *  6. All holders of a file are recalled at once, and no one is recalled for any other reason than a release
+ *     (or, in bulk, for what it may hold from before).
+ *  7. Every effect that depends on a record comes after that record's commit.
+ *
+ * One thread at a time per engine.
+ */
+#ifndef LAYOUT_ENGINE_H
+#define LAYOUT_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "layout/device.h"
+#include "layout/file_key.h"
+#include "layout/journal_record.h"
+#include "layout/layout_type.h"
+#include "layout/map.h"
+#include "layout/refusal.h"
+#include "layout/seal_fs.h"
+#include "proto/nfs4_types.h"
+
+enum { ENGINE_WHY_MAX = 256, ENGINE_STATEID_KIND = 'L' };
+
+struct engine;
+
+struct engine_options {
+    const struct layout_type *const *types; /* NULL-terminated; borrowed */
+    uint32_t boot;           /* differs at every start: stateids of another start are not ours */
+    uint64_t recall_timeout; /* nanoseconds, all of these */
+    uint64_t lease_time;     /* how long a client of before the restart may take to come back */
+    uint64_t recall_pause;   /* before a recall that was answered DELAY, or not at all, is repeated */
+    uint64_t fence_retry;
+    uint64_t quiesce_time;
+    bool fence_hook;      /* there is one */
+    bool quiesce_is_safe; /* the operator says: lapsed lease + quiesce_time is as good as a fence */
+    bool trace;
+};
+
+int engine_create(const struct engine_options *options, struct engine **out);
+void engine_destroy(struct engine *engine);
+/* Options may change while running (reload); types and boot are not looked at. */
+void engine_set_options(struct engine *engine, const struct engine_options *options);
+
+/*
+ * After a restart, before the first event: what the journal holds, devices first. Everything handed in is
+ * copied or referenced. Then ENGINE_EV_START.
+ */
+int engine_restore_device(struct engine *engine, const struct journal_device *device);
+int engine_restore_seal(struct engine *engine, const struct journal_seal *seal);
+int engine_restore_holder(struct engine *engine, const struct journal_holder *holder);
+int engine_restore_fenced(struct engine *engine, const struct journal_holder *holder);
+
+/* Why a call ended as it did. The host maps these to its protocol's words. */
+enum engine_result {
+    ENGINE_OK,
+    ENGINE_BAD_STATEID,
+    ENGINE_OLD_STATEID,
+    ENGINE_RECALL_CONFLICT,
+    ENGINE_TRY_LATER,
+    ENGINE_UNAVAILABLE,
+    ENGINE_UNKNOWN_TYPE,
+    ENGINE_BAD_IOMODE,
+    ENGINE_BAD_LAYOUT,
+    ENGINE_TOO_SMALL,
+    ENGINE_INVALID,
+    ENGINE_BAD_XDR,
+    ENGINE_NO_GRACE,
+    ENGINE_RECLAIM_BAD,
+    ENGINE_UNDER_WAY,   /* a release that goes on after the caller's patience has ended */
+    ENGINE_NOT_ALLOWED, /* only the operator may release this seal */
+    ENGINE_STUCK,       /* a holder could not be fenced */
+    ENGINE_REFUSED,     /* the file cannot be sealed; why says what to do */
+    ENGINE_NO_MEMORY,
+};
+
+/* What waits for an answer. The fields below `why` are the engine's. */
+struct engine_call {
+    enum engine_result result;
+    char why[ENGINE_WHY_MAX]; /* a sentence for people; empty when all is well */
+    struct engine_call *next;
+    uint64_t deadline;
+};
+
+struct engine_seal {
+    struct engine_call call;
+    struct file_key key;
+    const char *path;
+    enum seal_kind kind;
+    bool fill;
+    bool at_rest;
+};
+
+/* The fore-channel request that asks (RFC 8881 section 2.10.6.3): a recall of its grant names it. */
+struct engine_referral {
+    bool present;
+    sessionid4 session;
+    slotid4 slot;
+    sequenceid4 sequence;
+};
+
+struct engine_layoutget {
+    struct engine_call call;
+    struct file_key key;
+    uint64_t client_id;
+    layouttype4 type;
+    struct layout_request want;
+    bool has_stateid; /* a layout stateid, to be checked; else the request stands on an open the host checked
+                       */
+    stateid4 stateid;
+    struct engine_referral referral;
+    bool may_seal;     /* policy at-rest: an unsealed file may be sealed for this */
+    uint64_t min_size; /* of such a file */
+    const char *path;
+    uint8_t *body;
+    size_t body_room;
+    /* out */
+    stateid4 granted_stateid;
+    struct layout_cover cover;
+};
+
+struct engine_layoutreturn {
+    struct engine_call call;
+    layoutreturn_type4 scope;
+    struct file_key key;                 /* FILE */
+    uint8_t fs_uuid[FILE_KEY_UUID_SIZE]; /* FSID */
+    uint64_t client_id;
+    layouttype4 type;
+    layoutiomode4 iomode;
+    uint64_t offset, length;
+    stateid4 stateid;
+    /* out */
+    bool stateid_present;
+    stateid4 new_stateid;
+};
+
+struct engine_layoutcommit {
+    struct engine_call call;
+    struct file_key key;
+    uint64_t client_id;
+    bool reclaim;
+    layouttype4 type;
+    uint64_t offset, length;
+    stateid4 stateid;
+    bool has_last_write;
+    uint64_t last_write;
+    bool has_mtime;
+    uint64_t mtime_ns;
+    uint64_t wall_ns; /* now, by the wall clock: the time when the client names none */
+    const uint8_t *update;
+    uint32_t update_len;
+};
+
+/* The server itself wrote to a pinned file. */
+struct engine_wrote {
+    struct engine_call call;
+    struct file_key key;
+    uint64_t mtime_ns;
+};
+
+struct engine_release {
+    struct engine_call call;
+    struct file_key key;
+    bool by_operator;
+    uint64_t patience; /* nanoseconds; 0: start it and answer at once */
+};
+
+/* The file system's part of sealing and releasing (layout/seal_fs.h), on a thread that may block. */
+enum engine_step {
+    ENGINE_STEP_PREPARE, /* no NFS writer, own writers closed, size >= min_size; seal_fs_prepare */
+    ENGINE_STEP_FLAG,    /* seal_fs_set_flag */
+    ENGINE_STEP_MAP,     /* seal_fs_prove_no_writer, seal_fs_read_map; names the device */
+    ENGINE_STEP_VERIFY,  /* the server's own pinned I/O has ended; seal_fs_reread_map */
+    ENGINE_STEP_UNFLAG,  /* seal_fs_clear_flag, then the overlay's times if there are any */
+};
+
+enum engine_recall_outcome {
+    ENGINE_RECALL_ANSWERED,
+    ENGINE_RECALL_NO_CHANNEL, /* no client id, no backchannel, or it was lost before the answer */
+    ENGINE_RECALL_TIMEOUT,
+    ENGINE_RECALL_BROKEN, /* the answer made no sense */
+};
+
+/* What is said of a client. */
+enum engine_client_event {
+    ENGINE_CLIENT_CONFIRMED, /* owner, verifier, address; runs of this owner with another verifier are over */
+    ENGINE_CLIENT_RESTARTED, /* `replaces` is over, and so is its verifier */
+    ENGINE_CLIENT_LAPSED,
+    ENGINE_CLIENT_RENEWED,
+    ENGINE_CLIENT_CALLABLE,
+    ENGINE_CLIENT_FORGOTTEN,
+    ENGINE_CLIENT_DESTROYED,
+};
+
+enum engine_event_type {
+    ENGINE_EV_START, /* after the restore calls */
+    ENGINE_EV_TIMER,
+    ENGINE_EV_JOURNAL_COMMITTED,
+    ENGINE_EV_STEP_DONE,
+    ENGINE_EV_RECALL_ANSWERED,
+    ENGINE_EV_FENCE_DONE,
+    ENGINE_EV_CLIENT,
+    ENGINE_EV_GRACE_ENDED,
+    ENGINE_EV_SEAL,
+    ENGINE_EV_RELEASE,
+    ENGINE_EV_LAYOUTGET,
+    ENGINE_EV_LAYOUTRETURN,
+    ENGINE_EV_LAYOUTCOMMIT,
+    ENGINE_EV_WROTE,
+};
+
+struct engine_event {
+    enum engine_event_type type;
+    union {
+        uint64_t committed; /* the highest ticket that is durable */
+        struct {
+            struct file_key key;
+            enum engine_step step;
+            int error;                      /* 0 or a negative errno */
+            const struct seal_refusal *why; /* may be NULL */
+            struct seal_map *map;           /* MAP, VERIFY; borrowed */
+            const struct device *device;    /* MAP; borrowed */
+            uint64_t mtime_ns, change;      /* MAP: the file's own, where an overlay starts */
+        } step;
+        struct {
+            uint64_t ticket;
+            uint64_t client_id;
+            enum engine_recall_outcome outcome;
+            nfsstat4 status;
+        } recall;
+        struct {
+            uint64_t ticket;
+            bool success;
+        } fence;
+        struct {
+            enum engine_client_event what;
+            uint64_t client_id;
+            uint64_t replaces;
+            const uint8_t *owner;
+            uint32_t owner_len;
+            uint8_t verifier[JOURNAL_VERIFIER_SIZE];
+            const char *address;
+        } client;
+        struct engine_seal *seal;
+        struct engine_release *release;
+        struct engine_layoutget *layoutget;
+        struct engine_layoutreturn *layoutreturn;
+        struct engine_layoutcommit *layoutcommit;
+        struct engine_wrote *wrote;
+    };
+};
+
+/* Time is monotonic, in nanoseconds, and never 0. */
+void engine_event(struct engine *engine, const struct engine_event *event, uint64_t now);
+
+enum engine_effect_type {
+    ENGINE_DO_JOURNAL,
+    ENGINE_DO_STEP,
+    ENGINE_DO_RECALL,
+    ENGINE_DO_FENCE,
+    ENGINE_DO_ANSWER,
+    ENGINE_DO_SEAL_WORD, /* what the server's other parts see of the file */
+    ENGINE_DO_OVERLAY,
+    ENGINE_DO_ALARM, /* for the operator: a sentence that says what to do */
+    ENGINE_DO_TRACE,
+};
+
+enum engine_word {
+    ENGINE_WORD_NONE,
+    ENGINE_WORD_SEALING,
+    ENGINE_WORD_FROZEN,
+    ENGINE_WORD_PINNED,
+    ENGINE_WORD_RELEASING
+};
+
+struct engine_effect {
+    enum engine_effect_type type;
+    struct file_key key; /* STEP, RECALL (FILE), SEAL_WORD, OVERLAY, TRACE and ALARM where there is one */
+    union {
+        struct {
+            uint64_t ticket;
+            struct journal_record record;
+        } journal;
+        struct {
+            enum engine_step step;
+            enum seal_kind kind;
+            bool fill, at_rest;
+            uint64_t min_size;
+            uint64_t mtime_ns; /* UNFLAG: the overlay's, 0: none */
+        } step;
+        struct {
+            uint64_t ticket;
+            uint64_t client_id;
+            layoutrecall_type4 scope; /* FILE: whole file, iomode ANY; ALL */
+            layouttype4 type;
+            stateid4 stateid; /* FILE */
+            struct engine_referral referral;
+        } recall;
+        struct {
+            uint64_t ticket;
+            uint64_t client_id; /* the last one known */
+            const uint8_t *owner;
+            uint32_t owner_len;
+            const char *address;
+            const struct device *device;
+            const char *path; /* of the file whose release needs the fence */
+        } fence;
+        struct engine_call *answer;
+        struct {
+            enum engine_word word;
+            bool at_rest;
+        } word;
+        struct {
+            uint64_t mtime_ns, change;
+        } overlay;
+        char *text; /* ALARM: a sentence; TRACE: a JSON object */
+    };
+};
+
+/* The next effect in order, or false. Pointers in it are valid until the next engine_event. */
+bool engine_next_effect(struct engine *engine, struct engine_effect *effect);
+/* When ENGINE_EV_TIMER is due; 0: not at all. */
+uint64_t engine_deadline(const struct engine *engine);
+
+/* Questions. They change nothing. */
+
+/* Does this client hold grants? What it may hold from before a restart does not count: it is not of this id.
+ */
+bool engine_client_holds(const struct engine *engine, uint64_t client_id);
+bool engine_client_was_fenced(const struct engine *engine, uint64_t client_id);
+enum engine_result engine_test_stateid(const struct engine *engine, uint64_t client_id,
+                                       const stateid4 *stateid);
+/* A device ever handed out; NULL: unknown. Borrowed: take a reference to keep it. */
+const struct device *engine_device(const struct engine *engine, const uint8_t id[DEVICE_ID_SIZE]);
+
+enum engine_state {
+    ENGINE_OPEN, /* not sealed */
+    ENGINE_SEALING,
+    ENGINE_SEALED,
+    ENGINE_RECALLING,
+    ENGINE_FENCING,
+    ENGINE_STUCK_STATE,
+    ENGINE_RELEASING,
+};
+const char *engine_state_name(enum engine_state state);
+
+struct engine_seal_view {
+    struct file_key key;
+    const char *path;
+    enum engine_state state;
+    enum seal_kind kind;
+    bool at_rest;
+    struct seal_map *map;        /* NULL while sealing; borrowed */
+    const struct device *device; /* the same */
+    uint32_t grants;
+    uint32_t maybe;    /* holders of before a restart that may have grants */
+    uint64_t deadline; /* of the recall; 0: none */
+    uint64_t mtime_ns, change;
+    char why[ENGINE_WHY_MAX]; /* what it is waiting for, and what to do */
+};
+/* -ENOENT: not sealed. */
+int engine_seal_view(const struct engine *engine, const struct file_key *key, struct engine_seal_view *view);
+void engine_each_seal(const struct engine *engine,
+                      void (*visit)(const struct engine_seal_view *view, void *arg), void *arg);
+
+struct engine_grant_view {
+    struct file_key key;
+    const char *path;
+    uint64_t client_id; /* 0: the client id is gone */
+    const uint8_t *owner;
+    uint32_t owner_len;
+    const char *address;
+    layouttype4 type;
+    layoutiomode4 iomode; /* RW if any part is */
+    uint64_t offset, length;
+    bool recalled, maybe;
+};
+/* Grants of the file (key NULL: of all files), holders that may have some included. */
+void engine_each_grant(const struct engine *engine, const struct file_key *key,
+                       void (*visit)(const struct engine_grant_view *view, void *arg), void *arg);
+
+struct engine_figures {
+    size_t seals, grants, holders;
+};
+void engine_figures(const struct engine *engine, struct engine_figures *figures);
+
+#endif

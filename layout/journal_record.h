@@ -1,0 +1,76 @@
+/*
+ * What the layout engine asks its host to write down, and what comes back after a restart. Plain data: the
+ * engine speaks of nothing but these, layout/journal.h keeps them in SQLite, tests keep them in memory.
+ *
+ * Pointers in a record that the engine hands out are the engine's and are valid until its next event.
+ */
+#ifndef LAYOUT_JOURNAL_RECORD_H
+#define LAYOUT_JOURNAL_RECORD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "layout/device.h"
+#include "layout/file_key.h"
+#include "layout/map.h"
+#include "layout/seal_fs.h"
+
+enum { JOURNAL_VERIFIER_SIZE = 8, JOURNAL_ADDRESS_MAX = 64 };
+
+/* How far the file's seal has come. Values are on disk: never renumber. */
+enum journal_seal_phase {
+    JOURNAL_SEALING = 1,   /* the flag may be set; no grant was ever given: undone after a crash */
+    JOURNAL_SEALED = 2,    /* grants may be out */
+    JOURNAL_RELEASING = 3, /* no grant was left; the flag may be cleared already: finished after a crash */
+};
+
+struct journal_seal {
+    struct file_key key;
+    const char *path; /* as last seen, for people */
+    enum seal_kind kind;
+    bool at_rest;
+    enum journal_seal_phase phase;
+    struct seal_map *map;              /* SEALED and RELEASING */
+    uint8_t device_id[DEVICE_ID_SIZE]; /* SEALED and RELEASING */
+    uint64_t mtime_ns, change;         /* the overlay; 0: none */
+};
+
+struct journal_device {
+    uint8_t id[DEVICE_ID_SIZE];
+    uint8_t fs_uuid[DEVICE_UUID_SIZE];
+    struct device_volume volume;
+};
+
+/* One run of one client: a new verifier is a new holder (RFC 8881 section 2.4). */
+struct journal_holder {
+    const uint8_t *owner;
+    uint32_t owner_len;
+    uint8_t verifier[JOURNAL_VERIFIER_SIZE];
+    uint64_t client_id; /* under which it was recorded */
+    const char *address;
+    uint8_t device_id[DEVICE_ID_SIZE];
+};
+
+enum journal_op {
+    JOURNAL_SEAL_PUT,      /* seal: insert or replace */
+    JOURNAL_SEAL_PHASE,    /* seal: key and phase only */
+    JOURNAL_SEAL_OVERLAY,  /* seal: key, mtime_ns and change only */
+    JOURNAL_SEAL_DELETE,   /* seal: key only */
+    JOURNAL_DEVICE_PUT,    /* device: insert or replace */
+    JOURNAL_HOLDER_PUT,    /* holder: it may hold grants on the device from now on */
+    JOURNAL_HOLDER_DELETE, /* holder: known to hold none under ids other than client_id, on any device */
+    JOURNAL_FENCED_PUT,    /* holder (owner, verifier, client_id, address, device): cut off; its record on the
+                              device goes */
+    JOURNAL_FENCED_DELETE, /* holder (owner, verifier): that run is over */
+};
+
+struct journal_record {
+    enum journal_op op;
+    union {
+        struct journal_seal seal;
+        struct journal_device device;
+        struct journal_holder holder;
+    };
+};
+
+#endif
