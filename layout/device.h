@@ -43,7 +43,7 @@ int device_find(int fd, struct device **out, struct seal_refusal *why);
  */
 int device_from_description(const uint8_t fs_uuid[DEVICE_UUID_SIZE], const struct device_volume *volume,
                             struct device **out);
-struct device *device_ref(const struct device *device);
+struct device *device_ref(struct device *device);
 void device_free(struct device *device);
 
 /*
