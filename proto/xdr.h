@@ -101,9 +101,8 @@ bool xdr_put_fixed(struct xdr_out *out, const void *data, uint32_t len);
 
 /*
  * opaque<> by reference: writes the length, records the segment, writes the padding. data must stay as it is
- * until the message is sent; owner is what the sender releases then (see xdr_out_splice_at). When all
- * splice slots are taken, data is copied instead and the owner is recorded with a segment of length 0, so
- * that it is released all the same.
+ * until the message is sent; owner is what the sender releases then (see xdr_out_splice_at). False, and owner
+ * still the caller's, when it does not fit or XDR_OUT_MAX_SPLICES are taken.
  */
 bool xdr_out_splice(struct xdr_out *out, const void *data, uint32_t len, void *owner);
 
