@@ -1,0 +1,178 @@
+"""What the operator sees, without a guest: readiness, configuration mistakes, sealctl, reload, orderly stop."""
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+from disk import immutable
+from registry import equal, holds, test
+
+NULL_CALL = struct.pack(">10I", 0x5EA1, 0, 2, 100003, 4, 0, 0, 0, 0, 0)
+
+
+def null_answered(address, port=2049):
+    """Does a NULL call get its answer?"""
+    with socket.create_connection((address, port), 5) as connection:
+        connection.settimeout(5)
+        connection.sendall(struct.pack(">I", 0x80000000 | len(NULL_CALL)) + NULL_CALL)
+        reply = connection.recv(4096)
+    return struct.unpack(">3I", reply[4:16]) == (0x5EA1, 1, 0)
+
+
+@test()
+def ready_only_when_clients_can_mount(lab):
+    lab.disk(size=400 << 20)
+    lab.server(listen=["127.0.0.1", "::1"])
+    holds(null_answered("127.0.0.1"), "no answer on IPv4 right after READY=1")
+    holds(null_answered("::1"), "no answer on IPv6 right after READY=1")
+
+
+@test()
+def the_watchdog_is_fed(lab):
+    disk = lab.disk(size=400 << 20)
+    del disk
+    server = lab.server()
+    server.stop()
+    path = f"{lab.directory}/notify"
+    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notify.bind(path)
+    notify.settimeout(20)
+    process = subprocess.Popen([f"{lab.build}/server/sealnfsd", "--config", server.config], stderr=subprocess.DEVNULL,
+                               env=dict(os.environ, NOTIFY_SOCKET=path, WATCHDOG_USEC="1000000"))
+    seen = []
+    while seen.count("WATCHDOG=1") < 3:
+        seen += notify.recv(4096).decode().split("\n")
+    holds("READY=1" in seen, f"no READY=1 in {seen}")
+    process.send_signal(signal.SIGTERM)
+    while "STOPPING=1" not in seen:
+        seen += notify.recv(4096).decode().split("\n")
+    equal(process.wait(20), 0, "exit status")
+
+
+@test()
+def a_mistake_is_one_line_with_file_line_and_remedy_and_no_start(lab):
+    lab.disk(size=400 << 20)
+    server = lab.server()
+    server.stop()
+    with open(server.config) as f:
+        good = f.read()
+    for wrong, words in (("lease_tme = 20\n", "did you mean"), ("port = 99999\n", "give 1 to 65535"),
+                         ('fence_hook = "/not/there"\n', "install it or correct the path")):
+        with open(server.config, "w") as f:
+            f.write(wrong + good)
+        for arguments in (["--check", server.config], ["--config", server.config]):
+            done = subprocess.run([f"{lab.build}/server/sealnfsd", *arguments], capture_output=True, text=True, timeout=20)
+            equal(done.returncode, 2, f"exit status of {arguments[0]}")
+            lines = (done.stdout + done.stderr).splitlines()
+            equal(len(lines), 1, f"lines said: {lines}")
+            holds(lines[0].startswith(f"{server.config}:1: ") and words in lines[0], lines[0])
+    with open(server.config, "w") as f:
+        f.write(good)
+    equal(subprocess.run([f"{lab.build}/server/sealnfsd", "--check", server.config], timeout=20).returncode, 0, "good check")
+
+
+@test()
+def a_second_server_on_the_same_state_does_not_start(lab):
+    lab.disk(size=400 << 20)
+    server = lab.server()
+    second = subprocess.run([f"{lab.build}/server/sealnfsd", "--config", server.config], capture_output=True, text=True, timeout=20)
+    equal(second.returncode, 1, "exit status of the second")
+    holds("another sealnfsd" in second.stderr, second.stderr)
+    equal(server.sealctl("status")[0], 0, "the first one still answers")
+
+
+@test()
+def sealctl_tells_by_its_exit_status(lab):
+    disk = lab.disk(size=400 << 20)
+    disk.write("file", 1 << 20)
+    os.mkdir(disk.file("directory"))
+    server = lab.server()
+    equal(server.sealctl("seal", disk.file("file"))[0], 0, "seal")
+    holds(immutable(disk.file("file")), "a sealed file carries the flag")
+    code, text = server.sealctl("status")
+    holds(code == 0 and "SEALED" in text.upper() and "frozen" in text, text)
+    code, text = server.sealctl("seal", disk.file("directory"))
+    holds(code == 1 and "directory" in text, text)
+    code, text = server.sealctl("seal", disk.file("not-there"))
+    holds(code == 1 and "No such file" in text, text)
+    code, text = server.sealctl("seal", "/etc/passwd")
+    holds(code == 1 and "no export" in text, text)
+    equal(server.sealctl("seal")[0], 2, "usage")
+    equal(server.sealctl("sael", "x")[0], 2, "unknown command")
+    holds("JSON" not in server.sealctl("status", "--json")[1] and json.loads(server.sealctl("status", "--json")[1])["ok"], "json")
+    equal(server.sealctl("unseal", "--wait", disk.file("file"))[0], 0, "unseal")
+    holds(not immutable(disk.file("file")), "an unsealed file does not carry the flag")
+    holds("not sealed" in server.sealctl("status", disk.file("file"))[1], "status of an unsealed file")
+    server.stop()
+    equal(server.sealctl("status")[0], 3, "server gone")
+
+
+@test()
+def the_control_socket_is_for_root_and_the_group(lab):
+    lab.disk(size=400 << 20)
+    os.chmod(lab.directory, 0o755)
+    server = lab.server(control_group="games")
+    os.chmod(server.directory, 0o755)
+    command = [f"{lab.build}/server/sealctl", "-s", server.control, "status"]
+    as_user = ["setpriv", "--reuid=65534", "--clear-groups"]
+    equal(subprocess.run([*as_user, "--regid=games", *command]).returncode, 0, "a member of the group")
+    equal(subprocess.run([*as_user, "--regid=65534", *command], capture_output=True).returncode, 3, "anybody else")
+
+
+@test()
+def garbage_on_the_control_socket_gets_an_answer_and_harms_nobody(lab):
+    lab.disk(size=400 << 20)
+    server = lab.server()
+    for line in (b"\n", b"{}\n", b"[1]\n", b'{"op":"seal"}\n', b'{"op":7,"file":[]}\n', b"\xff\xfe\x00\n", b"x" * 200000 + b"\n",
+                 b'{"op":"unseal","file":"/","timeout_ms":-5}\n', b"[" * 60000 + b"\n"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(10)
+            connection.connect(server.control)
+            connection.sendall(line)
+            answer = json.loads(connection.makefile().readline())
+            equal(answer["ok"], False, f"answer to {line[:40]!r}")
+    idle = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(40)]
+    for connection in idle:
+        connection.connect(server.control)
+    equal(server.sealctl("status")[0], 0, "status beside 40 idle connections")
+    for connection in idle:
+        connection.close()
+
+
+@test()
+def a_seal_outlives_an_orderly_stop_and_the_socket_does_not(lab):
+    disk = lab.disk(size=400 << 20)
+    disk.write("file", 1 << 20)
+    server = lab.server()
+    server.ctl("seal", disk.file("file"))
+    server.stop()
+    holds(not os.path.exists(server.control), "the control socket is removed")
+    holds(immutable(disk.file("file")), "the seal stays")
+    server.start()
+    holds("SEALED" in server.sealctl("status", disk.file("file"))[1].upper(), "known again after the restart")
+
+
+@test()
+def reload_changes_who_is_admitted(lab):
+    disk = lab.disk(size=400 << 20)
+    digest = disk.write("file", 1 << 20)
+    server = lab.server()
+    url = "nfs://127.0.0.1:2049/data/file"
+    cat = [f"{lab.build}/client/sealio", "cat", "--no-layout", url]
+    done = subprocess.run(f"{' '.join(cat)} | sha256sum", shell=True, capture_output=True, text=True)
+    equal(done.stdout.split()[0], digest, "read before")
+    server.exports["/data"]["clients"] = ["10.99.0.77"]
+    server.write_config()
+    server.process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + 20
+    while subprocess.run(cat, capture_output=True).returncode == 0:
+        holds(time.monotonic() < deadline, "still admitted 20 s after the reload")
+        select.select([], [], [], 0.1)
+    server.exports["/data"]["no_such_option"] = 1
+    server.write_config()
+    server.process.send_signal(signal.SIGHUP)
+    equal(server.sealctl("status")[0], 0, "a bad configuration is refused on reload, and the server goes on")
