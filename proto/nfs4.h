@@ -1,7 +1,7 @@
 /*
  * The constants of NFSv4.1 by their RFC names: RFC 5662 (the XDR of RFC 8881) and what later documents
  * added that this server speaks of: layout types (RFC 8154, RFC 8435), MDS thresholds
- * (RFC 8881 section 5.12.4). Values only; the structures are in proto/nfs4_types.h.
+ * (RFC 8881 section 5.12.6). Values only; the structures are in proto/nfs4_types.h.
  */
 #ifndef PROTO_NFS4_H
 #define PROTO_NFS4_H

@@ -26,7 +26,7 @@ bitmap4 bitmap4_of(unsigned count, const uint8_t *bits);
 
 enum { NFS4_LAYOUT_TYPES_MAX = 4, NFS4_THRESHOLDS_MAX = 4 };
 
-/* One entry of mdsthreshold4, with thi_hintlist decoded (RFC 8881 section 5.12.4). thi_hintset says which
+/* One entry of mdsthreshold4, with thi_hintlist decoded (RFC 8881 section 5.12.6). thi_hintset says which
  * counts. */
 struct nfs4_threshold {
     layouttype4 layout_type;

@@ -58,6 +58,10 @@ struct wire_type {
     bool (*encode)(struct xdr_out *out, const void *value);
 };
 
+/* One field of the structure at value. */
+bool wire_decode_field(const struct wire_field *field, struct xdr_in *in, struct arena *arena, void *value);
+bool wire_encode_field(const struct wire_field *field, struct xdr_out *out, const void *value);
+
 /* False: malformed, or the arena is used up; *value is then undefined. */
 bool wire_decode(const struct wire_type *type, struct xdr_in *in, struct arena *arena, void *value);
 /* False: does not fit, or has no encoding; out is then full. */
