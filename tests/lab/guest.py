@@ -82,29 +82,31 @@ class Job:
 class Guest:
     """One guest, booting from the moment it is made; `ready()` waits for it."""
 
-    def __init__(self, directory, name, number, tap, images, memory_dir, shim, cpu, memory=320):
-        self.name, self.ip, self.tap = name, f"10.99.0.{number}", tap
-        self.directory = f"{directory}/{name}"
-        self.console = f"{self.directory}/console"
+    def __init__(self, directory, machine):
+        self.directory, self.machine = directory, machine
+        self.name, self.ip, self.tap = machine["name"], machine["ip"], machine["tap"]
+        self.console = f"{directory}/console"
         self.jobs, self.pending, self.booted = {0: Job(self, 0, "boot")}, b"", False
-        os.mkdir(self.directory)
+        os.mkdir(directory)
         self._write_boot_files()
         self.line, theirs = socket.socketpair()
-        command = ["linux.uml", f"mem={memory}M", "rootfstype=hostfs", "ro", f"init={HERE}/guest-init",
-                   f"lab_name={name}", f"lab_dir={self.directory}", f"GLIBC_TUNABLES={TUNABLES}",
-                   "con=null", "con0=null,fd:1", f"ssl0=fd:{theirs.fileno()}", "ssl=null",
-                   f"uml_dir={self.directory}/", f"umid={name}",
-                   "initcall_blacklist=raid6_select_algo,init_zswap", "cryptomgr.notests",  # 1.1 s less to boot
-                   f"vec0:transport=tap,ifname={tap},gro=1,mac=02:00:00:00:63:{number:02x}"]
-        # c: shared with others, no locking. The server reaches the image through a loop device and the page cache; so do we.
-        command += [f"ubd{i}c={image}" for i, image in enumerate(images)]
-        environment = dict(os.environ, LD_PRELOAD=shim, TMPDIR=memory_dir)
+        environment = dict(os.environ, LD_PRELOAD=machine["shim"], TMPDIR=machine["memory_dir"])
         with open(self.console, "wb") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
-                                            pass_fds=(theirs.fileno(),), start_new_session=True)
-        # A guest's kernel and processes are host processes that only ever run in turn: on one processor they switch faster.
-        os.sched_setaffinity(self.process.pid, {cpu})
+            self.process = subprocess.Popen(self._command(theirs.fileno()), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            env=environment, pass_fds=(theirs.fileno(),), start_new_session=True)
         theirs.close()
+        # A guest's kernel and processes are host processes that only ever run in turn: on one processor they switch faster.
+        os.sched_setaffinity(self.process.pid, {machine["cpu"]})
+
+    def _command(self, line):
+        mac = "02:00:00:00:63:{:02x}".format(int(self.ip.rpartition(".")[2]))
+        command = ["linux.uml", f"mem={self.machine.get('memory', 320)}M", "rootfstype=hostfs", "ro", f"init={HERE}/guest-init",
+                   f"lab_name={self.name}", f"lab_dir={self.directory}", f"GLIBC_TUNABLES={TUNABLES}",
+                   "con=null", "con0=null,fd:1", f"ssl0=fd:{line}", "ssl=null", f"uml_dir={self.directory}/", f"umid={self.name}",
+                   "initcall_blacklist=raid6_select_algo,init_zswap", "cryptomgr.notests",  # 1.1 s less to boot
+                   f"vec0:transport=tap,ifname={self.tap},gro=1,mac={mac}"]
+        # c: shared with others, no locking. The server reaches the image through a loop device and the page cache; so do we.
+        return command + [f"ubd{i}c={image}" for i, image in enumerate(self.machine["images"])]
 
     def _write_boot_files(self):
         """What guest-init reads from $lab_dir."""
@@ -228,8 +230,25 @@ class Guest:
         self.run(f"mkdir -p {at}; mount -t nfs4 -o {options} {server}:{path} {at}", timeout)
         return self
 
+    def without_layouts(self):
+        """Make this guest a client that knows no block layouts; before its first mount."""
+        self.run("kill $(pidof blkmapd) && sleep 0.1; rmmod blocklayoutdriver && echo /bin/true > /proc/sys/kernel/modprobe")
+        return self
+
     def umount(self, at="/mnt/n"):
         self.run(f"umount {at}")
+
+    def sha256(self, path, direct=True):
+        """The digest of a file as this guest reads it now: by O_DIRECT, or through an emptied page cache."""
+        how = f"dd if={path} bs=1M iflag=direct status=none" if direct else f"cat {path}"
+        return self.run(f"set -o pipefail; echo 3 > /proc/sys/vm/drop_caches; {how} | sha256sum").split()[0]
+
+    def write(self, path, mib, direct=True, at_mib=0):
+        """Overwrite a part of a file in place with random data, durably; the data's digest."""
+        flags = "oflag=direct conv=notrunc" if direct else "conv=notrunc,fsync"
+        script = (f"set -e; dd if=/dev/urandom of=/tmp/data bs=1M count={mib} status=none; sha256sum < /tmp/data;"
+                  f"dd if=/tmp/data of={path} bs=1M seek={at_mib} {flags} status=none; rm /tmp/data")
+        return self.run(script).split()[0]
 
     def counters(self, at="/mnt/n"):
         """The client's own counters of a mount."""

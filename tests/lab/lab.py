@@ -47,14 +47,19 @@ class Lab:
             subprocess.run(["mount", "-t", "tmpfs", "memory", self.memory], check=True)
             subprocess.run(["cc", "-O2", "-Wall", "-shared", "-fPIC", "-o", self.shim, f"{HERE}/xshim.c"], check=True)
         number = len(self.guests) + 1
-        tap = f"tap{number}"
-        _ip(f"tuntap add dev {tap} mode tap")
-        _ip(f"link set {tap} master br0 up")
+        _ip(f"tuntap add dev tap{number} mode tap")
+        _ip(f"link set tap{number} master br0 up")
         cpus = sorted(os.sched_getaffinity(0))
-        cpu = cpus[(self.turn + number) % len(cpus)]
-        images = [disk.image for disk in disks or self.disks]
-        self.guests.append(Guest(self.directory, f"guest{number}", 10 + number, tap, images, self.memory, self.shim,
-                                 cpu, **options))
+        machine = {"name": f"guest{number}", "ip": f"10.99.0.{10 + number}", "tap": f"tap{number}",
+                   "images": [disk.image for disk in disks or self.disks], "memory_dir": self.memory, "shim": self.shim,
+                   "cpu": cpus[(self.turn + number) % len(cpus)], **options}
+        self.guests.append(Guest(f"{self.directory}/guest{number}", machine))
+        return self.guests[-1]
+
+    def reboot(self, guest):
+        """The same machine after a power failure: begin to boot a guest of the same name and address."""
+        guest.kill()
+        self.guests.append(Guest(f"{guest.directory}+", guest.machine))
         return self.guests[-1]
 
     def clients(self, count, mount="/data", **options):

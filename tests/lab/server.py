@@ -131,7 +131,16 @@ class Server:
 
     def state(self, path):
         """The state of a file's seal: open, sealed, recalling, ..."""
-        return self.ctl("status", path)["state"].lower()
+        seals = self.ctl("status", path)["status"]
+        return seals[0]["state"].lower() if seals else "open"
+
+    def wait_state(self, path, wanted, timeout=60):
+        """Ask until the file's seal is in the state; nothing on the control socket waits for states other than release."""
+        deadline = time.monotonic() + timeout
+        while (state := self.state(path)) != wanted:
+            if time.monotonic() > deadline:
+                raise ServerError(f"{path} is {state}, not {wanted}, after {timeout} s")
+            time.sleep(0.1)
 
     def start_ctl(self, *arguments):
         """sealctl in the background."""

@@ -1,0 +1,153 @@
+"""Sealed files: clients move the data themselves, and the server is not asked."""
+import os
+
+from disk import MIB, fragment
+from registry import equal, test
+
+
+def expect_direct(guest, layouts=1):
+    """The guest moved all data itself, with as many LAYOUTGETs, and it asked for the device once."""
+    counters = guest.counters()
+    equal(counters.pnfs, "LAYOUT_BLOCK_VOLUME", f"{guest.name}: layout driver")
+    equal(counters.data(), 0, f"{guest.name}: READ and WRITE calls ({counters.show()})")
+    equal((counters["LAYOUTGET"], counters["GETDEVICEINFO"], counters["LAYOUTRETURN"]), (layouts, 1, 0),
+          f"{guest.name}: LAYOUTGET, GETDEVICEINFO, LAYOUTRETURN ({counters.show()})")
+
+
+def digest_of(guest, path, mib, skip=0):
+    """The digest of a part of a file, read O_DIRECT."""
+    return guest.run(f"dd if={path} bs=1M skip={skip} count={mib} iflag=direct status=none | sha256sum").split()[0]
+
+
+@test(fs=("xfs", "ext4"), partition=(False, True))
+def a_frozen_file_is_read_from_the_disk(lab, fs, partition):
+    disk = lab.disk(fs=fs, partition=partition)
+    digest = disk.write("file", 128 * MIB)
+    server = lab.server()
+    server.ctl("seal", disk.file("file"))
+    guest, = lab.clients(1)
+    equal(guest.sha256("/mnt/n/file"), digest, "read O_DIRECT")
+    equal(guest.sha256("/mnt/n/file", direct=False), digest, "read buffered")
+    expect_direct(guest)
+    guest.run("for i in 1 2 3 4 5; do dd if=/mnt/n/file of=/dev/null bs=1M count=1 skip=$i iflag=direct status=none || exit; done")
+    expect_direct(guest)
+
+
+@test(fs=("xfs", "ext4"), partition=(False, True))
+def a_pinned_file_is_written_on_the_disk(lab, fs, partition):
+    """Written by one client in both ways, it reads the same for another client, for the server, and on the disk."""
+    disk = lab.disk(fs=fs, partition=partition)
+    disk.write("file", 64 * MIB)
+    server = lab.server()
+    server.ctl("seal", "--pinned", disk.file("file"))
+    writer, reader = lab.clients(2)
+    for direct in (True, False):
+        digest = writer.write("/mnt/n/file", 64, direct)
+        how = "O_DIRECT" if direct else "buffered"
+        equal(reader.sha256("/mnt/n/file"), digest, f"written {how}, read O_DIRECT by another client")
+        equal(reader.sha256("/mnt/n/file", direct=False), digest, f"written {how}, read buffered by another client")
+        equal(disk.sha256("file"), digest, f"written {how}, on the server's disk")
+    expect_direct(writer)
+    expect_direct(reader)
+
+
+@test(fs=("xfs", "ext4"))
+def what_a_client_wrote_is_what_the_server_reads(lab, fs):
+    """READ through the server, before and after a client's direct write: nothing stale from the server's page cache."""
+    disk = lab.disk(fs=fs)
+    before = disk.write("file", 8 * MIB)
+    server = lab.server()
+    server.ctl("seal", "--pinned", disk.file("file"))
+    writer, = lab.clients(1)
+    reader = lab.guest().without_layouts().mount("/data")
+    equal(reader.sha256("/mnt/n/file"), before, "read through the server before")
+    digest = writer.write("/mnt/n/file", 8)
+    equal(reader.sha256("/mnt/n/file"), digest, "read through the server after")
+    expect_direct(writer)
+    counters = reader.counters()
+    equal((counters["LAYOUTGET"], counters["READ"] > 0), (0, True), f"the reader asked the server ({counters.show()})")
+
+
+@test(fs=("xfs", "ext4"))
+def a_write_through_the_server_is_what_clients_read_directly(lab, fs):
+    disk = lab.disk(fs=fs)
+    disk.write("file", 8 * MIB)
+    server = lab.server()
+    server.ctl("seal", "--pinned", disk.file("file"))
+    direct, = lab.clients(1)
+    through = lab.guest().without_layouts().mount("/data")
+    direct.sha256("/mnt/n/file")
+    digest = through.write("/mnt/n/file", 8, direct=False)
+    equal(through.counters()["WRITE"] > 0, True, "the writer asked the server")
+    equal(direct.sha256("/mnt/n/file"), digest, "read from the disk")
+    equal(disk.sha256("file"), digest, "on the server's disk")
+    expect_direct(direct)
+
+
+@test(fs=("xfs", "ext4"))
+def a_file_of_a_thousand_extents_takes_one_layoutget(lab, fs):
+    disk = lab.disk(fs=fs)
+    fragment(disk.file("frozen"), 1000)
+    fragment(disk.file("pinned"), 1000)
+    digest = disk.sha256("frozen")
+    server = lab.server()
+    server.ctl("seal", disk.file("frozen"))
+    server.ctl("seal", "--pinned", disk.file("pinned"))
+    guest, other = lab.clients(2)
+    equal(guest.sha256("/mnt/n/frozen"), digest, "read O_DIRECT")
+    equal(guest.sha256("/mnt/n/frozen", direct=False), digest, "read buffered")
+    expect_direct(guest)
+    written = guest.write("/mnt/n/pinned", os.stat(disk.file("pinned")).st_size // MIB)
+    expect_direct(guest, layouts=2)
+    equal(digest_of(other, "/mnt/n/pinned", os.stat(disk.file("pinned")).st_size // MIB), written, "read by another client")
+    expect_direct(other)
+
+
+@test(fs=("xfs", "ext4"))
+def mtime_and_change_follow_a_direct_write(lab, fs):
+    """The flag forbids changing times on disk; clients see them change all the same, and release writes them down."""
+    disk = lab.disk(fs=fs)
+    disk.write("file", MIB)
+    os.utime(disk.file("file"), (1000000000, 1000000000))
+    server = lab.server()
+    server.ctl("seal", "--pinned", disk.file("file"))
+    writer, other = lab.clients(2)
+    equal(other.run("stat -c %Y /mnt/n/file").strip(), "1000000000", "mtime before")
+    writer.write("/mnt/n/file", 1)
+    writer.run("sync /mnt/n/file")
+    expect_direct(writer)
+    equal(writer.counters()["LAYOUTCOMMIT"] > 0, True, "a LAYOUTCOMMIT")
+    other.run("umount /mnt/n")
+    other.mount("/data")
+    seen = int(other.run("stat -c %Y /mnt/n/file"))
+    equal(seen > 1700000000, True, f"mtime after the write: {seen}")
+    server.ctl("unseal", "--wait", disk.file("file"))
+    equal(int(os.stat(disk.file("file")).st_mtime), seen, "mtime on the disk after the release")
+
+
+@test(fs=("xfs", "ext4"), timeout=300)
+def holders_do_not_disturb_one_another(lab, fs):
+    """Three clients read one file at the same time, two write halves of another: no recall, no refusal, no detour."""
+    disk = lab.disk(fs=fs)
+    digest = disk.write("frozen", 64 * MIB)
+    disk.write("pinned", 64 * MIB)
+    server = lab.server()
+    server.ctl("seal", disk.file("frozen"))
+    server.ctl("seal", "--pinned", disk.file("pinned"))
+    guests = lab.clients(3)
+    read = "for i in 1 2 3; do dd if=/mnt/n/frozen bs=1M iflag=direct status=none | sha256sum || exit; done"
+    jobs = [guest.start(read) for guest in guests]
+    for job in jobs:
+        equal({line.split()[0] for line in job.finish().splitlines()}, {digest}, f"{job.guest.name}: digests of its three reads")
+    for guest in guests:
+        expect_direct(guest)
+
+    write = ("for i in 1 2 3; do dd if=/dev/urandom of=/tmp/x bs=1M count=32 status=none || exit;"
+             "dd if=/tmp/x of=/mnt/n/pinned bs=1M seek={} oflag=direct conv=notrunc status=none || exit; done; sha256sum < /tmp/x")
+    halves = [guest.start(write.format(32 * i)) for i, guest in enumerate(guests[:2])]
+    written = [job.finish().split()[0] for job in halves]
+    for i in range(2):
+        equal(digest_of(guests[2], "/mnt/n/pinned", 32, skip=32 * i), written[i], f"half {i} as the third client reads it")
+    for guest in guests:
+        expect_direct(guest, layouts=2)
+    equal([entry for entry in server.trace() if "recall" in str(entry)], [], "recalls in the trace")
