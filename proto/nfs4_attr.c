@@ -302,6 +302,11 @@ static const struct wire_field table[FATTR4_LAST + 1] = {
     [FATTR4_FS_CHARSET_CAP] = U32(fs_charset_cap),
 };
 
+const struct wire_field *nfs4_wire_attr(unsigned attr)
+{
+    return attr <= FATTR4_LAST && table[attr].kind != WIRE_KIND_VOID ? &table[attr] : NULL;
+}
+
 /* What of mask is in the table. */
 static bitmap4 encodable(bitmap4 mask)
 {
@@ -309,7 +314,7 @@ static bitmap4 encodable(bitmap4 mask)
         for (uint32_t bits = mask.word[word]; bits != 0; bits &= bits - 1) {
             unsigned attr = word * 32 + (unsigned)__builtin_ctz(bits);
 
-            if (attr > FATTR4_LAST || table[attr].kind == WIRE_KIND_VOID)
+            if (nfs4_wire_attr(attr) == NULL)
                 bitmap4_clear(&mask, attr);
         }
     }
@@ -381,10 +386,11 @@ int nfs4_attrs_unpack(const fattr4 *fattr, struct nfs4_attrs *attrs)
     for (unsigned word = 0; word < WIRE_COUNT(fattr->attrmask.word); word++) {
         for (uint32_t bits = fattr->attrmask.word[word]; bits != 0; bits &= bits - 1) {
             unsigned attr = word * 32 + (unsigned)__builtin_ctz(bits);
+            const struct wire_field *field = nfs4_wire_attr(attr);
 
-            if (attr > FATTR4_LAST || table[attr].kind == WIRE_KIND_VOID)
+            if (field == NULL)
                 return -ENOTSUP;
-            if (!wire_decode_field(&table[attr], &in, NULL, attrs))
+            if (!wire_decode_field(field, &in, NULL, attrs))
                 return -EBADMSG;
             bitmap4_set(&attrs->present, attr);
         }

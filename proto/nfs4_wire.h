@@ -20,6 +20,10 @@ struct nfs4_wire_op {
 const struct nfs4_wire_op *nfs4_wire_op(uint32_t op);
 const struct nfs4_wire_op *nfs4_wire_cb_op(uint32_t op);
 
+/* How an attribute encodes, within struct nfs4_attrs; NULL for those it does not hold. No type here needs an
+ * arena. */
+const struct wire_field *nfs4_wire_attr(unsigned attr);
+
 /* No arguments; a result that is nothing but its status. */
 extern const struct wire_type wire_nothing;
 extern const struct wire_type wire_status;
