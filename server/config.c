@@ -21,325 +21,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "server/config_table.h"
 #include "server/config_value.h"
-
-enum option_type {
-    TYPE_TEXT,      /* char * */
-    TYPE_PSEUDO,    /* char *, an absolute normal path */
-    TYPE_DIRECTORY, /* char *, must be there */
-    TYPE_PLACE,     /* char *, its directory must be there */
-    TYPE_PROGRAM,   /* char *, must be executable */
-    TYPE_GROUP,     /* char *, must be known */
-    TYPE_ADDRESSES, /* size_t, char ** */
-    TYPE_NETWORKS,  /* size_t, struct config_network * */
-    TYPE_UNSIGNED,  /* unsigned */
-    TYPE_PORT,      /* uint16_t */
-    TYPE_ID,        /* uint32_t */
-    TYPE_SIZE32,    /* uint32_t, with K, M, G */
-    TYPE_SIZE64,    /* uint64_t, with K, M, G, T */
-    TYPE_BOOL,
-    TYPE_ACCESS, /* bool: "rw" or "ro" */
-    TYPE_SQUASH,
-    TYPE_POLICY,
-    TYPE_LEVEL,
-};
-
-static const char *const type_names[] = {
-    [TYPE_TEXT] = "string",         [TYPE_PSEUDO] = "path",       [TYPE_DIRECTORY] = "directory",
-    [TYPE_PLACE] = "path",          [TYPE_PROGRAM] = "program",   [TYPE_GROUP] = "group",
-    [TYPE_ADDRESSES] = "addresses", [TYPE_NETWORKS] = "networks", [TYPE_UNSIGNED] = "number",
-    [TYPE_PORT] = "number",         [TYPE_ID] = "number",         [TYPE_SIZE32] = "size",
-    [TYPE_SIZE64] = "size",         [TYPE_BOOL] = "bool",         [TYPE_ACCESS] = "\"rw\" or \"ro\"",
-    [TYPE_SQUASH] = "squash",       [TYPE_POLICY] = "policy",     [TYPE_LEVEL] = "log level",
-};
-
-struct option {
-    const char *name;
-    enum option_type type;
-    const char *initial; /* text; NULL: no value */
-    size_t offset;
-    size_t count_offset; /* lists */
-    uint64_t min, max;   /* numbers */
-    const char *help;
-};
-
-#define AT(field)        .offset = offsetof(struct config, field)
-#define LIST(count, at)  .count_offset = offsetof(struct config, count), .offset = offsetof(struct config, at)
-#define XAT(field)       .offset = offsetof(struct config_export, field)
-#define RANGE(low, high) .min = (low), .max = (high)
-
-static const struct option server_options[] = {
-    {"listen", TYPE_ADDRESSES, "::", LIST(listen_count, listen),
-     .help = "Numeric addresses to listen on. \"::\" takes IPv6 and IPv4."},
-    {"port", TYPE_PORT, "2049", AT(port), RANGE(1, 65535), .help = "TCP port to listen on."},
-    {"loops", TYPE_UNSIGNED, "0", AT(loops), RANGE(0, 64),
-     .help = "Event loops, one thread each. 0: one a core, 8 at most."},
-    {"workers", TYPE_UNSIGNED, "0", AT(workers), RANGE(0, 256),
-     .help = "Threads for file-system work that blocks. 0: two a core, at least 4, at most 16."},
-    {"state_dir", TYPE_DIRECTORY, "/var/lib/sealnfs", AT(state_dir),
-     .help = "Directory of the journal, the client records and the keys. Losing it means losing track of who "
-             "may hold layouts: "
-             "keep it on a disk that survives."},
-    {"control_socket", TYPE_PLACE, "/run/sealnfs/control.sock", AT(control_socket),
-     .help = "Unix socket that sealctl talks to."},
-    {"control_group", TYPE_GROUP, NULL, AT(control_group),
-     .help = "Group that may use the control socket besides root."},
-    {"trace_file", TYPE_PLACE, NULL, AT(trace_file),
-     .help =
-         "File that gets one JSON line for every event and effect of the layout engine, numbered in order."},
-    {"lease_time", TYPE_UNSIGNED, "90", AT(lease_time), RANGE(5, 3600),
-     .help = "Seconds a client's state lives without a word from it."},
-    {"grace_time", TYPE_UNSIGNED, NULL, AT(grace_time), RANGE(1, 3600),
-     .help = "Seconds after a start in which clients reclaim their state. Default: the lease time."},
-    {"recall_timeout", TYPE_UNSIGNED, "60", AT(recall_timeout), RANGE(1, 3600),
-     .help = "Seconds a client has to return a recalled layout before it is fenced."},
-    {"fence_hook", TYPE_PROGRAM, NULL, AT(fence_hook),
-     .help = "Program that cuts a client off from the shared disk; exit status 0 says that it is cut off, "
-             "anything else that it is not. "
-             "Without it a client that does not return its layout leaves the seal STUCK."},
-    {"fence_timeout", TYPE_UNSIGNED, "30", AT(fence_timeout), RANGE(1, 3600),
-     .help = "Seconds the fence hook may run; then it is killed and has failed."},
-    {"fence_retry", TYPE_UNSIGNED, "60", AT(fence_retry), RANGE(1, 86400),
-     .help = "Seconds after which the fence of a STUCK seal is tried again."},
-    {"quiesce_is_safe", TYPE_BOOL, "false", AT(quiesce_is_safe),
-     .help = "Say true only if a client whose lease has run out is certain to have no I/O to the disk left "
-             "after quiesce_time. "
-             "Then that counts as a fence where no hook is given."},
-    {"quiesce_time", TYPE_UNSIGNED, "60", AT(quiesce_time), RANGE(1, 86400),
-     .help = "Seconds after the end of its lease in which a client's I/O may still reach the disk."},
-    {"max_connections", TYPE_UNSIGNED, "4096", AT(max_connections), RANGE(1, 1000000),
-     .help = "Connections at one time."},
-    {"max_clients", TYPE_UNSIGNED, "16384", AT(max_clients), RANGE(1, 1000000),
-     .help = "Client ids at one time."},
-    {"max_sessions_per_client", TYPE_UNSIGNED, "16", AT(max_sessions_per_client), RANGE(1, 1024),
-     .help = "Sessions of one client."},
-    {"max_slots", TYPE_UNSIGNED, "64", AT(max_slots), RANGE(1, 1024),
-     .help = "Requests that a session may have under way."},
-    {"max_io_size", TYPE_SIZE32, "1M", AT(max_io_size), RANGE(4096, 8u << 20),
-     .help = "Largest READ or WRITE (rsize, wsize)."},
-    {"max_request_memory", TYPE_SIZE64, "256M", AT(max_request_memory), RANGE(4u << 20, 1ull << 40),
-     .help = "Memory for requests and replies under way, over all connections. When it is used up, reading "
-             "stops until some is free."},
-    {"idmap_domain", TYPE_TEXT, NULL, AT(idmap_domain),
-     .help = "Domain of names such as user@domain. Default: what /etc/idmapd.conf says."},
-    {"numeric_owners", TYPE_BOOL, "true", AT(numeric_owners),
-     .help =
-         "Send owners as numbers, as Linux clients expect with AUTH_SYS. Names are understood either way."},
-    {"sync_metadata", TYPE_BOOL, "true", AT(sync_metadata),
-     .help = "Make a create, remove, rename, link or attribute change durable before answering."},
-    {"rpcbind", TYPE_BOOL, "true", AT(rpcbind), .help = "Register with rpcbind when one answers."},
-    {"log_level", TYPE_LEVEL, "info", AT(log_level), .help = "error, warning, info or debug."},
-};
-
-static const struct option export_options[] = {
-    {"path", TYPE_DIRECTORY, NULL, XAT(path),
-     .help = "The exported directory. Needed. Layouts want XFS or ext4 on a block device."},
-    {"id", TYPE_ID, NULL, XAT(id), RANGE(1, UINT32_MAX),
-     .help = "Number in this export's file handles. Default: made from the name, so renaming an export makes "
-             "its handles stale."},
-    {"clients", TYPE_NETWORKS, NULL, .count_offset = offsetof(struct config_export, network_count),
-     .offset = offsetof(struct config_export, networks),
-     .help = "Addresses and networks that may use the export, such as \"192.0.2.7\" or \"2001:db8::/32\". "
-             "Needed."},
-    {"access", TYPE_ACCESS, "rw", XAT(writable), .help = "\"rw\" or \"ro\"."},
-    {"squash", TYPE_SQUASH, "root", XAT(squash),
-     .help = "Whose requests are made as the anonymous user: \"none\", \"root\" or \"all\"."},
-    {"anon_uid", TYPE_ID, "65534", XAT(anon_uid), RANGE(0, UINT32_MAX - 1),
-     .help = "User id of the anonymous user."},
-    {"anon_gid", TYPE_ID, "65534", XAT(anon_gid), RANGE(0, UINT32_MAX - 1),
-     .help = "Group id of the anonymous user."},
-    {"layouts", TYPE_BOOL, "true", XAT(layouts), .help = "Hand out layouts on sealed files."},
-    {"policy", TYPE_POLICY, "manual", XAT(policy),
-     .help = "How seals come about. \"manual\": by sealctl only. \"at-rest\": also when a client asks for a "
-             "read layout of a quiet file; such a "
-             "seal gives way when somebody needs to change the file."},
-    {"at_rest_min_size", TYPE_SIZE64, "1M", XAT(at_rest_min_size), RANGE(0, INT64_MAX),
-     .help = "Files below this size are not sealed at rest; clients are told by the mdsthreshold attribute."},
-};
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-/* ---- reading one value
- * ---------------------------------------------------------------------------------------- */
-
-/* Check text, store it at `at` if that is given. NULL, or what is wrong and what to do, in `why`. */
-static const char *check_path(enum option_type type, const char *text, char *why, size_t room)
-{
-    struct stat st;
-    char parent[PATH_MAX];
-
-    if (text[0] != '/' || strlen(text) >= sizeof(parent)) {
-        snprintf(why, room, "\"%s\" is not an absolute path; write it from the root", text);
-        return why;
-    }
-    snprintf(parent, sizeof(parent), "%s", text);
-    switch (type) {
-    case TYPE_DIRECTORY:
-        if (stat(text, &st) < 0 || !S_ISDIR(st.st_mode))
-            snprintf(why, room, "directory %s is not there; make it or correct the path", text);
-        break;
-    case TYPE_PLACE:
-        if (stat(dirname(parent), &st) < 0 || !S_ISDIR(st.st_mode))
-            snprintf(why, room, "directory of %s is not there; make it or correct the path", text);
-        break;
-    case TYPE_PROGRAM:
-        if (stat(text, &st) < 0 || !S_ISREG(st.st_mode) || access(text, X_OK) < 0)
-            snprintf(why, room, "%s is not an executable file; install it or correct the path", text);
-        break;
-    default:
-        if (!config_pseudo_is_normal(text))
-            snprintf(why, room,
-                     "\"%s\" is not a plain path; write it as in \"/data\", without . or .. or // in it",
-                     text);
-    }
-    return why[0] ? why : NULL;
-}
-
-static bool store_number(const struct option *option, uint64_t number, void *at)
-{
-    switch (option->type) {
-    case TYPE_UNSIGNED:
-        *(unsigned *)at = (unsigned)number;
-        return true;
-    case TYPE_PORT:
-        *(uint16_t *)at = (uint16_t)number;
-        return true;
-    case TYPE_ID:
-    case TYPE_SIZE32:
-        *(uint32_t *)at = (uint32_t)number;
-        return true;
-    default:
-        *(uint64_t *)at = number;
-        return true;
-    }
-}
-
-static const char *read_number(const struct option *option, const char *text, void *at, char *why,
-                               size_t room)
-{
-    bool units = option->type == TYPE_SIZE32 || option->type == TYPE_SIZE64;
-    uint64_t number;
-
-    if (!config_number_parse(text, units, &number)) {
-        snprintf(why, room, "\"%s\" is not a %s; write digits%s", text, type_names[option->type],
-                 units ? ", with K, M, G or T after them if you like" : " only");
-        return why;
-    }
-    if (number < option->min || number > option->max) {
-        snprintf(why, room, "%s is out of range; give %" PRIu64 " to %" PRIu64, text, option->min,
-                 option->max);
-        return why;
-    }
-    if (at)
-        store_number(option, number, at);
-    return NULL;
-}
-
-static const struct choice {
-    enum option_type type;
-    const char *word;
-    int value;
-} choices[] = {
-    {TYPE_BOOL, "true", 1},
-    {TYPE_BOOL, "yes", 1},
-    {TYPE_BOOL, "on", 1},
-    {TYPE_BOOL, "false", 0},
-    {TYPE_BOOL, "no", 0},
-    {TYPE_BOOL, "off", 0},
-    {TYPE_ACCESS, "rw", 1},
-    {TYPE_ACCESS, "ro", 0},
-    {TYPE_SQUASH, "none", SQUASH_NONE},
-    {TYPE_SQUASH, "root", SQUASH_ROOT},
-    {TYPE_SQUASH, "all", SQUASH_ALL},
-    {TYPE_POLICY, "manual", POLICY_MANUAL},
-    {TYPE_POLICY, "at-rest", POLICY_AT_REST},
-    {TYPE_LEVEL, "error", LOG_LEVEL_ERROR},
-    {TYPE_LEVEL, "warning", LOG_LEVEL_WARNING},
-    {TYPE_LEVEL, "info", LOG_LEVEL_INFO},
-    {TYPE_LEVEL, "debug", LOG_LEVEL_DEBUG},
-};
-
-static const char *read_choice(const struct option *option, const char *text, void *at, char *why,
-                               size_t room)
-{
-    size_t used = 0;
-
-    for (size_t i = 0; i < COUNT(choices); i++) {
-        if (choices[i].type != option->type || strcmp(choices[i].word, text) != 0)
-            continue;
-        if (at && (option->type == TYPE_BOOL || option->type == TYPE_ACCESS))
-            *(bool *)at = choices[i].value != 0;
-        else if (at)
-            *(int *)at = choices[i].value;
-        return NULL;
-    }
-    used += (size_t)snprintf(why, room, "\"%s\" is not known here; write one of:", text);
-    for (size_t i = 0; i < COUNT(choices) && used < room; i++)
-        if (choices[i].type == option->type)
-            used += (size_t)snprintf(why + used, room - used, " %s", choices[i].word);
-    return why;
-}
-
-static const char *check_word(const struct option *option, const char *text, char *why, size_t room)
-{
-    struct config_network network;
-
-    if (option->type == TYPE_GROUP && !getgrnam(text))
-        snprintf(why, room, "group \"%s\" is not known; create it with groupadd or name another", text);
-    else if (option->type == TYPE_ADDRESSES && !config_address_parse(text, &network.address))
-        snprintf(why, room, "\"%s\" is not a numeric address; write one such as \"192.0.2.1\" or \"::\"",
-                 text);
-    else if (option->type == TYPE_NETWORKS && !config_network_parse(text, &network))
-        snprintf(why, room,
-                 "\"%s\" is not an address or network; write one such as \"192.0.2.0/24\" or \"2001:db8::1\"",
-                 text);
-    return why[0] ? why : NULL;
-}
-
-static const char *store_text(const char *text, void *at, char *why, size_t room)
-{
-    char *copy = at ? strdup(text) : NULL;
-
-    if (!at)
-        return NULL;
-    if (!copy) {
-        snprintf(why, room, "out of memory");
-        return why;
-    }
-    free(*(char **)at);
-    *(char **)at = copy;
-    return NULL;
-}
-
-static const char *read_value(const struct option *option, const char *text, void *at, char *why, size_t room)
-{
-    why[0] = '\0';
-    switch (option->type) {
-    case TYPE_TEXT:
-    case TYPE_GROUP:
-    case TYPE_PSEUDO:
-    case TYPE_DIRECTORY:
-    case TYPE_PLACE:
-    case TYPE_PROGRAM:
-        if (option->type == TYPE_GROUP && check_word(option, text, why, room))
-            return why;
-        if (option->type >= TYPE_PSEUDO && option->type <= TYPE_PROGRAM &&
-            check_path(option->type, text, why, room))
-            return why;
-        return store_text(text, at, why, room);
-    case TYPE_ADDRESSES:
-    case TYPE_NETWORKS:
-        return check_word(option, text, why, room);
-    case TYPE_BOOL:
-    case TYPE_ACCESS:
-    case TYPE_SQUASH:
-    case TYPE_POLICY:
-    case TYPE_LEVEL:
-        return read_choice(option, text, at, why, room);
-    default:
-        return read_number(option, text, at, why, room);
-    }
-}
 
 /* ---- libconfuse
  * ------------------------------------------------------------------------------------------------ */
@@ -360,23 +43,6 @@ static void tell(cfg_t *cfg, int line, const char *option, const char *text)
         fprintf(error_stream, "%s:%d: %s\n", cfg && cfg->filename ? cfg->filename : "?", line, text);
 }
 
-static const struct option *options_of(bool in_export, size_t *count)
-{
-    *count = in_export ? COUNT(export_options) : COUNT(server_options);
-    return in_export ? export_options : server_options;
-}
-
-static const struct option *option_find(bool in_export, const char *name)
-{
-    size_t count;
-    const struct option *options = options_of(in_export, &count);
-
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(options[i].name, name) == 0)
-            return &options[i];
-    return NULL;
-}
-
 static bool cfg_is_export(cfg_t *cfg)
 {
     return cfg->name && strcmp(cfg->name, "export") == 0;
@@ -387,7 +53,7 @@ static void unknown_option(cfg_t *cfg, const char *name)
     char text[256];
     size_t count, best_distance = 4;
     bool in_export = cfg_is_export(cfg);
-    const struct option *options = options_of(in_export, &count);
+    const struct option *options = option_table(in_export, &count);
     const char *best = NULL;
 
     for (size_t i = 0; i < count; i++) {
@@ -432,26 +98,25 @@ static int validate(cfg_t *cfg, cfg_opt_t *opt)
 
     if (!option || last == 0)
         return 0;
-    wrong = read_value(option, cfg_opt_getnstr(opt, last - 1), NULL, why, sizeof(why));
+    wrong = option_read(option, cfg_opt_getnstr(opt, last - 1), NULL, why, sizeof(why));
     if (wrong)
         tell(cfg, cfg->line, option->name, wrong);
     return wrong ? -1 : 0;
 }
 
-static bool type_is_list(enum option_type type)
-{
-    return type == TYPE_ADDRESSES || type == TYPE_NETWORKS;
-}
+#define OPTIONS_MAX (OPTION_TABLE_MAX + 2) /* and the export section, and the end */
 
 /* libconfuse's own tables, made from ours. Defaults are ours to apply. */
-static void fill_cfg_options(cfg_opt_t *out, const struct option *options, size_t count, cfg_opt_t *section)
+static void fill_cfg_options(cfg_opt_t *out, bool in_export, cfg_opt_t *section)
 {
     static const cfg_opt_t end = CFG_END();
+    size_t count;
+    const struct option *options = option_table(in_export, &count);
 
     for (size_t i = 0; i < count; i++) {
         cfg_opt_t text = CFG_STR(options[i].name, NULL, CFGF_NODEFAULT);
         cfg_opt_t list = CFG_STR_LIST(options[i].name, NULL, CFGF_NODEFAULT);
-        *out++ = type_is_list(options[i].type) ? list : text;
+        *out++ = option_is_list(&options[i]) ? list : text;
     }
     if (section) {
         cfg_opt_t exports = CFG_SEC("export", section, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
@@ -464,11 +129,13 @@ static void set_validators(cfg_t *cfg)
 {
     char name[64];
 
-    for (size_t i = 0; i < COUNT(server_options); i++)
-        cfg_set_validate_func(cfg, server_options[i].name, validate);
-    for (size_t i = 0; i < COUNT(export_options); i++) {
-        snprintf(name, sizeof(name), "export|%s", export_options[i].name);
-        cfg_set_validate_func(cfg, name, validate);
+    for (int in_export = 0; in_export < 2; in_export++) {
+        size_t count;
+        const struct option *options = option_table(in_export, &count);
+        for (size_t i = 0; i < count; i++) {
+            snprintf(name, sizeof(name), "%s%s", in_export ? "export|" : "", options[i].name);
+            cfg_set_validate_func(cfg, name, validate);
+        }
     }
 }
 
@@ -506,8 +173,10 @@ static const char *get_initial(void *text, unsigned index)
     return text;
 }
 
-static int store_options(cfg_t *cfg, const struct option *options, size_t count, void *base)
+static int store_options(cfg_t *cfg, bool in_export, void *base)
 {
+    size_t count;
+    const struct option *options = option_table(in_export, &count);
     char why[512];
 
     for (size_t i = 0; i < count; i++) {
@@ -519,10 +188,10 @@ static int store_options(cfg_t *cfg, const struct option *options, size_t count,
 
         if (!text)
             continue;
-        if (type_is_list(option->type))
+        if (option_is_list(option))
             error = given ? store_list(option, given, get_from_cfg, opt, base)
                           : store_list(option, 1, get_initial, (void *)(uintptr_t)text, base);
-        else if (read_value(option, text, (char *)base + option->offset, why, sizeof(why))) {
+        else if (option_read(option, text, (char *)base + option->offset, why, sizeof(why))) {
             tell(cfg, cfg->line, option->name, why); /* a default whose path is not there */
             error = -EINVAL;
         }
@@ -554,9 +223,10 @@ static int store_export(cfg_t *section, struct config *config, struct config_exp
              "its name is not a plain absolute path; write it as in export \"/data\" { ... }");
         return -EINVAL;
     }
-    if (store_text(title, &export->pseudo, why, sizeof(why)))
+    export->pseudo = strdup(title);
+    if (!export->pseudo)
         return -ENOMEM;
-    error = store_options(section, export_options, COUNT(export_options), export);
+    error = store_options(section, true, export);
     if (error)
         return error;
     if (!export->path || !export->networks) {
@@ -582,7 +252,7 @@ static int store_export(cfg_t *section, struct config *config, struct config_exp
 static int store_config(cfg_t *cfg, struct config *config)
 {
     unsigned exports = cfg_size(cfg, "export");
-    int error = store_options(cfg, server_options, COUNT(server_options), config);
+    int error = store_options(cfg, false, config);
 
     if (error)
         return error;
@@ -620,15 +290,15 @@ static int parse(cfg_t *cfg, const char *path)
 
 int config_load(const char *path, FILE *errors, struct config **out)
 {
-    cfg_opt_t section[COUNT(export_options) + 1], top[COUNT(server_options) + 2];
+    cfg_opt_t section[OPTIONS_MAX], top[OPTIONS_MAX];
     struct config *config = calloc(1, sizeof(*config));
     cfg_t *cfg;
     int error = -ENOMEM;
 
     error_stream = errors;
     error_told = false;
-    fill_cfg_options(section, export_options, COUNT(export_options), NULL);
-    fill_cfg_options(top, server_options, COUNT(server_options), section);
+    fill_cfg_options(section, true, NULL);
+    fill_cfg_options(top, false, section);
     cfg = config ? cfg_init(top, CFGF_NONE) : NULL;
     if (!cfg)
         goto done;
@@ -670,23 +340,6 @@ void config_free(struct config *config)
     free(config->fence_hook);
     free(config->idmap_domain);
     free(config);
-}
-
-const struct config_option *config_options(size_t *count)
-{
-    static struct config_option list[COUNT(server_options) + COUNT(export_options)];
-    size_t used = 0;
-
-    for (int in_export = 0; in_export < 2; in_export++) {
-        size_t of_section;
-        const struct option *options = options_of(in_export, &of_section);
-        for (size_t i = 0; i < of_section; i++)
-            list[used++] = (struct config_option){
-                in_export ? "export" : "", options[i].name, type_names[options[i].type],
-                options[i].initial ? options[i].initial : "", options[i].help};
-    }
-    *count = used;
-    return list;
 }
 
 bool config_export_admits(const struct config_export *export, const struct in6_addr *peer)
