@@ -98,6 +98,10 @@ class Disk:
         subprocess.run(["umount", "-l", self.path], check=False)
         os.close(self.descriptor)
 
+    def run(self, script):
+        """A bash script on this machine that must succeed; what it printed."""
+        return subprocess.run(["bash", "-ec", script], check=True, stdout=subprocess.PIPE, text=True).stdout
+
     def file(self, name):
         return f"{self.path}/{name}"
 
@@ -110,8 +114,7 @@ class Disk:
 
     def sha256(self, name):
         """The digest of what is on the disk, whatever this machine's page cache of the file says."""
-        return subprocess.run(f"dd if={self.file(name)} bs=1M iflag=direct status=none | sha256sum", shell=True, check=True,
-                              stdout=subprocess.PIPE, text=True).stdout.split()[0]
+        return self.run(f"dd if={self.file(name)} bs=1M iflag=direct status=none | sha256sum").split()[0]
 
 
 def immutable(path):

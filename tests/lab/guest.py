@@ -55,10 +55,10 @@ class Job:
         self.guest.poll(0)
         return self.code is not None
 
-    def expect(self, text, timeout=60):
-        """Wait until the job says `text` (the shell function `say`)."""
+    def expect(self, text, timeout=60, times=1):
+        """Wait until the job has said `text` so many times (the shell function `say`)."""
         deadline = time.monotonic() + timeout
-        while text not in self.said:
+        while self.said.count(text) < times:
             if self.code is not None:
                 raise GuestError(f"{self.guest.name}: job ended ({self.code}) and never said {text!r}:\n{self.output()}")
             self.guest.poll(deadline - time.monotonic(), f"{text!r} from: {self.script}")

@@ -1,0 +1,85 @@
+"""Policy at-rest: quiet files are sealed when a client asks for a layout, and the seal gives way to whoever changes the file."""
+from disk import MIB, immutable
+from load import reading
+from registry import equal, holds, test
+from trace import Trace
+
+AT_REST = {"policy": "at-rest"}
+
+
+@test(fs=("xfs", "ext4"))
+def a_closed_file_is_read_directly_without_an_administrator(lab, fs):
+    disk = lab.disk(fs=fs)
+    path = disk.file("file")
+    server = lab.server(export=AT_REST)
+    writer, reader = lab.clients(2)
+    digest = writer.run("dd if=/dev/urandom of=/tmp/x bs=1M count=8 status=none; cp /tmp/x /mnt/n/file; sha256sum < /tmp/x").split()[0]
+    equal(reader.sha256("/mnt/n/file"), digest, "what another client reads")
+    counters = reader.counters()
+    equal((counters.pnfs, counters["READ"]), ("LAYOUT_BLOCK_VOLUME", 0), counters.show())
+    holds(counters["LAYOUTGET"] >= 1, counters.show())
+    holds(immutable(path), "the file is sealed")
+    equal(server.ctl("status", path)["status"][0]["policy"], "at-rest")
+
+    writer.run("echo more >> /mnt/n/file")
+    holds(not immutable(path), "the seal gave way")
+    trace = Trace(server, path)
+    trace.released_after("recall", count=1)
+    trace.released_after("return", count=1)
+    equal(reader.sha256("/mnt/n/file", direct=False), disk.run(f"sha256sum < {path}").split()[0], "what the reader reads after the change")
+
+
+@test(change=("truncate -s 1M /mnt/n/file", "rm /mnt/n/file", "mv /mnt/n/file /mnt/n/new", "chmod 600 /mnt/n/file",
+              "ln /mnt/n/file /mnt/n/new", "mv /mnt/n/small /mnt/n/file"))
+def the_seal_gives_way_to(lab, change):
+    disk = lab.disk()
+    disk.write("file", 4 * MIB)
+    disk.write("small", 4096)
+    server = lab.server(export=AT_REST)
+    reader, other = lab.clients(2)
+    load = reading(reader, "/mnt/n/file", 1, reader.run("head -c 1048576 /mnt/n/file | sha256sum").split()[0])
+    load.rounds(1)
+    equal(server.state(disk.file("file")), "sealed")
+    other.run(change)
+    if not change.startswith(("rm", "mv")):
+        load.rounds(1)
+        load.end()
+
+
+@test(fs=("xfs", "ext4"))
+def readers_are_not_disturbed_by_readers(lab, fs):
+    disk = lab.disk(fs=fs)
+    digest = disk.write("file", 16 * MIB)
+    server = lab.server(export=AT_REST)
+    guests = lab.clients(2)
+    for job in [guest.start("dd if=/mnt/n/file bs=1M iflag=direct status=none | sha256sum") for guest in guests]:
+        equal(job.finish().split()[0], digest, "what a client reads")
+    for guest in guests:
+        guest.sha256("/mnt/n/file")
+    equal(Trace(server, disk.file("file")).all("recall"), [], "recalls")
+    equal(guests[1].counters()["LAYOUTRETURN"], 0)
+
+
+@test()
+def small_files_are_left_alone(lab):
+    """Clients are told by mdsthreshold, and do not even ask."""
+    disk = lab.disk()
+    digest = disk.write("file", MIB - 4096)
+    server = lab.server(export=AT_REST)
+    guest, = lab.clients(1)
+    equal(guest.sha256("/mnt/n/file"), digest)
+    equal(server.state(disk.file("file")), "open")
+    counters = guest.counters()
+    equal(counters["LAYOUTGET"], 0, f"LAYOUTGET for a small file ({counters.show()})")
+
+
+@test()
+def the_size_is_configurable(lab):
+    disk = lab.disk()
+    disk.write("small", MIB)
+    disk.write("large", 4 * MIB)
+    server = lab.server(export={**AT_REST, "at_rest_min_size": 4 * MIB})
+    guest, = lab.clients(1)
+    guest.sha256("/mnt/n/small")
+    guest.sha256("/mnt/n/large")
+    equal((server.state(disk.file("small")), server.state(disk.file("large"))), ("open", "sealed"))

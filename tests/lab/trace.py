@@ -1,0 +1,31 @@
+"""The layout engine's trace: one JSON object a line, numbered in order, of what came in and what went out.
+
+The numbers, not clocks or waiting, show what came before what.
+"""
+from registry import holds
+
+
+class Trace:
+    """The entries of one file."""
+
+    def __init__(self, server, path):
+        entries = server.trace()
+        numbers = [entry["seq"] for entry in entries]
+        holds(numbers == sorted(set(numbers)), "the trace's numbers do not rise")
+        self.entries = [entry for entry in entries if entry["file"] == path]
+
+    def all(self, what, **fields):
+        return [entry for entry in self.entries
+                if entry["what"] == what and all(entry.get(name) == value for name, value in fields.items())]
+
+    def release(self):
+        """The entry at which the flag was ordered to be cleared."""
+        found = self.all("step", step="unflag")
+        holds(len(found) == 1, f"{len(found)} releases in the trace")
+        return found[0]
+
+    def released_after(self, what, count):
+        """There are `count` entries of that kind before the release, each of another client, and none after it."""
+        release, found = self.release()["seq"], self.all(what)
+        holds(len({entry["client"] for entry in found}) == count, f"{what} of {count} clients expected: {found}")
+        holds(all(entry["seq"] < release for entry in found), f"{what} after the release ({release}): {found}")
