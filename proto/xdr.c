@@ -261,6 +261,15 @@ bool xdr_out_patch_u32(struct xdr_out *out, size_t pos, uint32_t value)
     return true;
 }
 
+void xdr_out_rebase(struct xdr_out *out, void *buf, size_t cap)
+{
+    if (cap < out->pos)
+        return;
+    memcpy(buf, out->base, out->pos);
+    out->base = buf;
+    out->cap = cap;
+}
+
 void xdr_out_truncate(struct xdr_out *out, size_t pos)
 {
     if (pos > out->pos)

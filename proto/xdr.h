@@ -88,6 +88,9 @@ struct xdr_out {
 void xdr_out_init(struct xdr_out *out, void *buf, size_t cap);
 /* Bounds the whole message, splices included (a channel's ca_maxresponsesize). Without it only cap bounds. */
 void xdr_out_set_limit(struct xdr_out *out, size_t limit);
+/* Goes on in a larger buffer: what was written is copied there, the old buffer is the caller's again, `full`
+ * stays as it is. */
+void xdr_out_rebase(struct xdr_out *out, void *buf, size_t cap);
 
 bool xdr_put_u32(struct xdr_out *out, uint32_t value);
 bool xdr_put_u64(struct xdr_out *out, uint64_t value);
