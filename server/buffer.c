@@ -57,18 +57,18 @@ static struct buffer *take(struct pool *pool)
 
 struct buffer *buffer_get(size_t size)
 {
-    unsigned class = 0;
-    while (class < CLASSES && pools[class].size < size)
-        class ++;
+    unsigned k = 0;
+    while (k < CLASSES && pools[k].size < size)
+        k++;
     struct buffer *buffer;
-    if (class == UNPOOLED) {
+    if (k == UNPOOLED) {
         if (size > SIZE_MAX - PAGE)
             return NULL;
         buffer = make((size + PAGE - 1) / PAGE * PAGE, UNPOOLED);
     } else {
-        buffer = take(&pools[class]);
+        buffer = take(&pools[k]);
         if (buffer == NULL)
-            buffer = make(pools[class].size, class);
+            buffer = make(pools[k].size, k);
     }
     if (buffer != NULL)
         atomic_store_explicit(&buffer->refs, 1, memory_order_relaxed);

@@ -1,14 +1,16 @@
 /*
  * compound.h - one COMPOUND on its way through the server.
  *
- * A compound is resumable. The dispatcher decodes one operation after another (RFC 8881 section 15.2), calls its
- * handler, encodes its result. A handler that would block says so and is called again on a worker thread; one that waits for a
- * message (the keeper, a lock's owner, a recall) says so and is resumed on its loop. Nothing else on the loop waits.
+ * A compound is resumable. The dispatcher decodes one operation after another (RFC 8881 section 15.2), calls
+ * its handler, encodes its result. A handler that would block says so and is called again on a worker thread;
+ * one that waits for a message (the keeper, a lock's owner, a recall) says so and is resumed on its loop.
+ * Nothing else on the loop waits.
  *
- * Where a handler runs: first on the loop (on_worker false). After OP_BLOCK it is called again on a worker (on_worker
- * true) and must not touch client, session or stateid tables there; after OP_LOOP it is called again on the loop. `stage`
- * is 0 at the first call and is the handler's own to advance; op_state is its own scratch (arena memory), NULL at the start.
- * The dispatcher may keep running the following operations on the worker until one of them asks for the loop.
+ * Where a handler runs: first on the loop (on_worker false). After OP_BLOCK it is called again on a worker
+ * (on_worker true) and must not touch client, session or stateid tables there; after OP_LOOP it is called
+ * again on the loop. `stage` is 0 at the first call and is the handler's own to advance; op_state is its own
+ * scratch (arena memory), NULL at the start. The dispatcher may keep running the following operations on the
+ * worker until one of them asks for the loop.
  */
 #ifndef SEALNFS_SERVER_COMPOUND_H
 #define SEALNFS_SERVER_COMPOUND_H
@@ -21,12 +23,14 @@
 #include "proto/nfs4.h"
 #include "proto/nfs4_ops.h"
 #include "proto/nfs4_types.h"
+#include "proto/rpc.h"
 #include "proto/xdr.h"
+#include "server/conn.h"
 #include "server/loop.h"
 #include "server/worker.h"
 
+struct buffer;
 struct client;
-struct conn;
 struct export;
 struct file;
 struct server;
@@ -40,7 +44,8 @@ enum op_next {
     OP_WAIT,  /* somebody will call compound_resume, once */
 };
 
-/* The caller's identity as the RPC header gave it; squashing is the export's (cred_for_export in export.h). */
+/* The caller's identity as the RPC header gave it; squashing is the export's (cred_for_export in export.h).
+ */
 #define CRED_MAX_GIDS 16
 struct cred {
     uint32_t flavor; /* AUTH_NONE or AUTH_SYS */
@@ -52,17 +57,19 @@ struct cred {
 
 /* A current or saved file handle. `file` holds a reference. */
 struct fh_slot {
-    struct file *file; /* NULL: no file handle */
+    struct file *file;     /* NULL: no file handle */
     struct export *export; /* borrowed from the export table; NULL on the pseudo root */
 };
 
 struct compound {
     struct server *server;
-    struct conn *conn;       /* holds a reference; replies go there */
-    struct loop *loop;       /* the client's loop, where it lives */
+    struct conn *conn; /* holds a reference; replies go there */
+    struct loop *loop; /* the client's loop, where it lives */
     uint32_t xid;
     struct cred cred;
-    struct in6_addr_box { uint8_t bytes[16]; } peer; /* IPv4-mapped for IPv4 */
+    struct in6_addr_box {
+        uint8_t bytes[16];
+    } peer; /* IPv4-mapped for IPv4 */
     uint32_t minor;
 
     struct client *client;   /* set by SEQUENCE (NULL before, and in sessionless compounds); loop only */
@@ -77,32 +84,57 @@ struct compound {
     bool has_current_stateid, has_saved_stateid;
 
     unsigned op_index, op_count;
-    uint32_t op;             /* the operation under way */
+    uint32_t op; /* the operation under way */
     union nfs4_args args;
     union nfs4_res res;
     bool on_worker;
     unsigned stage;
     void *op_state;
 
-    struct arena arena;      /* lives as long as the compound; bounded */
+    struct arena arena; /* lives as long as the compound; bounded */
     struct xdr_in in;
     struct xdr_out out;
-    struct loop_msg msg;     /* the dispatcher's */
-    struct work work;        /* the dispatcher's */
+
+    /* What SEQUENCE leaves for the dispatcher */
+    struct xdr_bytes replay; /* data set: the cached reply, to be sent instead */
+    bool retry_uncached;     /* a retry whose reply was not kept: the next operation gets
+                                NFS4ERR_RETRY_UNCACHED_REP */
+    uint32_t max_cached;     /* bytes the reply may have when it is cached */
+    uint64_t digest;         /* of the request's body, to know a false retry */
+
+    /* The dispatcher's */
+    struct buffer *memory;  /* where this compound lies */
+    struct buffer *request; /* where the request lies */
+    struct buffer *larger;  /* the reply, when it outgrew the compound's own memory */
+    uint32_t request_len;   /* the whole RPC message */
+    struct nfs4_compound_head head;
+    size_t body_at; /* where COMPOUND4res begins in the reply */
+    size_t charged;
+    bool op_ready, ended;
+    struct conn_out send;
+    struct loop_msg msg;
+    struct work work;
 };
+
+/* Start the COMPOUND call whose arguments `in` shows; `request` is referenced. The connection's loop. False:
+ * the connection has been given to another loop. */
+bool compound_start(struct conn *conn, struct buffer *request, uint32_t request_len,
+                    const struct rpc_call *call, const struct cred *cred, const struct xdr_in *in);
 
 /* Resume after OP_WAIT: the handler is called again on the compound's loop. Any thread. */
 void compound_resume(struct compound *c);
 
 /* One row per operation: the dispatcher reads this table and nothing else about an operation. */
 enum op_needs {
-    OP_NEEDS_FH = 1u << 0,        /* NOFILEHANDLE without a current file handle */
-    OP_NEEDS_SAVED_FH = 1u << 1,  /* NOFILEHANDLE without a saved one */
-    OP_FIRST_ONLY = 1u << 2,      /* may start a COMPOUND without SEQUENCE (RFC 8881 section 2.6.3.1.1.?) */
-    OP_MODIFIES = 1u << 3,        /* not idempotent: the reply's size is decided before it runs; ROFS on a read-only export */
-    OP_SETS_STATEID = 1u << 4,    /* sets the current stateid */
-    OP_CLEARS_STATEID = 1u << 5,  /* changes the current file handle, so clears it */
-    OP_IN_GRACE = 1u << 6,        /* reserved */
+    OP_NEEDS_FH = 1u << 0,       /* NOFILEHANDLE without a current file handle */
+    OP_NEEDS_SAVED_FH = 1u << 1, /* NOFILEHANDLE without a saved one */
+    OP_FIRST_ONLY =
+        1u
+        << 2, /* may start a COMPOUND without SEQUENCE, and is then alone in it (RFC 8881 section 2.10.6.4) */
+    OP_MODIFIES =
+        1u << 3, /* not idempotent: the reply's size is decided before it runs; ROFS on a read-only export */
+    OP_SETS_STATEID = 1u << 4,   /* sets the current stateid */
+    OP_CLEARS_STATEID = 1u << 5, /* changes the current file handle, so clears it */
 };
 struct op_entry {
     const char *name;
@@ -114,14 +146,17 @@ struct op_entry {
 extern const struct op_entry op_table[]; /* indexed by opcode, 0..OP_TABLE_SIZE-1; op_table.c */
 #define OP_TABLE_SIZE 59
 
-/* Replace the current file handle; takes over the reference (file may be NULL). Clears the current stateid. */
+/* Replace the current file handle; takes over the reference (file may be NULL). Clears the current stateid.
+ */
 void compound_set_fh(struct compound *c, struct file *file, struct export *export);
 /* The operation produced this stateid; it becomes current. */
 void compound_set_stateid(struct compound *c, const stateid4 *stateid);
-/* Substitute the special "current stateid" {1, 0} if `stateid` is it (RFC 8881 section 8.2.3). NFS4_OK or BAD_STATEID. */
+/* Substitute the special "current stateid" {1, 0} if `stateid` is it (RFC 8881 section 8.2.3). NFS4_OK or
+ * BAD_STATEID. */
 nfsstat4 compound_resolve_stateid(struct compound *c, const stateid4 *stateid, stateid4 *out);
 
-/* Handlers, by family (file): ops_session.c, ops_fh.c, ops_attr.c, ops_dir.c, ops_open.c, ops_lock.c, ops_io.c, ops_layout.c */
+/* Handlers, by family (file): ops_session.c, ops_fh.c, ops_attr.c, ops_dir.c, ops_open.c, ops_lock.c,
+ * ops_io.c, ops_layout.c */
 #define OP_HANDLER(name) enum op_next op_##name(struct compound *c)
 OP_HANDLER(access);
 OP_HANDLER(backchannel_ctl);
