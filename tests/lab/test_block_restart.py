@@ -1,0 +1,83 @@
+"""kill -9 of the server under load: clients carry on, state is reclaimed, seals are still seals."""
+from disk import MIB, extents, immutable
+from load import Load, reading, writing
+from registry import equal, holds, test
+from test_nfs_ordinary import LOCKER, locker
+
+
+@test(fs=("xfs", "ext4"), timeout=400)
+def clients_carry_on_through_a_crash(lab, fs):
+    disk = lab.disk(fs=fs)
+    digest = disk.write("frozen", 16 * MIB)
+    disk.write("pinned", 16 * MIB)
+    disk.write("plain", 4 * MIB)
+    server = lab.server(lease_time=20, grace_time=20)
+    server.ctl("seal", disk.file("frozen"))
+    server.ctl("seal", "--pinned", disk.file("pinned"))
+    maps = [extents(disk.file(name)) for name in ("frozen", "pinned")]
+    one, two = lab.clients(2)
+    holder = one.start(f"python3 -u - <<'END'\n{LOCKER.replace('/file', '/plain')}\nlock(fd, fcntl.F_WRLCK, 2, 3)\nopen('/tmp/held', 'w')\n"
+                       "import time\nwhile not os.path.exists('/tmp/release'): time.sleep(0.1)\nos.pwrite(fd, b'held', 0)\nos.fsync(fd)\nEND")
+    one.run("until [ -e /tmp/held ]; do sleep 0.1; done")
+    loads = [reading(one, "/mnt/n/frozen", 16, digest), writing(two, "/mnt/n/pinned", 8),
+             Load(two, "making", "mkdir /mnt/n/d && mv /mnt/n/d /mnt/n/e && rmdir /mnt/n/e || exit 1")]
+    for load in loads:
+        load.rounds(1)
+    for _ in range(2):
+        server.kill()
+        holds(immutable(disk.file("frozen")) and immutable(disk.file("pinned")), "a seal did not outlive the server")
+        server.start()
+        equal((server.state(disk.file("frozen")), server.state(disk.file("pinned"))), ("sealed", "sealed"))
+        for load in loads:
+            load.rounds(2, timeout=150)
+    equal([extents(disk.file(name)) for name in ("frozen", "pinned")], maps, "the sealed files' blocks")
+    denied = locker(two, "fd = os.open('/mnt/n/plain', os.O_RDWR)\nlock(fd, fcntl.F_RDLCK, 4, 1)")
+    holds(denied.wait() != 0 and "BlockingIOError" in denied.output(), f"the lock was not reclaimed: {denied.output()}")
+    one.run("touch /tmp/release")
+    holder.finish()
+    for load in loads:
+        load.end()
+    equal(disk.run(f"head -c4 {disk.file('plain')}"), "held", "written after the crash by an open from before it")
+
+
+@test(fs=("xfs",), timeout=300)
+def a_silent_holder_of_before_the_crash_keeps_the_seal(lab, fs):
+    """The server has forgotten the layout, the client has not: no release until it is known gone."""
+    disk = lab.disk(fs=fs)
+    disk.write("file", 8 * MIB)
+    path, before = disk.file("file"), extents(disk.file("file"))
+    server = lab.server(recall_timeout=2, lease_time=4, grace_time=4)
+    server.ctl("seal", "--pinned", path)
+    guest, = lab.clients(1)
+    guest.write("/mnt/n/file", 8)
+    guest.stop()
+    server.kill()
+    server.start()
+    code, text = server.sealctl("unseal", "--wait", "--timeout", "20", path)
+    holds(code in (1, 4), f"unseal: exit {code}: {text}")
+    holds(immutable(path), "released under a holder of before the crash")
+    equal(extents(path), before, "the file's blocks")
+    guest.cont()
+    server.wait_state(path, "open", 120)
+    digest = guest.write("/mnt/n/file", 8)
+    equal(disk.sha256("file"), digest, "the guest writes on")
+
+
+@test(fs=("xfs", "ext4"), timeout=300)
+def a_release_goes_on_after_a_crash_in_the_middle_of_it(lab, fs):
+    disk = lab.disk(fs=fs)
+    disk.write("file", 8 * MIB)
+    path = disk.file("file")
+    server = lab.server(recall_timeout=4, lease_time=10, grace_time=10)
+    server.ctl("seal", path)
+    guest, = lab.clients(1)
+    guest.sha256("/mnt/n/file")
+    guest.stop()
+    code, text = server.sealctl("unseal", path)
+    equal(code, 4, f"unseal without waiting: {text}")
+    server.kill()
+    server.start()
+    holds(immutable(path), "released under a holder of before the crash")
+    guest.cont()
+    server.wait_state(path, "open", 120)
+    holds(not immutable(path), "a released file carries no flag")

@@ -1,0 +1,179 @@
+"""Ordinary use of a mount, unsealed files: what people and programs do all day."""
+import os
+import subprocess
+
+from disk import MIB
+from registry import equal, holds, test
+
+EROFS, ENOSPC = "Read-only file system", "No space left on device"
+
+
+def mounted(lab, count=1, fs="xfs", **options):
+    disk = lab.disk(fs=fs)
+    lab.server(**options)
+    return disk, lab.clients(count)
+
+
+def make_tree(directory):
+    """A small C program in several files and directories, with things in it that archives have."""
+    os.makedirs(f"{directory}/src/deep/er")
+    for i in range(40):
+        with open(f"{directory}/src/deep/er/data{i}", "w") as f:
+            f.write(f"{i}\n" * (i * 50))
+    for name, text in {"src/main.c": '#include "part.h"\nint main(void) { return part(41) - 42; }\n',
+                       "src/part.c": '#include "part.h"\nint part(int n) { return n + 1; }\n',
+                       "src/part.h": "int part(int n);\n",
+                       "Makefile": "CFLAGS = -Wall -Isrc\nprogram: src/main.o src/part.o\n\t$(CC) -o $@ $^\n"}.items():
+        with open(f"{directory}/{name}", "w") as f:
+            f.write(text)
+    os.symlink("src/part.h", f"{directory}/header")
+    os.link(f"{directory}/src/main.c", f"{directory}/src/same.c")
+    os.chmod(f"{directory}/Makefile", 0o640)
+
+
+@test(fs=("xfs", "ext4"), timeout=300)
+def a_source_tree_is_unpacked_built_compared_and_removed(lab, fs):
+    _, (guest,) = mounted(lab, fs=fs)
+    make_tree(f"{lab.directory}/tree")
+    subprocess.run(["tar", "-C", lab.directory, "-cf", f"{guest.directory}/tree.tar", "tree"], check=True)
+    guest.run("cd /mnt/n && tar -xf /mnt/lab/tree.tar && cd tree && make && ./program", timeout=200)
+    guest.run("mkdir /tmp/t && tar -C /tmp/t -xf /mnt/lab/tree.tar && cd /mnt/n/tree && rm program src/*.o && diff -r /tmp/t/tree .")
+    equal(guest.run("cd /mnt/n/tree && stat -c %h src/main.c && readlink header && stat -c %a Makefile").split(), ["2", "src/part.h", "640"])
+    equal(guest.run("rm -r /mnt/n/tree && ls -A /mnt/n | grep -v lost+found || true"), "", "what is left")
+
+
+@test(fs=("xfs", "ext4"))
+def ten_thousand_files_are_listed_once_each(lab, fs):
+    disk, (guest,) = mounted(lab, fs=fs)
+    os.mkdir(disk.file("many"))
+    for i in range(10000):
+        os.close(os.open(disk.file(f"many/a-name-of-some-length-{i}"), os.O_CREAT | os.O_WRONLY, 0o644))
+    equal(guest.run("ls -f /mnt/n/many | grep -v '^\\.' | sort | uniq | wc -l").strip(), "10000", "different names")
+    equal(guest.run("ls -f /mnt/n/many | wc -l").strip(), "10002", "names")
+    equal(guest.run("ls -ln /mnt/n/many | tail -n +2 | awk '{print $1, $5}' | sort | uniq -c | tr -s ' '").strip(), "10000 -rw-r--r-- 0")
+
+
+@test()
+def an_open_file_survives_rename_over_it_and_removal(lab):
+    _, (guest, other) = mounted(lab, 2)
+    guest.run("""cd /mnt/n; echo old > file; echo new > next; exec 5< file 6< file
+                 mv next file; read -u 5 line; [ "$line" = old ]; read line < file; [ "$line" = new ]""")
+    reader = guest.start("""cd /mnt/n; exec 5< file; say open; until [ -e /tmp/go ]; do sleep 0.1; done; rm -f seen; cat <&5""")
+    reader.expect("open")
+    guest.run("rm /mnt/n/file; touch /tmp/go")  # by the same client: it keeps the file under another name until the close
+    equal(reader.finish(), "new\n")
+    equal(other.run("ls -A /mnt/n | grep -v lost+found || true"), "", "what is left")
+
+
+LOCKER = """import fcntl, os, struct, sys
+def lock(fd, kind, start, length, how=fcntl.F_SETLK):
+    return fcntl.fcntl(fd, how, struct.pack("hhqqi", kind, 0, start, length, 0))
+fd = os.open("/mnt/n/file", os.O_RDWR)
+"""
+
+
+def locker(guest, script):
+    """Start a Python program with lock() and the open file fd at hand."""
+    return guest.start(f"python3 - <<'END'\n{LOCKER}{script}\nEND")
+
+
+@test(fs=("xfs", "ext4"))
+def locks_are_seen_by_the_other_client(lab, fs):
+    _, (one, two) = mounted(lab, 2, fs=fs)
+    one.run("echo 0123456789 > /mnt/n/file")
+    holder = one.start(f"python3 -u - <<'END'\n{LOCKER}\nlock(fd, fcntl.F_WRLCK, 2, 3)\nopen('/tmp/held', 'w')\n"
+                       "import time\nwhile not os.path.exists('/tmp/release'): time.sleep(0.1)\nEND")
+    one.run("until [ -e /tmp/held ]; do sleep 0.1; done")
+    locker(two, "lock(fd, fcntl.F_WRLCK, 0, 2)\nlock(fd, fcntl.F_RDLCK, 5, 5)").finish()
+    denied = locker(two, "lock(fd, fcntl.F_RDLCK, 4, 1)")
+    holds(denied.wait() != 0 and "BlockingIOError" in denied.output(), f"a lock over a lock: {denied.output()}")
+    told = locker(two, "print(struct.unpack('hhqqi', lock(fd, fcntl.F_WRLCK, 0, 10, fcntl.F_GETLK))[:4])").finish()
+    equal(told, "(1, 0, 2, 3)\n", "what F_GETLK tells (1: a write lock)")
+    waiting = locker(two, "lock(fd, fcntl.F_WRLCK, 0, 10, fcntl.F_SETLKW)")
+    one.run("touch /tmp/release")
+    holder.finish()
+    waiting.finish(60)
+
+
+@test()
+def open_flags_and_truncation(lab):
+    disk, (one, two) = mounted(lab, 2)
+    one.run("set -C; echo first > /mnt/n/exclusive")  # noclobber: O_EXCL
+    holds("exist" in two.fails("set -C; echo second > /mnt/n/exclusive"), "O_EXCL on a file that is there")
+    one.run("for i in 1 2 3; do echo $i >> /mnt/n/log; done")
+    two.run("for i in 4 5 6; do echo $i >> /mnt/n/log; done")
+    equal(one.run("cat /mnt/n/log").split(), ["1", "2", "3", "4", "5", "6"], "appended lines")
+    one.run("truncate -s 3 /mnt/n/log")
+    equal(two.run("stat -c %s /mnt/n/log; truncate -s 100000 /mnt/n/log").strip(), "3")
+    equal(os.stat(disk.file("log")).st_size, 100000)
+    equal(one.run("head -c 3 /mnt/n/log; tail -c 99997 /mnt/n/log | tr -d '\\0' | wc -c"), "1\n20\n")
+    one.run("echo shorter > /mnt/n/log")  # O_TRUNC
+    equal(disk.run(f"cat {disk.file('log')}"), "shorter\n")
+
+
+@test(fs=("xfs", "ext4"))
+def names_links_and_attributes(lab, fs):
+    disk, (guest,) = mounted(lab, fs=fs)
+    longest = "ä" * 127 + "x"  # 255 bytes
+    guest.run(f"cd /mnt/n; echo here > '{longest}'; [ $(ls | grep -c '{longest}') = 1 ]; mv '{longest}' 'sp ace \\\\ \"q\"'; cat 'sp ace \\\\ \"q\"'")
+    holds("too long" in guest.fails(f"touch /mnt/n/{longest}y"), "a name of 256 bytes")
+    target = "a/" * 400 + "end"
+    guest.run(f"cd /mnt/n; ln -s {target} link; [ $(readlink link) = {target} ]; mkfifo fifo; mknod node c 1 3; [ -p fifo ]; [ -c node ]")
+    guest.run("""cd /mnt/n; touch f; chmod 4751 f; chown 12345:54321 f; touch -d @1000000001.123456789 f
+                 [ "$(stat -c '%a %u %g %.9Y' f)" = "4751 12345 54321 1000000001.123456789" ]""")
+    about = os.stat(disk.file("f"))
+    equal((about.st_mode & 0o7777, about.st_uid, about.st_gid, about.st_mtime_ns), (0o4751, 12345, 54321, 1000000001123456789))
+    guest.run("cd /mnt/n; df . | tail -1; stat -f . >/dev/null; mkdir d; rmdir d")
+    holds("not empty" in guest.fails("cd /mnt/n; mkdir e; touch e/x; rmdir e"), "rmdir of a directory in use")
+    holds("denied" in guest.fails("cd /mnt/n; chmod 600 f; setpriv --reuid=1000 --regid=1000 --clear-groups cat f"), "another user's file")
+
+
+@test(fs=("xfs", "ext4"))
+def a_file_past_four_gigabytes(lab, fs):
+    disk, (guest,) = mounted(lab, fs=fs)
+    at = 5 << 30
+    guest.run(f"cd /mnt/n; echo end | dd of=file bs=1 seek={at} status=none; [ $(stat -c %s file) = {at + 4} ]; truncate -s {at + 4096} file")
+    equal(guest.run(f"dd if=/mnt/n/file bs=1 skip={at} count=4 status=none; dd if=/mnt/n/file bs=1M skip=4090 count=20 status=none | tr -d '\\0' | wc -c"),
+          "end\n0\n")
+    equal(os.stat(disk.file("file")).st_size, at + 4096)
+
+
+@test()
+def a_full_disk_and_a_read_only_export_reach_the_application(lab):
+    disk = lab.disk(fs="ext4", size=64 * MIB)
+    lab.server(exports={"/ro": {"path": disk.path, "access": "ro"}})
+    guest, = lab.clients(1)
+    holds(ENOSPC in guest.fails("dd if=/dev/zero of=/mnt/n/big bs=1M conv=fsync"), "a full disk")
+    guest.run("rm /mnt/n/big; echo fits > /mnt/n/small")
+    guest.mount("/ro", at="/mnt/ro")
+    holds(EROFS in guest.fails("echo x > /mnt/ro/small"), "writing to a read-only export")
+    holds(EROFS in guest.fails("rm /mnt/ro/small"), "removing from a read-only export")
+    equal(guest.run("cat /mnt/ro/small"), "fits\n")
+
+
+@test()
+def exports_below_one_root(lab):
+    """The pseudo root shows the exports and the directories on the way, and nothing else."""
+    disk = lab.disk()
+    os.mkdir(disk.file("inner"))
+    disk.run(f"echo inner > {disk.file('inner')}/file; echo outer > {disk.file('outer')}")
+    lab.server(exports={"/deep/er/inner": {"path": disk.file("inner")},
+                        "/closed": {"path": disk.file("inner"), "clients": ["10.99.0.200"]}})
+    guest = lab.guest().ready().mount("/")
+    equal(sorted(set(guest.run("ls /mnt/n").split()) - {"closed"}), ["data", "deep"])
+    equal(guest.run("cat /mnt/n/data/outer /mnt/n/deep/er/inner/file"), "outer\ninner\n")
+    guest.fails("cat /mnt/n/closed/file")
+    guest.fails("touch /mnt/n/x")
+    guest.fails("touch /mnt/n/deep/x")
+    equal(guest.run("cat /mnt/n/data/inner/../outer"), "outer\n")
+
+
+@test()
+def a_squashed_root_owns_nothing(lab):
+    disk = lab.disk()
+    disk.run(f"echo secret > {disk.file('secret')}; chmod 600 {disk.file('secret')}; chmod 777 {disk.path}")
+    lab.server(export={"squash": "root", "anon_uid": 4321, "anon_gid": 1234})
+    guest, = lab.clients(1)
+    guest.fails("cat /mnt/n/secret")
+    guest.run("touch /mnt/n/mine")
+    equal((os.stat(disk.file("mine")).st_uid, os.stat(disk.file("mine")).st_gid), (4321, 1234))
