@@ -19,34 +19,36 @@ struct file;
 
 /* Served on every file; what may be set at all; what may come with EXCLUSIVE4_1 (its verifier lives in atime
  * and mtime). */
-bitmap4 attr_supported(const struct server *server, const struct export *export);
+bitmap4 attr_supported(const struct export *export);
 bitmap4 attr_settable(void);
 bitmap4 attr_exclcreat(void);
+bitmap4 attr_write_only(void);
 
-/* What attributes are made of. `file` is given where one is at hand (GETATTR); READDIR brings statx and
- * handle of an entry instead. */
+/* What attributes are made of. */
 struct attr_source {
     const struct server *server;
     const struct export *export; /* NULL: a pseudo directory */
     const struct statx *stx;
     uint64_t change;
-    uint64_t mounted_on; /* fileid of the directory this is mounted on; of the file itself elsewhere */
-    struct xdr_bytes handle;
+    uint64_t mounted_on; /* fileid of the directory that this is mounted on; 0: it is not a mount's root */
+    struct xdr_bytes handle; /* empty: not asked for (see attr_wants_handle) */
     const struct statfs *fs; /* NULL: not asked for (see attr_wants_fs) */
 };
-/* Strings that values point to. */
+/* What values point to. */
 struct attr_names {
     char owner[IDMAP_OWNER_MAX];
     char group[IDMAP_OWNER_MAX];
+    uint8_t handle[NFS4_FHSIZE];
 };
 bool attr_wants_fs(const bitmap4 *want);
 bool attr_wants_handle(const bitmap4 *want);
 /* Fills the values that `want` asks for. 0, or -EAGAIN when names are not known and may_block is false. */
 int attr_fill(const struct attr_source *source, const bitmap4 *want, bool may_block, struct attr_names *names,
               struct nfs4_attrs *out);
-/* The same for a file: stats it. 0, -EAGAIN, or another negative errno. */
-int attr_of_file(const struct server *server, struct file *file, const bitmap4 *want, bool may_block,
-                 struct attr_names *names, struct nfs4_attrs *out);
+/* The same for a file at hand: stats it. 0, -EAGAIN, or another negative errno. */
+int attr_of_place(const struct server *server, const struct fh_slot *at, const bitmap4 *want, bool may_block,
+                  struct attr_names *names, struct nfs4_attrs *out);
+uint64_t attr_mounted_on(const struct fh_slot *at);
 
 /* What a client asked to set, checked and with owners mapped. `want` holds only settable attributes. */
 struct attr_set {

@@ -26,7 +26,9 @@ struct export;
 struct file;
 struct file_state; /* state.h */
 struct file_table;
-struct fh_slot; /* compound.h */
+struct fs_handle; /* fs_handle.h */
+struct fh_slot;   /* compound.h */
+struct pseudo_dir;
 struct server;
 
 /* Whether a file is sealed, in one atomic word beside it: unsealed files never ask the keeper. Written by the
@@ -80,15 +82,25 @@ int file_parent(const struct fh_slot *dir, bool may_block, struct fh_slot *out);
  * not block. */
 int file_from_fd(struct file_table *table, struct export *export, int path_fd, struct file **out);
 /* The pseudo root, or the root of the export mounted there. */
-int file_root(struct file_table *table, bool may_block, struct fh_slot *out);
+int file_root(struct file_table *table, struct fh_slot *out);
 /* The file at a path of this machine, inside an export; for the operator's tools. -EXDEV when it is in no
  * export. BLOCKS (workers). */
 int file_from_path(struct file_table *table, const char *path, struct file **out);
 
+/* Is the directory still below its export's root? -ENOENT: it was moved out by a local program. As the
+ * server. BLOCKS. */
+int file_check_inside(const struct fh_slot *dir);
+/* The names that the pseudo root adds to a directory: those of the exports below it; NULL: none. */
+struct pseudo_dir *file_junctions(const struct fh_slot *dir);
+/* A directory of the pseudo root, or the root of the export that hangs there. Does not block. */
+int file_from_pseudo(struct file_table *table, struct pseudo_dir *dir, struct fh_slot *out);
 /* A directory of the pseudo root (file_export is NULL). */
 bool file_is_pseudo(const struct file *file);
 /* The wire's handle of the place, written to wire; a view of it. */
 struct xdr_bytes file_handle(const struct fh_slot *at, uint8_t wire[NFS4_FHSIZE]);
+/* The same for what fs_handle_get gave (READDIR). */
+struct xdr_bytes file_handle_of(const struct server *server, const struct export *export,
+                                const struct fs_handle *handle, uint8_t wire[NFS4_FHSIZE]);
 /* Its last name is gone: drop it from memory when nobody uses it any more, so that its space is given back.
  */
 void file_forget(struct file *file);
@@ -104,6 +116,10 @@ void file_data_close(struct file *file, unsigned access);
  * -EBUSY. */
 int file_drop_writer(struct file *file);
 
+/* A descriptor of its own for what path_fd is, by /proc/self/fd; the kernel checks the thread's identity. A
+ * directory is read by one. Negative errno on failure. BLOCKS. */
+int fs_reopen(int path_fd, int flags);
+
 void file_lock(struct file *file);
 void file_unlock(struct file *file);
 struct file_state **file_state_slot(struct file *file); /* under file_lock; state.c owns what hangs there */
@@ -115,6 +131,11 @@ struct file_stat {
     uint64_t change;
 };
 int file_stat(struct file *file, struct file_stat *out);
+/* The same after the caller did the statx itself (READDIR, relative to the directory): fills change, applies
+ * the overlay. */
+void file_stat_finish(struct file *file, struct file_stat *stat);
+/* The change attribute of a file that is not in memory. */
+uint64_t file_change_of_statx(const struct statx *stx);
 /* This server has just changed the file: makes `change` differ even when the kernel's clock did not tick. */
 void file_changed(struct file *file);
 /* The keeper's overlay of a pinned file, kept in its journal: time_ns 0 clears it. */

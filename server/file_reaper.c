@@ -1,0 +1,205 @@
+/*
+ * The reaper: a thread of the file table that closes descriptors, since that may block (the last close of an
+ * unlinked file frees its blocks, that of a written one trims its preallocation). It also drops files that
+ * nobody has used for a while, so that a file removed by a local program gives its space back, and writable
+ * descriptors soon after their last use, so that local programs find no writer.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "server/file_impl.h"
+#include "server/log.h"
+#include "server/loop.h"
+
+#define SECOND_NS       UINT64_C(1000000000)
+#define FILE_IDLE_NS    (20 * SECOND_NS)
+#define WRITER_IDLE_NS  (1 * SECOND_NS)
+#define REAPER_ROUND_NS (1 * SECOND_NS)
+
+void file_destroy(struct file *file)
+{
+    for (unsigned i = 0; i < DATA_KINDS; i++)
+        if (file->data[i].fd >= 0)
+            close(file->data[i].fd);
+    if (file->path_fd >= 0)
+        close(file->path_fd);
+    pthread_mutex_destroy(&file->inner);
+    pthread_mutex_destroy(&file->lock);
+    free(file);
+}
+
+void file_reaper_bury(struct file_table *table, struct file *file)
+{
+    pthread_mutex_lock(&table->reaper_lock);
+    file->lru_next = table->dead;
+    table->dead = file;
+    pthread_cond_signal(&table->reaper_wake);
+    pthread_mutex_unlock(&table->reaper_lock);
+}
+
+void file_reaper_writer_idle(struct file *file)
+{
+    struct file_table *table = file->table;
+
+    pthread_mutex_lock(&table->reaper_lock);
+    if (!file->writer_listed) {
+        file->writer_listed = true;
+        file_ref(file);
+        file->writer_next = table->idle_writers;
+        table->idle_writers = file;
+    }
+    pthread_mutex_unlock(&table->reaper_lock);
+}
+
+/* The writable descriptor of a file, if it has been idle since `before`; else -1, and *wait when it has not
+ * been so for long enough. */
+static int writer_take(struct file *file, uint64_t before, bool *wait)
+{
+    struct file_data *writer = &file->data[DATA_WRITER];
+    int fd = -1;
+
+    *wait = false;
+    pthread_mutex_lock(&file->inner);
+    if (writer->users == 0 && writer->fd >= 0) {
+        *wait = file->writer_idle_since > before;
+        if (!*wait) {
+            fd = writer->fd;
+            writer->fd = -1;
+        }
+    }
+    pthread_mutex_unlock(&file->inner);
+    return fd;
+}
+
+/* One file of the list; the next one. A file is off the list before it is looked at: when it gets idle
+ * meanwhile it lists itself again. */
+static struct file *reap_writer(struct file_table *table, struct file *file, uint64_t before)
+{
+    struct file *next;
+    bool wait;
+    int fd;
+
+    pthread_mutex_lock(&table->reaper_lock);
+    next = file->writer_next;
+    file->writer_listed = false;
+    file->writer_closing = true;
+    pthread_mutex_unlock(&table->reaper_lock);
+    fd = writer_take(file, before, &wait);
+    if (fd >= 0)
+        close(fd);
+    pthread_mutex_lock(&table->reaper_lock);
+    file->writer_closing = false;
+    pthread_cond_broadcast(&table->writer_closed);
+    pthread_mutex_unlock(&table->reaper_lock);
+    if (wait)
+        file_reaper_writer_idle(file);
+    file_unref(file);
+    return next;
+}
+
+static void reap_writers(struct file_table *table, uint64_t before)
+{
+    struct file *file;
+
+    pthread_mutex_lock(&table->reaper_lock);
+    file = table->idle_writers;
+    table->idle_writers = NULL;
+    pthread_mutex_unlock(&table->reaper_lock);
+    while (file)
+        file = reap_writer(table, file, before);
+}
+
+void file_reaper_await_close(struct file *file)
+{
+    struct file_table *table = file->table;
+
+    pthread_mutex_lock(&table->reaper_lock);
+    while (file->writer_closing)
+        pthread_cond_wait(&table->writer_closed, &table->reaper_lock);
+    pthread_mutex_unlock(&table->reaper_lock);
+}
+
+static void reap_dead(struct file_table *table)
+{
+    struct file *list, *next;
+
+    pthread_mutex_lock(&table->reaper_lock);
+    list = table->dead;
+    table->dead = NULL;
+    pthread_mutex_unlock(&table->reaper_lock);
+    for (struct file *file = list; file; file = next) {
+        next = file->lru_next;
+        file_destroy(file);
+    }
+}
+
+/* Sleeps until there is something to bury or a round is over. False: stop. */
+static bool reaper_sleep(struct file_table *table, uint64_t until_ns)
+{
+    struct timespec until = {.tv_sec = (time_t)(until_ns / SECOND_NS),
+                             .tv_nsec = (long)(until_ns % SECOND_NS)};
+    bool stop;
+
+    pthread_mutex_lock(&table->reaper_lock);
+    while (!table->stop && !table->dead)
+        if (pthread_cond_timedwait(&table->reaper_wake, &table->reaper_lock, &until) == ETIMEDOUT)
+            break;
+    stop = table->stop;
+    pthread_mutex_unlock(&table->reaper_lock);
+    return !stop;
+}
+
+static void *reaper_run(void *arg)
+{
+    struct file_table *table = arg;
+    uint64_t round = loop_now_ns() + REAPER_ROUND_NS;
+
+    while (reaper_sleep(table, round)) {
+        uint64_t now = loop_now_ns();
+
+        reap_dead(table);
+        if (now < round)
+            continue;
+        round = now + REAPER_ROUND_NS;
+        reap_writers(table, now - WRITER_IDLE_NS);
+        file_table_evict_idle(table, now - FILE_IDLE_NS);
+    }
+    return NULL;
+}
+
+int file_reaper_start(struct file_table *table)
+{
+    pthread_condattr_t attr;
+    int rc;
+
+    pthread_mutex_init(&table->reaper_lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&table->reaper_wake, &attr);
+    pthread_condattr_destroy(&attr);
+    pthread_cond_init(&table->writer_closed, NULL);
+    rc = pthread_create(&table->reaper, NULL, reaper_run, table);
+    if (rc)
+        return -rc;
+    pthread_setname_np(table->reaper, "file-reaper");
+    table->reaper_runs = true;
+    return 0;
+}
+
+void file_reaper_stop(struct file_table *table)
+{
+    if (table->reaper_runs) {
+        pthread_mutex_lock(&table->reaper_lock);
+        table->stop = true;
+        pthread_cond_signal(&table->reaper_wake);
+        pthread_mutex_unlock(&table->reaper_lock);
+        pthread_join(table->reaper, NULL);
+    }
+    reap_writers(table, UINT64_MAX);
+    reap_dead(table);
+    pthread_cond_destroy(&table->writer_closed);
+    pthread_cond_destroy(&table->reaper_wake);
+    pthread_mutex_destroy(&table->reaper_lock);
+}

@@ -1,0 +1,26 @@
+/*
+ * fs_handle.h - the kernel's file handles: name_to_handle_at and open_by_handle_at (open(2)) with a fixed
+ * buffer.
+ */
+#ifndef SEALNFS_SERVER_FS_HANDLE_H
+#define SEALNFS_SERVER_FS_HANDLE_H
+
+#include <stdint.h>
+
+enum { FS_HANDLE_MAX = 64 };
+
+struct fs_handle {
+    int mount_id; /* where it was found; not looked at when opening */
+    int type;
+    uint8_t len;
+    uint8_t bytes[FS_HANDLE_MAX];
+};
+
+/* Of name in dirfd (not followed), or of dirfd itself when name is "". Does not block for "". -EOPNOTSUPP
+ * when the file system has none; -EOVERFLOW when longer than fits. */
+int fs_handle_get(int dirfd, const char *name, struct fs_handle *out);
+/* An O_PATH descriptor, or -ESTALE and others. mount_fd is not O_PATH. As the server (CAP_DAC_READ_SEARCH).
+ * BLOCKS. */
+int fs_handle_open(int mount_fd, const struct fs_handle *handle);
+
+#endif
