@@ -1,0 +1,166 @@
+"""Just enough of ONC RPC and NFSv4.1 to speak to a server badly on purpose, and well to see that others are unaffected.
+
+Requests are bytes; nothing here stops a test from sending nonsense.
+"""
+import os
+import socket
+import struct
+
+PROGRAM, NULL, COMPOUND = 100003, 0, 1
+OK = 0
+LAST_FRAGMENT = 0x80000000
+
+
+def u32(*values):
+    return struct.pack(f">{len(values)}I", *values)
+
+
+def u64(value):
+    return struct.pack(">Q", value)
+
+
+def opaque(data, length=None):
+    """A variable-length opaque; `length` is a lie about how long it is."""
+    return u32(len(data) if length is None else length) + data + bytes(-len(data) % 4)
+
+
+def auth_sys(uid=0, gid=0, machine=b"hostile"):
+    body = u32(0) + opaque(machine) + u32(uid, gid, 0)
+    return u32(1) + opaque(body)
+
+
+def rpc(body=b"", procedure=NULL, xid=7, program=PROGRAM, version=4, rpc_version=2, kind=0, auth=None):
+    return u32(xid, kind, rpc_version, program, version, procedure) + (auth or auth_sys()) + u32(0, 0) + body
+
+
+def compound(*operations, minor=1, tag=b"", count=None):
+    body = opaque(tag) + u32(minor, len(operations) if count is None else count) + b"".join(operations)
+    return rpc(body, COMPOUND)
+
+
+def record(message, last=True):
+    return u32((LAST_FRAGMENT if last else 0) | len(message)) + message
+
+
+# Operations
+
+def exchange_id(owner, verifier=b"verifier"):
+    return u32(42) + verifier + opaque(owner) + u32(0, 0, 0)
+
+
+def create_session(client_id, sequence, max_size=1 << 20, slots=16, callbacks=False):
+    channel = u32(0, max_size, max_size, 4096, 16, slots, 0)
+    return u32(43) + u64(client_id) + u32(sequence, 2 if callbacks else 0) + channel + channel + u32(0x40000000, 1, 0)
+
+
+def sequence(session, sequence_id, slot=0, highest=0, cache=False):
+    return u32(53) + session + u32(sequence_id, slot, highest, int(cache))
+
+
+def lookup(name):
+    return u32(15) + opaque(name)
+
+
+def read(stateid, offset, count):
+    return u32(25) + stateid + u64(offset) + u32(count)
+
+
+def readdir(cookie, count, verifier=bytes(8), attributes=u32(1, 1 << 1)):
+    return u32(26) + u64(cookie) + verifier + u32(count, count) + attributes
+
+
+def getattr(*words):
+    return u32(9, len(words), *words)
+
+
+PUTROOTFH, GETFH = u32(24), u32(10)
+RECLAIM_COMPLETE = u32(58, 0)
+ANONYMOUS = bytes(16)
+
+
+class Closed(Exception):
+    """The server closed the connection."""
+
+
+class Connection:
+    def __init__(self, address="127.0.0.1", port=2049, timeout=10):
+        self.socket = socket.create_connection((address, port), timeout)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.socket.close()
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def _exactly(self, count):
+        data = b""
+        while len(data) < count:
+            try:
+                part = self.socket.recv(count - len(data))
+            except ConnectionError:
+                part = b""
+            if not part:
+                raise Closed()
+            data += part
+        return data
+
+    def receive(self):
+        """One record."""
+        data = b""
+        while True:
+            header, = struct.unpack(">I", self._exactly(4))
+            data += self._exactly(header & ~LAST_FRAGMENT)
+            if header & LAST_FRAGMENT:
+                return data
+
+    def ask(self, message):
+        """Send one call, take one record; its bytes after the xid."""
+        self.send(record(message))
+        return self.receive()[4:]
+
+    def compound(self, *operations, **options):
+        """The compound's status and the bytes of its results (after tag and count)."""
+        reply = self.ask(compound(*operations, **options))
+        accepted = struct.unpack_from(">5I", reply)
+        if accepted != (1, 0, 0, 0, 0):
+            raise ValueError(f"RPC reply {accepted}")
+        status, tag_length = struct.unpack_from(">II", reply, 20)
+        return status, reply[28 + (tag_length + 3) // 4 * 4 + 4:]
+
+
+class Session:
+    """A well-behaved client: one session, one slot."""
+
+    def __init__(self, owner=None, **connection):
+        self.connection = Connection(**connection)
+        owner = owner or b"good client %d" % int.from_bytes(os.urandom(4), "big")
+        status, result = self.connection.compound(exchange_id(owner, os.urandom(8)))
+        expect(status)
+        self.client_id, first = struct.unpack_from(">QI", result, 8)
+        status, result = self.connection.compound(create_session(self.client_id, first))
+        expect(status)
+        self.id, self.sequence_id = result[8:24], 0
+        expect(self.compound(RECLAIM_COMPLETE)[0])
+
+    def compound(self, *operations):
+        self.sequence_id += 1
+        status, result = self.connection.compound(sequence(self.id, self.sequence_id), *operations)
+        return status, result
+
+    def getattr(self):
+        """Ask something ordinary; the answer must be right."""
+        expect(self.compound(PUTROOTFH, getattr(1 << 1))[0])
+
+    def close(self):
+        self.connection.close()
+
+
+def expect(status, wanted=OK):
+    if status != wanted:
+        raise ValueError(f"NFS status {status}, wanted {wanted}")
