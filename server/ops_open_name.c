@@ -1,0 +1,239 @@
+/*
+ * ops_open_name.c - OPEN by name (RFC 8881 section 18.16.3): lookup, the four ways to create, the verifier of
+ * an exclusive create. Worker threads.
+ *
+ * A verifier is kept in the new file's times, which every file system stores and which survive a restart; the
+ * reply's attrset tells the client, who sets them right afterwards. Its top bits are dropped, so that file
+ * systems with 31 bits of seconds keep it.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/change.h"
+#include "server/export.h"
+#include "server/file.h"
+#include "server/fs_cred.h"
+#include "server/ops_open.h"
+#include "server/server.h"
+
+enum { NAME_RACES = 8, MODE_OTHERWISE = 0600 };
+
+struct verifier_times {
+    struct timespec atime, mtime;
+};
+
+static struct verifier_times verifier_times(const verifier4 verifier)
+{
+    uint32_t word[2];
+
+    memcpy(word, verifier, sizeof word);
+    return (struct verifier_times){
+        .atime.tv_sec = be32toh(word[0]) & 0x7fffffff,
+        .mtime.tv_sec = be32toh(word[1]) & 0x7fffffff,
+    };
+}
+
+static bool has_verifier(struct file *file, const verifier4 verifier)
+{
+    struct verifier_times times = verifier_times(verifier);
+    struct file_stat stat;
+
+    return file_stat(file, &stat) == 0 && S_ISREG(stat.stx.stx_mode) && stat.stx.stx_size == 0 &&
+           stat.stx.stx_atime.tv_sec == times.atime.tv_sec &&
+           stat.stx.stx_mtime.tv_sec == times.mtime.tv_sec && stat.stx.stx_atime.tv_nsec == 0 &&
+           stat.stx.stx_mtime.tv_nsec == 0;
+}
+
+static void add_verifier_attributes(bitmap4 *attrset)
+{
+    bitmap4_set(attrset, FATTR4_TIME_ACCESS_SET);
+    bitmap4_set(attrset, FATTR4_TIME_MODIFY_SET);
+}
+
+static int lookup(const struct compound *c, struct open_work *work)
+{
+    int error = fs_cred_enter(c, c->current.export);
+
+    if (error < 0)
+        return error;
+    error = file_lookup(&c->current, work->name, true, &work->at);
+    fs_cred_leave();
+    return error;
+}
+
+/* Makes the file as the client: O_RDONLY, since a writer's descriptor would be in the way of a seal. */
+static int make(const struct compound *c, struct open_work *work, mode_t mode, const verifier4 *verifier)
+{
+    int fd, error = fs_cred_enter(c, c->current.export);
+
+    if (error < 0)
+        return error;
+    fd = openat(file_path_fd(c->current.file), work->name,
+                O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    if (fd < 0) {
+        error = -errno;
+    } else if (verifier) {
+        struct verifier_times times = verifier_times(*verifier);
+
+        if (futimens(fd, (const struct timespec[2]){times.atime, times.mtime}) < 0)
+            error = -errno;
+    }
+    fs_cred_leave();
+    if (error < 0 && fd >= 0)
+        close(fd);
+    return error < 0 ? error : fd;
+}
+
+/* The file behind an open descriptor, which is closed. */
+static int take(const struct compound *c, int fd, struct file **file)
+{
+    char path[32];
+    int path_fd;
+
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    path_fd = open(path, O_PATH | O_CLOEXEC);
+    close(fd);
+    if (path_fd < 0)
+        return -errno;
+    return file_from_fd(c->server->files, c->current.export, path_fd, file);
+}
+
+static int set_attributes(const struct compound *c, struct open_work *work)
+{
+    bool sizes = bitmap4_isset(&work->set.want, FATTR4_SIZE);
+    int error = 0;
+
+    bitmap4_clear(&work->set.want, FATTR4_SIZE);
+    if (!bitmap4_empty(&work->set.want)) {
+        error = fs_cred_enter(c, c->current.export);
+        if (error < 0)
+            return error;
+        error = attr_set_apply(work->at.file, &work->set, &work->attrset);
+        fs_cred_leave();
+    }
+    if (error == 0 && sizes && work->set.size > 0)
+        error = attr_set_size(work->at.file, work->set.size);
+    if (error == 0 && sizes)
+        bitmap4_set(&work->attrset, FATTR4_SIZE);
+    return error;
+}
+
+/* Creates the file; -EEXIST when the name is taken, with nothing changed. */
+static int create(const struct compound *c, struct open_work *work, const verifier4 *verifier)
+{
+    int error, fd;
+
+    change_before(c->current.file, &work->cinfo);
+    fd = make(c, work, attr_set_mode(&work->set, MODE_OTHERWISE), verifier);
+    if (fd < 0)
+        return fd;
+    error = take(c, fd, &work->at.file);
+    if (error < 0)
+        return error;
+    work->at.export = c->current.export;
+    work->created = true;
+    error = set_attributes(c, work);
+    if (error == 0 && verifier)
+        add_verifier_attributes(&work->attrset);
+    change_after(c->current.file, &work->cinfo);
+    if (error == 0)
+        error = attr_commit(c->server, work->at.file);
+    if (error == 0)
+        error = attr_commit(c->server, c->current.file);
+    return error;
+}
+
+/* UNCHECKED4: what is there is opened, and emptied if size 0 was asked for. */
+static int create_unchecked(const struct compound *c, struct open_work *work)
+{
+    int error = -EAGAIN;
+
+    for (int races = 0; races < NAME_RACES && error == -EAGAIN; races++) {
+        error = lookup(c, work);
+        if (error == 0) {
+            work->truncate = bitmap4_isset(&work->set.want, FATTR4_SIZE) && work->set.size == 0;
+            return 0;
+        }
+        if (error != -ENOENT)
+            return error;
+        if (!export_is_writable(c->current.export))
+            return -EROFS;
+        error = create(c, work, NULL);
+        if (error == -EEXIST)
+            error = -EAGAIN; /* made by somebody else meanwhile */
+    }
+    return error;
+}
+
+static int create_exclusive(const struct compound *c, struct open_work *work, const verifier4 *verifier)
+{
+    int error = create(c, work, verifier);
+
+    if (error != -EEXIST)
+        return error;
+    error = lookup(c, work);
+    if (error < 0)
+        return error == -ENOENT ? -EAGAIN : error;
+    if (!has_verifier(work->at.file, *verifier))
+        return -EEXIST;
+    /* The same request again, its reply was lost: what it set then is set. */
+    work->created = true;
+    work->attrset = work->set.want;
+    add_verifier_attributes(&work->attrset);
+    return 0;
+}
+
+static nfsstat4 decode_attributes(const struct compound *c, struct open_work *work)
+{
+    const createhow4 *how = &c->args.open.openhow.how;
+    const fattr4 *fattr = how->mode == EXCLUSIVE4_1 ? &how->ch_createboth.cva_attrs : &how->createattrs;
+
+    if (how->mode == EXCLUSIVE4_1) {
+        bitmap4 allowed = attr_exclcreat(), beyond = bitmap4_minus(&fattr->attrmask, &allowed);
+
+        if (!bitmap4_empty(&beyond))
+            return NFS4ERR_INVAL;
+    }
+    return attr_set_decode(c, fattr, &work->set);
+}
+
+static nfsstat4 create_by_name(const struct compound *c, struct open_work *work)
+{
+    const createhow4 *how = &c->args.open.openhow.how;
+    nfsstat4 status;
+    int error;
+
+    if (!c->current.export)
+        return NFS4ERR_ROFS;
+    status = decode_attributes(c, work);
+    if (status != NFS4_OK)
+        return status;
+    if (how->mode == UNCHECKED4)
+        error = create_unchecked(c, work);
+    else if (!export_is_writable(c->current.export))
+        error = -EROFS;
+    else if (how->mode == GUARDED4)
+        error = create(c, work, NULL);
+    else
+        error = create_exclusive(c, work, &how->ch_createboth.cva_verf);
+    return error == -EAGAIN ? NFS4ERR_DELAY : fs_status(error);
+}
+
+nfsstat4 open_by_name(struct compound *c, struct open_work *work)
+{
+    nfsstat4 status;
+
+    if (c->args.open.openhow.opentype == OPEN4_CREATE)
+        status = create_by_name(c, work);
+    else
+        status = fs_status(lookup(c, work));
+    if (status == NFS4_OK && !work->cinfo.after) {
+        change_before(c->current.file, &work->cinfo);
+        work->cinfo.after = work->cinfo.before;
+    }
+    return status;
+}
