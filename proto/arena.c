@@ -59,12 +59,14 @@ static bool grow(struct arena *a, size_t size)
 
 void *arena_alloc(struct arena *a, size_t size)
 {
-    size_t rounded = size == 0 ? alignof(max_align_t) : size;
+    size_t rounded;
     void *p;
 
-    if (rounded > a->limit - a->used)
+    /* Leaves room for rounding, and for a chunk's head. */
+    if (size > SIZE_MAX / 2)
         return NULL;
-    rounded = (rounded + alignof(max_align_t) - 1) / alignof(max_align_t) * alignof(max_align_t);
+    rounded =
+        size == 0 ? alignof(max_align_t) : (size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
     if (rounded > a->limit - a->used)
         return NULL;
     if (rounded > a->left && !grow(a, rounded))
