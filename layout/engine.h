@@ -109,7 +109,9 @@ struct engine_call {
     enum engine_result result;
     char why[ENGINE_WHY_MAX]; /* a sentence for people; empty when all is well */
     struct engine_call *next;
-    uint64_t deadline;
+    uint64_t due; /* a time or a ticket, by what it waits for */
+    uint64_t mtime_ns, change;
+    void *subject;
 };
 
 struct engine_seal {
@@ -249,12 +251,15 @@ struct engine_event {
             int error;                      /* 0 or a negative errno */
             const struct seal_refusal *why; /* may be NULL */
             struct seal_map *map;           /* MAP, VERIFY; borrowed */
-            const struct device *device;    /* MAP; borrowed */
+            struct device *device;          /* MAP; borrowed */
             uint64_t mtime_ns, change;      /* MAP: the file's own, where an overlay starts */
         } step;
         struct {
-            uint64_t ticket;
+            uint64_t ticket; /* this and the next four as the effect gave them */
             uint64_t client_id;
+            layoutrecall_type4 scope;
+            layouttype4 type;
+            struct file_key key;
             enum engine_recall_outcome outcome;
             nfsstat4 status;
         } recall;
@@ -280,8 +285,11 @@ struct engine_event {
     };
 };
 
-/* Time is monotonic, in nanoseconds, and never 0. */
-void engine_event(struct engine *engine, const struct engine_event *event, uint64_t now);
+/*
+ * Time is monotonic, in nanoseconds, and never 0. -ENOMEM: nothing has happened, the same event may be sent
+ * again later.
+ */
+int engine_event(struct engine *engine, const struct engine_event *event, uint64_t now);
 
 enum engine_effect_type {
     ENGINE_DO_JOURNAL,

@@ -1,0 +1,172 @@
+/* The engine's front door: creation, events, time. See layout/engine.h. */
+#include "layout/engine_private.h"
+
+int engine_create(const struct engine_options *options, struct engine **out)
+{
+    struct engine *e = calloc(1, sizeof *e);
+    if (!e)
+        return -ENOMEM;
+    e->options = *options;
+    e->grace = true;
+    *out = e;
+    return 0;
+}
+
+void engine_set_options(struct engine *e, const struct engine_options *options)
+{
+    struct engine_options now = *options;
+    now.types = e->options.types;
+    now.boot = e->options.boot;
+    e->options = now;
+}
+
+static void destroy_seals(struct engine *e)
+{
+    struct seal *seal, *next_seal;
+    HASH_CLEAR(hh, e->grants);
+    HASH_ITER(hh, e->seals, seal, next_seal)
+    {
+        HASH_DEL(e->seals, seal);
+        struct grant *grant, *next_grant;
+        DL_FOREACH_SAFE2(seal->grants, grant, next_grant, seal_next)
+        {
+            ranges_free(&grant->ranges);
+            free(grant);
+        }
+        seal_free(seal);
+    }
+}
+
+void engine_destroy(struct engine *e)
+{
+    if (!e)
+        return;
+    effects_drop(e);
+    seals_bury(e);
+    destroy_seals(e);
+    holders_bury(e);
+    HASH_CLEAR(hh, e->holders);
+    struct owner *owner, *next_owner;
+    HASH_ITER(hh, e->owners, owner, next_owner)
+    {
+        while (owner->holders) {
+            struct holder *holder = owner->holders;
+            owner->holders = holder->owner_next;
+            holder_free(holder);
+        }
+        HASH_DEL(e->owners, owner);
+        free(owner->bytes);
+        free(owner);
+    }
+    struct volume *volume, *next_volume;
+    HASH_ITER(hh, e->volumes, volume, next_volume)
+    {
+        HASH_DEL(e->volumes, volume);
+        device_free(volume->device);
+        free(volume);
+    }
+    free(e->effects);
+    free(e);
+}
+
+static void timer(struct engine *e)
+{
+    struct seal *seal, *next;
+    DL_FOREACH_SAFE2(e->active, seal, next, active_next)
+    {
+        if (seal->wake && seal->wake <= e->now)
+            seal_timer(e, seal);
+    }
+    e->wake = 0;
+    DL_FOREACH2(e->active, seal, active_next)
+    {
+        if (seal->wake && (!e->wake || seal->wake < e->wake))
+            e->wake = seal->wake;
+    }
+    struct holder *holder, *next_holder;
+    HASH_ITER(hh, e->holders, holder, next_holder)
+    {
+        if (holder->bulk.phase != RECALL_PAUSED)
+            continue;
+        if (holder->bulk.at <= e->now)
+            bulk_drive(e, holder);
+        else if (!e->wake || holder->bulk.at < e->wake)
+            e->wake = holder->bulk.at;
+    }
+}
+
+static void journal_committed(struct engine *e, uint64_t ticket)
+{
+    commits_committed(e, ticket);
+    reach_committed(e, ticket);
+    fence_committed(e, ticket);
+    seal_committed(e, ticket);
+}
+
+static void dispatch(struct engine *e, const struct engine_event *event)
+{
+    switch (event->type) {
+    case ENGINE_EV_START:
+        engine_start(e);
+        return;
+    case ENGINE_EV_TIMER:
+        timer(e);
+        return;
+    case ENGINE_EV_JOURNAL_COMMITTED:
+        journal_committed(e, event->committed);
+        return;
+    case ENGINE_EV_STEP_DONE:
+        seal_step_done(e, event);
+        return;
+    case ENGINE_EV_RECALL_ANSWERED:
+        recall_answered(e, event);
+        return;
+    case ENGINE_EV_FENCE_DONE:
+        fence_done(e, event);
+        return;
+    case ENGINE_EV_CLIENT:
+        client_event(e, event);
+        return;
+    case ENGINE_EV_GRACE_ENDED:
+        e->grace = false;
+        return;
+    case ENGINE_EV_SEAL:
+        seal_request(e, event->seal);
+        return;
+    case ENGINE_EV_RELEASE:
+        release_request(e, event->release);
+        return;
+    case ENGINE_EV_LAYOUTGET:
+        layoutget(e, event->layoutget);
+        return;
+    case ENGINE_EV_LAYOUTRETURN:
+        layoutreturn(e, event->layoutreturn);
+        return;
+    case ENGINE_EV_LAYOUTCOMMIT:
+        layoutcommit(e, event->layoutcommit);
+        return;
+    case ENGINE_EV_WROTE:
+        wrote(e, event->wrote);
+        return;
+    }
+}
+
+int engine_event(struct engine *e, const struct engine_event *event, uint64_t now)
+{
+    if (effect_reserve(e))
+        return -ENOMEM;
+    effects_drop(e);
+    seals_bury(e);
+    holders_bury(e);
+    if (now > e->now)
+        e->now = now;
+    if (!e->started)
+        e->started = e->now;
+    dispatch(e, event);
+    return 0;
+}
+
+uint64_t engine_deadline(const struct engine *e)
+{
+    return e->wake;
+}

@@ -1,0 +1,126 @@
+/*
+ * Fences: making a holder's grants on a device useless without its help, and believing it only when it was
+ * seen to work (RFC 8881 section 12.7.3; for block layouts RFC 5663 section 2.1 leaves it to the SAN).
+ *
+ * A fence belongs to a holder and a device, not to a file: whatever it holds there is useless afterwards, and
+ * is taken off the books once the journal has it.
+ */
+#include "layout/engine_private.h"
+
+static void record(struct engine *e, struct reach *reach, const char *how)
+{
+    struct holder *holder = reach->holder;
+    struct journal_record *record = journal_push(e, JOURNAL_FENCED_PUT, &reach->fence_ticket);
+    record->holder = (struct journal_holder){
+        .owner = holder->owner->bytes,
+        .owner_len = holder->owner->len,
+        .client_id = holder->last_client_id,
+        .address = holder->address,
+    };
+    memcpy(record->holder.verifier, holder->verifier, JOURNAL_VERIFIER_SIZE);
+    memcpy(record->holder.device_id, reach->volume->id, DEVICE_ID_SIZE);
+    reach->fence = FENCE_RECORDING;
+    LL_APPEND2(e->fence_waits, reach, fence_next);
+    trace(e, "fenced", NULL, holder->last_client_id, "\"how\":\"%s\"", how);
+}
+
+static void run_hook(struct engine *e, struct reach *reach, const struct seal *seal)
+{
+    struct holder *holder = reach->holder;
+    struct engine_effect *effect = effect_push(e, ENGINE_DO_FENCE, &seal->key);
+    effect->fence.ticket = reach->fence_ticket = ++e->next_ticket;
+    effect->fence.client_id = holder->last_client_id;
+    effect->fence.owner = holder->owner->bytes;
+    effect->fence.owner_len = holder->owner->len;
+    effect->fence.address = holder->address;
+    effect->fence.device = reach->volume->device;
+    effect->fence.path = seal->path;
+    reach->fence = FENCE_RUNNING;
+    LL_PREPEND2(e->fences, reach, fence_next);
+    trace(e, "fence", seal, holder->last_client_id, "\"ticket\":%llu",
+          (unsigned long long)reach->fence_ticket);
+}
+
+/* The lease is over, and whatever was on its way to the disk has had the quiesce time to arrive. */
+static void outlive(struct engine *e, struct reach *reach)
+{
+    struct holder *holder = reach->holder;
+    uint64_t over = holder->lapsed_at + e->options.quiesce_time;
+    if (!holder->lapsed) {
+        reach->fence = FENCE_FAILED;
+        reach->fence_at = e->now + e->options.fence_retry;
+    } else if (e->now < over) {
+        reach->fence = FENCE_QUIESCING;
+        reach->fence_at = over;
+    } else {
+        record(e, reach, "lease over and quiesced");
+    }
+}
+
+void fence_drive(struct engine *e, struct reach *reach, struct seal *seal)
+{
+    if (reach->fence == FENCE_RUNNING || reach->fence == FENCE_RECORDING)
+        return;
+    if (reach->fence == FENCE_FAILED && reach->fence_at > e->now)
+        return;
+    if (!effect_has_room(e))
+        return;
+    if (e->options.fence_hook) {
+        run_hook(e, reach, seal);
+    } else if (e->options.quiesce_is_safe) {
+        outlive(e, reach);
+    } else {
+        reach->fence = FENCE_FAILED;
+        reach->fence_at = e->now + e->options.fence_retry;
+    }
+}
+
+void fence_done(struct engine *e, const struct engine_event *event)
+{
+    struct reach *reach;
+    LL_FOREACH2(e->fences, reach, fence_next)
+    {
+        if (reach->fence_ticket == event->fence.ticket)
+            break;
+    }
+    if (!reach)
+        return;
+    LL_DELETE2(e->fences, reach, fence_next);
+    reach->fence_next = NULL;
+    if (event->fence.success) {
+        record(e, reach, "hook");
+        return;
+    }
+    reach->fence = FENCE_FAILED;
+    reach->fence_at = e->now + e->options.fence_retry;
+    trace(e, "fence-failed", NULL, reach->holder->last_client_id, "\"ticket\":%llu",
+          (unsigned long long)event->fence.ticket);
+    release_drive_volume(e, reach->volume);
+}
+
+void fence_committed(struct engine *e, uint64_t ticket)
+{
+    while (e->fence_waits && e->fence_waits->fence_ticket <= ticket) {
+        struct reach *reach = e->fence_waits;
+        struct holder *holder = reach->holder;
+        e->fence_waits = reach->fence_next;
+        reach->fence_next = NULL;
+        reach->fence = FENCE_NONE;
+        reach->row = ROW_NONE;
+        holder->fenced = true;
+        reach_set_maybe(reach, false);
+        struct grant *grant, *next;
+        DL_FOREACH_SAFE2(holder->grants, grant, next, holder_next)
+        {
+            if (grant->seal->volume == reach->volume)
+                grant_end(e, grant, "fenced");
+        }
+        release_drive_volume(e, reach->volume);
+    }
+}
+
+bool engine_client_was_fenced(const struct engine *e, uint64_t client_id)
+{
+    const struct holder *holder = holder_find(e, client_id);
+    return holder && holder->fenced;
+}

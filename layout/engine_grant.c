@@ -1,0 +1,374 @@
+/*
+ * Grants: LAYOUTGET and LAYOUTRETURN (RFC 8881 sections 18.43, 18.44) and the layout stateid (12.5.3).
+ *
+ * A sealed map never changes, so no two grants conflict: a LAYOUTGET looks at the seal's state and kind and
+ * at nobody else's grants. One stateid per holder, seal and type; its seqid moves with every LAYOUTGET,
+ * LAYOUTRETURN and recall.
+ */
+#include "layout/engine_private.h"
+
+const struct layout_type *type_find(const struct engine *e, layouttype4 number)
+{
+    for (const struct layout_type *const *type = e->options.types; *type; type++) {
+        if ((*type)->number == number)
+            return *type;
+    }
+    return NULL;
+}
+
+bool range_is_sane(uint64_t offset, uint64_t length)
+{
+    return length == NFS4_UINT64_MAX || length <= NFS4_UINT64_MAX - offset;
+}
+
+struct grant *grant_find(const struct engine *e, const struct seal *seal, const struct holder *holder,
+                         layouttype4 type)
+{
+    struct grant_key key = {.seal = seal->serial, .holder = holder->serial, .type = type};
+    struct grant *grant;
+    HASH_FIND(hh, e->grants, &key, sizeof key, grant);
+    return grant;
+}
+
+/* other: 'L', 24 bits of the boot, 64 of the serial number. */
+void grant_stateid(const struct engine *e, const struct grant *grant, uint32_t seqid, stateid4 *out)
+{
+    out->seqid = seqid;
+    out->other[0] = ENGINE_STATEID_KIND;
+    for (unsigned i = 0; i < 3; i++)
+        out->other[1 + i] = (uint8_t)(e->options.boot >> (16 - 8 * i));
+    for (unsigned i = 0; i < 8; i++)
+        out->other[4 + i] = (uint8_t)(grant->serial >> (56 - 8 * i));
+}
+
+enum engine_result grant_check_stateid(const struct engine *e, const struct grant *grant,
+                                       const stateid4 *stateid)
+{
+    stateid4 now;
+    if (!grant || stateid->seqid == 0)
+        return ENGINE_BAD_STATEID;
+    grant_stateid(e, grant, grant->seqid, &now);
+    if (memcmp(now.other, stateid->other, sizeof now.other) != 0 ||
+        !seqid_is_upto(stateid->seqid, grant->seqid))
+        return ENGINE_BAD_STATEID;
+    return grant->seqid - stateid->seqid > STATEID_LAG_MAX ? ENGINE_OLD_STATEID : ENGINE_OK;
+}
+
+static struct grant *grant_make(struct engine *e, struct seal *seal, struct holder *holder, layouttype4 type)
+{
+    struct grant *grant = calloc(1, sizeof *grant);
+    if (!grant)
+        return NULL;
+    grant->key = (struct grant_key){.seal = seal->serial, .holder = holder->serial, .type = type};
+    HASH_ADD(hh, e->grants, key, sizeof grant->key, grant);
+    if (!grant->hh.tbl) {
+        free(grant);
+        return NULL;
+    }
+    grant->seal = seal;
+    grant->holder = holder;
+    grant->serial = ++e->next_serial;
+    DL_APPEND2(seal->grants, grant, seal_prev, seal_next);
+    DL_APPEND2(holder->grants, grant, holder_prev, holder_next);
+    seal->grant_count++;
+    e->grant_count++;
+    return grant;
+}
+
+static void grant_drop(struct engine *e, struct grant *grant)
+{
+    if (grant->stale)
+        grant->holder->stale_count--;
+    else
+        HASH_DEL(e->grants, grant);
+    DL_DELETE2(grant->seal->grants, grant, seal_prev, seal_next);
+    DL_DELETE2(grant->holder->grants, grant, holder_prev, holder_next);
+    grant->seal->grant_count--;
+    e->grant_count--;
+    ranges_free(&grant->ranges);
+    free(grant);
+}
+
+void grant_end(struct engine *e, struct grant *grant, const char *how)
+{
+    struct seal *seal = grant->seal;
+    trace(e, "grant-ended", seal, grant->holder->last_client_id, "\"how\":\"%s\"", how);
+    grant_drop(e, grant);
+    release_check(e, seal);
+}
+
+void grant_make_stale(struct engine *e, struct grant *grant)
+{
+    if (grant->stale)
+        return;
+    HASH_DEL(e->grants, grant);
+    grant->stale = true;
+    grant->recall = (struct recall){0};
+    grant->holder->stale_count++;
+}
+
+/* A fence that failed and that no release needs any more is over. */
+static bool fence_is_in_the_way(struct reach *reach)
+{
+    if (reach->fence == FENCE_NONE)
+        return false;
+    if (reach->fence == FENCE_RUNNING || reach->fence == FENCE_RECORDING || reach->maybe)
+        return true;
+    const struct grant *grant;
+    DL_FOREACH2(reach->holder->grants, grant, holder_next)
+    {
+        if (grant->seal->volume == reach->volume && grant->seal->release_wanted)
+            return true;
+    }
+    reach->fence = FENCE_NONE;
+    return false;
+}
+
+static bool request_is_sane(struct engine *e, struct engine_layoutget *get)
+{
+    const struct layout_request *want = &get->want;
+    if (!type_find(e, get->type))
+        answer(e, &get->call, ENGINE_UNKNOWN_TYPE, "layout type %u is not offered", (unsigned)get->type);
+    else if (want->iomode != LAYOUTIOMODE4_READ && want->iomode != LAYOUTIOMODE4_RW)
+        answer(e, &get->call, ENGINE_BAD_IOMODE, "iomode %u", (unsigned)want->iomode);
+    else if (want->length < want->minlength || !range_is_sane(want->offset, want->length) ||
+             !range_is_sane(want->offset, want->minlength))
+        answer(e, &get->call, ENGINE_INVALID, "the range asked for makes no sense");
+    else
+        return true;
+    return false;
+}
+
+static struct holder *eligible_holder(struct engine *e, struct engine_layoutget *get)
+{
+    struct holder *holder = holder_find(e, get->client_id);
+    if (!holder)
+        answer(e, &get->call, ENGINE_UNAVAILABLE, "the client is not known to the layout engine");
+    else if (holder->fenced)
+        answer(e, &get->call, ENGINE_UNAVAILABLE,
+               "the client was fenced; it gets layouts again after a restart");
+    else if (!holder->callable)
+        answer(e, &get->call, ENGINE_UNAVAILABLE, "the client has no working callback channel");
+    else if (bulk_is_pending(e, holder))
+        answer(e, &get->call, ENGINE_RECALL_CONFLICT, "what the client held before is being recalled");
+    else
+        return holder;
+    return NULL;
+}
+
+static void seal_at_rest(struct engine *e, struct engine_layoutget *get)
+{
+    struct seal *seal;
+    if (get->has_stateid)
+        answer(e, &get->call, ENGINE_BAD_STATEID, "no layout is held");
+    else if (!get->may_seal)
+        answer(e, &get->call, ENGINE_UNAVAILABLE, "the file is not sealed: sealctl seal");
+    else if (get->want.iomode != LAYOUTIOMODE4_READ)
+        answer(e, &get->call, ENGINE_UNAVAILABLE, "a seal at rest gives layouts for reading only");
+    else if (seal_start(e, &get->key, get->path, SEAL_KIND_FROZEN, false, true, get->min_size, &seal))
+        answer(e, &get->call, ENGINE_TRY_LATER, "out of memory");
+    else
+        LL_APPEND(seal->get_calls, &get->call);
+}
+
+static bool seal_is_grantable(struct engine *e, struct seal *seal, struct engine_layoutget *get)
+{
+    if (seal->state == ENGINE_SEALING && !seal->undo && seal->at_rest &&
+        get->want.iomode == LAYOUTIOMODE4_READ)
+        LL_APPEND(seal->get_calls, &get->call);
+    else if (seal->state == ENGINE_SEALING)
+        answer(e, &get->call, ENGINE_TRY_LATER, "the file is being sealed");
+    else if (seal->state != ENGINE_SEALED)
+        answer(e, &get->call, ENGINE_RECALL_CONFLICT, "the seal is being released");
+    else if (!seal->map || !seal->volume->device)
+        answer(e, &get->call, ENGINE_UNAVAILABLE, "the journal has lost the map or the device of this seal");
+    else if (get->want.iomode == LAYOUTIOMODE4_RW && seal->kind != SEAL_KIND_PINNED)
+        answer(e, &get->call, ENGINE_UNAVAILABLE, "a frozen seal gives layouts for reading only");
+    else
+        return true;
+    return false;
+}
+
+static void refuse_encoding(struct engine *e, struct engine_layoutget *get, int err)
+{
+    switch (err) {
+    case -EACCES:
+        answer(e, &get->call, ENGINE_UNAVAILABLE, "the seal does not allow writing");
+        return;
+    case -ENXIO:
+        answer(e, &get->call, get->want.minlength ? ENGINE_BAD_LAYOUT : ENGINE_TRY_LATER,
+               "the range starts past the end of the file");
+        return;
+    case -ERANGE:
+        answer(e, &get->call, ENGINE_BAD_LAYOUT, "the range reaches past the end of a file that cannot grow");
+        return;
+    case -EMSGSIZE:
+        answer(e, &get->call, ENGINE_TOO_SMALL, "the layout does not fit in what the client can take");
+        return;
+    default:
+        answer(e, &get->call, ENGINE_INVALID, "the request makes no sense");
+        return;
+    }
+}
+
+/* All is checked and on record: the grant itself. Nothing is given away unless all of it worked. */
+static void give(struct engine *e, struct seal *seal, struct holder *holder, struct engine_layoutget *get)
+{
+    const struct layout_type *type = type_find(e, get->type);
+    struct layout_cover cover;
+    int err = type->encode_grant(seal->map, seal->volume->id, seal->kind == SEAL_KIND_PINNED, &get->want,
+                                 get->body, get->body_room, &cover);
+    if (err) {
+        refuse_encoding(e, get, err);
+        return;
+    }
+    struct grant *grant = grant_find(e, seal, holder, get->type);
+    bool is_new = !grant;
+    if (is_new)
+        grant = grant_make(e, seal, holder, get->type);
+    uint32_t seqid = !grant || is_new ? 1 : seqid_next(grant->seqid);
+    err = !grant ? -ENOMEM
+                 : ranges_add(&grant->ranges, get->want.iomode, cover.offset,
+                              range_end(cover.offset, cover.length), seqid);
+    if (err) {
+        if (grant && is_new)
+            grant_drop(e, grant);
+        answer(e, &get->call, ENGINE_TRY_LATER, "the server is out of room for the grant");
+        return;
+    }
+    grant->seqid = seqid;
+    grant->referral = get->referral;
+    grant_stateid(e, grant, seqid, &get->granted_stateid);
+    get->cover = cover;
+    trace(e, "grant", seal, holder->client_id, "\"iomode\":%u,\"offset\":%llu,\"length\":%llu,\"seqid\":%u",
+          (unsigned)get->want.iomode, (unsigned long long)cover.offset, (unsigned long long)cover.length,
+          seqid);
+    answer(e, &get->call, ENGINE_OK, "%s", "");
+}
+
+void layoutget(struct engine *e, struct engine_layoutget *get)
+{
+    get->call.next = NULL;
+    if (!request_is_sane(e, get))
+        return;
+    struct seal *seal = seal_find(e, &get->key);
+    struct holder *holder = holder_find(e, get->client_id);
+    if (get->has_stateid && seal && holder) {
+        struct grant *grant = grant_find(e, seal, holder, get->type);
+        enum engine_result result = grant_check_stateid(e, grant, &get->stateid);
+        if (result != ENGINE_OK) {
+            answer(e, &get->call, result, "the layout stateid is not current");
+            return;
+        }
+    }
+    holder = eligible_holder(e, get);
+    if (!holder)
+        return;
+    if (!seal) {
+        seal_at_rest(e, get);
+        return;
+    }
+    if (!seal_is_grantable(e, seal, get))
+        return;
+    struct reach *reach = reach_make(holder, seal->volume);
+    if (!reach) {
+        answer(e, &get->call, ENGINE_TRY_LATER, "out of memory");
+    } else if (fence_is_in_the_way(reach)) {
+        answer(e, &get->call, ENGINE_TRY_LATER, "the client is being fenced");
+    } else if (reach->row == ROW_WRITTEN) {
+        give(e, seal, holder, get);
+    } else {
+        LL_APPEND(reach->row_calls, &get->call);
+        if (reach->row == ROW_NONE)
+            reach_record(e, reach);
+    }
+}
+
+static void return_file(struct engine *e, struct engine_layoutreturn *ret, struct holder *holder)
+{
+    struct seal *seal = seal_find(e, &ret->key);
+    struct grant *grant = seal && holder ? grant_find(e, seal, holder, ret->type) : NULL;
+    if (!range_is_sane(ret->offset, ret->length) || ret->length == 0) {
+        answer(e, &ret->call, ENGINE_INVALID, "the range returned makes no sense");
+        return;
+    }
+    enum engine_result result = grant_check_stateid(e, grant, &ret->stateid);
+    if (result != ENGINE_OK) {
+        answer(e, &ret->call, result, "the layout stateid is not current");
+        return;
+    }
+    ranges_return(&grant->ranges, ret->iomode, ret->offset, range_end(ret->offset, ret->length),
+                  ret->stateid.seqid);
+    trace(e, "return", seal, holder->client_id, "\"iomode\":%u,\"offset\":%llu,\"length\":%llu,\"seqid\":%u",
+          (unsigned)ret->iomode, (unsigned long long)ret->offset, (unsigned long long)ret->length,
+          ret->stateid.seqid);
+    ret->stateid_present = grant->ranges.count > 0;
+    if (ret->stateid_present) {
+        grant->seqid = seqid_next(grant->seqid);
+        grant_stateid(e, grant, grant->seqid, &ret->new_stateid);
+    } else {
+        grant_end(e, grant, "returned");
+    }
+    answer(e, &ret->call, ENGINE_OK, "%s", "");
+}
+
+/* FSID and ALL: an empty set is no error (18.44.3). */
+static void return_bulk(struct engine *e, struct engine_layoutreturn *ret, struct holder *holder)
+{
+    struct grant *grant, *next;
+    DL_FOREACH_SAFE2(holder->grants, grant, next, holder_next)
+    {
+        if (grant->stale || grant->key.type != ret->type)
+            continue;
+        if (ret->scope == LAYOUTRETURN4_FSID &&
+            memcmp(grant->seal->key.data, ret->fs_uuid, FILE_KEY_UUID_SIZE) != 0)
+            continue;
+        ranges_drop(&grant->ranges, ret->iomode);
+        if (grant->ranges.count == 0)
+            grant_end(e, grant, "returned in bulk");
+    }
+    /* The answer to our bulk recall, which asked for all of it. */
+    if (ret->scope == LAYOUTRETURN4_ALL && ret->iomode == LAYOUTIOMODE4_ANY &&
+        holder->bulk.phase != RECALL_NONE)
+        holder_past_is_over(e, holder, "returned in bulk");
+    answer(e, &ret->call, ENGINE_OK, "%s", "");
+}
+
+void layoutreturn(struct engine *e, struct engine_layoutreturn *ret)
+{
+    ret->stateid_present = false;
+    struct holder *holder = holder_find(e, ret->client_id);
+    if (!type_find(e, ret->type)) {
+        answer(e, &ret->call, ENGINE_UNKNOWN_TYPE, "layout type %u is not offered", (unsigned)ret->type);
+        return;
+    }
+    if (ret->iomode != LAYOUTIOMODE4_READ && ret->iomode != LAYOUTIOMODE4_RW &&
+        ret->iomode != LAYOUTIOMODE4_ANY) {
+        answer(e, &ret->call, ENGINE_BAD_IOMODE, "iomode %u", (unsigned)ret->iomode);
+        return;
+    }
+    if (ret->scope == LAYOUTRETURN4_FILE)
+        return_file(e, ret, holder);
+    else if (ret->scope != LAYOUTRETURN4_FSID && ret->scope != LAYOUTRETURN4_ALL)
+        answer(e, &ret->call, ENGINE_INVALID, "unknown scope");
+    else if (!holder)
+        answer(e, &ret->call, ENGINE_OK, "%s", "");
+    else
+        return_bulk(e, ret, holder);
+}
+
+enum engine_result engine_test_stateid(const struct engine *e, uint64_t client_id, const stateid4 *stateid)
+{
+    const struct holder *holder = holder_find(e, client_id);
+    if (!holder)
+        return ENGINE_BAD_STATEID;
+    const struct grant *grant;
+    DL_FOREACH2(holder->grants, grant, holder_next)
+    {
+        stateid4 now;
+        grant_stateid(e, grant, grant->seqid, &now);
+        if (!grant->stale && memcmp(now.other, stateid->other, sizeof now.other) == 0)
+            return grant_check_stateid(e, grant, stateid);
+    }
+    return ENGINE_BAD_STATEID;
+}

@@ -1,0 +1,419 @@
+/*
+ * Holders: one for each run of a client, which is what an owner string and a verifier name (RFC 8881 section
+ * 2.4). Client ids come and go under it: a client that lost its lease and came back has a new id and may
+ * still use what it was granted under the old one.
+ *
+ * A holder is on record (journalled) for a device before its first grant there under a client id, and stays
+ * on record until it is known to hold nothing: so after a crash every possible holder is known.
+ */
+#include "layout/engine_private.h"
+
+#include <stdio.h>
+
+struct holder *holder_find(const struct engine *e, uint64_t client_id)
+{
+    struct holder *holder;
+    HASH_FIND(hh, e->holders, &client_id, sizeof client_id, holder);
+    return holder;
+}
+
+struct reach *reach_find(const struct holder *holder, const struct volume *volume)
+{
+    struct reach *reach = holder->reaches;
+    while (reach && reach->volume != volume)
+        reach = reach->next;
+    return reach;
+}
+
+struct reach *reach_make(struct holder *holder, struct volume *volume)
+{
+    struct reach *reach = reach_find(holder, volume);
+    if (reach)
+        return reach;
+    reach = calloc(1, sizeof *reach);
+    if (!reach)
+        return NULL;
+    reach->holder = holder;
+    reach->volume = volume;
+    LL_PREPEND(holder->reaches, reach);
+    return reach;
+}
+
+void reach_set_maybe(struct reach *reach, bool maybe)
+{
+    if (reach->maybe == maybe)
+        return;
+    reach->maybe = maybe;
+    if (maybe) {
+        DL_APPEND2(reach->volume->maybe, reach, maybe_prev, maybe_next);
+        reach->volume->maybe_count++;
+        reach->holder->maybe_count++;
+    } else {
+        DL_DELETE2(reach->volume->maybe, reach, maybe_prev, maybe_next);
+        reach->volume->maybe_count--;
+        reach->holder->maybe_count--;
+    }
+}
+
+static void fill_record(struct journal_record *record, const struct holder *holder)
+{
+    record->holder = (struct journal_holder){
+        .owner = holder->owner->bytes,
+        .owner_len = holder->owner->len,
+        .client_id = holder->client_id,
+        .address = holder->address,
+    };
+    memcpy(record->holder.verifier, holder->verifier, JOURNAL_VERIFIER_SIZE);
+}
+
+void reach_record(struct engine *e, struct reach *reach)
+{
+    if (!effect_has_room(e)) {
+        answer_all(e, &reach->row_calls, ENGINE_TRY_LATER, "out of memory");
+        return;
+    }
+    struct journal_record *record = journal_push(e, JOURNAL_HOLDER_PUT, &reach->row_ticket);
+    fill_record(record, reach->holder);
+    memcpy(record->holder.device_id, reach->volume->id, DEVICE_ID_SIZE);
+    reach->row = ROW_WRITING;
+    LL_APPEND2(e->row_waits, reach, row_next);
+}
+
+static void run_again(struct engine *e, struct engine_call *calls)
+{
+    while (calls) {
+        struct engine_call *call = calls;
+        calls = call->next;
+        layoutget(e, ENGINE_CONTAINER(call, struct engine_layoutget, call));
+    }
+}
+
+void reach_committed(struct engine *e, uint64_t ticket)
+{
+    while (e->row_waits && e->row_waits->row_ticket <= ticket) {
+        struct reach *reach = e->row_waits;
+        e->row_waits = reach->row_next;
+        reach->row_next = NULL;
+        reach->row = ROW_WRITTEN;
+        struct engine_call *calls = reach->row_calls;
+        reach->row_calls = NULL;
+        run_again(e, calls);
+    }
+}
+
+static struct owner *owner_find(const struct engine *e, const uint8_t *bytes, uint32_t len)
+{
+    struct owner *owner;
+    HASH_FIND(hh, e->owners, bytes, len, owner);
+    return owner;
+}
+
+static struct owner *owner_make(struct engine *e, const uint8_t *bytes, uint32_t len)
+{
+    struct owner *owner = owner_find(e, bytes, len);
+    if (owner)
+        return owner;
+    owner = calloc(1, sizeof *owner);
+    if (!owner)
+        return NULL;
+    owner->bytes = malloc(len ? len : 1);
+    if (!owner->bytes)
+        goto fail;
+    if (len)
+        memcpy(owner->bytes, bytes, len);
+    owner->len = len;
+    HASH_ADD_KEYPTR(hh, e->owners, owner->bytes, owner->len, owner);
+    if (!owner->hh.tbl)
+        goto fail;
+    return owner;
+fail:
+    free(owner->bytes);
+    free(owner);
+    return NULL;
+}
+
+static void owner_drop_if_unused(struct engine *e, struct owner *owner)
+{
+    if (owner->refs)
+        return;
+    HASH_DEL(e->owners, owner);
+    free(owner->bytes);
+    free(owner);
+}
+
+int holder_make(struct engine *e, const uint8_t *owner_bytes, uint32_t owner_len, const uint8_t *verifier,
+                struct holder **out)
+{
+    struct owner *owner = owner_make(e, owner_bytes, owner_len);
+    if (!owner)
+        return -ENOMEM;
+    struct holder *holder = owner->holders;
+    while (holder && memcmp(holder->verifier, verifier, JOURNAL_VERIFIER_SIZE) != 0)
+        holder = holder->owner_next;
+    if (!holder) {
+        holder = calloc(1, sizeof *holder);
+        if (!holder) {
+            owner_drop_if_unused(e, owner);
+            return -ENOMEM;
+        }
+        holder->serial = ++e->next_serial;
+        holder->owner = owner;
+        memcpy(holder->verifier, verifier, JOURNAL_VERIFIER_SIZE);
+        LL_PREPEND2(owner->holders, holder, owner_next);
+        owner->refs++;
+        e->holder_count++;
+    }
+    *out = holder;
+    return 0;
+}
+
+void holder_free(struct holder *holder)
+{
+    while (holder->reaches) {
+        struct reach *reach = holder->reaches;
+        holder->reaches = reach->next;
+        free(reach);
+    }
+    free(holder);
+}
+
+/* Effects of the last event may name their bytes, so they are freed at the next one. */
+void holders_bury(struct engine *e)
+{
+    while (e->dead_holders) {
+        struct holder *holder = e->dead_holders;
+        e->dead_holders = holder->dead_next;
+        holder->owner->refs--;
+        owner_drop_if_unused(e, holder->owner);
+        holder_free(holder);
+    }
+}
+
+bool holder_has_past(const struct holder *holder)
+{
+    return holder->maybe_count || holder->stale_count;
+}
+
+/* A record that cannot be taken out stays: after a restart the holder is asked once more, that is all. */
+static void forget_record(struct engine *e, struct holder *holder)
+{
+    uint64_t ticket;
+    if (!holder->reaches || !effect_has_room(e))
+        return;
+    fill_record(journal_push(e, JOURNAL_HOLDER_DELETE, &ticket), holder);
+}
+
+static void end_maybes(struct engine *e, struct holder *holder)
+{
+    struct reach *reach;
+    if (!holder->maybe_count)
+        return;
+    LL_FOREACH(holder->reaches, reach)
+    reach_set_maybe(reach, false);
+    LL_FOREACH(holder->reaches, reach)
+    release_drive_volume(e, reach->volume);
+}
+
+void holder_past_is_over(struct engine *e, struct holder *holder, const char *how)
+{
+    holder->bulk = (struct recall){0};
+    forget_record(e, holder);
+    trace(e, "past-is-over", NULL, holder->client_id, "\"how\":\"%s\"", how);
+    struct grant *grant, *next;
+    DL_FOREACH_SAFE2(holder->grants, grant, next, holder_next)
+    {
+        if (grant->stale)
+            grant_end(e, grant, how);
+    }
+    end_maybes(e, holder);
+}
+
+static void detach_reaches(struct engine *e, struct holder *holder)
+{
+    struct reach *reach;
+    LL_FOREACH(holder->reaches, reach)
+    {
+        if (reach->row == ROW_WRITING)
+            LL_DELETE2(e->row_waits, reach, row_next);
+        if (reach->fence == FENCE_RUNNING)
+            LL_DELETE2(e->fences, reach, fence_next);
+        if (reach->fence == FENCE_RECORDING)
+            LL_DELETE2(e->fence_waits, reach, fence_next);
+        answer_all(e, &reach->row_calls, ENGINE_UNAVAILABLE, "the client has restarted");
+    }
+}
+
+static void drop_client_id(struct engine *e, struct holder *holder)
+{
+    if (holder->client_id)
+        HASH_DEL(e->holders, holder);
+    holder->client_id = 0;
+    holder->callable = false;
+    holder->bulk = (struct recall){0};
+}
+
+static void bury(struct engine *e, struct holder *holder)
+{
+    LL_DELETE2(holder->owner->holders, holder, owner_next);
+    holder->dead_next = e->dead_holders;
+    e->dead_holders = holder;
+    e->holder_count--;
+}
+
+/* The run is over: its machine or mount has started anew and holds nothing (12.7.1). */
+static void holder_is_over(struct engine *e, struct holder *holder)
+{
+    drop_client_id(e, holder);
+    trace(e, "holder-over", NULL, holder->last_client_id, "%s", "");
+    detach_reaches(e, holder);
+    forget_record(e, holder);
+    if (holder->fenced) {
+        uint64_t ticket;
+        fill_record(journal_push(e, JOURNAL_FENCED_DELETE, &ticket), holder);
+    }
+    struct grant *grant, *next;
+    DL_FOREACH_SAFE2(holder->grants, grant, next, holder_next)
+    grant_end(e, grant, "restarted");
+    end_maybes(e, holder);
+    bury(e, holder);
+}
+
+static void lose_client_id(struct engine *e, struct holder *holder)
+{
+    drop_client_id(e, holder);
+    struct grant *grant;
+    DL_FOREACH2(holder->grants, grant, holder_next)
+    grant_make_stale(e, grant);
+    struct reach *reach;
+    LL_FOREACH(holder->reaches, reach)
+    {
+        if (reach->row == ROW_WRITING)
+            LL_DELETE2(e->row_waits, reach, row_next);
+        reach->row_next = NULL;
+        reach->row = ROW_NONE; /* of the next id nothing is on record yet */
+        answer_all(e, &reach->row_calls, ENGINE_UNAVAILABLE, "the client id is gone");
+    }
+}
+
+/* Everything under the client id is past; what is on record stays so if any of it may still be used. */
+static void client_gone(struct engine *e, struct holder *holder)
+{
+    if (!holder->lapsed) {
+        holder->lapsed = true;
+        holder->lapsed_at = e->now;
+    }
+    lose_client_id(e, holder);
+    bool keep = holder_has_past(holder);
+    struct reach *reach;
+    LL_FOREACH(holder->reaches, reach)
+    keep = keep || reach->fence == FENCE_RUNNING || reach->fence == FENCE_RECORDING;
+    if (keep)
+        return;
+    forget_record(e, holder);
+    if (!holder->fenced)
+        bury(e, holder);
+}
+
+static void end_other_runs(struct engine *e, const struct engine_event *event)
+{
+    struct owner *owner = owner_find(e, event->client.owner, event->client.owner_len);
+    struct holder *holder = owner ? owner->holders : NULL;
+    while (holder) {
+        struct holder *next = holder->owner_next;
+        if (memcmp(holder->verifier, event->client.verifier, JOURNAL_VERIFIER_SIZE) != 0)
+            holder_is_over(e, holder);
+        holder = next;
+    }
+}
+
+static void confirmed(struct engine *e, const struct engine_event *event)
+{
+    struct holder *holder;
+    if (holder_make(e, event->client.owner, event->client.owner_len, event->client.verifier, &holder)) {
+        alarm_push(e, NULL, "out of memory: client %s gets no layouts", event->client.address);
+        return;
+    }
+    end_other_runs(e, event);
+    snprintf(holder->address, sizeof holder->address, "%s",
+             event->client.address ? event->client.address : "");
+    holder->lapsed = false;
+    if (holder->client_id == event->client.client_id)
+        return;
+    if (holder->client_id)
+        lose_client_id(e, holder);
+    holder->client_id = holder->last_client_id = event->client.client_id;
+    HASH_ADD(hh, e->holders, client_id, sizeof holder->client_id, holder);
+    if (!holder->hh.tbl) {
+        holder->client_id = 0;
+        alarm_push(e, NULL, "out of memory: client %s gets no layouts", holder->address);
+        return;
+    }
+    if (!holder_has_past(holder))
+        forget_record(e, holder);
+    trace(e, "client-confirmed", NULL, holder->client_id, "%s", "");
+}
+
+static void restarted(struct engine *e, const struct engine_event *event)
+{
+    struct holder *old = holder_find(e, event->client.replaces);
+    bool same_run = old && event->client.owner_len &&
+                    memcmp(old->verifier, event->client.verifier, JOURNAL_VERIFIER_SIZE) == 0;
+    if (old && !same_run)
+        holder_is_over(e, old);
+    if (event->client.owner_len)
+        confirmed(e, event);
+}
+
+void client_event(struct engine *e, const struct engine_event *event)
+{
+    if (event->client.what == ENGINE_CLIENT_CONFIRMED) {
+        confirmed(e, event);
+        return;
+    }
+    if (event->client.what == ENGINE_CLIENT_RESTARTED) {
+        restarted(e, event);
+        return;
+    }
+    struct holder *holder = holder_find(e, event->client.client_id);
+    if (!holder)
+        return;
+    switch (event->client.what) {
+    case ENGINE_CLIENT_LAPSED:
+        if (!holder->lapsed)
+            holder->lapsed_at = e->now;
+        holder->lapsed = true;
+        trace(e, "client-lapsed", NULL, holder->client_id, "%s", "");
+        return;
+    case ENGINE_CLIENT_RENEWED:
+        holder->lapsed = false;
+        trace(e, "client-renewed", NULL, holder->client_id, "%s", "");
+        return;
+    case ENGINE_CLIENT_CALLABLE:
+        holder->callable = true;
+        trace(e, "client-callable", NULL, holder->client_id, "%s", "");
+        recall_redrive(e, holder);
+        return;
+    case ENGINE_CLIENT_FORGOTTEN:
+    case ENGINE_CLIENT_DESTROYED:
+        trace(e, "client-gone", NULL, holder->client_id, "%s", "");
+        client_gone(e, holder);
+        return;
+    case ENGINE_CLIENT_CONFIRMED:
+    case ENGINE_CLIENT_RESTARTED:
+        return;
+    }
+}
+
+bool engine_client_holds(const struct engine *e, uint64_t client_id)
+{
+    const struct holder *holder = holder_find(e, client_id);
+    const struct grant *grant;
+    if (!holder)
+        return false;
+    DL_FOREACH2(holder->grants, grant, holder_next)
+    {
+        if (!grant->stale)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,276 @@
+/*
+ * What the engine's files share: the objects and the verbs between them. For layout/engine*.c only.
+ *
+ *   seal    one sealed file, from the first step of sealing to the last of releasing
+ *   holder  one run of one client (owner and verifier); outlives its client ids
+ *   reach   one holder and one device: what is journalled of a holder, and what a fence cuts off
+ *   grant   one holder's layouts of one seal and type, under one layout stateid
+ */
+#ifndef LAYOUT_ENGINE_PRIVATE_H
+#define LAYOUT_ENGINE_PRIVATE_H
+
+#define HASH_NONFATAL_OOM 1
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#include "layout/engine.h"
+#include "layout/engine_range.h"
+
+/* Stateids may lag by as many operations as a client can have on their way (RFC 8881 section 12.5.5.2.1.4).
+ */
+enum { STATEID_LAG_MAX = 65536 };
+
+enum recall_phase {
+    RECALL_NONE,
+    RECALL_DUE,    /* to be sent as soon as the client can be called */
+    RECALL_SENT,   /* no answer yet */
+    RECALL_PAUSED, /* to be repeated at recall.at, or when the client becomes callable */
+    RECALL_KNOWN,  /* the client said that it knows: never repeated */
+};
+
+struct recall {
+    enum recall_phase phase;
+    uint32_t seqid;
+    uint64_t ticket; /* of the call under way */
+    uint64_t at;
+};
+
+enum fence_state {
+    FENCE_NONE,
+    FENCE_RUNNING,   /* the hook */
+    FENCE_QUIESCING, /* no hook, lease over: waits for the quiesce time to pass */
+    FENCE_FAILED,    /* tried again at fence_at */
+    FENCE_RECORDING, /* succeeded; counts when the journal has it */
+};
+
+enum row_state { ROW_NONE, ROW_WRITING, ROW_WRITTEN };
+
+struct volume {
+    uint8_t id[DEVICE_ID_SIZE];
+    struct device *device;
+    struct reach *maybe; /* holders of before the restart that may have grants here */
+    uint32_t maybe_count;
+    UT_hash_handle hh;
+};
+
+struct reach {
+    struct holder *holder;
+    struct volume *volume;
+    struct reach *next; /* the holder's */
+    struct reach *maybe_prev, *maybe_next;
+    bool maybe;         /* recorded before the restart and not known to be gone */
+    enum row_state row; /* of the holder's present client id */
+    uint64_t row_ticket;
+    struct reach *row_next;
+    struct engine_call *row_calls; /* LAYOUTGETs that wait for the record */
+    enum fence_state fence;
+    uint64_t fence_ticket; /* of the hook's run, then of the record */
+    uint64_t fence_at;
+    struct reach *fence_next; /* of those under way, or of those being recorded */
+};
+
+struct owner {
+    uint8_t *bytes;
+    uint32_t len;
+    uint32_t refs; /* holders, those that wait to be freed too */
+    struct holder *holders;
+    UT_hash_handle hh;
+};
+
+struct holder {
+    uint64_t serial;
+    struct owner *owner;
+    struct holder *owner_next;
+    struct holder *dead_next;
+    uint8_t verifier[JOURNAL_VERIFIER_SIZE];
+    char address[JOURNAL_ADDRESS_MAX];
+    uint64_t client_id;      /* 0: none at present */
+    uint64_t last_client_id; /* for the fence and the operator */
+    bool callable, lapsed, fenced;
+    uint64_t lapsed_at;
+    struct recall bulk; /* of all it may hold from before (ticket, phase, at) */
+    uint64_t bulk_since;
+    struct reach *reaches;
+    struct grant *grants;
+    uint32_t maybe_count, stale_count; /* reaches that may have grants from before; stale grants */
+    UT_hash_handle hh;                 /* by client_id */
+};
+
+struct grant_key {
+    uint64_t seal;
+    uint64_t holder;
+    uint64_t type;
+};
+
+struct grant {
+    struct grant_key key;
+    struct seal *seal;
+    struct holder *holder;
+    struct grant *seal_prev, *seal_next;
+    struct grant *holder_prev, *holder_next;
+    uint64_t serial; /* names the stateid */
+    uint32_t seqid;
+    bool stale; /* granted under a client id that is gone: its stateid is dead, the grant is not */
+    struct range_set ranges;
+    struct recall recall;
+    struct engine_referral referral;
+    UT_hash_handle hh; /* not when stale */
+};
+
+enum seal_wait { SEAL_WAIT_NONE, SEAL_WAIT_INTENT, SEAL_WAIT_SEALED, SEAL_WAIT_RELEASING, SEAL_WAIT_DELETED };
+
+struct seal {
+    struct file_key key;
+    uint64_t serial;
+    char *path;
+    enum seal_kind kind;
+    enum engine_state state;
+    bool at_rest, fill;
+    bool undo; /* SEALING that goes back */
+    bool release_wanted;
+    bool told;   /* the operator, of STUCK or of a step that fails */
+    bool active; /* on the engine's list of seals that a timer may concern */
+    uint64_t min_size;
+    struct seal_map *map;
+    struct volume *volume;
+    uint64_t mtime_ns, change;           /* the overlay */
+    uint64_t base_mtime_ns, base_change; /* the file's own when it was sealed */
+    enum seal_wait wait;
+    uint64_t wait_ticket;
+    struct seal *wait_next;
+    uint64_t deadline, wake;
+    uint64_t step_at; /* a failed UNFLAG is tried again */
+    struct engine_call *seal_calls, *get_calls, *release_calls;
+    char *failure; /* why sealing failed; allocated */
+    struct grant *grants;
+    uint32_t grant_count;
+    struct seal *active_prev, *active_next;
+    struct seal *dead_next;
+    UT_hash_handle hh;
+};
+
+struct engine {
+    struct engine_options options;
+    uint64_t now;
+    uint64_t started;
+    bool grace;
+    uint64_t next_serial, next_ticket, next_trace;
+    uint64_t wake;
+    struct volume *volumes;
+    struct owner *owners;
+    struct holder *holders; /* by client id */
+    struct seal *seals;
+    struct grant *grants; /* by seal, holder and type */
+    size_t holder_count;
+    size_t grant_count;
+    struct seal *active;
+    struct seal *seal_waits;          /* in order of ticket */
+    struct reach *row_waits;          /* the same */
+    struct reach *fence_waits;        /* the same */
+    struct reach *fences;             /* under way */
+    struct engine_call *commit_calls; /* the same, by due */
+    struct engine_call *answers, *answers_tail;
+    struct engine_effect *effects;
+    size_t effect_head, effect_count, effect_cap;
+    struct engine_effect overflow;
+    struct holder *dead_holders;
+    struct seal *dead_seals;
+};
+
+#define ENGINE_CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+/* engine_effect.c: effects, answers, traces. */
+int effect_reserve(struct engine *e);
+bool effect_has_room(struct engine *e); /* ask before each of an unbounded number of effects */
+struct engine_effect *effect_push(struct engine *e, enum engine_effect_type type, const struct file_key *key);
+/* The record is filled in by the caller; returns its ticket in *ticket. */
+struct journal_record *journal_push(struct engine *e, enum journal_op op, uint64_t *ticket);
+void answer(struct engine *e, struct engine_call *call, enum engine_result result, const char *why, ...)
+    __attribute__((format(printf, 4, 5)));
+void answer_all(struct engine *e, struct engine_call **calls, enum engine_result result, const char *why);
+void alarm_push(struct engine *e, const struct seal *seal, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void trace(struct engine *e, const char *what, const struct seal *seal, uint64_t client_id,
+           const char *format, ...) __attribute__((format(printf, 5, 6)));
+void effects_drop(struct engine *e);
+
+/* engine_seal.c: sealing and releasing, step by step. */
+struct seal *seal_find(const struct engine *e, const struct file_key *key);
+int seal_create(struct engine *e, const struct file_key *key, const char *path, struct seal **out);
+void seal_request(struct engine *e, struct engine_seal *call);
+/* For a LAYOUTGET under policy at-rest; the call joins the seal's waiters. */
+int seal_start(struct engine *e, const struct file_key *key, const char *path, enum seal_kind kind, bool fill,
+               bool at_rest, uint64_t min_size, struct seal **out);
+void seal_step_done(struct engine *e, const struct engine_event *event);
+void seal_committed(struct engine *e, uint64_t ticket);
+void seal_release_now(struct engine *e, struct seal *seal); /* nothing is left in the way */
+void seal_resume(struct engine *e, struct seal *seal);      /* after a restart */
+void seal_timer(struct engine *e, struct seal *seal);
+void seal_set_state(struct engine *e, struct seal *seal, enum engine_state state);
+/* Wake up for it at `when` (0: at no time of its own), or when the first of its callers loses patience. */
+void seal_plan(struct engine *e, struct seal *seal, uint64_t when);
+uint64_t sooner(uint64_t a, uint64_t b); /* 0 is never */
+void seal_push_word(struct engine *e, const struct seal *seal);
+void seals_bury(struct engine *e);
+void seal_free(struct seal *seal);
+
+/* engine_recall.c: from the wish to release to the last grant gone. */
+void release_request(struct engine *e, struct engine_release *call);
+void release_start(struct engine *e, struct seal *seal);
+void release_drive(struct engine *e, struct seal *seal); /* looks at every grant */
+bool release_check(struct engine *e, struct seal *seal); /* goes on to releasing if nothing is in the way */
+void release_drive_volume(struct engine *e, const struct volume *volume);
+void release_explain(const struct engine *e, const struct seal *seal, char *text, size_t size);
+void recall_answered(struct engine *e, const struct engine_event *event);
+void recall_redrive(struct engine *e, struct holder *holder);
+void bulk_drive(struct engine *e, struct holder *holder);
+bool bulk_is_pending(const struct engine *e, const struct holder *holder);
+
+/* engine_fence.c */
+void fence_drive(struct engine *e, struct reach *reach, struct seal *seal);
+void fence_done(struct engine *e, const struct engine_event *event);
+void fence_committed(struct engine *e, uint64_t ticket);
+
+/* engine_grant.c: LAYOUTGET, LAYOUTRETURN, stateids. */
+struct grant *grant_find(const struct engine *e, const struct seal *seal, const struct holder *holder,
+                         layouttype4 type);
+void grant_end(struct engine *e, struct grant *grant, const char *how);
+void grant_make_stale(struct engine *e, struct grant *grant);
+void grant_stateid(const struct engine *e, const struct grant *grant, uint32_t seqid, stateid4 *out);
+enum engine_result grant_check_stateid(const struct engine *e, const struct grant *grant,
+                                       const stateid4 *stateid);
+const struct layout_type *type_find(const struct engine *e, layouttype4 number);
+bool range_is_sane(uint64_t offset, uint64_t length);
+void layoutget(struct engine *e, struct engine_layoutget *get);
+void layoutreturn(struct engine *e, struct engine_layoutreturn *ret);
+
+/* engine_commit.c: LAYOUTCOMMIT and the times of pinned files. */
+void layoutcommit(struct engine *e, struct engine_layoutcommit *commit);
+void wrote(struct engine *e, struct engine_wrote *call);
+void commits_committed(struct engine *e, uint64_t ticket);
+
+/* engine_holder.c: clients come and go. */
+void client_event(struct engine *e, const struct engine_event *event);
+struct holder *holder_find(const struct engine *e, uint64_t client_id);
+struct reach *reach_find(const struct holder *holder, const struct volume *volume);
+struct reach *reach_make(struct holder *holder, struct volume *volume);
+int holder_make(struct engine *e, const uint8_t *owner, uint32_t owner_len, const uint8_t *verifier,
+                struct holder **out);
+/* What it may have held from before is known to be gone. */
+void holder_past_is_over(struct engine *e, struct holder *holder, const char *how);
+bool holder_has_past(const struct holder *holder);
+void reach_set_maybe(struct reach *reach, bool maybe);
+void reach_record(struct engine *e, struct reach *reach);
+void reach_committed(struct engine *e, uint64_t ticket);
+void holders_bury(struct engine *e);
+void holder_free(struct holder *holder);
+
+/* engine_restore.c */
+struct volume *volume_find(const struct engine *e, const uint8_t id[DEVICE_ID_SIZE]);
+int volume_make(struct engine *e, struct device *device, struct volume **out, bool *is_new);
+void engine_start(struct engine *e);
+
+#endif

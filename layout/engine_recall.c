@@ -1,0 +1,400 @@
+/*
+ * From the wish to release a seal to its last grant gone: recalls (RFC 8881 sections 12.5.5, 20.3), their
+ * repetition, and what is left to the fence.
+ *
+ * A recall carries the layout stateid with its seqid one higher than anything the client has seen, and keeps
+ * that seqid when it is repeated. It is repeated only while the client has not said that it knows: DELAY, no
+ * channel, no answer, any error. NFS4_OK, and OLD_STATEID to a repetition, mean that it knows; then only
+ * LAYOUTRETURN, the deadline and the fence are left. NOMATCHING_LAYOUT can be believed because the recall
+ * names the request that granted last (referring calls), which the client must have finished before it
+ * answers.
+ *
+ * What a holder may have from before (granted by an earlier run of the server, or under a client id that is
+ * gone) has no stateid any more, so it is recalled in bulk, by LAYOUTRECALL4_ALL, as soon as the client is
+ * there. Deviating from section 12.5.5.2.1.5 in the forgiving direction: LAYOUTRETURNs of single files are
+ * taken while a bulk recall is out (the Linux client answers it that way), and only LAYOUTGETs are refused.
+ */
+#include "layout/engine_private.h"
+
+#include <stdio.h>
+
+enum { NO_CHANNEL_PAUSES = 5 };
+
+static bool is_releasing_from_grants(const struct seal *seal)
+{
+    return seal->state == ENGINE_RECALLING || seal->state == ENGINE_FENCING ||
+           seal->state == ENGINE_STUCK_STATE;
+}
+
+bool release_check(struct engine *e, struct seal *seal)
+{
+    if (!is_releasing_from_grants(seal) || seal->grants || seal->volume->maybe)
+        return false;
+    if (!effect_has_room(e)) {
+        seal_plan(e, seal, e->now + e->options.recall_pause);
+        return false;
+    }
+    seal_release_now(e, seal);
+    return true;
+}
+
+static void recall_send(struct engine *e, struct grant *grant)
+{
+    struct recall *recall = &grant->recall;
+    if (!effect_has_room(e)) {
+        recall->phase = RECALL_PAUSED;
+        recall->at = e->now + e->options.recall_pause;
+        return;
+    }
+    struct engine_effect *effect = effect_push(e, ENGINE_DO_RECALL, &grant->seal->key);
+    recall->phase = RECALL_SENT;
+    recall->ticket = effect->recall.ticket = ++e->next_ticket;
+    effect->recall.client_id = grant->holder->client_id;
+    effect->recall.scope = LAYOUTRECALL4_FILE;
+    effect->recall.type = (layouttype4)grant->key.type;
+    effect->recall.referral = grant->referral;
+    grant_stateid(e, grant, recall->seqid, &effect->recall.stateid);
+    trace(e, "recall", grant->seal, grant->holder->client_id, "\"seqid\":%u", recall->seqid);
+}
+
+static void recall_drive(struct engine *e, struct grant *grant)
+{
+    struct recall *recall = &grant->recall;
+    if (grant->stale)
+        bulk_drive(e, grant->holder);
+    else if (recall->phase == RECALL_DUE && grant->holder->callable)
+        recall_send(e, grant);
+    else if (recall->phase == RECALL_PAUSED && recall->at <= e->now)
+        recall_send(e, grant);
+}
+
+void release_start(struct engine *e, struct seal *seal)
+{
+    seal->release_wanted = true;
+    seal->deadline = e->now + e->options.recall_timeout;
+    seal_set_state(e, seal, ENGINE_RECALLING);
+    struct grant *grant;
+    DL_FOREACH2(seal->grants, grant, seal_next)
+    {
+        if (grant->stale)
+            continue;
+        grant->seqid = seqid_next(grant->seqid);
+        grant->recall = (struct recall){.phase = RECALL_DUE, .seqid = grant->seqid};
+    }
+    release_drive(e, seal);
+}
+
+/* What one look at all holders finds. */
+struct survey {
+    bool fencing, failed;
+    uint64_t wake;
+};
+
+static void survey_reach(struct engine *e, struct seal *seal, struct reach *reach, uint64_t deadline,
+                         struct survey *survey)
+{
+    if (e->now < deadline) {
+        survey->wake = sooner(survey->wake, deadline);
+        return;
+    }
+    fence_drive(e, reach, seal);
+    switch (reach->fence) {
+    case FENCE_RUNNING:
+    case FENCE_RECORDING:
+        survey->fencing = true;
+        return;
+    case FENCE_QUIESCING:
+        survey->fencing = true;
+        survey->wake = sooner(survey->wake, reach->fence_at);
+        return;
+    case FENCE_FAILED:
+        survey->failed = true;
+        survey->wake = sooner(survey->wake, reach->fence_at);
+        return;
+    case FENCE_NONE:
+        survey->wake = sooner(survey->wake, e->now + e->options.recall_pause);
+        return;
+    }
+}
+
+static void survey_grants(struct engine *e, struct seal *seal, struct survey *survey)
+{
+    struct grant *grant;
+    DL_FOREACH2(seal->grants, grant, seal_next)
+    {
+        struct reach *reach = reach_find(grant->holder, seal->volume);
+        if (reach->fence != FENCE_RUNNING && reach->fence != FENCE_RECORDING)
+            recall_drive(e, grant);
+        if (grant->recall.phase == RECALL_PAUSED)
+            survey->wake = sooner(survey->wake, grant->recall.at);
+        survey_reach(e, seal, reach, seal->deadline, survey);
+    }
+}
+
+/* A client of before the restart that has not been heard of gets the time of a lease to come back. */
+static void survey_maybes(struct engine *e, struct seal *seal, struct survey *survey)
+{
+    uint64_t absent = e->started + e->options.lease_time;
+    if (absent < seal->deadline)
+        absent = seal->deadline;
+    struct reach *reach;
+    DL_FOREACH2(seal->volume->maybe, reach, maybe_next)
+    {
+        bulk_drive(e, reach->holder);
+        survey_reach(e, seal, reach, reach->holder->client_id ? seal->deadline : absent, survey);
+    }
+}
+
+static void became_stuck(struct engine *e, struct seal *seal)
+{
+    char why[ENGINE_WHY_MAX];
+    seal_set_state(e, seal, ENGINE_STUCK_STATE);
+    release_explain(e, seal, why, sizeof why);
+    if (!seal->told)
+        alarm_push(e, seal, "%s: %s", seal->path, why);
+    seal->told = true;
+    answer_all(e, &seal->release_calls, ENGINE_STUCK, why);
+}
+
+void release_drive(struct engine *e, struct seal *seal)
+{
+    if (!is_releasing_from_grants(seal) || release_check(e, seal))
+        return;
+    struct survey survey = {0};
+    survey_grants(e, seal, &survey);
+    survey_maybes(e, seal, &survey);
+    if (survey.fencing)
+        seal_set_state(e, seal, ENGINE_FENCING);
+    else if (survey.failed)
+        became_stuck(e, seal);
+    else {
+        seal_set_state(e, seal, ENGINE_RECALLING);
+        seal->told = false;
+    }
+    seal_plan(e, seal, survey.wake);
+}
+
+void release_drive_volume(struct engine *e, const struct volume *volume)
+{
+    struct seal *seal, *next;
+    DL_FOREACH_SAFE2(e->active, seal, next, active_next)
+    {
+        if (seal->volume == volume)
+            release_drive(e, seal);
+    }
+}
+
+void release_request(struct engine *e, struct engine_release *call)
+{
+    struct seal *seal = seal_find(e, &call->key);
+    if (!seal) {
+        answer(e, &call->call, ENGINE_OK, "%s", "");
+        return;
+    }
+    if (!call->by_operator && !seal->at_rest && seal->state == ENGINE_SEALING) {
+        answer(e, &call->call, ENGINE_UNDER_WAY, "is being sealed");
+        return;
+    }
+    if (!call->by_operator && !seal->at_rest && !seal->release_wanted) {
+        answer(e, &call->call, ENGINE_NOT_ALLOWED,
+               "has a seal that only the operator can take off: sealctl unseal");
+        return;
+    }
+    trace(e, "release-wanted", seal, 0, "\"by_operator\":%s", call->by_operator ? "true" : "false");
+    seal->release_wanted = true;
+    if (seal->state == ENGINE_SEALED)
+        release_start(e, seal);
+    char why[ENGINE_WHY_MAX];
+    release_explain(e, seal, why, sizeof why);
+    if (seal->state == ENGINE_STUCK_STATE) {
+        answer(e, &call->call, ENGINE_STUCK, "%s", why);
+    } else if (call->patience == 0) {
+        answer(e, &call->call, ENGINE_UNDER_WAY, "%s", why);
+    } else {
+        call->call.next = NULL;
+        call->call.due = e->now + call->patience;
+        LL_APPEND(seal->release_calls, &call->call);
+        seal_plan(e, seal, seal->wake);
+    }
+}
+
+static void file_recall_answered(struct engine *e, const struct engine_event *event, struct holder *holder)
+{
+    struct seal *seal = seal_find(e, &event->recall.key);
+    struct grant *grant = seal ? grant_find(e, seal, holder, event->recall.type) : NULL;
+    if (!grant || grant->recall.phase != RECALL_SENT || grant->recall.ticket != event->recall.ticket)
+        return;
+    struct recall *recall = &grant->recall;
+    trace(e, "recall-answered", seal, holder->client_id, "\"outcome\":%d,\"status\":%d",
+          event->recall.outcome, event->recall.status);
+    uint64_t pause = e->options.recall_pause;
+    if (event->recall.outcome == ENGINE_RECALL_ANSWERED) {
+        if (event->recall.status == NFS4ERR_NOMATCHING_LAYOUT) {
+            grant_end(e, grant, "nomatching");
+            return;
+        }
+        if (event->recall.status == NFS4_OK || event->recall.status == NFS4ERR_OLD_STATEID) {
+            recall->phase = RECALL_KNOWN;
+            return;
+        }
+    } else {
+        pause *= NO_CHANNEL_PAUSES;
+        if (event->recall.outcome == ENGINE_RECALL_NO_CHANNEL)
+            holder->callable = false;
+    }
+    recall->phase = RECALL_PAUSED;
+    recall->at = e->now + pause;
+    seal_plan(e, seal, sooner(seal->wake, recall->at));
+}
+
+static void bulk_recall_answered(struct engine *e, const struct engine_event *event, struct holder *holder)
+{
+    struct recall *bulk = &holder->bulk;
+    if (bulk->phase != RECALL_SENT || bulk->ticket != event->recall.ticket)
+        return;
+    trace(e, "bulk-recall-answered", NULL, holder->client_id, "\"outcome\":%d,\"status\":%d",
+          event->recall.outcome, event->recall.status);
+    uint64_t pause = e->options.recall_pause * NO_CHANNEL_PAUSES;
+    if (event->recall.outcome == ENGINE_RECALL_ANSWERED) {
+        if (event->recall.status == NFS4ERR_NOMATCHING_LAYOUT) {
+            holder_past_is_over(e, holder, "nomatching");
+            return;
+        }
+        if (event->recall.status == NFS4_OK) {
+            bulk->phase = RECALL_KNOWN;
+            return;
+        }
+        if (event->recall.status == NFS4ERR_DELAY)
+            pause = e->options.recall_pause;
+    } else if (event->recall.outcome == ENGINE_RECALL_NO_CHANNEL) {
+        holder->callable = false;
+    }
+    bulk->phase = RECALL_PAUSED;
+    bulk->at = e->now + pause;
+    e->wake = sooner(e->wake, bulk->at);
+}
+
+void recall_answered(struct engine *e, const struct engine_event *event)
+{
+    struct holder *holder = holder_find(e, event->recall.client_id);
+    if (!holder)
+        return;
+    if (event->recall.scope == LAYOUTRECALL4_FILE)
+        file_recall_answered(e, event, holder);
+    else
+        bulk_recall_answered(e, event, holder);
+}
+
+void bulk_drive(struct engine *e, struct holder *holder)
+{
+    struct recall *bulk = &holder->bulk;
+    if (!holder->client_id || !holder->callable || !holder_has_past(holder))
+        return;
+    if (bulk->phase == RECALL_SENT || bulk->phase == RECALL_KNOWN ||
+        (bulk->phase == RECALL_PAUSED && bulk->at > e->now) || !effect_has_room(e))
+        return;
+    if (bulk->phase == RECALL_NONE)
+        holder->bulk_since = e->now;
+    struct engine_effect *effect = effect_push(e, ENGINE_DO_RECALL, NULL);
+    bulk->phase = RECALL_SENT;
+    bulk->ticket = effect->recall.ticket = ++e->next_ticket;
+    effect->recall.client_id = holder->client_id;
+    effect->recall.scope = LAYOUTRECALL4_ALL;
+    effect->recall.type = e->options.types[0]->number;
+    trace(e, "bulk-recall", NULL, holder->client_id, "%s", "");
+}
+
+bool bulk_is_pending(const struct engine *e, const struct holder *holder)
+{
+    return holder->bulk.phase != RECALL_NONE && e->now < holder->bulk_since + e->options.recall_timeout;
+}
+
+void recall_redrive(struct engine *e, struct holder *holder)
+{
+    struct grant *grant;
+    DL_FOREACH2(holder->grants, grant, holder_next)
+    {
+        if (!grant->stale && (grant->recall.phase == RECALL_DUE || grant->recall.phase == RECALL_PAUSED))
+            recall_send(e, grant);
+    }
+    if (holder->bulk.phase == RECALL_PAUSED)
+        holder->bulk.at = e->now;
+    bulk_drive(e, holder);
+}
+
+static const char *seconds_left(const struct engine *e, uint64_t at, char text[32])
+{
+    uint64_t left = at > e->now ? (at - e->now) / UINT64_C(1000000000) : 0;
+    snprintf(text, 32, "%llu s", (unsigned long long)left);
+    return text;
+}
+
+static void explain_stuck(const struct engine *e, const struct seal *seal, const struct reach *reach,
+                          char *text, size_t size)
+{
+    const char *how = e->options.fence_hook        ? "the fence hook did not succeed"
+                      : e->options.quiesce_is_safe ? "its lease is not over"
+                                                   : "no fence hook is configured";
+    snprintf(
+        text, size,
+        "cannot be released: client %s (id %016llx)%s did not return its layout and %s; make it unmount or "
+        "restart it, or cut it off from the disk by a working fence_hook (tried again every %llu s)",
+        reach->holder->address[0] ? reach->holder->address : "of unknown address",
+        (unsigned long long)reach->holder->last_client_id, seal->grants ? "" : " of before the restart", how,
+        (unsigned long long)(e->options.fence_retry / UINT64_C(1000000000)));
+}
+
+/* The reach that is in the way: of a grant first, then of a holder of before the restart. */
+static const struct reach *obstacle(const struct seal *seal, bool only_failed)
+{
+    const struct grant *grant;
+    DL_FOREACH2(seal->grants, grant, seal_next)
+    {
+        const struct reach *reach = reach_find(grant->holder, seal->volume);
+        if (!only_failed || reach->fence == FENCE_FAILED)
+            return reach;
+    }
+    const struct reach *reach;
+    DL_FOREACH2(seal->volume ? seal->volume->maybe : NULL, reach, maybe_next)
+    {
+        if (!only_failed || reach->fence == FENCE_FAILED)
+            return reach;
+    }
+    return NULL;
+}
+
+void release_explain(const struct engine *e, const struct seal *seal, char *text, size_t size)
+{
+    char left[32];
+    const struct reach *reach = obstacle(seal, seal->state == ENGINE_STUCK_STATE);
+    text[0] = '\0';
+    switch (seal->state) {
+    case ENGINE_OPEN:
+    case ENGINE_SEALED:
+        return;
+    case ENGINE_SEALING:
+        snprintf(text, size, "is being sealed");
+        return;
+    case ENGINE_RECALLING:
+        if (reach)
+            snprintf(text, size,
+                     "is being released: %u grants and %u clients of before the restart are recalled, "
+                     "first client %s; it is fenced if it has not answered in %s",
+                     seal->grant_count, seal->volume->maybe_count, reach->holder->address,
+                     seconds_left(e, seal->deadline, left));
+        return;
+    case ENGINE_FENCING:
+        if (reach)
+            snprintf(text, size,
+                     "is being released: client %s did not return its layout in time and is being fenced",
+                     reach->holder->address);
+        return;
+    case ENGINE_STUCK_STATE:
+        if (reach)
+            explain_stuck(e, seal, reach, text, size);
+        return;
+    case ENGINE_RELEASING:
+        snprintf(text, size, "is being released: all grants are gone, the flag is being cleared");
+        return;
+    }
+}
