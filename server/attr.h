@@ -67,6 +67,9 @@ nfsstat4 attr_set_decode(const struct compound *c, const fattr4 *fattr, struct a
 int attr_set_apply(struct file *file, const struct attr_set *set, bitmap4 *done);
 /* Truncates or extends a regular file, as the server: that the client may was found before. BLOCKS. */
 int attr_set_size(struct file *file, uint64_t size);
+/* The same, the truncation itself as the client (set-id bits go, as for a local user). Not inside
+ * fs_cred_enter. */
+int attr_set_size_as(const struct compound *c, struct file *file, uint64_t size);
 /* The mode a new file is created with: what was asked for, or `otherwise`; owner, size and times are for
  * attr_set_apply. */
 mode_t attr_set_mode(const struct attr_set *set, mode_t otherwise);

@@ -13,6 +13,7 @@
 #include "server/config.h"
 #include "server/export.h"
 #include "server/file.h"
+#include "server/fs_cred.h"
 #include "server/server.h"
 
 static nfsstat4 set_time(const settime4 *wire, struct timespec *out)
@@ -179,7 +180,8 @@ int attr_set_apply(struct file *file, const struct attr_set *set, bitmap4 *done)
     return rc;
 }
 
-int attr_set_size(struct file *file, uint64_t size)
+/* c given: as the client, so that the kernel takes the set-id bits off as it does for a local user. */
+static int truncate_file(struct file *file, uint64_t size, const struct compound *c)
 {
     int fd, rc;
 
@@ -188,11 +190,26 @@ int attr_set_size(struct file *file, uint64_t size)
     rc = file_data_open(file, FILE_WRITE, &fd);
     if (rc)
         return rc;
-    if (ftruncate(fd, (off_t)size) != 0)
-        rc = -errno;
+    rc = c ? fs_cred_enter(c, c->current.export) : 0;
+    if (!rc) {
+        if (ftruncate(fd, (off_t)size) != 0)
+            rc = -errno;
+        if (c)
+            fs_cred_leave();
+    }
     file_data_close(file, FILE_WRITE);
     file_changed(file);
     return rc;
+}
+
+int attr_set_size(struct file *file, uint64_t size)
+{
+    return truncate_file(file, size, NULL);
+}
+
+int attr_set_size_as(const struct compound *c, struct file *file, uint64_t size)
+{
+    return truncate_file(file, size, c);
 }
 
 static int commit_directory(struct file *dir)

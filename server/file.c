@@ -46,6 +46,16 @@ unsigned file_seal(const struct file *file)
     return atomic_load(&file->seal);
 }
 
+bool file_permissions_cached(const struct file *file)
+{
+    return atomic_load_explicit(&file->permissions_cached, memory_order_relaxed);
+}
+
+void file_set_permissions_cached(struct file *file)
+{
+    atomic_store_explicit(&file->permissions_cached, true, memory_order_relaxed);
+}
+
 void file_lock(struct file *file)
 {
     pthread_mutex_lock(&file->lock);

@@ -49,6 +49,11 @@ int file_path_fd(const struct file *file); /* O_PATH, or -1 for pseudo directori
 mode_t file_type(const struct file *file); /* S_IFMT bits */
 void file_describe(const struct file *file, char *text, size_t size); /* for logs: its path as last seen */
 
+/* Has permission to this file been checked before, so that its access control list is in memory and a check
+ * does not block? */
+bool file_permissions_cached(const struct file *file);
+void file_set_permissions_cached(struct file *file);
+
 unsigned file_seal(const struct file *file); /* enum seal_word | flags */
 void file_set_seal(struct file *file, unsigned word);
 /* The file of this key if it is in memory, with a reference; else NULL. */

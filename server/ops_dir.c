@@ -1,0 +1,90 @@
+/*
+ * LOOKUP, LOOKUPP, READLINK (RFC 8881 sections 18.13, 18.14, 18.24). LOOKUP is answered on the loop when the
+ * kernel's name cache has it (openat2 with RESOLVE_CACHED), else on a worker. READDIR is in ops_readdir.c.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/export.h"
+#include "server/file.h"
+#include "server/fs_cred.h"
+#include "server/fs_status.h"
+#include "server/ops_fs.h"
+#include "server/pseudo.h"
+#include "server/server.h"
+
+nfsstat4 op_check_directory(const struct fh_slot *dir)
+{
+    mode_t type = file_type(dir->file);
+
+    if (S_ISLNK(type))
+        return NFS4ERR_SYMLINK;
+    return S_ISDIR(type) ? NFS4_OK : NFS4ERR_NOTDIR;
+}
+
+enum op_next op_lookup(struct compound *c)
+{
+    char name[NAME_SIZE];
+    struct fh_slot place;
+    nfsstat4 status = op_check_directory(&c->current);
+    int rc;
+
+    if (!status)
+        status = name_check(c->args.lookup.objname, name);
+    if (status)
+        return op_done(c, status);
+    rc = fs_cred_enter(c, c->current.export);
+    if (rc)
+        return op_done(c, fs_status(rc));
+    rc = file_lookup(&c->current, name, c->on_worker, &place);
+    fs_cred_leave();
+    if (rc == -EAGAIN && !c->on_worker)
+        return OP_BLOCK;
+    return op_done(c, rc ? fs_status(rc) : op_enter_place(c, &place));
+}
+
+enum op_next op_lookupp(struct compound *c)
+{
+    struct fh_slot place;
+    nfsstat4 status = op_check_directory(&c->current);
+    int rc;
+
+    if (status)
+        return op_done(c, status);
+    if (!c->on_worker && !file_junctions(&c->current))
+        return OP_BLOCK;
+    rc = fs_cred_enter(c, c->current.export);
+    if (rc)
+        return op_done(c, fs_status(rc));
+    rc = file_parent(&c->current, c->on_worker, &place);
+    fs_cred_leave();
+    if (rc)
+        return op_done(c, fs_status(rc));
+    rc = c->on_worker ? file_check_inside(&place) : 0;
+    if (rc) {
+        file_unref(place.file);
+        return op_done(c, fs_status(rc));
+    }
+    return op_done(c, op_enter_place(c, &place));
+}
+
+enum op_next op_readlink(struct compound *c)
+{
+    char *target;
+    ssize_t len;
+
+    if (!S_ISLNK(file_type(c->current.file)))
+        return op_done(c, NFS4ERR_WRONG_TYPE);
+    if (!c->on_worker)
+        return OP_BLOCK;
+    target = arena_alloc(&c->arena, PATH_MAX);
+    if (!target)
+        return op_done(c, NFS4ERR_DELAY);
+    len = readlinkat(file_path_fd(c->current.file), "", target, PATH_MAX);
+    if (len < 0)
+        return op_done(c, fs_status(-errno));
+    c->res.readlink.resok4.link = (struct xdr_bytes){.data = (uint8_t *)target, .len = (uint32_t)len};
+    return op_done(c, NFS4_OK);
+}

@@ -1,0 +1,302 @@
+/*
+ * LINK, REMOVE, RENAME (RFC 8881 sections 18.9, 18.25, 18.26), on a worker. The kernel judges permission;
+ * names and exports are judged here. A sealed file's flag forbids to take away or add names: an at-rest seal
+ * gives way first, for a manual one the answer is PERM and the log says how to go on.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/attr.h"
+#include "server/change.h"
+#include "server/export.h"
+#include "server/file.h"
+#include "server/fs_cred.h"
+#include "server/fs_status.h"
+#include "server/ops_fs.h"
+#include "server/pseudo.h"
+#include "server/seal_wait.h"
+#include "server/server.h"
+
+enum stage {
+    START,    /* loop */
+    CHANGE,   /* worker */
+    UNSEAL,   /* loop: work->sealed is in the way */
+    RELEASED, /* loop: the keeper has answered */
+};
+
+/* Both names at risk: the one that goes away, and the one that is replaced. */
+struct name_change {
+    struct seal_wait wait;
+    struct file *sealed; /* a reference until the release is answered */
+    unsigned releases;
+    char name[NAME_SIZE];
+    char new_name[NAME_SIZE];
+};
+
+/* Two files can be in the way of a rename, and each be sealed again once. */
+enum { RELEASES_MAX = 4 };
+
+nfsstat4 op_check_name(const struct fh_slot *dir, struct xdr_bytes component, char *name)
+{
+    struct pseudo_dir *junctions = file_junctions(dir);
+    nfsstat4 status = op_check_directory(dir);
+
+    if (status)
+        return status == NFS4ERR_SYMLINK ? NFS4ERR_NOTDIR : status;
+    status = name_check(component, name);
+    if (status)
+        return status;
+    if (!export_is_writable(dir->export))
+        return NFS4ERR_ROFS;
+    return junctions && pseudo_child(junctions, name) ? NFS4ERR_ACCESS : NFS4_OK;
+}
+
+/* The file behind a name, to look at its seal and to forget it when its last name goes; NULL when it is not
+ * in memory and not sealed. */
+static struct file *file_behind(const struct fh_slot *dir, const char *name)
+{
+    struct fh_slot place;
+
+    return file_lookup(dir, name, true, &place) == 0 ? place.file : NULL;
+}
+
+/* A name of the file was taken away. */
+static void lost_name(struct file *file)
+{
+    struct file_stat stat;
+
+    file_changed(file);
+    if (file_stat(file, &stat) == 0 && (stat.stx.stx_nlink == 0 || S_ISDIR(stat.stx.stx_mode)))
+        file_forget(file);
+}
+
+/* The kernel said EPERM: is it for the seal of one of these? Keeps a reference of it. */
+static bool is_sealed_away(struct name_change *work, int error, struct file *a, struct file *b)
+{
+    struct file *sealed = NULL;
+
+    if (error != -EPERM)
+        return false;
+    if (a && file_seal(a) != SEAL_NONE)
+        sealed = a;
+    else if (b && file_seal(b) != SEAL_NONE)
+        sealed = b;
+    if (sealed)
+        work->sealed = file_ref(sealed);
+    return sealed != NULL;
+}
+
+static enum op_next unseal(struct compound *c, struct name_change *work)
+{
+    nfsstat4 status = NFS4ERR_DELAY;
+
+    if (work->releases++ < RELEASES_MAX)
+        status = seal_wait_start(c, &work->wait, work->sealed);
+    if (!status) {
+        c->stage = RELEASED;
+        return OP_WAIT;
+    }
+    file_unref(work->sealed);
+    work->sealed = NULL;
+    return op_done(c, status);
+}
+
+static enum op_next released(struct compound *c, struct name_change *work)
+{
+    nfsstat4 status = seal_wait_status(&work->wait, work->sealed);
+
+    file_unref(work->sealed);
+    work->sealed = NULL;
+    if (status)
+        return op_done(c, status);
+    c->stage = CHANGE;
+    return OP_BLOCK;
+}
+
+/* Runs the stages; `check` judges the names on the loop, `change` does the work on the worker. */
+static enum op_next run(struct compound *c, nfsstat4 (*check)(struct compound *c, struct name_change *work),
+                        enum op_next (*change)(struct compound *c, struct name_change *work))
+{
+    struct name_change *work = c->op_state;
+    nfsstat4 status;
+
+    switch (c->stage) {
+    case START:
+        work = c->op_state = arena_alloc(&c->arena, sizeof(*work));
+        if (!work)
+            return op_done(c, NFS4ERR_DELAY);
+        status = check(c, work);
+        if (status)
+            return op_done(c, status);
+        c->stage = CHANGE;
+        return c->on_worker ? change(c, work) : OP_BLOCK;
+    case CHANGE:
+        return change(c, work);
+    case UNSEAL:
+        return unseal(c, work);
+    default:
+        return released(c, work);
+    }
+}
+
+/* The end of a change: commit what is named, answer. */
+static enum op_next finish(struct compound *c, int rc, struct file *dir, struct file *other)
+{
+    if (!rc)
+        rc = attr_commit(c->server, dir);
+    if (!rc && other && other != dir)
+        rc = attr_commit(c->server, other);
+    return op_done(c, fs_status(rc));
+}
+
+static nfsstat4 check_remove(struct compound *c, struct name_change *work)
+{
+    return op_check_name(&c->current, c->args.remove.target, work->name);
+}
+
+static int remove_name(const struct fh_slot *dir, const char *name)
+{
+    int dirfd = file_path_fd(dir->file);
+
+    if (unlinkat(dirfd, name, 0) == 0)
+        return 0;
+    if (errno != EISDIR)
+        return -errno;
+    if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0)
+        return 0;
+    return errno == EEXIST ? -ENOTEMPTY : -errno;
+}
+
+static enum op_next change_remove(struct compound *c, struct name_change *work)
+{
+    REMOVE4resok *ok = &c->res.remove.resok4;
+    struct file *victim;
+    int rc = fs_cred_enter(c, c->current.export);
+
+    if (rc)
+        return op_done(c, fs_status(rc));
+    victim = file_behind(&c->current, work->name);
+    change_before(c->current.file, &ok->cinfo);
+    rc = remove_name(&c->current, work->name);
+    fs_cred_leave();
+    if (!rc) {
+        change_after(c->current.file, &ok->cinfo);
+        if (victim)
+            lost_name(victim);
+    }
+    if (is_sealed_away(work, rc, victim, NULL)) {
+        file_unref(victim);
+        c->stage = UNSEAL;
+        return OP_LOOP;
+    }
+    file_unref(victim);
+    return finish(c, rc, c->current.file, NULL);
+}
+
+enum op_next op_remove(struct compound *c)
+{
+    return run(c, check_remove, change_remove);
+}
+
+static nfsstat4 check_rename(struct compound *c, struct name_change *work)
+{
+    nfsstat4 status = op_check_name(&c->saved, c->args.rename.oldname, work->name);
+
+    if (!status)
+        status = op_check_name(&c->current, c->args.rename.newname, work->new_name);
+    if (status)
+        return status;
+    return c->saved.export == c->current.export ? NFS4_OK : NFS4ERR_XDEV;
+}
+
+/* What the kernel says where the RFC wants EXIST: the two are not both directories or both not
+ * (section 18.26.3). */
+static int rename_error(int error)
+{
+    return error == ENOTDIR || error == EISDIR ? -EEXIST : -error;
+}
+
+static enum op_next change_rename(struct compound *c, struct name_change *work)
+{
+    RENAME4resok *ok = &c->res.rename.resok4;
+    struct file *source, *victim;
+    bool sealed;
+    int rc = fs_cred_enter(c, c->current.export);
+
+    if (rc)
+        return op_done(c, fs_status(rc));
+    source = file_behind(&c->saved, work->name);
+    victim = file_behind(&c->current, work->new_name);
+    change_before(c->saved.file, &ok->source_cinfo);
+    change_before(c->current.file, &ok->target_cinfo);
+    if (renameat(file_path_fd(c->saved.file), work->name, file_path_fd(c->current.file), work->new_name) != 0)
+        rc = rename_error(errno);
+    fs_cred_leave();
+    if (!rc) {
+        change_after(c->saved.file, &ok->source_cinfo);
+        change_after(c->current.file, &ok->target_cinfo);
+        if (source)
+            file_changed(source);
+        if (victim && victim != source)
+            lost_name(victim);
+    }
+    sealed = is_sealed_away(work, rc, source, victim);
+    file_unref(source);
+    file_unref(victim);
+    if (sealed) {
+        c->stage = UNSEAL;
+        return OP_LOOP;
+    }
+    return finish(c, rc, c->current.file, c->saved.file);
+}
+
+enum op_next op_rename(struct compound *c)
+{
+    return run(c, check_rename, change_rename);
+}
+
+static nfsstat4 check_link(struct compound *c, struct name_change *work)
+{
+    nfsstat4 status = op_check_name(&c->current, c->args.link.newname, work->new_name);
+
+    if (status)
+        return status;
+    if (S_ISDIR(file_type(c->saved.file)))
+        return NFS4ERR_ISDIR;
+    return c->saved.export == c->current.export ? NFS4_OK : NFS4ERR_XDEV;
+}
+
+static enum op_next change_link(struct compound *c, struct name_change *work)
+{
+    LINK4resok *ok = &c->res.link.resok4;
+    struct file *source = c->saved.file;
+    char path[32];
+    int rc = fs_cred_enter(c, c->current.export);
+
+    if (rc)
+        return op_done(c, fs_status(rc));
+    /* AT_EMPTY_PATH would need a capability that the client's identity does not have. */
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", file_path_fd(source));
+    change_before(c->current.file, &ok->cinfo);
+    if (linkat(AT_FDCWD, path, file_path_fd(c->current.file), work->new_name, AT_SYMLINK_FOLLOW) != 0)
+        rc = -errno;
+    fs_cred_leave();
+    if (is_sealed_away(work, rc, source, NULL)) {
+        c->stage = UNSEAL;
+        return OP_LOOP;
+    }
+    if (!rc) {
+        change_after(c->current.file, &ok->cinfo);
+        file_changed(source);
+        rc = attr_commit(c->server, source);
+    }
+    return finish(c, rc, c->current.file, NULL);
+}
+
+enum op_next op_link(struct compound *c)
+{
+    return run(c, check_link, change_link);
+}

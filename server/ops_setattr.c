@@ -1,0 +1,244 @@
+/*
+ * SETATTR (RFC 8881 section 18.30). The stateid is checked on the loop, the rest happens on a worker. A
+ * seal's flag forbids every change: an at-rest seal gives way first; of a pinned file the modification time
+ * is kept by the keeper until the release, nothing else changes.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "server/attr.h"
+#include "server/export.h"
+#include "server/file.h"
+#include "server/fs_cred.h"
+#include "server/fs_status.h"
+#include "server/keeper.h"
+#include "server/log.h"
+#include "server/ops_fs.h"
+#include "server/permission.h"
+#include "server/seal_wait.h"
+#include "server/server.h"
+#include "server/state.h"
+
+enum stage {
+    START,     /* loop */
+    APPLY,     /* worker */
+    UNSEAL,    /* loop: the file turned out to be sealed */
+    RELEASED,  /* loop: the keeper has answered */
+    TELL_TIME, /* loop: the new mtime goes to the keeper */
+    TOLD,      /* loop: the keeper has answered */
+};
+
+struct setattr {
+    struct seal_wait wait;
+    struct keeper_wrote wrote;
+    struct attr_set set;
+    struct compound *compound;
+    bool by_stateid; /* a real open stateid stands for the permission to truncate */
+    bool waited;
+};
+
+static bool wants_size(const struct compound *c)
+{
+    return bitmap4_isset(&c->args.setattr.obj_attributes.attrmask, FATTR4_SIZE);
+}
+
+/* Special stateids are all zeros or all ones in `other` (RFC 8881 section 8.2.3); the current stateid is a
+ * real one. */
+static bool is_anonymous(const stateid4 *stateid)
+{
+    uint8_t all = stateid->other[0];
+
+    if (all != 0 && all != 0xff)
+        return false;
+    for (size_t i = 1; i < sizeof(stateid->other); i++)
+        if (stateid->other[i] != all)
+            return false;
+    return !(all == 0 && stateid->seqid == 1);
+}
+
+static enum op_next start(struct compound *c, struct setattr *work)
+{
+    const stateid4 *stateid = &c->args.setattr.stateid;
+    nfsstat4 status;
+
+    if (!export_is_writable(c->current.export))
+        return op_done(c, NFS4ERR_ROFS);
+    if (wants_size(c)) {
+        mode_t type = file_type(c->current.file);
+
+        if (!S_ISREG(type))
+            return op_done(c, S_ISDIR(type) ? NFS4ERR_ISDIR : NFS4ERR_INVAL);
+        status = state_check_io(c, stateid, FILE_WRITE);
+        if (status)
+            return op_done(c, status);
+        work->by_stateid = !is_anonymous(stateid);
+    }
+    c->stage = APPLY;
+    return OP_BLOCK;
+}
+
+static nfsstat4 set_size(struct compound *c, struct setattr *work)
+{
+    struct file *file = c->current.file;
+    int rc = work->by_stateid ? 0 : permission_check_io(c, file, W_OK);
+
+    if (!rc)
+        rc = attr_set_size_as(c, file, work->set.size);
+    if (!rc)
+        bitmap4_set(&c->res.setattr.attrsset, FATTR4_SIZE);
+    return fs_status(rc);
+}
+
+static nfsstat4 set_others(struct compound *c, struct setattr *work)
+{
+    int rc = fs_cred_enter(c, c->current.export);
+
+    if (rc)
+        return fs_status(rc);
+    rc = attr_set_apply(c->current.file, &work->set, &c->res.setattr.attrsset);
+    fs_cred_leave();
+    return fs_status(rc);
+}
+
+/* mtime alone (perhaps with atime, which nobody keeps for a sealed file): what a pinned seal can take. */
+static bool only_times(const struct attr_set *set)
+{
+    const bitmap4 times = BITMAP4(FATTR4_TIME_ACCESS_SET, FATTR4_TIME_MODIFY_SET);
+    const bitmap4 others = bitmap4_minus(&set->want, &times);
+
+    return bitmap4_empty(&others) && bitmap4_isset(&set->want, FATTR4_TIME_MODIFY_SET);
+}
+
+static bool may_set_times(struct compound *c, struct file *file)
+{
+    struct file_stat stat;
+    struct cred cred;
+
+    export_cred(c->current.export, &c->cred, &cred);
+    if (file_stat(file, &stat) != 0)
+        return false;
+    return cred.uid == 0 || cred.uid == stat.stx.stx_uid || permission_check(c, file, W_OK) == 0;
+}
+
+static enum op_next apply_sealed(struct compound *c, struct setattr *work)
+{
+    const unsigned word = file_seal(c->current.file);
+
+    if (word == SEAL_PINNED && only_times(&work->set)) {
+        if (!may_set_times(c, c->current.file))
+            return op_done(c, NFS4ERR_ACCESS);
+        c->stage = TELL_TIME;
+    } else {
+        c->stage = UNSEAL;
+    }
+    return OP_LOOP;
+}
+
+static enum op_next apply(struct compound *c, struct setattr *work)
+{
+    const bitmap4 size = BITMAP4(FATTR4_SIZE);
+    nfsstat4 status = attr_set_decode(c, &c->args.setattr.obj_attributes, &work->set);
+    bitmap4 others;
+    int rc;
+
+    if (status)
+        return op_done(c, status);
+    if (bitmap4_empty(&work->set.want))
+        return op_done(c, NFS4_OK);
+    if (file_seal(c->current.file) != SEAL_NONE)
+        return apply_sealed(c, work);
+    if (wants_size(c))
+        status = set_size(c, work);
+    others = bitmap4_minus(&work->set.want, &size);
+    if (!status && !bitmap4_empty(&others))
+        status = set_others(c, work);
+    if (status == NFS4ERR_PERM && file_seal(c->current.file) != SEAL_NONE) /* sealed while we were at it */
+        return apply_sealed(c, work);
+    rc = attr_commit(c->server, c->current.file);
+    if (!status && rc)
+        status = fs_status(rc);
+    return op_done(c, status);
+}
+
+static enum op_next unseal(struct compound *c, struct setattr *work)
+{
+    nfsstat4 status;
+
+    if (file_seal(c->current.file) == SEAL_NONE) {
+        c->stage = APPLY;
+        return OP_BLOCK;
+    }
+    if (work->waited) /* sealed again under our hands */
+        return op_done(c, NFS4ERR_DELAY);
+    work->waited = true;
+    status = seal_wait_start(c, &work->wait, c->current.file);
+    if (status)
+        return op_done(c, status);
+    c->stage = RELEASED;
+    return OP_WAIT;
+}
+
+static enum op_next released(struct compound *c, struct setattr *work)
+{
+    nfsstat4 status = seal_wait_status(&work->wait, c->current.file);
+
+    if (status)
+        return op_done(c, status);
+    c->stage = APPLY;
+    return OP_BLOCK;
+}
+
+static void time_told(struct loop_msg *msg)
+{
+    struct setattr *work = (struct setattr *)((char *)msg - offsetof(struct setattr, wrote.call.reply));
+
+    compound_resume(work->compound);
+}
+
+static uint64_t wanted_mtime_ns(const struct attr_set *set)
+{
+    struct timespec time = set->mtime;
+
+    if (time.tv_nsec == UTIME_NOW)
+        clock_gettime(CLOCK_REALTIME, &time);
+    return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
+}
+
+static enum op_next tell_time(struct compound *c, struct setattr *work)
+{
+    if (work->set.mtime.tv_sec < 0) /* the keeper's times begin in 1970 */
+        return op_done(c, NFS4ERR_INVAL);
+    work->compound = c;
+    work->wrote = (struct keeper_wrote){
+        .call = {.reply.run = time_told, .reply_loop = c->loop},
+        .file = c->current.file,
+        .mtime_ns = wanted_mtime_ns(&work->set),
+    };
+    c->stage = TOLD;
+    keeper_wrote(c->server->keeper, &work->wrote);
+    return OP_WAIT;
+}
+
+static enum op_next told(struct compound *c, struct setattr *work)
+{
+    if (work->wrote.call.status == NFS4_OK)
+        bitmap4_set(&c->res.setattr.attrsset, FATTR4_TIME_MODIFY_SET);
+    return op_done(c, work->wrote.call.status);
+}
+
+enum op_next op_setattr(struct compound *c)
+{
+    static enum op_next (*const stages[])(struct compound * c, struct setattr * work) = {
+        [START] = start,       [APPLY] = apply,         [UNSEAL] = unseal,
+        [RELEASED] = released, [TELL_TIME] = tell_time, [TOLD] = told,
+    };
+
+    if (!c->op_state)
+        c->op_state = arena_alloc(&c->arena, sizeof(struct setattr));
+    if (!c->op_state)
+        return op_done(c, NFS4ERR_DELAY);
+    return stages[c->stage](c, c->op_state);
+}
