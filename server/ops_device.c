@@ -99,7 +99,7 @@ enum op_next op_getdeviceinfo(struct compound *c)
     struct device_work *work = c->op_state;
 
     if (!work)
-        return deviceinfo_start(c);
+        return c->on_worker ? OP_LOOP : deviceinfo_start(c);
     c->res.status = deviceinfo_result(c, &work->info);
     free(work->info.body);
     return OP_DONE;

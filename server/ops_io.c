@@ -23,8 +23,8 @@
 #include "server/server.h"
 #include "server/state.h"
 
-/* DIRECT_ALIGN: at least the logical block size of any disk and not above the page size. */
-enum { READ_REPLY_OVERHEAD = 256, DIRECT_ALIGN = 4096 };
+/* READ_REPLY_OVERHEAD: the result around the data, and room for the next operation's error. DIRECT_ALIGN: at least the logical block size of any disk and not above the page size. */
+enum { READ_REPLY_OVERHEAD = 64, DIRECT_ALIGN = 4096 };
 
 static _Atomic uint64_t losses;
 
@@ -213,7 +213,7 @@ static enum op_next read_blocking(struct compound *c, struct read_work *work)
 enum op_next op_read(struct compound *c)
 {
     if (!c->op_state)
-        return read_start(c);
+        return c->on_worker ? OP_LOOP : read_start(c);
     return read_blocking(c, c->op_state);
 }
 

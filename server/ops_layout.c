@@ -193,7 +193,7 @@ static enum op_next layoutget_finish(struct compound *c, struct layout_work *wor
 enum op_next op_layoutget(struct compound *c)
 {
     if (!c->op_state)
-        return layoutget_start(c);
+        return c->on_worker ? OP_LOOP : layoutget_start(c);
     return layoutget_finish(c, c->op_state);
 }
 
@@ -276,7 +276,7 @@ static enum op_next layoutreturn_finish(struct compound *c, struct layout_work *
 enum op_next op_layoutreturn(struct compound *c)
 {
     if (!c->op_state)
-        return layoutreturn_start(c);
+        return c->on_worker ? OP_LOOP : layoutreturn_start(c);
     return layoutreturn_finish(c, c->op_state);
 }
 
@@ -352,7 +352,7 @@ enum op_next op_layoutcommit(struct compound *c)
     struct layout_work *work = c->op_state;
 
     if (!work)
-        return layoutcommit_start(c);
+        return c->on_worker ? OP_LOOP : layoutcommit_start(c);
     /* A sealed file never changes its size. */
     c->res.layoutcommit.locr_resok4.locr_newsize.ns_sizechanged = false;
     return done(c, work->commit.call.status);

@@ -66,6 +66,8 @@ enum op_next op_lock(struct compound *c)
     stateid4 stateid, out;
     nfsstat4 status = make_request(c, args->locktype, args->offset, args->length, &request);
 
+    if (c->on_worker)
+        return OP_LOOP;
     if (status == NFS4_OK)
         status = reclaim_check(c, args->reclaim);
     if (status == NFS4_OK)
@@ -93,6 +95,8 @@ enum op_next op_lockt(struct compound *c)
     LOCK4denied conflict = {0};
     nfsstat4 status = make_request(c, args->locktype, args->offset, args->length, &request);
 
+    if (c->on_worker)
+        return OP_LOOP;
     if (status == NFS4_OK && recovery_in_grace(c->server->recovery))
         status = NFS4ERR_GRACE;
     if (status == NFS4_OK)
@@ -111,6 +115,8 @@ enum op_next op_locku(struct compound *c)
     stateid4 stateid, out;
     nfsstat4 status = make_request(c, args->locktype, args->offset, args->length, &request);
 
+    if (c->on_worker)
+        return OP_LOOP;
     if (status == NFS4_OK)
         status = resolve(c, &args->lock_stateid, &stateid);
     if (status == NFS4_OK)

@@ -317,7 +317,7 @@ enum op_next op_open(struct compound *c)
 
     switch ((enum open_stage)c->stage) {
     case OPEN_START:
-        return start(c);
+        return c->on_worker ? OP_LOOP : start(c);
     case OPEN_FIND:
         status = find(c, work);
         return status == NFS4_OK ? next(c, OPEN_SHARE, OP_LOOP) : finish(c, work, status);
@@ -344,6 +344,8 @@ enum op_next op_open_downgrade(struct compound *c)
     stateid4 resolved, *out = &c->res.open_downgrade.resok4.open_stateid;
     nfsstat4 status = compound_resolve_stateid(c, &args->open_stateid, &resolved);
 
+    if (c->on_worker)
+        return OP_LOOP;
     if (status == NFS4_OK && (access == 0 || !share_deny_is_valid(args->share_deny)))
         status = NFS4ERR_INVAL;
     if (status == NFS4_OK)
@@ -360,6 +362,8 @@ enum op_next op_close(struct compound *c)
     stateid4 resolved, *out = &c->res.close.open_stateid;
     nfsstat4 status = compound_resolve_stateid(c, &c->args.close.open_stateid, &resolved);
 
+    if (c->on_worker)
+        return OP_LOOP;
     if (status == NFS4_OK)
         status = state_close(client_state(c->client), c->current.file, &resolved);
     if (status == NFS4_OK) {

@@ -56,6 +56,8 @@ enum op_next op_test_stateid(struct compound *c)
     const TEST_STATEID4args *args = &c->args.test_stateid;
     struct stateid_work *work = c->op_state;
 
+    if (c->on_worker)
+        return OP_LOOP;
     if (work) {
         work->codes[work->at++] = work->ask.call.status;
     } else {
@@ -101,6 +103,8 @@ enum op_next op_free_stateid(struct compound *c)
     struct stateid_work *work = c->op_state;
     stateid4 stateid;
 
+    if (c->on_worker)
+        return OP_LOOP;
     if (work) {
         c->res.status = free_layout_status(work->ask.call.status);
         return OP_DONE;

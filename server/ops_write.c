@@ -305,7 +305,7 @@ enum op_next op_write(struct compound *c)
 
     switch ((enum write_stage)c->stage) {
     case WRITE_START:
-        return start(c);
+        return c->on_worker ? OP_LOOP : start(c);
     case WRITE_FILE:
         return write_file(c, work);
     case WRITE_RELEASED:
