@@ -142,12 +142,35 @@ static void array_counts_are_checked_before_they_size_anything(void **state)
         xdr_out_truncate(&out, 0);
         xdr_put_u32(&out, counts[i]);
         assert_false(nfs4_args_decode(OP_TEST_STATEID, input(), &arena, &args));
+        assert_int_equal(arena.used, 0);
     }
     xdr_out_truncate(&out, 0);
     xdr_put_u32(&out, 5000);
     xdr_in_init(&in, buf, 4 + 5000 * 16);
     /* 80,000 bytes of stateids: over the arena's limit of 65,536. */
     assert_false(nfs4_args_decode(OP_TEST_STATEID, &in, &arena, &args));
+}
+
+/* array<1> with two elements, all of them there. */
+static void array_bounds_of_the_rfc_are_kept(void **state)
+{
+    (void)state;
+    assert_true(nfs4_args_encode(OP_EXCHANGE_ID, &out, &args));
+    xdr_out_patch_u32(&out, xdr_out_pos(&out) - 4, 2); /* eia_client_impl_id<1> */
+    xdr_in_init(&in, buf, sizeof(buf));
+    assert_false(nfs4_args_decode(OP_EXCHANGE_ID, &in, &arena, &args));
+
+    memset(&args, 0, sizeof(args));
+    xdr_out_truncate(&out, 0);
+    assert_true(nfs4_args_encode(OP_CREATE_SESSION, &out, &args));
+    xdr_out_patch_u32(&out, 16 + 24, 2); /* ca_rdma_ird<1> */
+    xdr_in_init(&in, buf, sizeof(buf));
+    assert_false(nfs4_args_decode(OP_CREATE_SESSION, &in, &arena, &args));
+    xdr_out_patch_u32(&out, 16 + 24, 1);
+    xdr_in_init(&in, buf, sizeof(buf));
+    assert_true(nfs4_args_decode(OP_CREATE_SESSION, &in, &arena, &args));
+    args.create_session.csa_fore_chan_attrs.ca_rdma_ird_count = 2;
+    assert_false(nfs4_args_encode(OP_CREATE_SESSION, &out, &args));
 }
 
 static void a_file_handle_has_at_most_128_bytes(void **state)
@@ -430,6 +453,7 @@ int main(void)
         TEST(bits_past_the_third_word_are_counted_and_dropped),
         TEST(a_bitmap_is_encoded_without_trailing_zero_words),
         TEST(array_counts_are_checked_before_they_size_anything),
+        TEST(array_bounds_of_the_rfc_are_kept),
         TEST(a_file_handle_has_at_most_128_bytes),
         TEST(a_long_name_is_well_formed),
         TEST(a_discriminant_without_an_arm_is_malformed),

@@ -142,7 +142,7 @@ static void fragments_together_may_not_pass_the_limit(void **state)
     fragment(&s, half, true);
     fragment(&s, half, false);
     fragment(&s, half, false);
-    put(&s, 0xffffffffu, NULL, 0);
+    put(&s, 0x80000001u, "x", 1);
     record_reader_init(&r, LIMIT);
     assert_int_equal(read_record(&r, &s, &at, 64, text), RECORD_DONE);
     assert_int_equal(strlen(text), LIMIT);
