@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "layout/seal_cache.h"
+
 /* Memory for O_DIRECT is aligned to this, more than any device asks for. */
 enum { ALIGN = 4096, BOUNCE = 1 << 20 };
 
@@ -19,7 +21,6 @@ struct pinned_io {
     int file_fd;    /* O_RDONLY|O_DIRECT */
     int volume_fd;  /* O_RDWR|O_DIRECT */
     uint32_t block; /* logical block size of the device */
-    uint64_t page;
     struct seal_map *map;
 };
 
@@ -66,7 +67,6 @@ int pinned_io_open(int file_fd, struct seal_map *map, const struct device *devic
         return -ENOMEM;
     io->file_fd = -1;
     io->volume_fd = -1;
-    io->page = (uint64_t)sysconf(_SC_PAGESIZE);
     io->map = map_ref(map);
     err = open_both(io, file_fd, device);
     if (err) {
@@ -216,18 +216,6 @@ static int write_pieces(const struct pinned_io *io, pthread_rwlock_t *lock, uint
     return 0;
 }
 
-/*
- * Local readers through the page cache see what was written: the pages, which cannot be dirty, are dropped.
- * Whole pages, as part of a page would be kept.
- */
-static void drop_cached(const struct pinned_io *io, uint64_t offset, size_t len)
-{
-    uint64_t start = offset / io->page * io->page;
-    uint64_t end = (offset + len + io->page - 1) / io->page * io->page;
-
-    (void)posix_fadvise(io->file_fd, (off_t)start, (off_t)(end - start), POSIX_FADV_DONTNEED);
-}
-
 int pinned_io_write(struct pinned_io *io, pthread_rwlock_t *lock, uint64_t offset, const void *buf,
                     size_t len)
 {
@@ -242,7 +230,9 @@ int pinned_io_write(struct pinned_io *io, pthread_rwlock_t *lock, uint64_t offse
         return -ENOMEM;
     err = write_pieces(io, lock, offset, buf, len, bounce);
     free(bounce);
-    drop_cached(io, offset, len);
+    /* All pages, as the kernel keeps folios that a range covers in part; only local readers ever put any
+     * there. */
+    seal_cache_forget(io->file_fd);
     return err;
 }
 

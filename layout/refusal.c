@@ -30,6 +30,7 @@ static const char *const words[] = {
     [SEAL_REFUSED_TOO_MANY_EXTENTS] = "too-many-extents",
     [SEAL_REFUSED_DEVICE] = "device",
     [SEAL_REFUSED_SIGNATURE] = "signature",
+    [SEAL_REFUSED_STALE_PAGES] = "stale-pages",
     [SEAL_REFUSED_PERMISSION] = "permission",
     [SEAL_REFUSED_SYSTEM] = "system",
 };

@@ -30,10 +30,11 @@ enum seal_refusal_code {
     SEAL_REFUSED_UNKNOWN,
     SEAL_REFUSED_MAP_BROKEN, /* the kernel's map contradicts itself or the device */
     SEAL_REFUSED_TOO_MANY_EXTENTS,
-    SEAL_REFUSED_DEVICE,     /* dm, md, multi-device: not one that clients can be told to find */
-    SEAL_REFUSED_SIGNATURE,  /* the device does not carry what would be told to clients */
-    SEAL_REFUSED_PERMISSION, /* a capability is missing */
-    SEAL_REFUSED_SYSTEM,     /* a system call failed: text has which and why */
+    SEAL_REFUSED_DEVICE,      /* dm, md, multi-device: not one that clients can be told to find */
+    SEAL_REFUSED_SIGNATURE,   /* the device does not carry what would be told to clients */
+    SEAL_REFUSED_STALE_PAGES, /* at release of a pinned seal: a local process keeps old pages mapped */
+    SEAL_REFUSED_PERMISSION,  /* a capability is missing */
+    SEAL_REFUSED_SYSTEM,      /* a system call failed: text has which and why */
 };
 
 struct seal_refusal {

@@ -14,6 +14,7 @@
 #include "layout/fiemap.h"
 #include "layout/fs_abi.h"
 #include "layout/mount_info.h"
+#include "layout/seal_cache.h"
 #include "layout/seal_fill.h"
 #include "layout/seal_judge.h"
 #include "layout/writers.h"
@@ -133,11 +134,20 @@ int seal_fs_set_flag(int fd, struct seal_refusal *why)
     return 0;
 }
 
-int seal_fs_clear_flag(int fd, struct seal_refusal *why)
+/* A file that the flag is not on may be changing again: its pages are no longer ours to judge. */
+int seal_fs_clear_flag(int fd, enum seal_kind kind, struct seal_refusal *why)
 {
     unsigned int flags;
+    struct stat st;
     int err = get_flags(fd, &flags);
 
+    if (!err && fstat(fd, &st) != 0)
+        err = -errno;
+    if (!err && (flags & FS_IMMUTABLE_FL) && kind == SEAL_KIND_PINNED) {
+        err = seal_cache_drop(fd, (uint64_t)st.st_size, why);
+        if (err)
+            return err;
+    }
     if (!err && (flags & FS_IMMUTABLE_FL))
         err = set_flags(fd, flags & ~(unsigned int)FS_IMMUTABLE_FL);
     if (err)
@@ -304,9 +314,10 @@ int seal_fs_seal(int fd, const struct seal_fs_request *request, uint64_t volume_
     if (err) {
         struct seal_refusal second;
 
-        /* The first refusal is what the caller has to act on; a flag that stays is worse, so that is said
+        /* Nobody has written beneath the page cache yet, whatever the kind.
+         * The first refusal is what the caller has to act on; a flag that stays is worse, so that is said
          * instead. */
-        if (seal_fs_clear_flag(fd, &second) != 0 && why)
+        if (seal_fs_clear_flag(fd, SEAL_KIND_FROZEN, &second) != 0 && why)
             *why = second;
     }
     return err;

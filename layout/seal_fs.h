@@ -62,8 +62,12 @@ int seal_fs_read_map(int fd, enum seal_kind kind, uint64_t volume_size, struct s
  * a clone), for comparing at release.
  */
 int seal_fs_reread_map(int fd, struct seal_map **map, struct seal_refusal *why);
-/* Clears FS_IMMUTABLE_FL durably. 0 also when it was not set. */
-int seal_fs_clear_flag(int fd, struct seal_refusal *why);
+/*
+ * Clears FS_IMMUTABLE_FL durably. 0 also when it was not set. Before that, the cached pages of a pinned file
+ * are dropped, as clients have written to the disk beneath them; -EBUSY with SEAL_REFUSED_STALE_PAGES when a
+ * local process keeps stale ones mapped: the flag stays, try again later.
+ */
+int seal_fs_clear_flag(int fd, enum seal_kind kind, struct seal_refusal *why);
 /* Is FS_IMMUTABLE_FL set? */
 int seal_fs_get_flag(int fd, bool *set);
 /* After release: the times that were kept in the journal while the flag forbade them. tv_nsec may be
