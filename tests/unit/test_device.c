@@ -1,0 +1,241 @@
+/* The device behind a file system, found as a client will have to find it. Needs root; skipped otherwise. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "layout/device.h"
+#include "layout/mount_info.h"
+#include "tests/unit/loopfs.h"
+
+static struct loopfs *make(const struct loopfs_spec *spec)
+{
+    struct loopfs *fs = NULL;
+    const char *why = "";
+
+    if (loopfs_create(spec, &fs, &why) != 0)
+        fail_msg("%s: %s", spec->type, why);
+    return fs;
+}
+
+static struct device *find(const struct loopfs *fs)
+{
+    int fd = open(loopfs_dir(fs), O_RDONLY | O_DIRECTORY);
+    struct seal_refusal why = {.text = ""};
+    struct device *device = NULL;
+
+    if (device_find(fd, &device, &why) != 0)
+        fail_msg("%s", why.text);
+    close(fd);
+    return device;
+}
+
+static void a_whole_disk_is_found_by_its_signature(void **state)
+{
+    const struct loopfs_spec specs[] = {
+        {.type = "xfs"}, {.type = "ext4", .size = 64 << 20}, {.type = "xfs", .sector = 4096}};
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct loopfs *fs = make(&specs[i]);
+        struct device *d = find(fs);
+        const struct device_volume *v = device_volume(d);
+        int fd;
+
+        assert_string_equal(device_disk_path(d), loopfs_disk(fs));
+        assert_string_equal(device_volume_path(d), loopfs_disk(fs));
+        assert_false(v->sliced);
+        assert_int_equal(v->disk_size, specs[i].size ? specs[i].size : 320 << 20);
+        assert_int_equal(v->slice_length, v->disk_size);
+        assert_int_equal(device_open_disk(d, true, &fd), 0);
+        assert_int_equal(signature_verify(fd, &v->signature), 0);
+        close(fd);
+        device_free(d);
+        loopfs_destroy(fs);
+    }
+}
+
+static void a_partition_is_a_slice_of_its_disk(void **state)
+{
+    const struct loopfs_spec spec = {.type = "ext4", .size = 64 << 20, .partitioned = true};
+    struct loopfs *fs = make(&spec);
+    struct device *d = find(fs);
+    const struct device_volume *v = device_volume(d);
+    int disk;
+    int volume;
+
+    (void)state;
+    assert_string_equal(device_disk_path(d), loopfs_disk(fs));
+    assert_string_equal(device_volume_path(d), loopfs_volume(fs));
+    assert_true(v->sliced);
+    assert_int_equal(v->slice_start, 2048 * 512);
+    assert_int_equal(v->slice_length, (64 << 20) - 2048 * 512);
+    assert_int_equal(v->disk_size, 64 << 20);
+    assert_int_equal(v->signature.component[0].offset, 2048 * 512 + 1024 + 56);
+    assert_int_equal(device_open_disk(d, false, &disk), 0);
+    assert_int_equal(device_open_volume(d, false, &volume), 0);
+    assert_int_equal(signature_verify(disk, &v->signature), 0);
+    assert_int_equal(signature_verify(volume, &v->signature), -ENOENT);
+    close(disk);
+    close(volume);
+    device_free(d);
+    loopfs_destroy(fs);
+}
+
+static void the_id_depends_on_the_file_system_not_on_names_or_sizes(void **state)
+{
+    const struct loopfs_spec spec = {.type = "ext4", .size = 64 << 20};
+    struct loopfs *one = make(&spec);
+    struct loopfs *other = make(&spec);
+    struct device *a = find(one);
+    struct device *b = find(other);
+    struct device *again = find(one);
+    struct device *kept;
+    struct device_volume grown = *device_volume(a);
+    int fd;
+
+    (void)state;
+    assert_memory_equal(device_id(a), device_id(again), DEVICE_ID_SIZE);
+    assert_memory_not_equal(device_id(a), device_id(b), DEVICE_ID_SIZE);
+    grown.disk_size *= 2;
+    grown.slice_length *= 2;
+    assert_int_equal(device_from_description(device_fs_uuid(a), &grown, &kept), 0);
+    assert_memory_equal(device_id(a), device_id(kept), DEVICE_ID_SIZE);
+    assert_int_equal(device_open_disk(kept, false, &fd), -ENODEV);
+    assert_int_equal(device_st_dev(kept), 0);
+    device_free(kept);
+    grown.slice_start = 4096;
+    assert_int_equal(device_from_description(device_fs_uuid(a), &grown, &kept), 0);
+    assert_memory_not_equal(device_id(a), device_id(kept), DEVICE_ID_SIZE);
+    device_free(kept);
+    grown.signature.count = SIGNATURE_MAX_COMPONENTS + 1;
+    assert_int_equal(device_from_description(device_fs_uuid(a), &grown, &kept), -EINVAL);
+    device_free(device_ref(a));
+    device_free(a);
+    device_free(b);
+    device_free(again);
+    loopfs_destroy(one);
+    loopfs_destroy(other);
+}
+
+static void refused(const char *path, enum seal_refusal_code code, const char *words)
+{
+    int fd = open(path, O_RDONLY);
+    struct seal_refusal why = {.text = ""};
+    struct device *device = NULL;
+
+    assert_true(fd >= 0);
+    assert_true(device_find(fd, &device, &why) < 0);
+    assert_null(device);
+    if (why.code != code || !strstr(why.text, words))
+        fail_msg("expected '%s', got %s: %s", words, seal_refusal_word(why.code), why.text);
+    close(fd);
+}
+
+static void file_systems_without_a_disk_to_share_are_refused_by_name(void **state)
+{
+    const struct loopfs_spec tmpfs = {.type = "tmpfs"};
+    const struct loopfs_spec btrfs = {.type = "btrfs"};
+    struct loopfs *fs = make(&tmpfs);
+    const char *why = "";
+
+    (void)state;
+    refused(loopfs_dir(fs), SEAL_REFUSED_FILESYSTEM, "tmpfs");
+    loopfs_destroy(fs);
+    refused("/proc", SEAL_REFUSED_FILESYSTEM, "proc");
+    if (loopfs_create(&btrfs, &fs, &why) != 0) {
+        print_message("btrfs not tried: %s\n", why);
+        return;
+    }
+    refused(loopfs_dir(fs), SEAL_REFUSED_FILESYSTEM, "btrfs");
+    loopfs_destroy(fs);
+}
+
+/* A disk whose superblock says another UUID than the mounted file system (an image that was copied over it).
+ */
+static void a_disk_that_does_not_carry_the_signature_is_refused(void **state)
+{
+    const struct loopfs_spec spec = {.type = "xfs"};
+    struct loopfs *fs = make(&spec);
+    struct device *d = find(fs);
+    uint8_t *block;
+    int fd;
+
+    (void)state;
+    assert_int_equal(posix_memalign((void **)&block, 4096, 4096), 0);
+    assert_int_equal(device_open_disk(d, true, &fd), 0);
+    assert_int_equal(pread(fd, block, 4096, 0), 4096);
+    block[32] ^= 1;
+    assert_int_equal(pwrite(fd, block, 4096, 0), 4096);
+    refused(loopfs_dir(fs), SEAL_REFUSED_SIGNATURE, "does not carry the superblock");
+    block[32] ^= 1;
+    assert_int_equal(pwrite(fd, block, 4096, 0), 4096);
+    close(fd);
+    device_free(d);
+    device_free(find(fs));
+    free(block);
+    loopfs_destroy(fs);
+}
+
+static void a_device_mapper_volume_is_refused_by_name(void **state)
+{
+    char disk[32];
+    char dir[] = "/tmp/test-device-XXXXXX";
+    int fd;
+
+    (void)state;
+    assert_int_equal(loopfs_bare(64 << 20, 0, disk, &fd), 0);
+    if (loopfs_run("echo 0 131072 linear %s 0 | dmsetup create sealtest%d", disk, (int)getpid()) != 0) {
+        print_message("device mapper not tried: dmsetup is not installed or does not work\n");
+        close(fd);
+        return;
+    }
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(loopfs_run("mkfs.ext4 -q -F /dev/mapper/sealtest%d && mount /dev/mapper/sealtest%d %s",
+                                (int)getpid(), (int)getpid(), dir),
+                     0);
+    refused(dir, SEAL_REFUSED_DEVICE, "device-mapper device sealtest");
+    assert_int_equal(loopfs_run("umount %s; rmdir %s; dmsetup remove sealtest%d", dir, dir, (int)getpid()),
+                     0);
+    close(fd);
+}
+
+static void mount_options_are_matched_whole(void **state)
+{
+    const struct mount_info info = {.options = "rw,data=journal,errors=ro-x"};
+
+    (void)state;
+    assert_true(mount_info_has(&info, "rw"));
+    assert_true(mount_info_has(&info, "data=journal"));
+    assert_false(mount_info_has(&info, "ro"));
+    assert_false(mount_info_has(&info, "data=jour"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_whole_disk_is_found_by_its_signature),
+        cmocka_unit_test(a_partition_is_a_slice_of_its_disk),
+        cmocka_unit_test(the_id_depends_on_the_file_system_not_on_names_or_sizes),
+        cmocka_unit_test(file_systems_without_a_disk_to_share_are_refused_by_name),
+        cmocka_unit_test(a_disk_that_does_not_carry_the_signature_is_refused),
+        cmocka_unit_test(a_device_mapper_volume_is_refused_by_name),
+        cmocka_unit_test(mount_options_are_matched_whole),
+    };
+    const char *why = "";
+
+    if (!loopfs_possible(&why)) {
+        print_message("skipped: %s\n", why);
+        return 77;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
