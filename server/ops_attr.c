@@ -131,7 +131,7 @@ static uint32_t judge_access(struct compound *c, uint32_t supported)
                 bits |= bit;
         if (!bits || (modes[i] == W_OK && !export_is_writable(c->current.export)))
             continue;
-        if (permission_check(c, c->current.file, modes[i]) == 0)
+        if (permission_check(c, &c->current, modes[i]) == 0)
             granted |= bits;
     }
     return granted;

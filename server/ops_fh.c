@@ -62,7 +62,8 @@ enum op_next op_savefh(struct compound *c)
 {
     file_unref(c->saved.file);
     c->saved = c->current;
-    file_ref(c->saved.file);
+    if (c->saved.file)
+        file_ref(c->saved.file);
     c->saved_stateid = c->current_stateid;
     c->has_saved_stateid = c->has_current_stateid;
     return op_done(c, NFS4_OK);
@@ -70,6 +71,8 @@ enum op_next op_savefh(struct compound *c)
 
 enum op_next op_restorefh(struct compound *c)
 {
+    if (!c->saved.file)
+        return op_done(c, NFS4ERR_NOFILEHANDLE);
     compound_set_fh(c, file_ref(c->saved.file), c->saved.export);
     c->current_stateid = c->saved_stateid;
     c->has_current_stateid = c->has_saved_stateid;

@@ -23,7 +23,8 @@
 #include "server/server.h"
 #include "server/state.h"
 
-/* READ_REPLY_OVERHEAD: the result around the data, and room for the next operation's error. DIRECT_ALIGN: at least the logical block size of any disk and not above the page size. */
+/* READ_REPLY_OVERHEAD: the result around the data, and room for the next operation's error. DIRECT_ALIGN: at
+ * least the logical block size of any disk and not above the page size. */
 enum { READ_REPLY_OVERHEAD = 64, DIRECT_ALIGN = 4096 };
 
 static _Atomic uint64_t losses;

@@ -17,7 +17,8 @@
 #include "server/server.h"
 #include "server/state.h"
 
-enum { LAYOUT_BODY_MAX = 1 << 20, LAYOUTGET_OVERHEAD = 64, REPLY_TAIL = 256, FILE_TEXT = 512 };
+/* LAYOUTGET_OVERHEAD: what is around loc_body in the reply, and room for the next operation's error. */
+enum { LAYOUT_BODY_MAX = 1 << 20, LAYOUTGET_OVERHEAD = 128, FILE_TEXT = 512 };
 
 /* One of the three calls, with the way back from the keeper's reply. */
 struct layout_work {
@@ -104,8 +105,9 @@ static nfsstat4 layoutget_check(const struct compound *c, const LAYOUTGET4args *
 /* Room for loc_body: what the client can take, what the reply can hold. */
 static uint32_t body_room(const struct compound *c, uint32_t maxcount)
 {
-    uint64_t used = xdr_out_len(&c->out) + LAYOUTGET_OVERHEAD + REPLY_TAIL;
-    uint64_t room = c->max_reply > used ? c->max_reply - used : 0;
+    uint64_t used = xdr_out_len(&c->out) + LAYOUTGET_OVERHEAD;
+    uint64_t limit = c->cache_this && c->max_cached < c->max_reply ? c->max_cached : c->max_reply;
+    uint64_t room = limit > used ? limit - used : 0;
 
     if (room > LAYOUT_BODY_MAX)
         room = LAYOUT_BODY_MAX;
@@ -204,6 +206,8 @@ static nfsstat4 layoutreturn_check(const struct compound *c, const LAYOUTRETURN4
 
     if (args->lora_layout_type != LAYOUT4_BLOCK_VOLUME)
         return NFS4ERR_UNKNOWN_LAYOUTTYPE;
+    if (args->lora_layoutreturn.lr_returntype != LAYOUTRETURN4_ALL && !c->current.file)
+        return NFS4ERR_NOFILEHANDLE;
     if (args->lora_iomode < LAYOUTIOMODE4_READ || args->lora_iomode > LAYOUTIOMODE4_ANY)
         return NFS4ERR_INVAL;
     if (args->lora_reclaim)

@@ -30,6 +30,7 @@ enum {
     FIRST_COOKIE = 3,
     FIRST_REAL_COOKIE = FIRST_COOKIE + PSEUDO_CHILDREN_MAX + 21, /* 1024 */
     REPLY_MAX = 256 * 1024,
+    TRAILER = 128, /* of the reply: this operation's number, status and verifier, and an error after it */
     DIRENTS_SIZE = 32 * 1024,
     ENTRY_ARENA = NFS4_ATTR_VALS_MAX + 1024,
 };
@@ -345,11 +346,23 @@ static nfsstat4 list_directory(struct listing *list, uint64_t cookie)
     return status;
 }
 
+/* As much as the client takes, the rest of the reply has room for, and no more than REPLY_MAX. */
+static uint32_t reply_room(const struct compound *c)
+{
+    const size_t used = xdr_out_len(&c->out) + TRAILER;
+    const size_t limit = c->cache_this && c->max_cached < c->max_reply ? c->max_cached : c->max_reply;
+    size_t room = limit > used ? limit - used : 0;
+
+    if (room > c->args.readdir.maxcount)
+        room = c->args.readdir.maxcount;
+    return (uint32_t)(room < REPLY_MAX ? room : REPLY_MAX);
+}
+
 static nfsstat4 answer(struct compound *c, struct listing *list)
 {
     const READDIR4args *args = &c->args.readdir;
     READDIR4resok *ok = &c->res.readdir.resok4;
-    const uint32_t size = args->maxcount < REPLY_MAX ? args->maxcount : REPLY_MAX;
+    const uint32_t size = reply_room(c);
     void *buffer = arena_alloc(&c->arena, size);
     nfsstat4 status;
 

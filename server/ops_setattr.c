@@ -59,31 +59,10 @@ static bool is_anonymous(const stateid4 *stateid)
     return !(all == 0 && stateid->seqid == 1);
 }
 
-static enum op_next start(struct compound *c, struct setattr *work)
-{
-    const stateid4 *stateid = &c->args.setattr.stateid;
-    nfsstat4 status;
-
-    if (!export_is_writable(c->current.export))
-        return op_done(c, NFS4ERR_ROFS);
-    if (wants_size(c)) {
-        mode_t type = file_type(c->current.file);
-
-        if (!S_ISREG(type))
-            return op_done(c, S_ISDIR(type) ? NFS4ERR_ISDIR : NFS4ERR_INVAL);
-        status = state_check_io(c, stateid, FILE_WRITE);
-        if (status)
-            return op_done(c, status);
-        work->by_stateid = !is_anonymous(stateid);
-    }
-    c->stage = APPLY;
-    return OP_BLOCK;
-}
-
 static nfsstat4 set_size(struct compound *c, struct setattr *work)
 {
     struct file *file = c->current.file;
-    int rc = work->by_stateid ? 0 : permission_check_io(c, file, W_OK);
+    int rc = work->by_stateid ? 0 : permission_check_io(c, &c->current, W_OK);
 
     if (!rc)
         rc = attr_set_size_as(c, file, work->set.size);
@@ -120,7 +99,7 @@ static bool may_set_times(struct compound *c, struct file *file)
     export_cred(c->current.export, &c->cred, &cred);
     if (file_stat(file, &stat) != 0)
         return false;
-    return cred.uid == 0 || cred.uid == stat.stx.stx_uid || permission_check(c, file, W_OK) == 0;
+    return cred.uid == 0 || cred.uid == stat.stx.stx_uid || permission_check(c, &c->current, W_OK) == 0;
 }
 
 static enum op_next apply_sealed(struct compound *c, struct setattr *work)
@@ -161,6 +140,29 @@ static enum op_next apply(struct compound *c, struct setattr *work)
     if (!status && rc)
         status = fs_status(rc);
     return op_done(c, status);
+}
+
+static enum op_next start(struct compound *c, struct setattr *work)
+{
+    const stateid4 *stateid = &c->args.setattr.stateid;
+    nfsstat4 status;
+
+    if (!export_is_writable(c->current.export))
+        return op_done(c, NFS4ERR_ROFS);
+    if (wants_size(c) && c->on_worker) /* stateids belong to the loop */
+        return OP_LOOP;
+    if (wants_size(c)) {
+        mode_t type = file_type(c->current.file);
+
+        if (!S_ISREG(type))
+            return op_done(c, S_ISDIR(type) ? NFS4ERR_ISDIR : NFS4ERR_INVAL);
+        status = state_check_io(c, stateid, FILE_WRITE);
+        if (status)
+            return op_done(c, status);
+        work->by_stateid = !is_anonymous(stateid);
+    }
+    c->stage = APPLY;
+    return c->on_worker ? apply(c, work) : OP_BLOCK;
 }
 
 static enum op_next unseal(struct compound *c, struct setattr *work)
