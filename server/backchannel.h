@@ -30,12 +30,15 @@ struct cb_call {
     uint32_t op;              /* OP_CB_LAYOUTRECALL, ... */
     union nfs4_cb_args args;  /* views must stay valid until done */
     uint32_t timeout_ms;
-    /* The fore-channel call that granted the state, when it may still be in flight (RFC 8881 section 2.10.6.3) */
+    /* The fore-channel call that granted the state, which may still be in flight (RFC 8881 section 2.10.6.3): goes into
+     * csa_referring_call_lists. 0 or 1. */
     uint32_t referring_count;
+    sessionid4 referring_session;
+    referring_call4 referring;
     /* out */
     enum cb_outcome outcome;
     nfsstat4 status;
-    struct cb_call *next; /* the module's */
+    struct server *server; /* the module's */
 };
 
 /* Any thread. */

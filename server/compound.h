@@ -83,8 +83,9 @@ struct compound {
     stateid4 current_stateid, saved_stateid; /* RFC 8881 section 16.2.3.1.2; see compound_set_stateid */
     bool has_current_stateid, has_saved_stateid;
 
-    unsigned op_index, op_count;
-    uint32_t op; /* the operation under way */
+    unsigned op_index; /* of the operation under way */
+    unsigned op_count; /* results in the reply */
+    uint32_t op;       /* the operation under way */
     union nfs4_args args;
     union nfs4_res res;
     bool on_worker;
@@ -111,6 +112,10 @@ struct compound {
     size_t body_at; /* where COMPOUND4res begins in the reply */
     size_t charged;
     bool op_ready, ended;
+    uint32_t numops;       /* as the head said */
+    nfsstat4 first_status; /* of decoding the first operation */
+    struct loop *home;     /* while an operation visits the loop of another client: where it came from */
+    bool visited;
     struct conn_out send;
     struct loop_msg msg;
     struct work work;
@@ -124,17 +129,18 @@ bool compound_start(struct conn *conn, struct buffer *request, uint32_t request_
 /* Resume after OP_WAIT: the handler is called again on the compound's loop. Any thread. */
 void compound_resume(struct compound *c);
 
+/* For handlers about a client that may live on another loop than the compound's: carries the compound to
+ * `target`, runs body there as a handler, and comes home. */
+enum op_next compound_visit(struct compound *c, struct loop *target,
+                            enum op_next (*body)(struct compound *c));
+
 /* One row per operation: the dispatcher reads this table and nothing else about an operation. */
 enum op_needs {
     OP_NEEDS_FH = 1u << 0,       /* NOFILEHANDLE without a current file handle */
     OP_NEEDS_SAVED_FH = 1u << 1, /* NOFILEHANDLE without a saved one */
-    OP_FIRST_ONLY =
-        1u
-        << 2, /* may start a COMPOUND without SEQUENCE, and is then alone in it (RFC 8881 section 2.10.6.4) */
-    OP_MODIFIES =
-        1u << 3, /* not idempotent: the reply's size is decided before it runs; ROFS on a read-only export */
-    OP_SETS_STATEID = 1u << 4,   /* sets the current stateid */
-    OP_CLEARS_STATEID = 1u << 5, /* changes the current file handle, so clears it */
+    OP_FIRST_ONLY = 1u << 2,     /* may start a COMPOUND without SEQUENCE, and is then alone in it */
+    OP_MODIFIES = 1u << 3,       /* not idempotent: whether the reply fits is decided before it runs */
+    OP_ROFS = 1u << 4,           /* changes the current export: refused where that is read-only */
 };
 struct op_entry {
     const char *name;

@@ -372,7 +372,7 @@ void conn_pump(struct conn *conn)
     conn->pumping = true;
     conn->corked = true;
     enum got got = GOT_SOME;
-    for (unsigned i = 0; i < PUMP_ROUNDS && got == GOT_SOME && may_read(conn); i++)
+    for (unsigned i = 0; i < PUMP_ROUNDS && got == GOT_SOME && !conn->closed && may_read(conn); i++)
         got = pump_once(conn);
     if (got != GOT_END) {
         conn->pumping = false;
@@ -449,8 +449,8 @@ void conn_close(struct conn *conn, const char *why)
     conn->fd = -1;
     forget_record(conn);
     forget_stage(conn);
-    conn_tell_gone(conn);
     conn_drop_output(conn);
+    conn_tell_gone(conn);
     atomic_fetch_sub_explicit(&conn->listener->connections, 1, memory_order_relaxed);
     conn_unref(conn);
 }

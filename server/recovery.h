@@ -29,7 +29,7 @@ void recovery_identity(const struct recovery *recovery, uint8_t server_uuid[16],
 int recovery_start_grace(struct recovery *recovery, struct loop *loop, unsigned seconds);
 /* Any thread: one atomic. */
 bool recovery_in_grace(const struct recovery *recovery);
-/* A record of an earlier boot exists for this owner, and grace lasts. Any thread. */
+/* A record of an earlier boot exists for this owner, which has not completed, and grace lasts. Any thread. */
 bool recovery_may_reclaim(struct recovery *recovery, const uint8_t *owner, uint32_t owner_len);
 /* This owner has sent its global RECLAIM_COMPLETE, or is gone. Any thread. */
 void recovery_reclaim_done(struct recovery *recovery, const uint8_t *owner, uint32_t owner_len);
