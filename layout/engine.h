@@ -80,6 +80,8 @@ int engine_restore_device(struct engine *engine, const struct journal_device *de
 int engine_restore_seal(struct engine *engine, const struct journal_seal *seal);
 int engine_restore_holder(struct engine *engine, const struct journal_holder *holder);
 int engine_restore_fenced(struct engine *engine, const struct journal_holder *holder);
+/* A device of the journal has been found: it takes the place of its description. Unknown ones are ignored. */
+void engine_adopt_device(struct engine *engine, struct device *device);
 
 /* Why a call ended as it did. The host maps these to its protocol's words. */
 enum engine_result {
@@ -141,6 +143,7 @@ struct engine_layoutget {
                        */
     stateid4 stateid;
     struct engine_referral referral;
+    uint32_t place;    /* the host's: by which of its names for the file a recall is to name it */
     bool may_seal;     /* policy at-rest: an unsealed file may be sealed for this */
     uint64_t min_size; /* of such a file */
     const char *path;
@@ -332,6 +335,7 @@ struct engine_effect {
             layoutrecall_type4 scope; /* FILE: whole file, iomode ANY; ALL */
             layouttype4 type;
             stateid4 stateid; /* FILE */
+            uint32_t place; /* FILE: as the LAYOUTGET had it */
             struct engine_referral referral;
         } recall;
         struct {

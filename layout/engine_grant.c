@@ -238,6 +238,7 @@ static void give(struct engine *e, struct seal *seal, struct holder *holder, str
     }
     grant->seqid = seqid;
     grant->referral = get->referral;
+    grant->place = get->place;
     grant_stateid(e, grant, seqid, &get->granted_stateid);
     get->cover = cover;
     trace(e, "grant", seal, holder->client_id, "\"iomode\":%u,\"offset\":%llu,\"length\":%llu,\"seqid\":%u",

@@ -117,6 +117,7 @@ struct grant {
     struct range_set ranges;
     struct recall recall;
     struct engine_referral referral;
+    uint32_t place;
     UT_hash_handle hh; /* not when stale */
 };
 

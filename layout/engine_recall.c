@@ -53,6 +53,7 @@ static void recall_send(struct engine *e, struct grant *grant)
     effect->recall.scope = LAYOUTRECALL4_FILE;
     effect->recall.type = (layouttype4)grant->key.type;
     effect->recall.referral = grant->referral;
+    effect->recall.place = grant->place;
     grant_stateid(e, grant, recall->seqid, &effect->recall.stateid);
     trace(e, "recall", grant->seal, grant->holder->client_id, "\"seqid\":%u", recall->seqid);
 }

@@ -80,6 +80,14 @@ int engine_restore_device(struct engine *e, const struct journal_device *describ
     return err;
 }
 
+void engine_adopt_device(struct engine *e, struct device *device)
+{
+    struct volume *volume;
+    bool is_new;
+    if (volume_find(e, device_id(device)))
+        volume_make(e, device, &volume, &is_new);
+}
+
 int engine_restore_seal(struct engine *e, const struct journal_seal *kept)
 {
     struct seal *seal;

@@ -17,6 +17,7 @@
 #include "proto/nfs4_types.h"
 #include "server/loop.h"
 
+struct export;
 struct file;
 struct keeper;
 struct server;
@@ -39,6 +40,7 @@ struct keeper_call {
 struct keeper_layoutget {
     struct keeper_call call;
     struct file *file;
+    struct export *export; /* the one it was reached through: a recall names the file by that handle */
     uint64_t client_id;
     layouttype4 type;
     layoutiomode4 iomode;
@@ -46,6 +48,11 @@ struct keeper_layoutget {
     uint32_t maxcount;
     bool has_layout_stateid; /* stateid is a layout stateid; else the engine finds or makes the one of client+file+type */
     stateid4 stateid;
+    /* The request itself: a recall of what it grants names it (RFC 8881 section 2.10.6.3), so that a client that is still waiting for
+     * the reply does not say that it has no such layout. */
+    sessionid4 session;
+    slotid4 slot;
+    sequenceid4 sequence;
     uint8_t *body_buffer;    /* caller's memory of at least min(maxcount, 1 MiB) bytes for loc_body */
     uint32_t body_room;
     /* out */

@@ -1,0 +1,409 @@
+/*
+ * keeper.c - the keeper's thread: it feeds the layout engine and carries out its effects; see keeper.h.
+ *
+ * Journal records are written as they come out and committed once the loop's queue is empty, so that requests
+ * that arrive together share one flush; only then the engine hears of the commit and lets go of what depends
+ * on it. When the journal cannot be written any more, nothing is reported as committed: no grant, no seal and
+ * no release comes of it, and the log says so.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <uthash.h>
+
+#include "layout/block_type.h"
+#include "server/config.h"
+#include "server/export.h"
+#include "server/keeper_private.h"
+#include "server/log.h"
+#include "server/loop.h"
+#include "server/recovery.h"
+#include "server/server.h"
+
+#define SECONDS(n) ((uint64_t)(n)*UINT64_C(1000000000))
+
+enum { COMMIT_RETRY_SECONDS = 1, JOURNAL_PATH_MAX = 4096 };
+
+static const struct layout_type *const layout_types[] = {&block_layout_type, NULL};
+
+void keeper_options(struct keeper *keeper, struct engine_options *options)
+{
+    const struct config *config = keeper->server->config;
+    *options = (struct engine_options){
+        .types = layout_types,
+        .boot = journal_boot(keeper->journal),
+        .recall_timeout = SECONDS(config->recall_timeout),
+        .lease_time = SECONDS(config->lease_time),
+        .recall_pause = SECONDS(1),
+        .fence_retry = SECONDS(config->fence_retry),
+        .quiesce_time = SECONDS(config->quiesce_time),
+        .fence_hook = config->fence_hook != NULL,
+        .quiesce_is_safe = config->quiesce_is_safe,
+        .trace = keeper->trace != NULL,
+    };
+}
+
+/* ---- fenced client ids: a set that any thread may ask ---- */
+
+struct fenced_mark {
+    uint64_t client_id;
+    UT_hash_handle hh;
+};
+
+void keeper_note_fenced(struct keeper *keeper, uint64_t client_id)
+{
+    struct fenced_mark *mark;
+    pthread_mutex_lock(&keeper->fenced_lock);
+    HASH_FIND(hh, keeper->fenced, &client_id, sizeof client_id, mark);
+    if (!mark && (mark = calloc(1, sizeof *mark))) {
+        mark->client_id = client_id;
+        HASH_ADD(hh, keeper->fenced, client_id, sizeof mark->client_id, mark);
+    }
+    atomic_store(&keeper->fenced_count, HASH_COUNT(keeper->fenced));
+    pthread_mutex_unlock(&keeper->fenced_lock);
+}
+
+void keeper_forget_fenced(struct keeper *keeper, uint64_t client_id)
+{
+    struct fenced_mark *mark;
+    if (atomic_load(&keeper->fenced_count) == 0)
+        return;
+    pthread_mutex_lock(&keeper->fenced_lock);
+    HASH_FIND(hh, keeper->fenced, &client_id, sizeof client_id, mark);
+    if (mark)
+        HASH_DEL(keeper->fenced, mark);
+    free(mark);
+    atomic_store(&keeper->fenced_count, HASH_COUNT(keeper->fenced));
+    pthread_mutex_unlock(&keeper->fenced_lock);
+}
+
+bool keeper_client_was_fenced(struct keeper *keeper, uint64_t client_id)
+{
+    struct fenced_mark *mark;
+    if (atomic_load(&keeper->fenced_count) == 0)
+        return false;
+    pthread_mutex_lock(&keeper->fenced_lock);
+    HASH_FIND(hh, keeper->fenced, &client_id, sizeof client_id, mark);
+    pthread_mutex_unlock(&keeper->fenced_lock);
+    return mark != NULL;
+}
+
+/* ---- effects ---- */
+
+static void pause_ms(long ms)
+{
+    struct timespec pause = {.tv_nsec = ms * 1000000};
+    nanosleep(&pause, NULL);
+}
+
+static void write_record(struct keeper *keeper, const struct engine_effect *effect)
+{
+    keeper->ticket = effect->journal.ticket;
+    if (keeper->broken)
+        return;
+    if (journal_write(keeper->journal, &effect->journal.record)) {
+        keeper->broken = true;
+        log_error("the journal in %s cannot be written (%s): no file is sealed, granted or released from now "
+                  "on; free the disk's "
+                  "space or repair it, then restart sealnfsd",
+                  keeper->server->config->state_dir, journal_error(keeper->journal));
+        return;
+    }
+    keeper->dirty = true;
+    event_active(keeper->commit_now, 0, 0);
+}
+
+/* The word is what keeps writers away, so there is no going on without it. */
+static void set_word(struct keeper *keeper, const struct engine_effect *effect)
+{
+    static const unsigned words[] = {
+        [ENGINE_WORD_NONE] = SEAL_NONE,           [ENGINE_WORD_SEALING] = SEAL_SEALING,
+        [ENGINE_WORD_FROZEN] = SEAL_FROZEN,       [ENGINE_WORD_PINNED] = SEAL_PINNED,
+        [ENGINE_WORD_RELEASING] = SEAL_RELEASING,
+    };
+    unsigned word = words[effect->word.word];
+    if (word != SEAL_NONE && effect->word.at_rest)
+        word |= SEAL_WORD_AT_REST;
+    while (file_table_set_seal(keeper->server->files, &effect->key, word) == -ENOMEM)
+        pause_ms(10);
+}
+
+static void set_overlay(struct keeper *keeper, const struct engine_effect *effect)
+{
+    while (file_table_set_overlay(keeper->server->files, &effect->key, effect->overlay.mtime_ns,
+                                  effect->overlay.change) == -ENOMEM)
+        pause_ms(10);
+}
+
+static void write_trace(struct keeper *keeper, const char *text)
+{
+    if (keeper->trace && text) {
+        fputs(text, keeper->trace);
+        fputc('\n', keeper->trace);
+    }
+}
+
+static void carry_out(struct keeper *keeper, const struct engine_effect *effect)
+{
+    switch (effect->type) {
+    case ENGINE_DO_JOURNAL:
+        write_record(keeper, effect);
+        return;
+    case ENGINE_DO_STEP:
+        keeper_do_step(keeper, effect);
+        return;
+    case ENGINE_DO_RECALL:
+        keeper_do_recall(keeper, effect);
+        return;
+    case ENGINE_DO_FENCE:
+        keeper_do_fence(keeper, effect);
+        return;
+    case ENGINE_DO_ANSWER:
+        keeper_answer(keeper, effect->answer);
+        return;
+    case ENGINE_DO_SEAL_WORD:
+        set_word(keeper, effect);
+        return;
+    case ENGINE_DO_OVERLAY:
+        set_overlay(keeper, effect);
+        return;
+    case ENGINE_DO_ALARM:
+        log_error("%s", effect->text ? effect->text : "an alarm was lost for want of memory");
+        return;
+    case ENGINE_DO_TRACE:
+        write_trace(keeper, effect->text);
+        return;
+    }
+}
+
+static uint64_t now_ns(void)
+{
+    uint64_t now = loop_now_ns();
+    return now ? now : 1;
+}
+
+static void set_timer(struct keeper *keeper)
+{
+    uint64_t due = engine_deadline(keeper->engine), now = now_ns();
+    if (!due) {
+        evtimer_del(keeper->timer);
+        return;
+    }
+    uint64_t left = due > now ? due - now : 0;
+    /* The coarse clock may be a tick behind the timer's: a tick later is never too early. */
+    left += UINT64_C(5000000);
+    struct timeval wait = {.tv_sec = (time_t)(left / SECONDS(1)),
+                           .tv_usec = (suseconds_t)(left % SECONDS(1) / 1000)};
+    evtimer_add(keeper->timer, &wait);
+}
+
+void keeper_feed(struct keeper *keeper, const struct engine_event *event)
+{
+    struct engine_effect effect;
+    while (engine_event(keeper->engine, event, now_ns()) == -ENOMEM)
+        pause_ms(10);
+    while (engine_next_effect(keeper->engine, &effect))
+        carry_out(keeper, &effect);
+    if (keeper->trace)
+        fflush(keeper->trace);
+    set_timer(keeper);
+}
+
+void keeper_look_at_grace(struct keeper *keeper)
+{
+    if (!keeper->grace || (keeper->server->recovery && recovery_in_grace(keeper->server->recovery)))
+        return;
+    keeper->grace = false;
+    keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_GRACE_ENDED});
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    keeper_feed(arg, &(struct engine_event){.type = ENGINE_EV_TIMER});
+}
+
+static void on_commit(evutil_socket_t fd, short what, void *arg)
+{
+    struct keeper *keeper = arg;
+    (void)fd;
+    (void)what;
+    if (!keeper->dirty || keeper->broken)
+        return;
+    int err = journal_commit(keeper->journal);
+    if (err == -EAGAIN) {
+        if (!keeper->told_full)
+            log_error("the journal in %s cannot be written just now (%s); it is tried again every second and "
+                      "everything that depends "
+                      "on it waits",
+                      keeper->server->config->state_dir, journal_error(keeper->journal));
+        keeper->told_full = true;
+        evtimer_add(keeper->commit_later, &(struct timeval){.tv_sec = COMMIT_RETRY_SECONDS});
+        return;
+    }
+    if (err) {
+        keeper->broken = true;
+        log_error("the journal in %s has lost what was written last (%s): no file is sealed, granted or "
+                  "released from now on; "
+                  "restart sealnfsd",
+                  keeper->server->config->state_dir, journal_error(keeper->journal));
+        return;
+    }
+    keeper->told_full = false;
+    keeper->dirty = false;
+    keeper_feed(keeper,
+                &(struct engine_event){.type = ENGINE_EV_JOURNAL_COMMITTED, .committed = keeper->ticket});
+}
+
+/* ---- start and end ---- */
+
+static int take_device(const struct journal_device *device, void *arg)
+{
+    return engine_restore_device(arg, device);
+}
+
+static int take_seal(const struct journal_seal *seal, void *arg)
+{
+    return engine_restore_seal(arg, seal);
+}
+
+static int take_holder(const struct journal_holder *holder, void *arg)
+{
+    return engine_restore_holder(arg, holder);
+}
+
+static int take_fenced(const struct journal_holder *holder, void *arg)
+{
+    return engine_restore_fenced(arg, holder);
+}
+
+static int open_journal(struct keeper *keeper)
+{
+    char path[JOURNAL_PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/journal.db", keeper->server->config->state_dir) >= (int)sizeof path)
+        return -ENAMETOOLONG;
+    int err = journal_open(path, &keeper->journal);
+    if (err)
+        log_error("the journal %s cannot be opened: %s; it says which files are sealed: do not remove it, "
+                  "restore it or see that no "
+                  "other sealnfsd uses it",
+                  path, strerror(-err));
+    return err;
+}
+
+static int open_trace(struct keeper *keeper)
+{
+    const char *path = keeper->server->config->trace_file;
+    if (!path)
+        return 0;
+    keeper->trace = fopen(path, "ae");
+    if (!keeper->trace) {
+        int err = -errno;
+        log_error("trace_file %s: %s", path, strerror(errno));
+        return err;
+    }
+    return 0;
+}
+
+static int make_engine(struct keeper *keeper)
+{
+    static const struct journal_visitor visitor = {
+        .device = take_device, .seal = take_seal, .holder = take_holder, .fenced = take_fenced};
+    struct engine_options options;
+    keeper_options(keeper, &options);
+    int err = engine_create(&options, &keeper->engine);
+    if (!err)
+        err = journal_load(keeper->journal, &visitor, keeper->engine);
+    if (err)
+        log_error("the journal in %s cannot be read: %s", keeper->server->config->state_dir, strerror(-err));
+    return err;
+}
+
+/* A device that an export has found is better than its description: it has a node, which a fence hook needs.
+ */
+static void adopt_devices(struct keeper *keeper)
+{
+    for (unsigned i = 0; i < export_count(keeper->server->exports); i++) {
+        const struct device *device = export_device(export_at(keeper->server->exports, i));
+        if (device)
+            engine_adopt_device(keeper->engine, (struct device *)(uintptr_t)device);
+    }
+}
+
+static int make_events(struct keeper *keeper)
+{
+    struct event_base *base = loop_base(keeper->loop);
+    keeper->timer = evtimer_new(base, on_timer, keeper);
+    keeper->commit_now = event_new(base, -1, EV_PERSIST, on_commit, keeper);
+    keeper->commit_later = evtimer_new(base, on_commit, keeper);
+    return keeper->timer && keeper->commit_now && keeper->commit_later ? 0 : -ENOMEM;
+}
+
+int keeper_create(struct server *server, struct keeper **out)
+{
+    struct keeper *keeper = calloc(1, sizeof *keeper);
+    if (!keeper)
+        return -ENOMEM;
+    keeper->server = server;
+    keeper->grace = true;
+    pthread_mutex_init(&keeper->fenced_lock, NULL);
+    int err = open_trace(keeper);
+    if (!err)
+        err = open_journal(keeper);
+    if (!err)
+        err = make_engine(keeper);
+    if (!err)
+        err = loop_create("keeper", server->loop_count, &keeper->loop);
+    if (!err)
+        err = make_events(keeper);
+    if (err)
+        goto fail;
+    adopt_devices(keeper);
+    keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_START});
+    struct engine_figures figures;
+    engine_figures(keeper->engine, &figures);
+    log_info("the journal has %zu seals and %zu clients that may hold layouts", figures.seals,
+             figures.holders);
+    err = loop_start(keeper->loop);
+    if (err)
+        goto fail;
+    keeper->running = true;
+    *out = keeper;
+    return 0;
+fail:
+    keeper_destroy(keeper);
+    return err;
+}
+
+void keeper_destroy(struct keeper *keeper)
+{
+    if (!keeper)
+        return;
+    if (keeper->running)
+        loop_stop(keeper->loop);
+    keeper_cancel_fences(keeper);
+    if (keeper->timer)
+        event_free(keeper->timer);
+    if (keeper->commit_now)
+        event_free(keeper->commit_now);
+    if (keeper->commit_later)
+        event_free(keeper->commit_later);
+    if (keeper->loop)
+        loop_destroy(keeper->loop);
+    engine_destroy(keeper->engine);
+    journal_close(keeper->journal);
+    if (keeper->trace)
+        fclose(keeper->trace);
+    struct fenced_mark *mark, *next;
+    HASH_ITER(hh, keeper->fenced, mark, next)
+    {
+        HASH_DEL(keeper->fenced, mark);
+        free(mark);
+    }
+    pthread_mutex_destroy(&keeper->fenced_lock);
+    free(keeper);
+}

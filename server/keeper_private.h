@@ -1,0 +1,72 @@
+/*
+ * keeper_private.h - what keeper*.c share. Everything here is the keeper's thread's, unless it says
+ * otherwise.
+ *
+ * keeper.c          the thread: events into the engine, effects out, journal, time
+ * keeper_request.c  what the server asks (keeper.h)
+ * keeper_step.c     the file system's part, on workers
+ * keeper_recall.c   recalls and fences
+ * keeper_view.c     what the operator sees
+ */
+#ifndef SEALNFS_SERVER_KEEPER_PRIVATE_H
+#define SEALNFS_SERVER_KEEPER_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "layout/engine.h"
+#include "layout/journal.h"
+#include "server/file.h"
+#include "server/keeper.h"
+
+struct event;
+struct fence_job;
+struct fenced_mark;
+
+struct keeper {
+    struct server *server;
+    struct loop *loop;
+    struct engine *engine;
+    struct journal *journal;
+    struct event *timer, *commit_now, *commit_later;
+    uint64_t ticket; /* of the last record written */
+    bool dirty;      /* records wait for a commit */
+    bool broken;     /* the journal can no longer be written; nothing depends on it any more */
+    bool told_full;
+    bool running; /* the loop's thread runs */
+    bool grace;
+    FILE *trace;
+    struct fence_job *fences; /* running and waiting */
+    unsigned fences_running;
+
+    /* Client ids that were fenced: read by any thread. */
+    pthread_mutex_t fenced_lock;
+    struct fenced_mark *fenced;
+    atomic_uint fenced_count;
+};
+
+#define KEEPER_FROM(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+/* Feed the engine and carry out what it says. Not from inside an effect. */
+void keeper_feed(struct keeper *keeper, const struct engine_event *event);
+/* Before an event whose answer depends on the grace period. */
+void keeper_look_at_grace(struct keeper *keeper);
+void keeper_note_fenced(struct keeper *keeper, uint64_t client_id);
+void keeper_forget_fenced(struct keeper *keeper, uint64_t client_id);
+void keeper_options(struct keeper *keeper, struct engine_options *options);
+
+/* The file of this key, opened by its handle if it is not in memory. BLOCKS (workers) if may_block; else
+ * -EAGAIN. */
+int keeper_find_file(struct keeper *keeper, const struct file_key *key, bool may_block, struct file **out);
+
+void keeper_answer(struct keeper *keeper, struct engine_call *call);
+void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect);
+void keeper_do_recall(struct keeper *keeper, const struct engine_effect *effect);
+void keeper_do_fence(struct keeper *keeper, const struct engine_effect *effect);
+void keeper_cancel_fences(struct keeper *keeper);
+/* JSON text, malloc'ed; NULL: no memory. */
+char *keeper_view_json(struct keeper *keeper, const char *what, struct file *file);
+
+#endif

@@ -1,0 +1,252 @@
+/*
+ * keeper_recall.c - recalls by the backchannel (CB_LAYOUTRECALL, RFC 8881 section 20.3) and fences by the
+ * operator's hook.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <utlist.h>
+
+#include "proto/nfs4_cb.h"
+#include "server/backchannel.h"
+#include "server/compound.h"
+#include "server/config.h"
+#include "server/export.h"
+#include "server/hook.h"
+#include "server/keeper_private.h"
+#include "server/log.h"
+#include "server/loop.h"
+#include "server/server.h"
+#include "server/worker.h"
+
+enum { CALL_TIMEOUT_MS = 10000, FENCES_AT_ONCE = 16, OWNER_TEXT = 256, NAME_TEXT = 4096 };
+
+struct recall_job {
+    struct cb_call call;
+    struct work work;
+    struct keeper *keeper;
+    struct engine_effect effect;
+    struct file *file;
+    uint8_t handle[NFS4_FHSIZE];
+};
+
+static enum engine_recall_outcome to_outcome(enum cb_outcome outcome)
+{
+    switch (outcome) {
+    case CB_ANSWERED:
+        return ENGINE_RECALL_ANSWERED;
+    case CB_NO_CLIENT:
+    case CB_NO_CHANNEL:
+        return ENGINE_RECALL_NO_CHANNEL;
+    case CB_TIMEOUT:
+        return ENGINE_RECALL_TIMEOUT;
+    case CB_BROKEN:
+        break;
+    }
+    return ENGINE_RECALL_BROKEN;
+}
+
+static void answered(struct loop_msg *msg)
+{
+    struct cb_call *call = KEEPER_FROM(msg, struct cb_call, done);
+    struct recall_job *job = KEEPER_FROM(call, struct recall_job, call);
+    struct engine_event event = {.type = ENGINE_EV_RECALL_ANSWERED,
+                                 .recall = {.ticket = job->effect.recall.ticket,
+                                            .client_id = job->effect.recall.client_id,
+                                            .scope = job->effect.recall.scope,
+                                            .type = job->effect.recall.type,
+                                            .key = job->effect.key,
+                                            .outcome = to_outcome(call->outcome),
+                                            .status = call->status}};
+    keeper_feed(job->keeper, &event);
+    file_unref(job->file);
+    free(job);
+}
+
+static void call(struct recall_job *job)
+{
+    const struct engine_effect *effect = &job->effect;
+    CB_LAYOUTRECALL4args *args = &job->call.args.cb_layoutrecall;
+    *args = (CB_LAYOUTRECALL4args){.clora_type = effect->recall.type, .clora_iomode = LAYOUTIOMODE4_ANY};
+    args->clora_recall.lor_recalltype = effect->recall.scope;
+    if (effect->recall.scope == LAYOUTRECALL4_FILE) {
+        struct fh_slot place = {.file = job->file,
+                                .export = export_by_id(job->keeper->server->exports, effect->recall.place)};
+        if (!place.export)
+            place.export = file_export(job->file);
+        args->clora_recall.lor_layout.lor_fh = file_handle(&place, job->handle);
+        args->clora_recall.lor_layout.lor_length = NFS4_UINT64_MAX;
+        args->clora_recall.lor_layout.lor_stateid = effect->recall.stateid;
+    }
+    job->call.op = OP_CB_LAYOUTRECALL;
+    job->call.client_id = effect->recall.client_id;
+    job->call.timeout_ms = CALL_TIMEOUT_MS;
+    if (effect->recall.referral.present) {
+        job->call.referring_count = 1;
+        memcpy(job->call.referring_session, effect->recall.referral.session,
+               sizeof job->call.referring_session);
+        job->call.referring.rc_slotid = effect->recall.referral.slot;
+        job->call.referring.rc_sequenceid = effect->recall.referral.sequence;
+    }
+    backchannel_call(job->keeper->server, &job->call);
+}
+
+/* The file was not in memory: its handle has to be found first. */
+static void find_and_call(struct work *item)
+{
+    struct recall_job *job = KEEPER_FROM(item, struct recall_job, work);
+    if (keeper_find_file(job->keeper, &job->effect.key, true, &job->file)) {
+        job->call.outcome = CB_BROKEN;
+        loop_post(job->keeper->loop, &job->call.done);
+        return;
+    }
+    call(job);
+}
+
+void keeper_do_recall(struct keeper *keeper, const struct engine_effect *effect)
+{
+    struct recall_job *job = calloc(1, sizeof *job);
+    if (!job) {
+        /* The engine waits for an answer that does not come; the deadline and the fence are left. */
+        log_error("out of memory: client %016llx is not recalled",
+                  (unsigned long long)effect->recall.client_id);
+        return;
+    }
+    job->keeper = keeper;
+    job->effect = *effect;
+    job->work.run = find_and_call;
+    job->call.done.run = answered;
+    job->call.done_loop = keeper->loop;
+    if (effect->recall.scope == LAYOUTRECALL4_FILE &&
+        keeper_find_file(keeper, &effect->key, false, &job->file))
+        worker_submit(keeper->server->workers, &job->work);
+    else
+        call(job);
+}
+
+/* ---- fences ---- */
+
+struct fence_job {
+    struct fence_job *next;
+    struct loop_msg msg;
+    struct keeper *keeper;
+    struct hook *hook; /* NULL: waits for its turn */
+    uint64_t ticket, client_id;
+    char address[JOURNAL_ADDRESS_MAX], owner[OWNER_TEXT], device[NAME_TEXT],
+        device_id[2 * DEVICE_ID_SIZE + 1], file[NAME_TEXT];
+};
+
+static void start_waiting(struct keeper *keeper);
+
+static void fence_result(struct fence_job *job, bool success)
+{
+    struct keeper *keeper = job->keeper;
+    uint64_t ticket = job->ticket, client_id = job->client_id;
+    LL_DELETE(keeper->fences, job);
+    if (success)
+        log_warning("client %s (id %016llx) was fenced from %s; it gets layouts again after a restart",
+                    job->address, (unsigned long long)client_id, job->device);
+    free(job);
+    keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_FENCE_DONE,
+                                               .fence = {.ticket = ticket, .success = success}});
+    if (success)
+        keeper_note_fenced(keeper, client_id);
+    start_waiting(keeper);
+}
+
+static void hook_done(bool success, void *arg)
+{
+    struct fence_job *job = arg;
+    job->hook = NULL;
+    job->keeper->fences_running--;
+    fence_result(job, success);
+}
+
+static void failed_to_start(struct loop_msg *msg)
+{
+    fence_result(KEEPER_FROM(msg, struct fence_job, msg), false);
+}
+
+static void start(struct fence_job *job)
+{
+    const struct config *config = job->keeper->server->config;
+    struct hook_request request = {
+        .program = config->fence_hook,
+        .action = "fence",
+        .address = job->address,
+        .owner = job->owner,
+        .device = job->device,
+        .device_id = job->device_id,
+        .file = job->file,
+        .client_id = job->client_id,
+        .timeout_ms = config->fence_timeout * 1000,
+        .done = hook_done,
+        .arg = job,
+    };
+    if (!config->fence_hook || hook_start(loop_base(job->keeper->loop), &request, &job->hook)) {
+        job->msg.run = failed_to_start;
+        loop_post(job->keeper->loop, &job->msg);
+        return;
+    }
+    job->keeper->fences_running++;
+}
+
+static void start_waiting(struct keeper *keeper)
+{
+    struct fence_job *job;
+    LL_FOREACH(keeper->fences, job)
+    {
+        if (keeper->fences_running >= FENCES_AT_ONCE)
+            return;
+        if (!job->hook && !job->msg.run)
+            start(job);
+    }
+}
+
+static void printable(const uint8_t *bytes, size_t len, char *text, size_t size)
+{
+    size_t n = len < size - 1 ? len : size - 1;
+    for (size_t i = 0; i < n; i++)
+        text[i] = bytes[i] < 0x20 || bytes[i] >= 0x7f ? '?' : (char)bytes[i];
+    text[n] = '\0';
+}
+
+static void hex(const uint8_t *bytes, size_t len, char *text)
+{
+    for (size_t i = 0; i < len; i++)
+        sprintf(text + 2 * i, "%02x", bytes[i]);
+}
+
+void keeper_do_fence(struct keeper *keeper, const struct engine_effect *effect)
+{
+    struct fence_job *job;
+    while (!(job = calloc(1, sizeof *job))) {
+        struct timespec pause = {.tv_nsec = 10000000};
+        nanosleep(&pause, NULL); /* a fence that is lost would leave its seal in FENCING */
+    }
+    job->keeper = keeper;
+    job->ticket = effect->fence.ticket;
+    job->client_id = effect->fence.client_id;
+    snprintf(job->address, sizeof job->address, "%s", effect->fence.address);
+    printable(effect->fence.owner, effect->fence.owner_len, job->owner, sizeof job->owner);
+    snprintf(job->file, sizeof job->file, "%s", effect->fence.path);
+    if (effect->fence.device) {
+        snprintf(job->device, sizeof job->device, "%s", device_disk_path(effect->fence.device));
+        hex(device_id(effect->fence.device), DEVICE_ID_SIZE, job->device_id);
+    }
+    LL_APPEND(keeper->fences, job);
+    if (keeper->fences_running < FENCES_AT_ONCE)
+        start(job);
+}
+
+void keeper_cancel_fences(struct keeper *keeper)
+{
+    while (keeper->fences) {
+        struct fence_job *job = keeper->fences;
+        keeper->fences = job->next;
+        if (job->hook)
+            hook_cancel(job->hook);
+        free(job);
+    }
+}

@@ -1,0 +1,490 @@
+/*
+ * keeper_request.c - what the server's other parts ask of the keeper (keeper.h): each request becomes a
+ * message to its loop, there an event of the engine, and in the end a reply. The protocol's words for the
+ * engine's results are chosen here.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "layout/map.h"
+#include "server/config.h"
+#include "server/export.h"
+#include "server/keeper_private.h"
+#include "server/log.h"
+#include "server/loop.h"
+#include "server/server.h"
+
+enum { DESCRIPTION_MAX = 4096, PATH_TEXT_MAX = 1024 };
+
+enum request_kind {
+    REQUEST_LAYOUTGET,
+    REQUEST_LAYOUTRETURN,
+    REQUEST_LAYOUTCOMMIT,
+    REQUEST_SEAL,
+    REQUEST_RELEASE,
+    REQUEST_WROTE,
+    REQUEST_DEVICEINFO,
+    REQUEST_TEST_STATEID,
+    REQUEST_MAP,
+    REQUEST_CLIENT_QUERY,
+    REQUEST_VIEW,
+};
+
+/* The engine's half of a request; the caller's half is `of`. */
+struct request {
+    struct loop_msg msg;
+    struct keeper *keeper;
+    enum request_kind kind;
+    struct keeper_call *of;
+    union {
+        struct engine_call call; /* first in all the others */
+        struct engine_layoutget get;
+        struct engine_layoutreturn ret;
+        struct engine_layoutcommit commit;
+        struct engine_seal seal;
+        struct engine_release release;
+        struct engine_wrote wrote;
+    };
+    char path[PATH_TEXT_MAX];
+};
+
+#define OF(request, type) KEEPER_FROM((request)->of, struct type, call)
+
+static nfsstat4 to_status(enum engine_result result)
+{
+    static const nfsstat4 words[] = {
+        [ENGINE_OK] = NFS4_OK,
+        [ENGINE_BAD_STATEID] = NFS4ERR_BAD_STATEID,
+        [ENGINE_OLD_STATEID] = NFS4ERR_OLD_STATEID,
+        [ENGINE_RECALL_CONFLICT] = NFS4ERR_RECALLCONFLICT,
+        [ENGINE_TRY_LATER] = NFS4ERR_LAYOUTTRYLATER,
+        [ENGINE_UNAVAILABLE] = NFS4ERR_LAYOUTUNAVAILABLE,
+        [ENGINE_UNKNOWN_TYPE] = NFS4ERR_UNKNOWN_LAYOUTTYPE,
+        [ENGINE_BAD_IOMODE] = NFS4ERR_BADIOMODE,
+        [ENGINE_BAD_LAYOUT] = NFS4ERR_BADLAYOUT,
+        [ENGINE_TOO_SMALL] = NFS4ERR_TOOSMALL,
+        [ENGINE_INVALID] = NFS4ERR_INVAL,
+        [ENGINE_BAD_XDR] = NFS4ERR_BADXDR,
+        [ENGINE_NO_GRACE] = NFS4ERR_NO_GRACE,
+        [ENGINE_RECLAIM_BAD] = NFS4ERR_RECLAIM_BAD,
+        [ENGINE_UNDER_WAY] = NFS4ERR_DELAY,
+        [ENGINE_NOT_ALLOWED] = NFS4ERR_PERM,
+        [ENGINE_STUCK] = NFS4ERR_PERM,
+        [ENGINE_REFUSED] = NFS4ERR_INVAL,
+        [ENGINE_NO_MEMORY] = NFS4ERR_DELAY,
+    };
+    return (size_t)result < sizeof words / sizeof words[0] ? words[result] : NFS4ERR_SERVERFAULT;
+}
+
+static void reply(struct keeper_call *call, nfsstat4 status, const char *why)
+{
+    call->status = status;
+    snprintf(call->why, sizeof call->why, "%s", why);
+    loop_post(call->reply_loop, &call->reply);
+}
+
+static void finish(struct request *request, nfsstat4 status, const char *why)
+{
+    struct keeper_call *of = request->of;
+    char text[ENGINE_WHY_MAX];
+    snprintf(text, sizeof text, "%s", why);
+    free(request);
+    reply(of, status, text);
+}
+
+static struct request *make(struct keeper *keeper, enum request_kind kind, struct keeper_call *of,
+                            void (*run)(struct loop_msg *msg))
+{
+    struct request *request = calloc(1, sizeof *request);
+    if (!request) {
+        reply(of, NFS4ERR_DELAY, "out of memory");
+        return NULL;
+    }
+    request->keeper = keeper;
+    request->kind = kind;
+    request->of = of;
+    request->msg.run = run;
+    return request;
+}
+
+static void post(struct request *request)
+{
+    loop_post(request->keeper->loop, &request->msg);
+}
+
+static void copy_results(struct request *request)
+{
+    switch (request->kind) {
+    case REQUEST_LAYOUTGET: {
+        struct keeper_layoutget *get = OF(request, keeper_layoutget);
+        get->layout_stateid = request->get.granted_stateid;
+        get->granted_offset = request->get.cover.offset;
+        get->granted_length = request->get.cover.length;
+        get->granted_iomode = request->get.want.iomode;
+        get->body_len = request->get.cover.body_len;
+        return;
+    }
+    case REQUEST_LAYOUTRETURN: {
+        struct keeper_layoutreturn *ret = OF(request, keeper_layoutreturn);
+        ret->stateid_present = request->ret.stateid_present;
+        ret->layout_stateid = request->ret.new_stateid;
+        return;
+    }
+    default:
+        return;
+    }
+}
+
+void keeper_answer(struct keeper *keeper, struct engine_call *call)
+{
+    struct request *request = KEEPER_FROM(call, struct request, call);
+    (void)keeper;
+    if (call->result == ENGINE_OK)
+        copy_results(request);
+    finish(request, to_status(call->result), call->why);
+}
+
+/* ---- LAYOUTGET, LAYOUTRETURN, LAYOUTCOMMIT ---- */
+
+static void run_layoutget(struct loop_msg *msg)
+{
+    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    keeper_feed(request->keeper,
+                &(struct engine_event){.type = ENGINE_EV_LAYOUTGET, .layoutget = &request->get});
+}
+
+static void describe(struct request *request, const struct file *file)
+{
+    file_describe(file, request->path, sizeof request->path);
+}
+
+void keeper_layoutget(struct keeper *keeper, struct keeper_layoutget *get)
+{
+    struct request *request = make(keeper, REQUEST_LAYOUTGET, &get->call, run_layoutget);
+    if (!request)
+        return;
+    const struct export *export = get->export ? get->export : file_export(get->file);
+    const struct config_export *config = export ? export_config(export) : NULL;
+    const char *why_not = NULL;
+    if (!export || !export_has_layouts(export, &why_not)) {
+        finish(request, NFS4ERR_LAYOUTUNAVAILABLE, why_not ? why_not : "no layouts here");
+        return;
+    }
+    describe(request, get->file);
+    request->get = (struct engine_layoutget){
+        .key = *file_key(get->file),
+        .client_id = get->client_id,
+        .type = get->type,
+        .want = {.iomode = get->iomode,
+                 .offset = get->offset,
+                 .length = get->length,
+                 .minlength = get->minlength,
+                 .maxcount = get->maxcount},
+        .has_stateid = get->has_layout_stateid,
+        .stateid = get->stateid,
+        .referral = {.present = get->sequence != 0, .slot = get->slot, .sequence = get->sequence},
+        .place = export_id(export),
+        .may_seal = config->policy == POLICY_AT_REST && file_type(get->file) == S_IFREG,
+        .min_size = config->at_rest_min_size,
+        .path = request->path,
+        .body = get->body_buffer,
+        .body_room = get->body_room,
+    };
+    memcpy(request->get.referral.session, get->session, sizeof get->session);
+    post(request);
+}
+
+static void run_layoutreturn(struct loop_msg *msg)
+{
+    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    keeper_feed(request->keeper,
+                &(struct engine_event){.type = ENGINE_EV_LAYOUTRETURN, .layoutreturn = &request->ret});
+}
+
+void keeper_layoutreturn(struct keeper *keeper, struct keeper_layoutreturn *ret)
+{
+    struct request *request = make(keeper, REQUEST_LAYOUTRETURN, &ret->call, run_layoutreturn);
+    if (!request)
+        return;
+    request->ret = (struct engine_layoutreturn){
+        .scope = ret->scope,
+        .client_id = ret->client_id,
+        .type = ret->type,
+        .iomode = ret->iomode,
+        .offset = ret->offset,
+        .length = ret->length,
+        .stateid = ret->stateid,
+    };
+    if (ret->file)
+        request->ret.key = *file_key(ret->file);
+    memcpy(request->ret.fs_uuid, ret->fs_uuid, sizeof ret->fs_uuid);
+    post(request);
+}
+
+static uint64_t wall_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+static void run_layoutcommit(struct loop_msg *msg)
+{
+    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    keeper_look_at_grace(request->keeper);
+    keeper_feed(request->keeper,
+                &(struct engine_event){.type = ENGINE_EV_LAYOUTCOMMIT, .layoutcommit = &request->commit});
+}
+
+void keeper_layoutcommit(struct keeper *keeper, struct keeper_layoutcommit *commit)
+{
+    struct request *request = make(keeper, REQUEST_LAYOUTCOMMIT, &commit->call, run_layoutcommit);
+    if (!request)
+        return;
+    request->commit = (struct engine_layoutcommit){
+        .key = *file_key(commit->file),
+        .client_id = commit->client_id,
+        .reclaim = commit->reclaim,
+        .type = commit->type,
+        .offset = commit->offset,
+        .length = commit->length,
+        .stateid = commit->stateid,
+        .has_last_write = commit->has_last_write,
+        .last_write = commit->last_write,
+        .has_mtime = commit->has_mtime,
+        .mtime_ns = commit->mtime_ns,
+        .wall_ns = wall_ns(),
+        .update = commit->update,
+        .update_len = commit->update_len,
+    };
+    post(request);
+}
+
+/* ---- seals and releases ---- */
+
+static void run_seal(struct loop_msg *msg)
+{
+    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    keeper_feed(request->keeper, &(struct engine_event){.type = ENGINE_EV_SEAL, .seal = &request->seal});
+}
+
+void keeper_seal(struct keeper *keeper, struct keeper_seal *seal)
+{
+    struct request *request = make(keeper, REQUEST_SEAL, &seal->call, run_seal);
+    if (!request)
+        return;
+    describe(request, seal->file);
+    request->seal = (struct engine_seal){
+        .key = *file_key(seal->file),
+        .path = request->path,
+        .kind = seal->pinned ? SEAL_KIND_PINNED : SEAL_KIND_FROZEN,
+        .fill = seal->fill,
+        .at_rest = seal->at_rest,
+    };
+    post(request);
+}
+
+static void run_release(struct loop_msg *msg)
+{
+    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    keeper_feed(request->keeper,
+                &(struct engine_event){.type = ENGINE_EV_RELEASE, .release = &request->release});
+}
+
+void keeper_release(struct keeper *keeper, struct keeper_release *release)
+{
+    struct request *request = make(keeper, REQUEST_RELEASE, &release->call, run_release);
+    if (!request)
+        return;
+    request->release = (struct engine_release){
+        .key = *file_key(release->file),
+        .by_operator = release->by_operator,
+        .patience = (uint64_t)release->timeout_ms * 1000000,
+    };
+    post(request);
+}
+
+static void run_wrote(struct loop_msg *msg)
+{
+    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    keeper_feed(request->keeper, &(struct engine_event){.type = ENGINE_EV_WROTE, .wrote = &request->wrote});
+}
+
+void keeper_wrote(struct keeper *keeper, struct keeper_wrote *wrote)
+{
+    struct request *request = make(keeper, REQUEST_WROTE, &wrote->call, run_wrote);
+    if (!request)
+        return;
+    request->wrote = (struct engine_wrote){.key = *file_key(wrote->file), .mtime_ns = wrote->mtime_ns};
+    post(request);
+}
+
+/* ---- questions ---- */
+
+static void run_map(struct loop_msg *msg)
+{
+    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    struct keeper_map *map = OF(request, keeper_map);
+    struct engine_seal_view view;
+    if (engine_seal_view(request->keeper->engine, file_key(map->file), &view) || !view.map) {
+        finish(request, NFS4ERR_DELAY, "the file is not sealed");
+        return;
+    }
+    map->map = map_ref(view.map);
+    finish(request, NFS4_OK, "");
+}
+
+void keeper_map(struct keeper *keeper, struct keeper_map *map)
+{
+    struct request *request = make(keeper, REQUEST_MAP, &map->call, run_map);
+    map->map = NULL;
+    if (request)
+        post(request);
+}
+
+static void run_deviceinfo(struct loop_msg *msg)
+{
+    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    struct keeper_deviceinfo *info = OF(request, keeper_deviceinfo);
+    struct engine_options options;
+    keeper_options(request->keeper, &options);
+    const struct device *device = engine_device(request->keeper->engine, info->device);
+    const struct layout_type *type = options.types[0];
+    size_t len = 0;
+    if (type->number != info->type) {
+        finish(request, NFS4ERR_UNKNOWN_LAYOUTTYPE, "this layout type is not offered");
+        return;
+    }
+    uint8_t *body = device ? malloc(DESCRIPTION_MAX) : NULL;
+    if (!device || !body || type->describe_device(device, body, DESCRIPTION_MAX, &len)) {
+        free(body);
+        finish(request, device ? NFS4ERR_DELAY : NFS4ERR_NOENT, "the device id was never handed out");
+        return;
+    }
+    info->body = body;
+    info->body_len = (uint32_t)len;
+    finish(request, NFS4_OK, "");
+}
+
+void keeper_deviceinfo(struct keeper *keeper, struct keeper_deviceinfo *info)
+{
+    struct request *request = make(keeper, REQUEST_DEVICEINFO, &info->call, run_deviceinfo);
+    info->body = NULL;
+    if (request)
+        post(request);
+}
+
+static void run_test_stateid(struct loop_msg *msg)
+{
+    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    struct keeper_stateid *test = OF(request, keeper_stateid);
+    finish(request, to_status(engine_test_stateid(request->keeper->engine, test->client_id, &test->stateid)),
+           "");
+}
+
+void keeper_test_stateid(struct keeper *keeper, struct keeper_stateid *test)
+{
+    struct request *request = make(keeper, REQUEST_TEST_STATEID, &test->call, run_test_stateid);
+    if (request)
+        post(request);
+}
+
+static void run_client_query(struct loop_msg *msg)
+{
+    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    const struct keeper_client_query *query = OF(request, keeper_client_query);
+    bool holds = engine_client_holds(request->keeper->engine, query->client_id);
+    finish(request, holds ? NFS4ERR_CLIENTID_BUSY : NFS4_OK, holds ? "the client holds layouts" : "");
+}
+
+void keeper_client_query(struct keeper *keeper, struct keeper_client_query *query)
+{
+    struct request *request = make(keeper, REQUEST_CLIENT_QUERY, &query->call, run_client_query);
+    if (request)
+        post(request);
+}
+
+static void run_view(struct loop_msg *msg)
+{
+    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    struct keeper_view *view = OF(request, keeper_view);
+    view->json = keeper_view_json(request->keeper, view->what, view->file);
+    finish(request, view->json ? NFS4_OK : NFS4ERR_DELAY, view->json ? "" : "out of memory");
+}
+
+void keeper_view(struct keeper *keeper, struct keeper_view *view)
+{
+    struct request *request = make(keeper, REQUEST_VIEW, &view->call, run_view);
+    view->json = NULL;
+    if (request)
+        post(request);
+}
+
+/* ---- clients ---- */
+
+struct client_news {
+    struct loop_msg msg;
+    struct keeper *keeper;
+    enum engine_client_event what;
+    uint64_t client_id, replaces;
+    uint8_t verifier[JOURNAL_VERIFIER_SIZE];
+    char address[JOURNAL_ADDRESS_MAX];
+    uint32_t owner_len;
+    uint8_t owner[];
+};
+
+static void run_client(struct loop_msg *msg)
+{
+    struct client_news *news = KEEPER_FROM(msg, struct client_news, msg);
+    struct keeper *keeper = news->keeper;
+    struct engine_event event = {.type = ENGINE_EV_CLIENT,
+                                 .client = {.what = news->what,
+                                            .client_id = news->client_id,
+                                            .replaces = news->replaces,
+                                            .owner = news->owner,
+                                            .owner_len = news->owner_len,
+                                            .address = news->address}};
+    memcpy(event.client.verifier, news->verifier, sizeof news->verifier);
+    keeper_feed(keeper, &event);
+    if (news->what == ENGINE_CLIENT_FORGOTTEN || news->what == ENGINE_CLIENT_DESTROYED)
+        keeper_forget_fenced(keeper, news->client_id);
+    else if (engine_client_was_fenced(keeper->engine, news->client_id))
+        keeper_note_fenced(keeper, news->client_id);
+    free(news);
+}
+
+void keeper_client(struct keeper *keeper, enum keeper_client_event event, uint64_t client_id,
+                   uint64_t replaces, const uint8_t *owner, uint32_t owner_len, const uint8_t verifier[8],
+                   const char *address)
+{
+    static const enum engine_client_event events[] = {
+        [KEEPER_CLIENT_CONFIRMED] = ENGINE_CLIENT_CONFIRMED,
+        [KEEPER_CLIENT_RESTARTED] = ENGINE_CLIENT_RESTARTED,
+        [KEEPER_CLIENT_LAPSED] = ENGINE_CLIENT_LAPSED,
+        [KEEPER_CLIENT_RENEWED] = ENGINE_CLIENT_RENEWED,
+        [KEEPER_CLIENT_CALLABLE] = ENGINE_CLIENT_CALLABLE,
+        [KEEPER_CLIENT_FORGOTTEN] = ENGINE_CLIENT_FORGOTTEN,
+        [KEEPER_CLIENT_DESTROYED] = ENGINE_CLIENT_DESTROYED,
+    };
+    if (!owner)
+        owner_len = 0;
+    struct client_news *news = calloc(1, sizeof *news + owner_len);
+    if (!news) {
+        log_error("out of memory: the layout engine does not hear of client %s", address ? address : "?");
+        return;
+    }
+    news->keeper = keeper;
+    news->what = events[event];
+    news->client_id = client_id;
+    news->replaces = replaces;
+    if (verifier)
+        memcpy(news->verifier, verifier, sizeof news->verifier);
+    snprintf(news->address, sizeof news->address, "%s", address ? address : "");
+    news->owner_len = owner_len;
+    if (owner_len)
+        memcpy(news->owner, owner, owner_len);
+    news->msg.run = run_client;
+    loop_post(keeper->loop, &news->msg);
+}

@@ -1,0 +1,223 @@
+/*
+ * keeper_step.c - the file system's part of sealing and releasing (layout/seal_fs.h), on worker threads. A
+ * step names its file by key; a file that is not in memory is opened by its handle.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "layout/seal_fs.h"
+#include "server/export.h"
+#include "server/fs_handle.h"
+#include "server/keeper_private.h"
+#include "server/log.h"
+#include "server/loop.h"
+#include "server/server.h"
+#include "server/state.h"
+#include "server/worker.h"
+
+enum { PINNED_POLL_US = 5000 };
+
+struct step_job {
+    struct work work;
+    struct loop_msg home;
+    struct keeper *keeper;
+    struct engine_effect effect;
+    struct file *file;
+    int fd;
+    int error;
+    struct seal_refusal why;
+    struct seal_map *map;
+    struct device *device;
+    uint64_t mtime_ns, change;
+};
+
+int keeper_find_file(struct keeper *keeper, const struct file_key *key, bool may_block, struct file **out)
+{
+    struct server *server = keeper->server;
+    struct file *file = file_find(server->files, key);
+    if (file) {
+        *out = file;
+        return 0;
+    }
+    if (!may_block)
+        return -EAGAIN;
+    if (key->len <= FILE_KEY_UUID_SIZE + 1)
+        return -EINVAL;
+    struct fs_handle handle = {.type = key->data[FILE_KEY_UUID_SIZE],
+                               .len = (uint8_t)(key->len - FILE_KEY_UUID_SIZE - 1)};
+    memcpy(handle.bytes, key->data + FILE_KEY_UUID_SIZE + 1, handle.len);
+    int err = -ENOENT;
+    for (unsigned i = 0; i < export_count(server->exports); i++) {
+        struct export *export = export_at(server->exports, i);
+        if (memcmp(export_fs_uuid(export), key->data, FILE_KEY_UUID_SIZE) != 0)
+            continue;
+        int fd = fs_handle_open(export_root_fd(export), &handle);
+        if (fd < 0)
+            return fd;
+        err = file_from_fd(server->files, export, fd, out);
+        if (!err)
+            return 0;
+    }
+    return err;
+}
+
+/* The server's own part of the proof that nobody writes: opens of NFS clients, and its own descriptors. */
+static int no_nfs_writer(struct step_job *job)
+{
+    if (state_file_has_writer(job->file))
+        return seal_refuse(&job->why, SEAL_REFUSED_WRITER, EBUSY,
+                           "an NFS client has the file open for writing; close it there first");
+    if (file_drop_writer(job->file))
+        return seal_refuse(&job->why, SEAL_REFUSED_WRITER, EBUSY, "the file is being written to; try again");
+    return 0;
+}
+
+static int prepare(struct step_job *job)
+{
+    const struct engine_effect *effect = &job->effect;
+    const char *why_not = NULL;
+    struct file_stat stat;
+    if (!file_export(job->file) || !export_has_layouts(file_export(job->file), &why_not))
+        return seal_refuse(&job->why, SEAL_REFUSED_FILESYSTEM, EOPNOTSUPP, "%s",
+                           why_not ? why_not : "no layouts here");
+    int err = no_nfs_writer(job);
+    if (!err && effect->step.min_size) {
+        err = file_stat(job->file, &stat);
+        if (!err && stat.stx.stx_size < effect->step.min_size)
+            err = seal_refuse(&job->why, SEAL_REFUSED_EMPTY, EFBIG,
+                              "the file is smaller than at_rest_min_size (%llu bytes)",
+                              (unsigned long long)effect->step.min_size);
+    }
+    if (err)
+        return err;
+    struct seal_fs_request request = {
+        .kind = effect->step.kind, .fill = effect->step.fill, .unshare = effect->step.fill};
+    return seal_fs_prepare(job->fd, &request, &job->why);
+}
+
+static int read_map(struct step_job *job)
+{
+    const struct device *device = export_device(file_export(job->file));
+    struct file_stat stat;
+    int err = no_nfs_writer(job);
+    if (!err && !device)
+        err =
+            seal_refuse(&job->why, SEAL_REFUSED_DEVICE, ENODEV, "the device behind the export is not known");
+    if (!err)
+        err = seal_fs_prove_no_writer(job->fd, &job->why);
+    if (!err)
+        err = seal_fs_read_map(job->fd, job->effect.step.kind, device_volume(device)->slice_length, &job->map,
+                               &job->why);
+    if (!err)
+        err = file_stat(job->file, &stat);
+    if (err)
+        return err;
+    job->device = device_ref((struct device *)(uintptr_t)device);
+    job->mtime_ns = (uint64_t)stat.stx.stx_mtime.tv_sec * UINT64_C(1000000000) + stat.stx.stx_mtime.tv_nsec;
+    job->change = stat.change;
+    return 0;
+}
+
+/* The times go on only with the flag: a file that lost it before a crash may have been changed since. */
+static int unflag(struct step_job *job)
+{
+    bool was_set = false;
+    uint64_t mtime = job->effect.step.mtime_ns;
+    int err = seal_fs_get_flag(job->fd, &was_set);
+    if (!err)
+        err = seal_fs_clear_flag(job->fd, job->effect.step.kind, &job->why);
+    if (err || !was_set || !mtime)
+        return err;
+    struct timespec omit = {.tv_nsec = UTIME_OMIT};
+    struct timespec when = {.tv_sec = (time_t)(mtime / UINT64_C(1000000000)),
+                            .tv_nsec = (long)(mtime % UINT64_C(1000000000))};
+    int times = seal_fs_apply_times(job->fd, &omit, &when);
+    if (times)
+        log_warning("the modification time of a file could not be set after its seal: %s", strerror(-times));
+    return 0;
+}
+
+static int run_step(struct step_job *job)
+{
+    switch (job->effect.step.step) {
+    case ENGINE_STEP_PREPARE:
+        return prepare(job);
+    case ENGINE_STEP_FLAG:
+        return seal_fs_set_flag(job->fd, &job->why);
+    case ENGINE_STEP_MAP:
+        return read_map(job);
+    case ENGINE_STEP_VERIFY:
+        return seal_fs_reread_map(job->fd, &job->map, &job->why);
+    case ENGINE_STEP_UNFLAG:
+        return unflag(job);
+    }
+    return -EINVAL;
+}
+
+static void work(struct work *item)
+{
+    struct step_job *job = KEEPER_FROM(item, struct step_job, work);
+    job->error = job->file ? 0 : keeper_find_file(job->keeper, &job->effect.key, true, &job->file);
+    if (!job->error)
+        job->error = file_data_open(job->file, FILE_READ, &job->fd);
+    if (!job->error) {
+        job->error = run_step(job);
+        file_data_close(job->file, FILE_READ);
+    }
+    if (job->error && !job->why.text[0])
+        seal_refuse_errno(&job->why, -job->error, "the file cannot be opened");
+    loop_post(job->keeper->loop, &job->home);
+}
+
+static void come_home(struct loop_msg *msg)
+{
+    struct step_job *job = KEEPER_FROM(msg, struct step_job, home);
+    struct engine_event event = {.type = ENGINE_EV_STEP_DONE,
+                                 .step = {.key = job->effect.key,
+                                          .step = job->effect.step.step,
+                                          .error = job->error,
+                                          .why = &job->why,
+                                          .map = job->map,
+                                          .device = job->device,
+                                          .mtime_ns = job->mtime_ns,
+                                          .change = job->change}};
+    keeper_feed(job->keeper, &event);
+    map_free(job->map);
+    device_free(job->device);
+    file_unref(job->file);
+    free(job);
+}
+
+/* The word says RELEASING already, so no new pinned I/O starts; what is under way must end before the map may
+ * change. */
+static void submit(evutil_socket_t fd, short what, void *arg)
+{
+    struct step_job *job = arg;
+    (void)fd;
+    (void)what;
+    if (job->effect.step.step == ENGINE_STEP_VERIFY && job->file && state_file_has_pinned_io(job->file)) {
+        struct timeval soon = {.tv_usec = PINNED_POLL_US};
+        if (event_base_once(loop_base(job->keeper->loop), -1, EV_TIMEOUT, submit, job, &soon) == 0)
+            return;
+        while (state_file_has_pinned_io(job->file))
+            usleep(PINNED_POLL_US);
+    }
+    worker_submit(job->keeper->server->workers, &job->work);
+}
+
+void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect)
+{
+    struct step_job *job;
+    while (!(job = calloc(1, sizeof *job)))
+        usleep(PINNED_POLL_US); /* a step that is lost would hold its file for ever */
+    job->keeper = keeper;
+    job->effect = *effect;
+    job->work.run = work;
+    job->home.run = come_home;
+    if (keeper_find_file(keeper, &effect->key, false, &job->file))
+        job->file = NULL;
+    submit(-1, 0, job);
+}

@@ -1,0 +1,146 @@
+/*
+ * keeper_view.c - what the operator sees: "status" and "grants" as arrays of rows, "explain" as one object
+ * with the sentence that says why a file has no layout, and what to do about it. On the keeper's thread.
+ */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/config.h"
+#include "server/export.h"
+#include "server/keeper_private.h"
+#include "server/state.h"
+
+enum { TEXT_MAX = 512 };
+
+static const char *policy_name(bool at_rest)
+{
+    return at_rest ? "at-rest" : "manual";
+}
+
+static json_t *seal_row(const struct engine_seal_view *view)
+{
+    char file[TEXT_MAX];
+    snprintf(file, sizeof file, "%s", view->path);
+    json_t *row =
+        json_pack("{s:s, s:s, s:s, s:I, s:I, s:i, s:i}", "state", engine_state_name(view->state), "kind",
+                  view->kind == SEAL_KIND_PINNED ? "pinned" : "frozen", "policy", policy_name(view->at_rest),
+                  "size", (json_int_t)(view->map ? map_file_size(view->map) : 0), "extents",
+                  (json_int_t)(view->map ? map_extent_count(view->map) : 0), "holders", (int)view->grants,
+                  "maybe", (int)view->maybe);
+    if (!row)
+        return NULL;
+    /* Names need not be UTF-8; JSON must be. */
+    json_t *name = json_string(file);
+    json_object_set_new(row, "file", name ? name : json_string("(a name that is not UTF-8)"));
+    json_object_set_new(row, "why", json_string(view->why));
+    return row;
+}
+
+static void add_seal(const struct engine_seal_view *view, void *arg)
+{
+    json_array_append_new(arg, seal_row(view));
+}
+
+static json_t *status(struct keeper *keeper, struct file *file)
+{
+    struct engine_seal_view view;
+    json_t *rows = json_array();
+    if (!file)
+        engine_each_seal(keeper->engine, add_seal, rows);
+    else if (engine_seal_view(keeper->engine, file_key(file), &view) == 0)
+        add_seal(&view, rows);
+    return rows;
+}
+
+static void add_grant(const struct engine_grant_view *view, void *arg)
+{
+    char client[TEXT_MAX], id[24];
+    snprintf(id, sizeof id, "%016llx", (unsigned long long)view->client_id);
+    snprintf(client, sizeof client, "%s %.*s", view->address, (int)view->owner_len,
+             (const char *)view->owner);
+    json_t *row = json_pack("{s:s, s:s, s:I, s:I, s:s}", "client_id", id, "iomode",
+                            view->maybe                        ? "?"
+                            : view->iomode == LAYOUTIOMODE4_RW ? "RW"
+                                                               : "READ",
+                            "offset", (json_int_t)view->offset, "length", (json_int_t)view->length, "state",
+                            view->maybe      ? "maybe, from before the restart"
+                            : view->recalled ? "recalled"
+                                             : "granted");
+    json_t *name = json_string(client), *file = json_string(view->path);
+    json_object_set_new(row, "client", name ? name : json_string(view->address));
+    json_object_set_new(row, "file", file ? file : json_string("(a name that is not UTF-8)"));
+    json_array_append_new(arg, row);
+}
+
+static json_t *grants(struct keeper *keeper, struct file *file)
+{
+    json_t *rows = json_array();
+    engine_each_grant(keeper->engine, file ? file_key(file) : NULL, add_grant, rows);
+    return rows;
+}
+
+static json_t *because(const char *why, const char *advice)
+{
+    return json_pack("{s:s, s:s}", "why", why, "advice", advice);
+}
+
+static json_t *explain_sealed(const struct engine_seal_view *view)
+{
+    char why[TEXT_MAX];
+    snprintf(why, sizeof why, "it has a %s seal (%s, %s) and %u grants: clients get layouts for %s",
+             view->kind == SEAL_KIND_PINNED ? "pinned" : "frozen", policy_name(view->at_rest),
+             engine_state_name(view->state), view->grants,
+             view->kind == SEAL_KIND_PINNED ? "reading and writing" : "reading");
+    return because(why,
+                   view->why[0]
+                       ? view->why
+                       : "if a client uses READ and WRITE all the same, see that it finds the disk (blkmapd, "
+                         "/proc/self/mountstats there) and that it has a callback channel (sealctl clients)");
+}
+
+static json_t *explain_unsealed(struct file *file)
+{
+    struct file_stat stat;
+    const struct export *export = file_export(file);
+    const char *why_not = NULL;
+    if (!export)
+        return because("it is not in an export", "");
+    if (file_type(file) != S_IFREG)
+        return because("it is not a regular file", "");
+    if (!export_has_layouts(export, &why_not))
+        return because(why_not ? why_not : "its export gives no layouts", "see the export in sealnfs.conf");
+    const struct config_export *config = export_config(export);
+    if (config->policy != POLICY_AT_REST)
+        return because("it is not sealed, and its export's policy is manual", "seal it: sealctl seal FILE");
+    if (state_file_has_writer(file))
+        return because("it is not sealed: a client has it open for writing",
+                       "it is sealed when it is read after the last close");
+    if (file_stat(file, &stat) == 0 && stat.stx.stx_size < config->at_rest_min_size)
+        return because("it is not sealed: it is smaller than at_rest_min_size",
+                       "seal it by hand: sealctl seal FILE");
+    return because("it is not sealed yet",
+                   "it is sealed when a client asks for a layout to read it; sealctl seal FILE does it now, "
+                   "and says what is in the way");
+}
+
+static json_t *explain(struct keeper *keeper, struct file *file)
+{
+    struct engine_seal_view view;
+    if (!file)
+        return because("no file was named", "");
+    if (engine_seal_view(keeper->engine, file_key(file), &view) != 0)
+        return explain_unsealed(file);
+    return view.state == ENGINE_SEALED ? explain_sealed(&view) : because(view.why, "");
+}
+
+char *keeper_view_json(struct keeper *keeper, const char *what, struct file *file)
+{
+    json_t *value = strcmp(what, "status") == 0    ? status(keeper, file)
+                    : strcmp(what, "grants") == 0  ? grants(keeper, file)
+                    : strcmp(what, "explain") == 0 ? explain(keeper, file)
+                                                   : NULL;
+    char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    json_decref(value);
+    return text;
+}
