@@ -82,6 +82,10 @@ class Closed(Exception):
     """The server closed the connection."""
 
 
+class GarbageArguments(Exception):
+    """The call was refused as a whole: RPC's GARBAGE_ARGS."""
+
+
 class Connection:
     def __init__(self, address="127.0.0.1", port=2049, timeout=10):
         self.socket = socket.create_connection((address, port), timeout)
@@ -128,6 +132,8 @@ class Connection:
         """The compound's status and the bytes of its results (after tag and count)."""
         reply = self.ask(compound(*operations, **options))
         accepted = struct.unpack_from(">5I", reply)
+        if accepted == (1, 0, 0, 0, 4):
+            raise GarbageArguments()
         if accepted != (1, 0, 0, 0, 0):
             raise ValueError(f"RPC reply {accepted}")
         status, tag_length = struct.unpack_from(">II", reply, 20)
