@@ -48,7 +48,7 @@ class Watched:
 def outcome(data, half_close=True):
     """Send bytes on a connection of their own: "reply" or "closed", or an error when neither comes in time."""
     with Connection() as connection:
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):  # already closed on us
             connection.send(data)
             if half_close:
                 connection.socket.shutdown(socket.SHUT_WR)
@@ -222,10 +222,10 @@ def mutated_requests(lab, seed):
 
 def resync(session):
     """The number of the slot's last request: a mutated SEQUENCE may have been refused and then does not count."""
-    for number in (session.sequence_id, session.sequence_id + 1):
-        status, _ = session.connection.compound(sequence(session.id, number), PUTROOTFH)
-        if status == 0:
-            return number
+    with contextlib.suppress(Closed, ConnectionError):
+        for number in (session.sequence_id, session.sequence_id + 1):
+            if session.connection.compound(sequence(session.id, number), PUTROOTFH)[0] == 0:
+                return number
     fresh = Session()
     session.connection.close()
     session.connection, session.id, session.client_id = fresh.connection, fresh.id, fresh.client_id
