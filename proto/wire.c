@@ -93,9 +93,9 @@ static bool decode_payload(const struct wire_field *field, struct xdr_in *in, ch
     return xdr_get_opaque(in, WIRE_UNBOUNDED, (struct xdr_bytes *)(value + field->at));
 }
 
-bool wire_decode_field(const struct wire_field *field, struct xdr_in *in, struct arena *arena, void *object)
+static inline bool decode_field(const struct wire_field *field, struct xdr_in *in, struct arena *arena,
+                                char *value)
 {
-    char *value = object;
     char *at = value + field->at;
 
     switch (field->kind) {
@@ -122,6 +122,11 @@ bool wire_decode_field(const struct wire_field *field, struct xdr_in *in, struct
     }
 }
 
+bool wire_decode_field(const struct wire_field *field, struct xdr_in *in, struct arena *arena, void *value)
+{
+    return decode_field(field, in, arena, value);
+}
+
 bool wire_decode(const struct wire_type *type, struct xdr_in *in, struct arena *arena, void *value)
 {
     const struct wire_arm *arm;
@@ -129,13 +134,13 @@ bool wire_decode(const struct wire_type *type, struct xdr_in *in, struct arena *
     if (type->decode != NULL)
         return type->decode(in, arena, value);
     for (unsigned i = 0; i < type->fields_count; i++) {
-        if (!wire_decode_field(&type->fields[i], in, arena, value))
+        if (!decode_field(&type->fields[i], in, arena, value))
             return false;
     }
     if (type->arms_count == 0)
         return true;
     arm = arm_of(type, discriminant_of(type, value));
-    return arm != NULL ? wire_decode_field(&arm->body, in, arena, value) : xdr_in_fail(in);
+    return arm != NULL ? decode_field(&arm->body, in, arena, value) : xdr_in_fail(in);
 }
 
 static bool encode_opaque(const struct wire_field *field, struct xdr_out *out, const char *at)
@@ -189,9 +194,8 @@ static bool encode_u32s(const struct wire_field *field, struct xdr_out *out, con
     return xdr_out_ok(out);
 }
 
-bool wire_encode_field(const struct wire_field *field, struct xdr_out *out, const void *object)
+static inline bool encode_field(const struct wire_field *field, struct xdr_out *out, const char *value)
 {
-    const char *value = object;
     const char *at = value + field->at;
 
     switch (field->kind) {
@@ -218,6 +222,11 @@ bool wire_encode_field(const struct wire_field *field, struct xdr_out *out, cons
     }
 }
 
+bool wire_encode_field(const struct wire_field *field, struct xdr_out *out, const void *value)
+{
+    return encode_field(field, out, value);
+}
+
 bool wire_encode(const struct wire_type *type, struct xdr_out *out, const void *value)
 {
     const struct wire_arm *arm;
@@ -225,11 +234,11 @@ bool wire_encode(const struct wire_type *type, struct xdr_out *out, const void *
     if (type->encode != NULL)
         return type->encode(out, value);
     for (unsigned i = 0; i < type->fields_count; i++) {
-        if (!wire_encode_field(&type->fields[i], out, value))
+        if (!encode_field(&type->fields[i], out, value))
             return false;
     }
     if (type->arms_count == 0)
         return xdr_out_ok(out);
     arm = arm_of(type, discriminant_of(type, value));
-    return arm != NULL ? wire_encode_field(&arm->body, out, value) : xdr_out_fail(out);
+    return arm != NULL ? encode_field(&arm->body, out, value) : xdr_out_fail(out);
 }

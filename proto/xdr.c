@@ -27,50 +27,6 @@ void xdr_in_init(struct xdr_in *in, const void *data, size_t len)
     in->bad = false;
 }
 
-bool xdr_in_fail(struct xdr_in *in)
-{
-    in->bad = true;
-    return false;
-}
-
-/* Takes n bytes off the front, or fails. */
-static inline const uint8_t *take(struct xdr_in *in, size_t n)
-{
-    const uint8_t *at = in->next;
-
-    if (in->bad || (size_t)(in->end - at) < n) {
-        in->bad = true;
-        return NULL;
-    }
-    in->next = at + n;
-    return at;
-}
-
-static inline uint32_t load_u32(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
-bool xdr_get_u32(struct xdr_in *in, uint32_t *value)
-{
-    const uint8_t *p = take(in, 4);
-
-    if (p == NULL)
-        return false;
-    *value = load_u32(p);
-    return true;
-}
-
-bool xdr_get_u64(struct xdr_in *in, uint64_t *value)
-{
-    const uint8_t *p = take(in, 8);
-
-    if (p == NULL)
-        return false;
-    *value = (uint64_t)load_u32(p) << 32 | load_u32(p + 4);
-    return true;
-}
-
 bool xdr_get_i64(struct xdr_in *in, int64_t *value)
 {
     uint64_t bits;
@@ -81,21 +37,9 @@ bool xdr_get_i64(struct xdr_in *in, int64_t *value)
     return true;
 }
 
-bool xdr_get_bool(struct xdr_in *in, bool *value)
-{
-    uint32_t word;
-
-    if (!xdr_get_u32(in, &word))
-        return false;
-    if (word > 1)
-        return xdr_in_fail(in);
-    *value = word == 1;
-    return true;
-}
-
 bool xdr_get_fixed(struct xdr_in *in, uint32_t n, const uint8_t **bytes)
 {
-    const uint8_t *p = take(in, (size_t)xdr_padded(n));
+    const uint8_t *p = xdr_in_take(in, (size_t)xdr_padded(n));
 
     if (p == NULL)
         return false;
@@ -120,7 +64,7 @@ bool xdr_get_opaque(struct xdr_in *in, uint32_t max, struct xdr_bytes *bytes)
 
 bool xdr_in_skip(struct xdr_in *in, uint32_t n)
 {
-    return take(in, (size_t)xdr_padded(n)) != NULL;
+    return xdr_in_take(in, (size_t)xdr_padded(n)) != NULL;
 }
 
 void xdr_out_init(struct xdr_out *out, void *buf, size_t cap)
@@ -139,66 +83,9 @@ void xdr_out_set_limit(struct xdr_out *out, size_t limit)
     out->limit = limit;
 }
 
-bool xdr_out_fail(struct xdr_out *out)
-{
-    out->full = true;
-    return false;
-}
-
-static inline size_t room(const struct xdr_out *out)
-{
-    size_t buffer = out->cap - out->pos;
-    size_t len = out->pos + out->spliced;
-    size_t message = out->limit > len ? out->limit - len : 0;
-
-    return buffer < message ? buffer : message;
-}
-
 size_t xdr_out_left(const struct xdr_out *out)
 {
-    return out->full ? 0 : room(out);
-}
-
-static inline uint8_t *reserve(struct xdr_out *out, uint64_t n)
-{
-    uint8_t *at;
-
-    if (out->full || room(out) < n) {
-        out->full = true;
-        return NULL;
-    }
-    at = out->base + out->pos;
-    out->pos += (size_t)n;
-    return at;
-}
-
-static inline void store_u32(uint8_t *p, uint32_t value)
-{
-    p[0] = (uint8_t)(value >> 24);
-    p[1] = (uint8_t)(value >> 16);
-    p[2] = (uint8_t)(value >> 8);
-    p[3] = (uint8_t)value;
-}
-
-bool xdr_put_u32(struct xdr_out *out, uint32_t value)
-{
-    uint8_t *p = reserve(out, 4);
-
-    if (p == NULL)
-        return false;
-    store_u32(p, value);
-    return true;
-}
-
-bool xdr_put_u64(struct xdr_out *out, uint64_t value)
-{
-    uint8_t *p = reserve(out, 8);
-
-    if (p == NULL)
-        return false;
-    store_u32(p, (uint32_t)(value >> 32));
-    store_u32(p + 4, (uint32_t)value);
-    return true;
+    return out->full ? 0 : xdr_out_room(out);
 }
 
 bool xdr_put_i64(struct xdr_out *out, int64_t value)
@@ -206,15 +93,10 @@ bool xdr_put_i64(struct xdr_out *out, int64_t value)
     return xdr_put_u64(out, (uint64_t)value);
 }
 
-bool xdr_put_bool(struct xdr_out *out, bool value)
-{
-    return xdr_put_u32(out, value ? 1 : 0);
-}
-
 bool xdr_put_fixed(struct xdr_out *out, const void *data, uint32_t len)
 {
     size_t padded = (size_t)xdr_padded(len);
-    uint8_t *p = reserve(out, padded);
+    uint8_t *p = xdr_out_reserve(out, padded);
 
     if (p == NULL)
         return false;
@@ -242,14 +124,14 @@ bool xdr_out_splice(struct xdr_out *out, const void *data, uint32_t len, void *o
     size_t padding = (size_t)(xdr_padded(len) - len);
     size_t inline_size = 4 + padding;
 
-    /* room() is within the message's limit; the payload itself takes nothing of the buffer. */
-    if (out->full || room(out) < inline_size || out->splices == XDR_OUT_MAX_SPLICES ||
+    /* The room is within the message's limit; the payload itself takes nothing of the buffer. */
+    if (out->full || xdr_out_room(out) < inline_size || out->splices == XDR_OUT_MAX_SPLICES ||
         out->limit - xdr_out_len(out) - inline_size < len)
         return xdr_out_fail(out);
     xdr_put_u32(out, len);
     out->splice[out->splices++] = (struct xdr_splice){out->pos, data, len, owner};
     out->spliced += len;
-    memset(reserve(out, padding), 0, padding);
+    memset(xdr_out_reserve(out, padding), 0, padding);
     return true;
 }
 
@@ -257,7 +139,7 @@ bool xdr_out_patch_u32(struct xdr_out *out, size_t pos, uint32_t value)
 {
     if (pos > out->pos || out->pos - pos < 4)
         return false;
-    store_u32(out->base + pos, value);
+    xdr_store_u32(out->base + pos, value);
     return true;
 }
 
@@ -265,7 +147,8 @@ void xdr_out_rebase(struct xdr_out *out, void *buf, size_t cap)
 {
     if (cap < out->pos)
         return;
-    memcpy(buf, out->base, out->pos);
+    if (out->pos > 0)
+        memcpy(buf, out->base, out->pos);
     out->base = buf;
     out->cap = cap;
 }

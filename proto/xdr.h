@@ -33,19 +33,73 @@ struct xdr_in {
 };
 
 void xdr_in_init(struct xdr_in *in, const void *data, size_t len);
-bool xdr_get_u32(struct xdr_in *in, uint32_t *value);
-bool xdr_get_u64(struct xdr_in *in, uint64_t *value);
-bool xdr_get_i64(struct xdr_in *in, int64_t *value);
+
+/* Marks the input as bad: for callers that find a value they cannot accept. Returns false. */
+static inline bool xdr_in_fail(struct xdr_in *in)
+{
+    in->bad = true;
+    return false;
+}
+
+/* Takes n bytes off the front; NULL, and the input is bad, when they are not there. The readers below are
+ * made of it. */
+static inline const uint8_t *xdr_in_take(struct xdr_in *in, size_t n)
+{
+    const uint8_t *at = in->next;
+
+    if (in->bad || (size_t)(in->end - at) < n) {
+        in->bad = true;
+        return NULL;
+    }
+    in->next = at + n;
+    return at;
+}
+
+static inline uint32_t xdr_load_u32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static inline bool xdr_get_u32(struct xdr_in *in, uint32_t *value)
+{
+    const uint8_t *p = xdr_in_take(in, 4);
+
+    if (p == NULL)
+        return false;
+    *value = xdr_load_u32(p);
+    return true;
+}
+
+static inline bool xdr_get_u64(struct xdr_in *in, uint64_t *value)
+{
+    const uint8_t *p = xdr_in_take(in, 8);
+
+    if (p == NULL)
+        return false;
+    *value = (uint64_t)xdr_load_u32(p) << 32 | xdr_load_u32(p + 4);
+    return true;
+}
+
 /* Anything but 0 and 1 is bad (RFC 4506 section 4.4). */
-bool xdr_get_bool(struct xdr_in *in, bool *value);
+static inline bool xdr_get_bool(struct xdr_in *in, bool *value)
+{
+    uint32_t word;
+
+    if (!xdr_get_u32(in, &word))
+        return false;
+    if (word > 1)
+        return xdr_in_fail(in);
+    *value = word == 1;
+    return true;
+}
+
+bool xdr_get_i64(struct xdr_in *in, int64_t *value);
 /* opaque<max> and string<max>. The padding must be there; its value is not looked at, as peers do. */
 bool xdr_get_opaque(struct xdr_in *in, uint32_t max, struct xdr_bytes *bytes);
 /* opaque[n]: *bytes points into the input. */
 bool xdr_get_fixed(struct xdr_in *in, uint32_t n, const uint8_t **bytes);
 /* Passes over n bytes and their padding. */
 bool xdr_in_skip(struct xdr_in *in, uint32_t n);
-/* Marks the input as bad: for callers that find a value they cannot accept. Returns false. */
-bool xdr_in_fail(struct xdr_in *in);
 
 static inline size_t xdr_in_left(const struct xdr_in *in)
 {
@@ -88,14 +142,79 @@ struct xdr_out {
 void xdr_out_init(struct xdr_out *out, void *buf, size_t cap);
 /* Bounds the whole message, splices included (a channel's ca_maxresponsesize). Without it only cap bounds. */
 void xdr_out_set_limit(struct xdr_out *out, size_t limit);
-/* Goes on in a larger buffer: what was written is copied there, the old buffer is the caller's again, `full`
- * stays as it is. */
+/*
+ * Goes on in a larger buffer: what was written is copied there, the old buffer is the caller's again, `full`
+ * stays as it is. A buffer too small for what was written is not taken.
+ */
 void xdr_out_rebase(struct xdr_out *out, void *buf, size_t cap);
 
-bool xdr_put_u32(struct xdr_out *out, uint32_t value);
-bool xdr_put_u64(struct xdr_out *out, uint64_t value);
+/* Marks the output as failed. Returns false. */
+static inline bool xdr_out_fail(struct xdr_out *out)
+{
+    out->full = true;
+    return false;
+}
+
+/* What buffer and limit leave, whether or not out is full. */
+static inline size_t xdr_out_room(const struct xdr_out *out)
+{
+    size_t buffer = out->cap - out->pos;
+    size_t len = out->pos + out->spliced;
+    size_t message = out->limit > len ? out->limit - len : 0;
+
+    return buffer < message ? buffer : message;
+}
+
+/* The place of the next n bytes; NULL, and the output is full, when they do not fit. The writers below are
+ * made of it. */
+static inline uint8_t *xdr_out_reserve(struct xdr_out *out, size_t n)
+{
+    uint8_t *at;
+
+    if (out->full || xdr_out_room(out) < n) {
+        out->full = true;
+        return NULL;
+    }
+    at = out->base + out->pos;
+    out->pos += n;
+    return at;
+}
+
+static inline void xdr_store_u32(uint8_t *p, uint32_t value)
+{
+    p[0] = (uint8_t)(value >> 24);
+    p[1] = (uint8_t)(value >> 16);
+    p[2] = (uint8_t)(value >> 8);
+    p[3] = (uint8_t)value;
+}
+
+static inline bool xdr_put_u32(struct xdr_out *out, uint32_t value)
+{
+    uint8_t *p = xdr_out_reserve(out, 4);
+
+    if (p == NULL)
+        return false;
+    xdr_store_u32(p, value);
+    return true;
+}
+
+static inline bool xdr_put_u64(struct xdr_out *out, uint64_t value)
+{
+    uint8_t *p = xdr_out_reserve(out, 8);
+
+    if (p == NULL)
+        return false;
+    xdr_store_u32(p, (uint32_t)(value >> 32));
+    xdr_store_u32(p + 4, (uint32_t)value);
+    return true;
+}
+
+static inline bool xdr_put_bool(struct xdr_out *out, bool value)
+{
+    return xdr_put_u32(out, value ? 1 : 0);
+}
+
 bool xdr_put_i64(struct xdr_out *out, int64_t value);
-bool xdr_put_bool(struct xdr_out *out, bool value);
 /* Length, bytes, padding. */
 bool xdr_put_opaque(struct xdr_out *out, const void *data, uint32_t len);
 bool xdr_put_bytes(struct xdr_out *out, struct xdr_bytes bytes);
@@ -135,8 +254,6 @@ bool xdr_out_patch_u32(struct xdr_out *out, size_t pos, uint32_t value);
  * splices are not released: a caller that splices before it truncates looks at xdr_out_splice_at() first.
  */
 void xdr_out_truncate(struct xdr_out *out, size_t pos);
-/* Marks the output as failed. Returns false. */
-bool xdr_out_fail(struct xdr_out *out);
 
 /* The message as an iovec of at most max entries (XDR_OUT_MAX_IOV always suffices); returns the count, 0 when
  * max is too small. */

@@ -310,6 +310,26 @@ static void truncating_forgets_the_splices_after_the_mark(void **state)
     assert_null(xdr_out_splice_at(&out, 0));
 }
 
+static void output_goes_on_in_a_larger_buffer(void **state)
+{
+    uint8_t small[8], large[64], none[4], sent[64];
+    struct xdr_out out;
+
+    (void)state;
+    xdr_out_init(&out, NULL, 0);
+    xdr_out_rebase(&out, small, sizeof(small));
+    assert_true(xdr_put_u32(&out, 1));
+    assert_true(xdr_out_splice(&out, "abcd", 4, NULL));
+    assert_false(xdr_put_u32(&out, 2));
+    xdr_out_rebase(&out, none, sizeof(none));
+    xdr_out_rebase(&out, large, sizeof(large));
+    xdr_out_truncate(&out, 8);
+    memset(small, 0xff, sizeof(small));
+    assert_true(xdr_put_u32(&out, 2));
+    assert_int_equal(join(&out, sent, sizeof(sent)), 16);
+    assert_memory_equal(sent, "\0\0\0\1\0\0\0\4abcd\0\0\0\2", 16);
+}
+
 static void views_compare_by_content(void **state)
 {
     (void)state;
@@ -338,6 +358,7 @@ int main(void)
         cmocka_unit_test(the_limit_counts_the_padding_of_a_splice),
         cmocka_unit_test(there_is_no_splice_past_the_last_slot),
         cmocka_unit_test(truncating_forgets_the_splices_after_the_mark),
+        cmocka_unit_test(output_goes_on_in_a_larger_buffer),
         cmocka_unit_test(views_compare_by_content),
     };
 
