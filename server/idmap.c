@@ -51,6 +51,8 @@ struct idmap {
     struct idmap_entry *entries;
     pthread_mutex_t library; /* libnfsidmap; never held together with a loop's work */
     bool library_ready;
+    char domain[NFS4_MAX_DOMAIN_LEN];         /* what clients see */
+    char library_domain[NFS4_MAX_DOMAIN_LEN]; /* what libnfsidmap takes for its own */
 };
 
 int idmap_create(struct server *server, struct idmap **out)
@@ -145,47 +147,67 @@ static void cache_put(struct idmap *idmap, const struct idmap_entry *answer)
     pthread_mutex_unlock(&idmap->lock);
 }
 
-/* The domain to give to libnfsidmap: ours, or its own. */
-static char *library_begin(struct idmap *idmap)
+/* False: the library cannot be used. Afterwards library_end, in both cases. */
+static bool library_begin(struct idmap *idmap)
 {
-    pthread_mutex_lock(&idmap->library);
-    if (!idmap->library_ready) {
-        int rc = nfs4_init_name_mapping(NULL);
+    const struct config *config = idmap->server->config;
+    int rc = 0;
 
-        if (rc)
-            log_warning("libnfsidmap does not start (%s): owners are numbers until it does; see idmapd.conf",
-                        strerror(-rc));
-        idmap->library_ready = rc == 0;
-    }
-    return idmap->server->config->idmap_domain;
+    pthread_mutex_lock(&idmap->library);
+    if (idmap->library_ready)
+        return true;
+    rc = nfs4_init_name_mapping(NULL);
+    if (!rc)
+        rc = nfs4_get_default_domain(NULL, idmap->library_domain, sizeof(idmap->library_domain));
+    snprintf(idmap->domain, sizeof(idmap->domain), "%s",
+             config->idmap_domain ? config->idmap_domain : idmap->library_domain);
+    if (rc)
+        log_warning("libnfsidmap does not start (%s): owners are numbers until it does; see idmapd.conf",
+                    strerror(rc < 0 ? -rc : rc));
+    idmap->library_ready = rc == 0;
+    return rc == 0;
 }
 
+static void library_end(struct idmap *idmap)
+{
+    pthread_mutex_unlock(&idmap->library);
+}
+
+/* The name as the library wants it: with its own domain in the place of ours. False: another domain, nobody
+ * that we know. */
+static bool library_name(const struct idmap *idmap, const char *name, char out[2 * NFS4_MAX_DOMAIN_LEN])
+{
+    const char *at = strrchr(name, '@');
+
+    if (!at || strcasecmp(at + 1, idmap->domain) != 0)
+        return false;
+    snprintf(out, 2 * NFS4_MAX_DOMAIN_LEN, "%.*s@%s", (int)(at - name), name, idmap->library_domain);
+    return true;
+}
+
+/* nfs4_name_to_*, not nfs4_owner_to_*: those make "nobody" of a name that they do not know. */
 static void ask_for_id(struct idmap *idmap, enum idmap_kind kind, struct idmap_entry *entry)
 {
-    const char *domain = library_begin(idmap);
-    const char *at = strrchr(entry->key.name, '@');
+    char name[2 * NFS4_MAX_DOMAIN_LEN];
     uint32_t id = 0;
     int rc = -ENOENT;
 
-    /* A name of another domain than the configured one is nobody we know. */
-    if (idmap->library_ready && (!domain || (at && strcasecmp(at + 1, domain) == 0)))
-        rc = kind == IDMAP_USER ? nfs4_owner_to_uid(entry->key.name, &id)
-                                : nfs4_group_owner_to_gid(entry->key.name, &id);
-    pthread_mutex_unlock(&idmap->library);
+    if (library_begin(idmap) && library_name(idmap, entry->key.name, name))
+        rc = kind == IDMAP_USER ? nfs4_name_to_uid(name, &id) : nfs4_name_to_gid(name, &id);
+    library_end(idmap);
     entry->found = rc == 0;
     entry->id = id;
 }
 
 static void ask_for_name(struct idmap *idmap, enum idmap_kind kind, struct idmap_entry *entry)
 {
-    char *domain = library_begin(idmap);
     int rc = -ENOENT;
 
-    if (idmap->library_ready)
+    if (library_begin(idmap))
         rc = kind == IDMAP_USER
-                 ? nfs4_uid_to_owner(entry->key.id, domain, entry->name, sizeof(entry->name))
-                 : nfs4_gid_to_group_owner(entry->key.id, domain, entry->name, sizeof(entry->name));
-    pthread_mutex_unlock(&idmap->library);
+                 ? nfs4_uid_to_name(entry->key.id, idmap->domain, entry->name, sizeof(entry->name))
+                 : nfs4_gid_to_name(entry->key.id, idmap->domain, entry->name, sizeof(entry->name));
+    library_end(idmap);
     entry->found = rc == 0 && entry->name[0];
 }
 
