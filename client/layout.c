@@ -1,0 +1,405 @@
+/*
+ * Getting layouts and doing I/O under them (RFC 8881 sections 12.5.2 to 12.5.4, RFC 5663). See layout.h. Any
+ * thread.
+ */
+#include "client/layout.h"
+
+#include "client/file_impl.h"
+#include "client/status.h"
+#include "client/transport.h"
+#include "proto/nfs4_attr.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* After a refusal the server is left alone for so long; a missing disk does not turn up in a moment. */
+enum { REFUSED_MS = 10000, BUSY_MS = 1000, NO_DEVICE_MS = 60000 };
+
+struct sealio_layout *sealio_layout_share_locked(struct sealio_session *session, const nfs_fh4 *fh)
+{
+    struct sealio_layout *layout = session->layouts;
+    while (layout && (layout->fh_len != fh->len || memcmp(layout->fh, fh->data, fh->len) != 0))
+        layout = layout->next;
+    if (!layout) {
+        layout = calloc(1, sizeof(*layout));
+        if (!layout || fh->len > sizeof(layout->fh)) {
+            free(layout);
+            return NULL;
+        }
+        memcpy(layout->fh, fh->data, fh->len);
+        layout->fh_len = fh->len;
+        layout->next = session->layouts;
+        session->layouts = layout;
+    }
+    layout->files++;
+    return layout;
+}
+
+void sealio_layout_release_locked(struct sealio_session *session, struct sealio_layout *layout)
+{
+    if (--layout->files > 0)
+        return;
+    struct sealio_layout **at = &session->layouts;
+    while (*at != layout)
+        at = &(*at)->next;
+    *at = layout->next;
+    sealio_map_free(layout->map);
+    free(layout);
+}
+
+void sealio_layouts_free(struct sealio_session *session)
+{
+    while (session->layouts) {
+        session->layouts->files = 1;
+        sealio_layout_release_locked(session, session->layouts);
+    }
+}
+
+void sealio_layouts_forget(struct sealio_session *session)
+{
+    for (struct sealio_layout *layout = session->layouts; layout; layout = layout->next) {
+        layout->epoch++;
+        layout->held = layout->recalled = layout->trim = layout->recall_early = false;
+        sealio_map_free(layout->map);
+        layout->map = NULL;
+    }
+    pthread_cond_broadcast(&session->changed);
+}
+
+/* ---- LAYOUTGET ---- */
+
+/* A layout on its way in. */
+struct incoming {
+    layoutiomode4 iomode;
+    struct sealio_map *map;
+    stateid4 stateid;
+    bool by_layout_stateid; /* stateid is the layout's, not an open's */
+    uint64_t size;
+    nfsstat4 status; /* of a refusal */
+};
+
+static int take_segments(struct incoming *in, const LAYOUTGET4resok *ok, struct arena *arena)
+{
+    for (uint32_t i = 0; i < ok->logr_layout_count; i++) {
+        const layout4 *segment = &ok->logr_layout[i];
+        pnfs_block_layout4 body;
+        if (segment->lo_content.loc_type != LAYOUT4_BLOCK_VOLUME)
+            return -EBADMSG;
+        int rc = block_layout_decode(segment->lo_content.loc_body, arena, &body);
+        if (rc == 0)
+            rc = sealio_map_add(in->map, segment->lo_iomode, &body);
+        if (rc < 0)
+            return rc;
+        in->iomode = segment->lo_iomode;
+    }
+    in->stateid = ok->logr_stateid;
+    in->by_layout_stateid = true;
+    return 0;
+}
+
+static int take_size(struct sealio_reply *reply, uint64_t *size)
+{
+    union nfs4_res res;
+    struct nfs4_attrs attrs;
+    if (sealio_reply_next(reply, OP_GETATTR, &res) < 0 || res.status != NFS4_OK ||
+        nfs4_attrs_unpack(&res.getattr.resok4.obj_attributes, &attrs) < 0 ||
+        !bitmap4_isset(&attrs.present, FATTR4_SIZE))
+        return -EBADMSG;
+    *size = attrs.size;
+    return 0;
+}
+
+static int take_layout(struct incoming *in, struct sealio_reply *reply)
+{
+    union nfs4_res res;
+    int rc = sealio_reply_next(reply, OP_PUTFH, &res);
+    if (rc == 0 && res.status == NFS4_OK)
+        rc = sealio_reply_next(reply, OP_LAYOUTGET, &res);
+    if (rc < 0)
+        return rc;
+    in->status = res.status;
+    if (res.status != NFS4_OK)
+        return 0;
+    rc = take_segments(in, &res.layoutget.logr_resok4, &reply->arena);
+    return rc < 0 ? rc : take_size(reply, &in->size);
+}
+
+/* One LAYOUTGET from where the map ends. 0: see in->status. */
+static int ask_once(struct sealio_file *file, struct incoming *in)
+{
+    struct sealio_session *session = file->session;
+    uint8_t buf[1024];
+    struct sealio_call call;
+    struct sealio_reply reply;
+    const union nfs4_args put = {.putfh = {sealio_file_fh(file)}};
+    const union nfs4_args getattr = {.getattr = {BITMAP4(FATTR4_SIZE)}};
+    union nfs4_args args = {.layoutget = {.loga_layout_type = LAYOUT4_BLOCK_VOLUME,
+                                          .loga_iomode = in->iomode,
+                                          .loga_offset = sealio_map_end(in->map),
+                                          .loga_length = NFS4_UINT64_MAX,
+                                          .loga_minlength = 1,
+                                          .loga_stateid = in->stateid,
+                                          .loga_maxcount = session->max_response - 1024}};
+    sealio_session_begin(session, &call, buf, sizeof(buf), SEALIO_CALL_SEQUENCE);
+    call.no_retry = true;
+    sealio_call_add(&call, OP_PUTFH, &put);
+    sealio_call_add(&call, OP_LAYOUTGET, &args);
+    sealio_call_add(&call, OP_GETATTR, &getattr);
+    SESSION_COUNT(session, layoutgets, 1);
+    int rc = sealio_session_run(session, &call, &reply);
+    if (rc == 0)
+        rc = take_layout(in, &reply);
+    if (rc == -EBADMSG || rc == -ENOTSUP)
+        sealio_fail(session, rc, "LAYOUTGET: the server's layout of %s makes no sense", file->path);
+    sealio_reply_free(&reply);
+    return rc;
+}
+
+static bool is_busy(nfsstat4 status)
+{
+    return status == NFS4ERR_LAYOUTTRYLATER || status == NFS4ERR_RECALLCONFLICT || status == NFS4ERR_DELAY ||
+           status == NFS4ERR_GRACE;
+}
+
+/* The stateid for the first LAYOUTGET: the layout's own if there is one, else the open's (RFC 8881
+ * section 12.5.2). */
+static int first_stateid(struct sealio_file *file, struct incoming *in)
+{
+    struct sealio_session *session = file->session;
+    pthread_mutex_lock(&session->lock);
+    in->by_layout_stateid = file->layout->held;
+    in->stateid = file->layout->stateid;
+    pthread_mutex_unlock(&session->lock);
+    return in->by_layout_stateid ? 0 : sealio_file_stateid(file, &in->stateid);
+}
+
+/* Asks until the whole file is covered or the server refuses. */
+static int ask(struct sealio_file *file, struct incoming *in)
+{
+    struct sealio_session *session = file->session;
+    const uint32_t patience =
+        session->layouts_wanted == SEALIO_LAYOUTS_REQUIRE ? session->timeout_ms : BUSY_MS;
+    const uint64_t deadline_ms = sealio_now_ms() + patience;
+    unsigned attempt = 0, tries = 0;
+    int rc = first_stateid(file, in);
+    while (rc == 0) {
+        const uint64_t before = sealio_map_end(in->map);
+        rc = ask_once(file, in);
+        if (rc < 0)
+            break;
+        if (is_busy(in->status)) {
+            if (!sealio_backoff(attempt++, deadline_ms))
+                break;
+        } else if (in->status != NFS4_OK) {
+            if (in->by_layout_stateid || !sealio_file_retry_stateid(file, in->status, &tries))
+                break;
+            rc = sealio_file_stateid(file, &in->stateid);
+        } else if (sealio_map_end(in->map) >= in->size || sealio_map_end(in->map) == before) {
+            break;
+        }
+    }
+    if (rc == 0 && in->status == NFS4_OK && sealio_map_end(in->map) < in->size)
+        rc = sealio_fail(session, -EBADMSG, "LAYOUTGET: the layout of %s ends before the file", file->path);
+    return rc;
+}
+
+static int find_devices(struct sealio_session *session, const struct sealio_map *map)
+{
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && i < sealio_map_volumes(map); i++)
+        rc = sealio_volumes_ensure(session, sealio_map_volume_id(map, i));
+    return rc;
+}
+
+/* Under the lock: what ask() brought becomes the layout, even if it is useless: then it is returned. */
+static void install_locked(struct sealio_layout *layout, struct incoming *in)
+{
+    const bool extend = layout->held;
+    layout->held = true;
+    layout->stateid = in->stateid;
+    layout->iomode = in->iomode;
+    layout->size = in->size;
+    sealio_map_free(layout->map);
+    layout->map = in->map;
+    in->map = NULL;
+    if (!extend) {
+        layout->recalled = layout->announced = layout->trim = false;
+        layout->recall_length = NFS4_UINT64_MAX;
+        layout->recall_offset = 0;
+    }
+    if (layout->recall_early) {
+        layout->recalled = true;
+        layout->recall_early = false;
+        layout->recall_seqid = in->stateid.seqid;
+    }
+}
+
+/* Under the lock, dropped meanwhile: the layout is of no use here. */
+static void give_up_locked(struct sealio_session *session, struct sealio_layout *layout, uint32_t pause_ms)
+{
+    layout->refused_until[layout->iomode == LAYOUTIOMODE4_RW ? LAYOUTIOMODE4_RW : LAYOUTIOMODE4_READ] =
+        layout->refused_until[LAYOUTIOMODE4_RW] = sealio_now_ms() + pause_ms;
+    if (layout->held && !layout->returning) {
+        layout->returning = true;
+        sealio_layout_give_back_locked(session, layout);
+    }
+}
+
+static int finish_locked(struct sealio_file *file, struct incoming *in, layoutiomode4 wanted, unsigned epoch,
+                         int rc)
+{
+    struct sealio_session *session = file->session;
+    struct sealio_layout *layout = file->layout;
+    if (epoch != layout->epoch)
+        return -ENODATA; /* revoked, or the server restarted, while it was under way */
+    if (in->by_layout_stateid && (rc < 0 || in->status == NFS4_OK || layout->held))
+        install_locked(layout, in);
+    if (rc == 0 && in->status != NFS4_OK) {
+        SESSION_COUNT(session, layoutgets_refused, 1);
+        layout->refused_until[wanted] = sealio_now_ms() + (is_busy(in->status) ? BUSY_MS : REFUSED_MS);
+        pthread_mutex_unlock(&session->lock);
+        sealio_fail(session, -ENODATA, "the server gives no layout of %s for %s: %s", file->path,
+                    wanted == LAYOUTIOMODE4_RW ? "writing" : "reading", nfs4_status_name(in->status));
+        pthread_mutex_lock(&session->lock);
+        return -ENODATA;
+    }
+    if (rc < 0) {
+        give_up_locked(session, layout, rc == -ENODEV || rc == -ENOTUNIQ ? NO_DEVICE_MS : REFUSED_MS);
+        return rc == -ENOMEM || rc == -ETIMEDOUT || rc == -ESHUTDOWN ? rc : -ENODATA;
+    }
+    if (layout->recalled) {
+        pthread_cond_broadcast(&session->changed);
+        return -ENODATA;
+    }
+    return 0;
+}
+
+static int get(struct sealio_file *file, layoutiomode4 wanted)
+{
+    struct sealio_session *session = file->session;
+    struct sealio_layout *layout = file->layout;
+    struct incoming in = {.iomode = wanted};
+    const unsigned epoch = layout->epoch;
+    layout->getting = true;
+    pthread_mutex_unlock(&session->lock);
+    int rc = sealio_map_create(&in.map);
+    if (rc == 0)
+        rc = ask(file, &in);
+    if (rc == 0 && in.status == NFS4_OK)
+        rc = find_devices(session, in.map);
+    pthread_mutex_lock(&session->lock);
+    rc = finish_locked(file, &in, wanted, epoch, rc);
+    layout->getting = false;
+    layout->recall_early = false;
+    pthread_cond_broadcast(&session->changed);
+    sealio_map_free(in.map);
+    return rc;
+}
+
+/* Under the lock. */
+static int have_locked(struct sealio_file *file, layoutiomode4 iomode)
+{
+    struct sealio_session *session = file->session;
+    struct sealio_layout *layout = file->layout;
+    while (layout->getting || layout->returning)
+        pthread_cond_wait(&session->changed, &session->lock);
+    if (layout->held && !layout->recalled && !layout->trim &&
+        (layout->iomode == LAYOUTIOMODE4_RW || iomode == layout->iomode))
+        return 0;
+    if (session->layouts_wanted == SEALIO_LAYOUTS_NEVER || !layout->possible ||
+        (layout->held && (layout->recalled || layout->trim)) ||
+        sealio_now_ms() < layout->refused_until[iomode])
+        return -ENODATA;
+    return get(file, iomode);
+}
+
+int sealio_layout_have(struct sealio_file *file, layoutiomode4 iomode)
+{
+    pthread_mutex_lock(&file->session->lock);
+    int rc = have_locked(file, iomode);
+    pthread_mutex_unlock(&file->session->lock);
+    return rc;
+}
+
+/* ---- use ---- */
+
+/* Under the lock: what [offset, ...) of a held layout comes down to. */
+static int pin_locked(struct sealio_file *file, uint64_t offset, uint64_t length, bool writing,
+                      struct sealio_pin *pin)
+{
+    struct sealio_session *session = file->session;
+    struct sealio_layout *layout = file->layout;
+    struct sealio_run run;
+    *pin = (struct sealio_pin){.layout = layout, .epoch = layout->epoch};
+    if (offset < layout->size) {
+        if (length > layout->size - offset)
+            length = layout->size - offset;
+        if (!sealio_map_find(layout->map, offset, &run))
+            return -ENODATA;
+        if (length > run.length)
+            length = run.length;
+        if (writing && run.state != PNFS_BLOCK_READ_WRITE_DATA)
+            return -ENODATA;
+        pin->length = length;
+        if (run.state == PNFS_BLOCK_READ_WRITE_DATA || run.state == PNFS_BLOCK_READ_DATA) {
+            int rc = sealio_volumes_resolve_locked(session, sealio_map_volume_id(layout->map, run.volume),
+                                                   run.storage, length, &pin->target);
+            if (rc < 0)
+                return -ENODATA;
+            pin->length = pin->target.length;
+        }
+    }
+    layout->inflight++;
+    return 0;
+}
+
+/* An idle client's lease is renewed by the upkeep thread; if that has not worked, nothing may touch the disk
+ * before a SEQUENCE has. */
+static bool renew_if_needed(struct sealio_session *session)
+{
+    uint8_t buf[512];
+    struct sealio_call call;
+    struct sealio_reply reply;
+    if (sealio_session_lease_holds(session))
+        return true;
+    sealio_session_begin(session, &call, buf, sizeof(buf), SEALIO_CALL_SEQUENCE);
+    if (sealio_session_run(session, &call, &reply) == 0)
+        sealio_reply_free(&reply);
+    return sealio_session_lease_holds(session);
+}
+
+int sealio_layout_pin(struct sealio_file *file, uint64_t offset, uint64_t length, bool writing,
+                      struct sealio_pin *pin)
+{
+    struct sealio_session *session = file->session;
+    const bool may_write = file->share & OPEN4_SHARE_ACCESS_WRITE;
+    if (session->layouts_wanted == SEALIO_LAYOUTS_NEVER)
+        return -ENODATA;
+    if (!renew_if_needed(session))
+        return -ENODATA;
+    pthread_mutex_lock(&session->lock);
+    int rc = have_locked(file, may_write ? LAYOUTIOMODE4_RW : LAYOUTIOMODE4_READ);
+    if (rc == -ENODATA && may_write && !writing)
+        rc = have_locked(file, LAYOUTIOMODE4_READ);
+    if (rc == 0)
+        rc = pin_locked(file, offset, length, writing, pin);
+    pthread_mutex_unlock(&session->lock);
+    return rc;
+}
+
+void sealio_layout_unpin(struct sealio_session *session, struct sealio_pin *pin, uint64_t offset,
+                         uint64_t written)
+{
+    struct sealio_layout *layout = pin->layout;
+    pthread_mutex_lock(&session->lock);
+    if (written > 0) {
+        if (layout->dirty_end == 0 || offset < layout->dirty_start)
+            layout->dirty_start = offset;
+        if (offset + written > layout->dirty_end)
+            layout->dirty_end = offset + written;
+    }
+    if (--layout->inflight == 0)
+        pthread_cond_broadcast(&session->changed);
+    pthread_mutex_unlock(&session->lock);
+}

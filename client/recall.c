@@ -1,0 +1,56 @@
+/*
+ * Recall decisions. See recall.h.
+ */
+#include "client/recall.h"
+
+#include <string.h>
+
+static struct sealio_recall_answer answer(nfsstat4 status, bool obey)
+{
+    return (struct sealio_recall_answer){status, obey};
+}
+
+static bool iomode_matches(layoutiomode4 held, layoutiomode4 wanted)
+{
+    return wanted == LAYOUTIOMODE4_ANY || wanted == held;
+}
+
+/* lor_offset and lor_length against [0, length). UINT64_MAX is "to the end"; a range that wraps reaches the
+ * end as well. */
+static bool range_overlaps(const layoutrecall_file4 *recall, uint64_t length)
+{
+    return recall->lor_length > 0 && recall->lor_offset < length;
+}
+
+struct sealio_recall_answer sealio_recall_file(const struct sealio_recall_facts *facts,
+                                               const CB_LAYOUTRECALL4args *args)
+{
+    const layoutrecall_file4 *recall = &args->clora_recall.lor_layout;
+    const uint32_t seqid = recall->lor_stateid.seqid;
+    /* The LAYOUTGET's reply is still to come; the layout it brings is the one that is meant. */
+    if (!facts->held)
+        return answer(facts->getting ? NFS4ERR_DELAY : NFS4ERR_NOMATCHING_LAYOUT, facts->getting);
+    if (args->clora_type != LAYOUT4_BLOCK_VOLUME || !iomode_matches(facts->iomode, args->clora_iomode) ||
+        !range_overlaps(recall, facts->length))
+        return answer(NFS4ERR_NOMATCHING_LAYOUT, false);
+    if (memcmp(recall->lor_stateid.other, facts->stateid.other, sizeof(facts->stateid.other)) != 0)
+        return answer(NFS4ERR_BAD_STATEID, false);
+    if (facts->recalled && seqid == facts->recall_seqid)
+        return answer(NFS4_OK, false);
+    /* Serial numbers: the difference counts, so that a wrapped seqid is still newer. */
+    const int32_t ahead = (int32_t)(seqid - facts->stateid.seqid);
+    if (seqid == 0 || ahead <= 0)
+        return answer(NFS4ERR_OLD_STATEID, false);
+    if (ahead > 1)
+        return answer(NFS4ERR_DELAY, true);
+    return answer(NFS4_OK, true);
+}
+
+struct sealio_recall_answer sealio_recall_bulk(const struct sealio_recall_facts *facts, layoutiomode4 iomode)
+{
+    if (facts->getting)
+        return answer(NFS4ERR_DELAY, true);
+    if (!facts->held || !iomode_matches(facts->iomode, iomode))
+        return answer(NFS4ERR_NOMATCHING_LAYOUT, false);
+    return answer(NFS4_OK, true);
+}

@@ -1,0 +1,553 @@
+/*
+ * Sessions: opening, closing, and the one way in which every call goes out (RFC 8881 section 2.10). Any
+ * thread.
+ *
+ * A call keeps its slot until it has its reply, so that after a lost connection the same bytes go out again
+ * on the same slot and the server's reply cache makes them happen once (section 2.10.6).
+ */
+#include "client/device.h"
+#include "client/layout.h"
+#include "client/session_impl.h"
+#include "client/status.h"
+#include "client/transport.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+int sealio_fail(struct sealio_session *session, int rc, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    pthread_mutex_lock(&session->error_lock);
+    vsnprintf(session->error, sizeof(session->error), format, args);
+    pthread_mutex_unlock(&session->error_lock);
+    va_end(args);
+    return rc;
+}
+
+void sealio_session_error(struct sealio_session *session, char *text, size_t size)
+{
+    if (size == 0)
+        return;
+    pthread_mutex_lock(&session->error_lock);
+    snprintf(text, size, "%s", session->error);
+    pthread_mutex_unlock(&session->error_lock);
+}
+
+bool sealio_session_is_pnfs(struct sealio_session *session)
+{
+    pthread_mutex_lock(&session->lock);
+    const bool is = session->exchange_flags & EXCHGID4_FLAG_USE_PNFS_MDS;
+    pthread_mutex_unlock(&session->lock);
+    return is;
+}
+
+void sealio_session_counters(struct sealio_session *session, struct sealio_counters *out)
+{
+    const struct session_counters *from = &session->counters;
+#define COPY(name) out->name = atomic_load(&from->name)
+    COPY(reads_direct);
+    COPY(bytes_read_direct);
+    COPY(reads_server);
+    COPY(bytes_read_server);
+    COPY(bytes_read_holes);
+    COPY(writes_direct);
+    COPY(bytes_written_direct);
+    COPY(writes_server);
+    COPY(bytes_written_server);
+    COPY(layoutgets);
+    COPY(layoutgets_refused);
+    COPY(layoutcommits);
+    COPY(layoutreturns);
+    COPY(getdeviceinfos);
+    COPY(recalls);
+    COPY(calls);
+    COPY(reconnects);
+    COPY(recoveries);
+#undef COPY
+}
+
+bool sealio_backoff(unsigned attempt, uint64_t deadline_ms)
+{
+    const uint64_t now = sealio_now_ms();
+    uint64_t pause = attempt > 5 ? 1000 : UINT64_C(20) << attempt;
+    if (now >= deadline_ms)
+        return false;
+    if (pause > deadline_ms - now)
+        pause = deadline_ms - now;
+    const struct timespec rest = {.tv_sec = (time_t)(pause / 1000),
+                                  .tv_nsec = (long)(pause % 1000) * 1000000};
+    nanosleep(&rest, NULL);
+    return true;
+}
+
+bool sealio_session_lease_holds(struct sealio_session *session)
+{
+    pthread_mutex_lock(&session->lock);
+    const bool holds = sealio_now_ms() < session->lease_until;
+    pthread_mutex_unlock(&session->lock);
+    return holds;
+}
+
+void sealio_session_begin(struct sealio_session *session, struct sealio_call *call, void *buf, size_t size,
+                          enum sealio_call_kind kind)
+{
+    sealio_call_begin(call, buf, size, &session->cred, kind);
+}
+
+static int take_slot(struct sealio_session *session)
+{
+    for (uint32_t i = 0; i < session->slot_count; i++) {
+        if (!session->slots[i].busy) {
+            session->slots[i].busy = true;
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+static void give_slot(struct sealio_session *session, int slot)
+{
+    if (slot < 0)
+        return;
+    pthread_mutex_lock(&session->lock);
+    session->slots[slot].busy = false;
+    pthread_cond_broadcast(&session->changed);
+    pthread_mutex_unlock(&session->lock);
+}
+
+/* Restores the session; called and returns with the lock held, drops it meanwhile. */
+static int restore_locked(struct sealio_session *session, uint64_t deadline_ms)
+{
+    session->state = SESSION_RECOVERING;
+    pthread_mutex_unlock(&session->lock);
+    int rc = sealio_session_restore(session, deadline_ms);
+    pthread_mutex_lock(&session->lock);
+    if (session->state == SESSION_RECOVERING)
+        session->state = rc == 0 ? SESSION_READY : SESSION_BROKEN;
+    pthread_cond_broadcast(&session->changed);
+    return rc;
+}
+
+/* Makes *slot one of the session's slots that is the caller's; keeps the one it has if it still counts. */
+static bool claim_slot(struct sealio_session *session, int *slot)
+{
+    if (*slot >= (int)session->slot_count) {
+        session->slots[*slot].busy = false;
+        *slot = -1;
+    }
+    if (*slot < 0)
+        *slot = take_slot(session);
+    return *slot >= 0;
+}
+
+static int wait_changed(struct sealio_session *session, uint64_t deadline_ms)
+{
+    const struct timespec until = {.tv_sec = (time_t)(deadline_ms / 1000),
+                                   .tv_nsec = (long)(deadline_ms % 1000) * 1000000};
+    int rc = pthread_cond_clockwait(&session->changed, &session->lock, CLOCK_MONOTONIC, &until);
+    return rc == ETIMEDOUT ? -ETIMEDOUT : 0;
+}
+
+/* Waits until the session works and the caller has a slot. *channel gets a reference. */
+static int enter(struct sealio_session *session, uint64_t deadline_ms, int *slot,
+                 struct sealio_channel **channel)
+{
+    int rc = 0;
+    pthread_mutex_lock(&session->lock);
+    while (rc == 0) {
+        if (session->state == SESSION_CLOSED) {
+            rc = -ESHUTDOWN;
+        } else if (session->state == SESSION_BROKEN) {
+            rc = restore_locked(session, deadline_ms);
+        } else if (session->state == SESSION_READY && claim_slot(session, slot)) {
+            *channel = sealio_channel_ref(session->channel);
+            break;
+        } else {
+            rc = wait_changed(session, deadline_ms);
+        }
+    }
+    pthread_mutex_unlock(&session->lock);
+    return rc;
+}
+
+/* The connection (and, if so marked, the session) is no good: whoever comes next restores it. */
+static void mark_broken(struct sealio_session *session, const struct sealio_channel *channel,
+                        bool need_session, bool need_client)
+{
+    pthread_mutex_lock(&session->lock);
+    if (session->channel == channel) {
+        session->need_session |= need_session;
+        session->need_client |= need_client;
+        if (session->state == SESSION_READY)
+            session->state = SESSION_BROKEN;
+        pthread_cond_broadcast(&session->changed);
+    }
+    pthread_mutex_unlock(&session->lock);
+}
+
+enum { REBIND_PAUSE_MS = 10000 };
+#define FLAGS_BACKCHANNEL                                                                                    \
+    (SEQ4_STATUS_CB_PATH_DOWN | SEQ4_STATUS_CB_PATH_DOWN_SESSION | SEQ4_STATUS_BACKCHANNEL_FAULT)
+#define FLAGS_REVOKED                                                                                        \
+    (SEQ4_STATUS_EXPIRED_ALL_STATE_REVOKED | SEQ4_STATUS_EXPIRED_SOME_STATE_REVOKED |                        \
+     SEQ4_STATUS_ADMIN_STATE_REVOKED | SEQ4_STATUS_RECALLABLE_STATE_REVOKED)
+
+/* SEQUENCE succeeded: the slot moves on, the lease is good from when the request was sent, and the server's
+ * flags are heeded. */
+static void account(struct sealio_session *session, const struct sealio_channel *channel, uint32_t slot,
+                    uint64_t sent_ms, const SEQUENCE4resok *ok)
+{
+    pthread_mutex_lock(&session->lock);
+    if (memcmp(ok->sr_sessionid, session->sessionid, NFS4_SESSIONID_SIZE) != 0) {
+        pthread_mutex_unlock(&session->lock);
+        return;
+    }
+    session->slots[slot].sequence++;
+    if (session->lease_until < sent_ms + session->lease_ms)
+        session->lease_until = sent_ms + session->lease_ms;
+    const uint32_t news = ok->sr_status_flags & ~session->status_flags;
+    session->status_flags = ok->sr_status_flags;
+    if (news & FLAGS_REVOKED) {
+        sealio_layouts_forget(session);
+        if (news & ~SEQ4_STATUS_RECALLABLE_STATE_REVOKED & FLAGS_REVOKED)
+            session->generation++;
+    }
+    if ((ok->sr_status_flags & FLAGS_BACKCHANNEL) && sent_ms > session->restored_at + REBIND_PAUSE_MS &&
+        session->channel == channel && session->state == SESSION_READY)
+        session->state = SESSION_BROKEN;
+    pthread_mutex_unlock(&session->lock);
+}
+
+static enum sequence_verdict judge(struct sealio_session *session, const struct sealio_channel *channel,
+                                   nfsstat4 status, int *rc)
+{
+    switch (status) {
+    case NFS4ERR_DELAY:
+        *rc = 0;
+        return SEQUENCE_LATER;
+    case NFS4ERR_CONN_NOT_BOUND_TO_SESSION:
+        mark_broken(session, channel, false, false);
+        return SEQUENCE_AGAIN;
+    case NFS4ERR_BADSESSION:
+    case NFS4ERR_DEADSESSION:
+    case NFS4ERR_BADSLOT:
+    case NFS4ERR_BAD_HIGH_SLOT:
+    case NFS4ERR_SEQ_MISORDERED:
+    case NFS4ERR_SEQ_FALSE_RETRY:
+    case NFS4ERR_RETRY_UNCACHED_REP:
+        mark_broken(session, channel, true, false);
+        return SEQUENCE_AGAIN;
+    case NFS4ERR_STALE_CLIENTID:
+        mark_broken(session, channel, true, true);
+        return SEQUENCE_AGAIN;
+    default:
+        *rc = sealio_fail(session, sealio_status_errno(status), "SEQUENCE: the server answers %s",
+                          nfs4_status_name(status));
+        return SEQUENCE_FAILED;
+    }
+}
+
+static uint32_t highest_busy(const struct sealio_session *session)
+{
+    uint32_t highest = 0;
+    for (uint32_t i = 0; i < session->slot_count; i++) {
+        if (session->slots[i].busy)
+            highest = i;
+    }
+    return highest;
+}
+
+static int exchange(struct sealio_session *session, struct sealio_channel *channel, struct sealio_call *call,
+                    uint32_t slot, uint64_t deadline_ms, struct sealio_reply *reply)
+{
+    struct iovec iov[XDR_OUT_MAX_IOV];
+    uint8_t *data;
+    size_t len;
+    const uint32_t xid = sealio_channel_xid(channel);
+    pthread_mutex_lock(&session->lock);
+    sealio_call_set_sequence(call, session->sessionid, slot, session->slots[slot].sequence + 1,
+                             highest_busy(session));
+    pthread_mutex_unlock(&session->lock);
+    sealio_call_set_xid(call, xid);
+    const unsigned count = xdr_out_iov(&call->out, iov, XDR_OUT_MAX_IOV);
+    SESSION_COUNT(session, calls, 1);
+    int rc = sealio_channel_call(channel, xid, iov, count, deadline_ms, &data, &len);
+    if (rc < 0) /* after a timeout nobody knows whether the slot was used: only a new session can tell */
+        mark_broken(session, channel, rc == -ETIMEDOUT, false);
+    else if ((rc = sealio_reply_init(reply, data, len)) == -ECONNRESET)
+        rc = -EIO;
+    return rc;
+}
+
+enum sequence_verdict sealio_session_transact(struct sealio_session *session, struct sealio_channel *channel,
+                                              struct sealio_call *call, uint32_t slot, uint64_t deadline_ms,
+                                              struct sealio_reply *reply, int *rc)
+{
+    union nfs4_res res;
+    *reply = (struct sealio_reply){.data = NULL};
+    const uint64_t sent_ms = sealio_now_ms();
+    *rc = exchange(session, channel, call, slot, deadline_ms, reply);
+    if (*rc == -ECONNRESET || *rc == -EPIPE)
+        return SEQUENCE_AGAIN;
+    if (*rc == -ETIMEDOUT) {
+        sealio_fail(session, *rc, "no answer from %s in time", session->host);
+        return SEQUENCE_FAILED;
+    }
+    if (*rc == 0)
+        *rc = sealio_reply_next(reply, OP_SEQUENCE, &res);
+    enum sequence_verdict verdict = SEQUENCE_FINE;
+    if (*rc < 0) {
+        sealio_fail(session, *rc, "the server at %s gave no usable answer", session->host);
+        verdict = SEQUENCE_FAILED;
+    } else if (res.status != NFS4_OK) {
+        verdict = judge(session, channel, res.status, rc);
+    } else {
+        account(session, channel, slot, sent_ms, &res.sequence.sr_resok4);
+    }
+    if (verdict != SEQUENCE_FINE)
+        sealio_reply_free(reply);
+    return verdict;
+}
+
+/* One call that reached the server's operations: 0. */
+static int execute_once(struct sealio_session *session, struct sealio_call *call, uint64_t deadline_ms,
+                        struct sealio_reply *reply)
+{
+    struct sealio_channel *channel = NULL;
+    enum sequence_verdict verdict;
+    int slot = -1, rc;
+    unsigned attempt = 0;
+    do {
+        rc = enter(session, deadline_ms, &slot, &channel);
+        if (rc == -ETIMEDOUT)
+            sealio_fail(session, rc, "no session with %s in time", session->host);
+        if (rc < 0)
+            break;
+        verdict = sealio_session_transact(session, channel, call, (uint32_t)slot, deadline_ms, reply, &rc);
+        sealio_channel_unref(channel);
+        if (verdict == SEQUENCE_LATER && !sealio_backoff(attempt++, deadline_ms))
+            rc = sealio_fail(session, -ETIMEDOUT, "SEQUENCE: the server keeps answering NFS4ERR_DELAY");
+        if (verdict == SEQUENCE_AGAIN)
+            rc = sealio_now_ms() < deadline_ms
+                     ? 0
+                     : sealio_fail(session, -ETIMEDOUT, "no answer from %s in time", session->host);
+    } while (rc == 0 && verdict != SEQUENCE_FINE);
+    give_slot(session, slot);
+    return rc;
+}
+
+static bool recovers_here(struct sealio_session *session)
+{
+    pthread_mutex_lock(&session->lock);
+    const bool here = session->is_recovering && pthread_equal(session->recoverer, pthread_self());
+    pthread_mutex_unlock(&session->lock);
+    return here;
+}
+
+/* The recovery's own calls: everybody else waits, so slot 0 is free to use even if a waiting call has it. */
+static int execute_recovering(struct sealio_session *session, struct sealio_call *call, uint64_t deadline_ms,
+                              struct sealio_reply *reply)
+{
+    int rc;
+    for (unsigned attempt = 0;; attempt++) {
+        switch (sealio_session_transact(session, session->channel, call, 0, deadline_ms, reply, &rc)) {
+        case SEQUENCE_FINE:
+            return 0;
+        case SEQUENCE_LATER:
+            if (sealio_backoff(attempt, deadline_ms))
+                continue;
+            return -ETIMEDOUT;
+        case SEQUENCE_AGAIN:
+            return -EAGAIN;
+        default:
+            return rc;
+        }
+    }
+}
+
+enum { RECOVERY_CALL_MS = 30000 };
+
+int sealio_session_execute(struct sealio_session *session, struct sealio_call *call,
+                           struct sealio_reply *reply)
+{
+    const bool recovering = recovers_here(session);
+    const uint64_t deadline_ms = sealio_now_ms() + (recovering ? RECOVERY_CALL_MS : session->timeout_ms);
+    for (unsigned attempt = 0;; attempt++) {
+        int rc = recovering ? execute_recovering(session, call, deadline_ms, reply)
+                            : execute_once(session, call, deadline_ms, reply);
+        if (rc < 0 || call->no_retry)
+            return rc;
+        if (reply->status != NFS4ERR_DELAY && reply->status != NFS4ERR_GRACE)
+            return 0;
+        if (!sealio_backoff(attempt, deadline_ms))
+            return 0;
+        sealio_reply_free(reply);
+    }
+}
+
+int sealio_session_run(struct sealio_session *session, struct sealio_call *call, struct sealio_reply *reply)
+{
+    *reply = (struct sealio_reply){.data = NULL};
+    int rc = sealio_call_end(call);
+    if (rc < 0)
+        return sealio_fail(session, rc, "the request is too long");
+    return sealio_session_execute(session, call, reply);
+}
+
+/* ---- opening and closing ---- */
+
+static nfsstat4 cb_layout_recall(void *arg, const CB_LAYOUTRECALL4args *args)
+{
+    return sealio_layouts_recall(arg, args);
+}
+
+static void cb_device_changed(void *arg, const struct nfs4_device_notify *change)
+{
+    sealio_volumes_forget(arg, change->device_id);
+}
+
+static void cb_recall_any(void *arg, uint32_t keep)
+{
+    sealio_layouts_trim(arg, keep);
+}
+
+static bool cb_is_pending(void *arg, const sessionid4 sessionid, uint32_t slot, uint32_t sequence)
+{
+    struct sealio_session *session = arg;
+    pthread_mutex_lock(&session->lock);
+    const bool pending = memcmp(sessionid, session->sessionid, NFS4_SESSIONID_SIZE) == 0 &&
+                         slot < session->slot_count && session->slots[slot].busy &&
+                         sequence == session->slots[slot].sequence + 1;
+    pthread_mutex_unlock(&session->lock);
+    return pending;
+}
+
+/* co_ownerid must name this instance and no other (RFC 8881 section 2.4): host, process, and chance. */
+static int make_identity(struct sealio_session *session)
+{
+    struct {
+        uint64_t verifier, unique;
+    } chance;
+    authsys_parms parms = {.uid = geteuid(), .gid = getegid()};
+    char name[RPC_MAX_MACHINE_NAME + 1] = "";
+    gid_t groups[1024];
+    if (getrandom(&chance, sizeof(chance), 0) != sizeof(chance))
+        return -EIO;
+    gethostname(name, sizeof(name) - 1);
+    memcpy(session->verifier, &chance.verifier, NFS4_VERIFIER_SIZE);
+    int n = snprintf((char *)session->owner, sizeof(session->owner), "sealio %.24s %ld %016llx", name,
+                     (long)getpid(), (unsigned long long)chance.unique);
+    session->owner_len = (uint32_t)n;
+    int count = getgroups((int)(sizeof(groups) / sizeof(groups[0])), groups);
+    for (int i = 0; i < count && parms.gids_count < RPC_MAX_GIDS; i++)
+        parms.gids[parms.gids_count++] = groups[i];
+    parms.machinename = xdr_bytes_of(name);
+    return rpc_authsys_cred(&parms, session->cred_body, sizeof(session->cred_body), &session->cred) ? 0
+                                                                                                    : -EINVAL;
+}
+
+static int copy_options(struct sealio_session *session, const char *host, uint16_t port,
+                        const struct sealio_options *options)
+{
+    static const struct sealio_options defaults;
+    if (!options)
+        options = &defaults;
+    if (strlen(host) >= sizeof(session->host))
+        return -ENAMETOOLONG;
+    strcpy(session->host, host);
+    session->port = port;
+    session->layouts_wanted = options->layouts;
+    session->timeout_ms = options->timeout_ms ? options->timeout_ms : SEALIO_DEFAULT_TIMEOUT_MS;
+    session->on_recall = options->on_recall;
+    session->on_recall_arg = options->on_recall_arg;
+    session->lease_ms = SEALIO_DEFAULT_LEASE_MS;
+    if (options->device_count == 0)
+        return 0;
+    session->devices = calloc(options->device_count, sizeof(*session->devices));
+    if (!session->devices)
+        return -ENOMEM;
+    for (; session->device_count < options->device_count; session->device_count++) {
+        session->devices[session->device_count] = strdup(options->devices[session->device_count]);
+        if (!session->devices[session->device_count])
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static void free_session(struct sealio_session *session)
+{
+    if (session->channel) {
+        sealio_channel_close(session->channel);
+        sealio_channel_unref(session->channel);
+    }
+    sealio_layouts_free(session);
+    sealio_volumes_free(session);
+    sealio_backchannel_free(session->backchannel);
+    for (size_t i = 0; i < session->device_count; i++)
+        free(session->devices[i]);
+    free(session->devices);
+    pthread_cond_destroy(&session->changed);
+    pthread_mutex_destroy(&session->lock);
+    pthread_mutex_destroy(&session->error_lock);
+    free(session);
+}
+
+int sealio_session_open(const char *host, uint16_t port, const struct sealio_options *options, char *error,
+                        struct sealio_session **out)
+{
+    struct sealio_session *session = calloc(1, sizeof(*session));
+    if (!session)
+        return -ENOMEM;
+    pthread_mutex_init(&session->lock, NULL);
+    pthread_mutex_init(&session->error_lock, NULL);
+    pthread_cond_init(&session->changed, NULL);
+    const struct sealio_cb_owner owner = {session, cb_layout_recall, cb_device_changed, cb_recall_any,
+                                          cb_is_pending};
+    session->need_session = session->need_client = true;
+    session->state = SESSION_RECOVERING;
+    int rc = copy_options(session, host, port, options);
+    if (rc == 0)
+        rc = make_identity(session);
+    if (rc == 0)
+        rc = sealio_backchannel_create(&owner, &session->backchannel);
+    if (rc == 0)
+        rc = sealio_session_restore(session, sealio_now_ms() + session->timeout_ms);
+    if (rc == 0) {
+        session->state = SESSION_READY;
+        rc = sealio_upkeep_start(session);
+    }
+    if (rc < 0) {
+        if (error)
+            sealio_session_error(session, error, SEALIO_ERROR_MAX);
+        if (error && !*error)
+            snprintf(error, SEALIO_ERROR_MAX, "%s", strerror(-rc));
+        free_session(session);
+        return rc;
+    }
+    *out = session;
+    return 0;
+}
+
+enum { CLOSE_MS = 5000 };
+
+void sealio_session_close(struct sealio_session *session)
+{
+    if (!session)
+        return;
+    sealio_upkeep_stop(session);
+    pthread_mutex_lock(&session->lock);
+    const bool ready = session->state == SESSION_READY;
+    session->state = SESSION_CLOSED;
+    pthread_cond_broadcast(&session->changed);
+    pthread_mutex_unlock(&session->lock);
+    if (ready)
+        sealio_wire_destroy(session, sealio_now_ms() + CLOSE_MS);
+    free_session(session);
+}

@@ -1,0 +1,175 @@
+/*
+ * sealio cat and sealio cp. See tool.h.
+ */
+#include "client/tool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Large enough that a disk is kept busy by one read; aligned for O_DIRECT. */
+enum { BUFFER_SIZE = 8 << 20, BUFFER_ALIGN = 4096 };
+
+/* One side of a copy: a URL or a local file. */
+struct end {
+    const char *name;
+    bool is_remote;
+    struct tool_remote remote;
+    int fd;
+    uint64_t size; /* of a source; 0: not known */
+};
+
+static int open_local(struct end *end, int flags)
+{
+    struct stat st;
+    end->fd = strcmp(end->name, "-") == 0 ? dup(flags == O_RDONLY ? STDIN_FILENO : STDOUT_FILENO)
+                                          : open(end->name, flags | O_CLOEXEC, 0666);
+    if (end->fd < 0)
+        return tool_error(NULL, end->name, -errno);
+    if (fstat(end->fd, &st) == 0 && S_ISREG(st.st_mode))
+        end->size = (uint64_t)st.st_size;
+    return TOOL_OK;
+}
+
+static int open_end(const struct tool_options *options, struct end *end, bool source)
+{
+    end->is_remote = sealio_url_is(end->name);
+    end->fd = -1;
+    if (!end->is_remote)
+        return open_local(end, source ? O_RDONLY : O_WRONLY | O_CREAT | (options->in_place ? 0 : O_TRUNC));
+    unsigned flags = source ? SEALIO_READ : SEALIO_WRITE;
+    if (!source && !options->in_place)
+        flags |= SEALIO_CREATE | SEALIO_TRUNCATE;
+    int code = tool_remote_open(options, end->name, flags, &end->remote);
+    struct sealio_stat st;
+    if (code == TOOL_OK && source && sealio_file_stat(end->remote.file, &st) == 0)
+        end->size = st.size;
+    if (code == TOOL_OK && (options->hold || options->hold_until_recalled))
+        sealio_layout_hold(end->remote.file, true);
+    return code;
+}
+
+static int close_end(const struct tool_options *options, struct end *end, int code)
+{
+    if (end->is_remote)
+        return tool_remote_close(options, &end->remote, code);
+    if (end->fd >= 0 && close(end->fd) < 0 && code == TOOL_OK)
+        code = tool_error(NULL, end->name, -errno);
+    return code;
+}
+
+static ssize_t read_end(struct end *end, void *buf, size_t len, uint64_t offset)
+{
+    if (end->is_remote)
+        return sealio_file_read(end->remote.file, buf, len, offset);
+    ssize_t n;
+    do
+        n = read(end->fd, buf, len);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+static int write_end(struct end *end, const uint8_t *buf, size_t len, uint64_t offset)
+{
+    if (end->is_remote) {
+        ssize_t n = sealio_file_write(end->remote.file, buf, len, offset);
+        return n < 0 ? (int)n : 0;
+    }
+    while (len > 0) {
+        ssize_t n = write(end->fd, buf, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        buf += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+struct progress {
+    bool on;
+    double started, told;
+};
+
+static double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void tell(struct progress *progress, const struct end *source, uint64_t done, bool last)
+{
+    const double now = seconds();
+    if (!progress->on || (!last && now - progress->told < 0.2))
+        return;
+    progress->told = now;
+    const double rate = now > progress->started ? (double)done / (now - progress->started) / 1048576 : 0;
+    if (source->size > 0)
+        fprintf(stderr, "\r%3u %%  %8.1f MiB  %7.1f MiB/s ",
+                (unsigned)(100 * (double)done / (double)source->size), (double)done / 1048576, rate);
+    else
+        fprintf(stderr, "\r%8.1f MiB  %7.1f MiB/s ", (double)done / 1048576, rate);
+    if (last)
+        fputc('\n', stderr);
+}
+
+static int copy_data(struct end *source, struct end *target, struct progress *progress, uint8_t *buf)
+{
+    uint64_t offset = 0;
+    for (;;) {
+        ssize_t n = read_end(source, buf, BUFFER_SIZE, offset);
+        if (n < 0)
+            return tool_error(source->is_remote ? &source->remote : NULL, source->name, (int)n);
+        if (n == 0)
+            break;
+        int rc = write_end(target, buf, (size_t)n, offset);
+        if (rc < 0)
+            return tool_error(target->is_remote ? &target->remote : NULL, target->name, rc);
+        offset += (uint64_t)n;
+        tell(progress, source, offset, false);
+    }
+    tell(progress, source, offset, true);
+    return TOOL_OK;
+}
+
+static int copy(const struct tool_options *options, const char *from, const char *to, bool with_progress)
+{
+    struct end source = {.name = from}, target = {.name = to};
+    struct progress progress = {.on = with_progress && !options->quiet && isatty(STDERR_FILENO),
+                                .started = seconds()};
+    uint8_t *buf = aligned_alloc(BUFFER_ALIGN, BUFFER_SIZE);
+    int code = buf ? open_end(options, &source, true) : tool_error(NULL, from, -ENOMEM);
+    if (code != TOOL_OK) {
+        free(buf);
+        return code;
+    }
+    code = open_end(options, &target, false);
+    if (code == TOOL_OK) {
+        code = copy_data(&source, &target, &progress, buf);
+        if (code == TOOL_OK && source.is_remote)
+            tool_hold(options, &source.remote);
+        if (code == TOOL_OK && target.is_remote)
+            tool_hold(options, &target.remote);
+        code = close_end(options, &target, code);
+    }
+    code = close_end(options, &source, code);
+    free(buf);
+    return code;
+}
+
+int tool_cat(const struct tool_options *options, const char *url)
+{
+    return copy(options, url, "-", false);
+}
+
+int tool_cp(const struct tool_options *options, const char *source, const char *target)
+{
+    return copy(options, source, target, true);
+}
