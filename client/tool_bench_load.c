@@ -3,7 +3,7 @@
  *
  * What the generator spends is what it takes from the server on a shared machine, so a reply is looked at as
  * little as possible: its status, and a stateid where the next COMPOUND needs one; payload beyond the receive
- * buffer is dropped in the kernel (MSG_TRUNC).
+ * buffer is dropped in the kernel (MSG_TRUNC | MSG_DONTWAIT).
  */
 #include "client/tool_bench.h"
 
@@ -115,7 +115,7 @@ static int push(struct load *load, struct bench_conn *conn)
     while (conn->tx_index < count) {
         const struct msghdr message = {.msg_iov = conn->tx + conn->tx_index,
                                        .msg_iovlen = count - conn->tx_index};
-        ssize_t sent = sendmsg(conn->fd, &message, MSG_NOSIGNAL);
+        ssize_t sent = sendmsg(conn->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent < 0 && errno == EAGAIN)
             return watch(load, conn, EPOLLIN | EPOLLOUT);
         if (sent < 0)
@@ -215,8 +215,8 @@ static int finish_step(struct load *load, struct bench_conn *conn)
 static ssize_t receive_some(struct bench_conn *conn)
 {
     if (conn->rx_have < conn->rx_room)
-        return recv(conn->fd, conn->rx + conn->rx_have, conn->rx_room - conn->rx_have, 0);
-    return recv(conn->fd, NULL, (size_t)(conn->rx_total - conn->rx_have), MSG_TRUNC);
+        return recv(conn->fd, conn->rx + conn->rx_have, conn->rx_room - conn->rx_have, MSG_DONTWAIT);
+    return recv(conn->fd, NULL, (size_t)(conn->rx_total - conn->rx_have), MSG_TRUNC | MSG_DONTWAIT);
 }
 
 static int pull(struct load *load, struct bench_conn *conn)

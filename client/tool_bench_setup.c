@@ -137,7 +137,7 @@ void bench_begin(struct bench_conn *conn, struct sealio_call *call, uint8_t *buf
 static int receive(int fd, uint8_t *data, size_t len, uint64_t deadline_ms)
 {
     while (len > 0) {
-        ssize_t n = recv(fd, data, len, 0);
+        ssize_t n = recv(fd, data, len, MSG_DONTWAIT);
         if (n > 0) {
             data += n;
             len -= (size_t)n;

@@ -61,6 +61,9 @@ static int connect_address(const struct addrinfo *address, uint64_t deadline_ms,
     if (rc == 0 && (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
                     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one)) < 0))
         rc = -errno;
+    const int flags = rc < 0 ? rc : fcntl(fd, F_GETFL);
+    if (rc == 0 && (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0))
+        rc = -errno;
     if (rc < 0) {
         close(fd);
         return rc;
