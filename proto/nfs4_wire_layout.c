@@ -27,6 +27,7 @@ static WIRE_STRUCT(GETDEVICEINFO4resok, WIRE_SUB(GETDEVICEINFO4resok, gdir_devic
 WIRE_RESULT(GETDEVICEINFO4res,
             WIRE_ARM(NFS4_OK, WIRE_SUB(GETDEVICEINFO4res, gdir_resok4, GETDEVICEINFO4resok)),
             WIRE_ARM(NFS4ERR_TOOSMALL, WIRE_U32(GETDEVICEINFO4res, gdir_mincount)));
+
 WIRE_STRUCT(GETDEVICELIST4args, WIRE_U32(GETDEVICELIST4args, gdla_layout_type),
             WIRE_U32(GETDEVICELIST4args, gdla_maxdevices), WIRE_U64(GETDEVICELIST4args, gdla_cookie),
             WIRE_FIXED(GETDEVICELIST4args, gdla_cookieverf));
@@ -36,6 +37,7 @@ static WIRE_STRUCT(GETDEVICELIST4resok, WIRE_U64(GETDEVICELIST4resok, gdlr_cooki
                    WIRE_BOOL(GETDEVICELIST4resok, gdlr_eof));
 WIRE_RESULT(GETDEVICELIST4res,
             WIRE_ARM(NFS4_OK, WIRE_SUB(GETDEVICELIST4res, gdlr_resok4, GETDEVICELIST4resok)));
+
 static WIRE_UNION(newtime4, WIRE_BOOL(newtime4, nt_timechanged),
                   WIRE_ARM(true, WIRE_SUB(newtime4, nt_time, nfstime4)), WIRE_ARM(false, WIRE_NOTHING));
 static WIRE_UNION(newoffset4, WIRE_BOOL(newoffset4, no_newoffset),
@@ -50,6 +52,7 @@ static WIRE_UNION(newsize4, WIRE_BOOL(newsize4, ns_sizechanged), WIRE_ARM(true, 
                   WIRE_ARM(false, WIRE_NOTHING));
 static WIRE_STRUCT(LAYOUTCOMMIT4resok, WIRE_SUB(LAYOUTCOMMIT4resok, locr_newsize, newsize4));
 WIRE_RESULT(LAYOUTCOMMIT4res, WIRE_ARM(NFS4_OK, WIRE_SUB(LAYOUTCOMMIT4res, locr_resok4, LAYOUTCOMMIT4resok)));
+
 WIRE_STRUCT(LAYOUTGET4args, WIRE_BOOL(LAYOUTGET4args, loga_signal_layout_avail),
             WIRE_U32(LAYOUTGET4args, loga_layout_type), WIRE_U32(LAYOUTGET4args, loga_iomode),
             WIRE_U64(LAYOUTGET4args, loga_offset), WIRE_U64(LAYOUTGET4args, loga_length),
@@ -60,6 +63,7 @@ static WIRE_STRUCT(LAYOUTGET4resok, WIRE_BOOL(LAYOUTGET4resok, logr_return_on_cl
                    WIRE_ARRAY(LAYOUTGET4resok, logr_layout, layout4, NFS4_MAX_LAYOUTS));
 WIRE_RESULT(LAYOUTGET4res, WIRE_ARM(NFS4_OK, WIRE_SUB(LAYOUTGET4res, logr_resok4, LAYOUTGET4resok)),
             WIRE_ARM(NFS4ERR_LAYOUTTRYLATER, WIRE_BOOL(LAYOUTGET4res, logr_will_signal_layout_avail)));
+
 WIRE_STRUCT(LAYOUTRETURN4args, WIRE_BOOL(LAYOUTRETURN4args, lora_reclaim),
             WIRE_U32(LAYOUTRETURN4args, lora_layout_type), WIRE_U32(LAYOUTRETURN4args, lora_iomode),
             WIRE_SUB(LAYOUTRETURN4args, lora_layoutreturn, layoutreturn4));

@@ -217,6 +217,62 @@ static void block_layout_bodies_agree_with_rpcgen(void **state)
         agree(&(struct subject){.name = types[i]->name, .type = types[i]});
 }
 
+/* A COMPOUND of up to eight random operations, put together as server and client do it. */
+static size_t put_compound(struct wire_random *r, const char *type,
+                           const struct nfs4_wire_op *(*op_of)(uint32_t), uint32_t last)
+{
+    const bool is_res = strstr(type, "res") != NULL;
+    const uint32_t count = wire_random_below(r, 9);
+    struct xdr_out out;
+
+    xdr_out_init(&out, ours, ROOM);
+    if (is_res)
+        nfs4_compound_res_encode(&out, &(struct nfs4_compound_res){NFS4_OK, xdr_bytes_of("a tag"), count});
+    else if (op_of == nfs4_wire_op)
+        nfs4_compound_args_encode(&out, &(struct nfs4_compound_args){xdr_bytes_of("a tag"), 1, count});
+    else
+        nfs4_cb_compound_args_encode(&out,
+                                     &(struct nfs4_cb_compound_args){xdr_bytes_of("a tag"), 1, 7, count});
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t op = 3 + wire_random_below(r, last - 2);
+        const struct wire_type *body = is_res ? op_of(op)->res : op_of(op)->args;
+
+        memset(&value, 0, sizeof(value));
+        assert_true(wire_random_value(r, body, &value));
+        assert_true(nfs4_op_encode(&out, op) && wire_encode(body, &out, &value));
+    }
+    return xdr_out_len(&out);
+}
+
+static void compounds_agree(const char *type, const struct nfs4_wire_op *(*op_of)(uint32_t), uint32_t last)
+{
+    size_t len, consumed, written;
+    struct wire_random r;
+    struct arena arena;
+
+    arena_init(&arena, ARENA);
+    for (unsigned seed = 1; seed <= VALUES; seed++) {
+        wire_random_init(&r, seed, &arena);
+        len = put_compound(&r, type, op_of, last);
+        if (!oracle_recode(type, ours, len, &consumed, theirs, ROOM, &written))
+            fail_msg("%s: the oracle refuses compound %u", type, seed);
+        assert_int_equal(consumed, len);
+        assert_int_equal(written, len);
+        assert_memory_equal(theirs, ours, len);
+        arena_reset(&arena);
+    }
+    arena_free(&arena);
+}
+
+static void whole_compounds_agree_with_rpcgen(void **state)
+{
+    (void)state;
+    compounds_agree("COMPOUND4args", nfs4_wire_op, NFS4_OP_LAST);
+    compounds_agree("COMPOUND4res", nfs4_wire_op, NFS4_OP_LAST);
+    compounds_agree("CB_COMPOUND4args", nfs4_wire_cb_op, NFS4_CB_OP_LAST);
+    compounds_agree("CB_COMPOUND4res", nfs4_wire_cb_op, NFS4_CB_OP_LAST);
+}
+
 static void authsys_bodies_agree_with_libtirpc(void **state)
 {
     (void)state;
@@ -331,6 +387,7 @@ int main(void)
         cmocka_unit_test(every_callback_agrees_with_rpcgen),
         cmocka_unit_test(every_attribute_agrees_with_rpcgen),
         cmocka_unit_test(block_layout_bodies_agree_with_rpcgen),
+        cmocka_unit_test(whole_compounds_agree_with_rpcgen),
         cmocka_unit_test(authsys_bodies_agree_with_libtirpc),
         cmocka_unit_test(rpc_headers_agree_with_libtirpc),
     };
