@@ -76,7 +76,7 @@ def a_stopped_holder_is_fenced_and_then_the_seal_released(lab, fs):
     trace = Trace(server, path)
     recall, fence = trace.all("recall")[0], trace.all("fence")[0]
     holds(fence["time_ns"] - recall["time_ns"] >= RECALL_TIMEOUT * SECOND, "fenced before the deadline")
-    trace.released_after("fence", count=1)
+    trace.released_after("fenced", count=1)
     equal(trace.all("return"), [], "returns")
 
 

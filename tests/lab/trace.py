@@ -6,13 +6,13 @@ from registry import holds
 
 
 class Trace:
-    """The entries of one file."""
+    """The entries of one file, and those of clients as such, which name no file."""
 
     def __init__(self, server, path):
         entries = server.trace()
         numbers = [entry["seq"] for entry in entries]
         holds(numbers == sorted(set(numbers)), "the trace's numbers do not rise")
-        self.entries = [entry for entry in entries if entry["file"] == path]
+        self.entries = [entry for entry in entries if entry["file"] in (path, "")]
 
     def all(self, what, **fields):
         return [entry for entry in self.entries
