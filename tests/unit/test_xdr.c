@@ -16,10 +16,10 @@ static void numbers_survive_a_round_trip(void **state)
     uint8_t buf[64];
     struct xdr_out out;
     struct xdr_in in;
-    uint32_t word;
-    uint64_t wide;
-    int64_t negative;
-    bool flag;
+    uint32_t word = 0;
+    uint64_t wide = 0;
+    int64_t negative = 0;
+    bool flag = false;
 
     (void)state;
     xdr_out_init(&out, buf, sizeof(buf));
@@ -29,8 +29,10 @@ static void numbers_survive_a_round_trip(void **state)
     assert_memory_equal(buf, "\1\2\3\4\1\2\3\4\5\6\7\10\377\377\377\377\377\377\377\376\0\0\0\1", 24);
 
     xdr_in_init(&in, buf, xdr_out_len(&out));
-    assert_true(xdr_get_u32(&in, &word) && xdr_get_u64(&in, &wide) && xdr_get_i64(&in, &negative) &&
-                xdr_get_bool(&in, &flag));
+    assert_true(xdr_get_u32(&in, &word));
+    assert_true(xdr_get_u64(&in, &wide));
+    assert_true(xdr_get_i64(&in, &negative));
+    assert_true(xdr_get_bool(&in, &flag));
     assert_int_equal(word, 0x01020304);
     assert_int_equal(wide, 0x0102030405060708);
     assert_int_equal(negative, -2);
