@@ -1,0 +1,255 @@
+/*
+ * daemon.c - see daemon.h. Runs on the main thread.
+ */
+#include "server/daemon.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/backchannel.h"
+#include "server/buffer.h"
+#include "server/client.h"
+#include "server/config.h"
+#include "server/conn.h"
+#include "server/control.h"
+#include "server/export.h"
+#include "server/file.h"
+#include "server/idmap.h"
+#include "server/keeper.h"
+#include "server/log.h"
+#include "server/loop.h"
+#include "server/portmap.h"
+#include "server/recovery.h"
+#include "server/server.h"
+#include "server/worker.h"
+
+/* One loop's sign of life. */
+struct pulse {
+    struct loop_msg msg;
+    atomic_bool answered;
+};
+
+struct daemon {
+    struct server server;
+    struct control *control;
+    struct config *previous; /* exports may still be looked at through it: export.h */
+    struct pulse *pulses;    /* one a loop */
+    bool registered;
+};
+
+static unsigned cores(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : (unsigned)n;
+}
+
+static unsigned loop_count(const struct config *config)
+{
+    if (config->loops > 0)
+        return config->loops;
+    return cores() < 8 ? cores() : 8;
+}
+
+static unsigned worker_count(const struct config *config)
+{
+    if (config->workers > 0)
+        return config->workers;
+    unsigned n = 2 * cores();
+    return n < 4 ? 4 : n > 16 ? 16 : n;
+}
+
+static void on_pulse(struct loop_msg *msg)
+{
+    struct pulse *pulse = (struct pulse *)(void *)((char *)msg - offsetof(struct pulse, msg));
+    atomic_store(&pulse->answered, true);
+}
+
+static int make_loops(struct daemon *d)
+{
+    struct server *s = &d->server;
+    unsigned count = loop_count(s->config);
+    s->loops = calloc(count, sizeof(struct loop *));
+    s->clients = calloc(count, sizeof(struct client_table *));
+    d->pulses = calloc(count, sizeof(*d->pulses));
+    if (s->loops == NULL || s->clients == NULL || d->pulses == NULL)
+        return -ENOMEM;
+    for (unsigned i = 0; i < count; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "loop-%u", i);
+        int err = loop_create(name, i, &s->loops[i]);
+        if (err < 0)
+            return err;
+        s->loop_count++;
+        d->pulses[i].msg.run = on_pulse;
+        atomic_init(&d->pulses[i].answered, true);
+    }
+    return 0;
+}
+
+static int make_client_tables(struct server *s)
+{
+    for (unsigned i = 0; i < s->loop_count; i++) {
+        int err = client_table_create(s, s->loops[i], &s->clients[i]);
+        if (err < 0)
+            return err;
+    }
+    return 0;
+}
+
+static int open_recovery(struct server *s)
+{
+    int err = recovery_open(s->config->state_dir, s->workers, &s->recovery);
+    if (err < 0)
+        return err;
+    recovery_identity(s->recovery, s->server_uuid, s->fh_key);
+    randombytes_buf(&s->boot_verifier, sizeof(s->boot_verifier));
+    return recovery_start_grace(s->recovery, s->loops[0], s->config->grace_time);
+}
+
+static int start_loops(struct server *s)
+{
+    for (unsigned i = 0; i < s->loop_count; i++) {
+        int err = loop_start(s->loops[i]);
+        if (err < 0)
+            return err;
+    }
+    return 0;
+}
+
+static int start_parts(struct daemon *d)
+{
+    struct server *s = &d->server;
+    int err = make_loops(d);
+    if (err == 0)
+        err = worker_pool_create(worker_count(s->config), &s->workers);
+    if (err == 0)
+        err = open_recovery(s);
+    if (err == 0)
+        err = export_table_create(s, &s->exports);
+    if (err == 0)
+        err = file_table_create(s, &s->files);
+    if (err == 0)
+        err = idmap_create(s, &s->idmap);
+    if (err == 0)
+        err = keeper_create(s, &s->keeper);
+    if (err == 0)
+        err = make_client_tables(s);
+    if (err == 0)
+        err = listener_create(s, &s->listener);
+    if (err == 0 && s->config->rpcbind)
+        d->registered = portmap_register(listener_port(s->listener)) == 0;
+    if (err == 0)
+        err = start_loops(s);
+    if (err == 0)
+        err = control_create(s, &d->control);
+    return err;
+}
+
+int daemon_start(struct config *config, struct daemon **out)
+{
+    struct daemon *d = calloc(1, sizeof(*d));
+    if (d == NULL) {
+        config_free(config);
+        return -ENOMEM;
+    }
+    d->server.config = config;
+    log_set_level(config->log_level);
+    int err = start_parts(d);
+    if (err < 0) {
+        log_error("cannot start: %s", strerror(-err));
+        daemon_stop(d);
+        return err;
+    }
+    *out = d;
+    return 0;
+}
+
+static void stop_loops(struct server *s)
+{
+    for (unsigned i = 0; i < s->loop_count; i++)
+        loop_stop(s->loops[i]);
+}
+
+static void destroy_loops(struct daemon *d)
+{
+    struct server *s = &d->server;
+    for (unsigned i = 0; i < s->loop_count; i++)
+        loop_destroy(s->loops[i]);
+    free(s->loops);
+    free(s->clients);
+    free(d->pulses);
+}
+
+/* The reverse of start_parts: first no new work, then the threads, then what they used. */
+void daemon_stop(struct daemon *d)
+{
+    struct server *s = &d->server;
+    if (d->registered)
+        portmap_unregister();
+    if (s->listener != NULL)
+        listener_close(s->listener);
+    stop_loops(s);
+    if (s->clients != NULL)
+        for (unsigned i = 0; i < s->loop_count; i++)
+            client_table_destroy(s->clients[i]);
+    keeper_destroy(s->keeper);
+    if (d->control != NULL)
+        control_destroy(d->control);
+    worker_pool_destroy(s->workers);
+    listener_destroy(s->listener);
+    idmap_destroy(s->idmap);
+    file_table_destroy(s->files);
+    export_table_destroy(s->exports);
+    recovery_close(s->recovery);
+    destroy_loops(d);
+    config_free(d->previous);
+    config_free(s->config);
+    free(d);
+    buffer_pool_drain();
+}
+
+int daemon_reload(struct daemon *d)
+{
+    struct server *s = &d->server;
+    struct config *config;
+    int err = config_load(s->config->file, stderr, &config);
+    if (err < 0) {
+        log_error("the configuration was not reloaded: %s", strerror(-err));
+        return err;
+    }
+    err = export_table_reload(s->exports, config);
+    if (err < 0) {
+        log_error(
+            "the configuration was not reloaded: exports were added, removed or moved; restart for that");
+        config_free(config);
+        return err;
+    }
+    log_set_level(config->log_level);
+    config_free(d->previous);
+    d->previous = s->config;
+    s->config = config;
+    log_info("the configuration was reloaded");
+    return 0;
+}
+
+bool daemon_is_alive(struct daemon *d)
+{
+    bool alive = true;
+    for (unsigned i = 0; i < d->server.loop_count; i++) {
+        if (!atomic_exchange(&d->pulses[i].answered, false))
+            alive = false;
+        else
+            loop_post(d->server.loops[i], &d->pulses[i].msg);
+    }
+    return alive;
+}
+
+struct server *daemon_server(struct daemon *d)
+{
+    return &d->server;
+}

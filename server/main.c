@@ -1,0 +1,139 @@
+/*
+ * main.c - sealnfsd: the command line, signals, and the service manager (sd_notify(3)). The main thread
+ * starts everything and then waits for signals.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "server/config.h"
+#include "server/daemon.h"
+#include "server/log.h"
+
+enum { EXIT_CONFIG = 2 };
+
+static const char usage[] = "usage: sealnfsd [-f] --config FILE   serve, in the foreground\n"
+                            "       sealnfsd --check FILE         check a configuration\n"
+                            "       sealnfsd --version | --help\n";
+
+struct options {
+    const char *config;
+    const char *check;
+};
+
+/* -1: go on; else the exit status. */
+static int parse_options(int argc, char **argv, struct options *options)
+{
+    static const struct option known[] = {
+        {"config", required_argument, NULL, 'c'}, {"check", required_argument, NULL, 'k'},
+        {"foreground", no_argument, NULL, 'f'},   {"version", no_argument, NULL, 'V'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+    };
+    for (int opt; (opt = getopt_long(argc, argv, "c:fh", known, NULL)) != -1;) {
+        switch (opt) {
+        case 'c':
+            options->config = optarg;
+            break;
+        case 'k':
+            options->check = optarg;
+            break;
+        case 'f':
+            break;
+        case 'V':
+            puts("sealnfsd " SEALNFS_VERSION);
+            return EXIT_SUCCESS;
+        case 'h':
+            fputs(usage, stdout);
+            return EXIT_SUCCESS;
+        default:
+            fputs(usage, stderr);
+            return EXIT_CONFIG;
+        }
+    }
+    if (optind != argc || (options->config == NULL) == (options->check == NULL)) {
+        fputs(usage, stderr);
+        return EXIT_CONFIG;
+    }
+    return -1;
+}
+
+static int check(const char *path)
+{
+    struct config *config;
+    if (config_load(path, stderr, &config) < 0)
+        return EXIT_CONFIG;
+    config_free(config);
+    return EXIT_SUCCESS;
+}
+
+/* Every thread inherits the mask: signals are the main thread's. */
+static void take_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static void reload(struct daemon *daemon)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+    daemon_reload(daemon);
+    sd_notify(0, "READY=1");
+}
+
+/* Until a signal says stop. The watchdog is fed only while every loop answers. */
+static void serve(struct daemon *daemon, const sigset_t *set)
+{
+    uint64_t watchdog_us = 0;
+    if (sd_watchdog_enabled(0, &watchdog_us) <= 0)
+        watchdog_us = 0;
+    uint64_t wait_us = watchdog_us > 0 ? watchdog_us / 3 : 60u * 1000000;
+    struct timespec wait = {.tv_sec = (time_t)(wait_us / 1000000),
+                            .tv_nsec = (long)(wait_us % 1000000) * 1000};
+    for (;;) {
+        int sig = sigtimedwait(set, NULL, &wait);
+        if (sig == SIGHUP) {
+            reload(daemon);
+        } else if (sig > 0) {
+            log_info("%s: stopping", sig == SIGTERM ? "SIGTERM" : "SIGINT");
+            return;
+        } else if (errno == EAGAIN && watchdog_us > 0 && daemon_is_alive(daemon)) {
+            sd_notify(0, "WATCHDOG=1");
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {NULL, NULL};
+    int status = parse_options(argc, argv, &options);
+    if (status >= 0)
+        return status;
+    if (options.check != NULL)
+        return check(options.check);
+    struct config *config;
+    if (config_load(options.config, stderr, &config) < 0)
+        return EXIT_CONFIG;
+    sigset_t set;
+    take_signals(&set);
+    struct daemon *daemon;
+    if (daemon_start(config, &daemon) < 0)
+        return EXIT_FAILURE;
+    sd_notify(0, "READY=1");
+    log_info("sealnfsd " SEALNFS_VERSION " serves");
+    serve(daemon, &set);
+    sd_notify(0, "STOPPING=1");
+    daemon_stop(daemon);
+    return EXIT_SUCCESS;
+}
