@@ -149,7 +149,16 @@ static void on_acceptable(evutil_socket_t fd, short events, void *arg)
     }
 }
 
-static int open_socket(const struct addrinfo *ai)
+/* "::" takes IPv4 as well, unless IPv4 was asked for by its own. */
+static bool listens_on_ipv4(const struct config *config)
+{
+    for (size_t i = 0; i < config->listen_count; i++)
+        if (strchr(config->listen[i], ':') == NULL)
+            return true;
+    return false;
+}
+
+static int open_socket(const struct addrinfo *ai, int v6only)
 {
     int on = 1;
     int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -157,7 +166,7 @@ static int open_socket(const struct addrinfo *ai)
         return -errno;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (ai->ai_family == AF_INET6)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only));
     if (bind(fd, ai->ai_addr, ai->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0) {
         int err = -errno;
         close(fd);
@@ -175,7 +184,7 @@ static int listen_on(struct listener *listener, const char *address, uint16_t po
     snprintf(service, sizeof(service), "%u", port);
     int fd = -EINVAL;
     if (getaddrinfo(address, service, &hints, &ai) == 0)
-        fd = open_socket(ai);
+        fd = open_socket(ai, listens_on_ipv4(listener->server->config));
     freeaddrinfo(ai);
     if (fd < 0) {
         log_error("cannot listen on %s port %u: %s", address, port, strerror(-fd));
