@@ -61,7 +61,7 @@ static void a_recall_says_which_file_range_and_stateid(void **state)
     const struct nfs4_cb_compound_args head = {.tag = xdr_bytes_of("recall"), .minorversion = 1, .numops = 1};
     struct nfs4_cb_compound_args got;
     layoutrecall_file4 *file = &args.cb_layoutrecall.clora_recall.lor_layout;
-    uint32_t op;
+    uint32_t op = 0;
 
     (void)state;
     args.cb_layoutrecall = (CB_LAYOUTRECALL4args){.clora_type = LAYOUT4_BLOCK_VOLUME,

@@ -270,7 +270,7 @@ static void a_compound_is_decoded_operation_by_operation(void **state)
 {
     const struct nfs4_compound_args head = {.tag = xdr_bytes_of("tag"), .minorversion = 1, .numops = 2};
     struct nfs4_compound_args got;
-    uint32_t op;
+    uint32_t op = 0;
 
     (void)state;
     assert_true(nfs4_compound_args_encode(&out, &head) && nfs4_op_encode(&out, OP_PUTROOTFH) &&
@@ -309,7 +309,7 @@ static void a_reply_head_is_patched_when_the_operations_have_run(void **state)
 {
     struct nfs4_compound_head head;
     struct nfs4_compound_res got;
-    uint32_t op;
+    uint32_t op = 0;
 
     (void)state;
     xdr_put_u64(&out, 0); /* something before it */

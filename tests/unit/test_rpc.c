@@ -141,8 +141,13 @@ static void authsys_has_at_most_16_groups_and_no_rest(void **state)
 static void the_words_of_a_header_are_where_the_rfc_puts_them(void **state)
 {
     const authsys_parms parms = {.stamp = 1, .uid = 2, .gid = 3, .gids_count = 1, .gids = {4}};
-    const struct rpc_call call = {
-        .xid = 1, .rpcvers = 2, .prog = 3, .vers = 4, .proc = 5, .cred = {6}, .verf = {7}};
+    const struct rpc_call call = {.xid = 1,
+                                  .rpcvers = 2,
+                                  .prog = 3,
+                                  .vers = 4,
+                                  .proc = 5,
+                                  .cred = {.flavor = 6},
+                                  .verf = {.flavor = 7}};
 
     (void)state;
     assert_true(rpc_call_encode(&out, &call));
