@@ -22,6 +22,12 @@ static bool range_overlaps(const layoutrecall_file4 *recall, uint64_t length)
     return recall->lor_length > 0 && recall->lor_offset < length;
 }
 
+/* 0 is no seqid of a layout: it is left out when they wrap (RFC 8881 section 8.2.2). */
+static uint32_t next_seqid(uint32_t seqid)
+{
+    return seqid == UINT32_MAX ? 1 : seqid + 1;
+}
+
 struct sealio_recall_answer sealio_recall_file(const struct sealio_recall_facts *facts,
                                                const CB_LAYOUTRECALL4args *args)
 {
@@ -37,13 +43,12 @@ struct sealio_recall_answer sealio_recall_file(const struct sealio_recall_facts 
         return answer(NFS4ERR_BAD_STATEID, false);
     if (facts->recalled && seqid == facts->recall_seqid)
         return answer(NFS4_OK, false);
+    if (seqid == next_seqid(facts->stateid.seqid))
+        return answer(NFS4_OK, true);
     /* Serial numbers: the difference counts, so that a wrapped seqid is still newer. */
-    const int32_t ahead = (int32_t)(seqid - facts->stateid.seqid);
-    if (seqid == 0 || ahead <= 0)
+    if (seqid == 0 || (int32_t)(seqid - facts->stateid.seqid) <= 0)
         return answer(NFS4ERR_OLD_STATEID, false);
-    if (ahead > 1)
-        return answer(NFS4ERR_DELAY, true);
-    return answer(NFS4_OK, true);
+    return answer(NFS4ERR_DELAY, true);
 }
 
 struct sealio_recall_answer sealio_recall_bulk(const struct sealio_recall_facts *facts, layoutiomode4 iomode)
