@@ -72,9 +72,14 @@ int loopfs_run(const char *format, ...)
 /* In memory when small, for speed; sparse in any case. */
 static int make_image(uint64_t size)
 {
+    static unsigned int count;
     const char *dir = getenv("TMPDIR");
-    int fd = size <= (uint64_t)512 << 20 ? memfd_create("loopfs", MFD_CLOEXEC)
-                                         : open(dir ? dir : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    char name[32]; /* differs, as mkfs.btrfs takes loop devices on files of one name for one device */
+    int fd;
+
+    (void)snprintf(name, sizeof(name), "loopfs-%d-%u", (int)getpid(), count++);
+    fd = size <= (uint64_t)512 << 20 ? memfd_create(name, MFD_CLOEXEC)
+                                     : open(dir ? dir : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
     if (fd < 0)
         return -errno;
