@@ -87,6 +87,9 @@ struct bench_result {
 void bench_mark_begin(struct bench_result *result);
 void bench_mark_end(struct bench_result *result);
 
+/* The server tries the backchannel (CB_NULL): say that it works. */
+int bench_answer_probe(struct bench_conn *conn, uint32_t xid, uint64_t deadline_ms);
+
 int bench_ground_make(struct bench_ground *ground, const struct sealio_url *url, const char *layout_path);
 void bench_ground_remove(struct bench_ground *ground);
 /* Connects, makes a session, opens what the operation needs. text gets a sentence on error. */

@@ -5,6 +5,7 @@
  * little as possible: its status, and a stateid where the next COMPOUND needs one; payload beyond the receive
  * buffer is dropped in the kernel (MSG_TRUNC | MSG_DONTWAIT).
  */
+#include "client/transport.h"
 #include "client/tool_bench.h"
 
 #include <errno.h>
@@ -219,6 +220,43 @@ static ssize_t receive_some(struct bench_conn *conn)
     return recv(conn->fd, NULL, (size_t)(conn->rx_total - conn->rx_have), MSG_TRUNC | MSG_DONTWAIT);
 }
 
+/* The server tries the backchannel: answer, and look at what came after it. */
+static int take_probe(struct bench_conn *conn)
+{
+    int rc = bench_answer_probe(conn, get_u32(conn->rx + RECORD_MARK_SIZE), sealio_now_ms() + 1000);
+    conn->rx_have -= (size_t)conn->rx_total;
+    memmove(conn->rx, conn->rx + conn->rx_total, conn->rx_have);
+    conn->rx_total = 0;
+    return rc;
+}
+
+static bool is_call(const struct bench_conn *conn)
+{
+    return conn->rx_have >= RECORD_MARK_SIZE + 8 && get_u32(conn->rx + RECORD_MARK_SIZE + 4) == RPC_CALL;
+}
+
+/* At what has been received. */
+static int look(struct load *load, struct bench_conn *conn)
+{
+    for (;;) {
+        if (conn->rx_total == 0 && conn->rx_have >= RECORD_MARK_SIZE) {
+            const uint32_t mark = get_u32(conn->rx);
+            if (!(mark & 0x80000000u))
+                return -EBADMSG; /* a reply in several fragments: no server does that */
+            conn->rx_total = (uint64_t)(mark & 0x7fffffff) + RECORD_MARK_SIZE;
+        }
+        if (conn->rx_total == 0 || conn->rx_have < conn->rx_total)
+            return 0;
+        if (!is_call(conn))
+            return finish_step(load, conn);
+        if (conn->rx_total > conn->rx_room)
+            return -EPROTO;
+        int rc = take_probe(conn);
+        if (rc < 0)
+            return rc;
+    }
+}
+
 static int pull(struct load *load, struct bench_conn *conn)
 {
     ssize_t got = receive_some(conn);
@@ -227,19 +265,8 @@ static int pull(struct load *load, struct bench_conn *conn)
     if (got == 0)
         return -ECONNRESET;
     conn->rx_have += (size_t)got;
-    if (conn->rx_total == 0 && conn->rx_have >= RECORD_MARK_SIZE) {
-        const uint32_t mark = get_u32(conn->rx);
-        if (!(mark & 0x80000000u))
-            return -EBADMSG; /* a reply in several fragments: no server does that */
-        if (conn->rx_have >= RECORD_MARK_SIZE + 8 && get_u32(conn->rx + RECORD_MARK_SIZE + 4) == RPC_CALL)
-            return -EPROTO; /* a callback: not while nobody else is on the server */
-        conn->rx_total = (uint64_t)(mark & 0x7fffffff) + RECORD_MARK_SIZE;
-    }
-    if (conn->rx_total == 0 || conn->rx_have < conn->rx_total)
-        return 0;
-    return finish_step(load, conn);
+    return look(load, conn);
 }
-
 static int handle(struct load *load, const struct epoll_event *event)
 {
     struct bench_conn *conn = event->data.ptr;

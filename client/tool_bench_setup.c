@@ -176,8 +176,7 @@ static int receive_record(struct bench_conn *conn, uint8_t **data, uint32_t *len
     return rc;
 }
 
-/* The server tries the backchannel (CB_NULL): it works. */
-static int answer_probe(struct bench_conn *conn, uint32_t xid, uint64_t deadline_ms)
+int bench_answer_probe(struct bench_conn *conn, uint32_t xid, uint64_t deadline_ms)
 {
     uint8_t message[RECORD_MARK_SIZE + 64];
     struct xdr_out out;
@@ -200,7 +199,7 @@ static int receive_reply(struct bench_conn *conn, uint8_t **data, uint32_t *len,
             return rc;
         free(*data);
         *data = NULL;
-        rc = answer_probe(conn, xid, deadline_ms);
+        rc = bench_answer_probe(conn, xid, deadline_ms);
         if (rc < 0)
             return rc;
     }

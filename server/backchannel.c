@@ -40,7 +40,8 @@ struct cb_flight {
     struct conn_out send;
     struct buffer *message;
     struct event timer; /* the deadline */
-    struct event pause; /* the client said DELAY to CB_SEQUENCE: the slot is kept, the call comes again */
+    struct event
+        pause; /* a probe lets the reply go first; a call that got DELAY keeps its slot and comes again */
     uint32_t op;
     atomic_uint refs; /* the module's, and the send's */
 };
@@ -381,12 +382,25 @@ static void on_timeout(evutil_socket_t fd, short events, void *arg)
     }
 }
 
+static void send_probe(struct cb_flight *flight)
+{
+    struct conn *conn = flight->conn;
+    flight->conn = NULL;
+    if (!send_over(flight, conn))
+        flight_end(flight, CB_NO_CHANNEL, NFS4_OK);
+    conn_unref(conn);
+}
+
 static void on_pause(evutil_socket_t fd, short events, void *arg)
 {
     (void)fd;
     (void)events;
     struct cb_flight *flight = arg;
     struct session *session = flight->session;
+    if (flight->is_probe) {
+        send_probe(flight);
+        return;
+    }
     bool wanted = flight->call != NULL && session->client != NULL;
     if (wanted)
         session->cb_slots[flight->slot].seq++;
@@ -457,15 +471,17 @@ void backchannel_call(struct server *server, struct cb_call *call)
     loop_post(server->loops[index], &call->send);
 }
 
-/* CB_NULL over a connection that has just been bound: pending recalls go out once it has answered. */
+/* CB_NULL over a connection that has just been bound, after the reply that tells the client so. Pending
+ * recalls go out once it has answered. */
 static void probe(struct session *session, struct conn *conn)
 {
+    static const struct timeval after_the_reply = {.tv_usec = 5000};
     struct cb_flight *flight = flight_create(session->client, NULL, PROBE_TIMEOUT_MS);
     if (flight == NULL)
         return;
     flight->session = session_ref(session);
-    if (!send_over(flight, conn))
-        flight_end(flight, CB_NO_CHANNEL, NFS4_OK);
+    flight->conn = conn_ref(conn);
+    evtimer_add(&flight->pause, &after_the_reply);
 }
 
 /* ---- bound connections ---- */
