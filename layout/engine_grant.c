@@ -147,8 +147,8 @@ static struct holder *eligible_holder(struct engine *e, struct engine_layoutget 
     else if (holder->fenced)
         answer(e, &get->call, ENGINE_UNAVAILABLE,
                "the client was fenced; it gets layouts again after a restart");
-    else if (!holder->callable)
-        answer(e, &get->call, ENGINE_UNAVAILABLE, "the client has no working callback channel");
+    else if (!holder->callable) /* a new channel is tried within milliseconds of its CREATE_SESSION */
+        answer(e, &get->call, ENGINE_TRY_LATER, "the client's callback channel has not answered yet");
     else if (bulk_is_pending(e, holder))
         answer(e, &get->call, ENGINE_RECALL_CONFLICT, "what the client held before is being recalled");
     else
