@@ -164,8 +164,9 @@ static int refuse_writer(int fd, struct seal_refusal *why)
                            "%s; close it there, or stop that process, and try again", who);
     return seal_refuse(
         why, SEAL_REFUSED_WRITER, EBUSY,
-        "it is open for writing or mapped writable by something that is not in /proc: the kernel (a loop "
-        "device, swap, a file server) or a process of another PID namespace; end that and try again");
+        "it is open for writing or mapped writable by something that was not found in /proc: the kernel (a "
+        "loop device, swap, a file server), or a process that this one may not look into; end that and "
+        "try again");
 }
 
 /* The kernel grants a read lease only when the inode's count of writers, mappings included, is zero. */

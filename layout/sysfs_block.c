@@ -124,7 +124,7 @@ static void read_stacked(int dir, struct sysfs_block *b)
     }
 }
 
-static int read_all(int dir, struct sysfs_block *b)
+int sysfs_block_read_dir(int dir, struct sysfs_block *b)
 {
     int err = read_node(dir, b->node, sizeof(b->node));
 
@@ -151,7 +151,7 @@ int sysfs_block_read(dev_t dev, struct sysfs_block *block)
     dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
         return errno == ENOENT ? -ENODEV : -errno;
-    err = read_all(dir, &found);
+    err = sysfs_block_read_dir(dir, &found);
     (void)close(dir);
     if (!err)
         *block = found;

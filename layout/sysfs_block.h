@@ -21,5 +21,7 @@ struct sysfs_block {
 
 /* -ENODEV: not a block device that sysfs knows. */
 int sysfs_block_read(dev_t dev, struct sysfs_block *block);
+/* The same from the device's directory in sysfs; dev is left alone. On error *block is not to be used. */
+int sysfs_block_read_dir(int dir, struct sysfs_block *block);
 
 #endif

@@ -15,6 +15,7 @@
 
 #include "layout/device.h"
 #include "layout/mount_info.h"
+#include "layout/sysfs_block.h"
 #include "tests/unit/loopfs.h"
 
 static struct loopfs *make(const struct loopfs_spec *spec)
@@ -209,6 +210,57 @@ static void a_device_mapper_volume_is_refused_by_name(void **state)
     close(fd);
 }
 
+static void put_file(int dir, const char *name, const char *text)
+{
+    int fd = openat(dir, name, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+}
+
+/* In a directory that looks like sysfs: kernels without device mapper and md are tested too. */
+static void stacked_devices_are_recognised(void **state)
+{
+    static const struct {
+        const char *dir;
+        const char *file[2];
+        const char *text[2];
+        const char *name;
+    } cases[] = {
+        {"dm", {"dm/name", "dm/uuid"}, {"vg0-lv0\n", "LVM-abc\n"}, "LVM logical volume vg0-lv0"},
+        {"dm", {"dm/name", "dm/uuid"}, {"mpatha\n", "mpath-3600\n"}, "multipath device mpatha"},
+        {"dm", {"dm/name", "dm/uuid"}, {"secret\n", "CRYPT-LUKS2\n"}, "encrypted device secret"},
+        {"dm", {"dm/name", "dm/uuid"}, {"plain\n", "\n"}, "device-mapper device plain"},
+        {"md", {"md/level", "md/other"}, {"raid5\n", ""}, "md raid5 array"},
+        {"slaves", {"slaves/sda", "slaves/sdb"}, {"", ""}, "stacked device"},
+    };
+    const struct loopfs_spec tmpfs = {.type = "tmpfs"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct loopfs *fs = make(&tmpfs);
+        struct sysfs_block b = {0};
+        int dir = open(loopfs_dir(fs), O_RDONLY | O_DIRECTORY);
+
+        put_file(dir, "uevent", "MAJOR=253\nDEVNAME=dm-0\n");
+        put_file(dir, "size", "2048\n");
+        assert_int_equal(sysfs_block_read_dir(dir, &b), 0);
+        assert_string_equal(b.stacked, "");
+        assert_string_equal(b.node, "/dev/dm-0");
+        assert_int_equal(b.size, 1 << 20);
+        assert_int_equal(mkdirat(dir, cases[i].dir, 0700), 0);
+        for (size_t k = 0; k < 2; k++)
+            put_file(dir, cases[i].file[k], cases[i].text[k]);
+        assert_int_equal(sysfs_block_read_dir(dir, &b), 0);
+        assert_string_equal(b.stacked, cases[i].name);
+        put_file(dir, "size", "junk\n");
+        assert_int_equal(sysfs_block_read_dir(dir, &b), -EIO);
+        close(dir);
+        loopfs_destroy(fs);
+    }
+}
+
 static void mount_options_are_matched_whole(void **state)
 {
     const struct mount_info info = {.options = "rw,data=journal,errors=ro-x"};
@@ -229,6 +281,7 @@ int main(void)
         cmocka_unit_test(file_systems_without_a_disk_to_share_are_refused_by_name),
         cmocka_unit_test(a_disk_that_does_not_carry_the_signature_is_refused),
         cmocka_unit_test(a_device_mapper_volume_is_refused_by_name),
+        cmocka_unit_test(stacked_devices_are_recognised),
         cmocka_unit_test(mount_options_are_matched_whole),
     };
     const char *why = "";
