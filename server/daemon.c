@@ -233,6 +233,7 @@ int daemon_reload(struct daemon *d)
     config_free(d->previous);
     d->previous = s->config;
     s->config = config;
+    keeper_reload(s->keeper);
     log_info("the configuration was reloaded");
     return 0;
 }

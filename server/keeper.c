@@ -31,7 +31,7 @@ static const struct layout_type *const layout_types[] = {&block_layout_type, NUL
 
 void keeper_options(struct keeper *keeper, struct engine_options *options)
 {
-    const struct config *config = keeper->server->config;
+    const struct config *config = keeper->config;
     *options = (struct engine_options){
         .types = layout_types,
         .boot = journal_boot(keeper->journal),
@@ -109,7 +109,7 @@ static void write_record(struct keeper *keeper, const struct engine_effect *effe
         log_error("the journal in %s cannot be written (%s): no file is sealed, granted or released from now "
                   "on; free the disk's "
                   "space or repair it, then restart sealnfsd",
-                  keeper->server->config->state_dir, journal_error(keeper->journal));
+                  keeper->config->state_dir, journal_error(keeper->journal));
         return;
     }
     keeper->dirty = true;
@@ -240,7 +240,7 @@ static void on_commit(evutil_socket_t fd, short what, void *arg)
             log_error("the journal in %s cannot be written just now (%s); it is tried again every second and "
                       "everything that depends "
                       "on it waits",
-                      keeper->server->config->state_dir, journal_error(keeper->journal));
+                      keeper->config->state_dir, journal_error(keeper->journal));
         keeper->told_full = true;
         evtimer_add(keeper->commit_later, &(struct timeval){.tv_sec = COMMIT_RETRY_SECONDS});
         return;
@@ -250,7 +250,7 @@ static void on_commit(evutil_socket_t fd, short what, void *arg)
         log_error("the journal in %s has lost what was written last (%s): no file is sealed, granted or "
                   "released from now on; "
                   "restart sealnfsd",
-                  keeper->server->config->state_dir, journal_error(keeper->journal));
+                  keeper->config->state_dir, journal_error(keeper->journal));
         return;
     }
     keeper->told_full = false;
@@ -284,7 +284,7 @@ static int take_fenced(const struct journal_holder *holder, void *arg)
 static int open_journal(struct keeper *keeper)
 {
     char path[JOURNAL_PATH_MAX];
-    if (snprintf(path, sizeof path, "%s/journal.db", keeper->server->config->state_dir) >= (int)sizeof path)
+    if (snprintf(path, sizeof path, "%s/journal.db", keeper->config->state_dir) >= (int)sizeof path)
         return -ENAMETOOLONG;
     int err = journal_open(path, &keeper->journal);
     if (err)
@@ -297,7 +297,7 @@ static int open_journal(struct keeper *keeper)
 
 static int open_trace(struct keeper *keeper)
 {
-    const char *path = keeper->server->config->trace_file;
+    const char *path = keeper->config->trace_file;
     if (!path)
         return 0;
     keeper->trace = fopen(path, "ae");
@@ -319,7 +319,7 @@ static int make_engine(struct keeper *keeper)
     if (!err)
         err = journal_load(keeper->journal, &visitor, keeper->engine);
     if (err)
-        log_error("the journal in %s cannot be read: %s", keeper->server->config->state_dir, strerror(-err));
+        log_error("the journal in %s cannot be read: %s", keeper->config->state_dir, strerror(-err));
     return err;
 }
 
@@ -349,6 +349,7 @@ int keeper_create(struct server *server, struct keeper **out)
     if (!keeper)
         return -ENOMEM;
     keeper->server = server;
+    keeper->config = server->config;
     keeper->grace = true;
     pthread_mutex_init(&keeper->fenced_lock, NULL);
     int err = open_trace(keeper);
@@ -377,6 +378,33 @@ int keeper_create(struct server *server, struct keeper **out)
 fail:
     keeper_destroy(keeper);
     return err;
+}
+
+struct reload {
+    struct loop_msg msg;
+    struct keeper *keeper;
+    const struct config *config;
+};
+
+static void run_reload(struct loop_msg *msg)
+{
+    struct reload *reload = KEEPER_FROM(msg, struct reload, msg);
+    struct engine_options options;
+    reload->keeper->config = reload->config;
+    keeper_options(reload->keeper, &options);
+    engine_set_options(reload->keeper->engine, &options);
+    free(reload);
+}
+
+void keeper_reload(struct keeper *keeper)
+{
+    struct reload *reload = malloc(sizeof *reload);
+    if (!reload) {
+        log_error("out of memory: the keeper goes on with the old configuration; reload again");
+        return;
+    }
+    *reload = (struct reload){.msg.run = run_reload, .keeper = keeper, .config = keeper->server->config};
+    loop_post(keeper->loop, &reload->msg);
 }
 
 void keeper_destroy(struct keeper *keeper)

@@ -27,6 +27,9 @@ int keeper_create(struct server *server, struct keeper **out);
 /* Stops the thread; seals and the journal stay as they are. */
 void keeper_destroy(struct keeper *keeper);
 
+/* The server's configuration was replaced: take over what may change (timeouts, the fence hook). Any thread. */
+void keeper_reload(struct keeper *keeper);
+
 #define KEEPER_WHY_MAX 256
 
 struct keeper_call {

@@ -21,12 +21,14 @@
 #include "server/file.h"
 #include "server/keeper.h"
 
+struct config;
 struct event;
 struct fence_job;
 struct fenced_mark;
 
 struct keeper {
     struct server *server;
+    const struct config *config; /* the keeper's view: the server's may be replaced at any moment */
     struct loop *loop;
     struct engine *engine;
     struct journal *journal;

@@ -170,7 +170,7 @@ static void failed_to_start(struct loop_msg *msg)
 
 static void start(struct fence_job *job)
 {
-    const struct config *config = job->keeper->server->config;
+    const struct config *config = job->keeper->config;
     struct hook_request request = {
         .program = config->fence_hook,
         .action = "fence",

@@ -15,6 +15,7 @@
 #include "server/ops_open.h"
 #include "server/recovery.h"
 #include "server/server.h"
+#include "server/session.h"
 #include "server/state.h"
 
 /* LAYOUTGET_OVERHEAD: what is around loc_body in the reply, and room for the next operation's error. */
@@ -133,6 +134,7 @@ static enum op_next layoutget_start(struct compound *c)
     work->get = (struct keeper_layoutget){
         .call = keeper_call_of(c),
         .file = c->current.file,
+        .export = c->current.export,
         .client_id = c->client_id,
         .type = args->loga_layout_type,
         .iomode = args->loga_iomode,
@@ -145,6 +147,7 @@ static enum op_next layoutget_start(struct compound *c)
         .body_buffer = work->body,
         .body_room = room,
     };
+    session_current_call(c, work->get.session, &work->get.slot, &work->get.sequence);
     keeper_layoutget(c->server->keeper, &work->get);
     return OP_WAIT;
 }

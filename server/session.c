@@ -41,6 +41,13 @@ struct session *session_find(struct client_table *table, const sessionid4 id)
     return session;
 }
 
+void session_current_call(const struct compound *c, sessionid4 session, slotid4 *slot, sequenceid4 *sequence)
+{
+    memcpy(session, c->session->id, NFS4_SESSIONID_SIZE);
+    *slot = (slotid4)(c->slot - c->session->slots);
+    *sequence = c->slot->seq;
+}
+
 const uint8_t *session_id(const struct session *session)
 {
     return session->id;

@@ -37,6 +37,9 @@ void session_destroy(struct session *session);
 struct session *session_ref(struct session *session);
 void session_unref(struct session *session);
 
+/* The request under way, as a callback's referring call names it (RFC 8881 section 2.10.6.3). Not in sessionless compounds. */
+void session_current_call(const struct compound *c, sessionid4 session, slotid4 *slot, sequenceid4 *sequence);
+
 /* SEQUENCE: fills c->res and, when NFS4_OK, the compound's client, session and slot, or its replay. */
 void session_sequence(struct compound *c);
 /* The compound that held the slot has its whole reply in c->out: keep it if it is to be kept, free the slot.
