@@ -1,7 +1,7 @@
 /*
- * The constants of NFSv4.1 by their RFC names: RFC 5662 (the XDR of RFC 8881) and what later documents
- * added that this server speaks of: layout types (RFC 8154, RFC 8435), MDS thresholds
- * (RFC 8881 section 5.12.6). Values only; the structures are in proto/nfs4_types.h.
+ * The constants of NFSv4.1 by their RFC names: RFC 5662 (the XDR of RFC 8881), and the layout types that
+ * later documents added (RFC 8154, RFC 8435). Values only; the structures are in proto/nfs4_types.h. Sections
+ * below are RFC 8881's.
  */
 #ifndef PROTO_NFS4_H
 #define PROTO_NFS4_H
@@ -178,6 +178,7 @@ typedef enum time_how4 {
     SET_TO_CLIENT_TIME4 = 1,
 } time_how4;
 
+/* Access control lists (section 6.2): for delegations; the server itself has none. */
 #define ACL4_SUPPORT_ALLOW_ACL 0x00000001u
 #define ACL4_SUPPORT_DENY_ACL  0x00000002u
 #define ACL4_SUPPORT_AUDIT_ACL 0x00000004u
@@ -218,6 +219,7 @@ typedef enum time_how4 {
 #define ACE4_GENERIC_WRITE              0x00160106u
 #define ACE4_GENERIC_EXECUTE            0x001200A0u
 
+/* mode4 (section 6.2.4). */
 #define MODE4_SUID 0x800u
 #define MODE4_SGID 0x400u
 #define MODE4_SVTX 0x200u
@@ -231,6 +233,7 @@ typedef enum time_how4 {
 #define MODE4_WOTH 0x002u
 #define MODE4_XOTH 0x001u
 
+/* fh_expire_type (section 5.8.1.3). */
 #define FH4_PERSISTENT         0x00000000u
 #define FH4_NOEXPIRE_WITH_OPEN 0x00000001u
 #define FH4_VOLATILE_ANY       0x00000002u
@@ -253,6 +256,7 @@ typedef enum layoutiomode4 {
 
 #define NFS4_DEVICEID4_SIZE 16
 
+/* LAYOUTRETURN and CB_LAYOUTRECALL (sections 18.44 and 20.3). */
 #define LAYOUT4_RET_REC_FILE 1
 #define LAYOUT4_RET_REC_FSID 2
 #define LAYOUT4_RET_REC_ALL  3
@@ -263,6 +267,7 @@ typedef enum layoutreturn_type4 {
     LAYOUTRETURN4_ALL = LAYOUT4_RET_REC_ALL,
 } layoutreturn_type4;
 
+/* Bits of thi_hintset (section 3.3.22). */
 #define TH4_READ_SIZE    0
 #define TH4_WRITE_SIZE   1
 #define TH4_READ_IOSIZE  2
@@ -360,6 +365,7 @@ typedef enum nfs_lock_type4 {
     WRITEW_LT = 4,
 } nfs_lock_type4;
 
+/* ACCESS (section 18.1). */
 #define ACCESS4_READ    0x00000001u
 #define ACCESS4_LOOKUP  0x00000002u
 #define ACCESS4_MODIFY  0x00000004u
@@ -384,6 +390,7 @@ typedef enum limit_by4 {
     NFS_LIMIT_BLOCKS = 2,
 } limit_by4;
 
+/* OPEN: share_access, share_deny and what delegation is wanted (section 18.16). */
 #define OPEN4_SHARE_ACCESS_READ                               0x00000001u
 #define OPEN4_SHARE_ACCESS_WRITE                              0x00000002u
 #define OPEN4_SHARE_ACCESS_BOTH                               0x00000003u
@@ -430,6 +437,7 @@ typedef enum why_no_delegation4 {
     WND4_IS_DIR = 8,
 } why_no_delegation4;
 
+/* OPEN: rflags (section 18.16). */
 #define OPEN4_RESULT_CONFIRM           0x00000002u
 #define OPEN4_RESULT_LOCKTYPE_POSIX    0x00000004u
 #define OPEN4_RESULT_PRESERVE_UNLINKED 0x00000008u
@@ -460,6 +468,7 @@ typedef enum channel_dir_from_server4 {
     CDFS4_BOTH = 0x3,
 } channel_dir_from_server4;
 
+/* EXCHANGE_ID: eia_flags and eir_flags (section 18.35). */
 #define EXCHGID4_FLAG_SUPP_MOVED_REFER    0x00000001u
 #define EXCHGID4_FLAG_SUPP_MOVED_MIGR     0x00000002u
 #define EXCHGID4_FLAG_BIND_PRINC_STATEID  0x00000100u
@@ -476,6 +485,7 @@ typedef enum state_protect_how4 {
     SP4_SSV = 2,
 } state_protect_how4;
 
+/* CREATE_SESSION: csa_flags and csr_flags (section 18.36). */
 #define CREATE_SESSION4_FLAG_PERSIST        0x00000001u
 #define CREATE_SESSION4_FLAG_CONN_BACK_CHAN 0x00000002u
 #define CREATE_SESSION4_FLAG_CONN_RDMA      0x00000004u
@@ -490,6 +500,7 @@ typedef enum secinfo_style4 {
     SECINFO_STYLE4_PARENT = 1,
 } secinfo_style4;
 
+/* SEQUENCE: sr_status_flags (section 18.46). */
 #define SEQ4_STATUS_CB_PATH_DOWN               0x00000001u
 #define SEQ4_STATUS_CB_GSS_CONTEXTS_EXPIRING   0x00000002u
 #define SEQ4_STATUS_CB_GSS_CONTEXTS_EXPIRED    0x00000004u
@@ -579,6 +590,7 @@ typedef enum notify_type4 {
     NOTIFY4_CHANGE_COOKIE_VERIFIER = 5,
 } notify_type4;
 
+/* CB_RECALL_ANY: bits of craa_type_mask (section 20.6). */
 #define RCA4_TYPE_MASK_RDATA_DLG        0
 #define RCA4_TYPE_MASK_WDATA_DLG        1
 #define RCA4_TYPE_MASK_DIR_DLG          2
