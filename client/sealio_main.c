@@ -15,7 +15,7 @@ static const char usage[] =
     "  sealio cp SOURCE TARGET  copy; each is a URL, a local path, or - for standard input or output\n"
     "  sealio map URL           show where the file's blocks are: its layout, extent by extent\n"
     "  sealio ls URL            list a directory, or show one file\n"
-    "  sealio bench URL         measure an NFSv4.1 server (see sealio bench --help)\n"
+    "  sealio bench URL         measure an NFSv4.1 server (below)\n"
     "\n"
     "URL is nfs://HOST[:PORT]/PATH. Data moves straight between this machine and the shared disk where the "
     "server gives\n"
@@ -131,6 +131,14 @@ static int complain(const char *what)
     return TOOL_USAGE;
 }
 
+static int help(void)
+{
+    fputs(usage, stdout);
+    putchar('\n');
+    tool_bench_usage();
+    return TOOL_OK;
+}
+
 static int run(const char *command, const struct tool_options *options, int count, char **args)
 {
     if (strcmp(command, "cp") == 0)
@@ -150,8 +158,7 @@ int main(int argc, char **argv)
 {
     struct tool_options options = {.session = {.layouts = SEALIO_LAYOUTS_TRY}};
     if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
-        fputs(usage, stdout);
-        return TOOL_OK;
+        return help();
     }
     if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
         puts("sealio " SEALNFS_VERSION);
@@ -163,8 +170,7 @@ int main(int argc, char **argv)
         return tool_bench(argc - 1, argv + 1);
     for (int key; (key = getopt_long(argc - 1, argv + 1, "h", long_options, NULL)) != -1;) {
         if (key == 'h') {
-            fputs(usage, stdout);
-            return TOOL_OK;
+            return help();
         }
         if (key == '?' || !set_option(&options, key))
             return complain("bad option");

@@ -4,6 +4,8 @@
 #include "client/tool_bench.h"
 
 #include "client/session_impl.h"
+#include "client/status.h"
+#include "client/transport.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -114,30 +116,41 @@ void bench_mark_end(struct bench_result *result)
 
 /* ---- one measurement ---- */
 
+/* -EAGAIN: the server asks to come again. */
+static int hold_one(struct bench_conn *conn)
+{
+    struct sealio_reply reply;
+    union nfs4_res res;
+    int rc = bench_roundtrip(conn, &conn->steps[0].call, &reply);
+    if (rc == 0)
+        rc = sealio_reply_next(&reply, OP_PUTFH, &res);
+    if (rc == 0 && res.status == NFS4_OK)
+        rc = sealio_reply_next(&reply, OP_LAYOUTGET, &res);
+    if (rc == 0)
+        rc = sealio_status_errno(res.status);
+    if (rc == 0) {
+        conn->taken = res.layoutget.logr_resok4.logr_stateid;
+        conn->has_layout = true;
+    }
+    sealio_reply_free(&reply);
+    return rc;
+}
+
+enum { HOLD_MS = 5000 };
+
 static int hold(struct bench_conn *conns, unsigned count)
 {
-    for (unsigned i = 0; i < count; i++) {
-        struct bench_conn *conn = &conns[i];
-        struct sealio_reply reply;
-        union nfs4_res res;
-        if (conn->step_count == 0)
+    const uint64_t deadline_ms = sealio_now_ms() + HOLD_MS;
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && i < count; i++) {
+        unsigned attempt = 0;
+        if (conns[i].step_count == 0)
             continue;
-        int rc = bench_roundtrip(conn, &conn->steps[0].call, &reply);
-        if (rc == 0)
-            rc = sealio_reply_next(&reply, OP_PUTFH, &res);
-        if (rc == 0 && res.status == NFS4_OK)
-            rc = sealio_reply_next(&reply, OP_LAYOUTGET, &res);
-        if (rc == 0 && res.status != NFS4_OK)
-            rc = -ENODATA;
-        if (rc == 0) {
-            conn->taken = res.layoutget.logr_resok4.logr_stateid;
-            conn->has_layout = true;
-        }
-        sealio_reply_free(&reply);
-        if (rc < 0)
-            return rc;
+        do
+            rc = hold_one(&conns[i]);
+        while (rc == -EAGAIN && sealio_backoff(attempt++, deadline_ms));
     }
-    return 0;
+    return rc;
 }
 
 static void measure(const struct bench_options *options, const struct bench_ground *ground,
@@ -242,7 +255,7 @@ static int write_json(const struct bench_options *options, const struct bench_ro
 
 /* ---- command line ---- */
 
-static void print_usage(void)
+void tool_bench_usage(void)
 {
     const struct bench_op *op;
     fputs(usage, stdout);
@@ -352,7 +365,7 @@ int tool_bench(int argc, char **argv)
         options.ops[options.op_count++] = op;
     for (int key; (key = getopt_long(argc, argv, "h", long_options, NULL)) != -1;) {
         if (key == 'h') {
-            print_usage();
+            tool_bench_usage();
             return TOOL_OK;
         }
         if (key == '?' || !set_option(&options, key)) {

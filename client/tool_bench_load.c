@@ -5,8 +5,8 @@
  * little as possible: its status, and a stateid where the next COMPOUND needs one; payload beyond the receive
  * buffer is dropped in the kernel (MSG_TRUNC | MSG_DONTWAIT).
  */
-#include "client/transport.h"
 #include "client/tool_bench.h"
+#include "client/transport.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -170,10 +170,16 @@ static int take_stateid(struct bench_conn *conn, const struct bench_step *step)
     return rc;
 }
 
-static void count_error(struct load *load, nfsstat4 status)
+/* What the server puts off while it warms up is no error. */
+static int count_error(struct load *load, nfsstat4 status)
 {
+    const bool passing =
+        status == NFS4ERR_DELAY || status == NFS4ERR_LAYOUTTRYLATER || status == NFS4ERR_GRACE;
+    if (!load->measuring && passing)
+        return 0;
     if (load->result->errors++ == 0)
         load->result->first_error = status;
+    return load->result->errors > GIVE_UP_ERRORS ? -EIO : 0;
 }
 
 static int start_op(struct load *load, struct bench_conn *conn)
@@ -195,8 +201,8 @@ static int finish_step(struct load *load, struct bench_conn *conn)
     const nfsstat4 status = step->is_null ? NFS4_OK : (nfsstat4)get_u32(conn->rx + STATUS_POS);
     int rc = 0;
     if (status != NFS4_OK) {
-        count_error(load, status);
-        return load->result->errors > GIVE_UP_ERRORS ? -EIO : start_op(load, conn);
+        rc = count_error(load, status);
+        return rc < 0 ? rc : start_op(load, conn);
     }
     if (step->take_op && (rc = take_stateid(conn, step)) < 0)
         return rc;

@@ -107,15 +107,28 @@ int bench_ground_make(struct bench_ground *ground, const struct sealio_url *url,
     return rc;
 }
 
+struct removal {
+    struct bench_ground *ground;
+    unsigned removed;
+};
+
+static int remove_entry(void *arg, const char *name, const struct sealio_stat *st)
+{
+    struct removal *removal = arg;
+    char path[5600];
+    (void)st;
+    snprintf(path, sizeof(path), "%s/%s", removal->ground->path, name);
+    removal->removed += sealio_remove(removal->ground->session, path) == 0;
+    return 0;
+}
+
+/* What an operation that failed left behind goes too; entries may be passed over while others are removed. */
 void bench_ground_remove(struct bench_ground *ground)
 {
-    char path[4400];
-    for (unsigned i = 0; i < BENCH_FILES; i++) {
-        snprintf(path, sizeof(path), "%s/f%u", ground->path, i);
-        sealio_remove(ground->session, path);
-    }
-    snprintf(path, sizeof(path), "%s/data", ground->path);
-    sealio_remove(ground->session, path);
+    struct removal removal = {.ground = ground};
+    do
+        removal.removed = 0;
+    while (sealio_readdir(ground->session, ground->path, remove_entry, &removal) == 0 && removal.removed > 0);
     sealio_remove(ground->session, ground->path);
     sealio_session_close(ground->session);
     ground->session = NULL;

@@ -11,8 +11,8 @@
 /* CLOCK_MONOTONIC in milliseconds. */
 uint64_t sealio_now_ms(void);
 
-/* Connects to the first address of host that answers. 0 and a blocking socket with TCP_NODELAY, -ENOENT when the name
- * is not known, or the last address's error. */
+/* Connects to the first address of host that answers. 0 and a blocking socket with TCP_NODELAY, -ENOENT when
+ * the name is not known, or the last address's error. */
 int sealio_connect(const char *host, uint16_t port, uint64_t deadline_ms, int *out);
 
 /* Sends everything; iov is used up. 0, -ETIMEDOUT, or a negative errno: the stream is then cut in the middle
