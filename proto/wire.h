@@ -67,7 +67,7 @@ bool wire_decode(const struct wire_type *type, struct xdr_in *in, struct arena *
 /* False: does not fit, or has no encoding; out is then full. */
 bool wire_encode(const struct wire_type *type, struct xdr_out *out, const void *value);
 
-enum { WIRE_UNBOUNDED = UINT32_MAX }; /* by the message's length only: views cost nothing */
+#define WIRE_UNBOUNDED UINT32_MAX /* by the message's length only: views cost nothing */
 
 /*
  * How to write a type down. T is the C structure, m its member; sizes are checked by the compiler.
