@@ -29,6 +29,26 @@ int fs_handle_get(int dirfd, const char *name, struct fs_handle *out)
     return 0;
 }
 
+/* The kernel's enum fid_type and XFS's own: the inode number comes first, in 32 or 64 bits of the machine's
+ * order. */
+enum { FILEID_INO32_GEN = 1, XFS_FILEID_INO64_GEN = 0x81 };
+
+bool fs_handle_names_inode(const struct fs_handle *handle, uint64_t ino)
+{
+    uint64_t wide;
+    uint32_t narrow;
+
+    if (handle->type == XFS_FILEID_INO64_GEN && handle->len >= sizeof(wide)) {
+        memcpy(&wide, handle->bytes, sizeof(wide));
+        return wide == ino;
+    }
+    if (handle->type == FILEID_INO32_GEN && handle->len == 2 * sizeof(narrow)) {
+        memcpy(&narrow, handle->bytes, sizeof(narrow));
+        return narrow == ino;
+    }
+    return false;
+}
+
 int fs_handle_open(int mount_fd, const struct fs_handle *handle)
 {
     union handle_buffer buffer;

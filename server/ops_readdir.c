@@ -34,6 +34,7 @@ enum {
     DIRENTS_SIZE = 32 * 1024,
     ENTRY_ARENA = NFS4_ATTR_VALS_MAX + 1024,
 };
+#define STAT_MASK         (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID)
 #define REAL_POSITION_MAX ((uint64_t)INT64_MAX - FIRST_REAL_COOKIE)
 
 /* As getdents64(2) gives it. */
@@ -155,22 +156,19 @@ static nfsstat4 list_junctions(struct listing *list, uint64_t cookie)
     return status;
 }
 
-/* The handle of an entry, and, if the file is in memory, what is known there only: its change attribute and a
- * pinned seal's overlay. */
-static int know_file(struct listing *list, int fd, struct file_stat *stat, struct xdr_bytes *handle,
-                     uint8_t wire[NFS4_FHSIZE])
+/* What only the file's identity gives: its handle, and, if it is in memory, its change attribute and a pinned
+ * seal's overlay. */
+static int know_file(struct listing *list, const struct fs_handle *found, struct file_stat *stat,
+                     struct xdr_bytes *handle, uint8_t wire[NFS4_FHSIZE])
 {
-    struct fs_handle found;
     struct file_key key;
     struct file *file;
-    int rc = fs_handle_get(fd, "", &found);
+    int rc = file_key_from_handle(export_fs_uuid(list->export), found->type, found->bytes, found->len, &key);
 
-    if (!rc)
-        rc = file_key_from_handle(export_fs_uuid(list->export), found.type, found.bytes, found.len, &key);
     if (rc)
         return rc;
     if (attr_wants_handle(&list->want))
-        *handle = file_handle_of(list->c->server, list->export, &found, wire);
+        *handle = file_handle_of(list->c->server, list->export, found, wire);
     file = file_find(list->table, &key);
     if (file) {
         file_stat_finish(file, stat);
@@ -179,32 +177,46 @@ static int know_file(struct listing *list, int fd, struct file_stat *stat, struc
     return 0;
 }
 
-/* By one descriptor, so that attributes and handle are of one file even when the name is given to another
- * meanwhile. */
+/* By one descriptor: attributes and handle are of one file even when the name is given to another meanwhile.
+ */
+static int stat_by_descriptor(struct listing *list, const char *name, struct statx *stx,
+                              struct fs_handle *found)
+{
+    int fd = openat(list->dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC), rc;
+
+    if (fd < 0)
+        return -errno;
+    rc = statx(fd, "", AT_EMPTY_PATH, STAT_MASK, stx) == 0 ? fs_handle_get(fd, "", found) : -errno;
+    close(fd);
+    return rc;
+}
+
+static int stat_by_name(struct listing *list, const char *name, struct statx *stx, struct fs_handle *found)
+{
+    int rc;
+
+    if (statx(list->dirfd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STAT_MASK, stx) != 0)
+        return -errno;
+    if (!list->need_handle)
+        return 0;
+    rc = fs_handle_get(list->dirfd, name, found);
+    if (!rc && !fs_handle_names_inode(found, stx->stx_ino))
+        rc = stat_by_descriptor(list, name, stx, found);
+    return rc;
+}
+
 static int stat_entry(struct listing *list, const char *name, struct file_stat *stat,
                       struct xdr_bytes *handle, uint8_t wire[NFS4_FHSIZE])
 {
-    const unsigned mask = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID;
-    int fd = list->dirfd, flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, rc = 0;
+    struct fs_handle found;
+    int rc = stat_by_name(list, name, &stat->stx, &found);
 
-    if (list->need_handle) {
-        fd = openat(list->dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0)
-            return -errno;
-        flags = AT_EMPTY_PATH;
-        name = "";
-    }
-    if (statx(fd, name, flags, mask, &stat->stx) != 0)
-        rc = -errno;
-    else if (stat->stx.stx_mnt_id != list->mount_id)
+    if (!rc && stat->stx.stx_mnt_id != list->mount_id)
         rc = -ENOENT; /* mounted over: not crossed, so not shown */
-    if (!rc)
-        stat->change = file_change_of_statx(&stat->stx);
-    if (!rc && list->need_handle)
-        rc = know_file(list, fd, stat, handle, wire);
-    if (list->need_handle)
-        close(fd);
-    return rc;
+    if (rc)
+        return rc;
+    stat->change = file_change_of_statx(&stat->stx);
+    return list->need_handle ? know_file(list, &found, stat, handle, wire) : 0;
 }
 
 /* What the entry itself tells is enough; a directory may be a mount point, which only a look tells. */
