@@ -102,7 +102,8 @@ uint32_t conn_next_xid(struct conn *conn); /* any thread */
 bool conn_call_expect(struct conn *conn, struct conn_call *call);
 /* Any thread. False: done has been posted: it will arrive. */
 bool conn_call_cancel(struct conn *conn, struct conn_call *call);
-/* A reply has arrived; false: nobody waits for it. Its loop. */
+/* A reply has arrived; false: nobody waits for it (any more). Its loop. */
 bool conn_call_answer(struct conn *conn, uint32_t xid, const uint8_t *data, uint32_t len);
+bool conn_has_called(struct conn *conn); /* any thread */
 
 #endif

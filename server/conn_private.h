@@ -82,6 +82,7 @@ struct conn {
     struct conn_watch *watches;
     struct conn_call *calls;
     atomic_uint xid;
+    atomic_bool called; /* by us, at any time */
 
     struct loop_msg arrive;
     struct in6_addr peer;

@@ -176,6 +176,7 @@ bool conn_call_expect(struct conn *conn, struct conn_call *call)
 {
     call->reply_buffer = NULL;
     call->reply_len = 0;
+    atomic_store_explicit(&conn->called, true, memory_order_relaxed);
     pthread_mutex_lock(&conn->lock);
     bool open = !conn->gone;
     if (open) {
@@ -184,6 +185,11 @@ bool conn_call_expect(struct conn *conn, struct conn_call *call)
     }
     pthread_mutex_unlock(&conn->lock);
     return open;
+}
+
+bool conn_has_called(struct conn *conn)
+{
+    return atomic_load_explicit(&conn->called, memory_order_relaxed);
 }
 
 /* By xid, or by address when that is given. */

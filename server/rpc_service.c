@@ -2,8 +2,8 @@
  * rpc_service.c - RPC message headers on the server's side (RFC 5531 section 9; the NFS program: RFC 8881
  * section 16.1).
  *
- * A message that is no RPC message at all is dropped: there is nothing to answer. Runs on the connection's
- * loop.
+ * A message that is no RPC message at all ends its connection: there is nothing to answer. Runs on the
+ * connection's loop.
  */
 #include "server/rpc_service.h"
 
@@ -137,8 +137,10 @@ static bool serve_call(struct conn *conn, struct buffer *buffer, uint32_t len, s
     if (err == -EPROTONOSUPPORT)
         return answer_shortly(conn, call.xid, RPC_MISMATCH);
     if (err < 0) {
-        log_debug("%s: a malformed call dropped", conn_describe(conn));
-        return true;
+        /* There is no answer to it, and its sender would wait for one. */
+        log_info("%s: a malformed call: connection closed", conn_describe(conn));
+        conn_close(conn, NULL);
+        return false;
     }
     if (!cred_of_call(&call, &cred, &verdict))
         return answer_shortly(conn, call.xid, verdict);
@@ -168,9 +170,11 @@ bool rpc_service_message(struct conn *conn, struct buffer *buffer, const uint8_t
         return false;
     }
     if (type == RPC_REPLY) {
-        if (!conn_call_answer(conn, xid, data, len))
-            log_debug("%s: a reply to no call of ours dropped", conn_describe(conn));
-        return true;
+        if (conn_call_answer(conn, xid, data, len) || conn_has_called(conn))
+            return true; /* an answer that comes too late is none of the peer's faults */
+        log_info("%s: a reply where no call was sent: connection closed", conn_describe(conn));
+        conn_close(conn, NULL);
+        return false;
     }
     xdr_in_init(&in, data, len);
     return serve_call(conn, buffer, len, &in);
