@@ -81,7 +81,7 @@ def a_second_server_on_the_same_state_does_not_start(lab):
     server = lab.server()
     second = subprocess.run([f"{lab.build}/server/sealnfsd", "--config", server.config], capture_output=True, text=True, timeout=20)
     equal(second.returncode, 1, "exit status of the second")
-    holds("another sealnfsd" in second.stderr, second.stderr)
+    holds("other sealnfsd" in second.stderr, second.stderr)
     equal(server.sealctl("status")[0], 0, "the first one still answers")
 
 
