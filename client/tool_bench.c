@@ -140,9 +140,9 @@ enum { HOLD_MS = 5000 };
 
 static int hold(struct bench_conn *conns, unsigned count)
 {
-    const uint64_t deadline_ms = sealio_now_ms() + HOLD_MS;
     int rc = 0;
     for (unsigned i = 0; rc == 0 && i < count; i++) {
+        const uint64_t deadline_ms = sealio_now_ms() + HOLD_MS;
         unsigned attempt = 0;
         if (conns[i].step_count == 0)
             continue;
