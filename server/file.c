@@ -46,14 +46,14 @@ unsigned file_seal(const struct file *file)
     return atomic_load(&file->seal);
 }
 
-bool file_permissions_cached(const struct file *file)
+uint64_t file_plain_since(const struct file *file)
 {
-    return atomic_load_explicit(&file->permissions_cached, memory_order_relaxed);
+    return atomic_load_explicit(&file->plain_since, memory_order_relaxed);
 }
 
-void file_set_permissions_cached(struct file *file)
+void file_set_plain_since(struct file *file, uint64_t ctime_ns)
 {
-    atomic_store_explicit(&file->permissions_cached, true, memory_order_relaxed);
+    atomic_store_explicit(&file->plain_since, ctime_ns, memory_order_relaxed);
 }
 
 void file_lock(struct file *file)
@@ -167,6 +167,20 @@ int file_data_open(struct file *file, unsigned access, int *fd)
         found = data_open(file, kind);
     if (found < 0)
         return found;
+    *fd = found;
+    return 0;
+}
+
+int file_data_try(struct file *file, unsigned access, int *fd)
+{
+    enum file_data_kind kind = kind_of(access);
+    int found;
+
+    if (kind == DATA_WRITER && is_sealed(file))
+        return -EPERM;
+    found = data_take(file, kind);
+    if (found < 0)
+        return -EAGAIN;
     *fd = found;
     return 0;
 }

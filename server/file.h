@@ -49,10 +49,9 @@ int file_path_fd(const struct file *file); /* O_PATH, or -1 for pseudo directori
 mode_t file_type(const struct file *file); /* S_IFMT bits */
 void file_describe(const struct file *file, char *text, size_t size); /* for logs: its path as last seen */
 
-/* Has permission to this file been checked before, so that its access control list is in memory and a check
- * does not block? */
-bool file_permissions_cached(const struct file *file);
-void file_set_permissions_cached(struct file *file);
+/* For fs_access.c: the ctime (ns) at which the file was seen to have no access control list; 0: not known. */
+uint64_t file_plain_since(const struct file *file);
+void file_set_plain_since(struct file *file, uint64_t ctime_ns);
 
 unsigned file_seal(const struct file *file); /* enum seal_word | flags */
 void file_set_seal(struct file *file, unsigned word);
@@ -117,6 +116,8 @@ void file_forget(struct file *file);
 enum file_access { FILE_READ = 1, FILE_WRITE = 2, FILE_DIRECT = 4 };
 int file_data_open(struct file *file, unsigned access, int *fd);
 void file_data_close(struct file *file, unsigned access);
+/* As file_data_open, if the descriptor is open already: does not block. -EAGAIN when it is not. */
+int file_data_try(struct file *file, unsigned access, int *fd);
 /* Close the writable descriptor now if nobody uses it, so that a seal can prove that no writer is left. 0, or
  * -EBUSY. */
 int file_drop_writer(struct file *file);

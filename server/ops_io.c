@@ -42,7 +42,7 @@ void write_verifier_renew(void)
 }
 
 struct read_work {
-    struct state_io io;
+    bool opener; /* need not be asked for permission */
     struct buffer *buffer;
     uint32_t count; /* wanted */
     uint32_t skip;  /* where the payload begins in the buffer */
@@ -101,10 +101,9 @@ static bool read_cached(struct compound *c, struct read_work *work)
     ssize_t got;
     int fd;
 
-    if (!(work->io.data & FILE_READ) || !work->io.opener || reads_direct(c->current.file))
+    if (!work->opener || reads_direct(c->current.file))
         return false;
-    /* The open keeps its descriptor, so this one is at hand. */
-    if (file_data_open(c->current.file, FILE_READ, &fd) < 0)
+    if (file_data_try(c->current.file, FILE_READ, &fd) < 0)
         return false;
     got = preadv2(fd, &iov, 1, (off_t)c->args.read.offset, RWF_NOWAIT);
     file_data_close(c->current.file, FILE_READ);
@@ -125,7 +124,7 @@ static enum op_next read_start(struct compound *c)
     if (status == NFS4_OK && !work)
         status = NFS4ERR_DELAY;
     if (status == NFS4_OK)
-        status = state_find_io(c, &args->stateid, FILE_READ, &work->io);
+        status = state_find_io(c, &args->stateid, FILE_READ, &work->opener);
     if (status != NFS4_OK) {
         c->res.status = status;
         return OP_DONE;
@@ -204,7 +203,7 @@ static enum op_next read_blocking(struct compound *c, struct read_work *work)
 {
     int error = 0;
 
-    if (!work->io.opener)
+    if (!work->opener)
         error = permission_check_io(c, &c->current, R_OK);
     if (error == 0 && work->count > 0)
         error = reads_direct(c->current.file) ? read_direct(c, work) : read_buffered(c, work);

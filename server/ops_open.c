@@ -2,10 +2,13 @@
  * ops_open.c - OPEN (RFC 8881 section 18.16): the claims but delegations, share reservations, and a seal that
  * is in the way. Names and creation are in ops_open_name.c; OPEN_DOWNGRADE and CLOSE are at the end.
  *
- * The stages of OPEN: arguments and grace on the loop; the file, its creation, permission and descriptors on
- * a worker (FIND); share reservation and stateid on the loop (SHARE). A truncation holds a reservation while
- * a worker does it (TRUNCATE). A writer who meets an at-rest seal waits for the keeper to release it
- * (RELEASED), then opens its descriptor (DATA) and tries again.
+ * The stages of OPEN: arguments and grace on the loop; the file and permission (FIND), on the loop too when
+ * all of it is in memory, else, and for creation, on a worker; share reservation and stateid on the loop
+ * (SHARE). A truncation holds a reservation while a worker does it (TRUNCATE). A writer who meets an at-rest
+ * seal waits for the keeper to release it (RELEASED) and tries again.
+ *
+ * An open holds no descriptor: the file's O_PATH descriptor keeps it alive, removed or not, and READ and
+ * WRITE open what they need when they need it.
  */
 #include <errno.h>
 #include <string.h>
@@ -24,15 +27,7 @@
 #include "server/server.h"
 #include "server/state.h"
 
-enum open_stage {
-    OPEN_START,
-    OPEN_FIND,
-    OPEN_SHARE,
-    OPEN_RELEASED,
-    OPEN_DATA,
-    OPEN_TRUNCATE,
-    OPEN_TRUNCATED
-};
+enum open_stage { OPEN_START, OPEN_FIND, OPEN_SHARE, OPEN_RELEASED, OPEN_TRUNCATE, OPEN_TRUNCATED };
 
 static enum op_next next(struct compound *c, enum open_stage stage, enum op_next where)
 {
@@ -42,10 +37,6 @@ static enum op_next next(struct compound *c, enum open_stage stage, enum op_next
 
 static enum op_next finish(struct compound *c, struct open_work *work, nfsstat4 status)
 {
-    if (work->data & FILE_READ)
-        file_data_close(work->at.file, FILE_READ);
-    if (work->data & FILE_WRITE)
-        file_data_close(work->at.file, FILE_WRITE);
     file_unref(work->at.file);
     c->res.status = status;
     return OP_DONE;
@@ -125,6 +116,53 @@ static nfsstat4 check_place(const struct compound *c, const OPEN4args *args, str
     return open_check_type(file_type(c->current.file));
 }
 
+static nfsstat4 check_permission(const struct compound *c, struct open_work *work)
+{
+    int mode = 0, error;
+
+    if (work->created)
+        return NFS4_OK; /* who creates a file may open it, whatever its mode */
+    if (work->access & OPEN4_SHARE_ACCESS_READ)
+        mode |= R_OK;
+    if ((work->access & OPEN4_SHARE_ACCESS_WRITE) || work->truncate)
+        mode |= W_OK;
+    if ((mode & W_OK) && !export_is_writable(work->at.export))
+        return NFS4ERR_ROFS;
+    work->blocks = !c->on_worker && !file_permissions_cached(work->at.file);
+    if (work->blocks)
+        return NFS4ERR_DELAY;
+    error = permission_check(c, &work->at, mode);
+    if (error == -EACCES && mode == R_OK)
+        error = permission_check(c, &work->at, X_OK); /* to run it, a client has to read it */
+    file_set_permissions_cached(work->at.file);
+    return error == -EPERM && file_seal(work->at.file) != SEAL_NONE ? NFS4ERR_DELAY : fs_status(error);
+}
+
+static nfsstat4 find_file(struct compound *c, struct open_work *work)
+{
+    if (is_by_name(&c->args.open))
+        return open_by_name(c, work);
+    work->at = (struct fh_slot){.file = file_ref(c->current.file), .export = c->current.export};
+    return NFS4_OK;
+}
+
+static enum op_next find(struct compound *c, struct open_work *work)
+{
+    nfsstat4 status = find_file(c, work);
+
+    if (status == NFS4_OK)
+        status = open_check_type(file_type(work->at.file));
+    if (status == NFS4_OK)
+        status = check_permission(c, work);
+    if (work->blocks) {
+        file_unref(work->at.file);
+        work->at.file = NULL;
+        work->blocks = false;
+        return next(c, OPEN_FIND, OP_BLOCK);
+    }
+    return status == NFS4_OK ? next(c, OPEN_SHARE, OP_LOOP) : finish(c, work, status);
+}
+
 static enum op_next start(struct compound *c)
 {
     const OPEN4args *args = &c->args.open;
@@ -142,68 +180,12 @@ static enum op_next start(struct compound *c)
     if (status != NFS4_OK)
         goto fail;
     work->access = share_access_mode(args->share_access);
-    return next(c, OPEN_FIND, OP_BLOCK);
+    if (args->openhow.opentype == OPEN4_CREATE)
+        return next(c, OPEN_FIND, OP_BLOCK);
+    return find(c, work);
 fail:
     c->res.status = status;
     return OP_DONE;
-}
-
-/* Descriptors for what the open may do; a sealed file has none for writing. */
-static int open_data(struct open_work *work)
-{
-    unsigned want = work->access & ~work->data;
-    int fd, error = 0;
-
-    if (want & FILE_READ)
-        error = file_data_open(work->at.file, FILE_READ, &fd);
-    if (error < 0)
-        return error;
-    work->data |= want & FILE_READ;
-    if (!(want & FILE_WRITE) || file_seal(work->at.file) != SEAL_NONE)
-        return 0;
-    error = file_data_open(work->at.file, FILE_WRITE, &fd);
-    if (error == -EPERM && file_seal(work->at.file) != SEAL_NONE)
-        return 0; /* sealed in this moment: SHARE sees to it */
-    if (error == 0)
-        work->data |= FILE_WRITE;
-    return error;
-}
-
-static nfsstat4 check_permission(const struct compound *c, const struct open_work *work)
-{
-    int mode = 0, error;
-
-    if (work->created)
-        return NFS4_OK; /* who creates a file may open it, whatever its mode */
-    if (work->access & OPEN4_SHARE_ACCESS_READ)
-        mode |= R_OK;
-    if ((work->access & OPEN4_SHARE_ACCESS_WRITE) || work->truncate)
-        mode |= W_OK;
-    if ((mode & W_OK) && !export_is_writable(work->at.export))
-        return NFS4ERR_ROFS;
-    error = permission_check(c, &work->at, mode);
-    if (error == -EACCES && mode == R_OK)
-        error = permission_check(c, &work->at, X_OK); /* to run it, a client has to read it */
-    return error == -EPERM && file_seal(work->at.file) != SEAL_NONE ? NFS4ERR_DELAY : fs_status(error);
-}
-
-static nfsstat4 find(struct compound *c, struct open_work *work)
-{
-    nfsstat4 status;
-
-    if (is_by_name(&c->args.open)) {
-        status = open_by_name(c, work);
-    } else {
-        work->at = (struct fh_slot){.file = file_ref(c->current.file), .export = c->current.export};
-        status = NFS4_OK;
-    }
-    if (status == NFS4_OK)
-        status = open_check_type(file_type(work->at.file));
-    if (status == NFS4_OK)
-        status = check_permission(c, work);
-    if (status == NFS4_OK)
-        status = fs_status(open_data(work));
-    return status;
 }
 
 static void put_delegation(uint32_t share_access, open_delegation4 *delegation)
@@ -233,7 +215,6 @@ static enum op_next succeed(struct compound *c, struct open_work *work, const st
     if (is_by_name(&c->args.open))
         compound_set_fh(c, file_ref(work->at.file), work->at.export);
     compound_set_stateid(c, stateid);
-    work->data = 0;
     return finish(c, work, NFS4_OK);
 }
 
@@ -260,7 +241,6 @@ static enum op_next share(struct compound *c, struct open_work *work, bool reser
         .cred = &cred,
         .access = work->access,
         .deny = c->args.open.share_deny,
-        .data = work->data,
         .reserved = reserved,
     };
     stateid4 stateid;
@@ -292,7 +272,7 @@ static enum op_next released(struct compound *c, struct open_work *work)
     if (status != NFS4_OK)
         return finish(c, work, status);
     work->released = true;
-    return next(c, OPEN_DATA, OP_BLOCK);
+    return next(c, OPEN_SHARE, OP_LOOP);
 }
 
 static enum op_next truncate_file(struct compound *c, struct open_work *work)
@@ -313,21 +293,16 @@ static enum op_next truncate_file(struct compound *c, struct open_work *work)
 enum op_next op_open(struct compound *c)
 {
     struct open_work *work = c->op_state;
-    nfsstat4 status;
 
     switch ((enum open_stage)c->stage) {
     case OPEN_START:
         return c->on_worker ? OP_LOOP : start(c);
     case OPEN_FIND:
-        status = find(c, work);
-        return status == NFS4_OK ? next(c, OPEN_SHARE, OP_LOOP) : finish(c, work, status);
+        return find(c, work);
     case OPEN_SHARE:
         return work->truncate ? reserve(c, work) : share(c, work, false);
     case OPEN_RELEASED:
         return released(c, work);
-    case OPEN_DATA:
-        status = fs_status(open_data(work));
-        return status == NFS4_OK ? next(c, OPEN_SHARE, OP_LOOP) : finish(c, work, status);
     case OPEN_TRUNCATE:
         return truncate_file(c, work);
     case OPEN_TRUNCATED:

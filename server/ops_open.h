@@ -20,16 +20,16 @@ struct open_work {
     struct attr_set set; /* the attributes to create with */
     struct fh_slot at;   /* what is opened; holds a reference */
     uint32_t access;     /* OPEN4_SHARE_ACCESS_*, which are FILE_READ and FILE_WRITE too */
-    unsigned data;       /* descriptors taken */
     bool created;        /* by this OPEN, or by one that this is a repetition of */
     bool truncate;
+    bool blocks;   /* met on the loop: only a worker can tell */
     bool released; /* an at-rest seal gave way already */
     change_info4 cinfo;
     bitmap4 attrset;
 };
 
 /* CLAIM_NULL: finds the name in the current directory, or creates it; sets at, created, truncate, cinfo,
- * attrset. Worker. */
+ * attrset. On the loop only without creation; `blocks` is set then when a worker has to look. */
 nfsstat4 open_by_name(struct compound *c, struct open_work *work);
 /* A regular file may be opened, read, written and locked; of others, what they are. */
 nfsstat4 open_check_type(mode_t type);

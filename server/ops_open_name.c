@@ -60,7 +60,7 @@ static int lookup(const struct compound *c, struct open_work *work)
 
     if (error < 0)
         return error;
-    error = file_lookup(&c->current, work->name, true, &work->at);
+    error = file_lookup(&c->current, work->name, c->on_worker, &work->at);
     fs_cred_leave();
     return error;
 }
@@ -227,11 +227,15 @@ nfsstat4 open_by_name(struct compound *c, struct open_work *work)
 {
     nfsstat4 status;
 
-    if (c->args.open.openhow.opentype == OPEN4_CREATE)
+    if (c->args.open.openhow.opentype == OPEN4_CREATE) {
         status = create_by_name(c, work);
-    else
-        status = fs_status(lookup(c, work));
-    if (status == NFS4_OK && !work->cinfo.after) {
+    } else {
+        int error = lookup(c, work);
+
+        work->blocks = error == -EAGAIN && !c->on_worker;
+        status = fs_status(error);
+    }
+    if (status == NFS4_OK && !work->created) {
         change_before(c->current.file, &work->cinfo);
         work->cinfo.after = work->cinfo.before;
     }

@@ -41,7 +41,7 @@ enum write_stage {
 };
 
 struct write_work {
-    struct state_io io;
+    bool opener; /* need not be asked for permission */
     struct compound *compound;
     uint32_t done;   /* bytes written */
     nfsstat4 status; /* of the blocks of a pinned file */
@@ -123,9 +123,9 @@ static bool write_cached(struct compound *c, struct write_work *work)
     ssize_t n;
     int fd;
 
-    if (!(work->io.data & FILE_WRITE) || !work->io.opener || c->args.write.stable != UNSTABLE4)
+    if (!work->opener || c->args.write.stable != UNSTABLE4)
         return false;
-    if (file_data_open(c->current.file, FILE_WRITE, &fd) < 0)
+    if (file_data_try(c->current.file, FILE_WRITE, &fd) < 0)
         return false;
     n = write_some(c, work, fd, RWF_NOWAIT);
     file_data_close(c->current.file, FILE_WRITE);
@@ -193,7 +193,7 @@ static enum op_next start(struct compound *c)
     if (status == NFS4_OK)
         status = check_range(c);
     if (status == NFS4_OK)
-        status = state_find_io(c, &c->args.write.stateid, FILE_WRITE, &work->io);
+        status = state_find_io(c, &c->args.write.stateid, FILE_WRITE, &work->opener);
     if (status != NFS4_OK) {
         c->res.status = status;
         return OP_DONE;
@@ -239,7 +239,7 @@ static enum op_next write_file(struct compound *c, struct write_work *work)
 {
     int fd, error = 0;
 
-    if (!work->io.opener)
+    if (!work->opener)
         error = permission_check_io(c, &c->current, W_OK);
     if (error == 0 && c->args.write.data.len > 0) {
         error = file_data_open(c->current.file, FILE_WRITE, &fd);
@@ -266,7 +266,7 @@ static enum op_next write_blocks(struct compound *c, struct write_work *work)
     const WRITE4args *args = &c->args.write;
     int error = 0;
 
-    if (!work->io.opener)
+    if (!work->opener)
         error = permission_check_io(c, &c->current, W_OK);
     if (error == 0 && args->data.len > 0)
         error = pinned_cache_write(c->current.file, work->map, args->offset, args->data.data, args->data.len);

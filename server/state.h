@@ -35,16 +35,11 @@ bool stateid_is_anonymous(const stateid4 *stateid);
 bool stateid_is_read_bypass(const stateid4 *stateid);
 bool stateid_is_current(const stateid4 *stateid);
 
-/*
- * May this stateid be used on the compound's current file for reading or writing (enum file_access)? Special
- * stateids (8.2.3) and the current stateid included. What an open behind it holds:
- */
-struct state_io {
-    unsigned data; /* enum file_access bits of the data descriptors that the open keeps open */
-    bool opener;   /* the caller has the identity that the open was checked for, with this access */
-};
+/* May this stateid be used on the compound's current file for reading or writing (enum file_access)? Special
+ * stateids (8.2.3) and the current stateid included. *opener: there is an open behind it, and the caller has
+ * the identity that the open was checked for, with this access. */
 nfsstat4 state_check_io(struct compound *c, const stateid4 *stateid, unsigned access);
-nfsstat4 state_find_io(struct compound *c, const stateid4 *stateid, unsigned access, struct state_io *io);
+nfsstat4 state_find_io(struct compound *c, const stateid4 *stateid, unsigned access, bool *opener);
 /* The same for LAYOUTGET's first stateid: open or lock state of this client on the current file, for
  * LAYOUTIOMODE4_RW with write access; layout stateids are the keeper's. *resolved has the current stateid in
  * place. */
@@ -59,16 +54,13 @@ nfsstat4 state_free_stateid(struct client_state *state, const stateid4 *stateid)
 /*
  * OPEN. The answer is NFS4_OK, or: NFS4ERR_SHARE_DENIED, with *conflict the client that is in the way (0:
  * several, or the caller itself); NFS4ERR_FILE_OPEN, used here for "the file's seal does not let a writer
- * in", which the caller must turn into what it is; NFS4ERR_DELAY when memory is out. `data` are descriptors
- * that the caller opened for it; on success they are the open's (what it already had of them is given back),
- * otherwise still the caller's.
+ * in", which the caller must turn into what it is; NFS4ERR_DELAY when memory is out.
  */
 struct state_open {
     struct file *file;
     struct xdr_bytes owner;
     const struct cred *cred; /* squashed */
     uint32_t access, deny;
-    unsigned data;
     bool reserved; /* state_reserve was called with this access and deny: ended here, whatever the answer */
 };
 nfsstat4 state_open(struct client_state *state, const struct state_open *open, stateid4 *stateid,

@@ -59,14 +59,14 @@ static bool is_opener(const struct compound *c, const struct open_state *open, u
     return (open->cred_access & access) == access && cred_equal(&open->cred, &cred);
 }
 
-nfsstat4 state_find_io(struct compound *c, const stateid4 *stateid, unsigned access, struct state_io *io)
+nfsstat4 state_find_io(struct compound *c, const stateid4 *stateid, unsigned access, bool *opener)
 {
     stateid4 resolved;
     struct state *state;
     const struct open_state *open;
     nfsstat4 status;
 
-    *io = (struct state_io){0};
+    *opener = false;
     if (stateid_is_anonymous(stateid) || stateid_is_read_bypass(stateid))
         return check_anonymous(c, access, stateid_is_read_bypass(stateid) && access == FILE_READ);
     status = resolve(c, stateid, &resolved);
@@ -79,16 +79,15 @@ nfsstat4 state_find_io(struct compound *c, const stateid4 *stateid, unsigned acc
      * part. */
     if ((access & FILE_WRITE) && !(open->share.access & OPEN4_SHARE_ACCESS_WRITE))
         return NFS4ERR_OPENMODE;
-    io->data = open->data;
-    io->opener = is_opener(c, open, access);
+    *opener = is_opener(c, open, access);
     return NFS4_OK;
 }
 
 nfsstat4 state_check_io(struct compound *c, const stateid4 *stateid, unsigned access)
 {
-    struct state_io io;
+    bool opener;
 
-    return state_find_io(c, stateid, access, &io);
+    return state_find_io(c, stateid, access, &opener);
 }
 
 /* A layout stateid does not say what the file is open for: look at the client's opens of it. */

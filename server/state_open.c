@@ -109,14 +109,6 @@ static void file_unlink(struct file_state *state, struct open_state *open)
         open->file_next->file_prev = open->file_prev;
 }
 
-static void data_close(struct file *file, unsigned data)
-{
-    if (data & FILE_READ)
-        file_data_close(file, FILE_READ);
-    if (data & FILE_WRITE)
-        file_data_close(file, FILE_WRITE);
-}
-
 /* The file's side of an OPEN: one critical section decides and counts. */
 static nfsstat4 open_on_file(struct open_state *open, const struct state_open *request, uint64_t *conflict)
 {
@@ -156,7 +148,6 @@ nfsstat4 state_open(struct client_state *client, const struct state_open *reques
 {
     struct open_owner *owner = owner_get(client, request->owner);
     struct open_state *open;
-    unsigned twice;
     nfsstat4 status = NFS4ERR_DELAY;
     bool fresh = false;
 
@@ -178,9 +169,6 @@ nfsstat4 state_open(struct client_state *client, const struct state_open *reques
             open_unmake(open);
         return status;
     }
-    twice = open->data & request->data;
-    open->data |= request->data;
-    data_close(request->file, twice);
     remember_cred(open, request);
     state_advance(&open->state, stateid);
     return NFS4_OK;
@@ -196,7 +184,6 @@ nfsstat4 state_open_downgrade(struct client_state *client, struct file *file, co
     struct state *state;
     struct open_state *open;
     nfsstat4 status = state_find(client, stateid, file, STATEID_OPEN, &state);
-    unsigned surplus;
     bool valid;
 
     if (status != NFS4_OK)
@@ -207,10 +194,7 @@ nfsstat4 state_open_downgrade(struct client_state *client, struct file *file, co
     file_unlock(file);
     if (!valid)
         return NFS4ERR_INVAL;
-    surplus = open->data & ~access;
-    open->data &= access;
     open->cred_access &= access;
-    data_close(file, surplus);
     state_advance(state, out);
     return NFS4_OK;
 }
@@ -219,7 +203,6 @@ void open_state_destroy(struct open_state *open)
 {
     struct file *file = file_ref(open->state.file);
     struct file_state *state;
-    unsigned data = open->data;
 
     while (open->locks)
         lock_state_destroy(open->locks);
@@ -230,7 +213,6 @@ void open_state_destroy(struct open_state *open)
     file_state_put(file);
     file_unlock(file);
     open_unmake(open);
-    data_close(file, data);
     file_unref(file);
 }
 

@@ -58,7 +58,6 @@ struct open_state {
     uint64_t client_id;                       /* file: read by others on a conflict */
     struct open_state *file_prev, *file_next; /* file */
     struct share_open share;                  /* file */
-    unsigned data;                            /* FILE_READ, FILE_WRITE: descriptors held */
     struct cred cred;
     uint32_t cred_access; /* what cred was checked for */
     struct lock_state *locks;

@@ -33,6 +33,8 @@ struct file {
     bool locked;
     struct file_state *state;
     unsigned readers, writers, directs; /* descriptors out */
+    unsigned opened;                    /* enum file_access: what file_data_try finds */
+    bool permissions_cached;
     unsigned changes;
 };
 
@@ -52,6 +54,7 @@ struct bench {
     uint64_t expired_client; /* client_yield_expired says yes for it */
     bool permission_denied;  /* the kernel says EACCES */
     unsigned permission_asked;
+    bool names_on_disk; /* a lookup has to block */
     /* The keeper: its answers, its last question. A question is answered when the handler has returned
      * OP_WAIT. */
     nfsstat4 keeper_status;

@@ -110,6 +110,7 @@ static void denied_tells_whose_lock_it_is(void **unused)
     stateid4 open, other;
     struct compound *c;
     const LOCK4denied *denied;
+    size_t opens, locks;
 
     (void)unused;
     assert_int_equal(bench_open(0, file, "o", BOTH, 0, &open), NFS4_OK);
@@ -124,7 +125,8 @@ static void denied_tells_whose_lock_it_is(void **unused)
     assert_true(denied->length == UINT64_MAX);
     assert_int_equal(denied->locktype, WRITE_LT);
     bench_compound_free(c);
-    /* A denied lock leaves no state behind. */
+    client_state_count(bench.clients[1].state, &opens, &locks);
+    assert_int_equal(locks, 0); /* a denied lock leaves no state behind */
     assert_int_equal(bench_close(1, file, &other), NFS4_OK);
     client_state_destroy(bench.clients[0].state);
     bench.clients[0].state = NULL;
