@@ -7,6 +7,7 @@
  * KEEPER_CLIENT_FORGOTTEN and goes on to hold or fence. The recovery record goes first, so that no restart
  * lets a client reclaim what others may have been given meanwhile.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <stdio.h>
@@ -117,6 +118,15 @@ void client_table_each(struct client_table *table, void (*visit)(struct client *
 
 /* ---- a client's life ---- */
 
+/* The host's address, without the port: it names the machine to logs, sealctl and the fence hook. */
+static void format_address(const struct in6_addr *peer, char text[INET6_ADDRSTRLEN])
+{
+    bool v4 = IN6_IS_ADDR_V4MAPPED(peer);
+    if (inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? &peer->s6_addr[12] : (const void *)peer, text,
+                  INET6_ADDRSTRLEN) == NULL)
+        text[0] = '\0';
+}
+
 static void describe(struct client *client)
 {
     size_t n = (size_t)snprintf(client->text, sizeof(client->text), "%s (", client->address);
@@ -152,7 +162,7 @@ struct client *client_create(struct client_table *table, const struct compound *
     client->principal = principal_of(&c->cred);
     client->renewed_at = loop_now_ns();
     client->create_res.status = NFS4ERR_SEQ_MISORDERED;
-    snprintf(client->address, sizeof(client->address), "%s", conn_describe(c->conn));
+    format_address(conn_peer(c->conn), client->address);
     describe(client);
     do
         client->id = make_id(table, ++table->next_client);

@@ -56,7 +56,7 @@ struct client {
     bool cb_down;  /* the last call or probe had no answer */
 
     struct recovery_call recovery; /* for removal */
-    char address[INET6_ADDRSTRLEN + 10];
+    char address[INET6_ADDRSTRLEN]; /* without the port */
     char text[CLIENT_TEXT_MAX];
     UT_hash_handle hh_id;
     UT_hash_handle hh_owner;
