@@ -72,9 +72,10 @@ class Lab:
     def tails(self):
         """The ends of everybody's logs, for a failure report."""
         for server in self.servers:
-            yield "sealnfsd", server.log_tail()
+            yield "sealnfsd's log", server.log_tail()
+            yield "the trace", "\n".join(map(str, server.trace()[-30:]))
         for guest in self.guests:
-            yield guest.name, guest.console_tail()
+            yield f"{guest.name}'s console", guest.console_tail()
 
     def close(self):
         for guest in self.guests:

@@ -25,7 +25,7 @@ def applications_go_on_through_a_release(lab, fs):
     holds(not immutable(path), "a released file carries no flag")
     trace = Trace(server, path)
     trace.released_after("recall", count=3)
-    trace.released_after("return", count=3)
+    trace.given_back(count=3)
     equal(trace.all("fence"), [], "fences")
 
     for load in loads:

@@ -24,6 +24,12 @@ class Trace:
         holds(len(found) == 1, f"{len(found)} releases in the trace")
         return found[0]
 
+    def given_back(self, count):
+        """So many clients gave their grants back, by LAYOUTRETURN or by saying that they hold none, before the release."""
+        self.released_after("grant-ended", count)
+        ways = {entry["how"] for entry in self.all("grant-ended")}
+        holds(ways <= {"returned", "nomatching"}, f"grants ended otherwise: {ways}")
+
     def released_after(self, what, count):
         """There are `count` entries of that kind before the release, each of another client, and none after it."""
         release, found = self.release()["seq"], self.all(what)
