@@ -43,7 +43,7 @@ struct file {
     mode_t type;
     atomic_uint refs;
     atomic_uint seal;
-    atomic_bool permissions_cached;
+    _Atomic uint64_t plain_since;
 
     /* shard's lock */
     struct file *lru_prev, *lru_next; /* when nobody refers to it; also links the dead */

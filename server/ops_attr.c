@@ -9,9 +9,9 @@
 #include "server/attr.h"
 #include "server/export.h"
 #include "server/file.h"
+#include "server/fs_access.h"
 #include "server/fs_status.h"
 #include "server/ops_fs.h"
-#include "server/permission.h"
 #include "server/server.h"
 
 /* The current file's attributes as a fattr4 in the arena. 0, -EAGAIN on the loop, or -errno. */
@@ -116,8 +116,8 @@ static uint32_t pseudo_access(uint32_t asked)
     return asked & (ACCESS4_READ | ACCESS4_LOOKUP);
 }
 
-/* Each access(2) bit is asked for once at most. */
-static uint32_t judge_access(struct compound *c, uint32_t supported)
+/* Each access(2) bit is asked for once at most. 0, or -EAGAIN on the loop. */
+static int judge_access(const struct compound *c, uint32_t supported, uint32_t *out)
 {
     static const int modes[] = {R_OK, W_OK, X_OK};
     const bool directory = S_ISDIR(file_type(c->current.file));
@@ -125,16 +125,21 @@ static uint32_t judge_access(struct compound *c, uint32_t supported)
 
     for (unsigned i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
         uint32_t bits = 0;
+        int rc;
 
         for (uint32_t bit = ACCESS4_READ; bit <= ACCESS4_EXECUTE; bit <<= 1)
             if (supported & bit && mode_behind(bit, directory) == modes[i])
                 bits |= bit;
         if (!bits || (modes[i] == W_OK && !export_is_writable(c->current.export)))
             continue;
-        if (permission_check(c, &c->current, modes[i]) == 0)
+        rc = fs_access_check(c, &c->current, modes[i]);
+        if (rc == -EAGAIN)
+            return rc;
+        if (rc == 0)
             granted |= bits;
     }
-    return granted;
+    *out = granted;
+    return 0;
 }
 
 enum op_next op_access(struct compound *c)
@@ -150,15 +155,11 @@ enum op_next op_access(struct compound *c)
         ok->access = pseudo_access(asked);
         return op_done(c, NFS4_OK);
     }
-    /* The kernel may have to read an access control list: on a worker the first time, in memory with the
-     * inode from then on. */
-    if (!c->on_worker && !file_permissions_cached(c->current.file))
-        return OP_BLOCK;
     for (uint32_t bit = ACCESS4_READ; bit <= ACCESS4_EXECUTE; bit <<= 1)
         if (asked & bit && mode_behind(bit, directory))
             supported |= bit;
     ok->supported = supported;
-    ok->access = judge_access(c, supported);
-    file_set_permissions_cached(c->current.file);
-    return op_done(c, NFS4_OK);
+    if (judge_access(c, supported, &ok->access) == 0)
+        return op_done(c, NFS4_OK);
+    return c->on_worker ? op_done(c, NFS4ERR_DELAY) : OP_BLOCK;
 }

@@ -9,6 +9,7 @@
 
 #include "server/export.h"
 #include "server/file.h"
+#include "server/fs_access.h"
 #include "server/fs_cred.h"
 #include "server/fs_status.h"
 #include "server/ops_fs.h"
@@ -24,6 +25,31 @@ nfsstat4 op_check_directory(const struct fh_slot *dir)
     return S_ISDIR(type) ? NFS4_OK : NFS4ERR_NOTDIR;
 }
 
+/* On the loop: permission from memory, the name from the kernel's cache. -EAGAIN: not all of it is there. */
+static int lookup_quick(struct compound *c, const char *name, struct fh_slot *out)
+{
+    struct cred cred;
+    int rc = 0;
+
+    export_cred(c->current.export, &c->cred, &cred);
+    if (cred.uid != 0 && !file_is_pseudo(c->current.file))
+        rc = fs_access_quick(&cred, c->current.file, X_OK);
+    return rc ? rc : file_lookup(&c->current, name, false, out);
+}
+
+static int lookup_blocking(struct compound *c, const char *name, struct fh_slot *out)
+{
+    int rc = fs_cred_enter(c, c->current.export);
+
+    if (rc)
+        return rc;
+    rc = file_lookup(&c->current, name, true, out);
+    fs_cred_leave();
+    if (!file_is_pseudo(c->current.file))
+        fs_access_learn(c->current.file);
+    return rc;
+}
+
 enum op_next op_lookup(struct compound *c)
 {
     char name[NAME_SIZE];
@@ -35,11 +61,7 @@ enum op_next op_lookup(struct compound *c)
         status = name_check(c->args.lookup.objname, name);
     if (status)
         return op_done(c, status);
-    rc = fs_cred_enter(c, c->current.export);
-    if (rc)
-        return op_done(c, fs_status(rc));
-    rc = file_lookup(&c->current, name, c->on_worker, &place);
-    fs_cred_leave();
+    rc = c->on_worker ? lookup_blocking(c, name, &place) : lookup_quick(c, name, &place);
     if (rc == -EAGAIN && !c->on_worker)
         return OP_BLOCK;
     return op_done(c, rc ? fs_status(rc) : op_enter_place(c, &place));

@@ -17,6 +17,7 @@
 #include "server/client.h"
 #include "server/export.h"
 #include "server/file.h"
+#include "server/fs_access.h"
 #include "server/fs_cred.h"
 #include "server/fs_status.h"
 #include "server/log.h"
@@ -128,13 +129,10 @@ static nfsstat4 check_permission(const struct compound *c, struct open_work *wor
         mode |= W_OK;
     if ((mode & W_OK) && !export_is_writable(work->at.export))
         return NFS4ERR_ROFS;
-    work->blocks = !c->on_worker && !file_permissions_cached(work->at.file);
-    if (work->blocks)
-        return NFS4ERR_DELAY;
-    error = permission_check(c, &work->at, mode);
+    error = fs_access_check(c, &work->at, mode);
     if (error == -EACCES && mode == R_OK)
-        error = permission_check(c, &work->at, X_OK); /* to run it, a client has to read it */
-    file_set_permissions_cached(work->at.file);
+        error = fs_access_check(c, &work->at, X_OK); /* to run it, a client has to read it */
+    work->blocks = !c->on_worker && error == -EAGAIN;
     return error == -EPERM && file_seal(work->at.file) != SEAL_NONE ? NFS4ERR_DELAY : fs_status(error);
 }
 

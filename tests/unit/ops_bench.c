@@ -18,6 +18,7 @@
 #include "proto/nfs4_attr.h"
 #include "server/attr.h"
 #include "server/change.h"
+#include "server/fs_access.h"
 #include "server/fs_cred.h"
 #include "server/log.h"
 #include "server/pinned_cache.h"
@@ -147,6 +148,14 @@ int permission_check_io(const struct compound *c, const struct fh_slot *at, int 
     return permission_check(c, at, mode);
 }
 
+int fs_access_check(const struct compound *c, const struct fh_slot *at, int mode)
+{
+    if (!c->on_worker && !at->file->permissions_cached)
+        return -EAGAIN;
+    at->file->permissions_cached = true;
+    return permission_check(c, at, mode);
+}
+
 /* ---- files ---- */
 
 static struct file *file_new(int path_fd)
@@ -272,16 +281,6 @@ int file_data_open(struct file *file, unsigned access, int *fd)
 int file_data_try(struct file *file, unsigned access, int *fd)
 {
     return file->opened & access ? file_data_open(file, access, fd) : -EAGAIN;
-}
-
-bool file_permissions_cached(const struct file *file)
-{
-    return file->permissions_cached;
-}
-
-void file_set_permissions_cached(struct file *file)
-{
-    file->permissions_cached = true;
 }
 
 void file_data_close(struct file *file, unsigned access)

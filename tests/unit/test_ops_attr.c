@@ -3,11 +3,15 @@
  */
 #include "fs_fixture.h"
 
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "server/attr.h"
+#include "server/fs_access.h"
 
 static nfsstat4 setattr_by(struct fs_fixture *f, const struct nfs4_attrs *attrs, stateid4 stateid)
 {
@@ -307,6 +311,7 @@ static void access_is_the_kernels_answer_for_the_caller(void **state)
     assert_int_equal(chmod(fs_path(f, "data/a"), 0640), 0);
     assert_int_equal(chown(fs_path(f, "data/a"), 1000, 2000), 0);
     assert_int_equal(fs_walk(f, "data/a"), NFS4_OK);
+    usleep(100000); /* until the kernel's clock has ticked */
     fs_as(f, 1000, 1);
     assert_int_equal(access_of(f, all), ACCESS4_READ | ACCESS4_MODIFY | ACCESS4_EXTEND);
     assert_int_equal(f->c.res.access.resok4.supported,
@@ -323,6 +328,39 @@ static void access_is_the_kernels_answer_for_the_caller(void **state)
     assert_int_equal(access_of(f, all), all & ~ACCESS4_EXECUTE);
     assert_int_equal(fs_walk(f, ""), NFS4_OK);
     assert_int_equal(access_of(f, all), ACCESS4_READ | ACCESS4_LOOKUP);
+}
+
+/* What is known of a file from memory ends with any change of it: also one of its access control list alone.
+ */
+static void permission_from_memory_sees_chmod_and_setfacl(void **state)
+{
+    struct fs_fixture *f = *state;
+    const struct cred user = {.flavor = RPC_AUTH_SYS, .uid = 1000, .gid = 1000};
+    char command[256];
+    struct file *file;
+
+    fs_write_file(f, "data/a", "12345");
+    assert_int_equal(chmod(fs_path(f, "data/a"), 0644), 0);
+    usleep(100000);
+    assert_int_equal(fs_walk(f, "data/a"), NFS4_OK);
+    file = f->c.current.file;
+    assert_int_equal(fs_access_quick(&user, file, R_OK), -EAGAIN);
+    assert_int_equal(access_of(f, ACCESS4_READ), ACCESS4_READ);
+    assert_int_equal(fs_access_quick(&user, file, R_OK), 0);
+    assert_int_equal(fs_access_quick(&user, file, W_OK), -EACCES);
+    assert_int_equal(chmod(fs_path(f, "data/a"), 0600), 0);
+    assert_int_equal(fs_access_quick(&user, file, R_OK), -EAGAIN);
+    usleep(100000);
+    assert_int_equal(access_of(f, ACCESS4_READ), ACCESS4_READ);
+    assert_int_equal(fs_access_quick(&user, file, R_OK), -EACCES);
+    snprintf(command, sizeof(command), "setfacl -m u:1000:rw %s 2>/dev/null", fs_path(f, "data/a"));
+    if (system(command) != 0)
+        skip();
+    usleep(100000);
+    assert_int_equal(fs_access_quick(&user, file, R_OK), -EAGAIN);
+    fs_as(f, 1000, 1000);
+    assert_int_equal(access_of(f, ACCESS4_READ), ACCESS4_READ);    /* the kernel's answer */
+    assert_int_equal(fs_access_quick(&user, file, R_OK), -EAGAIN); /* never from memory */
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fs_setup, fs_teardown)
@@ -343,6 +381,7 @@ int main(void)
         TEST(an_at_rest_seal_gives_way_first),
         TEST(a_manual_seal_stays_and_a_pinned_ones_mtime_goes_to_the_keeper),
         TEST(verify_and_nverify_compare_and_refuse_what_cannot_be_compared),
+        TEST(permission_from_memory_sees_chmod_and_setfacl),
         TEST(access_is_the_kernels_answer_for_the_caller),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
