@@ -31,12 +31,11 @@ struct waiting {
 
 struct sealio_channel {
     int fd;
-    sealio_serve *serve;
-    void *serve_arg;
+    struct sealio_channel_owner owner;
     atomic_uint refs;
     atomic_uint next_xid;
     atomic_uint max_record;
-    atomic_bool broken;
+    atomic_bool broken, closed;
     pthread_t reader;
     bool joined;
     pthread_mutex_t lock;
@@ -78,7 +77,7 @@ static void deliver(struct sealio_channel *channel, uint32_t xid, uint8_t *data,
 static void serve_call(struct sealio_channel *channel, const uint8_t *data, size_t len)
 {
     uint8_t reply[SEALIO_SERVE_REPLY_MAX];
-    size_t n = channel->serve(channel->serve_arg, data, len, reply, sizeof(reply));
+    size_t n = channel->owner.serve(channel->owner.arg, data, len, reply, sizeof(reply));
     if (n <= RECORD_MARK_SIZE)
         return;
     record_mark_put(reply, (uint32_t)(n - RECORD_MARK_SIZE));
@@ -172,6 +171,8 @@ static void *reader_main(void *arg)
         }
     }
     break_channel(channel);
+    if (!atomic_load(&channel->closed))
+        channel->owner.broken(channel->owner.arg, channel);
     return NULL;
 }
 
@@ -186,7 +187,7 @@ static int start_reader(struct sealio_channel *channel)
     return -rc;
 }
 
-int sealio_channel_create(int fd, uint32_t max_record, sealio_serve *serve, void *arg,
+int sealio_channel_create(int fd, uint32_t max_record, const struct sealio_channel_owner *owner,
                           struct sealio_channel **out)
 {
     struct sealio_channel *channel = calloc(1, sizeof(*channel));
@@ -194,12 +195,12 @@ int sealio_channel_create(int fd, uint32_t max_record, sealio_serve *serve, void
     if (!channel)
         goto fail;
     channel->fd = fd;
-    channel->serve = serve;
-    channel->serve_arg = arg;
+    channel->owner = *owner;
     atomic_init(&channel->refs, 1);
     atomic_init(&channel->next_xid, (unsigned)sealio_now_ms() * 2654435761u);
     atomic_init(&channel->max_record, max_record);
     atomic_init(&channel->broken, false);
+    atomic_init(&channel->closed, false);
     pthread_mutex_init(&channel->lock, NULL);
     pthread_mutex_init(&channel->send_lock, NULL);
     rc = start_reader(channel);
@@ -227,6 +228,7 @@ struct sealio_channel *sealio_channel_ref(struct sealio_channel *channel)
 
 void sealio_channel_close(struct sealio_channel *channel)
 {
+    atomic_store(&channel->closed, true);
     break_channel(channel);
     pthread_mutex_lock(&channel->lock);
     const bool join = !channel->joined;

@@ -20,11 +20,20 @@ struct sealio_channel;
  */
 typedef size_t sealio_serve(void *arg, const uint8_t *message, size_t len, uint8_t *reply, size_t size);
 
+/* The connection is gone. On the reader thread, its last act; not called after sealio_channel_close(). */
+typedef void sealio_broken(void *arg, const struct sealio_channel *channel);
+
+struct sealio_channel_owner {
+    sealio_serve *serve;
+    sealio_broken *broken;
+    void *arg;
+};
+
 enum { SEALIO_SERVE_REPLY_MAX = 16 << 10 };
 
 /* fd is the channel's from here on, on error too. max_record bounds what is received. The caller has the
  * first reference. */
-int sealio_channel_create(int fd, uint32_t max_record, sealio_serve *serve, void *arg,
+int sealio_channel_create(int fd, uint32_t max_record, const struct sealio_channel_owner *owner,
                           struct sealio_channel **out);
 /* A larger reply is to be expected from now on. */
 void sealio_channel_set_max_record(struct sealio_channel *channel, uint32_t max_record);

@@ -192,6 +192,18 @@ static void mark_broken(struct sealio_session *session, const struct sealio_chan
     pthread_mutex_unlock(&session->lock);
 }
 
+/* Told by the reader: without a connection no recall can come, so the upkeep thread makes one at once. */
+void sealio_session_broken(void *arg, const struct sealio_channel *channel)
+{
+    mark_broken(arg, channel, false, false);
+}
+
+size_t sealio_session_serve(void *arg, const uint8_t *message, size_t len, uint8_t *reply, size_t size)
+{
+    struct sealio_session *session = arg;
+    return sealio_backchannel_serve(session->backchannel, message, len, reply, size);
+}
+
 enum { REBIND_PAUSE_MS = 10000 };
 #define FLAGS_BACKCHANNEL                                                                                    \
     (SEQ4_STATUS_CB_PATH_DOWN | SEQ4_STATUS_CB_PATH_DOWN_SESSION | SEQ4_STATUS_BACKCHANNEL_FAULT)

@@ -132,6 +132,10 @@ enum sequence_verdict sealio_session_transact(struct sealio_session *session, st
                                               struct sealio_call *call, uint32_t slot, uint64_t deadline_ms,
                                               struct sealio_reply *reply, int *rc);
 
+/* The channel's owner functions (channel.h); arg is the session. */
+size_t sealio_session_serve(void *arg, const uint8_t *message, size_t len, uint8_t *reply, size_t size);
+void sealio_session_broken(void *arg, const struct sealio_channel *channel);
+
 /* ---- session_wire.c: the operations that make and end sessions; on s->channel, which the caller alone uses
  * then ---- */
 

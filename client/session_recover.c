@@ -45,7 +45,8 @@ static int make_channel(struct sealio_session *session, uint64_t deadline_ms)
         return sealio_fail(session, rc, "cannot connect to %s port %u: %s", session->host,
                            (unsigned)session->port, strerror(-rc));
     const uint32_t max_record = session->max_response ? session->max_response + 4096 : 64 << 10;
-    rc = sealio_channel_create(fd, max_record, sealio_backchannel_serve, session->backchannel, &channel);
+    const struct sealio_channel_owner owner = {sealio_session_serve, sealio_session_broken, session};
+    rc = sealio_channel_create(fd, max_record, &owner, &channel);
     if (rc < 0)
         return sealio_fail(session, rc, "cannot start a thread for the connection: %s", strerror(-rc));
     pthread_mutex_lock(&session->lock);

@@ -10,7 +10,8 @@
 #include <signal.h>
 #include <time.h>
 
-/* The lease is renewed when a third of it has gone by, and after a failure every so often. */
+/* The lease is renewed when a third of it has gone by, and after a failure every so often; a lost connection
+ * is made anew at once. */
 enum { RENEW_RETRY_MS = 2000 };
 
 static void renew(struct sealio_session *session)
@@ -111,7 +112,7 @@ static void *upkeep_main(void *arg)
             continue;
         const uint64_t now = sealio_now_ms();
         uint64_t due = session->lease_until - session->lease_ms * 2 / 3;
-        if (session->lease_until < session->lease_ms || due < not_before)
+        if (session->state == SESSION_BROKEN || session->lease_until < session->lease_ms || due < not_before)
             due = not_before;
         if (due > now) {
             sleep_locked(session, due);
