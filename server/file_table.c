@@ -74,7 +74,6 @@ int file_table_create(struct server *server, struct file_table **out)
         free(table);
         return rc;
     }
-    umask(0); /* clients have applied theirs */
     *out = table;
     return 0;
 }

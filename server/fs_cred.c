@@ -10,7 +10,9 @@
 #include "server/fs_cred.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -25,7 +27,20 @@ static _Thread_local struct {
     bool groups_known; /* groups are left as they were taken on: the next caller is likely the same */
     uint32_t group_count;
     gid_t groups[CRED_MAX_GIDS];
+    bool no_umask;
 } now;
+
+/* Clients have applied their umask. The server's own files keep the process's: this thread gets a umask to
+ * itself. */
+static void drop_umask(void)
+{
+    if (now.no_umask)
+        return;
+    if (unshare(CLONE_FS) != 0)
+        log_warning("unshare(CLONE_FS): %s; files the server makes for itself get no umask", strerror(errno));
+    umask(0);
+    now.no_umask = true;
+}
 
 static bool set_id(long call, uint32_t id)
 {
@@ -55,6 +70,7 @@ int fs_cred_enter_as(const struct cred *cred)
 {
     if (cred->uid == NO_ID || cred->gid == NO_ID || cred->gid_count > CRED_MAX_GIDS)
         return -EACCES;
+    drop_umask();
     /* With fsuid 0 the capabilities decide, not the groups. */
     if (cred->uid != 0 && !set_groups(cred))
         return -EACCES;

@@ -5,7 +5,8 @@
  * caller's identity, squashed for the export, on the calling thread (a worker, or a loop for calls that
  * cannot block); fs_cred_leave gives the server's own back. With fsuid 0 the capabilities over files stay;
  * with any other they are gone until fs_cred_leave. Nothing between the two may be the server's own business:
- * opening data descriptors and handles, seals, the journal, spawning a program. Pairs do not nest.
+ * opening data descriptors and handles, seals, the journal, spawning a program. Pairs do not nest. The
+ * thread's umask is 0 from the first call on.
  */
 #ifndef SEALNFS_SERVER_FS_CRED_H
 #define SEALNFS_SERVER_FS_CRED_H
