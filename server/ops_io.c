@@ -101,8 +101,9 @@ static bool read_cached(struct compound *c, struct read_work *work)
     ssize_t got;
     int fd;
 
-    if (!work->opener || reads_direct(c->current.file))
+    if (reads_direct(c->current.file) || (!work->opener && permission_check_io(c, &c->current, R_OK) != 0))
         return false;
+    work->opener = true;
     if (file_data_try(c->current.file, FILE_READ, &fd) < 0)
         return false;
     got = preadv2(fd, &iov, 1, (off_t)c->args.read.offset, RWF_NOWAIT);

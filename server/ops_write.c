@@ -123,8 +123,10 @@ static bool write_cached(struct compound *c, struct write_work *work)
     ssize_t n;
     int fd;
 
-    if (!work->opener || c->args.write.stable != UNSTABLE4)
+    if (c->args.write.stable != UNSTABLE4 ||
+        (!work->opener && permission_check_io(c, &c->current, W_OK) != 0))
         return false;
+    work->opener = true;
     if (file_data_try(c->current.file, FILE_WRITE, &fd) < 0)
         return false;
     n = write_some(c, work, fd, RWF_NOWAIT);

@@ -17,6 +17,7 @@
 
 #include "server/export.h"
 #include "server/file.h"
+#include "server/fs_access.h"
 #include "server/fs_cred.h"
 
 enum { ACL_MAX_ENTRIES = 1024 };
@@ -65,10 +66,10 @@ int permission_check_io(const struct compound *c, const struct fh_slot *at, int 
 {
     struct file_stat stat;
     struct cred cred = {0};
-    int error = permission_check(c, at, mode);
+    int error = fs_access_check(c, at, mode);
 
     if (error == -EACCES && mode == R_OK)
-        error = permission_check(c, at, X_OK);
+        error = fs_access_check(c, at, X_OK);
     if (error != -EACCES)
         return error;
     export_cred(at->export, &c->cred, &cred);

@@ -17,7 +17,7 @@
  * not inside fs_cred_enter. BLOCKS (the inode is in memory; an access control list may not be). */
 int permission_check(const struct compound *c, const struct fh_slot *at, int mode);
 /* For READ and WRITE: the owner of a file may always, as one who has it open could after a chmod; who may
- * execute may read. */
+ * execute may read. On a loop -EAGAIN when a worker has to find out. */
 int permission_check_io(const struct compound *c, const struct fh_slot *at, int mode);
 
 /* Pure: what mode bits and a POSIX access control list (the value of system.posix_acl_access; length 0: none)

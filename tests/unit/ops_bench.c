@@ -21,6 +21,7 @@
 #include "server/fs_access.h"
 #include "server/fs_cred.h"
 #include "server/log.h"
+#include "server/permission.h"
 #include "server/pinned_cache.h"
 #include "server/session.h"
 
@@ -132,28 +133,19 @@ void fs_cred_leave(void)
 {
 }
 
-int permission_check(const struct compound *c, const struct fh_slot *at, int mode);
-int permission_check_io(const struct compound *c, const struct fh_slot *at, int mode);
-
-int permission_check(const struct compound *c, const struct fh_slot *at, int mode)
+int fs_access_check(const struct compound *c, const struct fh_slot *at, int mode)
 {
     (void)mode;
-    assert_true(c->on_worker || at->file->permissions_cached);
+    if (!c->on_worker && !at->file->permissions_cached)
+        return -EAGAIN;
+    at->file->permissions_cached = true;
     bench.permission_asked++;
     return bench.permission_denied ? -EACCES : 0;
 }
 
 int permission_check_io(const struct compound *c, const struct fh_slot *at, int mode)
 {
-    return permission_check(c, at, mode);
-}
-
-int fs_access_check(const struct compound *c, const struct fh_slot *at, int mode)
-{
-    if (!c->on_worker && !at->file->permissions_cached)
-        return -EAGAIN;
-    at->file->permissions_cached = true;
-    return permission_check(c, at, mode);
+    return fs_access_check(c, at, mode);
 }
 
 /* ---- files ---- */
