@@ -162,16 +162,26 @@ static void print_explain(const json_t *reply, const char *file)
         puts(advice);
 }
 
-static void print_note(const json_t *reply, const char *file)
+static void print_outcome(const json_t *reply, const char *file, const char *word)
 {
     const char *note = json_string_value(json_object_get(reply, "note"));
 
-    printf("%s: %s\n", file, note && note[0] ? note : "done");
+    printf("%s: %s%s%s\n", file, word, note && note[0] ? ": " : "", note ? note : "");
+}
+
+static void print_sealed(const json_t *reply, const char *file)
+{
+    print_outcome(reply, file, "sealed");
+}
+
+static void print_unsealed(const json_t *reply, const char *file)
+{
+    print_outcome(reply, file, "unsealed");
 }
 
 static const struct command commands[] = {
-    {"seal", NEEDS_FILE, "seal [--pinned] [--fill] FILE", print_note},
-    {"unseal", NEEDS_FILE, "unseal [--wait] [--timeout SECONDS] FILE", print_note},
+    {"seal", NEEDS_FILE, "seal [--pinned] [--fill] FILE", print_sealed},
+    {"unseal", NEEDS_FILE, "unseal [--wait] [--timeout SECONDS] FILE", print_unsealed},
     {"status", MAY_FILE, "status [FILE]", print_status},
     {"grants", MAY_FILE, "grants [FILE]", print_grants},
     {"clients", NO_FILE, "clients", print_clients},
