@@ -27,7 +27,8 @@
  *  3. No grant except in state SEALED, whose record (map, device) and whose holder's record are durable.
  *  4. A holder is never fenced before the release's deadline.
  *  5. A fence counts only if its own ticket reports success. Expiry counts as one only where the operator
- * said so, there is no hook, the lease has been over for the quiesce time, and the deadline has passed.
+ * said so, there is no hook, the lease has been over for the quiesce time, the deadline has passed, and the
+ *     client id has been given up, so that the client cannot renew it behind our back.
  *  6. All holders of a file are recalled at once, and no one is recalled for any other reason than a release
  *     (or, in bulk, for what it may hold from before).
  *  7. Every effect that depends on a record comes after that record's commit.
@@ -299,6 +300,7 @@ enum engine_effect_type {
     ENGINE_DO_STEP,
     ENGINE_DO_RECALL,
     ENGINE_DO_FENCE,
+    ENGINE_DO_EXPIRE, /* give up this client id if its lease is still over; ENGINE_CLIENT_FORGOTTEN tells */
     ENGINE_DO_ANSWER,
     ENGINE_DO_SEAL_WORD, /* what the server's other parts see of the file */
     ENGINE_DO_OVERLAY,
@@ -335,9 +337,10 @@ struct engine_effect {
             layoutrecall_type4 scope; /* FILE: whole file, iomode ANY; ALL */
             layouttype4 type;
             stateid4 stateid; /* FILE */
-            uint32_t place; /* FILE: as the LAYOUTGET had it */
+            uint32_t place;   /* FILE: as the LAYOUTGET had it */
             struct engine_referral referral;
         } recall;
+        uint64_t expire; /* client id */
         struct {
             uint64_t ticket;
             uint64_t client_id; /* the last one known */

@@ -20,6 +20,7 @@ static void record(struct engine *e, struct reach *reach, const char *how)
     memcpy(record->holder.verifier, holder->verifier, JOURNAL_VERIFIER_SIZE);
     memcpy(record->holder.device_id, reach->volume->id, DEVICE_ID_SIZE);
     reach->fence = FENCE_RECORDING;
+    holder->fenced = true;
     LL_APPEND2(e->fence_waits, reach, fence_next);
     trace(e, "fenced", NULL, holder->last_client_id, "\"how\":\"%s\"", how);
 }
@@ -41,7 +42,10 @@ static void run_hook(struct engine *e, struct reach *reach, const struct seal *s
           (unsigned long long)reach->fence_ticket);
 }
 
-/* The lease is over, and whatever was on its way to the disk has had the quiesce time to arrive. */
+/*
+ * The lease is over, and whatever was on its way to the disk has had the quiesce time to arrive. A client id
+ * that could still be renewed is given up first: with it goes the client's right to believe in its layouts.
+ */
 static void outlive(struct engine *e, struct reach *reach)
 {
     struct holder *holder = reach->holder;
@@ -52,6 +56,11 @@ static void outlive(struct engine *e, struct reach *reach)
     } else if (e->now < over) {
         reach->fence = FENCE_QUIESCING;
         reach->fence_at = over;
+    } else if (holder->client_id) {
+        effect_push(e, ENGINE_DO_EXPIRE, NULL)->expire = holder->client_id;
+        reach->fence = FENCE_QUIESCING;
+        reach->fence_at = e->now + e->options.recall_pause;
+        trace(e, "expire", NULL, holder->client_id, "%s", "");
     } else {
         record(e, reach, "lease over and quiesced");
     }
@@ -107,7 +116,6 @@ void fence_committed(struct engine *e, uint64_t ticket)
         reach->fence_next = NULL;
         reach->fence = FENCE_NONE;
         reach->row = ROW_NONE;
-        holder->fenced = true;
         reach_set_maybe(reach, false);
         struct grant *grant, *next;
         DL_FOREACH_SAFE2(holder->grants, grant, next, holder_next)

@@ -126,7 +126,7 @@ static void survey_grants(struct engine *e, struct seal *seal, struct survey *su
         struct reach *reach = reach_find(grant->holder, seal->volume);
         if (reach->fence != FENCE_RUNNING && reach->fence != FENCE_RECORDING)
             recall_drive(e, grant);
-        if (grant->recall.phase == RECALL_PAUSED)
+        if (grant->recall.phase == RECALL_PAUSED && grant->recall.at > e->now)
             survey->wake = sooner(survey->wake, grant->recall.at);
         survey_reach(e, seal, reach, seal->deadline, survey);
     }

@@ -15,6 +15,7 @@
 #include <uthash.h>
 
 #include "layout/block_type.h"
+#include "server/client.h"
 #include "server/config.h"
 #include "server/export.h"
 #include "server/keeper_private.h"
@@ -160,6 +161,9 @@ static void carry_out(struct keeper *keeper, const struct engine_effect *effect)
         return;
     case ENGINE_DO_FENCE:
         keeper_do_fence(keeper, effect);
+        return;
+    case ENGINE_DO_EXPIRE:
+        client_yield_expired(keeper->server, effect->expire);
         return;
     case ENGINE_DO_ANSWER:
         keeper_answer(keeper, effect->answer);

@@ -51,7 +51,7 @@ struct world *world_create(void)
     make_options(w);
     w->now = 1000 * SECOND;
     w->next_id = 100;
-    w->auto_commit = w->auto_step = true;
+    w->auto_commit = w->auto_step = w->auto_expire = true;
     for (unsigned i = 0; i < WORLD_FILES; i++) {
         struct world_file *file = &w->files[i];
         file->key.len = 20;
@@ -239,6 +239,13 @@ void world_commit(struct world *w, size_t records)
     world_send(w, &(struct engine_event){.type = ENGINE_EV_JOURNAL_COMMITTED, .committed = ticket});
 }
 
+void world_commit_quietly(struct world *w, size_t records)
+{
+    for (size_t i = 0; i < records; i++)
+        apply(w, &w->records[i]);
+    drop_records(w, records);
+}
+
 void world_commit_all(struct world *w)
 {
     while (w->record_count)
@@ -247,9 +254,11 @@ void world_commit_all(struct world *w)
 
 void world_crash(struct world *w)
 {
+    if (w->verbose)
+        fprintf(stderr, "crash\n");
     engine_destroy(w->engine);
     drop_records(w, w->record_count);
-    w->step_count = w->recall_count = w->fence_count = w->answer_count = 0;
+    w->step_count = w->recall_count = w->fence_count = w->expire_count = w->answer_count = 0;
     w->options.boot++;
     for (unsigned i = 0; i < WORLD_FILES; i++)
         w->files[i].word = ENGINE_WORD_NONE;
@@ -301,6 +310,9 @@ static void take_effect(struct world *w, const struct engine_effect *effect)
         memcpy(w->fence_owner[w->fence_count], effect->fence.owner, effect->fence.owner_len);
         w->fences[w->fence_count++] = *effect;
         return;
+    case ENGINE_DO_EXPIRE:
+        w->expires[w->expire_count++ % WORLD_MAX] = effect->expire;
+        return;
     case ENGINE_DO_ANSWER:
         w->answers[w->answer_count++] = effect->answer;
         return;
@@ -322,6 +334,8 @@ static void take_effect(struct world *w, const struct engine_effect *effect)
         return;
     case ENGINE_DO_TRACE:
         w->trace_count++;
+        if (w->verbose)
+            fprintf(stderr, "%s\n", effect->text);
         return;
     }
 }
@@ -337,14 +351,30 @@ void world_send(struct world *w, const struct engine_event *event)
         world_commit_all(w);
     if (w->auto_step && w->step_count)
         world_steps(w);
+    if (w->auto_expire && w->expire_count)
+        world_expire(w);
+}
+
+void world_expire(struct world *w)
+{
+    if (!w->expire_count)
+        return;
+    unsigned client = world_client_of(w, w->expires[0]);
+    memmove(&w->expires[0], &w->expires[1], --w->expire_count * sizeof w->expires[0]);
+    if (client < WORLD_CLIENTS)
+        world_client_event(w, client, ENGINE_CLIENT_FORGOTTEN);
 }
 
 /* The moment of truth: after this the file's blocks may become anybody's. */
 static void check_the_rule(struct world *w, unsigned file)
 {
     for (unsigned i = 0; i < WORLD_CLIENTS; i++) {
-        if (w->clients[i].holds[file] && !w->clients[i].cut)
+        if (w->clients[i].holds[file] && !w->clients[i].cut) {
             w->broken++;
+            if (w->verbose)
+                fprintf(stderr, "client %u (%016llx) can still use %s\n", i,
+                        (unsigned long long)w->clients[i].id, w->files[file].path);
+        }
     }
 }
 
@@ -373,6 +403,8 @@ static int run_step(struct world *w, const struct engine_effect *step, struct en
         return 0;
     case ENGINE_STEP_UNFLAG:
         if (file->flag) {
+            if (w->verbose)
+                fprintf(stderr, "the flag of %s is cleared\n", file->path);
             check_the_rule(w, index);
             w->unflags++;
         }
@@ -408,15 +440,17 @@ void world_steps(struct world *w)
 void world_pass(struct world *w, uint64_t ns)
 {
     uint64_t end = w->now + ns;
-    for (;;) {
+    for (unsigned idle = 0;;) {
         uint64_t due = engine_deadline(w->engine);
         if (!due || due > end)
             break;
         if (due > w->now)
             w->now = due;
         world_send(w, &(struct engine_event){.type = ENGINE_EV_TIMER});
-        if (engine_deadline(w->engine) == due)
-            w->now++; /* a timer that does not move on would never end */
+        if (engine_deadline(w->engine) != due)
+            idle = 0;
+        else if (++idle > 10)
+            abort(); /* a timer that fires and changes nothing would keep a processor busy */
     }
     w->now = end;
 }

@@ -65,17 +65,20 @@ struct world {
     struct engine *engine;
     struct engine_options options;
     uint64_t now, next_id;
-    bool auto_commit, auto_step; /* at once */
-    int step_error[5];           /* the next such step fails with this, once */
+    bool auto_commit, auto_step, auto_expire; /* at once */
+    bool verbose;                             /* print traces */
+    int step_error[5];                        /* the next such step fails with this, once */
     enum seal_refusal_code step_code;
     struct device *device;
     struct world_file files[WORLD_FILES];
     struct world_client clients[WORLD_CLIENTS];
     struct world_durable durable;
-    size_t record_count, step_count, recall_count, fence_count, answer_count, alarm_count, trace_count;
+    size_t record_count, step_count, recall_count, fence_count, expire_count, answer_count, alarm_count,
+        trace_count;
     struct world_record records[WORLD_MAX]; /* written, not durable */
     struct engine_effect steps[WORLD_MAX], recalls[WORLD_MAX], fences[WORLD_MAX];
     char fence_owner[WORLD_MAX][32];
+    uint64_t expires[WORLD_MAX];
     struct engine_call *answers[WORLD_MAX];
     char alarm[1024];
     unsigned broken; /* times the rule was broken */
@@ -91,6 +94,8 @@ void world_crash(struct world *w);
 
 void world_send(struct world *w, const struct engine_event *event);
 void world_commit(struct world *w, size_t records); /* the first so many */
+/* They become durable, but the engine never hears of it. */
+void world_commit_quietly(struct world *w, size_t records);
 void world_commit_all(struct world *w);
 void world_step(struct world *w, size_t index); /* carry out a pending step */
 void world_steps(struct world *w);              /* until none is left, committing in between */
@@ -98,6 +103,7 @@ void world_pass(struct world *w, uint64_t ns);  /* time, with its timers */
 bool world_answered(struct world *w, const struct engine_call *call);
 bool world_take_answer(struct world *w, struct engine_call **call);
 void world_answer_recall(struct world *w, size_t index, enum engine_recall_outcome outcome, nfsstat4 status);
+void world_expire(struct world *w); /* the first client id that is to be given up */
 void world_fence_done(struct world *w, size_t index, bool success);
 
 /* Clients. */
