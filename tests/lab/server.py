@@ -26,7 +26,7 @@ def _text(value):
 class Server:
     """`export` holds options for every export, `exports` more exports by name, the rest are top-level options."""
 
-    def __init__(self, directory, build, disks=(), name="sealnfsd", export=None, exports=None, **options):
+    def __init__(self, directory, build, disks=(), name="sealnfsd", export=None, exports=None, wrapper=(), **options):
         self.directory, self.build = f"{directory}/{name}", build
         os.mkdir(self.directory)
         self.config, self.log = f"{self.directory}/sealnfs.conf", f"{self.directory}/log"
@@ -39,7 +39,7 @@ class Server:
         defaults = {"clients": ["10.99.0.0/24", "127.0.0.0/8"], "access": "rw", "squash": "none", "layouts": True,
                     "policy": "manual", **(export or {})}
         self.exports = {pseudo: {**defaults, **own} for pseudo, own in self.exports.items()}
-        self.process = None
+        self.process, self.wrapper = None, list(wrapper)  # wrapper: what to run it under
         os.mkdir(self.options["state_dir"])
 
     def write_config(self):
@@ -63,7 +63,7 @@ class Server:
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         notify.bind(path)
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([f"{self.build}/server/sealnfsd", "-c", self.config], stdin=subprocess.DEVNULL, stdout=log,
+            self.process = subprocess.Popen([*self.wrapper, f"{self.build}/server/sealnfsd", "-c", self.config], stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, env=dict(os.environ, NOTIFY_SOCKET=path))
         try:
             self._wait_ready(notify, time.monotonic() + timeout)

@@ -176,3 +176,33 @@ def reload_changes_who_is_admitted(lab):
     server.write_config()
     server.process.send_signal(signal.SIGHUP)
     equal(server.sealctl("status")[0], 0, "a bad configuration is refused on reload, and the server goes on")
+
+
+def unit_capabilities():
+    """What the unit leaves to the server, in setpriv's spelling."""
+    with open(f"{os.path.dirname(os.path.abspath(__file__))}/../../config/sealnfsd.service.in") as f:
+        line = next(line for line in f if line.startswith("CapabilityBoundingSet="))
+    return [name.removeprefix("CAP_").lower() for name in line.split("=")[1].split()]
+
+
+@test(fs=("xfs", "ext4"))
+def the_units_capabilities_suffice(lab, fs):
+    """Sealing, layouts, acting as the client, writing to a pinned file, a restart over seals: with the unit's capabilities only."""
+    disk = lab.disk(fs=fs, size=400 << 20)
+    digest = disk.write("frozen", 4 << 20)
+    disk.write("pinned", 4 << 20)
+    server = lab.server(wrapper=["setpriv", "--bounding-set", "-all," + ",".join("+" + name for name in unit_capabilities())])
+    url, tool = "nfs://127.0.0.1:2049/data", f"{lab.build}/client/sealio"
+    server.ctl("seal", disk.file("frozen"))
+    server.ctl("seal", "--pinned", disk.file("pinned"))
+    for _ in range(2):
+        done = subprocess.run(f"{tool} cat --require-layout {url}/frozen | sha256sum", shell=True, capture_output=True, text=True)
+        equal(done.stdout.split()[0], digest, f"read directly; {done.stderr}")
+        subprocess.run([tool, "cp", "--no-layout", "--in-place", disk.file("frozen"), f"{url}/pinned"], check=True)
+        equal(disk.sha256("pinned"), digest, "written through the server to a pinned file")
+        subprocess.run([tool, "cp", "--no-layout", disk.file("frozen"), f"{url}/new"], check=True)
+        server.stop()
+        server.start()
+    server.ctl("unseal", "--wait", disk.file("frozen"))
+    server.ctl("unseal", "--wait", disk.file("pinned"))
+    holds(not immutable(disk.file("frozen")) and not immutable(disk.file("pinned")), "the flags are cleared")
