@@ -191,6 +191,9 @@ def the_units_capabilities_suffice(lab, fs):
     disk = lab.disk(fs=fs, size=400 << 20)
     digest = disk.write("frozen", 4 << 20)
     disk.write("pinned", 4 << 20)
+    for name in ("frozen", "pinned"):  # another user's files, so that nothing works by being their owner
+        os.chown(disk.file(name), 1000, 1000)
+        os.chmod(disk.file(name), 0o600)
     server = lab.server(wrapper=["setpriv", "--bounding-set", "-all," + ",".join("+" + name for name in unit_capabilities())])
     url, tool = "nfs://127.0.0.1:2049/data", f"{lab.build}/client/sealio"
     server.ctl("seal", disk.file("frozen"))
