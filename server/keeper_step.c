@@ -161,6 +161,9 @@ static void work(struct work *item)
 {
     struct step_job *job = KEEPER_FROM(item, struct step_job, work);
     job->error = job->file ? 0 : keeper_find_file(job->keeper, &job->effect.key, true, &job->file);
+    if (!job->error && !S_ISREG(file_type(job->file)) && !S_ISDIR(file_type(job->file)))
+        job->error = seal_refuse(&job->why, SEAL_REFUSED_NOT_REGULAR, EINVAL, /* not even opened */
+                                 "only regular files can be sealed, this is a FIFO, a socket or a device");
     if (!job->error)
         job->error = file_data_open(job->file, FILE_READ, &job->fd);
     if (!job->error) {
