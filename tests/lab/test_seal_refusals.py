@@ -83,20 +83,39 @@ def unwritten_extents_unless_filled(lab, kind, fs):
     equal(disk.sha256("file"), before, "its data")
 
 
-@test(kind=("frozen", "pinned"), fs=("xfs", "ext4"))
-def holes_unless_filled(lab, kind, fs):
-    disk, server, path = small(lab, fs)
+def sparse(disk, path):
     with open(path, "r+b") as f:
         f.seek(3 * MIB)
-        f.write(b"the end")
+        f.write(b"the end" + bytes(MIB - 7))
         os.fsync(f.fileno())
-    pinned = ["--pinned"] if kind == "pinned" else []
-    before = disk.sha256("file")
-    text = expect_refused(server, path, "hole", options=pinned)
+    return disk.sha256("file")
+
+
+@test(fs=("xfs", "ext4"))
+def holes_in_a_pinned_file_unless_filled(lab, fs):
+    """A client could not write there without a change of the map."""
+    disk, server, path = small(lab, fs)
+    digest = sparse(disk, path)
+    text = expect_refused(server, path, "hole", options=["--pinned"])
     holds("--fill" in text, f"the remedy is not named: {text}")
-    server.ctl("seal", *pinned, "--fill", path)
-    equal(disk.sha256("file"), before, "its data")
-    equal(sum(length for _, _, length, _ in extents(path)) >= 3 * MIB, True, "every byte has a block")
+    server.ctl("seal", "--pinned", "--fill", path)
+    equal(disk.sha256("file"), digest, "its data")
+    equal(sum(length for _, _, length, _ in extents(path)), 4 * MIB, "bytes with a block")
+
+
+@test(fs=("xfs", "ext4"))
+def holes_in_a_frozen_file_are_read_as_zeros(lab, fs):
+    """Not refused: a read layout can say that there is nothing. --fill allocates them all the same."""
+    disk, server, path = small(lab, fs)
+    digest = sparse(disk, path)
+    server.ctl("seal", path)
+    guest, = lab.clients(1)
+    equal((guest.sha256("/mnt/n/file"), guest.sha256("/mnt/n/file", direct=False)), (digest, digest), "what a client reads")
+    counters = guest.counters()
+    equal((counters.data(), counters["LAYOUTGET"]), (0, 1), counters.show())
+    server.ctl("unseal", "--wait", path)
+    server.ctl("seal", "--fill", path)
+    equal(sum(length for _, _, length, _ in extents(path)), 4 * MIB, "bytes with a block")
 
 
 @test()
