@@ -49,6 +49,8 @@ static int open_end(const struct tool_options *options, struct end *end, bool so
     struct sealio_stat st;
     if (code == TOOL_OK && source && sealio_file_stat(end->remote.file, &st) == 0)
         end->size = st.size;
+    if (code == TOOL_OK && source && options->session.layouts != SEALIO_LAYOUTS_NEVER)
+        sealio_layout_get(end->remote.file, false); /* if there is none, reading tells or falls back */
     if (code == TOOL_OK && (options->hold || options->hold_until_recalled))
         sealio_layout_hold(end->remote.file, true);
     return code;
@@ -94,7 +96,7 @@ static int write_end(struct end *end, const uint8_t *buf, size_t len, uint64_t o
 
 struct progress {
     bool on;
-    double started, told;
+    double opened, started, told; /* before opening, before copying, last line: seconds() */
 };
 
 static double seconds(void)
@@ -143,7 +145,7 @@ static int copy(const struct tool_options *options, const char *from, const char
 {
     struct end source = {.name = from}, target = {.name = to};
     struct progress progress = {.on = with_progress && !options->quiet && isatty(STDERR_FILENO),
-                                .started = seconds()};
+                                .opened = seconds()};
     uint8_t *buf = aligned_alloc(BUFFER_ALIGN, BUFFER_SIZE);
     int code = buf ? open_end(options, &source, true) : tool_error(NULL, from, -ENOMEM);
     if (code != TOOL_OK) {
@@ -152,7 +154,11 @@ static int copy(const struct tool_options *options, const char *from, const char
     }
     code = open_end(options, &target, false);
     if (code == TOOL_OK) {
+        progress.started = seconds();
         code = copy_data(&source, &target, &progress, buf);
+        if (code == TOOL_OK && options->stats)
+            fprintf(stderr, "time: %.3f s to open, %.3f s to copy\n", progress.started - progress.opened,
+                    seconds() - progress.started);
         if (code == TOOL_OK && source.is_remote)
             tool_hold(options, &source.remote);
         if (code == TOOL_OK && target.is_remote)
