@@ -73,7 +73,7 @@ static void unknown_option(cfg_t *cfg, const char *name)
     tell(cfg, cfg->line, name, text);
 }
 
-static void confuse_error(cfg_t *cfg, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void confuse_error(cfg_t *cfg, const char *format, va_list args)
 {
     char text[256];
 

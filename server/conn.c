@@ -173,11 +173,15 @@ void conn_request_begin(struct conn *conn)
     conn->requests++;
 }
 
+/* May be called from within a send: the reading goes on from the loop, not from here. */
 void conn_request_end(struct conn *conn)
 {
     conn->requests--;
-    if (!conn->read_on && !conn->pumping && !conn->closed && conn->home != NULL && may_read(conn))
-        conn_pump(conn);
+    if (conn->read_on || conn->pumping || conn->closed || conn->home == NULL || !may_read(conn))
+        return;
+    set_read_interest(conn, true);
+    if (!conn->closed && conn->stage != NULL)
+        event_active(&conn->read_event, EV_READ, 0);
 }
 
 /* Room for the record under way: `more` bytes beyond what it has. Memory is charged as it is taken. */

@@ -37,17 +37,10 @@ static unsigned gather(const struct conn *conn, struct iovec *iov)
     return n;
 }
 
-static void finish_first(struct conn *conn, bool ok)
+/* Takes off what `sent` bytes have sent; the messages that are through come as a list. */
+static struct conn_out *advance(struct conn *conn, size_t sent)
 {
-    struct conn_out *out = conn->out_first;
-    conn->out_first = out->next;
-    if (conn->out_first == NULL)
-        conn->out_last = &conn->out_first;
-    out->sent(out, ok);
-}
-
-static void advance(struct conn *conn, size_t sent)
-{
+    struct conn_out *through = NULL, **last = &through;
     while (conn->out_first != NULL) {
         struct conn_out *out = conn->out_first;
         while (out->iov_at < out->iov_count && sent >= out->iov[out->iov_at].iov_len) {
@@ -58,16 +51,33 @@ static void advance(struct conn *conn, size_t sent)
             struct iovec *iov = &out->iov[out->iov_at];
             iov->iov_base = (uint8_t *)iov->iov_base + sent;
             iov->iov_len -= sent;
-            return;
+            break;
         }
-        finish_first(conn, true);
+        conn->out_first = out->next;
+        out->next = NULL;
+        *last = out;
+        last = &out->next;
+    }
+    if (conn->out_first == NULL)
+        conn->out_last = &conn->out_first;
+    return through;
+}
+
+/* Only when the queue is as it should be: `sent` may send more. */
+static void tell_sent(struct conn_out *out, bool ok)
+{
+    for (struct conn_out *next; out != NULL; out = next) {
+        next = out->next;
+        out->sent(out, ok);
     }
 }
 
 void conn_drop_output(struct conn *conn)
 {
-    while (conn->out_first != NULL)
-        finish_first(conn, false);
+    struct conn_out *all = conn->out_first;
+    conn->out_first = NULL;
+    conn->out_last = &conn->out_first;
+    tell_sent(all, false);
 }
 
 static void set_write_interest(struct conn *conn, bool on)
@@ -89,7 +99,7 @@ void conn_flush(struct conn *conn)
         ssize_t n = sendmsg(conn->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n >= 0) {
             conn->sent_at = loop_now_ns();
-            advance(conn, (size_t)n);
+            tell_sent(advance(conn, (size_t)n), true);
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             break;
         } else if (errno != EINTR) {
