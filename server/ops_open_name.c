@@ -65,6 +65,23 @@ static int lookup(const struct compound *c, struct open_work *work)
     return error;
 }
 
+/* The mode came with the file: if the kernel kept it as it is, it need not be set once more (after a change
+ * of owner, setuid bits must be). */
+static void note_mode(struct open_work *work, int fd, mode_t mode)
+{
+    const unsigned attrs[] = {FATTR4_MODE, FATTR4_MODE_SET_MASKED};
+    struct stat stat;
+
+    if (fstat(fd, &stat) < 0 || (stat.st_mode & 07777) != mode || (mode & (S_ISUID | S_ISGID)))
+        return;
+    for (unsigned i = 0; i < 2; i++) {
+        if (!bitmap4_isset(&work->set.want, attrs[i]))
+            continue;
+        bitmap4_clear(&work->set.want, attrs[i]);
+        bitmap4_set(&work->attrset, attrs[i]);
+    }
+}
+
 /* Makes the file as the client: O_RDONLY, since a writer's descriptor would be in the way of a seal. */
 static int make(const struct compound *c, struct open_work *work, mode_t mode, const verifier4 *verifier)
 {
@@ -131,6 +148,7 @@ static int create(const struct compound *c, struct open_work *work, const verifi
     fd = make(c, work, attr_set_mode(&work->set, MODE_OTHERWISE), verifier);
     if (fd < 0)
         return fd;
+    note_mode(work, fd, attr_set_mode(&work->set, MODE_OTHERWISE));
     error = take(c, fd, &work->at.file);
     if (error < 0)
         return error;
