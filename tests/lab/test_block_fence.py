@@ -103,10 +103,12 @@ def without_a_fence_that_works_the_seal_stays_until_the_holder_returns(lab, hook
 @test(fs=("xfs",), timeout=300)
 def a_lapsed_lease_releases_nothing(lab, fs):
     """A client that is silent for longer than its lease still has its layout: STUCK until it is heard of again."""
-    disk, server, guest = holder(lab, fs, hook="exit 1", lease_time=4)
+    disk, server, guest = holder(lab, fs, hook="exit 1", lease_time=5)
     before = extents(disk.file("file"))
     guest.stop()
-    expect_stuck(disk, server, before, guest)  # 20 s: the lease is over several times
+    expect_stuck(disk, server, before, guest)
+    server.wait_trace(lambda entry: entry["what"] == "client-lapsed")
+    equal((server.state(disk.file("file")), extents(disk.file("file"))), ("stuck", before), "after the end of the lease")
     guest.cont()
     server.wait_state(disk.file("file"), "open", 90)
     digest = guest.write("/mnt/n/file", 16)
@@ -148,7 +150,7 @@ def a_dead_holder_waits_with_quiesce_only_if_the_operator_says_so(lab, fs):
     """quiesce_is_safe: the end of the lease plus the quiesce time counts as a fence, and not a moment before."""
     disk = lab.disk(fs=fs)
     disk.write("file", MIB)
-    lease, quiesce = 4, 5
+    lease, quiesce = 5, 5
     server = lab.server(recall_timeout=1, lease_time=lease, quiesce_is_safe=True, quiesce_time=quiesce)
     server.ctl("seal", disk.file("file"))
     guest, = lab.clients(1)

@@ -2,7 +2,7 @@
 from disk import MIB, extents, immutable
 from load import Load, reading, writing
 from registry import equal, holds, test
-from test_nfs_ordinary import LOCKER, locker
+from test_nfs_ordinary import lock_holder, locker
 
 
 @test(fs=("xfs", "ext4"), timeout=400)
@@ -16,9 +16,7 @@ def clients_carry_on_through_a_crash(lab, fs):
     server.ctl("seal", "--pinned", disk.file("pinned"))
     maps = [extents(disk.file(name)) for name in ("frozen", "pinned")]
     one, two = lab.clients(2)
-    holder = one.start(f"python3 -u - <<'END'\n{LOCKER.replace('/file', '/plain')}\nlock(fd, fcntl.F_WRLCK, 2, 3)\nopen('/tmp/held', 'w')\n"
-                       "import time\nwhile not os.path.exists('/tmp/release'): time.sleep(0.1)\nos.pwrite(fd, b'held', 0)\nos.fsync(fd)\nEND")
-    one.run("until [ -e /tmp/held ]; do sleep 0.1; done")
+    holder = lock_holder(one, "/mnt/n/plain", then="os.pwrite(fd, b'held', 0)\nos.fsync(fd)")
     loads = [reading(one, "/mnt/n/frozen", 16, digest), writing(two, "/mnt/n/pinned", 8),
              Load(two, "making", "mkdir /mnt/n/d && mv /mnt/n/d /mnt/n/e && rmdir /mnt/n/e || exit 1")]
     for load in loads:
@@ -31,7 +29,7 @@ def clients_carry_on_through_a_crash(lab, fs):
         for load in loads:
             load.rounds(2, timeout=150)
     equal([extents(disk.file(name)) for name in ("frozen", "pinned")], maps, "the sealed files' blocks")
-    denied = locker(two, "fd = os.open('/mnt/n/plain', os.O_RDWR)\nlock(fd, fcntl.F_RDLCK, 4, 1)")
+    denied = locker(two, "lock(fd, fcntl.F_RDLCK, 4, 1)", "/mnt/n/plain")
     holds(denied.wait() != 0 and "BlockingIOError" in denied.output(), f"the lock was not reclaimed: {denied.output()}")
     one.run("touch /tmp/release")
     holder.finish()
@@ -46,7 +44,7 @@ def a_silent_holder_of_before_the_crash_keeps_the_seal(lab, fs):
     disk = lab.disk(fs=fs)
     disk.write("file", 8 * MIB)
     path, before = disk.file("file"), extents(disk.file("file"))
-    server = lab.server(recall_timeout=2, lease_time=4, grace_time=4)
+    server = lab.server(recall_timeout=2, lease_time=5, grace_time=5)
     server.ctl("seal", "--pinned", path)
     guest, = lab.clients(1)
     guest.write("/mnt/n/file", 8)

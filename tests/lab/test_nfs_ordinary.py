@@ -68,22 +68,36 @@ def an_open_file_survives_rename_over_it_and_removal(lab):
 LOCKER = """import fcntl, os, struct, sys
 def lock(fd, kind, start, length, how=fcntl.F_SETLK):
     return fcntl.fcntl(fd, how, struct.pack("hhqqi", kind, 0, start, length, 0))
-fd = os.open("/mnt/n/file", os.O_RDWR)
+fd = os.open(sys.argv[1], os.O_RDWR)
 """
 
 
-def locker(guest, script):
+HOLD = """
+lock(fd, fcntl.F_WRLCK, 2, 3)
+open("/tmp/held", "w")
+import time
+while not os.path.exists("/tmp/release"):
+    time.sleep(0.1)
+"""
+
+
+def locker(guest, script, path="/mnt/n/file"):
     """Start a Python program with lock() and the open file fd at hand."""
-    return guest.start(f"python3 - <<'END'\n{LOCKER}{script}\nEND")
+    return guest.start(f"python3 - {path} <<'END'\n{LOCKER}{script}\nEND")
+
+
+def lock_holder(guest, path="/mnt/n/file", then=""):
+    """Lock bytes 2 to 4 for writing and keep the lock until /tmp/release is there."""
+    job = locker(guest, HOLD + then, path)
+    guest.run("until [ -e /tmp/held ]; do sleep 0.1; done")
+    return job
 
 
 @test(fs=("xfs", "ext4"))
 def locks_are_seen_by_the_other_client(lab, fs):
     _, (one, two) = mounted(lab, 2, fs=fs)
     one.run("echo 0123456789 > /mnt/n/file")
-    holder = one.start(f"python3 -u - <<'END'\n{LOCKER}\nlock(fd, fcntl.F_WRLCK, 2, 3)\nopen('/tmp/held', 'w')\n"
-                       "import time\nwhile not os.path.exists('/tmp/release'): time.sleep(0.1)\nEND")
-    one.run("until [ -e /tmp/held ]; do sleep 0.1; done")
+    holder = lock_holder(one)
     locker(two, "lock(fd, fcntl.F_WRLCK, 0, 2)\nlock(fd, fcntl.F_RDLCK, 5, 5)").finish()
     denied = locker(two, "lock(fd, fcntl.F_RDLCK, 4, 1)")
     holds(denied.wait() != 0 and "BlockingIOError" in denied.output(), f"a lock over a lock: {denied.output()}")
