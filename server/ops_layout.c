@@ -86,7 +86,7 @@ static nfsstat4 layoutget_check(const struct compound *c, const LAYOUTGET4args *
     nfsstat4 status = open_check_type(file_type(c->current.file));
 
     if (status != NFS4_OK)
-        return status == NFS4ERR_SYMLINK ? NFS4ERR_WRONG_TYPE : status;
+        return NFS4ERR_WRONG_TYPE; /* for directories and symbolic links too (15.2) */
     if (args->loga_iomode != LAYOUTIOMODE4_READ && args->loga_iomode != LAYOUTIOMODE4_RW)
         return NFS4ERR_BADIOMODE;
     status = check_type(c, args->loga_layout_type);

@@ -108,6 +108,7 @@ static void layoutget_arguments_are_checked(void **unused)
     args.loga_offset = UINT64_MAX - 4095;
     args.loga_minlength = 4096;
     assert_int_equal(get(file, &args), NFS4ERR_INVAL);
+    assert_int_equal(get(bench.root, &args), NFS4ERR_WRONG_TYPE);
     assert_int_equal(bench.layoutgets, 0);
     args.loga_minlength = UINT64_MAX;
     assert_int_equal(get(file, &args), NFS4_OK);
