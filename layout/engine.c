@@ -86,6 +86,7 @@ static void timer(struct engine *e)
     struct holder *holder, *next_holder;
     HASH_ITER(hh, e->holders, holder, next_holder)
     {
+        holder_tidy(e, holder, false);
         if (holder->bulk.phase != RECALL_PAUSED)
             continue;
         if (holder->bulk.at <= e->now)
@@ -108,6 +109,9 @@ static void dispatch(struct engine *e, const struct engine_event *event)
     switch (event->type) {
     case ENGINE_EV_START:
         engine_start(e);
+        return;
+    case ENGINE_EV_STOP:
+        holders_stop(e);
         return;
     case ENGINE_EV_TIMER:
         timer(e);

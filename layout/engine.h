@@ -230,6 +230,8 @@ enum engine_client_event {
 
 enum engine_event_type {
     ENGINE_EV_START, /* after the restore calls */
+    ENGINE_EV_STOP,  /* the server is going down in order: tidies the journal; nothing may follow but the last
+                        commit */
     ENGINE_EV_TIMER,
     ENGINE_EV_JOURNAL_COMMITTED,
     ENGINE_EV_STEP_DONE,

@@ -56,6 +56,7 @@ enum engine_result grant_check_stateid(const struct engine *e, const struct gran
 
 static struct grant *grant_make(struct engine *e, struct seal *seal, struct holder *holder, layouttype4 type)
 {
+
     struct grant *grant = calloc(1, sizeof *grant);
     if (!grant)
         return NULL;
@@ -72,6 +73,7 @@ static struct grant *grant_make(struct engine *e, struct seal *seal, struct hold
     DL_APPEND2(holder->grants, grant, holder_prev, holder_next);
     seal->grant_count++;
     e->grant_count++;
+    reach_gained(reach_find(holder, seal->volume));
     return grant;
 }
 
@@ -85,6 +87,7 @@ static void grant_drop(struct engine *e, struct grant *grant)
     DL_DELETE2(grant->holder->grants, grant, holder_prev, holder_next);
     grant->seal->grant_count--;
     e->grant_count--;
+    reach_lost(e, reach_find(grant->holder, grant->seal->volume));
     ranges_free(&grant->ranges);
     free(grant);
 }

@@ -79,6 +79,53 @@ void reach_record(struct engine *e, struct reach *reach)
     LL_APPEND2(e->row_waits, reach, row_next);
 }
 
+void reach_gained(struct reach *reach)
+{
+    reach->grant_count++;
+    reach->idle_at = 0;
+}
+
+/* A client that takes and returns layouts all day should not cost a record each time, so the record stays a
+ * while. */
+void reach_lost(struct engine *e, struct reach *reach)
+{
+    if (--reach->grant_count > 0 || reach->row != ROW_WRITTEN)
+        return;
+    reach->idle_at = e->now + e->options.lease_time;
+    e->wake = sooner(e->wake, reach->idle_at);
+}
+
+void holder_tidy(struct engine *e, struct holder *holder, bool at_once)
+{
+    struct reach *reach;
+    LL_FOREACH(holder->reaches, reach)
+    {
+        if (reach->grant_count || reach->maybe || reach->row != ROW_WRITTEN || (!at_once && !reach->idle_at))
+            continue;
+        if (!at_once && reach->idle_at > e->now) {
+            e->wake = sooner(e->wake, reach->idle_at);
+            continue;
+        }
+        if (!effect_has_room(e))
+            return;
+        uint64_t ticket;
+        struct journal_record *record = journal_push(e, JOURNAL_HOLDER_CLEAR, &ticket);
+        fill_record(record, holder);
+        memcpy(record->holder.device_id, reach->volume->id, DEVICE_ID_SIZE);
+        reach->row = ROW_NONE;
+        reach->idle_at = 0;
+    }
+}
+
+void holders_stop(struct engine *e)
+{
+    struct holder *holder, *next;
+    HASH_ITER(hh, e->holders, holder, next)
+    {
+        holder_tidy(e, holder, true);
+    }
+}
+
 static void run_again(struct engine *e, struct engine_call *calls)
 {
     while (calls) {

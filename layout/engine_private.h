@@ -65,6 +65,8 @@ struct reach {
     enum row_state row; /* of the holder's present client id */
     uint64_t row_ticket;
     struct reach *row_next;
+    uint32_t grant_count;          /* of the holder on the device */
+    uint64_t idle_at;              /* without a grant until then: the record is taken out */
     struct engine_call *row_calls; /* LAYOUTGETs that wait for the record */
     enum fence_state fence;
     uint64_t fence_ticket; /* of the hook's run, then of the record */
@@ -266,6 +268,11 @@ bool holder_has_past(const struct holder *holder);
 void reach_set_maybe(struct reach *reach, bool maybe);
 void reach_record(struct engine *e, struct reach *reach);
 void reach_committed(struct engine *e, uint64_t ticket);
+void reach_gained(struct reach *reach);
+void reach_lost(struct engine *e, struct reach *reach);
+/* Takes the records out of those that have held nothing for a while (or at all, at the end). */
+void holder_tidy(struct engine *e, struct holder *holder, bool at_once);
+void holders_stop(struct engine *e);
 void holders_bury(struct engine *e);
 void holder_free(struct holder *holder);
 

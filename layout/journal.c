@@ -288,6 +288,8 @@ static int apply(struct journal *journal, const struct journal_record *record)
         return write_holder(journal, ST_HOLDER_PUT, &record->holder);
     case JOURNAL_HOLDER_DELETE:
         return write_holder(journal, ST_HOLDER_DELETE, &record->holder);
+    case JOURNAL_HOLDER_CLEAR:
+        return write_holder(journal, ST_HOLDER_DELETE_DEVICE, &record->holder);
     case JOURNAL_FENCED_PUT:
         err = write_holder(journal, ST_HOLDER_DELETE_DEVICE, &record->holder);
         return err ? err : write_holder(journal, ST_FENCED_PUT, &record->holder);

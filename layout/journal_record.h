@@ -59,6 +59,7 @@ enum journal_op {
     JOURNAL_DEVICE_PUT,    /* device: insert or replace */
     JOURNAL_HOLDER_PUT,    /* holder: it may hold grants on the device from now on */
     JOURNAL_HOLDER_DELETE, /* holder: known to hold none under ids other than client_id, on any device */
+    JOURNAL_HOLDER_CLEAR,  /* holder: known to hold none on its device, under any id */
     JOURNAL_FENCED_PUT,    /* holder (owner, verifier, client_id, address, device): cut off; its record on the
                               device goes */
     JOURNAL_FENCED_DELETE, /* holder (owner, verifier): that run is over */

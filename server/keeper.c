@@ -23,6 +23,7 @@
 #include "server/loop.h"
 #include "server/recovery.h"
 #include "server/server.h"
+#include "server/worker.h"
 
 #define SECONDS(n) ((uint64_t)(n)*UINT64_C(1000000000))
 
@@ -224,6 +225,18 @@ void keeper_look_at_grace(struct keeper *keeper)
     keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_GRACE_ENDED});
 }
 
+void keeper_submit(struct keeper *keeper, struct work *work)
+{
+    atomic_fetch_add(&keeper->jobs, 1);
+    worker_submit(keeper->server->workers, work);
+}
+
+void keeper_come_home(struct keeper *keeper, struct loop_msg *msg)
+{
+    loop_post(keeper->loop, msg);
+    atomic_fetch_sub(&keeper->jobs, 1);
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
@@ -417,6 +430,14 @@ void keeper_destroy(struct keeper *keeper)
         return;
     if (keeper->running)
         loop_stop(keeper->loop);
+    while (atomic_load(&keeper->jobs) > 0)
+        pause_ms(1);
+    if (keeper->running && !keeper->broken) {
+        keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_STOP});
+        if (journal_commit(keeper->journal))
+            log_warning("the journal in %s could not be tidied: %s", keeper->config->state_dir,
+                        journal_error(keeper->journal));
+    }
     keeper_cancel_fences(keeper);
     if (keeper->timer)
         event_free(keeper->timer);

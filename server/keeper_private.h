@@ -25,6 +25,7 @@ struct config;
 struct event;
 struct fence_job;
 struct fenced_mark;
+struct work;
 
 struct keeper {
     struct server *server;
@@ -40,6 +41,7 @@ struct keeper {
     bool running; /* the loop's thread runs */
     bool grace;
     FILE *trace;
+    atomic_uint jobs;         /* on workers: they come home before the keeper goes */
     struct fence_job *fences; /* running and waiting */
     unsigned fences_running;
 
@@ -58,6 +60,10 @@ void keeper_look_at_grace(struct keeper *keeper);
 void keeper_note_fenced(struct keeper *keeper, uint64_t client_id);
 void keeper_forget_fenced(struct keeper *keeper, uint64_t client_id);
 void keeper_options(struct keeper *keeper, struct engine_options *options);
+
+/* Hand work to the workers, and the last thing it does there: msg goes home. */
+void keeper_submit(struct keeper *keeper, struct work *work);
+void keeper_come_home(struct keeper *keeper, struct loop_msg *msg);
 
 /* The file of this key, opened by its handle if it is not in memory. BLOCKS (workers) if may_block; else
  * -EAGAIN. */

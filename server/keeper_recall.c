@@ -92,16 +92,24 @@ static void call(struct recall_job *job)
     backchannel_call(job->keeper->server, &job->call);
 }
 
+static void call_found(struct loop_msg *msg)
+{
+    struct cb_call *found = KEEPER_FROM(msg, struct cb_call, done);
+    found->done.run = answered;
+    call(KEEPER_FROM(found, struct recall_job, call));
+}
+
 /* The file was not in memory: its handle has to be found first. */
 static void find_and_call(struct work *item)
 {
     struct recall_job *job = KEEPER_FROM(item, struct recall_job, work);
     if (keeper_find_file(job->keeper, &job->effect.key, true, &job->file)) {
         job->call.outcome = CB_BROKEN;
-        loop_post(job->keeper->loop, &job->call.done);
+        keeper_come_home(job->keeper, &job->call.done);
         return;
     }
-    call(job);
+    job->call.done.run = call_found;
+    keeper_come_home(job->keeper, &job->call.done);
 }
 
 void keeper_do_recall(struct keeper *keeper, const struct engine_effect *effect)
@@ -120,7 +128,7 @@ void keeper_do_recall(struct keeper *keeper, const struct engine_effect *effect)
     job->call.done_loop = keeper->loop;
     if (effect->recall.scope == LAYOUTRECALL4_FILE &&
         keeper_find_file(keeper, &effect->key, false, &job->file))
-        worker_submit(keeper->server->workers, &job->work);
+        keeper_submit(keeper, &job->work);
     else
         call(job);
 }

@@ -172,7 +172,7 @@ static void work(struct work *item)
     }
     if (job->error && !job->why.text[0])
         seal_refuse_errno(&job->why, -job->error, "the file cannot be opened");
-    loop_post(job->keeper->loop, &job->home);
+    keeper_come_home(job->keeper, &job->home);
 }
 
 static void come_home(struct loop_msg *msg)
@@ -208,7 +208,7 @@ static void submit(evutil_socket_t fd, short what, void *arg)
         while (state_file_has_pinned_io(job->file))
             usleep(PINNED_POLL_US);
     }
-    worker_submit(job->keeper->server->workers, &job->work);
+    keeper_submit(job->keeper, &job->work);
 }
 
 void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect)

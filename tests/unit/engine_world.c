@@ -198,12 +198,12 @@ static void apply_holder(struct world *w, const struct world_record *kept)
         add_holder(d->holders, &d->holder_count, kept, true);
     if (op == JOURNAL_FENCED_PUT)
         add_holder(d->fenced, &d->fenced_count, kept, false);
-    if (op == JOURNAL_HOLDER_DELETE || op == JOURNAL_FENCED_PUT) {
+    if (op == JOURNAL_HOLDER_DELETE || op == JOURNAL_HOLDER_CLEAR || op == JOURNAL_FENCED_PUT) {
         for (size_t i = 0; i < d->holder_count;) {
             const struct world_holder *holder = &d->holders[i];
             bool device = memcmp(holder->h.device_id, kept->record.holder.device_id, DEVICE_ID_SIZE) == 0;
             bool hit =
-                op == JOURNAL_FENCED_PUT ? device : holder->h.client_id != kept->record.holder.client_id;
+                op != JOURNAL_HOLDER_DELETE ? device : holder->h.client_id != kept->record.holder.client_id;
             if (hit && same_run(holder, kept))
                 d->holders[i] = d->holders[--d->holder_count];
             else

@@ -1038,6 +1038,65 @@ static void client_that_holds_nothing_leaves_no_record(void **state)
     assert_int_equal(w->durable.holder_count, 0);
 }
 
+static void record_of_a_holder_that_holds_nothing_goes_after_a_while(void **state)
+{
+    struct world *w = granted(state);
+    assert_int_equal(world_return(w, 0, 0, ANY, 0, ALL), ENGINE_OK);
+    assert_int_equal(w->durable.holder_count, 1);
+    world_pass(w, 30 * SECOND);
+    assert_int_equal(world_got(w, 0, 0, READ), ENGINE_OK); /* again: it stays */
+    world_pass(w, 100 * SECOND);
+    assert_int_equal(w->durable.holder_count, 1);
+    assert_int_equal(world_return(w, 0, 0, ANY, 0, ALL), ENGINE_OK);
+    world_pass(w, 61 * SECOND);
+    assert_int_equal(w->durable.holder_count, 0);
+    w->auto_commit = false; /* and the next grant waits for a record again */
+    struct engine_layoutget get;
+    world_get(w, 0, 0, READ, &get);
+    assert_false(world_answered(w, &get.call));
+    world_commit_all(w);
+    assert_true(world_answered(w, &get.call));
+}
+
+static void orderly_stop_leaves_records_of_holders_only(void **state)
+{
+    struct world *w = granted(state);
+    assert_int_equal(world_got(w, 1, 0, READ), ENGINE_OK);
+    assert_int_equal(world_return(w, 1, 0, ANY, 0, ALL), ENGINE_OK);
+    assert_int_equal(w->durable.holder_count, 2);
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_STOP});
+    assert_int_equal(w->durable.holder_count, 1);
+    world_crash(w);
+    world_confirm(w, 1);
+    assert_int_equal(w->recall_count, 0);
+    world_confirm(w, 0);
+    assert_int_equal(w->recall_count, 1);
+}
+
+/* A lease that can still be renewed could be renewed behind our back: the client id is given up before expiry
+ * counts. */
+static void client_id_is_given_up_before_its_expiry_counts(void **state)
+{
+    struct engine_release release;
+    struct world *w = quiescing(state, &release);
+    w->auto_expire = false;
+    world_client_event(w, 0, ENGINE_CLIENT_LAPSED);
+    world_pass(w, 91 * SECOND);
+    assert_true(w->expire_count > 0);
+    assert_int_equal(w->expires[0], w->clients[0].id);
+    assert_true(w->files[0].flag);
+    world_client_event(w, 0, ENGINE_CLIENT_RENEWED); /* it was heard in the last moment */
+    world_pass(w, 100 * SECOND);
+    assert_true(w->files[0].flag);
+    world_client_event(w, 0, ENGINE_CLIENT_LAPSED);
+    world_pass(w, 100 * SECOND);
+    assert_true(w->files[0].flag);
+    w->clients[0].cut = true;
+    world_client_event(w, 0, ENGINE_CLIENT_FORGOTTEN);
+    world_pass(w, 2 * SECOND);
+    assert_false(w->files[0].flag);
+}
+
 static void client_that_holds_is_busy(void **state)
 {
     struct world *w = granted(state);
@@ -1545,6 +1604,9 @@ int main(void)
         T(direct_replacement_of_the_client_id_keeps_the_grants_too),
         T(bulk_recall_that_is_not_answered_does_not_keep_layouts_away_for_ever),
         T(client_that_holds_nothing_leaves_no_record),
+        T(record_of_a_holder_that_holds_nothing_goes_after_a_while),
+        T(orderly_stop_leaves_records_of_holders_only),
+        T(client_id_is_given_up_before_its_expiry_counts),
         T(client_that_holds_is_busy),
         T(seals_are_sealed_again_after_a_restart),
         T(crash_while_sealing_is_undone),

@@ -393,6 +393,8 @@ static void act_crash(struct play *p)
     struct world *w = p->w;
     p->crashes++;
     update_cuts(p);
+    if (chance(p, 30))
+        world_send(w, &(struct engine_event){.type = ENGINE_EV_STOP});
     while (w->step_count && chance(p, 60)) {
         struct engine_effect step = w->steps[0];
         struct world_file *file = &w->files[world_file_of(w, &step.key)];

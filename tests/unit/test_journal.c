@@ -1,0 +1,384 @@
+/* The journal: what comes back is what was committed, and nothing else. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "layout/journal.h"
+#include "layout/journal_pack.h"
+
+static char dir[] = "/tmp/sealnfs-journal-XXXXXX";
+static char path[64];
+
+struct found {
+    unsigned devices, seals, holders, fenced;
+    struct journal_device device;
+    struct journal_seal seal;
+    uint64_t client_ids;
+};
+
+static int on_device(const struct journal_device *device, void *arg)
+{
+    struct found *found = arg;
+    found->devices++;
+    found->device = *device;
+    return 0;
+}
+
+static int on_seal(const struct journal_seal *seal, void *arg)
+{
+    struct found *found = arg;
+    found->seals++;
+    found->seal = *seal;
+    if (seal->map)
+        map_ref(seal->map);
+    return 0;
+}
+
+static int on_holder(const struct journal_holder *holder, void *arg)
+{
+    struct found *found = arg;
+    assert_int_equal(holder->owner_len, 5);
+    assert_memory_equal(holder->owner, "ow\0er", 5);
+    assert_string_equal(holder->address, "192.0.2.1");
+    found->holders++;
+    found->client_ids += holder->client_id;
+    return 0;
+}
+
+static int on_fenced(const struct journal_holder *holder, void *arg)
+{
+    struct found *found = arg;
+    assert_int_equal(holder->owner_len, 5);
+    found->fenced++;
+    return 0;
+}
+
+static const struct journal_visitor visitor = {on_device, on_seal, on_holder, on_fenced};
+
+static struct found load(struct journal *journal)
+{
+    struct found found = {0};
+    assert_int_equal(journal_load(journal, &visitor, &found), 0);
+    return found;
+}
+
+static struct journal *open_journal(void)
+{
+    struct journal *journal;
+    assert_int_equal(journal_open(path, &journal), 0);
+    return journal;
+}
+
+static int fresh(void **state)
+{
+    char other[80];
+    (void)state;
+    unlink(path);
+    snprintf(other, sizeof other, "%s-wal", path);
+    unlink(other);
+    snprintf(other, sizeof other, "%s-shm", path);
+    unlink(other);
+    return 0;
+}
+
+static struct seal_map *make_map(unsigned extents)
+{
+    struct map_builder *builder;
+    struct seal_map *map;
+    assert_int_equal(map_builder_create((uint64_t)extents * 8192 - 1, 4096, &builder), 0);
+    for (unsigned i = 0; i < extents; i++) {
+        struct seal_extent extent = {
+            .file_offset = (uint64_t)i * 8192, .length = 4096, .device_offset = (uint64_t)(i + 7) * 65536};
+        assert_int_equal(map_builder_add(builder, &extent), 0);
+    }
+    assert_int_equal(map_builder_finish(builder, &map), 0);
+    return map;
+}
+
+static struct journal_record seal_record(struct seal_map *map, enum journal_seal_phase phase)
+{
+    struct journal_record record = {.op = JOURNAL_SEAL_PUT,
+                                    .seal = {.key = {.len = 24, .data = "0123456789abcdef\1handle"},
+                                             .path = "/srv/a file with \" and \xff",
+                                             .kind = SEAL_KIND_PINNED,
+                                             .at_rest = true,
+                                             .phase = phase,
+                                             .map = map,
+                                             .device_id = "device-of-16byte",
+                                             .mtime_ns = UINT64_C(1) << 63 | 5,
+                                             .change = 77}};
+    return record;
+}
+
+static struct journal_record holder_record(enum journal_op op, uint64_t client_id)
+{
+    struct journal_record record = {.op = op,
+                                    .holder = {.owner = (const uint8_t *)"ow\0er",
+                                               .owner_len = 5,
+                                               .verifier = "verify!",
+                                               .client_id = client_id,
+                                               .address = "192.0.2.1",
+                                               .device_id = "device-of-16byte"}};
+    return record;
+}
+
+static void put(struct journal *journal, struct journal_record record)
+{
+    assert_int_equal(journal_write(journal, &record), 0);
+}
+
+static void seal_comes_back_with_its_map(void **state)
+{
+    (void)state;
+    struct journal *journal = open_journal();
+    struct seal_map *map = make_map(1000);
+    put(journal, seal_record(map, JOURNAL_SEALED));
+    assert_int_equal(journal_commit(journal), 0);
+    journal_close(journal);
+    journal = open_journal();
+    struct found found = load(journal);
+    assert_int_equal(found.seals, 1);
+    assert_non_null(found.seal.map);
+    assert_true(map_equal(found.seal.map, map));
+    assert_int_equal(found.seal.phase, JOURNAL_SEALED);
+    assert_int_equal(found.seal.kind, SEAL_KIND_PINNED);
+    assert_true(found.seal.at_rest);
+    assert_true(found.seal.mtime_ns == (UINT64_C(1) << 63 | 5));
+    assert_int_equal(found.seal.change, 77);
+    assert_int_equal(found.seal.key.len, 24);
+    map_free(found.seal.map);
+    map_free(map);
+    journal_close(journal);
+}
+
+static void seal_changes_phase_and_times_and_goes(void **state)
+{
+    (void)state;
+    struct journal *journal = open_journal();
+    struct seal_map *map = make_map(1);
+    put(journal, seal_record(map, JOURNAL_SEALED));
+    struct journal_record record = seal_record(NULL, JOURNAL_RELEASING);
+    record.op = JOURNAL_SEAL_PHASE;
+    put(journal, record);
+    record.op = JOURNAL_SEAL_OVERLAY;
+    record.seal.mtime_ns = 123;
+    record.seal.change = 456;
+    put(journal, record);
+    assert_int_equal(journal_commit(journal), 0);
+    struct found found = load(journal);
+    assert_int_equal(found.seal.phase, JOURNAL_RELEASING);
+    assert_int_equal(found.seal.mtime_ns, 123);
+    assert_int_equal(found.seal.change, 456);
+    assert_non_null(found.seal.map);
+    map_free(found.seal.map);
+    record.op = JOURNAL_SEAL_DELETE;
+    put(journal, record);
+    assert_int_equal(journal_commit(journal), 0);
+    assert_int_equal(load(journal).seals, 0);
+    map_free(map);
+    journal_close(journal);
+}
+
+static void device_comes_back(void **state)
+{
+    (void)state;
+    struct journal *journal = open_journal();
+    struct journal_record record = {.op = JOURNAL_DEVICE_PUT,
+                                    .device = {.id = "device-of-16byte",
+                                               .fs_uuid = "uuid-of-16-bytes",
+                                               .volume = {.disk_size = 1 << 30,
+                                                          .sliced = true,
+                                                          .slice_start = 1 << 20,
+                                                          .slice_length = 1 << 29,
+                                                          .signature = {.count = 2}}}};
+    record.device.volume.signature.component[1] =
+        (struct signature_component){.offset = -512, .len = 4, .bytes = "XFSB"};
+    put(journal, record);
+    assert_int_equal(journal_commit(journal), 0);
+    journal_close(journal);
+    journal = open_journal();
+    struct found found = load(journal);
+    assert_int_equal(found.devices, 1);
+    assert_memory_equal(found.device.id, record.device.id, DEVICE_ID_SIZE);
+    assert_memory_equal(found.device.fs_uuid, record.device.fs_uuid, DEVICE_UUID_SIZE);
+    assert_true(found.device.volume.sliced);
+    assert_int_equal(found.device.volume.slice_start, 1 << 20);
+    assert_int_equal(found.device.volume.slice_length, 1 << 29);
+    assert_true(signature_equal(&found.device.volume.signature, &record.device.volume.signature));
+    journal_close(journal);
+}
+
+static void holders_are_kept_by_client_id_and_forgotten_but_for_one(void **state)
+{
+    (void)state;
+    struct journal *journal = open_journal();
+    for (uint64_t id = 1; id <= 3; id++)
+        put(journal, holder_record(JOURNAL_HOLDER_PUT, id));
+    put(journal, holder_record(JOURNAL_HOLDER_PUT, 3));
+    assert_int_equal(load(journal).holders, 3);
+    put(journal, holder_record(JOURNAL_HOLDER_DELETE, 2));
+    struct found found = load(journal);
+    assert_int_equal(found.holders, 1);
+    assert_int_equal(found.client_ids, 2);
+    put(journal, holder_record(JOURNAL_HOLDER_DELETE, 0));
+    assert_int_equal(load(journal).holders, 0);
+    journal_close(journal);
+}
+
+static void fence_takes_the_holder_off_the_device_and_leaves_a_mark(void **state)
+{
+    (void)state;
+    struct journal *journal = open_journal();
+    struct journal_record other = holder_record(JOURNAL_HOLDER_PUT, 1);
+    memcpy(other.holder.device_id, "another--16bytes", DEVICE_ID_SIZE);
+    put(journal, holder_record(JOURNAL_HOLDER_PUT, 1));
+    put(journal, other);
+    put(journal, holder_record(JOURNAL_FENCED_PUT, 1));
+    struct found found = load(journal);
+    assert_int_equal(found.holders, 1);
+    assert_int_equal(found.fenced, 1);
+    put(journal, holder_record(JOURNAL_FENCED_DELETE, 0));
+    assert_int_equal(load(journal).fenced, 0);
+    journal_close(journal);
+}
+
+/* A process that is killed leaves what it committed, and nothing of what it only wrote. */
+static void what_was_not_committed_is_not_there_after_a_kill(void **state)
+{
+    (void)state;
+    pid_t child = fork();
+    if (child == 0) {
+        struct journal *journal;
+        struct journal_record first = holder_record(JOURNAL_HOLDER_PUT, 1),
+                              second = holder_record(JOURNAL_HOLDER_PUT, 2);
+        if (journal_open(path, &journal) || journal_write(journal, &first) || journal_commit(journal) ||
+            journal_write(journal, &second))
+            _exit(1);
+        kill(getpid(), SIGKILL);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    struct journal *journal = open_journal();
+    struct found found = load(journal);
+    assert_int_equal(found.holders, 1);
+    assert_int_equal(found.client_ids, 1);
+    journal_close(journal);
+}
+
+static void every_open_is_another_boot(void **state)
+{
+    (void)state;
+    struct journal *journal = open_journal();
+    uint32_t boot = journal_boot(journal);
+    journal_close(journal);
+    journal = open_journal();
+    assert_int_equal(journal_boot(journal), boot + 1);
+    journal_close(journal);
+}
+
+static void second_opener_is_refused(void **state)
+{
+    (void)state;
+    struct journal *journal = open_journal(), *second;
+    assert_int_equal(journal_open(path, &second), -EBUSY);
+    journal_close(journal);
+}
+
+static void commit_of_nothing_is_fine(void **state)
+{
+    (void)state;
+    struct journal *journal = open_journal();
+    assert_int_equal(journal_commit(journal), 0);
+    journal_close(journal);
+}
+
+static void damage(const char *sql)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+/* A damaged map must not look like no seal, and must not be granted. */
+static void seal_with_a_damaged_map_is_still_a_seal(void **state)
+{
+    (void)state;
+    static const char *const damages[] = {
+        "UPDATE seal SET map = zeroblob(length(map))", "UPDATE seal SET map = substr(map, 1, 30)",
+        "UPDATE seal SET map = NULL", "UPDATE seal SET digest = zeroblob(16)", "UPDATE seal SET map = x'00'"};
+    for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
+        fresh(NULL);
+        struct journal *journal = open_journal();
+        struct seal_map *map = make_map(4);
+        put(journal, seal_record(map, JOURNAL_SEALED));
+        assert_int_equal(journal_commit(journal), 0);
+        journal_close(journal);
+        map_free(map);
+        damage(damages[i]);
+        journal = open_journal();
+        struct found found = load(journal);
+        assert_int_equal(found.seals, 1);
+        assert_null(found.seal.map);
+        journal_close(journal);
+    }
+}
+
+static void journal_of_a_newer_version_is_refused(void **state)
+{
+    (void)state;
+    struct journal *journal = open_journal();
+    journal_close(journal);
+    damage("PRAGMA user_version = 99");
+    assert_int_equal(journal_open(path, &journal), -EPROTO);
+}
+
+static void file_that_is_no_journal_is_refused(void **state)
+{
+    (void)state;
+    struct journal *journal;
+    FILE *file = fopen(path, "w");
+    for (int i = 0; i < 4096; i++)
+        fputs("not a database, ", file);
+    fclose(file);
+    assert_int_equal(journal_open(path, &journal), -EUCLEAN);
+}
+
+#define T(name) cmocka_unit_test_setup(name, fresh)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(seal_comes_back_with_its_map),
+        T(seal_changes_phase_and_times_and_goes),
+        T(device_comes_back),
+        T(holders_are_kept_by_client_id_and_forgotten_but_for_one),
+        T(fence_takes_the_holder_off_the_device_and_leaves_a_mark),
+        T(what_was_not_committed_is_not_there_after_a_kill),
+        T(every_open_is_another_boot),
+        T(second_opener_is_refused),
+        T(commit_of_nothing_is_fine),
+        T(seal_with_a_damaged_map_is_still_a_seal),
+        T(journal_of_a_newer_version_is_refused),
+        T(file_that_is_no_journal_is_refused),
+    };
+    if (!mkdtemp(dir))
+        return 1;
+    snprintf(path, sizeof path, "%s/journal.db", dir);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    fresh(NULL);
+    rmdir(dir);
+    return failed;
+}
