@@ -308,7 +308,7 @@ int sealio_file_sync(struct sealio_file *file)
         file->unstable = false;
     pthread_mutex_unlock(&session->lock);
     if (lost && rc == 0)
-        rc = sealio_fail(session, -EIO, "%s: the server restarted and lost writes that were not synced",
+        rc = sealio_fail(session, -EAGAIN, "%s: the server restarted and lost writes that were not synced",
                          file->path);
     return rc;
 }

@@ -122,8 +122,10 @@ int sealio_file_close(struct sealio_file *file);
 ssize_t sealio_file_read(struct sealio_file *file, void *buf, size_t len, uint64_t offset);
 /* Writes all of it or gives an error. Stable after sealio_file_sync(). */
 ssize_t sealio_file_write(struct sealio_file *file, const void *buf, size_t len, uint64_t offset);
-/* Makes everything written so far stable: flushes the devices, LAYOUTCOMMIT, COMMIT. -EIO: the server lost
- * unstable writes. */
+/*
+ * Makes everything written so far stable: flushes the devices, LAYOUTCOMMIT, COMMIT. -EAGAIN: the server
+ * restarted and lost what went through it since the last sync that succeeded: write that again.
+ */
 int sealio_file_sync(struct sealio_file *file);
 int sealio_file_stat(struct sealio_file *file, struct sealio_stat *out);
 

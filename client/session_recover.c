@@ -136,7 +136,6 @@ static int attempt(struct sealio_session *session, uint64_t deadline_ms)
     int rc = make_channel(session, deadline_ms);
     if (rc == 0 && !session->need_session && !session->need_client)
         return bind_connection(session, deadline_ms);
-    SESSION_COUNT(session, recoveries, !first);
     if (rc == 0 && session->need_client)
         rc = sealio_wire_exchange_id(session, deadline_ms, &known);
     if (rc == 0)
@@ -148,6 +147,8 @@ static int attempt(struct sealio_session *session, uint64_t deadline_ms)
         rc = begin_anew(session);
         session->reclaim_due = rc < 0;
     }
+    if (rc == 0 && !first)
+        SESSION_COUNT(session, recoveries, 1);
     return rc;
 }
 

@@ -122,23 +122,50 @@ static void tell(struct progress *progress, const struct end *source, uint64_t d
         fputc('\n', stderr);
 }
 
+enum { SYNC_EVERY = 256 << 20, MAX_REWRITES = 10 };
+
+struct position {
+    uint64_t offset, synced; /* copied so far; of that, stable */
+    unsigned rewrites;
+    bool end;
+};
+
+/* Makes what was written stable. If a restart of the server lost it, goes back to where the last sync was. */
+static int settle(const struct end *source, struct end *target, struct position *at)
+{
+    int rc = target->is_remote ? sealio_file_sync(target->remote.file) : 0;
+    if (rc == -EAGAIN && at->rewrites++ < MAX_REWRITES &&
+        (source->is_remote || lseek(source->fd, (off_t)at->synced, SEEK_SET) >= 0)) {
+        at->offset = at->synced;
+        at->end = false;
+        return TOOL_OK;
+    }
+    if (rc < 0)
+        return tool_error(&target->remote, target->name, rc);
+    at->synced = at->offset;
+    return TOOL_OK;
+}
+
 static int copy_data(struct end *source, struct end *target, struct progress *progress, uint8_t *buf)
 {
-    uint64_t offset = 0;
-    for (;;) {
-        ssize_t n = read_end(source, buf, BUFFER_SIZE, offset);
+    struct position at = {.offset = 0};
+    int code = TOOL_OK;
+    while (code == TOOL_OK && !at.end) {
+        ssize_t n = read_end(source, buf, BUFFER_SIZE, at.offset);
         if (n < 0)
             return tool_error(source->is_remote ? &source->remote : NULL, source->name, (int)n);
-        if (n == 0)
-            break;
-        int rc = write_end(target, buf, (size_t)n, offset);
+        int rc = write_end(target, buf, (size_t)n, at.offset);
         if (rc < 0)
             return tool_error(target->is_remote ? &target->remote : NULL, target->name, rc);
-        offset += (uint64_t)n;
-        tell(progress, source, offset, false);
+        at.offset += (uint64_t)n;
+        at.end = n == 0;
+        tell(progress, source, at.offset, false);
+        if (at.end || at.offset - at.synced >= SYNC_EVERY)
+            code = settle(source, target, &at);
     }
-    tell(progress, source, offset, true);
-    return TOOL_OK;
+    if (code == TOOL_OK)
+        tell(progress, source, at.offset, true);
+    return code;
 }
 
 static int copy(const struct tool_options *options, const char *from, const char *to, bool with_progress)
