@@ -7,6 +7,7 @@
  * session id by the next one of its slot. The input passes when the daemon still serves a good client
  * afterwards.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdint.h>
@@ -58,6 +59,8 @@ static void read_exactly(int fd, uint8_t *data, size_t len)
 {
     while (len > 0) {
         ssize_t n = read(fd, data, len);
+        if (n < 0 && errno == EINTR)
+            continue; /* libFuzzer's alarm */
         must(n > 0, "the daemon does not answer a good client");
         data += n;
         len -= (size_t)n;
