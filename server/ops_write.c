@@ -215,6 +215,14 @@ static enum op_next released(struct compound *c, struct write_work *work)
     return start_by_seal(c, work);
 }
 
+/* Does the error say that data may be lost that was written before, whoever wrote it? No space is no loss. */
+static bool is_loss(ssize_t error)
+{
+    return error < 0 && error != -ENOSPC && error != -EDQUOT && error != -EFBIG && error != -EAGAIN;
+}
+
+/* What was written counts, and the client comes again for the rest (18.32.4); but a failed write-back is
+ * told, since the kernel says it once only. */
 static int write_all(struct compound *c, struct write_work *work, int fd)
 {
     int flags = sync_flags(c->args.write.stable);
@@ -231,10 +239,11 @@ static int write_all(struct compound *c, struct write_work *work, int fd)
     }
     if (work->done > before)
         file_changed(c->current.file);
-    /* A failed write-back is not a short write: what is in the cache may be lost, whoever wrote it. */
-    if (n < 0 && flags && n != -ENOSPC && n != -EDQUOT)
+    if (n >= 0)
+        return 0;
+    if (flags && is_loss(n))
         write_verifier_renew();
-    return n < 0 && (work->done == 0 || flags) ? (int)n : 0;
+    return work->done == 0 || (flags && is_loss(n)) ? (int)n : 0;
 }
 
 static enum op_next write_file(struct compound *c, struct write_work *work)

@@ -1,12 +1,15 @@
 /*
  * READ, WRITE, COMMIT (RFC 8881 sections 18.22, 18.32, 18.3).
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -16,6 +19,44 @@
 enum { R = OPEN4_SHARE_ACCESS_READ, W = OPEN4_SHARE_ACCESS_WRITE, BOTH = R | W };
 
 static const stateid4 anonymous;
+
+/* The linker sends fsync and pwritev2 of the daemon's code here (--wrap). */
+static int fsync_error, write_error; /* errno to fail with, 0: work */
+static unsigned write_calls_left;    /* pwritev2 works so often before it fails */
+static size_t write_at_most;         /* bytes a call, 0: all */
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+ssize_t __real_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags);
+ssize_t __wrap_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags);
+
+int __wrap_fsync(int fd)
+{
+    errno = fsync_error;
+    return fsync_error ? -1 : __real_fsync(fd);
+}
+
+ssize_t __wrap_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
+{
+    struct iovec part = *iov;
+
+    if (write_error && write_calls_left == 0) {
+        errno = write_error;
+        return -1;
+    }
+    write_calls_left -= write_calls_left > 0;
+    if (write_at_most && part.iov_len > write_at_most)
+        part.iov_len = write_at_most;
+    return __real_pwritev2(fd, &part, count, offset, flags);
+}
+
+static int reset(void **state)
+{
+    fsync_error = write_error = 0;
+    write_calls_left = 0;
+    write_at_most = 0;
+    return bench_setup(state);
+}
 
 /* READ; the data as a string in text. */
 static nfsstat4 do_read(struct file *file, const stateid4 *stateid, uint64_t offset, uint32_t count,
@@ -324,9 +365,79 @@ static void commit_answers_with_the_verifier_of_write(void **unused)
     file_unref(file);
 }
 
+/* Wrong: fsync's error dropped, or the verifier kept, so that other clients believe their data safe. */
+static void a_failed_write_back_is_told_and_changes_the_verifier(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    struct compound *c = bench_compound(0, file);
+    WRITE4resok before, after;
+
+    (void)unused;
+    assert_int_equal(do_write(file, &anonymous, 0, "x", UNSTABLE4, &before), NFS4_OK);
+    c->args.commit = (COMMIT4args){0};
+    fsync_error = EIO;
+    assert_int_equal(bench_run(c, op_commit), NFS4ERR_IO);
+    fsync_error = 0;
+    assert_int_equal(bench_run(c, op_commit), NFS4_OK);
+    assert_memory_not_equal(c->res.commit.resok4.writeverf, before.writeverf, sizeof before.writeverf);
+    before = after = (WRITE4resok){0};
+    assert_int_equal(do_write(file, &anonymous, 0, "x", UNSTABLE4, &before), NFS4_OK);
+    write_error = EIO;
+    assert_int_equal(do_write(file, &anonymous, 0, "x", FILE_SYNC4, NULL), NFS4ERR_IO);
+    write_error = 0;
+    assert_int_equal(do_write(file, &anonymous, 0, "x", UNSTABLE4, &after), NFS4_OK);
+    assert_memory_not_equal(after.writeverf, before.writeverf, sizeof before.writeverf);
+    bench_compound_free(c);
+    file_unref(file);
+}
+
+static void a_full_disk_is_told_and_what_was_written_counts(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    WRITE4resok before, res;
+
+    (void)unused;
+    assert_int_equal(do_write(file, &anonymous, 0, "hello", UNSTABLE4, &before), NFS4_OK);
+    write_error = ENOSPC;
+    assert_int_equal(do_write(file, &anonymous, 0, "hello", FILE_SYNC4, NULL), NFS4ERR_NOSPC);
+    write_error = EDQUOT;
+    assert_int_equal(do_write(file, &anonymous, 0, "hello", UNSTABLE4, NULL), NFS4ERR_DQUOT);
+    write_error = ENOSPC;
+    write_calls_left = 1;
+    write_at_most = 3;
+    assert_int_equal(do_write(file, &anonymous, 0, "hello", FILE_SYNC4, &res), NFS4_OK);
+    assert_int_equal(res.count, 3);
+    assert_int_equal(res.committed, FILE_SYNC4);
+    /* Nothing was lost: the verifier stays. */
+    assert_memory_equal(res.writeverf, before.writeverf, sizeof res.writeverf);
+    /* Part of it and then an error of the disk: that is told now, for the kernel does not say it twice. */
+    write_error = EIO;
+    write_calls_left = 1;
+    assert_int_equal(do_write(file, &anonymous, 0, "hello", FILE_SYNC4, NULL), NFS4ERR_IO);
+    file_unref(file);
+}
+
+static void short_writes_of_the_kernel_are_continued(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    char text[16];
+    WRITE4resok res;
+    bool eof;
+
+    (void)unused;
+    write_at_most = 2;
+    for (unsigned i = 0; i < 2; i++) { /* the second time the descriptor is open, and the loop has a try */
+        assert_int_equal(do_write(file, &anonymous, 0, "hello", i ? UNSTABLE4 : DATA_SYNC4, &res), NFS4_OK);
+        assert_int_equal(res.count, 5);
+    }
+    assert_int_equal(do_read(file, &anonymous, 0, 10, text, &eof), NFS4_OK);
+    assert_string_equal(text, "hello");
+    file_unref(file);
+}
+
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, reset, bench_teardown)
     const struct CMUnitTest tests[] = {
         TEST(eof_is_told_when_and_only_when_the_end_was_reached),
         TEST(an_empty_file_is_at_its_end),
@@ -342,6 +453,9 @@ int main(void)
         TEST(a_pinned_file_is_written_to_at_its_blocks),
         TEST(a_pinned_file_is_read_past_the_page_cache),
         TEST(commit_answers_with_the_verifier_of_write),
+        TEST(a_failed_write_back_is_told_and_changes_the_verifier),
+        TEST(a_full_disk_is_told_and_what_was_written_counts),
+        TEST(short_writes_of_the_kernel_are_continued),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
