@@ -7,12 +7,14 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "server/attr.h"
 #include "server/change.h"
 #include "server/export.h"
 #include "server/file.h"
+#include "server/fs_access.h"
 #include "server/fs_cred.h"
 #include "server/fs_status.h"
 #include "server/ops_fs.h"
@@ -73,20 +75,48 @@ static void lost_name(struct file *file)
         file_forget(file);
 }
 
-/* The kernel said EPERM: is it for the seal of one of these? Keeps a reference of it. */
-static bool is_sealed_away(struct name_change *work, int error, struct file *a, struct file *b)
+/* Would the kernel refuse this caller even without the seal? A sticky directory's names are their owners'
+ * (unlink(2)): nobody else makes a seal give way by asking for what he cannot have. */
+static bool sticky_forbids(const struct compound *c, const struct fh_slot *dir, struct file *file)
 {
-    struct file *sealed = NULL;
+    struct file_stat in, of;
+    struct cred cred;
 
-    if (error != -EPERM)
+    export_cred(dir->export, &c->cred, &cred);
+    if (file_stat(dir->file, &in) != 0 || file_stat(file, &of) != 0)
+        return true;
+    return in.stx.stx_mode & S_ISVTX && cred.uid != 0 && cred.uid != in.stx.stx_uid &&
+           cred.uid != of.stx.stx_uid;
+}
+
+/* The same for a link to a file that is neither his nor his to write (protected_hardlinks in proc(5)). */
+static bool ownership_forbids(const struct compound *c, const struct fh_slot *at)
+{
+    struct file_stat stat;
+    struct cred cred;
+
+    export_cred(at->export, &c->cred, &cred);
+    if (file_stat(at->file, &stat) != 0)
+        return true;
+    return cred.uid != 0 && cred.uid != stat.stx.stx_uid && fs_access_check(c, at, R_OK | W_OK) != 0;
+}
+
+/* The kernel said EPERM: is it for the seal of this name's file? Then the file is kept in work->sealed. */
+static bool seal_of_name(struct name_change *work, const struct compound *c, const struct fh_slot *dir,
+                         struct file *file)
+{
+    if (!file || file_seal(file) == SEAL_NONE || sticky_forbids(c, dir, file))
         return false;
-    if (a && file_seal(a) != SEAL_NONE)
-        sealed = a;
-    else if (b && file_seal(b) != SEAL_NONE)
-        sealed = b;
-    if (sealed)
-        work->sealed = file_ref(sealed);
-    return sealed != NULL;
+    work->sealed = file_ref(file);
+    return true;
+}
+
+static bool seal_of_target(struct name_change *work, const struct compound *c, const struct fh_slot *at)
+{
+    if (file_seal(at->file) == SEAL_NONE || ownership_forbids(c, at))
+        return false;
+    work->sealed = file_ref(at->file);
+    return true;
 }
 
 static enum op_next unseal(struct compound *c, struct name_change *work)
@@ -142,6 +172,13 @@ static enum op_next run(struct compound *c, nfsstat4 (*check)(struct compound *c
     }
 }
 
+/* work->sealed is in the way. */
+static enum op_next make_way(struct compound *c)
+{
+    c->stage = UNSEAL;
+    return OP_LOOP;
+}
+
 /* The end of a change: commit what is named, answer. */
 static enum op_next finish(struct compound *c, int rc, struct file *dir, struct file *other)
 {
@@ -174,6 +211,7 @@ static enum op_next change_remove(struct compound *c, struct name_change *work)
 {
     REMOVE4resok *ok = &c->res.remove.resok4;
     struct file *victim;
+    bool sealed;
     int rc = fs_cred_enter(c, c->current.export);
 
     if (rc)
@@ -187,13 +225,9 @@ static enum op_next change_remove(struct compound *c, struct name_change *work)
         if (victim)
             lost_name(victim);
     }
-    if (is_sealed_away(work, rc, victim, NULL)) {
-        file_unref(victim);
-        c->stage = UNSEAL;
-        return OP_LOOP;
-    }
+    sealed = rc == -EPERM && seal_of_name(work, c, &c->current, victim);
     file_unref(victim);
-    return finish(c, rc, c->current.file, NULL);
+    return sealed ? make_way(c) : finish(c, rc, c->current.file, NULL);
 }
 
 enum op_next op_remove(struct compound *c)
@@ -243,14 +277,11 @@ static enum op_next change_rename(struct compound *c, struct name_change *work)
         if (victim && victim != source)
             lost_name(victim);
     }
-    sealed = is_sealed_away(work, rc, source, victim);
+    sealed = rc == -EPERM &&
+             (seal_of_name(work, c, &c->saved, source) || seal_of_name(work, c, &c->current, victim));
     file_unref(source);
     file_unref(victim);
-    if (sealed) {
-        c->stage = UNSEAL;
-        return OP_LOOP;
-    }
-    return finish(c, rc, c->current.file, c->saved.file);
+    return sealed ? make_way(c) : finish(c, rc, c->current.file, c->saved.file);
 }
 
 enum op_next op_rename(struct compound *c)
@@ -284,10 +315,8 @@ static enum op_next change_link(struct compound *c, struct name_change *work)
     if (linkat(AT_FDCWD, path, file_path_fd(c->current.file), work->new_name, AT_SYMLINK_FOLLOW) != 0)
         rc = -errno;
     fs_cred_leave();
-    if (is_sealed_away(work, rc, source, NULL)) {
-        c->stage = UNSEAL;
-        return OP_LOOP;
-    }
+    if (rc == -EPERM && seal_of_target(work, c, &c->saved))
+        return make_way(c);
     if (!rc) {
         change_after(c->current.file, &ok->cinfo);
         file_changed(source);

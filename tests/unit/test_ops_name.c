@@ -270,6 +270,21 @@ static void an_at_rest_seal_gives_way_to_remove_rename_and_link(void **state)
     assert_int_equal(f->releases, 4);
 }
 
+/* Who may not remove the file anyway does not make its seal give way. */
+static void a_seal_does_not_give_way_to_who_may_not(void **state)
+{
+    struct fs_fixture *f = *state;
+
+    seal(f, SEAL_FROZEN | SEAL_WORD_AT_REST);
+    assert_int_equal(chmod(fs_path(f, "data"), 01777), 0);
+    fs_as(f, 1000, 1000);
+    assert_int_equal(remove_entry(f, "a"), NFS4ERR_PERM);
+    assert_int_equal(rename_entry(f, "data", "a", "data", "b"), NFS4ERR_PERM);
+    assert_int_equal(link_entry(f, "data/a", "data", "b"), NFS4ERR_PERM);
+    assert_int_equal(f->releases, 0);
+    set_flag(fs_path(f, "data/a"), false);
+}
+
 static void a_manual_seal_keeps_its_names(void **state)
 {
     struct fs_fixture *f = *state;
@@ -310,6 +325,7 @@ int main(void)
         TEST(rename_and_link_stay_in_one_export_and_ask_both),
         TEST(link_adds_a_name_to_files_and_not_to_directories),
         TEST(an_at_rest_seal_gives_way_to_remove_rename_and_link),
+        TEST(a_seal_does_not_give_way_to_who_may_not),
         TEST(a_manual_seal_keeps_its_names),
         TEST(a_release_that_is_not_over_is_answered_with_delay),
     };
