@@ -83,6 +83,7 @@ static void flight_end(struct cb_flight *flight, enum cb_outcome outcome, nfssta
     if (flight->session != NULL)
         session_unref(flight->session);
     flight_unref(flight);
+    client->flights--;
     client_unpin(client);
 }
 
@@ -439,6 +440,7 @@ static struct cb_flight *flight_create(struct client *client, struct cb_call *ca
         return NULL;
     }
     client_pin(client);
+    client->flights++;
     return flight;
 }
 

@@ -323,10 +323,12 @@ static void check_lease(struct client *client, uint64_t now, bool crowded)
 {
     uint64_t lease = client->table->server->config->lease_time * second_ns;
     uint64_t silent = now - client->renewed_at;
-    if (client->pins > 0 || silent <= lease)
+    if (client->pins > client->flights || silent <= lease)
         return;
-    if (!client->confirmed)
+    if (!client->confirmed && client->pins == 0)
         client_remove(client);
+    else if (!client->confirmed)
+        return;
     else if (!client->lapsed)
         lapse(client);
     else if (crowded || silent > COURTESY_LEASES * lease)

@@ -39,6 +39,7 @@ struct client {
     bool may_reclaim; /* has a record of an earlier boot */
     bool reclaim_complete;
     unsigned pins;       /* compounds and messages under way */
+    unsigned flights;    /* of these, calls to the client: they say nothing about its being alive */
     uint64_t renewed_at; /* loop_now_ns */
     struct client_state *state;
     struct session *sessions;
