@@ -12,6 +12,7 @@
 #include "server/attr.h"
 #include "server/export.h"
 #include "server/file.h"
+#include "server/fs_access.h"
 #include "server/fs_cred.h"
 #include "server/fs_status.h"
 #include "server/keeper.h"
@@ -91,28 +92,42 @@ static bool only_times(const struct attr_set *set)
     return bitmap4_empty(&others) && bitmap4_isset(&set->want, FATTR4_TIME_MODIFY_SET);
 }
 
-static bool may_set_times(struct compound *c, struct file *file)
+/* Only the owner may set a time of his choice (utimensat(2)); who may write may say "now". */
+static bool asks_owner(const struct attr_set *set)
+{
+    const bitmap4 writers = BITMAP4(FATTR4_SIZE, FATTR4_TIME_ACCESS_SET, FATTR4_TIME_MODIFY_SET);
+    const bitmap4 others = bitmap4_minus(&set->want, &writers);
+    const bool atime = bitmap4_isset(&set->want, FATTR4_TIME_ACCESS_SET) && set->atime.tv_nsec != UTIME_NOW;
+    const bool mtime = bitmap4_isset(&set->want, FATTR4_TIME_MODIFY_SET) && set->mtime.tv_nsec != UTIME_NOW;
+
+    return atime || mtime || !bitmap4_empty(&others);
+}
+
+/* What the kernel would say if there were no seal, which is not disturbed for who may not. NFS4_OK, PERM or
+ * ACCESS. */
+static nfsstat4 may_change(const struct compound *c, const struct setattr *work)
 {
     struct file_stat stat;
     struct cred cred;
+    int rc = file_stat(c->current.file, &stat);
 
+    if (rc)
+        return fs_status(rc);
     export_cred(c->current.export, &c->cred, &cred);
-    if (file_stat(file, &stat) != 0)
-        return false;
-    return cred.uid == 0 || cred.uid == stat.stx.stx_uid || permission_check(c, &c->current, W_OK) == 0;
+    if (cred.uid == 0 || cred.uid == stat.stx.stx_uid)
+        return NFS4_OK;
+    if (asks_owner(&work->set))
+        return NFS4ERR_PERM;
+    return wants_size(c) && work->by_stateid ? NFS4_OK : fs_status(fs_access_check(c, &c->current, W_OK));
 }
 
 static enum op_next apply_sealed(struct compound *c, struct setattr *work)
 {
-    const unsigned word = file_seal(c->current.file);
+    nfsstat4 status = may_change(c, work);
 
-    if (word == SEAL_PINNED && only_times(&work->set)) {
-        if (!may_set_times(c, c->current.file))
-            return op_done(c, NFS4ERR_ACCESS);
-        c->stage = TELL_TIME;
-    } else {
-        c->stage = UNSEAL;
-    }
+    if (status)
+        return op_done(c, status);
+    c->stage = file_seal(c->current.file) == SEAL_PINNED && only_times(&work->set) ? TELL_TIME : UNSEAL;
     return OP_LOOP;
 }
 

@@ -242,6 +242,23 @@ static void an_at_rest_seal_gives_way_first(void **state)
     assert_int_equal(stat_of(f, "data/a").st_size, 1);
 }
 
+static void a_seal_does_not_give_way_to_who_may_not(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct nfs4_attrs attrs = {.size = 1, .mode = 0777};
+
+    fs_write_file(f, "data/a", "12345");
+    assert_int_equal(fs_walk(f, "data/a"), NFS4_OK);
+    file_set_seal(f->c.current.file, SEAL_FROZEN | SEAL_WORD_AT_REST);
+    fs_as(f, 1000, 1000);
+    attrs.present = BITMAP4(FATTR4_MODE);
+    assert_int_equal(setattr(f, &attrs), NFS4ERR_PERM);
+    attrs.present = BITMAP4(FATTR4_SIZE);
+    assert_int_equal(setattr(f, &attrs), NFS4ERR_ACCESS);
+    assert_int_equal(f->releases, 0);
+    file_set_seal(f->c.current.file, SEAL_NONE);
+}
+
 static void a_manual_seal_stays_and_a_pinned_ones_mtime_goes_to_the_keeper(void **state)
 {
     struct fs_fixture *f = *state;
@@ -264,7 +281,9 @@ static void a_manual_seal_stays_and_a_pinned_ones_mtime_goes_to_the_keeper(void 
     assert_true(bitmap4_equal(&f->c.res.setattr.attrsset, &mtime));
     assert_true(f->wrote_mtime_ns == UINT64_C(5000000006));
     fs_as(f, 1000, 1000);
-    assert_int_equal(setattr(f, &attrs), NFS4ERR_ACCESS); /* not his file */
+    assert_int_equal(setattr(f, &attrs), NFS4ERR_PERM); /* a time of his choice, and not his file */
+    attrs.time_modify_set.set_it = SET_TO_SERVER_TIME4;
+    assert_int_equal(setattr(f, &attrs), NFS4ERR_ACCESS); /* nor his to write */
     file_set_seal(f->c.current.file, SEAL_NONE);
 }
 
@@ -379,6 +398,7 @@ int main(void)
         TEST(a_truncation_by_a_user_takes_the_setuid_bit_off),
         TEST(a_read_only_export_and_the_pseudo_root_refuse_changes),
         TEST(an_at_rest_seal_gives_way_first),
+        TEST(a_seal_does_not_give_way_to_who_may_not),
         TEST(a_manual_seal_stays_and_a_pinned_ones_mtime_goes_to_the_keeper),
         TEST(verify_and_nverify_compare_and_refuse_what_cannot_be_compared),
         TEST(permission_from_memory_sees_chmod_and_setfacl),
