@@ -136,7 +136,7 @@ static int hold_one(struct bench_conn *conn)
     return rc;
 }
 
-enum { HOLD_MS = 5000 };
+enum { HOLD_MS = 5000, PROBE_EVERY = 16 };
 
 static int hold(struct bench_conn *conns, unsigned count)
 {
@@ -144,7 +144,9 @@ static int hold(struct bench_conn *conns, unsigned count)
     for (unsigned i = 0; rc == 0 && i < count; i++) {
         const uint64_t deadline_ms = sealio_now_ms() + HOLD_MS;
         unsigned attempt = 0;
-        if (conns[i].step_count == 0)
+        if (i % PROBE_EVERY == 0)
+            rc = bench_answer_probes(conns, count);
+        if (rc < 0 || conns[i].step_count == 0)
             continue;
         do
             rc = hold_one(&conns[i]);
@@ -166,6 +168,8 @@ static void measure(const struct bench_options *options, const struct bench_grou
         row->rc = bench_conn_open(&conns[opened], &options->url, opened, row->text, sizeof(row->text));
         if (row->rc == 0)
             row->rc = bench_conn_prepare(&conns[opened], row->op, ground, row->text, sizeof(row->text));
+        if (row->rc == 0 && opened % PROBE_EVERY == 0)
+            row->rc = bench_answer_probes(conns, opened);
     }
     if (row->rc == 0 && row->op->holds_only) {
         row->rc = hold(conns, opened);

@@ -89,6 +89,9 @@ void bench_mark_end(struct bench_result *result);
 
 /* The server tries the backchannel (CB_NULL): say that it works. */
 int bench_answer_probe(struct bench_conn *conn, uint32_t xid, uint64_t deadline_ms);
+/* Those that have come by now, on connections that wait for nothing else: a server that has no answer for
+ * seconds gives no layouts. */
+int bench_answer_probes(struct bench_conn *conns, unsigned count);
 
 int bench_ground_make(struct bench_ground *ground, const struct sealio_url *url, const char *layout_path);
 void bench_ground_remove(struct bench_ground *ground);

@@ -218,6 +218,37 @@ static int receive_reply(struct bench_conn *conn, uint8_t **data, uint32_t *len,
     }
 }
 
+static int take_probe(struct bench_conn *conn)
+{
+    const uint64_t deadline_ms = sealio_now_ms() + SETUP_MS;
+    uint8_t *data = NULL;
+    uint32_t len, xid;
+    enum rpc_msg_type type;
+    int rc = receive_record(conn, &data, &len, deadline_ms);
+    if (rc == 0)
+        rc = rpc_msg_peek(data, len, &xid, &type) && type == RPC_CALL
+                 ? bench_answer_probe(conn, xid, deadline_ms)
+                 : -EBADMSG;
+    free(data);
+    return rc;
+}
+
+int bench_answer_probes(struct bench_conn *conns, unsigned count)
+{
+    struct pollfd *pfds = calloc(count, sizeof(*pfds));
+    int rc = pfds ? 0 : -ENOMEM;
+    for (unsigned i = 0; rc == 0 && i < count; i++)
+        pfds[i] = (struct pollfd){.fd = conns[i].fd, .events = POLLIN};
+    if (rc == 0 && poll(pfds, count, 0) > 0) {
+        for (unsigned i = 0; rc == 0 && i < count; i++) {
+            if (pfds[i].revents)
+                rc = take_probe(&conns[i]);
+        }
+    }
+    free(pfds);
+    return rc;
+}
+
 int bench_roundtrip(struct bench_conn *conn, struct sealio_call *call, struct sealio_reply *reply)
 {
     const uint64_t deadline_ms = sealio_now_ms() + SETUP_MS;
