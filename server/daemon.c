@@ -37,8 +37,9 @@ struct pulse {
 struct daemon {
     struct server server;
     struct control *control;
-    struct config *previous; /* exports may still be looked at through it: export.h */
-    struct pulse *pulses;    /* one a loop */
+    struct config **outdated; /* replaced by reloads; somebody may still look at them */
+    size_t outdated_count;
+    struct pulse *pulses; /* one a loop */
     bool registered;
 };
 
@@ -207,32 +208,65 @@ void daemon_stop(struct daemon *d)
     export_table_destroy(s->exports);
     recovery_close(s->recovery);
     destroy_loops(d);
-    config_free(d->previous);
+    for (size_t i = 0; i < d->outdated_count; i++)
+        config_free(d->outdated[i]);
+    free(d->outdated);
     config_free(s->config);
     free(d);
     buffer_pool_drain();
 }
 
+/* What clients were told, and what threads were made for, holds until a restart. */
+static void keep_fixed(const struct config *old, struct config *new)
+{
+    bool differs = new->lease_time != old->lease_time || new->grace_time != old->grace_time ||
+                   new->max_io_size != old->max_io_size ||
+                   new->max_request_memory != old->max_request_memory ||
+                   new->max_connections != old->max_connections || new->port != old->port;
+    if (differs)
+        log_warning("lease and grace time, port and limits of size and number change at a restart only");
+    new->lease_time = old->lease_time;
+    new->grace_time = old->grace_time;
+    new->max_io_size = old->max_io_size;
+    new->max_request_memory = old->max_request_memory;
+    new->max_connections = old->max_connections;
+    new->port = old->port;
+}
+
+/* The old configuration lives on: who is looking at it is not known, and reloads are rare. */
+static int replace_config(struct daemon *d, struct config *config)
+{
+    struct config **outdated = realloc(d->outdated, (d->outdated_count + 1) * sizeof(*outdated));
+    if (outdated == NULL)
+        return -ENOMEM;
+    d->outdated = outdated;
+    int err = export_table_reload(d->server.exports, config);
+    if (err < 0)
+        return err;
+    d->outdated[d->outdated_count++] = d->server.config;
+    d->server.config = config;
+    return 0;
+}
+
 int daemon_reload(struct daemon *d)
 {
     struct server *s = &d->server;
+    const struct config *old = s->config;
     struct config *config;
-    int err = config_load(s->config->file, stderr, &config);
+    int err = config_load(old->file, stderr, &config);
     if (err < 0) {
         log_error("the configuration was not reloaded: %s", strerror(-err));
         return err;
     }
-    err = export_table_reload(s->exports, config);
+    keep_fixed(old, config);
+    err = replace_config(d, config);
     if (err < 0) {
-        log_error(
-            "the configuration was not reloaded: exports were added, removed or moved; restart for that");
+        log_error("the configuration was not reloaded: %s",
+                  err == -EINVAL ? "exports were added, removed or moved; restart for that" : strerror(-err));
         config_free(config);
         return err;
     }
     log_set_level(config->log_level);
-    config_free(d->previous);
-    d->previous = s->config;
-    s->config = config;
     keeper_reload(s->keeper);
     log_info("the configuration was reloaded");
     return 0;

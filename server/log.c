@@ -17,7 +17,7 @@
 
 enum { LINE_MAX_BYTES = 1024 };
 
-enum log_level log_threshold = LOG_LEVEL_INFO;
+_Atomic enum log_level log_threshold = LOG_LEVEL_INFO;
 
 static const struct {
     const char *name;

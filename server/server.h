@@ -1,27 +1,29 @@
 /*
- * server.h - the parts of one running daemon, tied together by main.c; every part gets this handle instead of globals.
- * The pointers are set before the threads start and do not change.
+ * server.h - the parts of one running daemon, tied together by main.c; every part gets this handle instead of
+ * globals. The pointers are set before the threads start and, but for the configuration, do not change.
  */
 #ifndef SEALNFS_SERVER_SERVER_H
 #define SEALNFS_SERVER_SERVER_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 struct server {
-    struct config *config;       /* config.h; read-only after start except by reload, see config.h */
+    _Atomic(struct config *)
+        config; /* config.h; a reload puts another in its place, the old ones stay until the end */
     unsigned loop_count;
-    struct loop **loops;         /* loop.h; network loops, index 0.. */
-    struct worker_pool *workers; /* worker.h */
-    struct keeper *keeper;       /* keeper.h: the layout engine's thread */
-    struct export_table *exports; /* export.h */
-    struct file_table *files;    /* file.h */
-    struct idmap *idmap;         /* idmap.h */
-    struct recovery *recovery;   /* recovery.h: client records on disk, grace */
+    struct loop **loops;           /* loop.h; network loops, index 0.. */
+    struct worker_pool *workers;   /* worker.h */
+    struct keeper *keeper;         /* keeper.h: the layout engine's thread */
+    struct export_table *exports;  /* export.h */
+    struct file_table *files;      /* file.h */
+    struct idmap *idmap;           /* idmap.h */
+    struct recovery *recovery;     /* recovery.h: client records on disk, grace */
     struct client_table **clients; /* client.h: one per loop, same index */
-    struct listener *listener;   /* conn.h */
-    uint64_t boot_verifier;      /* differs at every start: write verifier, client ids */
-    uint8_t server_uuid[16];     /* from the state directory: server_owner, server_scope; stable */
-    uint8_t fh_key[16];          /* file handle MAC key, from the state directory; stable */
+    struct listener *listener;     /* conn.h */
+    uint64_t boot_verifier;        /* differs at every start: write verifier, client ids */
+    uint8_t server_uuid[16];       /* from the state directory: server_owner, server_scope; stable */
+    uint8_t fh_key[16];            /* file handle MAC key, from the state directory; stable */
 };
 
 #endif

@@ -210,7 +210,7 @@ static nfsstat4 check_slot(const struct session *session, const SEQUENCE4args *a
 {
     if (args->sa_slotid >= session->slot_count)
         return NFS4ERR_BADSLOT;
-    if (args->sa_highest_slotid >= session->slot_count || args->sa_highest_slotid < args->sa_slotid)
+    if (args->sa_highest_slotid >= session->slot_count)
         return NFS4ERR_BAD_HIGH_SLOT;
     return NFS4_OK;
 }
