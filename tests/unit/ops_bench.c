@@ -31,7 +31,7 @@ static bool resumed;
 
 /* ---- log, grace, clients ---- */
 
-enum log_level log_threshold = LOG_LEVEL_ERROR;
+_Atomic enum log_level log_threshold = LOG_LEVEL_ERROR;
 
 void log_write(enum log_level level, const char *format, ...)
 {
