@@ -76,7 +76,7 @@ void sealio_session_counters(struct sealio_session *session, struct sealio_count
 bool sealio_backoff(unsigned attempt, uint64_t deadline_ms)
 {
     const uint64_t now = sealio_now_ms();
-    uint64_t pause = attempt > 5 ? 1000 : UINT64_C(20) << attempt;
+    uint64_t pause = attempt > 7 ? 1000 : UINT64_C(5) << attempt;
     if (now >= deadline_ms)
         return false;
     if (pause > deadline_ms - now)

@@ -120,7 +120,7 @@ int sealio_session_execute(struct sealio_session *session, struct sealio_call *c
 int sealio_session_run(struct sealio_session *session, struct sealio_call *call, struct sealio_reply *reply);
 /* False: the lease may have run out, nothing may be done on layouts. Takes the lock. */
 bool sealio_session_lease_holds(struct sealio_session *session);
-/* Sleeps as long as the attempt deserves (20 ms doubling to 1 s) or to the deadline. False when it has
+/* Sleeps as long as the attempt deserves (5 ms doubling to 1 s) or to the deadline. False when it has
  * passed. */
 bool sealio_backoff(unsigned attempt, uint64_t deadline_ms);
 
