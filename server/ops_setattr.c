@@ -37,7 +37,7 @@ struct setattr {
     struct keeper_wrote wrote;
     struct attr_set set;
     struct compound *compound;
-    bool by_stateid; /* a real open stateid stands for the permission to truncate */
+    bool opener; /* opened for writing with this identity: need not be asked for permission */
     bool waited;
 };
 
@@ -46,24 +46,10 @@ static bool wants_size(const struct compound *c)
     return bitmap4_isset(&c->args.setattr.obj_attributes.attrmask, FATTR4_SIZE);
 }
 
-/* Special stateids are all zeros or all ones in `other` (RFC 8881 section 8.2.3); the current stateid is a
- * real one. */
-static bool is_anonymous(const stateid4 *stateid)
-{
-    uint8_t all = stateid->other[0];
-
-    if (all != 0 && all != 0xff)
-        return false;
-    for (size_t i = 1; i < sizeof(stateid->other); i++)
-        if (stateid->other[i] != all)
-            return false;
-    return !(all == 0 && stateid->seqid == 1);
-}
-
 static nfsstat4 set_size(struct compound *c, struct setattr *work)
 {
     struct file *file = c->current.file;
-    int rc = work->by_stateid ? 0 : permission_check_io(c, &c->current, W_OK);
+    int rc = work->opener ? 0 : permission_check_io(c, &c->current, W_OK);
 
     if (!rc)
         rc = attr_set_size_as(c, file, work->set.size);
@@ -118,7 +104,7 @@ static nfsstat4 may_change(const struct compound *c, const struct setattr *work)
         return NFS4_OK;
     if (asks_owner(&work->set))
         return NFS4ERR_PERM;
-    return wants_size(c) && work->by_stateid ? NFS4_OK : fs_status(fs_access_check(c, &c->current, W_OK));
+    return wants_size(c) && work->opener ? NFS4_OK : fs_status(fs_access_check(c, &c->current, W_OK));
 }
 
 static enum op_next apply_sealed(struct compound *c, struct setattr *work)
@@ -171,10 +157,9 @@ static enum op_next start(struct compound *c, struct setattr *work)
 
         if (!S_ISREG(type))
             return op_done(c, S_ISDIR(type) ? NFS4ERR_ISDIR : NFS4ERR_INVAL);
-        status = state_check_io(c, stateid, FILE_WRITE);
+        status = state_find_io(c, stateid, FILE_WRITE, &work->opener);
         if (status)
             return op_done(c, status);
-        work->by_stateid = !is_anonymous(stateid);
     }
     c->stage = APPLY;
     return c->on_worker ? apply(c, work) : OP_BLOCK;

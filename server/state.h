@@ -38,7 +38,6 @@ bool stateid_is_current(const stateid4 *stateid);
 /* May this stateid be used on the compound's current file for reading or writing (enum file_access)? Special
  * stateids (8.2.3) and the current stateid included. *opener: there is an open behind it, and the caller has
  * the identity that the open was checked for, with this access. */
-nfsstat4 state_check_io(struct compound *c, const stateid4 *stateid, unsigned access);
 nfsstat4 state_find_io(struct compound *c, const stateid4 *stateid, unsigned access, bool *opener);
 /* The same for LAYOUTGET's first stateid: open or lock state of this client on the current file, for
  * LAYOUTIOMODE4_RW with write access; layout stateids are the keeper's. *resolved has the current stateid in

@@ -83,13 +83,6 @@ nfsstat4 state_find_io(struct compound *c, const stateid4 *stateid, unsigned acc
     return NFS4_OK;
 }
 
-nfsstat4 state_check_io(struct compound *c, const stateid4 *stateid, unsigned access)
-{
-    bool opener;
-
-    return state_find_io(c, stateid, access, &opener);
-}
-
 /* A layout stateid does not say what the file is open for: look at the client's opens of it. */
 static bool client_writes(struct file *file, uint64_t client_id)
 {
