@@ -48,8 +48,6 @@ void keeper_options(struct keeper *keeper, struct engine_options *options)
     };
 }
 
-/* ---- fenced client ids: a set that any thread may ask ---- */
-
 struct fenced_mark {
     uint64_t client_id;
     UT_hash_handle hh;
@@ -92,8 +90,6 @@ bool keeper_client_was_fenced(struct keeper *keeper, uint64_t client_id)
     pthread_mutex_unlock(&keeper->fenced_lock);
     return mark != NULL;
 }
-
-/* ---- effects ---- */
 
 static void pause_ms(long ms)
 {
@@ -275,8 +271,6 @@ static void on_commit(evutil_socket_t fd, short what, void *arg)
     keeper_feed(keeper,
                 &(struct engine_event){.type = ENGINE_EV_JOURNAL_COMMITTED, .committed = keeper->ticket});
 }
-
-/* ---- start and end ---- */
 
 static int take_device(const struct journal_device *device, void *arg)
 {

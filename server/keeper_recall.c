@@ -133,8 +133,6 @@ void keeper_do_recall(struct keeper *keeper, const struct engine_effect *effect)
         call(job);
 }
 
-/* ---- fences ---- */
-
 struct fence_job {
     struct fence_job *next;
     struct loop_msg msg;

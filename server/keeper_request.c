@@ -15,6 +15,7 @@
 #include "server/log.h"
 #include "server/loop.h"
 #include "server/server.h"
+#include "server/state.h"
 
 enum { DESCRIPTION_MAX = 4096, PATH_TEXT_MAX = 1024 };
 
@@ -146,8 +147,6 @@ void keeper_answer(struct keeper *keeper, struct engine_call *call)
     finish(request, to_status(call->result), call->why);
 }
 
-/* ---- LAYOUTGET, LAYOUTRETURN, LAYOUTCOMMIT ---- */
-
 static void run_layoutget(struct loop_msg *msg)
 {
     struct request *request = KEEPER_FROM(msg, struct request, msg);
@@ -160,6 +159,14 @@ static void describe(struct request *request, const struct file *file)
     file_describe(file, request->path, sizeof request->path);
 }
 
+/* Policy at-rest: a quiet file that is large enough. What is not known here the sealing finds out. */
+static bool may_seal(struct file *file, const struct config_export *config)
+{
+    struct file_stat stat;
+    return config->policy == POLICY_AT_REST && file_type(file) == S_IFREG && file_stat(file, &stat) == 0 &&
+           stat.stx.stx_size >= config->at_rest_min_size && !state_file_has_writer(file);
+}
+
 void keeper_layoutget(struct keeper *keeper, struct keeper_layoutget *get)
 {
     struct request *request = make(keeper, REQUEST_LAYOUTGET, &get->call, run_layoutget);
@@ -170,6 +177,11 @@ void keeper_layoutget(struct keeper *keeper, struct keeper_layoutget *get)
     const char *why_not = NULL;
     if (!export || !export_has_layouts(export, &why_not)) {
         finish(request, NFS4ERR_LAYOUTUNAVAILABLE, why_not ? why_not : "no layouts here");
+        return;
+    }
+    bool sealable = may_seal(get->file, config);
+    if (file_seal(get->file) == SEAL_NONE && !sealable) {
+        finish(request, NFS4ERR_LAYOUTUNAVAILABLE, "the file is not sealed (sealctl explain says why)");
         return;
     }
     describe(request, get->file);
@@ -186,7 +198,7 @@ void keeper_layoutget(struct keeper *keeper, struct keeper_layoutget *get)
         .stateid = get->stateid,
         .referral = {.present = get->sequence != 0, .slot = get->slot, .sequence = get->sequence},
         .place = export_id(export),
-        .may_seal = config->policy == POLICY_AT_REST && file_type(get->file) == S_IFREG,
+        .may_seal = sealable,
         .min_size = config->at_rest_min_size,
         .path = request->path,
         .body = get->body_buffer,
@@ -262,8 +274,6 @@ void keeper_layoutcommit(struct keeper *keeper, struct keeper_layoutcommit *comm
     post(request);
 }
 
-/* ---- seals and releases ---- */
-
 static void run_seal(struct loop_msg *msg)
 {
     struct request *request = KEEPER_FROM(msg, struct request, msg);
@@ -320,8 +330,6 @@ void keeper_wrote(struct keeper *keeper, struct keeper_wrote *wrote)
     request->wrote = (struct engine_wrote){.key = *file_key(wrote->file), .mtime_ns = wrote->mtime_ns};
     post(request);
 }
-
-/* ---- questions ---- */
 
 static void run_map(struct loop_msg *msg)
 {
@@ -421,8 +429,6 @@ void keeper_view(struct keeper *keeper, struct keeper_view *view)
     if (request)
         post(request);
 }
-
-/* ---- clients ---- */
 
 struct client_news {
     struct loop_msg msg;

@@ -93,8 +93,7 @@ static int prepare(struct step_job *job)
     }
     if (err)
         return err;
-    struct seal_fs_request request = {
-        .kind = effect->step.kind, .fill = effect->step.fill, .unshare = effect->step.fill};
+    struct seal_fs_request request = {.kind = effect->step.kind, .fill = effect->step.fill};
     return seal_fs_prepare(job->fd, &request, &job->why);
 }
 

@@ -111,8 +111,6 @@ unsigned world_client_of(const struct world *w, uint64_t id)
     return WORLD_CLIENTS;
 }
 
-/* ---- the journal ---- */
-
 static void keep_record(struct world *w, const struct engine_effect *effect)
 {
     if (w->record_count == WORLD_MAX)
@@ -287,8 +285,6 @@ void world_crash(struct world *w)
     w->now += SECOND;
     world_send(w, &(struct engine_event){.type = ENGINE_EV_START});
 }
-
-/* ---- effects ---- */
 
 static void take_effect(struct world *w, const struct engine_effect *effect)
 {
@@ -510,8 +506,6 @@ void world_fence_done(struct world *w, size_t index, bool success)
     world_send(w, &(struct engine_event){.type = ENGINE_EV_FENCE_DONE,
                                          .fence = {.ticket = fence.fence.ticket, .success = success}});
 }
-
-/* ---- clients and requests ---- */
 
 void world_client_event(struct world *w, unsigned client, enum engine_client_event what)
 {

@@ -1,0 +1,132 @@
+/* What the layout engine claims of sealing: one test a claim. The world checks the rule at every flag that is
+ * cleared. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "engine_scene.h"
+
+static void seal_journals_the_intent_before_the_flag(void **state)
+{
+    struct world *w = *state;
+    struct engine_seal call;
+    w->auto_commit = w->auto_step = false;
+    world_seal(w, 0, SEAL_KIND_FROZEN, &call);
+    assert_int_equal(w->files[0].word, ENGINE_WORD_SEALING);
+    assert_int_equal(w->steps[0].step.step, ENGINE_STEP_PREPARE);
+    world_step(w, 0);
+    assert_int_equal(w->step_count, 0);
+    assert_int_equal(w->record_count, 1);
+    assert_int_equal(w->records[0].record.seal.phase, JOURNAL_SEALING);
+    world_commit_all(w);
+    assert_int_equal(w->step_count, 1);
+    assert_int_equal(w->steps[0].step.step, ENGINE_STEP_FLAG);
+}
+
+static void seal_journals_map_and_device_before_it_is_sealed(void **state)
+{
+    struct world *w = *state;
+    struct engine_seal call;
+    w->auto_commit = w->auto_step = false;
+    world_seal(w, 0, SEAL_KIND_PINNED, &call);
+    world_step(w, 0);
+    world_commit_all(w);
+    world_step(w, 0);
+    assert_int_equal(w->steps[0].step.step, ENGINE_STEP_MAP);
+    world_step(w, 0);
+    assert_int_equal(w->record_count, 2);
+    assert_int_equal(w->records[0].record.op, JOURNAL_DEVICE_PUT);
+    assert_int_equal(w->records[1].record.op, JOURNAL_SEAL_PUT);
+    assert_int_equal(w->files[0].word, ENGINE_WORD_SEALING);
+    assert_false(world_answered(w, &call.call));
+    world_commit_all(w);
+    assert_int_equal(w->files[0].word, ENGINE_WORD_PINNED);
+    assert_true(world_answered(w, &call.call));
+    assert_int_equal(call.call.result, ENGINE_OK);
+}
+
+static void seal_that_cannot_be_prepared_touches_nothing(void **state)
+{
+    struct world *w = *state;
+    w->step_error[ENGINE_STEP_PREPARE] = -EBUSY;
+    assert_int_equal(world_sealed(w, 0, SEAL_KIND_FROZEN), ENGINE_REFUSED);
+    assert_int_equal(w->durable.seal_count, 0);
+    assert_false(w->files[0].flag);
+    assert_int_equal(w->files[0].word, ENGINE_WORD_NONE);
+}
+
+static void seal_refused_says_why(void **state)
+{
+    struct world *w = *state;
+    struct engine_seal call;
+    w->step_error[ENGINE_STEP_MAP] = -EINVAL;
+    world_seal(w, 0, SEAL_KIND_FROZEN, &call);
+    assert_true(world_answered(w, &call.call));
+    assert_string_equal(call.call.why, "because of the test");
+}
+
+static void seal_that_fails_after_the_flag_takes_it_off_again(void **state)
+{
+    struct world *w = *state;
+    w->step_error[ENGINE_STEP_MAP] = -EINVAL;
+    assert_int_equal(world_sealed(w, 0, SEAL_KIND_FROZEN), ENGINE_REFUSED);
+    assert_false(w->files[0].flag);
+    assert_int_equal(w->unflags, 1);
+    assert_int_equal(w->durable.seal_count, 0);
+    assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+}
+
+static void seal_leaves_a_flag_that_was_somebody_elses(void **state)
+{
+    struct world *w = *state;
+    w->step_error[ENGINE_STEP_FLAG] = -EPERM;
+    w->step_code = SEAL_REFUSED_ALREADY_IMMUTABLE;
+    assert_int_equal(world_sealed(w, 0, SEAL_KIND_FROZEN), ENGINE_REFUSED);
+    assert_int_equal(w->unflags, 0);
+    assert_int_equal(w->durable.seal_count, 0);
+}
+
+static void seal_twice_is_one_seal(void **state)
+{
+    struct world *w = scene_pinned(state);
+    assert_int_equal(world_sealed(w, 0, SEAL_KIND_PINNED), ENGINE_OK);
+    assert_int_equal(w->durable.seal_count, 1);
+}
+
+static void seal_of_another_kind_is_refused(void **state)
+{
+    struct world *w = scene_pinned(state);
+    assert_int_equal(world_sealed(w, 0, SEAL_KIND_FROZEN), ENGINE_REFUSED);
+}
+
+static void undo_that_fails_is_tried_again(void **state)
+{
+    struct world *w = *state;
+    struct engine_seal call;
+    w->step_error[ENGINE_STEP_MAP] = -EINVAL;
+    w->step_error[ENGINE_STEP_UNFLAG] = -EIO;
+    world_seal(w, 0, SEAL_KIND_FROZEN, &call);
+    assert_true(w->files[0].flag);
+    assert_int_equal(w->alarm_count, 1);
+    assert_int_equal(w->durable.seal_count, 1);
+    world_pass(w, 31 * SECOND);
+    assert_false(w->files[0].flag);
+    assert_true(world_answered(w, &call.call));
+    assert_int_equal(w->durable.seal_count, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(seal_journals_the_intent_before_the_flag),
+        T(seal_journals_map_and_device_before_it_is_sealed),
+        T(seal_that_cannot_be_prepared_touches_nothing),
+        T(seal_refused_says_why),
+        T(seal_that_fails_after_the_flag_takes_it_off_again),
+        T(seal_leaves_a_flag_that_was_somebody_elses),
+        T(seal_twice_is_one_seal),
+        T(seal_of_another_kind_is_refused),
+        T(undo_that_fails_is_tried_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
