@@ -151,12 +151,13 @@ def a_dead_holder_waits_with_quiesce_only_if_the_operator_says_so(lab, fs):
     disk = lab.disk(fs=fs)
     disk.write("file", MIB)
     lease, quiesce = 5, 5
-    server = lab.server(recall_timeout=1, lease_time=lease, quiesce_is_safe=True, quiesce_time=quiesce)
+    server = lab.server(recall_timeout=1, lease_time=lease, quiesce_is_safe=True, quiesce_time=quiesce, fence_retry=2)
     server.ctl("seal", disk.file("file"))
     guest, = lab.clients(1)
     guest.sha256("/mnt/n/file")
     guest.stop()
-    server.ctl("unseal", "--wait", "--timeout", "40", disk.file("file"))
+    equal(server.sealctl("unseal", "--wait", disk.file("file"))[0], 1, "unseal: the lease is not over")
+    server.wait_state(disk.file("file"), "open", 60)
     trace = Trace(server, disk.file("file"))
     waited = trace.release()["time_ns"] - trace.all("recall")[0]["time_ns"]
     holds(waited >= quiesce * SECOND, f"released {waited / SECOND:.1f} s after the recall")
