@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "server/change.h"
+#include "server/config.h"
 #include "server/export.h"
 #include "server/file.h"
 #include "server/fs_cred.h"
@@ -105,18 +106,18 @@ static int make(const struct compound *c, struct open_work *work, mode_t mode, c
     return error < 0 ? error : fd;
 }
 
-/* The file behind an open descriptor, which is closed. */
-static int take(const struct compound *c, int fd, struct file **file)
+/* The file behind an open descriptor. */
+static int find_made(const struct compound *c, int fd, struct fh_slot *at)
 {
     char path[32];
     int path_fd;
 
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     path_fd = open(path, O_PATH | O_CLOEXEC);
-    close(fd);
     if (path_fd < 0)
         return -errno;
-    return file_from_fd(c->server->files, c->current.export, path_fd, file);
+    at->export = c->current.export;
+    return file_from_fd(c->server->files, c->current.export, path_fd, &at->file);
 }
 
 static int set_attributes(const struct compound *c, struct open_work *work)
@@ -139,6 +140,13 @@ static int set_attributes(const struct compound *c, struct open_work *work)
     return error;
 }
 
+/* As attr_commit, with the descriptor at hand. The file's name goes along: a file system has it in the same
+ * transaction, or an earlier one. */
+static int commit_made(const struct compound *c, int fd)
+{
+    return c->server->config->sync_metadata && fsync(fd) < 0 ? -errno : 0;
+}
+
 /* Creates the file; -EEXIST when the name is taken, with nothing changed. */
 static int create(const struct compound *c, struct open_work *work, const verifier4 *verifier)
 {
@@ -149,19 +157,18 @@ static int create(const struct compound *c, struct open_work *work, const verifi
     if (fd < 0)
         return fd;
     note_mode(work, fd, attr_set_mode(&work->set, MODE_OTHERWISE));
-    error = take(c, fd, &work->at.file);
+    error = find_made(c, fd, &work->at);
     if (error < 0)
-        return error;
-    work->at.export = c->current.export;
+        goto close;
     work->created = true;
     error = set_attributes(c, work);
     if (error == 0 && verifier)
         add_verifier_attributes(&work->attrset);
     change_after(c->current.file, &work->cinfo);
     if (error == 0)
-        error = attr_commit(c->server, work->at.file);
-    if (error == 0)
-        error = attr_commit(c->server, c->current.file);
+        error = commit_made(c, fd);
+close:
+    close(fd);
     return error;
 }
 
