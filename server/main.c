@@ -128,10 +128,13 @@ int main(int argc, char **argv)
     sigset_t set;
     take_signals(&set);
     struct daemon *daemon;
+    size_t exports = config->export_count;
+    unsigned port = config->port;
     if (daemon_start(config, &daemon) < 0)
         return EXIT_FAILURE;
     sd_notify(0, "READY=1");
-    log_info("sealnfsd " SEALNFS_VERSION " serves");
+    log_info("sealnfsd " SEALNFS_VERSION " serves %zu export%s on port %u: clients can mount", exports,
+             exports == 1 ? "" : "s", port);
     serve(daemon, &set);
     sd_notify(0, "STOPPING=1");
     daemon_stop(daemon);
