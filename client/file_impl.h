@@ -16,7 +16,8 @@ struct sealio_file {
     unsigned busy;       /* a callback or a recovery uses it: close waits */
     stateid4 stateid;    /* of the open */
     unsigned generation; /* client id that stateid belongs to */
-    bool unstable;       /* WRITEs that were answered UNSTABLE4 since the last COMMIT */
+    unsigned unstable;   /* counts WRITEs that were answered UNSTABLE4 */
+    unsigned committed;  /* that many of them are stable */
     bool has_verifier, lost_writes;
     verifier4 verifier;
 };

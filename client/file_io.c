@@ -145,11 +145,12 @@ static void note_verifier(struct sealio_file *file, const verifier4 verifier, bo
 {
     struct sealio_session *session = file->session;
     pthread_mutex_lock(&session->lock);
-    if (file->unstable && file->has_verifier && memcmp(file->verifier, verifier, NFS4_VERIFIER_SIZE) != 0)
+    if (file->unstable != file->committed && file->has_verifier &&
+        memcmp(file->verifier, verifier, NFS4_VERIFIER_SIZE) != 0)
         file->lost_writes = true;
     memcpy(file->verifier, verifier, NFS4_VERIFIER_SIZE);
     file->has_verifier = true;
-    file->unstable |= unstable;
+    file->unstable += unstable;
     pthread_mutex_unlock(&session->lock);
 }
 
@@ -293,10 +294,11 @@ int sealio_file_sync(struct sealio_file *file)
 {
     struct sealio_session *session = file->session;
     pthread_mutex_lock(&session->lock);
-    const bool unstable = file->unstable;
+    const unsigned unstable = file->unstable; /* others may write meanwhile */
+    const unsigned committed_before = file->committed;
     pthread_mutex_unlock(&session->lock);
     int rc = sealio_layout_commit(session, file->layout, false);
-    if (unstable) {
+    if (unstable != committed_before) {
         const int committed = commit_server(file);
         if (rc == 0)
             rc = committed;
@@ -304,8 +306,8 @@ int sealio_file_sync(struct sealio_file *file)
     pthread_mutex_lock(&session->lock);
     const bool lost = file->lost_writes;
     file->lost_writes = false;
-    if (rc == 0)
-        file->unstable = false;
+    if (rc == 0 && (int)(unstable - file->committed) > 0)
+        file->committed = unstable;
     pthread_mutex_unlock(&session->lock);
     if (lost && rc == 0)
         rc = sealio_fail(session, -EAGAIN, "%s: the server restarted and lost writes that were not synced",

@@ -16,6 +16,9 @@
 /* After a refusal the server is left alone for so long; a missing disk does not turn up in a moment. */
 enum { REFUSED_MS = 10000, BUSY_MS = 1000, NO_DEVICE_MS = 60000 };
 
+/* The lease is looked at before each piece of I/O: pieces are bounded, so that none goes on long past it. */
+enum { PIECE_MAX = 16 << 20 };
+
 struct sealio_layout *sealio_layout_share_locked(struct sealio_session *session, const nfs_fh4 *fh)
 {
     struct sealio_layout *layout = session->layouts;
@@ -378,6 +381,8 @@ int sealio_layout_pin(struct sealio_file *file, uint64_t offset, uint64_t length
         return -ENODATA;
     if (!renew_if_needed(session))
         return -ENODATA;
+    if (length > PIECE_MAX)
+        length = PIECE_MAX;
     pthread_mutex_lock(&session->lock);
     int rc = have_locked(file, may_write ? LAYOUTIOMODE4_RW : LAYOUTIOMODE4_READ);
     if (rc == -ENODATA && may_write && !writing)
@@ -394,6 +399,7 @@ void sealio_layout_unpin(struct sealio_session *session, struct sealio_pin *pin,
     struct sealio_layout *layout = pin->layout;
     pthread_mutex_lock(&session->lock);
     if (written > 0) {
+        layout->writes++;
         if (layout->dirty_end == 0 || offset < layout->dirty_start)
             layout->dirty_start = offset;
         if (offset + written > layout->dirty_end)

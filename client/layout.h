@@ -36,6 +36,7 @@ struct sealio_layout {
     unsigned recalls; /* counts */
     uint64_t recall_offset, recall_length;
     uint64_t dirty_start, dirty_end; /* written directly, not committed */
+    unsigned writes;                 /* counts direct writes, to see whether some came during a commit */
 };
 
 /* What one piece of I/O may do. */

@@ -31,12 +31,22 @@ static int run_on_layout(struct sealio_session *session, const struct sealio_lay
     return rc;
 }
 
+/* Unless more was written meanwhile: then the whole range stays to be committed. */
+static void note_committed(struct sealio_session *session, struct sealio_layout *layout, unsigned writes)
+{
+    pthread_mutex_lock(&session->lock);
+    if (layout->writes == writes)
+        layout->dirty_start = layout->dirty_end = 0;
+    pthread_mutex_unlock(&session->lock);
+}
+
 int sealio_layout_commit(struct sealio_session *session, struct sealio_layout *layout, bool reclaim)
 {
     static const uint8_t no_extents[4];
     union nfs4_res res;
     pthread_mutex_lock(&session->lock);
     const uint64_t start = layout->dirty_start, end = layout->dirty_end;
+    const unsigned writes = layout->writes;
     const bool held = layout->held;
     const stateid4 stateid = layout->stateid;
     pthread_mutex_unlock(&session->lock);
@@ -45,9 +55,11 @@ int sealio_layout_commit(struct sealio_session *session, struct sealio_layout *l
     int rc = sealio_volumes_flush(session);
     if (rc < 0)
         return sealio_fail(session, rc, "cannot flush the disk: %s", strerror(-rc));
-    if (!held && !reclaim)
+    if (!held && !reclaim) {
+        note_committed(session, layout, writes); /* told once, as a failed fsync is */
         return sealio_fail(session, -EIO,
                            "the layout was lost before what was written on it could be committed");
+    }
     const union nfs4_args args = {
         .layoutcommit = {.loca_offset = start,
                          .loca_length = end - start,
@@ -62,10 +74,7 @@ int sealio_layout_commit(struct sealio_session *session, struct sealio_layout *l
                          nfs4_status_name(res.status));
     if (rc < 0)
         return rc;
-    pthread_mutex_lock(&session->lock);
-    if (layout->dirty_start == start && layout->dirty_end == end)
-        layout->dirty_start = layout->dirty_end = 0;
-    pthread_mutex_unlock(&session->lock);
+    note_committed(session, layout, writes);
     return 0;
 }
 
