@@ -232,30 +232,10 @@ static bool exists(const char *name)
     return access(path, F_OK) == 0;
 }
 
-static union nfs4_args mkdir_args(const char *name)
-{
-    return (union nfs4_args){.create = {.objtype = {.type = NF4DIR}, .objname = xdr_bytes_of(name)}};
-}
-
-/* Fills the reply up, then makes a directory. The status of the last operation is returned. */
-static nfsstat4 mkdir_behind_attributes(struct nfs_client *narrow, const char *name, unsigned filling,
-                                        bool cache)
-{
-    union nfs4_args attrs = {
-        .getattr = {.attr_request = {.word = {0xffffffff & ~(1u << FATTR4_RDATTR_ERROR)}}}};
-    union nfs4_args args = mkdir_args(name);
-    nfs_begin(narrow, cache);
-    nfs_lookup_export(narrow);
-    for (unsigned i = 0; i < filling; i++)
-        wire_op(&narrow->wire, OP_GETATTR, &attrs);
-    wire_op(&narrow->wire, OP_CREATE, &args);
-    assert_true(wire_call(&narrow->wire));
-    return narrow->wire.status;
-}
-
 /* Attributes, then OPEN makes a file; its result is larger than the room that is kept for errors. Returns the
  * reply's length. */
-static uint32_t open_behind_attributes(struct nfs_client *narrow, const char *name, nfsstat4 *status)
+static uint32_t open_behind_attributes(struct nfs_client *narrow, const char *name, bool cache,
+                                       nfsstat4 *status)
 {
     union nfs4_args attrs = {
         .getattr = {.attr_request = {.word = {0xffffffff & ~(1u << FATTR4_RDATTR_ERROR)}}}};
@@ -265,7 +245,7 @@ static uint32_t open_behind_attributes(struct nfs_client *narrow, const char *na
                                      .claim = {.claim = CLAIM_NULL, .file = xdr_bytes_of(name)}}};
     static const stateid4 current = {.seqid = 1};
     union nfs4_args close_args = {.close = {.open_stateid = current}};
-    nfs_begin(narrow, false);
+    nfs_begin(narrow, cache);
     nfs_lookup_export(narrow);
     wire_op(&narrow->wire, OP_GETATTR, &attrs);
     wire_op(&narrow->wire, OP_GETATTR, &attrs);
@@ -292,12 +272,12 @@ static void what_changes_something_does_not_run_when_its_reply_would_not_fit(voi
     struct nfs_client narrow;
     nfsstat4 status;
     narrow_session(&narrow, 8192, 4096, 1024);
-    uint32_t len = open_behind_attributes(&narrow, "fits", &status);
+    uint32_t len = open_behind_attributes(&narrow, "fits", false, &status);
     assert_int_equal(status, NFS4_OK);
     assert_true(exists("fits"));
     end_narrow(&narrow);
     narrow_session(&narrow, 8192, len - 8, 1024);
-    open_behind_attributes(&narrow, "does not", &status);
+    open_behind_attributes(&narrow, "does not", false, &status);
     assert_int_equal(status, NFS4ERR_REP_TOO_BIG);
     assert_false(exists("does not"));
     end_narrow(&narrow);
@@ -307,11 +287,17 @@ static void what_does_not_fit_the_cache_does_not_run_when_it_is_to_be_cached(voi
 {
     (void)state;
     struct nfs_client narrow;
-    narrow_session(&narrow, 8192, 8192, 400);
-    assert_int_equal(mkdir_behind_attributes(&narrow, "uncached", 2, false), NFS4_OK);
-    assert_int_equal(mkdir_behind_attributes(&narrow, "cached", 2, true), NFS4ERR_REP_TOO_BIG_TO_CACHE);
-    assert_false(exists("cached"));
-    assert_int_equal(mkdir_behind_attributes(&narrow, "small", 0, true), NFS4_OK);
+    nfsstat4 status;
+    narrow_session(&narrow, 8192, 4096, 4096);
+    uint32_t len = open_behind_attributes(&narrow, "cached", true, &status);
+    assert_int_equal(status, NFS4_OK);
+    end_narrow(&narrow);
+    narrow_session(&narrow, 8192, 4096, len - 8);
+    open_behind_attributes(&narrow, "not to be cached", false, &status);
+    assert_int_equal(status, NFS4_OK);
+    open_behind_attributes(&narrow, "not cached", true, &status);
+    assert_int_equal(status, NFS4ERR_REP_TOO_BIG_TO_CACHE);
+    assert_false(exists("not cached"));
     end_narrow(&narrow);
 }
 
