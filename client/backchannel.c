@@ -9,6 +9,7 @@
 #include "proto/rpc.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,8 +24,12 @@ struct slot {
     uint8_t cached[SEALIO_CB_MAX_REPLY];
 };
 
+/* The reader thread serves; a thread that makes a new session resets. `lock` guards what both touch and is
+ * never held while the owner is asked. */
 struct sealio_backchannel {
     struct sealio_cb_owner owner;
+    pthread_mutex_t lock;
+    uint64_t generation; /* of sessions: an answer to a call of an earlier one is not kept */
     sessionid4 session;
     uint32_t slot_count;
     struct slot slots[SEALIO_CB_SLOTS];
@@ -36,6 +41,7 @@ struct cb {
     struct xdr_in in;
     struct xdr_out out;
     struct arena arena;
+    uint64_t generation;
     struct slot *slot;
     const struct slot *replay;
 };
@@ -46,21 +52,32 @@ int sealio_backchannel_create(const struct sealio_cb_owner *owner, struct sealio
     if (!backchannel)
         return -ENOMEM;
     backchannel->owner = *owner;
+    const int err = pthread_mutex_init(&backchannel->lock, NULL);
+    if (err) {
+        free(backchannel);
+        return -err;
+    }
     *out = backchannel;
     return 0;
 }
 
 void sealio_backchannel_free(struct sealio_backchannel *backchannel)
 {
+    if (!backchannel)
+        return;
+    pthread_mutex_destroy(&backchannel->lock);
     free(backchannel);
 }
 
 void sealio_backchannel_reset(struct sealio_backchannel *backchannel, const sessionid4 session,
                               uint32_t slots)
 {
+    pthread_mutex_lock(&backchannel->lock);
+    backchannel->generation++;
     memcpy(backchannel->session, session, NFS4_SESSIONID_SIZE);
     backchannel->slot_count = slots < SEALIO_CB_SLOTS ? slots : SEALIO_CB_SLOTS;
     memset(backchannel->slots, 0, sizeof(backchannel->slots));
+    pthread_mutex_unlock(&backchannel->lock);
 }
 
 static bool refers_to_pending(struct sealio_backchannel *backchannel, const CB_SEQUENCE4args *args)
@@ -77,8 +94,8 @@ static bool refers_to_pending(struct sealio_backchannel *backchannel, const CB_S
     return false;
 }
 
-/* CB_SEQUENCE (section 20.9). An error leaves the slot as it is. */
-static nfsstat4 check_sequence(struct cb *cb, const CB_SEQUENCE4args *args)
+/* CB_SEQUENCE (section 20.9), under the lock. An error leaves the slot as it is. */
+static nfsstat4 judge_sequence(struct cb *cb, const CB_SEQUENCE4args *args, bool pending)
 {
     struct sealio_backchannel *backchannel = cb->backchannel;
     if (memcmp(args->csa_sessionid, backchannel->session, NFS4_SESSIONID_SIZE) != 0)
@@ -94,12 +111,23 @@ static nfsstat4 check_sequence(struct cb *cb, const CB_SEQUENCE4args *args)
     }
     if (args->csa_sequenceid != slot->sequence + 1)
         return NFS4ERR_SEQ_MISORDERED;
-    if (refers_to_pending(backchannel, args))
+    if (pending)
         return NFS4ERR_DELAY;
     slot->sequence = args->csa_sequenceid;
     slot->cached_len = 0;
     cb->slot = slot;
+    cb->generation = backchannel->generation;
     return NFS4_OK;
+}
+
+static nfsstat4 check_sequence(struct cb *cb, const CB_SEQUENCE4args *args)
+{
+    struct sealio_backchannel *backchannel = cb->backchannel;
+    const bool pending = refers_to_pending(backchannel, args);
+    pthread_mutex_lock(&backchannel->lock);
+    const nfsstat4 status = judge_sequence(cb, args, pending);
+    pthread_mutex_unlock(&backchannel->lock);
+    return status;
 }
 
 static nfsstat4 notify_devices(struct sealio_backchannel *backchannel, const CB_NOTIFY_DEVICEID4args *args)
@@ -211,15 +239,18 @@ static void serve_compound(struct cb *cb, uint32_t xid)
     rpc_reply_put_accepted(&cb->out, xid, RPC_ACCEPT_SUCCESS);
     const size_t body = xdr_out_pos(&cb->out);
     compound(cb);
+    pthread_mutex_lock(&cb->backchannel->lock);
     if (cb->replay) {
         xdr_out_truncate(&cb->out, body);
         xdr_put_fixed(&cb->out, cb->replay->cached, cb->replay->cached_len);
-    } else if (cb->slot && xdr_out_ok(&cb->out) && xdr_out_pos(&cb->out) - body <= SEALIO_CB_MAX_REPLY) {
+    } else if (cb->slot && cb->generation == cb->backchannel->generation && xdr_out_ok(&cb->out) &&
+               xdr_out_pos(&cb->out) - body <= SEALIO_CB_MAX_REPLY) {
         struct iovec iov;
         xdr_out_iov(&cb->out, &iov, 1);
         cb->slot->cached_len = (uint32_t)(xdr_out_pos(&cb->out) - body);
         memcpy(cb->slot->cached, (uint8_t *)iov.iov_base + body, cb->slot->cached_len);
     }
+    pthread_mutex_unlock(&cb->backchannel->lock);
 }
 
 size_t sealio_backchannel_serve(void *arg, const uint8_t *message, size_t len, uint8_t *reply, size_t size)

@@ -67,7 +67,7 @@ static void an_undefined_operation_is_answered_as_op_illegal(void **state)
     (void)state;
     const uint32_t undefined[] = {0, 2, 59, 60, 10043, 10044, 0xffffffff};
     for (unsigned i = 0; i < sizeof(undefined) / sizeof(undefined[0]); i++) {
-        uint32_t op, status;
+        uint32_t op = 0, status = 0;
         nfs_begin(&client, false);
         wire_word(w(), undefined[i]);
         wire_count_op(w());
