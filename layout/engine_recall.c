@@ -333,15 +333,24 @@ static const char *seconds_left(const struct engine *e, uint64_t at, char text[3
 static void explain_stuck(const struct engine *e, const struct seal *seal, const struct reach *reach,
                           char *text, size_t size)
 {
-    const char *how = e->options.fence_hook        ? "the fence hook did not succeed"
-                      : e->options.quiesce_is_safe ? "its lease is not over"
-                                                   : "no fence hook is configured";
+    const char *address = reach->holder->address[0] ? reach->holder->address : "of unknown address";
+    const char *when = seal->grants ? "" : " of before the restart";
+    unsigned long long id = reach->holder->last_client_id;
+    if (!e->options.fence_hook && e->options.quiesce_is_safe) {
+        snprintf(
+            text, size,
+            "cannot be released yet: client %s (id %016llx)%s did not return its layout, and its lease is "
+            "not over; the seal goes %llu s after the lease has run out, or when the client unmounts or "
+            "restarts",
+            address, id, when, (unsigned long long)(e->options.quiesce_time / UINT64_C(1000000000)));
+        return;
+    }
     snprintf(
         text, size,
         "cannot be released: client %s (id %016llx)%s did not return its layout and %s; make it unmount or "
         "restart it, or cut it off from the disk by a working fence_hook (tried again every %llu s)",
-        reach->holder->address[0] ? reach->holder->address : "of unknown address",
-        (unsigned long long)reach->holder->last_client_id, seal->grants ? "" : " of before the restart", how,
+        address, id, when,
+        e->options.fence_hook ? "the fence hook did not succeed" : "no fence hook is configured",
         (unsigned long long)(e->options.fence_retry / UINT64_C(1000000000)));
 }
 
