@@ -340,7 +340,9 @@ static void verified(struct engine *e, struct seal *seal, const struct engine_ev
 static void unflagged(struct engine *e, struct seal *seal, const struct engine_event *event)
 {
     int err = event->step.error;
-    if (err && err != -ESTALE && err != -ENOENT) {
+    /* Only ESTALE says that the file is gone; -ENOENT says that its file system is not mounted or not
+     * exported now. */
+    if (err && err != -ESTALE) {
         if (!seal->told)
             alarm_push(e, seal,
                        "%s: the immutable flag could not be cleared (%s); it is tried again, the file stays "

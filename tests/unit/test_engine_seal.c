@@ -115,6 +115,24 @@ static void undo_that_fails_is_tried_again(void **state)
     assert_int_equal(w->durable.seal_count, 0);
 }
 
+/* Wrong: a file system that is not mounted now taken for a file that is gone, its seal forgotten and the flag
+ * left. */
+static void undo_waits_for_a_file_system_that_is_away(void **state)
+{
+    struct world *w = *state;
+    struct engine_seal call;
+    w->step_error[ENGINE_STEP_MAP] = -EINVAL;
+    w->step_error[ENGINE_STEP_UNFLAG] = -ENOENT;
+    world_seal(w, 0, SEAL_KIND_FROZEN, &call);
+    assert_true(w->files[0].flag);
+    assert_int_equal(w->alarm_count, 1);
+    assert_int_equal(w->durable.seal_count, 1);
+    world_pass(w, 31 * SECOND);
+    assert_false(w->files[0].flag);
+    assert_true(world_answered(w, &call.call));
+    assert_int_equal(w->durable.seal_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -127,6 +145,7 @@ int main(void)
         T(seal_twice_is_one_seal),
         T(seal_of_another_kind_is_refused),
         T(undo_that_fails_is_tried_again),
+        T(undo_waits_for_a_file_system_that_is_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
