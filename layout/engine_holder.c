@@ -361,6 +361,19 @@ static void client_gone(struct engine *e, struct holder *holder)
         bury(e, holder);
 }
 
+/*
+ * Another verifier under the same owner is a restart (2.4), unless it comes from another address: then it may
+ * be a second living machine of the same name, and what the first one holds waits for a recall's deadline and
+ * a fence.
+ */
+static void run_replaced(struct engine *e, struct holder *holder, const char *address)
+{
+    if (!holder->address[0] || !address || strcmp(holder->address, address) == 0)
+        holder_is_over(e, holder);
+    else if (holder->client_id)
+        client_gone(e, holder);
+}
+
 static void end_other_runs(struct engine *e, const struct engine_event *event)
 {
     struct owner *owner = owner_find(e, event->client.owner, event->client.owner_len);
@@ -368,7 +381,7 @@ static void end_other_runs(struct engine *e, const struct engine_event *event)
     while (holder) {
         struct holder *next = holder->owner_next;
         if (memcmp(holder->verifier, event->client.verifier, JOURNAL_VERIFIER_SIZE) != 0)
-            holder_is_over(e, holder);
+            run_replaced(e, holder, event->client.address);
         holder = next;
     }
 }
@@ -406,7 +419,7 @@ static void restarted(struct engine *e, const struct engine_event *event)
     bool same_run = old && event->client.owner_len &&
                     memcmp(old->verifier, event->client.verifier, JOURNAL_VERIFIER_SIZE) == 0;
     if (old && !same_run)
-        holder_is_over(e, old);
+        run_replaced(e, old, event->client.address);
     if (event->client.owner_len)
         confirmed(e, event);
 }

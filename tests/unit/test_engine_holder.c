@@ -32,6 +32,18 @@ static void client_with_a_new_verifier_holds_nothing(void **state)
     assert_int_equal(w->durable.holder_count, 0);
 }
 
+/* A second living machine with the same name must not end what the first may still write to. */
+static void new_verifier_from_another_address_ends_nothing(void **state)
+{
+    struct engine_release release;
+    struct world *w = scene_recalling(state, &release);
+    snprintf(w->clients[0].address, sizeof w->clients[0].address, "10.9.9.9");
+    world_restart_client(w, 0);
+    assert_int_equal(world_state(w, 0), ENGINE_RECALLING);
+    assert_true(w->files[0].flag);
+    assert_int_not_equal(w->durable.holder_count, 0);
+}
+
 static void restart_is_known_from_the_event_that_names_the_old_client(void **state)
 {
     struct engine_release release;
@@ -351,6 +363,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(lapse_forgetting_and_destruction_return_nothing),
         T(client_with_a_new_verifier_holds_nothing),
+        T(new_verifier_from_another_address_ends_nothing),
         T(restart_is_known_from_the_event_that_names_the_old_client),
         T(same_verifier_with_a_new_client_id_inherits_the_grants),
         T(direct_replacement_of_the_client_id_keeps_the_grants_too),
