@@ -97,6 +97,8 @@ struct file_table {
     pthread_cond_t writer_closed;
     pthread_t reaper;
     bool reaper_runs, stop;
+    uint64_t settle_asked, settle_done; /* rounds out of turn (file_table_settle) */
+    pthread_cond_t settled;
     struct file *dead;
     struct file *idle_writers;
 };

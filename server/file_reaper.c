@@ -135,7 +135,7 @@ static void reap_dead(struct file_table *table)
     }
 }
 
-/* Sleeps until there is something to bury or a round is over. False: stop. */
+/* Sleeps until there is something to do or a round is over. False: stop. */
 static bool reaper_sleep(struct file_table *table, uint64_t until_ns)
 {
     struct timespec until = {.tv_sec = (time_t)(until_ns / SECOND_NS),
@@ -143,12 +143,43 @@ static bool reaper_sleep(struct file_table *table, uint64_t until_ns)
     bool stop;
 
     pthread_mutex_lock(&table->reaper_lock);
-    while (!table->stop && !table->dead)
+    while (!table->stop && !table->dead && table->settle_asked == table->settle_done)
         if (pthread_cond_timedwait(&table->reaper_wake, &table->reaper_lock, &until) == ETIMEDOUT)
             break;
     stop = table->stop;
     pthread_mutex_unlock(&table->reaper_lock);
     return !stop;
+}
+
+void file_table_settle(struct file_table *table)
+{
+    uint64_t ticket;
+
+    pthread_mutex_lock(&table->reaper_lock);
+    ticket = ++table->settle_asked;
+    pthread_cond_signal(&table->reaper_wake);
+    while (table->settle_done < ticket && !table->stop)
+        pthread_cond_wait(&table->settled, &table->reaper_lock);
+    pthread_mutex_unlock(&table->reaper_lock);
+}
+
+/* Closes all that is idle, for those who wait for space. Writers first: a removed file's last reference may
+ * be the list's. */
+static void settle(struct file_table *table, uint64_t now)
+{
+    uint64_t asked;
+
+    pthread_mutex_lock(&table->reaper_lock);
+    asked = table->settle_asked;
+    pthread_mutex_unlock(&table->reaper_lock);
+    if (asked == table->settle_done)
+        return;
+    reap_writers(table, now);
+    reap_dead(table);
+    pthread_mutex_lock(&table->reaper_lock);
+    table->settle_done = asked;
+    pthread_cond_broadcast(&table->settled);
+    pthread_mutex_unlock(&table->reaper_lock);
 }
 
 static void *reaper_run(void *arg)
@@ -160,6 +191,7 @@ static void *reaper_run(void *arg)
         uint64_t now = loop_now_ns();
 
         reap_dead(table);
+        settle(table, now);
         if (now < round)
             continue;
         round = now + REAPER_ROUND_NS;
@@ -180,6 +212,7 @@ int file_reaper_start(struct file_table *table)
     pthread_cond_init(&table->reaper_wake, &attr);
     pthread_condattr_destroy(&attr);
     pthread_cond_init(&table->writer_closed, NULL);
+    pthread_cond_init(&table->settled, NULL);
     rc = pthread_create(&table->reaper, NULL, reaper_run, table);
     if (rc)
         return -rc;
@@ -194,11 +227,13 @@ void file_reaper_stop(struct file_table *table)
         pthread_mutex_lock(&table->reaper_lock);
         table->stop = true;
         pthread_cond_signal(&table->reaper_wake);
+        pthread_cond_broadcast(&table->settled);
         pthread_mutex_unlock(&table->reaper_lock);
         pthread_join(table->reaper, NULL);
     }
     reap_writers(table, UINT64_MAX);
     reap_dead(table);
+    pthread_cond_destroy(&table->settled);
     pthread_cond_destroy(&table->writer_closed);
     pthread_cond_destroy(&table->reaper_wake);
     pthread_mutex_destroy(&table->reaper_lock);

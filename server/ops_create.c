@@ -113,6 +113,10 @@ static int make_and_set(struct compound *c, struct creation *work, bitmap4 *done
 {
     int rc = make(c, work);
 
+    if (rc == -ENOSPC) {
+        file_table_settle(c->server->files);
+        rc = make(c, work);
+    }
     if (rc)
         return rc;
     rc = file_lookup(&c->current, work->name, true, &work->made);

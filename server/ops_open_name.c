@@ -154,6 +154,10 @@ static int create(const struct compound *c, struct open_work *work, const verifi
 
     change_before(c->current.file, &work->cinfo);
     fd = make(c, work, attr_set_mode(&work->set, MODE_OTHERWISE), verifier);
+    if (fd == -ENOSPC) {
+        file_table_settle(c->server->files);
+        fd = make(c, work, attr_set_mode(&work->set, MODE_OTHERWISE), verifier);
+    }
     if (fd < 0)
         return fd;
     note_mode(work, fd, attr_set_mode(&work->set, MODE_OTHERWISE));

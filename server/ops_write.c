@@ -227,12 +227,18 @@ static int write_all(struct compound *c, struct write_work *work, int fd)
 {
     int flags = sync_flags(c->args.write.stable);
     uint32_t before = work->done;
+    bool settled = false;
     ssize_t n = 0;
 
     while (work->done < c->args.write.data.len) {
         n = write_some(c, work, fd, flags);
         if (n == -EINTR)
             continue;
+        if (n == -ENOSPC && !settled) {
+            file_table_settle(c->server->files);
+            settled = true;
+            continue;
+        }
         if (n <= 0)
             break;
         work->done += (uint32_t)n;

@@ -224,6 +224,11 @@ void file_describe(const struct file *file, char *text, size_t size)
     snprintf(text, size, "file");
 }
 
+void file_table_settle(struct file_table *table)
+{
+    (void)table; /* nothing is closed behind the tests' backs */
+}
+
 void file_changed(struct file *file)
 {
     file->changes++;

@@ -265,6 +265,27 @@ static void an_idle_writer_is_closed_soon(void **state)
     file_unref(file);
 }
 
+/* Who removes a file on a full disk and writes the next one must not be told that there is no space. */
+static void a_removed_file_is_closed_when_space_is_wanted(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct file_key key;
+    struct file *file;
+    int fd;
+
+    fs_write_file(f, "data/a", "x");
+    file = file_at(f, "data/a");
+    key = *file_key(file);
+    assert_int_equal(file_data_open(file, FILE_WRITE, &fd), 0);
+    file_data_close(file, FILE_WRITE);
+    assert_int_equal(unlink(fs_path(f, "data/a")), 0);
+    file_forget(file);
+    file_unref(file);
+    file_table_settle(f->server.files);
+    assert_null(file_find(f->server.files, &key));
+    assert_int_equal(fcntl(fd, F_GETFD), -1);
+}
+
 static void acting_as_the_client_and_back(void **state)
 {
     struct fs_fixture *f = *state;
@@ -356,6 +377,7 @@ int main(void)
         TEST(a_sealed_file_gives_no_writer_and_the_word_outlives_the_memory),
         TEST(the_overlay_shows_in_stat_and_is_taken_up_again),
         TEST(an_idle_writer_is_closed_soon),
+        TEST(a_removed_file_is_closed_when_space_is_wanted),
         TEST(acting_as_the_client_and_back),
         TEST(the_id_that_means_no_change_is_refused),
         TEST(threads_may_take_and_give_the_same_files),
