@@ -123,6 +123,7 @@ struct engine_seal {
     const char *path;
     enum seal_kind kind;
     bool fill;
+    bool sparse; /* holes may stay */
     bool at_rest;
 };
 
@@ -329,7 +330,7 @@ struct engine_effect {
         struct {
             enum engine_step step;
             enum seal_kind kind;
-            bool fill, at_rest;
+            bool fill, sparse, at_rest;
             uint64_t min_size;
             uint64_t mtime_ns; /* UNFLAG: the overlay's, 0: none */
         } step;

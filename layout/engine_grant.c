@@ -161,6 +161,7 @@ static struct holder *eligible_holder(struct engine *e, struct engine_layoutget 
 
 static void seal_at_rest(struct engine *e, struct engine_layoutget *get)
 {
+    struct engine_seal request = {.key = get->key, .path = get->path, .sparse = true, .at_rest = true};
     struct seal *seal;
     if (get->has_stateid)
         answer(e, &get->call, ENGINE_BAD_STATEID, "no layout is held");
@@ -168,7 +169,7 @@ static void seal_at_rest(struct engine *e, struct engine_layoutget *get)
         answer(e, &get->call, ENGINE_UNAVAILABLE, "the file is not sealed: sealctl seal");
     else if (get->want.iomode != LAYOUTIOMODE4_READ)
         answer(e, &get->call, ENGINE_UNAVAILABLE, "a seal at rest gives layouts for reading only");
-    else if (seal_start(e, &get->key, get->path, SEAL_KIND_FROZEN, false, true, get->min_size, &seal))
+    else if (seal_start(e, &request, get->min_size, &seal))
         answer(e, &get->call, ENGINE_TRY_LATER, "out of memory");
     else
         LL_APPEND(seal->get_calls, &get->call);

@@ -132,6 +132,7 @@ struct seal {
     enum seal_kind kind;
     enum engine_state state;
     bool at_rest, fill;
+    bool sparse; /* holes may stay: asked for, or at rest */
     bool undo; /* SEALING that goes back */
     bool release_wanted;
     bool told;   /* the operator, of STUCK or of a step that fails */
@@ -205,8 +206,7 @@ struct seal *seal_find(const struct engine *e, const struct file_key *key);
 int seal_create(struct engine *e, const struct file_key *key, const char *path, struct seal **out);
 void seal_request(struct engine *e, struct engine_seal *call);
 /* For a LAYOUTGET under policy at-rest; the call joins the seal's waiters. */
-int seal_start(struct engine *e, const struct file_key *key, const char *path, enum seal_kind kind, bool fill,
-               bool at_rest, uint64_t min_size, struct seal **out);
+int seal_start(struct engine *e, const struct engine_seal *request, uint64_t min_size, struct seal **out);
 void seal_step_done(struct engine *e, const struct engine_event *event);
 void seal_committed(struct engine *e, uint64_t ticket);
 void seal_release_now(struct engine *e, struct seal *seal); /* nothing is left in the way */

@@ -14,6 +14,8 @@
 
 #include <stdio.h>
 
+#include "layout/seal_judge.h"
+
 struct seal *seal_find(const struct engine *e, const struct file_key *key)
 {
     struct seal *seal;
@@ -92,6 +94,7 @@ static void push_step(struct engine *e, struct seal *seal, enum engine_step step
     effect->step.step = step;
     effect->step.kind = seal->kind;
     effect->step.fill = seal->fill;
+    effect->step.sparse = seal->sparse;
     effect->step.at_rest = seal->at_rest;
     effect->step.min_size = seal->min_size;
     effect->step.mtime_ns = seal->mtime_ns;
@@ -149,16 +152,16 @@ static void journal_seal(struct engine *e, struct seal *seal, enum journal_op op
     LL_APPEND2(e->seal_waits, seal, wait_next);
 }
 
-int seal_start(struct engine *e, const struct file_key *key, const char *path, enum seal_kind kind, bool fill,
-               bool at_rest, uint64_t min_size, struct seal **out)
+int seal_start(struct engine *e, const struct engine_seal *request, uint64_t min_size, struct seal **out)
 {
     struct seal *seal;
-    int err = seal_create(e, key, path, &seal);
+    int err = seal_create(e, &request->key, request->path, &seal);
     if (err)
         return err;
-    seal->kind = kind;
-    seal->fill = fill;
-    seal->at_rest = at_rest;
+    seal->kind = request->kind;
+    seal->fill = request->fill;
+    seal->sparse = request->sparse;
+    seal->at_rest = request->at_rest;
     seal->min_size = min_size;
     seal_set_state(e, seal, ENGINE_SEALING);
     seal_push_word(e, seal);
@@ -175,6 +178,12 @@ static const char *kind_name(enum seal_kind kind)
 /* An operator's seal over one that came at rest: it stays until the operator takes it off. */
 static void make_manual(struct engine *e, struct seal *seal, struct engine_seal *call)
 {
+    struct seal_refusal why;
+    if (seal->map && seal_judge_map(seal->map, seal->kind, call->sparse, &why)) {
+        answer(e, &call->call, ENGINE_REFUSED, "%.*s%s", ENGINE_WHY_MAX - 64, why.text,
+               call->fill ? " (it is sealed at rest: unseal it first)" : "");
+        return;
+    }
     seal->at_rest = false;
     uint64_t ticket;
     struct journal_record *record = journal_push(e, JOURNAL_SEAL_PUT, &ticket);
@@ -198,7 +207,7 @@ void seal_request(struct engine *e, struct engine_seal *call)
 {
     struct seal *seal = seal_find(e, &call->key);
     if (!seal) {
-        if (seal_start(e, &call->key, call->path, call->kind, call->fill, call->at_rest, 0, &seal))
+        if (seal_start(e, call, 0, &seal))
             answer(e, &call->call, ENGINE_NO_MEMORY, "out of memory");
         else
             LL_APPEND(seal->seal_calls, &call->call);
@@ -209,7 +218,6 @@ void seal_request(struct engine *e, struct engine_seal *call)
                kind_name(seal->kind));
     else if (seal->state == ENGINE_SEALING && !seal->undo && !seal->release_wanted) {
         call->call.next = NULL;
-        seal->at_rest = seal->at_rest && call->at_rest;
         LL_APPEND(seal->seal_calls, &call->call);
     } else if (seal->state != ENGINE_SEALED)
         answer(e, &call->call, ENGINE_REFUSED, "is %s just now; try again when that is over",
@@ -411,12 +419,19 @@ static void sealed(struct engine *e, struct seal *seal)
 {
     seal_set_state(e, seal, ENGINE_SEALED);
     seal_push_word(e, seal);
-    answer_all(e, &seal->seal_calls, ENGINE_OK, "");
+    /* Each may want more of the seal than the one that began it. */
+    struct engine_call *calls = seal->seal_calls;
+    seal->seal_calls = NULL;
+    while (calls) {
+        struct engine_call *call = calls;
+        calls = call->next;
+        seal_request(e, ENGINE_CONTAINER(call, struct engine_seal, call));
+    }
     if (seal->release_wanted) {
         release_start(e, seal);
         return;
     }
-    struct engine_call *calls = seal->get_calls;
+    calls = seal->get_calls;
     seal->get_calls = NULL;
     while (calls) {
         struct engine_call *call = calls;

@@ -266,7 +266,7 @@ static int read_map(int fd, struct map_read *r, struct seal_map **map)
     return finish_map(r, map);
 }
 
-int seal_fs_read_map(int fd, enum seal_kind kind, uint64_t volume_size, struct seal_map **map,
+int seal_fs_read_map(int fd, enum seal_kind kind, bool sparse, uint64_t volume_size, struct seal_map **map,
                      struct seal_refusal *why)
 {
     struct map_read r = {.judged = true, .volume_size = volume_size, .why = why};
@@ -275,7 +275,7 @@ int seal_fs_read_map(int fd, enum seal_kind kind, uint64_t volume_size, struct s
 
     if (err)
         return err;
-    err = seal_judge_map(found, kind, why);
+    err = seal_judge_map(found, kind, sparse, why);
     if (!err)
         err = seal_fs_prove_no_writer(fd, why);
     if (err) {
@@ -311,7 +311,7 @@ int seal_fs_seal(int fd, const struct seal_fs_request *request, uint64_t volume_
         return err;
     err = seal_fs_prove_no_writer(fd, why);
     if (!err)
-        err = seal_fs_read_map(fd, request->kind, volume_size, map, why);
+        err = seal_fs_read_map(fd, request->kind, request->sparse, volume_size, map, why);
     if (err) {
         struct seal_refusal second;
 

@@ -25,13 +25,14 @@
 #include "layout/refusal.h"
 
 enum seal_kind {
-    SEAL_KIND_FROZEN = 0, /* data does not change: READ grants; may have holes */
+    SEAL_KIND_FROZEN = 0, /* data does not change: READ grants; may have holes (sparse) */
     SEAL_KIND_PINNED = 1, /* data may change in place: READ and RW grants; no holes, no cloning */
 };
 
 struct seal_fs_request {
     enum seal_kind kind;
     bool fill;    /* allocate holes, and write UNWRITTEN blocks out as zeros */
+    bool sparse;  /* holes may stay (frozen seals only): clients read zeros there */
     bool unshare; /* give the file blocks of its own where it shares them with a clone */
 };
 
@@ -53,9 +54,9 @@ int seal_fs_prove_no_writer(int fd, struct seal_refusal *why);
 /*
  * fsync, reads the map, judges it for this kind of seal, and looks for writers again (one that was between
  * permission check and open when the flag was set). volume_size bounds the extents
- * (device_volume()->slice_length; 0: not checked).
+ * (device_volume()->slice_length; 0: not checked). sparse: holes are no reason to refuse a frozen seal.
  */
-int seal_fs_read_map(int fd, enum seal_kind kind, uint64_t volume_size, struct seal_map **map,
+int seal_fs_read_map(int fd, enum seal_kind kind, bool sparse, uint64_t volume_size, struct seal_map **map,
                      struct seal_refusal *why);
 /*
  * Reads the map of a sealed file without judging what cannot hurt any more (extents may have become shared by

@@ -117,17 +117,22 @@ int seal_judge_extent(const struct seal_extent_facts *e, uint64_t volume_size, s
     return 0;
 }
 
-int seal_judge_map(const struct seal_map *map, enum seal_kind kind, struct seal_refusal *why)
+int seal_judge_map(const struct seal_map *map, enum seal_kind kind, bool sparse, struct seal_refusal *why)
 {
-    for (size_t i = 0; kind == SEAL_KIND_PINNED && i < map_extent_count(map); i++) {
+    bool frozen = kind == SEAL_KIND_FROZEN;
+
+    if (frozen && sparse)
+        return 0;
+    for (size_t i = 0; i < map_extent_count(map); i++) {
         const struct seal_extent *e = map_extent(map, i);
 
         if (e->kind == SEAL_EXTENT_HOLE)
             return seal_refuse(why, SEAL_REFUSED_HOLE, EOPNOTSUPP,
                                "bytes %" PRIu64 " to %" PRIu64
-                               " are a hole, which clients could not write to; seal "
-                               "with --fill to allocate it",
-                               e->file_offset, e->file_offset + e->length - 1);
+                               " are a hole%s; seal with --fill to give it blocks of zeros%s",
+                               e->file_offset, e->file_offset + e->length - 1,
+                               frozen ? "" : ", which clients could not write to",
+                               frozen ? ", or with --sparse to leave it: clients then read zeros there" : "");
     }
     return 0;
 }

@@ -34,8 +34,8 @@ struct seal_extent_facts {
 };
 
 int seal_judge_extent(const struct seal_extent_facts *extent, uint64_t volume_size, struct seal_refusal *why);
-/* The whole map: holes. */
-int seal_judge_map(const struct seal_map *map, enum seal_kind kind, struct seal_refusal *why);
+/* The whole map: holes, which are for a frozen seal only, and there for who knows of them (sparse). */
+int seal_judge_map(const struct seal_map *map, enum seal_kind kind, bool sparse, struct seal_refusal *why);
 /* Is it plain data at a known place, exclusively this file's or shared? Otherwise a re-read map shows a hole
  * there. */
 bool seal_extent_is_data(uint32_t flags);

@@ -88,11 +88,16 @@ static void sealed(struct loop_msg *msg)
 
 static void start_seal(struct request *request)
 {
+    if (flag(request, "pinned") && flag(request, "sparse")) {
+        fail(request, "refused", "a pinned file can have no holes: use --fill instead of --sparse");
+        return;
+    }
     request->keeper.seal = (struct keeper_seal){
         .call = {.reply = {.run = sealed}, .reply_loop = request->loop},
         .file = request->file,
         .pinned = flag(request, "pinned"),
         .fill = flag(request, "fill"),
+        .sparse = flag(request, "sparse"),
     };
     keeper_seal(request->server->keeper, &request->keeper.seal);
 }

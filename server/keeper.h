@@ -125,7 +125,7 @@ void keeper_test_stateid(struct keeper *keeper, struct keeper_stateid *test);
 struct keeper_seal {
     struct keeper_call call;
     struct file *file;
-    bool pinned, fill, at_rest;
+    bool pinned, fill, sparse, at_rest;
 };
 void keeper_seal(struct keeper *keeper, struct keeper_seal *seal);
 

@@ -291,6 +291,7 @@ void keeper_seal(struct keeper *keeper, struct keeper_seal *seal)
         .path = request->path,
         .kind = seal->pinned ? SEAL_KIND_PINNED : SEAL_KIND_FROZEN,
         .fill = seal->fill,
+        .sparse = seal->sparse,
         .at_rest = seal->at_rest,
     };
     post(request);

@@ -30,17 +30,19 @@ struct options {
     const char *socket;
     const struct command *command;
     const char *file;
-    bool json, pinned, fill, wait;
+    bool json, pinned, fill, sparse, wait;
     long timeout_s; /* -1: none given */
 };
 
 static const char usage_text[] =
     "usage: sealctl [-s SOCKET] COMMAND [OPTIONS] [FILE]\n"
     "\n"
-    "  seal [--pinned] [--fill] FILE          promise that the file's block map does not change; the data "
+    "  seal [--pinned] [--fill | --sparse] FILE\n"
+    "                                         promise that the file's block map does not change; the data "
     "neither,\n"
     "                                         unless --pinned; --fill first writes zeros where blocks are "
-    "missing\n"
+    "missing,\n"
+    "                                         --sparse leaves holes, in which clients read zeros\n"
     "  unseal [--wait] [--timeout SECONDS] FILE\n"
     "                                         recall every layout, then take the seal off\n"
     "  status [FILE]                          the seals there are, and how each is doing\n"
@@ -180,7 +182,7 @@ static void print_unsealed(const json_t *reply, const char *file)
 }
 
 static const struct command commands[] = {
-    {"seal", NEEDS_FILE, "seal [--pinned] [--fill] FILE", print_sealed},
+    {"seal", NEEDS_FILE, "seal [--pinned] [--fill | --sparse] FILE", print_sealed},
     {"unseal", NEEDS_FILE, "unseal [--wait] [--timeout SECONDS] FILE", print_unsealed},
     {"status", MAY_FILE, "status [FILE]", print_status},
     {"grants", MAY_FILE, "grants [FILE]", print_grants},
@@ -252,6 +254,7 @@ static json_t *build_request(const struct options *options, const char *path)
     if (!request || (path && json_object_set_new(request, "file", json_string(path)) < 0) ||
         json_object_set_new(request, "pinned", json_boolean(options->pinned)) < 0 ||
         json_object_set_new(request, "fill", json_boolean(options->fill)) < 0 ||
+        json_object_set_new(request, "sparse", json_boolean(options->sparse)) < 0 ||
         json_object_set_new(request, "timeout_ms", json_integer(timeout_ms)) < 0) {
         json_decref(request);
         return NULL;
@@ -334,8 +337,10 @@ static int parse_words(int argc, char **argv, struct options *options)
         return wrong_usage("too many arguments; usage: sealctl", options->command->usage);
     if (options->command->file == NEEDS_FILE && !options->file)
         return wrong_usage("a file is needed; usage: sealctl", options->command->usage);
-    if ((options->pinned || options->fill) && strcmp(options->command->name, "seal") != 0)
-        return wrong_usage("--pinned and --fill belong to", "seal");
+    if ((options->pinned || options->fill || options->sparse) && strcmp(options->command->name, "seal") != 0)
+        return wrong_usage("--pinned, --fill and --sparse belong to", "seal");
+    if (options->sparse && (options->pinned || options->fill))
+        return wrong_usage("--sparse goes with neither --pinned nor --fill", NULL);
     if ((options->wait || options->timeout_s >= 0) && strcmp(options->command->name, "unseal") != 0)
         return wrong_usage("--wait and --timeout belong to", "unseal");
     return -1;
@@ -344,15 +349,12 @@ static int parse_words(int argc, char **argv, struct options *options)
 /* -1: go on; else the exit status. */
 static int parse_options(int argc, char **argv, struct options *options)
 {
-    static const struct option longs[] = {{"socket", required_argument, NULL, 's'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"pinned", no_argument, NULL, 'p'},
-                                          {"fill", no_argument, NULL, 'f'},
-                                          {"wait", no_argument, NULL, 'w'},
-                                          {"timeout", required_argument, NULL, 't'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {"version", no_argument, NULL, 'V'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {
+        {"socket", required_argument, NULL, 's'},  {"json", no_argument, NULL, 'j'},
+        {"pinned", no_argument, NULL, 'p'},        {"fill", no_argument, NULL, 'f'},
+        {"sparse", no_argument, NULL, 'S'},        {"wait", no_argument, NULL, 'w'},
+        {"timeout", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},       {NULL, 0, NULL, 0}};
     int letter;
 
     while ((letter = getopt_long(argc, argv, "s:jpfwt:hV", longs, NULL)) != -1) {
@@ -368,6 +370,9 @@ static int parse_options(int argc, char **argv, struct options *options)
             break;
         case 'f':
             options->fill = true;
+            break;
+        case 'S':
+            options->sparse = true;
             break;
         case 'w':
             options->wait = true;

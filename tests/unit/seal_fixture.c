@@ -26,6 +26,7 @@ struct loopfs *on[FILESYSTEMS];
 
 const struct seal_fs_request frozen = {.kind = SEAL_KIND_FROZEN};
 const struct seal_fs_request pinned = {.kind = SEAL_KIND_PINNED};
+const struct seal_fs_request frozen_sparse = {.kind = SEAL_KIND_FROZEN, .sparse = true};
 const struct seal_fs_request frozen_fill = {.kind = SEAL_KIND_FROZEN, .fill = true};
 const struct seal_fs_request pinned_fill = {.kind = SEAL_KIND_PINNED, .fill = true};
 

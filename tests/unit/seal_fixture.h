@@ -17,6 +17,7 @@ enum { CLONING, PLAIN_XFS, EXT4, SMALL_BLOCKS, FILESYSTEMS };
 extern struct loopfs *on[FILESYSTEMS];
 extern const struct seal_fs_request frozen;
 extern const struct seal_fs_request pinned;
+extern const struct seal_fs_request frozen_sparse;
 extern const struct seal_fs_request frozen_fill;
 extern const struct seal_fs_request pinned_fill;
 

@@ -133,6 +133,27 @@ static void undo_waits_for_a_file_system_that_is_away(void **state)
     assert_int_equal(w->durable.seal_count, 0);
 }
 
+/* What sealed itself was nobody's word; an operator's seal is, and holes have to be meant. */
+static void manual_seal_over_one_at_rest_asks_about_holes(void **state)
+{
+    struct world *w = *state;
+    struct map_builder *builder;
+    struct engine_seal call = {.key = w->files[0].key, .path = "/file0", .sparse = true, .at_rest = true};
+    map_free(w->files[0].map);
+    assert_int_equal(map_builder_create(65536, 4096, &builder), 0);
+    assert_int_equal(map_builder_finish(builder, &w->files[0].map), 0);
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_SEAL, .seal = &call});
+    assert_true(world_answered(w, &call.call));
+    assert_int_equal(call.call.result, ENGINE_OK);
+    assert_int_equal(world_sealed(w, 0, SEAL_KIND_FROZEN), ENGINE_REFUSED);
+    assert_true(w->files[0].word_at_rest);
+    call.at_rest = false;
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_SEAL, .seal = &call});
+    assert_true(world_answered(w, &call.call));
+    assert_int_equal(call.call.result, ENGINE_OK);
+    assert_false(w->files[0].word_at_rest);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +167,7 @@ int main(void)
         T(seal_of_another_kind_is_refused),
         T(undo_that_fails_is_tried_again),
         T(undo_waits_for_a_file_system_that_is_away),
+        T(manual_seal_over_one_at_rest_asks_about_holes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

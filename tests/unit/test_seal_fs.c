@@ -61,7 +61,7 @@ static void many_extents_are_read_in_batches(void **state)
             assert_int_equal(pwrite(rw, block, sizeof(block), (off_t)n * 8192 + 4096), sizeof(block));
         }
         close(rw);
-        map = sealed(fd, &frozen);
+        map = sealed(fd, &frozen_sparse);
         assert_int_equal(map_extent_count(map), 2 * PIECES);
         release(fd, map);
         close(fd);
@@ -122,7 +122,8 @@ static void holes_are_granted_frozen_and_filled_for_pinned(void **state)
         struct seal_map *map;
 
         assert_int_equal(truncate(path, 3 * 1000 * 1000), 0);
-        map = sealed(fd, &frozen);
+        refused(fd, &frozen, SEAL_REFUSED_HOLE, "--sparse");
+        map = sealed(fd, &frozen_sparse);
         assert_true(map_has_holes(map));
         release(fd, map);
         if (i != CLONING) {

@@ -73,7 +73,7 @@ static void a_writer_from_before_the_flag_is_found_under_it(void **state)
         assert_int_equal(seal_fs_set_flag(fd, &why), 0);
         assert_int_equal(seal_fs_prove_no_writer(fd, &why), -EBUSY);
         assert_int_equal(why.code, SEAL_REFUSED_WRITER);
-        assert_int_equal(seal_fs_read_map(fd, SEAL_KIND_FROZEN, 0, &map, &why), -EBUSY);
+        assert_int_equal(seal_fs_read_map(fd, SEAL_KIND_FROZEN, false, 0, &map, &why), -EBUSY);
         assert_null(map);
         assert_int_equal(seal_fs_clear_flag(fd, SEAL_KIND_PINNED, &why), 0);
         close(rw);
