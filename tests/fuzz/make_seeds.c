@@ -11,6 +11,7 @@
 #include "proto/block_wire.h"
 #include "proto/nfs4_attr.h"
 #include "proto/nfs4_wire.h"
+#include "proto/rdma_wire.h"
 #include "proto/record.h"
 #include "proto/rpc.h"
 #include "wire_random.h"
@@ -144,6 +145,36 @@ static void save_block_bodies(void)
     }
 }
 
+static void save_rdma_bodies(void)
+{
+    rdma_extent4 extents[] = {{0, 4096, 0x7f0000000000, 17, LAYOUTIOMODE4_READ},
+                              {8192, 1 << 20, 0x7f0000002000, 18, LAYOUTIOMODE4_RW}};
+    rdma_range4 written[] = {{0, 512}, {4096, 1 << 20}};
+    netaddr4 addr = {xdr_bytes_of("rdma"), xdr_bytes_of("192.0.2.1.79.50")};
+    const rdma_deviceaddr4 device = {.rda_version = RDMA_LAYOUT_VERSION,
+                                     .rda_peer = 7,
+                                     .rda_secret = "a secret",
+                                     .rda_durability = RDMA_DURABLE_BY_COMMIT,
+                                     .rda_addrs_count = 1,
+                                     .rda_addrs = &addr};
+
+    xdr_put_u32(&out, 0);
+    rdma_deviceaddr_encode(&out, &device);
+    save("fuzz_rdma_layout", "deviceaddr");
+    xdr_put_u32(&out, 1);
+    rdma_layout_encode(&out, &(rdma_layout4){RDMA_LAYOUT_VERSION, 2, extents});
+    save("fuzz_rdma_layout", "layout");
+    xdr_put_u32(&out, 2);
+    rdma_layoutupdate_encode(&out, &(rdma_layoutupdate4){RDMA_LAYOUT_VERSION, 2, written});
+    save("fuzz_rdma_layout", "layoutupdate");
+    xdr_put_u32(&out, 3);
+    rdma_hello_encode(&out, &(rdma_hello4){RDMA_LAYOUT_VERSION, 7, 1, "a tag"});
+    save("fuzz_rdma_layout", "hello");
+    xdr_put_u32(&out, 4);
+    rdma_refused_encode(&out, &(rdma_refused4){RDMA_LAYOUT_VERSION, RDMA_REFUSED_BUSY});
+    save("fuzz_rdma_layout", "refused");
+}
+
 static void save_stream(void)
 {
     xdr_put_u32(&out, 0);
@@ -199,6 +230,7 @@ int main(int argc, char **argv)
     save_callbacks();
     save_attributes();
     save_block_bodies();
+    save_rdma_bodies();
     save_stream();
     save_headers();
     arena_free(&arena);

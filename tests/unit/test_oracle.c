@@ -17,6 +17,7 @@
 #include "proto/block_wire.h"
 #include "proto/nfs4_attr.h"
 #include "proto/nfs4_wire.h"
+#include "proto/rdma_wire.h"
 #include "proto/rpc.h"
 #include "wire_random.h"
 
@@ -217,6 +218,17 @@ static void block_layout_bodies_agree_with_rpcgen(void **state)
         agree(&(struct subject){.name = types[i]->name, .type = types[i]});
 }
 
+static void rdma_layout_bodies_agree_with_rpcgen(void **state)
+{
+    const struct wire_type *const types[] = {&wire_rdma_deviceaddr4, &wire_rdma_layout4,
+                                             &wire_rdma_layoutupdate4, &wire_rdma_hello4,
+                                             &wire_rdma_refused4};
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        agree(&(struct subject){.name = types[i]->name, .type = types[i]});
+}
+
 /* A COMPOUND of up to eight random operations, put together as server and client do it. */
 static size_t put_compound(struct wire_random *r, const char *type,
                            const struct nfs4_wire_op *(*op_of)(uint32_t), uint32_t last)
@@ -387,6 +399,7 @@ int main(void)
         cmocka_unit_test(every_callback_agrees_with_rpcgen),
         cmocka_unit_test(every_attribute_agrees_with_rpcgen),
         cmocka_unit_test(block_layout_bodies_agree_with_rpcgen),
+        cmocka_unit_test(rdma_layout_bodies_agree_with_rpcgen),
         cmocka_unit_test(whole_compounds_agree_with_rpcgen),
         cmocka_unit_test(authsys_bodies_agree_with_libtirpc),
         cmocka_unit_test(rpc_headers_agree_with_libtirpc),

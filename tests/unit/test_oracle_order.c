@@ -15,6 +15,7 @@
 
 #include "proto/block_wire.h"
 #include "proto/nfs4_wire.h"
+#include "proto/rdma_wire.h"
 
 enum { TOKEN = 80, SEEN_MAX = 512 };
 
@@ -313,6 +314,53 @@ static void block_structures_have_the_names_and_order_of_rfc_5663(void **state)
     free(source.text);
 }
 
+/* What it takes from NFSv4.1 (netaddr4) stands behind it. */
+static struct source load_rdma_layout(void)
+{
+    struct source ours = load(RDMA_ORACLE_DIR "/rdma_layout_prot.x");
+    struct source nfs4 = load(ORACLE_DIR "/nfs4_prot.x");
+    struct source both = {calloc(1, strlen(ours.text) + strlen(nfs4.text) + 1)};
+
+    assert_non_null(both.text);
+    strcpy(stpcpy(both.text, ours.text), nfs4.text);
+    free(ours.text);
+    free(nfs4.text);
+    return both;
+}
+
+static void rdma_structures_have_the_names_and_order_of_their_page(void **state)
+{
+    struct source source = load_rdma_layout();
+    struct walk walk = {.source = &source};
+
+    (void)state;
+    add(&walk, &wire_rdma_deviceaddr4);
+    add(&walk, &wire_rdma_layout4);
+    add(&walk, &wire_rdma_layoutupdate4);
+    add(&walk, &wire_rdma_hello4);
+    add(&walk, &wire_rdma_refused4);
+    check_all(&walk);
+    free(source.text);
+}
+
+static void rdma_constants_have_the_values_of_their_page(void **state)
+{
+    struct source source = load_rdma_layout();
+
+    (void)state;
+    assert_int_equal(label_value(&source, "LAYOUT4_SEALNFS_RDMA"), LAYOUT4_SEALNFS_RDMA);
+    assert_int_equal(label_value(&source, "RDMA_LAYOUT_VERSION"), RDMA_LAYOUT_VERSION);
+    assert_int_equal(label_value(&source, "RDMA_SECRET_SIZE"), RDMA_SECRET_SIZE);
+    assert_int_equal(label_value(&source, "RDMA_TAG_SIZE"), RDMA_TAG_SIZE);
+    assert_int_equal(label_value(&source, "RDMA_LAYOUT_MAX_ADDRS"), RDMA_LAYOUT_MAX_ADDRS);
+    assert_int_equal(label_value(&source, "RDMA_LAYOUT_MAX_EXTENTS"), RDMA_LAYOUT_MAX_EXTENTS);
+    assert_int_equal(label_value(&source, "RDMA_DURABLE_BY_COMMIT"), RDMA_DURABLE_BY_COMMIT);
+    assert_int_equal(label_value(&source, "RDMA_REFUSED_VERSION"), RDMA_REFUSED_VERSION);
+    assert_int_equal(label_value(&source, "RDMA_REFUSED_NOT_ADMITTED"), RDMA_REFUSED_NOT_ADMITTED);
+    assert_int_equal(label_value(&source, "RDMA_REFUSED_BUSY"), RDMA_REFUSED_BUSY);
+    free(source.text);
+}
+
 /* Every constant of the RFC has its value here too. */
 static void names_of_operations_and_attributes_match_their_numbers(void **state)
 {
@@ -343,6 +391,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nfs4_structures_have_the_names_and_order_of_rfc_5662),
         cmocka_unit_test(block_structures_have_the_names_and_order_of_rfc_5663),
+        cmocka_unit_test(rdma_structures_have_the_names_and_order_of_their_page),
+        cmocka_unit_test(rdma_constants_have_the_values_of_their_page),
         cmocka_unit_test(names_of_operations_and_attributes_match_their_numbers),
     };
 

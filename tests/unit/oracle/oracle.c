@@ -8,6 +8,7 @@
 
 #include "nfs4_prot.h"
 #include "pnfs_block_prot.h"
+#include "rdma_layout_prot.h"
 
 static bool_t xdr_rpc_call(XDR *xdrs, void *value)
 {
@@ -238,6 +239,11 @@ static const struct {
     TYPE(pnfs_block_layout4),
     TYPE(pnfs_block_layoutupdate4),
     TYPE(pnfs_block_layouthint4),
+    TYPE(rdma_deviceaddr4),
+    TYPE(rdma_layout4),
+    TYPE(rdma_layoutupdate4),
+    TYPE(rdma_hello4),
+    TYPE(rdma_refused4),
     TYPE(authsys_parms),
     {"rpc_call", (xdrproc_t)xdr_rpc_call, sizeof(struct rpc_msg)},
     {"rpc_reply", (xdrproc_t)xdr_rpc_reply, sizeof(struct rpc_msg)},
