@@ -37,6 +37,22 @@ static void destroy_seals(struct engine *e)
     }
 }
 
+static void destroy_owners(struct owner **owners)
+{
+    struct owner *owner, *next;
+    HASH_ITER(hh, *owners, owner, next)
+    {
+        while (owner->holders) {
+            struct holder *holder = owner->holders;
+            owner->holders = holder->owner_next;
+            holder_free(holder);
+        }
+        HASH_DEL(*owners, owner);
+        free(owner->bytes);
+        free(owner);
+    }
+}
+
 void engine_destroy(struct engine *e)
 {
     if (!e)
@@ -46,18 +62,8 @@ void engine_destroy(struct engine *e)
     destroy_seals(e);
     holders_bury(e);
     HASH_CLEAR(hh, e->holders);
-    struct owner *owner, *next_owner;
-    HASH_ITER(hh, e->owners, owner, next_owner)
-    {
-        while (owner->holders) {
-            struct holder *holder = owner->holders;
-            owner->holders = holder->owner_next;
-            holder_free(holder);
-        }
-        HASH_DEL(e->owners, owner);
-        free(owner->bytes);
-        free(owner);
-    }
+    for (int kind = 0; kind < JOURNAL_HOLDER_KINDS; kind++)
+        destroy_owners(&e->owners[kind]);
     struct volume *volume, *next_volume;
     HASH_ITER(hh, e->volumes, volume, next_volume)
     {

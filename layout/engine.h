@@ -21,7 +21,8 @@
  * What the engine keeps, and each is tested in tests/unit/test_engine*.c:
  *  1. A grant ends by LAYOUTRETURN, by NOMATCHING_LAYOUT to its recall, by its owner confirming a new
  * verifier, or by a fence of its holder seen to succeed. Nothing else ends it: not a lapsed lease, a
- * forgotten client id, a lost connection, a time-out, an error, a restart of the server.
+ * forgotten client id, a lost connection, a time-out, an error, a restart of the server. A local program's
+ * also end with its socket if it declared that (JOURNAL_HOLDER_CLOSE), or by the operator's word.
  *  2. The flag of a sealed file is cleared only when no grant over it is left, and no holder of before a
  * restart that may have one.
  *  3. No grant except in state SEALED, whose record (map, device) and whose holder's record are durable.
@@ -227,6 +228,11 @@ enum engine_client_event {
     ENGINE_CLIENT_CALLABLE,
     ENGINE_CLIENT_FORGOTTEN,
     ENGINE_CLIENT_DESTROYED,
+    /* Local programs only. */
+    ENGINE_CLIENT_RESUMED, /* what it may have had from before, it has been granted again or given up */
+    ENGINE_CLIENT_CLOSED,  /* its socket closed: the end of it if it declared so, else as FORGOTTEN */
+    ENGINE_CLIENT_FENCED,  /* the operator says of this run, named by kind, owner and verifier, that it cannot
+                              touch the disk any more; not while it is connected */
 };
 
 enum engine_event_type {
@@ -278,6 +284,7 @@ struct engine_event {
             enum engine_client_event what;
             uint64_t client_id;
             uint64_t replaces;
+            enum journal_holder_kind kind;
             const uint8_t *owner;
             uint32_t owner_len;
             uint8_t verifier[JOURNAL_VERIFIER_SIZE];
@@ -347,6 +354,8 @@ struct engine_effect {
         struct {
             uint64_t ticket;
             uint64_t client_id; /* the last one known */
+            enum journal_holder_kind
+                kind; /* CLOSE: succeed if the program at `address` is gone; else: the hook */
             const uint8_t *owner;
             uint32_t owner_len;
             const char *address;
@@ -376,6 +385,17 @@ uint64_t engine_deadline(const struct engine *engine);
  */
 bool engine_client_holds(const struct engine *engine, uint64_t client_id);
 bool engine_client_was_fenced(const struct engine *engine, uint64_t client_id);
+
+/* The runs of one owner, as the journal and this run of the server know them. */
+struct engine_run_view {
+    uint8_t verifier[JOURNAL_VERIFIER_SIZE];
+    const char *address;
+    uint64_t client_id; /* 0: not here at present */
+    bool fenced;
+};
+void engine_each_run(const struct engine *engine, enum journal_holder_kind kind, const uint8_t *owner,
+                     uint32_t owner_len, void (*visit)(const struct engine_run_view *run, void *arg),
+                     void *arg);
 enum engine_result engine_test_stateid(const struct engine *engine, uint64_t client_id,
                                        const stateid4 *stateid);
 /* A device ever handed out; NULL: unknown. Borrowed: take a reference to keep it. */
@@ -415,6 +435,7 @@ struct engine_grant_view {
     struct file_key key;
     const char *path;
     uint64_t client_id; /* 0: the client id is gone */
+    enum journal_holder_kind kind;
     const uint8_t *owner;
     uint32_t owner_len;
     const char *address;

@@ -12,6 +12,7 @@ static void record(struct engine *e, struct reach *reach, const char *how)
     struct holder *holder = reach->holder;
     struct journal_record *record = journal_push(e, JOURNAL_FENCED_PUT, &reach->fence_ticket);
     record->holder = (struct journal_holder){
+        .kind = holder->owner->kind,
         .owner = holder->owner->bytes,
         .owner_len = holder->owner->len,
         .client_id = holder->last_client_id,
@@ -25,12 +26,14 @@ static void record(struct engine *e, struct reach *reach, const char *how)
     trace(e, "fenced", NULL, holder->last_client_id, "\"how\":\"%s\"", how);
 }
 
-static void run_hook(struct engine *e, struct reach *reach, const struct seal *seal)
+/* The host carries it out: the hook, or for a local program of that kind a look whether it is gone. */
+static void run_fence(struct engine *e, struct reach *reach, const struct seal *seal)
 {
     struct holder *holder = reach->holder;
     struct engine_effect *effect = effect_push(e, ENGINE_DO_FENCE, &seal->key);
     effect->fence.ticket = reach->fence_ticket = ++e->next_ticket;
     effect->fence.client_id = holder->last_client_id;
+    effect->fence.kind = holder->owner->kind;
     effect->fence.owner = holder->owner->bytes;
     effect->fence.owner_len = holder->owner->len;
     effect->fence.address = holder->address;
@@ -66,6 +69,20 @@ static void outlive(struct engine *e, struct reach *reach)
     }
 }
 
+static void cannot_fence(struct engine *e, struct reach *reach)
+{
+    reach->fence = FENCE_FAILED;
+    reach->fence_at = e->now + e->options.fence_retry;
+}
+
+/* A lapsed lease says nothing of a local program: it has none. */
+static bool can_fence_local(const struct engine *e, const struct holder *holder)
+{
+    if (holder->owner->kind == JOURNAL_HOLDER_HOOK)
+        return e->options.fence_hook;
+    return holder->owner->kind == JOURNAL_HOLDER_CLOSE && !holder->client_id;
+}
+
 void fence_drive(struct engine *e, struct reach *reach, struct seal *seal)
 {
     if (reach->fence == FENCE_RUNNING || reach->fence == FENCE_RECORDING)
@@ -74,14 +91,13 @@ void fence_drive(struct engine *e, struct reach *reach, struct seal *seal)
         return;
     if (!effect_has_room(e))
         return;
-    if (e->options.fence_hook) {
-        run_hook(e, reach, seal);
-    } else if (e->options.quiesce_is_safe) {
+    bool local = holder_is_local(reach->holder);
+    if (local ? can_fence_local(e, reach->holder) : e->options.fence_hook)
+        run_fence(e, reach, seal);
+    else if (!local && e->options.quiesce_is_safe)
         outlive(e, reach);
-    } else {
-        reach->fence = FENCE_FAILED;
-        reach->fence_at = e->now + e->options.fence_retry;
-    }
+    else
+        cannot_fence(e, reach);
 }
 
 void fence_done(struct engine *e, const struct engine_event *event)
@@ -100,8 +116,7 @@ void fence_done(struct engine *e, const struct engine_event *event)
         record(e, reach, "hook");
         return;
     }
-    reach->fence = FENCE_FAILED;
-    reach->fence_at = e->now + e->options.fence_retry;
+    cannot_fence(e, reach);
     trace(e, "fence-failed", NULL, reach->holder->last_client_id, "\"ticket\":%llu",
           (unsigned long long)event->fence.ticket);
     release_drive_volume(e, reach->volume);
@@ -124,6 +139,7 @@ void fence_committed(struct engine *e, uint64_t ticket)
                 grant_end(e, grant, "fenced");
         }
         release_drive_volume(e, reach->volume);
+        holder_retire_local(e, holder);
     }
 }
 

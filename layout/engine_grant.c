@@ -115,8 +115,10 @@ static bool fence_is_in_the_way(struct reach *reach)
 {
     if (reach->fence == FENCE_NONE)
         return false;
-    if (reach->fence == FENCE_RUNNING || reach->fence == FENCE_RECORDING || reach->maybe)
+    if (reach->fence == FENCE_RUNNING || reach->fence == FENCE_RECORDING)
         return true;
+    if (reach->maybe) /* a local program that resumes asks again for what it has */
+        return !holder_is_local(reach->holder);
     const struct grant *grant;
     DL_FOREACH2(reach->holder->grants, grant, holder_next)
     {
@@ -150,6 +152,10 @@ static struct holder *eligible_holder(struct engine *e, struct engine_layoutget 
     else if (holder->fenced)
         answer(e, &get->call, ENGINE_UNAVAILABLE,
                "the client was fenced; it gets layouts again after a restart");
+    else if (holder_is_local(holder) != (get->type == LAYOUT_TYPE_LOCAL))
+        answer(e, &get->call, ENGINE_UNKNOWN_TYPE, "this layout type is not for this holder");
+    else if (holder_is_local(holder)) /* asked again what it holds before it can be recalled from */
+        return holder;
     else if (!holder->callable) /* a new channel is tried within milliseconds of its CREATE_SESSION */
         answer(e, &get->call, ENGINE_TRY_LATER, "the client's callback channel has not answered yet");
     else if (bulk_is_pending(e, holder))

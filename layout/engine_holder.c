@@ -58,6 +58,7 @@ void reach_set_maybe(struct reach *reach, bool maybe)
 static void fill_record(struct journal_record *record, const struct holder *holder)
 {
     record->holder = (struct journal_holder){
+        .kind = holder->owner->kind,
         .owner = holder->owner->bytes,
         .owner_len = holder->owner->len,
         .client_id = holder->client_id,
@@ -148,16 +149,18 @@ void reach_committed(struct engine *e, uint64_t ticket)
     }
 }
 
-static struct owner *owner_find(const struct engine *e, const uint8_t *bytes, uint32_t len)
+static struct owner *owner_find(const struct engine *e, enum journal_holder_kind kind, const uint8_t *bytes,
+                                uint32_t len)
 {
     struct owner *owner;
-    HASH_FIND(hh, e->owners, bytes, len, owner);
+    HASH_FIND(hh, e->owners[kind], bytes, len, owner);
     return owner;
 }
 
-static struct owner *owner_make(struct engine *e, const uint8_t *bytes, uint32_t len)
+static struct owner *owner_make(struct engine *e, enum journal_holder_kind kind, const uint8_t *bytes,
+                                uint32_t len)
 {
-    struct owner *owner = owner_find(e, bytes, len);
+    struct owner *owner = owner_find(e, kind, bytes, len);
     if (owner)
         return owner;
     owner = calloc(1, sizeof *owner);
@@ -169,7 +172,8 @@ static struct owner *owner_make(struct engine *e, const uint8_t *bytes, uint32_t
     if (len)
         memcpy(owner->bytes, bytes, len);
     owner->len = len;
-    HASH_ADD_KEYPTR(hh, e->owners, owner->bytes, owner->len, owner);
+    owner->kind = kind;
+    HASH_ADD_KEYPTR(hh, e->owners[kind], owner->bytes, owner->len, owner);
     if (!owner->hh.tbl)
         goto fail;
     return owner;
@@ -183,15 +187,15 @@ static void owner_drop_if_unused(struct engine *e, struct owner *owner)
 {
     if (owner->refs)
         return;
-    HASH_DEL(e->owners, owner);
+    HASH_DEL(e->owners[owner->kind], owner);
     free(owner->bytes);
     free(owner);
 }
 
-int holder_make(struct engine *e, const uint8_t *owner_bytes, uint32_t owner_len, const uint8_t *verifier,
-                struct holder **out)
+int holder_make(struct engine *e, enum journal_holder_kind kind, const uint8_t *owner_bytes,
+                uint32_t owner_len, const uint8_t *verifier, struct holder **out)
 {
-    struct owner *owner = owner_make(e, owner_bytes, owner_len);
+    struct owner *owner = owner_make(e, kind, owner_bytes, owner_len);
     if (!owner)
         return -ENOMEM;
     struct holder *holder = owner->holders;
@@ -234,6 +238,11 @@ void holders_bury(struct engine *e)
         owner_drop_if_unused(e, holder->owner);
         holder_free(holder);
     }
+}
+
+bool holder_is_local(const struct holder *holder)
+{
+    return holder->owner->kind != JOURNAL_HOLDER_NFS;
 }
 
 bool holder_has_past(const struct holder *holder)
@@ -342,6 +351,30 @@ static void lose_client_id(struct engine *e, struct holder *holder)
     }
 }
 
+static bool fence_is_under_way(const struct holder *holder)
+{
+    const struct reach *reach;
+    LL_FOREACH(holder->reaches, reach)
+    {
+        if (reach->fence == FENCE_RUNNING || reach->fence == FENCE_RECORDING)
+            return true;
+    }
+    return false;
+}
+
+void holder_retire_local(struct engine *e, struct holder *holder)
+{
+    uint64_t ticket;
+    if (!holder_is_local(holder) || holder->client_id || holder->grants || holder_has_past(holder) ||
+        fence_is_under_way(holder) || !effect_has_room(e))
+        return;
+    forget_record(e, holder);
+    if (holder->fenced)
+        fill_record(journal_push(e, JOURNAL_FENCED_DELETE, &ticket), holder);
+    trace(e, "holder-over", NULL, holder->last_client_id, "%s", "");
+    bury(e, holder);
+}
+
 /* Everything under the client id is past; what is on record stays so if any of it may still be used. */
 static void client_gone(struct engine *e, struct holder *holder)
 {
@@ -350,12 +383,12 @@ static void client_gone(struct engine *e, struct holder *holder)
         holder->lapsed_at = e->now;
     }
     lose_client_id(e, holder);
-    bool keep = holder_has_past(holder);
-    struct reach *reach;
-    LL_FOREACH(holder->reaches, reach)
-    keep = keep || reach->fence == FENCE_RUNNING || reach->fence == FENCE_RECORDING;
-    if (keep)
+    if (holder_has_past(holder) || fence_is_under_way(holder))
         return;
+    if (holder_is_local(holder)) {
+        holder_retire_local(e, holder);
+        return;
+    }
     forget_record(e, holder);
     if (!holder->fenced)
         bury(e, holder);
@@ -376,7 +409,7 @@ static void run_replaced(struct engine *e, struct holder *holder, const char *ad
 
 static void end_other_runs(struct engine *e, const struct engine_event *event)
 {
-    struct owner *owner = owner_find(e, event->client.owner, event->client.owner_len);
+    struct owner *owner = owner_find(e, event->client.kind, event->client.owner, event->client.owner_len);
     struct holder *holder = owner ? owner->holders : NULL;
     while (holder) {
         struct holder *next = holder->owner_next;
@@ -389,11 +422,13 @@ static void end_other_runs(struct engine *e, const struct engine_event *event)
 static void confirmed(struct engine *e, const struct engine_event *event)
 {
     struct holder *holder;
-    if (holder_make(e, event->client.owner, event->client.owner_len, event->client.verifier, &holder)) {
+    if (holder_make(e, event->client.kind, event->client.owner, event->client.owner_len,
+                    event->client.verifier, &holder)) {
         alarm_push(e, NULL, "out of memory: client %s gets no layouts", event->client.address);
         return;
     }
-    end_other_runs(e, event);
+    if (!holder_is_local(holder)) /* a local program's name need not be its own: it says what has ended */
+        end_other_runs(e, event);
     snprintf(holder->address, sizeof holder->address, "%s",
              event->client.address ? event->client.address : "");
     holder->lapsed = false;
@@ -424,8 +459,44 @@ static void restarted(struct engine *e, const struct engine_event *event)
         confirmed(e, event);
 }
 
+/* The operator has seen to it; a run that is here can be asked to give back what it holds. */
+static void fenced_by_hand(struct engine *e, const struct engine_event *event)
+{
+    struct owner *owner = owner_find(e, event->client.kind, event->client.owner, event->client.owner_len);
+    struct holder *holder = owner ? owner->holders : NULL;
+    while (holder && memcmp(holder->verifier, event->client.verifier, JOURNAL_VERIFIER_SIZE) != 0)
+        holder = holder->owner_next;
+    if (holder && holder_is_local(holder) && !holder->client_id)
+        holder_is_over(e, holder);
+}
+
+/*
+ * The socket of a local program closed. Who declared that it cannot touch the disk any more then has nothing
+ * left; what the others hold waits for them to come back, or for their fence.
+ */
+static void closed(struct engine *e, struct holder *holder)
+{
+    if (holder->owner->kind == JOURNAL_HOLDER_CLOSE)
+        holder_is_over(e, holder);
+    else
+        client_gone(e, holder);
+}
+
+static void resumed(struct engine *e, struct holder *holder)
+{
+    if (!holder_is_local(holder))
+        return;
+    holder_past_is_over(e, holder, "resumed");
+    holder->callable = true;
+    recall_redrive(e, holder);
+}
+
 void client_event(struct engine *e, const struct engine_event *event)
 {
+    if (event->client.what == ENGINE_CLIENT_FENCED) {
+        fenced_by_hand(e, event);
+        return;
+    }
     if (event->client.what == ENGINE_CLIENT_CONFIRMED) {
         confirmed(e, event);
         return;
@@ -458,9 +529,32 @@ void client_event(struct engine *e, const struct engine_event *event)
         trace(e, "client-gone", NULL, holder->client_id, "%s", "");
         client_gone(e, holder);
         return;
+    case ENGINE_CLIENT_RESUMED:
+        trace(e, "client-resumed", NULL, holder->client_id, "%s", "");
+        resumed(e, holder);
+        return;
+    case ENGINE_CLIENT_CLOSED:
+        trace(e, "client-closed", NULL, holder->client_id, "%s", "");
+        closed(e, holder);
+        return;
     case ENGINE_CLIENT_CONFIRMED:
     case ENGINE_CLIENT_RESTARTED:
+    case ENGINE_CLIENT_FENCED:
         return;
+    }
+}
+
+void engine_each_run(const struct engine *e, enum journal_holder_kind kind, const uint8_t *bytes,
+                     uint32_t len, void (*visit)(const struct engine_run_view *run, void *arg), void *arg)
+{
+    const struct owner *owner = owner_find(e, kind, bytes, len);
+    const struct holder *holder;
+    LL_FOREACH2(owner ? owner->holders : NULL, holder, owner_next)
+    {
+        struct engine_run_view view = {
+            .address = holder->address, .client_id = holder->client_id, .fenced = holder->fenced};
+        memcpy(view.verifier, holder->verifier, sizeof view.verifier);
+        visit(&view, arg);
     }
 }
 

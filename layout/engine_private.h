@@ -18,6 +18,7 @@
 
 #include "layout/engine.h"
 #include "layout/engine_range.h"
+#include "layout/local_type.h"
 
 /* Stateids may lag by as many operations as a client can have on their way (RFC 8881 section 12.5.5.2.1.4).
  */
@@ -75,6 +76,7 @@ struct reach {
 };
 
 struct owner {
+    enum journal_holder_kind kind;
     uint8_t *bytes;
     uint32_t len;
     uint32_t refs; /* holders, those that wait to be freed too */
@@ -164,7 +166,7 @@ struct engine {
     uint64_t next_serial, next_ticket, next_trace;
     uint64_t wake;
     struct volume *volumes;
-    struct owner *owners;
+    struct owner *owners[JOURNAL_HOLDER_KINDS];
     struct holder *holders; /* by client id */
     struct seal *seals;
     struct grant *grants; /* by seal, holder and type */
@@ -260,8 +262,12 @@ void client_event(struct engine *e, const struct engine_event *event);
 struct holder *holder_find(const struct engine *e, uint64_t client_id);
 struct reach *reach_find(const struct holder *holder, const struct volume *volume);
 struct reach *reach_make(struct holder *holder, struct volume *volume);
-int holder_make(struct engine *e, const uint8_t *owner, uint32_t owner_len, const uint8_t *verifier,
-                struct holder **out);
+int holder_make(struct engine *e, enum journal_holder_kind kind, const uint8_t *owner, uint32_t owner_len,
+                const uint8_t *verifier, struct holder **out);
+bool holder_is_local(const struct holder *holder);
+/* A local program that was cut off and is not here will not come back under this run: off the books, if
+ * nothing of it is left. */
+void holder_retire_local(struct engine *e, struct holder *holder);
 /* What it may have held from before is known to be gone. */
 void holder_past_is_over(struct engine *e, struct holder *holder, const char *how);
 bool holder_has_past(const struct holder *holder);

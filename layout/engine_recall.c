@@ -289,7 +289,7 @@ void recall_answered(struct engine *e, const struct engine_event *event)
 void bulk_drive(struct engine *e, struct holder *holder)
 {
     struct recall *bulk = &holder->bulk;
-    if (!holder->client_id || !holder->callable || !holder_has_past(holder))
+    if (!holder->client_id || !holder->callable || !holder_has_past(holder) || holder_is_local(holder))
         return;
     if (bulk->phase == RECALL_SENT || bulk->phase == RECALL_KNOWN ||
         (bulk->phase == RECALL_PAUSED && bulk->at > e->now) || !effect_has_room(e))
@@ -330,12 +330,37 @@ static const char *seconds_left(const struct engine *e, uint64_t at, char text[3
     return text;
 }
 
+/* What keeps a local program's fence from working, and what to do. */
+static const char *explain_local(const struct engine *e, const struct holder *holder)
+{
+    if (holder->owner->kind == JOURNAL_HOLDER_HOOK)
+        return e->options.fence_hook
+                   ? "the fence hook did not succeed; it is called again"
+                   : "no fence hook is configured; set fence_hook, or end the program and say "
+                     "sealctl fenced NAME";
+    if (holder->client_id)
+        return "is still there; have it give the file back, or end it";
+    if (holder->owner->kind == JOURNAL_HOLDER_CLOSE)
+        return "is not known to be gone; have it come back, end it, or say sealctl fenced NAME when it is "
+               "certain "
+               "not to touch the disk";
+    return "declared no fence; have it come back, or say sealctl fenced NAME when it is certain not to touch "
+           "the "
+           "disk";
+}
+
 static void explain_stuck(const struct engine *e, const struct seal *seal, const struct reach *reach,
                           char *text, size_t size)
 {
     const char *address = reach->holder->address[0] ? reach->holder->address : "of unknown address";
     const char *when = seal->grants ? "" : " of before the restart";
     unsigned long long id = reach->holder->last_client_id;
+    if (holder_is_local(reach->holder)) {
+        snprintf(text, size, "cannot be released: local program %.*s (%s)%s %s",
+                 (int)reach->holder->owner->len, (const char *)reach->holder->owner->bytes, address, when,
+                 explain_local(e, reach->holder));
+        return;
+    }
     if (!e->options.fence_hook && e->options.quiesce_is_safe) {
         snprintf(
             text, size,

@@ -122,7 +122,7 @@ int engine_restore_holder(struct engine *e, const struct journal_holder *kept)
     struct volume *volume;
     int err = volume_need(e, kept->device_id, &volume);
     if (!err)
-        err = holder_make(e, kept->owner, kept->owner_len, kept->verifier, &holder);
+        err = holder_make(e, kept->kind, kept->owner, kept->owner_len, kept->verifier, &holder);
     if (err)
         return err;
     struct reach *reach = reach_make(holder, volume);
@@ -138,7 +138,7 @@ int engine_restore_holder(struct engine *e, const struct journal_holder *kept)
 int engine_restore_fenced(struct engine *e, const struct journal_holder *kept)
 {
     struct holder *holder;
-    int err = holder_make(e, kept->owner, kept->owner_len, kept->verifier, &holder);
+    int err = holder_make(e, kept->kind, kept->owner, kept->owner_len, kept->verifier, &holder);
     if (err)
         return err;
     holder->fenced = true;

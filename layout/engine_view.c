@@ -68,6 +68,7 @@ static void fill_holder(const struct seal *seal, const struct holder *holder, st
         .key = seal->key,
         .path = seal->path,
         .client_id = holder->client_id,
+        .kind = holder->owner->kind,
         .owner = holder->owner->bytes,
         .owner_len = holder->owner->len,
         .address = holder->address,

@@ -10,7 +10,7 @@
 
 #include "layout/journal_pack.h"
 
-enum { SCHEMA_VERSION = 1, BUSY_MS = 2000 };
+enum { SCHEMA_VERSION = 2, BUSY_MS = 2000 };
 
 static const char schema[] =
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
@@ -20,12 +20,29 @@ static const char schema[] =
     "NULL,"
     " phase INTEGER NOT NULL, device BLOB, map BLOB, digest BLOB, mtime_ns INTEGER NOT NULL,"
     " change INTEGER NOT NULL);"
-    "CREATE TABLE holder (owner BLOB NOT NULL, verifier BLOB NOT NULL, client_id INTEGER NOT NULL,"
-    " device BLOB NOT NULL, address TEXT NOT NULL, PRIMARY KEY (owner, verifier, client_id, device)) WITHOUT "
-    "ROWID;"
-    "CREATE TABLE fenced (owner BLOB NOT NULL, verifier BLOB NOT NULL, client_id INTEGER NOT NULL,"
-    " device BLOB NOT NULL, address TEXT NOT NULL, PRIMARY KEY (owner, verifier)) WITHOUT ROWID;"
-    "PRAGMA user_version = 1;";
+    "CREATE TABLE holder (kind INTEGER NOT NULL, owner BLOB NOT NULL, verifier BLOB NOT NULL,"
+    " client_id INTEGER NOT NULL, device BLOB NOT NULL, address TEXT NOT NULL,"
+    " PRIMARY KEY (kind, owner, verifier, client_id, device)) WITHOUT ROWID;"
+    "CREATE TABLE fenced (kind INTEGER NOT NULL, owner BLOB NOT NULL, verifier BLOB NOT NULL,"
+    " client_id INTEGER NOT NULL, device BLOB NOT NULL, address TEXT NOT NULL,"
+    " PRIMARY KEY (kind, owner, verifier)) WITHOUT ROWID;"
+    "PRAGMA user_version = 2;";
+
+/* What makes a journal of version i + 1 one of version i + 2. */
+static const char *const upgrades[SCHEMA_VERSION - 1] = {
+    /* Holders got a kind: all of them were NFS clients (0). */
+    "ALTER TABLE holder RENAME TO holder_1; ALTER TABLE fenced RENAME TO fenced_1;"
+    "CREATE TABLE holder (kind INTEGER NOT NULL, owner BLOB NOT NULL, verifier BLOB NOT NULL,"
+    " client_id INTEGER NOT NULL, device BLOB NOT NULL, address TEXT NOT NULL,"
+    " PRIMARY KEY (kind, owner, verifier, client_id, device)) WITHOUT ROWID;"
+    "CREATE TABLE fenced (kind INTEGER NOT NULL, owner BLOB NOT NULL, verifier BLOB NOT NULL,"
+    " client_id INTEGER NOT NULL, device BLOB NOT NULL, address TEXT NOT NULL,"
+    " PRIMARY KEY (kind, owner, verifier)) WITHOUT ROWID;"
+    "INSERT INTO holder SELECT 0, owner, verifier, client_id, device, address FROM holder_1;"
+    "INSERT INTO fenced SELECT 0, owner, verifier, client_id, device, address FROM fenced_1;"
+    "DROP TABLE holder_1; DROP TABLE fenced_1;"
+    "PRAGMA user_version = 2;",
+};
 
 enum statement {
     ST_BEGIN,
@@ -51,11 +68,13 @@ static const char *const statements[ST_COUNT] = {
     [ST_SEAL_PHASE] = "UPDATE seal SET phase = ?2 WHERE key = ?1",
     [ST_SEAL_OVERLAY] = "UPDATE seal SET mtime_ns = ?2, change = ?3 WHERE key = ?1",
     [ST_SEAL_DELETE] = "DELETE FROM seal WHERE key = ?1",
-    [ST_HOLDER_PUT] = "INSERT OR REPLACE INTO holder VALUES (?, ?, ?, ?, ?)",
-    [ST_HOLDER_DELETE] = "DELETE FROM holder WHERE owner = ?1 AND verifier = ?2 AND client_id <> ?3",
-    [ST_HOLDER_DELETE_DEVICE] = "DELETE FROM holder WHERE owner = ?1 AND verifier = ?2 AND device = ?3",
-    [ST_FENCED_PUT] = "INSERT OR REPLACE INTO fenced VALUES (?, ?, ?, ?, ?)",
-    [ST_FENCED_DELETE] = "DELETE FROM fenced WHERE owner = ?1 AND verifier = ?2",
+    [ST_HOLDER_PUT] = "INSERT OR REPLACE INTO holder VALUES (?6, ?1, ?2, ?3, ?4, ?5)",
+    [ST_HOLDER_DELETE] =
+        "DELETE FROM holder WHERE kind = ?6 AND owner = ?1 AND verifier = ?2 AND client_id <> ?3",
+    [ST_HOLDER_DELETE_DEVICE] =
+        "DELETE FROM holder WHERE kind = ?6 AND owner = ?1 AND verifier = ?2 AND device = ?4",
+    [ST_FENCED_PUT] = "INSERT OR REPLACE INTO fenced VALUES (?6, ?1, ?2, ?3, ?4, ?5)",
+    [ST_FENCED_DELETE] = "DELETE FROM fenced WHERE kind = ?6 AND owner = ?1 AND verifier = ?2",
 };
 
 struct journal {
@@ -120,8 +139,10 @@ static int set_up(struct journal *journal)
         err = query_int(journal->db, "PRAGMA user_version", &version);
     if (!err && version == 0)
         err = execute(journal->db, schema);
-    else if (!err && version != SCHEMA_VERSION)
+    else if (!err && (version < 0 || version > SCHEMA_VERSION))
         err = -EPROTO;
+    for (; !err && version > 0 && version < SCHEMA_VERSION; version++)
+        err = execute(journal->db, upgrades[version - 1]);
     if (!err)
         err = execute(journal->db, "UPDATE meta SET value = value + 1 WHERE name = 'boot'");
     int64_t boot = 0;
@@ -253,14 +274,11 @@ static sqlite3_stmt *bind_holder(struct journal *journal, enum statement which,
     sqlite3_stmt *stmt = journal->statement[which];
     bind_blob(stmt, 1, holder->owner, holder->owner_len);
     bind_blob(stmt, 2, holder->verifier, JOURNAL_VERIFIER_SIZE);
-    if (which == ST_HOLDER_DELETE_DEVICE)
-        bind_blob(stmt, 3, holder->device_id, DEVICE_ID_SIZE);
-    else if (which != ST_FENCED_DELETE)
-        sqlite3_bind_int64(stmt, 3, (sqlite3_int64)holder->client_id);
-    if (which == ST_HOLDER_PUT || which == ST_FENCED_PUT) {
-        bind_blob(stmt, 4, holder->device_id, DEVICE_ID_SIZE);
+    sqlite3_bind_int64(stmt, 3, (sqlite3_int64)holder->client_id);
+    bind_blob(stmt, 4, holder->device_id, DEVICE_ID_SIZE);
+    if (which == ST_HOLDER_PUT || which == ST_FENCED_PUT)
         sqlite3_bind_text(stmt, 5, holder->address ? holder->address : "", -1, SQLITE_TRANSIENT);
-    }
+    sqlite3_bind_int(stmt, 6, (int)holder->kind);
     return stmt;
 }
 
@@ -384,7 +402,11 @@ static int load_seal(sqlite3_stmt *stmt, const struct journal_visitor *visitor, 
 
 static void take_holder(sqlite3_stmt *stmt, struct journal_holder *holder)
 {
+    int kind = sqlite3_column_int(stmt, 5);
     *holder = (struct journal_holder){
+        /* One that makes no sense is the one that nothing ends by itself. */
+        .kind =
+            kind >= 0 && kind < JOURNAL_HOLDER_KINDS ? (enum journal_holder_kind)kind : JOURNAL_HOLDER_NONE,
         .owner = sqlite3_column_blob(stmt, 0),
         .owner_len = (uint32_t)sqlite3_column_bytes(stmt, 0),
         .client_id = (uint64_t)sqlite3_column_int64(stmt, 2),
@@ -434,10 +456,10 @@ int journal_load(struct journal *journal, const struct journal_visitor *visitor,
             "SELECT key, path, kind, at_rest, phase, device, map, digest, mtime_ns, change FROM seal",
             load_seal, visitor, arg);
     if (!err)
-        err = each_row(journal, "SELECT owner, verifier, client_id, device, address FROM holder", load_holder,
-                       visitor, arg);
+        err = each_row(journal, "SELECT owner, verifier, client_id, device, address, kind FROM holder",
+                       load_holder, visitor, arg);
     if (!err)
-        err = each_row(journal, "SELECT owner, verifier, client_id, device, address FROM fenced", load_fenced,
-                       visitor, arg);
+        err = each_row(journal, "SELECT owner, verifier, client_id, device, address, kind FROM fenced",
+                       load_fenced, visitor, arg);
     return err;
 }

@@ -41,8 +41,24 @@ struct journal_device {
     struct device_volume volume;
 };
 
-/* One run of one client: a new verifier is a new holder (RFC 8881 section 2.4). */
+/*
+ * Who a holder is, and so what makes its grants useless when it does not give them back. A local program (the
+ * control socket's hold interface) declares that itself. Values are on disk: never renumber.
+ */
+enum journal_holder_kind {
+    JOURNAL_HOLDER_NFS = 0,   /* an NFS client, fenced as its layout type says */
+    JOURNAL_HOLDER_CLOSE = 1, /* a local program that cannot touch the disk once its process is gone */
+    JOURNAL_HOLDER_HOOK = 2,  /* a local program that the operator's fence hook can cut off */
+    JOURNAL_HOLDER_NONE = 3,  /* a local program that nothing but its own word or the operator's ends */
+    JOURNAL_HOLDER_KINDS
+};
+
+/*
+ * One run of one client: a new verifier is a new holder (RFC 8881 section 2.4). A run is named by kind, owner
+ * and verifier: a local program of an NFS client's name is somebody else.
+ */
 struct journal_holder {
+    enum journal_holder_kind kind;
     const uint8_t *owner;
     uint32_t owner_len;
     uint8_t verifier[JOURNAL_VERIFIER_SIZE];

@@ -16,7 +16,8 @@
 
 /* How a holder's grants are made useless. The server executes it; the engine wants to see it succeed. */
 enum layout_fence {
-    LAYOUT_FENCE_HOOK, /* an operator's program that must exit 0 (the SAN cuts the client off) */
+    LAYOUT_FENCE_HOOK,     /* an operator's program that must exit 0 (the SAN cuts the client off) */
+    LAYOUT_FENCE_DECLARED, /* as the local program declared when it became a holder */
 };
 
 /* What a LAYOUTGET asks of the map. length and minlength may be UINT64_MAX: to the end of the file. */

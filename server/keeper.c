@@ -15,6 +15,7 @@
 #include <uthash.h>
 
 #include "layout/block_type.h"
+#include "layout/local_type.h"
 #include "server/client.h"
 #include "server/config.h"
 #include "server/export.h"
@@ -29,7 +30,7 @@
 
 enum { COMMIT_RETRY_SECONDS = 1, JOURNAL_PATH_MAX = 4096 };
 
-static const struct layout_type *const layout_types[] = {&block_layout_type, NULL};
+static const struct layout_type *const layout_types[] = {&block_layout_type, &local_layout_type, NULL};
 
 void keeper_options(struct keeper *keeper, struct engine_options *options)
 {

@@ -7,8 +7,9 @@
 #include <string.h>
 
 #include "layout/block_type.h"
+#include "layout/local_type.h"
 
-static const struct layout_type *const types[] = {&block_layout_type, NULL};
+static const struct layout_type *const types[] = {&block_layout_type, &local_layout_type, NULL};
 enum { FILE_SIZE = 1 << 20, BLOCK = 4096 };
 
 static struct seal_map *make_map(unsigned file)
@@ -139,7 +140,8 @@ static size_t find_seal(const struct world *w, const struct file_key *key)
 
 static bool same_run(const struct world_holder *a, const struct world_record *b)
 {
-    return a->h.owner_len == b->record.holder.owner_len && memcmp(a->owner, b->owner, a->h.owner_len) == 0 &&
+    return a->h.kind == b->record.holder.kind && a->h.owner_len == b->record.holder.owner_len &&
+           memcmp(a->owner, b->owner, a->h.owner_len) == 0 &&
            memcmp(a->h.verifier, b->record.holder.verifier, JOURNAL_VERIFIER_SIZE) == 0;
 }
 

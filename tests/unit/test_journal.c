@@ -25,6 +25,7 @@ struct found {
     struct journal_device device;
     struct journal_seal seal;
     uint64_t client_ids;
+    int kinds; /* of the holders, added up */
 };
 
 static int on_device(const struct journal_device *device, void *arg)
@@ -53,6 +54,7 @@ static int on_holder(const struct journal_holder *holder, void *arg)
     assert_string_equal(holder->address, "192.0.2.1");
     found->holders++;
     found->client_ids += holder->client_id;
+    found->kinds += (int)holder->kind;
     return 0;
 }
 
@@ -358,6 +360,57 @@ static void file_that_is_no_journal_is_refused(void **state)
 
 #define T(name) cmocka_unit_test_setup(name, fresh)
 
+static void run_sql(const char *sql)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void a_journal_of_the_first_version_is_taken_over(void **state)
+{
+    (void)state;
+    journal_close(open_journal());
+    run_sql("DROP TABLE holder; DROP TABLE fenced;"
+            "CREATE TABLE holder (owner BLOB NOT NULL, verifier BLOB NOT NULL, client_id INTEGER NOT NULL,"
+            " device BLOB NOT NULL, address TEXT NOT NULL,"
+            " PRIMARY KEY (owner, verifier, client_id, device)) WITHOUT ROWID;"
+            "CREATE TABLE fenced (owner BLOB NOT NULL, verifier BLOB NOT NULL, client_id INTEGER NOT NULL,"
+            " device BLOB NOT NULL, address TEXT NOT NULL, PRIMARY KEY (owner, verifier)) WITHOUT ROWID;"
+            "INSERT INTO holder VALUES (X'6f77006572', X'7665726966792100', 7, zeroblob(16), '192.0.2.1');"
+            "INSERT INTO fenced VALUES (X'6f77006572', X'7665726966792100', 7, zeroblob(16), '192.0.2.1');"
+            "PRAGMA user_version = 1;");
+    struct journal *journal = open_journal();
+    struct found found = load(journal);
+    assert_int_equal(found.holders, 1);
+    assert_int_equal(found.fenced, 1);
+    assert_int_equal(found.client_ids, 7);
+    assert_int_equal(found.kinds, JOURNAL_HOLDER_NFS);
+    put(journal, holder_record(JOURNAL_FENCED_DELETE, 7));
+    assert_int_equal(journal_commit(journal), 0);
+    assert_int_equal(load(journal).fenced, 0);
+    journal_close(journal);
+}
+
+static void holders_of_one_name_and_different_kinds_are_different(void **state)
+{
+    (void)state;
+    struct journal *journal = open_journal();
+    struct journal_record local = holder_record(JOURNAL_HOLDER_PUT, 7);
+    local.holder.kind = JOURNAL_HOLDER_NONE;
+    put(journal, holder_record(JOURNAL_HOLDER_PUT, 7));
+    put(journal, local);
+    assert_int_equal(journal_commit(journal), 0);
+    assert_int_equal(load(journal).holders, 2);
+    put(journal, holder_record(JOURNAL_HOLDER_CLEAR, 7));
+    assert_int_equal(journal_commit(journal), 0);
+    struct found found = load(journal);
+    assert_int_equal(found.holders, 1);
+    assert_int_equal(found.kinds, JOURNAL_HOLDER_NONE);
+    journal_close(journal);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -372,6 +425,8 @@ int main(void)
         T(commit_of_nothing_is_fine),
         T(seal_with_a_damaged_map_is_still_a_seal),
         T(journal_of_a_newer_version_is_refused),
+        T(a_journal_of_the_first_version_is_taken_over),
+        T(holders_of_one_name_and_different_kinds_are_different),
         T(file_that_is_no_journal_is_refused),
     };
     if (!mkdtemp(dir))
