@@ -108,6 +108,24 @@ const uint8_t *device_fs_uuid(const struct device *d)
     return d->fs_uuid;
 }
 
+static bool same_description(const struct device_volume *a, const struct device_volume *b)
+{
+    return a->disk_size == b->disk_size && a->sliced == b->sliced && a->slice_start == b->slice_start &&
+           a->slice_length == b->slice_length && signature_equal(&a->signature, &b->signature);
+}
+
+bool device_describes_same(const struct device *a, const struct device *b)
+{
+    return memcmp(a->id, b->id, sizeof(a->id)) == 0 && same_description(&a->volume, &b->volume);
+}
+
+bool device_same(const struct device *a, const struct device *b)
+{
+    return device_describes_same(a, b) &&
+           a->disk_dev == b->disk_dev && a->volume_dev == b->volume_dev &&
+           strcmp(a->disk_path, b->disk_path) == 0 && strcmp(a->volume_path, b->volume_path) == 0;
+}
+
 const struct device_volume *device_volume(const struct device *d)
 {
     return &d->volume;

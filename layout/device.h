@@ -52,6 +52,10 @@ void device_free(struct device *device);
  */
 const uint8_t *device_id(const struct device *device);
 const uint8_t *device_fs_uuid(const struct device *device);
+/* What clients are told of both is the same. */
+bool device_describes_same(const struct device *a, const struct device *b);
+/* That, and the same nodes. */
+bool device_same(const struct device *a, const struct device *b);
 const struct device_volume *device_volume(const struct device *device);
 /* "/dev/sda", or "" when made from a description. */
 const char *device_disk_path(const struct device *device);

@@ -158,6 +158,9 @@ static void dispatch(struct engine *e, const struct engine_event *event)
     case ENGINE_EV_WROTE:
         wrote(e, event->wrote);
         return;
+    case ENGINE_EV_DEVICE:
+        device_seen(e, event->device);
+        return;
     }
 }
 

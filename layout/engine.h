@@ -82,8 +82,6 @@ int engine_restore_device(struct engine *engine, const struct journal_device *de
 int engine_restore_seal(struct engine *engine, const struct journal_seal *seal);
 int engine_restore_holder(struct engine *engine, const struct journal_holder *holder);
 int engine_restore_fenced(struct engine *engine, const struct journal_holder *holder);
-/* A device of the journal has been found: it takes the place of its description. Unknown ones are ignored. */
-void engine_adopt_device(struct engine *engine, struct device *device);
 
 /* Why a call ended as it did. The host maps these to its protocol's words. */
 enum engine_result {
@@ -252,6 +250,7 @@ enum engine_event_type {
     ENGINE_EV_LAYOUTRETURN,
     ENGINE_EV_LAYOUTCOMMIT,
     ENGINE_EV_WROTE,
+    ENGINE_EV_DEVICE, /* a device as it is now: found at the start, or by a later look */
 };
 
 struct engine_event {
@@ -296,6 +295,7 @@ struct engine_event {
         struct engine_layoutreturn *layoutreturn;
         struct engine_layoutcommit *layoutcommit;
         struct engine_wrote *wrote;
+        struct device *device; /* borrowed */
     };
 };
 
@@ -314,6 +314,7 @@ enum engine_effect_type {
     ENGINE_DO_ANSWER,
     ENGINE_DO_SEAL_WORD, /* what the server's other parts see of the file */
     ENGINE_DO_OVERLAY,
+    ENGINE_DO_DEVICE_CHANGED, /* its description, with every place in it where it was: tell the clients */
     ENGINE_DO_ALARM, /* for the operator: a sentence that says what to do */
     ENGINE_DO_TRACE,
 };
@@ -370,6 +371,7 @@ struct engine_effect {
         struct {
             uint64_t mtime_ns, change;
         } overlay;
+        uint8_t device_id[DEVICE_ID_SIZE];
         char *text; /* ALARM: a sentence; TRACE: a JSON object */
     };
 };

@@ -282,9 +282,14 @@ void holders_stop(struct engine *e);
 void holders_bury(struct engine *e);
 void holder_free(struct holder *holder);
 
-/* engine_restore.c */
+/* engine_device.c */
 struct volume *volume_find(const struct engine *e, const uint8_t id[DEVICE_ID_SIZE]);
-int volume_make(struct engine *e, struct device *device, struct volume **out, bool *is_new);
+int volume_need(struct engine *e, const uint8_t id[DEVICE_ID_SIZE], struct volume **out);
+/* Journals what is new about it. */
+int volume_make(struct engine *e, struct device *device, struct volume **out);
+void device_seen(struct engine *e, struct device *device);
+
+/* engine_restore.c */
 void engine_start(struct engine *e);
 
 #endif

@@ -1,92 +1,10 @@
 /*
- * Devices, and the engine after a restart: what the journal says is taken over before the first event. A seal
- * is a seal again at once; a holder on record may hold anything on its device until it is known not to.
+ * The engine after a restart: what the journal says is taken over before the first event. A seal is a seal
+ * again at once; a holder on record may hold anything on its device until it is known not to.
  */
 #include "layout/engine_private.h"
 
 #include <stdio.h>
-
-struct volume *volume_find(const struct engine *e, const uint8_t id[DEVICE_ID_SIZE])
-{
-    struct volume *volume;
-    HASH_FIND(hh, e->volumes, id, DEVICE_ID_SIZE, volume);
-    return volume;
-}
-
-/* device NULL: the journal names a device that it does not describe; its seals are kept, and grant nothing.
- */
-static int volume_add(struct engine *e, const uint8_t id[DEVICE_ID_SIZE], struct device *device,
-                      struct volume **out)
-{
-    struct volume *volume = calloc(1, sizeof *volume);
-    if (!volume)
-        return -ENOMEM;
-    memcpy(volume->id, id, DEVICE_ID_SIZE);
-    HASH_ADD(hh, e->volumes, id, DEVICE_ID_SIZE, volume);
-    if (!volume->hh.tbl) {
-        free(volume);
-        return -ENOMEM;
-    }
-    volume->device = device ? device_ref(device) : NULL;
-    *out = volume;
-    return 0;
-}
-
-static int volume_need(struct engine *e, const uint8_t id[DEVICE_ID_SIZE], struct volume **out)
-{
-    *out = volume_find(e, id);
-    return *out ? 0 : volume_add(e, id, NULL, out);
-}
-
-/* The device as it is now (it may have grown, and has a node) takes the place of the journal's description.
- */
-int volume_make(struct engine *e, struct device *device, struct volume **out, bool *is_new)
-{
-    struct volume *volume = volume_find(e, device_id(device));
-    *is_new = !volume || !volume->device || device_st_dev(volume->device) != device_st_dev(device);
-    if (!volume) {
-        int err = volume_add(e, device_id(device), device, &volume);
-        if (err)
-            return err;
-    } else if (*is_new) {
-        struct device *old = volume->device;
-        volume->device = device_ref(device);
-        device_free(old);
-    }
-    *out = volume;
-    return 0;
-}
-
-const struct device *engine_device(const struct engine *e, const uint8_t id[DEVICE_ID_SIZE])
-{
-    const struct volume *volume = volume_find(e, id);
-    return volume ? volume->device : NULL;
-}
-
-int engine_restore_device(struct engine *e, const struct journal_device *described)
-{
-    struct device *device;
-    int err = device_from_description(described->fs_uuid, &described->volume, &device);
-    if (err)
-        return err;
-    struct volume *volume = volume_find(e, described->id);
-    if (volume) {
-        device_free(volume->device);
-        volume->device = device;
-        return 0;
-    }
-    err = volume_add(e, described->id, device, &volume);
-    device_free(device);
-    return err;
-}
-
-void engine_adopt_device(struct engine *e, struct device *device)
-{
-    struct volume *volume;
-    bool is_new;
-    if (volume_find(e, device_id(device)))
-        volume_make(e, device, &volume, &is_new);
-}
 
 int engine_restore_seal(struct engine *e, const struct journal_seal *kept)
 {

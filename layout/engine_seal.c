@@ -302,12 +302,11 @@ static void flagged(struct engine *e, struct seal *seal, const struct engine_eve
 
 static void mapped(struct engine *e, struct seal *seal, const struct engine_event *event)
 {
-    bool is_new = false;
     int err = event->step.error;
     if (!err && (!event->step.map || !event->step.device))
         err = -EINVAL;
     if (!err && !seal->release_wanted)
-        err = volume_make(e, event->step.device, &seal->volume, &is_new);
+        err = volume_make(e, event->step.device, &seal->volume);
     if (err || seal->release_wanted) {
         if (err)
             set_failure(seal, event);
@@ -317,13 +316,6 @@ static void mapped(struct engine *e, struct seal *seal, const struct engine_even
     seal->map = map_ref(event->step.map);
     seal->base_mtime_ns = event->step.mtime_ns;
     seal->base_change = event->step.change;
-    if (is_new) {
-        uint64_t ticket;
-        struct journal_record *record = journal_push(e, JOURNAL_DEVICE_PUT, &ticket);
-        memcpy(record->device.id, seal->volume->id, DEVICE_ID_SIZE);
-        memcpy(record->device.fs_uuid, device_fs_uuid(seal->volume->device), DEVICE_UUID_SIZE);
-        record->device.volume = *device_volume(seal->volume->device);
-    }
     journal_seal(e, seal, JOURNAL_SEAL_PUT, JOURNAL_SEALED, SEAL_WAIT_SEALED);
 }
 

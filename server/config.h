@@ -59,6 +59,7 @@ struct config {
     unsigned fence_retry;    /* STUCK: tried again after so long */
     bool quiesce_is_safe;    /* no hook: lease expiry + quiesce_time counts as a fence; the operator says so */
     unsigned quiesce_time;
+    unsigned device_interval; /* the exports' devices are looked at again after so long */
     unsigned max_connections;
     unsigned max_clients;
     unsigned max_sessions_per_client;

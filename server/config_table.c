@@ -71,6 +71,9 @@ static const struct option server_options[] = {
              "Then that counts as a fence where no hook is given."},
     {"quiesce_time", TYPE_UNSIGNED, "60", AT(quiesce_time), RANGE(1, 86400),
      .help = "Seconds after the end of its lease in which a client's I/O may still reach the disk."},
+    {"device_interval", TYPE_UNSIGNED, "60", AT(device_interval), RANGE(1, 86400),
+     .help = "Seconds after which the devices under the exports are looked at again, for changes of size or "
+             "place."},
     {"max_connections", TYPE_UNSIGNED, "4096", AT(max_connections), RANGE(1, 1000000),
      .help = "Connections at one time."},
     {"max_clients", TYPE_UNSIGNED, "16384", AT(max_clients), RANGE(1, 1000000),

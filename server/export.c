@@ -1,7 +1,9 @@
 /*
  * The exports; see export.h. What is found out about an export's file system is found out once, before
  * threads start: its root directory stays open, so the file system cannot go away under the server. The
- * options that a reload may change are one pointer into the configuration, swapped atomically.
+ * options that a reload may change are one pointer into the configuration, swapped atomically, and so is what
+ * is known of the device. Who still looks at an older state is not known, so states are kept; one that was
+ * seen before is taken again, so that a path that comes and goes costs nothing.
  */
 #include "server/export.h"
 
@@ -22,6 +24,12 @@
 #include "server/pseudo.h"
 #include "server/server.h"
 
+struct device_state {
+    struct device_state *older;
+    struct device *device;   /* the last that was found; NULL: none was */
+    struct seal_refusal why; /* no text: layouts can be given */
+};
+
 struct export
 {
     _Atomic(const struct config_export *) config;
@@ -34,8 +42,8 @@ struct export
     uint64_t max_file_size;
     uint32_t max_links;
     struct pseudo_dir *pseudo;
-    struct device *device;
-    struct seal_refusal why_no_device;
+    _Atomic(struct device_state *) state; /* NULL: layouts are off */
+    struct device_state *states;
 };
 
 struct export_table {
@@ -83,6 +91,74 @@ static int learn_root(struct export *export, const char *path)
     return file_key_from_handle(export->fs_uuid, handle.type, handle.bytes, handle.len, &export->root_key);
 }
 
+static bool state_is(const struct device_state *state, const struct device *device, const char *why)
+{
+    return state->device == device && strcmp(state->why.text, why) == 0;
+}
+
+static int take_state(struct export *export, struct device *device, const struct seal_refusal *why)
+{
+    struct device_state *state = export->states;
+
+    while (state && !state_is(state, device, why->text))
+        state = state->older;
+    if (!state) {
+        state = calloc(1, sizeof(*state));
+        if (!state)
+            return -ENOMEM;
+        state->device = device ? device_ref(device) : NULL;
+        state->why = *why;
+        state->older = export->states;
+        export->states = state;
+    }
+    atomic_store_explicit(&export->state, state, memory_order_release);
+    return 0;
+}
+
+static const struct device_state *state_of(const struct export *export)
+{
+    return atomic_load_explicit(&export->state, memory_order_acquire);
+}
+
+/* The device of an earlier look that is the same in everything: it keeps its place among the states. */
+static struct device *same_as_before(const struct export *export, struct device *device)
+{
+    for (const struct device_state *s = export->states; s; s = s->older)
+        if (s->device && device_same(s->device, device))
+            return s->device;
+    return device;
+}
+
+int export_set_device(struct export *export, struct device *device)
+{
+    static const struct seal_refusal none = {.text = ""};
+
+    return take_state(export, same_as_before(export, device), &none);
+}
+
+int export_set_no_device(struct export *export, const struct seal_refusal *why)
+{
+    const struct device_state *now = state_of(export);
+
+    return take_state(export, now ? now->device : NULL, why);
+}
+
+static int find_device(struct export *export)
+{
+    struct seal_refusal why = {.text = ""};
+    struct device *device;
+    int rc;
+
+    if (device_find(export->root_fd, &device, &why)) {
+        log_warning("export %s: no layouts, clients read and write through the server: %s",
+                    export_config(export)->pseudo, why.text);
+        return export_set_no_device(export, &why);
+    }
+    rc = export_set_device(export, device);
+    device_free(device);
+    return rc;
+}
+
 static int export_open(struct export *export, const struct config_export *config)
 {
     int rc;
@@ -95,12 +171,7 @@ static int export_open(struct export *export, const struct config_export *config
                   rc == -EOPNOTSUPP ? "; its file system has no file handles and cannot be exported" : "");
         return rc;
     }
-    if (!config->layouts)
-        return 0;
-    if (device_find(export->root_fd, &export->device, &export->why_no_device))
-        log_warning("export %s: no layouts, clients read and write through the server: %s", config->pseudo,
-                    export->why_no_device.text);
-    return 0;
+    return config->layouts ? find_device(export) : 0;
 }
 
 static int export_add(struct export_table *table, const struct config_export *config)
@@ -149,8 +220,13 @@ void export_table_destroy(struct export_table *table)
     for (unsigned i = 0; i < table->count; i++) {
         struct export *export = &table->exports[i];
 
-        if (export->device)
-            device_free(export->device);
+        while (export->states) {
+            struct device_state *state = export->states;
+
+            export->states = state->older;
+            device_free(state->device);
+            free(state);
+        }
         if (export->root_fd >= 0)
             close(export->root_fd);
         free(export->real_path);
@@ -228,8 +304,10 @@ bool export_has_layouts(const struct export *export, const char **why_not)
         why = "directories of the pseudo root have no layouts";
     else if (!export_config(export)->layouts)
         why = "the export's configuration does not turn layouts on (layouts = true)";
-    else if (!export->device)
-        why = export->why_no_device.text;
+    else if (!state_of(export))
+        why = "layouts were turned on after the start; restart sealnfsd";
+    else if (state_of(export)->why.text[0])
+        why = state_of(export)->why.text;
     if (why && why_not)
         *why_not = why;
     return !why;
@@ -237,7 +315,9 @@ bool export_has_layouts(const struct export *export, const char **why_not)
 
 const struct device *export_device(const struct export *export)
 {
-    return export->device;
+    const struct device_state *state = state_of(export);
+
+    return state ? state->device : NULL;
 }
 
 nfsstat4 export_admit(const struct export *export, const struct compound *c)

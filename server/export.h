@@ -18,6 +18,8 @@ struct export;
 struct export_table;
 struct file_key;
 struct pseudo_dir;
+struct device;
+struct seal_refusal;
 
 int export_table_create(struct server *server, struct export_table **out);
 void export_table_destroy(struct export_table *table);
@@ -34,7 +36,11 @@ export_config(const struct export *export); /* a consistent snapshot, valid unti
 bool export_is_writable(const struct export *export);
 /* Layouts are on and the file system can give them: block device known, signature found. If not, why. */
 bool export_has_layouts(const struct export *export, const char **why_not);
-const struct device *export_device(const struct export *export); /* layout/device.h; NULL without layouts */
+/* layout/device.h: the last that was found, also while it is away; NULL without layouts. Valid for ever. */
+const struct device *export_device(const struct export *export);
+/* What a later look found; one thread at a time (the keeper's). -ENOMEM: nothing has changed. */
+int export_set_device(struct export *export, struct device *device); /* takes a reference of its own */
+int export_set_no_device(struct export *export, const struct seal_refusal *why);
 
 /* May this compound's peer use the export? NFS4_OK, or NFS4ERR_ACCESS. */
 nfsstat4 export_admit(const struct export *export, const struct compound *c);

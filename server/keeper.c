@@ -163,6 +163,9 @@ static void carry_out(struct keeper *keeper, const struct engine_effect *effect)
     case ENGINE_DO_EXPIRE:
         client_yield_expired(keeper->server, effect->expire);
         return;
+    case ENGINE_DO_DEVICE_CHANGED:
+        keeper_notify_changed(keeper, effect->device_id);
+        return;
     case ENGINE_DO_ANSWER:
         keeper_answer(keeper, effect->answer);
         return;
@@ -335,17 +338,6 @@ static int make_engine(struct keeper *keeper)
     return err;
 }
 
-/* A device that an export has found is better than its description: it has a node, which a fence hook needs.
- */
-static void adopt_devices(struct keeper *keeper)
-{
-    for (unsigned i = 0; i < export_count(keeper->server->exports); i++) {
-        const struct device *device = export_device(export_at(keeper->server->exports, i));
-        if (device)
-            engine_adopt_device(keeper->engine, (struct device *)(uintptr_t)device);
-    }
-}
-
 static int make_events(struct keeper *keeper)
 {
     struct event_base *base = loop_base(keeper->loop);
@@ -375,8 +367,10 @@ int keeper_create(struct server *server, struct keeper **out)
         err = make_events(keeper);
     if (err)
         goto fail;
-    adopt_devices(keeper);
     keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_START});
+    err = keeper_devices_start(keeper);
+    if (err)
+        goto fail;
     struct engine_figures figures;
     engine_figures(keeper->engine, &figures);
     log_info("the journal has %zu seals and %zu clients that may hold layouts", figures.seals,
@@ -434,6 +428,8 @@ void keeper_destroy(struct keeper *keeper)
                         journal_error(keeper->journal));
     }
     keeper_cancel_fences(keeper);
+    keeper_devices_stop(keeper);
+    keeper_notify_stop(keeper);
     if (keeper->timer)
         event_free(keeper->timer);
     if (keeper->commit_now)

@@ -104,8 +104,10 @@ void keeper_layoutcommit(struct keeper *keeper, struct keeper_layoutcommit *comm
 /* GETDEVICEINFO (18.40): any device id ever handed out. body is malloc'ed and the caller's. */
 struct keeper_deviceinfo {
     struct keeper_call call;
+    uint64_t client_id;
     deviceid4 device;
     layouttype4 type;
+    uint32_t notify; /* bits asked for; out: those that will be kept */
     uint8_t *body; /* out: da_addr_body */
     uint32_t body_len;
 };

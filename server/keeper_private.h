@@ -6,6 +6,8 @@
  * keeper_request.c  what the server asks (keeper.h)
  * keeper_step.c     the file system's part, on workers
  * keeper_recall.c   recalls and fences
+ * keeper_device.c   devices, looked at again from time to time
+ * keeper_notify.c   CB_NOTIFY_DEVICEID
  * keeper_view.c     what the operator sees
  */
 #ifndef SEALNFS_SERVER_KEEPER_PRIVATE_H
@@ -25,6 +27,8 @@ struct config;
 struct event;
 struct fence_job;
 struct fenced_mark;
+struct keeper_look;
+struct notify;
 struct work;
 
 struct keeper {
@@ -44,6 +48,9 @@ struct keeper {
     atomic_uint jobs;         /* on workers: they come home before the keeper goes */
     struct fence_job *fences; /* running and waiting */
     unsigned fences_running;
+    struct event *look_timer;
+    struct keeper_look *look;
+    struct notify *notifies, *notifies_gone;
 
     /* Client ids that were fenced: read by any thread. */
     pthread_mutex_t fenced_lock;
@@ -74,6 +81,19 @@ void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_do_recall(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_do_fence(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_cancel_fences(struct keeper *keeper);
+/* The engine hears of every export's device, now and whenever it is looked at again. After ENGINE_EV_START. */
+int keeper_devices_start(struct keeper *keeper);
+void keeper_devices_stop(struct keeper *keeper);
+/* Of the bits asked for, those that the client will be told of. 0 ends it. */
+uint32_t keeper_notify_promise(struct keeper *keeper, uint64_t client_id, layouttype4 type,
+                               const uint8_t device[DEVICE_ID_SIZE], uint32_t asked);
+void keeper_notify_changed(struct keeper *keeper, const uint8_t device[DEVICE_ID_SIZE]);
+/* What could not be told before. */
+void keeper_notify_due(struct keeper *keeper, uint64_t client_id);
+void keeper_notify_all_due(struct keeper *keeper);
+void keeper_notify_forget(struct keeper *keeper, uint64_t client_id);
+/* The loops have stopped: no answer comes any more. */
+void keeper_notify_stop(struct keeper *keeper);
 /* JSON text, malloc'ed; NULL: no memory. */
 char *keeper_view_json(struct keeper *keeper, const char *what, struct file *file);
 

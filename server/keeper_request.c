@@ -374,6 +374,8 @@ static void run_deviceinfo(struct loop_msg *msg)
     }
     info->body = body;
     info->body_len = (uint32_t)len;
+    info->notify =
+        keeper_notify_promise(request->keeper, info->client_id, info->type, info->device, info->notify);
     finish(request, NFS4_OK, "");
 }
 
@@ -455,9 +457,14 @@ static void run_client(struct loop_msg *msg)
                                             .address = news->address}};
     memcpy(event.client.verifier, news->verifier, sizeof news->verifier);
     keeper_feed(keeper, &event);
-    if (news->what == ENGINE_CLIENT_FORGOTTEN || news->what == ENGINE_CLIENT_DESTROYED)
+    if (news->what == ENGINE_CLIENT_RESTARTED)
+        keeper_notify_forget(keeper, news->replaces);
+    if (news->what == ENGINE_CLIENT_CALLABLE)
+        keeper_notify_due(keeper, news->client_id);
+    if (news->what == ENGINE_CLIENT_FORGOTTEN || news->what == ENGINE_CLIENT_DESTROYED) {
         keeper_forget_fenced(keeper, news->client_id);
-    else if (engine_client_was_fenced(keeper->engine, news->client_id))
+        keeper_notify_forget(keeper, news->client_id);
+    } else if (engine_client_was_fenced(keeper->engine, news->client_id))
         keeper_note_fenced(keeper, news->client_id);
     free(news);
 }

@@ -49,16 +49,10 @@ static enum op_next deviceinfo_start(struct compound *c)
     work->info.call.reply_loop = c->loop;
     work->info.type = args->gdia_layout_type;
     memcpy(work->info.device, args->gdia_device_id, sizeof work->info.device);
+    work->info.client_id = c->client_id;
+    work->info.notify = args->gdia_notify_types.word[0];
     keeper_deviceinfo(c->server->keeper, &work->info);
     return OP_WAIT;
-}
-
-/* Of what the client asks for, what CB_NOTIFY_DEVICEID is sent for. */
-static bitmap4 granted_notifications(const bitmap4 *asked)
-{
-    bitmap4 sent = BITMAP4(NOTIFY_DEVICEID4_CHANGE, NOTIFY_DEVICEID4_DELETE);
-
-    return bitmap4_and(asked, &sent);
 }
 
 /* The whole GETDEVICEINFO4resok on the wire: layout type, body, bitmap. */
@@ -73,7 +67,7 @@ static nfsstat4 deviceinfo_result(struct compound *c, const struct keeper_device
 {
     const GETDEVICEINFO4args *args = &c->args.getdeviceinfo;
     GETDEVICEINFO4resok *res = &c->res.getdeviceinfo.gdir_resok4;
-    bitmap4 notification = granted_notifications(&args->gdia_notify_types);
+    bitmap4 notification = {.word = {info->notify}};
     uint64_t size = resok_size(info->body_len, &notification);
     uint8_t *body;
 

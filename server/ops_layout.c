@@ -295,7 +295,8 @@ static nfsstat4 layoutcommit_check(const struct compound *c, const LAYOUTCOMMIT4
 
     if (status != NFS4_OK)
         return status == NFS4ERR_WRONG_TYPE ? NFS4ERR_INVAL : status;
-    if (!c->current.export || !export_has_layouts(c->current.export, &(const char *){NULL}))
+    if (!c->current.export ||
+        !export_device(c->current.export)) /* layouts of a device that is away are layouts */
         return NFS4ERR_BADLAYOUT;
     if (args->loca_layoutupdate.lou_type != LAYOUT4_BLOCK_VOLUME)
         return NFS4ERR_UNKNOWN_LAYOUTTYPE;

@@ -326,6 +326,9 @@ static void take_effect(struct world *w, const struct engine_effect *effect)
         file->overlay_change = effect->overlay.change;
         return;
     }
+    case ENGINE_DO_DEVICE_CHANGED:
+        w->devices_changed++;
+        return;
     case ENGINE_DO_ALARM:
         snprintf(w->alarm, sizeof w->alarm, "%s", effect->text);
         w->alarm_count++;

@@ -74,7 +74,7 @@ struct world {
     struct world_client clients[WORLD_CLIENTS];
     struct world_durable durable;
     size_t record_count, step_count, recall_count, fence_count, expire_count, answer_count, alarm_count,
-        trace_count;
+        devices_changed, trace_count;
     struct world_record records[WORLD_MAX]; /* written, not durable */
     struct engine_effect steps[WORLD_MAX], recalls[WORLD_MAX], fences[WORLD_MAX];
     char fence_owner[WORLD_MAX][32];

@@ -105,7 +105,7 @@ const uint8_t *export_fs_uuid(const struct export *export)
 
 const struct device *export_device(const struct export *export)
 {
-    return (const struct device *)export;
+    return export->layouts ? (const struct device *)export : NULL;
 }
 
 const uint8_t *device_id(const struct device *device)
@@ -472,6 +472,7 @@ void keeper_deviceinfo(struct keeper *keeper, struct keeper_deviceinfo *info)
     if (bench.keeper_status == NFS4_OK) {
         info->body = calloc(1, bench.body_len);
         info->body_len = bench.body_len;
+        info->notify &= 1u << NOTIFY_DEVICEID4_CHANGE | 1u << NOTIFY_DEVICEID4_DELETE;
     }
     asked = &info->call;
 }

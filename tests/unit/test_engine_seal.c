@@ -154,9 +154,29 @@ static void manual_seal_over_one_at_rest_asks_about_holes(void **state)
     assert_false(w->files[0].word_at_rest);
 }
 
+/* RFC 8881 section 12.2.10: the id stays as long as every place it names does. */
+static void device_that_grew_keeps_its_id_and_is_told_of(void **state)
+{
+    struct world *w = *state;
+    struct device_volume volume = *device_volume(w->device);
+    struct device *grown;
+    volume.disk_size = volume.slice_length *= 2;
+    assert_int_equal(device_from_description(device_fs_uuid(w->device), &volume, &grown), 0);
+    assert_memory_equal(device_id(grown), device_id(w->device), DEVICE_ID_SIZE);
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = w->device});
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = w->device});
+    assert_int_equal(w->durable.device_count, 1);
+    assert_int_equal(w->devices_changed, 0);
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = grown});
+    assert_int_equal(w->devices_changed, 1);
+    assert_int_equal(device_volume(engine_device(w->engine, device_id(grown)))->disk_size, volume.disk_size);
+    device_free(grown);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(device_that_grew_keeps_its_id_and_is_told_of),
         T(seal_journals_the_intent_before_the_flag),
         T(seal_journals_map_and_device_before_it_is_sealed),
         T(seal_that_cannot_be_prepared_touches_nothing),
