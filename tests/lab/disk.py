@@ -147,8 +147,21 @@ def extents(path, limit=4096):
     return found
 
 
-def fragment(path, count, unit=64 << 10):
-    """Write a file of exactly `count` extents of `unit` bytes: two files grow in turn, then the other one goes."""
+def fragment(path, count, unit=64 << 10, tries=5):
+    """Write a file of exactly `count` extents of `unit` bytes. The file system may have its own mind (XFS goes to another
+    group of blocks while one is busy): then again."""
+    for _ in range(tries):
+        _grow_in_turn(path, count, unit)
+        found = len(extents(path))
+        if found == count:
+            return
+        os.unlink(path)
+        subprocess.run(["sync", "-f", os.path.dirname(path)], check=True)
+    raise RuntimeError(f"{path} has {found} extents, wanted {count}")
+
+
+def _grow_in_turn(path, count, unit):
+    """Two files grow in turn, then the other one goes."""
     other = path + ".other"
     block = os.urandom(unit)
     with open(path, "wb", 0) as file, open(other, "wb", 0) as spacer:
@@ -159,6 +172,3 @@ def fragment(path, count, unit=64 << 10):
             file.write(struct.pack("=Q", i) + block[8:])
         os.fsync(file.fileno())
     os.unlink(other)
-    found = len(extents(path))
-    if found != count:
-        raise RuntimeError(f"{path} has {found} extents, wanted {count}")
