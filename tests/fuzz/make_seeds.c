@@ -14,6 +14,7 @@
 #include "proto/rdma_wire.h"
 #include "proto/record.h"
 #include "proto/rpc.h"
+#include "proto/scsi_wire.h"
 #include "wire_random.h"
 
 enum { ROOM = 1 << 16 };
@@ -175,6 +176,31 @@ static void save_rdma_bodies(void)
     save("fuzz_rdma_layout", "refused");
 }
 
+static void save_scsi_bodies(void)
+{
+    static const struct wire_type *const types[] = {&wire_pnfs_scsi_deviceaddr4,
+                                                    &wire_pnfs_scsi_layoutupdate4};
+    uint32_t members[] = {0, 1};
+    pnfs_scsi_volume4 volumes[] = {
+        {.type = PNFS_SCSI_VOLUME_BASE,
+         .sv_simple_info = {PS_CODE_SET_BINARY, PS_DESIGNATOR_NAA, xdr_bytes_of("12345678"), 1}},
+        {.type = PNFS_SCSI_VOLUME_SLICE, .sv_slice_info = {4096, 1 << 30, 0}},
+        {.type = PNFS_SCSI_VOLUME_CONCAT, .sv_concat_info = {2, members}},
+        {.type = PNFS_SCSI_VOLUME_STRIPE, .sv_stripe_info = {65536, 2, members}},
+    };
+    const pnfs_scsi_deviceaddr4 addr = {4, volumes};
+
+    xdr_put_u32(&out, 0);
+    if (!scsi_deviceaddr_encode(&out, &addr))
+        die("deviceaddr");
+    save("fuzz_scsi_layout", "volumes-of-every-kind");
+    for (uint32_t i = 0; i < WIRE_COUNT(types); i++) {
+        xdr_put_u32(&out, i);
+        put_random(types[i]);
+        save("fuzz_scsi_layout", types[i]->name);
+    }
+}
+
 static void save_stream(void)
 {
     xdr_put_u32(&out, 0);
@@ -231,6 +257,7 @@ int main(int argc, char **argv)
     save_attributes();
     save_block_bodies();
     save_rdma_bodies();
+    save_scsi_bodies();
     save_stream();
     save_headers();
     arena_free(&arena);

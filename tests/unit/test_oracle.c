@@ -19,6 +19,7 @@
 #include "proto/nfs4_wire.h"
 #include "proto/rdma_wire.h"
 #include "proto/rpc.h"
+#include "proto/scsi_wire.h"
 #include "wire_random.h"
 
 enum { VALUES = 200, MUTATIONS = 20, ROOM = 1 << 17, ARENA = 1 << 22 };
@@ -33,6 +34,7 @@ static union {
     union nfs4_cb_args cb_args;
     struct nfs4_attrs attrs;
     pnfs_block_deviceaddr4 addr;
+    pnfs_scsi_deviceaddr4 scsi_addr;
 } value, decoded;
 
 /* One type under test: by type, or by one field of a structure. */
@@ -229,6 +231,15 @@ static void rdma_layout_bodies_agree_with_rpcgen(void **state)
         agree(&(struct subject){.name = types[i]->name, .type = types[i]});
 }
 
+/* A layout is the block layout's, under RFC 8154's names. */
+static void scsi_layout_bodies_agree_with_rpcgen(void **state)
+{
+    (void)state;
+    agree(&(struct subject){.name = "pnfs_scsi_deviceaddr4", .type = &wire_pnfs_scsi_deviceaddr4});
+    agree(&(struct subject){.name = "pnfs_scsi_layoutupdate4", .type = &wire_pnfs_scsi_layoutupdate4});
+    agree(&(struct subject){.name = "pnfs_scsi_layout4", .type = &wire_pnfs_block_layout4});
+}
+
 /* A COMPOUND of up to eight random operations, put together as server and client do it. */
 static size_t put_compound(struct wire_random *r, const char *type,
                            const struct nfs4_wire_op *(*op_of)(uint32_t), uint32_t last)
@@ -400,6 +411,7 @@ int main(void)
         cmocka_unit_test(every_attribute_agrees_with_rpcgen),
         cmocka_unit_test(block_layout_bodies_agree_with_rpcgen),
         cmocka_unit_test(rdma_layout_bodies_agree_with_rpcgen),
+        cmocka_unit_test(scsi_layout_bodies_agree_with_rpcgen),
         cmocka_unit_test(whole_compounds_agree_with_rpcgen),
         cmocka_unit_test(authsys_bodies_agree_with_libtirpc),
         cmocka_unit_test(rpc_headers_agree_with_libtirpc),

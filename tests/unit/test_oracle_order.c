@@ -16,6 +16,7 @@
 #include "proto/block_wire.h"
 #include "proto/nfs4_wire.h"
 #include "proto/rdma_wire.h"
+#include "proto/scsi_wire.h"
 
 enum { TOKEN = 80, SEEN_MAX = 512 };
 
@@ -343,6 +344,18 @@ static void rdma_structures_have_the_names_and_order_of_their_page(void **state)
     free(source.text);
 }
 
+static void scsi_structures_have_the_names_and_order_of_rfc_8154(void **state)
+{
+    struct source source = load(ORACLE_DIR "/pnfs_scsi_prot.x");
+    struct walk walk = {.source = &source};
+
+    (void)state;
+    add(&walk, &wire_pnfs_scsi_deviceaddr4);
+    add(&walk, &wire_pnfs_scsi_layoutupdate4);
+    check_all(&walk);
+    free(source.text);
+}
+
 static void rdma_constants_have_the_values_of_their_page(void **state)
 {
     struct source source = load_rdma_layout();
@@ -393,6 +406,7 @@ int main(void)
         cmocka_unit_test(block_structures_have_the_names_and_order_of_rfc_5663),
         cmocka_unit_test(rdma_structures_have_the_names_and_order_of_their_page),
         cmocka_unit_test(rdma_constants_have_the_values_of_their_page),
+        cmocka_unit_test(scsi_structures_have_the_names_and_order_of_rfc_8154),
         cmocka_unit_test(names_of_operations_and_attributes_match_their_numbers),
     };
 

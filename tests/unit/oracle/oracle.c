@@ -8,6 +8,7 @@
 
 #include "nfs4_prot.h"
 #include "pnfs_block_prot.h"
+#include "pnfs_scsi_prot.h"
 #include "rdma_layout_prot.h"
 
 static bool_t xdr_rpc_call(XDR *xdrs, void *value)
@@ -235,6 +236,9 @@ static const struct {
     TYPE(COMPOUND4res),
     TYPE(CB_COMPOUND4args),
     TYPE(CB_COMPOUND4res),
+    TYPE(pnfs_scsi_deviceaddr4),
+    TYPE(pnfs_scsi_layout4),
+    TYPE(pnfs_scsi_layoutupdate4),
     TYPE(pnfs_block_deviceaddr4),
     TYPE(pnfs_block_layout4),
     TYPE(pnfs_block_layoutupdate4),
