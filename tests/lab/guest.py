@@ -19,6 +19,12 @@ TUNABLES = "glibc.cpu.hwcaps=" + ",".join(
     "-" + name for name in ("AVX512F", "AVX512VL", "AVX512BW", "AVX2", "AVX2_Usable", "AVX512F_Usable",
                             "AVX512VL_Usable", "AVX512BW_Usable"))
 
+# What makes a guest a client of block layouts: modules, and what guest-init does last.
+BLOCK_CLIENT = ("sunrpc nfsv4 blocklayoutdriver", """\
+blkmapd -f > /mnt/lab/blkmapd.log 2>&1 &
+until [[ $(readlink /proc/$!/fd/*) == *blocklayout* ]]; do :; done
+""")
+
 FSTAB = """\
 sys  /sys             sysfs       defaults
 tmp  /run             tmpfs       defaults
@@ -27,8 +33,8 @@ tmp  /tmp             tmpfs       defaults
 tmp  /var/lib/nfs     tmpfs       defaults
 tmp  /dev/shm         tmpfs       x-mount.mkdir
 lab  /mnt/lab         hostfs      {directory},x-mount.mkdir
-rpc  /run/rpc_pipefs  rpc_pipefs  x-mount.mkdir
 """
+PIPEFS = "rpc  /run/rpc_pipefs  rpc_pipefs  x-mount.mkdir\n"
 
 
 class GuestError(Exception):
@@ -85,6 +91,8 @@ class Guest:
     def __init__(self, directory, machine):
         self.directory, self.machine = directory, machine
         self.name, self.ip, self.tap = machine["name"], machine["ip"], machine["tap"]
+        self.modules, self.role = machine.get("role", BLOCK_CLIENT)
+        self.storage_tap, self.storage_ip = machine.get("storage_tap"), machine.get("storage_ip")
         self.console = f"{directory}/console"
         self.jobs, self.pending, self.booted = {0: Job(self, 0, "boot")}, b"", False
         os.mkdir(directory)
@@ -105,15 +113,22 @@ class Guest:
                    "con=null", "con0=null,fd:1", f"ssl0=fd:{line}", "ssl=null", f"uml_dir={self.directory}/", f"umid={self.name}",
                    "initcall_blacklist=raid6_select_algo,init_zswap", "cryptomgr.notests",  # 1.1 s less to boot
                    f"vec0:transport=tap,ifname={self.tap},gro=1,mac={mac}"]
+        if self.storage_tap:
+            command.append(f"vec1:transport=tap,ifname={self.storage_tap},gro=1,mac={mac.replace('63', '64')}")
         # c: shared with others, no locking. The server reaches the image through a loop device and the page cache; so do we.
         return command + [f"ubd{i}c={image}" for i, image in enumerate(self.machine["images"])]
 
     def _write_boot_files(self):
         """What guest-init reads from $lab_dir."""
         with open(f"{self.directory}/fstab", "w") as f:
-            f.write(FSTAB.format(directory=self.directory))
+            f.write(FSTAB.format(directory=self.directory) + (PIPEFS if "sunrpc" in self.modules else ""))
         with open(f"{self.directory}/network", "w") as f:
             f.write(f"link set lo up\nlink set vec0 up\naddr add {self.ip}/24 dev vec0\n")
+            if self.storage_tap:
+                f.write(f"link set vec1 up\naddr add {self.storage_ip}/24 dev vec1\n")
+        for name, text in (("modules", self.modules), ("role", self.role)):
+            with open(f"{self.directory}/{name}", "w") as f:
+                f.write(text)
         # /lib/modules may not exist here: modprobe looks below a root that has it, also when the guest's kernel calls it.
         os.makedirs(f"{self.directory}/root/lib")
         os.symlink(MODULES, f"{self.directory}/root/lib/modules")
@@ -205,6 +220,13 @@ class Guest:
 
     def mend(self):
         subprocess.run(["ip", "link", "set", self.tap, "master", "br0"], check=True)
+
+    def cut_storage(self):
+        """The same for the storage network, where there is one."""
+        subprocess.run(["ip", "link", "set", self.storage_tap, "nomaster"], check=True)
+
+    def mend_storage(self):
+        subprocess.run(["ip", "link", "set", self.storage_tap, "master", "br1"], check=True)
 
     def kill(self):
         """End the guest as a power failure would."""

@@ -19,6 +19,7 @@ class Lab:
     def __init__(self, directory, build, turn=0):
         self.directory, self.build, self.turn = directory, build, turn
         self.guests, self.disks, self.servers = [], [], []
+        self.storage = False  # a second network, for iSCSI
         self.memory, self.shim = f"{directory}/memory", f"{directory}/xshim.so"
         self._network()
 
@@ -50,11 +51,22 @@ class Lab:
         _ip(f"tuntap add dev tap{number} mode tap")
         _ip(f"link set tap{number} master br0 up")
         cpus = sorted(os.sched_getaffinity(0))
+        storage = {}
+        if self.storage:
+            _ip(f"tuntap add dev stor{number} mode tap")
+            _ip(f"link set stor{number} master br1 up")
+            storage = {"storage_tap": f"stor{number}", "storage_ip": f"10.98.0.{10 + number}"}
         machine = {"name": f"guest{number}", "ip": f"10.99.0.{10 + number}", "tap": f"tap{number}",
-                   "images": [disk.image for disk in disks or self.disks], "memory_dir": self.memory, "shim": self.shim,
+                   "images": [disk.image for disk in disks or self.disks], "memory_dir": self.memory, "shim": self.shim, **storage,
                    "cpu": cpus[(self.turn + number) % len(cpus)], **options}
         self.guests.append(Guest(f"{self.directory}/guest{number}", machine))
         return self.guests[-1]
+
+    def storage_network(self):
+        """From now on guests have a second network, 10.98.0.0/24; what they name the disks by goes there."""
+        _ip("link add br1 type bridge forward_delay 0 stp_state 0")
+        _ip("link set br1 up")
+        self.storage = True
 
     def reboot(self, guest):
         """The same machine after a power failure: begin to boot a guest of the same name and address."""

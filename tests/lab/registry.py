@@ -9,6 +9,7 @@ class Case:
         self.function, self.parameters, self.timeout = function, parameters, timeout
         module = function.__module__.removeprefix("test_")
         values = ",".join(str(value) for value in parameters.values())
+        self.group = "scsi" if module.startswith("scsi") else "block"
         self.name = f"{module}.{function.__name__}" + (f"[{values}]" if values else "")
 
     def run(self, lab):

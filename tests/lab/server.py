@@ -40,17 +40,20 @@ class Server:
                     "policy": "manual", **(export or {})}
         self.exports = {pseudo: {**defaults, **own} for pseudo, own in self.exports.items()}
         self.process, self.wrapper = None, list(wrapper)  # wrapper: what to run it under
+        self._make_state_dir()
+
+    def _make_state_dir(self):
         os.mkdir(self.options["state_dir"])
+
+    def config_text(self):
+        lines = [f"{key} = {_text(value)}" for key, value in self.options.items()]
+        for pseudo, options in self.exports.items():
+            lines += [f"export {_text(pseudo)} {{", *(f"  {key} = {_text(value)}" for key, value in options.items()), "}"]
+        return "\n".join(lines) + "\n"
 
     def write_config(self):
         with open(self.config, "w") as f:
-            for key, value in self.options.items():
-                f.write(f"{key} = {_text(value)}\n")
-            for pseudo, options in self.exports.items():
-                f.write(f"export {_text(pseudo)} {{\n")
-                for key, value in options.items():
-                    f.write(f"  {key} = {_text(value)}\n")
-                f.write("}\n")
+            f.write(self.config_text())
 
     # Life
 

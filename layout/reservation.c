@@ -1,0 +1,170 @@
+/* Persistent reservations, the part that is the same for SCSI and NVMe: see reservation.h. */
+#include "layout/reservation.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "proto/scsi_layout.h"
+
+enum { KEY_PREFIX = 0x5ea1, SERVER_BITS = 24, NUMBER_BITS = 24 };
+
+uint64_t reservation_key(uint32_t server, uint32_t number)
+{
+    return (uint64_t)KEY_PREFIX << (SERVER_BITS + NUMBER_BITS) |
+           (uint64_t)(server & ((1u << SERVER_BITS) - 1)) << NUMBER_BITS | (number & RESERVATION_NUMBER_MAX);
+}
+
+bool reservation_key_is_ours(uint32_t server, uint64_t key)
+{
+    return key >> NUMBER_BITS == reservation_key(server, 0) >> NUMBER_BITS;
+}
+
+/* NVMe namespaces have "nsid" in sysfs; what answers INQUIRY is SCSI. */
+int reservation_of(int fd, const struct reservation_ops **ops)
+{
+    char path[64];
+    struct stat st;
+    bool persists;
+    int err;
+
+    if (fstat(fd, &st) != 0)
+        return -errno;
+    if (!S_ISBLK(st.st_mode))
+        return -ENOTBLK;
+    (void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/nsid", major(st.st_rdev), minor(st.st_rdev));
+    *ops = access(path, F_OK) == 0 ? &reservation_nvme : &reservation_scsi;
+    err = (*ops)->probe(fd, &persists);
+    return err == -ENOTTY || err == -EINVAL ? -EOPNOTSUPP : err;
+}
+
+bool reservation_has_key(const struct reservation_view *view, uint64_t key)
+{
+    for (size_t i = 0; i < view->key_count; i++) {
+        if (view->keys[i] == key)
+            return true;
+    }
+    return false;
+}
+
+static bool is_ours(const struct reservation_view *view, uint64_t own)
+{
+    return view->held && view->exclusive_registrants && view->holder_key == own;
+}
+
+/* A key that is registered may be so by a path we no longer have, so ours is registered anew: it changes
+ * nothing where it was. */
+int reservation_take(const struct reservation_ops *ops, int fd, uint64_t own, struct reservation_view *view)
+{
+    bool persists = false;
+    int err = ops->probe(fd, &persists);
+
+    if (!err)
+        err = ops->read(fd, view);
+    if (!err && view->held && !is_ours(view, own) && view->holder_key != own)
+        return -EBUSY;
+    if (!err)
+        err = ops->register_key(fd, own, persists);
+    if (!err && !is_ours(view, own))
+        err = ops->reserve(fd, own);
+    if (err && err != -EBADE)
+        return err;
+    /* Somebody may have been quicker, or the reserve was ours all along: the disk knows. */
+    err = ops->read(fd, view);
+    if (err)
+        return err;
+    return is_ours(view, own) && reservation_has_key(view, own) ? 0 : -EBUSY;
+}
+
+int reservation_check(const struct reservation_ops *ops, int fd, uint64_t own, struct reservation_view *view,
+                      bool *lost)
+{
+    int err = ops->read(fd, view);
+
+    *lost = false;
+    if (err)
+        return err;
+    if (is_ours(view, own) && reservation_has_key(view, own))
+        return 0;
+    *lost = true;
+    return reservation_take(ops, fd, own, view);
+}
+
+int reservation_remove(const struct reservation_ops *ops, int fd, uint64_t own, uint64_t victim,
+                       struct reservation_view *view)
+{
+    enum { TRIES = 3 };
+    int err = -EINVAL;
+
+    if (victim == own || victim == 0) /* a preempt of key 0 would take the reservation from everybody */
+        return -EINVAL;
+    for (int i = 0; i < TRIES; i++) {
+        bool lost;
+
+        err = reservation_check(ops, fd, own, view, &lost);
+        if (err)
+            return err;
+        if (!reservation_has_key(view, victim))
+            return 0;
+        err = ops->preempt(fd, own, victim);
+        /* A conflict: our path's registration is gone, or the victim's went just now. */
+        if (err == -EBADE)
+            err = reservation_take(ops, fd, own, view);
+        if (err && err != -EAGAIN)
+            return err;
+    }
+    err = ops->read(fd, view);
+    if (err)
+        return err;
+    return is_ours(view, own) && !reservation_has_key(view, victim) ? 0 : -EBUSY;
+}
+
+static int rank(const struct designator *d)
+{
+    if (d->type == PS_DESIGNATOR_NAA)
+        return d->len == 16 ? 1 : d->len == 8 ? 2 : 0;
+    if (d->type == PS_DESIGNATOR_EUI64)
+        return d->len == 16 ? 3 : d->len == 8 ? 4 : 0;
+    return 0;
+}
+
+int designator_from_vpd(const uint8_t *page, size_t len, struct designator *out)
+{
+    enum { PAGE_HEAD = 4, DESCRIPTOR_HEAD = 4, PAGE_CODE = 0x83 };
+    struct designator best = {0};
+    size_t end;
+
+    if (len < PAGE_HEAD || page[1] != PAGE_CODE)
+        return -ENODATA;
+    end = PAGE_HEAD + (size_t)(page[2] << 8 | page[3]);
+    end = end < len ? end : len;
+    for (size_t at = PAGE_HEAD; at + DESCRIPTOR_HEAD <= end; at += DESCRIPTOR_HEAD + page[at + 3]) {
+        const uint8_t *d = page + at;
+        struct designator found = {.code_set = d[0] & 0x0f, .type = d[1] & 0x0f, .len = d[3]};
+
+        if (at + DESCRIPTOR_HEAD + d[3] > end)
+            break;
+        if ((d[1] & 0x30) != 0 || found.code_set != PS_CODE_SET_BINARY || !rank(&found))
+            continue;
+        if (best.len == 0 || rank(&found) < rank(&best)) {
+            memcpy(found.bytes, d + DESCRIPTOR_HEAD, found.len);
+            best = found;
+        }
+    }
+    if (best.len == 0)
+        return -ENODATA;
+    *out = best;
+    return 0;
+}
+
+void designator_text(const struct designator *designator, char *text, size_t size)
+{
+    int n = snprintf(text, size, "%s", designator->type == PS_DESIGNATOR_NAA ? "naa." : "eui.");
+
+    for (unsigned i = 0; i < designator->len && n >= 0 && (size_t)n < size; i++)
+        n += snprintf(text + n, size - (size_t)n, "%02x", designator->bytes[i]);
+}

@@ -1,0 +1,420 @@
+/*
+ * Persistent reservations over a disk that is not there: ioctl() is ours, and what it gets goes to a small
+ * target that keeps keys, a reservation, unit attentions and faults.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <linux/nvme_ioctl.h>
+#include <linux/pr.h>
+#include <scsi/sg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "layout/reservation.h"
+#include "proto/scsi_layout.h"
+
+enum { SERVER = 0xabcdef, KEYS = 64, FD = 1000 };
+
+static struct {
+    uint64_t keys[KEYS]; /* our own path's is the first one, 0: none */
+    size_t count;
+    bool held;
+    uint64_t holder;
+    uint8_t type; /* SPC's number */
+    uint32_t generation;
+    int attentions;    /* unit attentions that wait */
+    int lost_preempts; /* answered with success, and nothing done */
+    bool preempt_conflicts, gone, no_persistence;
+    unsigned preempts, registrations;
+} disk;
+
+static struct reservation_view view;
+static uint64_t own, victim;
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&disk, 0, sizeof(disk));
+    own = reservation_key(SERVER, 0);
+    victim = reservation_key(SERVER, 7);
+    return 0;
+}
+
+static bool registered(uint64_t key)
+{
+    for (size_t i = 0; i < disk.count; i++) {
+        if (disk.keys[i] == key)
+            return true;
+    }
+    return false;
+}
+
+static void put(uint8_t *at, uint64_t value, unsigned size)
+{
+    for (unsigned i = 0; i < size; i++)
+        at[i] = (uint8_t)(value >> (8 * (size - 1 - i)));
+}
+
+static void put_le(uint8_t *at, uint64_t value, unsigned size)
+{
+    for (unsigned i = 0; i < size; i++)
+        at[i] = (uint8_t)(value >> (8 * i));
+}
+
+static int do_register(uint64_t key)
+{
+    disk.registrations++;
+    disk.generation++;
+    if (disk.held && disk.count && disk.holder == disk.keys[0])
+        disk.holder = key;
+    disk.keys[0] = key;
+    disk.count = disk.count ? disk.count : 1;
+    return 0;
+}
+
+static int do_preempt(const struct pr_preempt *p)
+{
+    size_t kept = 0;
+
+    disk.preempts++;
+    if (disk.preempt_conflicts || !disk.count || disk.keys[0] != p->old_key || !registered(p->new_key))
+        return 0x18;
+    if (disk.lost_preempts > 0) {
+        disk.lost_preempts--;
+        return 0;
+    }
+    for (size_t i = 0; i < disk.count; i++) {
+        if (disk.keys[i] != p->new_key)
+            disk.keys[kept++] = disk.keys[i];
+    }
+    disk.count = kept;
+    disk.generation++;
+    if (disk.holder == p->new_key)
+        disk.holder = p->old_key;
+    return 0;
+}
+
+static void read_scsi(uint8_t action, uint8_t *data, unsigned len)
+{
+    switch (action) {
+    case 0:
+        put(data, disk.generation, 4);
+        put(data + 4, 8 * disk.count, 4);
+        for (size_t i = 0; i < disk.count && 16 + 8 * i <= len; i++)
+            put(data + 8 + 8 * i, i < KEYS ? disk.keys[i] : 1, 8);
+        return;
+    case 1:
+        put(data, disk.generation, 4);
+        put(data + 4, disk.held ? 16 : 0, 4);
+        if (disk.held) {
+            put(data + 8, disk.holder, 8);
+            data[21] = disk.type;
+        }
+        return;
+    default:
+        put(data, 8, 2);
+        data[2] = disk.no_persistence ? 0 : 1;
+        data[3] = 0x80;
+        data[4] = 0x40;
+        return;
+    }
+}
+
+static int scsi(sg_io_hdr_t *io)
+{
+    if (disk.gone) {
+        io->host_status = 1;
+        return 0;
+    }
+    if (disk.attentions > 0) {
+        disk.attentions--;
+        io->status = 2;
+        io->sbp[0] = 0x70;
+        io->sbp[2] = 6;
+        io->sb_len_wr = 18;
+        return 0;
+    }
+    if (io->cmdp[0] == 0x5e)
+        read_scsi(io->cmdp[1], io->dxferp, io->dxfer_len);
+    else if (io->cmdp[0] == 0x5f && io->cmdp[1] == 6)
+        (void)do_register(
+            ((uint64_t)((uint8_t *)io->dxferp)[8] << 56) | /* enough of it to see that it came */
+            (own & UINT64_C(0xffffffffffffff)));
+    return 0;
+}
+
+static int nvme_admin(const struct nvme_admin_cmd *cmd)
+{
+    uint8_t *data = (uint8_t *)(uintptr_t)cmd->addr;
+
+    data[31] = 0x1f;
+    memcpy(data + 104, "NGUID of 16 byte", 16);
+    memcpy(data + 120, "EUI 64!!", 8);
+    return 0;
+}
+
+static int nvme_report(const struct nvme_passthru_cmd *cmd)
+{
+    uint8_t *data = (uint8_t *)(uintptr_t)cmd->addr;
+
+    assert_int_equal(cmd->cdw11, 1);
+    put_le(data, disk.generation, 4);
+    data[4] = disk.held ? 4 : 0;
+    put_le(data + 5, disk.count, 2);
+    for (size_t i = 0; i < disk.count; i++) {
+        uint8_t *entry = data + 64 + 64 * i;
+
+        put_le(entry + 8, disk.keys[i], 8);
+        entry[2] = disk.held && disk.holder == disk.keys[i];
+    }
+    return 0;
+}
+
+int __wrap_ioctl(int fd, unsigned long request, ...);
+int __wrap_ioctl(int fd, unsigned long request, ...)
+{
+    va_list args;
+    void *argument;
+
+    va_start(args, request);
+    argument = va_arg(args, void *);
+    va_end(args);
+    assert_int_equal(fd, FD);
+    switch (request) {
+    case SG_IO:
+        return scsi(argument);
+    case NVME_IOCTL_ID:
+        return 1;
+    case NVME_IOCTL_ADMIN_CMD:
+        return nvme_admin(argument);
+    case NVME_IOCTL_IO_CMD:
+        return nvme_report(argument);
+    default:
+        break;
+    }
+    if (disk.gone) {
+        errno = ENXIO;
+        return -1;
+    }
+    if (disk.attentions > 0) {
+        disk.attentions--;
+        return 2;
+    }
+    switch (request) {
+    case IOC_PR_REGISTER:
+        return do_register(((struct pr_registration *)argument)->new_key);
+    case IOC_PR_RESERVE:
+        if (disk.held && disk.holder != ((struct pr_reservation *)argument)->key)
+            return 0x18;
+        disk.held = true;
+        disk.holder = ((struct pr_reservation *)argument)->key;
+        disk.type = 6;
+        return 0;
+    case IOC_PR_PREEMPT_ABORT:
+        return do_preempt(argument);
+    default:
+        errno = ENOTTY;
+        return -1;
+    }
+}
+
+static const struct reservation_ops *const kinds[] = {&reservation_scsi, &reservation_nvme};
+
+#define FOR_EACH_KIND(ops)                                                                                   \
+    for (size_t kind_ = 0; kind_ < 2 && setup(NULL) == 0; kind_++)                                           \
+        for (const struct reservation_ops *ops = kinds[kind_]; ops; ops = NULL)
+
+static void a_disk_is_taken_and_stays_taken(void **state)
+{
+    bool lost;
+
+    (void)state;
+    FOR_EACH_KIND(ops)
+    {
+        assert_int_equal(reservation_take(ops, FD, own, &view), 0);
+        assert_true(disk.held && disk.holder == own && disk.type == 6);
+        assert_int_equal(reservation_take(ops, FD, own, &view), 0); /* after a restart */
+        assert_int_equal(disk.count, 1);
+        assert_int_equal(reservation_check(ops, FD, own, &view, &lost), 0);
+        assert_false(lost);
+        disk.held = false; /* the target was restarted and forgot */
+        disk.count = 0;
+        assert_int_equal(reservation_check(ops, FD, own, &view, &lost), 0);
+        assert_true(lost && disk.held);
+    }
+}
+
+static void a_disk_that_another_holds_is_left_alone(void **state)
+{
+    (void)state;
+    FOR_EACH_KIND(ops)
+    {
+        disk.keys[0] = 0;
+        disk.keys[1] = 4711;
+        disk.count = 2;
+        disk.held = true;
+        disk.holder = 4711;
+        assert_int_equal(reservation_take(ops, FD, own, &view), -EBUSY);
+        assert_int_equal(view.holder_key, 4711);
+        assert_int_equal(disk.registrations, 0);
+    }
+}
+
+static void a_removed_key_is_seen_to_be_gone_and_no_other_is_touched(void **state)
+{
+    (void)state;
+    FOR_EACH_KIND(ops)
+    {
+        assert_int_equal(reservation_take(ops, FD, own, &view), 0);
+        disk.keys[1] = victim;
+        disk.keys[2] = reservation_key(SERVER, 8);
+        disk.keys[3] = victim; /* by another path */
+        disk.count = 4;
+        assert_int_equal(reservation_remove(ops, FD, own, victim, &view), 0);
+        assert_false(registered(victim));
+        assert_true(registered(own) && registered(reservation_key(SERVER, 8)));
+        assert_int_equal(disk.preempts, 1);
+        assert_int_equal(reservation_remove(ops, FD, own, victim, &view), 0); /* again: it is gone */
+        assert_int_equal(disk.preempts, 1);
+    }
+}
+
+static void a_preempt_that_did_nothing_is_no_fence(void **state)
+{
+    (void)state;
+    FOR_EACH_KIND(ops)
+    {
+        assert_int_equal(reservation_take(ops, FD, own, &view), 0);
+        disk.keys[1] = victim;
+        disk.count = 2;
+        disk.lost_preempts = 100;
+        assert_int_equal(reservation_remove(ops, FD, own, victim, &view), -EBUSY);
+        disk.lost_preempts = 1;
+        assert_int_equal(reservation_remove(ops, FD, own, victim, &view), 0);
+        disk.keys[1] = victim;
+        disk.count = 2;
+        disk.preempt_conflicts = true;
+        assert_int_equal(reservation_remove(ops, FD, own, victim, &view), -EBUSY);
+    }
+}
+
+static void nobody_preempts_everybody_or_itself(void **state)
+{
+    (void)state;
+    FOR_EACH_KIND(ops)
+    {
+        assert_int_equal(reservation_take(ops, FD, own, &view), 0);
+        assert_int_equal(reservation_remove(ops, FD, own, 0, &view), -EINVAL);
+        assert_int_equal(reservation_remove(ops, FD, own, own, &view), -EINVAL);
+        assert_int_equal(disk.preempts, 0);
+    }
+}
+
+static void unit_attentions_are_waited_out(void **state)
+{
+    (void)state;
+    assert_int_equal(reservation_take(&reservation_scsi, FD, own, &view), 0);
+    disk.keys[1] = victim;
+    disk.count = 2;
+    disk.attentions = 3;
+    assert_int_equal(reservation_remove(&reservation_scsi, FD, own, victim, &view), 0);
+    disk.attentions = 1000;
+    assert_int_equal(reservation_remove(&reservation_scsi, FD, own, victim, &view), -EAGAIN);
+}
+
+static void a_disk_that_is_gone_fences_nobody(void **state)
+{
+    (void)state;
+    assert_int_equal(reservation_take(&reservation_scsi, FD, own, &view), 0);
+    disk.gone = true;
+    assert_int_equal(reservation_remove(&reservation_scsi, FD, own, victim, &view), -ENXIO);
+}
+
+static void a_target_without_persistence_is_asked_for_none(void **state)
+{
+    (void)state;
+    disk.no_persistence = true;
+    (void)reservation_take(&reservation_scsi, FD, own, &view);
+    assert_int_equal(disk.registrations, 1);
+    assert_true(disk.count == 1 && disk.keys[0] == own);
+}
+
+static void more_keys_than_are_read_are_an_error(void **state)
+{
+    (void)state;
+    assert_int_equal(reservation_take(&reservation_scsi, FD, own, &view), 0);
+    disk.count = RESERVATION_KEYS_MAX + 1; /* the fake writes no further than it is asked to */
+    assert_int_equal(reservation_scsi.read(FD, &view), -EOVERFLOW);
+}
+
+static void keys_are_ours_by_server_and_number(void **state)
+{
+    (void)state;
+    assert_true(reservation_key_is_ours(SERVER, victim));
+    assert_false(reservation_key_is_ours(SERVER + 1, victim));
+    assert_false(reservation_key_is_ours(SERVER, 4711));
+    assert_int_equal(reservation_key_number(victim), 7);
+    assert_int_not_equal(own, 0);
+}
+
+static void the_best_designator_of_the_unit_is_taken(void **state)
+{
+    static const uint8_t page[] = {
+        0, 0x83, 0,  0x3c, 2,    1,  0,  4,  'a', 'b', 'c', 'd', /* a vendor's text */
+        1, 2,    0,  8,    1,    2,  3,  4,  5,   6,   7,   8,   /* EUI-64 */
+        1, 0x13, 0,  8,    0x50, 0,  0,  0,  0,   0,   0,   1,   /* NAA of the port */
+        1, 3,    0,  16,   0x60, 1,  2,  3,  4,   5,   6,   7,
+        8, 9,    10, 11,   12,   13, 14, 15, 1,   3,   0,   4, /* too short for what it says */
+    };
+    struct designator found;
+    char text[64];
+
+    (void)state;
+    assert_int_equal(designator_from_vpd(page, sizeof(page), &found), 0);
+    assert_int_equal(found.type, PS_DESIGNATOR_NAA);
+    assert_int_equal(found.len, 16);
+    designator_text(&found, text, sizeof(text));
+    assert_string_equal(text, "naa.6001020304050607"
+                              "08090a0b0c0d0e0f");
+    assert_int_equal(designator_from_vpd(page, 4 + 8 + 12, &found), 0);
+    assert_int_equal(found.type, PS_DESIGNATOR_EUI64);
+    assert_int_equal(designator_from_vpd(page, 4 + 8, &found), -ENODATA);
+    assert_int_equal(designator_from_vpd(page, 3, &found), -ENODATA);
+}
+
+static void a_namespace_goes_by_its_nguid(void **state)
+{
+    struct designator found;
+
+    (void)state;
+    assert_int_equal(reservation_nvme.identify(FD, &found), 0);
+    assert_int_equal(found.type, PS_DESIGNATOR_EUI64);
+    assert_int_equal(found.len, 16);
+    assert_memory_equal(found.bytes, "NGUID of 16 byte", 16);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(a_disk_is_taken_and_stays_taken, setup),
+        cmocka_unit_test_setup(a_disk_that_another_holds_is_left_alone, setup),
+        cmocka_unit_test_setup(a_removed_key_is_seen_to_be_gone_and_no_other_is_touched, setup),
+        cmocka_unit_test_setup(a_preempt_that_did_nothing_is_no_fence, setup),
+        cmocka_unit_test_setup(nobody_preempts_everybody_or_itself, setup),
+        cmocka_unit_test_setup(unit_attentions_are_waited_out, setup),
+        cmocka_unit_test_setup(a_disk_that_is_gone_fences_nobody, setup),
+        cmocka_unit_test_setup(a_target_without_persistence_is_asked_for_none, setup),
+        cmocka_unit_test_setup(more_keys_than_are_read_are_an_error, setup),
+        cmocka_unit_test_setup(keys_are_ours_by_server_and_number, setup),
+        cmocka_unit_test_setup(the_best_designator_of_the_unit_is_taken, setup),
+        cmocka_unit_test_setup(a_namespace_goes_by_its_nguid, setup),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
