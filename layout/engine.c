@@ -77,6 +77,7 @@ void engine_destroy(struct engine *e)
 
 static void timer(struct engine *e)
 {
+    scrub_timer(e);
     struct seal *seal, *next;
     DL_FOREACH_SAFE2(e->active, seal, next, active_next)
     {
@@ -176,6 +177,7 @@ int engine_event(struct engine *e, const struct engine_event *event, uint64_t no
     if (!e->started)
         e->started = e->now;
     dispatch(e, event);
+    scrub_plan(e);
     return 0;
 }
 

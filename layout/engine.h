@@ -33,6 +33,8 @@
  *  6. All holders of a file are recalled at once, and no one is recalled for any other reason than a release
  *     (or, in bulk, for what it may hold from before).
  *  7. Every effect that depends on a record comes after that record's commit.
+ *  8. A seal whose flag or map was seen to differ gives no grant any more, and only the operator takes it
+ * off.
  *
  * One thread at a time per engine.
  */
@@ -52,7 +54,7 @@
 #include "layout/seal_fs.h"
 #include "proto/nfs4_types.h"
 
-enum { ENGINE_WHY_MAX = 256, ENGINE_STATEID_KIND = 'L' };
+enum { ENGINE_WHY_MAX = 512, ENGINE_STATEID_KIND = 'L' };
 
 struct engine;
 
@@ -64,6 +66,7 @@ struct engine_options {
     uint64_t recall_pause;   /* before a recall that was answered DELAY, or not at all, is repeated */
     uint64_t fence_retry;
     uint64_t quiesce_time;
+    uint64_t scrub_interval; /* every sealed file is looked at once in it; 0: never */
     bool fence_hook;      /* there is one */
     bool quiesce_is_safe; /* the operator says: lapsed lease + quiesce_time is as good as a fence */
     bool trace;
@@ -208,6 +211,7 @@ enum engine_step {
     ENGINE_STEP_MAP,     /* seal_fs_prove_no_writer, seal_fs_read_map; names the device */
     ENGINE_STEP_VERIFY,  /* the server's own pinned I/O has ended; seal_fs_reread_map */
     ENGINE_STEP_UNFLAG,  /* seal_fs_clear_flag, then the overlay's times if there are any */
+    ENGINE_STEP_WATCH,   /* seal_fs_get_flag, seal_fs_reread_map; changes nothing */
 };
 
 enum engine_recall_outcome {
@@ -262,9 +266,11 @@ struct engine_event {
             enum engine_step step;
             int error;                      /* 0 or a negative errno */
             const struct seal_refusal *why; /* may be NULL */
-            struct seal_map *map;           /* MAP, VERIFY; borrowed */
+            struct seal_map *map;           /* MAP, VERIFY, WATCH; borrowed */
             struct device *device;          /* MAP; borrowed */
             uint64_t mtime_ns, change;      /* MAP: the file's own, where an overlay starts */
+            uint64_t ticket;                /* WATCH: as the effect gave it */
+            bool flag_cleared;              /* WATCH */
         } step;
         struct {
             uint64_t ticket; /* this and the next four as the effect gave them */
@@ -324,7 +330,8 @@ enum engine_word {
     ENGINE_WORD_SEALING,
     ENGINE_WORD_FROZEN,
     ENGINE_WORD_PINNED,
-    ENGINE_WORD_RELEASING
+    ENGINE_WORD_RELEASING,
+    ENGINE_WORD_BROKEN, /* the map is not to be relied on: nothing is written by it */
 };
 
 struct engine_effect {
@@ -341,6 +348,7 @@ struct engine_effect {
             bool fill, sparse, at_rest;
             uint64_t min_size;
             uint64_t mtime_ns; /* UNFLAG: the overlay's, 0: none */
+            uint64_t ticket;   /* WATCH */
         } step;
         struct {
             uint64_t ticket;
@@ -411,6 +419,7 @@ enum engine_state {
     ENGINE_FENCING,
     ENGINE_STUCK_STATE,
     ENGINE_RELEASING,
+    ENGINE_BROKEN_STATE, /* broken from outside, no holder left: kept until the operator takes it off */
 };
 const char *engine_state_name(enum engine_state state);
 
@@ -420,6 +429,7 @@ struct engine_seal_view {
     enum engine_state state;
     enum seal_kind kind;
     bool at_rest;
+    bool broken;                 /* from outside: in whatever state, no grants */
     struct seal_map *map;        /* NULL while sealing; borrowed */
     const struct device *device; /* the same */
     uint32_t grants;
@@ -452,6 +462,10 @@ void engine_each_grant(const struct engine *engine, const struct file_key *key,
 
 struct engine_figures {
     size_t seals, grants, holders;
+    struct engine_counters {
+        uint64_t watched;  /* times that a sealed file was looked at */
+        uint64_t breaches; /* seals found broken from outside */
+    } counters;
 };
 void engine_figures(const struct engine *engine, struct engine_figures *figures);
 

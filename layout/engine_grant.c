@@ -188,13 +188,18 @@ static bool seal_is_grantable(struct engine *e, struct seal *seal, struct engine
         LL_APPEND(seal->get_calls, &get->call);
     else if (seal->state == ENGINE_SEALING)
         answer(e, &get->call, ENGINE_TRY_LATER, "the file is being sealed");
+    else if (seal->broken)
+        answer(e, &get->call, ENGINE_UNAVAILABLE, "the seal was broken from outside: sealctl explain");
     else if (seal->state != ENGINE_SEALED)
         answer(e, &get->call, ENGINE_RECALL_CONFLICT, "the seal is being released");
     else if (!seal->map || !seal->volume->device)
         answer(e, &get->call, ENGINE_UNAVAILABLE, "the journal has lost the map or the device of this seal");
     else if (get->want.iomode == LAYOUTIOMODE4_RW && seal->kind != SEAL_KIND_PINNED)
         answer(e, &get->call, ENGINE_UNAVAILABLE, "a frozen seal gives layouts for reading only");
-    else
+    else if (watch_is_due(e, seal)) {
+        LL_APPEND(seal->get_calls, &get->call);
+        watch_start(e, seal);
+    } else
         return true;
     return false;
 }

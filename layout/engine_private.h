@@ -137,6 +137,9 @@ struct seal {
     bool sparse; /* holes may stay: asked for, or at rest */
     bool undo; /* SEALING that goes back */
     bool release_wanted;
+    bool by_operator; /* the release is wanted by the operator */
+    bool broken;      /* from outside: no grants, kept until the operator's word */
+    bool watching, watch_told;
     bool told;   /* the operator, of STUCK or of a step that fails */
     bool active; /* on the engine's list of seals that a timer may concern */
     uint64_t min_size;
@@ -151,6 +154,8 @@ struct seal {
     uint64_t step_at; /* a failed UNFLAG is tried again */
     struct engine_call *seal_calls, *get_calls, *release_calls;
     char *failure; /* why sealing failed; allocated */
+    char *breach;  /* how it was broken; allocated, may be missing */
+    uint64_t seen_at, watch_ticket; /* when its map was last seen to be the sealed one; 0: not in this run */
     struct grant *grants;
     uint32_t grant_count;
     struct seal *active_prev, *active_next;
@@ -172,6 +177,9 @@ struct engine {
     struct grant *grants; /* by seal, holder and type */
     size_t holder_count;
     size_t grant_count;
+    struct engine_counters counters;
+    uint64_t scrub_at, scrub_ticket; /* the next look; the one under way */
+    struct seal *scrub_next;         /* NULL: from the first */
     struct seal *active;
     struct seal *seal_waits;          /* in order of ticket */
     struct reach *row_waits;          /* the same */
@@ -221,6 +229,15 @@ uint64_t sooner(uint64_t a, uint64_t b); /* 0 is never */
 void seal_push_word(struct engine *e, const struct seal *seal);
 void seals_bury(struct engine *e);
 void seal_free(struct seal *seal);
+
+/* engine_watch.c: what is sealed must stay so. */
+bool watch_is_due(const struct engine *e, const struct seal *seal); /* before a grant */
+void watch_start(struct engine *e, struct seal *seal);
+void watch_done(struct engine *e, struct seal *seal, const struct engine_event *event); /* seal may be NULL */
+void watch_tell_moves(struct engine *e, struct seal *seal, const struct seal_map *now);
+void scrub_plan(struct engine *e);
+void scrub_timer(struct engine *e);
+void scrub_forget(struct engine *e, const struct seal *seal);
 
 /* engine_recall.c: from the wish to release to the last grant gone. */
 void release_request(struct engine *e, struct engine_release *call);

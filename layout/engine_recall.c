@@ -23,13 +23,18 @@ enum { NO_CHANNEL_PAUSES = 5 };
 static bool is_releasing_from_grants(const struct seal *seal)
 {
     return seal->state == ENGINE_RECALLING || seal->state == ENGINE_FENCING ||
-           seal->state == ENGINE_STUCK_STATE;
+           seal->state == ENGINE_STUCK_STATE || seal->state == ENGINE_BROKEN_STATE;
 }
 
 bool release_check(struct engine *e, struct seal *seal)
 {
     if (!is_releasing_from_grants(seal) || seal->grants || seal->volume->maybe)
         return false;
+    if (seal->broken && !seal->by_operator) {
+        seal_set_state(e, seal, ENGINE_BROKEN_STATE);
+        seal_plan(e, seal, 0);
+        return true;
+    }
     if (!effect_has_room(e)) {
         seal_plan(e, seal, e->now + e->options.recall_pause);
         return false;
@@ -201,11 +206,19 @@ void release_request(struct engine *e, struct engine_release *call)
                "has a seal that only the operator can take off: sealctl unseal");
         return;
     }
+    char why[ENGINE_WHY_MAX];
+    if (!call->by_operator && seal->broken) {
+        release_explain(e, seal, why, sizeof why);
+        answer(e, &call->call, ENGINE_NOT_ALLOWED, "%s", why);
+        return;
+    }
     trace(e, "release-wanted", seal, 0, "\"by_operator\":%s", call->by_operator ? "true" : "false");
     seal->release_wanted = true;
+    seal->by_operator = seal->by_operator || call->by_operator;
     if (seal->state == ENGINE_SEALED)
         release_start(e, seal);
-    char why[ENGINE_WHY_MAX];
+    else if (seal->state == ENGINE_BROKEN_STATE)
+        release_check(e, seal);
     release_explain(e, seal, why, sizeof why);
     if (seal->state == ENGINE_STUCK_STATE) {
         answer(e, &call->call, ENGINE_STUCK, "%s", why);
@@ -398,11 +411,23 @@ static const struct reach *obstacle(const struct seal *seal, bool only_failed)
     return NULL;
 }
 
+static void explain_broken(const struct seal *seal, char **text, size_t *size)
+{
+    int n = snprintf(*text, *size, "was broken from outside (%.*s), so that no layouts are given; ",
+                     ENGINE_WHY_MAX / 2, seal->breach ? seal->breach : "the log says how");
+    if (n > 0 && (size_t)n < *size) {
+        *text += n;
+        *size -= (size_t)n;
+    }
+}
+
 void release_explain(const struct engine *e, const struct seal *seal, char *text, size_t size)
 {
     char left[32];
     const struct reach *reach = obstacle(seal, seal->state == ENGINE_STUCK_STATE);
     text[0] = '\0';
+    if (seal->broken)
+        explain_broken(seal, &text, &size);
     switch (seal->state) {
     case ENGINE_OPEN:
     case ENGINE_SEALED:
@@ -430,6 +455,9 @@ void release_explain(const struct engine *e, const struct seal *seal, char *text
         return;
     case ENGINE_RELEASING:
         snprintf(text, size, "is being released: all grants are gone, the flag is being cleared");
+        return;
+    case ENGINE_BROKEN_STATE:
+        snprintf(text, size, "no holder is left; check the file, then take the seal off: sealctl unseal");
         return;
     }
 }

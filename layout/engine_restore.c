@@ -26,6 +26,9 @@ int engine_restore_seal(struct engine *e, const struct journal_seal *kept)
         seal->state = ENGINE_RELEASING;
         seal->release_wanted = true;
         return volume_need(e, kept->device_id, &seal->volume);
+    case JOURNAL_BROKEN:
+        seal->broken = true;
+        break;
     case JOURNAL_SEALED:
         break;
     }

@@ -48,6 +48,7 @@ void seal_free(struct seal *seal)
 {
     map_free(seal->map);
     free(seal->failure);
+    free(seal->breach);
     free(seal->path);
     free(seal);
 }
@@ -104,7 +105,7 @@ static void push_step(struct engine *e, struct seal *seal, enum engine_step step
 void seal_push_word(struct engine *e, const struct seal *seal)
 {
     struct engine_effect *effect = effect_push(e, ENGINE_DO_SEAL_WORD, &seal->key);
-    effect->word.at_rest = seal->at_rest;
+    effect->word.at_rest = seal->at_rest && !seal->broken;
     switch (seal->state) {
     case ENGINE_OPEN:
         effect->word.word = ENGINE_WORD_NONE;
@@ -116,7 +117,10 @@ void seal_push_word(struct engine *e, const struct seal *seal)
     case ENGINE_RECALLING:
     case ENGINE_FENCING:
     case ENGINE_STUCK_STATE:
-        effect->word.word = seal->kind == SEAL_KIND_PINNED ? ENGINE_WORD_PINNED : ENGINE_WORD_FROZEN;
+    case ENGINE_BROKEN_STATE:
+        effect->word.word = seal->broken                     ? ENGINE_WORD_BROKEN
+                            : seal->kind == SEAL_KIND_PINNED ? ENGINE_WORD_PINNED
+                                                             : ENGINE_WORD_FROZEN;
         return;
     case ENGINE_RELEASING:
         effect->word.word = ENGINE_WORD_RELEASING;
@@ -213,7 +217,10 @@ void seal_request(struct engine *e, struct engine_seal *call)
             LL_APPEND(seal->seal_calls, &call->call);
         return;
     }
-    if (seal->kind != call->kind)
+    if (seal->broken)
+        answer(e, &call->call, ENGINE_REFUSED,
+               "has a seal that was broken from outside (sealctl explain); unseal it first");
+    else if (seal->kind != call->kind)
         answer(e, &call->call, ENGINE_REFUSED, "already has a %s seal; unseal it first",
                kind_name(seal->kind));
     else if (seal->state == ENGINE_SEALING && !seal->undo && !seal->release_wanted) {
@@ -243,6 +250,7 @@ static void forget(struct engine *e, struct seal *seal)
     answer_all(e, &seal->get_calls, ENGINE_UNAVAILABLE, why);
     answer_all(e, &seal->release_calls, ENGINE_OK, "");
     deactivate(e, seal);
+    scrub_forget(e, seal);
     HASH_DEL(e->seals, seal);
     seal->dead_next = e->dead_seals;
     e->dead_seals = seal;
@@ -327,13 +335,16 @@ static void verified(struct engine *e, struct seal *seal, const struct engine_ev
                    "%s: its map could not be read at release (error %d), so that it cannot be said whether "
                    "it was what was sealed; check the file and the file system",
                    seal->path, -event->step.error);
-    else if (event->step.map && seal->map &&
-             map_describe_change(seal->map, event->step.map, change, sizeof change))
+    else if (!seal->broken && event->step.map && seal->map &&
+             map_describe_change(seal->map, event->step.map, change, sizeof change)) {
+        e->counters.breaches++;
         alarm_push(e, seal,
                    "%s: ITS MAP CHANGED WHILE IT WAS SEALED (%s): somebody cleared the flag or moved its "
                    "blocks; clients may have read or written blocks of other files; find out who did it "
                    "and check the file system",
                    seal->path, change);
+        watch_tell_moves(e, seal, event->step.map);
+    }
     push_step(e, seal, ENGINE_STEP_UNFLAG);
 }
 
@@ -361,6 +372,10 @@ static void unflagged(struct engine *e, struct seal *seal, const struct engine_e
 void seal_step_done(struct engine *e, const struct engine_event *event)
 {
     struct seal *seal = seal_find(e, &event->step.key);
+    if (event->step.step == ENGINE_STEP_WATCH) {
+        watch_done(e, seal, event);
+        return;
+    }
     if (!seal || (seal->state != ENGINE_SEALING && seal->state != ENGINE_RELEASING))
         return;
     switch (event->step.step) {
@@ -378,6 +393,8 @@ void seal_step_done(struct engine *e, const struct engine_event *event)
         return;
     case ENGINE_STEP_UNFLAG:
         unflagged(e, seal, event);
+        return;
+    case ENGINE_STEP_WATCH:
         return;
     }
 }
@@ -405,11 +422,16 @@ void seal_resume(struct engine *e, struct seal *seal)
         undo(e, seal);
     else if (seal->state == ENGINE_RELEASING)
         push_step(e, seal, ENGINE_STEP_UNFLAG);
+    if (seal->broken) {
+        release_start(e, seal);
+        watch_start(e, seal); /* for what there is to say of it */
+    }
 }
 
 static void sealed(struct engine *e, struct seal *seal)
 {
     seal_set_state(e, seal, ENGINE_SEALED);
+    seal->seen_at = e->now;
     seal_push_word(e, seal);
     /* Each may want more of the seal than the one that began it. */
     struct engine_call *calls = seal->seal_calls;

@@ -20,6 +20,8 @@ const char *engine_state_name(enum engine_state state)
         return "stuck";
     case ENGINE_RELEASING:
         return "releasing";
+    case ENGINE_BROKEN_STATE:
+        return "broken";
     }
     return "unknown";
 }
@@ -32,6 +34,7 @@ static void fill_seal(const struct engine *e, const struct seal *seal, struct en
         .state = seal->state,
         .kind = seal->kind,
         .at_rest = seal->at_rest,
+        .broken = seal->broken,
         .map = seal->map,
         .device = seal->volume ? seal->volume->device : NULL,
         .grants = seal->grant_count,
@@ -132,4 +135,5 @@ void engine_figures(const struct engine *e, struct engine_figures *figures)
     figures->seals = HASH_COUNT(e->seals);
     figures->grants = e->grant_count;
     figures->holders = e->holder_count;
+    figures->counters = e->counters;
 }

@@ -22,6 +22,7 @@ enum journal_seal_phase {
     JOURNAL_SEALING = 1,   /* the flag may be set; no grant was ever given: undone after a crash */
     JOURNAL_SEALED = 2,    /* grants may be out */
     JOURNAL_RELEASING = 3, /* no grant was left; the flag may be cleared already: finished after a crash */
+    JOURNAL_BROKEN = 4,    /* grants may be out, none is given: flag or map were seen to differ */
 };
 
 struct journal_seal {

@@ -60,6 +60,7 @@ struct config {
     bool quiesce_is_safe;    /* no hook: lease expiry + quiesce_time counts as a fence; the operator says so */
     unsigned quiesce_time;
     unsigned device_interval; /* the exports' devices are looked at again after so long */
+    unsigned scrub_interval; /* every sealed file is looked at once in it; 0: never */
     unsigned max_connections;
     unsigned max_clients;
     unsigned max_sessions_per_client;

@@ -74,6 +74,10 @@ static const struct option server_options[] = {
     {"device_interval", TYPE_UNSIGNED, "60", AT(device_interval), RANGE(1, 86400),
      .help = "Seconds after which the devices under the exports are looked at again, for changes of size or "
              "place."},
+    {"scrub_interval", TYPE_UNSIGNED, "86400", AT(scrub_interval), RANGE(0, 31536000),
+     .help = "Seconds in which every sealed file is looked at once, one at a time, evenly spread: whether "
+             "its map "
+             "and its immutable flag are still what was sealed. 0: never."},
     {"max_connections", TYPE_UNSIGNED, "4096", AT(max_connections), RANGE(1, 1000000),
      .help = "Connections at one time."},
     {"max_clients", TYPE_UNSIGNED, "16384", AT(max_clients), RANGE(1, 1000000),

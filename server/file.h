@@ -33,7 +33,7 @@ struct server;
 
 /* Whether a file is sealed, in one atomic word beside it: unsealed files never ask the keeper. Written by the
  * keeper. */
-enum seal_word { SEAL_NONE, SEAL_SEALING, SEAL_FROZEN, SEAL_PINNED, SEAL_RELEASING };
+enum seal_word { SEAL_NONE, SEAL_SEALING, SEAL_FROZEN, SEAL_PINNED, SEAL_RELEASING, SEAL_BROKEN };
 #define SEAL_WORD_AT_REST 0x100u /* flag: the seal gives way by itself (policy at-rest) */
 
 int file_table_create(struct server *server, struct file_table **out);

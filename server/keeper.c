@@ -43,6 +43,7 @@ void keeper_options(struct keeper *keeper, struct engine_options *options)
         .recall_pause = SECONDS(1),
         .fence_retry = SECONDS(config->fence_retry),
         .quiesce_time = SECONDS(config->quiesce_time),
+        .scrub_interval = SECONDS(config->scrub_interval),
         .fence_hook = config->fence_hook != NULL,
         .quiesce_is_safe = config->quiesce_is_safe,
         .trace = keeper->trace != NULL,
@@ -121,7 +122,7 @@ static void set_word(struct keeper *keeper, const struct engine_effect *effect)
     static const unsigned words[] = {
         [ENGINE_WORD_NONE] = SEAL_NONE,           [ENGINE_WORD_SEALING] = SEAL_SEALING,
         [ENGINE_WORD_FROZEN] = SEAL_FROZEN,       [ENGINE_WORD_PINNED] = SEAL_PINNED,
-        [ENGINE_WORD_RELEASING] = SEAL_RELEASING,
+        [ENGINE_WORD_RELEASING] = SEAL_RELEASING, [ENGINE_WORD_BROKEN] = SEAL_BROKEN,
     };
     unsigned word = words[effect->word.word];
     if (word != SEAL_NONE && effect->word.at_rest)

@@ -30,7 +30,7 @@ void keeper_destroy(struct keeper *keeper);
 /* The server's configuration was replaced: take over what may change (timeouts, the fence hook). Any thread. */
 void keeper_reload(struct keeper *keeper);
 
-#define KEEPER_WHY_MAX 256
+#define KEEPER_WHY_MAX 512
 
 struct keeper_call {
     struct loop_msg reply;   /* reply.run is the caller's; posted once */

@@ -337,7 +337,7 @@ static void run_map(struct loop_msg *msg)
     struct request *request = KEEPER_FROM(msg, struct request, msg);
     struct keeper_map *map = OF(request, keeper_map);
     struct engine_seal_view view;
-    if (engine_seal_view(request->keeper->engine, file_key(map->file), &view) || !view.map) {
+    if (engine_seal_view(request->keeper->engine, file_key(map->file), &view) || !view.map || view.broken) {
         finish(request, NFS4ERR_DELAY, "the file is not sealed");
         return;
     }

@@ -32,6 +32,7 @@ struct step_job {
     struct seal_map *map;
     struct device *device;
     uint64_t mtime_ns, change;
+    bool flag_cleared;
 };
 
 int keeper_find_file(struct keeper *keeper, const struct file_key *key, bool may_block, struct file **out)
@@ -139,6 +140,15 @@ static int unflag(struct step_job *job)
     return 0;
 }
 
+/* Looks, and changes nothing. */
+static int watch(struct step_job *job)
+{
+    bool set = false;
+    int err = seal_fs_get_flag(job->fd, &set);
+    job->flag_cleared = !err && !set;
+    return err ? err : seal_fs_reread_map(job->fd, &job->map, &job->why);
+}
+
 static int run_step(struct step_job *job)
 {
     switch (job->effect.step.step) {
@@ -152,6 +162,8 @@ static int run_step(struct step_job *job)
         return seal_fs_reread_map(job->fd, &job->map, &job->why);
     case ENGINE_STEP_UNFLAG:
         return unflag(job);
+    case ENGINE_STEP_WATCH:
+        return watch(job);
     }
     return -EINVAL;
 }
@@ -185,7 +197,9 @@ static void come_home(struct loop_msg *msg)
                                           .map = job->map,
                                           .device = job->device,
                                           .mtime_ns = job->mtime_ns,
-                                          .change = job->change}};
+                                          .change = job->change,
+                                          .ticket = job->effect.step.ticket,
+                                          .flag_cleared = job->flag_cleared}};
     keeper_feed(job->keeper, &event);
     map_free(job->map);
     device_free(job->device);

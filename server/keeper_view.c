@@ -23,11 +23,11 @@ static json_t *seal_row(const struct engine_seal_view *view)
     char file[TEXT_MAX];
     snprintf(file, sizeof file, "%s", view->path);
     json_t *row =
-        json_pack("{s:s, s:s, s:s, s:I, s:I, s:i, s:i}", "state", engine_state_name(view->state), "kind",
+        json_pack("{s:s, s:s, s:s, s:I, s:I, s:i, s:i, s:b}", "state", engine_state_name(view->state), "kind",
                   view->kind == SEAL_KIND_PINNED ? "pinned" : "frozen", "policy", policy_name(view->at_rest),
                   "size", (json_int_t)(view->map ? map_file_size(view->map) : 0), "extents",
                   (json_int_t)(view->map ? map_extent_count(view->map) : 0), "holders", (int)view->grants,
-                  "maybe", (int)view->maybe);
+                  "maybe", (int)view->maybe, "broken", view->broken);
     if (!row)
         return NULL;
     /* Names need not be UTF-8; JSON must be. */

@@ -68,7 +68,7 @@ static bool reads_direct(const struct file *file)
 {
     unsigned word = file_seal(file) & ~SEAL_WORD_AT_REST;
 
-    return word == SEAL_PINNED || word == SEAL_RELEASING;
+    return word == SEAL_PINNED || word == SEAL_RELEASING || word == SEAL_BROKEN;
 }
 
 static enum op_next read_finish(struct compound *c, struct read_work *work, nfsstat4 status)

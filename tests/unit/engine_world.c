@@ -402,6 +402,10 @@ static int run_step(struct world *w, const struct engine_effect *step, struct en
     case ENGINE_STEP_VERIFY:
         done->step.map = file->map;
         return 0;
+    case ENGINE_STEP_WATCH:
+        done->step.map = file->map;
+        done->step.flag_cleared = !file->flag;
+        return 0;
     case ENGINE_STEP_UNFLAG:
         if (file->flag) {
             if (w->verbose)
@@ -423,6 +427,7 @@ void world_step(struct world *w, size_t index)
     memmove(&w->steps[index], &w->steps[index + 1], (--w->step_count - index) * sizeof step);
     done.step.key = step.key;
     done.step.step = step.step.step;
+    done.step.ticket = step.step.ticket;
     done.step.error = run_step(w, &step, &done);
     done.step.why = &why;
     world_send(w, &done);

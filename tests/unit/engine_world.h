@@ -67,7 +67,7 @@ struct world {
     uint64_t now, next_id;
     bool auto_commit, auto_step, auto_expire; /* at once */
     bool verbose;                             /* print traces */
-    int step_error[5];                        /* the next such step fails with this, once */
+    int step_error[6];                        /* the next such step fails with this, once */
     enum seal_refusal_code step_code;
     struct device *device;
     struct world_file files[WORLD_FILES];

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "layout/map.h"
+#include "layout/map_move.h"
 
 #define K (uint64_t)1024
 
@@ -203,6 +204,45 @@ static void change_is_told_in_words(void **state)
     map_free(now);
 }
 
+struct moves {
+    size_t count;
+    struct map_move move[8];
+};
+
+static void keep_move(const struct map_move *move, void *arg)
+{
+    struct moves *moves = arg;
+
+    assert_in_range(moves->count, 0, 7);
+    moves->move[moves->count++] = *move;
+}
+
+/* A range that moved as one is told as one, however the maps cut it; what one map does not have is not there.
+ */
+static void moves_are_told_range_by_range(void **state)
+{
+    struct seal_map *was = BUILD(20480, 4096, {0, 8192, 40960}, {8192, 8192, 81920}, {16384, 4096, 4096});
+    struct seal_map *now = BUILD(16384, 4096, {0, 4096, 40960}, {4096, 8192, 122880});
+    struct moves moves = {0};
+
+    (void)state;
+    assert_int_equal(map_each_move(was, was, keep_move, &moves), 0);
+    assert_int_equal(map_each_move(was, now, keep_move, &moves), 4);
+    assert_int_equal(moves.move[0].file_offset, 4096);
+    assert_int_equal(moves.move[0].length, 4096);
+    assert_int_equal(moves.move[0].was.device_offset, 45056);
+    assert_int_equal(moves.move[0].now.device_offset, 122880);
+    assert_int_equal(moves.move[1].was.device_offset, 81920);
+    assert_int_equal(moves.move[2].now.kind, MAP_PLACE_HOLE);
+    assert_int_equal(moves.move[3].file_offset, 16384);
+    assert_int_equal(moves.move[3].now.kind, MAP_PLACE_NONE);
+    moves.count = 0;
+    assert_int_equal(map_each_move(was, NULL, keep_move, &moves), 3);
+    assert_int_equal(moves.move[2].was.device_offset, 4096);
+    map_free(was);
+    map_free(now);
+}
+
 static void a_map_lives_as_long_as_its_last_reference(void **state)
 {
     struct seal_map *m = BUILD(4096, 4096, {0, 4096, 0});
@@ -226,6 +266,7 @@ int main(void)
         cmocka_unit_test(nonsense_is_not_made_into_a_map),
         cmocka_unit_test(extents_are_bounded),
         cmocka_unit_test(change_is_told_in_words),
+        cmocka_unit_test(moves_are_told_range_by_range),
         cmocka_unit_test(a_map_lives_as_long_as_its_last_reference),
     };
 
