@@ -7,6 +7,7 @@
 #include "layout/block_type.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "proto/arena.h"
@@ -19,51 +20,102 @@ _Static_assert(DEVICE_ID_SIZE == sizeof(deviceid4), "a device id is a deviceid4"
  * pages. */
 enum { READ_GRAIN = 4096 };
 
-static void volume_simple(const struct signature *s, pnfs_block_sig_component4 *components,
-                          pnfs_block_volume4 *volume)
-{
-    for (uint32_t i = 0; i < s->count; i++) {
-        components[i].bsc_sig_offset = s->component[i].offset;
-        components[i].bsc_contents = (struct xdr_bytes){s->component[i].bytes, s->component[i].len};
-    }
-    *volume = (pnfs_block_volume4){
-        .type = PNFS_BLOCK_VOLUME_SIMPLE,
-        .bv_simple_info = {.bsv_ds_count = s->count, .bsv_ds = components},
-    };
-}
+/* What an address is made of while it is written. */
+struct address {
+    pnfs_block_volume4 volumes[DEVICE_NODES_MAX];
+    pnfs_block_sig_component4 components[DEVICE_BASES_MAX][SIGNATURE_MAX_COMPONENTS];
+    uint32_t members[DEVICE_MEMBERS_MAX];
+};
 
 static size_t padded(size_t len)
 {
     return (len + 3) & ~(size_t)3;
 }
 
-static size_t device_body_size(const struct device_volume *v)
+static void put_simple(struct address *address, uint32_t base, const struct signature *s,
+                       pnfs_block_volume4 *volume)
 {
-    size_t size = 4 + 4 + 4; /* number of volumes, type, number of components */
+    pnfs_block_sig_component4 *components = address->components[base];
 
-    for (uint32_t i = 0; i < v->signature.count; i++)
-        size += 8 + 4 + padded(v->signature.component[i].len);
-    return v->sliced ? size + 4 + 8 + 8 + 4 : size;
+    for (uint32_t i = 0; i < s->count; i++) {
+        components[i].bsc_sig_offset = s->component[i].offset;
+        components[i].bsc_contents = (struct xdr_bytes){s->component[i].bytes, s->component[i].len};
+    }
+    volume->type = PNFS_BLOCK_VOLUME_SIMPLE;
+    volume->bv_simple_info = (pnfs_block_simple_volume_info4){.bsv_ds_count = s->count, .bsv_ds = components};
+}
+
+static void put_node(struct address *address, const struct device_volume *v, const struct device_node *node,
+                     pnfs_block_volume4 *volume)
+{
+    uint32_t *members = &address->members[node->first];
+
+    switch (node->kind) {
+    case DEVICE_BASE:
+        put_simple(address, node->base, &v->base[node->base].signature, volume);
+        return;
+    case DEVICE_SLICE:
+        volume->type = PNFS_BLOCK_VOLUME_SLICE;
+        volume->bv_slice_info = (pnfs_block_slice_volume_info4){
+            .bsv_start = node->start, .bsv_length = node->size, .bsv_volume = members[0]};
+        return;
+    case DEVICE_CONCAT:
+        volume->type = PNFS_BLOCK_VOLUME_CONCAT;
+        volume->bv_concat_info =
+            (pnfs_block_concat_volume_info4){.bcv_volumes_count = node->count, .bcv_volumes = members};
+        return;
+    case DEVICE_STRIPE:
+        volume->type = PNFS_BLOCK_VOLUME_STRIPE;
+        volume->bv_stripe_info = (pnfs_block_stripe_volume_info4){
+            .bsv_stripe_unit = node->unit, .bsv_volumes_count = node->count, .bsv_volumes = members};
+        return;
+    }
+}
+
+static size_t node_size(const struct device_volume *v, const struct device_node *node)
+{
+    const struct signature *s = &v->base[node->base].signature;
+    size_t size = 4 + 4; /* type, number of components */
+
+    switch (node->kind) {
+    case DEVICE_BASE:
+        for (uint32_t i = 0; i < s->count; i++)
+            size += 8 + 4 + padded(s->component[i].len);
+        return size;
+    case DEVICE_SLICE:
+        return 4 + 8 + 8 + 4;
+    case DEVICE_CONCAT:
+        return 4 + 4 + 4 * (size_t)node->count;
+    case DEVICE_STRIPE:
+        return 4 + 8 + 4 + 4 * (size_t)node->count;
+    }
+    return 0;
 }
 
 static int describe_device(const struct device *device, uint8_t *body, size_t cap, size_t *len)
 {
     const struct device_volume *v = device_volume(device);
-    pnfs_block_sig_component4 components[SIGNATURE_MAX_COMPONENTS];
-    pnfs_block_volume4 volumes[2];
-    pnfs_block_deviceaddr4 addr = {.bda_volumes_count = v->sliced ? 2 : 1, .bda_volumes = volumes};
+    pnfs_block_deviceaddr4 addr = {.bda_volumes_count = v->node_count};
+    struct address *address;
     struct xdr_out out;
+    bool fits;
 
-    *len = device_body_size(v);
+    *len = 4;
+    for (uint32_t i = 0; i < v->node_count; i++)
+        *len += node_size(v, &v->node[i]);
     if (*len > cap)
         return -ENOSPC;
-    volume_simple(&v->signature, components, &volumes[0]);
-    volumes[1] = (pnfs_block_volume4){
-        .type = PNFS_BLOCK_VOLUME_SLICE,
-        .bv_slice_info = {.bsv_start = v->slice_start, .bsv_length = v->slice_length, .bsv_volume = 0},
-    };
+    address = calloc(1, sizeof(*address));
+    if (!address)
+        return -ENOMEM;
+    memcpy(address->members, v->member, sizeof(address->members));
+    for (uint32_t i = 0; i < v->node_count; i++)
+        put_node(address, v, &v->node[i], &address->volumes[i]);
+    addr.bda_volumes = address->volumes;
     xdr_out_init(&out, body, cap);
-    return block_deviceaddr_encode(&out, &addr) ? 0 : -ENOSPC;
+    fits = block_deviceaddr_encode(&out, &addr);
+    free(address);
+    return fits ? 0 : -ENOSPC;
 }
 
 /* RFC 8881 section 18.43.3. */

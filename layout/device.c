@@ -22,10 +22,8 @@ struct device {
     uint8_t id[DEVICE_ID_SIZE];
     uint8_t fs_uuid[DEVICE_UUID_SIZE];
     struct device_volume volume;
-    dev_t disk_dev; /* 0 when made from a description, and so is volume_dev */
-    dev_t volume_dev;
-    char disk_path[128];
-    char volume_path[128];
+    dev_t volume_dev; /* 0 when made from a description */
+    char volume_path[DEVICE_PATH_MAX];
 };
 
 static void hash_u64(crypto_generichash_state *state, uint64_t value)
@@ -37,22 +35,29 @@ static void hash_u64(crypto_generichash_state *state, uint64_t value)
     (void)crypto_generichash_update(state, bytes, sizeof(bytes));
 }
 
-/* Sizes are left out: growing the disk or the partition does not make another device of it. */
+/* Sizes are left out: growing does not make another device of it. */
 static void make_id(struct device *d)
 {
+    const struct device_node *root = device_volume_root(&d->volume);
+    const struct signature *signature;
     crypto_generichash_state state;
+    struct device_place first = {0};
 
+    (void)device_volume_place(&d->volume, 0, 1, &first);
+    signature = &d->volume.base[first.base].signature;
     (void)crypto_generichash_init(&state, NULL, 0, DEVICE_ID_SIZE);
     (void)crypto_generichash_update(&state, d->fs_uuid, sizeof(d->fs_uuid));
-    hash_u64(&state, d->volume.slice_start);
-    hash_u64(&state, d->volume.signature.count);
-    for (uint32_t i = 0; i < d->volume.signature.count; i++) {
-        const struct signature_component *c = &d->volume.signature.component[i];
+    hash_u64(&state, first.offset);
+    hash_u64(&state, signature->count);
+    for (uint32_t i = 0; i < signature->count; i++) {
+        const struct signature_component *c = &signature->component[i];
 
         hash_u64(&state, (uint64_t)c->offset);
         hash_u64(&state, c->len);
         (void)crypto_generichash_update(&state, c->bytes, c->len);
     }
+    if (root->kind == DEVICE_STRIPE)
+        hash_u64(&state, root->unit);
     (void)crypto_generichash_final(&state, d->id, DEVICE_ID_SIZE);
 }
 
@@ -68,19 +73,20 @@ static struct device *device_new(void)
 int device_from_description(const uint8_t fs_uuid[DEVICE_UUID_SIZE], const struct device_volume *volume,
                             struct device **out)
 {
-    const struct signature *s = &volume->signature;
     struct device *d;
+    int err = device_volume_check(volume);
 
-    if (s->count == 0 || s->count > SIGNATURE_MAX_COMPONENTS)
-        return -EINVAL;
-    for (uint32_t i = 0; i < s->count; i++)
-        if (s->component[i].len == 0 || s->component[i].len > SIGNATURE_COMPONENT_MAX)
-            return -EINVAL;
+    if (err)
+        return err;
     d = device_new();
     if (!d)
         return -ENOMEM;
     memcpy(d->fs_uuid, fs_uuid, sizeof(d->fs_uuid));
     d->volume = *volume;
+    for (uint32_t i = 0; i < d->volume.base_count; i++) {
+        d->volume.base[i].path[0] = '\0';
+        d->volume.base[i].dev = 0;
+    }
     make_id(d);
     *out = d;
     return 0;
@@ -108,22 +114,21 @@ const uint8_t *device_fs_uuid(const struct device *d)
     return d->fs_uuid;
 }
 
-static bool same_description(const struct device_volume *a, const struct device_volume *b)
-{
-    return a->disk_size == b->disk_size && a->sliced == b->sliced && a->slice_start == b->slice_start &&
-           a->slice_length == b->slice_length && signature_equal(&a->signature, &b->signature);
-}
-
 bool device_describes_same(const struct device *a, const struct device *b)
 {
-    return memcmp(a->id, b->id, sizeof(a->id)) == 0 && same_description(&a->volume, &b->volume);
+    return memcmp(a->id, b->id, sizeof(a->id)) == 0 && device_volume_equal(&a->volume, &b->volume);
 }
 
 bool device_same(const struct device *a, const struct device *b)
 {
-    return device_describes_same(a, b) &&
-           a->disk_dev == b->disk_dev && a->volume_dev == b->volume_dev &&
-           strcmp(a->disk_path, b->disk_path) == 0 && strcmp(a->volume_path, b->volume_path) == 0;
+    if (!device_describes_same(a, b) || a->volume_dev != b->volume_dev ||
+        strcmp(a->volume_path, b->volume_path) != 0)
+        return false;
+    for (uint32_t i = 0; i < a->volume.base_count; i++)
+        if (a->volume.base[i].dev != b->volume.base[i].dev ||
+            strcmp(a->volume.base[i].path, b->volume.base[i].path) != 0)
+            return false;
+    return true;
 }
 
 const struct device_volume *device_volume(const struct device *d)
@@ -131,9 +136,18 @@ const struct device_volume *device_volume(const struct device *d)
     return &d->volume;
 }
 
-const char *device_disk_path(const struct device *d)
+uint64_t device_size(const struct device *d)
 {
-    return d->disk_path;
+    return device_volume_root(&d->volume)->size;
+}
+
+void device_disks(const struct device *d, char *text, size_t size)
+{
+    size_t used = 0;
+
+    text[0] = '\0';
+    for (uint32_t i = 0; i < d->volume.base_count && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%s", used ? " " : "", d->volume.base[i].path);
 }
 
 const char *device_volume_path(const struct device *d)
@@ -164,9 +178,11 @@ static int open_node(const char *path, dev_t dev, bool write, int *out)
     return 0;
 }
 
-int device_open_disk(const struct device *d, bool write, int *fd)
+int device_open_disk(const struct device *d, uint32_t base, bool write, int *fd)
 {
-    return open_node(d->disk_path, d->disk_dev, write, fd);
+    if (base >= d->volume.base_count)
+        return -ENODEV;
+    return open_node(d->volume.base[base].path, d->volume.base[base].dev, write, fd);
 }
 
 int device_open_volume(const struct device *d, bool write, int *fd)
@@ -174,7 +190,8 @@ int device_open_volume(const struct device *d, bool write, int *fd)
     return open_node(d->volume_path, d->volume_dev, write, fd);
 }
 
-static int read_superblock(const struct device *d, enum signature_fs fs, struct signature *signature)
+static int read_superblock(const struct device *d, enum signature_fs fs, uint64_t start,
+                           struct signature *signature)
 {
     void *block;
     ssize_t n;
@@ -193,7 +210,7 @@ static int read_superblock(const struct device *d, enum signature_fs fs, struct 
     else if (n < SIGNATURE_SUPERBLOCK_SIZE)
         err = -EIO;
     else
-        err = signature_from_superblock(fs, block, d->volume.slice_start, d->fs_uuid, signature);
+        err = signature_from_superblock(fs, block, start, d->fs_uuid, signature);
     free(block);
 out_close:
     (void)close(fd);
@@ -201,33 +218,36 @@ out_close:
 }
 
 /* A client compares with the whole disk, so that is what is read here. */
-static int verify_on_disk(const struct device *d)
+static int verify_on_disk(const struct device *d, uint32_t base)
 {
     int fd;
-    int err = device_open_disk(d, false, &fd);
+    int err = device_open_disk(d, base, false, &fd);
 
     if (err)
         return err;
-    err = signature_verify(fd, &d->volume.signature);
+    err = signature_verify(fd, &d->volume.base[base].signature);
     (void)close(fd);
     return err;
 }
 
 static int sign(struct device *d, enum signature_fs fs, struct seal_refusal *why)
 {
+    struct device_place first;
     char what[192];
-    int err = read_superblock(d, fs, &d->volume.signature);
+    int err = device_volume_place(&d->volume, 0, SIGNATURE_SUPERBLOCK_SIZE, &first);
 
     if (!err)
-        err = verify_on_disk(d);
+        err = read_superblock(d, fs, first.offset, &d->volume.base[first.base].signature);
+    if (!err)
+        err = verify_on_disk(d, first.base);
     if (err == -EINVAL || err == -ENOENT)
         return seal_refuse(
             why, SEAL_REFUSED_SIGNATURE, -err,
             "%s does not carry the superblock of the file system that is mounted from it, or has no "
             "UUID; clients could not find it (tune2fs -U or xfs_admin -U give one while unmounted)",
-            d->disk_path);
+            d->volume.base[0].path);
     if (err) {
-        (void)snprintf(what, sizeof(what), "reading the signature of %s", d->disk_path);
+        (void)snprintf(what, sizeof(what), "reading the signature of %s", d->volume.base[0].path);
         return seal_refuse_errno(why, -err, what);
     }
     make_id(d);
@@ -245,6 +265,8 @@ static int locate(struct device *d, dev_t dev, struct seal_refusal *why)
 {
     struct sysfs_block volume;
     struct sysfs_block disk;
+    struct device_base base = {0};
+    uint32_t at;
     int err = sysfs_block_read(dev, &volume);
 
     if (err)
@@ -266,14 +288,14 @@ static int locate(struct device *d, dev_t dev, struct seal_refusal *why)
         return seal_refuse(why, SEAL_REFUSED_DEVICE, EIO, "%s does not lie within its disk %s", volume.node,
                            disk.node);
     d->volume_dev = volume.dev;
-    d->disk_dev = disk.dev;
     memcpy(d->volume_path, volume.node, sizeof(volume.node));
-    memcpy(d->disk_path, disk.node, sizeof(disk.node));
-    d->volume.sliced = volume.partition;
-    d->volume.disk_size = disk.size;
-    d->volume.slice_start = volume.start;
-    d->volume.slice_length = volume.size;
-    return 0;
+    base.dev = disk.dev;
+    base.size = disk.size;
+    memcpy(base.path, disk.node, sizeof(base.path));
+    err = device_volume_add_base(&d->volume, &base, &at);
+    if (!err && volume.partition)
+        err = device_volume_add_slice(&d->volume, at, volume.start, volume.size, &at);
+    return err ? seal_refuse_errno(why, -err, "describing the device") : 0;
 }
 
 static int find(struct device *d, int fd, struct seal_refusal *why)

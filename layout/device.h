@@ -1,11 +1,11 @@
 /*
- * The device behind a file system, as clients have to be told of it: a whole disk, or a partition as a SLICE
- * of its disk (RFC 5663 section 2.2.2), with the signature by which they find the disk. Loop devices count as
- * whole disks. Device mapper, md and file systems on several devices are refused by name.
+ * The device behind a file system, as clients have to be told of it (device_volume.h), each disk with the
+ * signature by which they find it. Loop devices count as whole disks. What cannot be described is refused by
+ * name.
  *
- * Extent offsets of a map are relative to the volume (the whole disk, or the partition), as FIEMAP gives
- * them. A device is made by a blocking call (worker thread, or start-up), is immutable and reference counted
- * after that: any thread.
+ * Extent offsets of a map are relative to the volume, as FIEMAP gives them; the server's own I/O to them goes
+ * through the volume's node, not through the disks. A device is made by a blocking call (worker thread, or
+ * start-up), is immutable and reference counted after that: any thread.
  */
 #ifndef LAYOUT_DEVICE_H
 #define LAYOUT_DEVICE_H
@@ -15,19 +15,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "layout/device_volume.h"
 #include "layout/refusal.h"
-#include "layout/signature.h"
 
 enum { DEVICE_ID_SIZE = 16, DEVICE_UUID_SIZE = 16 };
-
-/* What clients are told, in bytes. */
-struct device_volume {
-    uint64_t disk_size;
-    bool sliced;                /* a partition */
-    uint64_t slice_start;       /* 0 when not sliced */
-    uint64_t slice_length;      /* disk_size when not sliced */
-    struct signature signature; /* relative to the disk's start */
-};
 
 struct device;
 
@@ -47,8 +38,8 @@ struct device *device_ref(struct device *device);
 void device_free(struct device *device);
 
 /*
- * 16 bytes, derived from the file system's UUID, the slice's start and the signature, so the same after a
- * restart and after the volume has grown.
+ * 16 bytes, derived from the file system's UUID and from where the volume's first byte is, so the same after
+ * a restart and after the volume has grown.
  */
 const uint8_t *device_id(const struct device *device);
 const uint8_t *device_fs_uuid(const struct device *device);
@@ -57,18 +48,20 @@ bool device_describes_same(const struct device *a, const struct device *b);
 /* That, and the same nodes. */
 bool device_same(const struct device *a, const struct device *b);
 const struct device_volume *device_volume(const struct device *device);
-/* "/dev/sda", or "" when made from a description. */
-const char *device_disk_path(const struct device *device);
+/* Of the volume, in bytes. */
+uint64_t device_size(const struct device *device);
+/* Its disks, "/dev/sda /dev/sdb"; "" when made from a description. */
+void device_disks(const struct device *device, char *text, size_t size);
 /* The volume's own node: "/dev/sda1". */
 const char *device_volume_path(const struct device *device);
 /* The volume's st_dev, to see that a file is on it; 0 when made from a description. */
 dev_t device_st_dev(const struct device *device);
 
 /*
- * Opens the whole disk or the volume with O_DIRECT|O_CLOEXEC, read-only or read-write, and checks that the
+ * Opens one of the disks or the volume with O_DIRECT|O_CLOEXEC, read-only or read-write, and checks that the
  * node is the device that was found. *fd is the caller's.
  */
-int device_open_disk(const struct device *device, bool write, int *fd);
+int device_open_disk(const struct device *device, uint32_t base, bool write, int *fd);
 int device_open_volume(const struct device *device, bool write, int *fd);
 
 #endif

@@ -50,7 +50,7 @@ static void journal_volume(struct engine *e, const struct volume *volume)
     struct journal_record *record = journal_push(e, JOURNAL_DEVICE_PUT, &ticket);
     memcpy(record->device.id, volume->id, DEVICE_ID_SIZE);
     memcpy(record->device.fs_uuid, device_fs_uuid(volume->device), DEVICE_UUID_SIZE);
-    record->device.volume = *device_volume(volume->device);
+    record->device.volume = device_volume(volume->device);
 }
 
 /* The device as it is now (it may have grown, and has a node) takes the place of the journal's description.
@@ -89,7 +89,7 @@ const struct device *engine_device(const struct engine *e, const uint8_t id[DEVI
 int engine_restore_device(struct engine *e, const struct journal_device *described)
 {
     struct device *device;
-    int err = device_from_description(described->fs_uuid, &described->volume, &device);
+    int err = device_from_description(described->fs_uuid, described->volume, &device);
     if (err)
         return err;
     struct volume *volume = volume_find(e, described->id);

@@ -10,7 +10,7 @@
 
 #include "layout/journal_pack.h"
 
-enum { SCHEMA_VERSION = 2, BUSY_MS = 2000 };
+enum { SCHEMA_VERSION = 3, BUSY_MS = 2000 };
 
 static const char schema[] =
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
@@ -26,7 +26,7 @@ static const char schema[] =
     "CREATE TABLE fenced (kind INTEGER NOT NULL, owner BLOB NOT NULL, verifier BLOB NOT NULL,"
     " client_id INTEGER NOT NULL, device BLOB NOT NULL, address TEXT NOT NULL,"
     " PRIMARY KEY (kind, owner, verifier)) WITHOUT ROWID;"
-    "PRAGMA user_version = 2;";
+    "PRAGMA user_version = 3;";
 
 /* What makes a journal of version i + 1 one of version i + 2. */
 static const char *const upgrades[SCHEMA_VERSION - 1] = {
@@ -42,6 +42,8 @@ static const char *const upgrades[SCHEMA_VERSION - 1] = {
     "INSERT INTO fenced SELECT 0, owner, verifier, client_id, device, address FROM fenced_1;"
     "DROP TABLE holder_1; DROP TABLE fenced_1;"
     "PRAGMA user_version = 2;",
+    /* Devices may be made of several disks: a new description (journal_pack.h), the old one is read too. */
+    "PRAGMA user_version = 3;",
 };
 
 enum statement {
@@ -260,11 +262,15 @@ static int write_seal_field(struct journal *journal, enum statement which,
 static int write_device(struct journal *journal, const struct journal_device *device)
 {
     sqlite3_stmt *stmt = journal->statement[ST_DEVICE_PUT];
-    uint8_t packed[JOURNAL_VOLUME_SIZE];
-    journal_pack_volume(&device->volume, packed);
+    uint8_t *packed;
+    size_t len;
+    int err = journal_pack_volume(device->volume, &packed, &len);
+    if (err)
+        return err;
     bind_blob(stmt, 1, device->id, DEVICE_ID_SIZE);
     bind_blob(stmt, 2, device->fs_uuid, DEVICE_UUID_SIZE);
-    bind_blob(stmt, 3, packed, sizeof packed);
+    bind_blob(stmt, 3, packed, len);
+    free(packed);
     return run(journal, ST_DEVICE_PUT);
 }
 
@@ -359,12 +365,13 @@ static void take_bytes(sqlite3_stmt *stmt, int column, void *out, size_t size)
 
 static int load_device(sqlite3_stmt *stmt, const struct journal_visitor *visitor, void *arg)
 {
-    struct journal_device device = {0};
+    struct device_volume volume;
+    struct journal_device device = {.volume = &volume};
     take_bytes(stmt, 0, device.id, sizeof device.id);
     take_bytes(stmt, 1, device.fs_uuid, sizeof device.fs_uuid);
     /* Damaged: the engine then knows the id only, and grants nothing on it. */
     if (journal_unpack_volume(sqlite3_column_blob(stmt, 2), (size_t)sqlite3_column_bytes(stmt, 2),
-                              &device.volume))
+                              &volume))
         return 0;
     return visitor->device(&device, arg);
 }

@@ -11,16 +11,12 @@
 #include "layout/device.h"
 #include "layout/map.h"
 
-enum {
-    JOURNAL_COMPONENT_SIZE = 8 + 4 + SIGNATURE_COMPONENT_MAX,
-    JOURNAL_VOLUME_SIZE = 8 + 4 + 8 + 8 + 4 + SIGNATURE_MAX_COMPONENTS * JOURNAL_COMPONENT_SIZE,
-};
-
 /* *bytes is malloc'ed. */
 int journal_pack_map(const struct seal_map *map, uint8_t **bytes, size_t *len);
 /* -EUCLEAN: not a map. */
 int journal_unpack_map(const uint8_t *bytes, size_t len, struct seal_map **map);
-void journal_pack_volume(const struct device_volume *volume, uint8_t bytes[JOURNAL_VOLUME_SIZE]);
+int journal_pack_volume(const struct device_volume *volume, uint8_t **bytes, size_t *len);
+/* Also as journals of before version 3 have it: one disk, perhaps sliced. -EUCLEAN: not a volume. */
 int journal_unpack_volume(const uint8_t *bytes, size_t len, struct device_volume *volume);
 
 #endif

@@ -39,7 +39,7 @@ struct journal_seal {
 struct journal_device {
     uint8_t id[DEVICE_ID_SIZE];
     uint8_t fs_uuid[DEVICE_UUID_SIZE];
-    struct device_volume volume;
+    const struct device_volume *volume;
 };
 
 /*

@@ -44,7 +44,7 @@ struct layout_type {
 
     /*
      * da_addr_body. *len is set to the bytes written. -ENOSPC: needs more than cap; *len then says how much
-     * (gdir_mincount).
+     * (gdir_mincount). -ENOMEM.
      */
     int (*describe_device)(const struct device *device, uint8_t *body, size_t cap, size_t *len);
     /*

@@ -54,7 +54,7 @@ int seal_fs_prove_no_writer(int fd, struct seal_refusal *why);
 /*
  * fsync, reads the map, judges it for this kind of seal, and looks for writers again (one that was between
  * permission check and open when the flag was set). volume_size bounds the extents
- * (device_volume()->slice_length; 0: not checked). sparse: holes are no reason to refuse a frozen seal.
+ * (device_size(); 0: not checked). sparse: holes are no reason to refuse a frozen seal.
  */
 int seal_fs_read_map(int fd, enum seal_kind kind, bool sparse, uint64_t volume_size, struct seal_map **map,
                      struct seal_refusal *why);

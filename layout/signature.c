@@ -83,6 +83,17 @@ int signature_verify(int disk_fd, const struct signature *signature)
     return err;
 }
 
+bool signature_is_sane(const struct signature *s)
+{
+    if (s->count == 0 || s->count > SIGNATURE_MAX_COMPONENTS)
+        return false;
+    for (uint32_t i = 0; i < s->count; i++)
+        if (s->component[i].offset < 0 || s->component[i].len == 0 ||
+            s->component[i].len > SIGNATURE_COMPONENT_MAX)
+            return false;
+    return true;
+}
+
 bool signature_equal(const struct signature *a, const struct signature *b)
 {
     if (a->count != b->count)

@@ -45,6 +45,8 @@ int signature_from_superblock(enum signature_fs fs, const uint8_t block[SIGNATUR
 /* Reads the disk (past the page cache, as a client would) and compares. 0, -ENOENT when it is not there, or
  * -errno. */
 int signature_verify(int disk_fd, const struct signature *signature);
+/* Within its bounds: what comes from a journal has to be. */
+bool signature_is_sane(const struct signature *signature);
 bool signature_equal(const struct signature *a, const struct signature *b);
 
 #endif

@@ -238,7 +238,7 @@ void keeper_do_fence(struct keeper *keeper, const struct engine_effect *effect)
     printable(effect->fence.owner, effect->fence.owner_len, job->owner, sizeof job->owner);
     snprintf(job->file, sizeof job->file, "%s", effect->fence.path);
     if (effect->fence.device) {
-        snprintf(job->device, sizeof job->device, "%s", device_disk_path(effect->fence.device));
+        device_disks(effect->fence.device, job->device, sizeof job->device);
         hex(device_id(effect->fence.device), DEVICE_ID_SIZE, job->device_id);
     }
     LL_APPEND(keeper->fences, job);

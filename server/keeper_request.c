@@ -17,7 +17,7 @@
 #include "server/server.h"
 #include "server/state.h"
 
-enum { DESCRIPTION_MAX = 4096, PATH_TEXT_MAX = 1024 };
+enum { DESCRIPTION_MAX = 16384, PATH_TEXT_MAX = 1024 };
 
 enum request_kind {
     REQUEST_LAYOUTGET,

@@ -110,7 +110,7 @@ static int read_map(struct step_job *job)
         err = seal_fs_prove_no_writer(job->fd, &job->why);
     if (!err)
         err = seal_fs_read_map(job->fd, job->effect.step.kind, job->effect.step.sparse,
-                               device_volume(device)->slice_length, &job->map, &job->why);
+                               device_size(device), &job->map, &job->why);
     if (!err)
         err = file_stat(job->file, &stat);
     if (err)

@@ -41,13 +41,15 @@ static void make_options(struct world *w)
 struct world *world_create(void)
 {
     struct world *w = calloc(1, sizeof *w);
-    struct device_volume volume = {.disk_size = UINT64_C(1) << 40, .slice_length = UINT64_C(1) << 40};
+    struct device_volume volume = {.base_count = 0};
+    struct device_base base = {.size = UINT64_C(1) << 40};
+    uint32_t at;
     uint8_t uuid[DEVICE_UUID_SIZE] = {1, 2, 3};
     if (!w)
         abort();
-    volume.signature.count = 1;
-    volume.signature.component[0] = (struct signature_component){.offset = 4096, .len = 4, .bytes = "sign"};
-    if (device_from_description(uuid, &volume, &w->device))
+    base.signature.count = 1;
+    base.signature.component[0] = (struct signature_component){.offset = 4096, .len = 4, .bytes = "sign"};
+    if (device_volume_add_base(&volume, &base, &at) || device_from_description(uuid, &volume, &w->device))
         abort();
     make_options(w);
     w->now = 1000 * SECOND;
@@ -123,6 +125,10 @@ static void keep_record(struct world *w, const struct engine_effect *effect)
         snprintf(kept->text, sizeof kept->text, "%s", kept->record.seal.path);
         if (kept->record.seal.map)
             map_ref(kept->record.seal.map);
+    }
+    if (kept->record.op == JOURNAL_DEVICE_PUT) {
+        w->written = *kept->record.device.volume;
+        kept->record.device.volume = &w->written;
     }
     if (kept->record.op >= JOURNAL_HOLDER_PUT) {
         memcpy(kept->owner, kept->record.holder.owner, kept->record.holder.owner_len);
@@ -220,9 +226,11 @@ static void apply_holder(struct world *w, const struct world_record *kept)
 
 static void apply(struct world *w, const struct world_record *kept)
 {
-    if (kept->record.op == JOURNAL_DEVICE_PUT)
+    if (kept->record.op == JOURNAL_DEVICE_PUT) {
+        w->durable.volume = *kept->record.device.volume;
         w->durable.devices[0] = kept->record.device, w->durable.device_count = 1;
-    else if (kept->record.op >= JOURNAL_HOLDER_PUT)
+        w->durable.devices[0].volume = &w->durable.volume;
+    } else if (kept->record.op >= JOURNAL_HOLDER_PUT)
         apply_holder(w, kept);
     else
         apply_seal(w, kept);

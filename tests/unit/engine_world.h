@@ -58,6 +58,7 @@ struct world_durable {
     struct journal_seal seals[WORLD_FILES];
     char paths[WORLD_FILES][64];
     struct journal_device devices[4];
+    struct device_volume volume; /* theirs */
     struct world_holder holders[WORLD_MAX], fenced[WORLD_MAX];
 };
 
@@ -76,6 +77,7 @@ struct world {
     size_t record_count, step_count, recall_count, fence_count, expire_count, answer_count, alarm_count,
         devices_changed, trace_count;
     struct world_record records[WORLD_MAX]; /* written, not durable */
+    struct device_volume written;           /* of the last device among them */
     struct engine_effect steps[WORLD_MAX], recalls[WORLD_MAX], fences[WORLD_MAX];
     char fence_owner[WORLD_MAX][32];
     uint64_t expires[WORLD_MAX];

@@ -80,7 +80,7 @@ static void assert_device_holds_file(int fd, const struct seal_map *map)
     int disk;
 
     assert_int_equal(device_find(fd, &device, &why), 0);
-    assert_int_equal(device_open_disk(device, false, &disk), 0);
+    assert_int_equal(device_open_volume(device, false, &disk), 0);
     for (size_t i = 0; i < map_extent_count(map); i++) {
         const struct seal_extent *e = map_extent(map, i);
         size_t n = e->file_offset + e->length <= size ? e->length : size - e->file_offset;
@@ -90,7 +90,7 @@ static void assert_device_holds_file(int fd, const struct seal_map *map)
         memset(got, 0, e->length);
         if (e->kind == SEAL_EXTENT_DATA)
             assert_int_equal(
-                pread(disk, got, e->length, (off_t)(device_volume(device)->slice_start + e->device_offset)),
+                pread(disk, got, e->length, (off_t)e->device_offset),
                 e->length);
         assert_memory_equal(got, want + e->file_offset, n);
         free(got);

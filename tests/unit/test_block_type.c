@@ -332,19 +332,21 @@ static void a_commit_is_sorted_disjoint_aligned_and_of_written_data(void **state
 static void describe(bool sliced)
 {
     const uint8_t uuid[16] = {5};
-    const struct device_volume volume = {
-        .disk_size = 1 << 30,
-        .sliced = sliced,
-        .slice_start = sliced ? 1 << 20 : 0,
-        .slice_length = 1 << 29,
+    const struct device_base disk = {
+        .size = 1 << 30,
         .signature = {.count = 2, .component = {{1080, 2, "\x53\xEF"}, {1128, 16, "0123456789abcdef"}}},
     };
+    struct device_volume volume = {0};
+    uint32_t at;
     struct device *device;
     pnfs_block_deviceaddr4 addr;
     const pnfs_block_simple_volume_info4 *simple;
     size_t len = 0;
     size_t again;
 
+    assert_int_equal(device_volume_add_base(&volume, &disk, &at), 0);
+    if (sliced)
+        assert_int_equal(device_volume_add_slice(&volume, at, 1 << 20, 1 << 29, &at), 0);
     assert_int_equal(device_from_description(uuid, &volume, &device), 0);
     assert_int_equal(block_layout_type.describe_device(device, body, 0, &len), -ENOSPC);
     assert_int_equal(block_layout_type.describe_device(device, body, len - 1, &again), -ENOSPC);

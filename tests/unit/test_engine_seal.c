@@ -160,7 +160,7 @@ static void device_that_grew_keeps_its_id_and_is_told_of(void **state)
     struct world *w = *state;
     struct device_volume volume = *device_volume(w->device);
     struct device *grown;
-    volume.disk_size = volume.slice_length *= 2;
+    volume.base[0].size = volume.node[0].size *= 2;
     assert_int_equal(device_from_description(device_fs_uuid(w->device), &volume, &grown), 0);
     assert_memory_equal(device_id(grown), device_id(w->device), DEVICE_ID_SIZE);
     world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = w->device});
@@ -169,7 +169,7 @@ static void device_that_grew_keeps_its_id_and_is_told_of(void **state)
     assert_int_equal(w->devices_changed, 0);
     world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = grown});
     assert_int_equal(w->devices_changed, 1);
-    assert_int_equal(device_volume(engine_device(w->engine, device_id(grown)))->disk_size, volume.disk_size);
+    assert_int_equal(device_size(engine_device(w->engine, device_id(grown))), volume.node[0].size);
     device_free(grown);
 }
 

@@ -23,6 +23,7 @@ static char path[64];
 struct found {
     unsigned devices, seals, holders, fenced;
     struct journal_device device;
+    struct device_volume volume;
     struct journal_seal seal;
     uint64_t client_ids;
     int kinds; /* of the holders, added up */
@@ -33,6 +34,7 @@ static int on_device(const struct journal_device *device, void *arg)
     struct found *found = arg;
     found->devices++;
     found->device = *device;
+    found->volume = *device->volume;
     return 0;
 }
 
@@ -192,20 +194,29 @@ static void seal_changes_phase_and_times_and_goes(void **state)
     journal_close(journal);
 }
 
+static struct device_base disk(const char *sign)
+{
+    struct device_base base = {.size = 1 << 30, .signature = {.count = 1}};
+    base.signature.component[0] = (struct signature_component){.offset = 512, .len = 4};
+    memcpy(base.signature.component[0].bytes, sign, 4);
+    return base;
+}
+
 static void device_comes_back(void **state)
 {
     (void)state;
     struct journal *journal = open_journal();
-    struct journal_record record = {.op = JOURNAL_DEVICE_PUT,
-                                    .device = {.id = "device-of-16byte",
-                                               .fs_uuid = "uuid-of-16-bytes",
-                                               .volume = {.disk_size = 1 << 30,
-                                                          .sliced = true,
-                                                          .slice_start = 1 << 20,
-                                                          .slice_length = 1 << 29,
-                                                          .signature = {.count = 2}}}};
-    record.device.volume.signature.component[1] =
-        (struct signature_component){.offset = -512, .len = 4, .bytes = "XFSB"};
+    struct device_volume volume = {0};
+    struct device_base a = disk("one1"), b = disk("two2");
+    uint32_t at[4];
+    assert_int_equal(device_volume_add_base(&volume, &a, &at[0]), 0);
+    assert_int_equal(device_volume_add_base(&volume, &b, &at[1]), 0);
+    assert_int_equal(device_volume_add_slice(&volume, at[1], 1 << 20, 1 << 29, &at[1]), 0);
+    assert_int_equal(device_volume_add_slice(&volume, at[0], 1 << 16, 1 << 29, &at[0]), 0);
+    assert_int_equal(device_volume_add_stripe(&volume, 65536, at, 2, &at[2]), 0);
+    struct journal_record record = {
+        .op = JOURNAL_DEVICE_PUT,
+        .device = {.id = "device-of-16byte", .fs_uuid = "uuid-of-16-bytes", .volume = &volume}};
     put(journal, record);
     assert_int_equal(journal_commit(journal), 0);
     journal_close(journal);
@@ -214,11 +225,59 @@ static void device_comes_back(void **state)
     assert_int_equal(found.devices, 1);
     assert_memory_equal(found.device.id, record.device.id, DEVICE_ID_SIZE);
     assert_memory_equal(found.device.fs_uuid, record.device.fs_uuid, DEVICE_UUID_SIZE);
-    assert_true(found.device.volume.sliced);
-    assert_int_equal(found.device.volume.slice_start, 1 << 20);
-    assert_int_equal(found.device.volume.slice_length, 1 << 29);
-    assert_true(signature_equal(&found.device.volume.signature, &record.device.volume.signature));
+    assert_true(device_volume_equal(&found.volume, &volume));
     journal_close(journal);
+}
+
+/* As journals before version 3 have it: size, sliced, start, length, and four components, 44 bytes each. */
+static void device_of_an_old_journal_is_read(void **state)
+{
+    (void)state;
+    uint8_t old[208] = {[4] = 0x40, [11] = 1, [17] = 0x10, [24] = 0x20, [31] = 2};
+    struct device_volume volume;
+    memcpy(old + 32, "\0\0\0\0\0\0\4\x38\0\0\0\2\x53\xEF", 14);
+    memcpy(old + 32 + 44,
+           "\0\0\0\0\0\0\4\x68\0\0\0\x10"
+           "0123456789abcdef",
+           28);
+    assert_int_equal(journal_unpack_volume(old, sizeof old, &volume), 0);
+    assert_int_equal(volume.base_count, 1);
+    assert_int_equal(volume.base[0].size, 1 << 30);
+    assert_int_equal(volume.base[0].signature.component[1].offset, 1128);
+    assert_memory_equal(volume.base[0].signature.component[1].bytes, "0123456789abcdef", 16);
+    assert_int_equal(volume.node_count, 2);
+    assert_int_equal(volume.node[1].kind, DEVICE_SLICE);
+    assert_int_equal(volume.node[1].start, 1 << 20);
+    assert_int_equal(volume.node[1].size, 1 << 29);
+    old[11] = 0;
+    assert_int_equal(journal_unpack_volume(old, sizeof old, &volume), 0);
+    assert_int_equal(volume.node_count, 1);
+    old[31] = 5; /* more components than there are */
+    assert_int_equal(journal_unpack_volume(old, sizeof old, &volume), -EUCLEAN);
+}
+
+/* Whatever is in the journal, nothing but a volume comes out. */
+static void damaged_device_is_no_device(void **state)
+{
+    (void)state;
+    struct device_volume volume = {0}, got;
+    struct device_base a = disk("one1");
+    uint8_t *bytes;
+    size_t len;
+    uint32_t at;
+    assert_int_equal(device_volume_add_base(&volume, &a, &at), 0);
+    assert_int_equal(device_volume_add_slice(&volume, at, 512, 512, &at), 0);
+    assert_int_equal(journal_pack_volume(&volume, &bytes, &len), 0);
+    assert_int_equal(journal_unpack_volume(bytes, len, &got), 0);
+    assert_int_equal(journal_unpack_volume(bytes, len - 1, &got), -EUCLEAN);
+    for (size_t i = 0; i < 20; i++) { /* magic and counts */
+        bytes[i] ^= 0x41;
+        assert_int_equal(journal_unpack_volume(bytes, len, &got), -EUCLEAN);
+        bytes[i] ^= 0x41;
+    }
+    bytes[len - 1] = 1; /* the slice of itself */
+    assert_int_equal(journal_unpack_volume(bytes, len, &got), -EUCLEAN);
+    free(bytes);
 }
 
 static void holders_are_kept_by_client_id_and_forgotten_but_for_one(void **state)
@@ -417,6 +476,8 @@ int main(void)
         T(seal_comes_back_with_its_map),
         T(seal_changes_phase_and_times_and_goes),
         T(device_comes_back),
+        T(device_of_an_old_journal_is_read),
+        T(damaged_device_is_no_device),
         T(holders_are_kept_by_client_id_and_forgotten_but_for_one),
         T(fence_takes_the_holder_off_the_device_and_leaves_a_mark),
         T(what_was_not_committed_is_not_there_after_a_kill),

@@ -96,7 +96,7 @@ static void prepare(struct file *f, const struct loopfs_spec *spec)
     f->fd = open(f->path, O_RDONLY);
     err = device_find(f->fd, &f->device, &refusal);
     if (!err)
-        err = seal_fs_seal(f->fd, &request, device_volume(f->device)->slice_length, &f->map, &refusal);
+        err = seal_fs_seal(f->fd, &request, device_size(f->device), &f->map, &refusal);
     if (err)
         fail_msg("%s", refusal.text);
     assert_true(map_extent_count(f->map) > 10);
@@ -241,10 +241,10 @@ static void write_to_disk(struct file *f, uint64_t offset, int value)
     memset(block, value, 4096);
     assert_int_equal(map_lookup(f->map, offset, &k), 0);
     e = map_extent(f->map, k);
-    assert_int_equal(device_open_disk(f->device, true, &disk), 0);
+    assert_int_equal(device_open_volume(f->device, true, &disk), 0);
     assert_int_equal(
         pwrite(disk, block, 4096,
-               (off_t)(device_volume(f->device)->slice_start + e->device_offset + offset - e->file_offset)),
+               (off_t)(e->device_offset + offset - e->file_offset)),
         4096);
     close(disk);
     memset(f->want + offset, value, 4096);
