@@ -420,6 +420,7 @@ enum engine_state {
     ENGINE_STUCK_STATE,
     ENGINE_RELEASING,
     ENGINE_BROKEN_STATE, /* broken from outside, no holder left: kept until the operator takes it off */
+    ENGINE_STATES,
 };
 const char *engine_state_name(enum engine_state state);
 
@@ -462,7 +463,12 @@ void engine_each_grant(const struct engine *engine, const struct file_key *key,
 
 struct engine_figures {
     size_t seals, grants, holders;
+    size_t by_state[ENGINE_STATES], at_rest, broken;
+    /* Since the engine was made. */
     struct engine_counters {
+        uint64_t sealed, refused, released;
+        uint64_t recalls;
+        uint64_t fences_succeeded, fences_failed, fences_outlived;
         uint64_t watched;  /* times that a sealed file was looked at */
         uint64_t breaches; /* seals found broken from outside */
     } counters;

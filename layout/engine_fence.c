@@ -65,6 +65,7 @@ static void outlive(struct engine *e, struct reach *reach)
         reach->fence_at = e->now + e->options.recall_pause;
         trace(e, "expire", NULL, holder->client_id, "%s", "");
     } else {
+        e->counters.fences_outlived++;
         record(e, reach, "lease over and quiesced");
     }
 }
@@ -113,9 +114,11 @@ void fence_done(struct engine *e, const struct engine_event *event)
     LL_DELETE2(e->fences, reach, fence_next);
     reach->fence_next = NULL;
     if (event->fence.success) {
+        e->counters.fences_succeeded++;
         record(e, reach, "hook");
         return;
     }
+    e->counters.fences_failed++;
     cannot_fence(e, reach);
     trace(e, "fence-failed", NULL, reach->holder->last_client_id, "\"ticket\":%llu",
           (unsigned long long)event->fence.ticket);

@@ -52,6 +52,7 @@ static void recall_send(struct engine *e, struct grant *grant)
         return;
     }
     struct engine_effect *effect = effect_push(e, ENGINE_DO_RECALL, &grant->seal->key);
+    e->counters.recalls++;
     recall->phase = RECALL_SENT;
     recall->ticket = effect->recall.ticket = ++e->next_ticket;
     effect->recall.client_id = grant->holder->client_id;
@@ -310,6 +311,7 @@ void bulk_drive(struct engine *e, struct holder *holder)
     if (bulk->phase == RECALL_NONE)
         holder->bulk_since = e->now;
     struct engine_effect *effect = effect_push(e, ENGINE_DO_RECALL, NULL);
+    e->counters.recalls++;
     bulk->phase = RECALL_SENT;
     bulk->ticket = effect->recall.ticket = ++e->next_ticket;
     effect->recall.client_id = holder->client_id;
@@ -458,6 +460,8 @@ void release_explain(const struct engine *e, const struct seal *seal, char *text
         return;
     case ENGINE_BROKEN_STATE:
         snprintf(text, size, "no holder is left; check the file, then take the seal off: sealctl unseal");
+        return;
+    case ENGINE_STATES:
         return;
     }
 }

@@ -125,6 +125,8 @@ void seal_push_word(struct engine *e, const struct seal *seal)
     case ENGINE_RELEASING:
         effect->word.word = ENGINE_WORD_RELEASING;
         return;
+    case ENGINE_STATES:
+        return;
     }
 }
 
@@ -239,6 +241,10 @@ void seal_request(struct engine *e, struct engine_seal *call)
 static void forget(struct engine *e, struct seal *seal)
 {
     const char *why = seal->failure ? seal->failure : "the file is being changed";
+    if (seal->failure)
+        e->counters.refused++;
+    else if (seal->state == ENGINE_RELEASING)
+        e->counters.released++;
     seal_set_state(e, seal, ENGINE_OPEN);
     seal_push_word(e, seal);
     if (seal->mtime_ns || seal->change) {
@@ -431,6 +437,7 @@ void seal_resume(struct engine *e, struct seal *seal)
 static void sealed(struct engine *e, struct seal *seal)
 {
     seal_set_state(e, seal, ENGINE_SEALED);
+    e->counters.sealed++;
     seal->seen_at = e->now;
     seal_push_word(e, seal);
     /* Each may want more of the seal than the one that began it. */

@@ -22,6 +22,8 @@ const char *engine_state_name(enum engine_state state)
         return "releasing";
     case ENGINE_BROKEN_STATE:
         return "broken";
+    case ENGINE_STATES:
+        break;
     }
     return "unknown";
 }
@@ -132,8 +134,13 @@ void engine_each_grant(const struct engine *e, const struct file_key *key,
 
 void engine_figures(const struct engine *e, struct engine_figures *figures)
 {
-    figures->seals = HASH_COUNT(e->seals);
-    figures->grants = e->grant_count;
-    figures->holders = e->holder_count;
-    figures->counters = e->counters;
+    *figures = (struct engine_figures){.seals = HASH_COUNT(e->seals),
+                                       .grants = e->grant_count,
+                                       .holders = e->holder_count,
+                                       .counters = e->counters};
+    for (const struct seal *seal = e->seals; seal; seal = seal->hh.next) {
+        figures->by_state[seal->state]++;
+        figures->at_rest += seal->at_rest;
+        figures->broken += seal->broken;
+    }
 }

@@ -16,6 +16,7 @@
 #include "server/export.h"
 #include "server/file.h"
 #include "server/log.h"
+#include "server/op_counts.h"
 #include "server/server.h"
 #include "server/session.h"
 
@@ -249,6 +250,7 @@ static bool put_op_result(struct compound *c)
         put_result(c);
     }
     c->op_count++;
+    op_counts_add(c->server->op_counts, loop_index(c->loop), c->op, c->res.status);
     return c->res.status == NFS4_OK;
 }
 

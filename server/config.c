@@ -337,6 +337,7 @@ void config_free(struct config *config)
     free(config->control_socket);
     free(config->control_group);
     free(config->trace_file);
+    free(config->metrics_listen);
     free(config->fence_hook);
     free(config->idmap_domain);
     free(config);

@@ -50,6 +50,7 @@ struct config {
     char *state_dir;
     char *control_socket;
     char *control_group; /* NULL: root only */
+    char *metrics_listen; /* NULL: none; "address:port" for scrapers */
     char *trace_file;    /* NULL: none; one JSON line per layout engine event and effect */
     unsigned lease_time;
     unsigned grace_time;     /* default: the lease time */

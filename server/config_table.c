@@ -19,12 +19,25 @@
 #include "server/config_value.h"
 
 static const char *const type_names[] = {
-    [TYPE_TEXT] = "string",         [TYPE_PSEUDO] = "path",       [TYPE_DIRECTORY] = "directory",
-    [TYPE_PLACE] = "path",          [TYPE_PROGRAM] = "program",   [TYPE_GROUP] = "group",
-    [TYPE_ADDRESSES] = "addresses", [TYPE_NETWORKS] = "networks", [TYPE_UNSIGNED] = "number",
-    [TYPE_PORT] = "number",         [TYPE_ID] = "number",         [TYPE_SIZE32] = "size",
-    [TYPE_SIZE64] = "size",         [TYPE_BOOL] = "bool",         [TYPE_ACCESS] = "\"rw\" or \"ro\"",
-    [TYPE_SQUASH] = "squash",       [TYPE_POLICY] = "policy",     [TYPE_LEVEL] = "log level",
+    [TYPE_TEXT] = "string",
+    [TYPE_PSEUDO] = "path",
+    [TYPE_DIRECTORY] = "directory",
+    [TYPE_PLACE] = "path",
+    [TYPE_PROGRAM] = "program",
+    [TYPE_GROUP] = "group",
+    [TYPE_ADDRESSES] = "addresses",
+    [TYPE_NETWORKS] = "networks",
+    [TYPE_UNSIGNED] = "number",
+    [TYPE_PORT] = "number",
+    [TYPE_ID] = "number",
+    [TYPE_SIZE32] = "size",
+    [TYPE_SIZE64] = "size",
+    [TYPE_BOOL] = "bool",
+    [TYPE_ACCESS] = "\"rw\" or \"ro\"",
+    [TYPE_ENDPOINT] = "address:port",
+    [TYPE_SQUASH] = "squash",
+    [TYPE_POLICY] = "policy",
+    [TYPE_LEVEL] = "log level",
 };
 
 #define AT(field)        .offset = offsetof(struct config, field)
@@ -48,6 +61,9 @@ static const struct option server_options[] = {
      .help = "Unix socket that sealctl talks to."},
     {"control_group", TYPE_GROUP, NULL, AT(control_group),
      .help = "Group that may use the control socket besides root."},
+    {"metrics_listen", TYPE_ENDPOINT, NULL, AT(metrics_listen),
+     .help = "Address and port that answer GET /metrics for Prometheus, such as \"127.0.0.1:9820\". Without "
+             "encryption or a password: keep it on loopback or a management network. Default: off."},
     {"trace_file", TYPE_PLACE, NULL, AT(trace_file),
      .help =
          "File that gets one JSON line for every event and effect of the layout engine, numbered in order."},
@@ -289,6 +305,11 @@ static const char *check_word(const struct option *option, const char *text, cha
         snprintf(why, room,
                  "\"%s\" is not an address or network; write one such as \"192.0.2.0/24\" or \"2001:db8::1\"",
                  text);
+    else if (option->type == TYPE_ENDPOINT && !config_endpoint_parse(text))
+        snprintf(why, room,
+                 "\"%s\" is not a numeric address with a port; write one such as \"127.0.0.1:9820\" or "
+                 "\"[::1]:9820\"",
+                 text);
     return why[0] ? why : NULL;
 }
 
@@ -313,11 +334,13 @@ const char *option_read(const struct option *option, const char *text, void *at,
     switch (option->type) {
     case TYPE_TEXT:
     case TYPE_GROUP:
+    case TYPE_ENDPOINT:
     case TYPE_PSEUDO:
     case TYPE_DIRECTORY:
     case TYPE_PLACE:
     case TYPE_PROGRAM:
-        if (option->type == TYPE_GROUP && check_word(option, text, why, room))
+        if ((option->type == TYPE_GROUP || option->type == TYPE_ENDPOINT) &&
+            check_word(option, text, why, room))
             return why;
         if (option->type >= TYPE_PSEUDO && option->type <= TYPE_PROGRAM &&
             check_path(option->type, text, why, room))

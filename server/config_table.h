@@ -16,6 +16,7 @@ enum option_type {
     TYPE_PLACE,     /* char *, its directory must be there */
     TYPE_PROGRAM,   /* char *, must be executable */
     TYPE_GROUP,     /* char *, must be known */
+    TYPE_ENDPOINT,  /* char *, a numeric address and a port */
     TYPE_ADDRESSES, /* size_t, char ** */
     TYPE_NETWORKS,  /* size_t, struct config_network * */
     TYPE_UNSIGNED,  /* unsigned */

@@ -4,6 +4,8 @@
 #include "server/config_value.h"
 
 #include <arpa/inet.h>
+#include <event2/util.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,6 +92,18 @@ bool config_network_parse(const char *text, struct config_network *out)
         return false;
     *out = network;
     return true;
+}
+
+bool config_endpoint_parse(const char *text)
+{
+    struct sockaddr_storage address;
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)&address;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)&address;
+    int len = sizeof(address);
+
+    if (evutil_parse_sockaddr_port(text, (struct sockaddr *)&address, &len) != 0)
+        return false;
+    return (address.ss_family == AF_INET ? v4->sin_port : v6->sin6_port) != 0;
 }
 
 bool config_pseudo_is_normal(const char *path)

@@ -16,6 +16,8 @@ bool config_number_parse(const char *text, bool units, uint64_t *out);
 /* A numeric address; IPv4 becomes IPv4-mapped. */
 bool config_address_parse(const char *text, struct in6_addr *out);
 /* ADDRESS or ADDRESS/PREFIX; bits beyond the prefix must be zero. */
+/* "192.0.2.1:80" or "[2001:db8::1]:80". */
+bool config_endpoint_parse(const char *text);
 bool config_network_parse(const char *text, struct config_network *out);
 bool config_network_contains(const struct config_network *network, const struct in6_addr *address);
 /* "/" or "/a/b": absolute, no empty, "." or ".." part, no slash at the end, parts of at most 255 bytes. */

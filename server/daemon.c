@@ -23,6 +23,8 @@
 #include "server/keeper.h"
 #include "server/log.h"
 #include "server/loop.h"
+#include "server/metrics.h"
+#include "server/op_counts.h"
 #include "server/portmap.h"
 #include "server/recovery.h"
 #include "server/server.h"
@@ -37,6 +39,7 @@ struct pulse {
 struct daemon {
     struct server server;
     struct control *control;
+    struct metrics *metrics;
     struct config **outdated; /* replaced by reloads; somebody may still look at them */
     size_t outdated_count;
     struct pulse *pulses; /* one a loop */
@@ -127,6 +130,8 @@ static int start_parts(struct daemon *d)
     struct server *s = &d->server;
     int err = make_loops(d);
     if (err == 0)
+        err = op_counts_create(s->loop_count, &s->op_counts);
+    if (err == 0)
         err = worker_pool_create(worker_count(s->config), &s->workers);
     if (err == 0)
         err = open_recovery(s);
@@ -148,6 +153,8 @@ static int start_parts(struct daemon *d)
         err = start_loops(s);
     if (err == 0)
         err = control_create(s, &d->control);
+    if (err == 0)
+        err = metrics_create(s, &d->metrics);
     return err;
 }
 
@@ -190,6 +197,7 @@ static void destroy_loops(struct daemon *d)
 void daemon_stop(struct daemon *d)
 {
     struct server *s = &d->server;
+    metrics_destroy(d->metrics); /* it asks the others */
     if (d->registered)
         portmap_unregister();
     if (s->listener != NULL)
@@ -207,6 +215,7 @@ void daemon_stop(struct daemon *d)
     file_table_destroy(s->files);
     export_table_destroy(s->exports);
     recovery_close(s->recovery);
+    op_counts_destroy(s->op_counts);
     destroy_loops(d);
     for (size_t i = 0; i < d->outdated_count; i++)
         config_free(d->outdated[i]);

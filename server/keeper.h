@@ -178,6 +178,16 @@ void keeper_client_query(struct keeper *keeper, struct keeper_client_query *quer
 /* Were grants of this client revoked (fenced)? For sr_status_flags; reads an atomic, any thread. */
 bool keeper_client_was_fenced(struct keeper *keeper, uint64_t client_id);
 
+/* What there is and what has been done, for metrics.h. */
+struct engine_figures;
+struct keeper_figures {
+    struct keeper_call call;
+    struct engine_figures *engine;        /* caller's; filled in */
+    uint64_t records, commits, commit_ns; /* out: of the journal */
+    bool broken;                          /* out: it cannot be written any more */
+};
+void keeper_figures(struct keeper *keeper, struct keeper_figures *figures);
+
 /* The operator's view as JSON text (malloc'ed, the caller's): what = "status", "grants", "explain". file may be NULL for all. */
 struct keeper_view {
     struct keeper_call call;

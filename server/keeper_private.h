@@ -42,6 +42,7 @@ struct keeper {
     bool dirty;      /* records wait for a commit */
     bool broken;     /* the journal can no longer be written; nothing depends on it any more */
     bool told_full;
+    uint64_t records, commits, commit_ns; /* of the journal, since the start */
     bool running; /* the loop's thread runs */
     bool grace;
     FILE *trace;

@@ -31,6 +31,7 @@ enum request_kind {
     REQUEST_MAP,
     REQUEST_CLIENT_QUERY,
     REQUEST_VIEW,
+    REQUEST_FIGURES,
 };
 
 /* The engine's half of a request; the caller's half is `of`. */
@@ -429,6 +430,26 @@ void keeper_view(struct keeper *keeper, struct keeper_view *view)
 {
     struct request *request = make(keeper, REQUEST_VIEW, &view->call, run_view);
     view->json = NULL;
+    if (request)
+        post(request);
+}
+
+static void run_figures(struct loop_msg *msg)
+{
+    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    const struct keeper *keeper = request->keeper;
+    struct keeper_figures *figures = OF(request, keeper_figures);
+    engine_figures(keeper->engine, figures->engine);
+    figures->records = keeper->records;
+    figures->commits = keeper->commits;
+    figures->commit_ns = keeper->commit_ns;
+    figures->broken = keeper->broken;
+    finish(request, NFS4_OK, "");
+}
+
+void keeper_figures(struct keeper *keeper, struct keeper_figures *figures)
+{
+    struct request *request = make(keeper, REQUEST_FIGURES, &figures->call, run_figures);
     if (request)
         post(request);
 }

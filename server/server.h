@@ -21,6 +21,7 @@ struct server {
     struct recovery *recovery;     /* recovery.h: client records on disk, grace */
     struct client_table **clients; /* client.h: one per loop, same index */
     struct listener *listener;     /* conn.h */
+    struct op_counts *op_counts;   /* op_counts.h; NULL in tests that do without */
     uint64_t boot_verifier;        /* differs at every start: write verifier, client ids */
     uint8_t server_uuid[16];       /* from the state directory: server_owner, server_scope; stable */
     uint8_t fh_key[16];            /* file handle MAC key, from the state directory; stable */
