@@ -101,6 +101,7 @@ static void timer(struct engine *e)
         else if (!e->wake || holder->bulk.at < e->wake)
             e->wake = holder->bulk.at;
     }
+    ask_drive(e);
 }
 
 static void journal_committed(struct engine *e, uint64_t ticket)
@@ -131,6 +132,9 @@ static void dispatch(struct engine *e, const struct engine_event *event)
         return;
     case ENGINE_EV_RECALL_ANSWERED:
         recall_answered(e, event);
+        return;
+    case ENGINE_EV_ASK_ANSWERED:
+        ask_answered(e, event->ask.client_id, event->ask.ticket);
         return;
     case ENGINE_EV_FENCE_DONE:
         fence_done(e, event);

@@ -67,6 +67,8 @@ struct engine_options {
     uint64_t fence_retry;
     uint64_t quiesce_time;
     uint64_t scrub_interval; /* every sealed file is looked at once in it; 0: never */
+    uint64_t ask_pause;   /* between two requests to give something back */
+    size_t max_grants;    /* beyond these, clients are asked to give something back; 0: never */
     bool fence_hook;      /* there is one */
     bool quiesce_is_safe; /* the operator says: lapsed lease + quiesce_time is as good as a fence */
     bool trace;
@@ -245,6 +247,7 @@ enum engine_event_type {
     ENGINE_EV_JOURNAL_COMMITTED,
     ENGINE_EV_STEP_DONE,
     ENGINE_EV_RECALL_ANSWERED,
+    ENGINE_EV_ASK_ANSWERED, /* or not; what comes of it are LAYOUTRETURNs */
     ENGINE_EV_FENCE_DONE,
     ENGINE_EV_CLIENT,
     ENGINE_EV_GRACE_ENDED,
@@ -283,6 +286,10 @@ struct engine_event {
         } recall;
         struct {
             uint64_t ticket;
+            uint64_t client_id;
+        } ask;
+        struct {
+            uint64_t ticket;
             bool success;
         } fence;
         struct {
@@ -315,6 +322,7 @@ enum engine_effect_type {
     ENGINE_DO_JOURNAL,
     ENGINE_DO_STEP,
     ENGINE_DO_RECALL,
+    ENGINE_DO_ASK, /* CB_RECALL_ANY: a request, no recall */
     ENGINE_DO_FENCE,
     ENGINE_DO_EXPIRE, /* give up this client id if its lease is still over; ENGINE_CLIENT_FORGOTTEN tells */
     ENGINE_DO_ANSWER,
@@ -359,6 +367,11 @@ struct engine_effect {
             uint32_t place;   /* FILE: as the LAYOUTGET had it */
             struct engine_referral referral;
         } recall;
+        struct {
+            uint64_t ticket;
+            uint64_t client_id;
+            uint32_t keep; /* so many files' layouts */
+        } ask;
         uint64_t expire; /* client id */
         struct {
             uint64_t ticket;

@@ -72,6 +72,7 @@ static struct grant *grant_make(struct engine *e, struct seal *seal, struct hold
     DL_APPEND2(seal->grants, grant, seal_prev, seal_next);
     DL_APPEND2(holder->grants, grant, holder_prev, holder_next);
     seal->grant_count++;
+    holder->grant_count++;
     e->grant_count++;
     reach_gained(reach_find(holder, seal->volume));
     return grant;
@@ -86,7 +87,9 @@ static void grant_drop(struct engine *e, struct grant *grant)
     DL_DELETE2(grant->seal->grants, grant, seal_prev, seal_next);
     DL_DELETE2(grant->holder->grants, grant, holder_prev, holder_next);
     grant->seal->grant_count--;
+    grant->holder->grant_count--;
     e->grant_count--;
+    ask_heeded(grant->holder);
     reach_lost(e, reach_find(grant->holder, grant->seal->volume));
     ranges_free(&grant->ranges);
     free(grant);
@@ -260,6 +263,8 @@ static void give(struct engine *e, struct seal *seal, struct holder *holder, str
           (unsigned)get->want.iomode, (unsigned long long)cover.offset, (unsigned long long)cover.length,
           seqid);
     answer(e, &get->call, ENGINE_OK, "%s", "");
+    if (is_new)
+        ask_drive(e);
 }
 
 void layoutget(struct engine *e, struct engine_layoutget *get)

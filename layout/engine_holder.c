@@ -306,6 +306,7 @@ static void drop_client_id(struct engine *e, struct holder *holder)
     holder->client_id = 0;
     holder->callable = false;
     holder->bulk = (struct recall){0};
+    ask_forget(holder);
 }
 
 static void bury(struct engine *e, struct holder *holder)

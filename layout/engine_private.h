@@ -100,6 +100,10 @@ struct holder {
     struct reach *reaches;
     struct grant *grants;
     uint32_t maybe_count, stale_count; /* reaches that may have grants from before; stale grants */
+    uint32_t grant_count;              /* stale ones too */
+    uint32_t ask_patience;             /* requests in a row that nothing came back for */
+    uint64_t ask_ticket;               /* of the request under way; 0: none */
+    uint64_t ask_at;                   /* not asked again before */
     UT_hash_handle hh;                 /* by client_id */
 };
 
@@ -170,6 +174,7 @@ struct engine {
     bool grace;
     uint64_t next_serial, next_ticket, next_trace;
     uint64_t wake;
+    uint64_t ask_at; /* not looked for clients to ask before */
     struct volume *volumes;
     struct owner *owners[JOURNAL_HOLDER_KINDS];
     struct holder *holders; /* by client id */
@@ -250,6 +255,12 @@ void recall_answered(struct engine *e, const struct engine_event *event);
 void recall_redrive(struct engine *e, struct holder *holder);
 void bulk_drive(struct engine *e, struct holder *holder);
 bool bulk_is_pending(const struct engine *e, const struct holder *holder);
+
+/* engine_ask.c: clients are asked to give something back. */
+void ask_drive(struct engine *e);
+void ask_answered(struct engine *e, uint64_t client_id, uint64_t ticket);
+void ask_heeded(struct holder *holder); /* it gave something back */
+void ask_forget(struct holder *holder); /* its client id is gone */
 
 /* engine_fence.c */
 void fence_drive(struct engine *e, struct reach *reach, struct seal *seal);

@@ -55,6 +55,7 @@ struct config {
     unsigned lease_time;
     unsigned grace_time;     /* default: the lease time */
     unsigned recall_timeout; /* from CB_LAYOUTRECALL to the fence */
+    unsigned max_grants;     /* soft; 0: no limit */
     char *fence_hook;        /* NULL: none */
     unsigned fence_timeout;  /* a hook that runs longer has failed */
     unsigned fence_retry;    /* STUCK: tried again after so long */

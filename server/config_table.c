@@ -73,6 +73,9 @@ static const struct option server_options[] = {
      .help = "Seconds after a start in which clients reclaim their state. Default: the lease time."},
     {"recall_timeout", TYPE_UNSIGNED, "60", AT(recall_timeout), RANGE(1, 3600),
      .help = "Seconds a client has to return a recalled layout before it is fenced."},
+    {"max_grants", TYPE_UNSIGNED, "262144", AT(max_grants), RANGE(0, 100000000),
+     .help = "Layouts held by all clients together, beyond which those that hold most are asked to give some "
+             "back. It is a request: nothing is refused, nobody is fenced. 0: never ask."},
     {"fence_hook", TYPE_PROGRAM, NULL, AT(fence_hook),
      .help = "Program that cuts a client off from the shared disk; exit status 0 says that it is cut off, "
              "anything else that it is not. "

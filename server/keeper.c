@@ -28,7 +28,7 @@
 
 #define SECONDS(n) ((uint64_t)(n)*UINT64_C(1000000000))
 
-enum { COMMIT_RETRY_SECONDS = 1, JOURNAL_PATH_MAX = 4096 };
+enum { COMMIT_RETRY_SECONDS = 1, ASK_PAUSE_SECONDS = 10, JOURNAL_PATH_MAX = 4096 };
 
 static const struct layout_type *const layout_types[] = {&block_layout_type, &local_layout_type, NULL};
 
@@ -44,6 +44,8 @@ void keeper_options(struct keeper *keeper, struct engine_options *options)
         .fence_retry = SECONDS(config->fence_retry),
         .quiesce_time = SECONDS(config->quiesce_time),
         .scrub_interval = SECONDS(config->scrub_interval),
+        .ask_pause = SECONDS(ASK_PAUSE_SECONDS),
+        .max_grants = config->max_grants,
         .fence_hook = config->fence_hook != NULL,
         .quiesce_is_safe = config->quiesce_is_safe,
         .trace = keeper->trace != NULL,
@@ -158,6 +160,9 @@ static void carry_out(struct keeper *keeper, const struct engine_effect *effect)
         return;
     case ENGINE_DO_RECALL:
         keeper_do_recall(keeper, effect);
+        return;
+    case ENGINE_DO_ASK:
+        keeper_do_ask(keeper, effect);
         return;
     case ENGINE_DO_FENCE:
         keeper_do_fence(keeper, effect);

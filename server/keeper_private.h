@@ -80,6 +80,7 @@ int keeper_find_file(struct keeper *keeper, const struct file_key *key, bool may
 void keeper_answer(struct keeper *keeper, struct engine_call *call);
 void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_do_recall(struct keeper *keeper, const struct engine_effect *effect);
+void keeper_do_ask(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_do_fence(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_cancel_fences(struct keeper *keeper);
 /* The engine hears of every export's device, now and whenever it is looked at again. After ENGINE_EV_START. */

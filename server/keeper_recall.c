@@ -1,6 +1,6 @@
 /*
- * keeper_recall.c - recalls by the backchannel (CB_LAYOUTRECALL, RFC 8881 section 20.3) and fences by the
- * operator's hook.
+ * keeper_recall.c - recalls by the backchannel (CB_LAYOUTRECALL, RFC 8881 section 20.3), requests to give
+ * something back (CB_RECALL_ANY, section 20.6), and fences by the operator's hook.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -8,6 +8,7 @@
 
 #include <utlist.h>
 
+#include "proto/nfs4_attr.h"
 #include "proto/nfs4_cb.h"
 #include "server/backchannel.h"
 #include "server/compound.h"
@@ -131,6 +132,48 @@ void keeper_do_recall(struct keeper *keeper, const struct engine_effect *effect)
         keeper_submit(keeper, &job->work);
     else
         call(job);
+}
+
+struct ask_job {
+    struct cb_call call;
+    struct keeper *keeper;
+    uint64_t ticket;
+};
+
+static void ask_answered(struct loop_msg *msg)
+{
+    struct cb_call *call = KEEPER_FROM(msg, struct cb_call, done);
+    struct ask_job *job = KEEPER_FROM(call, struct ask_job, call);
+    const struct engine_event event = {.type = ENGINE_EV_ASK_ANSWERED,
+                                       .ask = {.ticket = job->ticket, .client_id = call->client_id}};
+    struct keeper *keeper = job->keeper;
+    if (call->outcome != CB_ANSWERED || call->status != NFS4_OK)
+        log_debug("client %016llx was asked to return layouts and did not agree (%s)",
+                  (unsigned long long)call->client_id, nfs4_status_name(call->status));
+    free(job);
+    keeper_feed(keeper, &event);
+}
+
+void keeper_do_ask(struct keeper *keeper, const struct engine_effect *effect)
+{
+    struct ask_job *job = calloc(1, sizeof *job);
+    if (!job) {
+        log_error("out of memory: client %016llx is not asked to return layouts",
+                  (unsigned long long)effect->ask.client_id);
+        return;
+    }
+    job->keeper = keeper;
+    job->ticket = effect->ask.ticket;
+    job->call.op = OP_CB_RECALL_ANY;
+    job->call.client_id = effect->ask.client_id;
+    job->call.timeout_ms = CALL_TIMEOUT_MS;
+    job->call.args.cb_recall_any.craa_objects_to_keep = effect->ask.keep;
+    bitmap4_set(&job->call.args.cb_recall_any.craa_type_mask, RCA4_TYPE_MASK_BLK_LAYOUT);
+    job->call.done.run = ask_answered;
+    job->call.done_loop = keeper->loop;
+    log_info("more than %u grants: client %016llx is asked to keep %u", keeper->config->max_grants,
+             (unsigned long long)effect->ask.client_id, effect->ask.keep);
+    backchannel_call(keeper->server, &job->call);
 }
 
 struct fence_job {

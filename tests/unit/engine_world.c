@@ -33,6 +33,7 @@ static void make_options(struct world *w)
         .recall_pause = 1 * SECOND,
         .fence_retry = 30 * SECOND,
         .quiesce_time = 20 * SECOND,
+        .ask_pause = 10 * SECOND,
         .fence_hook = true,
         .trace = true,
     };
@@ -266,7 +267,7 @@ void world_crash(struct world *w)
         fprintf(stderr, "crash\n");
     engine_destroy(w->engine);
     drop_records(w, w->record_count);
-    w->step_count = w->recall_count = w->fence_count = w->expire_count = w->answer_count = 0;
+    w->step_count = w->recall_count = w->ask_count = w->fence_count = w->expire_count = w->answer_count = 0;
     w->options.boot++;
     for (unsigned i = 0; i < WORLD_FILES; i++)
         w->files[i].word = ENGINE_WORD_NONE;
@@ -298,8 +299,8 @@ void world_crash(struct world *w)
 
 static void take_effect(struct world *w, const struct engine_effect *effect)
 {
-    if (w->step_count == WORLD_MAX || w->recall_count == WORLD_MAX || w->fence_count == WORLD_MAX ||
-        w->answer_count == WORLD_MAX)
+    if (w->step_count == WORLD_MAX || w->recall_count == WORLD_MAX || w->ask_count == WORLD_MAX ||
+        w->fence_count == WORLD_MAX || w->answer_count == WORLD_MAX)
         abort();
     switch (effect->type) {
     case ENGINE_DO_JOURNAL:
@@ -310,6 +311,9 @@ static void take_effect(struct world *w, const struct engine_effect *effect)
         return;
     case ENGINE_DO_RECALL:
         w->recalls[w->recall_count++] = *effect;
+        return;
+    case ENGINE_DO_ASK:
+        w->asks[w->ask_count++] = *effect;
         return;
     case ENGINE_DO_FENCE:
         memset(w->fence_owner[w->fence_count], 0, sizeof w->fence_owner[0]);
@@ -362,6 +366,14 @@ void world_send(struct world *w, const struct engine_event *event)
         world_steps(w);
     if (w->auto_expire && w->expire_count)
         world_expire(w);
+}
+
+void world_answer_ask(struct world *w, size_t index)
+{
+    struct engine_effect ask = w->asks[index];
+    memmove(&w->asks[index], &w->asks[index + 1], (--w->ask_count - index) * sizeof ask);
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_ASK_ANSWERED,
+                                         .ask = {.ticket = ask.ask.ticket, .client_id = ask.ask.client_id}});
 }
 
 void world_expire(struct world *w)

@@ -74,11 +74,11 @@ struct world {
     struct world_file files[WORLD_FILES];
     struct world_client clients[WORLD_CLIENTS];
     struct world_durable durable;
-    size_t record_count, step_count, recall_count, fence_count, expire_count, answer_count, alarm_count,
-        devices_changed, trace_count;
+    size_t record_count, step_count, recall_count, ask_count, fence_count, expire_count, answer_count,
+        alarm_count, devices_changed, trace_count;
     struct world_record records[WORLD_MAX]; /* written, not durable */
     struct device_volume written;           /* of the last device among them */
-    struct engine_effect steps[WORLD_MAX], recalls[WORLD_MAX], fences[WORLD_MAX];
+    struct engine_effect steps[WORLD_MAX], recalls[WORLD_MAX], asks[WORLD_MAX], fences[WORLD_MAX];
     char fence_owner[WORLD_MAX][32];
     uint64_t expires[WORLD_MAX];
     struct engine_call *answers[WORLD_MAX];
@@ -105,6 +105,7 @@ void world_pass(struct world *w, uint64_t ns);  /* time, with its timers */
 bool world_answered(struct world *w, const struct engine_call *call);
 bool world_take_answer(struct world *w, struct engine_call **call);
 void world_answer_recall(struct world *w, size_t index, enum engine_recall_outcome outcome, nfsstat4 status);
+void world_answer_ask(struct world *w, size_t index); /* takes it off the list */
 void world_expire(struct world *w); /* the first client id that is to be given up */
 void world_fence_done(struct world *w, size_t index, bool success);
 

@@ -461,6 +461,8 @@ static void act(struct play *p)
         act_crash(p);
     else
         world_pass(p->w, below(p, 100) < 96 ? below(p, 2000) * (SECOND / 1000) : below(p, 100) * SECOND);
+    if (p->w->ask_count && chance(p, 30))
+        world_answer_ask(p->w, below(p, (unsigned)p->w->ask_count));
     take_answers(p);
 }
 
@@ -517,6 +519,7 @@ static bool run(uint64_t this_seed)
     p->w->options.trace = p->w->verbose = verbose;
     p->w->options.fence_hook = chance(p, 60);
     p->w->options.quiesce_is_safe = !p->w->options.fence_hook && chance(p, 60);
+    p->w->options.max_grants = below(p, WORLD_FILES);
     engine_set_options(p->w->engine, &p->w->options);
     for (unsigned c = 0; c < WORLD_CLIENTS; c++)
         world_confirm(p->w, c);
