@@ -14,6 +14,7 @@
 #include "server/backchannel.h"
 #include "server/buffer.h"
 #include "server/client.h"
+#include "server/commit.h"
 #include "server/config.h"
 #include "server/conn.h"
 #include "server/control.h"
@@ -134,6 +135,8 @@ static int start_parts(struct daemon *d)
     if (err == 0)
         err = worker_pool_create(worker_count(s->config), &s->workers);
     if (err == 0)
+        err = committer_create(s, &s->committer);
+    if (err == 0)
         err = open_recovery(s);
     if (err == 0)
         err = export_table_create(s, &s->exports);
@@ -210,6 +213,7 @@ void daemon_stop(struct daemon *d)
     if (d->control != NULL)
         control_destroy(d->control);
     worker_pool_destroy(s->workers);
+    committer_destroy(s->committer);
     listener_destroy(s->listener);
     idmap_destroy(s->idmap);
     file_table_destroy(s->files);

@@ -41,6 +41,7 @@ struct export
     struct file_key root_key;
     uint64_t max_file_size;
     uint32_t max_links;
+    bool commits_by_directory;
     struct pseudo_dir *pseudo;
     _Atomic(struct device_state *) state; /* NULL: layouts are off */
     struct device_state *states;
@@ -60,6 +61,7 @@ static void learn_limits(struct export *export)
     export->max_links = 32000;
     if (fstatfs(export->root_fd, &fs) != 0)
         return;
+    export->commits_by_directory = fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC;
     if (fs.f_type == EXT4_SUPER_MAGIC) {
         /* 2^32 - 1 blocks (ext4's i_data extents), and its own limit on links. */
         export->max_file_size = (uint64_t)UINT32_MAX * (uint64_t)fs.f_bsize;
@@ -389,6 +391,11 @@ const struct file_key *export_root_key(const struct export *export)
 uint64_t export_max_file_size(const struct export *export)
 {
     return export->max_file_size;
+}
+
+bool export_commits_by_directory(const struct export *export)
+{
+    return export->commits_by_directory;
 }
 
 uint32_t export_max_links(const struct export *export)

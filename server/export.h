@@ -59,6 +59,8 @@ const uint8_t *export_fs_uuid(const struct export *export); /* as in file_key */
 const struct file_key *export_root_key(const struct export *export);
 uint64_t export_max_file_size(const struct export *export);
 uint32_t export_max_links(const struct export *export);
+/* A directory's fsync makes the inodes durable that were made with its names (XFS, ext4). */
+bool export_commits_by_directory(const struct export *export);
 /* The innermost export that a path of this machine (realpath'ed) lies in, and that has this mount id; NULL:
  * none. */
 struct export *export_of_path(const struct export_table *table, const char *path, int mount_id);

@@ -28,6 +28,7 @@ struct file_state; /* state.h */
 struct file_table;
 struct fs_handle; /* fs_handle.h */
 struct fh_slot;   /* compound.h */
+struct handle_cache;
 struct pseudo_dir;
 struct server;
 
@@ -41,6 +42,8 @@ void file_table_destroy(struct file_table *table);
 /* A worker, after ENOSPC: returns when the descriptors of files that were removed before the call are closed,
  * so that their space can be used. */
 void file_table_settle(struct file_table *table);
+
+struct handle_cache *file_table_handles(struct file_table *table); /* handle_cache.h */
 
 struct file *file_ref(struct file *file);
 void file_unref(struct file *file); /* NULL is fine */

@@ -90,6 +90,7 @@ struct file_table {
     struct server *server;
     unsigned idle_limit; /* per shard */
     uint64_t start_ns;   /* wall clock */
+    struct handle_cache *handles;
     struct file_shard shards[FILE_SHARDS];
 
     pthread_mutex_t reaper_lock;

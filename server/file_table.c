@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "server/file_impl.h"
+#include "server/handle_cache.h"
 #include "server/log.h"
 #include "server/loop.h"
 
@@ -69,8 +70,11 @@ int file_table_create(struct server *server, struct file_table **out)
     table->idle_limit = idle_file_budget() / FILE_SHARDS;
     for (unsigned i = 0; i < FILE_SHARDS; i++)
         pthread_mutex_init(&table->shards[i].lock, NULL);
-    rc = file_reaper_start(table);
+    rc = handle_cache_create(&table->handles);
+    if (!rc)
+        rc = file_reaper_start(table);
     if (rc) {
+        handle_cache_destroy(table->handles);
         free(table);
         return rc;
     }
@@ -103,7 +107,13 @@ void file_table_destroy(struct file_table *table)
     file_reaper_stop(table);
     for (unsigned i = 0; i < FILE_SHARDS; i++)
         shard_empty(&table->shards[i]);
+    handle_cache_destroy(table->handles);
     free(table);
+}
+
+struct handle_cache *file_table_handles(struct file_table *table)
+{
+    return table->handles;
 }
 
 static unsigned key_hash(const struct file_key *key)

@@ -12,6 +12,7 @@
 
 #include "server/attr.h"
 #include "server/change.h"
+#include "server/commit.h"
 #include "server/file.h"
 #include "server/fs_cred.h"
 #include "server/fs_status.h"
@@ -20,11 +21,14 @@
 
 enum { DIRECTORY_MODE = 0777, OTHER_MODE = 0666, SET_ID_BITS = 06000 };
 
+enum stage { START, COMMITTED };
+
 struct creation {
     char name[NAME_SIZE];
     char target[PATH_MAX]; /* of a symbolic link */
     struct attr_set set;
     struct fh_slot made;
+    struct commit_wait commit;
 };
 
 static nfsstat4 check_target(struct xdr_bytes link, char target[PATH_MAX])
@@ -152,28 +156,39 @@ static nfsstat4 create(struct compound *c, struct creation *work)
     if (rc)
         return fs_status(rc);
     change_after(c->current.file, &ok->cinfo);
-    if (S_ISDIR(file_type(work->made.file)))
-        rc = attr_commit(c->server, work->made.file);
-    if (!rc)
-        rc = attr_commit(c->server, c->current.file);
-    if (rc) {
-        file_unref(work->made.file);
-        return fs_status(rc);
-    }
-    compound_set_fh(c, work->made.file, work->made.export);
     return NFS4_OK;
+}
+
+/* It is durable, or is not. */
+static enum op_next committed(struct compound *c, struct creation *work)
+{
+    if (work->commit.error)
+        file_unref(work->made.file);
+    else
+        compound_set_fh(c, work->made.file, work->made.export);
+    return op_done(c, fs_status(work->commit.error));
 }
 
 enum op_next op_create(struct compound *c)
 {
-    struct creation *work;
+    struct creation *work = c->op_state;
     nfsstat4 status;
 
+    if (c->stage == COMMITTED)
+        return committed(c, work);
     if (!c->on_worker)
         return OP_BLOCK;
-    work = arena_alloc(&c->arena, sizeof(*work));
+    work = c->op_state = arena_alloc(&c->arena, sizeof(*work));
     if (!work)
         return op_done(c, NFS4ERR_DELAY);
     status = check_create(c, work);
-    return op_done(c, status ? status : create(c, work));
+    if (!status)
+        status = create(c, work);
+    if (status)
+        return op_done(c, status);
+    c->stage = COMMITTED;
+    if (commit_dirs(c, &work->commit, c->current.file,
+                    S_ISDIR(file_type(work->made.file)) ? work->made.file : NULL) == OP_WAIT)
+        return OP_WAIT;
+    return committed(c, work);
 }

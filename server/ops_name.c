@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "server/attr.h"
 #include "server/change.h"
+#include "server/commit.h"
 #include "server/export.h"
 #include "server/file.h"
 #include "server/fs_access.h"
@@ -23,15 +23,17 @@
 #include "server/server.h"
 
 enum stage {
-    START,    /* loop */
-    CHANGE,   /* worker */
-    UNSEAL,   /* loop: work->sealed is in the way */
-    RELEASED, /* loop: the keeper has answered */
+    START,     /* loop */
+    CHANGE,    /* worker */
+    UNSEAL,    /* loop: work->sealed is in the way */
+    RELEASED,  /* loop: the keeper has answered */
+    COMMITTED, /* anywhere: work->commit says how it went */
 };
 
 /* Both names at risk: the one that goes away, and the one that is replaced. */
 struct name_change {
     struct seal_wait wait;
+    struct commit_wait commit;
     struct file *sealed; /* a reference until the release is answered */
     unsigned releases;
     char name[NAME_SIZE];
@@ -167,6 +169,8 @@ static enum op_next run(struct compound *c, nfsstat4 (*check)(struct compound *c
         return change(c, work);
     case UNSEAL:
         return unseal(c, work);
+    case COMMITTED:
+        return op_done(c, fs_status(work->commit.error));
     default:
         return released(c, work);
     }
@@ -180,13 +184,15 @@ static enum op_next make_way(struct compound *c)
 }
 
 /* The end of a change: commit what is named, answer. */
-static enum op_next finish(struct compound *c, int rc, struct file *dir, struct file *other)
+static enum op_next finish(struct compound *c, struct name_change *work, int rc, struct file *dir,
+                           struct file *other)
 {
-    if (!rc)
-        rc = attr_commit(c->server, dir);
-    if (!rc && other && other != dir)
-        rc = attr_commit(c->server, other);
-    return op_done(c, fs_status(rc));
+    if (rc)
+        return op_done(c, fs_status(rc));
+    c->stage = COMMITTED;
+    if (commit_dirs(c, &work->commit, dir, other) == OP_WAIT)
+        return OP_WAIT;
+    return op_done(c, fs_status(work->commit.error));
 }
 
 static nfsstat4 check_remove(struct compound *c, struct name_change *work)
@@ -227,7 +233,7 @@ static enum op_next change_remove(struct compound *c, struct name_change *work)
     }
     sealed = rc == -EPERM && seal_of_name(work, c, &c->current, victim);
     file_unref(victim);
-    return sealed ? make_way(c) : finish(c, rc, c->current.file, NULL);
+    return sealed ? make_way(c) : finish(c, work, rc, c->current.file, NULL);
 }
 
 enum op_next op_remove(struct compound *c)
@@ -281,7 +287,7 @@ static enum op_next change_rename(struct compound *c, struct name_change *work)
              (seal_of_name(work, c, &c->saved, source) || seal_of_name(work, c, &c->current, victim));
     file_unref(source);
     file_unref(victim);
-    return sealed ? make_way(c) : finish(c, rc, c->current.file, c->saved.file);
+    return sealed ? make_way(c) : finish(c, work, rc, c->current.file, c->saved.file);
 }
 
 enum op_next op_rename(struct compound *c)
@@ -320,9 +326,8 @@ static enum op_next change_link(struct compound *c, struct name_change *work)
     if (!rc) {
         change_after(c->current.file, &ok->cinfo);
         file_changed(source);
-        rc = attr_commit(c->server, source);
     }
-    return finish(c, rc, c->current.file, NULL);
+    return finish(c, work, rc, c->current.file, NULL);
 }
 
 enum op_next op_link(struct compound *c)

@@ -3,9 +3,10 @@
  * is in the way. Names and creation are in ops_open_name.c; OPEN_DOWNGRADE and CLOSE are at the end.
  *
  * The stages of OPEN: arguments and grace on the loop; the file and permission (FIND), on the loop too when
- * all of it is in memory, else, and for creation, on a worker; share reservation and stateid on the loop
- * (SHARE). A truncation holds a reservation while a worker does it (TRUNCATE). A writer who meets an at-rest
- * seal waits for the keeper to release it (RELEASED) and tries again.
+ * all of it is in memory, else, and for creation, on a worker; a new file's name made durable (COMMITTED);
+ * share reservation and stateid on the loop (SHARE). A truncation holds a reservation while a worker does it
+ * (TRUNCATE). A writer who meets an at-rest seal waits for the keeper to release it (RELEASED) and tries
+ * again.
  *
  * An open holds no descriptor: the file's O_PATH descriptor keeps it alive, removed or not, and READ and
  * WRITE open what they need when they need it.
@@ -28,7 +29,15 @@
 #include "server/server.h"
 #include "server/state.h"
 
-enum open_stage { OPEN_START, OPEN_FIND, OPEN_SHARE, OPEN_RELEASED, OPEN_TRUNCATE, OPEN_TRUNCATED };
+enum open_stage {
+    OPEN_START,
+    OPEN_FIND,
+    OPEN_COMMITTED,
+    OPEN_SHARE,
+    OPEN_RELEASED,
+    OPEN_TRUNCATE,
+    OPEN_TRUNCATED
+};
 
 static enum op_next next(struct compound *c, enum open_stage stage, enum op_next where)
 {
@@ -144,6 +153,14 @@ static nfsstat4 find_file(struct compound *c, struct open_work *work)
     return NFS4_OK;
 }
 
+/* What this OPEN has created is durable, or is not. */
+static enum op_next committed(struct compound *c, struct open_work *work)
+{
+    if (work->commit.error)
+        return finish(c, work, fs_status(work->commit.error));
+    return next(c, OPEN_SHARE, OP_LOOP);
+}
+
 static enum op_next find(struct compound *c, struct open_work *work)
 {
     nfsstat4 status = find_file(c, work);
@@ -158,7 +175,12 @@ static enum op_next find(struct compound *c, struct open_work *work)
         work->blocks = false;
         return next(c, OPEN_FIND, OP_BLOCK);
     }
-    return status == NFS4_OK ? next(c, OPEN_SHARE, OP_LOOP) : finish(c, work, status);
+    if (status != NFS4_OK)
+        return finish(c, work, status);
+    c->stage = OPEN_COMMITTED;
+    if (work->commit_dir && commit_dirs(c, &work->commit, c->current.file, NULL) == OP_WAIT)
+        return OP_WAIT;
+    return committed(c, work);
 }
 
 static enum op_next start(struct compound *c)
@@ -297,6 +319,8 @@ enum op_next op_open(struct compound *c)
         return c->on_worker ? OP_LOOP : start(c);
     case OPEN_FIND:
         return find(c, work);
+    case OPEN_COMMITTED:
+        return committed(c, work);
     case OPEN_SHARE:
         return work->truncate ? reserve(c, work) : share(c, work, false);
     case OPEN_RELEASED:

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "server/attr.h"
+#include "server/commit.h"
 #include "server/compound.h"
 #include "server/fs_status.h"
 #include "server/keeper.h"
@@ -20,6 +21,8 @@ struct open_work {
     struct attr_set set; /* the attributes to create with */
     struct fh_slot at;   /* what is opened; holds a reference */
     uint32_t access;     /* OPEN4_SHARE_ACCESS_*, which are FILE_READ and FILE_WRITE too */
+    struct commit_wait commit;
+    bool commit_dir;     /* before the answer */
     bool created;        /* by this OPEN, or by one that this is a repetition of */
     bool truncate;
     bool blocks;   /* met on the loop: only a worker can tell */

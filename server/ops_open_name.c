@@ -140,16 +140,28 @@ static int set_attributes(const struct compound *c, struct open_work *work)
     return error;
 }
 
-/* As attr_commit, with the descriptor at hand. The file's name goes along: a file system has it in the same
- * transaction, or an earlier one. */
-static int commit_made(const struct compound *c, int fd)
+/* Nothing was set after the file was made: the directory's commit will do, which others share (commit.h).
+ * Else as attr_commit, with the descriptor at hand; the file's name goes along, since a file system has it in
+ * the same transaction, or an earlier one. */
+static int commit_made(const struct compound *c, struct open_work *work, int fd, bool untouched)
 {
-    return c->server->config->sync_metadata && fsync(fd) < 0 ? -errno : 0;
+    work->commit_dir = untouched && export_commits_by_directory(c->current.export);
+    if (work->commit_dir || !c->server->config->sync_metadata)
+        return 0;
+    return fsync(fd) < 0 ? -errno : 0;
+}
+
+static bool sets_more(const struct open_work *work)
+{
+    const bitmap4 size = BITMAP4(FATTR4_SIZE), others = bitmap4_minus(&work->set.want, &size);
+
+    return !bitmap4_empty(&others) || (bitmap4_isset(&work->set.want, FATTR4_SIZE) && work->set.size > 0);
 }
 
 /* Creates the file; -EEXIST when the name is taken, with nothing changed. */
 static int create(const struct compound *c, struct open_work *work, const verifier4 *verifier)
 {
+    bool untouched;
     int error, fd;
 
     change_before(c->current.file, &work->cinfo);
@@ -161,6 +173,7 @@ static int create(const struct compound *c, struct open_work *work, const verifi
     if (fd < 0)
         return fd;
     note_mode(work, fd, attr_set_mode(&work->set, MODE_OTHERWISE));
+    untouched = !verifier && !sets_more(work);
     error = find_made(c, fd, &work->at);
     if (error < 0)
         goto close;
@@ -170,7 +183,7 @@ static int create(const struct compound *c, struct open_work *work, const verifi
         add_verifier_attributes(&work->attrset);
     change_after(c->current.file, &work->cinfo);
     if (error == 0)
-        error = commit_made(c, fd);
+        error = commit_made(c, work, fd, untouched);
 close:
     close(fd);
     return error;

@@ -21,6 +21,7 @@
 #include "server/fs_cred.h"
 #include "server/fs_handle.h"
 #include "server/fs_status.h"
+#include "server/handle_cache.h"
 #include "server/log.h"
 #include "server/ops_fs.h"
 #include "server/pseudo.h"
@@ -193,15 +194,18 @@ static int stat_by_descriptor(struct listing *list, const char *name, struct sta
 
 static int stat_by_name(struct listing *list, const char *name, struct statx *stx, struct fs_handle *found)
 {
+    struct handle_cache *handles = file_table_handles(list->table);
     int rc;
 
     if (statx(list->dirfd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STAT_MASK, stx) != 0)
         return -errno;
-    if (!list->need_handle)
+    if (!list->need_handle || handle_cache_find(handles, stx, found))
         return 0;
     rc = fs_handle_get(list->dirfd, name, found);
     if (!rc && !fs_handle_names_inode(found, stx->stx_ino))
         rc = stat_by_descriptor(list, name, stx, found);
+    else if (!rc)
+        handle_cache_keep(handles, stx, found);
     return rc;
 }
 

@@ -14,6 +14,7 @@ struct server {
     unsigned loop_count;
     struct loop **loops;           /* loop.h; network loops, index 0.. */
     struct worker_pool *workers;   /* worker.h */
+    struct committer *committer;   /* commit.h */
     struct keeper *keeper;         /* keeper.h: the layout engine's thread */
     struct export_table *exports;  /* export.h */
     struct file_table *files;      /* file.h */
