@@ -25,6 +25,12 @@ static size_t even_share(const struct engine *e)
     return holders ? e->options.max_grants / holders : 0;
 }
 
+/* A local program has no such callback. */
+static bool may_be_asked(const struct engine *e, const struct holder *holder)
+{
+    return holder->callable && !holder->ask_ticket && holder->ask_at <= e->now && !holder_is_local(holder);
+}
+
 static void ask(struct engine *e, struct holder *holder, uint32_t keep)
 {
     struct engine_effect *effect = effect_push(e, ENGINE_DO_ASK, NULL);
@@ -44,8 +50,7 @@ void ask_drive(struct engine *e)
     if (e->now >= e->ask_at) {
         size_t share = even_share(e);
         for (struct holder *holder = e->holders; holder; holder = holder->hh.next) {
-            if (holder->grant_count > share && holder->callable && !holder->ask_ticket &&
-                holder->ask_at <= e->now && effect_has_room(e))
+            if (holder->grant_count > share && may_be_asked(e, holder) && effect_has_room(e))
                 ask(e, holder, (uint32_t)share);
         }
         e->ask_at = e->now + e->options.ask_pause;
