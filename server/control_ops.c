@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "server/client.h"
+#include "server/control_batch.h"
 #include "server/file.h"
 #include "server/keeper.h"
 #include "server/log.h"
@@ -248,23 +249,42 @@ static const struct control_op *find_op(const char *name)
     return NULL;
 }
 
-void control_request(struct server *server, struct loop *loop, const char *line, size_t length,
-                     control_answer_fn answer, void *context)
+static bool is_batch(const struct request *request)
+{
+    return json_is_array(json_object_get(request->json, "files")) &&
+           (request->op->start == start_seal || request->op->start == start_unseal);
+}
+
+static void begin_batch(struct request *request)
+{
+    json_t *json = request->json;
+
+    control_batch(request->server, request->loop, json, request->answer, request->context);
+    free(request);
+    json_decref(json);
+}
+
+void control_submit(struct server *server, struct loop *loop, json_t *json, control_answer_fn answer,
+                    void *context)
 {
     struct request *request = calloc(1, sizeof(*request));
     const char *path;
 
-    if (!request) {
+    if (!request || !json) {
+        free(request);
+        json_decref(json);
         answer(context, NULL);
         return;
     }
-    *request = (struct request){.server = server, .loop = loop, .answer = answer, .context = context};
-    request->json = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
-    request->op = find_op(json_string_value(json_object_get(request->json, "op")));
-    path = json_string_value(json_object_get(request->json, "file"));
-    if (!json_is_object(request->json) || !request->op)
+    *request =
+        (struct request){.server = server, .loop = loop, .answer = answer, .context = context, .json = json};
+    request->op = find_op(json_string_value(json_object_get(json, "op")));
+    path = json_string_value(json_object_get(json, "file"));
+    if (!json_is_object(json) || !request->op)
         fail(request, "bad-request",
              "not a request of the control protocol: one JSON object a line, with a known \"op\"");
+    else if (is_batch(request))
+        begin_batch(request);
     else if (request->op->file == FILE_MUST && !path)
         fail(request, "bad-request", "this request needs a \"file\"");
     else if (request->op->file != FILE_NONE && path) {
@@ -272,4 +292,12 @@ void control_request(struct server *server, struct loop *loop, const char *line,
         worker_submit(server->workers, &request->work);
     } else
         request->op->start(request);
+}
+
+void control_request(struct server *server, struct loop *loop, const char *line, size_t length,
+                     control_answer_fn answer, void *context)
+{
+    json_t *json = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
+
+    control_submit(server, loop, json ? json : json_null(), answer, context);
 }

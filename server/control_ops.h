@@ -17,5 +17,8 @@ typedef void (*control_answer_fn)(void *context, json_t *reply);
  */
 void control_request(struct server *server, struct loop *loop, const char *line, size_t length,
                      control_answer_fn answer, void *context);
+/* The same for one that is read already. Takes over the reference; NULL: out of memory. */
+void control_submit(struct server *server, struct loop *loop, json_t *json, control_answer_fn answer,
+                    void *context);
 
 #endif

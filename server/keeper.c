@@ -2,9 +2,10 @@
  * keeper.c - the keeper's thread: it feeds the layout engine and carries out its effects; see keeper.h.
  *
  * Journal records are written as they come out and committed once the loop's queue is empty, so that requests
- * that arrive together share one flush; only then the engine hears of the commit and lets go of what depends
- * on it. When the journal cannot be written any more, nothing is reported as committed: no grant, no seal and
- * no release comes of it, and the log says so.
+ * that arrive together share one flush; those of many files being sealed wait for one another (want_commit);
+ * only then the engine hears of the commit and lets go of what depends on it. When the journal cannot be
+ * written any more, nothing is reported as committed: no grant, no seal and no release comes of it, and the
+ * log says so.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -28,7 +29,13 @@
 
 #define SECONDS(n) ((uint64_t)(n)*UINT64_C(1000000000))
 
-enum { COMMIT_RETRY_SECONDS = 1, ASK_PAUSE_SECONDS = 10, JOURNAL_PATH_MAX = 4096 };
+enum {
+    COMMIT_RETRY_SECONDS = 1,
+    ASK_PAUSE_SECONDS = 10,
+    GATHER_MIN = 4,
+    GATHER_MS = 200,
+    JOURNAL_PATH_MAX = 4096
+};
 
 static const struct layout_type *const layout_types[] = {&block_layout_type, &local_layout_type, NULL};
 
@@ -101,6 +108,30 @@ static void pause_ms(long ms)
     nanosleep(&pause, NULL);
 }
 
+/*
+ * Many files that are sealed at once share flushes: while steps are under way whose records will come,
+ * records of steps wait until half of those have come home, GATHER_MS at most. Records that a client or a
+ * release waits for go at once and take the others along.
+ */
+static void want_commit(struct keeper *keeper)
+{
+    unsigned steps = atomic_load(&keeper->jobs);
+    bool first = !keeper->dirty;
+    keeper->dirty = true;
+    if (!keeper->patient || steps < GATHER_MIN) {
+        event_active(keeper->commit_now, 0, 0);
+    } else if (first) {
+        keeper->gather_until = steps / 2;
+        evtimer_add(keeper->commit_gathered, &(struct timeval){.tv_usec = GATHER_MS * 1000});
+    }
+}
+
+void keeper_gathered(struct keeper *keeper)
+{
+    if (keeper->dirty && atomic_load(&keeper->jobs) <= keeper->gather_until)
+        event_active(keeper->commit_now, 0, 0);
+}
+
 static void write_record(struct keeper *keeper, const struct engine_effect *effect)
 {
     keeper->ticket = effect->journal.ticket;
@@ -114,9 +145,8 @@ static void write_record(struct keeper *keeper, const struct engine_effect *effe
                   keeper->config->state_dir, journal_error(keeper->journal));
         return;
     }
-    keeper->dirty = true;
     keeper->records++;
-    event_active(keeper->commit_now, 0, 0);
+    want_commit(keeper);
 }
 
 /* The word is what keeps writers away, so there is no going on without it. */
@@ -215,6 +245,7 @@ static void set_timer(struct keeper *keeper)
 void keeper_feed(struct keeper *keeper, const struct engine_event *event)
 {
     struct engine_effect effect;
+    keeper->patient = event->type == ENGINE_EV_STEP_DONE;
     while (engine_event(keeper->engine, event, now_ns()) == -ENOMEM)
         pause_ms(10);
     while (engine_next_effect(keeper->engine, &effect))
@@ -264,6 +295,7 @@ static void on_commit(evutil_socket_t fd, short what, void *arg)
     struct keeper *keeper = arg;
     (void)fd;
     (void)what;
+    evtimer_del(keeper->commit_gathered);
     if (!keeper->dirty || keeper->broken)
         return;
     uint64_t began = precise_ns();
@@ -362,7 +394,9 @@ static int make_events(struct keeper *keeper)
     keeper->timer = evtimer_new(base, on_timer, keeper);
     keeper->commit_now = event_new(base, -1, EV_PERSIST, on_commit, keeper);
     keeper->commit_later = evtimer_new(base, on_commit, keeper);
-    return keeper->timer && keeper->commit_now && keeper->commit_later ? 0 : -ENOMEM;
+    keeper->commit_gathered = evtimer_new(base, on_commit, keeper);
+    return keeper->timer && keeper->commit_now && keeper->commit_later && keeper->commit_gathered ? 0
+                                                                                                  : -ENOMEM;
 }
 
 int keeper_create(struct server *server, struct keeper **out)
@@ -454,6 +488,8 @@ void keeper_destroy(struct keeper *keeper)
         event_free(keeper->commit_now);
     if (keeper->commit_later)
         event_free(keeper->commit_later);
+    if (keeper->commit_gathered)
+        event_free(keeper->commit_gathered);
     if (keeper->loop)
         loop_destroy(keeper->loop);
     engine_destroy(keeper->engine);

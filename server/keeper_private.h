@@ -37,11 +37,13 @@ struct keeper {
     struct loop *loop;
     struct engine *engine;
     struct journal *journal;
-    struct event *timer, *commit_now, *commit_later;
+    struct event *timer, *commit_now, *commit_later, *commit_gathered;
     uint64_t ticket; /* of the last record written */
     bool dirty;      /* records wait for a commit */
     bool broken;     /* the journal can no longer be written; nothing depends on it any more */
     bool told_full;
+    bool patient; /* what is being fed to the engine is a step's end: its records may wait for others' */
+    unsigned gather_until;                /* commit when no more steps than this are under way */
     uint64_t records, commits, commit_ns; /* of the journal, since the start */
     bool running; /* the loop's thread runs */
     bool grace;
@@ -72,6 +74,8 @@ void keeper_options(struct keeper *keeper, struct engine_options *options);
 /* Hand work to the workers, and the last thing it does there: msg goes home. */
 void keeper_submit(struct keeper *keeper, struct work *work);
 void keeper_come_home(struct keeper *keeper, struct loop_msg *msg);
+/* A step has come home, and been fed. */
+void keeper_gathered(struct keeper *keeper);
 
 /* The file of this key, opened by its handle if it is not in memory. BLOCKS (workers) if may_block; else
  * -EAGAIN. */

@@ -201,6 +201,7 @@ static void come_home(struct loop_msg *msg)
                                           .ticket = job->effect.step.ticket,
                                           .flag_cleared = job->flag_cleared}};
     keeper_feed(job->keeper, &event);
+    keeper_gathered(job->keeper);
     map_free(job->map);
     device_free(job->device);
     file_unref(job->file);

@@ -22,6 +22,7 @@ enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, EXIT_UNREACHABLE = 3, EX
 struct command {
     const char *name;
     enum { NO_FILE, MAY_FILE, NEEDS_FILE } file;
+    bool many; /* more than one file may be named */
     const char *usage;
     void (*print)(const json_t *reply, const char *file);
 };
@@ -30,6 +31,8 @@ struct options {
     const char *socket;
     const struct command *command;
     const char *file;
+    char **files; /* NULL, or all that were named: more than one */
+    int file_count;
     bool json, pinned, fill, sparse, wait;
     long timeout_s; /* -1: none given */
 };
@@ -37,13 +40,13 @@ struct options {
 static const char usage_text[] =
     "usage: sealctl [-s SOCKET] COMMAND [OPTIONS] [FILE]\n"
     "\n"
-    "  seal [--pinned] [--fill | --sparse] FILE\n"
+    "  seal [--pinned] [--fill | --sparse] FILE...\n"
     "                                         promise that the file's block map does not change; the data "
     "neither,\n"
     "                                         unless --pinned; --fill first writes zeros where blocks are "
     "missing,\n"
     "                                         --sparse leaves holes, in which clients read zeros\n"
-    "  unseal [--wait] [--timeout SECONDS] FILE\n"
+    "  unseal [--wait] [--timeout SECONDS] FILE...\n"
     "                                         recall every layout, then take the seal off\n"
     "  status [FILE]                          the seals there are, and how each is doing\n"
     "  grants [FILE]                          who holds layouts\n"
@@ -182,12 +185,12 @@ static void print_unsealed(const json_t *reply, const char *file)
 }
 
 static const struct command commands[] = {
-    {"seal", NEEDS_FILE, "seal [--pinned] [--fill | --sparse] FILE", print_sealed},
-    {"unseal", NEEDS_FILE, "unseal [--wait] [--timeout SECONDS] FILE", print_unsealed},
-    {"status", MAY_FILE, "status [FILE]", print_status},
-    {"grants", MAY_FILE, "grants [FILE]", print_grants},
-    {"clients", NO_FILE, "clients", print_clients},
-    {"explain", NEEDS_FILE, "explain FILE", print_explain},
+    {"seal", NEEDS_FILE, true, "seal [--pinned] [--fill | --sparse] FILE...", print_sealed},
+    {"unseal", NEEDS_FILE, true, "unseal [--wait] [--timeout SECONDS] FILE...", print_unsealed},
+    {"status", MAY_FILE, false, "status [FILE]", print_status},
+    {"grants", MAY_FILE, false, "grants [FILE]", print_grants},
+    {"clients", NO_FILE, false, "clients", print_clients},
+    {"explain", NEEDS_FILE, false, "explain FILE", print_explain},
 };
 
 /* ---- talking to the server
@@ -262,11 +265,18 @@ static json_t *build_request(const struct options *options, const char *path)
     return request;
 }
 
-static int report(const struct options *options, const json_t *reply)
+static int status_of(const json_t *reply)
 {
     const char *code = json_string_value(json_object_get(reply, "code"));
+
+    if (json_is_true(json_object_get(reply, "ok")))
+        return EXIT_DONE;
+    return code && strcmp(code, "pending") == 0 ? EXIT_PENDING : EXIT_REFUSED;
+}
+
+static int report(const struct options *options, const json_t *reply)
+{
     const char *error = json_string_value(json_object_get(reply, "error"));
-    bool pending = code && strcmp(code, "pending") == 0;
 
     if (options->json) {
         json_dumpf(reply, stdout, JSON_INDENT(2));
@@ -276,9 +286,99 @@ static int report(const struct options *options, const json_t *reply)
     } else {
         fprintf(stderr, "sealctl: %s\n", error ? error : "the server gave no reason; see its log");
     }
-    if (json_is_true(json_object_get(reply, "ok")))
-        return EXIT_DONE;
-    return pending ? EXIT_PENDING : EXIT_REFUSED;
+    return status_of(reply);
+}
+
+/* A line of the control protocol has 64 KiB; this much of it is for paths. */
+enum { BATCH_BYTES = 56 << 10 };
+
+static size_t json_length(const json_t *value)
+{
+    return json_dumpb(value, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY) + 1;
+}
+
+/* The real paths of the next files that fit in one request; *next moves on. Those that are not there are told
+ * of. */
+static json_t *next_batch(const struct options *options, int *next, int *status)
+{
+    json_t *paths = json_array();
+    size_t used = 0;
+
+    while (paths && *next < options->file_count && used < BATCH_BYTES) {
+        char *path = realpath(options->files[*next], NULL);
+        json_t *text = path ? json_string(path) : NULL;
+
+        if (!text) {
+            fprintf(stderr, "sealctl: %s: %s\n", options->files[*next],
+                    path ? "its name is not UTF-8" : strerror(errno));
+            *status = EXIT_REFUSED;
+        } else if (used + json_length(text) > BATCH_BYTES && used > 0) {
+            json_decref(text);
+            free(path);
+            return paths;
+        } else {
+            used += json_length(text);
+            json_array_append_new(paths, text);
+        }
+        free(path);
+        ++*next;
+    }
+    return paths;
+}
+
+/* Each result in its line; the worst becomes the exit status. */
+static void report_batch(const struct options *options, const json_t *reply, json_t *all, int *status)
+{
+    const json_t *results = json_object_get(reply, "results");
+    struct options one = *options;
+    size_t index;
+    json_t *result;
+
+    if (!json_is_array(results)) {
+        *status = report(&one, reply);
+        return;
+    }
+    json_array_foreach(results, index, result)
+    {
+        int code = status_of(result);
+        one.file = json_string_value(json_object_get(result, "file"));
+        if (all)
+            json_array_append(all, result);
+        else if (code == EXIT_DONE)
+            options->command->print(result, one.file);
+        else
+            fprintf(stderr, "sealctl: %s: %s\n", one.file, text_of(result, "error", NULL, 0));
+        if (code == EXIT_REFUSED || (code == EXIT_PENDING && *status == EXIT_DONE))
+            *status = code;
+    }
+}
+
+static int run_many(const struct options *options)
+{
+    json_t *all = options->json ? json_array() : NULL;
+    int status = EXIT_DONE, next = 0;
+
+    while (next < options->file_count) {
+        json_t *paths = next_batch(options, &next, &status);
+        json_t *request = json_array_size(paths) > 0 ? build_request(options, NULL) : NULL;
+        json_t *reply = NULL;
+
+        if (request && json_object_set(request, "files", paths) == 0)
+            reply = ask(options->socket, request);
+        if (reply)
+            report_batch(options, reply, all, &status);
+        else if (json_array_size(paths) > 0)
+            status = EXIT_UNREACHABLE, next = options->file_count;
+        json_decref(reply);
+        json_decref(request);
+        json_decref(paths);
+    }
+    if (all) {
+        json_dumpf(all, stdout, JSON_INDENT(2));
+        putchar('\n');
+        json_decref(all);
+    }
+    return fflush(stdout) == EOF ? EXIT_REFUSED : status;
 }
 
 static int run(const struct options *options)
@@ -331,9 +431,11 @@ static int parse_words(int argc, char **argv, struct options *options)
     if (!options->command)
         return wrong_usage("unknown command", argv[optind]);
     optind++;
+    options->files = argv + optind;
+    options->file_count = argc - optind;
     if (optind < argc && options->command->file != NO_FILE)
         options->file = argv[optind++];
-    if (optind < argc)
+    if (optind < argc && !options->command->many)
         return wrong_usage("too many arguments; usage: sealctl", options->command->usage);
     if (options->command->file == NEEDS_FILE && !options->file)
         return wrong_usage("a file is needed; usage: sealctl", options->command->usage);
@@ -401,5 +503,7 @@ int main(int argc, char **argv)
                               .timeout_s = -1};
     int status = parse_options(argc, argv, &options);
 
-    return status >= 0 ? status : run(&options);
+    if (status >= 0)
+        return status;
+    return options.command->many && options.file_count > 1 ? run_many(&options) : run(&options);
 }

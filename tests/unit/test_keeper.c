@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "layout/engine.h"
 #include "layout/map.h"
 #include "loopfs.h"
 #include "server/config.h"
@@ -428,6 +429,64 @@ static void many_seals_share_the_journals_commits(void **state)
 
 #define T(test) cmocka_unit_test_setup_teardown(test, make_file, clean_up)
 
+enum { MANY = 200 };
+
+struct many {
+    struct keeper_seal seal[MANY];
+    atomic_uint left;
+};
+
+static struct many many;
+
+static void one_of_many(struct loop_msg *msg)
+{
+    if (atomic_fetch_sub(&many.left, 1) == 1)
+        on_reply(msg);
+}
+
+static struct keeper_figures figures(struct engine_figures *engine)
+{
+    struct keeper_figures f = {.call = call(), .engine = engine};
+    keeper_figures(server->keeper, &f);
+    await();
+    assert_int_equal(f.call.status, NFS4_OK);
+    return f;
+}
+
+/* Counted, not timed: two records for each file, and far fewer flushes. */
+static void many_files_sealed_at_once_share_flushes(void **state)
+{
+    (void)state;
+    struct engine_figures engine;
+    start("");
+    uint64_t before = figures(&engine).commits;
+    struct keeper_call common = call();
+    common.reply.run = one_of_many;
+    atomic_store(&many.left, MANY);
+    for (unsigned i = 0; i < MANY; i++) {
+        char path[288];
+        snprintf(path, sizeof path, "%s.%u", name, i);
+        int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+        assert_int_equal(write(fd, path, sizeof path), sizeof path);
+        close(fd);
+        many.seal[i] = (struct keeper_seal){.call = common};
+        assert_int_equal(file_from_path(server->files, path, &many.seal[i].file), 0);
+    }
+    for (unsigned i = 0; i < MANY; i++)
+        keeper_seal(server->keeper, &many.seal[i]);
+    await();
+    struct keeper_figures after = figures(&engine);
+    for (unsigned i = 0; i < MANY; i++) {
+        assert_int_equal(many.seal[i].call.status, NFS4_OK);
+        file_unref(many.seal[i].file);
+    }
+    assert_int_equal(engine.by_state[ENGINE_SEALED], MANY);
+    assert_true(after.records >= 2 * MANY);
+    print_message("%u files sealed with %llu flushes\n", (unsigned)MANY,
+                  (unsigned long long)(after.commits - before));
+    assert_true(after.commits - before < MANY / 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -440,6 +499,7 @@ int main(void)
         T(holder_that_cannot_be_called_is_fenced_by_the_hook),
         T(hook_that_fails_leaves_the_seal_stuck_until_the_layout_comes_back),
         T(many_seals_share_the_journals_commits),
+        T(many_files_sealed_at_once_share_flushes),
     };
     const char *why;
     char path[128];
