@@ -13,9 +13,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "layout/device_sign.h"
 #include "layout/file_key.h"
 #include "layout/mount_info.h"
-#include "layout/sysfs_block.h"
 
 struct device {
     atomic_uint refs;
@@ -190,112 +190,22 @@ int device_open_volume(const struct device *d, bool write, int *fd)
     return open_node(d->volume_path, d->volume_dev, write, fd);
 }
 
-static int read_superblock(const struct device *d, enum signature_fs fs, uint64_t start,
-                           struct signature *signature)
+static int describe(struct device *d, dev_t dev, enum signature_fs fs, struct seal_refusal *why)
 {
-    void *block;
-    ssize_t n;
-    int fd;
-    int err = device_open_volume(d, false, &fd);
-
-    if (err)
-        return err;
-    if (posix_memalign(&block, 4096, SIGNATURE_SUPERBLOCK_SIZE) != 0) {
-        err = -ENOMEM;
-        goto out_close;
-    }
-    n = pread(fd, block, SIGNATURE_SUPERBLOCK_SIZE, 0);
-    if (n < 0)
-        err = -errno;
-    else if (n < SIGNATURE_SUPERBLOCK_SIZE)
-        err = -EIO;
-    else
-        err = signature_from_superblock(fs, block, start, d->fs_uuid, signature);
-    free(block);
-out_close:
-    (void)close(fd);
-    return err;
-}
-
-/* A client compares with the whole disk, so that is what is read here. */
-static int verify_on_disk(const struct device *d, uint32_t base)
-{
-    int fd;
-    int err = device_open_disk(d, base, false, &fd);
-
-    if (err)
-        return err;
-    err = signature_verify(fd, &d->volume.base[base].signature);
-    (void)close(fd);
-    return err;
-}
-
-static int sign(struct device *d, enum signature_fs fs, struct seal_refusal *why)
-{
-    struct device_place first;
-    char what[192];
-    int err = device_volume_place(&d->volume, 0, SIGNATURE_SUPERBLOCK_SIZE, &first);
+    struct device_stack *stack = malloc(sizeof(*stack));
+    int err = stack ? device_stack_read(&device_source_kernel, dev, stack, why)
+                    : seal_refuse_errno(why, ENOMEM, "finding the device");
 
     if (!err)
-        err = read_superblock(d, fs, first.offset, &d->volume.base[first.base].signature);
-    if (!err)
-        err = verify_on_disk(d, first.base);
-    if (err == -EINVAL || err == -ENOENT)
-        return seal_refuse(
-            why, SEAL_REFUSED_SIGNATURE, -err,
-            "%s does not carry the superblock of the file system that is mounted from it, or has no "
-            "UUID; clients could not find it (tune2fs -U or xfs_admin -U give one while unmounted)",
-            d->volume.base[0].path);
-    if (err) {
-        (void)snprintf(what, sizeof(what), "reading the signature of %s", d->volume.base[0].path);
-        return seal_refuse_errno(why, -err, what);
+        err = device_sign(&device_source_kernel, stack, fs, d->fs_uuid, why);
+    if (!err) {
+        d->volume_dev = dev;
+        memcpy(d->volume_path, stack->node, sizeof(stack->node));
+        d->volume = stack->volume;
+        make_id(d);
     }
-    make_id(d);
-    return 0;
-}
-
-static int refuse_stacked(const struct sysfs_block *b, struct seal_refusal *why)
-{
-    return seal_refuse(why, SEAL_REFUSED_DEVICE, EOPNOTSUPP,
-                       "%s is a %s: not supported yet; use a file system on a whole disk or a partition",
-                       b->node, b->stacked);
-}
-
-static int locate(struct device *d, dev_t dev, struct seal_refusal *why)
-{
-    struct sysfs_block volume;
-    struct sysfs_block disk;
-    struct device_base base = {0};
-    uint32_t at;
-    int err = sysfs_block_read(dev, &volume);
-
-    if (err)
-        return seal_refuse(
-            why, SEAL_REFUSED_DEVICE, -err,
-            "the file system's device %u:%u is not in /sys/dev/block: it is not on a block device that "
-            "clients could share",
-            major(dev), minor(dev));
-    if (volume.stacked[0])
-        return refuse_stacked(&volume, why);
-    disk = volume;
-    if (volume.partition)
-        err = sysfs_block_read(volume.parent, &disk);
-    if (err)
-        return seal_refuse_errno(why, -err, "reading the partition's disk from /sys/dev/block");
-    if (disk.stacked[0])
-        return refuse_stacked(&disk, why);
-    if (disk.partition || volume.start > disk.size || volume.size > disk.size - volume.start)
-        return seal_refuse(why, SEAL_REFUSED_DEVICE, EIO, "%s does not lie within its disk %s", volume.node,
-                           disk.node);
-    d->volume_dev = volume.dev;
-    memcpy(d->volume_path, volume.node, sizeof(volume.node));
-    base.dev = disk.dev;
-    base.size = disk.size;
-    memcpy(base.path, disk.node, sizeof(base.path));
-    err = device_volume_add_base(&d->volume, &base, &at);
-    if (!err && volume.partition)
-        err = device_volume_add_slice(&d->volume, at, volume.start, volume.size, &at);
-    return err ? seal_refuse_errno(why, -err, "describing the device") : 0;
+    free(stack);
+    return err;
 }
 
 static int find(struct device *d, int fd, struct seal_refusal *why)
@@ -313,10 +223,7 @@ static int find(struct device *d, int fd, struct seal_refusal *why)
     err = file_key_fs_uuid(fd, d->fs_uuid);
     if (err)
         return seal_refuse_errno(why, -err, "reading the file system's UUID");
-    err = locate(d, st.st_dev, why);
-    if (err)
-        return err;
-    return sign(d, strcmp(mount.type, "xfs") == 0 ? SIGNATURE_XFS : SIGNATURE_EXT4, why);
+    return describe(d, st.st_dev, strcmp(mount.type, "xfs") == 0 ? SIGNATURE_XFS : SIGNATURE_EXT4, why);
 }
 
 int device_find(int fd, struct device **out, struct seal_refusal *why)

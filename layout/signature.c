@@ -18,7 +18,13 @@ enum {
     EXT4_MAGIC_LEN = 2,
     EXT4_UUID_AT = 1024 + 0x68,
     UUID_LEN = 16,
+    PV_UUID_LEN = 32,
+    MD_SET_UUID_AT = 16,
+    MD_MEMBER_UUID_AT = 168,
+    GPT_GUID_AT = 56,
+    MBR_ID_AT = 440,
 };
+#define MD_MAGIC UINT32_C(0xa92b4efc)
 
 static void add(struct signature *s, uint64_t start, const uint8_t *block, uint32_t at, uint32_t len)
 {
@@ -44,6 +50,77 @@ int signature_from_superblock(enum signature_fs fs, const uint8_t block[SIGNATUR
     memset(out, 0, sizeof(*out));
     add(out, start, block, xfs ? XFS_MAGIC_AT : EXT4_MAGIC_AT, xfs ? XFS_MAGIC_LEN : EXT4_MAGIC_LEN);
     add(out, start, block, xfs ? XFS_UUID_AT : EXT4_UUID_AT, UUID_LEN);
+    return 0;
+}
+
+static uint64_t little(const uint8_t *at, unsigned size)
+{
+    uint64_t value = 0;
+
+    while (size > 0)
+        value = value << 8 | at[--size];
+    return value;
+}
+
+static bool is_zero(const uint8_t *at, size_t len)
+{
+    while (len > 0 && at[len - 1] == 0)
+        len--;
+    return len == 0;
+}
+
+/* lvm2 format: the label in one of the first four sectors, behind it the header with the UUID in 32 letters.
+ */
+int signature_from_pv(const uint8_t *head, uint64_t start, struct signature *out)
+{
+    if (start > INT64_MAX - SIGNATURE_HEAD_SIZE)
+        return -EINVAL;
+    for (uint32_t at = 0; at < 4 * 512; at += 512) {
+        const uint64_t header = little(head + at + 20, 4);
+
+        if (memcmp(head + at, "LABELONE", 8) != 0 || memcmp(head + at + 24, "LVM2 001", 8) != 0 ||
+            header < 32 || header > 512 - PV_UUID_LEN)
+            continue;
+        memset(out, 0, sizeof(*out));
+        add(out, start, head, at, 8);
+        add(out, start, head, at + (uint32_t)header, PV_UUID_LEN);
+        return 0;
+    }
+    return -EINVAL;
+}
+
+/* The kernel's struct mdp_superblock_1: the array's UUID and this member's. */
+int signature_from_md(const uint8_t *head, uint64_t start, struct signature *out)
+{
+    if (start > INT64_MAX - SIGNATURE_HEAD_SIZE)
+        return -EINVAL;
+    for (uint32_t at = 0; at <= 4096; at += 4096) {
+        if (little(head + at, 4) != MD_MAGIC || little(head + at + 4, 4) != 1 ||
+            is_zero(head + at + MD_MEMBER_UUID_AT, UUID_LEN))
+            continue;
+        memset(out, 0, sizeof(*out));
+        add(out, start, head, at + MD_SET_UUID_AT, UUID_LEN);
+        add(out, start, head, at + MD_MEMBER_UUID_AT, UUID_LEN);
+        return 0;
+    }
+    return -EINVAL;
+}
+
+int signature_from_table(const uint8_t *head, struct signature *out)
+{
+    for (uint32_t at = 512; at <= 4096; at += 4096 - 512) { /* a sector of 512 or 4096 */
+        if (memcmp(head + at, "EFI PART", 8) != 0 || is_zero(head + at + GPT_GUID_AT, UUID_LEN))
+            continue;
+        memset(out, 0, sizeof(*out));
+        add(out, 0, head, at, 8);
+        add(out, 0, head, at + GPT_GUID_AT, UUID_LEN);
+        return 0;
+    }
+    if (head[510] != 0x55 || head[511] != 0xAA || is_zero(head + MBR_ID_AT, 4))
+        return -EINVAL;
+    memset(out, 0, sizeof(*out));
+    add(out, 0, head, MBR_ID_AT, 4);
+    add(out, 0, head, 510, 2);
     return 0;
 }
 

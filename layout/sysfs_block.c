@@ -45,7 +45,7 @@ static int read_sectors(int dir, const char *name, uint64_t *bytes)
     return 0;
 }
 
-static int read_dev(int dir, const char *name, dev_t *dev)
+int sysfs_block_dev(int dir, const char *name, dev_t *dev)
 {
     char text[32];
     unsigned int major_no;
@@ -107,18 +107,20 @@ static void read_stacked(int dir, struct sysfs_block *b)
     char name[96];
     char uuid[96];
 
-    b->stacked[0] = '\0';
-    if (read_line(dir, "dm/name", name, sizeof(name)) == 0) {
+    b->stacked[0] = b->md_level[0] = '\0';
+    b->dm = read_line(dir, "dm/name", name, sizeof(name)) == 0;
+    if (b->dm) {
         if (read_line(dir, "dm/uuid", uuid, sizeof(uuid)) != 0)
             uuid[0] = '\0';
+        b->partition_map = strncmp(uuid, "part", 4) == 0;
         (void)snprintf(b->stacked, sizeof(b->stacked), "%s %s",
                        strncmp(uuid, "LVM-", 4) == 0     ? "LVM logical volume"
                        : strncmp(uuid, "mpath-", 6) == 0 ? "multipath device"
                        : strncmp(uuid, "CRYPT-", 6) == 0 ? "encrypted device"
                                                          : "device-mapper device",
                        name);
-    } else if (read_line(dir, "md/level", name, sizeof(name)) == 0) {
-        (void)snprintf(b->stacked, sizeof(b->stacked), "md %s array", name);
+    } else if (read_line(dir, "md/level", b->md_level, sizeof(b->md_level)) == 0 && b->md_level[0]) {
+        (void)snprintf(b->stacked, sizeof(b->stacked), "md %s array", b->md_level);
     } else if (has_entries(dir, "slaves") || faccessat(dir, "bcache", F_OK, 0) == 0) {
         (void)snprintf(b->stacked, sizeof(b->stacked), "stacked device");
     }
@@ -137,23 +139,89 @@ int sysfs_block_read_dir(int dir, struct sysfs_block *b)
     if (!b->partition)
         return 0;
     err = read_sectors(dir, "start", &b->start);
-    return err ? err : read_dev(dir, "../dev", &b->parent);
+    return err ? err : sysfs_block_dev(dir, "../dev", &b->parent);
 }
 
-int sysfs_block_read(dev_t dev, struct sysfs_block *block)
+static int open_dir(const char *sysfs, dev_t dev)
 {
-    struct sysfs_block found = {.dev = dev};
-    char path[64];
+    char path[512];
     int dir;
-    int err;
 
-    (void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major(dev), minor(dev));
+    if (snprintf(path, sizeof(path), "%s/dev/block/%u:%u", sysfs, major(dev), minor(dev)) >=
+        (int)sizeof(path))
+        return -ENAMETOOLONG;
     dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
         return errno == ENOENT ? -ENODEV : -errno;
+    return dir;
+}
+
+int sysfs_block_read(const char *sysfs, dev_t dev, struct sysfs_block *block)
+{
+    struct sysfs_block found = {.dev = dev};
+    int dir = open_dir(sysfs, dev);
+    int err;
+
+    if (dir < 0)
+        return dir;
     err = sysfs_block_read_dir(dir, &found);
     (void)close(dir);
     if (!err)
         *block = found;
+    return err;
+}
+
+static int read_number(int dir, const char *name, uint64_t *value)
+{
+    uint64_t sectors;
+    int err = read_sectors(dir, name, &sectors);
+
+    if (!err)
+        *value = sectors / 512;
+    return err;
+}
+
+static int read_member(int dir, unsigned index, struct sysfs_md_member *member)
+{
+    char name[64];
+    int err;
+
+    (void)snprintf(name, sizeof(name), "md/rd%u/block/dev", index);
+    err = sysfs_block_dev(dir, name, &member->dev);
+    (void)snprintf(name, sizeof(name), "md/rd%u/offset", index);
+    if (!err)
+        err = read_sectors(dir, name, &member->offset);
+    (void)snprintf(name, sizeof(name), "md/rd%u/size", index); /* in KiB */
+    if (!err)
+        err = read_number(dir, name, &member->size);
+    if (!err && member->size > INT64_MAX / 1024)
+        err = -EIO;
+    member->size *= 1024;
+    return err;
+}
+
+static int read_md(int dir, struct sysfs_md *md)
+{
+    uint64_t count;
+    int err = read_number(dir, "md/chunk_size", &md->chunk);
+
+    if (!err)
+        err = read_number(dir, "md/raid_disks", &count);
+    if (!err && (count == 0 || count > md->room))
+        err = -E2BIG;
+    for (md->count = 0; !err && md->count < count; md->count++)
+        err = read_member(dir, md->count, &md->member[md->count]);
+    return err;
+}
+
+int sysfs_md_read(const char *sysfs, dev_t dev, struct sysfs_md *md)
+{
+    int dir = open_dir(sysfs, dev);
+    int err;
+
+    if (dir < 0)
+        return dir;
+    err = read_md(dir, md);
+    (void)close(dir);
     return err;
 }

@@ -34,6 +34,7 @@ struct config_export {
     uid_t anon_uid;
     gid_t anon_gid;
     bool layouts;
+    bool stripes; /* layouts on striped volumes too */
     enum config_policy policy;
     uint64_t at_rest_min_size; /* bytes; files below are never sealed at rest; sent as mdsthreshold */
     size_t network_count;      /* 0: nobody */

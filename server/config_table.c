@@ -139,6 +139,10 @@ static const struct option export_options[] = {
     {"anon_gid", TYPE_ID, "65534", XAT(anon_gid), RANGE(0, UINT32_MAX - 1),
      .help = "Group id of the anonymous user."},
     {"layouts", TYPE_BOOL, "true", XAT(layouts), .help = "Hand out layouts on sealed files."},
+    {"stripes", TYPE_BOOL, "false", XAT(stripes),
+     .help = "Do so on striped volumes (LVM striped, md raid0) too. A Linux client whose kernel lacks \"pNFS: Fix "
+             "stripe mapping in block/scsi layout\" (in 6.17, and in stable kernels since August 2025) reads and "
+             "writes wrong places of a stripe: say true only if every client has it."},
     {"policy", TYPE_POLICY, "manual", XAT(policy),
      .help = "How seals come about. \"manual\": by sealctl only. \"at-rest\": also when a client asks for a "
              "read layout of a quiet file; such a "

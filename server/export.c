@@ -145,13 +145,33 @@ int export_set_no_device(struct export *export, const struct seal_refusal *why)
     return take_state(export, now ? now->device : NULL, why);
 }
 
+int export_find_device(const struct export *export, struct device **out, struct seal_refusal *why)
+{
+    struct device *device;
+    int rc = device_find(export->root_fd, &device, why);
+
+    if (rc)
+        return rc;
+    if (device_volume_root(device_volume(device))->kind == DEVICE_STRIPE && !export_config(export)->stripes) {
+        rc = seal_refuse(why, SEAL_REFUSED_DEVICE, EOPNOTSUPP,
+                         "%s is striped, and older Linux clients would read and write wrong places of it; when "
+                         "every client of the export has a kernel that maps stripes right, say stripes = true "
+                         "(see sealnfs.conf)",
+                         device_volume_path(device));
+        device_free(device);
+        return rc;
+    }
+    *out = device;
+    return 0;
+}
+
 static int find_device(struct export *export)
 {
     struct seal_refusal why = {.text = ""};
     struct device *device;
     int rc;
 
-    if (device_find(export->root_fd, &device, &why)) {
+    if (export_find_device(export, &device, &why)) {
         log_warning("export %s: no layouts, clients read and write through the server: %s",
                     export_config(export)->pseudo, why.text);
         return export_set_no_device(export, &why);

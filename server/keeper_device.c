@@ -38,7 +38,7 @@ static void look(struct work *item)
         struct found *found = &job->found[i];
         found->device = NULL;
         found->why.text[0] = '\0';
-        device_find(export_root_fd(found->export), &found->device, &found->why);
+        export_find_device(found->export, &found->device, &found->why);
     }
     keeper_come_home(job->keeper, &job->home);
 }

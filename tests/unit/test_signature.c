@@ -99,9 +99,49 @@ static void it_is_found_only_on_the_disk_that_carries_it(void **state)
     close(fd);
 }
 
+static void a_disk_without_superblock_is_told_by_its_manager_or_table(void **state)
+{
+    static const uint8_t none[SIGNATURE_HEAD_SIZE];
+    uint8_t head[SIGNATURE_HEAD_SIZE] = {0};
+    struct signature s;
+
+    (void)state;
+    assert_int_equal(signature_from_pv(none, 0, &s), -EINVAL);
+    assert_int_equal(signature_from_md(none, 0, &s), -EINVAL);
+    assert_int_equal(signature_from_table(none, &s), -EINVAL);
+
+    memcpy(head + 512, "LABELONE\1\0\0\0\0\0\0\0????\x20\0\0\0LVM2 001", 32);
+    memcpy(head + 544, "abcdefghijklmnopqrstuvwxyz012345", 32);
+    assert_int_equal(signature_from_pv(head, 1 << 20, &s), 0);
+    assert_int_equal(s.component[0].offset, (1 << 20) + 512);
+    assert_int_equal(s.component[1].offset, (1 << 20) + 544);
+    assert_memory_equal(s.component[1].bytes, "abcdefghijklmnopqrstuvwxyz012345", 32);
+    head[532] = 0xF0; /* the header would begin past the sector */
+    head[533] = 0xFF;
+    assert_int_equal(signature_from_pv(head, 0, &s), -EINVAL);
+
+    memcpy(head + 4096, "\xfc\x4e\x2b\xa9\1\0\0\0", 8);
+    memcpy(head + 4096 + 16, uuid, 16);
+    assert_int_equal(signature_from_md(head, 0, &s), -EINVAL); /* no identity of its own */
+    memcpy(head + 4096 + 168, "0123456789abcdef", 16);
+    assert_int_equal(signature_from_md(head, 1 << 20, &s), 0);
+    assert_int_equal(s.component[1].offset, (1 << 20) + 4096 + 168);
+
+    memcpy(head + 440, "SEAL", 4);
+    memcpy(head + 510, "\x55\xAA", 2);
+    assert_int_equal(signature_from_table(head, &s), 0);
+    assert_int_equal(s.component[0].offset, 440);
+    memcpy(head + 512, "EFI PART", 8);
+    memcpy(head + 512 + 56, uuid, 16);
+    assert_int_equal(signature_from_table(head, &s), 0);
+    assert_int_equal(s.component[1].offset, 512 + 56);
+    assert_memory_equal(s.component[1].bytes, uuid, 16);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_disk_without_superblock_is_told_by_its_manager_or_table),
         cmocka_unit_test(a_partitions_signature_is_placed_on_the_whole_disk),
         cmocka_unit_test(the_linux_client_can_take_it),
         cmocka_unit_test(a_superblock_of_another_file_system_gives_none),
