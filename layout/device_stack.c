@@ -74,7 +74,7 @@ static int find_base(struct walk *w, const struct sysfs_block *disk, uint64_t ho
 static int add_run(struct walk *w, const struct sysfs_block *disk, const struct range *range)
 {
     struct run *last = w->run_count ? &w->run[w->run_count - 1] : NULL;
-    uint32_t base;
+    uint32_t base = 0;
     int err;
 
     if (range->start > disk->size || range->length > disk->size - range->start)
