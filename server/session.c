@@ -21,6 +21,8 @@ enum {
     MIN_REPLY = 512,
     MIN_CACHED = 256,
     MAX_CACHED = 8 << 10,
+    ENOUGH_CACHED = 2 << 10,   /* for what changes something; the kernel's server keeps as much */
+    SESSION_CACHED = 64 << 10, /* all slots' replies together, if that leaves each enough */
     MAX_OPS = 64,
     REQUEST_OVERHEAD = 8 << 10, /* headers and operations around one READ or WRITE */
     MIN_CB_SIZE = 512,
@@ -65,6 +67,13 @@ static uint32_t at_most(uint32_t value, uint32_t limit)
     return value < limit ? value : limit;
 }
 
+/* What a client can make its session keep is bounded in all, not by slot alone. */
+static uint32_t cached_per_slot(uint32_t slots)
+{
+    const uint32_t share = SESSION_CACHED / slots;
+    return share < ENOUGH_CACHED ? ENOUGH_CACHED : at_most(share, MAX_CACHED);
+}
+
 nfsstat4 session_clamp(const struct server *server, const CREATE_SESSION4args *args, channel_attrs4 *fore,
                        channel_attrs4 *back)
 {
@@ -82,10 +91,11 @@ nfsstat4 session_clamp(const struct server *server, const CREATE_SESSION4args *a
     fore->ca_headerpadsize = 0;
     fore->ca_maxrequestsize = at_most(fore->ca_maxrequestsize, max_size);
     fore->ca_maxresponsesize = at_most(fore->ca_maxresponsesize, max_size);
-    fore->ca_maxresponsesize_cached =
-        at_most(at_most(fore->ca_maxresponsesize_cached, MAX_CACHED), fore->ca_maxresponsesize);
     fore->ca_maxoperations = at_most(fore->ca_maxoperations, MAX_OPS);
     fore->ca_maxrequests = at_most(fore->ca_maxrequests, config->max_slots);
+    fore->ca_maxresponsesize_cached =
+        at_most(at_most(fore->ca_maxresponsesize_cached, cached_per_slot(fore->ca_maxrequests)),
+                fore->ca_maxresponsesize);
     fore->ca_rdma_ird_count = 0;
     /* Of the backchannel, operations and requests are the client's to say (RFC 8881 section 18.36.3). */
     back->ca_headerpadsize = 0;

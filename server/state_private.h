@@ -12,6 +12,12 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
+/* Each client has tables of its own, most with few entries: not 32 buckets to start with. */
+#undef HASH_INITIAL_NUM_BUCKETS
+#undef HASH_INITIAL_NUM_BUCKETS_LOG2
+#define HASH_INITIAL_NUM_BUCKETS      4U
+#define HASH_INITIAL_NUM_BUCKETS_LOG2 2U
+
 #include "server/file.h"
 #include "server/lock_range.h"
 #include "server/share.h"
