@@ -44,7 +44,7 @@ struct daemon {
     struct config **outdated; /* replaced by reloads; somebody may still look at them */
     size_t outdated_count;
     struct pulse *pulses; /* one a loop */
-    bool registered;
+    struct portmap *portmap; /* NULL: not registered */
 };
 
 static unsigned cores(void)
@@ -151,7 +151,7 @@ static int start_parts(struct daemon *d)
     if (err == 0)
         err = listener_create(s, &s->listener);
     if (err == 0 && s->config->rpcbind)
-        d->registered = portmap_register(listener_port(s->listener)) == 0;
+        (void)portmap_start(listener_port(s->listener), &d->portmap); /* clients do not need it */
     if (err == 0)
         err = start_loops(s);
     if (err == 0)
@@ -201,8 +201,7 @@ void daemon_stop(struct daemon *d)
 {
     struct server *s = &d->server;
     metrics_destroy(d->metrics); /* it asks the others */
-    if (d->registered)
-        portmap_unregister();
+    portmap_stop(d->portmap);
     if (s->listener != NULL)
         listener_close(s->listener);
     stop_loops(s);
