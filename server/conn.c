@@ -146,7 +146,8 @@ void conn_discharge(struct conn *conn, size_t bytes)
 static bool may_read(const struct conn *conn)
 {
     const struct listener *listener = conn->listener;
-    if (conn->requests >= CONN_MAX_REQUESTS)
+    if (conn->requests >= CONN_MAX_REQUESTS ||
+        atomic_load_explicit(&listener->draining, memory_order_relaxed))
         return false;
     if (atomic_load_explicit(&conn->bytes, memory_order_relaxed) >= listener->max_conn_bytes)
         return false;
@@ -171,12 +172,15 @@ static void set_read_interest(struct conn *conn, bool on)
 void conn_request_begin(struct conn *conn)
 {
     conn->requests++;
+    atomic_fetch_add(&conn->listener->requests, 1);
 }
 
 /* May be called from within a send: the reading goes on from the loop, not from here. */
 void conn_request_end(struct conn *conn)
 {
     conn->requests--;
+    if (atomic_fetch_sub(&conn->listener->requests, 1) == 1 && atomic_load(&conn->listener->draining))
+        listener_tell_drained(conn->listener);
     if (conn->read_on || conn->pumping || conn->closed || conn->home == NULL || !may_read(conn))
         return;
     set_read_interest(conn, true);

@@ -26,6 +26,9 @@ struct server;
 /* Bind and listen on every configured address; nothing is accepted before the loops run. -errno, logged with
  * the address. */
 int listener_create(struct server *server, struct listener **out);
+/* Read nothing more, and wait until every request under way is answered, or so long. Not on a loop; they still
+ * run. */
+void listener_drain(struct listener *listener, unsigned seconds);
 /* Stop accepting and close every connection. Any thread; the loops still run. */
 void listener_close(struct listener *listener);
 /* After the loops have stopped. */

@@ -41,6 +41,10 @@ struct listener {
     atomic_size_t bytes;
     atomic_uint connections;
     atomic_uint stalled; /* connections that wait for memory of others */
+    atomic_uint requests; /* under way, replies that have not left included */
+    atomic_bool draining; /* nothing more is read */
+    pthread_mutex_t drain_lock;
+    pthread_cond_t drained;
     struct event *accept_again;
     struct loop_msg close_msg;
     bool refusing; /* said so in the log */
@@ -88,6 +92,9 @@ struct conn {
     struct in6_addr peer;
     char text[INET6_ADDRSTRLEN + 10];
 };
+
+/* The last request has ended while the listener drains. Any loop. */
+void listener_tell_drained(struct listener *listener);
 
 int conn_create(struct listener *listener, int fd, struct conn **out);
 void conn_pump(struct conn *conn);

@@ -37,13 +37,16 @@ struct pulse {
     atomic_bool answered;
 };
 
+enum { DRAIN_SECONDS = 5 }; /* longer than an operation waits for a seal */
+
 struct daemon {
     struct server server;
     struct control *control;
     struct metrics *metrics;
     struct config **outdated; /* replaced by reloads; somebody may still look at them */
     size_t outdated_count;
-    struct pulse *pulses; /* one a loop */
+    struct pulse *pulses;    /* one a loop */
+    bool serving;            /* the loops run */
     struct portmap *portmap; /* NULL: not registered */
 };
 
@@ -154,6 +157,7 @@ static int start_parts(struct daemon *d)
         (void)portmap_start(listener_port(s->listener), &d->portmap); /* clients do not need it */
     if (err == 0)
         err = start_loops(s);
+    d->serving = err == 0;
     if (err == 0)
         err = control_create(s, &d->control);
     if (err == 0)
@@ -196,14 +200,18 @@ static void destroy_loops(struct daemon *d)
     free(d->pulses);
 }
 
-/* The reverse of start_parts: first no new work, then the threads, then what they used. */
+/* The reverse of start_parts: first no new work, what is under way answered, then the threads, then what they
+ * used. */
 void daemon_stop(struct daemon *d)
 {
     struct server *s = &d->server;
     metrics_destroy(d->metrics); /* it asks the others */
     portmap_stop(d->portmap);
-    if (s->listener != NULL)
+    if (s->listener != NULL) {
+        if (d->serving)
+            listener_drain(s->listener, DRAIN_SECONDS);
         listener_close(s->listener);
+    }
     stop_loops(s);
     if (s->clients != NULL)
         for (unsigned i = 0; i < s->loop_count; i++)

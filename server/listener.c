@@ -232,6 +232,28 @@ static void on_close(struct loop_msg *msg)
         loop_post(listener->server->loops[i], &listener->homes[i].close_msg);
 }
 
+void listener_tell_drained(struct listener *listener)
+{
+    pthread_mutex_lock(&listener->drain_lock);
+    pthread_cond_signal(&listener->drained);
+    pthread_mutex_unlock(&listener->drain_lock);
+}
+
+void listener_drain(struct listener *listener, unsigned seconds)
+{
+    struct timespec end;
+    int err = 0;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += seconds;
+    pthread_mutex_lock(&listener->drain_lock);
+    atomic_store(&listener->draining, true);
+    while (err == 0 && atomic_load(&listener->requests) > 0)
+        err = pthread_cond_timedwait(&listener->drained, &listener->drain_lock, &end);
+    pthread_mutex_unlock(&listener->drain_lock);
+    if (err != 0)
+        log_warning("%u requests were not answered before the end", atomic_load(&listener->requests));
+}
+
 void listener_close(struct listener *listener)
 {
     listener->close_msg.run = on_close;
@@ -252,6 +274,8 @@ void listener_destroy(struct listener *listener)
         if (home->sweep != NULL)
             event_free(home->sweep);
     }
+    pthread_cond_destroy(&listener->drained);
+    pthread_mutex_destroy(&listener->drain_lock);
     free(listener->sockets);
     free(listener);
 }
@@ -285,6 +309,12 @@ int listener_create(struct server *server, struct listener **out)
     if (listener->max_conn_bytes < 2 * (size_t)listener->max_record)
         listener->max_conn_bytes = 2 * (size_t)listener->max_record;
     listener->max_connections = config->max_connections;
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&listener->drained, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_init(&listener->drain_lock, NULL);
     int err = make_homes(listener);
     if (err < 0)
         goto fail;

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import time
 
+import nfs4
 from disk import immutable
 from registry import equal, holds, test
 
@@ -209,3 +210,41 @@ def the_units_capabilities_suffice(lab, fs):
     server.ctl("unseal", "--wait", disk.file("frozen"))
     server.ctl("unseal", "--wait", disk.file("pinned"))
     holds(not immutable(disk.file("frozen")) and not immutable(disk.file("pinned")), "the flags are cleared")
+
+
+@test()
+def an_orderly_end_answers_what_it_has_begun(lab):
+    """Every directory that was made has been answered for, though the server was told to end with many of them under way."""
+    disk = lab.disk(size=400 << 20)
+    os.mkdir(disk.file("made"))
+    server = lab.server()
+    session, slots, answered = nfs4.Session(), 16, set()
+    session.connection.socket.settimeout(60)
+
+    def ask(number, slot):
+        sequence_id = number // slots + (2 if slot == 0 else 1)  # RECLAIM_COMPLETE was slot 0's first
+        make = nfs4.u32(6, 2) + nfs4.opaque(b"d%d" % number) + nfs4.u32(0, 0)
+        body = nfs4.opaque(b"") + nfs4.u32(1, 5) + b"".join([
+            nfs4.sequence(session.id, sequence_id, slot, slots - 1), nfs4.PUTROOTFH, nfs4.lookup(b"data"), nfs4.lookup(b"made"), make])
+        session.connection.send(nfs4.record(nfs4.rpc(body, nfs4.COMPOUND, xid=number)))
+
+    def hear():
+        reply = struct.unpack_from(">7I", session.connection.receive())
+        equal(reply[6], nfs4.OK, f"status of directory {reply[0]}")
+        answered.add(f"d{reply[0]}")
+
+    for turn in range(20):
+        for slot in range(slots):
+            ask(turn * slots + slot, slot)
+        if turn < 19:
+            for _ in range(slots):
+                hear()
+    hear()  # the last turn has begun
+    server.process.send_signal(signal.SIGTERM)
+    try:
+        while True:
+            hear()
+    except nfs4.Closed:
+        pass
+    equal(server.process.wait(20), 0, "exit code")
+    equal(set(os.listdir(disk.file("made"))), answered, "the directories that were made, and those that were answered for")
