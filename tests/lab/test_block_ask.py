@@ -1,4 +1,5 @@
 """More layouts are out than the server likes: clients are asked, not made, to give some back (CB_RECALL_ANY)."""
+import hashlib
 import subprocess
 
 from disk import MIB
@@ -33,20 +34,23 @@ def a_client_that_keeps_its_layouts_when_asked_is_left_alone(lab):
 
 @test()
 def a_client_gives_back_what_it_does_not_use_when_asked(lab):
-    """libsealio: two programs that hold a layout each are one too many, and both are asked."""
+    """libsealio: a copy waits for its reader, and its layout with it; when another client takes one, the first is asked."""
     disk = lab.disk(size=400 * MIB)
     server = lab.server(max_grants=1)
-    names = sealed_files(disk, server, 2)
-    holders = []
-    for name in names:
-        holders.append(subprocess.Popen([f"{lab.build}/client/sealio", "cat", "--require-layout", "--hold-until-recall",
-                                         f"nfs://127.0.0.1:2049/data/{name}"], stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.PIPE, text=True))
-        server.wait_trace(lambda entry, name=name: entry["what"] == "grant" and entry["file"].endswith(name))
-    for holder in holders:
-        errors = holder.communicate(timeout=60)[1]
-        equal(holder.returncode, 0, errors)
-        holds("no layout is held" in errors, f"it was given back without a recall: {errors}")
-    ends = [entry["how"] for entry in server.trace() if entry["what"] == "grant-ended"]
-    equal(ends, ["returned", "returned"], "how the grants ended")
+    digest = disk.write("waiting", 128 * MIB)
+    disk.write("other", MIB)
+    for name in ("waiting", "other"):
+        server.ctl("seal", disk.file(name))
+    url, tool = "nfs://127.0.0.1:2049/data", f"{lab.build}/client/sealio"
+    waiting = subprocess.Popen([tool, "cat", "--quiet", f"{url}/waiting"], stdout=subprocess.PIPE)
+    copied = hashlib.sha256(waiting.stdout.read(MIB))
+    other = subprocess.Popen([tool, "cat", "--hold-until-recall", f"{url}/other"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    ended = server.wait_trace(lambda entry: entry["what"] == "grant-ended" and entry["file"] == disk.file("waiting"))
+    equal(ended["how"], "returned", "how its grant ended")
     equal([entry for entry in server.trace() if entry["what"] == "recall"], [], "recalls")
+    while piece := waiting.stdout.read(MIB):
+        copied.update(piece)
+    equal(waiting.wait(60), 0, "the copy's exit code")
+    equal(copied.hexdigest(), digest, "what was copied")
+    server.ctl("unseal", "--wait", disk.file("other"))
+    equal(other.wait(60), 0, "the other's exit code")

@@ -1,4 +1,5 @@
 """What the operator sees, without a guest: readiness, configuration mistakes, sealctl, reload, orderly stop."""
+import hashlib
 import json
 import os
 import select
@@ -248,3 +249,23 @@ def an_orderly_end_answers_what_it_has_begun(lab):
         pass
     equal(server.process.wait(20), 0, "exit code")
     equal(set(os.listdir(disk.file("made"))), answered, "the directories that were made, and those that were answered for")
+
+
+@test()
+def libsealio_works_over_ipv6(lab):
+    """Calls, a layout, its recall by a callback over the same connection, and the way back to the server."""
+    disk = lab.disk(size=400 << 20)
+    digest = disk.write("file", 1 << 20)
+    server = lab.server(listen=["::1"], export={"clients": ["::1/128"]})
+    server.ctl("seal", disk.file("file"))
+    url, tool = "nfs://[::1]:2049/data/file", f"{lab.build}/client/sealio"
+    with open(f"{lab.directory}/copy", "wb") as copy:
+        holder = subprocess.Popen([tool, "cat", "--require-layout", "--hold-until-recall", url], stdout=copy, stderr=subprocess.PIPE, text=True)
+    holds("holding the layout" in holder.stderr.readline(), "it holds a layout")
+    server.ctl("unseal", "--wait", disk.file("file"))
+    errors = holder.communicate(timeout=60)[1]
+    holds("recalled" in errors and "returned" in errors, f"it was recalled and returned: {errors}")
+    with open(f"{lab.directory}/copy", "rb") as copy:
+        equal(hashlib.sha256(copy.read()).hexdigest(), digest, "what was read directly")
+    done = subprocess.run(f"{tool} cat --no-layout '{url}' | sha256sum", shell=True, capture_output=True, text=True)
+    equal(done.stdout.split()[0], digest, f"read through the server; {done.stderr}")
