@@ -1,8 +1,9 @@
 /*
  * control.c - the control socket's listener and connections: lines in, lines out.
  *
- * A connection has one request under way at a time; further lines wait in its buffer. All of this runs on the
- * control loop. What the requests do is in control_ops.c.
+ * A connection has one request under way at a time; further lines wait in its buffer. A holder's connection
+ * (control_hold.c) also gets lines it did not ask for. All of this runs on the control loop. What the
+ * requests do is in control_ops.c.
  */
 #include "server/control.h"
 
@@ -12,6 +13,7 @@
 #include <event2/event.h>
 #include <event2/listener.h>
 #include <grp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,20 +21,26 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <utlist.h>
+
 #include "server/config.h"
+#include "server/control_hold.h"
 #include "server/control_ops.h"
 #include "server/log.h"
 #include "server/loop.h"
 #include "server/server.h"
 
 #define LINE_MAX_BYTES  (64u << 10)
-#define CONNECTIONS_MAX 64u
+#define OUTPUT_MAX      (1u << 20) /* that a peer has not read: it is not answered any further */
+#define CONNECTIONS_MAX 1024u
+#define HOLDERS_MAX     960u /* of these, so that the operator gets in */
 
 struct control {
     struct server *server;
     struct loop *loop;
     struct evconnlistener *listener;
-    unsigned connections;
+    unsigned connections, holders;
+    struct control_conn *conns;
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
 
@@ -40,14 +48,55 @@ struct control_conn {
     struct control *control;
     struct bufferevent *stream; /* NULL: the peer has gone, a request is still under way */
     bool busy;
+    bool holds; /* counted among the holders */
+    struct control_peer peer;
+    struct control_conn *prev, *next;
 };
 
 static void conn_free(struct control_conn *conn)
 {
     if (conn->stream)
         bufferevent_free(conn->stream);
+    if (conn->holds)
+        conn->control->holders--;
     conn->control->connections--;
+    DL_DELETE(conn->control->conns, conn);
     free(conn);
+}
+
+/* When nothing of a connection without a peer is under way any more. */
+static void conn_free_if_over(struct control_conn *conn)
+{
+    if (!conn->stream && !conn->busy && !conn->peer.holder)
+        conn_free(conn);
+}
+
+static void holder_over(void *arg)
+{
+    struct control_conn *conn = arg;
+
+    conn->peer.holder = NULL;
+    conn_free_if_over(conn);
+}
+
+static void write_line(struct control_conn *conn, const json_t *line)
+{
+    char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
+    const char *say = text ? text : "{\"ok\":false,\"code\":\"failed\",\"error\":\"out of memory\"}";
+
+    if (bufferevent_write(conn->stream, say, strlen(say)) == 0)
+        bufferevent_write(conn->stream, "\n", 1);
+    free(text);
+}
+
+static void conn_say(struct control_peer *peer, json_t *line)
+{
+    struct control_conn *conn =
+        (struct control_conn *)(void *)((char *)peer - offsetof(struct control_conn, peer));
+
+    if (conn->stream && line)
+        write_line(conn, line);
+    json_decref(line);
 }
 
 static void conn_next(struct control_conn *conn);
@@ -56,19 +105,19 @@ static void conn_next(struct control_conn *conn);
 static void conn_answer(void *context, json_t *reply)
 {
     struct control_conn *conn = context;
-    char *text = reply ? json_dumps(reply, JSON_COMPACT) : NULL;
 
-    json_decref(reply);
     conn->busy = false;
-    if (!conn->stream) {
-        conn_free(conn);
-    } else {
-        const char *line = text ? text : "{\"ok\":false,\"code\":\"failed\",\"error\":\"out of memory\"}";
-        if (bufferevent_write(conn->stream, line, strlen(line)) == 0)
-            bufferevent_write(conn->stream, "\n", 1);
-        conn_next(conn);
+    if (conn->peer.holder && !conn->holds) {
+        conn->holds = true;
+        conn->control->holders++;
     }
-    free(text);
+    if (conn->stream) {
+        write_line(conn, reply);
+        conn_next(conn);
+    } else {
+        conn_free_if_over(conn);
+    }
+    json_decref(reply);
 }
 
 /* Start the next request if a whole line is there. A line that does not end is answered and cut off. */
@@ -78,7 +127,7 @@ static void conn_next(struct control_conn *conn)
     size_t length;
     char *line;
 
-    if (conn->busy)
+    if (conn->busy || evbuffer_get_length(bufferevent_get_output(conn->stream)) > OUTPUT_MAX)
         return;
     line = evbuffer_readln(input, &length, EVBUFFER_EOL_LF);
     if (!line && evbuffer_get_length(input) < LINE_MAX_BYTES)
@@ -86,8 +135,9 @@ static void conn_next(struct control_conn *conn)
     conn->busy = true;
     if (!line)
         evbuffer_drain(input, evbuffer_get_length(input));
-    control_request(conn->control->server, conn->control->loop, line ? line : "", line ? length : 0,
-                    conn_answer, conn);
+    conn->peer.may_hold = conn->control->holders < HOLDERS_MAX;
+    control_request(conn->control->server, conn->control->loop, &conn->peer, line ? line : "",
+                    line ? length : 0, conn_answer, conn);
     free(line);
 }
 
@@ -97,15 +147,26 @@ static void conn_readable(struct bufferevent *stream, void *arg)
     conn_next(arg);
 }
 
+/* Nobody has the other end open any more. An end of file alone says less: the peer may have shut down its
+ * sending half and live on. */
+static bool peer_has_closed(int fd)
+{
+    struct pollfd look = {.fd = fd};
+
+    return poll(&look, 1, 0) == 1 && (look.revents & POLLHUP);
+}
+
 static void conn_event(struct bufferevent *stream, short what, void *arg)
 {
     struct control_conn *conn = arg;
 
     (void)what;
+    bool closed = peer_has_closed(conn->peer.fd);
     bufferevent_free(stream);
     conn->stream = NULL;
-    if (!conn->busy)
-        conn_free(conn);
+    if (conn->peer.holder)
+        control_holder_close(conn->peer.holder, closed, holder_over, conn);
+    conn_free_if_over(conn);
 }
 
 static void accepted(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
@@ -127,8 +188,10 @@ static void accepted(struct evconnlistener *listener, evutil_socket_t fd, struct
         return;
     }
     conn->control = control;
+    conn->peer = (struct control_peer){.fd = fd, .say = conn_say};
     control->connections++;
-    bufferevent_setcb(conn->stream, conn_readable, NULL, conn_event, conn);
+    DL_APPEND(control->conns, conn);
+    bufferevent_setcb(conn->stream, conn_readable, conn_readable, conn_event, conn);
     bufferevent_setwatermark(conn->stream, EV_READ, 0, 2 * LINE_MAX_BYTES);
     bufferevent_enable(conn->stream, EV_READ | EV_WRITE);
 }
@@ -225,11 +288,19 @@ fail:
     return error;
 }
 
+void control_stop(struct control *control)
+{
+    loop_stop(control->loop);
+}
+
 void control_destroy(struct control *control)
 {
     if (!control)
         return;
-    loop_stop(control->loop);
+    while (control->conns) {
+        control_holder_free(control->conns->peer.holder);
+        conn_free(control->conns);
+    }
     evconnlistener_free(control->listener);
     unlink(control->path);
     loop_destroy(control->loop);

@@ -11,7 +11,9 @@ struct server;
 
 /* Bind the configured socket, start to serve. -EADDRINUSE when another sealnfsd answers there. */
 int control_create(struct server *server, struct control **out);
-/* Close the socket and remove it. Requests under way are cut off; the keeper must have stopped. */
+/* Look at nothing any more; before the keeper goes. What holders hold stays on record. */
+void control_stop(struct control *control);
+/* Close the socket and remove it, after control_stop. Requests under way are cut off; the keeper must have stopped. */
 void control_destroy(struct control *control);
 
 #endif

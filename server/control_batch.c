@@ -123,6 +123,6 @@ void control_batch(struct server *server, struct loop *loop, json_t *request, co
     /* The last one to be answered frees the batch, which may be before this ends: `count` and `files` are not
      * its. */
     for (i = 0; i < count; i++)
-        control_submit(server, loop, request_of(request, json_array_get(files, i)), one_answered,
+        control_submit(server, loop, NULL, request_of(request, json_array_get(files, i)), one_answered,
                        &batch->slots[i]);
 }

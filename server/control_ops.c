@@ -1,5 +1,5 @@
 /*
- * control_ops.c - the requests of the control socket: seal, unseal, status, grants, explain, clients.
+ * control_ops.c - the requests of the control socket; those of holders are in control_hold.c.
  *
  * A request names its file by a path on this machine. A worker opens it, the keeper answers, and the answer
  * becomes one JSON object:
@@ -13,45 +13,16 @@
 
 #include "server/client.h"
 #include "server/control_batch.h"
+#include "server/control_request.h"
 #include "server/file.h"
-#include "server/keeper.h"
 #include "server/log.h"
 #include "server/loop.h"
 #include "server/server.h"
 #include "server/worker.h"
 
-struct request;
-
-struct control_op {
-    const char *name;
-    enum { FILE_NONE, FILE_MAY, FILE_MUST } file;
-    void (*start)(struct request *request);
-};
-
-struct request {
-    struct server *server;
-    struct loop *loop;
-    control_answer_fn answer;
-    void *context;
-    const struct control_op *op;
-    json_t *json;
-    struct file *file;
-    int error;            /* of opening the file */
-    struct work work;     /* opening the file */
-    struct loop_msg home; /* and back */
-    unsigned next_loop;   /* clients: the loop being asked */
-    json_t *clients;
-    union {
-        struct keeper_call call;
-        struct keeper_seal seal;
-        struct keeper_release release;
-        struct keeper_view view;
-    } keeper;
-};
-
 #define FROM(member, type, pointer) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
-static void finish(struct request *request, json_t *reply)
+void request_answer(struct request *request, json_t *reply)
 {
     control_answer_fn answer = request->answer;
     void *context = request->context;
@@ -63,9 +34,9 @@ static void finish(struct request *request, json_t *reply)
     answer(context, reply);
 }
 
-static void fail(struct request *request, const char *code, const char *sentence)
+void request_fail(struct request *request, const char *code, const char *sentence)
 {
-    finish(request, json_pack("{s:b, s:s, s:s}", "ok", 0, "code", code, "error", sentence));
+    request_answer(request, json_pack("{s:b, s:s, s:s}", "ok", 0, "code", code, "error", sentence));
 }
 
 static bool flag(const struct request *request, const char *name)
@@ -82,15 +53,15 @@ static void sealed(struct loop_msg *msg)
     struct keeper_call *call = &request->keeper.call;
 
     if (call->status == NFS4_OK)
-        finish(request, json_pack("{s:b, s:s}", "ok", 1, "note", call->why));
+        request_answer(request, json_pack("{s:b, s:s}", "ok", 1, "note", call->why));
     else
-        fail(request, "refused", call->why);
+        request_fail(request, "refused", call->why);
 }
 
 static void start_seal(struct request *request)
 {
     if (flag(request, "pinned") && flag(request, "sparse")) {
-        fail(request, "refused", "a pinned file can have no holes: use --fill instead of --sparse");
+        request_fail(request, "refused", "a pinned file can have no holes: use --fill instead of --sparse");
         return;
     }
     request->keeper.seal = (struct keeper_seal){
@@ -109,9 +80,9 @@ static void released(struct loop_msg *msg)
     struct keeper_call *call = &request->keeper.call;
 
     if (call->status == NFS4_OK)
-        finish(request, json_pack("{s:b, s:s}", "ok", 1, "note", call->why));
+        request_answer(request, json_pack("{s:b, s:s}", "ok", 1, "note", call->why));
     else
-        fail(request, call->status == NFS4ERR_DELAY ? "pending" : "refused", call->why);
+        request_fail(request, call->status == NFS4ERR_DELAY ? "pending" : "refused", call->why);
 }
 
 static void start_unseal(struct request *request)
@@ -141,12 +112,12 @@ static void viewed(struct loop_msg *msg)
     free(view->json);
     if (view->call.status != NFS4_OK || !value) {
         json_decref(value);
-        fail(request, "failed",
-             view->call.why[0] ? view->call.why
-                               : "the server could not make the answer; is it out of memory?");
+        request_fail(request, "failed",
+                     view->call.why[0] ? view->call.why
+                                       : "the server could not make the answer; is it out of memory?");
         return;
     }
-    finish(request, json_pack("{s:b, s:o}", "ok", 1, request->op->name, value));
+    request_answer(request, json_pack("{s:b, s:o}", "ok", 1, request->op->name, value));
 }
 
 static void start_view(struct request *request)
@@ -176,7 +147,7 @@ static void clients_home(struct loop_msg *msg)
     json_t *list = request->clients;
 
     request->clients = NULL;
-    finish(request, json_pack("{s:b, s:o}", "ok", 1, "clients", list));
+    request_answer(request, json_pack("{s:b, s:o}", "ok", 1, "clients", list));
 }
 
 static void clients_of_loop(struct loop_msg *msg)
@@ -198,7 +169,7 @@ static void start_clients(struct request *request)
 {
     request->clients = json_array();
     if (!request->clients) {
-        fail(request, "failed", "out of memory");
+        request_fail(request, "failed", "out of memory");
         return;
     }
     request->home.run = clients_of_loop;
@@ -209,9 +180,12 @@ static void start_clients(struct request *request)
  * ----------------------------------------------------------------------------------- */
 
 static const struct control_op operations[] = {
-    {"seal", FILE_MUST, start_seal},    {"unseal", FILE_MUST, start_unseal},
-    {"status", FILE_MAY, start_view},   {"grants", FILE_MAY, start_view},
-    {"explain", FILE_MUST, start_view}, {"clients", FILE_NONE, start_clients},
+    {"seal", FILE_MUST, start_seal},     {"unseal", FILE_MUST, start_unseal},
+    {"status", FILE_MAY, start_view},    {"grants", FILE_MAY, start_view},
+    {"explain", FILE_MUST, start_view},  {"clients", FILE_NONE, start_clients},
+    {"holder", FILE_NONE, start_holder}, {"hold", FILE_MUST, start_hold},
+    {"return", FILE_NONE, start_return}, {"resumed", FILE_NONE, start_resumed},
+    {"wrote", FILE_NONE, start_wrote},   {"fenced", FILE_NONE, start_fenced},
 };
 
 static void file_opened(struct loop_msg *msg)
@@ -228,7 +202,7 @@ static void file_opened(struct loop_msg *msg)
         snprintf(sentence, sizeof(sentence), "%.800s is in no export of this server; see sealnfs.conf", path);
     else
         snprintf(sentence, sizeof(sentence), "%.800s: %s", path, strerror(-request->error));
-    fail(request, "not-found", sentence);
+    request_fail(request, "not-found", sentence);
 }
 
 static void open_file(struct work *work)
@@ -264,8 +238,8 @@ static void begin_batch(struct request *request)
     json_decref(json);
 }
 
-void control_submit(struct server *server, struct loop *loop, json_t *json, control_answer_fn answer,
-                    void *context)
+void control_submit(struct server *server, struct loop *loop, struct control_peer *peer, json_t *json,
+                    control_answer_fn answer, void *context)
 {
     struct request *request = calloc(1, sizeof(*request));
     const char *path;
@@ -276,17 +250,17 @@ void control_submit(struct server *server, struct loop *loop, json_t *json, cont
         answer(context, NULL);
         return;
     }
-    *request =
-        (struct request){.server = server, .loop = loop, .answer = answer, .context = context, .json = json};
+    *request = (struct request){
+        .server = server, .loop = loop, .peer = peer, .answer = answer, .context = context, .json = json};
     request->op = find_op(json_string_value(json_object_get(json, "op")));
     path = json_string_value(json_object_get(json, "file"));
     if (!json_is_object(json) || !request->op)
-        fail(request, "bad-request",
-             "not a request of the control protocol: one JSON object a line, with a known \"op\"");
+        request_fail(request, "bad-request",
+                     "not a request of the control protocol: one JSON object a line, with a known \"op\"");
     else if (is_batch(request))
         begin_batch(request);
     else if (request->op->file == FILE_MUST && !path)
-        fail(request, "bad-request", "this request needs a \"file\"");
+        request_fail(request, "bad-request", "this request needs a \"file\"");
     else if (request->op->file != FILE_NONE && path) {
         request->work.run = open_file;
         worker_submit(server->workers, &request->work);
@@ -294,10 +268,10 @@ void control_submit(struct server *server, struct loop *loop, json_t *json, cont
         request->op->start(request);
 }
 
-void control_request(struct server *server, struct loop *loop, const char *line, size_t length,
-                     control_answer_fn answer, void *context)
+void control_request(struct server *server, struct loop *loop, struct control_peer *peer, const char *line,
+                     size_t length, control_answer_fn answer, void *context)
 {
     json_t *json = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
 
-    control_submit(server, loop, json ? json : json_null(), answer, context);
+    control_submit(server, loop, peer, json ? json : json_null(), answer, context);
 }

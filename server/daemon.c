@@ -216,6 +216,8 @@ void daemon_stop(struct daemon *d)
     if (s->clients != NULL)
         for (unsigned i = 0; i < s->loop_count; i++)
             client_table_destroy(s->clients[i]);
+    if (d->control != NULL)
+        control_stop(d->control);
     keeper_destroy(s->keeper);
     if (d->control != NULL)
         control_destroy(d->control);

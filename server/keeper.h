@@ -17,9 +17,12 @@
 #include "proto/nfs4_types.h"
 #include "server/loop.h"
 
+struct device;
 struct export;
 struct file;
+struct file_key;
 struct keeper;
+struct seal_map;
 struct server;
 
 /* Opens the journal in the state directory, replays it, starts the thread. Sealed files are known before this returns. */
@@ -187,6 +190,64 @@ struct keeper_figures {
     bool broken;                          /* out: it cannot be written any more */
 };
 void keeper_figures(struct keeper *keeper, struct keeper_figures *figures);
+
+/*
+ * Local programs (the control socket's hold interface, docs/control-protocol.md). A keeper_local is one
+ * program's connection: it is embedded in the connection's memory and stays valid until keeper_local_close has
+ * been answered. Its holds are grants of a layout type of their own: taken by keeper_hold, given back by
+ * keeper_layoutreturn (FILE, type LAYOUT_TYPE_LOCAL).
+ */
+enum { KEEPER_TOKEN_SIZE = 8 };
+
+/* What makes the program's holds useless when it does not give them back. */
+enum keeper_fence {
+    KEEPER_FENCE_CLOSE, /* its process's end: it does no I/O that outlives that */
+    KEEPER_FENCE_HOOK,  /* the operator's fence hook */
+    KEEPER_FENCE_NONE,  /* nothing but its own return, or the operator's word */
+};
+
+struct keeper_local {
+    struct loop *loop; /* where recalled runs */
+    /* The seal of this file has to go; the fence follows when left_ns is over. Must not block. */
+    void (*recalled)(struct keeper_local *local, const struct file_key *key, uint64_t left_ns);
+    /* The keeper's. */
+    uint64_t client_id;
+    struct keeper_local *prev, *next;
+};
+
+struct keeper_local_request {
+    struct keeper_call call;
+    struct keeper_local *local;       /* not for fenced */
+    const char *name;                 /* open, fenced: borrowed until the reply */
+    enum keeper_fence fence;          /* open */
+    const char *address;              /* open: peer_describe's text; borrowed until the reply */
+    bool resume;                      /* open: as the run of this token */
+    uint8_t token[KEEPER_TOKEN_SIZE]; /* open: in with resume, else out */
+    bool closed;                      /* close: its socket is seen to be closed; else the connection is merely lost */
+    /* The keeper's. */
+    struct loop_msg ask;
+    struct keeper *keeper;
+};
+/* NFS4ERR_NOENT: nothing to resume, see why. After resuming, what it had is asked for again by keeper_hold, and
+ * keeper_local_resumed ends the rest. */
+void keeper_local_open(struct keeper *keeper, struct keeper_local_request *request);
+void keeper_local_resumed(struct keeper *keeper, struct keeper_local_request *request);
+void keeper_local_close(struct keeper *keeper, struct keeper_local_request *request);
+/* The operator says that programs of this name that are not connected cannot touch the disk. NFS4ERR_NOENT: there
+ * are none. NFS4ERR_PERM: connected. */
+void keeper_local_fenced(struct keeper *keeper, struct keeper_local_request *request);
+
+struct keeper_hold {
+    struct keeper_call call;
+    struct keeper_local *local;
+    struct file *file;
+    bool write;
+    /* out; the caller's references */
+    struct seal_map *map;
+    struct device *device;
+    stateid4 stateid;
+};
+void keeper_hold(struct keeper *keeper, struct keeper_hold *hold);
 
 /* The operator's view as JSON text (malloc'ed, the caller's): what = "status", "grants", "explain". file may be NULL for all. */
 struct keeper_view {

@@ -4,6 +4,7 @@
  *
  * keeper.c          the thread: events into the engine, effects out, journal, time
  * keeper_request.c  what the server asks (keeper.h)
+ * keeper_local.c    local programs as holders
  * keeper_step.c     the file system's part, on workers
  * keeper_recall.c   recalls and fences
  * keeper_device.c   devices, looked at again from time to time
@@ -48,8 +49,10 @@ struct keeper {
     bool running; /* the loop's thread runs */
     bool grace;
     FILE *trace;
-    atomic_uint jobs;         /* on workers: they come home before the keeper goes */
-    struct fence_job *fences; /* running and waiting */
+    atomic_uint jobs;            /* on workers: they come home before the keeper goes */
+    struct fence_job *fences;    /* running and waiting */
+    struct keeper_local *locals; /* connected programs */
+    uint64_t next_local;
     unsigned fences_running;
     struct event *look_timer;
     struct keeper_look *look;
@@ -85,6 +88,7 @@ void keeper_answer(struct keeper *keeper, struct engine_call *call);
 void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_do_recall(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_do_ask(struct keeper *keeper, const struct engine_effect *effect);
+void keeper_recall_local(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_do_fence(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_cancel_fences(struct keeper *keeper);
 /* The engine hears of every export's device, now and whenever it is looked at again. After ENGINE_EV_START. */

@@ -1,6 +1,7 @@
 /*
  * keeper_recall.c - recalls by the backchannel (CB_LAYOUTRECALL, RFC 8881 section 20.3), requests to give
- * something back (CB_RECALL_ANY, section 20.6), and fences by the operator's hook.
+ * something back (CB_RECALL_ANY, section 20.6), and fences: by the operator's hook, or for a local program that
+ * declared it by seeing that its process is gone.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 
 #include <utlist.h>
 
+#include "layout/local_type.h"
 #include "proto/nfs4_attr.h"
 #include "proto/nfs4_cb.h"
 #include "server/backchannel.h"
@@ -18,6 +20,7 @@
 #include "server/keeper_private.h"
 #include "server/log.h"
 #include "server/loop.h"
+#include "server/peer.h"
 #include "server/server.h"
 #include "server/worker.h"
 
@@ -115,6 +118,10 @@ static void find_and_call(struct work *item)
 
 void keeper_do_recall(struct keeper *keeper, const struct engine_effect *effect)
 {
+    if (effect->recall.type == LAYOUT_TYPE_LOCAL) {
+        keeper_recall_local(keeper, effect);
+        return;
+    }
     struct recall_job *job = calloc(1, sizeof *job);
     if (!job) {
         /* The engine waits for an answer that does not come; the deadline and the fence are left. */
@@ -182,24 +189,35 @@ struct fence_job {
     struct keeper *keeper;
     struct hook *hook; /* NULL: waits for its turn */
     uint64_t ticket, client_id;
+    enum journal_holder_kind kind;
     char address[JOURNAL_ADDRESS_MAX], owner[OWNER_TEXT], device[NAME_TEXT],
         device_id[2 * DEVICE_ID_SIZE + 1], file[NAME_TEXT];
 };
 
 static void start_waiting(struct keeper *keeper);
 
+static void say_fenced(const struct fence_job *job)
+{
+    if (job->kind == JOURNAL_HOLDER_NFS)
+        log_warning("client %s (id %016llx) was fenced from %s; it gets layouts again after a restart",
+                    job->address, (unsigned long long)job->client_id, job->device);
+    else
+        log_warning("local program %s (%s) is off %s: %s", job->owner, job->address, job->device,
+                    job->kind == JOURNAL_HOLDER_CLOSE ? "its process is gone" : "the fence hook says so");
+}
+
 static void fence_result(struct fence_job *job, bool success)
 {
     struct keeper *keeper = job->keeper;
     uint64_t ticket = job->ticket, client_id = job->client_id;
+    bool is_nfs = job->kind == JOURNAL_HOLDER_NFS;
     LL_DELETE(keeper->fences, job);
     if (success)
-        log_warning("client %s (id %016llx) was fenced from %s; it gets layouts again after a restart",
-                    job->address, (unsigned long long)client_id, job->device);
+        say_fenced(job);
     free(job);
     keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_FENCE_DONE,
                                                .fence = {.ticket = ticket, .success = success}});
-    if (success)
+    if (success && is_nfs)
         keeper_note_fenced(keeper, client_id);
     start_waiting(keeper);
 }
@@ -217,12 +235,22 @@ static void failed_to_start(struct loop_msg *msg)
     fence_result(KEEPER_FROM(msg, struct fence_job, msg), false);
 }
 
+static void program_is_gone(struct loop_msg *msg)
+{
+    fence_result(KEEPER_FROM(msg, struct fence_job, msg), true);
+}
+
 static void start(struct fence_job *job)
 {
+    if (job->kind == JOURNAL_HOLDER_CLOSE) {
+        job->msg.run = peer_is_gone(job->address) ? program_is_gone : failed_to_start;
+        loop_post(job->keeper->loop, &job->msg);
+        return;
+    }
     const struct config *config = job->keeper->config;
     struct hook_request request = {
         .program = config->fence_hook,
-        .action = "fence",
+        .action = job->kind == JOURNAL_HOLDER_NFS ? "fence" : "fence-local",
         .address = job->address,
         .owner = job->owner,
         .device = job->device,
@@ -277,6 +305,7 @@ void keeper_do_fence(struct keeper *keeper, const struct engine_effect *effect)
     job->keeper = keeper;
     job->ticket = effect->fence.ticket;
     job->client_id = effect->fence.client_id;
+    job->kind = effect->fence.kind;
     snprintf(job->address, sizeof job->address, "%s", effect->fence.address);
     printable(effect->fence.owner, effect->fence.owner_len, job->owner, sizeof job->owner);
     snprintf(job->file, sizeof job->file, "%s", effect->fence.path);

@@ -11,46 +11,13 @@
 #include "layout/map.h"
 #include "server/config.h"
 #include "server/export.h"
-#include "server/keeper_private.h"
+#include "server/keeper_request.h"
 #include "server/log.h"
 #include "server/loop.h"
 #include "server/server.h"
 #include "server/state.h"
 
-enum { DESCRIPTION_MAX = 16384, PATH_TEXT_MAX = 1024 };
-
-enum request_kind {
-    REQUEST_LAYOUTGET,
-    REQUEST_LAYOUTRETURN,
-    REQUEST_LAYOUTCOMMIT,
-    REQUEST_SEAL,
-    REQUEST_RELEASE,
-    REQUEST_WROTE,
-    REQUEST_DEVICEINFO,
-    REQUEST_TEST_STATEID,
-    REQUEST_MAP,
-    REQUEST_CLIENT_QUERY,
-    REQUEST_VIEW,
-    REQUEST_FIGURES,
-};
-
-/* The engine's half of a request; the caller's half is `of`. */
-struct request {
-    struct loop_msg msg;
-    struct keeper *keeper;
-    enum request_kind kind;
-    struct keeper_call *of;
-    union {
-        struct engine_call call; /* first in all the others */
-        struct engine_layoutget get;
-        struct engine_layoutreturn ret;
-        struct engine_layoutcommit commit;
-        struct engine_seal seal;
-        struct engine_release release;
-        struct engine_wrote wrote;
-    };
-    char path[PATH_TEXT_MAX];
-};
+enum { DESCRIPTION_MAX = 16384 };
 
 #define OF(request, type) KEEPER_FROM((request)->of, struct type, call)
 
@@ -80,28 +47,28 @@ static nfsstat4 to_status(enum engine_result result)
     return (size_t)result < sizeof words / sizeof words[0] ? words[result] : NFS4ERR_SERVERFAULT;
 }
 
-static void reply(struct keeper_call *call, nfsstat4 status, const char *why)
+void keeper_reply(struct keeper_call *call, nfsstat4 status, const char *why)
 {
     call->status = status;
     snprintf(call->why, sizeof call->why, "%s", why);
     loop_post(call->reply_loop, &call->reply);
 }
 
-static void finish(struct request *request, nfsstat4 status, const char *why)
+void request_finish(struct request *request, nfsstat4 status, const char *why)
 {
     struct keeper_call *of = request->of;
     char text[ENGINE_WHY_MAX];
     snprintf(text, sizeof text, "%s", why);
     free(request);
-    reply(of, status, text);
+    keeper_reply(of, status, text);
 }
 
-static struct request *make(struct keeper *keeper, enum request_kind kind, struct keeper_call *of,
-                            void (*run)(struct loop_msg *msg))
+struct request *request_make(struct keeper *keeper, enum request_kind kind, struct keeper_call *of,
+                             void (*run)(struct loop_msg *msg))
 {
     struct request *request = calloc(1, sizeof *request);
     if (!request) {
-        reply(of, NFS4ERR_DELAY, "out of memory");
+        keeper_reply(of, NFS4ERR_DELAY, "out of memory");
         return NULL;
     }
     request->keeper = keeper;
@@ -111,7 +78,7 @@ static struct request *make(struct keeper *keeper, enum request_kind kind, struc
     return request;
 }
 
-static void post(struct request *request)
+void request_post(struct request *request)
 {
     loop_post(request->keeper->loop, &request->msg);
 }
@@ -134,6 +101,9 @@ static void copy_results(struct request *request)
         ret->layout_stateid = request->ret.new_stateid;
         return;
     }
+    case REQUEST_HOLD:
+        keeper_hold_granted(request);
+        return;
     default:
         return;
     }
@@ -145,7 +115,7 @@ void keeper_answer(struct keeper *keeper, struct engine_call *call)
     (void)keeper;
     if (call->result == ENGINE_OK)
         copy_results(request);
-    finish(request, to_status(call->result), call->why);
+    request_finish(request, to_status(call->result), call->why);
 }
 
 static void run_layoutget(struct loop_msg *msg)
@@ -168,45 +138,53 @@ static bool may_seal(struct file *file, const struct config_export *config)
            stat.stx.stx_size >= config->at_rest_min_size && !state_file_has_writer(file);
 }
 
-void keeper_layoutget(struct keeper *keeper, struct keeper_layoutget *get)
+bool request_for_layout(struct request *request, struct file *file, const struct export *export)
 {
-    struct request *request = make(keeper, REQUEST_LAYOUTGET, &get->call, run_layoutget);
-    if (!request)
-        return;
-    const struct export *export = get->export ? get->export : file_export(get->file);
     const struct config_export *config = export ? export_config(export) : NULL;
     const char *why_not = NULL;
     if (!export || !export_has_layouts(export, &why_not)) {
-        finish(request, NFS4ERR_LAYOUTUNAVAILABLE, why_not ? why_not : "no layouts here");
-        return;
+        request_finish(request, NFS4ERR_LAYOUTUNAVAILABLE, why_not ? why_not : "no layouts here");
+        return false;
     }
-    bool sealable = may_seal(get->file, config);
-    if (file_seal(get->file) == SEAL_NONE && !sealable) {
-        finish(request, NFS4ERR_LAYOUTUNAVAILABLE, "the file is not sealed (sealctl explain says why)");
-        return;
+    bool sealable = may_seal(file, config);
+    if (file_seal(file) == SEAL_NONE && !sealable) {
+        request_finish(request, NFS4ERR_LAYOUTUNAVAILABLE,
+                       "the file is not sealed (sealctl explain says why)");
+        return false;
     }
-    describe(request, get->file);
+    describe(request, file);
     request->get = (struct engine_layoutget){
-        .key = *file_key(get->file),
-        .client_id = get->client_id,
-        .type = get->type,
-        .want = {.iomode = get->iomode,
-                 .offset = get->offset,
-                 .length = get->length,
-                 .minlength = get->minlength,
-                 .maxcount = get->maxcount},
-        .has_stateid = get->has_layout_stateid,
-        .stateid = get->stateid,
-        .referral = {.present = get->sequence != 0, .slot = get->slot, .sequence = get->sequence},
+        .key = *file_key(file),
         .place = export_id(export),
         .may_seal = sealable,
         .min_size = config->at_rest_min_size,
         .path = request->path,
-        .body = get->body_buffer,
-        .body_room = get->body_room,
     };
-    memcpy(request->get.referral.session, get->session, sizeof get->session);
-    post(request);
+    return true;
+}
+
+void keeper_layoutget(struct keeper *keeper, struct keeper_layoutget *get)
+{
+    struct request *request = request_make(keeper, REQUEST_LAYOUTGET, &get->call, run_layoutget);
+    if (!request ||
+        !request_for_layout(request, get->file, get->export ? get->export : file_export(get->file)))
+        return;
+    struct engine_layoutget *want = &request->get;
+    want->client_id = get->client_id;
+    want->type = get->type;
+    want->want = (struct layout_request){.iomode = get->iomode,
+                                         .offset = get->offset,
+                                         .length = get->length,
+                                         .minlength = get->minlength,
+                                         .maxcount = get->maxcount};
+    want->has_stateid = get->has_layout_stateid;
+    want->stateid = get->stateid;
+    want->referral =
+        (struct engine_referral){.present = get->sequence != 0, .slot = get->slot, .sequence = get->sequence};
+    memcpy(want->referral.session, get->session, sizeof get->session);
+    want->body = get->body_buffer;
+    want->body_room = get->body_room;
+    request_post(request);
 }
 
 static void run_layoutreturn(struct loop_msg *msg)
@@ -218,7 +196,7 @@ static void run_layoutreturn(struct loop_msg *msg)
 
 void keeper_layoutreturn(struct keeper *keeper, struct keeper_layoutreturn *ret)
 {
-    struct request *request = make(keeper, REQUEST_LAYOUTRETURN, &ret->call, run_layoutreturn);
+    struct request *request = request_make(keeper, REQUEST_LAYOUTRETURN, &ret->call, run_layoutreturn);
     if (!request)
         return;
     request->ret = (struct engine_layoutreturn){
@@ -233,7 +211,7 @@ void keeper_layoutreturn(struct keeper *keeper, struct keeper_layoutreturn *ret)
     if (ret->file)
         request->ret.key = *file_key(ret->file);
     memcpy(request->ret.fs_uuid, ret->fs_uuid, sizeof ret->fs_uuid);
-    post(request);
+    request_post(request);
 }
 
 static uint64_t wall_ns(void)
@@ -253,7 +231,7 @@ static void run_layoutcommit(struct loop_msg *msg)
 
 void keeper_layoutcommit(struct keeper *keeper, struct keeper_layoutcommit *commit)
 {
-    struct request *request = make(keeper, REQUEST_LAYOUTCOMMIT, &commit->call, run_layoutcommit);
+    struct request *request = request_make(keeper, REQUEST_LAYOUTCOMMIT, &commit->call, run_layoutcommit);
     if (!request)
         return;
     request->commit = (struct engine_layoutcommit){
@@ -272,7 +250,7 @@ void keeper_layoutcommit(struct keeper *keeper, struct keeper_layoutcommit *comm
         .update = commit->update,
         .update_len = commit->update_len,
     };
-    post(request);
+    request_post(request);
 }
 
 static void run_seal(struct loop_msg *msg)
@@ -283,7 +261,7 @@ static void run_seal(struct loop_msg *msg)
 
 void keeper_seal(struct keeper *keeper, struct keeper_seal *seal)
 {
-    struct request *request = make(keeper, REQUEST_SEAL, &seal->call, run_seal);
+    struct request *request = request_make(keeper, REQUEST_SEAL, &seal->call, run_seal);
     if (!request)
         return;
     describe(request, seal->file);
@@ -295,7 +273,7 @@ void keeper_seal(struct keeper *keeper, struct keeper_seal *seal)
         .sparse = seal->sparse,
         .at_rest = seal->at_rest,
     };
-    post(request);
+    request_post(request);
 }
 
 static void run_release(struct loop_msg *msg)
@@ -307,7 +285,7 @@ static void run_release(struct loop_msg *msg)
 
 void keeper_release(struct keeper *keeper, struct keeper_release *release)
 {
-    struct request *request = make(keeper, REQUEST_RELEASE, &release->call, run_release);
+    struct request *request = request_make(keeper, REQUEST_RELEASE, &release->call, run_release);
     if (!request)
         return;
     request->release = (struct engine_release){
@@ -315,7 +293,7 @@ void keeper_release(struct keeper *keeper, struct keeper_release *release)
         .by_operator = release->by_operator,
         .patience = (uint64_t)release->timeout_ms * 1000000,
     };
-    post(request);
+    request_post(request);
 }
 
 static void run_wrote(struct loop_msg *msg)
@@ -326,11 +304,11 @@ static void run_wrote(struct loop_msg *msg)
 
 void keeper_wrote(struct keeper *keeper, struct keeper_wrote *wrote)
 {
-    struct request *request = make(keeper, REQUEST_WROTE, &wrote->call, run_wrote);
+    struct request *request = request_make(keeper, REQUEST_WROTE, &wrote->call, run_wrote);
     if (!request)
         return;
     request->wrote = (struct engine_wrote){.key = *file_key(wrote->file), .mtime_ns = wrote->mtime_ns};
-    post(request);
+    request_post(request);
 }
 
 static void run_map(struct loop_msg *msg)
@@ -339,19 +317,19 @@ static void run_map(struct loop_msg *msg)
     struct keeper_map *map = OF(request, keeper_map);
     struct engine_seal_view view;
     if (engine_seal_view(request->keeper->engine, file_key(map->file), &view) || !view.map || view.broken) {
-        finish(request, NFS4ERR_DELAY, "the file is not sealed");
+        request_finish(request, NFS4ERR_DELAY, "the file is not sealed");
         return;
     }
     map->map = map_ref(view.map);
-    finish(request, NFS4_OK, "");
+    request_finish(request, NFS4_OK, "");
 }
 
 void keeper_map(struct keeper *keeper, struct keeper_map *map)
 {
-    struct request *request = make(keeper, REQUEST_MAP, &map->call, run_map);
+    struct request *request = request_make(keeper, REQUEST_MAP, &map->call, run_map);
     map->map = NULL;
     if (request)
-        post(request);
+        request_post(request);
 }
 
 static void run_deviceinfo(struct loop_msg *msg)
@@ -364,43 +342,44 @@ static void run_deviceinfo(struct loop_msg *msg)
     const struct layout_type *type = options.types[0];
     size_t len = 0;
     if (type->number != info->type) {
-        finish(request, NFS4ERR_UNKNOWN_LAYOUTTYPE, "this layout type is not offered");
+        request_finish(request, NFS4ERR_UNKNOWN_LAYOUTTYPE, "this layout type is not offered");
         return;
     }
     uint8_t *body = device ? malloc(DESCRIPTION_MAX) : NULL;
     if (!device || !body || type->describe_device(device, body, DESCRIPTION_MAX, &len)) {
         free(body);
-        finish(request, device ? NFS4ERR_DELAY : NFS4ERR_NOENT, "the device id was never handed out");
+        request_finish(request, device ? NFS4ERR_DELAY : NFS4ERR_NOENT, "the device id was never handed out");
         return;
     }
     info->body = body;
     info->body_len = (uint32_t)len;
     info->notify =
         keeper_notify_promise(request->keeper, info->client_id, info->type, info->device, info->notify);
-    finish(request, NFS4_OK, "");
+    request_finish(request, NFS4_OK, "");
 }
 
 void keeper_deviceinfo(struct keeper *keeper, struct keeper_deviceinfo *info)
 {
-    struct request *request = make(keeper, REQUEST_DEVICEINFO, &info->call, run_deviceinfo);
+    struct request *request = request_make(keeper, REQUEST_DEVICEINFO, &info->call, run_deviceinfo);
     info->body = NULL;
     if (request)
-        post(request);
+        request_post(request);
 }
 
 static void run_test_stateid(struct loop_msg *msg)
 {
     struct request *request = KEEPER_FROM(msg, struct request, msg);
     struct keeper_stateid *test = OF(request, keeper_stateid);
-    finish(request, to_status(engine_test_stateid(request->keeper->engine, test->client_id, &test->stateid)),
-           "");
+    request_finish(request,
+                   to_status(engine_test_stateid(request->keeper->engine, test->client_id, &test->stateid)),
+                   "");
 }
 
 void keeper_test_stateid(struct keeper *keeper, struct keeper_stateid *test)
 {
-    struct request *request = make(keeper, REQUEST_TEST_STATEID, &test->call, run_test_stateid);
+    struct request *request = request_make(keeper, REQUEST_TEST_STATEID, &test->call, run_test_stateid);
     if (request)
-        post(request);
+        request_post(request);
 }
 
 static void run_client_query(struct loop_msg *msg)
@@ -408,14 +387,14 @@ static void run_client_query(struct loop_msg *msg)
     struct request *request = KEEPER_FROM(msg, struct request, msg);
     const struct keeper_client_query *query = OF(request, keeper_client_query);
     bool holds = engine_client_holds(request->keeper->engine, query->client_id);
-    finish(request, holds ? NFS4ERR_CLIENTID_BUSY : NFS4_OK, holds ? "the client holds layouts" : "");
+    request_finish(request, holds ? NFS4ERR_CLIENTID_BUSY : NFS4_OK, holds ? "the client holds layouts" : "");
 }
 
 void keeper_client_query(struct keeper *keeper, struct keeper_client_query *query)
 {
-    struct request *request = make(keeper, REQUEST_CLIENT_QUERY, &query->call, run_client_query);
+    struct request *request = request_make(keeper, REQUEST_CLIENT_QUERY, &query->call, run_client_query);
     if (request)
-        post(request);
+        request_post(request);
 }
 
 static void run_view(struct loop_msg *msg)
@@ -423,15 +402,15 @@ static void run_view(struct loop_msg *msg)
     struct request *request = KEEPER_FROM(msg, struct request, msg);
     struct keeper_view *view = OF(request, keeper_view);
     view->json = keeper_view_json(request->keeper, view->what, view->file);
-    finish(request, view->json ? NFS4_OK : NFS4ERR_DELAY, view->json ? "" : "out of memory");
+    request_finish(request, view->json ? NFS4_OK : NFS4ERR_DELAY, view->json ? "" : "out of memory");
 }
 
 void keeper_view(struct keeper *keeper, struct keeper_view *view)
 {
-    struct request *request = make(keeper, REQUEST_VIEW, &view->call, run_view);
+    struct request *request = request_make(keeper, REQUEST_VIEW, &view->call, run_view);
     view->json = NULL;
     if (request)
-        post(request);
+        request_post(request);
 }
 
 static void run_figures(struct loop_msg *msg)
@@ -444,14 +423,14 @@ static void run_figures(struct loop_msg *msg)
     figures->commits = keeper->commits;
     figures->commit_ns = keeper->commit_ns;
     figures->broken = keeper->broken;
-    finish(request, NFS4_OK, "");
+    request_finish(request, NFS4_OK, "");
 }
 
 void keeper_figures(struct keeper *keeper, struct keeper_figures *figures)
 {
-    struct request *request = make(keeper, REQUEST_FIGURES, &figures->call, run_figures);
+    struct request *request = request_make(keeper, REQUEST_FIGURES, &figures->call, run_figures);
     if (request)
-        post(request);
+        request_post(request);
 }
 
 struct client_news {

@@ -17,11 +17,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "server/sealctl_hold.h"
+
 enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, EXIT_UNREACHABLE = 3, EXIT_PENDING = 4 };
 
 struct command {
     const char *name;
-    enum { NO_FILE, MAY_FILE, NEEDS_FILE } file;
+    enum { NO_FILE, MAY_FILE, NEEDS_FILE, NEEDS_NAME } file;
     bool many; /* more than one file may be named */
     const char *usage;
     void (*print)(const json_t *reply, const char *file);
@@ -33,7 +35,9 @@ struct options {
     const char *file;
     char **files; /* NULL, or all that were named: more than one */
     int file_count;
-    bool json, pinned, fill, sparse, wait;
+    const char *fence; /* NULL: none given */
+    char **argv;       /* hold: of the command to run; NULL: none */
+    bool json, pinned, fill, sparse, wait, write;
     long timeout_s; /* -1: none given */
 };
 
@@ -51,6 +55,14 @@ static const char usage_text[] =
     "  status [FILE]                          the seals there are, and how each is doing\n"
     "  grants [FILE]                          who holds layouts\n"
     "  clients                                who is connected\n"
+    "  hold [--write] [--fence KIND] FILE [-- COMMAND...]\n"
+    "                                         print where the sealed file is, and keep it there while "
+    "COMMAND "
+    "runs, or until\n"
+    "                                         interrupted; KIND: close, hook or none (default none)\n"
+    "  fenced NAME                            end what the absent local program NAME held: it is certain not "
+    "to touch\n"
+    "                                         the disk any more\n"
     "  explain FILE                           why the file has a layout, or has none\n"
     "\n"
     "  -s, --socket SOCKET   control socket, default /run/sealnfs/control.sock or $SEALNFS_SOCKET\n"
@@ -184,6 +196,11 @@ static void print_unsealed(const json_t *reply, const char *file)
     print_outcome(reply, file, "unsealed");
 }
 
+static void print_fenced(const json_t *reply, const char *file)
+{
+    print_outcome(reply, file, "fenced");
+}
+
 static const struct command commands[] = {
     {"seal", NEEDS_FILE, true, "seal [--pinned] [--fill | --sparse] FILE...", print_sealed},
     {"unseal", NEEDS_FILE, true, "unseal [--wait] [--timeout SECONDS] FILE...", print_unsealed},
@@ -191,6 +208,8 @@ static const struct command commands[] = {
     {"grants", MAY_FILE, false, "grants [FILE]", print_grants},
     {"clients", NO_FILE, false, "clients", print_clients},
     {"explain", NEEDS_FILE, false, "explain FILE", print_explain},
+    {"hold", NEEDS_FILE, false, "hold [--write] [--fence KIND] FILE [-- COMMAND...]", NULL},
+    {"fenced", NEEDS_NAME, false, "fenced NAME", print_fenced},
 };
 
 /* ---- talking to the server
@@ -254,7 +273,9 @@ static json_t *build_request(const struct options *options, const char *path)
 
     if (options->wait || options->timeout_s >= 0)
         timeout_ms = options->timeout_s >= 0 ? (json_int_t)options->timeout_s * 1000 : UINT_MAX;
-    if (!request || (path && json_object_set_new(request, "file", json_string(path)) < 0) ||
+    if (!request ||
+        (path && json_object_set_new(request, options->command->file == NEEDS_NAME ? "name" : "file",
+                                     json_string(path)) < 0) ||
         json_object_set_new(request, "pinned", json_boolean(options->pinned)) < 0 ||
         json_object_set_new(request, "fill", json_boolean(options->fill)) < 0 ||
         json_object_set_new(request, "sparse", json_boolean(options->sparse)) < 0 ||
@@ -381,15 +402,33 @@ static int run_many(const struct options *options)
     return fflush(stdout) == EOF ? EXIT_REFUSED : status;
 }
 
+static int hold(const struct options *options, const char *path)
+{
+    struct hold_options how = {
+        .socket = options->socket,
+        .file = path,
+        .fence = options->fence ? options->fence : "none",
+        .write = options->write,
+        .command = options->argv,
+    };
+    return sealctl_hold(&how);
+}
+
 static int run(const struct options *options)
 {
-    char *path = options->file ? realpath(options->file, NULL) : NULL;
+    bool is_name = options->command->file == NEEDS_NAME;
+    char *path = !options->file ? NULL : is_name ? strdup(options->file) : realpath(options->file, NULL);
     json_t *request, *reply;
     int status = EXIT_UNREACHABLE;
 
     if (options->file && !path) {
         fprintf(stderr, "sealctl: %s: %s\n", options->file, strerror(errno));
         return EXIT_REFUSED;
+    }
+    if (strcmp(options->command->name, "hold") == 0) {
+        status = hold(options, path);
+        free(path);
+        return status;
     }
     request = build_request(options, path);
     reply = request ? ask(options->socket, request) : NULL;
@@ -435,8 +474,12 @@ static int parse_words(int argc, char **argv, struct options *options)
     options->file_count = argc - optind;
     if (optind < argc && options->command->file != NO_FILE)
         options->file = argv[optind++];
-    if (optind < argc && !options->command->many)
+    if (optind < argc && strcmp(options->command->name, "hold") == 0)
+        options->argv = argv + optind;
+    else if (optind < argc && !options->command->many)
         return wrong_usage("too many arguments; usage: sealctl", options->command->usage);
+    if (options->command->file == NEEDS_NAME && !options->file)
+        return wrong_usage("a name is needed; usage: sealctl", options->command->usage);
     if (options->command->file == NEEDS_FILE && !options->file)
         return wrong_usage("a file is needed; usage: sealctl", options->command->usage);
     if ((options->pinned || options->fill || options->sparse) && strcmp(options->command->name, "seal") != 0)
@@ -445,6 +488,8 @@ static int parse_words(int argc, char **argv, struct options *options)
         return wrong_usage("--sparse goes with neither --pinned nor --fill", NULL);
     if ((options->wait || options->timeout_s >= 0) && strcmp(options->command->name, "unseal") != 0)
         return wrong_usage("--wait and --timeout belong to", "unseal");
+    if ((options->write || options->fence) && strcmp(options->command->name, "hold") != 0)
+        return wrong_usage("--write and --fence belong to", "hold");
     return -1;
 }
 
@@ -456,7 +501,8 @@ static int parse_options(int argc, char **argv, struct options *options)
         {"pinned", no_argument, NULL, 'p'},        {"fill", no_argument, NULL, 'f'},
         {"sparse", no_argument, NULL, 'S'},        {"wait", no_argument, NULL, 'w'},
         {"timeout", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},       {NULL, 0, NULL, 0}};
+        {"version", no_argument, NULL, 'V'},       {"write", no_argument, NULL, 'W'},
+        {"fence", required_argument, NULL, 'F'},   {NULL, 0, NULL, 0}};
     int letter;
 
     while ((letter = getopt_long(argc, argv, "s:jpfwt:hV", longs, NULL)) != -1) {
@@ -478,6 +524,12 @@ static int parse_options(int argc, char **argv, struct options *options)
             break;
         case 'w':
             options->wait = true;
+            break;
+        case 'W':
+            options->write = true;
+            break;
+        case 'F':
+            options->fence = optarg;
             break;
         case 't':
             if (!parse_seconds(optarg, &options->timeout_s))
