@@ -22,10 +22,11 @@ static const char usage[] =
     "Measures an NFSv4.1 server. URL names a writable directory; a directory of the bench's own is made in "
     "it and removed.\n"
     "\n"
-    "  --op LIST            of the operations below (all but layoutget, idle and grants)\n"
+    "  --op LIST            of the operations below (all but layoutget, idle, grants and recall)\n"
     "  --connections LIST   numbers of connections, each with its own client id and session (1,16,64)\n"
     "  --seconds N          for each measurement, after a warm-up of a tenth of it (3)\n"
-    "  --layout-file PATH   a file on the server that has a layout: for layoutget and grants\n"
+    "  --layout-file PATH   a file on the server that has a layout: for layoutget, grants and recall\n"
+    "  --release-command COMMAND  takes the seal off --layout-file: for recall\n"
     "  --server-pid PID     a process on this machine: CPU time per operation and memory\n"
     "  --json FILE          write the results there as well\n"
     "  --help\n"
@@ -45,7 +46,7 @@ struct bench_row {
 
 struct bench_options {
     struct sealio_url url;
-    const char *url_text, *layout_path, *json_path;
+    const char *url_text, *layout_path, *release_command, *json_path;
     const struct bench_op *ops[MAX_LIST];
     size_t op_count;
     unsigned connections[MAX_LIST];
@@ -174,13 +175,19 @@ static void measure(const struct bench_options *options, const struct bench_grou
     if (row->rc == 0 && row->op->holds_only) {
         row->rc = hold(conns, opened);
         nanosleep(&settle, NULL);
+        row->rss_after_kib = rss_kib(options->server_pid);
+        if (row->rc == 0 && row->op->recalls)
+            row->rc = bench_recall(conns, opened, options->release_command, &row->result);
     } else if (row->rc == 0) {
         row->rc = bench_load(conns, opened, options->seconds / 10, options->seconds, &row->result);
     }
     if (row->rc == 0 && row->result.ops == 0 && row->result.errors > 0)
         row->rc = -EIO;
-    row->rss_after_kib = rss_kib(options->server_pid);
-    if (row->rc < 0 && row->result.errors > 0)
+    if (!row->op->holds_only)
+        row->rss_after_kib = rss_kib(options->server_pid);
+    if (row->rc == -ECHILD)
+        snprintf(row->text, sizeof(row->text), "the release command failed");
+    else if (row->rc < 0 && row->result.errors > 0)
         snprintf(row->text, sizeof(row->text), "the server answers %s",
                  nfs4_status_name(row->result.first_error));
     else if (row->rc < 0 && !*row->text)
@@ -203,6 +210,12 @@ static void print_row(const struct bench_row *row)
     printf("%-10s %6u ", row->op->name, row->connections);
     if (row->rc < 0) {
         printf("- %s\n", row->text);
+    } else if (row->op->recalls) {
+        printf("released in %.1f ms; recalls %llu, p50 %.1f ms, p99 %.1f ms; returns p99 %.1f ms; server CPU "
+               "%.1f ms\n",
+               1e3 * r->seconds, (unsigned long long)r->recalls, bench_latency_us(&r->first, 0.5) / 1e3,
+               bench_latency_us(&r->first, 0.99) / 1e3, bench_latency_us(&r->all, 0.99) / 1e3,
+               1e3 * r->server_cpu);
     } else if (row->op->holds_only) {
         printf("memory %ld KiB -> %ld KiB: %.1f KiB each\n", row->rss_before_kib, row->rss_after_kib,
                (double)(row->rss_after_kib - row->rss_before_kib) / row->connections);
@@ -234,6 +247,13 @@ static void write_row(FILE *file, const struct bench_row *row, bool first)
                 (double)r->ops / r->seconds, bench_latency_us(&r->all, 0.5), bench_latency_us(&r->all, 0.99),
                 bench_latency_us(&r->first, 0.5), bench_latency_us(&r->first, 0.99),
                 per_op_us(row, r->server_cpu), per_op_us(row, r->own_cpu), (unsigned long long)r->errors);
+    if (row->rc == 0 && row->op->recalls)
+        fprintf(file,
+                ", \"seconds\": %.6f, \"recalls\": %llu, \"returns\": %llu, \"recall_p50_us\": %.1f, "
+                "\"recall_p99_us\": %.1f, \"return_p99_us\": %.1f, \"server_cpu_s\": %.4f",
+                r->seconds, (unsigned long long)r->recalls, (unsigned long long)r->ops,
+                bench_latency_us(&r->first, 0.5), bench_latency_us(&r->first, 0.99),
+                bench_latency_us(&r->all, 0.99), r->server_cpu);
     fprintf(file, ", \"rss_before_kib\": %ld, \"rss_after_kib\": %ld}", row->rss_before_kib,
             row->rss_after_kib);
 }
@@ -303,6 +323,7 @@ static const struct option long_options[] = {
     {"json", required_argument, NULL, 'j'},
     {"server-pid", required_argument, NULL, 'p'},
     {"layout-file", required_argument, NULL, 'l'},
+    {"release-command", required_argument, NULL, 'r'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -325,6 +346,9 @@ static bool set_option(struct bench_options *options, int key)
         return true;
     case 'l':
         options->layout_path = optarg;
+        return true;
+    case 'r':
+        options->release_command = optarg;
         return true;
     default:
         return false;
@@ -384,6 +408,10 @@ int tool_bench(int argc, char **argv)
     for (size_t i = 0; i < options.op_count; i++) {
         if (options.ops[i]->needs_layout && !options.layout_path) {
             fprintf(stderr, "sealio: bench: %s needs --layout-file\n", options.ops[i]->name);
+            return TOOL_USAGE;
+        }
+        if (options.ops[i]->recalls && !options.release_command) {
+            fprintf(stderr, "sealio: bench: %s needs --release-command\n", options.ops[i]->name);
             return TOOL_USAGE;
         }
     }

@@ -5,7 +5,7 @@
  *
  * tool_bench.c: options, the order of things, results. tool_bench_setup.c: what has to be on the server, one
  * connection's session. tool_bench_ops.c: the COMPOUNDs of each operation. tool_bench_load.c: the loop and
- * the latencies. One thread.
+ * the latencies. tool_bench_recall.c: layouts that are recalled. One thread.
  */
 #ifndef CLIENT_TOOL_BENCH_H
 #define CLIENT_TOOL_BENCH_H
@@ -62,6 +62,7 @@ struct bench_conn {
 struct bench_op {
     const char *name, *describe;
     bool needs_open, needs_layout, holds_only;
+    bool recalls; /* what is held is given back while --release-command runs */
     /* Builds the steps of a connection. 0 or a negative errno. */
     int (*build)(struct bench_conn *conn, const struct bench_ground *ground);
 };
@@ -76,12 +77,12 @@ void bench_latency_add(struct bench_latency *latency, uint64_t ns);
 double bench_latency_us(const struct bench_latency *latency, double part);
 
 struct bench_result {
-    uint64_t ops, errors;
+    uint64_t ops, errors, recalls;
     nfsstat4 first_error;
     double seconds;
     long server_pid;                 /* 0: not known */
     double server_cpu, own_cpu;      /* seconds of CPU time while measuring; server_cpu negative: not known */
-    struct bench_latency all, first; /* whole operations; their first COMPOUND */
+    struct bench_latency all, first; /* whole operations; their first COMPOUND, or the recall */
 };
 /* Take the CPU times at the ends of the measurement. */
 void bench_mark_begin(struct bench_result *result);
@@ -104,6 +105,9 @@ void bench_conn_close(struct bench_conn *conn);
 /* One COMPOUND there and back, for set-up. 0: the reply's SEQUENCE (if any) was fine. */
 int bench_roundtrip(struct bench_conn *conn, struct sealio_call *call, struct sealio_reply *reply);
 void bench_begin(struct bench_conn *conn, struct sealio_call *call, uint8_t *buf, bool with_sequence);
+
+/* Runs the command, answers the recalls that it brings, returns the layouts. -ECHILD: it failed. */
+int bench_recall(struct bench_conn *conns, unsigned count, const char *command, struct bench_result *result);
 
 /* Runs the operation on all connections for so long, after a warm-up. 0 or the error that ended it. */
 int bench_load(struct bench_conn *conns, unsigned count, double warm_up, double seconds,

@@ -287,20 +287,24 @@ static int build_grants(struct bench_conn *conn, const struct bench_ground *grou
 }
 
 static const struct bench_op ops[] = {
-    {"null", "the NULL procedure", false, false, false, build_null},
-    {"getattr", "GETATTR of 15 attributes", false, false, false, build_getattr},
-    {"lookup", "LOOKUP, GETFH, GETATTR", false, false, false, build_lookup},
-    {"open", "OPEN, then CLOSE: two COMPOUNDs", false, false, false, build_open},
-    {"create", "OPEN with CREATE and CLOSE, then REMOVE: two COMPOUNDs", false, false, false, build_create},
-    {"readdir", "READDIR with attributes, a directory of 100 files", false, false, false, build_readdir},
-    {"read4k", "READ of 4 KiB", true, false, false, build_read4k},
-    {"write4k", "WRITE of 4 KiB, unstable", true, false, false, build_write4k},
-    {"read1m", "READ of 1 MiB", true, false, false, build_read1m},
-    {"write1m", "WRITE of 1 MiB, unstable", true, false, false, build_write1m},
+    {"null", "the NULL procedure", false, false, false, false, build_null},
+    {"getattr", "GETATTR of 15 attributes", false, false, false, false, build_getattr},
+    {"lookup", "LOOKUP, GETFH, GETATTR", false, false, false, false, build_lookup},
+    {"open", "OPEN, then CLOSE: two COMPOUNDs", false, false, false, false, build_open},
+    {"create", "OPEN with CREATE and CLOSE, then REMOVE: two COMPOUNDs", false, false, false, false,
+     build_create},
+    {"readdir", "READDIR with attributes, a directory of 100 files", false, false, false, false,
+     build_readdir},
+    {"read4k", "READ of 4 KiB", true, false, false, false, build_read4k},
+    {"write4k", "WRITE of 4 KiB, unstable", true, false, false, false, build_write4k},
+    {"read1m", "READ of 1 MiB", true, false, false, false, build_read1m},
+    {"write1m", "WRITE of 1 MiB, unstable", true, false, false, false, build_write1m},
     {"layoutget", "LAYOUTGET of the whole --layout-file, then LAYOUTRETURN: two COMPOUNDs", true, true, false,
-     build_layoutget},
-    {"idle", "nothing: sessions are only held, for the server's memory", false, false, true, NULL},
-    {"grants", "nothing: a layout of --layout-file is held by each", true, true, true, build_grants},
+     false, build_layoutget},
+    {"idle", "nothing: sessions are only held, for the server's memory", false, false, true, false, NULL},
+    {"grants", "nothing: a layout of --layout-file is held by each", true, true, true, false, build_grants},
+    {"recall", "a layout of --layout-file is held by each, and recalled by --release-command", true, true,
+     true, true, build_grants},
 };
 
 const struct bench_op *bench_op_at(size_t index)
