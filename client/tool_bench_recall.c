@@ -126,12 +126,11 @@ static int send_return(struct bench_conn *conn)
 static int take_call(struct party *party, const uint8_t *message, uint32_t len)
 {
     uint8_t reply[RECORD_MARK_SIZE + SEALIO_CB_MAX_REPLY];
-    size_t n = sealio_backchannel_serve(party->backchannel, message, len, reply + RECORD_MARK_SIZE,
-                                        SEALIO_CB_MAX_REPLY);
-    if (n == 0)
+    size_t n = sealio_backchannel_serve(party->backchannel, message, len, reply, sizeof(reply));
+    if (n <= RECORD_MARK_SIZE)
         return -EBADMSG;
-    struct iovec iov = {.iov_base = reply, .iov_len = RECORD_MARK_SIZE + n};
-    record_mark_put(reply, (uint32_t)n);
+    struct iovec iov = {.iov_base = reply, .iov_len = n};
+    record_mark_put(reply, (uint32_t)(n - RECORD_MARK_SIZE));
     int rc = sealio_send(party->conn->fd, &iov, 1, sealio_now_ms() + SEND_MS);
     if (rc == 0 && party->recalled) {
         party->recalled = false;
