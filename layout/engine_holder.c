@@ -381,7 +381,7 @@ static void client_gone(struct engine *e, struct holder *holder)
 {
     if (!holder->lapsed) {
         holder->lapsed = true;
-        holder->lapsed_at = e->now;
+        holder->lapsed_at = e->now + e->options.lease_time; /* it may have renewed just now, and not know */
     }
     lose_client_id(e, holder);
     if (holder_has_past(holder) || fence_is_under_way(holder))

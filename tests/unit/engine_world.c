@@ -318,6 +318,7 @@ static void take_effect(struct world *w, const struct engine_effect *effect)
     case ENGINE_DO_FENCE:
         memset(w->fence_owner[w->fence_count], 0, sizeof w->fence_owner[0]);
         memcpy(w->fence_owner[w->fence_count], effect->fence.owner, effect->fence.owner_len);
+        snprintf(w->fence_address[w->fence_count], sizeof w->fence_address[0], "%s", effect->fence.address);
         w->fences[w->fence_count++] = *effect;
         return;
     case ENGINE_DO_EXPIRE:
@@ -360,6 +361,8 @@ void world_send(struct world *w, const struct engine_event *event)
         abort();
     while (engine_next_effect(w->engine, &effect))
         take_effect(w, &effect);
+    if (w->after_event)
+        w->after_event(w);
     if (w->auto_commit && w->record_count)
         world_commit_all(w);
     if (w->auto_step && w->step_count)
@@ -430,7 +433,10 @@ static int run_step(struct world *w, const struct engine_effect *step, struct en
         if (file->flag) {
             if (w->verbose)
                 fprintf(stderr, "the flag of %s is cleared\n", file->path);
-            check_the_rule(w, index);
+            if (w->before_unflag)
+                w->before_unflag(w, index);
+            else
+                check_the_rule(w, index);
             w->unflags++;
         }
         file->flag = false;
@@ -451,6 +457,14 @@ void world_step(struct world *w, size_t index)
     done.step.error = run_step(w, &step, &done);
     done.step.why = &why;
     world_send(w, &done);
+}
+
+void world_step_quietly(struct world *w, size_t index)
+{
+    struct engine_effect step = w->steps[index];
+    struct engine_event unheard = {.type = ENGINE_EV_STEP_DONE};
+    memmove(&w->steps[index], &w->steps[index + 1], (--w->step_count - index) * sizeof step);
+    run_step(w, &step, &unheard);
 }
 
 void world_steps(struct world *w)
@@ -521,20 +535,24 @@ void world_answer_recall(struct world *w, size_t index, enum engine_recall_outco
                                                     .status = status}});
 }
 
-void world_fence_done(struct world *w, size_t index, bool success)
+void world_report_fence(struct world *w, size_t index, bool success)
 {
     struct engine_effect fence = w->fences[index];
-    if (success) {
-        for (unsigned i = 0; i < WORLD_CLIENTS; i++) {
-            if (strcmp(w->clients[i].owner, w->fence_owner[index]) == 0)
-                w->clients[i].cut = true;
-        }
-    }
-    memmove(&w->fences[index], &w->fences[index + 1], (--w->fence_count - index) * sizeof fence);
-    memmove(&w->fence_owner[index], &w->fence_owner[index + 1],
-            (w->fence_count - index) * sizeof w->fence_owner[0]);
+    size_t after = --w->fence_count - index;
+    memmove(&w->fences[index], &w->fences[index + 1], after * sizeof fence);
+    memmove(&w->fence_owner[index], &w->fence_owner[index + 1], after * sizeof w->fence_owner[0]);
+    memmove(&w->fence_address[index], &w->fence_address[index + 1], after * sizeof w->fence_address[0]);
     world_send(w, &(struct engine_event){.type = ENGINE_EV_FENCE_DONE,
                                          .fence = {.ticket = fence.fence.ticket, .success = success}});
+}
+
+void world_fence_done(struct world *w, size_t index, bool success)
+{
+    for (unsigned i = 0; success && i < WORLD_CLIENTS; i++) {
+        if (strcmp(w->clients[i].owner, w->fence_owner[index]) == 0)
+            w->clients[i].cut = true;
+    }
+    world_report_fence(w, index, success);
 }
 
 void world_client_event(struct world *w, unsigned client, enum engine_client_event what)

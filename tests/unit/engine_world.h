@@ -79,13 +79,17 @@ struct world {
     struct world_record records[WORLD_MAX]; /* written, not durable */
     struct device_volume written;           /* of the last device among them */
     struct engine_effect steps[WORLD_MAX], recalls[WORLD_MAX], asks[WORLD_MAX], fences[WORLD_MAX];
-    char fence_owner[WORLD_MAX][32];
+    char fence_owner[WORLD_MAX][32], fence_address[WORLD_MAX][JOURNAL_ADDRESS_MAX];
     uint64_t expires[WORLD_MAX];
     struct engine_call *answers[WORLD_MAX];
     char alarm[1024];
     unsigned broken; /* times the rule was broken */
     uint64_t unflags;
     uint8_t body[BODY_MAX];
+    /* For a simulator with clients of its own; NULL: not called. */
+    void (*after_event)(struct world *w); /* the effects of every event, as they were taken */
+    void (*before_unflag)(struct world *w, unsigned file); /* in place of the check of `holds` */
+    void *owner;
 };
 
 struct world *world_create(void);
@@ -100,14 +104,18 @@ void world_commit(struct world *w, size_t records); /* the first so many */
 void world_commit_quietly(struct world *w, size_t records);
 void world_commit_all(struct world *w);
 void world_step(struct world *w, size_t index); /* carry out a pending step */
-void world_steps(struct world *w);              /* until none is left, committing in between */
-void world_pass(struct world *w, uint64_t ns);  /* time, with its timers */
+/* It is carried out, but the engine never hears of it. */
+void world_step_quietly(struct world *w, size_t index);
+void world_steps(struct world *w);             /* until none is left, committing in between */
+void world_pass(struct world *w, uint64_t ns); /* time, with its timers */
 bool world_answered(struct world *w, const struct engine_call *call);
 bool world_take_answer(struct world *w, struct engine_call **call);
 void world_answer_recall(struct world *w, size_t index, enum engine_recall_outcome outcome, nfsstat4 status);
 void world_answer_ask(struct world *w, size_t index); /* takes it off the list */
 void world_expire(struct world *w); /* the first client id that is to be given up */
 void world_fence_done(struct world *w, size_t index, bool success);
+/* The same without cutting anybody off. */
+void world_report_fence(struct world *w, size_t index, bool success);
 
 /* Clients. */
 void world_client_event(struct world *w, unsigned client, enum engine_client_event what);

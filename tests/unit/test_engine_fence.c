@@ -214,6 +214,24 @@ static void expiry_waits_for_the_quiesce_time_after_the_deadline(void **state)
     assert_int_equal(world_state(w, 0), ENGINE_OPEN);
 }
 
+/* Its namesake took the client id away; it need not know before its lease is over. */
+static void client_whose_id_was_taken_is_outlived_a_lease_later(void **state)
+{
+    struct engine_release release;
+    struct world *w = scene_quiescing(state, &release);
+    struct world_client first = w->clients[0];
+    world_pass(w, 85 * SECOND);
+    snprintf(w->clients[0].address, sizeof w->clients[0].address, "10.9.9.9");
+    world_restart_client(w, 0); /* from another address */
+    w->clients[2] = first;      /* the machine that still writes */
+    world_pass(w, 60 * SECOND + 19 * SECOND);
+    assert_true(w->files[0].flag);
+    assert_int_equal(world_grants(w, 0), 1);
+    w->clients[2].cut = true;
+    world_pass(w, 3 * SECOND);
+    assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+}
+
 static void client_that_renews_is_not_outlived(void **state)
 {
     struct engine_release release;
@@ -256,6 +274,7 @@ int main(void)
         T(fenced_mark_survives_a_restart),
         T(expiry_counts_as_a_fence_only_after_the_quiesce_time_and_the_deadline),
         T(expiry_waits_for_the_quiesce_time_after_the_deadline),
+        T(client_whose_id_was_taken_is_outlived_a_lease_later),
         T(client_that_renews_is_not_outlived),
         T(expiry_is_no_fence_unless_the_operator_said_so),
     };

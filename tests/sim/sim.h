@@ -1,0 +1,259 @@
+/*
+ * A simulator around the layout engine: the world of the unit tests (tests/unit/engine_world.h: the real
+ * engine, a journal that loses what is not durable), and around it a disk that knows whose each block is and
+ * clients that write to it by themselves, late too. A schedule is a list of steps; each carries its own
+ * random number, so a schedule without some of its steps is a schedule again: that is how a failing one is
+ * shrunk.
+ *
+ * What must never be:
+ *   - a write or a read by a client in a block that is not, or no longer, what its layout says it is;
+ *   - a flag cleared while a client could still use a layout over the file, or has I/O for it under way;
+ *   - a grant while the file is not sealed, flagged and on record with its map, by a holder not on record, or
+ *     to one that is on record as fenced;
+ *   - a fence before its release's deadline, or of a client that answers in time;
+ *   - a recall for no release;
+ *   - a LAYOUTCOMMIT answered before the journal has it;
+ *   - a seal said to be broken from outside;
+ *   - at the end, when everybody behaves and every fence works: a seal that is not released.
+ *
+ * What is taken for granted, being outside of the engine: a client returns a layout, or says that it has
+ * none, only when its own I/O under it has ended; a client that restarts has no I/O under way any more; where
+ * the operator said so (quiesce_is_safe), a client whose lease is over does no I/O after the quiesce time;
+ * the flag keeps the map still (who clears it from outside is found by the scrub, not here). A fence is an
+ * act and a look: the act may do nothing and report success; what the engine is told is what the look sees.
+ *
+ *   sim_disk.c      blocks, files, I/O
+ *   sim_client.c    machines: LAYOUTGET, I/O, LAYOUTRETURN, answers to recalls, restarts
+ *   sim_program.c   local programs as holders
+ *   sim_server.c    the host: journal, steps, fences, leases, crashes; the checks of what the engine does
+ *   sim_schedule.c  steps, a schedule's life and end, shrinking
+ *   sim.c           the command
+ */
+#ifndef TESTS_SIM_H
+#define TESTS_SIM_H
+
+#include "tests/unit/engine_world.h"
+
+enum {
+    SIM_BLOCKS = 18,
+    SIM_FILE_BLOCKS = 4,
+    SIM_QUEUE = 32,
+    SIM_CALLS = 64,
+    SIM_BODY = 512,
+    SIM_STEPS = 700,
+    SIM_FAULT_TEXT = 256,
+};
+
+enum sim_fault {
+    SIM_FINE,
+    SIM_FOREIGN_IO,
+    SIM_FLAG_CLEARED,
+    SIM_GRANT_UNSEALED,
+    SIM_GRANT_UNRECORDED,
+    SIM_GRANT_WRONG,
+    SIM_GRANT_FENCED,
+    SIM_FENCED_EARLY,
+    SIM_FENCED_HEALTHY,
+    SIM_RECALLED_FOR_NOTHING,
+    SIM_COMMIT_LOST,
+    SIM_FALSE_ALARM,
+    SIM_NOT_RELEASED,
+};
+
+/* birth: unique to each allocation, so that a block that left a file and came back is another block. */
+struct sim_block {
+    int file; /* -1: free */
+    uint64_t birth;
+};
+
+/* A block as a layout names it. */
+struct sim_ref {
+    uint8_t block;
+    uint64_t birth;
+    bool usable;
+};
+
+struct sim_layout {
+    bool held, write;
+    uint8_t count;
+    struct sim_ref refs[SIM_FILE_BLOCKS];
+    stateid4 stateid;
+};
+
+struct sim_io {
+    unsigned file;
+    struct sim_ref ref;
+};
+
+/* Machine m is world client m; this is what only it knows. */
+struct sim_machine {
+    enum journal_holder_kind kind; /* not NFS: a local program */
+    bool gone;                     /* its process */
+    bool good;                     /* reachable, quick, correct: may never be fenced */
+    bool twin;                     /* has another machine's owner string */
+    bool dead;                     /* at the end it does not come back */
+    bool offline, paused, disk_away;
+    bool lapsed; /* as the server sees it */
+    bool cut;    /* the disk refuses it */
+    uint64_t last_seen, lapsed_at;
+    uint32_t run, sequence;
+    struct sim_layout layouts[WORLD_FILES], replies[WORLD_FILES]; /* replies: on their way */
+    uint32_t reply_sequence[WORLD_FILES];
+    bool knows_recall[WORLD_FILES];
+    struct sim_io queue[SIM_QUEUE]; /* I/O on its way to the disk */
+    unsigned queued;
+};
+
+struct sim_get {
+    bool used;
+    unsigned machine, file;
+    uint32_t run;
+    struct engine_layoutget call;
+    uint8_t body[SIM_BODY];
+};
+
+struct sim_commit {
+    bool used;
+    unsigned file;
+    struct engine_layoutcommit call;
+};
+
+enum sim_op {
+    STEP_GET,
+    STEP_DELIVER,
+    STEP_LOSE_REPLY,
+    STEP_IO,
+    STEP_LAND,
+    STEP_RETURN,
+    STEP_RETURN_PART,
+    STEP_RETURN_ALL,
+    STEP_COMMIT,
+    STEP_WROTE,
+    STEP_RECALL,
+    STEP_SERVE,
+    STEP_FENCE,
+    STEP_EXPIRE,
+    STEP_SEAL,
+    STEP_RELEASE,
+    STEP_LOCAL,
+    STEP_STEP,
+    STEP_JOURNAL,
+    STEP_PASS,
+    STEP_PASS_LONG,
+    STEP_NETWORK,
+    STEP_DISK_PATH,
+    STEP_PAUSE,
+    STEP_COME_BACK,
+    STEP_FORGET,
+    STEP_RESTART,
+    STEP_CALLABLE,
+    STEP_GRACE,
+    STEP_CRASH,
+    STEP_COUNT,
+};
+
+struct sim_step {
+    enum sim_op op;
+    uint64_t random;
+};
+
+struct sim_figures {
+    uint64_t schedules, steps, grants, ios, foreign_refused, returns, recalls, fences, lies, restarts,
+        crashes, releases, reused, longest_queue;
+};
+
+struct sim {
+    struct world *w;
+    uint64_t random;
+    bool loud;
+    enum sim_fault fault;
+    char fault_text[SIM_FAULT_TEXT];
+    bool acted; /* the step did something */
+    bool settling;
+    unsigned step;
+    struct sim_block disk[SIM_BLOCKS];
+    uint64_t births;
+    uint8_t file_blocks[WORLD_FILES][SIM_FILE_BLOCKS];
+    unsigned file_size[WORLD_FILES]; /* in blocks */
+    struct sim_machine machines[WORLD_CLIENTS];
+    unsigned addresses;
+    struct sim_get gets[SIM_CALLS];
+    struct sim_commit commits[SIM_CALLS];
+    struct engine_seal seals[SIM_CALLS];
+    struct engine_release releases[SIM_CALLS];
+    struct engine_wrote wrotes[SIM_CALLS];
+    unsigned next_call;
+    enum engine_state states[WORLD_FILES]; /* as last seen */
+    uint64_t release_at[WORLD_FILES];      /* when the release began */
+    size_t fences_seen, recalls_seen;
+    struct sim_figures *figures;
+};
+
+uint64_t sim_random(struct sim *s);
+unsigned sim_below(struct sim *s, unsigned n);
+bool sim_chance(struct sim *s, unsigned percent);
+void sim_say(struct sim *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void sim_fail(struct sim *s, enum sim_fault fault, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+const char *sim_fault_name(enum sim_fault fault);
+
+/* sim_disk.c */
+void sim_disk_format(struct sim *s);
+void sim_disk_local_change(struct sim *s,
+                           unsigned file); /* somebody at the server truncates, removes, writes */
+void sim_disk_io(struct sim *s, unsigned machine, const struct sim_io *io);
+bool sim_disk_is_intact(const struct sim *s, unsigned file, const struct sim_ref *ref);
+
+/* sim_client.c */
+bool sim_machine_can_use(const struct sim *s, unsigned machine, unsigned file);
+void sim_machine_get(struct sim *s, unsigned machine, unsigned file);
+void sim_machine_granted(struct sim *s, struct sim_get *get);
+void sim_machine_deliver(struct sim *s, unsigned machine, unsigned file);
+void sim_machine_lose_reply(struct sim *s, unsigned machine, unsigned file);
+void sim_machine_io(struct sim *s, unsigned machine, unsigned file);
+void sim_machine_land(struct sim *s, unsigned machine);
+void sim_machine_return(struct sim *s, unsigned machine, unsigned file, bool whole);
+void sim_machine_return_all(struct sim *s, unsigned machine);
+void sim_machine_commit(struct sim *s, unsigned machine, unsigned file);
+void sim_machine_recall(struct sim *s, size_t index, bool willing);
+void sim_machine_come_back(struct sim *s, unsigned machine);
+void sim_machine_restart(struct sim *s, unsigned machine);
+void sim_machine_heard(struct sim *s, unsigned machine);
+void sim_machine_server_lost(struct sim *s, unsigned machine);
+void sim_machine_serve(struct sim *s, unsigned machine);   /* does all that is asked of it */
+void sim_machine_drop(struct sim *s, unsigned machine);    /* all it holds, and its I/O under way */
+bool sim_machine_give_up(struct sim *s, unsigned machine); /* all it holds, once its I/O has ended */
+bool sim_machine_reaches_server(const struct sim *s, unsigned machine);
+
+/* sim_program.c */
+void sim_program_close(struct sim *s, unsigned machine);
+void sim_program_come_back(struct sim *s, unsigned machine);
+
+/* sim_server.c */
+void sim_server_start(struct sim *s);
+void sim_server_step(struct sim *s);
+void sim_server_journal(struct sim *s);
+void sim_server_fence(struct sim *s, bool works);
+void sim_server_expire(struct sim *s);
+void sim_server_forget(struct sim *s, unsigned machine);
+void sim_server_seal(struct sim *s, unsigned file);
+void sim_server_release(struct sim *s, unsigned file);
+void sim_server_wrote(struct sim *s, unsigned file);
+void sim_server_pass(struct sim *s, uint64_t ns);
+void sim_server_crash(struct sim *s);
+bool sim_server_is_clean(struct sim *s);
+
+/* sim_schedule.c */
+struct sim_schedule {
+    uint64_t seed;
+    unsigned count;
+    struct sim_step steps[SIM_STEPS];
+};
+void sim_schedule_make(uint64_t seed, struct sim_schedule *schedule);
+/* The fault, and in *at the step after which it was seen (count: at the end). */
+enum sim_fault sim_schedule_run(const struct sim_schedule *schedule, struct sim_figures *figures, bool loud,
+                                unsigned *at);
+/* Takes steps out for as long as it still fails in the same way; returns the number of steps left. */
+unsigned sim_schedule_shrink(struct sim_schedule *schedule, enum sim_fault fault, unsigned at);
+
+#endif

@@ -1,0 +1,566 @@
+/*
+ * sim_client.c - the clients. They use what they hold until the moment they give it back, whether or not they
+ * reach the server, and are honest only in what sim.h takes for granted. See sim.h.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "layout/local_type.h"
+#include "proto/block_layout.h"
+#include "proto/xdr.h"
+#include "tests/sim/sim.h"
+
+enum { BLOCK_SIZE = 4096, ARENA_SIZE = 4096 };
+
+bool sim_machine_reaches_server(const struct sim *s, unsigned m)
+{
+    return !s->machines[m].offline && !s->machines[m].paused;
+}
+
+/* Under the operator's promise a lease that has been over for long enough is as good as a fence. */
+static bool is_outlived(const struct sim *s, const struct sim_machine *machine)
+{
+    return s->w->options.quiesce_is_safe && machine->lapsed &&
+           s->w->now >= machine->lapsed_at + s->w->options.quiesce_time;
+}
+
+bool sim_machine_can_use(const struct sim *s, unsigned m, unsigned f)
+{
+    const struct sim_machine *machine = &s->machines[m];
+    if (machine->cut || is_outlived(s, machine))
+        return false;
+    if (machine->layouts[f].held || machine->replies[f].held)
+        return true;
+    for (unsigned i = 0; i < machine->queued; i++) {
+        if (machine->queue[i].file == f)
+            return true;
+    }
+    return false;
+}
+
+static void forget_layout(struct sim_machine *machine, unsigned f)
+{
+    machine->layouts[f].held = false;
+    machine->knows_recall[f] = false;
+}
+
+/* The I/O under way for a file reaches the disk before the layout is given back. */
+static bool drain(struct sim *s, unsigned m, unsigned f)
+{
+    struct sim_machine *machine = &s->machines[m];
+    for (unsigned i = 0; i < machine->queued;) {
+        struct sim_io io = machine->queue[i];
+        if (io.file != f) {
+            i++;
+            continue;
+        }
+        if (machine->disk_away)
+            return false;
+        machine->queue[i] = machine->queue[--machine->queued];
+        sim_disk_io(s, m, &io);
+    }
+    return true;
+}
+
+void sim_machine_drop(struct sim *s, unsigned m)
+{
+    struct sim_machine *machine = &s->machines[m];
+    for (unsigned f = 0; f < WORLD_FILES; f++) {
+        forget_layout(machine, f);
+        machine->replies[f].held = false;
+    }
+    machine->queued = 0;
+}
+
+bool sim_machine_give_up(struct sim *s, unsigned m)
+{
+    for (unsigned f = 0; f < WORLD_FILES; f++) {
+        if (!drain(s, m, f))
+            return false;
+    }
+    sim_machine_drop(s, m);
+    return true;
+}
+
+static layouttype4 type_of(const struct sim_machine *machine)
+{
+    return machine->kind == JOURNAL_HOLDER_NFS ? LAYOUT4_BLOCK_VOLUME : LAYOUT_TYPE_LOCAL;
+}
+
+static bool is_asking(const struct sim *s, unsigned m, unsigned f)
+{
+    for (unsigned i = 0; i < SIM_CALLS; i++) {
+        if (s->gets[i].used && s->gets[i].machine == m && s->gets[i].file == f)
+            return true;
+    }
+    return false;
+}
+
+/* One LAYOUTGET at a time for a client and a file. */
+void sim_machine_get(struct sim *s, unsigned m, unsigned f)
+{
+    struct sim_machine *machine = &s->machines[m];
+    const struct sim_layout *layout = &machine->layouts[f];
+    unsigned i = 0;
+    while (i < SIM_CALLS && s->gets[i].used)
+        i++;
+    if (i == SIM_CALLS || machine->replies[f].held || !s->w->clients[m].id || is_asking(s, m, f) ||
+        !sim_machine_reaches_server(s, m))
+        return;
+    struct sim_get *get = &s->gets[i];
+    *get = (struct sim_get){.used = true, .machine = m, .file = f, .run = machine->run};
+    get->call = (struct engine_layoutget){
+        .key = s->w->files[f].key,
+        .client_id = s->w->clients[m].id,
+        .type = type_of(machine),
+        .want = {.iomode = sim_chance(s, 60) ? LAYOUTIOMODE4_RW : LAYOUTIOMODE4_READ,
+                 .length = NFS4_UINT64_MAX,
+                 .maxcount = SIM_BODY},
+        .has_stateid = layout->held && sim_chance(s, 80),
+        .stateid = layout->stateid,
+        .referral = {.present = true, .sequence = ++machine->sequence},
+        .may_seal = f == WORLD_FILES - 1,
+        .path = s->w->files[f].path,
+        .body = get->body,
+        .body_room = SIM_BODY,
+    };
+    s->acted = true;
+    sim_say(s, "client %u asks for a layout of %s for %s", m, s->w->files[f].path,
+            get->call.want.iomode == LAYOUTIOMODE4_RW ? "writing" : "reading");
+    world_send(s->w, &(struct engine_event){.type = ENGINE_EV_LAYOUTGET, .layoutget = &get->call});
+}
+
+static void add_blocks(struct sim *s, unsigned f, struct sim_layout *layout, uint64_t offset, uint64_t length)
+{
+    for (uint64_t at = 0; at < length; at += BLOCK_SIZE) {
+        uint64_t b = (offset + at) / BLOCK_SIZE - 1;
+        if (b >= SIM_BLOCKS || layout->count == SIM_FILE_BLOCKS || s->disk[b].file != (int)f) {
+            sim_fail(s, SIM_GRANT_WRONG, "a layout of %s names block %llu, which is not the file's",
+                     s->w->files[f].path, (unsigned long long)b);
+            return;
+        }
+        layout->refs[layout->count++] =
+            (struct sim_ref){.block = (uint8_t)b, .birth = s->disk[b].birth, .usable = true};
+    }
+}
+
+static void read_body(struct sim *s, const struct sim_get *get, struct sim_layout *layout)
+{
+    unsigned char room[ARENA_SIZE];
+    struct arena arena;
+    pnfs_block_layout4 body;
+    struct xdr_bytes bytes = {.data = get->body, .len = get->call.cover.body_len};
+    arena_init_with(&arena, sizeof room, room, sizeof room);
+    if (block_layout_decode(bytes, &arena, &body)) {
+        sim_fail(s, SIM_GRANT_WRONG, "a layout of %s cannot be read", s->w->files[get->file].path);
+        body.blo_extents_count = 0;
+    }
+    for (unsigned i = 0; i < body.blo_extents_count; i++) {
+        const pnfs_block_extent4 *extent = &body.blo_extents[i];
+        layout->write = layout->write || extent->bex_state == PNFS_BLOCK_READ_WRITE_DATA;
+        add_blocks(s, get->file, layout, extent->bex_storage_offset, extent->bex_length);
+    }
+    arena_free(&arena);
+}
+
+/* A local program is handed the map itself. */
+static void read_map(struct sim *s, const struct sim_get *get, struct sim_layout *layout)
+{
+    struct engine_seal_view view;
+    if (engine_seal_view(s->w->engine, &s->w->files[get->file].key, &view) || !view.map)
+        return; /* that a grant was given is a fault of its own */
+    layout->write = get->call.want.iomode == LAYOUTIOMODE4_RW;
+    for (size_t i = 0; i < map_extent_count(view.map); i++) {
+        const struct seal_extent *extent = map_extent(view.map, i);
+        add_blocks(s, get->file, layout, extent->device_offset, extent->length);
+    }
+}
+
+/* The server has sent its reply: from here on the client may have it at any moment. */
+void sim_machine_granted(struct sim *s, struct sim_get *get)
+{
+    struct sim_machine *machine = &s->machines[get->machine];
+    struct sim_layout *reply = &machine->replies[get->file];
+    if (get->run != machine->run)
+        return; /* that run of the client is over */
+    *reply = (struct sim_layout){.held = true, .stateid = get->call.granted_stateid};
+    machine->reply_sequence[get->file] = get->call.referral.sequence;
+    if (machine->kind == JOURNAL_HOLDER_NFS)
+        read_body(s, get, reply);
+    else
+        read_map(s, get, reply);
+    s->figures->grants++;
+    sim_say(s, "  a layout of %s is on its way to client %u", s->w->files[get->file].path, get->machine);
+}
+
+void sim_machine_deliver(struct sim *s, unsigned m, unsigned f)
+{
+    struct sim_machine *machine = &s->machines[m];
+    if (!machine->replies[f].held || !sim_machine_reaches_server(s, m))
+        return;
+    bool write = machine->layouts[f].held && machine->layouts[f].write;
+    machine->layouts[f] = machine->replies[f];
+    machine->layouts[f].write = machine->layouts[f].write || write;
+    machine->replies[f].held = false;
+    s->acted = true;
+    sim_say(s, "client %u has the layout of %s", m, s->w->files[f].path);
+}
+
+void sim_machine_lose_reply(struct sim *s, unsigned m, unsigned f)
+{
+    if (!s->machines[m].replies[f].held)
+        return;
+    s->machines[m].replies[f].held = false;
+    s->acted = true;
+    sim_say(s, "the layout of %s that was on its way to client %u is lost", s->w->files[f].path, m);
+}
+
+void sim_machine_io(struct sim *s, unsigned m, unsigned f)
+{
+    struct sim_machine *machine = &s->machines[m];
+    const struct sim_layout *layout = &machine->layouts[f];
+    if (!layout->held || !layout->count || machine->paused || machine->queued == SIM_QUEUE ||
+        is_outlived(s, machine))
+        return;
+    const struct sim_ref *ref = &layout->refs[sim_below(s, layout->count)];
+    if (!ref->usable)
+        return;
+    machine->queue[machine->queued++] = (struct sim_io){.file = f, .ref = *ref};
+    if (s->figures->longest_queue < machine->queued)
+        s->figures->longest_queue = machine->queued;
+    s->acted = true;
+    sim_say(s, "client %u %s block %u of %s by itself: on its way", m, layout->write ? "writes" : "reads",
+            ref->block, s->w->files[f].path);
+}
+
+void sim_machine_land(struct sim *s, unsigned m)
+{
+    struct sim_machine *machine = &s->machines[m];
+    if (!machine->queued || machine->disk_away)
+        return;
+    unsigned i = sim_below(s, machine->queued);
+    struct sim_io io = machine->queue[i];
+    machine->queue[i] = machine->queue[--machine->queued];
+    s->acted = true;
+    if (!is_outlived(s, machine))
+        sim_disk_io(s, m, &io);
+}
+
+static bool arrived_earlier(const struct sim_layout *reply, const stateid4 *stateid)
+{
+    return (int32_t)(reply->stateid.seqid - stateid->seqid) <= 0 &&
+           memcmp(reply->stateid.other, stateid->other, sizeof stateid->other) == 0;
+}
+
+static void send_return(struct sim *s, unsigned m, unsigned f, uint64_t offset, uint64_t length)
+{
+    struct sim_layout *layout = &s->machines[m].layouts[f];
+    struct engine_layoutreturn ret = {.scope = LAYOUTRETURN4_FILE,
+                                      .key = s->w->files[f].key,
+                                      .client_id = s->w->clients[m].id,
+                                      .type = type_of(&s->machines[m]),
+                                      .iomode = LAYOUTIOMODE4_ANY,
+                                      .offset = offset,
+                                      .length = length,
+                                      .stateid = layout->stateid};
+    world_send(s->w, &(struct engine_event){.type = ENGINE_EV_LAYOUTRETURN, .layoutreturn = &ret});
+    s->figures->returns++;
+    if (ret.call.result == ENGINE_OK && ret.stateid_present)
+        layout->stateid = ret.new_stateid;
+}
+
+void sim_machine_return(struct sim *s, unsigned m, unsigned f, bool whole)
+{
+    struct sim_machine *machine = &s->machines[m];
+    struct sim_layout *layout = &machine->layouts[f];
+    unsigned pieces = layout->count;
+    if (!layout->held || !s->w->clients[m].id || !sim_machine_reaches_server(s, m) || !drain(s, m, f))
+        return;
+    if (!whole && (pieces < 2 || machine->kind != JOURNAL_HOLDER_NFS))
+        return;
+    s->acted = true;
+    sim_say(s, "client %u returns %s of its layout of %s", m, whole ? "all" : "a part", s->w->files[f].path);
+    if (!whole) {
+        /* Never the last block, so that pieces do not add up to the whole. */
+        unsigned at = sim_below(s, pieces - 1);
+        layout->refs[at].usable = false;
+        send_return(s, m, f, (uint64_t)at * BLOCK_SIZE, BLOCK_SIZE);
+        return;
+    }
+    /* A grant that is still on its way but has a lower seqid is returned with it (RFC 8881 section
+     * 12.5.5.2.1.1). */
+    if (machine->replies[f].held && arrived_earlier(&machine->replies[f], &layout->stateid))
+        machine->replies[f].held = false;
+    forget_layout(machine, f);
+    send_return(s, m, f, 0, NFS4_UINT64_MAX);
+}
+
+void sim_machine_return_all(struct sim *s, unsigned m)
+{
+    struct engine_layoutreturn ret = {.scope = LAYOUTRETURN4_ALL,
+                                      .client_id = s->w->clients[m].id,
+                                      .type = LAYOUT4_BLOCK_VOLUME,
+                                      .iomode = LAYOUTIOMODE4_ANY};
+    if (!s->w->clients[m].id || s->machines[m].kind != JOURNAL_HOLDER_NFS ||
+        !sim_machine_reaches_server(s, m))
+        return;
+    for (unsigned f = 0; f < WORLD_FILES; f++) {
+        if (s->machines[m].replies[f].held || is_asking(s, m, f) || !drain(s, m, f))
+            return;
+    }
+    for (unsigned f = 0; f < WORLD_FILES; f++)
+        forget_layout(&s->machines[m], f);
+    s->acted = true;
+    s->figures->returns++;
+    sim_say(s, "client %u returns all its layouts", m);
+    world_send(s->w, &(struct engine_event){.type = ENGINE_EV_LAYOUTRETURN, .layoutreturn = &ret});
+}
+
+void sim_machine_commit(struct sim *s, unsigned m, unsigned f)
+{
+    const struct sim_layout *layout = &s->machines[m].layouts[f];
+    struct sim_commit *commit = &s->commits[s->next_call++ % SIM_CALLS];
+    if (commit->used || !layout->held || !layout->write || !s->w->clients[m].id || s->machines[m].kind ||
+        !sim_machine_reaches_server(s, m))
+        return;
+    *commit = (struct sim_commit){.used = true, .file = f};
+    commit->call = (struct engine_layoutcommit){.key = s->w->files[f].key,
+                                                .client_id = s->w->clients[m].id,
+                                                .reclaim = sim_chance(s, 20),
+                                                .type = LAYOUT4_BLOCK_VOLUME,
+                                                .length = BLOCK_SIZE,
+                                                .stateid = layout->stateid,
+                                                .has_mtime = true,
+                                                .mtime_ns = s->w->now,
+                                                .wall_ns = s->w->now};
+    s->acted = true;
+    sim_say(s, "client %u commits what it wrote to %s", m, s->w->files[f].path);
+    world_send(s->w, &(struct engine_event){.type = ENGINE_EV_LAYOUTCOMMIT, .layoutcommit = &commit->call});
+}
+
+static const char *word_of(enum engine_recall_outcome outcome, nfsstat4 status)
+{
+    if (outcome != ENGINE_RECALL_ANSWERED)
+        return outcome == ENGINE_RECALL_TIMEOUT ? "is not answered" : "meets no channel";
+    switch (status) {
+    case NFS4_OK:
+        return "is answered OK";
+    case NFS4ERR_NOMATCHING_LAYOUT:
+        return "is answered NOMATCHING_LAYOUT";
+    case NFS4ERR_OLD_STATEID:
+        return "is answered OLD_STATEID";
+    case NFS4ERR_DELAY:
+        return "is answered DELAY";
+    default:
+        return "is answered with an error";
+    }
+}
+
+static void recall_reply(struct sim *s, size_t i, unsigned m, enum engine_recall_outcome outcome,
+                         nfsstat4 status)
+{
+    const struct engine_effect *recall = &s->w->recalls[i];
+    sim_say(s, "the recall of %s at client %u %s",
+            recall->recall.scope == LAYOUTRECALL4_ALL ? "everything"
+                                                      : s->w->files[world_file_of(s->w, &recall->key)].path,
+            m, word_of(outcome, status));
+    s->acted = true;
+    s->recalls_seen--;
+    world_answer_recall(s->w, i, outcome, status);
+}
+
+static void recall_of_all(struct sim *s, size_t i, unsigned m, bool willing)
+{
+    bool any = false;
+    for (unsigned f = 0; f < WORLD_FILES; f++) {
+        if (willing || sim_chance(s, 50))
+            sim_machine_deliver(s, m, f);
+        any = any || s->machines[m].layouts[f].held;
+    }
+    if (!any) {
+        recall_reply(s, i, m, ENGINE_RECALL_ANSWERED, NFS4ERR_NOMATCHING_LAYOUT);
+    } else if (willing || sim_chance(s, 60)) {
+        recall_reply(s, i, m, !willing && sim_chance(s, 20) ? ENGINE_RECALL_TIMEOUT : ENGINE_RECALL_ANSWERED,
+                     NFS4_OK);
+        if (willing || sim_chance(s, 60))
+            sim_machine_return_all(s, m);
+    } else {
+        recall_reply(s, i, m, ENGINE_RECALL_ANSWERED,
+                     sim_chance(s, 50) ? NFS4ERR_DELAY : NFS4ERR_SERVERFAULT);
+    }
+}
+
+static void recall_of_file(struct sim *s, size_t i, unsigned m, bool willing)
+{
+    static const nfsstat4 words[] = {NFS4ERR_DELAY, NFS4ERR_SERVERFAULT, NFS4ERR_BADHANDLE,
+                                     NFS4ERR_BAD_STATEID};
+    const struct engine_effect *recall = &s->w->recalls[i];
+    struct sim_machine *machine = &s->machines[m];
+    unsigned f = world_file_of(s->w, &recall->key);
+    stateid4 stateid = recall->recall.stateid;
+    /* A request that the recall names has to be finished first (RFC 8881 section 2.10.6.3). */
+    bool named = machine->replies[f].held && recall->recall.referral.present &&
+                 recall->recall.referral.sequence == machine->reply_sequence[f];
+    if (named && !willing && sim_chance(s, 30)) {
+        recall_reply(s, i, m, ENGINE_RECALL_ANSWERED, NFS4ERR_DELAY);
+        return;
+    }
+    if (named)
+        sim_machine_deliver(s, m, f);
+    if (!machine->layouts[f].held) {
+        recall_reply(s, i, m, ENGINE_RECALL_ANSWERED, NFS4ERR_NOMATCHING_LAYOUT);
+    } else if (machine->knows_recall[f]) {
+        machine->layouts[f].stateid = stateid;
+        recall_reply(s, i, m, ENGINE_RECALL_ANSWERED, sim_chance(s, 70) ? NFS4ERR_OLD_STATEID : NFS4_OK);
+    } else if (willing || sim_chance(s, 60)) {
+        machine->layouts[f].stateid = stateid;
+        machine->knows_recall[f] = true;
+        recall_reply(s, i, m, !willing && sim_chance(s, 25) ? ENGINE_RECALL_TIMEOUT : ENGINE_RECALL_ANSWERED,
+                     NFS4_OK);
+    } else if (sim_chance(s, 15)) {
+        recall_reply(s, i, m, ENGINE_RECALL_BROKEN, NFS4_OK);
+    } else {
+        recall_reply(s, i, m, ENGINE_RECALL_ANSWERED, words[sim_below(s, 4)]);
+    }
+}
+
+void sim_machine_recall(struct sim *s, size_t i, bool willing)
+{
+    unsigned m = world_client_of(s->w, s->w->recalls[i].recall.client_id);
+    s->figures->recalls++;
+    if (m == WORLD_CLIENTS || !sim_machine_reaches_server(s, m)) {
+        recall_reply(s, i, m, sim_chance(s, 50) ? ENGINE_RECALL_NO_CHANNEL : ENGINE_RECALL_TIMEOUT, NFS4_OK);
+        return;
+    }
+    willing = willing || s->machines[m].good;
+    if (!willing && sim_chance(s, 15))
+        recall_reply(s, i, m, sim_chance(s, 50) ? ENGINE_RECALL_NO_CHANNEL : ENGINE_RECALL_TIMEOUT, NFS4_OK);
+    else if (s->w->recalls[i].recall.scope == LAYOUTRECALL4_ALL)
+        recall_of_all(s, i, m, willing);
+    else
+        recall_of_file(s, i, m, willing);
+}
+
+/* Told that it was fenced, a client stops using what it held (RFC 8881 section 12.7.2); the disk refuses it
+ * still. */
+void sim_machine_heard(struct sim *s, unsigned m)
+{
+    struct sim_machine *machine = &s->machines[m];
+    machine->lapsed = false;
+    machine->last_seen = s->w->now;
+    if (!engine_client_was_fenced(s->w->engine, s->w->clients[m].id))
+        return;
+    for (unsigned f = 0; f < WORLD_FILES; f++) {
+        forget_layout(machine, f);
+        machine->replies[f].held = false;
+    }
+    if (s->w->options.quiesce_is_safe)
+        machine->queued = 0; /* it had the quiesce time to end */
+}
+
+static const struct world_client *namesake(const struct sim *s, unsigned m)
+{
+    for (unsigned i = 0; i < WORLD_CLIENTS; i++) {
+        if (i != m && s->w->clients[i].id && strcmp(s->w->clients[i].owner, s->w->clients[m].owner) == 0)
+            return &s->w->clients[i];
+    }
+    return NULL;
+}
+
+/* EXCHANGE_ID, CREATE_SESSION, and a first call on the backchannel. The server knows an owner under one id.
+ */
+static void confirm(struct sim *s, unsigned m)
+{
+    struct world_client *client = &s->w->clients[m];
+    const struct world_client *other = namesake(s, m);
+    uint64_t replaces = client->id ? client->id : other ? other->id : 0;
+    for (unsigned i = 0; i < WORLD_CLIENTS; i++) {
+        if (other == &s->w->clients[i])
+            s->w->clients[i].id = 0;
+    }
+    client->id = ++s->w->next_id;
+    struct engine_event event = {
+        .type = ENGINE_EV_CLIENT,
+        .client = {.what = replaces ? ENGINE_CLIENT_RESTARTED : ENGINE_CLIENT_CONFIRMED,
+                   .client_id = client->id,
+                   .replaces = replaces,
+                   .owner = (const uint8_t *)client->owner,
+                   .owner_len = (uint32_t)strlen(client->owner),
+                   .address = client->address}};
+    memcpy(event.client.verifier, client->verifier, sizeof client->verifier);
+    world_send(s->w, &event);
+    sim_machine_heard(s, m);
+    world_client_event(s->w, m, ENGINE_CLIENT_CALLABLE);
+}
+
+/* The replies of an id that is gone arrive now or never. */
+void sim_machine_server_lost(struct sim *s, unsigned m)
+{
+    struct sim_machine *machine = &s->machines[m];
+    for (unsigned f = 0; f < WORLD_FILES; f++) {
+        if (machine->replies[f].held && sim_chance(s, 50))
+            machine->layouts[f] = machine->replies[f];
+        machine->replies[f].held = false;
+        machine->knows_recall[f] = false;
+    }
+}
+
+void sim_machine_come_back(struct sim *s, unsigned m)
+{
+    struct sim_machine *machine = &s->machines[m];
+    if (machine->kind != JOURNAL_HOLDER_NFS)
+        sim_program_come_back(s, m);
+    if (machine->kind != JOURNAL_HOLDER_NFS || !sim_machine_reaches_server(s, m))
+        return;
+    if (s->w->clients[m].id) {
+        if (!machine->lapsed)
+            return;
+        s->acted = true;
+        sim_say(s, "client %u is heard again", m);
+        world_client_event(s->w, m, ENGINE_CLIENT_RENEWED);
+        sim_machine_heard(s, m);
+        return;
+    }
+    s->acted = true;
+    sim_say(s, "client %u comes back under a new client id", m);
+    sim_machine_server_lost(s, m);
+    confirm(s, m);
+}
+
+/* I/O that was under way is gone with the machine, and an operator lets it at the disk again. */
+void sim_machine_restart(struct sim *s, unsigned m)
+{
+    struct sim_machine *machine = &s->machines[m];
+    struct world_client *client = &s->w->clients[m];
+    sim_machine_drop(s, m);
+    machine->cut = machine->offline = machine->paused = machine->disk_away = false;
+    machine->run++;
+    client->verifier[0]++;
+    bool moved = sim_chance(s, 15);
+    if (moved)
+        snprintf(client->address, sizeof client->address, "10.1.0.%u", ++s->addresses);
+    s->acted = true;
+    s->figures->restarts++;
+    sim_say(s, "client %u restarts%s", m, moved ? " under another address" : "");
+    confirm(s, m);
+}
+
+void sim_machine_serve(struct sim *s, unsigned m)
+{
+    if (!sim_machine_reaches_server(s, m))
+        return;
+    sim_machine_come_back(s, m);
+    for (unsigned f = 0; f < WORLD_FILES; f++)
+        sim_machine_deliver(s, m, f);
+    for (size_t i = 0; i < s->w->recall_count;) {
+        if (s->w->recalls[i].recall.client_id == s->w->clients[m].id)
+            sim_machine_recall(s, i, true), i = 0;
+        else
+            i++;
+    }
+    for (unsigned f = 0; f < WORLD_FILES; f++) {
+        if (s->machines[m].knows_recall[f])
+            sim_machine_return(s, m, f, true);
+    }
+}
