@@ -58,6 +58,7 @@ void engine_destroy(struct engine *e)
     if (!e)
         return;
     effects_drop(e);
+    at_rest_destroy(e);
     seals_bury(e);
     destroy_seals(e);
     holders_bury(e);

@@ -68,6 +68,8 @@ struct engine_options {
     uint64_t quiesce_time;
     uint64_t scrub_interval; /* every sealed file is looked at once in it; 0: never */
     uint64_t ask_pause;   /* between two requests to give something back */
+    uint64_t at_rest_pause; /* before a file is sealed at rest again, the first time; doubles; 0: none */
+    size_t at_rest_max;     /* seals at rest; 0: any number */
     size_t max_grants;    /* beyond these, clients are asked to give something back; 0: never */
     bool fence_hook;      /* there is one */
     bool quiesce_is_safe; /* the operator says: lapsed lease + quiesce_time is as good as a fence */
@@ -484,8 +486,12 @@ struct engine_figures {
         uint64_t fences_succeeded, fences_failed, fences_outlived;
         uint64_t watched;  /* times that a sealed file was looked at */
         uint64_t breaches; /* seals found broken from outside */
+        uint64_t at_rest_gave_way, at_rest_made_room;
     } counters;
 };
+/* Why the file would not be sealed at rest just now, in a sentence; false: nothing here is in the way. */
+bool engine_at_rest_explain(const struct engine *engine, const struct file_key *key, uint64_t now, char *text,
+                            size_t size);
 void engine_figures(const struct engine *engine, struct engine_figures *figures);
 
 #endif

@@ -72,6 +72,7 @@ static struct grant *grant_make(struct engine *e, struct seal *seal, struct hold
     DL_APPEND2(seal->grants, grant, seal_prev, seal_next);
     DL_APPEND2(holder->grants, grant, holder_prev, holder_next);
     seal->grant_count++;
+    at_rest_busy(e, seal);
     holder->grant_count++;
     e->grant_count++;
     reach_gained(reach_find(holder, seal->volume));
@@ -87,6 +88,7 @@ static void grant_drop(struct engine *e, struct grant *grant)
     DL_DELETE2(grant->seal->grants, grant, seal_prev, seal_next);
     DL_DELETE2(grant->holder->grants, grant, holder_prev, holder_next);
     grant->seal->grant_count--;
+    at_rest_idle(e, grant->seal);
     grant->holder->grant_count--;
     e->grant_count--;
     ask_heeded(grant->holder);
@@ -178,6 +180,8 @@ static void seal_at_rest(struct engine *e, struct engine_layoutget *get)
         answer(e, &get->call, ENGINE_UNAVAILABLE, "the file is not sealed: sealctl seal");
     else if (get->want.iomode != LAYOUTIOMODE4_READ)
         answer(e, &get->call, ENGINE_UNAVAILABLE, "a seal at rest gives layouts for reading only");
+    else if (!at_rest_may_seal(e, get))
+        return;
     else if (seal_start(e, &request, get->min_size, &seal))
         answer(e, &get->call, ENGINE_TRY_LATER, "out of memory");
     else

@@ -163,6 +163,10 @@ struct seal {
     struct grant *grants;
     uint32_t grant_count;
     struct seal *active_prev, *active_next;
+    struct seal *idle_prev, *idle_next;
+    bool idle;     /* at rest, sealed, without a grant: on the engine's list, longest first */
+    bool gave_way; /* at rest, released for somebody who changes the file */
+    uint64_t idle_since;
     struct seal *dead_next;
     UT_hash_handle hh;
 };
@@ -185,6 +189,9 @@ struct engine {
     struct engine_counters counters;
     uint64_t scrub_at, scrub_ticket; /* the next look; the one under way */
     struct seal *scrub_next;         /* NULL: from the first */
+    struct backoff *backoffs;        /* engine_at_rest.c's own */
+    struct seal *idle;
+    size_t at_rest_count;
     struct seal *active;
     struct seal *seal_waits;          /* in order of ticket */
     struct reach *row_waits;          /* the same */
@@ -243,6 +250,13 @@ void watch_tell_moves(struct engine *e, struct seal *seal, const struct seal_map
 void scrub_plan(struct engine *e);
 void scrub_timer(struct engine *e);
 void scrub_forget(struct engine *e, const struct seal *seal);
+
+/* engine_at_rest.c: how often, and how many. */
+bool at_rest_may_seal(struct engine *e, struct engine_layoutget *get); /* false: answered */
+void at_rest_gave_way(struct engine *e, const struct file_key *key);
+void at_rest_idle(struct engine *e, struct seal *seal);
+void at_rest_busy(struct engine *e, struct seal *seal);
+void at_rest_destroy(struct engine *e);
 
 /* engine_recall.c: from the wish to release to the last grant gone. */
 void release_request(struct engine *e, struct engine_release *call);

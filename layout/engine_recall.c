@@ -77,6 +77,7 @@ static void recall_drive(struct engine *e, struct grant *grant)
 
 void release_start(struct engine *e, struct seal *seal)
 {
+    at_rest_busy(e, seal);
     seal->release_wanted = true;
     seal->deadline = e->now + e->options.recall_timeout;
     seal_set_state(e, seal, ENGINE_RECALLING);
@@ -216,6 +217,7 @@ void release_request(struct engine *e, struct engine_release *call)
     trace(e, "release-wanted", seal, 0, "\"by_operator\":%s", call->by_operator ? "true" : "false");
     seal->release_wanted = true;
     seal->by_operator = seal->by_operator || call->by_operator;
+    seal->gave_way = seal->gave_way || (seal->at_rest && !call->by_operator);
     if (seal->state == ENGINE_SEALED)
         release_start(e, seal);
     else if (seal->state == ENGINE_BROKEN_STATE)

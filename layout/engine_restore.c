@@ -14,6 +14,7 @@ int engine_restore_seal(struct engine *e, const struct journal_seal *kept)
         return err;
     seal->kind = kept->kind;
     seal->at_rest = kept->at_rest;
+    e->at_rest_count += seal->at_rest;
     seal->map = kept->map ? map_ref(kept->map) : NULL;
     seal->mtime_ns = kept->mtime_ns;
     seal->change = kept->change;

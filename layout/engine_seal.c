@@ -168,6 +168,7 @@ int seal_start(struct engine *e, const struct engine_seal *request, uint64_t min
     seal->fill = request->fill;
     seal->sparse = request->sparse;
     seal->at_rest = request->at_rest;
+    e->at_rest_count += seal->at_rest;
     seal->min_size = min_size;
     seal_set_state(e, seal, ENGINE_SEALING);
     seal_push_word(e, seal);
@@ -190,7 +191,9 @@ static void make_manual(struct engine *e, struct seal *seal, struct engine_seal 
                call->fill ? " (it is sealed at rest: unseal it first)" : "");
         return;
     }
+    at_rest_busy(e, seal);
     seal->at_rest = false;
+    e->at_rest_count--;
     uint64_t ticket;
     struct journal_record *record = journal_push(e, JOURNAL_SEAL_PUT, &ticket);
     record->seal = (struct journal_seal){.key = seal->key,
@@ -257,6 +260,10 @@ static void forget(struct engine *e, struct seal *seal)
     answer_all(e, &seal->release_calls, ENGINE_OK, "");
     deactivate(e, seal);
     scrub_forget(e, seal);
+    at_rest_busy(e, seal);
+    e->at_rest_count -= seal->at_rest;
+    if (seal->gave_way)
+        at_rest_gave_way(e, &seal->key);
     HASH_DEL(e->seals, seal);
     seal->dead_next = e->dead_seals;
     e->dead_seals = seal;
@@ -428,6 +435,7 @@ void seal_resume(struct engine *e, struct seal *seal)
         undo(e, seal);
     else if (seal->state == ENGINE_RELEASING)
         push_step(e, seal, ENGINE_STEP_UNFLAG);
+    at_rest_idle(e, seal);
     if (seal->broken) {
         release_start(e, seal);
         watch_start(e, seal); /* for what there is to say of it */
@@ -459,6 +467,7 @@ static void sealed(struct engine *e, struct seal *seal)
         calls = call->next;
         layoutget(e, ENGINE_CONTAINER(call, struct engine_layoutget, call));
     }
+    at_rest_idle(e, seal);
 }
 
 void seal_committed(struct engine *e, uint64_t ticket)

@@ -319,6 +319,13 @@ done:
     return error;
 }
 
+static void free_texts(char **texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(texts[i]);
+    free(texts);
+}
+
 void config_free(struct config *config)
 {
     if (!config)
@@ -327,11 +334,11 @@ void config_free(struct config *config)
         free(config->exports[i].pseudo);
         free(config->exports[i].path);
         free(config->exports[i].networks);
+        free_texts(config->exports[i].include, config->exports[i].include_count);
+        free_texts(config->exports[i].exclude, config->exports[i].exclude_count);
     }
-    for (size_t i = 0; i < config->listen_count; i++)
-        free(config->listen[i]);
+    free_texts(config->listen, config->listen_count);
     free(config->exports);
-    free(config->listen);
     free(config->file);
     free(config->state_dir);
     free(config->control_socket);

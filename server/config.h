@@ -37,6 +37,8 @@ struct config_export {
     bool stripes; /* layouts on striped volumes too */
     enum config_policy policy;
     uint64_t at_rest_min_size; /* bytes; files below are never sealed at rest; sent as mdsthreshold */
+    size_t include_count, exclude_count;
+    char **include, **exclude; /* patterns of paths below the export: what is sealed at rest */
     size_t network_count;      /* 0: nobody */
     struct config_network *networks;
 };
@@ -63,6 +65,8 @@ struct config {
     bool quiesce_is_safe;    /* no hook: lease expiry + quiesce_time counts as a fence; the operator says so */
     unsigned quiesce_time;
     unsigned device_interval; /* the exports' devices are looked at again after so long */
+    unsigned at_rest_pause;   /* before a file that gave way is sealed at rest again, the first time */
+    unsigned at_rest_max;     /* seals at rest */
     unsigned scrub_interval; /* every sealed file is looked at once in it; 0: never */
     unsigned max_connections;
     unsigned max_clients;

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "server/at_rest.h"
 #include "server/config.h"
 #include "server/config_value.h"
 
@@ -35,6 +36,7 @@ static const char *const type_names[] = {
     [TYPE_BOOL] = "bool",
     [TYPE_ACCESS] = "\"rw\" or \"ro\"",
     [TYPE_ENDPOINT] = "address:port",
+    [TYPE_PATTERNS] = "patterns",
     [TYPE_SQUASH] = "squash",
     [TYPE_POLICY] = "policy",
     [TYPE_LEVEL] = "log level",
@@ -93,6 +95,13 @@ static const struct option server_options[] = {
     {"device_interval", TYPE_UNSIGNED, "60", AT(device_interval), RANGE(1, 86400),
      .help = "Seconds after which the devices under the exports are looked at again, for changes of size or "
              "place."},
+    {"at_rest_pause", TYPE_UNSIGNED, "10", AT(at_rest_pause), RANGE(0, 3600),
+     .help =
+         "Seconds after a seal at rest gave way to a writer before the file is sealed at rest again. Doubles "
+         "each time, up to an hour; time without a change takes that back. 0: no pause."},
+    {"at_rest_max", TYPE_UNSIGNED, "100000", AT(at_rest_max), RANGE(1, 10000000),
+     .help = "Seals at rest at one time. Beyond that the one that has been without a layout for longest is "
+             "released to make room."},
     {"scrub_interval", TYPE_UNSIGNED, "86400", AT(scrub_interval), RANGE(0, 31536000),
      .help = "Seconds in which every sealed file is looked at once, one at a time, evenly spread: whether "
              "its map "
@@ -149,6 +158,16 @@ static const struct option export_options[] = {
              "seal gives way when somebody needs to change the file."},
     {"at_rest_min_size", TYPE_SIZE64, "1M", XAT(at_rest_min_size), RANGE(0, INT64_MAX),
      .help = "Files below this size are not sealed at rest; clients are told by the mdsthreshold attribute."},
+    {"at_rest_include", TYPE_PATTERNS, NULL, .count_offset = offsetof(struct config_export, include_count),
+     .offset = offsetof(struct config_export, include),
+     .help =
+         "Only files whose path below the export matches one of these patterns are sealed at rest, such as "
+         "\"*.qcow2\" or \"media/*\"; * matches / too. Default: all."},
+    {"at_rest_exclude", TYPE_PATTERNS, NULL, .count_offset = offsetof(struct config_export, exclude_count),
+     .offset = offsetof(struct config_export, exclude),
+     .help = "Files whose path below the export matches one of these patterns are not sealed at rest, "
+             "included or "
+             "not."},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -175,7 +194,7 @@ const struct option *option_find(bool in_export, const char *name)
 
 bool option_is_list(const struct option *option)
 {
-    return option->type == TYPE_ADDRESSES || option->type == TYPE_NETWORKS;
+    return option->type == TYPE_ADDRESSES || option->type == TYPE_NETWORKS || option->type == TYPE_PATTERNS;
 }
 
 /* ---- reading one value
@@ -312,6 +331,12 @@ static const char *check_word(const struct option *option, const char *text, cha
         snprintf(why, room,
                  "\"%s\" is not an address or network; write one such as \"192.0.2.0/24\" or \"2001:db8::1\"",
                  text);
+    else if (option->type == TYPE_PATTERNS && !at_rest_pattern_is_sane(text))
+        snprintf(why, room,
+                 "\"%s\" is not a pattern for paths below the export; write one such as \"*.qcow2\" or "
+                 "\"media/*\", "
+                 "without a / at its start and with every [ closed",
+                 text);
     else if (option->type == TYPE_ENDPOINT && !config_endpoint_parse(text))
         snprintf(why, room,
                  "\"%s\" is not a numeric address with a port; write one such as \"127.0.0.1:9820\" or "
@@ -355,6 +380,7 @@ const char *option_read(const struct option *option, const char *text, void *at,
         return store_text(text, at, why, room);
     case TYPE_ADDRESSES:
     case TYPE_NETWORKS:
+    case TYPE_PATTERNS:
         return check_word(option, text, why, room);
     case TYPE_BOOL:
     case TYPE_ACCESS:

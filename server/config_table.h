@@ -19,6 +19,7 @@ enum option_type {
     TYPE_ENDPOINT,  /* char *, a numeric address and a port */
     TYPE_ADDRESSES, /* size_t, char ** */
     TYPE_NETWORKS,  /* size_t, struct config_network * */
+    TYPE_PATTERNS,  /* size_t, char ** */
     TYPE_UNSIGNED,  /* unsigned */
     TYPE_PORT,      /* uint16_t */
     TYPE_ID,        /* uint32_t */

@@ -51,6 +51,8 @@ void keeper_options(struct keeper *keeper, struct engine_options *options)
         .fence_retry = SECONDS(config->fence_retry),
         .quiesce_time = SECONDS(config->quiesce_time),
         .scrub_interval = SECONDS(config->scrub_interval),
+        .at_rest_pause = SECONDS(config->at_rest_pause),
+        .at_rest_max = config->at_rest_max,
         .ask_pause = SECONDS(ASK_PAUSE_SECONDS),
         .max_grants = config->max_grants,
         .fence_hook = config->fence_hook != NULL,

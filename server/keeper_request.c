@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "layout/map.h"
+#include "server/at_rest.h"
 #include "server/config.h"
 #include "server/export.h"
 #include "server/keeper_request.h"
@@ -131,11 +132,13 @@ static void describe(struct request *request, const struct file *file)
 }
 
 /* Policy at-rest: a quiet file that is large enough. What is not known here the sealing finds out. */
-static bool may_seal(struct file *file, const struct config_export *config)
+static bool may_seal(struct file *file, const struct export *export)
 {
+    const struct config_export *config = export_config(export);
     struct file_stat stat;
     return config->policy == POLICY_AT_REST && file_type(file) == S_IFREG && file_stat(file, &stat) == 0 &&
-           stat.stx.stx_size >= config->at_rest_min_size && !state_file_has_writer(file);
+           stat.stx.stx_size >= config->at_rest_min_size && !state_file_has_writer(file) &&
+           at_rest_is_wanted(export, file);
 }
 
 bool request_for_layout(struct request *request, struct file *file, const struct export *export)
@@ -146,7 +149,7 @@ bool request_for_layout(struct request *request, struct file *file, const struct
         request_finish(request, NFS4ERR_LAYOUTUNAVAILABLE, why_not ? why_not : "no layouts here");
         return false;
     }
-    bool sealable = may_seal(file, config);
+    bool sealable = may_seal(file, export);
     if (file_seal(file) == SEAL_NONE && !sealable) {
         request_finish(request, NFS4ERR_LAYOUTUNAVAILABLE,
                        "the file is not sealed (sealctl explain says why)");

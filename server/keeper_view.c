@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/at_rest.h"
 #include "server/config.h"
 #include "server/export.h"
 #include "server/keeper_private.h"
+#include "server/loop.h"
 #include "server/state.h"
 
 enum { TEXT_MAX = 512 };
@@ -99,8 +101,9 @@ static json_t *explain_sealed(const struct engine_seal_view *view)
                          "/proc/self/mountstats there) and that it has a callback channel (sealctl clients)");
 }
 
-static json_t *explain_unsealed(struct file *file)
+static json_t *explain_unsealed(struct keeper *keeper, struct file *file)
 {
+    char why[TEXT_MAX];
     struct file_stat stat;
     const struct export *export = file_export(file);
     const char *why_not = NULL;
@@ -119,6 +122,11 @@ static json_t *explain_unsealed(struct file *file)
     if (file_stat(file, &stat) == 0 && stat.stx.stx_size < config->at_rest_min_size)
         return because("it is not sealed: it is smaller than at_rest_min_size",
                        "seal it by hand: sealctl seal FILE");
+    if (!at_rest_is_wanted(export, file))
+        return because("it is not sealed: at_rest_include or at_rest_exclude of its export leaves it out",
+                       "seal it by hand: sealctl seal FILE");
+    if (engine_at_rest_explain(keeper->engine, file_key(file), loop_now_ns(), why, sizeof why))
+        return because(why, "seal it by hand if it is not to wait: sealctl seal FILE");
     return because("it is not sealed yet",
                    "it is sealed when a client asks for a layout to read it; sealctl seal FILE does it now, "
                    "and says what is in the way");
@@ -130,7 +138,7 @@ static json_t *explain(struct keeper *keeper, struct file *file)
     if (!file)
         return because("no file was named", "");
     if (engine_seal_view(keeper->engine, file_key(file), &view) != 0)
-        return explain_unsealed(file);
+        return explain_unsealed(keeper, file);
     return view.state == ENGINE_SEALED ? explain_sealed(&view) : because(view.why, "");
 }
 

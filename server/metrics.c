@@ -115,6 +115,10 @@ static void say_seals(struct evbuffer *text, const struct engine_figures *f)
     one(text, "sealed_total", "counter", "Files sealed.", c->sealed);
     one(text, "seal_refusals_total", "counter", "Files that could not be sealed.", c->refused);
     one(text, "released_total", "counter", "Seals released.", c->released);
+    one(text, "at_rest_gave_way_total", "counter",
+        "Seals at rest released for somebody who changes the file.", c->at_rest_gave_way);
+    one(text, "at_rest_made_room_total", "counter", "Idle seals at rest released because of at_rest_max.",
+        c->at_rest_made_room);
     one(text, "watched_total", "counter", "Looks at sealed files: whether flag and map are as sealed.",
         c->watched);
     one(text, "broken_total", "counter", "Seals found broken from outside.", c->breaches);

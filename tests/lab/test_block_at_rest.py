@@ -64,6 +64,42 @@ def readers_are_not_disturbed_by_readers(lab, fs):
 
 
 @test()
+def readers_and_writers_in_turns_do_not_thrash(lab):
+    """A seal for each reader and a release for each writer would cost both. After it gave way once, the next seal waits."""
+    disk = lab.disk()
+    disk.write("file", 2 * MIB)
+    path = disk.file("file")
+    server = lab.server(export=AT_REST, at_rest_pause=3600)
+    reader, writer = lab.clients(2)
+    reader.run("head -c 1048576 /mnt/n/file | sha256sum")
+    equal(server.state(path), "sealed")
+    for number in range(8):
+        writer.run(f"echo {number} >> /mnt/n/file")
+        equal(reader.run("tail -n 1 /mnt/n/file").strip(), str(number), "the last line, read after it was written")
+    trace = Trace(server, path)
+    equal(len([e for e in trace.all("step") if e["step"] == "flag"]), 1, "times the file was sealed")
+    explain = server.ctl("explain", path)["explain"]
+    holds("alternate" in explain["why"] and "sealctl seal" in explain["advice"], f"explain: {explain}")
+    server.ctl("seal", path)  # the operator's word is not held up
+    equal(server.state(path), "sealed")
+
+
+@test()
+def only_what_the_patterns_take_is_sealed(lab):
+    disk = lab.disk()
+    disk.run(f"mkdir {disk.file('media')}")
+    for name in ("media/film", "media/draft", "other"):
+        disk.write(name, 2 * MIB)
+    server = lab.server(export={**AT_REST, "at_rest_include": ["media/*"], "at_rest_exclude": ["*/draft"]})
+    guest, = lab.clients(1)
+    for name in ("media/film", "media/draft", "other"):
+        guest.sha256(f"/mnt/n/{name}")
+    equal([server.state(disk.file(name)) for name in ("media/film", "media/draft", "other")], ["sealed", "open", "open"])
+    why = server.ctl("explain", disk.file("other"))["explain"]["why"]
+    holds("at_rest_include" in why, f"explain: {why}")
+
+
+@test()
 def small_files_are_left_alone(lab):
     """Clients are told by mdsthreshold, and do not even ask."""
     disk = lab.disk()
