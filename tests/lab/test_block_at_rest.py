@@ -74,7 +74,7 @@ def readers_and_writers_in_turns_do_not_thrash(lab):
     reader.run("head -c 1048576 /mnt/n/file | sha256sum")
     equal(server.state(path), "sealed")
     for number in range(8):
-        writer.run(f"echo {number} >> /mnt/n/file")
+        writer.run(f"printf '\\n{number}\\n' >> /mnt/n/file")
         equal(reader.run("tail -n 1 /mnt/n/file").strip(), str(number), "the last line, read after it was written")
     trace = Trace(server, path)
     equal(len([e for e in trace.all("step") if e["step"] == "flag"]), 1, "times the file was sealed")
