@@ -11,6 +11,7 @@
 
 WIRE_STRUCT(rdma_deviceaddr4, WIRE_U32(rdma_deviceaddr4, rda_version), WIRE_U64(rdma_deviceaddr4, rda_peer),
             WIRE_FIXED(rdma_deviceaddr4, rda_secret), WIRE_U32(rdma_deviceaddr4, rda_durability),
+            WIRE_U32(rdma_deviceaddr4, rda_alignment),
             WIRE_ARRAY(rdma_deviceaddr4, rda_addrs, netaddr4, RDMA_LAYOUT_MAX_ADDRS));
 static WIRE_STRUCT(rdma_extent4, WIRE_U64(rdma_extent4, rex_file_offset), WIRE_U64(rdma_extent4, rex_length),
                    WIRE_U64(rdma_extent4, rex_remote_address), WIRE_U32(rdma_extent4, rex_rkey),
@@ -35,7 +36,8 @@ static bool range_follows(uint64_t *from, uint64_t offset, uint64_t length)
 
 static bool deviceaddr_ok(const rdma_deviceaddr4 *addr)
 {
-    return addr->rda_durability <= RDMA_DURABLE_BY_COMMIT && addr->rda_addrs_count > 0;
+    return addr->rda_durability <= RDMA_DURABLE_BY_COMMIT && addr->rda_addrs_count > 0 &&
+           addr->rda_alignment != 0 && (addr->rda_alignment & (addr->rda_alignment - 1)) == 0;
 }
 
 static bool layout_ok(const rdma_layout4 *layout)

@@ -33,6 +33,7 @@ typedef struct rdma_deviceaddr4 {
     uint64_t rda_peer;
     uint8_t rda_secret[RDMA_SECRET_SIZE];
     rdma_durability4 rda_durability;
+    uint32_t rda_alignment; /* of remote addresses: a power of two */
     uint32_t rda_addrs_count;
     netaddr4 *rda_addrs;
 } rdma_deviceaddr4;

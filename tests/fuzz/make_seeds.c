@@ -156,6 +156,7 @@ static void save_rdma_bodies(void)
                                      .rda_peer = 7,
                                      .rda_secret = "a secret",
                                      .rda_durability = RDMA_DURABLE_BY_COMMIT,
+                                     .rda_alignment = 1,
                                      .rda_addrs_count = 1,
                                      .rda_addrs = &addr};
 

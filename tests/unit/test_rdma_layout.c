@@ -46,6 +46,7 @@ static void a_device_survives_a_round_trip(void **state)
                                    .rda_peer = 0x1122334455667788,
                                    .rda_secret = "thirty-two bytes of a secret...",
                                    .rda_durability = RDMA_DURABLE_BY_COMMIT,
+                                   .rda_alignment = 4096,
                                    .rda_addrs_count = 2,
                                    .rda_addrs = addrs};
     rdma_deviceaddr4 got;
@@ -56,16 +57,26 @@ static void a_device_survives_a_round_trip(void **state)
     assert_int_equal(got.rda_peer, addr.rda_peer);
     assert_memory_equal(got.rda_secret, addr.rda_secret, RDMA_SECRET_SIZE);
     assert_int_equal(got.rda_durability, RDMA_DURABLE_BY_COMMIT);
+    assert_int_equal(got.rda_alignment, 4096);
     assert_int_equal(got.rda_addrs_count, 2);
     assert_true(xdr_bytes_equal(got.rda_addrs[1].na_r_addr, addrs[1].na_r_addr));
 }
 
-static void a_device_without_an_address_is_none(void **state)
+static void a_device_has_an_address_and_an_alignment_that_is_a_power_of_two(void **state)
 {
-    const rdma_deviceaddr4 addr = {.rda_version = RDMA_LAYOUT_VERSION};
+    netaddr4 at = {xdr_bytes_of("rdma"), xdr_bytes_of("192.0.2.1.79.50")};
+    rdma_deviceaddr4 addr = {.rda_version = RDMA_LAYOUT_VERSION, .rda_alignment = 1};
 
     (void)state;
     assert_false(rdma_deviceaddr_encode(&out, &addr));
+    addr.rda_addrs_count = 1;
+    addr.rda_addrs = &at;
+    for (uint32_t alignment = 0; alignment < 9; alignment++) {
+        xdr_out_truncate(&out, 0);
+        addr.rda_alignment = alignment;
+        assert_int_equal(rdma_deviceaddr_encode(&out, &addr),
+                         alignment == 1 || alignment == 2 || alignment == 4 || alignment == 8);
+    }
 }
 
 static void another_version_is_told_from_rubbish(void **state)
@@ -183,7 +194,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_device_survives_a_round_trip, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_device_without_an_address_is_none, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_device_has_an_address_and_an_alignment_that_is_a_power_of_two,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(another_version_is_told_from_rubbish, setup, teardown),
         cmocka_unit_test_setup_teardown(extents_that_a_client_could_stumble_over_are_malformed, setup,
                                         teardown),

@@ -1,0 +1,84 @@
+/*
+ * What the files of rdma/ share. Everything below a peer is guarded by its target's mutex; verbs are called
+ * without it. Who calls them has said so in `busy_*` before, and a fence waits for these counts to fall.
+ */
+#ifndef RDMA_PRIVATE_H
+#define RDMA_PRIVATE_H
+
+#include <pthread.h>
+
+#include "rdma/peer.h"
+
+struct rdma_connection {
+    struct rdma_connection *next;
+    struct rdma_peer *peer;
+    struct rdma_cm_id *id;
+};
+
+struct rdma_region {
+    struct rdma_region *next;
+    struct rdma_peer *peer;
+    struct rdma_memory *memory;
+    struct ibv_mr *mr;
+    bool writable;
+    bool ready;     /* mr is there */
+    unsigned users; /* 0: stays only because it could not be deregistered */
+};
+
+/* A part of a fence, on a thread of its own, since the kernel may never come back from it. */
+struct rdma_step {
+    struct rdma_peer *peer;
+    int (*run)(struct rdma_peer *peer);
+    bool running;
+    int error;
+};
+
+struct rdma_peer {
+    struct rdma_peer *next;
+    struct rdma_target *target;
+    struct ibv_pd *pd;
+    uint64_t number;
+    uint64_t last_counter;
+    uint8_t secret[RDMA_SECRET_SIZE];
+    bool has_lease;
+    bool over;                 /* a fence has begun */
+    unsigned busy_memory;      /* registrations and deregistrations under way outside of the fence */
+    unsigned busy_connections; /* set-ups and tear-downs, likewise */
+    unsigned connections_count;
+    struct rdma_connection *connections;
+    struct rdma_region *regions;
+    struct rdma_step deregister, disconnect;
+};
+
+struct rdma_target {
+    const struct rdma_verbs *verbs;
+    struct rdma_event_channel *channel;
+    struct ibv_context *device;
+    struct ibv_cq *cq; /* every queue pair has to name one; nothing ever completes on it */
+    struct rdma_cm_id *listeners[RDMA_TARGET_MAX_ADDRESSES];
+    unsigned listeners_count;
+    unsigned peer_connections;
+    unsigned read_depth; /* RDMA READs that one queue pair answers at a time */
+    bool on_demand;
+    uint32_t alignment;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed; /* a busy count fell, a step ended */
+    bool gone;              /* the device was removed */
+    struct rdma_peer *peers;
+    struct rdma_counters counters;
+};
+
+/* connection.c, on the dispatching thread. */
+void rdma_connection_request(struct rdma_target *target, struct rdma_cm_event *event);
+/* The connection that ended, taken out of its peer, or NULL when a fence has it. Before its event is acked.
+ */
+struct rdma_connection *rdma_connection_take(struct rdma_target *target, struct rdma_cm_id *id);
+/* After the ack. */
+void rdma_connection_end(struct rdma_target *target, struct rdma_connection *connection);
+/* The device says that this queue pair is in error. */
+void rdma_connection_broken(struct rdma_target *target, struct ibv_qp *qp);
+/* The queue pair and the id; connection is freed. A negative errno: the queue pair is there, nothing is
+ * freed. */
+int rdma_connection_close(const struct rdma_verbs *verbs, struct rdma_connection *connection);
+
+#endif
