@@ -65,6 +65,7 @@ void engine_destroy(struct engine *e)
     HASH_CLEAR(hh, e->holders);
     for (int kind = 0; kind < JOURNAL_HOLDER_KINDS; kind++)
         destroy_owners(&e->owners[kind]);
+    doubts_free(e);
     struct volume *volume, *next_volume;
     HASH_ITER(hh, e->volumes, volume, next_volume)
     {
@@ -128,6 +129,9 @@ static void dispatch(struct engine *e, const struct engine_event *event)
     case ENGINE_EV_JOURNAL_COMMITTED:
         journal_committed(e, event->committed);
         return;
+    case ENGINE_EV_JOURNAL_FAILING:
+        commits_failing(e, event->failing);
+        return;
     case ENGINE_EV_STEP_DONE:
         seal_step_done(e, event);
         return;
@@ -145,6 +149,12 @@ static void dispatch(struct engine *e, const struct engine_event *event)
         return;
     case ENGINE_EV_GRACE_ENDED:
         e->grace = false;
+        return;
+    case ENGINE_EV_FOUND:
+        seal_found(e, event);
+        return;
+    case ENGINE_EV_FORGET:
+        doubt_forget(e, event->forget);
         return;
     case ENGINE_EV_SEAL:
         seal_request(e, event->seal);

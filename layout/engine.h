@@ -23,8 +23,8 @@
  * verifier, or by a fence of its holder seen to succeed. Nothing else ends it: not a lapsed lease, a
  * forgotten client id, a lost connection, a time-out, an error, a restart of the server. A local program's
  * also end with its socket if it declared that (JOURNAL_HOLDER_CLOSE), or by the operator's word.
- *  2. The flag of a sealed file is cleared only when no grant over it is left, and no holder of before a
- * restart that may have one.
+ *  2. The flag of a sealed file is cleared only when no grant over it is left, no holder of before a restart
+ * that may have one, and no doubt that all such holders are known.
  *  3. No grant except in state SEALED, whose record (map, device) and whose holder's record are durable.
  *  4. A holder is never fenced before the release's deadline.
  *  5. A fence counts only if its own ticket reports success. Expiry counts as one only where the operator
@@ -82,9 +82,13 @@ void engine_destroy(struct engine *engine);
 void engine_set_options(struct engine *engine, const struct engine_options *options);
 
 /*
- * After a restart, before the first event: what the journal holds, devices first. Everything handed in is
- * copied or referenced. Then ENGINE_EV_START.
+ * After a restart, before the first event: what the journal holds, doubts first, then devices. Everything
+ * handed in is copied or referenced. Then ENGINE_EV_START.
  */
+/* There may be holders and seals on this file system that are in no record (the journal was lost, damaged,
+ * put back from an older copy): nothing there is granted or released until ENGINE_EV_FORGET. on_record: by
+ * the journal's own word. */
+int engine_restore_doubt(struct engine *engine, const uint8_t fs_uuid[FILE_KEY_UUID_SIZE], bool on_record);
 int engine_restore_device(struct engine *engine, const struct journal_device *device);
 int engine_restore_seal(struct engine *engine, const struct journal_seal *seal);
 int engine_restore_holder(struct engine *engine, const struct journal_holder *holder);
@@ -208,13 +212,19 @@ struct engine_release {
     uint64_t patience; /* nanoseconds; 0: start it and answer at once */
 };
 
+/* The operator's word: no client that had a layout of this file system before can use it any more. */
+struct engine_forget {
+    struct engine_call call;
+    uint8_t fs_uuid[FILE_KEY_UUID_SIZE];
+};
+
 /* The file system's part of sealing and releasing (layout/seal_fs.h), on a thread that may block. */
 enum engine_step {
     ENGINE_STEP_PREPARE, /* no NFS writer, own writers closed, size >= min_size; seal_fs_prepare */
     ENGINE_STEP_FLAG,    /* seal_fs_set_flag */
     ENGINE_STEP_MAP,     /* seal_fs_prove_no_writer, seal_fs_read_map; names the device */
-    ENGINE_STEP_VERIFY,  /* the server's own pinned I/O has ended; seal_fs_reread_map */
-    ENGINE_STEP_UNFLAG,  /* seal_fs_clear_flag, then the overlay's times if there are any */
+    ENGINE_STEP_VERIFY,  /* the server's own pinned I/O has ended; seal_fs_reread_map if the flag is set */
+    ENGINE_STEP_UNFLAG,  /* seal_fs_clear_flag, with the overlay's times if there are any */
     ENGINE_STEP_WATCH,   /* seal_fs_get_flag, seal_fs_reread_map; changes nothing */
 };
 
@@ -247,12 +257,15 @@ enum engine_event_type {
                         commit */
     ENGINE_EV_TIMER,
     ENGINE_EV_JOURNAL_COMMITTED,
+    ENGINE_EV_JOURNAL_FAILING, /* not now: whoever waits for a commit is answered; the records still count */
     ENGINE_EV_STEP_DONE,
     ENGINE_EV_RECALL_ANSWERED,
     ENGINE_EV_ASK_ANSWERED, /* or not; what comes of it are LAYOUTRETURNs */
     ENGINE_EV_FENCE_DONE,
     ENGINE_EV_CLIENT,
     ENGINE_EV_GRACE_ENDED,
+    ENGINE_EV_FOUND, /* a file with our flag and mark; ignored when its seal is known */
+    ENGINE_EV_FORGET,
     ENGINE_EV_SEAL,
     ENGINE_EV_RELEASE,
     ENGINE_EV_LAYOUTGET,
@@ -265,7 +278,8 @@ enum engine_event_type {
 struct engine_event {
     enum engine_event_type type;
     union {
-        uint64_t committed; /* the highest ticket that is durable */
+        uint64_t committed;  /* the highest ticket that is durable */
+        const char *failing; /* a sentence */
         struct {
             struct file_key key;
             enum engine_step step;
@@ -304,6 +318,12 @@ struct engine_event {
             uint8_t verifier[JOURNAL_VERIFIER_SIZE];
             const char *address;
         } client;
+        struct {
+            struct file_key key;
+            const char *path;
+            enum seal_kind kind;
+        } found;
+        struct engine_forget *forget;
         struct engine_seal *seal;
         struct engine_release *release;
         struct engine_layoutget *layoutget;
@@ -410,6 +430,7 @@ uint64_t engine_deadline(const struct engine *engine);
  */
 bool engine_client_holds(const struct engine *engine, uint64_t client_id);
 bool engine_client_was_fenced(const struct engine *engine, uint64_t client_id);
+bool engine_is_in_doubt(const struct engine *engine, const uint8_t fs_uuid[FILE_KEY_UUID_SIZE]);
 
 /* The runs of one owner, as the journal and this run of the server know them. */
 struct engine_run_view {

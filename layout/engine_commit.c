@@ -43,6 +43,22 @@ void commits_committed(struct engine *e, uint64_t ticket)
     }
 }
 
+/* The records stay in line, only nobody waits for them any longer. */
+void commits_failing(struct engine *e, const char *why)
+{
+    answer_all(e, &e->commit_calls, ENGINE_UNDER_WAY, why);
+    struct reach *reach;
+    LL_FOREACH2(e->row_waits, reach, row_next)
+    answer_all(e, &reach->row_calls, ENGINE_TRY_LATER, why);
+    struct seal *seal;
+    LL_FOREACH2(e->seal_waits, seal, wait_next)
+    {
+        answer_all(e, &seal->seal_calls, ENGINE_UNDER_WAY, why);
+        answer_all(e, &seal->get_calls, ENGINE_TRY_LATER, why);
+        answer_all(e, &seal->release_calls, ENGINE_UNDER_WAY, why);
+    }
+}
+
 static bool range_is_committable(struct engine *e, const struct seal *seal,
                                  struct engine_layoutcommit *commit)
 {

@@ -92,6 +92,14 @@ void answer(struct engine *e, struct engine_call *call, enum engine_result resul
     e->answers_tail = call;
 }
 
+void answer_after(struct engine *e, struct engine_call *call, uint64_t ticket)
+{
+    call->due = ticket;
+    call->subject = NULL;
+    call->next = NULL;
+    LL_APPEND(e->commit_calls, call);
+}
+
 void answer_all(struct engine *e, struct engine_call **calls, enum engine_result result, const char *why)
 {
     while (*calls) {

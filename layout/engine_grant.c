@@ -180,6 +180,8 @@ static void seal_at_rest(struct engine *e, struct engine_layoutget *get)
         answer(e, &get->call, ENGINE_UNAVAILABLE, "the file is not sealed: sealctl seal");
     else if (get->want.iomode != LAYOUTIOMODE4_READ)
         answer(e, &get->call, ENGINE_UNAVAILABLE, "a seal at rest gives layouts for reading only");
+    else if (doubt_is_about(e, &get->key))
+        answer(e, &get->call, ENGINE_UNAVAILABLE, "%s", ENGINE_DOUBT_TEXT);
     else if (!at_rest_may_seal(e, get))
         return;
     else if (seal_start(e, &request, get->min_size, &seal))
@@ -199,7 +201,9 @@ static bool seal_is_grantable(struct engine *e, struct seal *seal, struct engine
         answer(e, &get->call, ENGINE_UNAVAILABLE, "the seal was broken from outside: sealctl explain");
     else if (seal->state != ENGINE_SEALED)
         answer(e, &get->call, ENGINE_RECALL_CONFLICT, "the seal is being released");
-    else if (!seal->map || !seal->volume->device)
+    else if (doubt_is_about(e, &seal->key))
+        answer(e, &get->call, ENGINE_UNAVAILABLE, "%s", ENGINE_DOUBT_TEXT);
+    else if (!seal->map || !seal->volume || !seal->volume->device)
         answer(e, &get->call, ENGINE_UNAVAILABLE, "the journal has lost the map or the device of this seal");
     else if (get->want.iomode == LAYOUTIOMODE4_RW && seal->kind != SEAL_KIND_PINNED)
         answer(e, &get->call, ENGINE_UNAVAILABLE, "a frozen seal gives layouts for reading only");

@@ -24,6 +24,11 @@
  */
 enum { STATEID_LAG_MAX = 65536 };
 
+#define ENGINE_DOUBT_TEXT                                                                                    \
+    "the journal was lost, damaged or replaced, so there may be clients with layouts of this file system "   \
+    "that "                                                                                                  \
+    "nobody knows of; cut all its clients off or restart them, then say so: sealctl forget-holders"
+
 enum recall_phase {
     RECALL_NONE,
     RECALL_DUE,    /* to be sent as soon as the client can be called */
@@ -139,11 +144,13 @@ struct seal {
     enum engine_state state;
     bool at_rest, fill;
     bool sparse; /* holes may stay: asked for, or at rest */
-    bool undo; /* SEALING that goes back */
+    bool undo;   /* SEALING that goes back */
     bool release_wanted;
     bool by_operator; /* the release is wanted by the operator */
     bool broken;      /* from outside: no grants, kept until the operator's word */
     bool watching, watch_told;
+    bool resumed; /* RELEASING since before the restart: the flag may be gone */
+    bool wish_on_record;
     bool told;   /* the operator, of STUCK or of a step that fails */
     bool active; /* on the engine's list of seals that a timer may concern */
     uint64_t min_size;
@@ -179,6 +186,7 @@ struct engine {
     uint64_t next_serial, next_ticket, next_trace;
     uint64_t wake;
     uint64_t ask_at; /* not looked for clients to ask before */
+    struct doubt *doubts;
     struct volume *volumes;
     struct owner *owners[JOURNAL_HOLDER_KINDS];
     struct holder *holders; /* by client id */
@@ -216,6 +224,8 @@ struct engine_effect *effect_push(struct engine *e, enum engine_effect_type type
 struct journal_record *journal_push(struct engine *e, enum journal_op op, uint64_t *ticket);
 void answer(struct engine *e, struct engine_call *call, enum engine_result result, const char *why, ...)
     __attribute__((format(printf, 4, 5)));
+/* ENGINE_OK once the journal has this ticket, which is the newest. */
+void answer_after(struct engine *e, struct engine_call *call, uint64_t ticket);
 void answer_all(struct engine *e, struct engine_call **calls, enum engine_result result, const char *why);
 void alarm_push(struct engine *e, const struct seal *seal, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -233,6 +243,7 @@ void seal_step_done(struct engine *e, const struct engine_event *event);
 void seal_committed(struct engine *e, uint64_t ticket);
 void seal_release_now(struct engine *e, struct seal *seal); /* nothing is left in the way */
 void seal_resume(struct engine *e, struct seal *seal);      /* after a restart */
+void seal_adopt(struct engine *e, struct seal *seal);       /* found on the file system, not on record */
 void seal_timer(struct engine *e, struct seal *seal);
 void seal_set_state(struct engine *e, struct seal *seal, enum engine_state state);
 /* Wake up for it at `when` (0: at no time of its own), or when the first of its callers loses patience. */
@@ -276,6 +287,14 @@ void ask_answered(struct engine *e, uint64_t client_id, uint64_t ticket);
 void ask_heeded(struct holder *holder); /* it gave something back */
 void ask_forget(struct holder *holder); /* its client id is gone */
 
+/* engine_doubt.c */
+bool doubt_is_about(const struct engine *e, const struct file_key *key);
+void doubts_record(struct engine *e);
+void doubts_free(struct engine *e);
+void doubt_forget(struct engine *e, struct engine_forget *call);
+void seal_found(struct engine *e, const struct engine_event *event);
+struct volume *volume_of_fs(const struct engine *e, const uint8_t *fs_uuid);
+
 /* engine_fence.c */
 void fence_drive(struct engine *e, struct reach *reach, struct seal *seal);
 void fence_done(struct engine *e, const struct engine_event *event);
@@ -298,6 +317,7 @@ void layoutreturn(struct engine *e, struct engine_layoutreturn *ret);
 void layoutcommit(struct engine *e, struct engine_layoutcommit *commit);
 void wrote(struct engine *e, struct engine_wrote *call);
 void commits_committed(struct engine *e, uint64_t ticket);
+void commits_failing(struct engine *e, const char *why);
 
 /* engine_holder.c: clients come and go. */
 void client_event(struct engine *e, const struct engine_event *event);

@@ -26,9 +26,14 @@ static bool is_releasing_from_grants(const struct seal *seal)
            seal->state == ENGINE_STUCK_STATE || seal->state == ENGINE_BROKEN_STATE;
 }
 
+static struct reach *maybes(const struct seal *seal)
+{
+    return seal->volume ? seal->volume->maybe : NULL;
+}
+
 bool release_check(struct engine *e, struct seal *seal)
 {
-    if (!is_releasing_from_grants(seal) || seal->grants || seal->volume->maybe)
+    if (!is_releasing_from_grants(seal) || seal->grants || maybes(seal) || doubt_is_about(e, &seal->key))
         return false;
     if (seal->broken && !seal->by_operator) {
         seal_set_state(e, seal, ENGINE_BROKEN_STATE);
@@ -75,6 +80,17 @@ static void recall_drive(struct engine *e, struct grant *grant)
         recall_send(e, grant);
 }
 
+/* So that it goes on after a crash. Nothing waits for this record. */
+static void record_wish(struct engine *e, struct seal *seal)
+{
+    uint64_t ticket;
+    if (!is_releasing_from_grants(seal) || seal->wish_on_record || seal->broken || !effect_has_room(e))
+        return;
+    struct journal_record *record = journal_push(e, JOURNAL_SEAL_PHASE, &ticket);
+    record->seal = (struct journal_seal){.key = seal->key, .phase = JOURNAL_WANTED};
+    seal->wish_on_record = true;
+}
+
 void release_start(struct engine *e, struct seal *seal)
 {
     at_rest_busy(e, seal);
@@ -90,6 +106,7 @@ void release_start(struct engine *e, struct seal *seal)
         grant->recall = (struct recall){.phase = RECALL_DUE, .seqid = grant->seqid};
     }
     release_drive(e, seal);
+    record_wish(e, seal);
 }
 
 /* What one look at all holders finds. */
@@ -146,7 +163,7 @@ static void survey_maybes(struct engine *e, struct seal *seal, struct survey *su
     if (absent < seal->deadline)
         absent = seal->deadline;
     struct reach *reach;
-    DL_FOREACH2(seal->volume->maybe, reach, maybe_next)
+    DL_FOREACH2(maybes(seal), reach, maybe_next)
     {
         bulk_drive(e, reach->holder);
         survey_reach(e, seal, reach, reach->holder->client_id ? seal->deadline : absent, survey);
@@ -171,6 +188,8 @@ void release_drive(struct engine *e, struct seal *seal)
     struct survey survey = {0};
     survey_grants(e, seal, &survey);
     survey_maybes(e, seal, &survey);
+    if (!seal->grants && !maybes(seal))
+        survey.failed = true; /* nobody is left but those whom nobody knows */
     if (survey.fencing)
         seal_set_state(e, seal, ENGINE_FENCING);
     else if (survey.failed)
@@ -407,7 +426,7 @@ static const struct reach *obstacle(const struct seal *seal, bool only_failed)
             return reach;
     }
     const struct reach *reach;
-    DL_FOREACH2(seal->volume ? seal->volume->maybe : NULL, reach, maybe_next)
+    DL_FOREACH2(maybes(seal), reach, maybe_next)
     {
         if (!only_failed || reach->fence == FENCE_FAILED)
             return reach;
@@ -434,7 +453,10 @@ void release_explain(const struct engine *e, const struct seal *seal, char *text
         explain_broken(seal, &text, &size);
     switch (seal->state) {
     case ENGINE_OPEN:
+        return;
     case ENGINE_SEALED:
+        if (doubt_is_about(e, &seal->key))
+            snprintf(text, size, "grants nothing: %s", ENGINE_DOUBT_TEXT);
         return;
     case ENGINE_SEALING:
         snprintf(text, size, "is being sealed");
@@ -456,6 +478,8 @@ void release_explain(const struct engine *e, const struct seal *seal, char *text
     case ENGINE_STUCK_STATE:
         if (reach)
             explain_stuck(e, seal, reach, text, size);
+        else if (doubt_is_about(e, &seal->key))
+            snprintf(text, size, "cannot be released: %s", ENGINE_DOUBT_TEXT);
         return;
     case ENGINE_RELEASING:
         snprintf(text, size, "is being released: all grants are gone, the flag is being cleared");

@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+static const uint8_t no_device[DEVICE_ID_SIZE];
+
 int engine_restore_seal(struct engine *e, const struct journal_seal *kept)
 {
     struct seal *seal;
@@ -18,24 +20,27 @@ int engine_restore_seal(struct engine *e, const struct journal_seal *kept)
     seal->map = kept->map ? map_ref(kept->map) : NULL;
     seal->mtime_ns = kept->mtime_ns;
     seal->change = kept->change;
-    switch (kept->phase) {
-    case JOURNAL_SEALING:
+    /* A phase that makes no sense is the most careful one. So is any phase under doubt: what came after it
+     * may be lost. */
+    enum journal_seal_phase phase = kept->phase;
+    seal->state = ENGINE_SEALED;
+    seal->release_wanted = phase == JOURNAL_SEALING || phase == JOURNAL_RELEASING || phase == JOURNAL_WANTED;
+    if (phase == JOURNAL_SEALING && !doubt_is_about(e, &kept->key)) {
         seal->state = ENGINE_SEALING;
+        seal->release_wanted = false;
         seal->undo = true;
         return 0;
-    case JOURNAL_RELEASING:
-        seal->state = ENGINE_RELEASING;
-        seal->release_wanted = true;
-        return volume_need(e, kept->device_id, &seal->volume);
-    case JOURNAL_BROKEN:
-        seal->broken = true;
-        break;
-    case JOURNAL_SEALED:
-        break;
     }
-    /* A phase that makes no sense is the most careful one. */
-    seal->state = ENGINE_SEALED;
-    return volume_need(e, kept->device_id, &seal->volume);
+    if (phase == JOURNAL_RELEASING && !doubt_is_about(e, &kept->key)) {
+        seal->state = ENGINE_RELEASING;
+        seal->resumed = true;
+    }
+    seal->wish_on_record = phase == JOURNAL_WANTED;
+    seal->broken = phase == JOURNAL_BROKEN;
+    if (memcmp(kept->device_id, no_device, DEVICE_ID_SIZE) != 0)
+        return volume_need(e, kept->device_id, &seal->volume);
+    seal->volume = volume_of_fs(e, kept->key.data);
+    return 0;
 }
 
 int engine_restore_holder(struct engine *e, const struct journal_holder *kept)
@@ -72,6 +77,7 @@ int engine_restore_fenced(struct engine *e, const struct journal_holder *kept)
 
 void engine_start(struct engine *e)
 {
+    doubts_record(e);
     struct volume *volume, *next_volume;
     HASH_ITER(hh, e->volumes, volume, next_volume)
     {

@@ -205,16 +205,17 @@ static void make_manual(struct engine *e, struct seal *seal, struct engine_seal 
                                          .change = seal->change};
     if (seal->volume)
         memcpy(record->seal.device_id, seal->volume->id, DEVICE_ID_SIZE);
-    call->call.due = ticket;
-    call->call.subject = NULL;
-    call->call.next = NULL;
-    LL_APPEND(e->commit_calls, &call->call);
+    answer_after(e, &call->call, ticket);
     seal_push_word(e, seal);
 }
 
 void seal_request(struct engine *e, struct engine_seal *call)
 {
     struct seal *seal = seal_find(e, &call->key);
+    if (!seal && doubt_is_about(e, &call->key)) {
+        answer(e, &call->call, ENGINE_REFUSED, "%s", ENGINE_DOUBT_TEXT);
+        return;
+    }
     if (!seal) {
         if (seal_start(e, call, 0, &seal))
             answer(e, &call->call, ENGINE_NO_MEMORY, "out of memory");
@@ -348,8 +349,14 @@ static void verified(struct engine *e, struct seal *seal, const struct engine_ev
                    "%s: its map could not be read at release (error %d), so that it cannot be said whether "
                    "it was what was sealed; check the file and the file system",
                    seal->path, -event->step.error);
-    else if (!seal->broken && event->step.map && seal->map &&
-             map_describe_change(seal->map, event->step.map, change, sizeof change)) {
+    else if (!event->step.map && !seal->resumed && !seal->broken) {
+        e->counters.breaches++;
+        alarm_push(e, seal,
+                   "%s: SOMEBODY CLEARED THE IMMUTABLE FLAG WHILE IT WAS SEALED; clients may have read or "
+                   "written blocks of other files; find out who did it and check the file system",
+                   seal->path);
+    } else if (!seal->broken && event->step.map && seal->map &&
+               map_describe_change(seal->map, event->step.map, change, sizeof change)) {
         e->counters.breaches++;
         alarm_push(e, seal,
                    "%s: ITS MAP CHANGED WHILE IT WAS SEALED (%s): somebody cleared the flag or moved its "
@@ -430,16 +437,26 @@ void seal_resume(struct engine *e, struct seal *seal)
         effect->overlay.change = seal->change;
     }
     trace(e, "resume", seal, 0, "%s", "");
-    /* The flag may be gone already, and the file changed since, so there is nothing to verify. */
+    at_rest_idle(e, seal);
     if (seal->state == ENGINE_SEALING)
         undo(e, seal);
     else if (seal->state == ENGINE_RELEASING)
-        push_step(e, seal, ENGINE_STEP_UNFLAG);
-    at_rest_idle(e, seal);
-    if (seal->broken) {
+        push_step(e, seal, ENGINE_STEP_VERIFY);
+    else if (seal->broken) {
         release_start(e, seal);
         watch_start(e, seal); /* for what there is to say of it */
-    }
+    } else if (seal->release_wanted && effect_has_room(e))
+        release_start(e, seal);
+}
+
+void seal_adopt(struct engine *e, struct seal *seal)
+{
+    uint64_t ticket;
+    seal_set_state(e, seal, ENGINE_SEALED);
+    seal_push_word(e, seal);
+    struct journal_record *record = journal_push(e, JOURNAL_SEAL_PUT, &ticket);
+    record->seal = (struct journal_seal){
+        .key = seal->key, .path = seal->path, .kind = seal->kind, .phase = JOURNAL_SEALED};
 }
 
 static void sealed(struct engine *e, struct seal *seal)

@@ -1,11 +1,17 @@
 /*
  * The journal: what the layout engine must know again after a crash, in SQLite (WAL, synchronous=FULL).
  *
- * Records are applied in order inside one transaction; journal_commit() makes all of them durable with one
- * flush, so the host collects what an engine hands out in a round and commits once. The map is kept whole, so
- * that a restart serves sealed files without asking the file system; a digest beside it shows damage. What
- * cannot be read is never taken to mean that nothing is there: a seal whose map is damaged is still a seal,
- * and grants nothing.
+ * journal_write() keeps a record in memory, journal_commit() applies all of them in one transaction with one
+ * flush, so the host collects what an engine hands out in a round and commits once. When the disk refuses,
+ * the records stay in memory in their order and the commit can be tried again for as long as it takes.
+ *
+ * The map is kept whole, so that a restart serves sealed files without asking the file system. Sums beside
+ * rows show damage that SQLite does not see. A journal that is damaged anywhere is believed nowhere: what
+ * cannot be read must not be taken to mean that nothing is there.
+ *
+ * The watermark counts the commits that something which cannot be taken back may stand on: a seal that may be
+ * granted from, a holder, a release. The host keeps a copy of it where the journal is not
+ * (layout/watermark.h); a journal that is behind it has lost something.
  *
  * One thread at a time. Blocks: journal_commit flushes the disk.
  */
@@ -20,16 +26,22 @@
 struct journal;
 
 /*
- * Opens or makes the journal. -EBUSY: another process has it open. -EPROTO: it was written by a newer
- * version. -EUCLEAN: not a journal, or damaged beyond reading. Every open counts as a boot.
+ * Opens or makes the journal. -EBUSY: another process has it open. -EPROTO: it was written by another
+ * version. -EUCLEAN: not a journal, or damaged. Every open counts as a boot.
  */
 int journal_open(const char *path, struct journal **out);
 void journal_close(struct journal *journal);
 /* Differs at every open. */
 uint32_t journal_boot(const struct journal *journal);
+/* Made up when the journal was made. */
+uint64_t journal_id(const struct journal *journal);
+/* As of the last commit. */
+uint64_t journal_watermark(const struct journal *journal);
 
-/* Everything in it, devices first. A visitor's error ends the walk and is returned. */
+/* Everything in it, doubts first, then devices. A visitor's error ends the walk and is returned. -EUCLEAN:
+ * damaged. */
 struct journal_visitor {
+    int (*doubt)(const uint8_t fs_uuid[FILE_KEY_UUID_SIZE], void *arg);
     int (*device)(const struct journal_device *device, void *arg);
     int (*seal)(const struct journal_seal *seal, void *arg);
     int (*holder)(const struct journal_holder *holder, void *arg);
@@ -37,11 +49,10 @@ struct journal_visitor {
 };
 int journal_load(struct journal *journal, const struct journal_visitor *visitor, void *arg);
 
-/* Applies the record in the open transaction, opening one if there is none. After an error nothing of the
- * transaction may be taken as written: the journal refuses everything from then on (-EIO). */
+/* Takes a copy of the record; the map is referenced. -ENOMEM. */
 int journal_write(struct journal *journal, const struct journal_record *record);
-/* Makes everything written so far durable. -EAGAIN: not now (the disk is full, the file is locked); the
- * transaction is kept, try again. -EIO as above. 0 also when there is nothing to do. */
+/* Makes everything written so far durable. On error nothing of it is: try again. 0 also when there is nothing
+ * to do. */
 int journal_commit(struct journal *journal);
 /* What SQLite says about the last error. */
 const char *journal_error(const struct journal *journal);

@@ -23,6 +23,7 @@ enum journal_seal_phase {
     JOURNAL_SEALED = 2,    /* grants may be out */
     JOURNAL_RELEASING = 3, /* no grant was left; the flag may be cleared already: finished after a crash */
     JOURNAL_BROKEN = 4,    /* grants may be out, none is given: flag or map were seen to differ */
+    JOURNAL_WANTED = 5,    /* SEALED, and to be released as soon as no grant is out */
 };
 
 struct journal_seal {
@@ -31,9 +32,10 @@ struct journal_seal {
     enum seal_kind kind;
     bool at_rest;
     enum journal_seal_phase phase;
-    struct seal_map *map;              /* SEALED and RELEASING */
-    uint8_t device_id[DEVICE_ID_SIZE]; /* SEALED and RELEASING */
-    uint64_t mtime_ns, change;         /* the overlay; 0: none */
+    /* From SEALED on. Neither for a seal that was found on the file system (see ENGINE_EV_FOUND). */
+    struct seal_map *map;
+    uint8_t device_id[DEVICE_ID_SIZE];
+    uint64_t mtime_ns, change; /* the overlay; 0: none */
 };
 
 struct journal_device {
@@ -80,6 +82,9 @@ enum journal_op {
     JOURNAL_FENCED_PUT,    /* holder (owner, verifier, client_id, address, device): cut off; its record on the
                               device goes */
     JOURNAL_FENCED_DELETE, /* holder (owner, verifier): that run is over */
+    JOURNAL_DOUBT_PUT, /* fs_uuid: on this file system there may be seals and holders that are not on record
+                        */
+    JOURNAL_DOUBT_DELETE, /* fs_uuid: the operator says that there are none */
 };
 
 struct journal_record {
@@ -88,6 +93,7 @@ struct journal_record {
         struct journal_seal seal;
         struct journal_device device;
         struct journal_holder holder;
+        uint8_t fs_uuid[FILE_KEY_UUID_SIZE];
     };
 };
 

@@ -17,6 +17,7 @@
 #include "layout/seal_cache.h"
 #include "layout/seal_fill.h"
 #include "layout/seal_judge.h"
+#include "layout/seal_mark.h"
 #include "layout/writers.h"
 
 /* The kernel moves 32 bits, whatever the ioctl's number says. */
@@ -114,7 +115,29 @@ int seal_fs_get_flag(int fd, bool *set)
     return err;
 }
 
-int seal_fs_set_flag(int fd, struct seal_refusal *why)
+int seal_fs_is_sealed(int fd, bool *sealed, enum seal_kind *kind)
+{
+    bool set = false;
+    int err = seal_fs_get_flag(fd, &set);
+
+    if (!err && set) {
+        err = seal_mark_get(fd, kind);
+        set = !err;
+    }
+    if (err && err != -ENODATA && err != -EOPNOTSUPP)
+        return err;
+    *sealed = set;
+    return 0;
+}
+
+static int undo_flag(int fd, unsigned int flags)
+{
+    int err = set_flags(fd, flags);
+
+    return err ? err : seal_mark_remove(fd);
+}
+
+int seal_fs_set_flag(int fd, enum seal_kind kind, struct seal_refusal *why)
 {
     unsigned int flags;
     int err = get_flags(fd, &flags);
@@ -123,19 +146,24 @@ int seal_fs_set_flag(int fd, struct seal_refusal *why)
         return seal_refuse(why, SEAL_REFUSED_ALREADY_IMMUTABLE, EPERM,
                            "the file became immutable by somebody else while it was being sealed");
     if (!err)
-        err = set_flags(fd, flags | FS_IMMUTABLE_FL);
+        err = seal_mark_set(fd, kind);
     if (err)
+        return seal_refuse_errno(why, -err, "marking the file as sealed");
+    err = set_flags(fd, flags | FS_IMMUTABLE_FL);
+    if (err) {
+        (void)seal_mark_remove(fd);
         return seal_refuse_errno(why, -err, "setting the immutable flag");
+    }
     if (fsync(fd) != 0) {
         err = errno;
-        (void)set_flags(fd, flags);
+        (void)undo_flag(fd, flags);
         return seal_refuse_errno(why, err, "making the immutable flag durable");
     }
     return 0;
 }
 
 /* A file that the flag is not on may be changing again: its pages are no longer ours to judge. */
-int seal_fs_clear_flag(int fd, enum seal_kind kind, struct seal_refusal *why)
+static int drop_flag(int fd, enum seal_kind kind, struct seal_refusal *why)
 {
     unsigned int flags;
     struct stat st;
@@ -143,15 +171,54 @@ int seal_fs_clear_flag(int fd, enum seal_kind kind, struct seal_refusal *why)
 
     if (!err && fstat(fd, &st) != 0)
         err = -errno;
-    if (!err && (flags & FS_IMMUTABLE_FL) && kind == SEAL_KIND_PINNED) {
+    if (!err && kind == SEAL_KIND_PINNED) {
         err = seal_cache_drop(fd, (uint64_t)st.st_size, why);
         if (err)
             return err;
     }
-    if (!err && (flags & FS_IMMUTABLE_FL))
+    if (!err)
         err = set_flags(fd, flags & ~(unsigned int)FS_IMMUTABLE_FL);
+    return err ? seal_refuse_errno(why, -err, "clearing the immutable flag") : 0;
+}
+
+/* With the flag gone since before a crash the file may have been changed: its time never goes backwards. */
+static int set_mtime(int fd, const struct timespec *mtime, bool was_flagged)
+{
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, *mtime};
+    struct stat st;
+
+    if (fstat(fd, &st) != 0)
+        return -errno;
+    if (!was_flagged && (st.st_mtim.tv_sec > mtime->tv_sec ||
+                         (st.st_mtim.tv_sec == mtime->tv_sec && st.st_mtim.tv_nsec >= mtime->tv_nsec)))
+        return 0;
+    return futimens(fd, times) == 0 ? 0 : -errno;
+}
+
+int seal_fs_clear_flag(int fd, enum seal_kind kind, const struct timespec *mtime, struct seal_refusal *why)
+{
+    enum seal_kind marked;
+    bool set = false;
+    int err = seal_fs_get_flag(fd, &set);
+
+    if (!err)
+        err = seal_mark_get(fd, &marked);
+    if (err == -ENODATA)
+        return 0;
     if (err)
-        return seal_refuse_errno(why, -err, "clearing the immutable flag");
+        return seal_refuse_errno(why, -err, "reading the seal's mark");
+    if (set)
+        err = drop_flag(fd, kind, why);
+    if (err)
+        return err;
+    if (mtime) {
+        err = set_mtime(fd, mtime, set);
+        if (err)
+            return seal_refuse_errno(why, -err, "setting the modification time");
+    }
+    err = seal_mark_remove(fd);
+    if (err)
+        return seal_refuse_errno(why, -err, "taking the seal's mark off");
     return fsync(fd) == 0 ? 0 : seal_refuse_errno(why, errno, "making the cleared immutable flag durable");
 }
 
@@ -293,20 +360,13 @@ int seal_fs_reread_map(int fd, struct seal_map **map, struct seal_refusal *why)
     return read_map(fd, &r, map);
 }
 
-int seal_fs_apply_times(int fd, const struct timespec *atime, const struct timespec *mtime)
-{
-    struct timespec times[2] = {*atime, *mtime};
-
-    return futimens(fd, times) == 0 ? 0 : -errno;
-}
-
 int seal_fs_seal(int fd, const struct seal_fs_request *request, uint64_t volume_size, struct seal_map **map,
                  struct seal_refusal *why)
 {
     int err = seal_fs_prepare(fd, request, why);
 
     if (!err)
-        err = seal_fs_set_flag(fd, why);
+        err = seal_fs_set_flag(fd, request->kind, why);
     if (err)
         return err;
     err = seal_fs_prove_no_writer(fd, why);
@@ -318,7 +378,7 @@ int seal_fs_seal(int fd, const struct seal_fs_request *request, uint64_t volume_
         /* Nobody has written beneath the page cache yet, whatever the kind.
          * The first refusal is what the caller has to act on; a flag that stays is worse, so that is said
          * instead. */
-        if (seal_fs_clear_flag(fd, SEAL_KIND_FROZEN, &second) != 0 && why)
+        if (seal_fs_clear_flag(fd, SEAL_KIND_FROZEN, NULL, &second) != 0 && why)
             *why = second;
     }
     return err;

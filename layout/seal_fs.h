@@ -4,8 +4,8 @@
  *
  *   seal_fs_prepare -> [journal the intent] -> seal_fs_set_flag -> seal_fs_prove_no_writer ->
  * seal_fs_read_map
- *       -> [journal the digest] -> sealed
- *   releasing: seal_fs_reread_map, compare -> seal_fs_clear_flag -> seal_fs_apply_times
+ *       -> [journal the map] -> sealed
+ *   releasing: seal_fs_reread_map, compare -> seal_fs_clear_flag
  *
  * Every function works through the caller's O_RDONLY descriptor, keeps no state, and blocks: worker threads
  * only. One thread at a time per file. After a failure past seal_fs_set_flag the caller calls
@@ -42,9 +42,9 @@ struct seal_fs_request {
  * writer; its times move as by a write.
  */
 int seal_fs_prepare(int fd, const struct seal_fs_request *request, struct seal_refusal *why);
-/* Sets FS_IMMUTABLE_FL and makes that durable. SEAL_REFUSED_ALREADY_IMMUTABLE when it was set (the file is
- * left alone). */
-int seal_fs_set_flag(int fd, struct seal_refusal *why);
+/* Sets the mark (layout/seal_mark.h), then FS_IMMUTABLE_FL, and makes both durable.
+ * SEAL_REFUSED_ALREADY_IMMUTABLE when the flag was set (the file is left alone). */
+int seal_fs_set_flag(int fd, enum seal_kind kind, struct seal_refusal *why);
 /*
  * Proves that nobody has the file open for writing or mapped writable. The refusal names the process where it
  * can be found. The file's flag should be set, or the answer is only momentary. The server's own writable
@@ -64,16 +64,18 @@ int seal_fs_read_map(int fd, enum seal_kind kind, bool sparse, uint64_t volume_s
  */
 int seal_fs_reread_map(int fd, struct seal_map **map, struct seal_refusal *why);
 /*
- * Clears FS_IMMUTABLE_FL durably. 0 also when it was not set. Before that, the cached pages of a pinned file
- * are dropped, as clients have written to the disk beneath them; -EBUSY with SEAL_REFUSED_STALE_PAGES when a
- * local process keeps stale ones mapped: the flag stays, try again later.
+ * Clears FS_IMMUTABLE_FL durably, sets the modification time that was kept elsewhere while the flag forbade
+ * it (NULL: none), and takes the mark off; in this order, so that a call that was cut short by a crash can be
+ * made again. 0 also when the flag was not set; a flag without our mark is somebody else's and stays. Before
+ * the flag goes, the cached pages of a pinned file are dropped, as clients have written to the disk beneath
+ * them; -EBUSY with SEAL_REFUSED_STALE_PAGES when a local process keeps stale ones mapped: the flag stays,
+ * try again later.
  */
-int seal_fs_clear_flag(int fd, enum seal_kind kind, struct seal_refusal *why);
+int seal_fs_clear_flag(int fd, enum seal_kind kind, const struct timespec *mtime, struct seal_refusal *why);
 /* Is FS_IMMUTABLE_FL set? */
 int seal_fs_get_flag(int fd, bool *set);
-/* After release: the times that were kept in the journal while the flag forbade them. tv_nsec may be
- * UTIME_OMIT. */
-int seal_fs_apply_times(int fd, const struct timespec *atime, const struct timespec *mtime);
+/* Does the file carry the flag and our mark? */
+int seal_fs_is_sealed(int fd, bool *sealed, enum seal_kind *kind);
 
 /* All the steps of sealing in a row, with nothing journalled; the flag is cleared again when one fails. */
 int seal_fs_seal(int fd, const struct seal_fs_request *request, uint64_t volume_size, struct seal_map **map,

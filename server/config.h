@@ -1,6 +1,6 @@
 /*
- * config.h - what sealnfs.conf says, checked. Loaded before threads start; a reload (SIGHUP) loads a new one beside
- * it and swaps what may change while running (exports' clients and access, log level, timeouts).
+ * config.h - what sealnfs.conf says, checked. Loaded before threads start; a reload (SIGHUP) loads a new one
+ * beside it and swaps what may change while running (exports' clients and access, log level, timeouts).
  *
  * All strings are owned by the config and NUL-terminated. Times are in seconds, sizes in bytes.
  */
@@ -19,16 +19,17 @@
 enum config_squash { SQUASH_NONE, SQUASH_ROOT, SQUASH_ALL };
 enum config_policy { POLICY_MANUAL, POLICY_AT_REST };
 
-/* An address with its prefix length; IPv4 is kept IPv4-mapped (prefix + 96), so one comparison serves both. */
+/* An address with its prefix length; IPv4 is kept IPv4-mapped (prefix + 96), so one comparison serves both.
+ */
 struct config_network {
     struct in6_addr address;
     unsigned prefix;
 };
 
 struct config_export {
-    char *pseudo;      /* where clients see it: "/data"; "/" for the root itself */
-    char *path;        /* absolute, an existing directory */
-    uint32_t id;       /* stable: from the option, else derived from the pseudo path; unique */
+    char *pseudo; /* where clients see it: "/data"; "/" for the root itself */
+    char *path;   /* absolute, an existing directory */
+    uint32_t id;  /* stable: from the option, else derived from the pseudo path; unique */
     bool writable;
     enum config_squash squash;
     uid_t anon_uid;
@@ -62,7 +63,7 @@ struct config {
     char *fence_hook;        /* NULL: none */
     unsigned fence_timeout;  /* a hook that runs longer has failed */
     unsigned fence_retry;    /* STUCK: tried again after so long */
-    bool quiesce_is_safe;    /* no hook: lease expiry + quiesce_time counts as a fence; the operator says so */
+    bool quiesce_is_safe; /* no hook: lease expiry + quiesce_time counts as a fence; the operator says so */
     unsigned quiesce_time;
     unsigned device_interval; /* the exports' devices are looked at again after so long */
     unsigned at_rest_pause;   /* before a file that gave way is sealed at rest again, the first time */
@@ -71,20 +72,20 @@ struct config {
     unsigned max_connections;
     unsigned max_clients;
     unsigned max_sessions_per_client;
-    unsigned max_slots;        /* per session */
-    uint32_t max_io_size;      /* rsize/wsize, bytes */
+    unsigned max_slots;          /* per session */
+    uint32_t max_io_size;        /* rsize/wsize, bytes */
     uint64_t max_request_memory; /* bytes over all connections */
-    char *idmap_domain;        /* NULL: libnfsidmap's own configuration */
-    bool numeric_owners;       /* send owners as numbers when AUTH_SYS is used (what Linux clients expect) */
-    bool sync_metadata;        /* commit directory and inode changes before the reply */
+    char *idmap_domain;          /* NULL: libnfsidmap's own configuration */
+    bool numeric_owners; /* send owners as numbers when AUTH_SYS is used (what Linux clients expect) */
+    bool sync_metadata;  /* commit directory and inode changes before the reply */
     bool rpcbind;
     enum log_level log_level;
     size_t export_count;
     struct config_export *exports;
 };
 
-/* Load and check. On any error one line "file:line: what is wrong; what to do" goes to `errors`, and -EINVAL (or -ENOMEM,
- * -ENOENT) is returned; nothing else is changed. Any thread, but not two at once. */
+/* Load and check. On any error one line "file:line: what is wrong; what to do" goes to `errors`, and -EINVAL
+ * (or -ENOMEM, -ENOENT) is returned; nothing else is changed. Any thread, but not two at once. */
 int config_load(const char *path, FILE *errors, struct config **out);
 void config_free(struct config *config);
 

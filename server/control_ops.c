@@ -55,7 +55,7 @@ static void sealed(struct loop_msg *msg)
     if (call->status == NFS4_OK)
         request_answer(request, json_pack("{s:b, s:s}", "ok", 1, "note", call->why));
     else
-        request_fail(request, "refused", call->why);
+        request_fail(request, call->status == NFS4ERR_DELAY ? "pending" : "refused", call->why);
 }
 
 static void start_seal(struct request *request)
@@ -100,6 +100,33 @@ static void start_unseal(struct request *request)
     keeper_release(request->server->keeper, &request->keeper.release);
 }
 
+static void forgotten(struct loop_msg *msg)
+{
+    struct request *request = FROM(keeper.forget.call.reply, struct request, msg);
+    struct keeper_call *call = &request->keeper.call;
+
+    if (call->status == NFS4_OK)
+        request_answer(request, json_pack("{s:b, s:s}", "ok", 1, "note", call->why));
+    else
+        request_fail(request, call->status == NFS4ERR_DELAY ? "pending" : "refused", call->why);
+}
+
+static void start_forget(struct request *request)
+{
+    if (!flag(request, "yes")) {
+        request_fail(request, "refused",
+             "this says that no client that ever had a layout of this file system can still use it: each has "
+             "been "
+             "restarted, or cut off from the disk; if that is so, say --yes");
+        return;
+    }
+    request->keeper.forget = (struct keeper_forget){
+        .call = {.reply = {.run = forgotten}, .reply_loop = request->loop},
+        .file = request->file,
+    };
+    keeper_forget_holders(request->server->keeper, &request->keeper.forget);
+}
+
 /* ---- views
  * ----------------------------------------------------------------------------------------------------- */
 
@@ -117,7 +144,10 @@ static void viewed(struct loop_msg *msg)
                                        : "the server could not make the answer; is it out of memory?");
         return;
     }
-    request_answer(request, json_pack("{s:b, s:o}", "ok", 1, request->op->name, value));
+    json_t *reply = json_pack("{s:b, s:o}", "ok", 1, request->op->name, value);
+    if (reply && view->call.why[0])
+        json_object_set_new(reply, "warning", json_string(view->call.why));
+    request_answer(request, reply);
 }
 
 static void start_view(struct request *request)
@@ -186,6 +216,7 @@ static const struct control_op operations[] = {
     {"holder", FILE_NONE, start_holder}, {"hold", FILE_MUST, start_hold},
     {"return", FILE_NONE, start_return}, {"resumed", FILE_NONE, start_resumed},
     {"wrote", FILE_NONE, start_wrote},   {"fenced", FILE_NONE, start_fenced},
+    {"forget-holders", FILE_MUST, start_forget},
 };
 
 static void file_opened(struct loop_msg *msg)

@@ -37,6 +37,7 @@ struct request {
         struct keeper_call call;
         struct keeper_seal seal;
         struct keeper_release release;
+        struct keeper_forget forget;
         struct keeper_view view;
         struct keeper_local_request local;
         struct keeper_hold hold;

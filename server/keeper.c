@@ -3,9 +3,9 @@
  *
  * Journal records are written as they come out and committed once the loop's queue is empty, so that requests
  * that arrive together share one flush; those of many files being sealed wait for one another (want_commit);
- * only then the engine hears of the commit and lets go of what depends on it. When the journal cannot be
- * written any more, nothing is reported as committed: no grant, no seal and no release comes of it, and the
- * log says so.
+ * only then the engine hears of the commit and lets go of what depends on it. While the journal cannot be
+ * written nothing is reported as committed: no grant, no seal and no release comes of it, those who wait are
+ * told, and the commit is tried again every second.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -29,13 +29,7 @@
 
 #define SECONDS(n) ((uint64_t)(n)*UINT64_C(1000000000))
 
-enum {
-    COMMIT_RETRY_SECONDS = 1,
-    ASK_PAUSE_SECONDS = 10,
-    GATHER_MIN = 4,
-    GATHER_MS = 200,
-    JOURNAL_PATH_MAX = 4096
-};
+enum { COMMIT_RETRY_SECONDS = 1, ASK_PAUSE_SECONDS = 10, GATHER_MIN = 4, GATHER_MS = 200 };
 
 static const struct layout_type *const layout_types[] = {&block_layout_type, &local_layout_type, NULL};
 
@@ -137,16 +131,7 @@ void keeper_gathered(struct keeper *keeper)
 static void write_record(struct keeper *keeper, const struct engine_effect *effect)
 {
     keeper->ticket = effect->journal.ticket;
-    if (keeper->broken)
-        return;
-    if (journal_write(keeper->journal, &effect->journal.record)) {
-        keeper->broken = true;
-        log_error("the journal in %s cannot be written (%s): no file is sealed, granted or released from now "
-                  "on; free the disk's "
-                  "space or repair it, then restart sealnfsd",
-                  keeper->config->state_dir, journal_error(keeper->journal));
-        return;
-    }
+    keeper_write_record(keeper, &effect->journal.record);
     keeper->records++;
     want_commit(keeper);
 }
@@ -298,68 +283,21 @@ static void on_commit(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     evtimer_del(keeper->commit_gathered);
-    if (!keeper->dirty || keeper->broken)
+    if (!keeper->dirty)
         return;
     uint64_t began = precise_ns();
-    int err = journal_commit(keeper->journal);
+    int err = keeper_commit(keeper);
     keeper->commits++;
     keeper->commit_ns += precise_ns() - began;
-    if (err == -EAGAIN) {
-        if (!keeper->told_full)
-            log_error("the journal in %s cannot be written just now (%s); it is tried again every second and "
-                      "everything that depends "
-                      "on it waits",
-                      keeper->config->state_dir, journal_error(keeper->journal));
-        keeper->told_full = true;
-        evtimer_add(keeper->commit_later, &(struct timeval){.tv_sec = COMMIT_RETRY_SECONDS});
-        return;
-    }
     if (err) {
-        keeper->broken = true;
-        log_error("the journal in %s has lost what was written last (%s): no file is sealed, granted or "
-                  "released from now on; "
-                  "restart sealnfsd",
-                  keeper->config->state_dir, journal_error(keeper->journal));
+        evtimer_add(keeper->commit_later, &(struct timeval){.tv_sec = COMMIT_RETRY_SECONDS});
+        keeper_feed(keeper,
+                    &(struct engine_event){.type = ENGINE_EV_JOURNAL_FAILING, .failing = keeper->failing});
         return;
     }
-    keeper->told_full = false;
     keeper->dirty = false;
     keeper_feed(keeper,
                 &(struct engine_event){.type = ENGINE_EV_JOURNAL_COMMITTED, .committed = keeper->ticket});
-}
-
-static int take_device(const struct journal_device *device, void *arg)
-{
-    return engine_restore_device(arg, device);
-}
-
-static int take_seal(const struct journal_seal *seal, void *arg)
-{
-    return engine_restore_seal(arg, seal);
-}
-
-static int take_holder(const struct journal_holder *holder, void *arg)
-{
-    return engine_restore_holder(arg, holder);
-}
-
-static int take_fenced(const struct journal_holder *holder, void *arg)
-{
-    return engine_restore_fenced(arg, holder);
-}
-
-static int open_journal(struct keeper *keeper)
-{
-    char path[JOURNAL_PATH_MAX];
-    if (snprintf(path, sizeof path, "%s/journal.db", keeper->config->state_dir) >= (int)sizeof path)
-        return -ENAMETOOLONG;
-    int err = journal_open(path, &keeper->journal);
-    if (err)
-        log_error("the journal %s cannot be opened: %s; it says which files are sealed: do not remove it, "
-                  "restore it or see that no "
-                  "other sealnfsd uses it",
-                  path, strerror(-err));
-    return err;
 }
 
 static int open_trace(struct keeper *keeper)
@@ -374,20 +312,6 @@ static int open_trace(struct keeper *keeper)
         return err;
     }
     return 0;
-}
-
-static int make_engine(struct keeper *keeper)
-{
-    static const struct journal_visitor visitor = {
-        .device = take_device, .seal = take_seal, .holder = take_holder, .fenced = take_fenced};
-    struct engine_options options;
-    keeper_options(keeper, &options);
-    int err = engine_create(&options, &keeper->engine);
-    if (!err)
-        err = journal_load(keeper->journal, &visitor, keeper->engine);
-    if (err)
-        log_error("the journal in %s cannot be read: %s", keeper->config->state_dir, strerror(-err));
-    return err;
 }
 
 static int make_events(struct keeper *keeper)
@@ -412,9 +336,7 @@ int keeper_create(struct server *server, struct keeper **out)
     pthread_mutex_init(&keeper->fenced_lock, NULL);
     int err = open_trace(keeper);
     if (!err)
-        err = open_journal(keeper);
-    if (!err)
-        err = make_engine(keeper);
+        err = keeper_open_journal(keeper);
     if (!err)
         err = loop_create("keeper", server->loop_count, &keeper->loop);
     if (!err)
@@ -433,6 +355,7 @@ int keeper_create(struct server *server, struct keeper **out)
     if (err)
         goto fail;
     keeper->running = true;
+    keeper_scan_start(keeper);
     *out = keeper;
     return 0;
 fail:
@@ -471,15 +394,14 @@ void keeper_destroy(struct keeper *keeper)
 {
     if (!keeper)
         return;
+    keeper_scan_stop(keeper);
     if (keeper->running)
         loop_stop(keeper->loop);
     while (atomic_load(&keeper->jobs) > 0)
         pause_ms(1);
-    if (keeper->running && !keeper->broken) {
+    if (keeper->running) {
         keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_STOP});
-        if (journal_commit(keeper->journal))
-            log_warning("the journal in %s could not be tidied: %s", keeper->config->state_dir,
-                        journal_error(keeper->journal));
+        (void)keeper_commit(keeper);
     }
     keeper_cancel_fences(keeper);
     keeper_devices_stop(keeper);
@@ -494,6 +416,7 @@ void keeper_destroy(struct keeper *keeper)
         event_free(keeper->commit_gathered);
     if (keeper->loop)
         loop_destroy(keeper->loop);
+    keeper_scan_free(keeper);
     engine_destroy(keeper->engine);
     journal_close(keeper->journal);
     if (keeper->trace)
@@ -505,5 +428,6 @@ void keeper_destroy(struct keeper *keeper)
         free(mark);
     }
     pthread_mutex_destroy(&keeper->fenced_lock);
+    free(keeper->raise);
     free(keeper);
 }

@@ -142,6 +142,13 @@ struct keeper_release {
 };
 void keeper_release(struct keeper *keeper, struct keeper_release *release);
 
+/* The operator's word that no client that had a layout on this file's file system can use it any more: ends the doubt about it. */
+struct keeper_forget {
+    struct keeper_call call;
+    struct file *file; /* any file or directory there */
+};
+void keeper_forget_holders(struct keeper *keeper, struct keeper_forget *forget);
+
 /* WRITE through the server to a pinned file has reached the blocks: its overlay (mtime, change) moves on, journalled with the next commit. */
 struct keeper_wrote {
     struct keeper_call call;
@@ -187,7 +194,7 @@ struct keeper_figures {
     struct keeper_call call;
     struct engine_figures *engine;        /* caller's; filled in */
     uint64_t records, commits, commit_ns; /* out: of the journal */
-    bool broken;                          /* out: it cannot be written any more */
+    bool broken;                          /* out: it cannot be written just now */
 };
 void keeper_figures(struct keeper *keeper, struct keeper_figures *figures);
 
@@ -249,7 +256,8 @@ struct keeper_hold {
 };
 void keeper_hold(struct keeper *keeper, struct keeper_hold *hold);
 
-/* The operator's view as JSON text (malloc'ed, the caller's): what = "status", "grants", "explain". file may be NULL for all. */
+/* The operator's view as JSON text (malloc'ed, the caller's): what = "status", "grants", "explain". file may be NULL for all.
+ * With NFS4_OK, why is a warning that concerns every file (the journal cannot be written, a file system is in doubt), or empty. */
 struct keeper_view {
     struct keeper_call call;
     const char *what;

@@ -6,6 +6,8 @@
  * keeper_request.c  what the server asks (keeper.h)
  * keeper_local.c    local programs as holders
  * keeper_step.c     the file system's part, on workers
+ * keeper_journal.c  opening the journal, its watermark, commits
+ * keeper_scan.c     seals that the journal does not know
  * keeper_recall.c   recalls and fences
  * keeper_device.c   devices, looked at again from time to time
  * keeper_notify.c   CB_NOTIFY_DEVICEID
@@ -30,6 +32,7 @@ struct fence_job;
 struct fenced_mark;
 struct keeper_look;
 struct notify;
+struct scan;
 struct work;
 
 struct keeper {
@@ -41,12 +44,12 @@ struct keeper {
     struct event *timer, *commit_now, *commit_later, *commit_gathered;
     uint64_t ticket; /* of the last record written */
     bool dirty;      /* records wait for a commit */
-    bool broken;     /* the journal can no longer be written; nothing depends on it any more */
-    bool told_full;
     bool patient; /* what is being fed to the engine is a step's end: its records may wait for others' */
-    unsigned gather_until;                /* commit when no more steps than this are under way */
+    unsigned gather_until; /* commit when no more steps than this are under way */
+    bool *raise; /* by export: its file system's watermark is to be written with the next commit */
+    char failing[KEEPER_WHY_MAX];         /* why the journal cannot be written just now; empty: it can */
     uint64_t records, commits, commit_ns; /* of the journal, since the start */
-    bool running; /* the loop's thread runs */
+    bool running;                         /* the loop's thread runs */
     bool grace;
     FILE *trace;
     atomic_uint jobs;            /* on workers: they come home before the keeper goes */
@@ -57,6 +60,7 @@ struct keeper {
     struct event *look_timer;
     struct keeper_look *look;
     struct notify *notifies, *notifies_gone;
+    struct scan *scan; /* under way */
 
     /* Client ids that were fenced: read by any thread. */
     pthread_mutex_t fenced_lock;
@@ -84,6 +88,20 @@ void keeper_gathered(struct keeper *keeper);
  * -EAGAIN. */
 int keeper_find_file(struct keeper *keeper, const struct file_key *key, bool may_block, struct file **out);
 
+/* keeper_journal.c. Opens the journal and makes the engine of it. */
+int keeper_open_journal(struct keeper *keeper);
+void keeper_write_record(struct keeper *keeper, const struct journal_record *record);
+int keeper_commit(struct keeper *keeper);
+
+/* keeper_scan.c */
+void keeper_scan_start(struct keeper *keeper); /* if there are file systems in doubt */
+bool keeper_scan_is_running(const struct keeper *keeper);
+void keeper_scan_stop(struct keeper *keeper); /* while the loop still runs */
+void keeper_scan_free(struct keeper *keeper); /* once it does not */
+/* Is it sealed without the keeper's knowledge? The engine is told, then `then` runs on the keeper's thread.
+ */
+void keeper_recognize(struct keeper *keeper, struct file *file, struct loop_msg *then);
+
 void keeper_answer(struct keeper *keeper, struct engine_call *call);
 void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_do_recall(struct keeper *keeper, const struct engine_effect *effect);
@@ -105,6 +123,8 @@ void keeper_notify_forget(struct keeper *keeper, uint64_t client_id);
 /* The loops have stopped: no answer comes any more. */
 void keeper_notify_stop(struct keeper *keeper);
 /* JSON text, malloc'ed; NULL: no memory. */
+/* What the operator must know whatever was asked. */
+void keeper_view_warning(const struct keeper *keeper, char *text, size_t size);
 char *keeper_view_json(struct keeper *keeper, const char *what, struct file *file);
 
 #endif

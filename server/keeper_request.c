@@ -276,7 +276,7 @@ void keeper_seal(struct keeper *keeper, struct keeper_seal *seal)
         .sparse = seal->sparse,
         .at_rest = seal->at_rest,
     };
-    request_post(request);
+    keeper_recognize(keeper, seal->file, &request->msg);
 }
 
 static void run_release(struct loop_msg *msg)
@@ -296,6 +296,31 @@ void keeper_release(struct keeper *keeper, struct keeper_release *release)
         .by_operator = release->by_operator,
         .patience = (uint64_t)release->timeout_ms * 1000000,
     };
+    if (release->by_operator)
+        keeper_recognize(keeper, release->file, &request->msg);
+    else
+        request_post(request);
+}
+
+static void run_forget(struct loop_msg *msg)
+{
+    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    if (keeper_scan_is_running(request->keeper))
+        request_finish(
+            request, NFS4ERR_DELAY,
+            "the file systems are still being searched for seals that the journal does not know; try again "
+            "when the log says that this is over");
+    else
+        keeper_feed(request->keeper,
+                    &(struct engine_event){.type = ENGINE_EV_FORGET, .forget = &request->forget});
+}
+
+void keeper_forget_holders(struct keeper *keeper, struct keeper_forget *forget)
+{
+    struct request *request = request_make(keeper, REQUEST_FORGET, &forget->call, run_forget);
+    if (!request)
+        return;
+    memcpy(request->forget.fs_uuid, file_key(forget->file)->data, FILE_KEY_UUID_SIZE);
     request_post(request);
 }
 
@@ -405,14 +430,20 @@ static void run_view(struct loop_msg *msg)
     struct request *request = KEEPER_FROM(msg, struct request, msg);
     struct keeper_view *view = OF(request, keeper_view);
     view->json = keeper_view_json(request->keeper, view->what, view->file);
-    request_finish(request, view->json ? NFS4_OK : NFS4ERR_DELAY, view->json ? "" : "out of memory");
+    char warning[KEEPER_WHY_MAX] = "";
+    keeper_view_warning(request->keeper, warning, sizeof warning);
+    request_finish(request, view->json ? NFS4_OK : NFS4ERR_DELAY, view->json ? warning : "out of memory");
 }
 
 void keeper_view(struct keeper *keeper, struct keeper_view *view)
 {
     struct request *request = request_make(keeper, REQUEST_VIEW, &view->call, run_view);
     view->json = NULL;
-    if (request)
+    if (!request)
+        return;
+    if (view->file)
+        keeper_recognize(keeper, view->file, &request->msg);
+    else
         request_post(request);
 }
 
@@ -425,7 +456,7 @@ static void run_figures(struct loop_msg *msg)
     figures->records = keeper->records;
     figures->commits = keeper->commits;
     figures->commit_ns = keeper->commit_ns;
-    figures->broken = keeper->broken;
+    figures->broken = keeper->failing[0] != '\0';
     request_finish(request, NFS4_OK, "");
 }
 

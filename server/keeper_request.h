@@ -15,6 +15,7 @@ enum request_kind {
     REQUEST_LAYOUTCOMMIT,
     REQUEST_SEAL,
     REQUEST_RELEASE,
+    REQUEST_FORGET,
     REQUEST_WROTE,
     REQUEST_DEVICEINFO,
     REQUEST_TEST_STATEID,
@@ -38,6 +39,7 @@ struct request {
         struct engine_layoutcommit commit;
         struct engine_seal seal;
         struct engine_release release;
+        struct engine_forget forget;
         struct engine_wrote wrote;
     };
     char path[REQUEST_PATH_MAX];

@@ -121,23 +121,20 @@ static int read_map(struct step_job *job)
     return 0;
 }
 
-/* The times go on only with the flag: a file that lost it before a crash may have been changed since. */
 static int unflag(struct step_job *job)
 {
-    bool was_set = false;
     uint64_t mtime = job->effect.step.mtime_ns;
-    int err = seal_fs_get_flag(job->fd, &was_set);
-    if (!err)
-        err = seal_fs_clear_flag(job->fd, job->effect.step.kind, &job->why);
-    if (err || !was_set || !mtime)
-        return err;
-    struct timespec omit = {.tv_nsec = UTIME_OMIT};
     struct timespec when = {.tv_sec = (time_t)(mtime / UINT64_C(1000000000)),
                             .tv_nsec = (long)(mtime % UINT64_C(1000000000))};
-    int times = seal_fs_apply_times(job->fd, &omit, &when);
-    if (times)
-        log_warning("the modification time of a file could not be set after its seal: %s", strerror(-times));
-    return 0;
+    return seal_fs_clear_flag(job->fd, job->effect.step.kind, mtime ? &when : NULL, &job->why);
+}
+
+/* Without the flag the map may be any by now; that it is gone is for the engine to judge. */
+static int verify(struct step_job *job)
+{
+    bool set = false;
+    int err = seal_fs_get_flag(job->fd, &set);
+    return err || !set ? err : seal_fs_reread_map(job->fd, &job->map, &job->why);
 }
 
 /* Looks, and changes nothing. */
@@ -155,11 +152,11 @@ static int run_step(struct step_job *job)
     case ENGINE_STEP_PREPARE:
         return prepare(job);
     case ENGINE_STEP_FLAG:
-        return seal_fs_set_flag(job->fd, &job->why);
+        return seal_fs_set_flag(job->fd, job->effect.step.kind, &job->why);
     case ENGINE_STEP_MAP:
         return read_map(job);
     case ENGINE_STEP_VERIFY:
-        return seal_fs_reread_map(job->fd, &job->map, &job->why);
+        return verify(job);
     case ENGINE_STEP_UNFLAG:
         return unflag(job);
     case ENGINE_STEP_WATCH:

@@ -11,6 +11,7 @@
 #include "server/export.h"
 #include "server/keeper_private.h"
 #include "server/loop.h"
+#include "server/server.h"
 #include "server/state.h"
 
 enum { TEXT_MAX = 512 };
@@ -140,6 +141,26 @@ static json_t *explain(struct keeper *keeper, struct file *file)
     if (engine_seal_view(keeper->engine, file_key(file), &view) != 0)
         return explain_unsealed(keeper, file);
     return view.state == ENGINE_SEALED ? explain_sealed(&view) : because(view.why, "");
+}
+
+void keeper_view_warning(const struct keeper *keeper, char *text, size_t size)
+{
+    struct export_table *exports = keeper->server->exports;
+    if (keeper->failing[0]) {
+        snprintf(text, size, "%s", keeper->failing);
+        return;
+    }
+    for (unsigned i = 0; i < export_count(exports); i++) {
+        const struct export *export = export_at(exports, i);
+        if (!engine_is_in_doubt(keeper->engine, export_fs_uuid(export)))
+            continue;
+        snprintf(
+            text, size,
+            "the journal was lost, damaged or replaced: there may be clients with layouts below %.90s that "
+            "nobody knows of; see the log, and sealctl forget-holders%s",
+            export_config(export)->path, keeper_scan_is_running(keeper) ? " (seals are being searched)" : "");
+        return;
+    }
 }
 
 char *keeper_view_json(struct keeper *keeper, const char *what, struct file *file)

@@ -144,7 +144,7 @@ static void say_journal(struct evbuffer *text, const struct keeper_figures *k)
     evbuffer_add_printf(text, "sealnfs_journal_commit_seconds_sum %" PRIu64 ".%09" PRIu64 "\n",
                         k->commit_ns / 1000000000, k->commit_ns % 1000000000);
     evbuffer_add_printf(text, "sealnfs_journal_commit_seconds_count %" PRIu64 "\n", k->commits);
-    one(text, "journal_broken", "gauge", "1: the journal cannot be written; restart sealnfsd.", k->broken);
+    one(text, "journal_broken", "gauge", "1: the journal cannot be written just now.", k->broken);
 }
 
 /* Only what has happened: a few rows, not three for every operation there is. */

@@ -37,7 +37,7 @@ struct options {
     int file_count;
     const char *fence; /* NULL: none given */
     char **argv;       /* hold: of the command to run; NULL: none */
-    bool json, pinned, fill, sparse, wait, write;
+    bool json, pinned, fill, sparse, wait, write, yes;
     long timeout_s; /* -1: none given */
 };
 
@@ -64,6 +64,10 @@ static const char usage_text[] =
     "to touch\n"
     "                                         the disk any more\n"
     "  explain FILE                           why the file has a layout, or has none\n"
+    "  forget-holders --yes FILE              after the journal was lost: no client that had a layout on "
+    "FILE's "
+    "file\n"
+    "                                         system can still use it, so its seals may be released\n"
     "\n"
     "  -s, --socket SOCKET   control socket, default /run/sealnfs/control.sock or $SEALNFS_SOCKET\n"
     "  -j, --json            print the server's answer as JSON\n"
@@ -201,6 +205,11 @@ static void print_fenced(const json_t *reply, const char *file)
     print_outcome(reply, file, "fenced");
 }
 
+static void print_forgotten(const json_t *reply, const char *file)
+{
+    print_outcome(reply, file, "no holder of before is expected any more");
+}
+
 static const struct command commands[] = {
     {"seal", NEEDS_FILE, true, "seal [--pinned] [--fill | --sparse] FILE...", print_sealed},
     {"unseal", NEEDS_FILE, true, "unseal [--wait] [--timeout SECONDS] FILE...", print_unsealed},
@@ -210,6 +219,7 @@ static const struct command commands[] = {
     {"explain", NEEDS_FILE, false, "explain FILE", print_explain},
     {"hold", NEEDS_FILE, false, "hold [--write] [--fence KIND] FILE [-- COMMAND...]", NULL},
     {"fenced", NEEDS_NAME, false, "fenced NAME", print_fenced},
+    {"forget-holders", NEEDS_FILE, false, "forget-holders --yes FILE", print_forgotten},
 };
 
 /* ---- talking to the server
@@ -279,6 +289,7 @@ static json_t *build_request(const struct options *options, const char *path)
         json_object_set_new(request, "pinned", json_boolean(options->pinned)) < 0 ||
         json_object_set_new(request, "fill", json_boolean(options->fill)) < 0 ||
         json_object_set_new(request, "sparse", json_boolean(options->sparse)) < 0 ||
+        (options->yes && json_object_set_new(request, "yes", json_true()) < 0) ||
         json_object_set_new(request, "timeout_ms", json_integer(timeout_ms)) < 0) {
         json_decref(request);
         return NULL;
@@ -298,12 +309,15 @@ static int status_of(const json_t *reply)
 static int report(const struct options *options, const json_t *reply)
 {
     const char *error = json_string_value(json_object_get(reply, "error"));
+    const char *warning = json_string_value(json_object_get(reply, "warning"));
 
     if (options->json) {
         json_dumpf(reply, stdout, JSON_INDENT(2));
         putchar('\n');
     } else if (json_is_true(json_object_get(reply, "ok"))) {
         options->command->print(reply, options->file);
+        if (warning)
+            fprintf(stderr, "sealctl: warning: %s\n", warning);
     } else {
         fprintf(stderr, "sealctl: %s\n", error ? error : "the server gave no reason; see its log");
     }
@@ -490,6 +504,8 @@ static int parse_words(int argc, char **argv, struct options *options)
         return wrong_usage("--wait and --timeout belong to", "unseal");
     if ((options->write || options->fence) && strcmp(options->command->name, "hold") != 0)
         return wrong_usage("--write and --fence belong to", "hold");
+    if (options->yes && strcmp(options->command->name, "forget-holders") != 0)
+        return wrong_usage("--yes belongs to", "forget-holders");
     return -1;
 }
 
@@ -502,10 +518,11 @@ static int parse_options(int argc, char **argv, struct options *options)
         {"sparse", no_argument, NULL, 'S'},        {"wait", no_argument, NULL, 'w'},
         {"timeout", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},       {"write", no_argument, NULL, 'W'},
-        {"fence", required_argument, NULL, 'F'},   {NULL, 0, NULL, 0}};
+        {"fence", required_argument, NULL, 'F'},   {"yes", no_argument, NULL, 'y'},
+        {NULL, 0, NULL, 0}};
     int letter;
 
-    while ((letter = getopt_long(argc, argv, "s:jpfwt:hV", longs, NULL)) != -1) {
+    while ((letter = getopt_long(argc, argv, "s:jpfwt:yhV", longs, NULL)) != -1) {
         switch (letter) {
         case 's':
             options->socket = optarg;
@@ -530,6 +547,9 @@ static int parse_options(int argc, char **argv, struct options *options)
             break;
         case 'F':
             options->fence = optarg;
+            break;
+        case 'y':
+            options->yes = true;
             break;
         case 't':
             if (!parse_seconds(optarg, &options->timeout_s))

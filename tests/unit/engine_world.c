@@ -131,7 +131,7 @@ static void keep_record(struct world *w, const struct engine_effect *effect)
         w->written = *kept->record.device.volume;
         kept->record.device.volume = &w->written;
     }
-    if (kept->record.op >= JOURNAL_HOLDER_PUT) {
+    if (kept->record.op >= JOURNAL_HOLDER_PUT && kept->record.op <= JOURNAL_FENCED_DELETE) {
         memcpy(kept->owner, kept->record.holder.owner, kept->record.holder.owner_len);
         snprintf(kept->text, sizeof kept->text, "%s", kept->record.holder.address);
     }
@@ -227,6 +227,11 @@ static void apply_holder(struct world *w, const struct world_record *kept)
 
 static void apply(struct world *w, const struct world_record *kept)
 {
+    if (kept->record.op == JOURNAL_DOUBT_PUT || kept->record.op == JOURNAL_DOUBT_DELETE) {
+        w->durable.doubt = kept->record.op == JOURNAL_DOUBT_PUT;
+        memcpy(w->durable.doubt_about, kept->record.fs_uuid, FILE_KEY_UUID_SIZE);
+        return;
+    }
     if (kept->record.op == JOURNAL_DEVICE_PUT) {
         w->durable.volume = *kept->record.device.volume;
         w->durable.devices[0] = kept->record.device, w->durable.device_count = 1;
@@ -275,6 +280,8 @@ void world_crash(struct world *w)
         w->clients[i].id = 0;
     if (engine_create(&w->options, &w->engine))
         abort();
+    if (w->durable.doubt)
+        engine_restore_doubt(w->engine, w->durable.doubt_about, true);
     for (size_t i = 0; i < w->durable.device_count; i++)
         engine_restore_device(w->engine, &w->durable.devices[i]);
     for (size_t i = 0; i < w->durable.seal_count; i++) {

@@ -55,6 +55,8 @@ struct world_holder {
 /* What survives a crash. */
 struct world_durable {
     size_t seal_count, device_count, holder_count, fenced_count;
+    bool doubt; /* about one file system: there is no other */
+    uint8_t doubt_about[FILE_KEY_UUID_SIZE];
     struct journal_seal seals[WORLD_FILES];
     char paths[WORLD_FILES][64];
     struct journal_device devices[4];

@@ -117,7 +117,7 @@ void release(int fd, struct seal_map *map)
 {
     struct seal_refusal why;
 
-    assert_int_equal(seal_fs_clear_flag(fd, SEAL_KIND_PINNED, &why), 0);
+    assert_int_equal(seal_fs_clear_flag(fd, SEAL_KIND_PINNED, NULL, &why), 0);
     assert_false(flag_set(fd));
     map_free(map);
 }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,7 +22,7 @@ static char dir[] = "/tmp/sealnfs-journal-XXXXXX";
 static char path[64];
 
 struct found {
-    unsigned devices, seals, holders, fenced;
+    unsigned doubts, devices, seals, holders, fenced;
     struct journal_device device;
     struct device_volume volume;
     struct journal_seal seal;
@@ -68,7 +69,15 @@ static int on_fenced(const struct journal_holder *holder, void *arg)
     return 0;
 }
 
-static const struct journal_visitor visitor = {on_device, on_seal, on_holder, on_fenced};
+static int on_doubt(const uint8_t *fs_uuid, void *arg)
+{
+    struct found *found = arg;
+    assert_memory_equal(fs_uuid, "uuid-of-16-bytes", FILE_KEY_UUID_SIZE);
+    found->doubts++;
+    return 0;
+}
+
+static const struct journal_visitor visitor = {on_doubt, on_device, on_seal, on_holder, on_fenced};
 
 static struct found load(struct journal *journal)
 {
@@ -140,6 +149,12 @@ static struct journal_record holder_record(enum journal_op op, uint64_t client_i
 static void put(struct journal *journal, struct journal_record record)
 {
     assert_int_equal(journal_write(journal, &record), 0);
+}
+
+static struct found load_committed(struct journal *journal)
+{
+    assert_int_equal(journal_commit(journal), 0);
+    return load(journal);
 }
 
 static void seal_comes_back_with_its_map(void **state)
@@ -287,13 +302,13 @@ static void holders_are_kept_by_client_id_and_forgotten_but_for_one(void **state
     for (uint64_t id = 1; id <= 3; id++)
         put(journal, holder_record(JOURNAL_HOLDER_PUT, id));
     put(journal, holder_record(JOURNAL_HOLDER_PUT, 3));
-    assert_int_equal(load(journal).holders, 3);
+    assert_int_equal(load_committed(journal).holders, 3);
     put(journal, holder_record(JOURNAL_HOLDER_DELETE, 2));
-    struct found found = load(journal);
+    struct found found = load_committed(journal);
     assert_int_equal(found.holders, 1);
     assert_int_equal(found.client_ids, 2);
     put(journal, holder_record(JOURNAL_HOLDER_DELETE, 0));
-    assert_int_equal(load(journal).holders, 0);
+    assert_int_equal(load_committed(journal).holders, 0);
     journal_close(journal);
 }
 
@@ -306,11 +321,11 @@ static void fence_takes_the_holder_off_the_device_and_leaves_a_mark(void **state
     put(journal, holder_record(JOURNAL_HOLDER_PUT, 1));
     put(journal, other);
     put(journal, holder_record(JOURNAL_FENCED_PUT, 1));
-    struct found found = load(journal);
+    struct found found = load_committed(journal);
     assert_int_equal(found.holders, 1);
     assert_int_equal(found.fenced, 1);
     put(journal, holder_record(JOURNAL_FENCED_DELETE, 0));
-    assert_int_equal(load(journal).fenced, 0);
+    assert_int_equal(load_committed(journal).fenced, 0);
     journal_close(journal);
 }
 
@@ -373,31 +388,140 @@ static void damage(const char *sql)
     sqlite3_close(db);
 }
 
-/* A damaged map must not look like no seal, and must not be granted. */
-static void seal_with_a_damaged_map_is_still_a_seal(void **state)
+/* What cannot be believed in one place is believed nowhere. */
+static void damage_of_any_row_is_seen(void **state)
 {
     (void)state;
     static const char *const damages[] = {
-        "UPDATE seal SET map = zeroblob(length(map))", "UPDATE seal SET map = substr(map, 1, 30)",
-        "UPDATE seal SET map = NULL", "UPDATE seal SET digest = zeroblob(16)", "UPDATE seal SET map = x'00'"};
+        "UPDATE seal SET map = zeroblob(length(map))",
+        "UPDATE seal SET map = substr(map, 1, 30)",
+        "UPDATE seal SET map = x''",
+        "UPDATE seal SET map_sum = zeroblob(16)",
+        "UPDATE seal SET map = x'00'",
+        "UPDATE seal SET phase = 3",
+        "UPDATE seal SET phase = 1",
+        "UPDATE seal SET kind = 1 - kind",
+        "UPDATE seal SET device = zeroblob(16)",
+        "UPDATE seal SET key = zeroblob(24)",
+        "UPDATE holder SET owner = 'other'",
+        "UPDATE holder SET address = '192.0.2.2'",
+        "UPDATE holder SET client_id = 2",
+        "UPDATE holder SET device = zeroblob(16)",
+        "UPDATE holder SET verifier = zeroblob(8)",
+    };
     for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
+        struct found found = {0};
         fresh(NULL);
         struct journal *journal = open_journal();
         struct seal_map *map = make_map(4);
         put(journal, seal_record(map, JOURNAL_SEALED));
+        put(journal, holder_record(JOURNAL_HOLDER_PUT, 1));
         assert_int_equal(journal_commit(journal), 0);
         journal_close(journal);
         map_free(map);
         damage(damages[i]);
         journal = open_journal();
-        struct found found = load(journal);
-        assert_int_equal(found.seals, 1);
-        assert_null(found.seal.map);
+        assert_int_equal(journal_load(journal, &visitor, &found), -EUCLEAN);
+        map_free(found.seal.map);
         journal_close(journal);
     }
 }
 
-static void journal_of_a_newer_version_is_refused(void **state)
+/* A page from another time, as a lost write leaves it. */
+static void damage_of_a_page_is_seen(void **state)
+{
+    (void)state;
+    struct journal *journal = open_journal();
+    char page[4096];
+    for (unsigned i = 0; i < 200; i++)
+        put(journal, holder_record(JOURNAL_HOLDER_PUT, i + 1));
+    assert_int_equal(journal_commit(journal), 0);
+    journal_close(journal);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    fseek(file, 0, SEEK_END);
+    long pages = ftell(file) / (long)sizeof page;
+    assert_true(pages > 8);
+    memset(page, 0, sizeof page);
+    fseek(file, (pages - 2) * (long)sizeof page, SEEK_SET);
+    assert_int_equal(fwrite(page, sizeof page, 1, file), 1);
+    fclose(file);
+    struct found found = {0};
+    int err = journal_open(path, &journal);
+    if (!err) {
+        err = journal_load(journal, &visitor, &found);
+        journal_close(journal);
+    }
+    assert_int_equal(err, -EUCLEAN);
+}
+
+static void a_found_seal_comes_back_without_a_map(void **state)
+{
+    (void)state;
+    struct journal *journal = open_journal();
+    struct journal_record doubt = {.op = JOURNAL_DOUBT_PUT, .fs_uuid = "uuid-of-16-bytes"};
+    put(journal, seal_record(NULL, JOURNAL_SEALED));
+    put(journal, doubt);
+    struct found found = load_committed(journal);
+    assert_int_equal(found.seals, 1);
+    assert_int_equal(found.doubts, 1);
+    assert_null(found.seal.map);
+    doubt.op = JOURNAL_DOUBT_DELETE;
+    put(journal, doubt);
+    assert_int_equal(load_committed(journal).doubts, 0);
+    journal_close(journal);
+}
+
+static void the_watermark_goes_up_with_what_cannot_be_taken_back(void **state)
+{
+    (void)state;
+    struct journal *journal = open_journal();
+    uint64_t id = journal_id(journal), count = journal_watermark(journal);
+    put(journal, seal_record(NULL, JOURNAL_SEALING));
+    assert_int_equal(journal_commit(journal), 0);
+    assert_int_equal(journal_watermark(journal), count);
+    put(journal, seal_record(NULL, JOURNAL_SEALED));
+    put(journal, holder_record(JOURNAL_HOLDER_PUT, 1));
+    assert_int_equal(journal_watermark(journal), count);
+    assert_int_equal(journal_commit(journal), 0);
+    assert_int_equal(journal_watermark(journal), count + 1);
+    struct journal_record record = seal_record(NULL, JOURNAL_RELEASING);
+    record.op = JOURNAL_SEAL_PHASE;
+    put(journal, record);
+    assert_int_equal(journal_commit(journal), 0);
+    journal_close(journal);
+    journal = open_journal();
+    assert_int_equal(journal_watermark(journal), count + 2);
+    assert_int_equal(journal_id(journal), id);
+    journal_close(journal);
+}
+
+/* The disk is full for a while: nothing is lost, nothing is doubled. */
+static void a_commit_that_failed_is_made_later(void **state)
+{
+    (void)state;
+    struct journal *journal = open_journal();
+    struct rlimit before, none;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    none = before;
+    none.rlim_cur = 4096;
+    signal(SIGXFSZ, SIG_IGN);
+    put(journal, holder_record(JOURNAL_HOLDER_PUT, 1));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    assert_int_not_equal(journal_commit(journal), 0);
+    assert_string_not_equal(journal_error(journal), "");
+    put(journal, holder_record(JOURNAL_HOLDER_PUT, 2));
+    assert_int_not_equal(journal_commit(journal), 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    struct found found = load_committed(journal);
+    assert_int_equal(found.holders, 2);
+    journal_close(journal);
+    journal = open_journal();
+    assert_int_equal(load(journal).holders, 2);
+    journal_close(journal);
+}
+
+static void journal_of_another_version_is_refused(void **state)
 {
     (void)state;
     struct journal *journal = open_journal();
@@ -418,39 +542,6 @@ static void file_that_is_no_journal_is_refused(void **state)
 }
 
 #define T(name) cmocka_unit_test_setup(name, fresh)
-
-static void run_sql(const char *sql)
-{
-    sqlite3 *db;
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(db);
-}
-
-static void a_journal_of_the_first_version_is_taken_over(void **state)
-{
-    (void)state;
-    journal_close(open_journal());
-    run_sql("DROP TABLE holder; DROP TABLE fenced;"
-            "CREATE TABLE holder (owner BLOB NOT NULL, verifier BLOB NOT NULL, client_id INTEGER NOT NULL,"
-            " device BLOB NOT NULL, address TEXT NOT NULL,"
-            " PRIMARY KEY (owner, verifier, client_id, device)) WITHOUT ROWID;"
-            "CREATE TABLE fenced (owner BLOB NOT NULL, verifier BLOB NOT NULL, client_id INTEGER NOT NULL,"
-            " device BLOB NOT NULL, address TEXT NOT NULL, PRIMARY KEY (owner, verifier)) WITHOUT ROWID;"
-            "INSERT INTO holder VALUES (X'6f77006572', X'7665726966792100', 7, zeroblob(16), '192.0.2.1');"
-            "INSERT INTO fenced VALUES (X'6f77006572', X'7665726966792100', 7, zeroblob(16), '192.0.2.1');"
-            "PRAGMA user_version = 1;");
-    struct journal *journal = open_journal();
-    struct found found = load(journal);
-    assert_int_equal(found.holders, 1);
-    assert_int_equal(found.fenced, 1);
-    assert_int_equal(found.client_ids, 7);
-    assert_int_equal(found.kinds, JOURNAL_HOLDER_NFS);
-    put(journal, holder_record(JOURNAL_FENCED_DELETE, 7));
-    assert_int_equal(journal_commit(journal), 0);
-    assert_int_equal(load(journal).fenced, 0);
-    journal_close(journal);
-}
 
 static void holders_of_one_name_and_different_kinds_are_different(void **state)
 {
@@ -484,9 +575,12 @@ int main(void)
         T(every_open_is_another_boot),
         T(second_opener_is_refused),
         T(commit_of_nothing_is_fine),
-        T(seal_with_a_damaged_map_is_still_a_seal),
-        T(journal_of_a_newer_version_is_refused),
-        T(a_journal_of_the_first_version_is_taken_over),
+        T(damage_of_any_row_is_seen),
+        T(damage_of_a_page_is_seen),
+        T(a_found_seal_comes_back_without_a_map),
+        T(the_watermark_goes_up_with_what_cannot_be_taken_back),
+        T(a_commit_that_failed_is_made_later),
+        T(journal_of_another_version_is_refused),
         T(holders_of_one_name_and_different_kinds_are_different),
         T(file_that_is_no_journal_is_refused),
     };

@@ -69,7 +69,7 @@ static void await(void)
     pthread_mutex_unlock(&lock);
 }
 
-static void start(const char *extra)
+static int try_start(const char *extra)
 {
     char path[128];
     struct config *config;
@@ -85,8 +85,15 @@ static void start(const char *extra)
     fclose(file);
     assert_int_equal(config_load(path, stderr, &config), 0);
     config->port = 0;
-    assert_int_equal(daemon_start(config, &daemon_now), 0);
-    server = daemon_server(daemon_now);
+    int err = daemon_start(config, &daemon_now);
+    if (!err)
+        server = daemon_server(daemon_now);
+    return err;
+}
+
+static void start(const char *extra)
+{
+    assert_int_equal(try_start(extra), 0);
 }
 
 static void stop(void)
@@ -427,6 +434,170 @@ static void many_seals_share_the_journals_commits(void **state)
     }
 }
 
+/* ---- a journal that is not the one it should be ---- */
+
+static const char *state_path(const char *leaf)
+{
+    static char paths[4][160];
+    static unsigned turn;
+    char *path = paths[turn++ % 4];
+    snprintf(path, sizeof paths[0], "%s/state/%s", base, leaf);
+    return path;
+}
+
+static void copy_journal(const char *from, const char *to)
+{
+    assert_int_equal(loopfs_run("rm -f %s-wal && cp %s %s", state_path(to), state_path(from), state_path(to)),
+                     0);
+}
+
+static void get_a_layout(uint8_t verifier)
+{
+    struct keeper_layoutget got;
+    client_event(KEEPER_CLIENT_CONFIRMED, verifier);
+    client_event(KEEPER_CLIENT_CALLABLE, verifier);
+    assert_int_equal(get(LAYOUTIOMODE4_RW, &got), NFS4_OK);
+}
+
+/* Whatever the journal says or does not say: the holder of before is not forgotten. */
+static void assert_nothing_is_released(void)
+{
+    char why[KEEPER_WHY_MAX];
+    assert_int_not_equal(release(200, why), NFS4_OK);
+    assert_string_not_equal(why, "");
+    assert_true(is_immutable());
+}
+
+static nfsstat4 forget_holders(void)
+{
+    struct keeper_forget forget;
+    for (int i = 0; i < 100; i++) { /* the search for seals may be under way */
+        forget = (struct keeper_forget){.call = call(), .file = the_file()};
+        keeper_forget_holders(server->keeper, &forget);
+        await();
+        file_unref(forget.file);
+        if (forget.call.status != NFS4ERR_DELAY)
+            break;
+        usleep(50000);
+    }
+    return forget.call.status;
+}
+
+/* A sealed file with a holder, the server stopped; "before" is the journal from before the holder came. */
+static void make_held_seal(void)
+{
+    start("");
+    assert_int_equal(seal(true, NULL), NFS4_OK);
+    stop();
+    copy_journal("journal.db", "before");
+    start("");
+    get_a_layout(7);
+    stop();
+    copy_journal("journal.db", "right");
+}
+
+static void end_held_seal(void)
+{
+    copy_journal("right", "journal.db");
+    start("");
+    client_event(KEEPER_CLIENT_CONFIRMED, 8); /* it has rebooted */
+    assert_int_equal(release(5000, NULL), NFS4_OK);
+    assert_false(is_immutable());
+    stop();
+}
+
+static void a_journal_that_is_gone_releases_nothing(void **state)
+{
+    (void)state;
+    make_held_seal();
+    unlink(state_path("journal.db"));
+    start("");
+    assert_nothing_is_released();
+    assert_true(view_says("status", "stuck"));
+    assert_true(view_says("status", "forget-holders"));
+    stop();
+    start(""); /* the doubt is on record */
+    assert_nothing_is_released();
+    stop();
+    end_held_seal(); /* with the right journal there is no doubt */
+}
+
+static void a_journal_from_before_the_holder_came_releases_nothing(void **state)
+{
+    (void)state;
+    make_held_seal();
+    copy_journal("before", "journal.db");
+    start("");
+    assert_nothing_is_released();
+    stop();
+    end_held_seal();
+}
+
+static void the_operators_word_ends_the_doubt(void **state)
+{
+    (void)state;
+    make_held_seal();
+    unlink(state_path("journal.db"));
+    start("");
+    assert_nothing_is_released();
+    assert_int_equal(forget_holders(), NFS4_OK);
+    assert_int_equal(release(5000, NULL), NFS4_OK);
+    assert_false(is_immutable());
+    assert_int_equal(seal(true, NULL), NFS4_OK); /* all is as ever */
+    stop();
+    start("");
+    get_a_layout(9);
+    assert_int_equal(give_back(), NFS4_OK);
+    assert_int_equal(release(5000, NULL), NFS4_OK);
+}
+
+static long size_of(const char *path)
+{
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    return (long)st.st_size;
+}
+
+static void a_damaged_journal_releases_nothing(void **state)
+{
+    (void)state;
+    make_held_seal();
+    long size = size_of(state_path("right"));
+    for (unsigned i = 0; i < 24; i++) {
+        copy_journal("right", "journal.db");
+        FILE *file = fopen(state_path("journal.db"), "r+b");
+        assert_non_null(file);
+        if (i % 4 == 3) {
+            assert_int_equal(ftruncate(fileno(file), (long)(i * 7919u) % size), 0);
+        } else {
+            long at = (long)(i * 2654435761u % (unsigned long)size);
+            fseek(file, at, SEEK_SET);
+            int byte = fgetc(file);
+            fseek(file, at, SEEK_SET);
+            fputc(byte ^ (1 << i % 8), file);
+        }
+        fclose(file);
+        if (try_start("") == 0) {
+            assert_nothing_is_released();
+            stop();
+        }
+        assert_true(is_immutable());
+        loopfs_run("rm -f %s.damaged*", state_path("journal.db"));
+    }
+    end_held_seal();
+}
+
+static void an_empty_journal_is_no_empty_memory(void **state)
+{
+    (void)state;
+    make_held_seal();
+    assert_int_equal(truncate(state_path("journal.db"), 0), 0);
+    start("");
+    assert_nothing_is_released();
+    stop();
+    end_held_seal();
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, make_file, clean_up)
 
 enum { MANY = 200 };
@@ -500,6 +671,11 @@ int main(void)
         T(hook_that_fails_leaves_the_seal_stuck_until_the_layout_comes_back),
         T(many_seals_share_the_journals_commits),
         T(many_files_sealed_at_once_share_flushes),
+        T(a_journal_that_is_gone_releases_nothing),
+        T(a_journal_from_before_the_holder_came_releases_nothing),
+        T(the_operators_word_ends_the_doubt),
+        T(a_damaged_journal_releases_nothing),
+        T(an_empty_journal_is_no_empty_memory),
     };
     const char *why;
     char path[128];

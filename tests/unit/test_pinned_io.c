@@ -283,12 +283,12 @@ static void no_stale_page_outlives_the_seal(void **state)
 
         compare(f, f->fd);
         write_to_disk(f, 1 << 20, 0x5a + i);
-        assert_int_equal(seal_fs_clear_flag(f->fd, SEAL_KIND_PINNED, &why), 0);
+        assert_int_equal(seal_fs_clear_flag(f->fd, SEAL_KIND_PINNED, NULL, &why), 0);
         rw = open(f->path, O_RDWR);
         assert_int_equal(pwrite(rw, "!", 1, (1 << 20) + 7), 1);
         f->want[(1 << 20) + 7] = '!';
         close(rw);
-        assert_int_equal(seal_fs_set_flag(f->fd, &why), 0);
+        assert_int_equal(seal_fs_set_flag(f->fd, SEAL_KIND_PINNED, &why), 0);
         compare(f, f->fd);
         assert_int_equal(seal_fs_get_flag(f->fd, &set), 0);
         assert_true(set);
@@ -307,7 +307,7 @@ static void a_stale_page_that_is_mapped_keeps_the_flag(void **state)
         assert_true(m != MAP_FAILED);
         assert_int_equal(m[2 << 20], f->want[2 << 20]);
         write_to_disk(f, 2 << 20, f->want[2 << 20] ^ 0xff);
-        assert_int_equal(seal_fs_clear_flag(f->fd, SEAL_KIND_PINNED, &why), -EBUSY);
+        assert_int_equal(seal_fs_clear_flag(f->fd, SEAL_KIND_PINNED, NULL, &why), -EBUSY);
         assert_int_equal(why.code, SEAL_REFUSED_STALE_PAGES);
         assert_non_null(strstr(why.text, "byte 2097152"));
         assert_int_equal(seal_fs_get_flag(f->fd, &set), 0);
@@ -318,9 +318,9 @@ static void a_stale_page_that_is_mapped_keeps_the_flag(void **state)
         assert_true(m != MAP_FAILED);
         seal_cache_forget(f->fd);
         assert_int_equal(m[2 << 20], f->want[2 << 20]);
-        assert_int_equal(seal_fs_clear_flag(f->fd, SEAL_KIND_PINNED, &why), 0);
+        assert_int_equal(seal_fs_clear_flag(f->fd, SEAL_KIND_PINNED, NULL, &why), 0);
         munmap((void *)(uintptr_t)m, SIZE);
-        assert_int_equal(seal_fs_set_flag(f->fd, &why), 0);
+        assert_int_equal(seal_fs_set_flag(f->fd, SEAL_KIND_PINNED, &why), 0);
         compare(f, f->fd);
     }
 }

@@ -19,11 +19,13 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "layout/device.h"
 #include "layout/file_key.h"
 #include "layout/seal_fill.h"
+#include "layout/seal_mark.h"
 #include "tests/unit/seal_fixture.h"
 
 static void a_sealed_map_leads_to_the_files_data(void **state)
@@ -282,10 +284,9 @@ static void a_file_with_two_names_is_sealed_under_both(void **state)
     }
 }
 
-static void times_kept_aside_are_applied_after_release(void **state)
+static void a_time_kept_aside_is_set_at_release(void **state)
 {
     const struct timespec mtime = {1234567890, 123456789};
-    const struct timespec keep = {0, UTIME_OMIT};
     char path[128];
     struct stat st;
 
@@ -293,13 +294,99 @@ static void times_kept_aside_are_applied_after_release(void **state)
     for (int i = 0; i < FILESYSTEMS; i++) {
         int fd = make(on[i], "times", 10000, path);
         struct seal_map *map = sealed(fd, &frozen);
+        struct seal_refusal why;
 
-        assert_int_equal(seal_fs_apply_times(fd, &keep, &mtime), -EPERM);
-        release(fd, map);
-        assert_int_equal(seal_fs_apply_times(fd, &keep, &mtime), 0);
+        assert_int_equal(seal_fs_clear_flag(fd, SEAL_KIND_FROZEN, &mtime, &why), 0);
+        assert_false(flag_set(fd));
         assert_int_equal(fstat(fd, &st), 0);
         assert_int_equal(st.st_mtim.tv_sec, mtime.tv_sec);
         assert_int_equal(st.st_mtim.tv_nsec, mtime.tv_nsec);
+        map_free(map);
+        close(fd);
+    }
+}
+
+/* As after a crash between the flag and the time: the mark is still there. */
+static void a_release_cut_short_is_finished_and_time_never_goes_back(void **state)
+{
+    struct timespec later = {.tv_sec = 4000000000}, earlier = {.tv_sec = 1000000000};
+    char path[128];
+    struct stat st;
+
+    (void)state;
+    for (int i = 0; i < FILESYSTEMS; i++) {
+        int fd = make(on[i], "cut", 10000, path);
+        struct seal_map *map = sealed(fd, &frozen);
+        struct seal_refusal why;
+        enum seal_kind kind;
+        int flags;
+
+        assert_int_equal(ioctl(fd, FS_IOC_GETFLAGS, &flags), 0);
+        flags &= ~FS_IMMUTABLE_FL;
+        assert_int_equal(ioctl(fd, FS_IOC_SETFLAGS, &flags), 0);
+        assert_int_equal(seal_fs_clear_flag(fd, SEAL_KIND_FROZEN, &later, &why), 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_mtim.tv_sec, later.tv_sec);
+        assert_int_equal(seal_mark_get(fd, &kind), -ENODATA);
+
+        assert_int_equal(seal_mark_set(fd, SEAL_KIND_FROZEN), 0);
+        assert_int_equal(seal_fs_clear_flag(fd, SEAL_KIND_FROZEN, &earlier, &why), 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_mtim.tv_sec, later.tv_sec);
+        map_free(map);
+        close(fd);
+    }
+}
+
+static void the_mark_names_its_file_and_no_copy_of_it(void **state)
+{
+    char path[128], copy[160], value[128];
+
+    (void)state;
+    for (int i = 0; i < FILESYSTEMS; i++) {
+        int fd = make(on[i], "marked", 10000, path), other;
+        struct seal_map *map = sealed(fd, &frozen);
+        enum seal_kind kind;
+        bool is_sealed = false;
+        ssize_t len;
+
+        assert_int_equal(seal_fs_is_sealed(fd, &is_sealed, &kind), 0);
+        assert_true(is_sealed);
+        assert_int_equal(kind, SEAL_KIND_FROZEN);
+        (void)snprintf(copy, sizeof(copy), "%s.copy", path);
+        other = open(copy, O_RDWR | O_CREAT | O_EXCL, 0644);
+        len = fgetxattr(fd, SEAL_MARK_NAME, value, sizeof(value));
+        assert_true(len > 0);
+        assert_int_equal(fsetxattr(other, SEAL_MARK_NAME, value, (size_t)len, 0), 0);
+        assert_int_equal(seal_mark_get(other, &kind), -ENODATA);
+        release(fd, map);
+        assert_int_equal(seal_mark_get(fd, &kind), -ENODATA);
+        close(other);
+        close(fd);
+    }
+}
+
+/* Root's own chattr +i, with or without a mark that came by a copy, is not ours to clear. */
+static void a_flag_without_our_mark_is_left_alone(void **state)
+{
+    char path[128];
+
+    (void)state;
+    for (int i = 0; i < FILESYSTEMS; i++) {
+        int fd = make(on[i], "roots", 10000, path), flags;
+        struct seal_refusal why;
+        bool is_sealed = true;
+        enum seal_kind kind;
+
+        assert_int_equal(ioctl(fd, FS_IOC_GETFLAGS, &flags), 0);
+        flags |= FS_IMMUTABLE_FL;
+        assert_int_equal(ioctl(fd, FS_IOC_SETFLAGS, &flags), 0);
+        assert_int_equal(seal_fs_is_sealed(fd, &is_sealed, &kind), 0);
+        assert_false(is_sealed);
+        assert_int_equal(seal_fs_clear_flag(fd, SEAL_KIND_FROZEN, NULL, &why), 0);
+        assert_true(flag_set(fd));
+        flags &= ~FS_IMMUTABLE_FL;
+        assert_int_equal(ioctl(fd, FS_IOC_SETFLAGS, &flags), 0);
         close(fd);
     }
 }
@@ -357,7 +444,10 @@ int main(void)
         cmocka_unit_test(shared_extents_are_refused_or_unshared),
         cmocka_unit_test(a_clone_of_a_frozen_file_is_no_change_of_its_map),
         cmocka_unit_test(a_file_with_two_names_is_sealed_under_both),
-        cmocka_unit_test(times_kept_aside_are_applied_after_release),
+        cmocka_unit_test(a_time_kept_aside_is_set_at_release),
+        cmocka_unit_test(a_release_cut_short_is_finished_and_time_never_goes_back),
+        cmocka_unit_test(the_mark_names_its_file_and_no_copy_of_it),
+        cmocka_unit_test(a_flag_without_our_mark_is_left_alone),
         cmocka_unit_test(a_seal_survives_unmounting),
     };
     const char *why = "";

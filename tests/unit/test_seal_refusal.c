@@ -70,12 +70,12 @@ static void a_writer_from_before_the_flag_is_found_under_it(void **state)
         int fd = make(on[i], "before", 10000, path);
         int rw = open(path, O_RDWR);
 
-        assert_int_equal(seal_fs_set_flag(fd, &why), 0);
+        assert_int_equal(seal_fs_set_flag(fd, SEAL_KIND_FROZEN, &why), 0);
         assert_int_equal(seal_fs_prove_no_writer(fd, &why), -EBUSY);
         assert_int_equal(why.code, SEAL_REFUSED_WRITER);
         assert_int_equal(seal_fs_read_map(fd, SEAL_KIND_FROZEN, false, 0, &map, &why), -EBUSY);
         assert_null(map);
-        assert_int_equal(seal_fs_clear_flag(fd, SEAL_KIND_PINNED, &why), 0);
+        assert_int_equal(seal_fs_clear_flag(fd, SEAL_KIND_PINNED, NULL, &why), 0);
         close(rw);
         close(fd);
     }
@@ -123,10 +123,10 @@ static void an_immutable_file_is_refused_and_stays_immutable(void **state)
     for (int i = 0; i < FILESYSTEMS; i++) {
         int fd = make(on[i], "immutable", 10000, path);
 
-        assert_int_equal(seal_fs_set_flag(fd, &why), 0);
+        assert_int_equal(seal_fs_set_flag(fd, SEAL_KIND_FROZEN, &why), 0);
         refused(fd, &frozen, SEAL_REFUSED_ALREADY_IMMUTABLE, "chattr -i");
         assert_true(flag_set(fd));
-        assert_int_equal(seal_fs_set_flag(fd, &why), -EPERM);
+        assert_int_equal(seal_fs_set_flag(fd, SEAL_KIND_FROZEN, &why), -EPERM);
         release(fd, NULL);
         close(fd);
     }
