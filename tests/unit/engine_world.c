@@ -430,7 +430,7 @@ static int run_step(struct world *w, const struct engine_effect *step, struct en
         done->step.change = 7;
         return 0;
     case ENGINE_STEP_VERIFY:
-        done->step.map = file->map;
+        done->step.map = file->flag ? file->map : NULL;
         return 0;
     case ENGINE_STEP_WATCH:
         done->step.map = file->map;
