@@ -92,7 +92,7 @@ static size_t node_size(const struct device_volume *v, const struct device_node 
     return 0;
 }
 
-static int describe_device(const struct device *device, uint8_t *body, size_t cap, size_t *len)
+static int describe_device(const struct device *device, uint64_t key, uint8_t *body, size_t cap, size_t *len)
 {
     const struct device_volume *v = device_volume(device);
     pnfs_block_deviceaddr4 addr = {.bda_volumes_count = v->node_count};
@@ -100,6 +100,7 @@ static int describe_device(const struct device *device, uint8_t *body, size_t ca
     struct xdr_out out;
     bool fits;
 
+    (void)key;
     *len = 4;
     for (uint32_t i = 0; i < v->node_count; i++)
         *len += node_size(v, &v->node[i]);
@@ -224,9 +225,9 @@ static bool tail_hole(const struct seal_map *map, const struct span *span, layou
     return true;
 }
 
-static int encode_grant(const struct seal_map *map, const uint8_t device_id[DEVICE_ID_SIZE], bool writable,
-                        const struct layout_request *request, uint8_t *body, size_t cap,
-                        struct layout_cover *cover)
+int block_type_encode_grant(const struct seal_map *map, const uint8_t device_id[DEVICE_ID_SIZE],
+                            bool writable, const struct layout_request *request, uint8_t *body, size_t cap,
+                            struct layout_cover *cover)
 {
     size_t room = room_for(request->maxcount, cap);
     struct seal_extent hole = {0};
@@ -261,29 +262,25 @@ static int encode_grant(const struct seal_map *map, const uint8_t device_id[DEVI
     return 0;
 }
 
-/*
- * RFC 5663 section 2.3.2: disjoint, sorted, READ_WRITE_DATA, in multiples of the block size.
- * bex_storage_offset and bex_vol_id are unused: the Linux client leaves them as they come.
- */
-static int check_extent(const struct seal_map *map, uint64_t from, uint64_t granted_end,
-                        const pnfs_block_extent4 *e)
+int block_type_check_range(const struct seal_map *map, uint64_t from, uint64_t granted_end, uint64_t offset,
+                           uint64_t length)
 {
     size_t i;
 
-    if (e->bex_state != PNFS_BLOCK_READ_WRITE_DATA || e->bex_length == 0 || e->bex_file_offset < from ||
-        e->bex_length > UINT64_MAX - e->bex_file_offset || (e->bex_file_offset | e->bex_length) % 512 != 0)
+    if (length == 0 || offset < from || length > UINT64_MAX - offset || (offset | length) % 512 != 0)
         return -EINVAL;
-    if (e->bex_file_offset + e->bex_length > granted_end)
+    if (offset + length > granted_end || map_lookup(map, offset, &i) != 0)
         return -EACCES;
-    if (map_lookup(map, e->bex_file_offset, &i) != 0)
-        return -EACCES;
-    for (; i < map_extent_count(map) && map_extent(map, i)->file_offset < e->bex_file_offset + e->bex_length;
-         i++)
+    for (; i < map_extent_count(map) && map_extent(map, i)->file_offset < offset + length; i++)
         if (map_extent(map, i)->kind == SEAL_EXTENT_HOLE)
             return -EACCES;
     return 0;
 }
 
+/*
+ * RFC 5663 section 2.3.2: disjoint, sorted, READ_WRITE_DATA, in multiples of the block size.
+ * bex_storage_offset and bex_vol_id are unused: the Linux client leaves them as they come.
+ */
 static int check_commit(const struct seal_map *map, uint64_t granted_offset, uint64_t granted_length,
                         const uint8_t *body, size_t len)
 {
@@ -305,7 +302,9 @@ static int check_commit(const struct seal_map *map, uint64_t granted_offset, uin
     for (uint32_t i = 0; !err && i < update.blu_commit_list_count; i++) {
         const pnfs_block_extent4 *e = &update.blu_commit_list[i];
 
-        err = check_extent(map, from, end, e);
+        err = e->bex_state == PNFS_BLOCK_READ_WRITE_DATA
+                  ? block_type_check_range(map, from, end, e->bex_file_offset, e->bex_length)
+                  : -EINVAL;
         if (!err && e->bex_file_offset < granted_offset)
             err = -EACCES;
         from = e->bex_file_offset + e->bex_length;
@@ -319,6 +318,6 @@ const struct layout_type block_layout_type = {
     .name = "block",
     .fence = LAYOUT_FENCE_HOOK,
     .describe_device = describe_device,
-    .encode_grant = encode_grant,
+    .encode_grant = block_type_encode_grant,
     .check_commit = check_commit,
 };

@@ -16,6 +16,7 @@
 #include "layout/device_sign.h"
 #include "layout/file_key.h"
 #include "layout/mount_info.h"
+#include "layout/reservation.h"
 
 struct device {
     atomic_uint refs;
@@ -141,6 +142,24 @@ uint64_t device_size(const struct device *d)
     return device_volume_root(&d->volume)->size;
 }
 
+bool device_can_reserve(const struct device *d)
+{
+    for (uint32_t i = 0; i < d->volume.base_count; i++)
+        if (d->volume.base[i].designator.len == 0)
+            return false;
+    return true;
+}
+
+void device_set_reserved(struct device *d)
+{
+    d->volume.reserved = true;
+}
+
+bool device_is_reserved(const struct device *d)
+{
+    return d->volume.reserved;
+}
+
 void device_disks(const struct device *d, char *text, size_t size)
 {
     size_t used = 0;
@@ -208,6 +227,22 @@ static int describe(struct device *d, dev_t dev, enum signature_fs fs, struct se
     return err;
 }
 
+/* What cannot be reserved gets no name. */
+static void name_disks(struct device *d)
+{
+    for (uint32_t i = 0; i < d->volume.base_count; i++) {
+        const struct reservation_ops *ops;
+        struct designator found;
+        int fd;
+
+        if (device_open_disk(d, i, false, &fd))
+            continue;
+        if (reservation_of(fd, &ops) == 0 && ops->identify(fd, &found) == 0)
+            d->volume.base[i].designator = found;
+        (void)close(fd);
+    }
+}
+
 static int find(struct device *d, int fd, struct seal_refusal *why)
 {
     struct mount_info mount;
@@ -223,7 +258,10 @@ static int find(struct device *d, int fd, struct seal_refusal *why)
     err = file_key_fs_uuid(fd, d->fs_uuid);
     if (err)
         return seal_refuse_errno(why, -err, "reading the file system's UUID");
-    return describe(d, st.st_dev, strcmp(mount.type, "xfs") == 0 ? SIGNATURE_XFS : SIGNATURE_EXT4, why);
+    err = describe(d, st.st_dev, strcmp(mount.type, "xfs") == 0 ? SIGNATURE_XFS : SIGNATURE_EXT4, why);
+    if (!err)
+        name_disks(d);
+    return err;
 }
 
 int device_find(int fd, struct device **out, struct seal_refusal *why)

@@ -50,6 +50,11 @@ bool device_same(const struct device *a, const struct device *b);
 const struct device_volume *device_volume(const struct device *device);
 /* Of the volume, in bytes. */
 uint64_t device_size(const struct device *device);
+/* Every disk has a name for SCSI layouts and knows persistent reservations. */
+bool device_can_reserve(const struct device *device);
+/* Its disks are to be kept under a reservation. Before anybody else has it. */
+void device_set_reserved(struct device *device);
+bool device_is_reserved(const struct device *device);
 /* Its disks, "/dev/sda /dev/sdb"; "" when made from a description. */
 void device_disks(const struct device *device, char *text, size_t size);
 /* The volume's own node: "/dev/sda1". */

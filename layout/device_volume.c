@@ -127,7 +127,7 @@ int device_volume_check(const struct device_volume *from)
             return -EINVAL;
     }
     for (uint32_t i = 0; i < from->base_count; i++)
-        if (!signature_is_sane(&from->base[i].signature))
+        if (!signature_is_sane(&from->base[i].signature) || from->base[i].designator.len > DESIGNATOR_MAX)
             return -EINVAL;
     return v.base_count == from->base_count && v.member_count == from->member_count ? 0 : -EINVAL;
 }
@@ -140,12 +140,13 @@ static bool node_equal(const struct device_node *a, const struct device_node *b)
 
 bool device_volume_equal(const struct device_volume *a, const struct device_volume *b)
 {
-    if (a->base_count != b->base_count || a->node_count != b->node_count ||
+    if (a->reserved != b->reserved || a->base_count != b->base_count || a->node_count != b->node_count ||
         a->member_count != b->member_count)
         return false;
     for (uint32_t i = 0; i < a->base_count; i++)
         if (a->base[i].size != b->base[i].size ||
-            !signature_equal(&a->base[i].signature, &b->base[i].signature))
+            !signature_equal(&a->base[i].signature, &b->base[i].signature) ||
+            !designator_equal(&a->base[i].designator, &b->base[i].designator))
             return false;
     for (uint32_t i = 0; i < a->node_count; i++)
         if (!node_equal(&a->node[i], &b->node[i]))

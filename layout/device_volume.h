@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "layout/designator.h"
 #include "layout/signature.h"
 
 enum {
@@ -28,7 +29,8 @@ struct device_base {
     char path[DEVICE_PATH_MAX]; /* "/dev/sda"; "" when made from a description */
     dev_t dev;                  /* 0, then */
     uint64_t size;
-    struct signature signature; /* relative to the disk's start */
+    struct signature signature;   /* relative to the disk's start */
+    struct designator designator; /* len 0: it has none, or cannot be reserved */
 };
 
 enum device_node_kind {
@@ -48,6 +50,7 @@ struct device_node {
 };
 
 struct device_volume {
+    bool reserved; /* its disks are kept under a reservation and offered by SCSI layouts */
     uint32_t base_count, node_count, member_count;
     struct device_base base[DEVICE_BASES_MAX];
     struct device_node node[DEVICE_NODES_MAX];

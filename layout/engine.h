@@ -351,7 +351,7 @@ enum engine_effect_type {
     ENGINE_DO_SEAL_WORD, /* what the server's other parts see of the file */
     ENGINE_DO_OVERLAY,
     ENGINE_DO_DEVICE_CHANGED, /* its description, with every place in it where it was: tell the clients */
-    ENGINE_DO_ALARM, /* for the operator: a sentence that says what to do */
+    ENGINE_DO_ALARM,          /* for the operator: a sentence that says what to do */
     ENGINE_DO_TRACE,
 };
 
@@ -402,9 +402,10 @@ struct engine_effect {
                 kind; /* CLOSE: succeed if the program at `address` is gone; else: the hook */
             const uint8_t *owner;
             uint32_t owner_len;
+            const uint8_t *verifier;
             const char *address;
-            const struct device *device;
-            const char *path; /* of the file whose release needs the fence */
+            const struct device *device; /* reserved: by the client's key */
+            const char *path;            /* of the file whose release needs the fence */
         } fence;
         struct engine_call *answer;
         struct {
@@ -442,6 +443,13 @@ struct engine_run_view {
 void engine_each_run(const struct engine *engine, enum journal_holder_kind kind, const uint8_t *owner,
                      uint32_t owner_len, void (*visit)(const struct engine_run_view *run, void *arg),
                      void *arg);
+/* Which run of which client this id belongs to; false: unknown. Borrowed until the next event. */
+struct engine_run_name {
+    const uint8_t *owner;
+    uint32_t owner_len;
+    uint8_t verifier[JOURNAL_VERIFIER_SIZE];
+};
+bool engine_client_run(const struct engine *engine, uint64_t client_id, struct engine_run_name *run);
 enum engine_result engine_test_stateid(const struct engine *engine, uint64_t client_id,
                                        const stateid4 *stateid);
 /* A device ever handed out; NULL: unknown. Borrowed: take a reference to keep it. */

@@ -1,6 +1,8 @@
 /*
  * Fences: making a holder's grants on a device useless without its help, and believing it only when it was
- * seen to work (RFC 8881 section 12.7.3; for block layouts RFC 5663 section 2.1 leaves it to the SAN).
+ * seen to work (RFC 8881 section 12.7.3). Block layouts leave it to the SAN (RFC 5663 section 2.1), so to the
+ * operator's hook; on a device under a reservation the host preempts the client's key (RFC 8154
+ * section 2.4.10.4).
  *
  * A fence belongs to a holder and a device, not to a file: whatever it holds there is useless afterwards, and
  * is taken off the books once the journal has it.
@@ -22,11 +24,19 @@ static void record(struct engine *e, struct reach *reach, const char *how)
     memcpy(record->holder.device_id, reach->volume->id, DEVICE_ID_SIZE);
     reach->fence = FENCE_RECORDING;
     holder->fenced = true;
+    holder->fenced_by_hook = holder->fenced_by_hook || !volume_is_reserved(reach->volume);
     LL_APPEND2(e->fence_waits, reach, fence_next);
     trace(e, "fenced", NULL, holder->last_client_id, "\"how\":\"%s\"", how);
 }
 
-/* The host carries it out: the hook, or for a local program of that kind a look whether it is gone. */
+/* Without its key nobody gets at a reserved disk, whatever the type of its layouts. */
+bool volume_is_reserved(const struct volume *volume)
+{
+    return volume->device && device_is_reserved(volume->device);
+}
+
+/* The host carries it out: the key, the hook, or for a local program of that kind a look whether it is gone.
+ */
 static void run_fence(struct engine *e, struct reach *reach, const struct seal *seal)
 {
     struct holder *holder = reach->holder;
@@ -36,6 +46,7 @@ static void run_fence(struct engine *e, struct reach *reach, const struct seal *
     effect->fence.kind = holder->owner->kind;
     effect->fence.owner = holder->owner->bytes;
     effect->fence.owner_len = holder->owner->len;
+    effect->fence.verifier = holder->verifier;
     effect->fence.address = holder->address;
     effect->fence.device = reach->volume->device;
     effect->fence.path = seal->path;
@@ -93,7 +104,8 @@ void fence_drive(struct engine *e, struct reach *reach, struct seal *seal)
     if (!effect_has_room(e))
         return;
     bool local = holder_is_local(reach->holder);
-    if (local ? can_fence_local(e, reach->holder) : e->options.fence_hook)
+    if (local ? can_fence_local(e, reach->holder)
+              : e->options.fence_hook || volume_is_reserved(reach->volume))
         run_fence(e, reach, seal);
     else if (!local && e->options.quiesce_is_safe)
         outlive(e, reach);
@@ -115,7 +127,9 @@ void fence_done(struct engine *e, const struct engine_event *event)
     reach->fence_next = NULL;
     if (event->fence.success) {
         e->counters.fences_succeeded++;
-        record(e, reach, "hook");
+        record(e, reach,
+               !holder_is_local(reach->holder) && volume_is_reserved(reach->volume) ? "key preempted"
+                                                                                    : "hook");
         return;
     }
     e->counters.fences_failed++;

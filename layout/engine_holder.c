@@ -376,8 +376,23 @@ void holder_retire_local(struct engine *e, struct holder *holder)
     bury(e, holder);
 }
 
+/*
+ * A client that ends its id has no I/O under way (it waits for it), and its key is never used again: its next
+ * id begins anew, with another key. A hook cut it off by other means, of which nobody says that they are
+ * undone.
+ */
+static void unfence(struct engine *e, struct holder *holder)
+{
+    uint64_t ticket;
+    if (!effect_has_room(e))
+        return;
+    fill_record(journal_push(e, JOURNAL_FENCED_DELETE, &ticket), holder);
+    holder->fenced = false;
+    trace(e, "unfenced", NULL, holder->last_client_id, "%s", "");
+}
+
 /* Everything under the client id is past; what is on record stays so if any of it may still be used. */
-static void client_gone(struct engine *e, struct holder *holder)
+static void client_gone(struct engine *e, struct holder *holder, bool ended)
 {
     if (!holder->lapsed) {
         holder->lapsed = true;
@@ -391,6 +406,8 @@ static void client_gone(struct engine *e, struct holder *holder)
         return;
     }
     forget_record(e, holder);
+    if (holder->fenced && ended && !holder->fenced_by_hook)
+        unfence(e, holder);
     if (!holder->fenced)
         bury(e, holder);
 }
@@ -405,7 +422,7 @@ static void run_replaced(struct engine *e, struct holder *holder, const char *ad
     if (!holder->address[0] || !address || strcmp(holder->address, address) == 0)
         holder_is_over(e, holder);
     else if (holder->client_id)
-        client_gone(e, holder);
+        client_gone(e, holder, false);
 }
 
 static void end_other_runs(struct engine *e, const struct engine_event *event)
@@ -480,7 +497,7 @@ static void closed(struct engine *e, struct holder *holder)
     if (holder->owner->kind == JOURNAL_HOLDER_CLOSE)
         holder_is_over(e, holder);
     else
-        client_gone(e, holder);
+        client_gone(e, holder, false);
 }
 
 static void resumed(struct engine *e, struct holder *holder)
@@ -528,7 +545,7 @@ void client_event(struct engine *e, const struct engine_event *event)
     case ENGINE_CLIENT_FORGOTTEN:
     case ENGINE_CLIENT_DESTROYED:
         trace(e, "client-gone", NULL, holder->client_id, "%s", "");
-        client_gone(e, holder);
+        client_gone(e, holder, event->client.what == ENGINE_CLIENT_DESTROYED);
         return;
     case ENGINE_CLIENT_RESUMED:
         trace(e, "client-resumed", NULL, holder->client_id, "%s", "");
@@ -557,6 +574,17 @@ void engine_each_run(const struct engine *e, enum journal_holder_kind kind, cons
         memcpy(view.verifier, holder->verifier, sizeof view.verifier);
         visit(&view, arg);
     }
+}
+
+bool engine_client_run(const struct engine *e, uint64_t client_id, struct engine_run_name *run)
+{
+    const struct holder *holder = holder_find(e, client_id);
+    if (!holder)
+        return false;
+    run->owner = holder->owner->bytes;
+    run->owner_len = holder->owner->len;
+    memcpy(run->verifier, holder->verifier, JOURNAL_VERIFIER_SIZE);
+    return true;
 }
 
 bool engine_client_holds(const struct engine *e, uint64_t client_id)

@@ -99,6 +99,7 @@ struct holder {
     uint64_t client_id;      /* 0: none at present */
     uint64_t last_client_id; /* for the fence and the operator */
     bool callable, lapsed, fenced;
+    bool fenced_by_hook; /* somewhere: only a restart of the client shows that the cut is mended */
     uint64_t lapsed_at;
     struct recall bulk; /* of all it may hold from before (ticket, phase, at) */
     uint64_t bulk_since;
@@ -164,8 +165,8 @@ struct seal {
     uint64_t deadline, wake;
     uint64_t step_at; /* a failed UNFLAG is tried again */
     struct engine_call *seal_calls, *get_calls, *release_calls;
-    char *failure; /* why sealing failed; allocated */
-    char *breach;  /* how it was broken; allocated, may be missing */
+    char *failure;                  /* why sealing failed; allocated */
+    char *breach;                   /* how it was broken; allocated, may be missing */
     uint64_t seen_at, watch_ticket; /* when its map was last seen to be the sealed one; 0: not in this run */
     struct grant *grants;
     uint32_t grant_count;
@@ -296,6 +297,7 @@ void seal_found(struct engine *e, const struct engine_event *event);
 struct volume *volume_of_fs(const struct engine *e, const uint8_t *fs_uuid);
 
 /* engine_fence.c */
+bool volume_is_reserved(const struct volume *volume);
 void fence_drive(struct engine *e, struct reach *reach, struct seal *seal);
 void fence_done(struct engine *e, const struct engine_event *event);
 void fence_committed(struct engine *e, uint64_t ticket);

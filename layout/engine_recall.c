@@ -321,6 +321,19 @@ void recall_answered(struct engine *e, const struct engine_event *event)
         bulk_recall_answered(e, event, holder);
 }
 
+/* What it may hold from before is not known by type. On reserved disks it is by SCSI layouts. */
+static layouttype4 type_of_past(const struct engine *e, const struct holder *holder)
+{
+    const struct reach *reach;
+    LL_FOREACH(holder->reaches, reach)
+    {
+        if ((reach->maybe || reach->grant_count) && volume_is_reserved(reach->volume) &&
+            type_find(e, LAYOUT4_SCSI))
+            return LAYOUT4_SCSI;
+    }
+    return e->options.types[0]->number;
+}
+
 void bulk_drive(struct engine *e, struct holder *holder)
 {
     struct recall *bulk = &holder->bulk;
@@ -337,7 +350,7 @@ void bulk_drive(struct engine *e, struct holder *holder)
     bulk->ticket = effect->recall.ticket = ++e->next_ticket;
     effect->recall.client_id = holder->client_id;
     effect->recall.scope = LAYOUTRECALL4_ALL;
-    effect->recall.type = e->options.types[0]->number;
+    effect->recall.type = type_of_past(e, holder);
     trace(e, "bulk-recall", NULL, holder->client_id, "%s", "");
 }
 
@@ -395,6 +408,15 @@ static void explain_stuck(const struct engine *e, const struct seal *seal, const
         snprintf(text, size, "cannot be released: local program %.*s (%s)%s %s",
                  (int)reach->holder->owner->len, (const char *)reach->holder->owner->bytes, address, when,
                  explain_local(e, reach->holder));
+        return;
+    }
+    if (volume_is_reserved(reach->volume)) {
+        snprintf(
+            text, size,
+            "cannot be released: client %s (id %016llx)%s did not return its layout, and its key could not "
+            "be seen to be gone from the disk (the log says why); see that the server reaches the disk and "
+            "holds its reservation, or make the client unmount or restart it (tried again every %llu s)",
+            address, id, when, (unsigned long long)(e->options.fence_retry / UINT64_C(1000000000)));
         return;
     }
     if (!e->options.fence_hook && e->options.quiesce_is_safe) {

@@ -68,7 +68,9 @@ int engine_restore_fenced(struct engine *e, const struct journal_holder *kept)
     int err = holder_make(e, kept->kind, kept->owner, kept->owner_len, kept->verifier, &holder);
     if (err)
         return err;
+    const struct volume *volume = volume_find(e, kept->device_id);
     holder->fenced = true;
+    holder->fenced_by_hook = holder->fenced_by_hook || !volume || !volume_is_reserved(volume);
     holder->last_client_id = kept->client_id;
     holder->lapsed = true;
     snprintf(holder->address, sizeof holder->address, "%s", kept->address ? kept->address : "");

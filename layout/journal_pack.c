@@ -10,7 +10,8 @@ enum {
     EXTENT_SIZE = 8 + 8 + 8 + 4,
     SIGNATURE_SIZE = 4 + SIGNATURE_MAX_COMPONENTS * (8 + 4 + SIGNATURE_COMPONENT_MAX),
     ONE_DISK_SIZE = 8 + 4 + 8 + 8 + SIGNATURE_SIZE, /* before version 3 */
-    VOLUME_HEAD_SIZE = 8 + 3 * 4,
+    VOLUME_HEAD_SIZE = 8 + 4 * 4,
+    DESIGNATOR_SIZE = 3 + DESIGNATOR_MAX,
     NODE_SIZE = 4 + 3 * 8 + 3 * 4,
 };
 
@@ -102,9 +103,28 @@ static void get_signature(const uint8_t **at, struct signature *signature)
     }
 }
 
+static uint8_t *put_designator(uint8_t *at, const struct designator *designator)
+{
+    at = put(at, designator->code_set, 1);
+    at = put(at, designator->type, 1);
+    at = put(at, designator->len, 1);
+    memcpy(at, designator->bytes, DESIGNATOR_MAX);
+    return at + DESIGNATOR_MAX;
+}
+
+static void get_designator(const uint8_t **at, struct designator *designator)
+{
+    designator->code_set = (uint8_t)get(at, 1);
+    designator->type = (uint8_t)get(at, 1);
+    designator->len = (uint8_t)get(at, 1);
+    memcpy(designator->bytes, *at, DESIGNATOR_MAX);
+    *at += DESIGNATOR_MAX;
+}
+
 static size_t volume_size(uint64_t bases, uint64_t nodes, uint64_t members)
 {
-    return VOLUME_HEAD_SIZE + bases * (8 + SIGNATURE_SIZE) + nodes * NODE_SIZE + members * 4;
+    return VOLUME_HEAD_SIZE + bases * (8 + SIGNATURE_SIZE + DESIGNATOR_SIZE) + nodes * NODE_SIZE +
+           members * 4;
 }
 
 int journal_pack_volume(const struct device_volume *volume, uint8_t **bytes, size_t *len)
@@ -117,9 +137,11 @@ int journal_pack_volume(const struct device_volume *volume, uint8_t **bytes, siz
     at = put(at, volume->base_count, 4);
     at = put(at, volume->node_count, 4);
     at = put(at, volume->member_count, 4);
+    at = put(at, volume->reserved, 4);
     for (uint32_t i = 0; i < volume->base_count; i++) {
         at = put(at, volume->base[i].size, 8);
         at = put_signature(at, &volume->base[i].signature);
+        at = put_designator(at, &volume->base[i].designator);
     }
     for (uint32_t i = 0; i < volume->node_count; i++) {
         const struct device_node *node = &volume->node[i];
@@ -155,6 +177,7 @@ static int unpack_volume(const uint8_t *at, size_t len, struct device_volume *vo
     volume->base_count = (uint32_t)get(&at, 4);
     volume->node_count = (uint32_t)get(&at, 4);
     volume->member_count = (uint32_t)get(&at, 4);
+    volume->reserved = get(&at, 4) != 0;
     if (magic != VOLUME_MAGIC || volume->base_count > DEVICE_BASES_MAX ||
         volume->node_count > DEVICE_NODES_MAX || volume->member_count > DEVICE_MEMBERS_MAX ||
         len != volume_size(volume->base_count, volume->node_count, volume->member_count))
@@ -162,6 +185,7 @@ static int unpack_volume(const uint8_t *at, size_t len, struct device_volume *vo
     for (uint32_t i = 0; i < volume->base_count; i++) {
         volume->base[i].size = get(&at, 8);
         get_signature(&at, &volume->base[i].signature);
+        get_designator(&at, &volume->base[i].designator);
     }
     for (uint32_t i = 0; i < volume->node_count; i++) {
         struct device_node *node = &volume->node[i];

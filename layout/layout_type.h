@@ -17,6 +17,7 @@
 /* How a holder's grants are made useless. The server executes it; the engine wants to see it succeed. */
 enum layout_fence {
     LAYOUT_FENCE_HOOK,     /* an operator's program that must exit 0 (the SAN cuts the client off) */
+    LAYOUT_FENCE_KEY,      /* its reservation key is preempted, and seen to be gone */
     LAYOUT_FENCE_DECLARED, /* as the local program declared when it became a holder */
 };
 
@@ -43,10 +44,10 @@ struct layout_type {
     enum layout_fence fence;
 
     /*
-     * da_addr_body. *len is set to the bytes written. -ENOSPC: needs more than cap; *len then says how much
-     * (gdir_mincount). -ENOMEM.
+     * da_addr_body; key is the reservation key of the client that asks, 0 where there is none. *len is set to
+     * the bytes written. -ENOSPC: needs more than cap; *len then says how much (gdir_mincount). -ENOMEM.
      */
-    int (*describe_device)(const struct device *device, uint8_t *body, size_t cap, size_t *len);
+    int (*describe_device)(const struct device *device, uint64_t key, uint8_t *body, size_t cap, size_t *len);
     /*
      * loc_body over a sealed map on the device, as much of the file as fits in maxcount and cap.
      * -EINVAL: iomode or ranges that RFC 8881 section 18.43.3 forbids. -EACCES: RW over a frozen map

@@ -8,9 +8,10 @@
 
 #include <errno.h>
 
-static int describe_device(const struct device *device, uint8_t *body, size_t cap, size_t *len)
+static int describe_device(const struct device *device, uint64_t key, uint8_t *body, size_t cap, size_t *len)
 {
     (void)device;
+    (void)key;
     (void)body;
     (void)cap;
     *len = 0;

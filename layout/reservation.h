@@ -21,15 +21,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { RESERVATION_KEYS_MAX = 4096, DESIGNATOR_MAX = 16 };
+#include "layout/designator.h"
 
-/* The name of a disk for SCSI layouts: SPC-4's code set and designator type, as in RFC 8154 section 2.3.1. */
-struct designator {
-    uint8_t code_set;
-    uint8_t type;
-    uint8_t len; /* 0: none */
-    uint8_t bytes[DESIGNATOR_MAX];
-};
+enum { RESERVATION_KEYS_MAX = 4096 };
 
 /* What the disk says. Keys come once for every path of their owner. */
 struct reservation_view {
@@ -73,14 +67,6 @@ int reservation_check(const struct reservation_ops *ops, int fd, uint64_t own, s
  */
 int reservation_remove(const struct reservation_ops *ops, int fd, uint64_t own, uint64_t victim,
                        struct reservation_view *view);
-
-/*
- * Designators of a VPD page 0x83 that belong to the logical unit: the best one a Linux client can look up
- * (NAA of 16 bytes, NAA of 8, EUI-64 of 16 and 8). -ENODATA: none.
- */
-int designator_from_vpd(const uint8_t *page, size_t len, struct designator *out);
-/* "naa.6001405...", for people. */
-void designator_text(const struct designator *designator, char *text, size_t size);
 
 /*
  * Our keys: 16 bits that say sealnfs, 24 that say which server (drawn when its journal was made), and a

@@ -168,14 +168,14 @@ static void fill_object(const struct attr_source *source, struct nfs4_attrs *out
 
 /* A file below at_rest_min_size never gets a seal by itself: the client need not ask for its layout (RFC 8881
  * section 5.12.4). */
-static void fill_threshold(const struct config_export *config, struct nfs4_attrs *out)
+static void fill_threshold(const struct config_export *config, layouttype4 type, struct nfs4_attrs *out)
 {
     struct nfs4_threshold *threshold = &out->mdsthreshold[0];
 
     if (config->policy != POLICY_AT_REST || config->at_rest_min_size == 0)
         return;
     out->mdsthreshold_count = 1;
-    threshold->layout_type = LAYOUT4_BLOCK_VOLUME;
+    threshold->layout_type = type;
     threshold->hintset = 1u << TH4_READ_SIZE | 1u << TH4_WRITE_SIZE;
     threshold->value[TH4_READ_SIZE] = config->at_rest_min_size;
     threshold->value[TH4_WRITE_SIZE] = config->at_rest_min_size;
@@ -183,13 +183,15 @@ static void fill_threshold(const struct config_export *config, struct nfs4_attrs
 
 static void fill_layout(const struct attr_source *source, struct nfs4_attrs *out)
 {
+    layouttype4 type = export_layout_type(source->export);
+
     out->fs_layout_types_count = 1;
-    out->fs_layout_types[0] = LAYOUT4_BLOCK_VOLUME;
+    out->fs_layout_types[0] = type;
     out->layout_types_count = 1;
-    out->layout_types[0] = LAYOUT4_BLOCK_VOLUME;
+    out->layout_types[0] = type;
     out->layout_blksize = LAYOUT_BLKSIZE;
     out->layout_alignment = LAYOUT_BLKSIZE;
-    fill_threshold(export_config(source->export), out);
+    fill_threshold(export_config(source->export), type, out);
 }
 
 static int fill_names(const struct attr_source *source, const bitmap4 *want, bool may_block,

@@ -18,6 +18,7 @@
 
 enum config_squash { SQUASH_NONE, SQUASH_ROOT, SQUASH_ALL };
 enum config_policy { POLICY_MANUAL, POLICY_AT_REST };
+enum config_layout_types { LAYOUT_TYPES_AUTO, LAYOUT_TYPES_SCSI, LAYOUT_TYPES_BLOCK };
 
 /* An address with its prefix length; IPv4 is kept IPv4-mapped (prefix + 96), so one comparison serves both.
  */
@@ -36,6 +37,7 @@ struct config_export {
     gid_t anon_gid;
     bool layouts;
     bool stripes; /* layouts on striped volumes too */
+    enum config_layout_types layout_types;
     enum config_policy policy;
     uint64_t at_rest_min_size; /* bytes; files below are never sealed at rest; sent as mdsthreshold */
     size_t include_count, exclude_count;

@@ -40,6 +40,7 @@ static const char *const type_names[] = {
     [TYPE_SQUASH] = "squash",
     [TYPE_POLICY] = "policy",
     [TYPE_LEVEL] = "log level",
+    [TYPE_LAYOUT_TYPES] = "layout types",
 };
 
 #define AT(field)        .offset = offsetof(struct config, field)
@@ -152,6 +153,12 @@ static const struct option export_options[] = {
      .help = "Do so on striped volumes (LVM striped, md raid0) too. A Linux client whose kernel lacks \"pNFS: Fix "
              "stripe mapping in block/scsi layout\" (in 6.17, and in stable kernels since August 2025) reads and "
              "writes wrong places of a stripe: say true only if every client has it."},
+    {"layout_types", TYPE_LAYOUT_TYPES, "auto", XAT(layout_types),
+     .help =
+         "Which layouts. \"scsi\": the disks are kept under a persistent reservation, and a client that does "
+         "not answer is fenced by its reservation key; clients need no blkmapd. \"block\": clients find the "
+         "disk by its contents, and fencing is left to fence_hook. \"auto\": scsi when every disk under the "
+         "file system can be reserved, else block."},
     {"policy", TYPE_POLICY, "manual", XAT(policy),
      .help = "How seals come about. \"manual\": by sealctl only. \"at-rest\": also when a client asks for a "
              "read layout of a quiet file; such a "
@@ -291,6 +298,9 @@ static const struct choice {
     {TYPE_SQUASH, "all", SQUASH_ALL},
     {TYPE_POLICY, "manual", POLICY_MANUAL},
     {TYPE_POLICY, "at-rest", POLICY_AT_REST},
+    {TYPE_LAYOUT_TYPES, "auto", LAYOUT_TYPES_AUTO},
+    {TYPE_LAYOUT_TYPES, "scsi", LAYOUT_TYPES_SCSI},
+    {TYPE_LAYOUT_TYPES, "block", LAYOUT_TYPES_BLOCK},
     {TYPE_LEVEL, "error", LOG_LEVEL_ERROR},
     {TYPE_LEVEL, "warning", LOG_LEVEL_WARNING},
     {TYPE_LEVEL, "info", LOG_LEVEL_INFO},
@@ -386,6 +396,7 @@ const char *option_read(const struct option *option, const char *text, void *at,
     case TYPE_ACCESS:
     case TYPE_SQUASH:
     case TYPE_POLICY:
+    case TYPE_LAYOUT_TYPES:
     case TYPE_LEVEL:
         return read_choice(option, text, at, why, room);
     default:

@@ -29,6 +29,7 @@ enum option_type {
     TYPE_ACCESS, /* bool: "rw" or "ro" */
     TYPE_SQUASH,
     TYPE_POLICY,
+    TYPE_LAYOUT_TYPES,
     TYPE_LEVEL,
 };
 

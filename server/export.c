@@ -147,6 +147,7 @@ int export_set_no_device(struct export *export, const struct seal_refusal *why)
 
 int export_find_device(const struct export *export, struct device **out, struct seal_refusal *why)
 {
+    enum config_layout_types types = export_config(export)->layout_types;
     struct device *device;
     int rc = device_find(export->root_fd, &device, why);
 
@@ -161,8 +162,25 @@ int export_find_device(const struct export *export, struct device **out, struct 
         device_free(device);
         return rc;
     }
+    if (types != LAYOUT_TYPES_BLOCK && device_can_reserve(device))
+        device_set_reserved(device);
+    if (types == LAYOUT_TYPES_SCSI && !device_is_reserved(device)) {
+        rc = seal_refuse(why, SEAL_REFUSED_DEVICE, EOPNOTSUPP,
+                         "layout_types is \"scsi\", but not every disk of %s can be reserved (persistent "
+                         "reservations, and a NAA or EUI-64 name in VPD page 0x83)",
+                         device_volume_path(device));
+        device_free(device);
+        return rc;
+    }
     *out = device;
     return 0;
+}
+
+layouttype4 export_layout_type(const struct export *export)
+{
+    const struct device *device = export_device(export);
+
+    return device && device_is_reserved(device) ? LAYOUT4_SCSI : LAYOUT4_BLOCK_VOLUME;
 }
 
 static int find_device(struct export *export)
@@ -267,7 +285,8 @@ static const struct config_export *entry_of(const struct config *config, const s
         const struct config_export *entry = &config->exports[i];
 
         if (entry->id == old->id && strcmp(entry->pseudo, old->pseudo) == 0 &&
-            strcmp(entry->path, old->path) == 0 && entry->layouts == old->layouts)
+            strcmp(entry->path, old->path) == 0 && entry->layouts == old->layouts &&
+            entry->layout_types == old->layout_types)
             return entry;
     }
     return NULL;

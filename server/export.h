@@ -38,8 +38,10 @@ bool export_is_writable(const struct export *export);
 bool export_has_layouts(const struct export *export, const char **why_not);
 /* layout/device.h: the last that was found, also while it is away; NULL without layouts. Valid for ever. */
 const struct device *export_device(const struct export *export);
-/* Looks at what is under the export now. -errno: *why says why there can be no layouts. Blocks. */
-int export_find_device(const struct export *export, struct device **out, struct seal_refusal *why);
+/* Looks for the device under the export, and says how it is to be offered (layout_types). Blocks. */
+int export_find_device(const struct export *export, struct device **device, struct seal_refusal *why);
+/* The one layout type of the export's files: LAYOUT4_SCSI for a device under a reservation, else blocks. */
+layouttype4 export_layout_type(const struct export *export);
 /* What a later look found; one thread at a time (the keeper's). -ENOMEM: nothing has changed. */
 int export_set_device(struct export *export, struct device *device); /* takes a reference of its own */
 int export_set_no_device(struct export *export, const struct seal_refusal *why);

@@ -17,10 +17,12 @@
 
 #include "layout/block_type.h"
 #include "layout/local_type.h"
+#include "layout/scsi_type.h"
 #include "server/client.h"
 #include "server/config.h"
 #include "server/export.h"
 #include "server/keeper_private.h"
+#include "server/keeper_san.h"
 #include "server/log.h"
 #include "server/loop.h"
 #include "server/recovery.h"
@@ -31,7 +33,8 @@
 
 enum { COMMIT_RETRY_SECONDS = 1, ASK_PAUSE_SECONDS = 10, GATHER_MIN = 4, GATHER_MS = 200 };
 
-static const struct layout_type *const layout_types[] = {&block_layout_type, &local_layout_type, NULL};
+static const struct layout_type *const layout_types[] = {&block_layout_type, &scsi_layout_type,
+                                                         &local_layout_type, NULL};
 
 void keeper_options(struct keeper *keeper, struct engine_options *options)
 {
@@ -341,6 +344,8 @@ int keeper_create(struct server *server, struct keeper **out)
         err = loop_create("keeper", server->loop_count, &keeper->loop);
     if (!err)
         err = make_events(keeper);
+    if (!err)
+        err = keeper_san_create(keeper);
     if (err)
         goto fail;
     keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_START});
@@ -404,6 +409,7 @@ void keeper_destroy(struct keeper *keeper)
         (void)keeper_commit(keeper);
     }
     keeper_cancel_fences(keeper);
+    keeper_san_destroy(keeper);
     keeper_devices_stop(keeper);
     keeper_notify_stop(keeper);
     if (keeper->timer)

@@ -11,6 +11,7 @@
 #include "server/config.h"
 #include "server/export.h"
 #include "server/keeper_private.h"
+#include "server/keeper_san.h"
 #include "server/log.h"
 #include "server/loop.h"
 #include "server/server.h"
@@ -45,6 +46,7 @@ static void look(struct work *item)
 
 static void see(struct keeper *keeper, struct device *device)
 {
+    keeper_san_see(keeper, device);
     keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = device});
 }
 

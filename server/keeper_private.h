@@ -31,6 +31,7 @@ struct event;
 struct fence_job;
 struct fenced_mark;
 struct keeper_look;
+struct keeper_san;
 struct notify;
 struct scan;
 struct work;
@@ -61,6 +62,7 @@ struct keeper {
     struct keeper_look *look;
     struct notify *notifies, *notifies_gone;
     struct scan *scan; /* under way */
+    struct keeper_san *san;
 
     /* Client ids that were fenced: read by any thread. */
     pthread_mutex_t fenced_lock;
@@ -109,6 +111,8 @@ void keeper_do_ask(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_recall_local(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_do_fence(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_cancel_fences(struct keeper *keeper);
+/* A fence has ended, and was seen to work or not; client_id 0: of a local program. Not from inside an effect. */
+void keeper_fence_done(struct keeper *keeper, uint64_t ticket, uint64_t client_id, bool success);
 /* The engine hears of every export's device, now and whenever it is looked at again. After ENGINE_EV_START. */
 int keeper_devices_start(struct keeper *keeper);
 void keeper_devices_stop(struct keeper *keeper);

@@ -1,7 +1,7 @@
 /*
  * keeper_recall.c - recalls by the backchannel (CB_LAYOUTRECALL, RFC 8881 section 20.3), requests to give
  * something back (CB_RECALL_ANY, section 20.6), and fences: by the operator's hook, or for a local program that
- * declared it by seeing that its process is gone.
+ * declared it by seeing that its process is gone. Those by reservation keys are in keeper_san.c.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,6 +18,7 @@
 #include "server/export.h"
 #include "server/hook.h"
 #include "server/keeper_private.h"
+#include "server/keeper_san.h"
 #include "server/log.h"
 #include "server/loop.h"
 #include "server/peer.h"
@@ -206,6 +207,14 @@ static void say_fenced(const struct fence_job *job)
                     job->kind == JOURNAL_HOLDER_CLOSE ? "its process is gone" : "the fence hook says so");
 }
 
+void keeper_fence_done(struct keeper *keeper, uint64_t ticket, uint64_t client_id, bool success)
+{
+    keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_FENCE_DONE,
+                                               .fence = {.ticket = ticket, .success = success}});
+    if (success && client_id)
+        keeper_note_fenced(keeper, client_id);
+}
+
 static void fence_result(struct fence_job *job, bool success)
 {
     struct keeper *keeper = job->keeper;
@@ -215,10 +224,7 @@ static void fence_result(struct fence_job *job, bool success)
     if (success)
         say_fenced(job);
     free(job);
-    keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_FENCE_DONE,
-                                               .fence = {.ticket = ticket, .success = success}});
-    if (success && is_nfs)
-        keeper_note_fenced(keeper, client_id);
+    keeper_fence_done(keeper, ticket, is_nfs ? client_id : 0, success);
     start_waiting(keeper);
 }
 
@@ -298,6 +304,11 @@ static void hex(const uint8_t *bytes, size_t len, char *text)
 void keeper_do_fence(struct keeper *keeper, const struct engine_effect *effect)
 {
     struct fence_job *job;
+    if (effect->fence.kind == JOURNAL_HOLDER_NFS && effect->fence.device &&
+        device_is_reserved(effect->fence.device)) {
+        keeper_san_fence(keeper, effect);
+        return;
+    }
     while (!(job = calloc(1, sizeof *job))) {
         struct timespec pause = {.tv_nsec = 10000000};
         nanosleep(&pause, NULL); /* a fence that is lost would leave its seal in FENCING */

@@ -13,6 +13,7 @@
 #include "server/config.h"
 #include "server/export.h"
 #include "server/keeper_request.h"
+#include "server/keeper_san.h"
 #include "server/log.h"
 #include "server/loop.h"
 #include "server/server.h"
@@ -119,11 +120,25 @@ void keeper_answer(struct keeper *keeper, struct engine_call *call)
     request_finish(request, to_status(call->result), call->why);
 }
 
+/* A client gets its key with the device, so it is known by one before its first grant. */
+static bool may_reach_the_disks(struct request *request)
+{
+    const struct keeper_layoutget *get = OF(request, keeper_layoutget);
+    const struct export *export = get->export ? get->export : file_export(get->file);
+    const char *why = "";
+    if (get->type != LAYOUT4_SCSI ||
+        keeper_san_prepare(request->keeper, get->client_id, export_device(export), &why) == 0)
+        return true;
+    request_finish(request, NFS4ERR_LAYOUTTRYLATER, why);
+    return false;
+}
+
 static void run_layoutget(struct loop_msg *msg)
 {
     struct request *request = KEEPER_FROM(msg, struct request, msg);
-    keeper_feed(request->keeper,
-                &(struct engine_event){.type = ENGINE_EV_LAYOUTGET, .layoutget = &request->get});
+    if (may_reach_the_disks(request))
+        keeper_feed(request->keeper,
+                    &(struct engine_event){.type = ENGINE_EV_LAYOUTGET, .layoutget = &request->get});
 }
 
 static void describe(struct request *request, const struct file *file)
@@ -360,30 +375,51 @@ void keeper_map(struct keeper *keeper, struct keeper_map *map)
         request_post(request);
 }
 
+/* Local programs do not ask this way. */
+static const struct layout_type *type_of(struct keeper *keeper, layouttype4 number)
+{
+    struct engine_options options;
+    keeper_options(keeper, &options);
+    for (const struct layout_type *const *type = options.types; *type; type++) {
+        if ((*type)->number == number && (*type)->fence != LAYOUT_FENCE_DECLARED)
+            return *type;
+    }
+    return NULL;
+}
+
+static nfsstat4 describe_device(struct keeper *keeper, struct keeper_deviceinfo *info)
+{
+    const struct device *device = engine_device(keeper->engine, info->device);
+    const struct layout_type *type = type_of(keeper, info->type);
+    uint64_t key = 0;
+    size_t len = 0;
+    if (!type)
+        return NFS4ERR_UNKNOWN_LAYOUTTYPE;
+    if (!device)
+        return NFS4ERR_NOENT;
+    nfsstat4 status =
+        type->fence == LAYOUT_FENCE_KEY ? keeper_san_key(keeper, info->client_id, device, &key) : NFS4_OK;
+    if (status != NFS4_OK)
+        return status;
+    uint8_t *body = malloc(DESCRIPTION_MAX);
+    if (!body || type->describe_device(device, key, body, DESCRIPTION_MAX, &len)) {
+        free(body);
+        return NFS4ERR_DELAY;
+    }
+    info->body = body;
+    info->body_len = (uint32_t)len;
+    return NFS4_OK;
+}
+
 static void run_deviceinfo(struct loop_msg *msg)
 {
     struct request *request = KEEPER_FROM(msg, struct request, msg);
     struct keeper_deviceinfo *info = OF(request, keeper_deviceinfo);
-    struct engine_options options;
-    keeper_options(request->keeper, &options);
-    const struct device *device = engine_device(request->keeper->engine, info->device);
-    const struct layout_type *type = options.types[0];
-    size_t len = 0;
-    if (type->number != info->type) {
-        request_finish(request, NFS4ERR_UNKNOWN_LAYOUTTYPE, "this layout type is not offered");
-        return;
-    }
-    uint8_t *body = device ? malloc(DESCRIPTION_MAX) : NULL;
-    if (!device || !body || type->describe_device(device, body, DESCRIPTION_MAX, &len)) {
-        free(body);
-        request_finish(request, device ? NFS4ERR_DELAY : NFS4ERR_NOENT, "the device id was never handed out");
-        return;
-    }
-    info->body = body;
-    info->body_len = (uint32_t)len;
-    info->notify =
-        keeper_notify_promise(request->keeper, info->client_id, info->type, info->device, info->notify);
-    request_finish(request, NFS4_OK, "");
+    nfsstat4 status = describe_device(request->keeper, info);
+    if (status == NFS4_OK)
+        info->notify =
+            keeper_notify_promise(request->keeper, info->client_id, info->type, info->device, info->notify);
+    request_finish(request, status, status == NFS4_OK ? "" : "the device is not known to this client, or away");
 }
 
 void keeper_deviceinfo(struct keeper *keeper, struct keeper_deviceinfo *info)
@@ -490,7 +526,10 @@ static void run_client(struct loop_msg *msg)
                                             .owner_len = news->owner_len,
                                             .address = news->address}};
     memcpy(event.client.verifier, news->verifier, sizeof news->verifier);
+    struct san_farewell *farewell =
+        news->what == ENGINE_CLIENT_DESTROYED ? keeper_san_farewell_begin(keeper, news->client_id) : NULL;
     keeper_feed(keeper, &event);
+    keeper_san_farewell_end(keeper, farewell);
     if (news->what == ENGINE_CLIENT_RESTARTED)
         keeper_notify_forget(keeper, news->replaces);
     if (news->what == ENGINE_CLIENT_CALLABLE)

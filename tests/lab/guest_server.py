@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 
+from guest import GuestError
 from server import Server, ServerError
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -18,7 +19,7 @@ class GuestServer(Server):
     """As Server, in `guest`; `exports` says what is exported, as paths there."""
 
     def __init__(self, guest, build, exports, **options):
-        self.guest, self.job = guest, None
+        self.guest, self.job, self.kept = guest, None, None
         self.bin = f"{guest.directory}/bin"
         os.mkdir(self.bin)
         for name in ("sealnfsd", "sealctl"):
@@ -52,6 +53,12 @@ class GuestServer(Server):
     def running(self):
         return self.job is not None and not self.job.done()
 
+    def remember(self):
+        try:
+            self.kept = self.log_text(), self.trace()
+        except (OSError, GuestError) as error:  # the guest is gone
+            self.kept = f"(no log: {error})", []
+
     def close(self):
         """The guest ends with the test; a server that ended by itself is a failure all the same."""
         if self.job and self.guest.process.poll() is None and self.job.done() and self.job.code not in (0, 128 + 9):
@@ -67,6 +74,8 @@ class GuestServer(Server):
         return self.guest.start(f"/mnt/lab/bin/sealctl -s {self.control} {' '.join(arguments)} 2>&1")
 
     def trace(self):
+        if self.kept:
+            return self.kept[1]
         text = self.guest.run(f"cat {self.trace_file} 2>/dev/null; true")
         return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
 
@@ -82,10 +91,9 @@ class GuestServer(Server):
                                   + "\n".join(json.dumps(entry) for entry in trace[-15:]))
 
     def log_text(self):
+        if self.kept:
+            return self.kept[0]
         return self.guest.run(f"cat {self.log} 2>/dev/null; true")
 
     def log_tail(self, lines=40):
-        try:
-            return "\n".join(self.log_text().splitlines()[-lines:])
-        except Exception as error:  # the guest may be gone; a report of a failure must not fail
-            return f"(no log: {error})"
+        return "\n".join(self.log_text().splitlines()[-lines:])

@@ -90,6 +90,8 @@ class Lab:
             yield f"{guest.name}'s console", guest.console_tail()
 
     def close(self):
+        for server in self.servers:
+            server.remember()
         for guest in self.guests:
             guest.kill()
         for server in self.servers:

@@ -97,8 +97,10 @@ class San:
                  f"rmdir {CONFIGFS}/core/iblock_*/lun*"]
         self.target.run("\n".join(lines))
 
-    def log_in(self, guest):
-        guest.ready().run(f"lab_disks={len(self.images)}\n{LOGIN}")
+    def log_in(self, *guests):
+        """All at once. To be done before the disks are reserved: LIO tells their size to nobody without a key then."""
+        for job in [guest.start(f"lab_disks={len(self.images)}\n{LOGIN}") for guest in guests]:
+            job.finish()
 
     def keys(self, disk=0):
         """The keys registered at the target, by the name of the initiator: the target's own view."""
@@ -117,25 +119,24 @@ class San:
 class SanLab:
     """What most tests start from: a target with one LUN, a server that has its file system at /mnt/data, clients with NFS mounts."""
 
-    def __init__(self, lab: Lab, fs="xfs", clients=1, export=None, **options):
+    def __init__(self, lab: Lab, fs="xfs", clients=1, size=1024 * MIB, export=None, **options):
         self.lab, self.fs = lab, fs
-        self.san = San(lab)
+        self.san = San(lab, size=size)
         self.san.make_fs(fs)
         self.host = lab.guest(images=[], role=SERVER)
         self.clients = [lab.guest(images=[], role=CLIENT) for _ in range(clients)]
         self.san.up([self.host, *self.clients])
-        self.san.log_in(self.host)
+        self.san.log_in(self.host, *self.clients)
         self.host.run(f"mkdir -p /mnt/data; mount -t {fs} /dev/sda /mnt/data")
         exports = {"/data": {"path": "/mnt/data", **(export or {})}}
         self.server = GuestServer(self.host, lab.build, exports, **options)
         lab.servers.append(self.server)
         self.server.start()
-        for guest in self.clients:
-            self.san.log_in(guest)
-            self.mount(guest)
+        self.mount(*self.clients)
 
-    def mount(self, guest):
-        guest.mount("/data", server=self.host.ip)
+    def mount(self, *guests):
+        for job in [guest.start(f"mkdir -p /mnt/n; mount -t nfs4 -o vers=4.1 {self.host.ip}:/data /mnt/n") for guest in guests]:
+            job.finish()
 
     def file(self, name):
         return f"/mnt/data/{name}"

@@ -104,6 +104,9 @@ class Server:
     def running(self):
         return self.process is not None and self.process.poll() is None
 
+    def remember(self):
+        """Before the guests go: what a report of a failure needs."""
+
     def close(self):
         if self.running():
             self.stop()

@@ -85,6 +85,12 @@ bool export_is_writable(const struct export *export)
     return export->writable;
 }
 
+layouttype4 export_layout_type(const struct export *export)
+{
+    (void)export;
+    return LAYOUT4_BLOCK_VOLUME;
+}
+
 bool export_has_layouts(const struct export *export, const char **why_not)
 {
     *why_not = "";

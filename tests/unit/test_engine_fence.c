@@ -75,6 +75,78 @@ static void no_hook_means_stuck_at_the_deadline(void **state)
     assert_true(w->files[0].flag);
 }
 
+/* No operator is needed where keys fence. */
+static void a_reserved_disk_is_fenced_without_a_hook(void **state)
+{
+    struct world *w = scene_granted(state);
+    struct engine_release release;
+    w->options.fence_hook = false;
+    engine_set_options(w->engine, &w->options);
+    device_set_reserved(w->device);
+    world_release(w, 0, true, 3600 * SECOND, &release);
+    world_pass(w, 91 * SECOND);
+    assert_int_equal(w->fence_count, 1);
+    assert_memory_equal(w->fences[0].fence.verifier, w->clients[0].verifier, JOURNAL_VERIFIER_SIZE);
+    world_fence_done(w, 0, false);
+    assert_int_equal(world_state(w, 0), ENGINE_STUCK_STATE);
+    assert_non_null(strstr(w->alarm, "key"));
+    world_pass(w, 31 * SECOND);
+    world_fence_done(w, 0, true);
+    world_commit_all(w);
+    world_steps(w);
+    world_commit_all(w);
+    world_steps(w);
+    world_commit_all(w);
+    assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+}
+
+/* A client that was fenced by its key begins anew with its next client id, if it ended the old one itself. */
+static void only_a_client_that_ended_its_id_gets_layouts_after_its_key_was_preempted(void **state)
+{
+    struct world *w = *state;
+    struct engine_release release;
+    device_set_reserved(w->device);
+    scene_granted(state);
+    world_release(w, 0, true, 3600 * SECOND, &release);
+    world_pass(w, 91 * SECOND);
+    world_fence_done(w, 0, true);
+    world_commit_all(w);
+    world_steps(w);
+    world_commit_all(w);
+    world_steps(w);
+    world_commit_all(w);
+    assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+    assert_int_equal(world_sealed(w, 1, SEAL_KIND_PINNED), ENGINE_OK);
+    world_client_event(w, 0, ENGINE_CLIENT_FORGOTTEN);
+    world_confirm(w, 0);
+    assert_int_equal(world_got(w, 0, 1, RW), ENGINE_UNAVAILABLE);
+    world_crash(w);
+    world_confirm(w, 0);
+    assert_int_equal(world_got(w, 0, 1, RW), ENGINE_UNAVAILABLE);
+    world_client_event(w, 0, ENGINE_CLIENT_DESTROYED);
+    world_confirm(w, 0);
+    assert_int_equal(world_got(w, 0, 1, RW), ENGINE_OK);
+}
+
+static void a_client_cut_off_by_a_hook_needs_a_restart(void **state)
+{
+    struct engine_release release;
+    struct world *w = scene_recalling(state, &release);
+    world_pass(w, 91 * SECOND);
+    world_fence_done(w, 0, true);
+    world_commit_all(w);
+    world_steps(w);
+    world_commit_all(w);
+    world_steps(w);
+    world_commit_all(w);
+    assert_int_equal(world_sealed(w, 1, SEAL_KIND_PINNED), ENGINE_OK);
+    world_client_event(w, 0, ENGINE_CLIENT_DESTROYED);
+    world_confirm(w, 0);
+    assert_int_equal(world_got(w, 0, 1, RW), ENGINE_UNAVAILABLE);
+    world_restart_client(w, 0);
+    assert_int_equal(world_got(w, 0, 1, RW), ENGINE_OK);
+}
+
 static void late_return_releases_a_stuck_seal(void **state)
 {
     struct engine_release release;
@@ -263,6 +335,9 @@ int main(void)
         T(fence_that_succeeds_releases_after_its_record),
         T(fence_that_fails_keeps_the_seal_and_tells_once),
         T(no_hook_means_stuck_at_the_deadline),
+        T(a_reserved_disk_is_fenced_without_a_hook),
+        T(only_a_client_that_ended_its_id_gets_layouts_after_its_key_was_preempted),
+        T(a_client_cut_off_by_a_hook_needs_a_restart),
         T(late_return_releases_a_stuck_seal),
         T(release_of_a_stuck_seal_says_so_at_once),
         T(fence_result_of_another_ticket_counts_for_nothing),

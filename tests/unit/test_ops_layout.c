@@ -222,7 +222,7 @@ static void layoutreturn_arguments_are_checked(void **unused)
     c->args.layoutreturn.lora_iomode = 0;
     assert_int_equal(bench_run(c, op_layoutreturn), NFS4ERR_INVAL);
     c->args.layoutreturn.lora_iomode = LAYOUTIOMODE4_READ;
-    c->args.layoutreturn.lora_layout_type = LAYOUT4_SCSI;
+    c->args.layoutreturn.lora_layout_type = LAYOUT4_FLEX_FILES;
     assert_int_equal(bench_run(c, op_layoutreturn), NFS4ERR_UNKNOWN_LAYOUTTYPE);
     c->args.layoutreturn.lora_layout_type = LAYOUT4_BLOCK_VOLUME;
     c->args.layoutreturn.lora_reclaim = true;
@@ -330,7 +330,7 @@ static void device_information_obeys_maxcount(void **unused)
     assert_int_equal(res->gdir_device_addr.da_addr_body.len, 0);
     bench.keeper_status = NFS4ERR_NOENT;
     assert_int_equal(bench_run(c, op_getdeviceinfo), NFS4ERR_NOENT);
-    args->gdia_layout_type = LAYOUT4_SCSI;
+    args->gdia_layout_type = LAYOUT4_FLEX_FILES;
     assert_int_equal(bench_run(c, op_getdeviceinfo), NFS4ERR_UNKNOWN_LAYOUTTYPE);
     bench_compound_free(c);
 }
