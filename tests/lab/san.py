@@ -45,6 +45,7 @@ for i in $(seq $lab_disks); do
   disk=/sys/block/sd${{letters:i-1:1}}
   for j in $(seq 100); do [ -e $disk/device/wwid ] && break; sleep 0.1; done
   read -r name < $disk/device/wwid
+  echo 5 > $disk/device/timeout
   ln -sf ../../${{disk##*/}} /dev/disk/by-id/wwn-0x${{name#naa.}}
 done
 """
