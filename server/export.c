@@ -154,11 +154,12 @@ int export_find_device(const struct export *export, struct device **out, struct 
     if (rc)
         return rc;
     if (device_volume_root(device_volume(device))->kind == DEVICE_STRIPE && !export_config(export)->stripes) {
-        rc = seal_refuse(why, SEAL_REFUSED_DEVICE, EOPNOTSUPP,
-                         "%s is striped, and older Linux clients would read and write wrong places of it; when "
-                         "every client of the export has a kernel that maps stripes right, say stripes = true "
-                         "(see sealnfs.conf)",
-                         device_volume_path(device));
+        rc = seal_refuse(
+            why, SEAL_REFUSED_DEVICE, EOPNOTSUPP,
+            "%s is striped, and older Linux clients would read and write wrong places of it; when "
+            "every client of the export has a kernel that maps stripes right, say stripes = true "
+            "(see sealnfs.conf)",
+            device_volume_path(device));
         device_free(device);
         return rc;
     }

@@ -419,7 +419,8 @@ static void run_deviceinfo(struct loop_msg *msg)
     if (status == NFS4_OK)
         info->notify =
             keeper_notify_promise(request->keeper, info->client_id, info->type, info->device, info->notify);
-    request_finish(request, status, status == NFS4_OK ? "" : "the device is not known to this client, or away");
+    request_finish(request, status,
+                   status == NFS4_OK ? "" : "the device is not known to this client, or away");
 }
 
 void keeper_deviceinfo(struct keeper *keeper, struct keeper_deviceinfo *info)

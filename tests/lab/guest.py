@@ -161,7 +161,7 @@ class Guest:
 
     # Life
 
-    def ready(self, timeout=60):
+    def ready(self, timeout=180):
         if not self.booted:
             self.jobs[0].expect("ready", timeout)
             self.booted = True
