@@ -22,8 +22,8 @@ enum {
     IDLE_FILES_MIN = 256,
 };
 
-/* Raises the limit on descriptors as far as it goes; half of it is for files that nobody uses at the moment.
- */
+/* Raises the limit on descriptors as far as it goes; half of it is for files that nobody uses at the moment,
+ * each of which may have its path and one descriptor of every kind open. */
 static unsigned idle_file_budget(void)
 {
     struct rlimit limit;
@@ -44,7 +44,7 @@ static unsigned idle_file_budget(void)
         if (setrlimit(RLIMIT_NOFILE, &more) == 0)
             limit = more;
     }
-    budget = limit.rlim_cur / 2;
+    budget = limit.rlim_cur / 2 / (1 + DATA_KINDS);
     if (budget > IDLE_FILES_MAX)
         return IDLE_FILES_MAX;
     return budget < IDLE_FILES_MIN ? IDLE_FILES_MIN : (unsigned)budget;

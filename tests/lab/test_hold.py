@@ -310,10 +310,12 @@ def malformed_messages_are_answered_and_change_nothing(lab):
     wire.bad("not-found", {"op": "holder", "name": "a", "fence": "none", "token": "0123456789abcdef"})
     wire.good(op="holder", name="a", fence="none")
     wire.bad("bad-request", {"op": "holder", "name": "b", "fence": "none"})
-    for line in (b'{"op":"hold"}', b'{"op":"hold","file":7}', b'{"op":"hold","file":""' + b" " * 70000 + b"}"):
+    for line in (b'{"op":"hold"}', b'{"op":"hold","file":7}'):
         wire.bad("bad-request", line)
-    while select.select([wire.socket], [], [], 1)[0]:
-        wire.read()  # what was left of the line that was too long
+    other = Wire(server)  # what is left of a line that is too long is answered as well
+    other.good(op="holder", name="b", fence="none")
+    other.bad("bad-request", b'{"op":"hold","file":""' + b" " * 70000 + b"}")
+    other.close()
     for hold in (0, -1, 1 << 62, "1", None, 1.5):
         wire.bad("not-found", {"op": "return", "hold": hold})
     wire.good(op="hold", file=disk.file("file"))

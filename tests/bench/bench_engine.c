@@ -1,0 +1,324 @@
+/*
+ * The layout engine with its journal at scale: bench_engine DIRECTORY [SEALS [GRANTS]] seals SEALS files
+ * (100,000), has 1,000 clients hold GRANTS layouts of them (1,000,000), reads the journal again as a restart
+ * does, and releases some. The files do not exist: what the file system has to do is answered at once.
+ *
+ * Prints rows "name<TAB>unit<TAB>value". Memory is what malloc says is in use. The journal stays in
+ * DIRECTORY, so that a server can be started on it.
+ */
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "layout/block_type.h"
+#include "layout/engine.h"
+#include "layout/journal.h"
+
+enum { HOLDERS = 1000, BATCH = 1000, RELEASES = 1000, BODY = 65536, STEPS_MAX = 2 * BATCH };
+
+static const struct layout_type *const types[] = {&block_layout_type, NULL};
+
+struct host {
+    struct engine *engine;
+    struct journal *journal;
+    struct device *device;
+    struct seal_map *map;
+    uint64_t ticket, answers, failures, recalls;
+    struct engine_effect steps[STEPS_MAX], recall[HOLDERS];
+    size_t step_count, recall_count;
+    uint8_t body[BODY];
+};
+
+static double now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static uint64_t now_ns(void)
+{
+    return (uint64_t)(now_s() * 1e9);
+}
+
+static void must(int err, const char *what)
+{
+    if (!err)
+        return;
+    fprintf(stderr, "bench_engine: %s: %s\n", what, strerror(-err));
+    exit(1);
+}
+
+static void row(const char *name, const char *unit, double value)
+{
+    printf("%s\t%s\t%.3f\n", name, unit, value);
+    fflush(stdout);
+}
+
+static struct engine_options options_of(const struct host *h)
+{
+    const uint64_t second = UINT64_C(1000000000);
+    return (struct engine_options){.types = types,
+                                   .boot = journal_boot(h->journal),
+                                   .recall_timeout = 90 * second,
+                                   .lease_time = 90 * second,
+                                   .recall_pause = second,
+                                   .fence_retry = 60 * second,
+                                   .fence_hook = true};
+}
+
+static void carry_out(struct host *h, const struct engine_effect *effect)
+{
+    if (effect->type == ENGINE_DO_JOURNAL) {
+        must(journal_write(h->journal, &effect->journal.record), "writing the journal");
+        h->ticket = effect->journal.ticket;
+    } else if (effect->type == ENGINE_DO_STEP && h->step_count < STEPS_MAX) {
+        h->steps[h->step_count++] = *effect;
+    } else if (effect->type == ENGINE_DO_RECALL && h->recall_count < HOLDERS) {
+        h->recall[h->recall_count++] = *effect;
+        h->recalls++;
+    } else if (effect->type == ENGINE_DO_ANSWER) {
+        h->answers++;
+        h->failures += effect->answer->result != ENGINE_OK;
+    }
+}
+
+static void feed(struct host *h, const struct engine_event *event)
+{
+    struct engine_effect effect;
+    must(engine_event(h->engine, event, now_ns()), "an event");
+    while (engine_next_effect(h->engine, &effect))
+        carry_out(h, &effect);
+}
+
+static void commit(struct host *h)
+{
+    must(journal_commit(h->journal), "committing the journal");
+    feed(h, &(struct engine_event){.type = ENGINE_EV_JOURNAL_COMMITTED, .committed = h->ticket});
+}
+
+/* Until nothing is under way but what waits for clients. */
+static void settle(struct host *h)
+{
+    uint64_t before;
+    do {
+        before = h->ticket;
+        while (h->step_count) {
+            struct engine_effect step = h->steps[--h->step_count];
+            struct engine_event event = {.type = ENGINE_EV_STEP_DONE};
+            event.step.key = step.key;
+            event.step.step = step.step.step;
+            event.step.ticket = step.step.ticket;
+            event.step.map = h->map;
+            event.step.device = h->device;
+            feed(h, &event);
+        }
+        commit(h);
+    } while (h->step_count || h->ticket != before);
+}
+
+static struct file_key key_of(unsigned file)
+{
+    struct file_key key = {.len = 28, .data = {1, 2, 3}};
+    memcpy(key.data + 20, &file, sizeof file);
+    return key;
+}
+
+static void open_host(struct host *h, const char *dir)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/journal.db", dir);
+    must(journal_open(path, &h->journal), path);
+    struct engine_options options = options_of(h);
+    must(engine_create(&options, &h->engine), "making the engine");
+}
+
+static void make_disk(struct host *h)
+{
+    const uint8_t uuid[DEVICE_UUID_SIZE] = {1, 2, 3};
+    struct device_volume volume = {.base_count = 0};
+    struct device_base base = {.size = UINT64_C(1) << 40};
+    uint32_t at;
+    struct seal_extent extent = {.length = 1 << 20, .device_offset = 1 << 24};
+    struct map_builder *builder;
+    base.signature.count = 1;
+    base.signature.component[0] = (struct signature_component){.offset = 4096, .len = 4, .bytes = "sign"};
+    must(device_volume_add_base(&volume, &base, &at), "making the device");
+    must(device_from_description(uuid, &volume, &h->device), "making the device");
+    must(map_builder_create(1 << 20, 4096, &builder), "making the map");
+    must(map_builder_add(builder, &extent), "making the map");
+    must(map_builder_finish(builder, &h->map), "making the map");
+}
+
+static double used(void)
+{
+    return (double)mallinfo2().uordblks + (double)mallinfo2().hblkhd;
+}
+
+/* The map of each seal is its own in a server; here it is one, so its bytes are added. */
+static void seal_all(struct host *h, unsigned seals)
+{
+    static struct engine_seal calls[BATCH];
+    char path[64];
+    double begin = now_s(), before = used();
+    for (unsigned at = 0; at < seals; at += BATCH) {
+        for (unsigned i = 0; i < BATCH && at + i < seals; i++) {
+            snprintf(path, sizeof path, "/srv/data/directory/file-%u", at + i);
+            calls[i] = (struct engine_seal){.key = key_of(at + i), .path = path, .kind = SEAL_KIND_FROZEN};
+            feed(h, &(struct engine_event){.type = ENGINE_EV_SEAL, .seal = &calls[i]});
+        }
+        settle(h);
+    }
+    row("sealing a file, the engine and its journal", "us", 1e6 * (now_s() - begin) / seals);
+    row("memory of a seal (without its map)", "bytes", (used() - before) / seals);
+}
+
+static void confirm_all(struct host *h)
+{
+    for (unsigned i = 0; i < HOLDERS; i++) {
+        char owner[32];
+        snprintf(owner, sizeof owner, "client-%u", i);
+        struct engine_event event = {.type = ENGINE_EV_CLIENT,
+                                     .client = {.what = ENGINE_CLIENT_CONFIRMED,
+                                                .client_id = 1 + i,
+                                                .owner = (const uint8_t *)owner,
+                                                .owner_len = (uint32_t)strlen(owner),
+                                                .address = "192.0.2.1"}};
+        feed(h, &event);
+        event.client.what = ENGINE_CLIENT_CALLABLE;
+        feed(h, &event);
+    }
+}
+
+static struct engine_layoutget get_of(struct host *h, unsigned file, unsigned client)
+{
+    return (struct engine_layoutget){
+        .key = key_of(file),
+        .client_id = 1 + client,
+        .type = LAYOUT4_BLOCK_VOLUME,
+        .want = {.iomode = LAYOUTIOMODE4_READ, .length = NFS4_UINT64_MAX, .maxcount = BODY},
+        .body = h->body,
+        .body_room = BODY};
+}
+
+static void grant_all(struct host *h, unsigned seals, unsigned grants)
+{
+    static struct engine_layoutget first[HOLDERS];
+    confirm_all(h);
+    /* A client's first grant waits for its record. */
+    for (unsigned i = 0; i < HOLDERS; i++) {
+        first[i] = get_of(h, i % seals, i);
+        feed(h, &(struct engine_event){.type = ENGINE_EV_LAYOUTGET, .layoutget = &first[i]});
+    }
+    settle(h);
+    double begin = now_s(), before = used();
+    for (unsigned i = HOLDERS; i < grants; i++) {
+        struct engine_layoutget get = get_of(h, i % seals, (i % seals + i / seals * 7) % HOLDERS);
+        feed(h, &(struct engine_event){.type = ENGINE_EV_LAYOUTGET, .layoutget = &get});
+    }
+    struct engine_figures figures;
+    engine_figures(h->engine, &figures);
+    row("LAYOUTGET in the engine", "us", 1e6 * (now_s() - begin) / (grants - HOLDERS));
+    row("grants", "", (double)figures.grants);
+    row("memory of a grant", "bytes", (used() - before) / ((double)figures.grants - HOLDERS));
+}
+
+static struct engine_layoutreturn return_of(const struct engine_effect *recall)
+{
+    return (struct engine_layoutreturn){.scope = LAYOUTRETURN4_FILE,
+                                        .key = recall->key,
+                                        .client_id = recall->recall.client_id,
+                                        .type = recall->recall.type,
+                                        .iomode = LAYOUTIOMODE4_ANY,
+                                        .length = NFS4_UINT64_MAX,
+                                        .stateid = recall->recall.stateid};
+}
+
+/* One after the other, among all the others that stay. */
+static void release_some(struct host *h, unsigned seals)
+{
+    unsigned count = seals < RELEASES ? seals : RELEASES;
+    double begin = now_s();
+    for (unsigned i = 0; i < count; i++) {
+        struct engine_release release = {
+            .key = key_of(i * (seals / count)), .by_operator = true, .patience = 1};
+        feed(h, &(struct engine_event){.type = ENGINE_EV_RELEASE, .release = &release});
+        while (h->recall_count) {
+            struct engine_layoutreturn ret = return_of(&h->recall[--h->recall_count]);
+            feed(h, &(struct engine_event){.type = ENGINE_EV_LAYOUTRETURN, .layoutreturn = &ret});
+        }
+        settle(h);
+    }
+    struct engine_figures figures;
+    engine_figures(h->engine, &figures);
+    row("a release among all of them, commits included", "ms", 1e3 * (now_s() - begin) / count);
+    row("recalls of these releases", "", (double)h->recalls);
+    if (figures.seals != seals - count)
+        must(-EIO, "releasing");
+}
+
+static int take_device(const struct journal_device *device, void *arg)
+{
+    return engine_restore_device(arg, device);
+}
+
+static int take_seal(const struct journal_seal *seal, void *arg)
+{
+    return engine_restore_seal(arg, seal);
+}
+
+static int take_holder(const struct journal_holder *holder, void *arg)
+{
+    return engine_restore_holder(arg, holder);
+}
+
+static int take_fenced(const struct journal_holder *holder, void *arg)
+{
+    return engine_restore_fenced(arg, holder);
+}
+
+static void restart(struct host *h, const char *dir)
+{
+    static const struct journal_visitor visitor = {
+        .device = take_device, .seal = take_seal, .holder = take_holder, .fenced = take_fenced};
+    engine_destroy(h->engine);
+    journal_close(h->journal);
+    double begin = now_s(), before = used();
+    open_host(h, dir);
+    must(journal_load(h->journal, &visitor, h->engine), "reading the journal");
+    feed(h, &(struct engine_event){.type = ENGINE_EV_START});
+    struct engine_figures figures;
+    engine_figures(h->engine, &figures);
+    row("start-up with that journal, the engine's part", "ms", 1e3 * (now_s() - begin));
+    row("memory of a seal with a map of one extent", "bytes", (used() - before) / (double)figures.seals);
+}
+
+int main(int argc, char **argv)
+{
+    unsigned seals = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 100000;
+    unsigned grants = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 1000000;
+    if (argc < 2 || seals == 0 || grants <= HOLDERS) {
+        fprintf(stderr, "usage: bench_engine DIRECTORY [SEALS [GRANTS]], more than %d grants\n", HOLDERS);
+        return 2;
+    }
+    struct host *h = calloc(1, sizeof *h);
+    must(h ? 0 : -ENOMEM, "memory");
+    make_disk(h);
+    open_host(h, argv[1]);
+    feed(h, &(struct engine_event){.type = ENGINE_EV_START});
+    row("seals", "", seals);
+    seal_all(h, seals);
+    grant_all(h, seals, grants);
+    must(h->failures ? -EIO : 0, "a request was refused");
+    release_some(h, seals);
+    restart(h, argv[1]);
+    engine_destroy(h->engine);
+    journal_close(h->journal);
+    map_free(h->map);
+    device_free(h->device);
+    free(h);
+    return 0;
+}
