@@ -22,6 +22,7 @@ struct device {
     atomic_uint refs;
     uint8_t id[DEVICE_ID_SIZE];
     uint8_t fs_uuid[DEVICE_UUID_SIZE];
+    uint32_t generation;
     struct device_volume volume;
     dev_t volume_dev; /* 0 when made from a description */
     char volume_path[DEVICE_PATH_MAX];
@@ -59,6 +60,8 @@ static void make_id(struct device *d)
     }
     if (root->kind == DEVICE_STRIPE)
         hash_u64(&state, root->unit);
+    if (d->generation)
+        hash_u64(&state, d->generation);
     (void)crypto_generichash_final(&state, d->id, DEVICE_ID_SIZE);
 }
 
@@ -113,6 +116,12 @@ const uint8_t *device_id(const struct device *d)
 const uint8_t *device_fs_uuid(const struct device *d)
 {
     return d->fs_uuid;
+}
+
+void device_set_generation(struct device *d, uint32_t generation)
+{
+    d->generation = generation;
+    make_id(d);
 }
 
 bool device_describes_same(const struct device *a, const struct device *b)

@@ -43,6 +43,12 @@ void device_free(struct device *device);
  */
 const uint8_t *device_id(const struct device *device);
 const uint8_t *device_fs_uuid(const struct device *device);
+/*
+ * RFC 8881 section 12.2.10: once a place that an id described is elsewhere, the id is not used for the device
+ * any more. What has taken its place is another generation of it, with an id of its own; 0 at first. Only before
+ * others see the device.
+ */
+void device_set_generation(struct device *device, uint32_t generation);
 /* What clients are told of both is the same. */
 bool device_describes_same(const struct device *a, const struct device *b);
 /* That, and the same nodes. */

@@ -330,7 +330,7 @@ struct engine_event {
         struct engine_layoutreturn *layoutreturn;
         struct engine_layoutcommit *layoutcommit;
         struct engine_wrote *wrote;
-        struct device *device; /* borrowed */
+        struct device *device; /* DEVICE: borrowed; its id is settled, so nobody else may see it yet */
     };
 };
 
@@ -454,6 +454,11 @@ enum engine_result engine_test_stateid(const struct engine *engine, uint64_t cli
                                        const stateid4 *stateid);
 /* A device ever handed out; NULL: unknown. Borrowed: take a reference to keep it. */
 const struct device *engine_device(const struct engine *engine, const uint8_t id[DEVICE_ID_SIZE]);
+/* Another id has taken its place: it is deleted for a client that holds nothing on it. */
+bool engine_device_is_superseded(const struct engine *engine, const uint8_t id[DEVICE_ID_SIZE]);
+bool engine_client_holds_on(const struct engine *engine, uint64_t client_id, const uint8_t id[DEVICE_ID_SIZE]);
+void engine_each_device(const struct engine *engine, void (*visit)(const struct device *device, void *arg),
+                        void *arg);
 
 enum engine_state {
     ENGINE_OPEN, /* not sealed */

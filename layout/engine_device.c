@@ -62,8 +62,10 @@ int volume_make(struct engine *e, struct device *device, struct volume **out)
     int err = volume ? 0 : volume_add(e, device_id(device), device, &volume);
     if (err)
         return err;
-    bool changed = !is_new && !device_describes_same(volume->device, device);
-    if (!volume->device || !device_same(volume->device, device))
+    /* A step that began before it grew still has the smaller one. */
+    bool older = !is_new && !device_volume_covers(device_volume(device), device_volume(volume->device));
+    bool changed = !is_new && !older && !device_describes_same(volume->device, device);
+    if (!volume->device || (!older && !device_same(volume->device, device)))
         volume_replace(volume, device);
     if (is_new || changed)
         journal_volume(e, volume);
@@ -73,11 +75,82 @@ int volume_make(struct engine *e, struct device *device, struct volume **out)
     return 0;
 }
 
+/*
+ * The newest generation of the device that is known, and what the one that is there now has to be: the same
+ * if everything is where it was, else the next.
+ */
+static void settle_generation(struct engine *e, struct device *device)
+{
+    struct volume *newest = NULL, *volume;
+    uint32_t generation = 0;
+    for (;; generation++) {
+        device_set_generation(device, generation);
+        volume = volume_find(e, device_id(device));
+        if (!volume || !volume->device)
+            break;
+        if (newest)
+            newest->superseded = true;
+        newest = volume;
+    }
+    if (newest && device_volume_covers(device_volume(device), device_volume(newest->device)))
+        device_set_generation(device, generation - 1);
+    else if (newest)
+        newest->superseded = true;
+}
+
+/* Their blocks are not where clients look for them any more: every layout has to come back. */
+static void release_superseded(struct engine *e)
+{
+    struct seal *seal, *next;
+    HASH_ITER(hh, e->seals, seal, next)
+    {
+        if (!seal->volume || !seal->volume->superseded || seal->state != ENGINE_SEALED)
+            continue;
+        if (!effect_has_room(e)) /* the next look goes on */
+            return;
+        alarm_push(
+            e, seal,
+            "%s: the volume that it is on has been changed underneath (pvmove? a new partition table?): its "
+            "layouts are recalled and its seal is taken off; seal it again when the volume is settled, and "
+            "compare the file if clients were writing to it",
+            seal->path);
+        release_start(e, seal);
+    }
+}
+
 /* Without memory it is not taken over; the next look brings it again. */
 void device_seen(struct engine *e, struct device *device)
 {
     struct volume *volume;
+    settle_generation(e, device);
     (void)volume_make(e, device, &volume);
+    release_superseded(e);
+}
+
+bool engine_device_is_superseded(const struct engine *e, const uint8_t id[DEVICE_ID_SIZE])
+{
+    const struct volume *volume = volume_find(e, id);
+    return volume && volume->superseded;
+}
+
+bool engine_client_holds_on(const struct engine *e, uint64_t client_id, const uint8_t id[DEVICE_ID_SIZE])
+{
+    const struct holder *holder = holder_find(e, client_id);
+    const struct grant *grant;
+    DL_FOREACH2(holder ? holder->grants : NULL, grant, holder_next)
+    {
+        if (grant->seal->volume && memcmp(grant->seal->volume->id, id, DEVICE_ID_SIZE) == 0)
+            return true;
+    }
+    return false;
+}
+
+void engine_each_device(const struct engine *e, void (*visit)(const struct device *device, void *arg),
+                        void *arg)
+{
+    for (const struct volume *volume = e->volumes; volume; volume = volume->hh.next)
+        if (volume->device)
+            visit(volume->device, arg);
 }
 
 const struct device *engine_device(const struct engine *e, const uint8_t id[DEVICE_ID_SIZE])

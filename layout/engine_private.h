@@ -57,6 +57,7 @@ enum row_state { ROW_NONE, ROW_WRITING, ROW_WRITTEN };
 struct volume {
     uint8_t id[DEVICE_ID_SIZE];
     struct device *device;
+    bool superseded; /* what it describes is elsewhere now, under another id: no grants on it any more */
     struct reach *maybe; /* holders of before the restart that may have grants here */
     uint32_t maybe_count;
     UT_hash_handle hh;

@@ -329,6 +329,8 @@ static void mapped(struct engine *e, struct seal *seal, const struct engine_even
         err = -EINVAL;
     if (!err && !seal->release_wanted)
         err = volume_make(e, event->step.device, &seal->volume);
+    if (!err && seal->volume && seal->volume->superseded)
+        err = -ESTALE;
     if (err || seal->release_wanted) {
         if (err)
             set_failure(seal, event);

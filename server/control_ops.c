@@ -217,6 +217,7 @@ static const struct control_op operations[] = {
     {"return", FILE_NONE, start_return}, {"resumed", FILE_NONE, start_resumed},
     {"wrote", FILE_NONE, start_wrote},   {"fenced", FILE_NONE, start_fenced},
     {"forget-holders", FILE_MUST, start_forget},
+    {"devices", FILE_NONE, start_view},
 };
 
 static void file_opened(struct loop_msg *msg)

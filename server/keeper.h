@@ -256,7 +256,7 @@ struct keeper_hold {
 };
 void keeper_hold(struct keeper *keeper, struct keeper_hold *hold);
 
-/* The operator's view as JSON text (malloc'ed, the caller's): what = "status", "grants", "explain". file may be NULL for all.
+/* The operator's view as JSON text (malloc'ed, the caller's): what = "status", "grants", "devices", "explain". file may be NULL for all.
  * With NFS4_OK, why is a warning that concerns every file (the journal cannot be written, a file system is in doubt), or empty. */
 struct keeper_view {
     struct keeper_call call;

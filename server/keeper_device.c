@@ -62,9 +62,9 @@ static void take(struct keeper *keeper, struct found *found)
         return;
     }
     const struct device *before = export_device(found->export);
+    see(keeper, found->device);
     if (had && before && device_same(before, found->device))
         return;
-    see(keeper, found->device);
     if (export_set_device(found->export, found->device))
         log_error("out of memory: export %s keeps the device it had", name);
     else if (!had)

@@ -82,24 +82,31 @@ uint32_t keeper_notify_promise(struct keeper *keeper, uint64_t client_id, layout
 
 static void send_due(struct notify *notify);
 
+static void told(struct notify *notify)
+{
+    log_debug("client %016llx has heard that a device %s", (unsigned long long)notify->key.client_id,
+              notify->sent == NOTIFY_DEVICEID4_DELETE ? "is gone" : "changed");
+    if (notify->sent == NOTIFY_DEVICEID4_DELETE)
+        drop(notify->keeper, notify);
+    else
+        send_due(notify);
+}
+
 static void answered(struct loop_msg *msg)
 {
     struct cb_call *call = KEEPER_FROM(msg, struct cb_call, done);
     struct notify *notify = KEEPER_FROM(call, struct notify, call);
-    const bool told = call->outcome == CB_ANSWERED && call->status != NFS4ERR_DELAY;
+    const bool heard = call->outcome == CB_ANSWERED && call->status != NFS4ERR_DELAY;
     notify->under_way = false;
     if (notify->gone) {
         LL_DELETE(notify->keeper->notifies_gone, notify);
         free(notify);
         return;
     }
-    if (told)
-        log_debug("client %016llx has heard that a device changed",
-                  (unsigned long long)notify->key.client_id);
-    if (!told && !notify->due)
+    if (heard)
+        told(notify);
+    else if (!notify->due)
         notify->due = notify->sent;
-    else if (told)
-        send_due(notify);
 }
 
 static void send_due(struct notify *notify)
@@ -145,10 +152,21 @@ void keeper_notify_due(struct keeper *keeper, uint64_t client_id)
             send_due(n);
 }
 
+/* DELETE must not be sent to a client that has a layout which names the id. */
+static bool is_deleted_for(struct keeper *keeper, const struct notify *notify)
+{
+    return notify->promised & 1u << NOTIFY_DEVICEID4_DELETE &&
+           engine_device_is_superseded(keeper->engine, notify->key.device) &&
+           !engine_client_holds_on(keeper->engine, notify->key.client_id, notify->key.device);
+}
+
 void keeper_notify_all_due(struct keeper *keeper)
 {
-    for (struct notify *n = keeper->notifies; n; n = n->hh.next)
+    for (struct notify *n = keeper->notifies; n; n = n->hh.next) {
+        if (is_deleted_for(keeper, n))
+            n->due = NOTIFY_DEVICEID4_DELETE;
         send_due(n);
+    }
 }
 
 void keeper_notify_forget(struct keeper *keeper, uint64_t client_id)

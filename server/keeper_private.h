@@ -11,7 +11,7 @@
  * keeper_recall.c   recalls and fences
  * keeper_device.c   devices, looked at again from time to time
  * keeper_notify.c   CB_NOTIFY_DEVICEID
- * keeper_view.c     what the operator sees
+ * keeper_view*.c    what the operator sees
  */
 #ifndef SEALNFS_SERVER_KEEPER_PRIVATE_H
 #define SEALNFS_SERVER_KEEPER_PRIVATE_H
@@ -126,6 +126,9 @@ void keeper_notify_all_due(struct keeper *keeper);
 void keeper_notify_forget(struct keeper *keeper, uint64_t client_id);
 /* The loops have stopped: no answer comes any more. */
 void keeper_notify_stop(struct keeper *keeper);
+struct json_t;
+/* An array of what is known of devices. */
+struct json_t *keeper_view_devices(struct keeper *keeper);
 /* JSON text, malloc'ed; NULL: no memory. */
 /* What the operator must know whatever was asked. */
 void keeper_view_warning(const struct keeper *keeper, char *text, size_t size);

@@ -166,6 +166,7 @@ void keeper_view_warning(const struct keeper *keeper, char *text, size_t size)
 char *keeper_view_json(struct keeper *keeper, const char *what, struct file *file)
 {
     json_t *value = strcmp(what, "status") == 0    ? status(keeper, file)
+                    : strcmp(what, "devices") == 0 ? keeper_view_devices(keeper)
                     : strcmp(what, "grants") == 0  ? grants(keeper, file)
                     : strcmp(what, "explain") == 0 ? explain(keeper, file)
                                                    : NULL;

@@ -63,6 +63,7 @@ static const char usage_text[] =
     "  fenced NAME                            end what the absent local program NAME held: it is certain not "
     "to touch\n"
     "                                         the disk any more\n"
+    "  devices                                what the exports are on, and what clients are told of it\n"
     "  explain FILE                           why the file has a layout, or has none\n"
     "  forget-holders --yes FILE              after the journal was lost: no client that had a layout on "
     "FILE's "
@@ -172,6 +173,91 @@ static void print_clients(const json_t *reply, const char *file)
     PRINT_TABLE(reply, "clients", columns, "no clients");
 }
 
+static long long number_of(const json_t *object, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(object, key));
+}
+
+/* A node and, below it, its members; each refers to earlier ones only. */
+static void print_node(const json_t *device, size_t index, int indent)
+{
+    const json_t *node = json_array_get(json_object_get(device, "nodes"), index);
+    const json_t *disk = json_array_get(json_object_get(device, "disks"), (size_t)number_of(node, "disk"));
+    const char *kind = json_string_value(json_object_get(node, "kind"));
+    char room[32];
+    size_t i;
+    json_t *member;
+
+    if (!kind)
+        return;
+    printf("%*s%s", indent, "", kind);
+    if (strcmp(kind, "disk") == 0)
+        printf(" %s", text_of(disk, "path", room, sizeof(room)));
+    if (strcmp(kind, "slice") == 0)
+        printf(" from byte %lld", number_of(node, "start"));
+    if (strcmp(kind, "stripe") == 0)
+        printf(" in units of %lld bytes", number_of(node, "unit"));
+    printf(", %lld bytes\n", number_of(node, "size"));
+    json_array_foreach(json_object_get(node, "members"), i, member)
+    {
+        size_t below = (size_t)json_integer_value(member);
+        if (below < index)
+            print_node(device, below, indent + 2);
+    }
+}
+
+static void print_disk(const json_t *disk)
+{
+    char room[32];
+    size_t i;
+    json_t *part;
+
+    printf("  %s is known by", text_of(disk, "path", room, sizeof(room)));
+    json_array_foreach(json_object_get(disk, "signature"), i, part)
+    {
+        printf("%s %s at byte %lld", i ? "," : "", text_of(part, "bytes", room, sizeof(room)),
+               number_of(part, "offset"));
+    }
+    putchar('\n');
+}
+
+static void print_device(const json_t *device)
+{
+    const json_t *nodes = json_object_get(device, "nodes");
+    const char *export = json_string_value(json_object_get(device, "export"));
+    const char *why = json_string_value(json_object_get(device, "why"));
+    char room[32];
+    size_t i;
+    json_t *disk;
+
+    printf("%s: %s\n", export ? export : "(no export)",
+           json_is_true(json_object_get(device, "layouts")) ? "layouts are given" : "no layouts");
+    if (why && why[0])
+        printf("  %s\n", why);
+    if (json_array_size(nodes) == 0)
+        return;
+    printf("  id %s", text_of(device, "device_id", room, sizeof(room)));
+    printf(", %s", text_of(device, "volume", room, sizeof(room)));
+    printf(", seals on it: %lld\n", number_of(device, "seals"));
+    print_node(device, json_array_size(nodes) - 1, 2);
+    json_array_foreach(json_object_get(device, "disks"), i, disk)
+    {
+        print_disk(disk);
+    }
+}
+
+static void print_devices(const json_t *reply, const char *file)
+{
+    size_t i;
+    json_t *device;
+
+    (void)file;
+    json_array_foreach(json_object_get(reply, "devices"), i, device)
+    {
+        print_device(device);
+    }
+}
+
 static void print_explain(const json_t *reply, const char *file)
 {
     const json_t *explain = json_object_get(reply, "explain");
@@ -216,6 +302,7 @@ static const struct command commands[] = {
     {"status", MAY_FILE, false, "status [FILE]", print_status},
     {"grants", MAY_FILE, false, "grants [FILE]", print_grants},
     {"clients", NO_FILE, false, "clients", print_clients},
+    {"devices", NO_FILE, false, "devices", print_devices},
     {"explain", NEEDS_FILE, false, "explain FILE", print_explain},
     {"hold", NEEDS_FILE, false, "hold [--write] [--fence KIND] FILE [-- COMMAND...]", NULL},
     {"fenced", NEEDS_NAME, false, "fenced NAME", print_fenced},

@@ -173,9 +173,46 @@ static void device_that_grew_keeps_its_id_and_is_told_of(void **state)
     device_free(grown);
 }
 
+/* A pvmove: what clients hold names places that are others' now. */
+static void device_that_moved_gets_a_new_id_and_its_seals_are_released(void **state)
+{
+    struct world *w = scene_granted(state);
+    uint8_t old[DEVICE_ID_SIZE];
+    struct device_volume volume = *device_volume(w->device);
+    struct device *moved;
+    uint32_t at;
+    memcpy(old, device_id(w->device), sizeof old);
+    /* Its first byte is where it was, the rest is not. */
+    uint32_t pieces[2];
+    assert_int_equal(device_volume_add_slice(&volume, 0, 0, 1 << 20, &pieces[0]), 0);
+    assert_int_equal(device_volume_add_slice(&volume, 0, 1 << 30, UINT64_C(1) << 39, &pieces[1]), 0);
+    assert_int_equal(device_volume_add_concat(&volume, pieces, 2, &at), 0);
+    assert_int_equal(device_from_description(device_fs_uuid(w->device), &volume, &moved), 0);
+    assert_memory_equal(device_id(moved), old, sizeof old);
+    w->auto_step = true;
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = moved});
+    assert_memory_not_equal(device_id(moved), old, sizeof old);
+    assert_int_equal(w->devices_changed, 0);
+    assert_true(engine_device_is_superseded(w->engine, old));
+    assert_false(engine_device_is_superseded(w->engine, device_id(moved)));
+    assert_non_null(engine_device(w->engine, old)); /* who holds the id may ask */
+    assert_true(engine_client_holds_on(w->engine, w->clients[0].id, old));
+    assert_int_equal(w->recall_count, 1);
+    assert_true(w->alarm_count > 0);
+    /* Back where it was: a third id, not the first again. */
+    struct device *back;
+    assert_int_equal(device_from_description(device_fs_uuid(w->device), device_volume(w->device), &back), 0);
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = back});
+    assert_memory_not_equal(device_id(back), old, sizeof old);
+    assert_memory_not_equal(device_id(back), device_id(moved), sizeof old);
+    device_free(back);
+    device_free(moved);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(device_that_moved_gets_a_new_id_and_its_seals_are_released),
         T(device_that_grew_keeps_its_id_and_is_told_of),
         T(seal_journals_the_intent_before_the_flag),
         T(seal_journals_map_and_device_before_it_is_sealed),
