@@ -193,6 +193,69 @@ int device_volume_place(const struct device_volume *v, uint64_t offset, uint64_t
     return 0;
 }
 
+static uint64_t disk_start(const struct device_volume *v, uint32_t member)
+{
+    return v->node[member].kind == DEVICE_SLICE ? v->node[member].start : 0;
+}
+
+static bool overlaps(uint64_t offset, uint64_t length, uint64_t from, uint64_t to)
+{
+    return offset < to && from < to && offset + length > from;
+}
+
+/* The piece's first byte in the volume, its start on the disk, its size. */
+static bool piece_is_lossy(uint64_t at, uint64_t start, uint64_t size, uint64_t offset, uint64_t length)
+{
+    uint64_t lost = start > at ? start - at : 0;
+
+    lost = lost < size ? lost : size;
+    return overlaps(offset, length, at + size - lost, at + size);
+}
+
+/* A row's offset on the disk grows by a unit where its offset in the volume grows by one a member: so the
+ * first rows only, but of one member all. */
+static bool stripe_is_lossy(const struct device_volume *v, const struct device_node *root, uint64_t offset,
+                            uint64_t length)
+{
+    uint64_t start = 0;
+    uint64_t rows;
+
+    for (uint32_t i = 0; i < root->count; i++) {
+        uint64_t this = disk_start(v, v->member[root->first + i]);
+
+        start = this > start ? this : start;
+    }
+    if (start == 0)
+        return false;
+    if (root->count == 1)
+        return true;
+    rows = (start - 1) / (root->unit * (root->count - 1)) + 1;
+    if (rows >= root->size / (root->unit * root->count))
+        return true;
+    return overlaps(offset, length, 0, rows * root->unit * root->count);
+}
+
+bool device_volume_is_lossy(const struct device_volume *v, uint64_t offset, uint64_t length)
+{
+    const struct device_node *root = device_volume_root(v);
+    uint64_t at = 0;
+
+    if (!root || offset > root->size || length > root->size - offset)
+        return true;
+    if (root->kind == DEVICE_SLICE)
+        return piece_is_lossy(0, root->start, root->size, offset, length);
+    if (root->kind == DEVICE_STRIPE)
+        return stripe_is_lossy(v, root, offset, length);
+    for (uint32_t i = 0; root->kind == DEVICE_CONCAT && i < root->count; i++) {
+        uint32_t member = v->member[root->first + i];
+
+        if (piece_is_lossy(at, disk_start(v, member), v->node[member].size, offset, length))
+            return true;
+        at += v->node[member].size;
+    }
+    return false;
+}
+
 static bool same_disk(const struct device_volume *a, uint32_t i, const struct device_volume *b, uint32_t k)
 {
     return signature_equal(&a->base[i].signature, &b->base[k].signature);

@@ -84,6 +84,13 @@ struct device_place {
 };
 int device_volume_place(const struct device_volume *volume, uint64_t offset, uint64_t length,
                         struct device_place *out);
+/*
+ * Linux clients without "pNFS: Fix disk addr range check in block/scsi layout" (seen: 6.1.176) compare an
+ * offset on the disk with the end of a piece in the volume. What they write behind that end is lost, and no
+ * error is seen: it is the last `start` bytes of a slice, less what comes before it in a CONCAT, and the
+ * first rows of a STRIPE. Does any of this range lie there?
+ */
+bool device_volume_is_lossy(const struct device_volume *volume, uint64_t offset, uint64_t length);
 /* Is every byte of `old` at the same place of the same disk in `now`? Then `now` may take its place under the
  * same device id. */
 bool device_volume_covers(const struct device_volume *now, const struct device_volume *old);

@@ -98,6 +98,23 @@ static int prepare(struct step_job *job)
     return seal_fs_prepare(job->fd, &request, &job->why);
 }
 
+/* Where common clients would lose data nothing is granted: see device_volume_is_lossy. */
+static int stay_where_clients_are_right(struct step_job *job, const struct device *device)
+{
+    for (size_t i = 0; i < map_extent_count(job->map); i++) {
+        const struct seal_extent *e = map_extent(job->map, i);
+        if (e->kind == SEAL_EXTENT_DATA &&
+            device_volume_is_lossy(device_volume(device), e->device_offset, e->length))
+            return seal_refuse(
+                &job->why, SEAL_REFUSED_DEVICE, EOPNOTSUPP,
+                "its bytes from %llu on lie in a part of the volume %s (the end of a partition's or "
+                "logical volume's first piece, or the beginning of a stripe) where Linux clients lose "
+                "what they write, see sealnfs.conf(5); copy the file, so that it lies elsewhere",
+                (unsigned long long)e->file_offset, device_volume_path(device));
+    }
+    return 0;
+}
+
 static int read_map(struct step_job *job)
 {
     const struct device *device = export_device(file_export(job->file));
@@ -109,8 +126,10 @@ static int read_map(struct step_job *job)
     if (!err)
         err = seal_fs_prove_no_writer(job->fd, &job->why);
     if (!err)
-        err = seal_fs_read_map(job->fd, job->effect.step.kind, job->effect.step.sparse,
-                               device_size(device), &job->map, &job->why);
+        err = seal_fs_read_map(job->fd, job->effect.step.kind, job->effect.step.sparse, device_size(device),
+                               &job->map, &job->why);
+    if (!err)
+        err = stay_where_clients_are_right(job, device);
     if (!err)
         err = file_stat(job->file, &stat);
     if (err)

@@ -132,9 +132,34 @@ static void stripe_covers_a_shorter_one_of_the_same_disks(void **state)
     assert_false(device_volume_covers(&plain, &old));
 }
 
+/* As seen with a client of Linux 6.1.176: of 60 MiB from 1 MiB on, writes to the last MiB were lost. */
+static void places_where_linux_clients_lose_writes_are_known(void **state)
+{
+    struct device_volume concat = over_two(0, 60 * MIB, 4 * MIB);
+    struct device_volume stripe = over_two(UNIT, 8 * MIB, 8 * MIB);
+    struct device_volume slice = {0};
+    struct device_volume disk = {0};
+    uint32_t at = add_disk(&slice, "disk", 64 * MIB);
+
+    (void)state;
+    assert_false(device_volume_is_lossy(&concat, 0, 59 * MIB));
+    assert_true(device_volume_is_lossy(&concat, 59 * MIB - 4096, 8192));
+    assert_true(device_volume_is_lossy(&concat, 60 * MIB - 4096, 4096));
+    assert_false(device_volume_is_lossy(&concat, 60 * MIB, 4 * MIB)); /* 60 MiB come before it */
+    assert_true(device_volume_is_lossy(&concat, 63 * MIB, 2 * MIB));  /* not on the volume */
+    assert_int_equal(device_volume_add_slice(&slice, at, 8 * MIB, 6 * MIB, &at), 0);
+    assert_true(device_volume_is_lossy(&slice, 0, 4096));
+    assert_true(device_volume_is_lossy(&stripe, 0, 4096));
+    assert_true(device_volume_is_lossy(&stripe, 2 * MIB - 4096, 4096));
+    assert_false(device_volume_is_lossy(&stripe, 2 * MIB, 14 * MIB));
+    (void)add_disk(&disk, "disk", 64 * MIB);
+    assert_false(device_volume_is_lossy(&disk, 0, 64 * MIB));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(places_where_linux_clients_lose_writes_are_known),
         cmocka_unit_test(concat_goes_on_on_the_next_disk),
         cmocka_unit_test(stripe_takes_the_disks_in_turns),
         cmocka_unit_test(what_does_not_fit_together_is_no_volume),
