@@ -96,13 +96,16 @@ static void scan_tree(struct scan *scan, const char *root)
 {
     char *const roots[] = {(char *)(uintptr_t)root, NULL};
     FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, NULL);
-    const FTSENT *entry;
+    FTSENT *entry;
     if (!tree) {
         log_error("%s cannot be searched for seals: %s", root, strerror(errno));
         return;
     }
-    while (!atomic_load(&scan->stop) && (entry = fts_read(tree))) {
-        if (entry->fts_info == FTS_F)
+    while ((entry = fts_read(tree))) {
+        /* To stop is to enter no further directory: fts_close in the middle of a tree leaks memory. */
+        if (atomic_load(&scan->stop))
+            (void)fts_set(tree, entry, FTS_SKIP);
+        else if (entry->fts_info == FTS_F)
             look_at_path(scan, entry->fts_path);
         else if (entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR)
             log_error("%s cannot be searched for seals: %s", entry->fts_path, strerror(entry->fts_errno));
