@@ -23,6 +23,14 @@ uint64_t map_file_size(const struct seal_map *map)
     return map->file_size;
 }
 
+bool map_is_aligned(const struct seal_map *map, uint64_t unit)
+{
+    for (size_t i = 0; i < map_extent_count(map); i++)
+        if (map_extent(map, i)->file_offset % unit != 0)
+            return false;
+    return true;
+}
+
 uint64_t map_end(const struct seal_map *map)
 {
     const struct seal_extent *last;

@@ -32,6 +32,8 @@ struct seal_extent {
 struct seal_map;
 
 uint64_t map_file_size(const struct seal_map *map);
+/* Every extent begins at a multiple of unit in the file. */
+bool map_is_aligned(const struct seal_map *map, uint64_t unit);
 /* The end of the last extent: the file's size rounded up to the block size. */
 uint64_t map_end(const struct seal_map *map);
 uint32_t map_block_size(const struct seal_map *map);

@@ -18,7 +18,7 @@
 #include "server/state.h"
 #include "server/worker.h"
 
-enum { PINNED_POLL_US = 5000 };
+enum { CLIENT_PAGE = 4096 /* layout_blksize */, PINNED_POLL_US = 5000 };
 
 struct step_job {
     struct work work;
@@ -101,6 +101,13 @@ static int prepare(struct step_job *job)
 /* Where common clients would lose data nothing is granted: see device_volume_is_lossy. */
 static int stay_where_clients_are_right(struct step_job *job, const struct device *device)
 {
+    if (!map_is_aligned(job->map, CLIENT_PAGE))
+        return seal_refuse(
+            &job->why, SEAL_REFUSED_FILESYSTEM, EOPNOTSUPP,
+            "its pieces on disk begin within pages of %d bytes, because the file system's blocks are "
+            "smaller: Linux clients read and write wrong data there; use a file system with "
+            "blocks of 4096 bytes (mkfs.ext4 -b 4096)",
+            CLIENT_PAGE);
     for (size_t i = 0; i < map_extent_count(job->map); i++) {
         const struct seal_extent *e = map_extent(job->map, i);
         if (e->kind == SEAL_EXTENT_DATA &&

@@ -255,9 +255,22 @@ static void a_map_lives_as_long_as_its_last_reference(void **state)
     map_free(NULL);
 }
 
+static void extents_that_begin_within_a_page_are_seen(void **state)
+{
+    struct seal_map *whole = BUILD(10 * K, 1024, {0, 8 * K, 64 * K}, {8 * K, 2 * K, 4 * K});
+    struct seal_map *split = BUILD(10 * K, 1024, {0, 7 * K, 64 * K}, {7 * K, 3 * K, 4 * K});
+
+    (void)state;
+    assert_true(map_is_aligned(whole, 4096)); /* the end may lie anywhere */
+    assert_false(map_is_aligned(split, 4096));
+    map_free(whole);
+    map_free(split);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(extents_that_begin_within_a_page_are_seen),
         cmocka_unit_test(holes_are_extents_and_nothing_is_left_uncovered),
         cmocka_unit_test(neighbours_that_continue_each_other_are_one_extent),
         cmocka_unit_test(any_difference_changes_the_digest),

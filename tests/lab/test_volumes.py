@@ -1,0 +1,116 @@
+"""Volumes of more than one disk: the server, in a guest with device-mapper, resolves what a file system is on; stock clients see
+the disks only and put them together themselves."""
+from disk import MIB
+from guest_server import GuestServer
+from registry import equal, holds, test
+
+HOST = ("cbc aes_generic dm_mod raid0 raid1 dm_crypt dm_snapshot dm_thin_pool xfs ext4", """\
+mkdir -p /run/lvm /run/lock/lvm
+cat > /run/lvm/lvm.conf <<EOF
+devices { types = [ "ubd", 16 ] use_devicesfile = 0 }
+global { locking_dir = "/run/lock/lvm" }
+activation { udev_sync = 0 udev_rules = 0 }
+EOF
+export LVM_SYSTEM_DIR=/run/lvm
+""")
+SIZE = 88  # of the file, in MiB: most of the volume's blocks, so that it lies on both sides of every boundary
+
+# Where the members meet is no multiple of anything that mkfs would align to.
+KINDS = {
+    "linear": "lvm vgcreate -q vg /dev/ubda /dev/ubdb && lvm lvcreate -q -y -Wn -L 60m -n lv vg /dev/ubda && "
+              "lvm lvextend -q -L 144m vg/lv /dev/ubdb",
+    "striped": "lvm vgcreate -q vg /dev/ubda /dev/ubdb && lvm lvcreate -q -y -Wn -i 2 -I 64k -L 144m -n lv vg",
+}
+NODES = {"linear": "/dev/mapper/vg-lv", "striped": "/dev/mapper/vg-lv"}
+MAKE = {"xfs": "mkfs.xfs -q -f -m reflink=0 --unsupported", "ext4": "mkfs.ext4 -q -F -b 4096 -E nodiscard,lazy_itable_init=1"}
+
+
+def images(lab, count=2, size=96 * MIB):
+    paths = [f"{lab.directory}/disk{i}.img" for i in range(count)]
+    for path in paths:
+        with open(path, "wb") as f:
+            f.truncate(size)
+    return paths
+
+
+def serve(lab, host, node, fs, **export):
+    host.run(f"mkdir -p /mnt/data; {MAKE[fs]} {node} && mount -t {fs} {node} /mnt/data")
+    server = GuestServer(host, lab.build, {"/data": {"path": "/mnt/data", **export}})
+    lab.servers.append(server)
+    return server.start()
+
+
+def host_sha256(host):
+    return host.run("dd if=/mnt/data/file bs=1M iflag=direct status=none | sha256sum").split()[0]
+
+
+def expect_direct(guest):
+    counters = guest.counters()
+    equal((counters.pnfs, counters.data(), counters["GETDEVICEINFO"]), ("LAYOUT_BLOCK_VOLUME", 0, 1),
+          f"{guest.name}: driver, READ and WRITE, GETDEVICEINFO ({counters.show()})")
+
+
+def fill_around_lossy_places(server, host):
+    """A file on both sides of every boundary. Where Linux clients lose writes nothing is sealed: first the whole volume is filled
+    with small files, those that are refused stay where they are, and the others make way."""
+    ctl = f"/mnt/lab/bin/sealctl -s {server.control}"
+    refused = host.run(f"""
+        cd /mnt/data
+        for i in $(seq 200); do dd if=/dev/zero of=p$i bs=1M count=1 conv=fsync status=none 2> /dev/null || break; done
+        sync
+        for i in p*; do
+          if {ctl} seal $PWD/$i > /dev/null 2> /run/why; then {ctl} unseal --wait $PWD/$i > /dev/null; rm $i
+          else cat /run/why; fi
+        done
+        # The server may have their descriptors open for a while yet.
+        for i in $(seq 300); do (( $(stat -f -c '%a * %S' .) > {SIZE + 4} << 20 )) && break; sleep 0.2; done
+        dd if=/dev/urandom of=file bs=1M count={SIZE} conv=fsync status=none""", timeout=300)
+    return "where Linux clients lose what they write" in refused
+
+
+@test(kind=("linear", "striped"), fs=("xfs", "ext4"), timeout=420)
+def a_client_reads_and_writes_a_volume_of_two_disks(lab, kind, fs):
+    disks = images(lab)
+    host = lab.guest(images=disks, role=HOST)
+    clients = [lab.guest(images=disks) for _ in range(2)]
+    host.ready().run(KINDS[kind])
+    server = serve(lab, host, NODES[kind], fs, stripes=kind != "linear")
+    some_refused = fill_around_lossy_places(server, host)
+    holds(some_refused or kind != "linear", "files at the end of the first piece were refused")
+    server.ctl("seal", "--pinned", "/mnt/data/file")
+    before = host_sha256(host)
+    writer, reader = [guest.ready().mount("/data", server=host.ip) for guest in clients]
+    equal(reader.sha256("/mnt/n/file"), before, "what the server wrote, read by a client")
+    digest = writer.write("/mnt/n/file", SIZE)
+    holds(digest != before, "the writer wrote")
+    equal(host_sha256(host), digest, "what the writer wrote, on the server's volume")
+    equal(reader.sha256("/mnt/n/file"), digest, "read by another client")
+    expect_direct(writer)
+    expect_direct(reader)
+
+
+def refused(lab, host, node, words, fs="ext4"):
+    server = serve(lab, host, node, fs)
+    host.run("dd if=/dev/zero of=/mnt/data/file bs=1M count=1 conv=fsync status=none")
+    said = server.refused("seal", "/mnt/data/file")
+    for word in words:
+        holds(word in said, f"{word!r} in {said!r}")
+
+
+@test(kind=("thin", "crypt", "snapshot", "origin", "raid1", "striped"))
+def what_clients_cannot_be_told_is_refused_by_name(lab, kind):
+    host = lab.guest(images=images(lab), role=HOST).ready()
+    plain = "lvm vgcreate -q vg /dev/ubda /dev/ubdb && "
+    scripts = {
+        "thin": plain + "lvm lvcreate -q -y --type thin-pool -L 64m -n pool vg && lvm lvcreate -q -y -V 96m --thinpool pool -n lv vg",
+        "snapshot": plain + "lvm lvcreate -q -y -Wn -L 64m -n first vg && lvm lvcreate -q -y -s -L 32m -n lv vg/first",
+        "origin": plain + "lvm lvcreate -q -y -Wn -L 64m -n lv vg && lvm lvcreate -q -y -s -L 32m -n second vg/lv",
+        "striped": plain + "lvm lvcreate -q -y -Wn -i 2 -L 64m -n lv vg",
+        "crypt": "dmsetup create --noudevrules --noudevsync secret --table '0 131072 crypt cipher_null-ecb - 0 /dev/ubda 0'",
+        "raid1": "mdadm --create /dev/md0 --run --quiet --level=1 --metadata=1.2 --raid-devices=2 --assume-clean /dev/ubda /dev/ubdb",
+    }
+    says = {"thin": ["is a thin volume"], "crypt": ["is encrypted"], "snapshot": ["is a snapshot"],
+            "origin": ["is the origin of a snapshot"], "raid1": ["/dev/md0 is an md raid1 array"],
+            "striped": ["is striped", "stripes = true"]}
+    host.run(scripts[kind])
+    refused(lab, host, {"raid1": "/dev/md0", "crypt": "/dev/dm-0"}.get(kind, "/dev/mapper/vg-lv"), says[kind])
