@@ -29,8 +29,8 @@ static const char *const statements[ST_COUNT] = {
     [ST_RETIRE] = "DELETE FROM key WHERE number = ?1",
     [ST_FORGET] = "DELETE FROM use WHERE number = ?1",
     [ST_HAS] = "SELECT 1 FROM key WHERE number = ?1",
-    [ST_SET_USE] = "INSERT INTO use VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET state = excluded.state"
-                   " WHERE excluded.state > state",
+    [ST_SET_USE] = ("INSERT INTO use VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET state = excluded.state"
+                    " WHERE excluded.state > state"),
     [ST_USE] = "SELECT state FROM use WHERE number = ?1 AND device = ?2 AND disk = ?3",
 };
 
