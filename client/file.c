@@ -24,7 +24,10 @@ nfs_fh4 sealio_file_fh(const struct sealio_file *file)
 static open_owner4 owner_of(struct sealio_session *session, uint64_t number, uint8_t buf[OWNER_SIZE])
 {
     memcpy(buf, &number, OWNER_SIZE);
-    return (open_owner4){.clientid = session->clientid, .owner = {buf, OWNER_SIZE}};
+    pthread_mutex_lock(&session->lock);
+    const clientid4 clientid = session->clientid;
+    pthread_mutex_unlock(&session->lock);
+    return (open_owner4){.clientid = clientid, .owner = {buf, OWNER_SIZE}};
 }
 
 /* What an OPEN of a path brought. */
@@ -105,7 +108,8 @@ static int send_open(struct sealio_session *session, const char *path, unsigned 
     return rc;
 }
 
-static bool offers_block_layouts(struct sealio_session *session, const struct nfs4_attrs *attrs)
+/* Under the lock. */
+static bool offers_block_layouts_locked(struct sealio_session *session, const struct nfs4_attrs *attrs)
 {
     if (!(session->exchange_flags & EXCHGID4_FLAG_USE_PNFS_MDS) ||
         !bitmap4_isset(&attrs->present, FATTR4_FS_LAYOUT_TYPES))
@@ -125,7 +129,7 @@ static int adopt_locked(struct sealio_session *session, struct sealio_file *file
     file->layout = sealio_layout_share_locked(session, &fh);
     if (!file->layout)
         return -ENOMEM;
-    file->layout->possible = offers_block_layouts(session, &opened->attrs);
+    file->layout->possible = offers_block_layouts_locked(session, &opened->attrs);
     file->layout->fsid = opened->attrs.fsid;
     file->layout->block = opened->attrs.layout_blksize;
     if (file->layout->block < 512 || (file->layout->block & (file->layout->block - 1)))
