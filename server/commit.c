@@ -72,10 +72,20 @@ static struct commit_wait *take_group(struct lane *lane)
     group = lane->first;
     lane->first = NULL;
     lane->last = &lane->first;
-    if (!group)
-        lane->flushing = false;
     pthread_mutex_unlock(&lane->lock);
     return group;
+}
+
+/* True: changes came while the group was flushed; the lane keeps flushing. */
+static bool has_next_group(struct lane *lane)
+{
+    bool more;
+
+    pthread_mutex_lock(&lane->lock);
+    more = lane->first != NULL;
+    lane->flushing = more;
+    pthread_mutex_unlock(&lane->lock);
+    return more;
 }
 
 /* Everything in the group was changed before the first of these flushes began. */
@@ -86,15 +96,14 @@ static void flush_group(struct work *work)
     struct commit_wait *group = take_group(lane), *wait, *next;
     struct flushed flushed = {.count = 0};
 
-    if (!group)
-        return;
     for (wait = group; wait; wait = wait->next)
         wait->error = flush_all(server, &flushed, wait->dirs);
     for (wait = group; wait; wait = next) {
         next = wait->next;
         compound_resume(wait->compound);
     }
-    worker_submit(server->workers, work); /* behind the work that waits, so that no lane keeps a worker */
+    if (has_next_group(lane))
+        worker_follow(server->workers, work); /* behind what waits, so that no lane keeps a worker */
 }
 
 static void join(struct lane *lane, struct commit_wait *wait)
@@ -109,7 +118,7 @@ static void join(struct lane *lane, struct commit_wait *wait)
     lane->flushing = true;
     pthread_mutex_unlock(&lane->lock);
     if (start)
-        worker_submit(lane->committer->server->workers, &lane->work);
+        worker_follow(lane->committer->server->workers, &lane->work);
 }
 
 enum op_next commit_dirs(struct compound *c, struct commit_wait *wait, struct file *dir, struct file *other)

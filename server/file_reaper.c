@@ -32,11 +32,15 @@ void file_destroy(struct file *file)
 
 void file_reaper_bury(struct file_table *table, struct file *file)
 {
+    bool first;
+
     pthread_mutex_lock(&table->reaper_lock);
+    first = !table->dead;
     file->lru_next = table->dead;
     table->dead = file;
-    pthread_cond_signal(&table->reaper_wake);
     pthread_mutex_unlock(&table->reaper_lock);
+    if (first) /* else it is awake already */
+        pthread_cond_signal(&table->reaper_wake);
 }
 
 void file_reaper_writer_idle(struct file *file)
