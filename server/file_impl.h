@@ -91,6 +91,7 @@ struct file_table {
     unsigned idle_limit; /* per shard */
     uint64_t start_ns;   /* wall clock */
     struct handle_cache *handles;
+    struct name_hints *names;
     struct file_shard shards[FILE_SHARDS];
 
     pthread_mutex_t reaper_lock;

@@ -15,6 +15,8 @@
 
 #include "server/fh.h"
 #include "server/file_impl.h"
+#include "server/loop.h"
+#include "server/name_hints.h"
 
 enum { DEPTH_MAX = 4096 };
 
@@ -179,6 +181,27 @@ static int step(int dirfd, const char *name, bool cached)
     return errno == EXDEV ? -ENOENT : -errno; /* something else is mounted there: not ours to show */
 }
 
+/* The file that the name led to a moment ago, if it is in memory and the kernel says that the name still
+ * leads to it; else NULL, which says nothing. */
+static struct file *known_by_name(const struct fh_slot *dir, const char *name)
+{
+    struct file_table *table = dir->file->table;
+    struct fs_handle handle;
+    struct file_key hint, key;
+    struct file *file;
+
+    if (!name_hints_find(table->names, &dir->file->key, name, loop_now_ns(), &hint))
+        return NULL;
+    file = file_find(table, &hint);
+    if (file && fs_handle_get(dir->file->path_fd, name, &handle) == 0 &&
+        handle.mount_id == export_mount_id(dir->export) &&
+        file_key_from_handle(export_fs_uuid(dir->export), handle.type, handle.bytes, handle.len, &key) == 0 &&
+        file_key_equal(&key, &hint))
+        return file;
+    file_unref(file);
+    return NULL;
+}
+
 int file_lookup(const struct fh_slot *dir, const char *name, bool may_block, struct fh_slot *out)
 {
     struct file_table *table = dir->file->table;
@@ -193,12 +216,18 @@ int file_lookup(const struct fh_slot *dir, const char *name, bool may_block, str
         return -ENOENT;
     if (!S_ISDIR(dir->file->type))
         return -ENOTDIR;
+    file = known_by_name(dir, name);
+    if (file) {
+        *out = (struct fh_slot){.file = file, .export = dir->export};
+        return 0;
+    }
     fd = step(dir->file->path_fd, name, !may_block);
     if (fd < 0)
         return fd;
     rc = file_from_fd(table, dir->export, fd, &file);
     if (rc)
         return rc;
+    name_hints_keep(table->names, &dir->file->key, name, loop_now_ns(), &file->key);
     *out = (struct fh_slot){.file = file, .export = dir->export};
     return 0;
 }

@@ -15,6 +15,7 @@
 #include "server/handle_cache.h"
 #include "server/log.h"
 #include "server/loop.h"
+#include "server/name_hints.h"
 
 enum {
     WANTED_DESCRIPTORS = 262144,
@@ -72,8 +73,11 @@ int file_table_create(struct server *server, struct file_table **out)
         pthread_mutex_init(&table->shards[i].lock, NULL);
     rc = handle_cache_create(&table->handles);
     if (!rc)
+        rc = name_hints_create(&table->names);
+    if (!rc)
         rc = file_reaper_start(table);
     if (rc) {
+        name_hints_destroy(table->names);
         handle_cache_destroy(table->handles);
         free(table);
         return rc;
@@ -107,6 +111,7 @@ void file_table_destroy(struct file_table *table)
     file_reaper_stop(table);
     for (unsigned i = 0; i < FILE_SHARDS; i++)
         shard_empty(&table->shards[i]);
+    name_hints_destroy(table->names);
     handle_cache_destroy(table->handles);
     free(table);
 }

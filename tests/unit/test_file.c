@@ -152,6 +152,34 @@ static void lookup_never_crosses_links_or_leaves_by_dotdot(void **state)
     file_unref(dir.file);
 }
 
+/* Local programs change names behind the server's back, however often and lately it has looked them up. */
+static void a_name_that_was_just_found_is_asked_of_the_kernel_again(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct fh_slot dir = {.file = file_at(f, "data"), .export = data_export(f)}, place;
+    struct file *one, *two;
+
+    fs_write_file(f, "data/one", "x");
+    fs_write_file(f, "data/two", "y");
+    one = file_at(f, "data/one");
+    two = file_at(f, "data/two");
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(file_lookup(&dir, "one", i == 0, &place), 0);
+        assert_ptr_equal(place.file, one);
+        file_unref(place.file);
+    }
+    assert_int_equal(rename(fs_path(f, "data/two"), fs_path(f, "data/one")), 0);
+    assert_int_equal(file_lookup(&dir, "one", true, &place), 0);
+    assert_ptr_equal(place.file, two);
+    file_unref(place.file);
+    assert_int_equal(unlink(fs_path(f, "data/one")), 0);
+    assert_int_equal(file_lookup(&dir, "one", true, &place), -ENOENT);
+    assert_int_equal(file_lookup(&dir, "two", true, &place), -ENOENT);
+    file_unref(one);
+    file_unref(two);
+    file_unref(dir.file);
+}
+
 static void a_directory_moved_out_of_the_export_has_no_way_up(void **state)
 {
     struct fs_fixture *f = *state;
@@ -372,6 +400,7 @@ int main(void)
         TEST(a_handle_of_what_is_gone_is_stale),
         TEST(a_forged_handle_is_bad),
         TEST(lookup_never_crosses_links_or_leaves_by_dotdot),
+        TEST(a_name_that_was_just_found_is_asked_of_the_kernel_again),
         TEST(a_directory_moved_out_of_the_export_has_no_way_up),
         TEST(change_differs_after_each_change_and_never_goes_back),
         TEST(a_sealed_file_gives_no_writer_and_the_word_outlives_the_memory),

@@ -316,6 +316,12 @@ static void a_mount_point_below_is_neither_shown_nor_entered(void **state)
     assert_int_equal(lookup(f, "m"), NFS4ERR_NOENT);
     assert_int_equal(umount(fs_path(f, "data/m")), 0);
     assert_int_equal(lookup(f, "m"), NFS4_OK);
+    /* A directory mounted on itself has the same handle: only the mount tells. */
+    assert_int_equal(fs_walk(f, "data"), NFS4_OK);
+    assert_int_equal(mount(fs_path(f, "data/m"), fs_path(f, "data/m"), NULL, MS_BIND, NULL), 0);
+    assert_int_equal(lookup(f, "m"), NFS4ERR_NOENT);
+    assert_int_equal(umount(fs_path(f, "data/m")), 0);
+    assert_int_equal(lookup(f, "m"), NFS4_OK);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fs_setup, fs_teardown)
