@@ -77,6 +77,7 @@ struct heard {
     uint32_t xid;
     uint32_t proc;
     uint32_t program;
+    uint32_t flavor;
     CB_SEQUENCE4args sequence;
     uint32_t op;
     union nfs4_cb_args args;
@@ -93,7 +94,8 @@ static bool hear(struct wire *w, int timeout_ms, struct heard *heard)
         return false;
     assert_int_equal(type, RPC_CALL);
     assert_int_equal(rpc_call_decode(&w->in, &call), 0);
-    *heard = (struct heard){.xid = call.xid, .proc = call.proc, .program = call.prog};
+    *heard =
+        (struct heard){.xid = call.xid, .proc = call.proc, .program = call.prog, .flavor = call.cred.flavor};
     if (call.proc == 0)
         return true;
     assert_true(nfs4_cb_compound_args_decode(&w->in, &head));
@@ -199,6 +201,55 @@ static void calls_carry_the_session_and_count_up_by_one(void **state)
         assert_int_equal(outcome_of(&w), CB_ANSWERED);
         assert_int_equal(w.call.status, NFS4ERR_NOTSUPP);
     }
+    wire_close(&client.wire);
+}
+
+static nfsstat4 backchannel_ctl(struct nfs_client *client, uint32_t program, callback_sec_parms4 *parms,
+                                uint32_t count)
+{
+    union nfs4_res res;
+    const union nfs4_args args = {.backchannel_ctl = {
+                                      .bca_cb_program = program,
+                                      .bca_sec_parms_count = count,
+                                      .bca_sec_parms = parms,
+                                  }};
+    nfs_begin(client, false);
+    wire_op(&client->wire, OP_BACKCHANNEL_CTL, &args);
+    assert_true(wire_call(&client->wire));
+    nfs_sequence_ok(client);
+    return wire_result(&client->wire, OP_BACKCHANNEL_CTL, &res);
+}
+
+/* RFC 8881 section 18.33: what is refused changes nothing. */
+static void backchannel_ctl_changes_the_calls_that_follow(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t program, flavor;
+        nfsstat4 status;
+        uint32_t program_after, flavor_after;
+    } cases[] = {
+        {0x40000001, RPC_AUTH_NONE, NFS4_OK, 0x40000001, RPC_AUTH_NONE},
+        {0x40000002, RPC_AUTH_SYS, NFS4_OK, 0x40000002, RPC_AUTH_SYS},
+        {0x40000003, RPC_AUTH_GSS, NFS4ERR_NOENT, 0x40000002, RPC_AUTH_SYS},
+    };
+    struct nfs_client client;
+    struct waiting w;
+    struct heard heard;
+    start_client(&client, "controls");
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        callback_sec_parms4 parms = {.cb_secflavor = cases[i].flavor};
+        if (cases[i].flavor == RPC_AUTH_SYS)
+            parms.cbsp_sys_cred = (authsys_parms){.machinename = xdr_bytes_of("me"), .uid = 5, .gid = 6};
+        assert_int_equal(backchannel_ctl(&client, cases[i].program, &parms, 1), cases[i].status);
+        start_call(&w, client.id, WAIT_MS);
+        assert_true(hear(&client.wire, WAIT_MS, &heard));
+        assert_int_equal(heard.program, cases[i].program_after);
+        assert_int_equal(heard.flavor, cases[i].flavor_after);
+        answer(&client.wire, &heard, NFS4_OK, NFS4_OK, 1);
+        assert_int_equal(outcome_of(&w), CB_ANSWERED);
+    }
+    assert_int_equal(backchannel_ctl(&client, 0x40000004, NULL, 0), NFS4ERR_INVAL);
     wire_close(&client.wire);
 }
 
@@ -386,6 +437,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calls_carry_the_session_and_count_up_by_one),
+        cmocka_unit_test(backchannel_ctl_changes_the_calls_that_follow),
         cmocka_unit_test(a_slot_has_one_call_at_a_time_and_further_calls_wait),
         cmocka_unit_test(a_call_has_a_deadline_and_its_slot_waits_for_the_late_answer),
         cmocka_unit_test(an_answer_that_makes_no_sense_fails_that_call_only),
