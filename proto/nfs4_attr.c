@@ -54,15 +54,6 @@ bool bitmap4_equal(const bitmap4 *a, const bitmap4 *b)
            a->beyond == b->beyond;
 }
 
-bitmap4 bitmap4_of(unsigned count, const uint8_t *bits)
-{
-    bitmap4 map = {.beyond = 0};
-
-    for (unsigned i = 0; i < count; i++)
-        bitmap4_set(&map, bits[i]);
-    return map;
-}
-
 /* layouttype4<>: what does not fit is checked and dropped. */
 static bool layout_types_get(struct xdr_in *in, uint32_t *count, layouttype4 *types)
 {

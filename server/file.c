@@ -249,26 +249,29 @@ static uint64_t change_of(struct file *file, uint64_t ctime_ns)
     return file->change_told;
 }
 
-void file_stat_finish(struct file *file, struct file_stat *stat)
+void file_overlay_apply(const struct file_overlay *overlay, struct file_stat *stat)
 {
-    const struct file_overlay *overlay = &file->overlay;
-
-    pthread_mutex_lock(&file->inner);
-    stat->change = change_of(file, to_ns(&stat->stx.stx_ctime));
-    if (overlay->mtime_ns) {
-        stat->stx.stx_mtime = from_ns(overlay->mtime_ns);
-        if (to_ns(&stat->stx.stx_ctime) < overlay->mtime_ns)
-            stat->stx.stx_ctime = stat->stx.stx_mtime;
-        if (overlay->change > file->change_told)
-            file->change_told = overlay->change;
-        stat->change = file->change_told;
-    }
-    pthread_mutex_unlock(&file->inner);
+    if (!overlay->mtime_ns)
+        return;
+    stat->stx.stx_mtime = from_ns(overlay->mtime_ns);
+    if (to_ns(&stat->stx.stx_ctime) < overlay->mtime_ns)
+        stat->stx.stx_ctime = stat->stx.stx_mtime;
+    if (stat->change < overlay->change)
+        stat->change = overlay->change;
 }
 
 uint64_t file_change_of_statx(const struct statx *stx)
 {
     return to_ns(&stx->stx_ctime);
+}
+
+void file_stat_complete(struct file *file, struct file_stat *stat)
+{
+    pthread_mutex_lock(&file->inner);
+    stat->change = change_of(file, to_ns(&stat->stx.stx_ctime));
+    file_overlay_apply(&file->overlay, stat);
+    file->change_told = stat->change;
+    pthread_mutex_unlock(&file->inner);
 }
 
 /* A directory of the pseudo root: fixed, as old as the server's start. */
@@ -296,7 +299,7 @@ int file_stat(struct file *file, struct file_stat *out)
     if (statx(file->path_fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_BASIC_STATS | STATX_BTIME,
               &out->stx) != 0)
         return -errno;
-    file_stat_finish(file, out);
+    file_stat_complete(file, out);
     return 0;
 }
 

@@ -144,10 +144,8 @@ struct file_stat {
 };
 int file_stat(struct file *file, struct file_stat *out);
 /* The same after the caller did the statx itself (READDIR, relative to the directory): fills change, applies
- * the overlay. */
-void file_stat_finish(struct file *file, struct file_stat *stat);
-/* The change attribute of a file that is not in memory. */
-uint64_t file_change_of_statx(const struct statx *stx);
+ * the overlay. The file need not be in memory. */
+void file_stat_finish(struct file_table *table, const struct file_key *key, struct file_stat *stat);
 /* This server has just changed the file: makes `change` differ even when the kernel's clock did not tick. */
 void file_changed(struct file *file);
 /* The keeper's overlay of a pinned file, kept in its journal: time_ns 0 clears it. */

@@ -109,6 +109,10 @@ struct file_table {
  * case. */
 int file_table_intern(struct file_table *table, const struct file_key *key, struct export *export,
                       struct pseudo_dir *pseudo, int path_fd, struct file **out);
+/* file.c: the change attribute and the overlay of a pinned seal, after the statx. */
+void file_stat_complete(struct file *file, struct file_stat *stat);
+void file_overlay_apply(const struct file_overlay *overlay, struct file_stat *stat);
+uint64_t file_change_of_statx(const struct statx *stx); /* of a file that is not in memory */
 /* Drops what nobody has used since then. */
 void file_table_evict_idle(struct file_table *table, uint64_t before_ns);
 /* file_reaper.c */

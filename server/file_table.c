@@ -184,6 +184,26 @@ struct file *file_find(struct file_table *table, const struct file_key *key)
     return file;
 }
 
+/* A look at a file, no use of it: its place among the idle ones stays. */
+void file_stat_finish(struct file_table *table, const struct file_key *key, struct file_stat *stat)
+{
+    unsigned hash = key_hash(key);
+    struct file_shard *shard = shard_of(table, hash);
+    struct file_mark *mark = NULL;
+    struct file *file;
+
+    stat->change = file_change_of_statx(&stat->stx);
+    pthread_mutex_lock(&shard->lock);
+    HASH_FIND_BYHASHVALUE(hh, shard->files, key, sizeof(*key), hash, file);
+    if (file)
+        file_stat_complete(file, stat);
+    else
+        HASH_FIND_BYHASHVALUE(hh, shard->marks, key, sizeof(*key), hash, mark);
+    if (mark)
+        file_overlay_apply(&mark->overlay, stat);
+    pthread_mutex_unlock(&shard->lock);
+}
+
 struct file *file_ref(struct file *file)
 {
     atomic_fetch_add(&file->refs, 1);

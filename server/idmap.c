@@ -237,13 +237,27 @@ int idmap_to_id(struct idmap *idmap, enum idmap_kind kind, struct xdr_bytes owne
     return 0;
 }
 
+/* What snprintf would do, in a tenth of its time: two a file of every listing. */
+static void put_number(uint32_t id, char owner[IDMAP_OWNER_MAX])
+{
+    char digits[10];
+    unsigned count = 0;
+
+    do
+        digits[count++] = (char)('0' + id % 10);
+    while ((id /= 10) > 0);
+    for (unsigned i = 0; i < count; i++)
+        owner[i] = digits[count - 1 - i];
+    owner[count] = '\0';
+}
+
 int idmap_to_owner(struct idmap *idmap, enum idmap_kind kind, uint32_t id, bool may_block,
                    char owner[IDMAP_OWNER_MAX])
 {
     struct idmap_entry entry;
 
     if (!idmap || idmap->server->config->numeric_owners) {
-        snprintf(owner, IDMAP_OWNER_MAX, "%u", id);
+        put_number(id, owner);
         return 0;
     }
     memset(&entry, 0, sizeof(entry));
@@ -258,6 +272,6 @@ int idmap_to_owner(struct idmap *idmap, enum idmap_kind kind, uint32_t id, bool 
     if (entry.found)
         memcpy(owner, entry.name, IDMAP_OWNER_MAX);
     else
-        snprintf(owner, IDMAP_OWNER_MAX, "%u", id);
+        put_number(id, owner);
     return 0;
 }

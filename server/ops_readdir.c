@@ -157,24 +157,18 @@ static nfsstat4 list_junctions(struct listing *list, uint64_t cookie)
     return status;
 }
 
-/* What only the file's identity gives: its handle, and, if it is in memory, its change attribute and a pinned
- * seal's overlay. */
+/* What only the file's identity gives: its handle, its change attribute and a pinned seal's overlay. */
 static int know_file(struct listing *list, const struct fs_handle *found, struct file_stat *stat,
                      struct xdr_bytes *handle, uint8_t wire[NFS4_FHSIZE])
 {
     struct file_key key;
-    struct file *file;
     int rc = file_key_from_handle(export_fs_uuid(list->export), found->type, found->bytes, found->len, &key);
 
     if (rc)
         return rc;
     if (attr_wants_handle(&list->want))
         *handle = file_handle_of(list->c->server, list->export, found, wire);
-    file = file_find(list->table, &key);
-    if (file) {
-        file_stat_finish(file, stat);
-        file_unref(file);
-    }
+    file_stat_finish(list->table, &key, stat);
     return 0;
 }
 
@@ -219,7 +213,6 @@ static int stat_entry(struct listing *list, const char *name, struct file_stat *
         rc = -ENOENT; /* mounted over: not crossed, so not shown */
     if (rc)
         return rc;
-    stat->change = file_change_of_statx(&stat->stx);
     return list->need_handle ? know_file(list, &found, stat, handle, wire) : 0;
 }
 

@@ -262,6 +262,10 @@ static void the_overlay_shows_in_stat_and_is_taken_up_again(void **state)
     before = stat.change;
     file_set_overlay(file, UINT64_C(4000000000123456789), before + 5);
     leave_memory(f, file);
+    assert_int_equal(statx(AT_FDCWD, fs_path(f, "data/a"), 0, STATX_BASIC_STATS, &stat.stx), 0);
+    file_stat_finish(f->server.files, &key, &stat); /* as READDIR does */
+    assert_int_equal(stat.stx.stx_mtime.tv_sec, 4000000000);
+    assert_true(stat.change == before + 5);
     file = file_at(f, "data/a");
     assert_int_equal(file_stat(file, &stat), 0);
     assert_int_equal(stat.stx.stx_mtime.tv_sec, 4000000000);

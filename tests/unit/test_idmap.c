@@ -93,6 +93,10 @@ static void ids_are_sent_as_numbers_unless_names_are_configured(void **state)
 
     assert_int_equal(idmap_to_owner(*state, IDMAP_USER, 1234, false, owner), 0);
     assert_string_equal(owner, "1234");
+    assert_int_equal(idmap_to_owner(*state, IDMAP_GROUP, 0, false, owner), 0);
+    assert_string_equal(owner, "0");
+    assert_int_equal(idmap_to_owner(*state, IDMAP_GROUP, UINT32_MAX, false, owner), 0);
+    assert_string_equal(owner, "4294967295");
     config.numeric_owners = false;
     assert_int_equal(idmap_to_owner(*state, IDMAP_USER, 4000000001u, false, owner), -EAGAIN);
     assert_int_equal(idmap_to_owner(*state, IDMAP_USER, 4000000001u, true, owner), 0);
