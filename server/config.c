@@ -23,6 +23,7 @@
 
 #include "server/config_table.h"
 #include "server/config_value.h"
+#include "server/log.h"
 
 /* ---- libconfuse
  * ------------------------------------------------------------------------------------------------ */
@@ -191,8 +192,9 @@ static int store_options(cfg_t *cfg, bool in_export, void *base)
         if (option_is_list(option))
             error = given ? store_list(option, given, get_from_cfg, opt, base)
                           : store_list(option, 1, get_initial, (void *)(uintptr_t)text, base);
-        else if (option_read(option, text, (char *)base + option->offset, why, sizeof(why))) {
-            tell(cfg, cfg->line, option->name, why); /* a default whose path is not there */
+        else if (given ? option_read(option, text, (char *)base + option->offset, why, sizeof(why))
+                       : option_read_initial(option, (char *)base + option->offset, why, sizeof(why))) {
+            tell(cfg, cfg->line, option->name, why);
             error = -EINVAL;
         }
         if (error)
@@ -317,6 +319,24 @@ done:
     else
         *out = config;
     return error;
+}
+
+static int make_directory(const char *path, mode_t mode)
+{
+    if (mkdir(path, mode) == 0 || errno == EEXIST)
+        return 0;
+    const int error = -errno;
+    log_error("directory %s cannot be made: %s; make it", path, strerror(-error));
+    return error;
+}
+
+int config_make_places(const struct config *config)
+{
+    char socket_dir[PATH_MAX];
+    int error = make_directory(config->state_dir, 0700);
+
+    snprintf(socket_dir, sizeof(socket_dir), "%s", config->control_socket);
+    return error ? error : make_directory(dirname(socket_dir), 0755);
 }
 
 static void free_texts(char **texts, size_t count)

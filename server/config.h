@@ -55,9 +55,9 @@ struct config {
     unsigned workers; /* 0: 2 per core, 4 to 16 */
     char *state_dir;
     char *control_socket;
-    char *control_group; /* NULL: root only */
+    char *control_group;  /* NULL: root only */
     char *metrics_listen; /* NULL: none; "address:port" for scrapers */
-    char *trace_file;    /* NULL: none; one JSON line per layout engine event and effect */
+    char *trace_file;     /* NULL: none; one JSON line per layout engine event and effect */
     unsigned lease_time;
     unsigned grace_time;     /* default: the lease time */
     unsigned recall_timeout; /* from CB_LAYOUTRECALL to the fence */
@@ -70,7 +70,7 @@ struct config {
     unsigned device_interval; /* the exports' devices are looked at again after so long */
     unsigned at_rest_pause;   /* before a file that gave way is sealed at rest again, the first time */
     unsigned at_rest_max;     /* seals at rest */
-    unsigned scrub_interval; /* every sealed file is looked at once in it; 0: never */
+    unsigned scrub_interval;  /* every sealed file is looked at once in it; 0: never */
     unsigned max_connections;
     unsigned max_clients;
     unsigned max_sessions_per_client;
@@ -90,6 +90,9 @@ struct config {
  * (or -ENOMEM, -ENOENT) is returned; nothing else is changed. Any thread, but not two at once. */
 int config_load(const char *path, FILE *errors, struct config **out);
 void config_free(struct config *config);
+/* Makes the default directories of our own that are not there; one that the file names is, or it was refused.
+ * 0, or -errno, told in the log. */
+int config_make_places(const struct config *config);
 
 /* Every option as documentation generators and drift tests see it. */
 struct config_option {

@@ -150,9 +150,11 @@ static const struct option export_options[] = {
      .help = "Group id of the anonymous user."},
     {"layouts", TYPE_BOOL, "true", XAT(layouts), .help = "Hand out layouts on sealed files."},
     {"stripes", TYPE_BOOL, "false", XAT(stripes),
-     .help = "Do so on striped volumes (LVM striped, md raid0) too. A Linux client whose kernel lacks \"pNFS: Fix "
-             "stripe mapping in block/scsi layout\" (in 6.17, and in stable kernels since August 2025) reads and "
-             "writes wrong places of a stripe: say true only if every client has it."},
+     .help =
+         "Do so on striped volumes (LVM striped, md raid0) too. A Linux client whose kernel lacks \"pNFS: "
+         "Fix "
+         "stripe mapping in block/scsi layout\" (in 6.17, and in stable kernels since August 2025) reads and "
+         "writes wrong places of a stripe: say true only if every client has it."},
     {"layout_types", TYPE_LAYOUT_TYPES, "auto", XAT(layout_types),
      .help =
          "Which layouts. \"scsi\": the disks are kept under a persistent reservation, and a client that does "
@@ -402,6 +404,14 @@ const char *option_read(const struct option *option, const char *text, void *at,
     default:
         return read_number(option, text, at, why, room);
     }
+}
+
+const char *option_read_initial(const struct option *option, void *at, char *why, size_t room)
+{
+    if (option->type != TYPE_DIRECTORY && option->type != TYPE_PLACE)
+        return option_read(option, option->initial, at, why, room);
+    why[0] = '\0';
+    return store_text(option->initial, at, why, room);
 }
 
 const struct config_option *config_options(size_t *count)

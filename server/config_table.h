@@ -53,5 +53,7 @@ bool option_is_list(const struct option *option);
 /* Check text and, if `at` is given, store the value there (lists are only checked). NULL, or `why`, which
  * says what is wrong and what to do. */
 const char *option_read(const struct option *option, const char *text, void *at, char *why, size_t room);
+/* The same of the default. Its directory need not be there: config_make_places makes it. */
+const char *option_read_initial(const struct option *option, void *at, char *why, size_t room);
 
 #endif

@@ -125,6 +125,10 @@ int main(int argc, char **argv)
     struct config *config;
     if (config_load(options.config, stderr, &config) < 0)
         return EXIT_CONFIG;
+    if (config_make_places(config) < 0) {
+        config_free(config);
+        return EXIT_FAILURE;
+    }
     sigset_t set;
     take_signals(&set);
     struct daemon *daemon;

@@ -269,3 +269,27 @@ def libsealio_works_over_ipv6(lab):
         equal(hashlib.sha256(copy.read()).hexdigest(), digest, "what was read directly")
     done = subprocess.run(f"{tool} cat --no-layout '{url}' | sha256sum", shell=True, capture_output=True, text=True)
     equal(done.stdout.split()[0], digest, f"read through the server; {done.stderr}")
+
+
+@test()
+def a_new_machine_needs_no_directory_made(lab):
+    """The README's configuration: an export and nothing else, where nobody has made /var/lib/sealnfs and /run/sealnfs."""
+    disk = lab.disk(size=400 << 20)
+    subprocess.run(["mount", "-t", "tmpfs", "none", "/var/lib"], check=True)  # the test's own namespace, like /run
+    config, log = f"{lab.directory}/sealnfs.conf", f"{lab.directory}/log"
+    with open(config, "w") as f:
+        f.write(f'export "/data" {{\n    path = "{disk.path}"\n    clients = {{"192.0.2.0/24"}}\n}}\n')
+    program = f"{lab.build}/server/sealnfsd"
+    done = subprocess.run([program, "--check", config], capture_output=True, text=True)
+    equal((done.returncode, done.stderr), (0, ""), "the check")
+    holds(not os.path.exists("/var/lib/sealnfs"), "a check makes nothing")
+    with open(log, "w") as stream:
+        process = subprocess.Popen([program, "--config", config], stderr=stream)
+    deadline = time.monotonic() + 20
+    while subprocess.run([f"{lab.build}/server/sealctl", "status"], capture_output=True).returncode != 0:
+        holds(time.monotonic() < deadline and process.poll() is None, open(log).read())
+        select.select([], [], [], 0.1)
+    holds(null_answered("127.0.0.1"), "it serves")
+    equal(oct(os.stat("/var/lib/sealnfs").st_mode & 0o777), oct(0o700), "who may see the journal")
+    process.send_signal(signal.SIGTERM)
+    equal(process.wait(20), 0, "exit status")
