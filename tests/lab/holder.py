@@ -12,6 +12,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 
 from nfs4 import (Closed, Connection, PUTROOTFH, GETFH, RECLAIM_COMPLETE, compound, create_session, exchange_id, expect, lookup, opaque,
                   record, sequence, u32, u64)
@@ -104,13 +105,13 @@ class DiskPath:
 
 
 class Holder:
-    """`deaf`: it takes calls and answers none. `answer`: what it says to a recall that it knows (a status). `obeys`: it returns
-    what is recalled. `recalls` counts them."""
+    """`deaf`: it hears no calls. `swallows`: it hears them, and its answers are lost. `answer`: what it says to a recall that it knows
+    (a status). `obeys`: it returns what is recalled. `recalls` counts them, `answers` are what it said."""
 
     def __init__(self, disk, owner, directory):
         self.disk, self.owner, self.directory = disk, owner, directory
         self._boot()
-        self.deaf, self.obeys, self.answer = False, True, None
+        self.deaf, self.swallows, self.obeys, self.answer = False, False, True, None
         self.held, self.layout, self.open_stateid, self.handle = [], None, None, None
         self.recalls, self.answers, self.recalled = 0, [], threading.Event()
         self.lock, self.returning = threading.Lock(), None
@@ -216,7 +217,8 @@ class Holder:
                 status, then = self._recall(call) if operation == CB_LAYOUTRECALL else (OK, None)
                 results.append(u32(operation, status))
         body = u32(status) + opaque(b"") + u32(len(results)) + b"".join(results) if procedure == 1 else b""
-        connection.send(record(u32(xid, 1, 0, 0, 0, 0) + body))
+        if not self.swallows:
+            connection.send(record(u32(xid, 1, 0, 0, 0, 0) + body))
         if then:
             returning = threading.Thread(target=self._quietly, args=(then,), daemon=True)
             returning.start()
@@ -281,6 +283,13 @@ class Holder:
         self.path.use(self.held)
         return OK
 
+    def get_soon(self, name, timeout=30):
+        """The same, again while the server says later."""
+        deadline = time.monotonic() + timeout
+        while (status := self.get(name)) in (DELAY, GRACE, LAYOUTTRYLATER) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return status
+
     def usable(self):
         """The extents that it can still write to."""
         return self.held if self.path.process.poll() is None else []
@@ -290,6 +299,19 @@ class Holder:
         if self.held:
             self.path.drop()
             self.held = []
+
+    def wait_answers(self, count, timeout=10):
+        """Wait until so many recalls were answered."""
+        deadline = time.monotonic() + timeout
+        while len(self.answers) < count:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.owner} was recalled {len(self.answers)} times, not {count}")
+            time.sleep(0.01)
+
+    def forget(self):
+        """The next recall is the first again."""
+        self.recalls, self.answers = 0, []
+        self.recalled.clear()
 
     def give_back(self):
         self.stop_using()
@@ -311,7 +333,7 @@ class Holder:
         self.path.close()
         self.held = []
         self._boot()
-        self.deaf, self.obeys, self.answer, self.recalls, self.answers = False, True, None, 0, []
+        self.deaf, self.swallows, self.obeys, self.answer, self.recalls, self.answers = False, False, True, None, 0, []
         self.recalled.clear()
 
     def leave(self):
