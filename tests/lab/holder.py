@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 
-from nfs4 import (Closed, Connection, PUTROOTFH, GETFH, RECLAIM_COMPLETE, compound, create_session, exchange_id, expect, lookup, opaque,
+from nfs4 import (Closed, Connection, PUTROOTFH, GETFH, NO_SECURITY, RECLAIM_COMPLETE, compound, create_session, exchange_id, expect, lookup, opaque,
                   record, sequence, u32, u64)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -115,7 +115,7 @@ class Holder:
         self.held, self.layout, self.open_stateid, self.handle = [], None, None, None
         self.recalls, self.answers, self.recalled = 0, [], threading.Event()
         self.lock, self.returning = threading.Lock(), None
-        self.connection = None
+        self.connection, self.security, self.program, self.status_flags = None, NO_SECURITY, None, 0
 
     def _boot(self):
         self.verifier, self.path = os.urandom(8), DiskPath(self.disk.loop, self.owner)
@@ -126,17 +126,20 @@ class Holder:
 
     def connect(self):
         """Connect, make a client id and a session, say that nothing is reclaimed."""
+        self.begin_session()
+        expect(self.compound(RECLAIM_COMPLETE)[0])
+        return self
+
+    def begin_session(self):
         self.connection, self.replies, self.xid = Connection(), queue.Queue(), 100
         self.reader = threading.Thread(target=self._read, args=(self.connection, self.replies), daemon=True)
         self.reader.start()
         status, result = self._call(exchange_id(self.owner.encode(), self.verifier))
         expect(status)
         self.client_id, first = struct.unpack_from(">QI", result, 8)
-        status, result = self._call(create_session(self.client_id, first, callbacks=True))
+        status, result = self._call(create_session(self.client_id, first, callbacks=True, security=self.security))
         expect(status)
         self.session, self.sequence_id, self.handle, self.open_stateid = result[8:24], 0, None, None
-        expect(self.compound(RECLAIM_COMPLETE)[0])
-        return self
 
     def disconnect(self):
         """Close the connection; the session stays."""
@@ -187,7 +190,10 @@ class Holder:
         """A compound in the session; one at a time."""
         with self.lock:
             self.sequence_id += 1
-            return self._call(sequence(self.session, self.sequence_id), *operations)
+            status, result = self._call(sequence(self.session, self.sequence_id), *operations)
+            if len(result) >= 44 and result[:8] == u32(53, OK):
+                self.status_flags, = struct.unpack_from(">I", result, 40)
+            return status, result
 
     def renew(self):
         expect(self.compound()[0])
@@ -195,7 +201,9 @@ class Holder:
     # Callbacks
 
     def _called(self, connection, xid, call):
-        call.fixed(12)  # RPC version, program, version
+        call.fixed(4)
+        self.program = call.u32()
+        call.fixed(4)
         procedure = call.u32()
         for _ in range(2):
             call.u32()
@@ -276,7 +284,7 @@ class Holder:
         body = Cursor(cursor.opaque())
         extents = []
         for _ in range(body.u32()):
-            body.fixed(16)
+            self.device_id = body.fixed(16)
             extents.append((body.u64(), body.u64(), body.u64(), body.u32()))
         self.recalled.clear()
         self.held = [(storage, length) for _, length, storage, _ in extents]

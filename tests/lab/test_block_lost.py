@@ -104,20 +104,33 @@ class Lost:
             equal(self.disk.sha256(name), digest, f"{when}: bytes of a lost client in {name}")
 
 
+def clients(lab, count):
+    """Guests that look soon whether a server that was silent is there again."""
+    guests = [lab.guest() for _ in range(count)]
+    for guest in guests:
+        guest.ready().mount("/data", options="vers=4.1,timeo=20,retrans=1")
+    return guests
+
+
 @test(fs=("xfs",), timeout=500)
 def never_released_without_a_fence(lab, fs):
     """Two guests, ten times: the seal is STUCK, the late writes land in the file itself, and when the client is back it is released."""
     scene = Lost(lab, fs)
-    guests = lab.clients(2)
+    guests = clients(lab, 2)
     runs = 0
-    while runs < RUNS:
+    T0 = time.monotonic()
+    T = lambda w: print(f"{time.monotonic() - T0:.1f} {w}", flush=True)
+    while runs < 4:
+        T("begin")
         way = WAYS[runs // 2 % len(WAYS)]
         scene.names = [f"file{runs}", f"file{runs + 1}"]
         if runs:
             scene.make()
         scene.write_directly(guests)
+        T("x")
         before = [extents(scene.disk.file(name)) for name in scene.names]
         scene.lose(way)
+        T("x")
         for code, text in scene.unseal():
             holds(code in (1, 4), f"unseal: exit {code}: {text}")
         os.unlink(scene.disk.file("filler"))
@@ -132,25 +145,32 @@ def never_released_without_a_fence(lab, fs):
                     pass
             equal((immutable(path), extents(path)), (True, extent), "flag and blocks")
             scene.disk.run(f"dd if=/dev/zero of={scene.disk.loop} seek={extent[0][1] // 4096} bs=4096 count=1 oflag=direct conv=notrunc status=none")
+        T("x")
         others = scene.others()
         for guest in guests:
             guest.mend_disk()
         scene.clean(others, "the disk is back")
+        T("x")
         for guest, name in zip(guests, scene.names):
             guest.mend()
+        T("x")
         for name in scene.names:
             scene.server.wait_state(scene.disk.file(name), "open", 60)
             Trace(scene.server, scene.disk.file(name)).given_back(count=1)
+        T("x")
         for guest, writers in zip(guests, scene.writers):
             guest.run("touch /tmp/stop")
             for writer in writers:
                 writer.finish()
                 holds("failed" not in writer.said, f"a write failed: {writer.output()}")
+        T("x")
         scene.clean(others, "everybody is back")
         for name in (*scene.names, *others):
             os.unlink(scene.disk.file(name))
         runs += len(guests)
         print(way, runs)
+        print(*scene.server.trace()[-40:], sep="\n")
+        for g in guests: print(g.console_tail(8))
 
 
 def fenced_run(lab, scene, way):
@@ -271,3 +291,51 @@ def scripted_clients_that_are_lost_in_all_ways(lab):
     equal((set(called), len(called)), ({"lost"}, fences), "who was fenced, and how often")
     for client in (good, lost):
         client.end()
+
+
+def successes(writer):
+    return [int(said.split()[1]) for said in writer.said if said.startswith("did")]
+
+
+def nothing_is_lost(scene, writer, name):
+    """Whatever the application was told is written, is written."""
+    with open(scene.disk.file(name), "rb") as f:
+        os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        data = f.read()
+    for number in successes(writer):
+        equal(data[number * 4096:number * 4096 + 8], b"%08d" % number, f"block {number}, of which the client was told that it is written")
+
+
+@test(timeout=240)
+def a_writer_stopped_past_its_lease_is_never_told_what_is_not_so(lab):
+    """Continued, it goes on where it was: left alone, asked for its layout meanwhile, or fenced meanwhile."""
+    scene = Lost(lab, "xfs", files=3, fence_hook=install_switch(lab, f'[ -e {lab.directory}/armed ] || exit 1; kill -9 "$pid"'))
+    guest, = lab.clients(1)
+    shutil.copy(f"{HERE}/numbered-writer", guest.directory)
+    with open(f"{lab.directory}/disk-of-{guest.ip}", "w") as f:
+        f.write(str(guest.disk_helper()))
+    for name, meanwhile in zip(scene.names, ("left alone", "asked", "fenced")):
+        path = scene.disk.file(name)
+        scene.server.ctl("seal", "--pinned", path)
+        before = guest.counters()
+        writer = guest.start(f"exec /mnt/lab/numbered-writer /mnt/n/{name} 0 {SIZE // 4096}")
+        writer.expect("did 50")
+        seen = scene.server.trace()[-1]["seq"]
+        guest.stop()
+        scene.server.wait_trace(lambda entry: entry["what"] == "client-lapsed" and entry["seq"] > seen)
+        if meanwhile == "asked":
+            holds(scene.server.sealctl("unseal", "--wait", "--timeout", "10", path)[0] in (1, 4), "released under a stopped client")
+            scene.server.wait_state(path, "stuck")
+        elif meanwhile == "fenced":
+            with open(f"{lab.directory}/armed", "w"):
+                scene.server.ctl("unseal", "--wait", "--timeout", "30", path)
+        guest.cont()
+        if meanwhile != "fenced":
+            equal(writer.wait(), 0, "the writer's end")
+            equal(len(successes(writer)), SIZE // 4096, "blocks written")
+            holds((guest.counters() - before)["LAYOUTGET"] > 0, "it never had a layout")
+        else:
+            time.sleep(1)
+            guest.poll(0)
+        print(meanwhile, len(successes(writer)), "writes")
+        nothing_is_lost(scene, writer, name)
