@@ -1,9 +1,10 @@
 /*
- * cut.c - pulls the plug: preloaded into sealnfsd, it counts the calls by which the server has an effect on the world (the
- * journal's writes and flushes, flags, marks, times, what goes out to clients, the start of a fence hook) and kills
- * the process before the call whose turn it is. Production code knows nothing of it.
+ * cut.c - pulls the plug: preloaded into sealnfsd, it counts the calls by which the server has an effect on
+ * the world (the journal's writes and flushes, flags, marks, times, what goes out to clients, the start of a
+ * fence hook) and kills the process before the call whose turn it is. Production code knows nothing of it.
  *
- * $CUT_CONTROL is a file of one page, shared with the test (cut.py): it sets the countdown and reads what was killed.
+ * $CUT_CONTROL is a file of one page, shared with the test (cut.py): it sets the countdown and reads what was
+ * killed.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -121,22 +122,26 @@ static void send_boundary(int fd)
 {
     int domain = 0;
     socklen_t size = sizeof domain;
-    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && (domain == AF_INET || domain == AF_INET6))
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 &&
+        (domain == AF_INET || domain == AF_INET6))
         boundary("send", "");
 }
 
-WRAP(ssize_t, pwrite64, (int fd, const void *data, size_t len, off_t at), (fd, data, len, at), write_boundary(fd, at, len))
-WRAP(ssize_t, pwrite, (int fd, const void *data, size_t len, off_t at), (fd, data, len, at), write_boundary(fd, at, len))
+WRAP(ssize_t, pwrite64, (int fd, const void *data, size_t len, off_t at), (fd, data, len, at),
+     write_boundary(fd, at, len))
+WRAP(ssize_t, pwrite, (int fd, const void *data, size_t len, off_t at), (fd, data, len, at),
+     write_boundary(fd, at, len))
 WRAP(int, ftruncate64, (int fd, off_t len), (fd, len), write_boundary(fd, len, 0))
 WRAP(int, fsync, (int fd), (fd), sync_boundary(fd))
 WRAP(int, fdatasync, (int fd), (fd), sync_boundary(fd))
-WRAP(int, fsetxattr, (int fd, const char *name, const void *value, size_t size, int flags), (fd, name, value, size, flags),
-     boundary("set", name))
+WRAP(int, fsetxattr, (int fd, const char *name, const void *value, size_t size, int flags),
+     (fd, name, value, size, flags), boundary("set", name))
 WRAP(int, fremovexattr, (int fd, const char *name), (fd, name), boundary("remove", name))
 WRAP(int, futimens, (int fd, const struct timespec times[2]), (fd, times), boundary("times", ""))
-WRAP(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags), (fd, message, flags), send_boundary(fd))
+WRAP(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags), (fd, message, flags),
+     send_boundary(fd))
 WRAP(int, posix_spawn,
-     (pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
+     (pid_t * pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
       char *const argv[], char *const env[]),
      (pid, path, actions, attr, argv, env), boundary("hook", ""))
 

@@ -65,18 +65,17 @@ class Lost:
         self.disk.run(f"fallocate -l $(($(stat -f -c '%a * %S' {self.disk.path}) - {SPARE})) {filler}; sync -f {self.disk.path}")
 
     def write_directly(self, guests):
-        """The files are sealed, and each guest writes to one, by several descriptors."""
+        """The files are sealed, and each guest writes to one."""
         self.guests, self.writers = guests, []
         for name in self.names:
             self.server.ctl("seal", "--pinned", self.disk.file(name))
         for guest, name in zip(guests, self.names):
             shutil.copy(f"{HERE}/direct-writer", guest.directory)
-            self.writers.append([guest.start(f"rm -f /tmp/stop; exec /mnt/lab/direct-writer /mnt/n/{name} {SIZE} /tmp/stop") for _ in range(2)])
+            self.writers.append(guest.start(f"rm -f /tmp/stop; exec /mnt/lab/direct-writer /mnt/n/{name} {SIZE} /tmp/stop"))
             with open(f"{self.lab.directory}/disk-of-{guest.ip}", "w") as f:
                 f.write(str(guest.disk_helper()))
-        for writers in self.writers:
-            for writer in writers:
-                writer.expect("wrote")
+        for writer in self.writers:
+            writer.expect("wrote")
 
     def lose(self, way):
         for guest in self.guests:
@@ -117,20 +116,15 @@ def never_released_without_a_fence(lab, fs):
     """Two guests, ten times: the seal is STUCK, the late writes land in the file itself, and when the client is back it is released."""
     scene = Lost(lab, fs)
     guests = clients(lab, 2)
-    runs = 0
-    T0 = time.monotonic()
-    T = lambda w: print(f"{time.monotonic() - T0:.1f} {w}", flush=True)
-    while runs < 4:
-        T("begin")
+    runs, begin = 0, time.monotonic()
+    while runs < RUNS:
         way = WAYS[runs // 2 % len(WAYS)]
         scene.names = [f"file{runs}", f"file{runs + 1}"]
         if runs:
             scene.make()
         scene.write_directly(guests)
-        T("x")
         before = [extents(scene.disk.file(name)) for name in scene.names]
         scene.lose(way)
-        T("x")
         for code, text in scene.unseal():
             holds(code in (1, 4), f"unseal: exit {code}: {text}")
         os.unlink(scene.disk.file("filler"))
@@ -145,37 +139,29 @@ def never_released_without_a_fence(lab, fs):
                     pass
             equal((immutable(path), extents(path)), (True, extent), "flag and blocks")
             scene.disk.run(f"dd if=/dev/zero of={scene.disk.loop} seek={extent[0][1] // 4096} bs=4096 count=1 oflag=direct conv=notrunc status=none")
-        T("x")
         others = scene.others()
         for guest in guests:
             guest.mend_disk()
         scene.clean(others, "the disk is back")
-        T("x")
         for guest, name in zip(guests, scene.names):
             guest.mend()
-        T("x")
         for name in scene.names:
             scene.server.wait_state(scene.disk.file(name), "open", 60)
             Trace(scene.server, scene.disk.file(name)).given_back(count=1)
-        T("x")
-        for guest, writers in zip(guests, scene.writers):
+        for guest, writer in zip(guests, scene.writers):
             guest.run("touch /tmp/stop")
-            for writer in writers:
-                writer.finish()
-                holds("failed" not in writer.said, f"a write failed: {writer.output()}")
-        T("x")
+            writer.finish()
+            holds("failed" not in writer.said, f"a write failed: {writer.output()}")
         scene.clean(others, "everybody is back")
         for name in (*scene.names, *others):
             os.unlink(scene.disk.file(name))
         runs += len(guests)
-        print(way, runs)
-        print(*scene.server.trace()[-40:], sep="\n")
-        for g in guests: print(g.console_tail(8))
+        print(f"{runs} runs, {way}, {time.monotonic() - begin:.0f} s")
 
 
 def fenced_run(lab, scene, way):
     """Two guests are lost, fenced and come back; their blocks are other files' by then. The others' digests."""
-    guests = lab.clients(2)
+    guests = clients(lab, 2)
     scene.write_directly(guests)
     before = [extents(scene.disk.file(name)) for name in scene.names]
     scene.lose(way)
@@ -183,7 +169,8 @@ def fenced_run(lab, scene, way):
         equal(code, 0, f"unseal: {text}")
     for name in scene.names:
         trace = Trace(scene.server, scene.disk.file(name))
-        trace.released_after("fenced", count=1)
+        trace.released_after("grant-ended", count=1)
+        equal(trace.all("grant-ended")[0]["how"], "fenced", "how the grant ended")
         holds(trace.all("fence")[0]["time_ns"] - trace.all("recall")[0]["time_ns"] >= RECALL_TIMEOUT * SECOND or way != "silent", "fenced too early")
         os.truncate(scene.disk.file(name), 0)
         os.unlink(scene.disk.file(name))
@@ -214,7 +201,7 @@ def released_only_after_the_fence(lab, fs):
         if run:
             scene.make()
         fenced_run(lab, scene, WAYS[run // 2 % len(WAYS)])
-        print(run)
+        print(run + 2)
     equal(len(fenced_addresses(lab)), RUNS, "fences")
 
 

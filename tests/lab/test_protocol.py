@@ -112,6 +112,7 @@ def a_layoutcommit_is_reclaimed_in_grace(lab):
     handle, when = client.handle, int(time.time()) + 1000
     commit = (u32(PUTFH) + opaque(handle), u32(LAYOUTCOMMIT) + u64(0) + u64(4096) + u32(1) + client.layout + u32(0, 1) + u64(when) + u32(0)
               + u32(BLOCK_VOLUME) + opaque(u32(0)))
+    client.obeys = False  # what is given back at a recall cannot be committed afterwards
     server.kill()
     server.start()
     for each in (client, stranger):
@@ -121,6 +122,7 @@ def a_layoutcommit_is_reclaimed_in_grace(lab):
     equal(client.compound(*commit)[0], 0, "LAYOUTCOMMIT with reclaim in grace")
     for each in (client, stranger):
         expect(each.compound(RECLAIM_COMPLETE)[0])
+    client.give_all_back()
     holds(client.compound(*commit)[0] != 0, "a LAYOUTCOMMIT with reclaim after the grace was taken")
     server.ctl("unseal", "--wait", "--timeout", "20", disk.file("file"))
     equal(int(os.stat(disk.file("file")).st_mtime), when, "the file's time")
