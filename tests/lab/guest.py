@@ -221,6 +221,19 @@ class Guest:
     def mend(self):
         subprocess.run(["ip", "link", "set", self.tap, "master", "br0"], check=True)
 
+    def disk_helper(self):
+        """The process that does this guest's disk I/O (the kernel starts it before its other helpers): its path to the disk."""
+        return self.processes(traced=False)[1]
+
+    def cut_disk(self):
+        """The disk is silent: what the guest reads and writes is queued."""
+        os.kill(self.disk_helper(), signal.SIGSTOP)
+
+    def mend_disk(self):
+        """The path to the disk is back, and what is queued goes there; unless it was fenced meanwhile."""
+        for pid in self.processes(traced=False)[1:]:
+            os.kill(pid, signal.SIGCONT)
+
     def cut_storage(self):
         """The same for the storage network, where there is one."""
         subprocess.run(["ip", "link", "set", self.storage_tap, "nomaster"], check=True)

@@ -1,11 +1,17 @@
 """sealnfsd on this machine, as an operator runs it: a configuration file, the notify protocol, sealctl, the log, the trace."""
+import contextlib
+import ctypes
 import json
 import os
 import select
 import signal
 import socket
+import stat
 import subprocess
 import time
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+PIDFD_GETFD = 438
 
 
 class ServerError(Exception):
@@ -100,6 +106,23 @@ class Server:
         code = self.process.wait(timeout)
         if code != 0:
             raise ServerError(f"sealnfsd ended with {code} on SIGTERM")
+
+    def disconnect(self, address):
+        """End the connections of a client here, as a network device on the way does: shutdown() of the server's own sockets."""
+        process, ended = os.pidfd_open(self.process.pid), 0
+        for descriptor in os.listdir(f"/proc/{self.process.pid}/fd"):
+            ours = LIBC.syscall(PIDFD_GETFD, process, int(descriptor), 0)
+            if ours < 0:
+                continue
+            if stat.S_ISSOCK(os.fstat(ours).st_mode):
+                with socket.socket(fileno=ours) as end, contextlib.suppress(OSError):
+                    if end.family in (socket.AF_INET, socket.AF_INET6) and end.getpeername()[0] == address:
+                        end.shutdown(socket.SHUT_RDWR)
+                        ended += 1
+            else:
+                os.close(ours)
+        os.close(process)
+        return ended
 
     def running(self):
         return self.process is not None and self.process.poll() is None

@@ -1,0 +1,321 @@
+"""kill -9 of sealnfsd before every effect it has on the world, with clients that write to the disk all the while.
+
+cut.c kills the server before its effect number 1, 2, 3, ... until a seal's whole life passes without a cut. Each time: whoever may
+still write has the flag and its blocks; after a restart all ends in a release; and what the next file gets is clean.
+"""
+import collections
+import os
+import random
+import subprocess
+import time
+
+from cut import Plug
+from disk import MIB, extents, immutable
+from holder import DELAY, GRACE, LAYOUTTRYLATER, Holder, install_hook
+from nfs4 import Closed
+from registry import equal, holds, test
+from server import ServerError
+
+# SPARE: what is free beside the file, so that the next one gets its blocks.
+SIZE, SPARE = 4 * MIB, 2 * MIB
+JOURNAL = ("write journal.db-wal", "flush journal.db-wal", "set trusted.sealnfs.journal")
+LIFE = {*JOURNAL, "set trusted.sealnfs.seal", "flag set", "flag cleared", "remove trusted.sealnfs.seal", "flush", "send"}
+
+
+class Died(Exception):
+    """The server was killed in the middle of what was asked."""
+
+
+class Scene:
+    """A nearly full disk with a file, a server that can be cut, clients."""
+
+    def __init__(self, lab, fs, clients=2, **options):
+        self.disk = lab.disk(fs=fs, size=320 * MIB)
+        self.path, self.other = self.disk.file("file"), self.disk.file("other")
+        self.write(self.path)
+        self.disk.run(f"fallocate -l $(($(stat -f -c '%a * %S' {self.disk.path}) - {SPARE})) {self.disk.file('filler')}; sync -f {self.disk.path}")
+        self.plug, self.kills = Plug(lab.directory), collections.Counter()
+        self.server = lab.server(wrapper=self.plug.wrapper, log_level="info", **{"lease_time": 20, "recall_timeout": 30, "grace_time": 20, **options})
+        self.clients = [Holder(self.disk, f"holder{i}", lab.directory).connect() for i in range(clients)]
+
+    @staticmethod
+    def write(path):
+        data = os.urandom(SIZE)
+        with open(path, "wb") as f:
+            f.write(data)
+            os.fsync(f.fileno())
+
+    # Steps, each of which may be the server's last
+
+    def died(self):
+        """Was it killed? Then it is dead when this returns."""
+        if self.plug.read()[2] is None:
+            return False
+        self.server.process.wait(10)
+        return True
+
+    def passed(self):
+        """What was to be cut has ended; it may have been killed in its last moment."""
+        if self.plug.disarm():
+            self.server.process.wait(10)
+            raise Died()
+
+    def ctl(self, *arguments):
+        code, text = self.server.sealctl(*arguments)
+        if self.died():
+            raise Died()
+        equal(code, 0, f"{arguments}: {text}")
+
+    def call(self, function, *arguments):
+        """A client's request, again while the server says later."""
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                status = function(*arguments)
+            except (Closed, ConnectionError):
+                holds(self.died(), "a connection was closed by a server that lives")
+                raise Died() from None
+            if status not in (DELAY, GRACE, LAYOUTTRYLATER):
+                break
+            holds(time.monotonic() < deadline, f"still {status} after 30 s")
+            time.sleep(0.005)
+        holds(status in (0, None) or isinstance(status, Holder), f"status {status}")
+
+    def use(self):
+        """Seal the file, and have the clients write to it directly."""
+        self.ctl("seal", "--pinned", self.path)
+        for client in self.clients:
+            self.call(client.get, "file")
+
+    # What must hold
+
+    def check_rule(self, when):
+        """Whoever may still write has its blocks, and they are the file's."""
+        for client in self.clients:
+            if held := client.usable():
+                holds(immutable(self.path), f"{when}: no flag while {client.owner} can write")
+                where = [(physical, length) for _, physical, length, _ in extents(self.path)]
+                equal(where, held, f"{when}: the blocks of {client.owner}")
+
+    def was_cut(self, when):
+        what = self.plug.read()[2]
+        self.kills[what] += 1
+        self.check_rule(f"{when}, killed before {what}")
+
+    def come_back(self, cut_at=0):
+        """The server again, and the clients; what they hold stays in use until they are asked for it."""
+        self.plug.arm(cut_at)
+        try:
+            self.server.start()
+        except ServerError:
+            if not self.died():
+                raise
+            raise Died() from None
+        self.check_rule("after the restart")
+        for client in self.clients:
+            if not client.deaf:
+                client.disconnect()
+                self.call(client.connect)
+
+    def release(self):
+        """In the end the file is released, whoever asked for it, and nobody can write to it any more."""
+        unseal = self.server.start_ctl("unseal", "--wait", "--timeout", "30", self.path)
+        while True:
+            try:
+                text = unseal.communicate(timeout=1)[0]
+                break
+            except subprocess.TimeoutExpired:
+                for client in self.clients:
+                    if not client.deaf:
+                        client.renew()
+        if self.died():
+            raise Died()
+        code = unseal.returncode
+        holds(code == 0 or "not sealed" in text, f"unseal: exit {code}: {text}")
+        self.server.wait_state(self.path, "open", 30)
+        holds(not immutable(self.path), "a released file carries no flag")
+        equal([client.owner for client in self.clients if client.usable()], [], "clients that can write to what was released")
+
+    def reuse(self):
+        """Give the file's blocks to another one, and look whether anybody writes to them."""
+        before = extents(self.path)
+        os.truncate(self.path, 0)
+        self.disk.run(f"sync -f {self.disk.path}")
+        self.write(self.other)
+        reused = sum(max(0, min(start + size, old + length) - max(start, old)) for _, old, length, _ in before
+                     for _, start, size, _ in extents(self.other))
+        holds(reused >= SIZE - SPARE - MIB, f"only {reused} bytes of the blocks were given to the other file: this shows nothing")
+        self.disk.run(f"sleep 0.02; dd if={self.other} bs={SIZE} iflag=direct status=none | cmp - {self.other}")  # late writes have time
+        os.unlink(self.other)
+        self.disk.run(f"sync -f {self.disk.path}")
+        self.write(self.path)
+
+    def end_round(self):
+        for client in self.clients:
+            if client.deaf:
+                client.restart()
+                client.connect()
+            client.close_file()
+        self.plug.arm(0)
+
+    def end(self, at_least, kinds, fenced=()):
+        for client in self.clients:
+            client.end()
+        total = self.kills.total()
+        print(f"{total} kills: {dict(self.kills)}")
+        holds(total >= at_least, f"only {total} kills")
+        equal(kinds - set(self.kills), set(), "effects that it was never killed before")
+        equal({entry["client"] for entry in self.server.trace() if entry["what"] == "fence" and not fenced}, set(), "clients that were fenced")
+
+
+def life(scene):
+    """From the seal to the release, with clients that behave."""
+    scene.use()
+    scene.ctl("unseal", "--wait", "--timeout", "20", scene.path)
+
+
+def every_effect(scene, what, after=None):
+    """`what` is cut before its first effect, its second, ... until it has none left."""
+    number, before = 0, -1
+    while scene.kills.total() > before:
+        number, before = number + 1, scene.kills.total()
+        scene.plug.arm(number)
+        try:
+            what(scene)
+            scene.passed()
+        except Died:
+            scene.was_cut("at work")
+            if after:
+                after(number)
+            else:
+                scene.come_back()
+        scene.release()
+        scene.reuse()
+        scene.end_round()
+
+
+@test(fs=("xfs", "ext4"), timeout=300)
+def killed_before_every_effect_of_a_seals_life(lab, fs):
+    scene = Scene(lab, fs)
+    every_effect(scene, life)
+    scene.end(50, LIFE)
+
+
+def tear(scene, number):
+    """The journal's last pages, as a disk may leave them that lost power while it wrote."""
+    path = f"{scene.server.options['state_dir']}/journal.db"
+    offset, length = scene.plug.read()[1]
+    size = os.path.getsize(path + "-wal")
+    way = number % 4
+    with open(path if way == 3 else path + "-wal", "r+b") as f:
+        if way == 0:  # half a page
+            f.seek(max(0, offset + length - 2048))
+            f.write(random.Random(number).randbytes(2048))
+        elif way == 1:  # the end is missing
+            f.truncate(max(0, min(size, offset + length // 2)))
+        elif way == 2:  # three pages of zeros
+            f.seek(max(0, offset + length - 3 * 4096))
+            f.write(bytes(min(offset + length, 3 * 4096)))
+        elif os.path.getsize(path):  # not the log but what it is written back to
+            f.seek(-2048, os.SEEK_END)
+            f.write(random.Random(number).randbytes(2048))
+
+
+class Torn:
+    """What happens after a kill: the journal is damaged, the server comes up and either knows all or knows that it does not."""
+
+    def __init__(self, scene):
+        self.scene, self.doubts, self.sound = scene, 0, 0
+
+    def __call__(self, number):
+        scene = self.scene
+        tear(scene, number)
+        scene.come_back()
+        scene.server.sealctl("explain", scene.path)  # a flag that the journal does not know is found when the file is named
+        if "forget-holders" not in scene.server.sealctl("status")[1]:
+            self.sound += 1
+            return
+        self.doubts += 1
+        flagged = immutable(scene.path)
+        scene.server.refused("unseal", "--wait", "--timeout", "5", scene.path)
+        scene.server.refused("seal", "--pinned", scene.path)
+        equal(immutable(scene.path), flagged, "the flag, in doubt")
+        scene.check_rule("in doubt")
+        for client in scene.clients:  # the operator cuts everybody off, and says so
+            client.stop_using()
+        scene.server.ctl("forget-holders", "--yes", scene.path)
+
+
+@test(fs=("xfs", "ext4"), timeout=400)
+def killed_before_every_effect_and_the_journals_last_pages_torn(lab, fs):
+    scene = Scene(lab, fs)
+    torn = Torn(scene)
+    every_effect(scene, life, torn)
+    print(f"in doubt {torn.doubts} times, right {torn.sound} times")
+    holds(torn.doubts >= 5 and torn.sound >= 5, f"in doubt {torn.doubts} times, right {torn.sound} times: not both were seen")
+    scene.end(50, LIFE)
+
+
+@test(timeout=300)
+def killed_before_every_effect_of_a_restart(lab):
+    """A release is under way when the server is killed; the next one is killed too, before each thing it does."""
+    scene = Scene(lab, "xfs")
+    number, before = 0, -1
+    while scene.kills.total() > before:
+        number, before = number + 1, scene.kills.total()
+        for client in scene.clients:
+            client.obeys = False
+        scene.use()
+        scene.server.sealctl("unseal", scene.path)
+        for client in scene.clients:
+            holds(client.recalled.wait(20), "no recall")
+            client.obeys = True
+        scene.server.kill()
+        scene.check_rule("killed while it recalled")
+        try:
+            scene.come_back(cut_at=number)
+            scene.release()
+            scene.passed()
+        except Died:
+            scene.was_cut("starting")
+            scene.come_back()
+            scene.release()
+        scene.reuse()
+        scene.end_round()
+    scene.end(30, {*JOURNAL, "flag cleared", "remove trusted.sealnfs.seal", "send"})
+
+
+@test(timeout=300)
+def killed_before_every_effect_of_a_fence(lab):
+    """One of two clients is silent and goes on writing; its path to the disk ends only by the hook."""
+    scene = Scene(lab, "ext4", lease_time=5, recall_timeout=1, grace_time=1, fence_timeout=5, fence_retry=1, fence_hook=install_hook(lab.directory))
+    good, lost = scene.clients
+
+    def fence(number):
+        scene.plug.arm(0)
+        scene.use()
+        lost.deaf = True
+        seen = scene.server.trace()[-1]["seq"]
+        unseal = scene.server.start_ctl("unseal", "--wait", "--timeout", "20", scene.path)
+        scene.server.wait_trace(lambda entry: entry["what"] == "grant-ended" and entry["how"] == "returned" and entry["seq"] > seen)
+        scene.plug.arm(number)
+        unseal.communicate(timeout=60)
+        if scene.died():
+            raise Died()
+        equal(unseal.returncode, 0, "unseal")
+
+    number, before = 0, -1
+    while scene.kills.total() > before:
+        number, before = number + 1, scene.kills.total()
+        try:
+            fence(number)
+            scene.passed()
+        except Died:
+            scene.was_cut("fencing")
+            scene.come_back()
+        scene.release()
+        scene.reuse()
+        scene.end_round()
+    with open(f"{lab.directory}/hook-calls") as f:
+        equal({line.strip() for line in f}, {lost.owner}, "who was fenced")
+    scene.end(10, {*JOURNAL, "hook", "flag cleared"}, fenced=(lost.owner,))
