@@ -126,6 +126,8 @@ static int post(struct sealio_rdma *rdma, struct sealio_rdma_op *op)
         return 0;
     op->skip = op->write ? 0 : (size_t)(op->remote & (rdma->alignment - 1));
     const struct ibv_mr *mr = op->skip == 0 ? registered(rdma, op->memory, op->length) : NULL;
+    if (!mr && op->skip + op->length > RDMA_BOUNCE_SIZE)
+        return -ENOMEM; /* it was registered when the limit was asked for, and is not any more */
     if (!mr && !take_bounce(rdma, op, &rc))
         return rc;
     struct ibv_sge sge = {.addr = (uintptr_t)(op->bounce ? op->bounce->memory : op->memory),

@@ -201,6 +201,39 @@ static void no_answer_is_waited_for_no_longer_than_the_patience(void **state)
     sealio_rdma_free(rdma);
 }
 
+/* The limit is asked for before; between, a connection may be made anew, on which registering fails. */
+static void what_is_too_long_to_be_copied_is_not_copied(void **state)
+{
+    struct rig *rig = *state;
+    const rdma_deviceaddr4 addr = {.rda_peer = 5,
+                                   .rda_secret = "ssssssssssssssssssssssssssssssss",
+                                   .rda_alignment = 1,
+                                   .rda_addrs_count = 1,
+                                   .rda_addrs =
+                                       &(netaddr4){xdr_bytes_of("rdma"), xdr_bytes_of("127.0.0.1.78.81")}};
+    uint8_t *memory = malloc(2 << 20);
+    struct sealio_rdma_op op = {.memory = memory,
+                                .length = 2 << 20,
+                                .remote = (uintptr_t)fake_nfs_memory(rig->fake),
+                                .key = 11,
+                                .deadline_ms = UINT64_MAX};
+    struct sealio_rdma *rdma;
+    assert_int_equal(sealio_rdma_create(&addr, &fake_rdma_verbs, &rdma), 0);
+    assert_int_equal(sealio_rdma_connect(rdma, 1000), 0);
+    assert_int_equal(sealio_rdma_limit(rdma, memory, 2 << 20, op.remote), 1 << 20);
+    fake_rdma_fail(FAKE_RDMA_REG, ENOMEM);
+    sealio_rdma_add_memory(rdma, memory, 2 << 20);
+    assert_int_equal(sealio_rdma_run(rdma, &op), -ENOTCONN);
+    fake_rdma_fail(FAKE_RDMA_REG, 0);
+    sealio_rdma_remove_memory(rdma, memory);
+    sealio_rdma_add_memory(rdma, memory, 2 << 20);
+    assert_int_equal(sealio_rdma_limit(rdma, memory, 2 << 20, op.remote), 2 << 20);
+    assert_int_equal(sealio_rdma_run(rdma, &op), 0);
+    assert_memory_equal(memory, fake_nfs_memory(rig->fake), 2 << 20);
+    sealio_rdma_free(rdma);
+    free(memory);
+}
+
 static void addresses_that_make_no_sense_are_refused(void **state)
 {
     static const char *const bad[][2] = {{"tcp", "127.0.0.1.78.81"},
@@ -593,6 +626,7 @@ int main(void)
         TEST(when_memory_cannot_be_reached_the_disk_is_used),
         TEST(an_unexpected_event_is_no_connection),
         TEST(no_answer_is_waited_for_no_longer_than_the_patience),
+        TEST(what_is_too_long_to_be_copied_is_not_copied),
         TEST(addresses_that_make_no_sense_are_refused),
         TEST(a_refused_client_asks_for_its_secret_again),
         TEST(a_client_refused_twice_uses_the_disk),
