@@ -112,7 +112,6 @@ int bench_recall(struct bench_conn *conns, unsigned count, const char *command, 
 
 /* sealio bench --rdma: has options of its own. */
 int tool_bench_rdma(int argc, char **argv);
-void tool_bench_rdma_usage(void);
 
 /* Runs the operation on all connections for so long, after a warm-up. 0 or the error that ended it. */
 int bench_load(struct bench_conn *conns, unsigned count, double warm_up, double seconds,
