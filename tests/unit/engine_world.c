@@ -346,6 +346,9 @@ static void take_effect(struct world *w, const struct engine_effect *effect)
         file->overlay_change = effect->overlay.change;
         return;
     }
+    case ENGINE_DO_LET_GO:
+        w->let_go_count++;
+        return;
     case ENGINE_DO_DEVICE_CHANGED:
         w->devices_changed++;
         return;
