@@ -116,8 +116,6 @@ static void add_counters(struct rdma_counters *sum, const struct rdma_counters *
 {
     for (int i = 0; i < RDMA_ADMISSIONS; i++)
         sum->admissions[i] += more->admissions[i];
-    sum->fences += more->fences;
-    sum->fences_failed += more->fences_failed;
 }
 
 static void drop_target(struct keeper_rdma *rdma)
@@ -510,8 +508,6 @@ void keeper_rdma_figures(struct keeper *keeper, struct keeper_rdma_figures *figu
     figures->connections = now.connections;
     figures->regions = now.regions;
     figures->bytes = now.registered_bytes;
-    figures->fences = now.fences;
-    figures->fences_failed = now.fences_failed;
 }
 
 static unsigned count_clients(const struct rdma_client *client)

@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "layout/engine.h"
+#include "server/keeper.h"
 
 struct file;
 struct json_t;
@@ -84,14 +85,10 @@ void keeper_rdma_drop_memory(struct rdma_memory *memory);
 
 /* Why no RDMA layouts are given now, or what the last LAYOUTGET of this file was refused for; "": neither. */
 const char *keeper_rdma_why(const struct keeper *keeper, const struct file_key *key);
-/* Why a release waits here; "": it does not. */
-struct json_t *keeper_rdma_view(struct keeper *keeper); /* NULL: not configured */
+/* For the operator; NULL: not configured. */
+struct json_t *keeper_rdma_view(struct keeper *keeper);
 
 /* For metrics. */
-struct keeper_rdma_figures {
-    bool configured, listening;
-    uint64_t admitted, refused, connections, regions, bytes, fences, fences_failed;
-};
 void keeper_rdma_figures(struct keeper *keeper, struct keeper_rdma_figures *figures);
 
 #endif

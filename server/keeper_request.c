@@ -526,6 +526,7 @@ static void run_figures(struct loop_msg *msg)
     figures->commits = keeper->commits;
     figures->commit_ns = keeper->commit_ns;
     figures->broken = keeper->failing[0] != '\0';
+    keeper_rdma_figures(request->keeper, &figures->rdma);
     request_finish(request, NFS4_OK, "");
 }
 
