@@ -125,15 +125,14 @@ static int drop(int fd, int direct, uint64_t size, uint64_t *at)
 }
 
 /*
- * In persistent memory (-o dax): what is read and written is the memory itself, and nothing of it can be stale.
- * Nor must anybody ask: cachestat takes the kernel's own entries for traces of evicted pages there, and the
- * kernel (7.3.4) dies in lru_gen_test_recent.
+ * Of a file in persistent memory nothing is ever cached, and cachestat must not be asked: Linux 7.3.4 takes its
+ * mapping's entries for traces of evicted pages and dies of it (lru_gen_test_recent).
  */
-static bool has_no_cache(int fd)
+static bool is_in_memory(int fd)
 {
-    struct statx found;
+    struct statx stx;
 
-    return statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &found) == 0 && (found.stx_attributes & STATX_ATTR_DAX);
+    return statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &stx) == 0 && (stx.stx_attributes & STATX_ATTR_DAX);
 }
 
 int seal_cache_drop(int fd, uint64_t size, struct seal_refusal *why)
@@ -143,7 +142,7 @@ int seal_cache_drop(int fd, uint64_t size, struct seal_refusal *why)
     int direct;
     int err;
 
-    if (has_no_cache(fd))
+    if (is_in_memory(fd))
         return 0;
     (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     direct = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
