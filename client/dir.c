@@ -130,11 +130,11 @@ static int list_batch(struct listing *listing)
     struct sealio_call call;
     struct sealio_reply reply;
     union nfs4_res res;
-    union nfs4_args args = {
-        .readdir = {.cookie = listing->cookie,
-                    .dircount = DIRCOUNT,
-                    .maxcount = session->max_response - 1024 < 65536 ? session->max_response - 1024 : 65536,
-                    .attr_request = wanted_attrs()}};
+    const uint32_t room = sealio_session_limits(session).max_response - 1024;
+    union nfs4_args args = {.readdir = {.cookie = listing->cookie,
+                                        .dircount = DIRCOUNT,
+                                        .maxcount = room < 65536 ? room : 65536,
+                                        .attr_request = wanted_attrs()}};
     memcpy(args.readdir.cookieverf, listing->verifier, NFS4_VERIFIER_SIZE);
     bitmap4_set(&args.readdir.attr_request, FATTR4_RDATTR_ERROR);
     sealio_session_begin(session, &call, buf, sizeof(buf), SEALIO_CALL_SEQUENCE);

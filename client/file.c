@@ -24,7 +24,10 @@ nfs_fh4 sealio_file_fh(const struct sealio_file *file)
 static open_owner4 owner_of(struct sealio_session *session, uint64_t number, uint8_t buf[OWNER_SIZE])
 {
     memcpy(buf, &number, OWNER_SIZE);
-    return (open_owner4){.clientid = session->clientid, .owner = {buf, OWNER_SIZE}};
+    pthread_mutex_lock(&session->lock);
+    const clientid4 clientid = session->clientid;
+    pthread_mutex_unlock(&session->lock);
+    return (open_owner4){.clientid = clientid, .owner = {buf, OWNER_SIZE}};
 }
 
 /* What an OPEN of a path brought. */
@@ -105,8 +108,9 @@ static int send_open(struct sealio_session *session, const char *path, unsigned 
     return rc;
 }
 
-static void take_offer(struct sealio_session *session, const struct nfs4_attrs *attrs,
-                       bool offered[SEALIO_KINDS])
+/* Under the lock. */
+static void take_offer_locked(struct sealio_session *session, const struct nfs4_attrs *attrs,
+                              bool offered[SEALIO_KINDS])
 {
     offered[SEALIO_KIND_MEMORY] = offered[SEALIO_KIND_DISK] = false;
     if (!(session->exchange_flags & EXCHGID4_FLAG_USE_PNFS_MDS) ||
@@ -128,7 +132,7 @@ static int adopt_locked(struct sealio_session *session, struct sealio_file *file
     file->layout = sealio_layout_share_locked(session, &fh);
     if (!file->layout)
         return -ENOMEM;
-    take_offer(session, &opened->attrs, file->layout->offered);
+    take_offer_locked(session, &opened->attrs, file->layout->offered);
     file->layout->fsid = opened->attrs.fsid;
     file->layout->block = opened->attrs.layout_blksize;
     if (file->layout->block < 512 || (file->layout->block & (file->layout->block - 1)))

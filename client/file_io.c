@@ -43,8 +43,9 @@ static ssize_t read_server(struct sealio_file *file, void *buf, size_t len, uint
     struct sealio_call call;
     struct sealio_reply reply;
     union nfs4_res res;
+    const uint32_t room = sealio_session_limits(session).max_response;
     const union nfs4_args args = {
-        .read = {.stateid = *stateid, .offset = offset, .count = io_size(len, session->max_response)}};
+        .read = {.stateid = *stateid, .offset = offset, .count = io_size(len, room)}};
     sealio_session_begin(session, &call, message, sizeof(message), SEALIO_CALL_SEQUENCE);
     sealio_call_put_fh(&call, sealio_file_fh(file));
     sealio_call_add(&call, OP_READ, &args);
@@ -191,7 +192,7 @@ static ssize_t write_server(struct sealio_file *file, const void *buf, size_t le
     struct sealio_call call;
     struct sealio_reply reply;
     union nfs4_res res;
-    const uint32_t n = io_size(len, session->max_request);
+    const uint32_t n = io_size(len, sealio_session_limits(session).max_request);
     const union nfs4_args args = {.write = {.stateid = *stateid,
                                             .offset = offset,
                                             .stable = UNSTABLE4,

@@ -160,6 +160,7 @@ static int ask_once(struct sealio_file *file, struct incoming *in)
     uint8_t buf[1024];
     struct sealio_call call;
     struct sealio_reply reply;
+    const uint32_t room = sealio_session_limits(session).max_response;
     const union nfs4_args put = {.putfh = {sealio_file_fh(file)}};
     const union nfs4_args getattr = {.getattr = {BITMAP4(FATTR4_SIZE)}};
     union nfs4_args args = {.layoutget = {.loga_layout_type = type_of(in->kind),
@@ -168,7 +169,7 @@ static int ask_once(struct sealio_file *file, struct incoming *in)
                                           .loga_length = NFS4_UINT64_MAX,
                                           .loga_minlength = 1,
                                           .loga_stateid = in->stateid,
-                                          .loga_maxcount = session->max_response - 1024}};
+                                          .loga_maxcount = room - 1024}};
     sealio_session_begin(session, &call, buf, sizeof(buf), SEALIO_CALL_SEQUENCE);
     call.no_retry = true;
     sealio_call_add(&call, OP_PUTFH, &put);

@@ -66,7 +66,7 @@ static int walk_batch(struct sealio_session *session, const char **path, const c
     struct sealio_reply reply;
     union nfs4_res res;
     const uint32_t first = dir->len ? OP_PUTFH : OP_PUTROOTFH;
-    uint32_t batch = session->max_ops - OVERHEAD_OPS, count = 0;
+    uint32_t batch = sealio_session_limits(session).max_ops - OVERHEAD_OPS, count = 0;
     if (batch > MAX_BATCH)
         batch = MAX_BATCH;
     sealio_session_begin(session, &call, buf, sizeof(buf), SEALIO_CALL_SEQUENCE);

@@ -84,6 +84,14 @@ bool sealio_backoff(unsigned attempt, uint64_t deadline_ms)
     return true;
 }
 
+struct session_limits sealio_session_limits(struct sealio_session *session)
+{
+    pthread_mutex_lock(&session->lock);
+    const struct session_limits limits = session->limits;
+    pthread_mutex_unlock(&session->lock);
+    return limits;
+}
+
 bool sealio_session_lease_holds(struct sealio_session *session)
 {
     pthread_mutex_lock(&session->lock);

@@ -38,6 +38,11 @@ struct session_slot {
     bool busy;
 };
 
+/* What the server granted; a session that takes another's place may bring other values. */
+struct session_limits {
+    uint32_t max_request, max_response, max_ops;
+};
+
 struct session_counters {
     atomic_uint_fast64_t reads_direct, bytes_read_direct, reads_server, bytes_read_server, bytes_read_holes,
         writes_direct, bytes_written_direct, writes_server, bytes_written_server, layoutgets, bytes_read_rdma,
@@ -87,7 +92,7 @@ struct sealio_session {
     sequenceid4 create_sequence;
     uint32_t exchange_flags;
     sessionid4 sessionid;
-    uint32_t max_request, max_response, max_ops;
+    struct session_limits limits;
     uint32_t slot_count;
     struct session_slot slots[SEALIO_SLOTS];
     unsigned generation; /* counts client ids: state of an earlier one is gone */
@@ -131,6 +136,8 @@ int sealio_session_execute(struct sealio_session *session, struct sealio_call *c
                            struct sealio_reply *reply);
 /* End and execute, for those who only want the results. */
 int sealio_session_run(struct sealio_session *session, struct sealio_call *call, struct sealio_reply *reply);
+/* Takes the lock: for those who build a call while somebody else may recover the session. */
+struct session_limits sealio_session_limits(struct sealio_session *session);
 /* False: the lease may have run out, nothing may be done on layouts. Takes the lock. */
 bool sealio_session_lease_holds(struct sealio_session *session);
 /* Sleeps as long as the attempt deserves (5 ms doubling to 1 s) or to the deadline. False when it has

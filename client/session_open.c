@@ -135,7 +135,9 @@ int sealio_session_open(const char *host, uint16_t port, const struct sealio_opt
     if (rc == 0)
         rc = sealio_session_restore(session, sealio_now_ms() + session->timeout_ms);
     if (rc == 0) {
+        pthread_mutex_lock(&session->lock); /* the reader runs */
         session->state = SESSION_READY;
+        pthread_mutex_unlock(&session->lock);
         rc = sealio_upkeep_start(session);
     }
     if (rc < 0) {

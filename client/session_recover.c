@@ -44,7 +44,7 @@ static int make_channel(struct sealio_session *session, uint64_t deadline_ms)
     if (rc < 0)
         return sealio_fail(session, rc, "cannot connect to %s port %u: %s", session->host,
                            (unsigned)session->port, strerror(-rc));
-    const uint32_t max_record = session->max_response ? session->max_response + 4096 : 64 << 10;
+    const uint32_t max_record = session->limits.max_response ? session->limits.max_response + 4096 : 64 << 10;
     const struct sealio_channel_owner owner = {sealio_session_serve, sealio_session_broken, session};
     rc = sealio_channel_create(fd, max_record, &owner, &channel);
     if (rc < 0)
@@ -57,6 +57,16 @@ static int make_channel(struct sealio_session *session, uint64_t deadline_ms)
     return 0;
 }
 
+/* Under the lock, although only this thread decides it: the reader of the new connection may mark that broken
+ * at any time. */
+static void set_needs(struct sealio_session *session, bool need_session, bool need_client)
+{
+    pthread_mutex_lock(&session->lock);
+    session->need_session = need_session;
+    session->need_client = need_client;
+    pthread_mutex_unlock(&session->lock);
+}
+
 /* -EAGAIN: something was learned, go round again. */
 static int bind_connection(struct sealio_session *session, uint64_t deadline_ms)
 {
@@ -64,7 +74,7 @@ static int bind_connection(struct sealio_session *session, uint64_t deadline_ms)
     int rc = sealio_wire_bind(session, deadline_ms, &status);
     if (rc < 0 || status == NFS4_OK)
         return rc;
-    session->need_session = true;
+    set_needs(session, true, false);
     return -EAGAIN;
 }
 
@@ -76,11 +86,11 @@ static int make_session(struct sealio_session *session, uint64_t deadline_ms)
         return rc;
     switch (status) {
     case NFS4_OK:
-        session->need_session = false;
+        set_needs(session, false, false);
         return 0;
     case NFS4ERR_STALE_CLIENTID:
     case NFS4ERR_SEQ_MISORDERED: /* our count of CREATE_SESSIONs is off: EXCHANGE_ID tells the right one */
-        session->need_client = true;
+        set_needs(session, true, true);
         return -EAGAIN;
     case NFS4ERR_DELAY:
     case NFS4ERR_GRACE:
@@ -134,12 +144,15 @@ static int attempt(struct sealio_session *session, uint64_t deadline_ms)
     bool known = true;
     const bool first = session->clientid == 0;
     int rc = make_channel(session, deadline_ms);
-    if (rc == 0 && !session->need_session && !session->need_client)
+    pthread_mutex_lock(&session->lock);
+    const bool need_session = session->need_session, need_client = session->need_client;
+    pthread_mutex_unlock(&session->lock);
+    if (rc == 0 && !need_session && !need_client)
         return bind_connection(session, deadline_ms);
-    if (rc == 0 && session->need_client)
+    if (rc == 0 && need_client)
         rc = sealio_wire_exchange_id(session, deadline_ms, &known);
     if (rc == 0)
-        session->need_client = false;
+        set_needs(session, true, false);
     session->reclaim_due |= !known;
     if (rc == 0)
         rc = make_session(session, deadline_ms);

@@ -83,15 +83,17 @@ static void adopt_session(struct sealio_session *session, const CREATE_SESSION4r
     const channel_attrs4 *fore = &ok->csr_fore_chan_attrs;
     memcpy(session->sessionid, ok->csr_sessionid, NFS4_SESSIONID_SIZE);
     session->create_sequence++;
-    session->max_request = smaller(fore->ca_maxrequestsize, SEALIO_MAX_MESSAGE);
-    session->max_response = smaller(fore->ca_maxresponsesize, SEALIO_MAX_MESSAGE);
-    session->max_ops = fore->ca_maxoperations;
+    session->limits = (struct session_limits){
+        .max_request = smaller(fore->ca_maxrequestsize, SEALIO_MAX_MESSAGE),
+        .max_response = smaller(fore->ca_maxresponsesize, SEALIO_MAX_MESSAGE),
+        .max_ops = fore->ca_maxoperations,
+    };
     session->slot_count = smaller(fore->ca_maxrequests, SEALIO_SLOTS);
     for (unsigned i = 0; i < SEALIO_SLOTS; i++)
         session->slots[i].sequence = 0;
     sealio_backchannel_reset(session->backchannel, session->sessionid,
                              ok->csr_back_chan_attrs.ca_maxrequests);
-    sealio_channel_set_max_record(session->channel, session->max_response + 4096);
+    sealio_channel_set_max_record(session->channel, session->limits.max_response + 4096);
 }
 
 int sealio_wire_create_session(struct sealio_session *session, uint64_t deadline_ms, nfsstat4 *status)

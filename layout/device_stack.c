@@ -305,8 +305,8 @@ static int walk_dm(struct walk *w, const struct sysfs_block *b, const struct ran
 
     if (err == -EACCES)
         err = refuse(w,
-                     "%s (%s): its device-mapper table cannot be read without CAP_SYS_ADMIN; give it to the "
-                     "service (systemctl edit sealnfs: [Service] CapabilityBoundingSet=CAP_SYS_ADMIN)",
+                     "%s (%s): its device-mapper table cannot be read without CAP_SYS_ADMIN, which the systemd "
+                     "unit gives",
                      b->node, b->stacked);
     else if (err)
         err = seal_refuse(w->why, SEAL_REFUSED_DEVICE, -err,

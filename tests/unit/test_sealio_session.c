@@ -394,22 +394,36 @@ struct worker {
     bool failed;
 };
 
+static bool read_somewhere(struct worker *worker, struct sealio_file *file)
+{
+    uint8_t buf[9000];
+    const uint64_t offset = (uint64_t)rand_r(&worker->seed) % (FAKE_SIZE - sizeof(buf));
+    const size_t len = 1 + (size_t)rand_r(&worker->seed) % sizeof(buf);
+    const ssize_t n = sealio_file_read(file, buf, len, offset);
+    return n == (ssize_t)len && memcmp(buf, worker->rig->content + offset, len) == 0;
+}
+
+/* Looks the path up, opens, reads and closes: calls that are sized by what the session allows. */
+static bool open_and_read(struct worker *worker)
+{
+    struct sealio_file *file;
+    if (sealio_file_open(worker->rig->session, "/f", SEALIO_READ, 0, &file) < 0)
+        return false;
+    const bool fine = read_somewhere(worker, file);
+    return sealio_file_close(file) == 0 && fine;
+}
+
 static void *read_at_random(void *arg)
 {
     struct worker *worker = arg;
-    uint8_t buf[9000];
-    for (unsigned i = 0; i < 300 && !worker->failed; i++) {
-        const uint64_t offset = (uint64_t)rand_r(&worker->seed) % (FAKE_SIZE - sizeof(buf));
-        const size_t len = 1 + (size_t)rand_r(&worker->seed) % sizeof(buf);
-        const ssize_t n = sealio_file_read(worker->rig->file, buf, len, offset);
-        worker->failed = n != (ssize_t)len || memcmp(buf, worker->rig->content + offset, len) != 0;
-    }
+    for (unsigned i = 0; i < 300 && !worker->failed; i++)
+        worker->failed = !(i % 8 == 0 ? open_and_read(worker) : read_somewhere(worker, worker->rig->file));
     return NULL;
 }
 
-/* Threads read while layouts are recalled and connections cut under them: every byte is right and nobody sees
- * an error. */
-static void threads_share_a_session_through_recalls_and_cuts(void **state)
+/* Threads open and read while layouts are recalled, connections cut and the server restarted under them:
+ * every byte is right and nobody sees an error. */
+static void threads_share_a_session_through_recalls_cuts_and_restarts(void **state)
 {
     enum { WORKERS = 4 };
     struct rig *rig = *state;
@@ -422,7 +436,9 @@ static void threads_share_a_session_through_recalls_and_cuts(void **state)
     }
     for (unsigned i = 0; i < 20; i++) {
         nap(5);
-        if (i % 5 == 4)
+        if (i % 10 == 9)
+            fake_nfs_restart(rig->fake);
+        else if (i % 5 == 4)
             fake_nfs_forget_session(rig->fake);
         else
             fake_nfs_recall(rig->fake, 1);
@@ -455,7 +471,7 @@ int main(void)
         TEST(after_a_restart_opens_are_reclaimed_before_reclaim_complete),
         TEST(an_idle_session_renews_its_lease),
         TEST(past_the_lease_nothing_touches_the_disk),
-        TEST(threads_share_a_session_through_recalls_and_cuts),
+        TEST(threads_share_a_session_through_recalls_cuts_and_restarts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
