@@ -15,17 +15,25 @@ struct sealio_volume_entry {
     struct sealio_volume_entry *next;
     deviceid4 id;
     bool forgotten;
+    unsigned generation;      /* client id that the secret is of */
+    struct sealio_rdma *rdma; /* the server's memory, or: */
     struct sealio_volume *volume;
     unsigned disk_count;
     struct sealio_disk *disks[]; /* by leaf */
 };
 
-enum { DEVICE_MAXCOUNT = 64 << 10 };
+enum { DEVICE_MAXCOUNT = 64 << 10, CONNECT_MS = 5000 };
+
+/* A secret ends with the client id that it was told to. */
+static bool is_current(const struct sealio_session *session, const struct sealio_volume_entry *entry)
+{
+    return !entry->forgotten && (!entry->rdma || entry->generation == session->generation);
+}
 
 static struct sealio_volume_entry *find_locked(struct sealio_session *session, const deviceid4 id)
 {
     struct sealio_volume_entry *entry = session->volumes;
-    while (entry && (entry->forgotten || memcmp(entry->id, id, NFS4_DEVICEID4_SIZE) != 0))
+    while (entry && (!is_current(session, entry) || memcmp(entry->id, id, NFS4_DEVICEID4_SIZE) != 0))
         entry = entry->next;
     return entry;
 }
@@ -35,6 +43,7 @@ static void free_entry(struct sealio_volume_entry *entry)
     for (unsigned i = 0; i < entry->disk_count; i++)
         sealio_disk_close(entry->disks[i]);
     sealio_volume_free(entry->volume);
+    sealio_rdma_free(entry->rdma);
     free(entry);
 }
 
@@ -80,13 +89,27 @@ static int make_entry(struct sealio_session *session, const deviceid4 id, const 
     return 0;
 }
 
-static int ask(struct sealio_session *session, const deviceid4 id, struct sealio_reply *reply,
-               union nfs4_res *res)
+static int make_memory_entry(struct sealio_session *session, const deviceid4 id, const rdma_deviceaddr4 *addr,
+                             struct sealio_volume_entry **out)
+{
+    struct sealio_volume_entry *entry = calloc(1, sizeof(*entry));
+    int rc = entry ? sealio_rdma_create(addr, session->verbs, &entry->rdma) : -ENOMEM;
+    if (rc < 0) {
+        free(entry);
+        return sealio_fail(session, rc, "GETDEVICEINFO: the server's data path cannot be used: %s",
+                           strerror(-rc));
+    }
+    memcpy(entry->id, id, NFS4_DEVICEID4_SIZE);
+    *out = entry;
+    return 0;
+}
+
+static int ask(struct sealio_session *session, layouttype4 type, const deviceid4 id,
+               struct sealio_reply *reply, union nfs4_res *res)
 {
     uint8_t buf[1024];
     struct sealio_call call;
-    union nfs4_args args = {
-        .getdeviceinfo = {.gdia_layout_type = LAYOUT4_BLOCK_VOLUME, .gdia_maxcount = DEVICE_MAXCOUNT}};
+    union nfs4_args args = {.getdeviceinfo = {.gdia_layout_type = type, .gdia_maxcount = DEVICE_MAXCOUNT}};
     memcpy(args.getdeviceinfo.gdia_device_id, id, NFS4_DEVICEID4_SIZE);
     args.getdeviceinfo.gdia_notify_types.word[0] =
         1u << NOTIFY_DEVICEID4_CHANGE | 1u << NOTIFY_DEVICEID4_DELETE;
@@ -104,61 +127,122 @@ static int ask(struct sealio_session *session, const deviceid4 id, struct sealio
     return 0;
 }
 
-static int fetch(struct sealio_session *session, const deviceid4 id, struct sealio_volume_entry **out)
+static int take(struct sealio_session *session, layouttype4 type, const deviceid4 id,
+                const device_addr4 *body, struct arena *arena, struct sealio_volume_entry **out)
+{
+    pnfs_block_deviceaddr4 block;
+    rdma_deviceaddr4 rdma;
+    int rc = -EBADMSG;
+    if (body->da_layout_type == type)
+        rc = type == LAYOUT4_BLOCK_VOLUME ? block_deviceaddr_decode(body->da_addr_body, arena, &block)
+                                          : rdma_deviceaddr_decode(body->da_addr_body, arena, &rdma);
+    if (rc < 0)
+        return sealio_fail(session, rc,
+                           "GETDEVICEINFO: the server's description of the device makes no sense");
+    return type == LAYOUT4_BLOCK_VOLUME ? make_entry(session, id, &block, out)
+                                        : make_memory_entry(session, id, &rdma, out);
+}
+
+static int fetch(struct sealio_session *session, layouttype4 type, const deviceid4 id,
+                 struct sealio_volume_entry **out)
 {
     struct sealio_reply reply = {.data = NULL};
     union nfs4_res res;
-    pnfs_block_deviceaddr4 addr;
-    int rc = ask(session, id, &reply, &res);
-    if (rc == 0) {
-        const device_addr4 *body = &res.getdeviceinfo.gdir_resok4.gdir_device_addr;
-        rc = body->da_layout_type == LAYOUT4_BLOCK_VOLUME
-                 ? block_deviceaddr_decode(body->da_addr_body, &reply.arena, &addr)
-                 : -EBADMSG;
-        if (rc < 0)
-            sealio_fail(session, rc, "GETDEVICEINFO: the server's description of the device makes no sense");
-    }
+    int rc = ask(session, type, id, &reply, &res);
     if (rc == 0)
-        rc = make_entry(session, id, &addr, out);
+        rc = take(session, type, id, &res.getdeviceinfo.gdir_resok4.gdir_device_addr, &reply.arena, out);
     sealio_reply_free(&reply);
     return rc;
 }
 
-int sealio_volumes_ensure(struct sealio_session *session, const deviceid4 id)
+/* A buffer that is added from now on finds the entry itself. */
+static void tell_memories(struct sealio_session *session, struct sealio_rdma *rdma)
+{
+    pthread_mutex_lock(&session->buffers_lock);
+    for (const struct sealio_buffer *buffer = session->buffers; buffer; buffer = buffer->next)
+        sealio_rdma_add_memory(rdma, buffer->memory, buffer->size);
+    pthread_mutex_unlock(&session->buffers_lock);
+}
+
+/* The entry of the device id, made if there is none. */
+static int know(struct sealio_session *session, layouttype4 type, const deviceid4 id,
+                struct sealio_volume_entry **out)
 {
     struct sealio_volume_entry *entry;
     pthread_mutex_lock(&session->lock);
-    const bool known = find_locked(session, id) != NULL;
+    *out = find_locked(session, id);
+    const unsigned generation = session->generation;
     pthread_mutex_unlock(&session->lock);
-    if (known)
+    if (*out)
         return 0;
-    int rc = fetch(session, id, &entry);
+    int rc = fetch(session, type, id, &entry);
     if (rc < 0)
         return rc;
+    entry->generation = generation;
     pthread_mutex_lock(&session->lock);
-    if (find_locked(session, id)) {
-        pthread_mutex_unlock(&session->lock);
-        free_entry(entry);
-        return 0;
+    *out = find_locked(session, id);
+    if (!*out) {
+        entry->next = session->volumes;
+        session->volumes = *out = entry;
     }
-    entry->next = session->volumes;
-    session->volumes = entry;
     pthread_mutex_unlock(&session->lock);
+    if (*out != entry)
+        free_entry(entry);
+    else if (entry->rdma)
+        tell_memories(session, entry->rdma);
     return 0;
 }
 
-int sealio_volumes_resolve_locked(struct sealio_session *session, const deviceid4 id, uint64_t offset,
-                                  uint64_t length, struct sealio_target *out)
+static int connect_to(struct sealio_session *session, struct sealio_volume_entry *entry)
+{
+    const int rc = sealio_rdma_connect(entry->rdma, CONNECT_MS);
+    if (rc < 0)
+        sealio_fail(session, rc, "cannot connect to %s: %s", sealio_rdma_name(entry->rdma), strerror(-rc));
+    return rc == 0 || rc == -EACCES ? rc : -ENODEV;
+}
+
+int sealio_volumes_ensure(struct sealio_session *session, layouttype4 type, const deviceid4 id)
+{
+    struct sealio_volume_entry *entry;
+    int rc = know(session, type, id, &entry);
+    if (rc < 0 || type == LAYOUT4_BLOCK_VOLUME)
+        return rc;
+    if (!entry->rdma)
+        return sealio_fail(session, -EBADMSG, "the server names one device for two layout types");
+    rc = connect_to(session, entry);
+    if (rc != -EACCES)
+        return rc;
+    /* The secret may have ended: the server tells the one that holds now. */
+    sealio_volumes_forget(session, id);
+    rc = know(session, type, id, &entry);
+    if (rc == 0)
+        rc = entry->rdma ? connect_to(session, entry) : -EBADMSG;
+    return rc == -EACCES ? -ENODEV : rc;
+}
+
+int sealio_volumes_resolve_locked(struct sealio_session *session, const struct sealio_map *map,
+                                  const struct sealio_run *run, struct sealio_target *out)
 {
     struct sealio_place place;
-    const struct sealio_volume_entry *entry = find_locked(session, id);
+    const struct sealio_volume_entry *entry = find_locked(session, sealio_map_volume_id(map, run->volume));
     if (!entry)
         return -ENODEV;
-    int rc = sealio_volume_resolve(entry->volume, offset, length, &place);
+    if (entry->rdma) {
+        *out = (struct sealio_target){
+            .memory = entry->rdma, .offset = run->storage, .length = run->length, .key = run->key};
+        return 0;
+    }
+    int rc = sealio_volume_resolve(entry->volume, run->storage, run->length, &place);
     if (rc < 0)
         return rc;
-    *out = (struct sealio_target){entry->disks[place.leaf], place.offset, place.length};
+    *out = (struct sealio_target){
+        .disk = entry->disks[place.leaf], .offset = place.offset, .length = place.length};
     return 0;
+}
+
+const char *sealio_target_name(const struct sealio_target *target)
+{
+    return target->memory ? sealio_rdma_name(target->memory) : sealio_disk_path(target->disk);
 }
 
 void sealio_volumes_forget(struct sealio_session *session, const deviceid4 id)
@@ -168,15 +252,38 @@ void sealio_volumes_forget(struct sealio_session *session, const deviceid4 id)
     if (entry)
         entry->forgotten = true;
     pthread_mutex_unlock(&session->lock);
+    if (entry && entry->rdma)
+        sealio_rdma_disconnect(entry->rdma);
 }
 
-int sealio_volumes_flush(struct sealio_session *session)
+static struct sealio_volume_entry *first_entry(struct sealio_session *session)
 {
     pthread_mutex_lock(&session->lock);
     struct sealio_volume_entry *entry = session->volumes; /* entries stay; new ones come in front */
     pthread_mutex_unlock(&session->lock);
+    return entry;
+}
+
+void sealio_volumes_add_memory(struct sealio_session *session, void *memory, size_t size)
+{
+    for (struct sealio_volume_entry *entry = first_entry(session); entry; entry = entry->next) {
+        if (entry->rdma)
+            sealio_rdma_add_memory(entry->rdma, memory, size);
+    }
+}
+
+void sealio_volumes_remove_memory(struct sealio_session *session, void *memory)
+{
+    for (struct sealio_volume_entry *entry = first_entry(session); entry; entry = entry->next) {
+        if (entry->rdma)
+            sealio_rdma_remove_memory(entry->rdma, memory);
+    }
+}
+
+int sealio_volumes_flush(struct sealio_session *session)
+{
     int rc = 0;
-    for (; entry; entry = entry->next) {
+    for (struct sealio_volume_entry *entry = first_entry(session); entry; entry = entry->next) {
         for (unsigned i = 0; i < entry->disk_count; i++) {
             const int flushed = sealio_disk_flush(entry->disks[i]);
             if (rc == 0)

@@ -109,16 +109,19 @@ static int send_open(struct sealio_session *session, const char *path, unsigned 
 }
 
 /* Under the lock. */
-static bool offers_block_layouts_locked(struct sealio_session *session, const struct nfs4_attrs *attrs)
+static void take_offer_locked(struct sealio_session *session, const struct nfs4_attrs *attrs,
+                              bool offered[SEALIO_KINDS])
 {
+    offered[SEALIO_KIND_MEMORY] = offered[SEALIO_KIND_DISK] = false;
     if (!(session->exchange_flags & EXCHGID4_FLAG_USE_PNFS_MDS) ||
         !bitmap4_isset(&attrs->present, FATTR4_FS_LAYOUT_TYPES))
-        return false;
+        return;
     for (uint32_t i = 0; i < attrs->fs_layout_types_count && i < NFS4_LAYOUT_TYPES_MAX; i++) {
         if (attrs->fs_layout_types[i] == LAYOUT4_BLOCK_VOLUME)
-            return true;
+            offered[SEALIO_KIND_DISK] = true;
+        if (attrs->fs_layout_types[i] == LAYOUT4_SEALNFS_RDMA)
+            offered[SEALIO_KIND_MEMORY] = sealio_rdma_supported();
     }
-    return false;
 }
 
 /* Under the lock: the open file becomes one of the session's. */
@@ -129,7 +132,7 @@ static int adopt_locked(struct sealio_session *session, struct sealio_file *file
     file->layout = sealio_layout_share_locked(session, &fh);
     if (!file->layout)
         return -ENOMEM;
-    file->layout->possible = offers_block_layouts_locked(session, &opened->attrs);
+    take_offer_locked(session, &opened->attrs, file->layout->offered);
     file->layout->fsid = opened->attrs.fsid;
     file->layout->block = opened->attrs.layout_blksize;
     if (file->layout->block < 512 || (file->layout->block & (file->layout->block - 1)))

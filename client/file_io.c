@@ -6,6 +6,7 @@
 #include "client/file_impl.h"
 #include "client/path.h"
 #include "client/status.h"
+#include "client/transport.h"
 #include "proto/nfs4_attr.h"
 
 #include <errno.h>
@@ -26,8 +27,8 @@ static int refuse_server(struct sealio_file *file)
     struct sealio_session *session = file->session;
     if (session->layouts_wanted != SEALIO_LAYOUTS_REQUIRE)
         return 0;
-    if (!file->layout->possible)
-        sealio_fail(session, -ENODATA, "%s: the server offers no block layouts for it", file->path);
+    if (!sealio_layout_possible(file->layout))
+        sealio_fail(session, -ENODATA, "%s: the server offers no layouts for it", file->path);
     return -ENODATA;
 }
 
@@ -85,24 +86,50 @@ static ssize_t read_through_server(struct sealio_file *file, void *buf, size_t l
     }
 }
 
-/* Reads what was pinned: from the disk, or zeros. */
+/* Moves the front of what was pinned from or to the server's memory. The count. */
+static ssize_t move_memory(struct sealio_file *file, bool write, void *buf, const struct sealio_pin *pin)
+{
+    struct sealio_session *session = file->session;
+    const struct sealio_target *target = &pin->target;
+    struct sealio_rdma_op op = {.write = write,
+                                .memory = buf,
+                                .length = sealio_rdma_limit(target->memory, buf, pin->length, target->offset),
+                                .remote = target->offset,
+                                .key = target->key,
+                                .deadline_ms = sealio_now_ms() + session->direct_timeout_ms};
+    int rc = sealio_rdma_run(target->memory, &op);
+    if (rc < 0)
+        return rc;
+    if (write)
+        SESSION_COUNT(session, bytes_written_rdma, op.length);
+    else
+        SESSION_COUNT(session, bytes_read_rdma, op.length);
+    return (ssize_t)op.length;
+}
+
+/* Reads the front of what was pinned: from the disk or the memory, or zeros. */
 static ssize_t read_pinned(struct sealio_file *file, void *buf, const struct sealio_pin *pin)
 {
     struct sealio_session *session = file->session;
+    ssize_t n = (ssize_t)pin->length;
     if (pin->length == 0)
         return 0;
-    if (!pin->target.disk) {
+    if (pin->target.memory) {
+        n = move_memory(file, false, buf, pin);
+    } else if (pin->target.disk) {
+        const int rc = sealio_disk_read(pin->target.disk, buf, pin->length, pin->target.offset);
+        n = rc < 0 ? rc : n;
+    } else {
         memset(buf, 0, pin->length);
         SESSION_COUNT(session, bytes_read_holes, pin->length);
-        return (ssize_t)pin->length;
+        return n;
     }
-    int rc = sealio_disk_read(pin->target.disk, buf, pin->length, pin->target.offset);
-    if (rc < 0)
-        return sealio_fail(session, rc, "%s: reading from %s: %s", file->path,
-                           sealio_disk_path(pin->target.disk), strerror(-rc));
+    if (n < 0)
+        return sealio_fail(session, (int)n, "%s: reading from %s: %s", file->path,
+                           sealio_target_name(&pin->target), strerror((int)-n));
     SESSION_COUNT(session, reads_direct, 1);
-    SESSION_COUNT(session, bytes_read_direct, pin->length);
-    return (ssize_t)pin->length;
+    SESSION_COUNT(session, bytes_read_direct, n);
+    return n;
 }
 
 static ssize_t read_piece(struct sealio_file *file, void *buf, size_t len, uint64_t offset)
@@ -115,11 +142,13 @@ static ssize_t read_piece(struct sealio_file *file, void *buf, size_t len, uint6
     if (rc < 0)
         return rc;
     ssize_t n = read_pinned(file, buf, &pin);
+    if (n < 0 && pin.target.memory)
+        sealio_layout_doubt(session, &pin);
     sealio_layout_unpin(session, &pin, offset, 0);
-    /* A disk that fails here may still work for the server. */
-    return n < 0 && session->layouts_wanted != SEALIO_LAYOUTS_REQUIRE
-               ? read_through_server(file, buf, len, offset)
-               : n;
+    if (n >= 0 || session->layouts_wanted == SEALIO_LAYOUTS_REQUIRE)
+        return n;
+    /* What fails here may still work for the server. */
+    return read_through_server(file, buf, pin.length, offset);
 }
 
 ssize_t sealio_file_read(struct sealio_file *file, void *buf, size_t len, uint64_t offset)
@@ -208,31 +237,15 @@ static ssize_t write_through_server(struct sealio_file *file, const void *buf, s
     }
 }
 
-/* Writes the front of the range: directly, if it begins on a whole block that a layout lets us write.
- * -ENODATA: not so. */
-static ssize_t write_direct(struct sealio_file *file, const void *buf, size_t len, uint64_t offset)
+static ssize_t write_disk(struct sealio_file *file, const void *buf, uint64_t offset,
+                          const struct sealio_pin *pin)
 {
-    struct sealio_session *session = file->session;
-    struct sealio_pin pin;
     uint64_t start, end;
-    int rc = sealio_layout_pin(file, offset, len, true, &pin);
-    if (rc < 0)
-        return rc;
-    ssize_t n = -ENODATA;
-    if (pin.target.disk && sealio_align_write(offset, pin.length, file->layout->block, &start, &end) &&
-        start == offset) {
-        n = (ssize_t)(end - start);
-        rc = sealio_disk_write(pin.target.disk, buf, (size_t)n, pin.target.offset);
-        if (rc < 0)
-            n = sealio_fail(session, rc, "%s: writing to %s: %s", file->path,
-                            sealio_disk_path(pin.target.disk), strerror(-rc));
-        else {
-            SESSION_COUNT(session, writes_direct, 1);
-            SESSION_COUNT(session, bytes_written_direct, n);
-        }
-    }
-    sealio_layout_unpin(session, &pin, offset, n > 0 ? (uint64_t)n : 0);
-    return n;
+    if (!pin->target.disk || !sealio_align_write(offset, pin->length, file->layout->block, &start, &end) ||
+        start != offset)
+        return -ENODATA;
+    const int rc = sealio_disk_write(pin->target.disk, buf, (size_t)(end - start), pin->target.offset);
+    return rc < 0 ? rc : (ssize_t)(end - start);
 }
 
 /* What must go through the server: up to the next whole block, if there is one in the range. */
@@ -244,6 +257,42 @@ static size_t server_part(const struct sealio_file *file, size_t len, uint64_t o
     return (size_t)(start - offset);
 }
 
+/* Writes the front of the range: directly, if it begins where a layout lets us write. -ENODATA: not so, and
+ * the first *by_server bytes are for the server. */
+static ssize_t write_direct(struct sealio_file *file, const void *buf, size_t len, uint64_t offset,
+                            size_t *by_server)
+{
+    struct sealio_session *session = file->session;
+    struct sealio_pin pin;
+    *by_server = server_part(file, len, offset);
+    int rc = sealio_layout_pin(file, offset, len, true, &pin);
+    if (rc < 0)
+        return rc;
+    ssize_t n = -ENODATA;
+    if (pin.target.memory) {
+        const uint64_t misfit = sealio_rdma_misfit(pin.target.memory, pin.target.offset);
+        *by_server = misfit > 0 && misfit < pin.length ? (size_t)misfit : (size_t)pin.length;
+        if (misfit == 0)
+            n = move_memory(file, true, (void *)(uintptr_t)buf, &pin);
+    } else {
+        n = write_disk(file, buf, offset, &pin);
+    }
+    if (n < 0 && n != -ENODATA) {
+        sealio_fail(session, (int)n, "%s: writing to %s: %s", file->path, sealio_target_name(&pin.target),
+                    strerror((int)-n));
+        if (pin.target.memory) {
+            sealio_layout_doubt(session, &pin);
+            n = -ENODATA; /* the server may still reach it */
+        }
+    }
+    if (n > 0) {
+        SESSION_COUNT(session, writes_direct, 1);
+        SESSION_COUNT(session, bytes_written_direct, n);
+    }
+    sealio_layout_unpin(session, &pin, offset, n > 0 ? (uint64_t)n : 0);
+    return n;
+}
+
 ssize_t sealio_file_write(struct sealio_file *file, const void *buf, size_t len, uint64_t offset)
 {
     const uint8_t *from = buf;
@@ -253,11 +302,8 @@ ssize_t sealio_file_write(struct sealio_file *file, const void *buf, size_t len,
     while (done < len) {
         ssize_t n = -ENODATA;
         size_t rest = len - done;
-        if (file->layout->possible) {
-            n = write_direct(file, from + done, rest, offset + done);
-            if (n == -ENODATA)
-                rest = server_part(file, rest, offset + done);
-        }
+        if (sealio_layout_possible(file->layout))
+            n = write_direct(file, from + done, len - done, offset + done, &rest);
         if (n == -ENODATA)
             n = write_through_server(file, from + done, rest, offset + done);
         if (n < 0)

@@ -70,10 +70,26 @@ void sealio_layouts_forget(struct sealio_session *session)
     pthread_cond_broadcast(&session->changed);
 }
 
+static layouttype4 type_of(enum sealio_layout_kind kind)
+{
+    return kind == SEALIO_KIND_MEMORY ? LAYOUT4_SEALNFS_RDMA : LAYOUT4_BLOCK_VOLUME;
+}
+
+layouttype4 sealio_layout_type(const struct sealio_layout *layout)
+{
+    return type_of(layout->kind);
+}
+
+bool sealio_layout_possible(const struct sealio_layout *layout)
+{
+    return layout->offered[SEALIO_KIND_MEMORY] || layout->offered[SEALIO_KIND_DISK];
+}
+
 /* ---- LAYOUTGET ---- */
 
 /* A layout on its way in. */
 struct incoming {
+    enum sealio_layout_kind kind;
     layoutiomode4 iomode;
     struct sealio_map *map;
     stateid4 stateid;
@@ -82,19 +98,28 @@ struct incoming {
     nfsstat4 status; /* of a refusal */
 };
 
+static int take_segment(struct incoming *in, const layout4 *segment, struct arena *arena)
+{
+    const struct xdr_bytes body = segment->lo_content.loc_body;
+    pnfs_block_layout4 block;
+    rdma_layout4 memory;
+    if (segment->lo_content.loc_type != type_of(in->kind))
+        return -EBADMSG;
+    if (in->kind == SEALIO_KIND_MEMORY) {
+        int rc = rdma_layout_decode(body, arena, &memory);
+        return rc < 0 ? rc : sealio_map_add_memory(in->map, segment->lo_iomode, &memory);
+    }
+    int rc = block_layout_decode(body, arena, &block);
+    return rc < 0 ? rc : sealio_map_add(in->map, segment->lo_iomode, &block);
+}
+
 static int take_segments(struct incoming *in, const LAYOUTGET4resok *ok, struct arena *arena)
 {
     for (uint32_t i = 0; i < ok->logr_layout_count; i++) {
-        const layout4 *segment = &ok->logr_layout[i];
-        pnfs_block_layout4 body;
-        if (segment->lo_content.loc_type != LAYOUT4_BLOCK_VOLUME)
-            return -EBADMSG;
-        int rc = block_layout_decode(segment->lo_content.loc_body, arena, &body);
-        if (rc == 0)
-            rc = sealio_map_add(in->map, segment->lo_iomode, &body);
+        int rc = take_segment(in, &ok->logr_layout[i], arena);
         if (rc < 0)
             return rc;
-        in->iomode = segment->lo_iomode;
+        in->iomode = ok->logr_layout[i].lo_iomode;
     }
     in->stateid = ok->logr_stateid;
     in->by_layout_stateid = true;
@@ -138,7 +163,7 @@ static int ask_once(struct sealio_file *file, struct incoming *in)
     const uint32_t room = sealio_session_limits(session).max_response;
     const union nfs4_args put = {.putfh = {sealio_file_fh(file)}};
     const union nfs4_args getattr = {.getattr = {BITMAP4(FATTR4_SIZE)}};
-    union nfs4_args args = {.layoutget = {.loga_layout_type = LAYOUT4_BLOCK_VOLUME,
+    union nfs4_args args = {.layoutget = {.loga_layout_type = type_of(in->kind),
                                           .loga_iomode = in->iomode,
                                           .loga_offset = sealio_map_end(in->map),
                                           .loga_length = NFS4_UINT64_MAX,
@@ -154,7 +179,7 @@ static int ask_once(struct sealio_file *file, struct incoming *in)
     int rc = sealio_session_run(session, &call, &reply);
     if (rc == 0)
         rc = take_layout(in, &reply);
-    if (rc == -EBADMSG || rc == -ENOTSUP)
+    if (rc == -EBADMSG || rc == -ENOTSUP || rc == -EPROTONOSUPPORT)
         sealio_fail(session, rc, "LAYOUTGET: the server's layout of %s makes no sense", file->path);
     sealio_reply_free(&reply);
     return rc;
@@ -208,11 +233,11 @@ static int ask(struct sealio_file *file, struct incoming *in)
     return rc;
 }
 
-static int find_devices(struct sealio_session *session, const struct sealio_map *map)
+static int find_devices(struct sealio_session *session, const struct incoming *in)
 {
     int rc = 0;
-    for (unsigned i = 0; rc == 0 && i < sealio_map_volumes(map); i++)
-        rc = sealio_volumes_ensure(session, sealio_map_volume_id(map, i));
+    for (unsigned i = 0; rc == 0 && i < sealio_map_volumes(in->map); i++)
+        rc = sealio_volumes_ensure(session, type_of(in->kind), sealio_map_volume_id(in->map, i));
     return rc;
 }
 
@@ -221,6 +246,7 @@ static void install_locked(struct sealio_layout *layout, struct incoming *in)
 {
     const bool extend = layout->held;
     layout->held = true;
+    layout->kind = in->kind;
     layout->stateid = in->stateid;
     layout->iomode = in->iomode;
     layout->size = in->size;
@@ -242,8 +268,9 @@ static void install_locked(struct sealio_layout *layout, struct incoming *in)
 /* Under the lock, dropped meanwhile: the layout is of no use here. */
 static void give_up_locked(struct sealio_session *session, struct sealio_layout *layout, uint32_t pause_ms)
 {
-    layout->refused_until[layout->iomode == LAYOUTIOMODE4_RW ? LAYOUTIOMODE4_RW : LAYOUTIOMODE4_READ] =
-        layout->refused_until[LAYOUTIOMODE4_RW] = sealio_now_ms() + pause_ms;
+    uint64_t *const until = layout->refused_until[layout->kind];
+    until[layout->iomode == LAYOUTIOMODE4_RW ? LAYOUTIOMODE4_RW : LAYOUTIOMODE4_READ] =
+        until[LAYOUTIOMODE4_RW] = sealio_now_ms() + pause_ms;
     if (layout->held && !layout->returning) {
         layout->returning = true;
         sealio_layout_give_back_locked(session, layout);
@@ -261,7 +288,8 @@ static int finish_locked(struct sealio_file *file, struct incoming *in, layoutio
         install_locked(layout, in);
     if (rc == 0 && in->status != NFS4_OK) {
         SESSION_COUNT(session, layoutgets_refused, 1);
-        layout->refused_until[wanted] = sealio_now_ms() + (is_busy(in->status) ? BUSY_MS : REFUSED_MS);
+        layout->refused_until[in->kind][wanted] =
+            sealio_now_ms() + (is_busy(in->status) ? BUSY_MS : REFUSED_MS);
         pthread_mutex_unlock(&session->lock);
         sealio_fail(session, -ENODATA, "the server gives no layout of %s for %s: %s", file->path,
                     wanted == LAYOUTIOMODE4_RW ? "writing" : "reading", nfs4_status_name(in->status));
@@ -269,7 +297,8 @@ static int finish_locked(struct sealio_file *file, struct incoming *in, layoutio
         return -ENODATA;
     }
     if (rc < 0) {
-        give_up_locked(session, layout, rc == -ENODEV || rc == -ENOTUNIQ ? NO_DEVICE_MS : REFUSED_MS);
+        const bool no_disk = in->kind == SEALIO_KIND_DISK && (rc == -ENODEV || rc == -ENOTUNIQ);
+        give_up_locked(session, layout, no_disk ? NO_DEVICE_MS : REFUSED_MS);
         return rc == -ENOMEM || rc == -ETIMEDOUT || rc == -ESHUTDOWN ? rc : -ENODATA;
     }
     if (layout->recalled) {
@@ -279,19 +308,20 @@ static int finish_locked(struct sealio_file *file, struct incoming *in, layoutio
     return 0;
 }
 
-static int get(struct sealio_file *file, layoutiomode4 wanted)
+static int get(struct sealio_file *file, enum sealio_layout_kind kind, layoutiomode4 wanted)
 {
     struct sealio_session *session = file->session;
     struct sealio_layout *layout = file->layout;
-    struct incoming in = {.iomode = wanted};
+    struct incoming in = {.kind = kind, .iomode = wanted};
     const unsigned epoch = layout->epoch;
+    layout->kind = kind;
     layout->getting = true;
     pthread_mutex_unlock(&session->lock);
     int rc = sealio_map_create(&in.map);
     if (rc == 0)
         rc = ask(file, &in);
     if (rc == 0 && in.status == NFS4_OK)
-        rc = find_devices(session, in.map);
+        rc = find_devices(session, &in);
     pthread_mutex_lock(&session->lock);
     rc = finish_locked(file, &in, wanted, epoch, rc);
     layout->getting = false;
@@ -301,21 +331,33 @@ static int get(struct sealio_file *file, layoutiomode4 wanted)
     return rc;
 }
 
-/* Under the lock. */
+static bool at_hand(const struct sealio_layout *layout, layoutiomode4 iomode)
+{
+    return layout->held && !layout->recalled && !layout->trim && !layout->getting && !layout->returning &&
+           (layout->iomode == LAYOUTIOMODE4_RW || iomode == layout->iomode);
+}
+
+/* Under the lock. The best that the file system offers and that can be had; of one kind at a time. */
 static int have_locked(struct sealio_file *file, layoutiomode4 iomode)
 {
     struct sealio_session *session = file->session;
     struct sealio_layout *layout = file->layout;
-    while (layout->getting || layout->returning)
-        pthread_cond_wait(&session->changed, &session->lock);
-    if (layout->held && !layout->recalled && !layout->trim &&
-        (layout->iomode == LAYOUTIOMODE4_RW || iomode == layout->iomode))
-        return 0;
-    if (session->layouts_wanted == SEALIO_LAYOUTS_NEVER || !layout->possible ||
-        (layout->held && (layout->recalled || layout->trim)) ||
-        sealio_now_ms() < layout->refused_until[iomode])
-        return -ENODATA;
-    return get(file, iomode);
+    for (unsigned kind = 0; kind < SEALIO_KINDS; kind++) {
+        while (layout->getting || layout->returning)
+            pthread_cond_wait(&session->changed, &session->lock);
+        if (at_hand(layout, iomode))
+            return 0;
+        if (session->layouts_wanted == SEALIO_LAYOUTS_NEVER ||
+            (layout->held && (layout->recalled || layout->trim)))
+            return -ENODATA;
+        if (!layout->offered[kind] || (layout->held && layout->kind != kind) ||
+            sealio_now_ms() < layout->refused_until[kind][iomode])
+            continue;
+        const int rc = get(file, kind, iomode);
+        if (rc != -ENODATA)
+            return rc;
+    }
+    return -ENODATA;
 }
 
 int sealio_layout_have(struct sealio_file *file, layoutiomode4 iomode)
@@ -347,8 +389,8 @@ static int pin_locked(struct sealio_file *file, uint64_t offset, uint64_t length
             return -ENODATA;
         pin->length = length;
         if (run.state == PNFS_BLOCK_READ_WRITE_DATA || run.state == PNFS_BLOCK_READ_DATA) {
-            int rc = sealio_volumes_resolve_locked(session, sealio_map_volume_id(layout->map, run.volume),
-                                                   run.storage, length, &pin->target);
+            run.length = length;
+            int rc = sealio_volumes_resolve_locked(session, layout->map, &run, &pin->target);
             if (rc < 0)
                 return -ENODATA;
             pin->length = pin->target.length;
@@ -394,6 +436,35 @@ int sealio_layout_pin(struct sealio_file *file, uint64_t offset, uint64_t length
     return rc;
 }
 
+int sealio_layout_pin_now(struct sealio_file *file, uint64_t offset, uint64_t length, bool writing,
+                          struct sealio_pin *pin)
+{
+    struct sealio_session *session = file->session;
+    int rc = -EAGAIN;
+    if (!sealio_session_lease_holds(session))
+        return rc;
+    pthread_mutex_lock(&session->lock);
+    if (at_hand(file->layout, writing ? LAYOUTIOMODE4_RW : file->layout->iomode))
+        rc = pin_locked(file, offset, length < PIECE_MAX ? length : PIECE_MAX, writing, pin);
+    pthread_mutex_unlock(&session->lock);
+    return rc < 0 ? -EAGAIN : 0;
+}
+
+void sealio_layout_doubt(struct sealio_session *session, const struct sealio_pin *pin)
+{
+    struct sealio_layout *layout = pin->layout;
+    pthread_mutex_lock(&session->lock);
+    if (layout->epoch == pin->epoch && layout->held) {
+        layout->trim = true;
+        /* Of no kind: a layout over the disk, once held, would keep the better one away. */
+        for (unsigned kind = 0; kind < SEALIO_KINDS; kind++)
+            layout->refused_until[kind][LAYOUTIOMODE4_READ] = layout->refused_until[kind][LAYOUTIOMODE4_RW] =
+                sealio_now_ms() + BUSY_MS;
+        pthread_cond_broadcast(&session->changed);
+    }
+    pthread_mutex_unlock(&session->lock);
+}
+
 void sealio_layout_unpin(struct sealio_session *session, struct sealio_pin *pin, uint64_t offset,
                          uint64_t written)
 {
@@ -401,10 +472,7 @@ void sealio_layout_unpin(struct sealio_session *session, struct sealio_pin *pin,
     pthread_mutex_lock(&session->lock);
     if (written > 0) {
         layout->writes++;
-        if (layout->dirty_end == 0 || offset < layout->dirty_start)
-            layout->dirty_start = offset;
-        if (offset + written > layout->dirty_end)
-            layout->dirty_end = offset + written;
+        sealio_ranges_add(&layout->dirty, offset, offset + written);
     }
     if (--layout->inflight == 0)
         pthread_cond_broadcast(&session->changed);

@@ -10,6 +10,10 @@
 
 #include "client/device.h"
 #include "client/map.h"
+#include "client/ranges.h"
+
+/* The layout types that the library knows, the best first. */
+enum sealio_layout_kind { SEALIO_KIND_MEMORY, SEALIO_KIND_DISK, SEALIO_KINDS };
 
 /* Guarded by the session's lock. */
 struct sealio_layout {
@@ -18,9 +22,10 @@ struct sealio_layout {
     uint8_t fh[NFS4_FHSIZE];
     uint32_t fh_len;
     fsid4 fsid;
-    bool possible;  /* the file system offers block layouts */
-    uint32_t block; /* writes are direct only in multiples of this */
+    bool offered[SEALIO_KINDS];
+    uint32_t block; /* writes to a disk are direct only in multiples of this */
 
+    enum sealio_layout_kind kind; /* of the layout that is held or being got */
     bool held, getting, returning;
     unsigned epoch; /* counts losses: what was asked for before one is void */
     stateid4 stateid;
@@ -28,22 +33,22 @@ struct sealio_layout {
     struct sealio_map *map;
     uint64_t size; /* of the file */
     unsigned inflight;
-    uint64_t refused_until[3]; /* by iomode: not asked for before */
+    uint64_t refused_until[SEALIO_KINDS][3]; /* by iomode: not asked for before */
 
     bool recalled, announced, hold, trim;
     bool recall_early; /* a recall came before the layout it means: return it as soon as it is there */
     uint32_t recall_seqid;
     unsigned recalls; /* counts */
     uint64_t recall_offset, recall_length;
-    uint64_t dirty_start, dirty_end; /* written directly, not committed */
-    unsigned writes;                 /* counts direct writes, to see whether some came during a commit */
+    struct sealio_ranges dirty; /* written directly, not committed */
+    unsigned writes;            /* counts direct writes, to see whether some came during a commit */
 };
 
 /* What one piece of I/O may do. */
 struct sealio_pin {
     struct sealio_layout *layout;
-    struct sealio_target target; /* disk NULL: a hole, zeros */
-    uint64_t length;             /* 0: at or past the end of the file */
+    struct sealio_target target;
+    uint64_t length; /* 0: at or past the end of the file */
     unsigned epoch;
 };
 
@@ -59,11 +64,19 @@ void sealio_layout_release_locked(struct sealio_session *session, struct sealio_
  */
 int sealio_layout_pin(struct sealio_file *file, uint64_t offset, uint64_t length, bool writing,
                       struct sealio_pin *pin);
-/* written: bytes at offset reached the disk. */
+/* The same without waiting for anything. -EAGAIN: not at hand. */
+int sealio_layout_pin_now(struct sealio_file *file, uint64_t offset, uint64_t length, bool writing,
+                          struct sealio_pin *pin);
+/* While it is pinned: memory could not be reached on it. It is returned and got anew. */
+void sealio_layout_doubt(struct sealio_session *session, const struct sealio_pin *pin);
+/* written: bytes at offset reached the disk or the memory. */
 void sealio_layout_unpin(struct sealio_session *session, struct sealio_pin *pin, uint64_t offset,
                          uint64_t written);
 /* Have it, for reading or for both. */
 int sealio_layout_have(struct sealio_file *file, layoutiomode4 iomode);
+/* Layouts are offered for the file at all. */
+bool sealio_layout_possible(const struct sealio_layout *layout);
+layouttype4 sealio_layout_type(const struct sealio_layout *layout);
 
 /* ---- layout_return.c ---- */
 

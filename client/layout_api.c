@@ -14,9 +14,8 @@ int sealio_layout_get(struct sealio_file *file, bool for_writing)
 {
     if (for_writing && !(file->share & OPEN4_SHARE_ACCESS_WRITE))
         return sealio_fail(file->session, -EBADF, "%s: is not open for writing", file->path);
-    if (!file->layout->possible)
-        return sealio_fail(file->session, -ENODATA, "%s: the server offers no block layouts for it",
-                           file->path);
+    if (!sealio_layout_possible(file->layout))
+        return sealio_fail(file->session, -ENODATA, "%s: the server offers no layouts for it", file->path);
     return sealio_layout_have(file, for_writing ? LAYOUTIOMODE4_RW : LAYOUTIOMODE4_READ);
 }
 
@@ -61,8 +60,7 @@ static int add_run(struct sealio_session *session, const struct sealio_map *map,
     while (run.length > 0) {
         struct sealio_target target = {.length = run.length};
         if (run.state != PNFS_BLOCK_NONE_DATA) {
-            int rc = sealio_volumes_resolve_locked(session, sealio_map_volume_id(map, run.volume),
-                                                   run.storage, run.length, &target);
+            int rc = sealio_volumes_resolve_locked(session, map, &run, &target);
             if (rc < 0)
                 return rc;
         }
@@ -73,8 +71,8 @@ static int add_run(struct sealio_session *session, const struct sealio_map *map,
         extent->length = target.length;
         extent->device_offset = target.offset;
         extent->state = state_of(run.state);
-        if (target.disk)
-            snprintf(extent->device, sizeof(extent->device), "%s", sealio_disk_path(target.disk));
+        if (target.disk || target.memory)
+            snprintf(extent->device, sizeof(extent->device), "%s", sealio_target_name(&target));
         run.offset += target.length;
         run.storage += target.length;
         run.length -= target.length;

@@ -36,46 +36,84 @@ static void note_committed(struct sealio_session *session, struct sealio_layout 
 {
     pthread_mutex_lock(&session->lock);
     if (layout->writes == writes)
-        layout->dirty_start = layout->dirty_end = 0;
+        layout->dirty.count = 0;
     pthread_mutex_unlock(&session->lock);
 }
 
-int sealio_layout_commit(struct sealio_session *session, struct sealio_layout *layout, bool reclaim)
+enum { UPDATE_SIZE = 8 + 16 * SEALIO_RANGES_MAX };
+
+/* What the layout type wants to know of a commit: blocks were written where they are; memory names them. */
+static layoutupdate4 make_update(enum sealio_layout_kind kind, const struct sealio_ranges *dirty,
+                                 uint8_t buf[UPDATE_SIZE])
 {
     static const uint8_t no_extents[4];
-    union nfs4_res res;
+    rdma_range4 written[SEALIO_RANGES_MAX];
+    const rdma_layoutupdate4 update = {RDMA_LAYOUT_VERSION, dirty->count, written};
+    struct xdr_out out;
+    if (kind == SEALIO_KIND_DISK)
+        return (layoutupdate4){LAYOUT4_BLOCK_VOLUME, {no_extents, sizeof(no_extents)}};
+    for (unsigned i = 0; i < dirty->count; i++)
+        written[i] = (rdma_range4){dirty->at[i].start, dirty->at[i].end - dirty->at[i].start};
+    xdr_out_init(&out, buf, UPDATE_SIZE);
+    (void)rdma_layoutupdate_encode(&out, &update); /* it has the buffer's size */
+    return (layoutupdate4){LAYOUT4_SEALNFS_RDMA, {buf, (uint32_t)xdr_out_len(&out)}};
+}
+
+/* What was written directly, at one moment. */
+struct commit {
+    struct sealio_ranges dirty;
+    unsigned writes;
+    bool held;
+    enum sealio_layout_kind kind;
+    stateid4 stateid;
+};
+
+static struct commit look(struct sealio_session *session, const struct sealio_layout *layout)
+{
     pthread_mutex_lock(&session->lock);
-    const uint64_t start = layout->dirty_start, end = layout->dirty_end;
-    const unsigned writes = layout->writes;
-    const bool held = layout->held;
-    const stateid4 stateid = layout->stateid;
+    const struct commit commit = {layout->dirty, layout->writes, layout->held, layout->kind, layout->stateid};
     pthread_mutex_unlock(&session->lock);
-    if (end == 0)
-        return 0;
-    int rc = sealio_volumes_flush(session);
-    if (rc < 0)
-        return sealio_fail(session, rc, "cannot flush the disk: %s", strerror(-rc));
-    if (!held && !reclaim) {
-        note_committed(session, layout, writes); /* told once, as a failed fsync is */
-        return sealio_fail(session, -EIO,
-                           "the layout was lost before what was written on it could be committed");
-    }
+    return commit;
+}
+
+static int send_commit(struct sealio_session *session, struct sealio_layout *layout,
+                       const struct commit *commit, bool reclaim)
+{
+    uint8_t update[UPDATE_SIZE];
+    union nfs4_res res;
+    const uint64_t start = commit->dirty.at[0].start, end = commit->dirty.at[commit->dirty.count - 1].end;
     const union nfs4_args args = {
         .layoutcommit = {.loca_offset = start,
                          .loca_length = end - start,
                          .loca_reclaim = reclaim,
-                         .loca_stateid = stateid, /* section 18.42.3: in a reclaim the old one */
+                         .loca_stateid = commit->stateid, /* section 18.42.3: in a reclaim the old one */
                          .loca_last_write_offset = {true, end - 1},
-                         .loca_layoutupdate = {LAYOUT4_BLOCK_VOLUME, {no_extents, sizeof(no_extents)}}}};
+                         .loca_layoutupdate = make_update(commit->kind, &commit->dirty, update)}};
     SESSION_COUNT(session, layoutcommits, 1);
-    rc = run_on_layout(session, layout, OP_LAYOUTCOMMIT, &args, &res);
+    int rc = run_on_layout(session, layout, OP_LAYOUTCOMMIT, &args, &res);
     if (rc == 0 && res.status != NFS4_OK)
         rc = sealio_fail(session, sealio_status_errno(res.status), "LAYOUTCOMMIT: the server answers %s",
                          nfs4_status_name(res.status));
+    return rc;
+}
+
+int sealio_layout_commit(struct sealio_session *session, struct sealio_layout *layout, bool reclaim)
+{
+    const struct commit commit = look(session, layout);
+    if (commit.dirty.count == 0)
+        return 0;
+    int rc = sealio_volumes_flush(session);
     if (rc < 0)
-        return rc;
-    note_committed(session, layout, writes);
-    return 0;
+        return sealio_fail(session, rc, "cannot flush the disk: %s", strerror(-rc));
+    if (!commit.held && !reclaim) {
+        note_committed(session, layout, commit.writes); /* told once, as a failed fsync is */
+        return sealio_fail(session, -EIO,
+                           "the layout was lost before what was written on it could be committed");
+    }
+    rc = send_commit(session, layout, &commit, reclaim);
+    if (rc == 0)
+        note_committed(session, layout, commit.writes);
+    return rc;
 }
 
 static int send_return(struct sealio_session *session, struct sealio_layout *layout, const stateid4 *stateid)
@@ -83,7 +121,7 @@ static int send_return(struct sealio_session *session, struct sealio_layout *lay
     union nfs4_res res;
     const union nfs4_args args = {
         .layoutreturn = {
-            .lora_layout_type = LAYOUT4_BLOCK_VOLUME,
+            .lora_layout_type = sealio_layout_type(layout),
             .lora_iomode = LAYOUTIOMODE4_ANY,
             .lora_layoutreturn = {.lr_returntype = LAYOUTRETURN4_FILE,
                                   .lr_layout = {.lrf_length = NFS4_UINT64_MAX, .lrf_stateid = *stateid}}}};
@@ -136,6 +174,7 @@ static struct sealio_recall_facts facts_of(const struct sealio_layout *layout)
         .held = layout->held,
         .getting = layout->getting,
         .recalled = layout->recalled,
+        .type = sealio_layout_type(layout),
         .iomode = layout->iomode,
         .stateid = layout->stateid,
         .recall_seqid = layout->recall_seqid,
@@ -187,7 +226,7 @@ static nfsstat4 recall_bulk(struct sealio_session *session, const CB_LAYOUTRECAL
                         layout->fsid.minor != args->clora_recall.lor_fsid.minor))
             continue;
         const struct sealio_recall_facts facts = facts_of(layout);
-        const struct sealio_recall_answer answer = sealio_recall_bulk(&facts, args->clora_iomode);
+        const struct sealio_recall_answer answer = sealio_recall_bulk(&facts, args);
         if (answer.obey && !layout->recalled)
             obey(session, layout);
         if (answer.status == NFS4ERR_DELAY ||
@@ -207,7 +246,7 @@ nfsstat4 sealio_layouts_recall(struct sealio_session *session, const CB_LAYOUTRE
     pthread_mutex_lock(&session->lock);
     if (args->clora_recall.lor_recalltype == LAYOUTRECALL4_FILE)
         status = recall_file(session, args);
-    else if (args->clora_type == LAYOUT4_BLOCK_VOLUME)
+    else
         status = recall_bulk(session, args);
     pthread_cond_broadcast(&session->changed);
     pthread_mutex_unlock(&session->lock);
@@ -236,7 +275,7 @@ int sealio_layouts_bulk_done(struct sealio_session *session, const CB_LAYOUTRECA
     union nfs4_res res;
     const union nfs4_args ret = {
         .layoutreturn = {
-            .lora_layout_type = LAYOUT4_BLOCK_VOLUME,
+            .lora_layout_type = args->clora_type,
             .lora_iomode = args->clora_iomode,
             .lora_layoutreturn = {.lr_returntype = by_fsid ? LAYOUTRETURN4_FSID : LAYOUTRETURN4_ALL}}};
     pthread_mutex_lock(&session->lock);

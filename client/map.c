@@ -97,6 +97,19 @@ static int find_volume(struct sealio_map *map, const deviceid4 id, unsigned *ind
     return 0;
 }
 
+/* Leaves what is not known yet. False: nothing. */
+static bool skip_known(struct sealio_run *run, uint64_t known)
+{
+    if (run->offset + run->length <= known)
+        return false;
+    if (run->offset < known) {
+        run->storage += known - run->offset;
+        run->length -= known - run->offset;
+        run->offset = known;
+    }
+    return true;
+}
+
 int sealio_map_add(struct sealio_map *map, layoutiomode4 iomode, const pnfs_block_layout4 *body)
 {
     int rc = check_body(map, iomode, body);
@@ -110,15 +123,12 @@ int sealio_map_add(struct sealio_map *map, layoutiomode4 iomode, const pnfs_bloc
     size_t count = map->count;
     for (uint32_t i = 0; i < body->blo_extents_count; i++) {
         const pnfs_block_extent4 *extent = &body->blo_extents[i];
-        struct sealio_run run = {extent->bex_file_offset, extent->bex_length, extent->bex_storage_offset, 0,
-                                 extent->bex_state};
-        if (run.offset + run.length <= known)
+        struct sealio_run run = {.offset = extent->bex_file_offset,
+                                 .length = extent->bex_length,
+                                 .storage = extent->bex_storage_offset,
+                                 .state = extent->bex_state};
+        if (!skip_known(&run, known))
             continue;
-        if (run.offset < known) {
-            run.storage += known - run.offset;
-            run.length -= known - run.offset;
-            run.offset = known;
-        }
         if (run.state == PNFS_BLOCK_NONE_DATA)
             run.storage = 0;
         else if ((rc = find_volume(map, extent->bex_vol_id, &run.volume)) < 0)
@@ -126,6 +136,49 @@ int sealio_map_add(struct sealio_map *map, layoutiomode4 iomode, const pnfs_bloc
         runs[count++] = run;
     }
     map->count = count;
+    return 0;
+}
+
+static int check_memory(const struct sealio_map *map, layoutiomode4 iomode, const rdma_layout4 *body)
+{
+    if (body->rlo_extents_count == 0 || body->rlo_extents[0].rex_file_offset > sealio_map_end(map))
+        return -EBADMSG;
+    uint64_t expected = body->rlo_extents[0].rex_file_offset;
+    for (uint32_t i = 0; i < body->rlo_extents_count; i++) {
+        const rdma_extent4 *extent = &body->rlo_extents[i];
+        if (extent->rex_file_offset != expected || extent->rex_iomode != iomode ||
+            extent->rex_length > INT64_MAX - expected)
+            return -EBADMSG;
+        expected += extent->rex_length;
+    }
+    return 0;
+}
+
+int sealio_map_add_memory(struct sealio_map *map, layoutiomode4 iomode, const rdma_layout4 *body)
+{
+    unsigned device;
+    int rc = check_memory(map, iomode, body);
+    if (rc == 0)
+        rc = find_volume(map, body->rlo_device, &device);
+    if (rc < 0)
+        return rc;
+    struct sealio_run *runs = reallocarray(map->runs, map->count + body->rlo_extents_count, sizeof(*runs));
+    if (!runs)
+        return -ENOMEM;
+    map->runs = runs;
+    const uint64_t known = sealio_map_end(map);
+    for (uint32_t i = 0; i < body->rlo_extents_count; i++) {
+        const rdma_extent4 *extent = &body->rlo_extents[i];
+        struct sealio_run run = {.offset = extent->rex_file_offset,
+                                 .length = extent->rex_length,
+                                 .storage = extent->rex_remote_address,
+                                 .volume = device,
+                                 .key = extent->rex_rkey,
+                                 .state = iomode == LAYOUTIOMODE4_RW ? PNFS_BLOCK_READ_WRITE_DATA
+                                                                     : PNFS_BLOCK_READ_DATA};
+        if (skip_known(&run, known))
+            runs[map->count++] = run;
+    }
     return 0;
 }
 

@@ -1,19 +1,21 @@
 /*
- * The map of one file as its layout tells it (RFC 5663 section 2.3): extents, without gaps or overlaps, from
- * offset 0 on. Pure; owned by the layout that holds it.
+ * The map of one file as its layout tells it (RFC 5663 section 2.3, docs/rdma-layout.md): extents, without
+ * gaps or overlaps, from offset 0 on. Pure; owned by the layout that holds it.
  */
 #ifndef CLIENT_MAP_H
 #define CLIENT_MAP_H
 
 #include "proto/block_layout.h"
+#include "proto/rdma_layout.h"
 
 struct sealio_map;
 
 /* A run of the file inside one extent. */
 struct sealio_run {
     uint64_t offset, length;
-    uint64_t storage; /* offset on the volume; meaningless for NONE_DATA */
+    uint64_t storage; /* offset on the volume, or remote address; meaningless for NONE_DATA */
     unsigned volume;  /* index among the map's device ids */
+    uint32_t key;     /* of remote memory */
     pnfs_block_extent_state4 state;
 };
 
@@ -27,6 +29,10 @@ void sealio_map_free(struct sealio_map *map);
  * unchanged on error.
  */
 int sealio_map_add(struct sealio_map *map, layoutiomode4 iomode, const pnfs_block_layout4 *body);
+
+/* The same for a layout over memory: it has no holes, and every extent is of the iomode. -EBADMSG: it does.
+ */
+int sealio_map_add_memory(struct sealio_map *map, layoutiomode4 iomode, const rdma_layout4 *body);
 
 /* The offset up to which the map is known. */
 uint64_t sealio_map_end(const struct sealio_map *map);

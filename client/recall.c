@@ -36,7 +36,7 @@ struct sealio_recall_answer sealio_recall_file(const struct sealio_recall_facts 
     /* The LAYOUTGET's reply is still to come; the layout it brings is the one that is meant. */
     if (!facts->held)
         return answer(facts->getting ? NFS4ERR_DELAY : NFS4ERR_NOMATCHING_LAYOUT, facts->getting);
-    if (args->clora_type != LAYOUT4_BLOCK_VOLUME || !iomode_matches(facts->iomode, args->clora_iomode) ||
+    if (args->clora_type != facts->type || !iomode_matches(facts->iomode, args->clora_iomode) ||
         !range_overlaps(recall, facts->length))
         return answer(NFS4ERR_NOMATCHING_LAYOUT, false);
     if (memcmp(recall->lor_stateid.other, facts->stateid.other, sizeof(facts->stateid.other)) != 0)
@@ -51,11 +51,14 @@ struct sealio_recall_answer sealio_recall_file(const struct sealio_recall_facts 
     return answer(NFS4ERR_DELAY, true);
 }
 
-struct sealio_recall_answer sealio_recall_bulk(const struct sealio_recall_facts *facts, layoutiomode4 iomode)
+struct sealio_recall_answer sealio_recall_bulk(const struct sealio_recall_facts *facts,
+                                               const CB_LAYOUTRECALL4args *args)
 {
+    if (args->clora_type != facts->type)
+        return answer(NFS4ERR_NOMATCHING_LAYOUT, false);
     if (facts->getting)
         return answer(NFS4ERR_DELAY, true);
-    if (!facts->held || !iomode_matches(facts->iomode, iomode))
+    if (!facts->held || !iomode_matches(facts->iomode, args->clora_iomode))
         return answer(NFS4ERR_NOMATCHING_LAYOUT, false);
     return answer(NFS4_OK, true);
 }

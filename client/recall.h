@@ -12,6 +12,7 @@ struct sealio_recall_facts {
     bool held;     /* there is a layout (perhaps being returned) */
     bool getting;  /* a LAYOUTGET is under way */
     bool recalled; /* a recall is being obeyed already */
+    layouttype4 type;
     layoutiomode4 iomode;
     stateid4 stateid;      /* of the layout */
     uint32_t recall_seqid; /* of the recall that is being obeyed */
@@ -27,6 +28,7 @@ struct sealio_recall_answer {
 struct sealio_recall_answer sealio_recall_file(const struct sealio_recall_facts *facts,
                                                const CB_LAYOUTRECALL4args *args);
 /* FSID and ALL, for each file concerned. NFS4ERR_DELAY: ask again; NOMATCHING_LAYOUT: nothing here. */
-struct sealio_recall_answer sealio_recall_bulk(const struct sealio_recall_facts *facts, layoutiomode4 iomode);
+struct sealio_recall_answer sealio_recall_bulk(const struct sealio_recall_facts *facts,
+                                               const CB_LAYOUTRECALL4args *args);
 
 #endif

@@ -1,6 +1,8 @@
 /*
- * libsealio: a userspace pNFS client (NFSv4.1, block layouts: RFC 8881, RFC 5663) that moves the data of
- * sealed files straight between the program and the shared disk, and everything else through the server.
+ * libsealio: a userspace pNFS client (NFSv4.1: RFC 8881) that moves the data of sealed files straight between
+ * the program and the shared disk (block layouts: RFC 5663), or by RDMA between the program and the server's
+ * memory (docs/rdma-layout.md), and everything else through the server. It takes the best that there is for a
+ * file: memory, if the server offers it and the data path can be reached, else the disk, else the server.
  *
  * Units: offsets, lengths and sizes are bytes; times are milliseconds unless a name says otherwise.
  * Errors: functions return 0 (or a count) or a negative errno; out-parameters are untouched on error. The
@@ -9,8 +11,8 @@
  * the caller's, to be closed or freed as its comment says. Strings and arrays in options are copied. Threads:
  * a session and its files may be used from several threads at once; closing something while another thread
  * still uses it is the caller's error. A session runs two threads of its own: one reads the connection
- * (replies, and callbacks from the server), one renews the lease and returns recalled layouts. They receive
- * no signals.
+ * (replies, and callbacks from the server), one renews the lease and returns recalled layouts; each
+ * connection to the server's memory has one more, and a queue up to 16. They receive no signals.
  *
  * The layout promise: no byte is moved on a layout that was returned, or whose lease could have run out. A
  * recalled layout is returned after the I/O under way on it has ended.
@@ -63,6 +65,8 @@ enum sealio_layouts {
 struct sealio_options {
     enum sealio_layouts layouts;
     uint32_t timeout_ms;        /* for one call, reconnecting included; 0: 120,000 */
+    uint32_t direct_timeout_ms; /* for one piece (16 MiB at most) moved by RDMA, then it goes through the
+                                   server; 0: 10,000 */
     const char *const *devices; /* block devices (or images) to look for signatures on; none: every block
                                    device of the machine */
     size_t device_count;
@@ -86,11 +90,12 @@ void sealio_session_error(struct sealio_session *session, char *text, size_t siz
 bool sealio_session_is_pnfs(struct sealio_session *session);
 
 struct sealio_counters {
-    uint64_t reads_direct, bytes_read_direct;     /* from the device */
+    uint64_t reads_direct, bytes_read_direct;     /* from the device or the memory */
     uint64_t reads_server, bytes_read_server;     /* by READ */
     uint64_t bytes_read_holes;                    /* zeros the map told of: no I/O */
-    uint64_t writes_direct, bytes_written_direct; /* to the device */
+    uint64_t writes_direct, bytes_written_direct; /* to it */
     uint64_t writes_server, bytes_written_server; /* by WRITE */
+    uint64_t bytes_read_rdma, bytes_written_rdma; /* of what went directly: from and to the server's memory */
     uint64_t layoutgets, layoutgets_refused, layoutcommits, layoutreturns, getdeviceinfos;
     uint64_t recalls;                /* CB_LAYOUTRECALL that matched a layout */
     uint64_t calls;                  /* COMPOUNDs sent */
@@ -136,6 +141,58 @@ int sealio_remove(struct sealio_session *session, const char *path);
 int sealio_readdir(struct sealio_session *session, const char *path,
                    int (*visit)(void *arg, const char *name, const struct sealio_stat *st), void *arg);
 
+/* ---- asynchronous reading and writing ---- */
+
+/*
+ * A queue of reads and writes under way, on files of one session. What goes to the server's memory by RDMA is
+ * posted at once; a disk, and the server, are served by up to 16 threads of the queue. Layouts that are not
+ * there are got, and what loses its layout on the way (recall, fence, a connection that ends) is done through
+ * the server, as by the calls above. Operations of one queue may be done in any order. Any number of threads
+ * may submit and wait.
+ */
+struct sealio_queue;
+struct sealio_completion {
+    void *arg;
+    ssize_t result; /* as of sealio_file_read() or sealio_file_write() */
+};
+
+/* depth: operations under way and completions not taken, together; 1 to 1024 (else -EINVAL). */
+int sealio_queue_create(struct sealio_session *session, unsigned depth, struct sealio_queue **out);
+/* Waits for what is under way, and forgets it. Before the files and the session are closed. */
+void sealio_queue_free(struct sealio_queue *queue);
+/*
+ * Submit, without waiting. 0: there will be one completion with this arg; until then buf must stay, and stay
+ * as it is. -EAGAIN: the queue is full; -EINVAL: the range, or a file of another session; or no thread can be
+ * made.
+ *
+ * deadline_ms, from now (0: the session's timeout): an operation whose deadline passes before it is begun, or
+ * while it is under way by RDMA, completes with -ETIMEDOUT, and nothing touches buf any more (of a write, a
+ * part may have been done). That ends the connection: others that are under way on it go through the server.
+ * A disk or the server that has begun is waited for.
+ */
+int sealio_queue_read(struct sealio_queue *queue, struct sealio_file *file, void *buf, size_t len,
+                      uint64_t offset, uint32_t deadline_ms, void *arg);
+int sealio_queue_write(struct sealio_queue *queue, struct sealio_file *file, const void *buf, size_t len,
+                       uint64_t offset, uint32_t deadline_ms, void *arg);
+/* Takes up to `most` completions, and waits for the first of them (UINT32_MAX: without end). How many; 0:
+ * none in that time, or nothing is under way. */
+unsigned sealio_queue_wait(struct sealio_queue *queue, struct sealio_completion *completions, unsigned most,
+                           uint32_t timeout_ms);
+/* A descriptor that is readable while there are completions, for poll(2); the queue's own. Or a negative
+ * errno. */
+int sealio_queue_fd(struct sealio_queue *queue);
+
+/*
+ * Memory that will be used often, for any read or write that lies inside it: RDMA then moves it without a
+ * copy. It counts against RLIMIT_MEMLOCK while there is a connection; what cannot be registered, or is the
+ * 65th, is copied. Ranges do not begin at the same address. Released while nothing uses it, before it is
+ * freed and before the session is closed.
+ */
+struct sealio_buffer;
+int sealio_buffer_register(struct sealio_session *session, void *memory, size_t size,
+                           struct sealio_buffer **out);
+void sealio_buffer_release(struct sealio_buffer *buffer);
+
 /* ---- layouts, for those who want to see or steer them ---- */
 
 enum sealio_extent_state {
@@ -148,9 +205,9 @@ enum sealio_extent_state {
 /* A piece of a file and where it is. Pieces of striped or joined volumes appear one by one. */
 struct sealio_extent {
     uint64_t offset, length; /* in the file */
-    uint64_t device_offset;  /* on device; 0 for a hole */
+    uint64_t device_offset;  /* on device, or the remote address; 0 for a hole */
     enum sealio_extent_state state;
-    char device[256]; /* path, "" for a hole */
+    char device[256]; /* path of a disk, rdma://address:port of memory, "" for a hole */
 };
 
 /* Get the layout of the whole file now, for reading or for writing too, if it is not there. -ENODATA: there

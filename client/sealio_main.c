@@ -136,6 +136,8 @@ static int help(void)
     fputs(usage, stdout);
     putchar('\n');
     tool_bench_usage();
+    putchar('\n');
+    tool_bench_rdma_usage();
     return TOOL_OK;
 }
 

@@ -56,6 +56,8 @@ void sealio_session_counters(struct sealio_session *session, struct sealio_count
     COPY(bytes_written_direct);
     COPY(writes_server);
     COPY(bytes_written_server);
+    COPY(bytes_read_rdma);
+    COPY(bytes_written_rdma);
     COPY(layoutgets);
     COPY(layoutgets_refused);
     COPY(layoutcommits);

@@ -23,6 +23,7 @@ enum {
     SEALIO_CALL_SIZE = 8192, /* buffer for the calls the library builds; WRITE data is by reference */
     SEALIO_DEFAULT_TIMEOUT_MS = 120000,
     SEALIO_DEFAULT_LEASE_MS = 90000,
+    SEALIO_DEFAULT_DIRECT_MS = 10000,
 };
 
 enum session_state {
@@ -44,18 +45,27 @@ struct session_limits {
 
 struct session_counters {
     atomic_uint_fast64_t reads_direct, bytes_read_direct, reads_server, bytes_read_server, bytes_read_holes,
-        writes_direct, bytes_written_direct, writes_server, bytes_written_server, layoutgets,
-        layoutgets_refused, layoutcommits, layoutreturns, getdeviceinfos, recalls, calls, reconnects,
-        recoveries;
+        writes_direct, bytes_written_direct, writes_server, bytes_written_server, layoutgets, bytes_read_rdma,
+        bytes_written_rdma, layoutgets_refused, layoutcommits, layoutreturns, getdeviceinfos, recalls, calls,
+        reconnects, recoveries;
 };
 #define SESSION_COUNT(session, name, n) atomic_fetch_add(&(session)->counters.name, (uint64_t)(n))
+
+/* Memory of the program that is used often. */
+struct sealio_buffer {
+    struct sealio_buffer *next;
+    struct sealio_session *session;
+    void *memory;
+    size_t size;
+};
 
 struct sealio_session {
     /* set by open, then constant */
     char host[256];
     uint16_t port;
     enum sealio_layouts layouts_wanted;
-    uint32_t timeout_ms;
+    uint32_t timeout_ms, direct_timeout_ms;
+    const struct sealio_verbs *verbs; /* of RDMA; NULL: the libraries */
     char **devices;
     size_t device_count;
     void (*on_recall)(void *arg, const struct sealio_recall *recall);
@@ -97,6 +107,9 @@ struct sealio_session {
     struct sealio_file *files;
     struct sealio_layout *layouts;
     struct sealio_volume_entry *volumes; /* device.c */
+
+    pthread_mutex_t buffers_lock; /* guards buffers, also while one is registered; taken before the others */
+    struct sealio_buffer *buffers;
 
     pthread_mutex_t error_lock;
     char error[SEALIO_ERROR_MAX];

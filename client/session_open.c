@@ -76,6 +76,8 @@ static int copy_options(struct sealio_session *session, const char *host, uint16
     session->port = port;
     session->layouts_wanted = options->layouts;
     session->timeout_ms = options->timeout_ms ? options->timeout_ms : SEALIO_DEFAULT_TIMEOUT_MS;
+    session->direct_timeout_ms =
+        options->direct_timeout_ms ? options->direct_timeout_ms : SEALIO_DEFAULT_DIRECT_MS;
     session->on_recall = options->on_recall;
     session->on_recall_arg = options->on_recall_arg;
     session->lease_ms = SEALIO_DEFAULT_LEASE_MS;
@@ -107,6 +109,7 @@ static void free_session(struct sealio_session *session)
     pthread_cond_destroy(&session->changed);
     pthread_mutex_destroy(&session->lock);
     pthread_mutex_destroy(&session->error_lock);
+    pthread_mutex_destroy(&session->buffers_lock);
     free(session);
 }
 
@@ -118,6 +121,7 @@ int sealio_session_open(const char *host, uint16_t port, const struct sealio_opt
         return -ENOMEM;
     pthread_mutex_init(&session->lock, NULL);
     pthread_mutex_init(&session->error_lock, NULL);
+    pthread_mutex_init(&session->buffers_lock, NULL);
     pthread_cond_init(&session->changed, NULL);
     const struct sealio_cb_owner owner = {session, cb_layout_recall, cb_device_changed, cb_recall_any,
                                           cb_is_pending};

@@ -35,6 +35,7 @@ int tool_ls(const struct tool_options *options, const char *url);
 /* Has options of its own. */
 int tool_bench(int argc, char **argv);
 void tool_bench_usage(void);
+void tool_bench_rdma_usage(void);
 
 /* Print "sealio: ..." on stderr; return the exit code that fits. */
 int tool_error(const struct tool_remote *remote, const char *what, int rc);

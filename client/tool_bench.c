@@ -29,6 +29,7 @@ static const char usage[] =
     "  --release-command COMMAND  takes the seal off --layout-file: for recall\n"
     "  --server-pid PID     a process on this machine: CPU time per operation and memory\n"
     "  --json FILE          write the results there as well\n"
+    "  --rdma               another bench: one file's data path; see sealio bench --rdma --help\n"
     "  --help\n"
     "\n"
     "operations:\n";
@@ -389,6 +390,10 @@ int tool_bench(int argc, char **argv)
 {
     struct bench_options options = {.connections = {1, 16, 64}, .connection_count = 3, .seconds = 3};
     struct rlimit files;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--rdma") == 0)
+            return tool_bench_rdma(argc, argv);
+    }
     for (const struct bench_op *op; (op = bench_op_at(options.op_count)) && !op->needs_layout;)
         options.ops[options.op_count++] = op;
     for (int key; (key = getopt_long(argc, argv, "h", long_options, NULL)) != -1;) {

@@ -5,7 +5,8 @@
  *
  * tool_bench.c: options, the order of things, results. tool_bench_setup.c: what has to be on the server, one
  * connection's session. tool_bench_ops.c: the COMPOUNDs of each operation. tool_bench_load.c: the loop and
- * the latencies. tool_bench_recall.c: layouts that are recalled. One thread.
+ * the latencies. tool_bench_recall.c: layouts that are recalled. One thread. tool_bench_rdma.c is a bench of
+ * its own: one file's data path.
  */
 #ifndef CLIENT_TOOL_BENCH_H
 #define CLIENT_TOOL_BENCH_H
@@ -108,6 +109,9 @@ void bench_begin(struct bench_conn *conn, struct sealio_call *call, uint8_t *buf
 
 /* Runs the command, answers the recalls that it brings, returns the layouts. -ECHILD: it failed. */
 int bench_recall(struct bench_conn *conns, unsigned count, const char *command, struct bench_result *result);
+
+/* sealio bench --rdma: has options of its own. */
+int tool_bench_rdma(int argc, char **argv);
 
 /* Runs the operation on all connections for so long, after a warm-up. 0 or the error that ended it. */
 int bench_load(struct bench_conn *conns, unsigned count, double warm_up, double seconds,

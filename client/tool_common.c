@@ -56,7 +56,8 @@ static void print_stats(struct sealio_session *session)
         "written: %llu bytes direct (%llu writes), %llu bytes by the server (%llu WRITEs)\n"
         "layouts: %llu LAYOUTGET (%llu refused), %llu LAYOUTCOMMIT, %llu LAYOUTRETURN, %llu GETDEVICEINFO, "
         "%llu recalls\n"
-        "session: %llu calls, %llu reconnects, %llu recoveries\n",
+        "session: %llu calls, %llu reconnects, %llu recoveries\n"
+        "rdma: %llu bytes read, %llu bytes written\n",
         (unsigned long long)c.bytes_read_direct, (unsigned long long)c.reads_direct,
         (unsigned long long)c.bytes_read_server, (unsigned long long)c.reads_server,
         (unsigned long long)c.bytes_read_holes, (unsigned long long)c.bytes_written_direct,
@@ -65,7 +66,8 @@ static void print_stats(struct sealio_session *session)
         (unsigned long long)c.layoutgets_refused, (unsigned long long)c.layoutcommits,
         (unsigned long long)c.layoutreturns, (unsigned long long)c.getdeviceinfos,
         (unsigned long long)c.recalls, (unsigned long long)c.calls, (unsigned long long)c.reconnects,
-        (unsigned long long)c.recoveries);
+        (unsigned long long)c.recoveries, (unsigned long long)c.bytes_read_rdma,
+        (unsigned long long)c.bytes_written_rdma);
 }
 
 int tool_remote_close(const struct tool_options *options, struct tool_remote *remote, int code)

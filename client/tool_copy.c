@@ -20,6 +20,7 @@ struct end {
     const char *name;
     bool is_remote;
     struct tool_remote remote;
+    struct sealio_buffer *buffer; /* what it is copied by, for RDMA */
     int fd;
     uint64_t size; /* of a source; 0: not known */
 };
@@ -36,7 +37,7 @@ static int open_local(struct end *end, int flags)
     return TOOL_OK;
 }
 
-static int open_end(const struct tool_options *options, struct end *end, bool source)
+static int open_end(const struct tool_options *options, struct end *end, bool source, void *buf)
 {
     end->is_remote = sealio_url_is(end->name);
     end->fd = -1;
@@ -53,11 +54,14 @@ static int open_end(const struct tool_options *options, struct end *end, bool so
         sealio_layout_get(end->remote.file, false); /* if there is none, reading tells or falls back */
     if (code == TOOL_OK && (options->hold || options->hold_until_recalled))
         sealio_layout_hold(end->remote.file, true);
+    if (code == TOOL_OK && sealio_buffer_register(end->remote.session, buf, BUFFER_SIZE, &end->buffer) < 0)
+        end->buffer = NULL; /* then it is copied once more */
     return code;
 }
 
 static int close_end(const struct tool_options *options, struct end *end, int code)
 {
+    sealio_buffer_release(end->buffer);
     if (end->is_remote)
         return tool_remote_close(options, &end->remote, code);
     if (end->fd >= 0 && close(end->fd) < 0 && code == TOOL_OK)
@@ -174,12 +178,12 @@ static int copy(const struct tool_options *options, const char *from, const char
     struct progress progress = {.on = with_progress && !options->quiet && isatty(STDERR_FILENO),
                                 .opened = seconds()};
     uint8_t *buf = aligned_alloc(BUFFER_ALIGN, BUFFER_SIZE);
-    int code = buf ? open_end(options, &source, true) : tool_error(NULL, from, -ENOMEM);
+    int code = buf ? open_end(options, &source, true, buf) : tool_error(NULL, from, -ENOMEM);
     if (code != TOOL_OK) {
         free(buf);
         return code;
     }
-    code = open_end(options, &target, false);
+    code = open_end(options, &target, false, buf);
     if (code == TOOL_OK) {
         progress.started = seconds();
         code = copy_data(&source, &target, &progress, buf);

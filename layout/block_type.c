@@ -92,7 +92,8 @@ static size_t node_size(const struct device_volume *v, const struct device_node 
     return 0;
 }
 
-static int describe_device(const struct device *device, uint64_t key, uint8_t *body, size_t cap, size_t *len)
+static int describe_device(const struct device *device, const struct layout_access *access, uint8_t *body,
+                           size_t cap, size_t *len)
 {
     const struct device_volume *v = device_volume(device);
     pnfs_block_deviceaddr4 addr = {.bda_volumes_count = v->node_count};
@@ -100,7 +101,7 @@ static int describe_device(const struct device *device, uint64_t key, uint8_t *b
     struct xdr_out out;
     bool fits;
 
-    (void)key;
+    (void)access;
     *len = 4;
     for (uint32_t i = 0; i < v->node_count; i++)
         *len += node_size(v, &v->node[i]);

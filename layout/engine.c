@@ -174,6 +174,9 @@ static void dispatch(struct engine *e, const struct engine_event *event)
     case ENGINE_EV_WROTE:
         wrote(e, event->wrote);
         return;
+    case ENGINE_EV_MEMORY_VOID:
+        holders_memory_is_void(e);
+        return;
     case ENGINE_EV_DEVICE:
         device_seen(e, event->device);
         return;

@@ -20,8 +20,9 @@
  *
  * What the engine keeps, and each is tested in tests/unit/test_engine*.c:
  *  1. A grant ends by LAYOUTRETURN, by NOMATCHING_LAYOUT to its recall, by its owner confirming a new
- * verifier, or by a fence of its holder seen to succeed. Nothing else ends it: not a lapsed lease, a
- * forgotten client id, a lost connection, a time-out, an error, a restart of the server. A local program's
+ * verifier, or by a fence of its holder seen to succeed; one that stood on memory registered by an earlier
+ * process of the server also when that process is seen to be gone. Nothing else ends it: not a lapsed lease,
+ * a forgotten client id, a lost connection, a time-out, an error, a restart of the server. A local program's
  * also end with its socket if it declared that (JOURNAL_HOLDER_CLOSE), or by the operator's word.
  *  2. The flag of a sealed file is cleared only when no grant over it is left, no holder of before a restart
  * that may have one, and no doubt that all such holders are known.
@@ -115,6 +116,8 @@ enum engine_result {
     ENGINE_STUCK,       /* a holder could not be fenced */
     ENGINE_REFUSED,     /* the file cannot be sealed; why says what to do */
     ENGINE_NO_MEMORY,
+    ENGINE_NEEDS_MEMORY, /* LAYOUTGET: nothing is in its way but that want.memory is missing; ask again with
+                            it */
 };
 
 /* What waits for an answer. The fields below `why` are the engine's. */
@@ -223,7 +226,8 @@ enum engine_step {
     ENGINE_STEP_PREPARE, /* no NFS writer, own writers closed, size >= min_size; seal_fs_prepare */
     ENGINE_STEP_FLAG,    /* seal_fs_set_flag */
     ENGINE_STEP_MAP,     /* seal_fs_prove_no_writer, seal_fs_read_map; names the device */
-    ENGINE_STEP_VERIFY,  /* the server's own pinned I/O has ended; seal_fs_reread_map if the flag is set */
+    ENGINE_STEP_VERIFY,  /* the server's own pinned I/O has ended; nothing of the file is registered any more,
+                            or  -EBUSY, and it is tried again; seal_fs_reread_map if the flag is set */
     ENGINE_STEP_UNFLAG,  /* seal_fs_clear_flag, with the overlay's times if there are any */
     ENGINE_STEP_WATCH,   /* seal_fs_get_flag, seal_fs_reread_map; changes nothing */
 };
@@ -272,7 +276,9 @@ enum engine_event_type {
     ENGINE_EV_LAYOUTRETURN,
     ENGINE_EV_LAYOUTCOMMIT,
     ENGINE_EV_WROTE,
-    ENGINE_EV_DEVICE, /* a device as it is now: found at the start, or by a later look */
+    ENGINE_EV_MEMORY_VOID, /* every earlier process of the server was seen to be gone, and so is what it had
+                              registered */
+    ENGINE_EV_DEVICE,      /* a device as it is now: found at the start, or by a later look */
 };
 
 struct engine_event {
@@ -346,6 +352,7 @@ enum engine_effect_type {
     ENGINE_DO_RECALL,
     ENGINE_DO_ASK, /* CB_RECALL_ANY: a request, no recall */
     ENGINE_DO_FENCE,
+    ENGINE_DO_LET_GO, /* a holder's last grant of the file that stood on registered memory has ended */
     ENGINE_DO_EXPIRE, /* give up this client id if its lease is still over; ENGINE_CLIENT_FORGOTTEN tells */
     ENGINE_DO_ANSWER,
     ENGINE_DO_SEAL_WORD, /* what the server's other parts see of the file */
@@ -396,6 +403,11 @@ struct engine_effect {
         } ask;
         uint64_t expire; /* client id */
         struct {
+            const uint8_t *owner;
+            uint32_t owner_len;
+            const uint8_t *verifier;
+        } let_go;
+        struct {
             uint64_t ticket;
             uint64_t client_id; /* the last one known */
             enum journal_holder_kind
@@ -404,7 +416,8 @@ struct engine_effect {
             uint32_t owner_len;
             const uint8_t *verifier;
             const char *address;
-            const struct device *device; /* reserved: by the client's key */
+            enum journal_way way;
+            const struct device *device; /* reserved, and the way is the disk: by the client's key */
             const char *path;            /* of the file whose release needs the fence */
         } fence;
         struct engine_call *answer;
@@ -448,8 +461,11 @@ struct engine_run_name {
     const uint8_t *owner;
     uint32_t owner_len;
     uint8_t verifier[JOURNAL_VERIFIER_SIZE];
+    const char *address;
 };
 bool engine_client_run(const struct engine *engine, uint64_t client_id, struct engine_run_name *run);
+/* Somebody may hold what an earlier process of the server had registered. */
+bool engine_has_memory_past(const struct engine *engine);
 enum engine_result engine_test_stateid(const struct engine *engine, uint64_t client_id,
                                        const stateid4 *stateid);
 /* A device ever handed out; NULL: unknown. Borrowed: take a reference to keep it. */

@@ -100,7 +100,8 @@ static void check_update(struct engine *e, struct seal *seal, struct engine_layo
 static void reclaim(struct engine *e, struct seal *seal, struct holder *holder,
                     struct engine_layoutcommit *commit)
 {
-    const struct reach *reach = seal && holder && seal->volume ? reach_find(holder, seal->volume) : NULL;
+    enum journal_way way = type_way(type_find(e, commit->type));
+    const struct reach *reach = seal && holder && seal->volume ? reach_find(holder, seal->volume, way) : NULL;
     if (!e->grace)
         answer(e, &commit->call, ENGINE_NO_GRACE, "the grace period is over");
     else if (!reach || !reach->maybe || seal->kind != SEAL_KIND_PINNED || !seal->map)

@@ -2,10 +2,10 @@
  * Fences: making a holder's grants on a device useless without its help, and believing it only when it was
  * seen to work (RFC 8881 section 12.7.3). Block layouts leave it to the SAN (RFC 5663 section 2.1), so to the
  * operator's hook; on a device under a reservation the host preempts the client's key (RFC 8154
- * section 2.4.10.4).
+ * section 2.4.10.4); what is registered for RDMA the host takes back.
  *
- * A fence belongs to a holder and a device, not to a file: whatever it holds there is useless afterwards, and
- * is taken off the books once the journal has it.
+ * A fence belongs to a holder, a device and a way to it, not to a file: whatever it holds there is useless
+ * afterwards, and is taken off the books once the journal has it.
  */
 #include "layout/engine_private.h"
 
@@ -22,9 +22,11 @@ static void record(struct engine *e, struct reach *reach, const char *how)
     };
     memcpy(record->holder.verifier, holder->verifier, JOURNAL_VERIFIER_SIZE);
     memcpy(record->holder.device_id, reach->volume->id, DEVICE_ID_SIZE);
+    record->holder.way = reach->way;
     reach->fence = FENCE_RECORDING;
     holder->fenced = true;
-    holder->fenced_by_hook = holder->fenced_by_hook || !volume_is_reserved(reach->volume);
+    holder->fenced_by_hook =
+        holder->fenced_by_hook || (reach->way == JOURNAL_WAY_DISK && !volume_is_reserved(reach->volume));
     LL_APPEND2(e->fence_waits, reach, fence_next);
     trace(e, "fenced", NULL, holder->last_client_id, "\"how\":\"%s\"", how);
 }
@@ -35,7 +37,8 @@ bool volume_is_reserved(const struct volume *volume)
     return volume->device && device_is_reserved(volume->device);
 }
 
-/* The host carries it out: the key, the hook, or for a local program of that kind a look whether it is gone.
+/* The host carries it out: deregistration, the key, the hook, or for a local program of that kind a look
+ * whether it is gone.
  */
 static void run_fence(struct engine *e, struct reach *reach, const struct seal *seal)
 {
@@ -48,6 +51,7 @@ static void run_fence(struct engine *e, struct reach *reach, const struct seal *
     effect->fence.owner_len = holder->owner->len;
     effect->fence.verifier = holder->verifier;
     effect->fence.address = holder->address;
+    effect->fence.way = reach->way;
     effect->fence.device = reach->volume->device;
     effect->fence.path = seal->path;
     reach->fence = FENCE_RUNNING;
@@ -104,13 +108,22 @@ void fence_drive(struct engine *e, struct reach *reach, struct seal *seal)
     if (!effect_has_room(e))
         return;
     bool local = holder_is_local(reach->holder);
-    if (local ? can_fence_local(e, reach->holder)
-              : e->options.fence_hook || volume_is_reserved(reach->volume))
+    if (reach->way == JOURNAL_WAY_MEMORY)
+        run_fence(e, reach, seal);
+    else if (local ? can_fence_local(e, reach->holder)
+                   : e->options.fence_hook || volume_is_reserved(reach->volume))
         run_fence(e, reach, seal);
     else if (!local && e->options.quiesce_is_safe)
         outlive(e, reach);
     else
         cannot_fence(e, reach);
+}
+
+static const char *how_fenced(const struct reach *reach)
+{
+    if (reach->way == JOURNAL_WAY_MEMORY)
+        return "deregistered";
+    return !holder_is_local(reach->holder) && volume_is_reserved(reach->volume) ? "key preempted" : "hook";
 }
 
 void fence_done(struct engine *e, const struct engine_event *event)
@@ -127,9 +140,7 @@ void fence_done(struct engine *e, const struct engine_event *event)
     reach->fence_next = NULL;
     if (event->fence.success) {
         e->counters.fences_succeeded++;
-        record(e, reach,
-               !holder_is_local(reach->holder) && volume_is_reserved(reach->volume) ? "key preempted"
-                                                                                    : "hook");
+        record(e, reach, how_fenced(reach));
         return;
     }
     e->counters.fences_failed++;
@@ -152,7 +163,7 @@ void fence_committed(struct engine *e, uint64_t ticket)
         struct grant *grant, *next;
         DL_FOREACH_SAFE2(holder->grants, grant, next, holder_next)
         {
-            if (grant->seal->volume == reach->volume)
+            if (grant->reach == reach)
                 grant_end(e, grant, "fenced");
         }
         release_drive_volume(e, reach->volume);

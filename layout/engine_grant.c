@@ -16,6 +16,11 @@ const struct layout_type *type_find(const struct engine *e, layouttype4 number)
     return NULL;
 }
 
+enum journal_way type_way(const struct layout_type *type)
+{
+    return type && type->fence == LAYOUT_FENCE_DEREGISTER ? JOURNAL_WAY_MEMORY : JOURNAL_WAY_DISK;
+}
+
 bool range_is_sane(uint64_t offset, uint64_t length)
 {
     return length == NFS4_UINT64_MAX || length <= NFS4_UINT64_MAX - offset;
@@ -54,9 +59,9 @@ enum engine_result grant_check_stateid(const struct engine *e, const struct gran
     return grant->seqid - stateid->seqid > STATEID_LAG_MAX ? ENGINE_OLD_STATEID : ENGINE_OK;
 }
 
-static struct grant *grant_make(struct engine *e, struct seal *seal, struct holder *holder, layouttype4 type)
+static struct grant *grant_make(struct engine *e, struct seal *seal, struct reach *reach, layouttype4 type)
 {
-
+    struct holder *holder = reach->holder;
     struct grant *grant = calloc(1, sizeof *grant);
     if (!grant)
         return NULL;
@@ -68,6 +73,7 @@ static struct grant *grant_make(struct engine *e, struct seal *seal, struct hold
     }
     grant->seal = seal;
     grant->holder = holder;
+    grant->reach = reach;
     grant->serial = ++e->next_serial;
     DL_APPEND2(seal->grants, grant, seal_prev, seal_next);
     DL_APPEND2(holder->grants, grant, holder_prev, holder_next);
@@ -75,12 +81,24 @@ static struct grant *grant_make(struct engine *e, struct seal *seal, struct hold
     at_rest_busy(e, seal);
     holder->grant_count++;
     e->grant_count++;
-    reach_gained(reach_find(holder, seal->volume));
+    reach_gained(reach);
     return grant;
+}
+
+/* One that is lost for want of memory is made up for at the seal's release, when nobody holds any of it. */
+static void tell_let_go(struct engine *e, const struct grant *grant)
+{
+    if (grant->reach->way != JOURNAL_WAY_MEMORY || !effect_has_room(e))
+        return;
+    struct engine_effect *effect = effect_push(e, ENGINE_DO_LET_GO, &grant->seal->key);
+    effect->let_go.owner = grant->holder->owner->bytes;
+    effect->let_go.owner_len = grant->holder->owner->len;
+    effect->let_go.verifier = grant->holder->verifier;
 }
 
 static void grant_drop(struct engine *e, struct grant *grant)
 {
+    tell_let_go(e, grant);
     if (grant->stale)
         grant->holder->stale_count--;
     else
@@ -92,7 +110,7 @@ static void grant_drop(struct engine *e, struct grant *grant)
     grant->holder->grant_count--;
     e->grant_count--;
     ask_heeded(grant->holder);
-    reach_lost(e, reach_find(grant->holder, grant->seal->volume));
+    reach_lost(e, grant->reach);
     ranges_free(&grant->ranges);
     free(grant);
 }
@@ -127,7 +145,7 @@ static bool fence_is_in_the_way(struct reach *reach)
     const struct grant *grant;
     DL_FOREACH2(reach->holder->grants, grant, holder_next)
     {
-        if (grant->seal->volume == reach->volume && grant->seal->release_wanted)
+        if (grant->reach == reach && grant->seal->release_wanted)
             return true;
     }
     reach->fence = FENCE_NONE;
@@ -231,6 +249,9 @@ static void refuse_encoding(struct engine *e, struct engine_layoutget *get, int 
     case -EMSGSIZE:
         answer(e, &get->call, ENGINE_TOO_SMALL, "the layout does not fit in what the client can take");
         return;
+    case -EAGAIN:
+        answer(e, &get->call, ENGINE_NEEDS_MEMORY, "the file has to be registered for the client first");
+        return;
     default:
         answer(e, &get->call, ENGINE_INVALID, "the request makes no sense");
         return;
@@ -238,8 +259,9 @@ static void refuse_encoding(struct engine *e, struct engine_layoutget *get, int 
 }
 
 /* All is checked and on record: the grant itself. Nothing is given away unless all of it worked. */
-static void give(struct engine *e, struct seal *seal, struct holder *holder, struct engine_layoutget *get)
+static void give(struct engine *e, struct seal *seal, struct reach *reach, struct engine_layoutget *get)
 {
+    struct holder *holder = reach->holder;
     const struct layout_type *type = type_find(e, get->type);
     struct layout_cover cover;
     int err = type->encode_grant(seal->map, seal->volume->id, seal->kind == SEAL_KIND_PINNED, &get->want,
@@ -251,7 +273,7 @@ static void give(struct engine *e, struct seal *seal, struct holder *holder, str
     struct grant *grant = grant_find(e, seal, holder, get->type);
     bool is_new = !grant;
     if (is_new)
-        grant = grant_make(e, seal, holder, get->type);
+        grant = grant_make(e, seal, reach, get->type);
     uint32_t seqid = !grant || is_new ? 1 : seqid_next(grant->seqid);
     err = !grant ? -ENOMEM
                  : ranges_add(&grant->ranges, get->want.iomode, cover.offset,
@@ -299,13 +321,13 @@ void layoutget(struct engine *e, struct engine_layoutget *get)
     }
     if (!seal_is_grantable(e, seal, get))
         return;
-    struct reach *reach = reach_make(holder, seal->volume);
+    struct reach *reach = reach_make(holder, seal->volume, type_way(type_find(e, get->type)));
     if (!reach) {
         answer(e, &get->call, ENGINE_TRY_LATER, "out of memory");
     } else if (fence_is_in_the_way(reach)) {
         answer(e, &get->call, ENGINE_TRY_LATER, "the client is being fenced");
     } else if (reach->row == ROW_WRITTEN) {
-        give(e, seal, holder, get);
+        give(e, seal, reach, get);
     } else {
         LL_APPEND(reach->row_calls, &get->call);
         if (reach->row == ROW_NONE)
@@ -358,8 +380,8 @@ static void return_bulk(struct engine *e, struct engine_layoutreturn *ret, struc
     }
     /* The answer to our bulk recall, which asked for all of it. */
     if (ret->scope == LAYOUTRETURN4_ALL && ret->iomode == LAYOUTIOMODE4_ANY &&
-        holder->bulk.phase != RECALL_NONE)
-        holder_past_is_over(e, holder, "returned in bulk");
+        holder->bulk.phase != RECALL_NONE && holder->bulk_way == type_way(type_find(e, ret->type)))
+        holder_past_is_over(e, holder, holder->bulk_way, "returned in bulk");
     answer(e, &ret->call, ENGINE_OK, "%s", "");
 }
 

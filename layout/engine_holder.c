@@ -17,17 +17,17 @@ struct holder *holder_find(const struct engine *e, uint64_t client_id)
     return holder;
 }
 
-struct reach *reach_find(const struct holder *holder, const struct volume *volume)
+struct reach *reach_find(const struct holder *holder, const struct volume *volume, enum journal_way way)
 {
     struct reach *reach = holder->reaches;
-    while (reach && reach->volume != volume)
+    while (reach && (reach->volume != volume || reach->way != way))
         reach = reach->next;
     return reach;
 }
 
-struct reach *reach_make(struct holder *holder, struct volume *volume)
+struct reach *reach_make(struct holder *holder, struct volume *volume, enum journal_way way)
 {
-    struct reach *reach = reach_find(holder, volume);
+    struct reach *reach = reach_find(holder, volume, way);
     if (reach)
         return reach;
     reach = calloc(1, sizeof *reach);
@@ -35,6 +35,7 @@ struct reach *reach_make(struct holder *holder, struct volume *volume)
         return NULL;
     reach->holder = holder;
     reach->volume = volume;
+    reach->way = way;
     LL_PREPEND(holder->reaches, reach);
     return reach;
 }
@@ -67,15 +68,20 @@ static void fill_record(struct journal_record *record, const struct holder *hold
     memcpy(record->holder.verifier, holder->verifier, JOURNAL_VERIFIER_SIZE);
 }
 
+static void fill_reach(struct journal_record *record, const struct reach *reach)
+{
+    fill_record(record, reach->holder);
+    memcpy(record->holder.device_id, reach->volume->id, DEVICE_ID_SIZE);
+    record->holder.way = reach->way;
+}
+
 void reach_record(struct engine *e, struct reach *reach)
 {
     if (!effect_has_room(e)) {
         answer_all(e, &reach->row_calls, ENGINE_TRY_LATER, "out of memory");
         return;
     }
-    struct journal_record *record = journal_push(e, JOURNAL_HOLDER_PUT, &reach->row_ticket);
-    fill_record(record, reach->holder);
-    memcpy(record->holder.device_id, reach->volume->id, DEVICE_ID_SIZE);
+    fill_reach(journal_push(e, JOURNAL_HOLDER_PUT, &reach->row_ticket), reach);
     reach->row = ROW_WRITING;
     LL_APPEND2(e->row_waits, reach, row_next);
 }
@@ -110,9 +116,7 @@ void holder_tidy(struct engine *e, struct holder *holder, bool at_once)
         if (!effect_has_room(e))
             return;
         uint64_t ticket;
-        struct journal_record *record = journal_push(e, JOURNAL_HOLDER_CLEAR, &ticket);
-        fill_record(record, holder);
-        memcpy(record->holder.device_id, reach->volume->id, DEVICE_ID_SIZE);
+        fill_reach(journal_push(e, JOURNAL_HOLDER_CLEAR, &ticket), reach);
         reach->row = ROW_NONE;
         reach->idle_at = 0;
     }
@@ -250,6 +254,23 @@ bool holder_has_past(const struct holder *holder)
     return holder->maybe_count || holder->stale_count;
 }
 
+bool holder_has_past_by(const struct holder *holder, enum journal_way way)
+{
+    const struct reach *reach;
+    const struct grant *grant;
+    LL_FOREACH(holder->reaches, reach)
+    {
+        if (reach->maybe && reach->way == way)
+            return true;
+    }
+    DL_FOREACH2(holder->grants, grant, holder_next)
+    {
+        if (grant->stale && grant->reach->way == way)
+            return true;
+    }
+    return false;
+}
+
 /* A record that cannot be taken out stays: after a restart the holder is asked once more, that is all. */
 static void forget_record(struct engine *e, struct holder *holder)
 {
@@ -259,29 +280,37 @@ static void forget_record(struct engine *e, struct holder *holder)
     fill_record(journal_push(e, JOURNAL_HOLDER_DELETE, &ticket), holder);
 }
 
-static void end_maybes(struct engine *e, struct holder *holder)
+static void end_maybes(struct engine *e, struct holder *holder, enum journal_way way)
 {
     struct reach *reach;
     if (!holder->maybe_count)
         return;
     LL_FOREACH(holder->reaches, reach)
-    reach_set_maybe(reach, false);
+    {
+        if (reach->way == way)
+            reach_set_maybe(reach, false);
+    }
     LL_FOREACH(holder->reaches, reach)
     release_drive_volume(e, reach->volume);
 }
 
-void holder_past_is_over(struct engine *e, struct holder *holder, const char *how)
+/* While anything is left by another way, the records stay: one too many only asks again after a restart. */
+void holder_past_is_over(struct engine *e, struct holder *holder, enum journal_way way, const char *how)
 {
+    bool all = !holder_has_past_by(holder, way == JOURNAL_WAY_DISK ? JOURNAL_WAY_MEMORY : JOURNAL_WAY_DISK);
     holder->bulk = (struct recall){0};
-    forget_record(e, holder);
+    if (all)
+        forget_record(e, holder);
     trace(e, "past-is-over", NULL, holder->client_id, "\"how\":\"%s\"", how);
     struct grant *grant, *next;
     DL_FOREACH_SAFE2(holder->grants, grant, next, holder_next)
     {
-        if (grant->stale)
+        if (grant->stale && grant->reach->way == way)
             grant_end(e, grant, how);
     }
-    end_maybes(e, holder);
+    end_maybes(e, holder, way);
+    if (!all)
+        bulk_drive(e, holder);
 }
 
 static void detach_reaches(struct engine *e, struct holder *holder)
@@ -331,7 +360,8 @@ static void holder_is_over(struct engine *e, struct holder *holder)
     struct grant *grant, *next;
     DL_FOREACH_SAFE2(holder->grants, grant, next, holder_next)
     grant_end(e, grant, "restarted");
-    end_maybes(e, holder);
+    for (int way = 0; way < JOURNAL_WAYS; way++)
+        end_maybes(e, holder, (enum journal_way)way);
     bury(e, holder);
 }
 
@@ -389,6 +419,49 @@ static void unfence(struct engine *e, struct holder *holder)
     fill_record(journal_push(e, JOURNAL_FENCED_DELETE, &ticket), holder);
     holder->fenced = false;
     trace(e, "unfenced", NULL, holder->last_client_id, "%s", "");
+}
+
+/* Nobody is here under this run, and nothing of it is left. */
+static bool holder_is_empty(const struct holder *holder)
+{
+    return !holder->client_id && !holder->grants && !holder_has_past(holder) && !fence_is_under_way(holder);
+}
+
+/* A row of the run's present id stays: it may have been granted something by now. */
+static void void_memory(struct engine *e, struct reach *reach)
+{
+    uint64_t ticket;
+    struct holder *holder = reach->holder;
+    if (reach->row == ROW_NONE && reach->fence == FENCE_NONE && effect_has_room(e))
+        fill_reach(journal_push(e, JOURNAL_HOLDER_CLEAR, &ticket), reach);
+    trace(e, "past-is-over", NULL, holder->last_client_id, "\"how\":\"%s\"",
+          "the process that had registered it is gone");
+    reach_set_maybe(reach, false);
+    if (!holder_has_past(holder))
+        holder->bulk = (struct recall){0};
+    if (holder_is_empty(holder) && !holder->fenced) {
+        forget_record(e, holder);
+        bury(e, holder);
+    }
+}
+
+/*
+ * The kernel takes back what a process has registered when it ends. So nobody has to be recalled or fenced
+ * for what he may have had of an earlier one.
+ */
+void holders_memory_is_void(struct engine *e)
+{
+    struct volume *volume, *next_volume;
+    HASH_ITER(hh, e->volumes, volume, next_volume)
+    {
+        struct reach *reach, *next;
+        DL_FOREACH_SAFE2(volume->maybe, reach, next, maybe_next)
+        {
+            if (reach->way == JOURNAL_WAY_MEMORY)
+                void_memory(e, reach);
+        }
+        release_drive_volume(e, volume);
+    }
 }
 
 /* Everything under the client id is past; what is on record stays so if any of it may still be used. */
@@ -504,7 +577,7 @@ static void resumed(struct engine *e, struct holder *holder)
 {
     if (!holder_is_local(holder))
         return;
-    holder_past_is_over(e, holder, "resumed");
+    holder_past_is_over(e, holder, JOURNAL_WAY_DISK, "resumed");
     holder->callable = true;
     recall_redrive(e, holder);
 }
@@ -583,8 +656,22 @@ bool engine_client_run(const struct engine *e, uint64_t client_id, struct engine
         return false;
     run->owner = holder->owner->bytes;
     run->owner_len = holder->owner->len;
+    run->address = holder->address;
     memcpy(run->verifier, holder->verifier, JOURNAL_VERIFIER_SIZE);
     return true;
+}
+
+bool engine_has_memory_past(const struct engine *e)
+{
+    for (const struct volume *volume = e->volumes; volume; volume = volume->hh.next) {
+        const struct reach *reach;
+        DL_FOREACH2(volume->maybe, reach, maybe_next)
+        {
+            if (reach->way == JOURNAL_WAY_MEMORY)
+                return true;
+        }
+    }
+    return false;
 }
 
 bool engine_client_holds(const struct engine *e, uint64_t client_id)

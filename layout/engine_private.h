@@ -3,7 +3,8 @@
  *
  *   seal    one sealed file, from the first step of sealing to the last of releasing
  *   holder  one run of one client (owner and verifier); outlives its client ids
- *   reach   one holder and one device: what is journalled of a holder, and what a fence cuts off
+ *   reach   one holder, one device, and a way to it (enum journal_way): what is journalled of a holder, and
+ *           what a fence cuts off
  *   grant   one holder's layouts of one seal and type, under one layout stateid
  */
 #ifndef LAYOUT_ENGINE_PRIVATE_H
@@ -66,6 +67,7 @@ struct volume {
 struct reach {
     struct holder *holder;
     struct volume *volume;
+    enum journal_way way;
     struct reach *next; /* the holder's */
     struct reach *maybe_prev, *maybe_next;
     bool maybe;         /* recorded before the restart and not known to be gone */
@@ -103,6 +105,7 @@ struct holder {
     bool fenced_by_hook; /* somewhere: only a restart of the client shows that the cut is mended */
     uint64_t lapsed_at;
     struct recall bulk; /* of all it may hold from before (ticket, phase, at) */
+    enum journal_way bulk_way;
     uint64_t bulk_since;
     struct reach *reaches;
     struct grant *grants;
@@ -124,6 +127,7 @@ struct grant {
     struct grant_key key;
     struct seal *seal;
     struct holder *holder;
+    struct reach *reach;
     struct grant *seal_prev, *seal_next;
     struct grant *holder_prev, *holder_next;
     uint64_t serial; /* names the stateid */
@@ -312,6 +316,7 @@ void grant_stateid(const struct engine *e, const struct grant *grant, uint32_t s
 enum engine_result grant_check_stateid(const struct engine *e, const struct grant *grant,
                                        const stateid4 *stateid);
 const struct layout_type *type_find(const struct engine *e, layouttype4 number);
+enum journal_way type_way(const struct layout_type *type);
 bool range_is_sane(uint64_t offset, uint64_t length);
 void layoutget(struct engine *e, struct engine_layoutget *get);
 void layoutreturn(struct engine *e, struct engine_layoutreturn *ret);
@@ -325,17 +330,20 @@ void commits_failing(struct engine *e, const char *why);
 /* engine_holder.c: clients come and go. */
 void client_event(struct engine *e, const struct engine_event *event);
 struct holder *holder_find(const struct engine *e, uint64_t client_id);
-struct reach *reach_find(const struct holder *holder, const struct volume *volume);
-struct reach *reach_make(struct holder *holder, struct volume *volume);
+struct reach *reach_find(const struct holder *holder, const struct volume *volume, enum journal_way way);
+struct reach *reach_make(struct holder *holder, struct volume *volume, enum journal_way way);
 int holder_make(struct engine *e, enum journal_holder_kind kind, const uint8_t *owner, uint32_t owner_len,
                 const uint8_t *verifier, struct holder **out);
 bool holder_is_local(const struct holder *holder);
 /* A local program that was cut off and is not here will not come back under this run: off the books, if
  * nothing of it is left. */
 void holder_retire_local(struct engine *e, struct holder *holder);
-/* What it may have held from before is known to be gone. */
-void holder_past_is_over(struct engine *e, struct holder *holder, const char *how);
+/* What it may have held from before, by this way, is known to be gone. */
+void holder_past_is_over(struct engine *e, struct holder *holder, enum journal_way way, const char *how);
 bool holder_has_past(const struct holder *holder);
+bool holder_has_past_by(const struct holder *holder, enum journal_way way);
+/* Earlier runs of the server are gone, and so is all that they had registered. */
+void holders_memory_is_void(struct engine *e);
 void reach_set_maybe(struct reach *reach, bool maybe);
 void reach_record(struct engine *e, struct reach *reach);
 void reach_committed(struct engine *e, uint64_t ticket);

@@ -147,7 +147,7 @@ static void survey_grants(struct engine *e, struct seal *seal, struct survey *su
     struct grant *grant;
     DL_FOREACH2(seal->grants, grant, seal_next)
     {
-        struct reach *reach = reach_find(grant->holder, seal->volume);
+        struct reach *reach = grant->reach;
         if (reach->fence != FENCE_RUNNING && reach->fence != FENCE_RECORDING)
             recall_drive(e, grant);
         if (grant->recall.phase == RECALL_PAUSED && grant->recall.at > e->now)
@@ -293,7 +293,7 @@ static void bulk_recall_answered(struct engine *e, const struct engine_event *ev
     uint64_t pause = e->options.recall_pause * NO_CHANNEL_PAUSES;
     if (event->recall.outcome == ENGINE_RECALL_ANSWERED) {
         if (event->recall.status == NFS4ERR_NOMATCHING_LAYOUT) {
-            holder_past_is_over(e, holder, "nomatching");
+            holder_past_is_over(e, holder, holder->bulk_way, "nomatching");
             return;
         }
         if (event->recall.status == NFS4_OK) {
@@ -321,10 +321,23 @@ void recall_answered(struct engine *e, const struct engine_event *event)
         bulk_recall_answered(e, event, holder);
 }
 
-/* What it may hold from before is not known by type. On reserved disks it is by SCSI layouts. */
-static layouttype4 type_of_past(const struct engine *e, const struct holder *holder)
+static layouttype4 memory_type(const struct engine *e)
+{
+    const struct layout_type *const *type = e->options.types;
+    while (*type && type_way(*type) != JOURNAL_WAY_MEMORY)
+        type++;
+    return *type ? (*type)->number : e->options.types[0]->number;
+}
+
+/*
+ * What it may hold from before is not known by type, but by the way. On reserved disks it is by SCSI layouts.
+ * Each way is a recall of its own, one after the other.
+ */
+static layouttype4 type_of_past(const struct engine *e, const struct holder *holder, enum journal_way way)
 {
     const struct reach *reach;
+    if (way == JOURNAL_WAY_MEMORY)
+        return memory_type(e);
     LL_FOREACH(holder->reaches, reach)
     {
         if ((reach->maybe || reach->grant_count) && volume_is_reserved(reach->volume) &&
@@ -350,7 +363,8 @@ void bulk_drive(struct engine *e, struct holder *holder)
     bulk->ticket = effect->recall.ticket = ++e->next_ticket;
     effect->recall.client_id = holder->client_id;
     effect->recall.scope = LAYOUTRECALL4_ALL;
-    effect->recall.type = type_of_past(e, holder);
+    holder->bulk_way = holder_has_past_by(holder, JOURNAL_WAY_DISK) ? JOURNAL_WAY_DISK : JOURNAL_WAY_MEMORY;
+    effect->recall.type = type_of_past(e, holder, holder->bulk_way);
     trace(e, "bulk-recall", NULL, holder->client_id, "%s", "");
 }
 
@@ -410,6 +424,15 @@ static void explain_stuck(const struct engine *e, const struct seal *seal, const
                  explain_local(e, reach->holder));
         return;
     }
+    if (reach->way == JOURNAL_WAY_MEMORY) {
+        snprintf(
+            text, size,
+            "cannot be released: client %s (id %016llx)%s did not return its layout, and what is registered "
+            "for it with the RDMA device could not be seen to be taken back (the log says why); it is tried "
+            "again every %llu s, and restarting sealnfsd takes all of it back",
+            address, id, when, (unsigned long long)(e->options.fence_retry / UINT64_C(1000000000)));
+        return;
+    }
     if (volume_is_reserved(reach->volume)) {
         snprintf(
             text, size,
@@ -443,7 +466,7 @@ static const struct reach *obstacle(const struct seal *seal, bool only_failed)
     const struct grant *grant;
     DL_FOREACH2(seal->grants, grant, seal_next)
     {
-        const struct reach *reach = reach_find(grant->holder, seal->volume);
+        const struct reach *reach = grant->reach;
         if (!only_failed || reach->fence == FENCE_FAILED)
             return reach;
     }
@@ -502,6 +525,8 @@ void release_explain(const struct engine *e, const struct seal *seal, char *text
             explain_stuck(e, seal, reach, text, size);
         else if (doubt_is_about(e, &seal->key))
             snprintf(text, size, "cannot be released: %s", ENGINE_DOUBT_TEXT);
+        else if (seal->failure)
+            snprintf(text, size, "%s", seal->failure);
         return;
     case ENGINE_RELEASING:
         snprintf(text, size, "is being released: all grants are gone, the flag is being cleared");

@@ -52,7 +52,7 @@ int engine_restore_holder(struct engine *e, const struct journal_holder *kept)
         err = holder_make(e, kept->kind, kept->owner, kept->owner_len, kept->verifier, &holder);
     if (err)
         return err;
-    struct reach *reach = reach_make(holder, volume);
+    struct reach *reach = reach_make(holder, volume, kept->way);
     if (!reach)
         return -ENOMEM;
     reach_set_maybe(reach, true);
@@ -70,7 +70,8 @@ int engine_restore_fenced(struct engine *e, const struct journal_holder *kept)
         return err;
     const struct volume *volume = volume_find(e, kept->device_id);
     holder->fenced = true;
-    holder->fenced_by_hook = holder->fenced_by_hook || !volume || !volume_is_reserved(volume);
+    holder->fenced_by_hook =
+        holder->fenced_by_hook || (kept->way == JOURNAL_WAY_DISK && (!volume || !volume_is_reserved(volume)));
     holder->last_client_id = kept->client_id;
     holder->lapsed = true;
     snprintf(holder->address, sizeof holder->address, "%s", kept->address ? kept->address : "");

@@ -343,9 +343,28 @@ static void mapped(struct engine *e, struct seal *seal, const struct engine_even
     journal_seal(e, seal, JOURNAL_SEAL_PUT, JOURNAL_SEALED, SEAL_WAIT_SEALED);
 }
 
+/* The host says that what was registered is not seen to be taken back: as good as a holder that is not
+ * fenced. */
+static void held_back(struct engine *e, struct seal *seal, const struct engine_event *event)
+{
+    char why[ENGINE_WHY_MAX];
+    free(seal->failure);
+    seal->failure = NULL;
+    set_failure(seal, event);
+    seal_set_state(e, seal, ENGINE_STUCK_STATE);
+    release_explain(e, seal, why, sizeof why);
+    alarm_push(e, seal, "%s: %s", seal->path, why);
+    answer_all(e, &seal->release_calls, ENGINE_STUCK, why);
+    seal_plan(e, seal, e->now + e->options.fence_retry);
+}
+
 static void verified(struct engine *e, struct seal *seal, const struct engine_event *event)
 {
     char change[ENGINE_WHY_MAX];
+    if (event->step.error == -EBUSY) {
+        held_back(e, seal, event);
+        return;
+    }
     if (event->step.error)
         alarm_push(e, seal,
                    "%s: its map could not be read at release (error %d), so that it cannot be said whether "

@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCHEMA_VERSION = 4, BUSY_MS = 2000 };
+enum { SCHEMA_VERSION = 5, BUSY_MS = 2000 };
 
+/* quick_check of SQLite 3.40 wants the columns of such keys to come first, and in their order. */
 static const char schema[] =
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE doubt (fs_uuid BLOB PRIMARY KEY) WITHOUT ROWID;"
@@ -19,13 +20,13 @@ static const char schema[] =
     " map BLOB NOT NULL, map_sum BLOB NOT NULL, mtime_ns INTEGER NOT NULL, change INTEGER NOT NULL);"
     "CREATE TABLE holder (kind INTEGER NOT NULL, owner BLOB NOT NULL, verifier BLOB NOT NULL, client_id "
     "INTEGER NOT NULL,"
-    " device BLOB NOT NULL, address TEXT NOT NULL, sum BLOB NOT NULL,"
-    " PRIMARY KEY (kind, owner, verifier, client_id, device)) WITHOUT ROWID;"
-    "CREATE TABLE fenced (kind INTEGER NOT NULL, owner BLOB NOT NULL, verifier BLOB NOT NULL, client_id "
-    "INTEGER NOT NULL,"
-    " device BLOB NOT NULL, address TEXT NOT NULL, sum BLOB NOT NULL,"
-    " PRIMARY KEY (kind, owner, verifier)) WITHOUT ROWID;"
-    "PRAGMA user_version = 4;";
+    " device BLOB NOT NULL, way INTEGER NOT NULL, address TEXT NOT NULL, sum BLOB NOT NULL,"
+    " PRIMARY KEY (kind, owner, verifier, client_id, device, way)) WITHOUT ROWID;"
+    "CREATE TABLE fenced (kind INTEGER NOT NULL, owner BLOB NOT NULL, verifier BLOB NOT NULL, way INTEGER "
+    "NOT NULL,"
+    " client_id INTEGER NOT NULL, device BLOB NOT NULL, address TEXT NOT NULL, sum BLOB NOT NULL,"
+    " PRIMARY KEY (kind, owner, verifier, way)) WITHOUT ROWID;"
+    "PRAGMA user_version = 5;";
 
 int journal_errno(int rc)
 {

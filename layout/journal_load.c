@@ -87,6 +87,7 @@ static bool take_holder(sqlite3_stmt *stmt, struct journal_holder *holder)
     uint8_t sum[JOURNAL_SUM_SIZE];
     *holder = (struct journal_holder){
         .kind = (enum journal_holder_kind)sqlite3_column_int(stmt, 6),
+        .way = (enum journal_way)sqlite3_column_int(stmt, 7),
         .owner = sqlite3_column_blob(stmt, 0),
         .owner_len = (uint32_t)sqlite3_column_bytes(stmt, 0),
         .client_id = (uint64_t)sqlite3_column_int64(stmt, 2),
@@ -138,10 +139,12 @@ int journal_load(struct journal *journal, const struct journal_visitor *visitor,
                        "change FROM seal",
                        load_seal);
     if (!err)
-        err = each_row(&walk, "SELECT owner, verifier, client_id, device, address, sum, kind FROM holder",
-                       load_holder);
+        err =
+            each_row(&walk, "SELECT owner, verifier, client_id, device, address, sum, kind, way FROM holder",
+                     load_holder);
     if (!err)
-        err = each_row(&walk, "SELECT owner, verifier, client_id, device, address, sum, kind FROM fenced",
-                       load_fenced);
+        err =
+            each_row(&walk, "SELECT owner, verifier, client_id, device, address, sum, kind, way FROM fenced",
+                     load_fenced);
     return err;
 }

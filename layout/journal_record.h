@@ -57,6 +57,16 @@ enum journal_holder_kind {
 };
 
 /*
+ * How a holder's grants reach the file, and so what a fence has to cut: a client that was cut off from the
+ * disk may still be let to the server's memory, and the other way round. Values are on disk: never renumber.
+ */
+enum journal_way {
+    JOURNAL_WAY_DISK = 0,
+    JOURNAL_WAY_MEMORY = 1, /* registered with an RDMA device by the server's process, and gone with it */
+    JOURNAL_WAYS
+};
+
+/*
  * One run of one client: a new verifier is a new holder (RFC 8881 section 2.4). A run is named by kind, owner
  * and verifier: a local program of an NFS client's name is somebody else.
  */
@@ -68,6 +78,7 @@ struct journal_holder {
     uint64_t client_id; /* under which it was recorded */
     const char *address;
     uint8_t device_id[DEVICE_ID_SIZE];
+    enum journal_way way;
 };
 
 enum journal_op {
@@ -76,11 +87,12 @@ enum journal_op {
     JOURNAL_SEAL_OVERLAY,  /* seal: key, mtime_ns and change only */
     JOURNAL_SEAL_DELETE,   /* seal: key only */
     JOURNAL_DEVICE_PUT,    /* device: insert or replace */
-    JOURNAL_HOLDER_PUT,    /* holder: it may hold grants on the device from now on */
-    JOURNAL_HOLDER_DELETE, /* holder: known to hold none under ids other than client_id, on any device */
-    JOURNAL_HOLDER_CLEAR,  /* holder: known to hold none on its device, under any id */
-    JOURNAL_FENCED_PUT,    /* holder (owner, verifier, client_id, address, device): cut off; its record on the
-                              device goes */
+    JOURNAL_HOLDER_PUT,    /* holder: it may hold grants on the device, by this way, from now on */
+    JOURNAL_HOLDER_DELETE, /* holder: known to hold none under ids other than client_id, on any device, by any
+                              way */
+    JOURNAL_HOLDER_CLEAR,  /* holder: known to hold none on its device by this way, under any id */
+    JOURNAL_FENCED_PUT, /* holder (owner, verifier, client_id, address, device, way): cut off; its record on
+                           the device, for this way, goes */
     JOURNAL_FENCED_DELETE, /* holder (owner, verifier): that run is over */
     JOURNAL_DOUBT_PUT, /* fs_uuid: on this file system there may be seals and holders that are not on record
                         */

@@ -32,11 +32,12 @@ static const char *const statements[ST_COUNT] = {
     [ST_SEAL_PHASE] = "UPDATE seal SET phase = ?2, phase_sum = ?3 WHERE key = ?1",
     [ST_SEAL_OVERLAY] = "UPDATE seal SET mtime_ns = ?2, change = ?3 WHERE key = ?1",
     [ST_SEAL_DELETE] = "DELETE FROM seal WHERE key = ?1",
-    [ST_HOLDER_PUT] = "INSERT OR REPLACE INTO holder VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [ST_HOLDER_PUT] = "INSERT OR REPLACE INTO holder VALUES (?1, ?2, ?3, ?4, ?5, ?8, ?6, ?7)",
     [ST_HOLDER_DELETE] =
         "DELETE FROM holder WHERE kind = ?1 AND owner = ?2 AND verifier = ?3 AND client_id <> ?4",
-    [ST_HOLDER_CLEAR] = "DELETE FROM holder WHERE kind = ?1 AND owner = ?2 AND verifier = ?3 AND device = ?4",
-    [ST_FENCED_PUT] = "INSERT OR REPLACE INTO fenced VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [ST_HOLDER_CLEAR] =
+        "DELETE FROM holder WHERE kind = ?1 AND owner = ?2 AND verifier = ?3 AND device = ?4 AND way = ?5",
+    [ST_FENCED_PUT] = "INSERT OR REPLACE INTO fenced VALUES (?1, ?2, ?3, ?8, ?4, ?5, ?6, ?7)",
     [ST_FENCED_DELETE] = "DELETE FROM fenced WHERE kind = ?1 AND owner = ?2 AND verifier = ?3",
     [ST_DOUBT_PUT] = "INSERT OR REPLACE INTO doubt VALUES (?)",
     [ST_DOUBT_DELETE] = "DELETE FROM doubt WHERE fs_uuid = ?",
@@ -99,6 +100,7 @@ void journal_sum_holder(const struct journal_holder *holder, uint8_t sum[JOURNAL
     sum_number(&state, holder->client_id);
     sum_part(&state, holder->device_id, DEVICE_ID_SIZE);
     sum_part(&state, address, strlen(address));
+    sum_number(&state, holder->way);
     (void)crypto_generichash_final(&state, sum, JOURNAL_SUM_SIZE);
 }
 
@@ -220,6 +222,7 @@ static int put_holder(struct journal *journal, enum statement which, const struc
     bind_blob(stmt, 5, holder->device_id, DEVICE_ID_SIZE);
     sqlite3_bind_text(stmt, 6, holder->address ? holder->address : "", -1, SQLITE_TRANSIENT);
     bind_blob(stmt, 7, sum, sizeof sum);
+    sqlite3_bind_int(stmt, 8, (int)holder->way);
     return run(journal, which);
 }
 
@@ -227,9 +230,10 @@ static int delete_holder(struct journal *journal, enum statement which, const st
 {
     sqlite3_stmt *stmt = journal->statement[which];
     bind_run(stmt, holder);
-    if (which == ST_HOLDER_CLEAR)
+    if (which == ST_HOLDER_CLEAR) {
         bind_blob(stmt, 4, holder->device_id, DEVICE_ID_SIZE);
-    else if (which == ST_HOLDER_DELETE)
+        sqlite3_bind_int(stmt, 5, (int)holder->way);
+    } else if (which == ST_HOLDER_DELETE)
         sqlite3_bind_int64(stmt, 4, (sqlite3_int64)holder->client_id);
     return run(journal, which);
 }

@@ -8,10 +8,11 @@
 
 #include <errno.h>
 
-static int describe_device(const struct device *device, uint64_t key, uint8_t *body, size_t cap, size_t *len)
+static int describe_device(const struct device *device, const struct layout_access *access, uint8_t *body,
+                           size_t cap, size_t *len)
 {
     (void)device;
-    (void)key;
+    (void)access;
     (void)body;
     (void)cap;
     *len = 0;

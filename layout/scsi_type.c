@@ -72,7 +72,8 @@ static size_t node_size(const struct device_volume *v, const struct device_node 
     return 0;
 }
 
-static int describe_device(const struct device *device, uint64_t key, uint8_t *body, size_t cap, size_t *len)
+static int describe_device(const struct device *device, const struct layout_access *access, uint8_t *body,
+                           size_t cap, size_t *len)
 {
     const struct device_volume *v = device_volume(device);
     pnfs_scsi_deviceaddr4 addr = {.sda_volumes_count = v->node_count};
@@ -90,7 +91,7 @@ static int describe_device(const struct device *device, uint64_t key, uint8_t *b
         return -ENOMEM;
     memcpy(address->members, v->member, sizeof(address->members));
     for (uint32_t i = 0; i < v->node_count; i++)
-        put_node(address, v, &v->node[i], key, &address->volumes[i]);
+        put_node(address, v, &v->node[i], access->key, &address->volumes[i]);
     addr.sda_volumes = address->volumes;
     xdr_out_init(&out, body, cap);
     fits = scsi_deviceaddr_encode(&out, &addr);

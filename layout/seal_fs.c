@@ -236,16 +236,20 @@ static int refuse_writer(int fd, struct seal_refusal *why)
         "try again");
 }
 
-/* The kernel grants a read lease only when the inode's count of writers, mappings included, is zero. */
+/*
+ * The kernel grants a read lease only when the inode's count of writers, mappings included, is zero; a write
+ * lease, when the descriptor it is asked through is the only one that writes and none reads.
+ */
 int seal_fs_prove_no_writer(int fd, struct seal_refusal *why)
 {
+    int mode = fcntl(fd, F_GETFL), lease = mode >= 0 && (mode & O_ACCMODE) != O_RDONLY ? F_WRLCK : F_RDLCK;
     int err;
 
     /* A broken lease would signal this process with SIGIO, which kills by default; SIGURG is ignored by
      * default. */
     if (fcntl(fd, F_SETSIG, SIGURG) != 0)
         return seal_refuse_errno(why, errno, "F_SETSIG for the read lease");
-    if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0) {
+    if (fcntl(fd, F_SETLEASE, lease) == 0) {
         if (fcntl(fd, F_SETLEASE, F_UNLCK) == 0)
             return 0;
         return seal_refuse_errno(why, errno, "giving the read lease back");
@@ -257,7 +261,7 @@ int seal_fs_prove_no_writer(int fd, struct seal_refusal *why)
         return seal_refuse(why, SEAL_REFUSED_NO_LEASES, EINVAL,
                            "the kernel gives no leases, without which writers cannot be excluded; set "
                            "/proc/sys/fs/leases-enable to 1");
-    return seal_refuse_errno(why, err, "taking a read lease to prove that nobody writes");
+    return seal_refuse_errno(why, err, "taking a lease to prove that nobody writes");
 }
 
 struct map_read {

@@ -46,9 +46,11 @@ int seal_fs_prepare(int fd, const struct seal_fs_request *request, struct seal_r
  * SEAL_REFUSED_ALREADY_IMMUTABLE when the flag was set (the file is left alone). */
 int seal_fs_set_flag(int fd, enum seal_kind kind, struct seal_refusal *why);
 /*
- * Proves that nobody has the file open for writing or mapped writable. The refusal names the process where it
- * can be found. The file's flag should be set, or the answer is only momentary. The server's own writable
- * descriptors count.
+ * Proves that nobody has the file open for writing or mapped writable; with a descriptor that is open for
+ * writing itself, that it is the only one there is, readers' included (a mapping made by it afterwards is the
+ * only writable one, then). The refusal names the process where it can be found. The file's flag should be
+ * set, or the answer is only momentary. The server's own writable descriptors count, but for the one that is
+ * handed in.
  */
 int seal_fs_prove_no_writer(int fd, struct seal_refusal *why);
 /*

@@ -16,7 +16,7 @@ WIRE_STRUCT(rdma_deviceaddr4, WIRE_U32(rdma_deviceaddr4, rda_version), WIRE_U64(
 static WIRE_STRUCT(rdma_extent4, WIRE_U64(rdma_extent4, rex_file_offset), WIRE_U64(rdma_extent4, rex_length),
                    WIRE_U64(rdma_extent4, rex_remote_address), WIRE_U32(rdma_extent4, rex_rkey),
                    WIRE_U32(rdma_extent4, rex_iomode));
-WIRE_STRUCT(rdma_layout4, WIRE_U32(rdma_layout4, rlo_version),
+WIRE_STRUCT(rdma_layout4, WIRE_U32(rdma_layout4, rlo_version), WIRE_FIXED(rdma_layout4, rlo_device),
             WIRE_ARRAY(rdma_layout4, rlo_extents, rdma_extent4, RDMA_LAYOUT_MAX_EXTENTS));
 static WIRE_STRUCT(rdma_range4, WIRE_U64(rdma_range4, rra_offset), WIRE_U64(rdma_range4, rra_length));
 WIRE_STRUCT(rdma_layoutupdate4, WIRE_U32(rdma_layoutupdate4, rlu_version),

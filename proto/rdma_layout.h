@@ -48,6 +48,7 @@ typedef struct rdma_extent4 {
 
 typedef struct rdma_layout4 {
     uint32_t rlo_version;
+    deviceid4 rlo_device; /* whose memory it is: for GETDEVICEINFO */
     uint32_t rlo_extents_count;
     rdma_extent4 *rlo_extents;
 } rdma_layout4;

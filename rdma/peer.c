@@ -145,8 +145,7 @@ static void explain(const struct rdma_memory *memory, int err, char *why)
         snprintf(why, RDMA_WHY_MAX, "the RDMA device does not register the file: %s", strerror(-err));
 }
 
-/* With the mutex. */
-static void drop_region(struct rdma_region *region)
+void rdma_region_drop(struct rdma_region *region)
 {
     struct rdma_region **at = &region->peer->regions;
 
@@ -154,16 +153,15 @@ static void drop_region(struct rdma_region *region)
         at = &(*at)->next;
     *at = region->next;
     if (region->ready) {
-        region->peer->target->counters.regions--;
-        region->peer->target->counters.registered_bytes -= rdma_memory_size(region->memory);
+        region->target->counters.regions--;
+        region->target->counters.registered_bytes -= rdma_memory_size(region->memory);
     }
     rdma_memory_put(region->memory);
-    free(region);
-}
-
-void rdma_region_drop(struct rdma_region *region)
-{
-    drop_region(region);
+    region->peer = NULL;
+    region->memory = NULL;
+    region->mr = NULL;
+    if (!region->users)
+        free(region);
 }
 
 /* The one who put the region into the list registers it; who wants the same waits in share(). */
@@ -180,6 +178,8 @@ static int register_new(struct rdma_region *region, char *why)
     pthread_mutex_lock(&target->mutex);
     if (mr) {
         region->mr = mr;
+        region->key = mr->rkey;
+        region->address = (uint64_t)(uintptr_t)rdma_memory_base(region->memory);
         region->ready = true;
         target->counters.regions++;
         target->counters.registered_bytes += rdma_memory_size(region->memory);
@@ -189,7 +189,8 @@ static int register_new(struct rdma_region *region, char *why)
         snprintf(why, RDMA_WHY_MAX, "the client is being fenced");
         err = -ESHUTDOWN;
     } else if (err) {
-        drop_region(region);
+        region->users = 0;
+        rdma_region_drop(region);
     }
     peer->busy_memory--;
     pthread_cond_broadcast(&target->changed);
@@ -215,8 +216,12 @@ int rdma_peer_register(struct rdma_peer *peer, struct rdma_memory *memory, bool 
     region = share(peer, memory, writable, &err);
     if (!region && !err) {
         rdma_memory_get(memory);
-        *made = (struct rdma_region){
-            .next = peer->regions, .peer = peer, .memory = memory, .writable = writable, .users = 1};
+        *made = (struct rdma_region){.next = peer->regions,
+                                     .peer = peer,
+                                     .target = peer->target,
+                                     .memory = memory,
+                                     .writable = writable,
+                                     .users = 1};
         peer->regions = made;
         peer->busy_memory++;
     }
@@ -236,32 +241,43 @@ int rdma_peer_register(struct rdma_peer *peer, struct rdma_memory *memory, bool 
 
 uint32_t rdma_region_key(const struct rdma_region *region)
 {
-    return region->mr->rkey;
+    return region->key;
 }
 
 uint64_t rdma_region_address(const struct rdma_region *region)
 {
-    return (uint64_t)(uintptr_t)rdma_memory_base(region->memory);
+    return region->address;
+}
+
+/* With the mutex. NULL: somebody else uses it, or a fence takes it or has taken it. */
+static struct rdma_peer *peer_of_last(struct rdma_region *region)
+{
+    struct rdma_peer *peer = region->peer;
+
+    if (--region->users > 0)
+        return NULL;
+    if (!peer)
+        free(region);
+    return peer && !peer->over ? peer : NULL;
 }
 
 int rdma_region_release(struct rdma_region *region)
 {
-    struct rdma_peer *peer = region->peer;
-    struct rdma_target *target = peer->target;
-    bool last;
+    struct rdma_target *target = region->target;
+    struct rdma_peer *peer;
     int err;
 
     pthread_mutex_lock(&target->mutex);
-    last = --region->users == 0 && !peer->over; /* else somebody uses it, or the fence takes it */
-    if (last)
+    peer = peer_of_last(region);
+    if (peer)
         peer->busy_memory++;
     pthread_mutex_unlock(&target->mutex);
-    if (!last)
+    if (!peer)
         return 0;
     err = target->verbs->dereg_mr(region->mr);
     pthread_mutex_lock(&target->mutex);
     if (!err)
-        drop_region(region);
+        rdma_region_drop(region);
     peer->busy_memory--;
     pthread_cond_broadcast(&target->changed);
     pthread_mutex_unlock(&target->mutex);

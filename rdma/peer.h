@@ -28,8 +28,10 @@ int rdma_peer_register(struct rdma_peer *peer, struct rdma_memory *memory, bool 
 uint32_t rdma_region_key(const struct rdma_region *region);
 uint64_t rdma_region_address(const struct rdma_region *region);
 /*
- * Drops one user; with the last the key is void before this returns 0. Otherwise (-EIO, what the device says)
- * the key may still work and the peer has to be fenced. The region is not the caller's any more either way.
+ * A region is its users' until each has released it, through a fence and the end of its peer too, which void
+ * its key beneath them. Drops one user; with the last the key is void before this returns 0, unless a fence
+ * has begun, which takes it over. Otherwise (-EIO, what the device says) the key may still work and the peer
+ * has to be fenced. The region is not that user's any more either way.
  */
 int rdma_region_release(struct rdma_region *region);
 

@@ -17,12 +17,15 @@ struct rdma_connection {
 
 struct rdma_region {
     struct rdma_region *next;
-    struct rdma_peer *peer;
+    struct rdma_peer *peer; /* NULL: a fence took it away from there */
+    struct rdma_target *target;
     struct rdma_memory *memory;
     struct ibv_mr *mr;
+    uint64_t address;
+    uint32_t key;
     bool writable;
     bool ready;     /* mr is there */
-    unsigned users; /* 0: stays only because it could not be deregistered */
+    unsigned users; /* 0: stays in its peer only because it could not be deregistered, or for a fence */
 };
 
 /* A part of a fence, on a thread of its own, since the kernel may never come back from it. */

@@ -170,11 +170,11 @@ static void fill_object(const struct attr_source *source, struct nfs4_attrs *out
  * section 5.12.4). */
 static void fill_threshold(const struct config_export *config, layouttype4 type, struct nfs4_attrs *out)
 {
-    struct nfs4_threshold *threshold = &out->mdsthreshold[0];
+    struct nfs4_threshold *threshold = &out->mdsthreshold[out->mdsthreshold_count];
 
     if (config->policy != POLICY_AT_REST || config->at_rest_min_size == 0)
         return;
-    out->mdsthreshold_count = 1;
+    out->mdsthreshold_count++;
     threshold->layout_type = type;
     threshold->hintset = 1u << TH4_READ_SIZE | 1u << TH4_WRITE_SIZE;
     threshold->value[TH4_READ_SIZE] = config->at_rest_min_size;
@@ -183,15 +183,12 @@ static void fill_threshold(const struct config_export *config, layouttype4 type,
 
 static void fill_layout(const struct attr_source *source, struct nfs4_attrs *out)
 {
-    layouttype4 type = export_layout_type(source->export);
-
-    out->fs_layout_types_count = 1;
-    out->fs_layout_types[0] = type;
-    out->layout_types_count = 1;
-    out->layout_types[0] = type;
+    out->fs_layout_types_count = export_layout_types(source->export, out->fs_layout_types);
+    out->layout_types_count = export_layout_types(source->export, out->layout_types);
     out->layout_blksize = LAYOUT_BLKSIZE;
     out->layout_alignment = LAYOUT_BLKSIZE;
-    fill_threshold(export_config(source->export), type, out);
+    for (unsigned i = 0; i < out->layout_types_count; i++)
+        fill_threshold(export_config(source->export), out->layout_types[i], out);
 }
 
 static int fill_names(const struct attr_source *source, const bitmap4 *want, bool may_block,

@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proto/rdma_layout.h"
 #include "server/config_table.h"
 #include "server/config_value.h"
 #include "server/log.h"
@@ -251,6 +252,37 @@ static int store_export(cfg_t *section, struct config *config, struct config_exp
     return 0;
 }
 
+/* RDMA layouts need an address, of a device, and a build that knows of it. */
+static int check_rdma(cfg_t *cfg, const struct config *config)
+{
+    struct in6_addr address;
+    const char *wrong = NULL;
+    bool wanted = false;
+
+    for (size_t i = 0; i < config->export_count; i++)
+        wanted = wanted || config_export_has_rdma(&config->exports[i]);
+    if (wanted && config->rdma_listen_count == 0)
+        wrong = "layout_types of an export has \"rdma\", and there is no \"rdma_listen\"; add it, such as "
+                "rdma_listen = "
+                "{\"192.0.2.1\"}";
+    if (config->rdma_listen_count > RDMA_LAYOUT_MAX_ADDRS)
+        wrong = "too many addresses in \"rdma_listen\"; 16 is the most";
+    for (size_t i = 0; i < config->rdma_listen_count; i++)
+        if (config_address_parse(config->rdma_listen[i], &address) &&
+            (IN6_IS_ADDR_UNSPECIFIED(&address) ||
+             (IN6_IS_ADDR_V4MAPPED(&address) && address.s6_addr32[3] == 0)))
+            wrong = "\"rdma_listen\" takes no wildcard; write the addresses of the RDMA device";
+#ifndef SEAL_HAS_RDMA
+    if (config->rdma_listen_count > 0)
+        wrong =
+            "this sealnfsd was built without RDMA; take \"rdma_listen\" out, or build it with libibverbs and "
+            "librdmacm";
+#endif
+    if (wrong)
+        tell(cfg, cfg->line, NULL, wrong);
+    return wrong ? -EINVAL : 0;
+}
+
 static int store_config(cfg_t *cfg, struct config *config)
 {
     unsigned exports = cfg_size(cfg, "export");
@@ -273,7 +305,7 @@ static int store_config(cfg_t *cfg, struct config *config)
         config->export_count = i + 1;
         error = store_export(cfg_getnsec(cfg, "export", i), config, &config->exports[i]);
     }
-    return error;
+    return error ? error : check_rdma(cfg, config);
 }
 
 static int parse(cfg_t *cfg, const char *path)
@@ -358,6 +390,7 @@ void config_free(struct config *config)
         free_texts(config->exports[i].exclude, config->exports[i].exclude_count);
     }
     free_texts(config->listen, config->listen_count);
+    free_texts(config->rdma_listen, config->rdma_listen_count);
     free(config->exports);
     free(config->file);
     free(config->state_dir);
@@ -368,6 +401,16 @@ void config_free(struct config *config)
     free(config->fence_hook);
     free(config->idmap_domain);
     free(config);
+}
+
+enum config_layout_types config_export_disk_types(const struct config_export *export)
+{
+    return (enum config_layout_types)((unsigned)export->layout_types & LAYOUT_TYPES_DISK);
+}
+
+bool config_export_has_rdma(const struct config_export *export)
+{
+    return (unsigned)export->layout_types & LAYOUT_TYPES_RDMA;
 }
 
 bool config_export_admits(const struct config_export *export, const struct in6_addr *peer)

@@ -18,7 +18,15 @@
 
 enum config_squash { SQUASH_NONE, SQUASH_ROOT, SQUASH_ALL };
 enum config_policy { POLICY_MANUAL, POLICY_AT_REST };
-enum config_layout_types { LAYOUT_TYPES_AUTO, LAYOUT_TYPES_SCSI, LAYOUT_TYPES_BLOCK };
+/* The disk's type; with RDMA beside it, or RDMA alone. */
+enum config_layout_types {
+    LAYOUT_TYPES_AUTO,
+    LAYOUT_TYPES_SCSI,
+    LAYOUT_TYPES_BLOCK,
+    LAYOUT_TYPES_NO_DISK,
+    LAYOUT_TYPES_DISK = 3, /* a mask */
+    LAYOUT_TYPES_RDMA = 4, /* a flag */
+};
 
 /* An address with its prefix length; IPv4 is kept IPv4-mapped (prefix + 96), so one comparison serves both.
  */
@@ -54,6 +62,9 @@ struct config {
     unsigned loops;   /* 0: core count up to 8 */
     unsigned workers; /* 0: 2 per core, 4 to 16 */
     char *state_dir;
+    size_t rdma_listen_count;
+    char **rdma_listen; /* numeric addresses of one RDMA device; none: no RDMA layouts */
+    uint16_t rdma_port;
     char *control_socket;
     char *control_group;  /* NULL: root only */
     char *metrics_listen; /* NULL: none; "address:port" for scrapers */
@@ -103,6 +114,10 @@ struct config_option {
     const char *help;
 };
 const struct config_option *config_options(size_t *count);
+
+/* Clients of the export may be given layouts of this disk type; RDMA layouts. */
+enum config_layout_types config_export_disk_types(const struct config_export *export);
+bool config_export_has_rdma(const struct config_export *export);
 
 /* Does the network list admit this peer (IPv4-mapped for IPv4)? */
 bool config_export_admits(const struct config_export *export, const struct in6_addr *peer);

@@ -64,6 +64,13 @@ static const struct option server_options[] = {
      .help = "Unix socket that sealctl talks to."},
     {"control_group", TYPE_GROUP, NULL, AT(control_group),
      .help = "Group that may use the control socket besides root."},
+    {"rdma_listen", TYPE_ADDRESSES, NULL, LIST(rdma_listen_count, rdma_listen),
+     .help =
+         "Numeric addresses, all of one RDMA device, on which clients connect to read and write files in the "
+         "server's memory (RDMA layouts; which exports have them says layout_types). No wildcards. Default: "
+         "none."},
+    {"rdma_port", TYPE_PORT, "20050", AT(rdma_port), RANGE(1, 65535),
+     .help = "Port of the RDMA connection manager for them."},
     {"metrics_listen", TYPE_ENDPOINT, NULL, AT(metrics_listen),
      .help = "Address and port that answer GET /metrics for Prometheus, such as \"127.0.0.1:9820\". Without "
              "encryption or a password: keep it on loopback or a management network. Default: off."},
@@ -160,7 +167,9 @@ static const struct option export_options[] = {
          "Which layouts. \"scsi\": the disks are kept under a persistent reservation, and a client that does "
          "not answer is fenced by its reservation key; clients need no blkmapd. \"block\": clients find the "
          "disk by its contents, and fencing is left to fence_hook. \"auto\": scsi when every disk under the "
-         "file system can be reserved, else block."},
+         "file system can be reserved, else block. \"rdma\": none of the disk, but RDMA layouts, by which "
+         "clients of libsealio read and write the file in the server's memory (rdma_listen). \"auto+rdma\", "
+         "\"scsi+rdma\" and \"block+rdma\": both, and clients choose."},
     {"policy", TYPE_POLICY, "manual", XAT(policy),
      .help = "How seals come about. \"manual\": by sealctl only. \"at-rest\": also when a client asks for a "
              "read layout of a quiet file; such a "
@@ -303,6 +312,10 @@ static const struct choice {
     {TYPE_LAYOUT_TYPES, "auto", LAYOUT_TYPES_AUTO},
     {TYPE_LAYOUT_TYPES, "scsi", LAYOUT_TYPES_SCSI},
     {TYPE_LAYOUT_TYPES, "block", LAYOUT_TYPES_BLOCK},
+    {TYPE_LAYOUT_TYPES, "rdma", LAYOUT_TYPES_NO_DISK | LAYOUT_TYPES_RDMA},
+    {TYPE_LAYOUT_TYPES, "auto+rdma", LAYOUT_TYPES_AUTO | LAYOUT_TYPES_RDMA},
+    {TYPE_LAYOUT_TYPES, "scsi+rdma", LAYOUT_TYPES_SCSI | LAYOUT_TYPES_RDMA},
+    {TYPE_LAYOUT_TYPES, "block+rdma", LAYOUT_TYPES_BLOCK | LAYOUT_TYPES_RDMA},
     {TYPE_LEVEL, "error", LOG_LEVEL_ERROR},
     {TYPE_LEVEL, "warning", LOG_LEVEL_WARNING},
     {TYPE_LEVEL, "info", LOG_LEVEL_INFO},

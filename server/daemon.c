@@ -244,7 +244,8 @@ static void keep_fixed(const struct config *old, struct config *new)
     bool differs = new->lease_time != old->lease_time || new->grace_time != old->grace_time ||
                    new->max_io_size != old->max_io_size ||
                    new->max_request_memory != old->max_request_memory ||
-                   new->max_connections != old->max_connections || new->port != old->port;
+                   new->max_connections != old->max_connections || new->port != old->port ||
+                   new->rdma_port != old->rdma_port;
     if (differs)
         log_warning("lease and grace time, port and limits of size and number change at a restart only");
     new->lease_time = old->lease_time;
@@ -253,6 +254,7 @@ static void keep_fixed(const struct config *old, struct config *new)
     new->max_request_memory = old->max_request_memory;
     new->max_connections = old->max_connections;
     new->port = old->port;
+    new->rdma_port = old->rdma_port;
 }
 
 /* The old configuration lives on: who is looking at it is not known, and reloads are rare. */

@@ -19,6 +19,7 @@
 
 #include "layout/device.h"
 #include "layout/file_key.h"
+#include "proto/rdma_layout.h"
 #include "server/fs_handle.h"
 #include "server/log.h"
 #include "server/pseudo.h"
@@ -147,12 +148,16 @@ int export_set_no_device(struct export *export, const struct seal_refusal *why)
 
 int export_find_device(const struct export *export, struct device **out, struct seal_refusal *why)
 {
-    enum config_layout_types types = export_config(export)->layout_types;
+    enum config_layout_types types = config_export_disk_types(export_config(export));
     struct device *device;
     int rc = device_find(export->root_fd, &device, why);
 
     if (rc)
         return rc;
+    if (types == LAYOUT_TYPES_NO_DISK) {
+        *out = device;
+        return 0;
+    }
     if (device_volume_root(device_volume(device))->kind == DEVICE_STRIPE && !export_config(export)->stripes) {
         rc = seal_refuse(
             why, SEAL_REFUSED_DEVICE, EOPNOTSUPP,
@@ -177,11 +182,37 @@ int export_find_device(const struct export *export, struct device **out, struct 
     return 0;
 }
 
-layouttype4 export_layout_type(const struct export *export)
+bool export_offers_disk(const struct export *export)
+{
+    return config_export_disk_types(export_config(export)) != LAYOUT_TYPES_NO_DISK;
+}
+
+unsigned export_layout_types(const struct export *export, layouttype4 types[EXPORT_LAYOUT_TYPES_MAX])
 {
     const struct device *device = export_device(export);
+    unsigned count = 0;
 
-    return device && device_is_reserved(device) ? LAYOUT4_SCSI : LAYOUT4_BLOCK_VOLUME;
+    if (export_offers_disk(export))
+        types[count++] = device && device_is_reserved(device) ? LAYOUT4_SCSI : LAYOUT4_BLOCK_VOLUME;
+    if (config_export_has_rdma(export_config(export)))
+        types[count++] = LAYOUT4_SEALNFS_RDMA;
+    return count;
+}
+
+bool export_offers(const struct export *export, layouttype4 type)
+{
+    layouttype4 types[EXPORT_LAYOUT_TYPES_MAX];
+    unsigned count = export_layout_types(export, types);
+
+    for (unsigned i = 0; i < count; i++)
+        if (types[i] == type)
+            return true;
+    return false;
+}
+
+bool export_knows_type(layouttype4 type)
+{
+    return type == LAYOUT4_BLOCK_VOLUME || type == LAYOUT4_SCSI || type == LAYOUT4_SEALNFS_RDMA;
 }
 
 static int find_device(struct export *export)

@@ -40,8 +40,17 @@ bool export_has_layouts(const struct export *export, const char **why_not);
 const struct device *export_device(const struct export *export);
 /* Looks for the device under the export, and says how it is to be offered (layout_types). Blocks. */
 int export_find_device(const struct export *export, struct device **device, struct seal_refusal *why);
-/* The one layout type of the export's files: LAYOUT4_SCSI for a device under a reservation, else blocks. */
-layouttype4 export_layout_type(const struct export *export);
+/*
+ * The layout types of the export's files, the server's favourite first: at most one by which clients use the
+ * disk (LAYOUT4_SCSI for a device under a reservation, else blocks), and RDMA. How many.
+ */
+enum { EXPORT_LAYOUT_TYPES_MAX = 2 };
+unsigned export_layout_types(const struct export *export, layouttype4 types[EXPORT_LAYOUT_TYPES_MAX]);
+bool export_offers(const struct export *export, layouttype4 type);
+/* Of any export: a type that this server knows. */
+bool export_knows_type(layouttype4 type);
+/* Clients find the disks, and read and write them. */
+bool export_offers_disk(const struct export *export);
 /* What a later look found; one thread at a time (the keeper's). -ENOMEM: nothing has changed. */
 int export_set_device(struct export *export, struct device *device); /* takes a reference of its own */
 int export_set_no_device(struct export *export, const struct seal_refusal *why);

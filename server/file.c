@@ -200,24 +200,37 @@ void file_data_close(struct file *file, unsigned access)
         file_reaper_writer_idle(file);
 }
 
-int file_drop_writer(struct file *file)
+static int data_drop(struct file *file, enum file_data_kind kind)
 {
-    struct file_data *writer = &file->data[DATA_WRITER];
+    struct file_data *data = &file->data[kind];
     int fd, rc = 0;
 
     pthread_mutex_lock(&file->inner);
-    fd = writer->fd;
-    if (fd >= 0 && writer->users > 0)
+    fd = data->fd;
+    if (fd >= 0 && data->users > 0)
         rc = -EBUSY;
     else
-        writer->fd = -1;
+        data->fd = -1;
     pthread_mutex_unlock(&file->inner);
-    if (rc)
-        return rc;
-    if (fd >= 0)
+    if (!rc && fd >= 0)
         close(fd);
-    file_reaper_await_close(file);
-    return 0;
+    return rc;
+}
+
+int file_drop_writer(struct file *file)
+{
+    int rc = data_drop(file, DATA_WRITER);
+
+    if (!rc)
+        file_reaper_await_close(file);
+    return rc;
+}
+
+int file_drop_readers(struct file *file)
+{
+    int rc = data_drop(file, DATA_READER);
+
+    return rc ? rc : data_drop(file, DATA_DIRECT);
 }
 
 static uint64_t to_ns(const struct statx_timestamp *time)

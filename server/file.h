@@ -127,6 +127,8 @@ int file_data_try(struct file *file, unsigned access, int *fd);
 /* Close the writable descriptor now if nobody uses it, so that a seal can prove that no writer is left. 0, or
  * -EBUSY. */
 int file_drop_writer(struct file *file);
+/* The same for the descriptors that only read. */
+int file_drop_readers(struct file *file);
 
 /* A descriptor of its own for what path_fd is, by /proc/self/fd; the kernel checks the thread's identity. A
  * directory is read by one. Negative errno on failure. BLOCKS. */

@@ -17,11 +17,14 @@
 
 #include "layout/block_type.h"
 #include "layout/local_type.h"
+#include "layout/rdma_type.h"
 #include "layout/scsi_type.h"
 #include "server/client.h"
 #include "server/config.h"
 #include "server/export.h"
+#include "server/keeper_past.h"
 #include "server/keeper_private.h"
+#include "server/keeper_rdma.h"
 #include "server/keeper_san.h"
 #include "server/log.h"
 #include "server/loop.h"
@@ -34,7 +37,7 @@
 enum { COMMIT_RETRY_SECONDS = 1, ASK_PAUSE_SECONDS = 10, GATHER_MIN = 4, GATHER_MS = 200 };
 
 static const struct layout_type *const layout_types[] = {&block_layout_type, &scsi_layout_type,
-                                                         &local_layout_type, NULL};
+                                                         &rdma_layout_type, &local_layout_type, NULL};
 
 void keeper_options(struct keeper *keeper, struct engine_options *options)
 {
@@ -189,6 +192,9 @@ static void carry_out(struct keeper *keeper, const struct engine_effect *effect)
         return;
     case ENGINE_DO_EXPIRE:
         client_yield_expired(keeper->server, effect->expire);
+        return;
+    case ENGINE_DO_LET_GO:
+        keeper_rdma_let_go(keeper, effect);
         return;
     case ENGINE_DO_DEVICE_CHANGED:
         keeper_notify_changed(keeper, effect->device_id);
@@ -346,9 +352,14 @@ int keeper_create(struct server *server, struct keeper **out)
         err = make_events(keeper);
     if (!err)
         err = keeper_san_create(keeper);
+    if (!err)
+        err = keeper_past_create(keeper);
+    if (!err)
+        err = keeper_rdma_create(keeper);
     if (err)
         goto fail;
     keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_START});
+    keeper_past_look(keeper);
     err = keeper_devices_start(keeper);
     if (err)
         goto fail;
@@ -409,6 +420,7 @@ void keeper_destroy(struct keeper *keeper)
         (void)keeper_commit(keeper);
     }
     keeper_cancel_fences(keeper);
+    keeper_past_destroy(keeper, keeper_rdma_destroy(keeper));
     keeper_san_destroy(keeper);
     keeper_devices_stop(keeper);
     keeper_notify_stop(keeper);

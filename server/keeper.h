@@ -190,11 +190,17 @@ bool keeper_client_was_fenced(struct keeper *keeper, uint64_t client_id);
 
 /* What there is and what has been done, for metrics.h. */
 struct engine_figures;
+struct keeper_rdma_figures {
+    bool configured, listening;
+    uint64_t admitted, refused;           /* requests for connections */
+    uint64_t connections, regions, bytes; /* open, registered now */
+};
 struct keeper_figures {
     struct keeper_call call;
     struct engine_figures *engine;        /* caller's; filled in */
     uint64_t records, commits, commit_ns; /* out: of the journal */
     bool broken;                          /* out: it cannot be written just now */
+    struct keeper_rdma_figures rdma;      /* out */
 };
 void keeper_figures(struct keeper *keeper, struct keeper_figures *figures);
 

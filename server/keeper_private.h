@@ -9,6 +9,8 @@
  * keeper_journal.c  opening the journal, its watermark, commits
  * keeper_scan.c     seals that the journal does not know
  * keeper_recall.c   recalls and fences
+ * keeper_rdma*.c    registered memory
+ * keeper_past.c     that of earlier processes
  * keeper_device.c   devices, looked at again from time to time
  * keeper_notify.c   CB_NOTIFY_DEVICEID
  * keeper_view*.c    what the operator sees
@@ -31,6 +33,8 @@ struct event;
 struct fence_job;
 struct fenced_mark;
 struct keeper_look;
+struct keeper_past;
+struct keeper_rdma;
 struct keeper_san;
 struct notify;
 struct scan;
@@ -63,6 +67,8 @@ struct keeper {
     struct notify *notifies, *notifies_gone;
     struct scan *scan; /* under way */
     struct keeper_san *san;
+    struct keeper_past *past;
+    struct keeper_rdma *rdma; /* NULL: not configured, or not built */
 
     /* Client ids that were fenced: read by any thread. */
     pthread_mutex_t fenced_lock;

@@ -1,7 +1,8 @@
 /*
  * keeper_recall.c - recalls by the backchannel (CB_LAYOUTRECALL, RFC 8881 section 20.3), requests to give
- * something back (CB_RECALL_ANY, section 20.6), and fences: by the operator's hook, or for a local program that
- * declared it by seeing that its process is gone. Those by reservation keys are in keeper_san.c.
+ * something back (CB_RECALL_ANY, section 20.6), and fences: by the operator's hook, or for a local program
+ * that declared it by seeing that its process is gone. Those by reservation keys are in keeper_san.c, those
+ * of registered memory in keeper_rdma_client.c.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include "server/export.h"
 #include "server/hook.h"
 #include "server/keeper_private.h"
+#include "server/keeper_rdma.h"
 #include "server/keeper_san.h"
 #include "server/log.h"
 #include "server/loop.h"
@@ -304,6 +306,10 @@ static void hex(const uint8_t *bytes, size_t len, char *text)
 void keeper_do_fence(struct keeper *keeper, const struct engine_effect *effect)
 {
     struct fence_job *job;
+    if (effect->fence.way == JOURNAL_WAY_MEMORY) {
+        keeper_rdma_fence(keeper, effect);
+        return;
+    }
     if (effect->fence.kind == JOURNAL_HOLDER_NFS && effect->fence.device &&
         device_is_reserved(effect->fence.device)) {
         keeper_san_fence(keeper, effect);

@@ -12,6 +12,7 @@
 #include "server/at_rest.h"
 #include "server/config.h"
 #include "server/export.h"
+#include "server/keeper_rdma.h"
 #include "server/keeper_request.h"
 #include "server/keeper_san.h"
 #include "server/log.h"
@@ -45,6 +46,7 @@ static nfsstat4 to_status(enum engine_result result)
         [ENGINE_STUCK] = NFS4ERR_PERM,
         [ENGINE_REFUSED] = NFS4ERR_INVAL,
         [ENGINE_NO_MEMORY] = NFS4ERR_DELAY,
+        [ENGINE_NEEDS_MEMORY] = NFS4ERR_LAYOUTTRYLATER,
     };
     return (size_t)result < sizeof words / sizeof words[0] ? words[result] : NFS4ERR_SERVERFAULT;
 }
@@ -114,9 +116,17 @@ static void copy_results(struct request *request)
 void keeper_answer(struct keeper *keeper, struct engine_call *call)
 {
     struct request *request = KEEPER_FROM(call, struct request, call);
-    (void)keeper;
+    if (request->kind == REQUEST_LAYOUTGET && call->result == ENGINE_NEEDS_MEMORY) {
+        keeper_rdma_prepare(keeper, request);
+        return;
+    }
+    if (request->kind == REQUEST_LAYOUTGET)
+        keeper_rdma_answered(keeper, request, call->result == ENGINE_OK);
     if (call->result == ENGINE_OK)
         copy_results(request);
+    if (request->kind == REQUEST_LAYOUTRETURN && call->result == ENGINE_OK &&
+        keeper_rdma_returns(keeper, request))
+        return;
     request_finish(request, to_status(call->result), call->why);
 }
 
@@ -136,9 +146,11 @@ static bool may_reach_the_disks(struct request *request)
 static void run_layoutget(struct loop_msg *msg)
 {
     struct request *request = KEEPER_FROM(msg, struct request, msg);
-    if (may_reach_the_disks(request))
-        keeper_feed(request->keeper,
-                    &(struct engine_event){.type = ENGINE_EV_LAYOUTGET, .layoutget = &request->get});
+    if (!may_reach_the_disks(request))
+        return;
+    keeper_rdma_offer(request->keeper, request);
+    keeper_feed(request->keeper,
+                &(struct engine_event){.type = ENGINE_EV_LAYOUTGET, .layoutget = &request->get});
 }
 
 static void describe(struct request *request, const struct file *file)
@@ -243,6 +255,8 @@ static void run_layoutcommit(struct loop_msg *msg)
 {
     struct request *request = KEEPER_FROM(msg, struct request, msg);
     keeper_look_at_grace(request->keeper);
+    if (keeper_rdma_commits(request->keeper, request))
+        return;
     keeper_feed(request->keeper,
                 &(struct engine_event){.type = ENGINE_EV_LAYOUTCOMMIT, .layoutcommit = &request->commit});
 }
@@ -387,22 +401,37 @@ static const struct layout_type *type_of(struct keeper *keeper, layouttype4 numb
     return NULL;
 }
 
-static nfsstat4 describe_device(struct keeper *keeper, struct keeper_deviceinfo *info)
+/* How the client reaches the device. *later: the request is run again when that is known. */
+static nfsstat4 find_access(struct request *request, const struct layout_type *type,
+                            const struct device *device, rdma_deviceaddr4 *addr, struct layout_access *access,
+                            bool *later)
 {
+    const struct keeper_deviceinfo *info = OF(request, keeper_deviceinfo);
+    if (type->fence == LAYOUT_FENCE_KEY)
+        return keeper_san_key(request->keeper, info->client_id, device, &access->key);
+    if (type->fence != LAYOUT_FENCE_DEREGISTER)
+        return NFS4_OK;
+    access->rdma = addr;
+    return keeper_rdma_describe(request->keeper, request, info->client_id, device, addr, later);
+}
+
+static nfsstat4 describe_device(struct request *request, struct keeper_deviceinfo *info, bool *later)
+{
+    struct keeper *keeper = request->keeper;
+    struct layout_access access = {0};
+    rdma_deviceaddr4 addr;
     const struct device *device = engine_device(keeper->engine, info->device);
     const struct layout_type *type = type_of(keeper, info->type);
-    uint64_t key = 0;
     size_t len = 0;
     if (!type)
         return NFS4ERR_UNKNOWN_LAYOUTTYPE;
     if (!device)
         return NFS4ERR_NOENT;
-    nfsstat4 status =
-        type->fence == LAYOUT_FENCE_KEY ? keeper_san_key(keeper, info->client_id, device, &key) : NFS4_OK;
-    if (status != NFS4_OK)
+    nfsstat4 status = find_access(request, type, device, &addr, &access, later);
+    if (status != NFS4_OK || *later)
         return status;
     uint8_t *body = malloc(DESCRIPTION_MAX);
-    if (!body || type->describe_device(device, key, body, DESCRIPTION_MAX, &len)) {
+    if (!body || type->describe_device(device, &access, body, DESCRIPTION_MAX, &len)) {
         free(body);
         return NFS4ERR_DELAY;
     }
@@ -415,7 +444,10 @@ static void run_deviceinfo(struct loop_msg *msg)
 {
     struct request *request = KEEPER_FROM(msg, struct request, msg);
     struct keeper_deviceinfo *info = OF(request, keeper_deviceinfo);
-    nfsstat4 status = describe_device(request->keeper, info);
+    bool later = false;
+    nfsstat4 status = describe_device(request, info, &later);
+    if (later)
+        return;
     if (status == NFS4_OK)
         info->notify =
             keeper_notify_promise(request->keeper, info->client_id, info->type, info->device, info->notify);
@@ -494,6 +526,7 @@ static void run_figures(struct loop_msg *msg)
     figures->commits = keeper->commits;
     figures->commit_ns = keeper->commit_ns;
     figures->broken = keeper->failing[0] != '\0';
+    keeper_rdma_figures(request->keeper, &figures->rdma);
     request_finish(request, NFS4_OK, "");
 }
 
@@ -531,6 +564,7 @@ static void run_client(struct loop_msg *msg)
         news->what == ENGINE_CLIENT_DESTROYED ? keeper_san_farewell_begin(keeper, news->client_id) : NULL;
     keeper_feed(keeper, &event);
     keeper_san_farewell_end(keeper, farewell);
+    keeper_rdma_client(keeper, news->what, news->client_id);
     if (news->what == ENGINE_CLIENT_RESTARTED)
         keeper_notify_forget(keeper, news->replaces);
     if (news->what == ENGINE_CLIENT_CALLABLE)

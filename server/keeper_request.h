@@ -43,6 +43,9 @@ struct request {
         struct engine_wrote wrote;
     };
     char path[REQUEST_PATH_MAX];
+    struct request *next;              /* in a list of those that wait for the same (keeper_rdma.h) */
+    struct registration *registration; /* in use for this one */
+    bool durable;                      /* LAYOUTCOMMIT: its ranges are */
 };
 
 /* NULL: out of memory, and answered. */

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "server/export.h"
 #include "server/fs_handle.h"
 #include "server/keeper_private.h"
+#include "server/keeper_rdma.h"
 #include "server/log.h"
 #include "server/loop.h"
 #include "server/server.h"
@@ -33,6 +35,11 @@ struct step_job {
     struct device *device;
     uint64_t mtime_ns, change;
     bool flag_cleared;
+    /* FLAG and MAP of a file that is to be written to in memory */
+    int writable_fd; /* -1: none */
+    struct rdma_memory *memory;
+    char why_readonly[KEEPER_WHY_MAX];
+    struct keeper_rdma_gate gate;
 };
 
 int keeper_find_file(struct keeper *keeper, const struct file_key *key, bool may_block, struct file **out)
@@ -98,9 +105,24 @@ static int prepare(struct step_job *job)
     return seal_fs_prepare(job->fd, &request, &job->why);
 }
 
+/* By whatever export it is reached. */
+static bool disk_is_offered(struct step_job *job)
+{
+    struct export_table *exports = job->keeper->server->exports;
+    for (unsigned i = 0; i < export_count(exports); i++) {
+        const struct export *export = export_at(exports, i);
+        if (export_offers_disk(export) &&
+            memcmp(export_fs_uuid(export), job->effect.key.data, FILE_KEY_UUID_SIZE) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* Where common clients would lose data nothing is granted: see device_volume_is_lossy. */
 static int stay_where_clients_are_right(struct step_job *job, const struct device *device)
 {
+    if (!disk_is_offered(job))
+        return 0;
     if (!map_is_aligned(job->map, CLIENT_PAGE))
         return seal_refuse(
             &job->why, SEAL_REFUSED_FILESYSTEM, EOPNOTSUPP,
@@ -122,6 +144,63 @@ static int stay_where_clients_are_right(struct step_job *job, const struct devic
     return 0;
 }
 
+/*
+ * Opened before the flag, which keeps everybody from it, us too: the only way to a mapping that clients can
+ * write through. Without it the seal gives RDMA layouts for reading only, and other layouts as ever.
+ */
+static void open_writable(struct step_job *job)
+{
+    struct file_stat stat;
+    if (job->effect.step.kind != SEAL_KIND_PINNED || !keeper_rdma_wants_writable(job->keeper, job->file) ||
+        file_stat(job->file, &stat) || !(stat.stx.stx_attributes & STATX_ATTR_DAX))
+        return;
+    job->writable_fd = fs_reopen(file_path_fd(job->file), O_RDWR | O_CLOEXEC);
+}
+
+static int set_flag(struct step_job *job)
+{
+    open_writable(job);
+    int err = seal_fs_set_flag(job->fd, job->effect.step.kind, &job->why);
+    if (err && job->writable_fd >= 0) {
+        close(job->writable_fd);
+        job->writable_fd = -1;
+    }
+    return err;
+}
+
+static int read_and_prove(struct step_job *job, int fd, const struct device *device)
+{
+    int err = seal_fs_prove_no_writer(fd, &job->why);
+    return err ? err
+               : seal_fs_read_map(fd, job->effect.step.kind, job->effect.step.sparse, device_size(device),
+                                  &job->map, &job->why);
+}
+
+/* By the descriptor that is open for writing, if it is the only one: then it is mapped. */
+static bool read_by_writable(struct step_job *job, const struct device *device)
+{
+    int err;
+    if (job->writable_fd < 0)
+        return false;
+    file_data_close(job->file, FILE_READ);
+    err = file_drop_readers(job->file);
+    if (!err)
+        err = read_and_prove(job, job->writable_fd, device);
+    if (!err)
+        job->memory = keeper_rdma_map(job->writable_fd, map_file_size(job->map), job->why_readonly);
+    else
+        snprintf(
+            job->why_readonly, sizeof job->why_readonly,
+            "somebody had the file open while it was sealed, so that it could not be mapped for writing; to "
+            "write "
+            "to it by RDMA, unseal it and seal it anew when nobody on the server reads it (reading works)");
+    close(job->writable_fd);
+    job->writable_fd = -1;
+    job->fd = -1;
+    (void)file_data_open(job->file, FILE_READ, &job->fd); /* if that fails, so does what is tried by it */
+    return !err;
+}
+
 static int read_map(struct step_job *job)
 {
     const struct device *device = export_device(file_export(job->file));
@@ -130,11 +209,8 @@ static int read_map(struct step_job *job)
     if (!err && !device)
         err =
             seal_refuse(&job->why, SEAL_REFUSED_DEVICE, ENODEV, "the device behind the export is not known");
-    if (!err)
-        err = seal_fs_prove_no_writer(job->fd, &job->why);
-    if (!err)
-        err = seal_fs_read_map(job->fd, job->effect.step.kind, job->effect.step.sparse, device_size(device),
-                               &job->map, &job->why);
+    if (!err && !read_by_writable(job, device))
+        err = read_and_prove(job, job->fd, device);
     if (!err)
         err = stay_where_clients_are_right(job, device);
     if (!err)
@@ -178,7 +254,7 @@ static int run_step(struct step_job *job)
     case ENGINE_STEP_PREPARE:
         return prepare(job);
     case ENGINE_STEP_FLAG:
-        return seal_fs_set_flag(job->fd, job->effect.step.kind, &job->why);
+        return set_flag(job);
     case ENGINE_STEP_MAP:
         return read_map(job);
     case ENGINE_STEP_VERIFY:
@@ -202,7 +278,8 @@ static void work(struct work *item)
         job->error = file_data_open(job->file, FILE_READ, &job->fd);
     if (!job->error) {
         job->error = run_step(job);
-        file_data_close(job->file, FILE_READ);
+        if (job->fd >= 0)
+            file_data_close(job->file, FILE_READ);
     }
     if (job->error && !job->why.text[0])
         seal_refuse_errno(&job->why, -job->error, "the file cannot be opened");
@@ -212,6 +289,12 @@ static void work(struct work *item)
 static void come_home(struct loop_msg *msg)
 {
     struct step_job *job = KEEPER_FROM(msg, struct step_job, home);
+    if (job->effect.step.step == ENGINE_STEP_FLAG && job->writable_fd >= 0)
+        keeper_rdma_keep_fd(job->keeper, &job->effect.key, job->writable_fd);
+    if (job->effect.step.step == ENGINE_STEP_MAP && !job->error)
+        keeper_rdma_keep_memory(job->keeper, &job->effect.key, job->memory, job->why_readonly);
+    else
+        keeper_rdma_drop_memory(job->memory);
     struct engine_event event = {.type = ENGINE_EV_STEP_DONE,
                                  .step = {.key = job->effect.key,
                                           .step = job->effect.step.step,
@@ -248,6 +331,18 @@ static void submit(evutil_socket_t fd, short what, void *arg)
     keeper_submit(job->keeper, &job->work);
 }
 
+/* Nothing of the file is registered or mapped any more, or it cannot be seen to be so. */
+static void gate_passed(struct keeper_rdma_gate *gate, int err, const char *why)
+{
+    struct step_job *job = KEEPER_FROM(gate, struct step_job, gate);
+    if (!err) {
+        submit(-1, 0, job);
+        return;
+    }
+    job->error = seal_refuse(&job->why, SEAL_REFUSED_DEVICE, EBUSY, "%s", why);
+    loop_post(job->keeper->loop, &job->home);
+}
+
 void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect)
 {
     struct step_job *job;
@@ -255,9 +350,14 @@ void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect)
         usleep(PINNED_POLL_US); /* a step that is lost would hold its file for ever */
     job->keeper = keeper;
     job->effect = *effect;
+    job->writable_fd = effect->step.step == ENGINE_STEP_MAP ? keeper_rdma_take_fd(keeper, &effect->key) : -1;
     job->work.run = work;
     job->home.run = come_home;
     if (keeper_find_file(keeper, &effect->key, false, &job->file))
         job->file = NULL;
-    submit(-1, 0, job);
+    job->gate.pass = gate_passed;
+    if (effect->step.step == ENGINE_STEP_VERIFY || effect->step.step == ENGINE_STEP_UNFLAG)
+        keeper_rdma_enter(keeper, &effect->key, &job->gate);
+    else
+        submit(-1, 0, job);
 }

@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/rdma_layout.h"
 #include "server/at_rest.h"
 #include "server/config.h"
 #include "server/export.h"
 #include "server/keeper_private.h"
+#include "server/keeper_rdma.h"
 #include "server/loop.h"
 #include "server/server.h"
 #include "server/state.h"
@@ -88,13 +90,18 @@ static json_t *because(const char *why, const char *advice)
     return json_pack("{s:s, s:s}", "why", why, "advice", advice);
 }
 
-static json_t *explain_sealed(const struct engine_seal_view *view)
+static json_t *explain_sealed(struct keeper *keeper, const struct file *file, const struct engine_seal_view *view)
 {
     char why[TEXT_MAX];
+    const struct export *export = file_export(file);
+    const char *rdma =
+        export && export_offers(export, LAYOUT4_SEALNFS_RDMA) ? keeper_rdma_why(keeper, &view->key) : "";
     snprintf(why, sizeof why, "it has a %s seal (%s, %s) and %u grants: clients get layouts for %s",
              view->kind == SEAL_KIND_PINNED ? "pinned" : "frozen", policy_name(view->at_rest),
              engine_state_name(view->state), view->grants,
              view->kind == SEAL_KIND_PINNED ? "reading and writing" : "reading");
+    if (rdma[0])
+        return because(why, rdma);
     return because(why,
                    view->why[0]
                        ? view->why
@@ -140,7 +147,7 @@ static json_t *explain(struct keeper *keeper, struct file *file)
         return because("no file was named", "");
     if (engine_seal_view(keeper->engine, file_key(file), &view) != 0)
         return explain_unsealed(keeper, file);
-    return view.state == ENGINE_SEALED ? explain_sealed(&view) : because(view.why, "");
+    return view.state == ENGINE_SEALED ? explain_sealed(keeper, file, &view) : because(view.why, "");
 }
 
 void keeper_view_warning(const struct keeper *keeper, char *text, size_t size)

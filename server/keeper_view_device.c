@@ -1,7 +1,7 @@
 /*
  * keeper_view_device.c - "devices" as the operator sees them: what is under each export, how clients are told
- * of it, or why they are not; then devices of earlier times that seals or layouts may still name. On the
- * keeper's thread.
+ * of it, or why they are not; then devices of earlier times that seals or layouts may still name; then the
+ * RDMA device, if there is to be one. On the keeper's thread.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include "server/config.h"
 #include "server/export.h"
 #include "server/keeper_private.h"
+#include "server/keeper_rdma.h"
 #include "server/server.h"
 
 enum { HEX_MAX = 2 * SIGNATURE_COMPONENT_MAX + 1 };
@@ -132,5 +133,8 @@ json_t *keeper_view_devices(struct keeper *keeper)
     for (unsigned i = 0; i < export_count(exports); i++)
         json_array_append_new(earlier.rows, export_row(keeper, export_at(exports, i)));
     engine_each_device(keeper->engine, add_earlier, &earlier);
+    json_t *rdma = keeper_rdma_view(keeper);
+    if (rdma)
+        json_array_append_new(earlier.rows, rdma);
     return earlier.rows;
 }

@@ -147,6 +147,20 @@ static void say_journal(struct evbuffer *text, const struct keeper_figures *k)
     one(text, "journal_broken", "gauge", "1: the journal cannot be written just now.", k->broken);
 }
 
+static void say_rdma(struct evbuffer *text, const struct keeper_rdma_figures *f)
+{
+    if (!f->configured)
+        return;
+    one(text, "rdma_listening", "gauge", "1: the RDMA device is there and listened on.", f->listening);
+    head(text, "rdma_admissions_total", "counter", "Requests to connect to the RDMA data path by outcome.");
+    row(text, "rdma_admissions_total", "outcome", "admitted", f->admitted);
+    row(text, "rdma_admissions_total", "outcome", "refused", f->refused);
+    one(text, "rdma_connections", "gauge", "Connections of the RDMA data path.", f->connections);
+    one(text, "rdma_registrations", "gauge", "Files registered for clients, each for each client.",
+        f->regions);
+    one(text, "rdma_registered_bytes", "gauge", "Bytes in them.", f->bytes);
+}
+
 /* Only what has happened: a few rows, not three for every operation there is. */
 static void say_operations(struct evbuffer *text, const struct op_counts *counts)
 {
@@ -178,6 +192,7 @@ static void serve(struct evhttp_request *request, void *arg)
     one(text, "clients", "gauge", "NFS clients known.", facts.clients);
     one(text, "clients_callable", "gauge", "NFS clients whose callback channel answers.", facts.callable);
     say_journal(text, &facts.keeper);
+    say_rdma(text, &facts.keeper.rdma);
     say_operations(text, metrics->server->op_counts);
     evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type",
                       "text/plain; version=0.0.4; charset=utf-8");

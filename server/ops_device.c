@@ -34,7 +34,7 @@ static enum op_next deviceinfo_start(struct compound *c)
     const GETDEVICEINFO4args *args = &c->args.getdeviceinfo;
     struct device_work *work;
 
-    if (args->gdia_layout_type != LAYOUT4_BLOCK_VOLUME && args->gdia_layout_type != LAYOUT4_SCSI) {
+    if (!export_knows_type(args->gdia_layout_type)) {
         c->res.status = NFS4ERR_UNKNOWN_LAYOUTTYPE;
         return OP_DONE;
     }
@@ -109,7 +109,7 @@ static nfsstat4 devicelist(struct compound *c)
 
     if (args->gdla_maxdevices == 0)
         return NFS4ERR_INVAL;
-    if (args->gdla_layout_type != LAYOUT4_BLOCK_VOLUME && args->gdla_layout_type != LAYOUT4_SCSI)
+    if (!export_knows_type(args->gdla_layout_type))
         return NFS4ERR_UNKNOWN_LAYOUTTYPE;
     memcpy(verifier, &c->server->boot_verifier, sizeof verifier);
     if (args->gdla_cookie > DEVICELIST_END)

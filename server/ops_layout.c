@@ -78,7 +78,7 @@ static nfsstat4 check_type(const struct compound *c, layouttype4 type)
 
     if (!c->current.export || !export_has_layouts(c->current.export, &why_not))
         return NFS4ERR_LAYOUTUNAVAILABLE;
-    return type == export_layout_type(c->current.export) ? NFS4_OK : NFS4ERR_UNKNOWN_LAYOUTTYPE;
+    return export_offers(c->current.export, type) ? NFS4_OK : NFS4ERR_UNKNOWN_LAYOUTTYPE;
 }
 
 static nfsstat4 layoutget_check(const struct compound *c, const LAYOUTGET4args *args)
@@ -207,7 +207,7 @@ static nfsstat4 layoutreturn_check(const struct compound *c, const LAYOUTRETURN4
     const layoutreturn_file4 *file = &args->lora_layoutreturn.lr_layout;
     bool by_file = args->lora_layoutreturn.lr_returntype == LAYOUTRETURN4_FILE;
 
-    if (args->lora_layout_type != LAYOUT4_BLOCK_VOLUME && args->lora_layout_type != LAYOUT4_SCSI)
+    if (!export_knows_type(args->lora_layout_type))
         return NFS4ERR_UNKNOWN_LAYOUTTYPE;
     if (args->lora_layoutreturn.lr_returntype != LAYOUTRETURN4_ALL && !c->current.file)
         return NFS4ERR_NOFILEHANDLE;
@@ -298,8 +298,7 @@ static nfsstat4 layoutcommit_check(const struct compound *c, const LAYOUTCOMMIT4
     if (!c->current.export ||
         !export_device(c->current.export)) /* layouts of a device that is away are layouts */
         return NFS4ERR_BADLAYOUT;
-    if (args->loca_layoutupdate.lou_type != LAYOUT4_BLOCK_VOLUME &&
-        args->loca_layoutupdate.lou_type != LAYOUT4_SCSI)
+    if (!export_knows_type(args->loca_layoutupdate.lou_type))
         return NFS4ERR_UNKNOWN_LAYOUTTYPE;
     if (args->loca_length == 0 || !range_is_valid(args->loca_offset, args->loca_length))
         return NFS4ERR_INVAL;

@@ -53,23 +53,32 @@ static int start_time(long pid, unsigned long long *out)
     return at && sscanf(at, "%llu", out) == 1 ? 0 : -EINVAL;
 }
 
+static int describe(pid_t pid, char *text, size_t size)
+{
+    unsigned long long started;
+    char boot[BOOT_DIGITS + 1];
+    int err = start_time(pid, &started);
+    if (!err)
+        err = boot_name(boot);
+    if (!err)
+        snprintf(text, size, "pid %ld started %llu boot %s", (long)pid, started, boot);
+    return err == -ENOENT ? -ESRCH : err;
+}
+
+int peer_describe_self(char *text, size_t size)
+{
+    return describe(getpid(), text, size);
+}
+
 int peer_describe(int fd, char *text, size_t size)
 {
     struct ucred peer;
     socklen_t len = sizeof peer;
-    unsigned long long started;
-    char boot[BOOT_DIGITS + 1];
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
         return -errno;
     if (peer.pid <= 0)
         return -ESRCH;
-    int err = start_time(peer.pid, &started);
-    if (!err)
-        err = boot_name(boot);
-    if (err)
-        return err == -ENOENT ? -ESRCH : err;
-    snprintf(text, size, "pid %ld started %llu boot %s", (long)peer.pid, started, boot);
-    return 0;
+    return describe(peer.pid, text, size);
 }
 
 /* A pidfd is readable when the last thread has ended; a zombie may still have threads that run. */

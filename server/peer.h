@@ -14,6 +14,8 @@
  * already, or it is in a PID namespace that cannot be seen from here.
  */
 int peer_describe(int fd, char *text, size_t size);
+/* This process. */
+int peer_describe_self(char *text, size_t size);
 
 /*
  * Is the process of such a text certain to be gone, with all its threads? The machine has booted since, there

@@ -246,6 +246,30 @@ static void print_device(const json_t *device)
     }
 }
 
+static void print_rdma(const json_t *device)
+{
+    const char *why = json_string_value(json_object_get(device, "why"));
+    const json_t *address;
+    size_t i;
+    char room[32];
+
+    if (why && why[0])
+        printf("RDMA: no layouts\n  %s\n", why);
+    else
+        printf("RDMA: layouts are given\n  %s, %s\n", text_of(device, "rdma", room, sizeof(room)),
+               json_is_true(json_object_get(device, "on_demand"))
+                   ? "pages on demand: files in persistent memory and frozen files"
+                   : "does not page on demand: frozen files on disks only");
+    json_array_foreach(json_object_get(device, "addresses"), i, address)
+    {
+        printf("  listens on %s\n", json_string_value(address));
+    }
+    printf("  clients %lld, connections %lld, registrations %lld (%lld bytes); admitted %lld, refused %lld\n",
+           number_of(device, "clients"), number_of(device, "connections"), number_of(device, "registrations"),
+           number_of(device, "registered_bytes"), number_of(device, "admitted"),
+           number_of(device, "refused"));
+}
+
 static void print_devices(const json_t *reply, const char *file)
 {
     size_t i;
@@ -254,7 +278,10 @@ static void print_devices(const json_t *reply, const char *file)
     (void)file;
     json_array_foreach(json_object_get(reply, "devices"), i, device)
     {
-        print_device(device);
+        if (json_object_get(device, "rdma"))
+            print_rdma(device);
+        else
+            print_device(device);
     }
 }
 

@@ -164,7 +164,7 @@ static void save_rdma_bodies(void)
     rdma_deviceaddr_encode(&out, &device);
     save("fuzz_rdma_layout", "deviceaddr");
     xdr_put_u32(&out, 1);
-    rdma_layout_encode(&out, &(rdma_layout4){RDMA_LAYOUT_VERSION, 2, extents});
+    rdma_layout_encode(&out, &(rdma_layout4){RDMA_LAYOUT_VERSION, {7}, 2, extents});
     save("fuzz_rdma_layout", "layout");
     xdr_put_u32(&out, 2);
     rdma_layoutupdate_encode(&out, &(rdma_layoutupdate4){RDMA_LAYOUT_VERSION, 2, written});

@@ -15,6 +15,7 @@
 #include <linux/fs.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "client/rdma.h"
+#include "client/transport.h"
 #include "raw_client.h"
 #include "rdma/peer.h"
 
@@ -497,16 +500,140 @@ static void a_killed_client_leaves_no_connection(void **state)
     end_peer(peer);
 }
 
+/* ---- libsealio's end of it ---- */
+
+static struct sealio_rdma *make_path(uint64_t number, const uint8_t *secret)
+{
+    char at[64];
+    netaddr4 address;
+    rdma_deviceaddr4 device = {.rda_version = RDMA_LAYOUT_VERSION,
+                               .rda_peer = number,
+                               .rda_alignment = rdma_target_alignment(target),
+                               .rda_addrs_count = 1,
+                               .rda_addrs = &address};
+    struct sealio_rdma *path;
+
+    snprintf(at, sizeof at, "%s.%d.%d", getenv("RDMA_ADDRESS"), PORT >> 8, PORT & 255);
+    address = (netaddr4){xdr_bytes_of("rdma"), {.data = (const uint8_t *)at, .len = (uint32_t)strlen(at)}};
+    memcpy(device.rda_secret, secret, RDMA_SECRET_SIZE);
+    assert_int_equal(sealio_rdma_create(&device, NULL, &path), 0);
+    return path;
+}
+
+static int run_on_path(struct sealio_rdma *path, const struct rdma_region *region, bool writing, void *memory,
+                       size_t length, uint64_t offset)
+{
+    struct sealio_rdma_op op = {.write = writing,
+                                .memory = memory,
+                                .length = length,
+                                .remote = rdma_region_address(region) + offset,
+                                .key = rdma_region_key(region),
+                                .deadline_ms = sealio_now_ms() + PATIENCE_MS};
+
+    assert_int_equal(sealio_rdma_connect(path, PATIENCE_MS), 0);
+    assert_int_equal(sealio_rdma_limit(path, memory, length, op.remote), length);
+    return sealio_rdma_run(path, &op);
+}
+
+static void the_library_reads_and_writes(void **state)
+{
+    enum { PIECE = 2 << 20 };
+    struct rdma_peer *peer = make_peer(ALICE, alices);
+    struct sealio_rdma *path = make_path(ALICE, alices);
+    uint8_t *memory = aligned_alloc(4096, FILE_SIZE), copied[10000];
+    struct rdma_region *region;
+
+    (void)state;
+    make_file("RDMA_XFS_DAX");
+    assert_int_equal(map_file(false, true), 0);
+    region = register_file(peer, true);
+    sealio_rdma_add_memory(path, memory, FILE_SIZE);
+    for (uint32_t at = 0; at < FILE_SIZE; at += PIECE)
+        assert_int_equal(run_on_path(path, region, false, memory + at, PIECE, at), 0);
+    assert_memory_equal(memory, file.bytes, FILE_SIZE);
+    /* not on a page, and not in registered memory */
+    assert_int_equal(run_on_path(path, region, false, copied, sizeof copied, 12345), 0);
+    assert_memory_equal(copied, file.bytes + 12345, sizeof copied);
+    memset(memory, 'L', PIECE);
+    memset(copied, 'c', sizeof copied);
+    assert_int_equal(run_on_path(path, region, true, memory, PIECE, 4096), 0);
+    assert_int_equal(run_on_path(path, region, true, copied, sizeof copied, 4 << 20), 0);
+    memset(file.bytes + 4096, 'L', PIECE);
+    memset(file.bytes + (4 << 20), 'c', sizeof copied);
+    assert_int_equal(pread(file.fd, memory, FILE_SIZE, 0), FILE_SIZE);
+    assert_memory_equal(memory, file.bytes, FILE_SIZE);
+    sealio_rdma_free(path);
+    end_peer(peer);
+    end_file();
+    free(memory);
+}
+
+struct reader {
+    struct sealio_rdma *path;
+    const struct rdma_region *region;
+    uint8_t *memory;
+    uint64_t address;
+    uint32_t key;
+    atomic_uint reads;
+    int rc;
+};
+
+/* A client that does not obey: it reads until it cannot. */
+static void *read_on(void *arg)
+{
+    struct reader *reader = arg;
+    struct sealio_rdma_op op = {
+        .memory = reader->memory, .length = 1 << 20, .remote = reader->address, .key = reader->key};
+
+    do {
+        op.deadline_ms = sealio_now_ms() + PATIENCE_MS;
+        reader->rc = sealio_rdma_run(reader->path, &op);
+        if (reader->reads++ == 0)
+            (void)!write(progress_fd, &(uint64_t){1}, 8);
+    } while (reader->rc == 0);
+    return NULL;
+}
+
+static void the_library_hears_of_a_fence_and_is_not_let_in_again(void **state)
+{
+    struct rdma_peer *peer = make_peer(ALICE, alices);
+    struct reader reader = {.path = make_path(ALICE, alices), .memory = malloc(1 << 20)};
+    struct pollfd fd = {.fd = progress_fd, .events = POLLIN};
+    uint64_t events;
+    pthread_t thread;
+
+    (void)state;
+    make_file("RDMA_XFS_DAX");
+    assert_int_equal(map_file(true, false), 0);
+    reader.region = register_file(peer, false);
+    reader.address = rdma_region_address(reader.region);
+    reader.key = rdma_region_key(reader.region);
+    assert_int_equal(sealio_rdma_connect(reader.path, PATIENCE_MS), 0);
+    assert_int_equal(pthread_create(&thread, NULL, read_on, &reader), 0);
+    while (reader.reads < 3)
+        assert_true(poll(&fd, 1, 100) >= 0 && (!fd.revents || read(progress_fd, &events, 8) == 8));
+    assert_int_equal(rdma_peer_fence(peer, PATIENCE_MS), 0);
+    pthread_join(thread, NULL);
+    assert_true(reader.rc == -EACCES || reader.rc == -ECONNRESET || reader.rc == -ENOTCONN);
+    assert_int_equal(sealio_rdma_connect(reader.path, PATIENCE_MS), -EACCES);
+    sealio_rdma_free(reader.path);
+    assert_int_equal(destroy_peer(peer), 0);
+    end_file();
+    free(reader.memory);
+}
+
 /* The last test: afterwards there is no device. */
 static void a_removed_link_ends_everything_and_nothing_hangs(void **state)
 {
     struct rdma_peer *peer = make_peer(ALICE, alices);
+    struct sealio_rdma *path = make_path(ALICE, alices);
     char command[128];
 
     (void)state;
     make_file("RDMA_XFS_DAX");
     assert_int_equal(map_file(true, false), 0);
     read_whole(register_file(peer, false));
+    assert_int_equal(sealio_rdma_connect(path, PATIENCE_MS), 0);
     snprintf(command, sizeof command, "rdma link delete %s", getenv("RDMA_LINK"));
     assert_int_equal(system(command), 0);
     pthread_join(dispatcher, NULL);
@@ -514,6 +641,8 @@ static void a_removed_link_ends_everything_and_nothing_hangs(void **state)
     assert_int_equal(rdma_peer_fence(peer, PATIENCE_MS), 0);
     assert_int_equal(destroy_peer(peer), 0);
     assert_int_equal(pthread_create(&dispatcher, NULL, dispatch, NULL), 0);
+    assert_true(sealio_rdma_connect(path, PATIENCE_MS) < 0);
+    sealio_rdma_free(path);
     end_file();
 }
 
@@ -534,6 +663,8 @@ int main(void)
         cmocka_unit_test_teardown(a_fence_ends_a_transfer_from_persistent_memory, clean_up),
         cmocka_unit_test_teardown(a_fence_ends_a_transfer_from_the_page_cache, clean_up),
         cmocka_unit_test_teardown(a_killed_client_leaves_no_connection, clean_up),
+        cmocka_unit_test_teardown(the_library_reads_and_writes, clean_up),
+        cmocka_unit_test_teardown(the_library_hears_of_a_fence_and_is_not_let_in_again, clean_up),
         cmocka_unit_test_teardown(a_removed_link_ends_everything_and_nothing_hangs, clean_up),
     };
 

@@ -8,8 +8,10 @@
 
 #include "layout/block_type.h"
 #include "layout/local_type.h"
+#include "layout/rdma_type.h"
 
-static const struct layout_type *const types[] = {&block_layout_type, &local_layout_type, NULL};
+static const struct layout_type *const types[] = {&block_layout_type, &rdma_layout_type, &local_layout_type,
+                                                  NULL};
 enum { FILE_SIZE = 1 << 20, BLOCK = 4096 };
 
 static struct seal_map *make_map(unsigned file)
@@ -186,7 +188,7 @@ static void add_holder(struct world_holder *list, size_t *count, const struct wo
 {
     size_t i = 0;
     while (i < *count &&
-           !(same_run(&list[i], kept) &&
+           !(same_run(&list[i], kept) && list[i].h.way == kept->record.holder.way &&
              (!with_id || (list[i].h.client_id == kept->record.holder.client_id &&
                            memcmp(list[i].h.device_id, kept->record.holder.device_id, DEVICE_ID_SIZE) == 0))))
         i++;
@@ -208,7 +210,8 @@ static void apply_holder(struct world *w, const struct world_record *kept)
     if (op == JOURNAL_HOLDER_DELETE || op == JOURNAL_HOLDER_CLEAR || op == JOURNAL_FENCED_PUT) {
         for (size_t i = 0; i < d->holder_count;) {
             const struct world_holder *holder = &d->holders[i];
-            bool device = memcmp(holder->h.device_id, kept->record.holder.device_id, DEVICE_ID_SIZE) == 0;
+            bool device = memcmp(holder->h.device_id, kept->record.holder.device_id, DEVICE_ID_SIZE) == 0 &&
+                          holder->h.way == kept->record.holder.way;
             bool hit =
                 op != JOURNAL_HOLDER_DELETE ? device : holder->h.client_id != kept->record.holder.client_id;
             if (hit && same_run(holder, kept))
@@ -346,6 +349,9 @@ static void take_effect(struct world *w, const struct engine_effect *effect)
         file->overlay_change = effect->overlay.change;
         return;
     }
+    case ENGINE_DO_LET_GO:
+        w->let_go_count++;
+        return;
     case ENGINE_DO_DEVICE_CHANGED:
         w->devices_changed++;
         return;

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -47,6 +48,14 @@ struct fake_nfs {
     uint32_t boot, opens;
     stateid4 layout;
     bool layout_held;
+    layouttype4 layout_type;
+    bool memory_offered;
+    nfsstat4 memory_refusal;
+    uint8_t *memory; /* the image */
+    uint8_t secret[RDMA_SECRET_SIZE];
+    uint32_t alignment;
+    rdma_range4 committed[64];
+    unsigned committed_count;
     uint32_t returned_seqid;
     unsigned counts[OPS], when[OPS], executed;
     /* the callback under way */
@@ -161,8 +170,8 @@ static void op_getattr(struct fake_nfs *fake, const union nfs4_args *args, union
                                      .lease_time = fake->lease,
                                      .mode = 0644,
                                      .numlinks = 1,
-                                     .fs_layout_types_count = 1,
-                                     .fs_layout_types = {LAYOUT4_BLOCK_VOLUME},
+                                     .fs_layout_types_count = fake->memory_offered ? 2 : 1,
+                                     .fs_layout_types = {LAYOUT4_BLOCK_VOLUME, LAYOUT4_SEALNFS_RDMA},
                                      .layout_blksize = 4096};
     if (nfs4_attrs_pack(&attrs, &args->getattr.attr_request, &have, &fake->arena,
                         &res->getattr.resok4.obj_attributes) < 0)
@@ -222,15 +231,38 @@ static bool encode_layout(struct fake_nfs *fake, layoutiomode4 iomode, layout4 *
     return true;
 }
 
+static bool encode_memory_layout(struct fake_nfs *fake, layoutiomode4 iomode, layout4 *layout)
+{
+    const uint32_t key = iomode == LAYOUTIOMODE4_RW ? 12 : 11;
+    const uint64_t at = (uintptr_t)fake->memory;
+    rdma_extent4 extents[] = {{0, FAKE_HALF, at + FAKE_FIRST, key, iomode},
+                              {FAKE_HALF, FAKE_SIZE - FAKE_HALF, at + FAKE_SECOND, key, iomode}};
+    const rdma_layout4 body = {RDMA_LAYOUT_VERSION, {8}, 2, extents};
+    struct xdr_out out;
+    void *buf = arena_alloc(&fake->arena, 1024);
+    if (!buf)
+        return false;
+    xdr_out_init(&out, buf, 1024);
+    if (!rdma_layout_encode(&out, &body))
+        return false;
+    *layout =
+        (layout4){0, NFS4_UINT64_MAX, iomode, {LAYOUT4_SEALNFS_RDMA, {buf, (uint32_t)xdr_out_len(&out)}}};
+    return true;
+}
+
 static bool send_recall(struct fake_nfs *fake, bool all, uint32_t ahead);
 
 static void op_layoutget(struct fake_nfs *fake, const union nfs4_args *args, union nfs4_res *res)
 {
     LAYOUTGET4resok *ok = &res->layoutget.logr_resok4;
-    if (fake->layout_refusal != NFS4_OK) {
-        res->status = fake->layout_refusal;
+    const layouttype4 type = args->layoutget.loga_layout_type;
+    const bool memory = type == LAYOUT4_SEALNFS_RDMA;
+    const nfsstat4 refusal = memory ? fake->memory_refusal : fake->layout_refusal;
+    if (refusal != NFS4_OK || (fake->layout_held && type != fake->layout_type)) {
+        res->status = refusal != NFS4_OK ? refusal : NFS4ERR_BAD_STATEID;
         return;
     }
+    fake->layout_type = type;
     if (!fake->layout_held)
         fake->layout = (stateid4){0, {'L', (uint8_t)fake->boot, (uint8_t)fake->executed}};
     fake->layout.seqid++;
@@ -242,8 +274,26 @@ static void op_layoutget(struct fake_nfs *fake, const union nfs4_args *args, uni
     ok->logr_stateid = fake->layout;
     ok->logr_layout_count = 1;
     ok->logr_layout = arena_alloc(&fake->arena, sizeof(layout4));
-    if (!ok->logr_layout || !encode_layout(fake, args->layoutget.loga_iomode, ok->logr_layout))
+    if (!ok->logr_layout ||
+        !(memory ? encode_memory_layout : encode_layout)(fake, args->layoutget.loga_iomode, ok->logr_layout))
         res->status = NFS4ERR_SERVERFAULT;
+}
+
+static void describe_memory(struct fake_nfs *fake, device_addr4 *addr)
+{
+    netaddr4 at = {xdr_bytes_of("rdma"), xdr_bytes_of("127.0.0.1.78.81")};
+    rdma_deviceaddr4 body = {.rda_version = RDMA_LAYOUT_VERSION,
+                             .rda_peer = 5,
+                             .rda_durability = RDMA_DURABLE_BY_COMMIT,
+                             .rda_alignment = fake->alignment,
+                             .rda_addrs_count = 1,
+                             .rda_addrs = &at};
+    struct xdr_out out;
+    void *buf = arena_alloc(&fake->arena, 512);
+    memcpy(body.rda_secret, fake->secret, sizeof(body.rda_secret));
+    xdr_out_init(&out, buf, 512);
+    rdma_deviceaddr_encode(&out, &body);
+    *addr = (device_addr4){LAYOUT4_SEALNFS_RDMA, {buf, (uint32_t)xdr_out_len(&out)}};
 }
 
 static void op_getdeviceinfo(struct fake_nfs *fake, const union nfs4_args *args, union nfs4_res *res)
@@ -254,6 +304,11 @@ static void op_getdeviceinfo(struct fake_nfs *fake, const union nfs4_args *args,
     const pnfs_block_deviceaddr4 body = {1, &volume};
     struct xdr_out out;
     void *buf = arena_alloc(&fake->arena, 512);
+    if (args->getdeviceinfo.gdia_layout_type == LAYOUT4_SEALNFS_RDMA &&
+        args->getdeviceinfo.gdia_device_id[0] == 8) {
+        describe_memory(fake, addr);
+        return;
+    }
     if (!buf || args->getdeviceinfo.gdia_device_id[0] != 7) {
         res->status = NFS4ERR_NOENT;
         return;
@@ -269,13 +324,32 @@ static void op_layoutreturn(struct fake_nfs *fake, const union nfs4_args *args, 
     res->layoutreturn.lorr_stateid.lrs_present = false;
     if (ret->lr_returntype != LAYOUTRETURN4_FILE)
         return;
+    if (args->layoutreturn.lora_layout_type != fake->layout_type) {
+        res->status = NFS4ERR_BAD_STATEID;
+        return;
+    }
     fake->returned_seqid = ret->lr_layout.lrf_stateid.seqid;
     fake->layout_held = false;
 }
 
 static void op_layoutcommit(struct fake_nfs *fake, const union nfs4_args *args, union nfs4_res *res)
 {
+    const layoutupdate4 *update = &args->layoutcommit.loca_layoutupdate;
+    rdma_layoutupdate4 body;
     fake->commit_was_reclaim = args->layoutcommit.loca_reclaim;
+    if (update->lou_type != fake->layout_type) {
+        res->status = NFS4ERR_INVAL;
+        return;
+    }
+    if (update->lou_type == LAYOUT4_SEALNFS_RDMA) {
+        if (rdma_layoutupdate_decode(update->lou_body, &fake->arena, &body) < 0) {
+            res->status = NFS4ERR_BADXDR;
+            return;
+        }
+        fake->committed_count = body.rlu_written_count;
+        for (unsigned i = 0; i < body.rlu_written_count && i < 64; i++)
+            fake->committed[i] = body.rlu_written[i];
+    }
     if (!fake->commit_was_reclaim && !fake->layout_held)
         res->status = NFS4ERR_BAD_STATEID;
 }
@@ -505,7 +579,7 @@ static bool send_recall(struct fake_nfs *fake, bool all, uint32_t ahead)
     const struct nfs4_cb_compound_args args = {.minorversion = 1, .numops = 2};
     union nfs4_cb_args sequence = {.cb_sequence = {.csa_sequenceid = ++fake->cb_sequence}};
     union nfs4_cb_args recall = {
-        .cb_layoutrecall = {.clora_type = LAYOUT4_BLOCK_VOLUME, .clora_iomode = LAYOUTIOMODE4_ANY}};
+        .cb_layoutrecall = {.clora_type = fake->layout_type, .clora_iomode = LAYOUTIOMODE4_ANY}};
     layoutrecall4 *what = &recall.cb_layoutrecall.clora_recall;
     memcpy(sequence.cb_sequence.csa_sessionid, fake->session, sizeof(fake->session));
     what->lor_recalltype = all ? LAYOUTRECALL4_ALL : LAYOUTRECALL4_FILE;
@@ -555,6 +629,12 @@ static int make_image(struct fake_nfs *fake, const char *path)
     if (fake->image < 0 || ftruncate(fake->image, FAKE_IMAGE_SIZE) < 0 ||
         pwrite(fake->image, signature, sizeof(signature), 512) != sizeof(signature))
         return -errno;
+    void *at = mmap(NULL, FAKE_IMAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fake->image, 0);
+    if (at == MAP_FAILED)
+        return -errno;
+    fake->memory = at;
+    fake->alignment = 1;
+    memset(fake->secret, 's', sizeof(fake->secret));
     return 0;
 }
 
@@ -580,6 +660,7 @@ int fake_nfs_start(const char *image, struct fake_nfs **out)
     arena_init(&fake->arena, 1 << 20);
     fake->conn = -1;
     fake->lease = 90;
+    fake->layout_type = LAYOUT4_BLOCK_VOLUME;
     fake->in = malloc(MESSAGE_MAX);
     fake->out = malloc(MESSAGE_MAX);
     int rc = make_image(fake, image);
@@ -601,6 +682,7 @@ void fake_nfs_stop(struct fake_nfs *fake)
     pthread_mutex_unlock(&fake->lock);
     pthread_join(fake->thread, NULL);
     close(fake->listener);
+    munmap(fake->memory, FAKE_IMAGE_SIZE);
     close(fake->image);
     for (unsigned i = 0; i < SLOTS; i++)
         free(fake->slots[i].reply);
@@ -626,6 +708,9 @@ uint16_t fake_nfs_port(const struct fake_nfs *fake)
 SETTER(fake_nfs_set_hole, bool, fake->hole = value)
 SETTER(fake_nfs_set_lease, uint32_t, fake->lease = value)
 SETTER(fake_nfs_refuse_layouts, nfsstat4, fake->layout_refusal = value)
+SETTER(fake_nfs_offer_memory, bool, fake->memory_offered = value)
+SETTER(fake_nfs_refuse_memory, nfsstat4, fake->memory_refusal = value)
+SETTER(fake_nfs_set_alignment, uint32_t, fake->alignment = value)
 SETTER(fake_nfs_mute, bool, fake->muted = value)
 SETTER(fake_nfs_cut_at, uint32_t, fake->cut_op = value)
 
@@ -670,8 +755,36 @@ void fake_nfs_restart(struct fake_nfs *fake)
     }
 GETTER(fake_nfs_returned_seqid, uint32_t, fake->returned_seqid)
 GETTER(fake_nfs_layout_seqid, uint32_t, fake->layout.seqid)
+GETTER(fake_nfs_layout_type, layouttype4, fake->layout_type)
 GETTER(fake_nfs_last_claim, uint32_t, fake->claim)
 GETTER(fake_nfs_last_commit_was_reclaim, bool, fake->commit_was_reclaim)
+
+uint8_t *fake_nfs_memory(struct fake_nfs *fake)
+{
+    return fake->memory;
+}
+
+const uint8_t *fake_nfs_secret(struct fake_nfs *fake)
+{
+    return fake->secret;
+}
+
+void fake_nfs_change_secret(struct fake_nfs *fake)
+{
+    pthread_mutex_lock(&fake->lock);
+    fake->secret[0]++;
+    pthread_mutex_unlock(&fake->lock);
+}
+
+unsigned fake_nfs_committed(struct fake_nfs *fake, rdma_range4 *ranges, unsigned most)
+{
+    pthread_mutex_lock(&fake->lock);
+    const unsigned count = fake->committed_count;
+    for (unsigned i = 0; i < count && i < most; i++)
+        ranges[i] = fake->committed[i];
+    pthread_mutex_unlock(&fake->lock);
+    return count;
+}
 
 unsigned fake_nfs_count(struct fake_nfs *fake, uint32_t op)
 {

@@ -1,14 +1,15 @@
 /*
  * A small NFSv4.1 server for tests of libsealio: one file "/f" of FAKE_SIZE bytes, kept in a disk image, with
- * a block layout over that image. It keeps one client and one session, answers replays from its slots, and
- * can be told to misbehave. Its own thread serves 127.0.0.1; the functions here may be called from the test's
- * thread.
+ * a block layout over that image, and, when told to, a layout over its memory, where the image is mapped. It
+ * keeps one client and one session, answers replays from its slots, and can be told to misbehave. Its own
+ * thread serves 127.0.0.1; the functions here may be called from the test's thread.
  */
 #ifndef TESTS_FAKE_NFS_H
 #define TESTS_FAKE_NFS_H
 
 #include "proto/nfs4_cb.h"
 #include "proto/nfs4_ops.h"
+#include "proto/rdma_layout.h"
 
 struct fake_nfs;
 
@@ -30,6 +31,18 @@ uint16_t fake_nfs_port(const struct fake_nfs *fake);
 void fake_nfs_set_hole(struct fake_nfs *fake, bool on);
 void fake_nfs_set_lease(struct fake_nfs *fake, uint32_t seconds);     /* told at the next session */
 void fake_nfs_refuse_layouts(struct fake_nfs *fake, nfsstat4 status); /* NFS4_OK: grant */
+/* Offer layouts over memory too; its device is reached at 127.0.0.1:20049. */
+void fake_nfs_offer_memory(struct fake_nfs *fake, bool on);
+void fake_nfs_refuse_memory(struct fake_nfs *fake, nfsstat4 status);
+void fake_nfs_set_alignment(struct fake_nfs *fake, uint32_t alignment);
+/* The image in memory; the secret that GETDEVICEINFO tells, and a new one. */
+uint8_t *fake_nfs_memory(struct fake_nfs *fake);
+const uint8_t *fake_nfs_secret(struct fake_nfs *fake);
+void fake_nfs_change_secret(struct fake_nfs *fake);
+/* What the last LAYOUTCOMMIT said was written in memory: up to `most` ranges, how many there were. */
+unsigned fake_nfs_committed(struct fake_nfs *fake, rdma_range4 *ranges, unsigned most);
+/* Of the layout that is held. */
+layouttype4 fake_nfs_layout_type(struct fake_nfs *fake);
 /* No reply to anything, until false. */
 void fake_nfs_mute(struct fake_nfs *fake, bool on);
 /* The reply to the next request that has this operation is not sent; the connection is cut instead. */

@@ -4,6 +4,7 @@
 #include "fake_verbs.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ static struct {
 } cm_events[EVENTS];
 static struct ibv_async_event async_events[EVENTS];
 static unsigned cm_head, cm_tail, async_head, async_tail, unacked;
+static int channel_fd;
 
 void fake_reset(void)
 {
@@ -147,7 +149,7 @@ static struct rdma_event_channel *create_event_channel(void)
 
     if (!error) {
         channel = calloc(1, sizeof *channel);
-        channel->fd = eventfd(0, 0);
+        channel->fd = channel_fd = eventfd(0, 0);
     }
     (void)finish(error, &now.channels, 1);
     return channel;
@@ -155,7 +157,10 @@ static struct rdma_event_channel *create_event_channel(void)
 
 static void destroy_event_channel(struct rdma_event_channel *channel)
 {
+    pthread_mutex_lock(&mutex);
     close(channel->fd);
+    channel_fd = 0;
+    pthread_mutex_unlock(&mutex);
     free(channel);
     now.channels--;
 }
@@ -201,16 +206,37 @@ static int listen_on(struct rdma_cm_id *id, int backlog)
     return finish(begin(FAKE_LISTEN, "listen"), NULL, 0);
 }
 
+/* With the mutex. An event more, or none left. */
+static void wake(int fd)
+{
+    if (fd > 0)
+        (void)!write(fd, &(uint64_t){1}, 8);
+}
+
+static int nothing_left(int fd)
+{
+    uint64_t count;
+    struct pollfd look = {.fd = fd, .events = POLLIN};
+
+    if (poll(&look, 1, 0) == 1)
+        (void)!read(fd, &count, 8);
+    errno = EAGAIN;
+    return -1;
+}
+
 static int get_cm_event(struct rdma_event_channel *channel, struct rdma_cm_event **event)
 {
-    (void)channel;
+    int rc = 0;
+
+    pthread_mutex_lock(&mutex);
     if (cm_head == cm_tail) {
-        errno = EAGAIN;
-        return -1;
+        rc = nothing_left(channel->fd);
+    } else {
+        *event = &cm_events[cm_head++].event;
+        unacked++;
     }
-    *event = &cm_events[cm_head++].event;
-    unacked++;
-    return 0;
+    pthread_mutex_unlock(&mutex);
+    return rc;
 }
 
 static int ack_cm_event(struct rdma_cm_event *event)
@@ -297,13 +323,15 @@ static int query_port(struct ibv_context *ctx, uint8_t port, struct ibv_port_att
 
 static int get_async_event(struct ibv_context *ctx, struct ibv_async_event *event)
 {
-    (void)ctx;
-    if (async_head == async_tail) {
-        errno = EAGAIN;
-        return -1;
-    }
-    *event = async_events[async_head++];
-    return 0;
+    int rc = 0;
+
+    pthread_mutex_lock(&mutex);
+    if (async_head == async_tail)
+        rc = nothing_left(ctx->async_fd);
+    else
+        *event = async_events[async_head++];
+    pthread_mutex_unlock(&mutex);
+    return rc;
 }
 
 static void ack_async_event(struct ibv_async_event *event)
@@ -375,6 +403,7 @@ struct rdma_cm_id *fake_request(const void *data, uint8_t len, uint8_t responder
     struct rdma_cm_id *id = calloc(1, sizeof *id);
 
     id->verbs = &context;
+    pthread_mutex_lock(&mutex);
     now.ids++;
     memcpy(cm_events[cm_tail].data, data, len);
     cm_events[cm_tail].event = (struct rdma_cm_event){
@@ -385,17 +414,25 @@ struct rdma_cm_id *fake_request(const void *data, uint8_t len, uint8_t responder
                        .responder_resources = responder_resources},
     };
     cm_tail++;
+    wake(channel_fd);
+    pthread_mutex_unlock(&mutex);
     return id;
 }
 
 void fake_cm_event(struct rdma_cm_id *id, enum rdma_cm_event_type type)
 {
+    pthread_mutex_lock(&mutex);
     cm_events[cm_tail++].event = (struct rdma_cm_event){.id = id, .event = type};
+    wake(channel_fd);
+    pthread_mutex_unlock(&mutex);
 }
 
 void fake_async_event(enum ibv_event_type type, struct ibv_qp *qp)
 {
+    pthread_mutex_lock(&mutex);
     async_events[async_tail++] = (struct ibv_async_event){.element.qp = qp, .event_type = type};
+    wake(context.async_fd);
+    pthread_mutex_unlock(&mutex);
 }
 
 const struct rdma_verbs fake_verbs = {

@@ -85,10 +85,15 @@ bool export_is_writable(const struct export *export)
     return export->writable;
 }
 
-layouttype4 export_layout_type(const struct export *export)
+bool export_knows_type(layouttype4 type)
+{
+    return type == LAYOUT4_BLOCK_VOLUME || type == LAYOUT4_SCSI;
+}
+
+bool export_offers(const struct export *export, layouttype4 type)
 {
     (void)export;
-    return LAYOUT4_BLOCK_VOLUME;
+    return type == LAYOUT4_BLOCK_VOLUME;
 }
 
 bool export_has_layouts(const struct export *export, const char **why_not)

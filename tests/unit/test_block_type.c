@@ -348,9 +348,13 @@ static void describe(bool sliced)
     if (sliced)
         assert_int_equal(device_volume_add_slice(&volume, at, 1 << 20, 1 << 29, &at), 0);
     assert_int_equal(device_from_description(uuid, &volume, &device), 0);
-    assert_int_equal(block_layout_type.describe_device(device, 0, body, 0, &len), -ENOSPC);
-    assert_int_equal(block_layout_type.describe_device(device, 0, body, len - 1, &again), -ENOSPC);
-    assert_int_equal(block_layout_type.describe_device(device, 0, body, len, &again), 0);
+    assert_int_equal(block_layout_type.describe_device(device, &(struct layout_access){0}, body, 0, &len),
+                     -ENOSPC);
+    assert_int_equal(
+        block_layout_type.describe_device(device, &(struct layout_access){0}, body, len - 1, &again),
+        -ENOSPC);
+    assert_int_equal(block_layout_type.describe_device(device, &(struct layout_access){0}, body, len, &again),
+                     0);
     assert_int_equal(len, again);
     assert_int_equal(block_deviceaddr_decode((struct xdr_bytes){body, (uint32_t)len}, &arena, &addr), 0);
     assert_int_equal(addr.bda_volumes_count, sliced ? 2 : 1);

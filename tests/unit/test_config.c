@@ -119,6 +119,13 @@ static void every_mistake_names_line_and_remedy(void **state)
                   "\"/tmp\" clients = {\"::/0\"} id = 7 }\n",
             4, "same id 7");
     refused(STATE, 3, "no export; add a section");
+    refused(STATE "export \"/d\" { path = \"/tmp\" clients = {\"::/0\"} layout_types = \"auto+rdma\" }\n", 4,
+            "there is no \"rdma_listen\"");
+#ifdef SEAL_HAS_RDMA
+    refused(STATE "rdma_listen = {\"192.0.2.1\", \"::\"}\n" GOOD_EXPORT, 5, "takes no wildcard");
+#else
+    refused(STATE "rdma_listen = {\"192.0.2.1\"}\n" GOOD_EXPORT, 5, "built without RDMA");
+#endif
     refused(STATE "port 2049\n" GOOD_EXPORT, 3, "sealnfs.conf(5)");
 }
 

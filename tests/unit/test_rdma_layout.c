@@ -98,6 +98,7 @@ static void put_layout(const rdma_extent4 *extents, uint32_t count)
 {
     xdr_out_truncate(&out, 0);
     xdr_put_u32(&out, RDMA_LAYOUT_VERSION);
+    xdr_put_fixed(&out, (const uint8_t[NFS4_DEVICEID4_SIZE]){17}, NFS4_DEVICEID4_SIZE);
     xdr_put_u32(&out, count);
     for (uint32_t i = 0; i < count; i++) {
         xdr_put_u64(&out, extents[i].rex_file_offset);
@@ -124,6 +125,7 @@ static void extents_that_a_client_could_stumble_over_are_malformed(void **state)
     (void)state;
     put_layout(&good, 1);
     assert_int_equal(rdma_layout_decode(body(), &arena, &got), 0);
+    assert_int_equal(got.rlo_device[0], 17);
     assert_int_equal(got.rlo_extents[0].rex_rkey, 17);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         rdma_extent4 both[] = {good, bad[i]};
@@ -132,7 +134,7 @@ static void extents_that_a_client_could_stumble_over_are_malformed(void **state)
         if (rdma_layout_decode(body(), &arena, &got) != -EBADMSG)
             fail_msg("bad extent %zu is accepted", i);
         xdr_out_truncate(&out, 0);
-        if (rdma_layout_encode(&out, &(rdma_layout4){RDMA_LAYOUT_VERSION, 2, both}))
+        if (rdma_layout_encode(&out, &(rdma_layout4){RDMA_LAYOUT_VERSION, {0}, 2, both}))
             fail_msg("bad extent %zu is encoded", i);
         xdr_out_truncate(&out, 0);
     }

@@ -15,6 +15,8 @@
 
 enum { KEY = 4711, MIB = 1 << 20 };
 
+static const struct layout_access access_by_key = {.key = KEY};
+
 static struct device *make_device(void)
 {
     static const uint8_t uuid[DEVICE_UUID_SIZE] = {1};
@@ -45,9 +47,10 @@ static void a_device_is_described_with_the_clients_key(void **state)
 
     (void)state;
     assert_true(device_is_reserved(device) && device_can_reserve(device));
-    assert_int_equal(scsi_layout_type.describe_device(device, KEY, body, 0, &len), -ENOSPC);
-    assert_int_equal(scsi_layout_type.describe_device(device, KEY, body, len - 1, &again), -ENOSPC);
-    assert_int_equal(scsi_layout_type.describe_device(device, KEY, body, len, &again), 0);
+    assert_int_equal(scsi_layout_type.describe_device(device, &access_by_key, body, 0, &len), -ENOSPC);
+    assert_int_equal(scsi_layout_type.describe_device(device, &access_by_key, body, len - 1, &again),
+                     -ENOSPC);
+    assert_int_equal(scsi_layout_type.describe_device(device, &access_by_key, body, len, &again), 0);
     assert_int_equal(len, again);
     arena_init(&arena, 1 << 16);
     assert_int_equal(scsi_deviceaddr_decode((struct xdr_bytes){body, (uint32_t)len}, &arena, &addr), 0);

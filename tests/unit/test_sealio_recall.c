@@ -11,14 +11,18 @@
 #include "client/backchannel.h"
 #include "client/recall.h"
 #include "proto/nfs4_ops.h"
+#include "proto/rdma_layout.h"
 #include "proto/record.h"
 
 static const stateid4 held_stateid = {5, {1, 2, 3}};
 
 static struct sealio_recall_facts held(void)
 {
-    return (struct sealio_recall_facts){
-        .held = true, .iomode = LAYOUTIOMODE4_READ, .stateid = held_stateid, .length = 1 << 20};
+    return (struct sealio_recall_facts){.held = true,
+                                        .type = LAYOUT4_BLOCK_VOLUME,
+                                        .iomode = LAYOUTIOMODE4_READ,
+                                        .stateid = held_stateid,
+                                        .length = 1 << 20};
 }
 
 static CB_LAYOUTRECALL4args whole_file(uint32_t seqid)
@@ -30,6 +34,14 @@ static CB_LAYOUTRECALL4args whole_file(uint32_t seqid)
     args.clora_recall.lor_layout.lor_stateid = held_stateid;
     args.clora_recall.lor_layout.lor_stateid.seqid = seqid;
     return args;
+}
+
+static struct sealio_recall_answer bulk(const struct sealio_recall_facts *facts, layouttype4 type,
+                                        layoutiomode4 iomode)
+{
+    const CB_LAYOUTRECALL4args args = {
+        .clora_type = type, .clora_iomode = iomode, .clora_recall = {.lor_recalltype = LAYOUTRECALL4_ALL}};
+    return sealio_recall_bulk(facts, &args);
 }
 
 static void expect(struct sealio_recall_answer answer, nfsstat4 status, bool obey)
@@ -99,21 +111,22 @@ static void a_recall_of_nothing_finds_no_layout(void **state)
  * need not ask again. */
 static void a_recall_that_overtakes_the_grant_is_kept(void **state)
 {
-    const struct sealio_recall_facts facts = {.getting = true};
+    const struct sealio_recall_facts facts = {.getting = true, .type = LAYOUT4_BLOCK_VOLUME};
     const CB_LAYOUTRECALL4args args = whole_file(2);
     (void)state;
     expect(sealio_recall_file(&facts, &args), NFS4ERR_DELAY, true);
-    expect(sealio_recall_bulk(&facts, LAYOUTIOMODE4_ANY), NFS4ERR_DELAY, true);
+    expect(bulk(&facts, LAYOUT4_BLOCK_VOLUME, LAYOUTIOMODE4_ANY), NFS4ERR_DELAY, true);
 }
 
 static void a_bulk_recall_takes_what_is_held(void **state)
 {
     struct sealio_recall_facts facts = held();
     (void)state;
-    expect(sealio_recall_bulk(&facts, LAYOUTIOMODE4_ANY), NFS4_OK, true);
-    expect(sealio_recall_bulk(&facts, LAYOUTIOMODE4_RW), NFS4ERR_NOMATCHING_LAYOUT, false);
+    expect(bulk(&facts, LAYOUT4_BLOCK_VOLUME, LAYOUTIOMODE4_ANY), NFS4_OK, true);
+    expect(bulk(&facts, LAYOUT4_BLOCK_VOLUME, LAYOUTIOMODE4_RW), NFS4ERR_NOMATCHING_LAYOUT, false);
+    expect(bulk(&facts, LAYOUT4_SEALNFS_RDMA, LAYOUTIOMODE4_ANY), NFS4ERR_NOMATCHING_LAYOUT, false);
     facts.held = false;
-    expect(sealio_recall_bulk(&facts, LAYOUTIOMODE4_ANY), NFS4ERR_NOMATCHING_LAYOUT, false);
+    expect(bulk(&facts, LAYOUT4_BLOCK_VOLUME, LAYOUTIOMODE4_ANY), NFS4ERR_NOMATCHING_LAYOUT, false);
 }
 
 /* ---- the callback program ---- */
