@@ -192,18 +192,6 @@ def fenced_run(lab, scene, way):
         os.unlink(scene.disk.file(name))
 
 
-@test(fs=("ext4",), timeout=500)
-def released_only_after_the_fence(lab, fs):
-    scene = Lost(lab, fs, fence_hook=install_switch(lab))
-    for run in range(0, RUNS, 2):
-        scene.names = [f"file{run}", f"file{run + 1}"]
-        if run:
-            scene.make()
-        fenced_run(lab, scene, WAYS[run // 2 % len(WAYS)])
-        print(run + 2)
-    equal(len(fenced_addresses(lab)), RUNS, "fences")
-
-
 @test(timeout=200)
 def a_fence_that_lies_is_seen_in_the_other_file(lab):
     """What the runs above look for does happen when the hook says 0 and does nothing. Only the operator can keep this from happening."""
