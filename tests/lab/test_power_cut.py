@@ -282,7 +282,7 @@ def killed_before_every_effect_of_a_restart(lab):
             scene.release()
         scene.reuse()
         scene.end_round()
-    scene.end(30, {*JOURNAL, "flag cleared", "remove trusted.sealnfs.seal", "send"})
+    scene.end(30, {"write journal.db-wal", "flush journal.db-wal", "flag cleared", "remove trusted.sealnfs.seal", "send"})
 
 
 @test(timeout=300)
