@@ -411,8 +411,10 @@ void keeper_destroy(struct keeper *keeper)
     if (!keeper)
         return;
     keeper_scan_stop(keeper);
-    if (keeper->running)
+    if (keeper->running) {
+        keeper_rdma_stop(keeper);
         loop_stop(keeper->loop);
+    }
     while (atomic_load(&keeper->jobs) > 0)
         pause_ms(1);
     if (keeper->running) {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <jansson.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -210,7 +211,7 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
     {
         rdma_client_settle(client);
     }
-    if (!rdma->target && !rdma->listening) {
+    if (!rdma->target && !rdma->listening && !rdma->stopping) {
         rdma->listening = true;
         rdma_job_submit(rdma_job_make(keeper, listen_work, listened));
     }
@@ -257,6 +258,39 @@ int keeper_rdma_create(struct keeper *keeper)
     take_target(keeper, listen_now(keeper, &target, why) ? NULL : target, why);
     plan_look(keeper);
     return 0;
+}
+
+struct stop {
+    struct loop_msg msg;
+    struct keeper *keeper;
+    sem_t looked;
+    bool all;
+};
+
+static void on_stop(struct loop_msg *msg)
+{
+    struct stop *stop = KEEPER_FROM(msg, struct stop, msg);
+    struct keeper_rdma *rdma = stop->keeper->rdma;
+    rdma->stopping = true;
+    stop->all = rdma_clients_stop(stop->keeper) && !rdma->listening;
+    sem_post(&stop->looked);
+}
+
+void keeper_rdma_stop(struct keeper *keeper)
+{
+    struct stop stop = {.msg = {.run = on_stop}, .keeper = keeper};
+    uint64_t end = loop_now_ns() + UINT64_C(1000000000) * keeper->config->fence_timeout;
+    if (!keeper->rdma || sem_init(&stop.looked, 0, 0) != 0)
+        return;
+    do {
+        struct timespec pause = {.tv_nsec = 5000000};
+        loop_post(keeper->loop, &stop.msg);
+        while (sem_wait(&stop.looked) != 0 && errno == EINTR)
+            ;
+        if (!stop.all)
+            nanosleep(&pause, NULL);
+    } while (!stop.all && loop_now_ns() < end);
+    sem_destroy(&stop.looked);
 }
 
 bool keeper_rdma_destroy(struct keeper *keeper)

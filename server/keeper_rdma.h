@@ -32,6 +32,9 @@ struct rdma_memory;
 struct request;
 
 int keeper_rdma_create(struct keeper *keeper); /* a device that is not there is no failure */
+/* While the keeper's loop still runs, and when no requests come any more: everything is taken back, as far as that can
+ * be had in the time of a fence. */
+void keeper_rdma_stop(struct keeper *keeper);
 /* The keeper's loop has stopped, and no job is under way. True: nothing is registered any more. */
 bool keeper_rdma_destroy(struct keeper *keeper);
 

@@ -74,7 +74,7 @@ struct rdma_client *rdma_client_get(struct keeper *keeper, uint64_t client_id, n
     if (!engine_client_run(keeper->engine, client_id, &run))
         return NULL;
     *why = keeper->rdma->why[0] ? keeper->rdma->why : "the RDMA device is away";
-    if (!keeper->rdma->target || keeper->rdma->gone)
+    if (!keeper->rdma->target || keeper->rdma->gone || keeper->rdma->stopping)
         return NULL;
     client = rdma_client_of_run(keeper, run.owner, run.owner_len, run.verifier);
     *status = NFS4ERR_LAYOUTTRYLATER;
@@ -128,7 +128,7 @@ static void created(struct loop_msg *msg)
     } else {
         if (client->lapsed)
             rdma_peer_set_lease(client->peer, false);
-        if (client->fences || client->keeper->rdma->gone)
+        if (client->fences || client->keeper->rdma->gone || client->keeper->rdma->stopping)
             rdma_client_begin_fence(client);
         else
             drive_registrations(client);
@@ -367,6 +367,17 @@ void keeper_rdma_client(struct keeper *keeper, enum engine_client_event what, ui
     }
 }
 
+bool rdma_clients_stop(struct keeper *keeper)
+{
+    struct rdma_client *client, *next;
+    LL_FOREACH_SAFE(keeper->rdma->clients, client, next)
+    {
+        client->over = true; /* what is being created ends when it is there */
+        rdma_client_begin_fence(client);
+    }
+    return !keeper->rdma->clients && !keeper->rdma->zombies;
+}
+
 /* Everything is taken back while that is possible; what is not goes with the process. */
 void rdma_clients_destroy(struct keeper *keeper)
 {
@@ -376,7 +387,8 @@ void rdma_clients_destroy(struct keeper *keeper)
     rdma->clients = NULL;
     LL_FOREACH_SAFE(rdma->zombies, client, next)
     {
-        bool gone = !client->peer || (rdma_peer_fence(client->peer, 1000) == 0);
+        /* What a job was doing when the loop stopped is not known. */
+        bool gone = !client->jobs && (!client->peer || rdma_peer_fence(client->peer, 1000) == 0);
         while (gone && client->registrations) {
             struct registration *registration = client->registrations;
             LL_DELETE2(client->registrations, registration, client_next);

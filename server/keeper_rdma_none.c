@@ -18,6 +18,11 @@ int keeper_rdma_create(struct keeper *keeper)
     return 0;
 }
 
+void keeper_rdma_stop(struct keeper *keeper)
+{
+    (void)keeper;
+}
+
 bool keeper_rdma_destroy(struct keeper *keeper)
 {
     (void)keeper;

@@ -92,6 +92,7 @@ struct keeper_rdma {
     struct rdma_target *target; /* NULL: no device now */
     bool gone;                  /* its device was removed: it goes when its last peer has */
     bool listening;             /* a job looks for the device */
+    bool stopping;              /* nobody is given anything any more */
     char why[RDMA_WHY_MAX];     /* there is none */
     struct event *events[2], *timer;
     unsigned addresses_count;
@@ -147,6 +148,7 @@ void rdma_client_drive(struct rdma_client *client); /* makes its peer */
 void rdma_client_begin_fence(struct rdma_client *client);
 /* A job or a registration of it has ended: what waited for that goes on. */
 void rdma_client_settle(struct rdma_client *client);
+bool rdma_clients_stop(struct keeper *keeper); /* true: there are none any more */
 void rdma_clients_destroy(struct keeper *keeper);
 
 /* keeper_rdma_file.c */
