@@ -7,12 +7,15 @@
 
 /*
  * What the ioctls return beside errno: the status of the command, in the driver's words. These values are the
- * same in all kernels (since 6.4 as PR_STS_*), NVMe's own was used before.
+ * same in all kernels (since 6.4 as PR_STS_*). Before, NVMe's own status was returned as it came: a code, and
+ * flags beside it (Do Not Retry, More), below the bits where SCSI has the host's part.
  */
 enum {
     STATUS_CHECK_CONDITION = 0x02,
     STATUS_CONFLICT = 0x18,
     STATUS_NVME_CONFLICT = 0x83,
+    STATUS_NVME_CODE = 0x7ff,
+    STATUS_NVME_MAX = 0x7fff,
     STATUS_NO_CONNECT = 0x10000,
     STATUS_TRANSPORT_DISRUPTED = 0xe0000,
     STATUS_TRANSPORT_FAILFAST = 0xf0000,
@@ -22,11 +25,12 @@ enum { TRIES = 6 }; /* a path can have a few unit attentions waiting, one a comm
 
 static int result(int rc)
 {
+    if (rc > 0 && rc <= STATUS_NVME_MAX && (rc & STATUS_NVME_CODE) == STATUS_NVME_CONFLICT)
+        return -EBADE;
     switch (rc) {
     case 0:
         return 0;
     case STATUS_CONFLICT:
-    case STATUS_NVME_CONFLICT:
         return -EBADE;
     case STATUS_CHECK_CONDITION: /* of all the reasons a unit attention is the one that goes away */
     case STATUS_TRANSPORT_DISRUPTED:

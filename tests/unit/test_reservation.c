@@ -31,6 +31,8 @@ static struct {
     int attentions;    /* unit attentions that wait */
     int lost_preempts; /* answered with success, and nothing done */
     bool preempt_conflicts, gone, no_persistence;
+    bool no_nguid, no_eui64, no_exclusive_registrants;
+    int conflict; /* the driver's word for one, 0: SCSI's */
     unsigned preempts, registrations;
 } disk;
 
@@ -44,6 +46,11 @@ static int setup(void **state)
     own = reservation_key(SERVER, 0);
     victim = reservation_key(SERVER, 7);
     return 0;
+}
+
+static int conflict(void)
+{
+    return disk.conflict ? disk.conflict : 0x18;
 }
 
 static bool registered(uint64_t key)
@@ -84,7 +91,7 @@ static int do_preempt(const struct pr_preempt *p)
 
     disk.preempts++;
     if (disk.preempt_conflicts || !disk.count || disk.keys[0] != p->old_key || !registered(p->new_key))
-        return 0x18;
+        return conflict();
     if (disk.lost_preempts > 0) {
         disk.lost_preempts--;
         return 0;
@@ -153,9 +160,11 @@ static int nvme_admin(const struct nvme_admin_cmd *cmd)
 {
     uint8_t *data = (uint8_t *)(uintptr_t)cmd->addr;
 
-    data[31] = 0x1f;
-    memcpy(data + 104, "NGUID of 16 byte", 16);
-    memcpy(data + 120, "EUI 64!!", 8);
+    data[31] = disk.no_exclusive_registrants ? 0x0f : 0x1f;
+    if (!disk.no_nguid)
+        memcpy(data + 104, "NGUID of 16 byte", 16);
+    if (!disk.no_eui64)
+        memcpy(data + 120, "EUI 64!!", 8);
     return 0;
 }
 
@@ -165,9 +174,9 @@ static int nvme_report(const struct nvme_passthru_cmd *cmd)
 
     assert_int_equal(cmd->cdw11, 1);
     put_le(data, disk.generation, 4);
-    data[4] = disk.held ? 4 : 0;
+    data[4] = !disk.held ? 0 : disk.type == 6 ? 4 : disk.type; /* SPC's 6 is NVMe's 4 */
     put_le(data + 5, disk.count, 2);
-    for (size_t i = 0; i < disk.count; i++) {
+    for (size_t i = 0; i < disk.count && i < KEYS; i++) {
         uint8_t *entry = data + 64 + 64 * i;
 
         put_le(entry + 8, disk.keys[i], 8);
@@ -210,8 +219,8 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
     case IOC_PR_REGISTER:
         return do_register(((struct pr_registration *)argument)->new_key);
     case IOC_PR_RESERVE:
-        if (disk.held && disk.holder != ((struct pr_reservation *)argument)->key)
-            return 0x18;
+        if (disk.held && (disk.holder != ((struct pr_reservation *)argument)->key || disk.type != 6))
+            return conflict();
         disk.held = true;
         disk.holder = ((struct pr_reservation *)argument)->key;
         disk.type = 6;
@@ -260,6 +269,7 @@ static void a_disk_that_another_holds_is_left_alone(void **state)
         disk.count = 2;
         disk.held = true;
         disk.holder = 4711;
+        disk.type = 6;
         assert_int_equal(reservation_take(ops, FD, own, &view), -EBUSY);
         assert_int_equal(view.holder_key, 4711);
         assert_int_equal(disk.registrations, 0);
@@ -399,6 +409,71 @@ static void a_namespace_goes_by_its_nguid(void **state)
     assert_memory_equal(found.bytes, "NGUID of 16 byte", 16);
 }
 
+static void a_namespace_without_an_nguid_goes_by_its_eui64(void **state)
+{
+    struct designator found;
+
+    (void)state;
+    disk.no_nguid = true;
+    assert_int_equal(reservation_nvme.identify(FD, &found), 0);
+    assert_int_equal(found.type, PS_DESIGNATOR_EUI64);
+    assert_int_equal(found.len, 8);
+    assert_memory_equal(found.bytes, "EUI 64!!", 8);
+    disk.no_eui64 = true;
+    assert_int_equal(reservation_nvme.identify(FD, &found), -ENODATA);
+}
+
+static void a_namespace_without_the_type_of_reservation_is_refused(void **state)
+{
+    bool persists;
+
+    (void)state;
+    assert_int_equal(reservation_nvme.probe(FD, &persists), 0);
+    disk.no_exclusive_registrants = true;
+    assert_int_equal(reservation_nvme.probe(FD, &persists), -EOPNOTSUPP);
+    assert_int_equal(reservation_take(&reservation_nvme, FD, own, &view), -EOPNOTSUPP);
+    assert_int_equal(disk.registrations, 0);
+}
+
+static void more_registrants_of_a_namespace_than_are_read_are_an_error(void **state)
+{
+    (void)state;
+    assert_int_equal(reservation_take(&reservation_nvme, FD, own, &view), 0);
+    disk.count = 2000;
+    assert_int_equal(reservation_nvme.read(FD, &view), -EOVERFLOW);
+}
+
+/* Whoever it is by, another type lets others in: Write Exclusive - Registrants Only lets all read. */
+static void a_reservation_of_another_type_is_not_ours(void **state)
+{
+    (void)state;
+    FOR_EACH_KIND(ops)
+    {
+        assert_int_equal(reservation_take(ops, FD, own, &view), 0);
+        disk.keys[1] = victim;
+        disk.count = 2;
+        disk.type = ops == &reservation_nvme ? 3 : 5;
+        assert_int_equal(reservation_take(ops, FD, own, &view), -EBUSY);
+        assert_int_equal(reservation_remove(ops, FD, own, victim, &view), -EBUSY);
+    }
+}
+
+/* What drivers say of a conflict: SCSI's status, NVMe's, and NVMe's with Do Not Retry and More beside it. */
+static void a_conflict_is_one_in_every_drivers_words(void **state)
+{
+    static const int words[] = {0x18, 0x83, 0x4083, 0x6083};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        setup(NULL);
+        disk.conflict = words[i];
+        assert_int_equal(reservation_take(&reservation_nvme, FD, own, &view), 0);
+        disk.type = 3;
+        assert_int_equal(reservation_nvme.reserve(FD, own), -EBADE);
+        assert_int_equal(reservation_nvme.preempt(FD, own, victim), -EBADE); /* nobody has that key */
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -414,6 +489,11 @@ int main(void)
         cmocka_unit_test_setup(keys_are_ours_by_server_and_number, setup),
         cmocka_unit_test_setup(the_best_designator_of_the_unit_is_taken, setup),
         cmocka_unit_test_setup(a_namespace_goes_by_its_nguid, setup),
+        cmocka_unit_test_setup(a_namespace_without_an_nguid_goes_by_its_eui64, setup),
+        cmocka_unit_test_setup(a_namespace_without_the_type_of_reservation_is_refused, setup),
+        cmocka_unit_test_setup(more_registrants_of_a_namespace_than_are_read_are_an_error, setup),
+        cmocka_unit_test_setup(a_reservation_of_another_type_is_not_ours, setup),
+        cmocka_unit_test_setup(a_conflict_is_one_in_every_drivers_words, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
