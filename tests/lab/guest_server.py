@@ -9,14 +9,14 @@ import shutil
 import time
 
 from guest import GuestError
-from server import Server, ServerError
+from server import Server, ServerError, as_the_unit
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 RUN = "/run/sealnfs"
 
 
 class GuestServer(Server):
-    """As Server, in `guest`; `exports` says what is exported, as paths there."""
+    """As Server, in `guest`; `exports` says what is exported, as paths there. It has the unit's capabilities and no others."""
 
     def __init__(self, guest, build, exports, **options):
         self.guest, self.job, self.kept = guest, None, None
@@ -27,8 +27,7 @@ class GuestServer(Server):
         shutil.copy(f"{HERE}/guest-run-server", self.bin)
         super().__init__(guest.directory, build, exports=exports, listen=[guest.ip, "127.0.0.1"], **options)
         # The log is written here, the rest where the guest has it in memory.
-        for name in ("control", "trace", "log", "state"):
-            setattr(self, {"trace": "trace_file"}.get(name, name), f"{RUN}/{name}")
+        self.control, self.trace_file, self.log = f"{RUN}/control", f"{RUN}/trace", f"{RUN}/log"
         self.options.update(control_socket=self.control, trace_file=self.trace_file, state_dir=f"{RUN}/state")
 
     def _make_state_dir(self):
@@ -36,7 +35,7 @@ class GuestServer(Server):
 
     def start(self, timeout=60):
         self.write_config()
-        self.job = self.guest.start(f"exec /mnt/lab/bin/guest-run-server {RUN}/pid {self.log} "
+        self.job = self.guest.start(f"exec /mnt/lab/bin/guest-run-server {RUN}/pid {self.log} {' '.join(as_the_unit())} "
                                     "/mnt/lab/bin/sealnfsd -c /mnt/lab/sealnfsd/sealnfs.conf")
         self.job.expect("ready", timeout)
         return self

@@ -18,6 +18,14 @@ class ServerError(Exception):
     pass
 
 
+def as_the_unit():
+    """A command before the server's: leave it the capabilities that the unit does, and no others."""
+    with open(f"{os.path.dirname(os.path.abspath(__file__))}/../../config/sealnfsd.service.in") as f:
+        line = next(line for line in f if line.startswith("CapabilityBoundingSet="))
+    names = [name.removeprefix("CAP_").lower() for name in line.split("=")[1].split()]
+    return ["setpriv", "--bounding-set", "-all," + ",".join("+" + name for name in names)]
+
+
 def _text(value):
     """A value in the configuration's syntax."""
     if isinstance(value, bool):

@@ -12,6 +12,7 @@ import time
 import nfs4
 from disk import immutable
 from registry import equal, holds, test
+from server import as_the_unit
 
 NULL_CALL = struct.pack(">10I", 0x5EA1, 0, 2, 100003, 4, 0, 0, 0, 0, 0)
 
@@ -180,13 +181,6 @@ def reload_changes_who_is_admitted(lab):
     equal(server.sealctl("status")[0], 0, "a bad configuration is refused on reload, and the server goes on")
 
 
-def unit_capabilities():
-    """What the unit leaves to the server, in setpriv's spelling."""
-    with open(f"{os.path.dirname(os.path.abspath(__file__))}/../../config/sealnfsd.service.in") as f:
-        line = next(line for line in f if line.startswith("CapabilityBoundingSet="))
-    return [name.removeprefix("CAP_").lower() for name in line.split("=")[1].split()]
-
-
 @test(fs=("xfs", "ext4"))
 def the_units_capabilities_suffice(lab, fs):
     """Sealing, layouts, acting as the client, writing to a pinned file, a restart over seals: with the unit's capabilities only."""
@@ -196,7 +190,7 @@ def the_units_capabilities_suffice(lab, fs):
     for name in ("frozen", "pinned"):  # another user's files, so that nothing works by being their owner
         os.chown(disk.file(name), 1000, 1000)
         os.chmod(disk.file(name), 0o600)
-    server = lab.server(wrapper=["setpriv", "--bounding-set", "-all," + ",".join("+" + name for name in unit_capabilities())])
+    server = lab.server(wrapper=as_the_unit())
     url, tool = "nfs://127.0.0.1:2049/data", f"{lab.build}/client/sealio"
     server.ctl("seal", disk.file("frozen"))
     server.ctl("seal", "--pinned", disk.file("pinned"))

@@ -1,4 +1,6 @@
 """SCSI layouts on an iSCSI target with real reservations: RFC 8154."""
+import time
+
 from disk import MIB
 from registry import equal, holds, test
 from san import SanLab
@@ -25,3 +27,43 @@ def two_clients_read_and_write_one_pinned_file_directly(lab):
     equal(sorted(keys), sorted(guest.name for guest in (scene.host, one, two)), f"who has registered ({keys})")
     holds(len({key for name in keys for key in keys[name]}) == 3, f"one key each: {keys}")
     holds("Exclusive Access, Registrants Only" in scene.san.reservation(), scene.san.reservation())
+
+
+def register(guest, key):
+    """A key by a machine's own hand: PERSISTENT RESERVE OUT, REGISTER AND IGNORE EXISTING KEY; 0 takes it away."""
+    # linux/pr.h: IOC_PR_REGISTER of old_key, new_key, flags (1: ignore the existing key), a pad
+    guest.run("python3 -c 'import fcntl, os, struct;"
+              f"fcntl.ioctl(os.open(\"/dev/sda\", os.O_RDWR), 0x401870C8, struct.pack(\"=QQLL\", 0, {key}, 1, 0))'")
+
+
+@test(timeout=400)
+def keys_outlive_a_crash_and_those_that_nobody_has_are_preempted(lab):
+    """Over a crash a client keeps its key: it unregisters it when all layouts are recalled, and registers the same one again. A key with the
+    server's own prefix that nobody has is found at the start and preempted; one that the server never gave out is reported and left alone."""
+    scene = SanLab(lab, clients=2, lease_time=5, grace_time=1)
+    one, two = scene.clients
+    digest = scene.write("file", 4 * MIB)
+    scene.server.ctl("seal", "--pinned", scene.file("file"))
+    for guest in (one, two):
+        equal(guest.sha256("/mnt/n/file"), digest, f"{guest.name} reads")
+    before = scene.san.keys()
+    orphan = (int(before[two.name][0], 16) & ~0xFFFFFF) | 0xABCDE  # the server's own prefix, a number that nobody has
+    foreign = 0x1234567890ABCDEF
+    scene.server.kill()
+    register(two, orphan)
+    scene.server.start()
+    deadline = time.monotonic() + 60
+    while two.name in scene.san.keys():
+        holds(time.monotonic() < deadline, f"a key that nobody has is still at the target: {scene.san.keys()}")
+        time.sleep(0.2)  # nothing tells of a change at the target
+    holds(f"key 0x{orphan:016x} of a client that is no more was taken off the disk" in scene.server.log_text(), "the log says so")
+    register(two, foreign)
+    while f"key 0x{foreign:016x} was not given out by this server" not in scene.server.log_text():
+        holds(time.monotonic() < deadline + 60, "a foreign key is reported")
+        time.sleep(0.2)
+    one.write("/mnt/n/file", 4)
+    counters = one.counters()
+    equal((counters.pnfs, counters.data()), ("LAYOUT_SCSI", 0), f"{one.name}, over the crash: {counters.show()}")
+    keys = scene.san.keys()
+    equal((keys[scene.host.name], keys[one.name]), (before[scene.host.name], before[one.name]), "the server's key and the client's, before and after")
+    equal([int(key, 16) for key in keys[two.name]], [foreign], "the foreign key")
