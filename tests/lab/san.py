@@ -66,7 +66,7 @@ class San:
     def make_fs(self, fs="xfs", disk=0):
         """Before anybody logs in."""
         make = {"xfs": ["mkfs.xfs", "-q", "-f", "-m", "reflink=0"],
-                "ext4": ["mkfs.ext4", "-q", "-F", "-E", "nodiscard,lazy_itable_init=1"]}[fs]
+                "ext4": ["mkfs.ext4", "-q", "-F", "-b", "4096", "-E", "nodiscard,lazy_itable_init=1"]}[fs]
         subprocess.run([*make, self.images[disk]], check=True)
 
     def up(self, initiators):

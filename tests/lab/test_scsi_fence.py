@@ -4,8 +4,9 @@ import os
 import shutil
 
 from disk import MIB
+from guest_server import RUN
 from registry import equal, holds, test
-from san import SanLab
+from san import CONFIGFS, SanLab
 from trace import Trace
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -30,9 +31,9 @@ def disconnected(scene, guest):
 
 
 def past_its_lease(scene, guest):
+    last = scene.server.trace()[-1]["seq"]
     guest.cut()
-    lapsed = len([entry for entry in scene.server.trace() if entry["what"] == "client-lapsed"])
-    scene.server.wait_trace(lambda entry: entry["what"] == "client-lapsed" and lapsed == 0, timeout=120)
+    scene.server.wait_trace(lambda entry: entry["what"] == "client-lapsed" and entry["seq"] > last, timeout=150)
 
 
 def cut_off_from_the_storage(scene, guest):
@@ -69,9 +70,23 @@ class Writer:
         self.job.finish(180)
 
 
-def direct_writer(scene, guest, name):
+# A process of the server's machine that keeps the file's first page in memory, as it is now.
+MAP = """\
+exec python3 -c '
+import mmap, os
+with open("{path}") as f:
+    m = mmap.mmap(f.fileno(), 4096, prot=mmap.PROT_READ)
+    m[0]
+os.write(3, (os.environ["job"] + " say mapped\\n").encode())
+os.mkfifo("/run/unmap")
+open("/run/unmap").read()'
+"""
+
+
+def direct_writer(scene, guest, name, write=True):
     """A pinned file, and a client that writes to it directly."""
-    scene.write(name, SIZE * MIB)
+    if write:
+        scene.write(name, SIZE * MIB)
     scene.server.ctl("seal", "--pinned", scene.file(name))
     before = guest.counters()
     writer = Writer(scene, guest, name)
@@ -101,6 +116,23 @@ def late_write_conflicts(guest):
     holds("reservation conflict" in guest.run("dmesg"), "the disk does not refuse the write for want of a key")
 
 
+def reuse_and_heal(scene, guest, writer, name):
+    """Give the file's blocks to another one, and have the client back, with what it had queued."""
+    scene.host.run(f"truncate -s 0 {scene.file(name)}")
+    reused = scene.write(f"{name}-reused", SIZE * MIB)
+    heal(scene, guest)
+    writer.end()
+    late_write_conflicts(guest)
+    equal(scene.sha256(f"{name}-reused"), reused, "the other file's data")
+    remove(scene, name, f"{name}-reused")
+
+
+def remove(scene, *names):
+    """Their blocks are free at once, whoever has the files open."""
+    for name in names:
+        scene.host.run(f"truncate -s 0 {scene.file(name)}; rm {scene.file(name)}; sync")
+
+
 def lose(scene, guest, way, name):
     """Lose the client while it writes, release its file, give its blocks to another, and have the client back."""
     writer = direct_writer(scene, guest, name)
@@ -109,13 +141,7 @@ def lose(scene, guest, way, name):
     scene.server.ctl("unseal", "--wait", "--timeout", "60", scene.file(name))
     fenced_and_released(scene, name)
     holds(guest.name not in scene.san.keys(), f"the key is still there: {scene.san.keys()}")
-    scene.host.run(f"truncate -s 0 {scene.file(name)}")
-    reused = scene.write(f"{name}-reused", SIZE * MIB)
-    heal(scene, guest)
-    writer.end()
-    late_write_conflicts(guest)
-    equal(scene.sha256(f"{name}-reused"), reused, "the other file's data")
-    scene.host.run(f"rm {scene.file(name)} {scene.file(name)}-reused; sync")
+    reuse_and_heal(scene, guest, writer, name)
     return old_key
 
 
@@ -125,15 +151,19 @@ def begin_anew(scene, guest, old_key, name):
     before = guest.counters()
     guest.write(f"/mnt/n/{name}", SIZE)
     holds((guest.counters() - before)["WRITE"] > 0, "the fenced client writes through the server")
-    guest.run("umount /mnt/n; dmesg -C")
-    scene.mount(guest)
+    mount_anew(scene, guest)
     scene.server.ctl("seal", "--pinned", scene.file(name))
     guest.write(f"/mnt/n/{name}", SIZE)
     equal(guest.counters()["WRITE"], 0, "WRITE after a new mount")
     keys = scene.san.keys()
     holds(guest.name in keys and keys[guest.name] != old_key, f"a new key: {keys}, not {old_key}")
     scene.server.ctl("unseal", "--wait", scene.file(name))
-    scene.host.run(f"rm {scene.file(name)}; sync")
+    remove(scene, name)
+
+
+def mount_anew(scene, guest):
+    guest.run("umount /mnt/n; dmesg -C")
+    scene.mount(guest)
 
 
 def fill(scene, free):
@@ -141,12 +171,138 @@ def fill(scene, free):
     scene.host.run(f"fallocate -l $(($(stat -f -c '%a * %S' /mnt/data) - {free})) /mnt/data/filler; sync")
 
 
-@test(way=tuple(WAYS), timeout=400)
-def a_lost_writer_is_fenced_and_its_blocks_are_safe(lab, way):
-    lease = 10
-    scene = SanLab(lab, fs="ext4", size=96 * MIB, recall_timeout=RECALL_TIMEOUT, lease_time=lease, grace_time=1,
-                   fence_timeout=15, fence_retry=2)
-    guest, = scene.clients
+def small_san(lab, clients=1, **options):
+    """A disk with room for one file beside the filler."""
+    scene = SanLab(lab, fs="ext4", size=96 * MIB, clients=clients,
+                   **{"recall_timeout": RECALL_TIMEOUT, "lease_time": 10, "grace_time": 1, "fence_timeout": 15, "fence_retry": 2, **options})
     fill(scene, (SIZE + 3) * MIB)
-    old_key = lose(scene, guest, way, "file")
-    begin_anew(scene, guest, old_key, "file")
+    return scene
+
+
+@test(lease=(10, 90), timeout=900)
+def lost_writers_are_fenced_and_their_blocks_are_safe(lab, lease):
+    """In every way that a client can be lost, at a short lease and at the default one."""
+    scene = small_san(lab, lease_time=lease)
+    guest, = scene.clients
+    for way in WAYS:
+        print(way)
+        old_key = lose(scene, guest, way, way)
+        begin_anew(scene, guest, old_key, way)
+
+
+@test(timeout=900)
+def a_writer_cut_off_from_both_never_reaches_another_files_blocks(lab):
+    """Twenty times."""
+    scene = small_san(lab)
+    guest, = scene.clients
+    for turn in range(20):
+        lose(scene, guest, "cut_off_from_both", f"file{turn}")
+        mount_anew(scene, guest)
+
+
+def expect_stuck(scene, guest, name, key):
+    """The seal stays, nothing is freed, the key is where it was, and the operator is told."""
+    scene.server.wait_state(scene.file(name), "stuck")
+    why = scene.server.ctl("status", scene.file(name))["status"][0]["why"]
+    holds(guest.ip in why and "its key could not be seen to be gone" in why, f"status: {why}")
+    scene.host.fails(f"truncate -s 0 {scene.file(name)}")
+    equal(Trace(scene.server, scene.file(name)).all("step", step="unflag"), [], "releases")
+    equal(scene.san.keys().get(guest.name), key, "the client's key at the target")
+
+
+def fenced_late(scene, guest, name, breaks, mends):
+    """A fence that does not work at first: the seal waits for one that does."""
+    writer = direct_writer(scene, guest, name)
+    key = scene.san.keys()[guest.name]
+    cut_off_from_both(scene, guest)
+    breaks()
+    release = scene.server.start_ctl("unseal", "--wait", "--timeout", "100", scene.file(name))
+    expect_stuck(scene, guest, name, key)
+    mends()
+    release.finish()
+    trace = Trace(scene.server, scene.file(name))
+    recall, end = trace.all("recall")[0], trace.release()
+    for what in ("fence-failed", "fenced"):
+        holds([entry for entry in trace.all(what) if recall["seq"] < entry["seq"] < end["seq"]], f"no {what} before the release")
+    reuse_and_heal(scene, guest, writer, name)
+
+
+@test(timeout=600)
+def a_fence_that_does_not_work_keeps_the_seal_until_one_does(lab):
+    """The target refuses the PREEMPT; then it does not hear of it; then it goes away, and comes back without any key."""
+    scene = small_san(lab, fence_timeout=4)
+    guest, = scene.clients
+    attribute = f"{CONFIGFS}/core/iblock_0/lun0/attrib/emulate_pr"
+    fenced_late(scene, guest, "refused", lambda: scene.san.target.run(f"echo 0 > {attribute}"),
+                lambda: scene.san.target.run(f"echo 1 > {attribute}"))
+    mount_anew(scene, guest)
+    fenced_late(scene, guest, "dropped", scene.host.cut_storage, scene.host.mend_storage)
+
+
+@test(timeout=600)
+def a_crash_between_the_fence_and_the_release_frees_nothing_that_may_be_written(lab):
+    """The server dies after the key has gone and before the flag has: a stale page of the file, mapped by somebody, keeps the flag. Then the
+    target restarts, without its keys, while a fence is wanted."""
+    scene = small_san(lab)
+    guest, = scene.clients
+    scene.write("file", SIZE * MIB)
+    mapped = scene.host.start(MAP.format(path=scene.file("file")))
+    mapped.expect("mapped")
+    writer = direct_writer(scene, guest, "file", write=False)
+    cut_off_from_both(scene, guest)
+    release = scene.server.start_ctl("unseal", scene.file("file"))
+    scene.server.wait_trace(lambda entry: entry["what"] == "step" and entry["step"] == "unflag")
+    holds(guest.name not in scene.san.keys(), "the key is gone")
+    scene.server.kill()
+    release.wait()
+    scene.host.fails(f"truncate -s 0 {scene.file('file')}")
+    scene.server.start()
+    scene.server.wait_state(scene.file("file"), "releasing")
+    scene.host.fails(f"truncate -s 0 {scene.file('file')}")
+    scene.host.run("echo > /run/unmap")
+    mapped.finish()
+    scene.server.wait_state(scene.file("file"), "open")
+    reuse_and_heal(scene, guest, writer, "file")
+
+    mount_anew(scene, guest)
+    writer = direct_writer(scene, guest, "again")
+    cut_off_from_both(scene, guest)
+    scene.san.down()
+    release = scene.server.start_ctl("unseal", "--wait", "--timeout", "100", scene.file("again"))
+    scene.server.wait_state(scene.file("again"), "fencing")
+    scene.san.up([])
+    release.finish()
+    reuse_and_heal(scene, guest, writer, "again")
+    holds("Exclusive Access, Registrants Only" in scene.san.reservation(), "the server took the reservation again")
+
+
+@test(timeout=600)
+def healthy_clients_keep_their_keys_through_fifty_seals(lab):
+    """Two readers and two writers of one file, while it is sealed and unsealed."""
+    scene = SanLab(lab, clients=4, size=256 * MIB)
+    scene.write("file", SIZE * MIB)
+    jobs = []
+    for number, guest in enumerate(scene.clients):
+        shutil.copy(f"{HERE}/direct-visitor", guest.directory)
+        how, offset = ("read", 0) if number < 2 else ("write", (number - 2) * SIZE * MIB // 2)
+        jobs.append(guest.start(f"exec /mnt/lab/direct-visitor {how} /mnt/n/file {offset} {SIZE * MIB // 2} /tmp/stop"))
+    before = None
+    for _ in range(50):
+        while scene.server.sealctl("seal", "--pinned", scene.file("file"))[0] != 0:
+            pass  # a writer has it open
+        visits = [job.said.count("visited") for job in jobs]
+        for job, count in zip(jobs, visits):
+            job.expect("visited", times=count + 2)  # one begun after the seal has ended
+        keys = scene.san.keys()
+        before = before or keys
+        equal(keys, before, "the keys at the target")
+        scene.server.ctl("unseal", "--wait", scene.file("file"))
+    for guest in scene.clients:
+        guest.run("touch /tmp/stop")
+    for job in jobs:
+        job.finish()
+    equal(sorted(before), sorted(guest.name for guest in (scene.host, *scene.clients)), "who has a key")
+    equal([entry for entry in scene.server.trace() if entry["what"] in ("fence", "fenced")], [], "fences")
+    for guest in scene.clients:
+        counters = guest.counters()
+        holds(counters.pnfs == "LAYOUT_SCSI" and counters["LAYOUTGET"] >= 50, f"{guest.name}: {counters.show()}")
