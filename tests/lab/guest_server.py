@@ -27,8 +27,7 @@ class GuestServer(Server):
         shutil.copy(f"{HERE}/guest-run-server", self.bin)
         super().__init__(guest.directory, build, exports=exports, listen=[guest.ip, "127.0.0.1"], **options)
         # The log is written here, the rest where the guest has it in memory.
-        for name in ("control", "trace", "log", "state"):
-            setattr(self, {"trace": "trace_file"}.get(name, name), f"{RUN}/{name}")
+        self.control, self.trace_file, self.log = f"{RUN}/control", f"{RUN}/trace", f"{RUN}/log"
         self.options.update(control_socket=self.control, trace_file=self.trace_file, state_dir=f"{RUN}/state")
 
     def _make_state_dir(self):
