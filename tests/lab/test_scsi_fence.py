@@ -279,7 +279,7 @@ def a_crash_between_the_fence_and_the_release_frees_nothing_that_may_be_written(
 @test(timeout=600)
 def healthy_clients_keep_their_keys_through_fifty_seals(lab):
     """Two readers and two writers of one file, while it is sealed and unsealed."""
-    scene = SanLab(lab, clients=4, size=256 * MIB)
+    scene = SanLab(lab, clients=4)
     scene.write("file", SIZE * MIB)
     jobs = []
     for number, guest in enumerate(scene.clients):

@@ -50,21 +50,30 @@ def expect_direct(guest):
           f"{guest.name}: driver, READ and WRITE, GETDEVICEINFO ({counters.show()})")
 
 
-def fill_around_lossy_places(server, host):
+def fill_around_lossy_places(server, host, size=SIZE):
     """A file on both sides of every boundary. Where Linux clients lose writes nothing is sealed: first the whole volume is filled
-    with small files, those that are refused stay where they are, and the others make way."""
+    with small files, those that are refused stay where they are, and the others make way. Was any refused?"""
     ctl = f"/mnt/lab/bin/sealctl -s {server.control}"
     refused = host.run(f"""
         cd /mnt/data
-        for i in $(seq 200); do dd if=/dev/zero of=p$i bs=1M count=1 conv=fsync status=none 2> /dev/null || break; done
+        python3 -c '
+import itertools, os
+try:
+    for i in itertools.count():
+        with open(f"p{{i}}", "wb") as f:
+            f.write(bytes(1 << 20))
+            f.flush()
+            os.fsync(f.fileno())
+except OSError:
+    pass'
         sync
-        for i in p*; do
-          if {ctl} seal $PWD/$i > /dev/null 2> /run/why; then {ctl} unseal --wait $PWD/$i > /dev/null; rm $i
-          else cat /run/why; fi
-        done
-        # The server may have their descriptors open for a while yet.
-        for i in $(seq 300); do (( $(stat -f -c '%a * %S' .) > {SIZE + 4} << 20 )) && break; sleep 0.2; done
-        dd if=/dev/urandom of=file bs=1M count={SIZE} conv=fsync status=none""", timeout=300)
+        {ctl} seal $PWD/p* > /run/sealed 2> /run/why
+        cat /run/why
+        sed -n 's/: sealed$//p' /run/sealed > /run/free
+        xargs {ctl} unseal --wait < /run/free > /dev/null
+        while read -r path; do truncate -s 0 "$path"; rm "$path"; done < /run/free
+        sync
+        dd if=/dev/urandom of=file bs=1M count={size} conv=fsync status=none""", timeout=300)
     return "where Linux clients lose what they write" in refused
 
 
