@@ -112,6 +112,10 @@ class San:
                 found.setdefault(line.split("lab:")[1].split(",")[0].split()[0], []).append(line.split("Key: 0x")[1].split()[0])
         return found
 
+    def generation(self, disk=0):
+        """The target's count of what changed its registrations: one for each REGISTER and each PREEMPT that it carried out."""
+        return int(self.target.run(f"cat {CONFIGFS}/core/iblock_{disk}/lun{disk}/pr/res_pr_generation"), 0)
+
     def reservation(self, disk=0):
         where = f"{CONFIGFS}/core/iblock_{disk}/lun{disk}/pr"
         return self.target.run(f"cat {where}/res_holder {where}/res_pr_type {where}/res_pr_generation")
