@@ -183,8 +183,8 @@ def a_pinned_file_in_persistent_memory_is_read_and_written(scene):
     reader = Reader(scene.server, path, "--require-layout").take(MIB)
     pid = reader.process.pid  # ip-netns(8) becomes what it runs
     idle = cpu(scene.server.process.pid)
-    time.sleep(5)  # what the server does besides: its timers
-    idle = idle.since(cpu(scene.server.process.pid), 5)
+    time.sleep(10)  # what the server does besides: its timers
+    idle = idle.since(cpu(scene.server.process.pid), 10)
     before = cpu(scene.server.process.pid), cpu(pid), time.monotonic()
     reader.take(254 * MIB)
     seconds = time.monotonic() - before[2]
@@ -193,12 +193,13 @@ def a_pinned_file_in_persistent_memory_is_read_and_written(scene):
     equal(reader.digest.hexdigest(), digest, "digest of what was read by RDMA")
     equal(stats["rdma"]["read"], 256 * MIB, "bytes read by RDMA")
     equal((stats["read"]["READs"], stats["written"]["WRITEs"]), (0, 0), "READs and WRITEs")
-    share = 100 * (server.ms - idle.ms) / client.ms
+    share, runs = 100 * (server.ms - idle.ms) / client.ms, 100 * (server.slices - idle.slices) / client.slices
     print(f"lab: 256 MiB read in {seconds:.1f} s; a second, the threads of sealnfsd ran {server.slices:.1f} times for {server.ms:.2f} ms "
           f"(idle: {idle.slices:.1f} times, {idle.ms:.2f} ms), those of sealio {client.slices:.0f} times for {client.ms:.0f} ms; the difference to idle is "
-          f"{share:.2f} % of the client's time")
-    # Lease renewals are in it; on a machine that does much besides, so is the emulation's noise.
-    holds(share < 1, "the server takes less than 1 % of the client's CPU time")
+          f"{share:.2f} % of the client's time, {runs:.2f} % of its runs")
+    # Under emulation a run of a thread costs a millisecond and more, whatever it does, and takes the interrupts of the adapter's packets with it:
+    # so what is judged is how often the server runs, not for how long.
+    holds(runs < 1, "for 100 times that the client runs, the server does not run once")
     make_file("/tmp/source", 64 * MIB)
     change = os.stat(path).st_mtime_ns
     done = subprocess.run(sealio("cp", "--in-place", "--require-layout", "--stats", "--quiet", "/tmp/source", url(scene.server, path)),
