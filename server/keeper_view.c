@@ -96,10 +96,13 @@ static json_t *explain_sealed(struct keeper *keeper, const struct file *file, co
     const struct export *export = file_export(file);
     const char *rdma =
         export && export_offers(export, LAYOUT4_SEALNFS_RDMA) ? keeper_rdma_why(keeper, &view->key) : "";
-    snprintf(why, sizeof why, "it has a %s seal (%s, %s) and %u grants: clients get layouts for %s",
+    const char *told = view->kind == SEAL_KIND_PINNED ? "clients get layouts for reading and writing"
+                                                      : "clients get layouts for reading";
+    if (rdma[0] && !export_offers_disk(export))
+        told = "the last layout that was asked for was refused";
+    snprintf(why, sizeof why, "it has a %s seal (%s, %s) and %u grants: %s",
              view->kind == SEAL_KIND_PINNED ? "pinned" : "frozen", policy_name(view->at_rest),
-             engine_state_name(view->state), view->grants,
-             view->kind == SEAL_KIND_PINNED ? "reading and writing" : "reading");
+             engine_state_name(view->state), view->grants, told);
     if (rdma[0])
         return because(why, rdma);
     return because(why,

@@ -34,6 +34,7 @@ static int channel_fd;
 
 void fake_reset(void)
 {
+    pthread_mutex_lock(&mutex);
     memset(&now, 0, sizeof now);
     memset(hang, 0, sizeof hang);
     memset(hanging, 0, sizeof hanging);
@@ -44,6 +45,7 @@ void fake_reset(void)
         context.async_fd = eventfd(0, 0);
         other_context.async_fd = eventfd(0, 0);
     }
+    pthread_mutex_unlock(&mutex);
     fake_set_path("/sys");
 }
 
@@ -160,9 +162,9 @@ static void destroy_event_channel(struct rdma_event_channel *channel)
     pthread_mutex_lock(&mutex);
     close(channel->fd);
     channel_fd = 0;
+    now.channels--;
     pthread_mutex_unlock(&mutex);
     free(channel);
-    now.channels--;
 }
 
 static int create_id(struct rdma_event_channel *channel, struct rdma_cm_id **id, void *arg)
