@@ -191,7 +191,7 @@ def lost_writers_are_fenced_and_their_blocks_are_safe(lab, lease):
         begin_anew(scene, guest, old_key, way)
 
 
-@test(timeout=900)
+@test(timeout=1500)
 def a_writer_cut_off_from_both_never_reaches_another_files_blocks(lab):
     """Twenty times."""
     scene = small_san(lab)
@@ -217,10 +217,11 @@ def fenced_late(scene, guest, name, breaks, mends):
     key = scene.san.keys()[guest.name]
     cut_off_from_both(scene, guest)
     breaks()
-    release = scene.server.start_ctl("unseal", "--wait", "--timeout", "100", scene.file(name))
+    release = scene.server.start_ctl("unseal", scene.file(name))
     expect_stuck(scene, guest, name, key)
     mends()
-    release.finish()
+    release.wait()
+    scene.server.wait_state(scene.file(name), "open")
     trace = Trace(scene.server, scene.file(name))
     recall, end = trace.all("recall")[0], trace.release()
     for what in ("fence-failed", "fenced"):
@@ -269,41 +270,43 @@ def a_crash_between_the_fence_and_the_release_frees_nothing_that_may_be_written(
     writer = direct_writer(scene, guest, "again")
     cut_off_from_both(scene, guest)
     scene.san.down()
-    release = scene.server.start_ctl("unseal", "--wait", "--timeout", "100", scene.file("again"))
-    scene.server.wait_state(scene.file("again"), "fencing")
+    release = scene.server.start_ctl("unseal", scene.file("again"))
+    last = scene.server.trace()[-1]["seq"]
+    scene.server.wait_trace(lambda entry: entry["what"] == "fence" and entry["seq"] > last)
     scene.san.up([])
-    release.finish()
+    release.wait()
+    scene.server.wait_state(scene.file("again"), "open")
     reuse_and_heal(scene, guest, writer, "again")
     holds("Exclusive Access, Registrants Only" in scene.san.reservation(), "the server took the reservation again")
 
 
-@test(timeout=600)
+@test(timeout=900)
 def healthy_clients_keep_their_keys_through_fifty_seals(lab):
-    """Two readers and two writers of one file, while it is sealed and unsealed."""
+    """Two readers and two writers of one file at a time, which is sealed before they come and unsealed while they are there. Each time another
+    file: who was told that there is no layout does not ask again for two minutes."""
+    rounds, size = 50, MIB
     scene = SanLab(lab, clients=4)
-    scene.write("file", SIZE * MIB)
-    jobs = []
-    for number, guest in enumerate(scene.clients):
+    scene.host.run(f"for i in $(seq 0 {rounds - 1}); do dd if=/dev/urandom of=/mnt/data/file$i bs={size} count=1 status=none; done; sync")
+    for guest in scene.clients:
         shutil.copy(f"{HERE}/direct-visitor", guest.directory)
-        how, offset = ("read", 0) if number < 2 else ("write", (number - 2) * SIZE * MIB // 2)
-        jobs.append(guest.start(f"exec /mnt/lab/direct-visitor {how} /mnt/n/file {offset} {SIZE * MIB // 2} /tmp/stop"))
     before = None
-    for _ in range(50):
-        while scene.server.sealctl("seal", "--pinned", scene.file("file"))[0] != 0:
-            pass  # a writer has it open
-        visits = [job.said.count("visited") for job in jobs]
-        for job, count in zip(jobs, visits):
-            job.expect("visited", times=count + 2)  # one begun after the seal has ended
+    for number in range(rounds):
+        path = f"file{number}"
+        scene.server.ctl("seal", "--pinned", scene.file(path))
+        visits = [guest.start(f"exec /mnt/lab/direct-visitor {how} /mnt/n/{path} {offset} {size // 2} /tmp/stop{number}")
+                  for guest, how, offset in zip(scene.clients, ("read", "read", "write", "write"), (0, size // 2, 0, size // 2))]
+        for visit in visits:
+            visit.expect("visited")
         keys = scene.san.keys()
         before = before or keys
-        equal(keys, before, "the keys at the target")
-        scene.server.ctl("unseal", "--wait", scene.file("file"))
-    for guest in scene.clients:
-        guest.run("touch /tmp/stop")
-    for job in jobs:
-        job.finish()
+        equal(keys, before, "the keys at the target while all hold layouts")
+        scene.server.ctl("unseal", "--wait", scene.file(path))
+        for guest in scene.clients:
+            guest.run(f"touch /tmp/stop{number}")
+        for visit in visits:
+            visit.finish()
     equal(sorted(before), sorted(guest.name for guest in (scene.host, *scene.clients)), "who has a key")
     equal([entry for entry in scene.server.trace() if entry["what"] in ("fence", "fenced")], [], "fences")
     for guest in scene.clients:
         counters = guest.counters()
-        holds(counters.pnfs == "LAYOUT_SCSI" and counters["LAYOUTGET"] >= 50, f"{guest.name}: {counters.show()}")
+        holds(counters.pnfs == "LAYOUT_SCSI" and counters["LAYOUTGET"] >= rounds, f"{guest.name}: {counters.show()}")
