@@ -443,6 +443,8 @@ void seal_step_done(struct engine *e, const struct engine_event *event)
 void seal_release_now(struct engine *e, struct seal *seal)
 {
     seal_set_state(e, seal, ENGINE_RELEASING);
+    free(seal->failure); /* of an attempt before */
+    seal->failure = NULL;
     seal->told = false;
     seal_plan(e, seal, 0);
     seal_push_word(e, seal);
