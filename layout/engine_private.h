@@ -58,7 +58,7 @@ enum row_state { ROW_NONE, ROW_WRITING, ROW_WRITTEN };
 struct volume {
     uint8_t id[DEVICE_ID_SIZE];
     struct device *device;
-    bool superseded; /* what it describes is elsewhere now, under another id: no grants on it any more */
+    bool superseded;     /* what it describes is elsewhere now, under another id: no grants on it any more */
     struct reach *maybe; /* holders of before the restart that may have grants here */
     uint32_t maybe_count;
     UT_hash_handle hh;
@@ -157,8 +157,10 @@ struct seal {
     bool watching, watch_told;
     bool resumed; /* RELEASING since before the restart: the flag may be gone */
     bool wish_on_record;
-    bool told;   /* the operator, of STUCK or of a step that fails */
-    bool active; /* on the engine's list of seals that a timer may concern */
+    bool held_back; /* STUCK although its last grant is gone, by what the host could not take back; tried
+                       again at step_at */
+    bool told;      /* the operator, of STUCK or of a step that fails */
+    bool active;    /* on the engine's list of seals that a timer may concern */
     uint64_t min_size;
     struct seal_map *map;
     struct volume *volume;

@@ -181,8 +181,22 @@ static void became_stuck(struct engine *e, struct seal *seal)
     answer_all(e, &seal->release_calls, ENGINE_STUCK, why);
 }
 
+/* Holders that may be there from before the restart are none of this file's: its last grant is on record as
+ * gone. */
+static void try_again(struct engine *e, struct seal *seal)
+{
+    if (seal->step_at <= e->now && effect_has_room(e))
+        seal_release_now(e, seal);
+    else
+        seal_plan(e, seal, 0);
+}
+
 void release_drive(struct engine *e, struct seal *seal)
 {
+    if (seal->held_back) {
+        try_again(e, seal);
+        return;
+    }
     if (!is_releasing_from_grants(seal) || release_check(e, seal))
         return;
     struct survey survey = {0};

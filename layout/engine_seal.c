@@ -355,7 +355,9 @@ static void held_back(struct engine *e, struct seal *seal, const struct engine_e
     release_explain(e, seal, why, sizeof why);
     alarm_push(e, seal, "%s: %s", seal->path, why);
     answer_all(e, &seal->release_calls, ENGINE_STUCK, why);
-    seal_plan(e, seal, e->now + e->options.fence_retry);
+    seal->held_back = true;
+    seal->step_at = e->now + e->options.fence_retry;
+    seal_plan(e, seal, 0);
 }
 
 static void verified(struct engine *e, struct seal *seal, const struct engine_event *event)
@@ -445,6 +447,8 @@ void seal_release_now(struct engine *e, struct seal *seal)
     seal_set_state(e, seal, ENGINE_RELEASING);
     free(seal->failure); /* of an attempt before */
     seal->failure = NULL;
+    seal->held_back = false;
+    seal->step_at = 0;
     seal->told = false;
     seal_plan(e, seal, 0);
     seal_push_word(e, seal);
@@ -549,7 +553,7 @@ static void answer_impatient(struct engine *e, struct seal *seal)
 
 void seal_timer(struct engine *e, struct seal *seal)
 {
-    if (seal->step_at && seal->step_at <= e->now) {
+    if (seal->step_at && seal->step_at <= e->now && !seal->held_back) {
         seal->step_at = 0;
         push_step(e, seal, ENGINE_STEP_UNFLAG);
     }
