@@ -39,8 +39,8 @@ enum seal_word { SEAL_NONE, SEAL_SEALING, SEAL_FROZEN, SEAL_PINNED, SEAL_RELEASI
 
 int file_table_create(struct server *server, struct file_table **out);
 void file_table_destroy(struct file_table *table);
-/* A worker, after ENOSPC: returns when the descriptors of files that were removed before the call are closed,
- * so that their space can be used. */
+/* A worker, after ENOSPC: returns when the descriptors of files that were removed before the call, by
+ * whomever, and that nobody uses, are closed, so that their space can be used. */
 void file_table_settle(struct file_table *table);
 
 struct handle_cache *file_table_handles(struct file_table *table); /* handle_cache.h */

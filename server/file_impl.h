@@ -113,8 +113,9 @@ int file_table_intern(struct file_table *table, const struct file_key *key, stru
 void file_stat_complete(struct file *file, struct file_stat *stat);
 void file_overlay_apply(const struct file_overlay *overlay, struct file_stat *stat);
 uint64_t file_change_of_statx(const struct statx *stx); /* of a file that is not in memory */
-/* Drops what nobody has used since then. */
-void file_table_evict_idle(struct file_table *table, uint64_t before_ns);
+/* Drops what nobody has used since then, and of the other files that nobody uses (at most so many of a shard
+ * are asked) those that have no name any more. */
+void file_table_evict_idle(struct file_table *table, uint64_t before_ns, unsigned most_asked);
 /* file_reaper.c */
 int file_reaper_start(struct file_table *table);
 void file_reaper_stop(struct file_table *table);

@@ -1,10 +1,11 @@
 /*
  * The reaper: a thread of the file table that closes descriptors, since that may block (the last close of an
  * unlinked file frees its blocks, that of a written one trims its preallocation). It also drops files that
- * nobody has used for a while, so that a file removed by a local program gives its space back, and writable
- * descriptors soon after their last use, so that local programs find no writer.
+ * nobody has used for a while or that a local program removed, so that these give their space back, and
+ * writable descriptors soon after their last use, so that local programs find no writer.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #define WRITER_IDLE_NS  (1 * SECOND_NS)
 #define REAPER_ROUND_NS (1 * SECOND_NS)
 #define CLOCK_TICK_NS   (5 * SECOND_NS / 1000)
+#define ASKED_A_ROUND   256 /* files of a shard: some 100 us */
 
 void file_destroy(struct file *file)
 {
@@ -180,6 +182,7 @@ static void settle(struct file_table *table, uint64_t now)
     if (asked == table->settle_done)
         return;
     reap_writers(table, now);
+    file_table_evict_idle(table, 0, UINT_MAX);
     reap_dead(table);
     pthread_mutex_lock(&table->reaper_lock);
     table->settle_done = asked;
@@ -192,8 +195,8 @@ static void *reaper_run(void *arg)
     struct file_table *table = arg;
     uint64_t round = loop_now_ns() + REAPER_ROUND_NS;
 
-    /* The loops' clock may be a tick behind the one that wakes us: woken at the round's end we would see it as not
-     * over yet, and spin until it is. */
+    /* The loops' clock may be a tick behind the one that wakes us: woken at the round's end we would see it
+     * as not over yet, and spin until it is. */
     while (reaper_sleep(table, round + CLOCK_TICK_NS)) {
         uint64_t now = loop_now_ns();
 
@@ -203,7 +206,7 @@ static void *reaper_run(void *arg)
             continue;
         round = now + REAPER_ROUND_NS;
         reap_writers(table, now - WRITER_IDLE_NS);
-        file_table_evict_idle(table, now - FILE_IDLE_NS);
+        file_table_evict_idle(table, now - FILE_IDLE_NS, ASKED_A_ROUND);
     }
     return NULL;
 }

@@ -4,6 +4,7 @@
  * closing the last one of an unlinked file frees its blocks.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -251,7 +252,29 @@ void file_forget(struct file *file)
     pthread_mutex_unlock(&shard->lock);
 }
 
-void file_table_evict_idle(struct file_table *table, uint64_t before_ns)
+/* Its last name was taken away, by a program of this machine: our descriptors are what keeps its blocks. */
+static bool was_removed(const struct file *file)
+{
+    struct statx stx;
+
+    return file->path_fd >= 0 &&
+           statx(file->path_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK, &stx) == 0 &&
+           stx.stx_nlink == 0;
+}
+
+/* Of those idle for longest, at most so many are asked: the others' turn comes when these go. */
+static void shard_evict_removed(struct file_shard *shard, unsigned most)
+{
+    struct file *next;
+
+    for (struct file *file = shard->lru_first; file && most > 0; file = next, most--) {
+        next = file->lru_next;
+        if (was_removed(file))
+            evict(shard, file);
+    }
+}
+
+void file_table_evict_idle(struct file_table *table, uint64_t before_ns, unsigned most_asked)
 {
     for (unsigned i = 0; i < FILE_SHARDS; i++) {
         struct file_shard *shard = &table->shards[i];
@@ -259,6 +282,7 @@ void file_table_evict_idle(struct file_table *table, uint64_t before_ns)
         pthread_mutex_lock(&shard->lock);
         while (shard->lru_first && shard->lru_first->idle_since <= before_ns)
             evict(shard, shard->lru_first);
+        shard_evict_removed(shard, most_asked);
         pthread_mutex_unlock(&shard->lock);
     }
 }

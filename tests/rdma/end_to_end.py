@@ -146,11 +146,18 @@ def make_server():
                   export={"layout_types": "rdma"}, exports=exports)
 
 
+def free_space():
+    """Of the file system that is full with two large files."""
+    fs = os.statvfs(os.environ["RDMA_XFS_DAX"])
+    return fs.f_bfree * fs.f_frsize
+
+
 class Scene:
     """The server, which is one for all tests (the file systems remember its journal), and files that are taken away again."""
 
     def __init__(self, server):
         self.server, self.files = server if server.running() else server.start(), []
+        self.free = free_space()
 
     def file(self, where, size, *seal):
         path = f"{os.environ[f'RDMA_{where}']}/file"
@@ -169,6 +176,7 @@ class Scene:
             if os.path.exists(path):
                 os.unlink(path)
         holds(self.server.running(), "the server is still there")
+        wait_for(lambda: free_space() >= self.free - MIB, f"the space of {self.files} is given back", 10)  # not only when the cache forgets them
 
 
 tests = []

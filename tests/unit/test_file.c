@@ -318,6 +318,52 @@ static void a_removed_file_is_closed_when_space_is_wanted(void **state)
     assert_int_equal(fcntl(fd, F_GETFD), -1);
 }
 
+/* What keeps a file in memory must not keep the space of one that an operator removes. */
+static void a_file_removed_by_a_local_program_is_closed_soon(void **state)
+{
+    const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+    struct fs_fixture *f = *state;
+    struct file_key key, kept;
+    struct file *file;
+    int fd;
+
+    fs_write_file(f, "data/a", "x");
+    fs_write_file(f, "data/b", "x");
+    file = file_at(f, "data/b");
+    kept = *file_key(file);
+    file_unref(file);
+    file = file_at(f, "data/a");
+    key = *file_key(file);
+    assert_int_equal(file_data_open(file, FILE_READ, &fd), 0);
+    file_data_close(file, FILE_READ);
+    file_unref(file);
+    assert_int_equal(unlink(fs_path(f, "data/a")), 0);
+    for (int i = 0; fcntl(fd, F_GETFD) != -1; i++) { /* the reaper's round is a second */
+        assert_true(i < 500);
+        nanosleep(&pause, NULL);
+    }
+    assert_null(file_find(f->server.files, &key));
+    file = file_find(f->server.files, &kept);
+    assert_non_null(file);
+    file_unref(file);
+}
+
+/* And at once when a client wants the space. */
+static void a_file_removed_by_a_local_program_is_closed_when_space_is_wanted(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct file_key key;
+    struct file *file;
+
+    fs_write_file(f, "data/a", "x");
+    file = file_at(f, "data/a");
+    key = *file_key(file);
+    file_unref(file);
+    assert_int_equal(unlink(fs_path(f, "data/a")), 0);
+    file_table_settle(f->server.files);
+    assert_null(file_find(f->server.files, &key));
+}
+
 static void acting_as_the_client_and_back(void **state)
 {
     struct fs_fixture *f = *state;
@@ -411,6 +457,8 @@ int main(void)
         TEST(the_overlay_shows_in_stat_and_is_taken_up_again),
         TEST(an_idle_writer_is_closed_soon),
         TEST(a_removed_file_is_closed_when_space_is_wanted),
+        TEST(a_file_removed_by_a_local_program_is_closed_soon),
+        TEST(a_file_removed_by_a_local_program_is_closed_when_space_is_wanted),
         TEST(acting_as_the_client_and_back),
         TEST(the_id_that_means_no_change_is_refused),
         TEST(threads_may_take_and_give_the_same_files),
