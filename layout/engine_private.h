@@ -35,7 +35,7 @@ enum recall_phase {
     RECALL_DUE,    /* to be sent as soon as the client can be called */
     RECALL_SENT,   /* no answer yet */
     RECALL_PAUSED, /* to be repeated at recall.at, or when the client becomes callable */
-    RECALL_KNOWN,  /* the client said that it knows: never repeated */
+    RECALL_KNOWN,  /* the client said that it knows: it is reminded at recall.at */
 };
 
 struct recall {
@@ -43,6 +43,7 @@ struct recall {
     uint32_t seqid;
     uint64_t ticket; /* of the call under way */
     uint64_t at;
+    uint64_t reminder_pause; /* before the last reminder that was planned; 0: none was */
 };
 
 enum fence_state {

@@ -3,11 +3,16 @@
  * repetition, and what is left to the fence.
  *
  * A recall carries the layout stateid with its seqid one higher than anything the client has seen, and keeps
- * that seqid when it is repeated. It is repeated only while the client has not said that it knows: DELAY, no
+ * that seqid when it is repeated. It is repeated while the client has not said that it knows: DELAY, no
  * channel, no answer, any error. NFS4_OK, and OLD_STATEID to a repetition, mean that it knows; then only
  * LAYOUTRETURN, the deadline and the fence are left. NOMATCHING_LAYOUT can be believed because the recall
  * names the request that granted last (referring calls), which the client must have finished before it
  * answers.
+ *
+ * A client that knows and does not return is reminded by the same call, less and less often. The Linux client
+ * needs it: a write that was under way when the recall came keeps the layout in use until its LAYOUTCOMMIT,
+ * and the client commits when it is recalled, or else only when its flusher comes by, half a minute later.
+ * What it answers to a reminder is no news, but for NOMATCHING_LAYOUT.
  *
  * What a holder may have from before (granted by an earlier run of the server, or under a client id that is
  * gone) has no stateid any more, so it is recalled in bulk, by LAYOUTRECALL4_ALL, as soon as the client is
@@ -18,7 +23,7 @@
 
 #include <stdio.h>
 
-enum { NO_CHANNEL_PAUSES = 5 };
+enum { NO_CHANNEL_PAUSES = 5, REMINDER_PAUSES = 2, REMINDER_PAUSES_MAX = 32 };
 
 static bool is_releasing_from_grants(const struct seal *seal)
 {
@@ -69,6 +74,11 @@ static void recall_send(struct engine *e, struct grant *grant)
     trace(e, "recall", grant->seal, grant->holder->client_id, "\"seqid\":%u", recall->seqid);
 }
 
+static bool recall_is_waiting(const struct recall *recall)
+{
+    return recall->phase == RECALL_PAUSED || recall->phase == RECALL_KNOWN;
+}
+
 static void recall_drive(struct engine *e, struct grant *grant)
 {
     struct recall *recall = &grant->recall;
@@ -76,7 +86,7 @@ static void recall_drive(struct engine *e, struct grant *grant)
         bulk_drive(e, grant->holder);
     else if (recall->phase == RECALL_DUE && grant->holder->callable)
         recall_send(e, grant);
-    else if (recall->phase == RECALL_PAUSED && recall->at <= e->now)
+    else if (recall_is_waiting(recall) && recall->at <= e->now)
         recall_send(e, grant);
 }
 
@@ -150,7 +160,7 @@ static void survey_grants(struct engine *e, struct seal *seal, struct survey *su
         struct reach *reach = grant->reach;
         if (reach->fence != FENCE_RUNNING && reach->fence != FENCE_RECORDING)
             recall_drive(e, grant);
-        if (grant->recall.phase == RECALL_PAUSED && grant->recall.at > e->now)
+        if (recall_is_waiting(&grant->recall) && grant->recall.at > e->now)
             survey->wake = sooner(survey->wake, grant->recall.at);
         survey_reach(e, seal, reach, seal->deadline, survey);
     }
@@ -268,6 +278,22 @@ void release_request(struct engine *e, struct engine_release *call)
     }
 }
 
+/* A local program is told once: what it was told does not get lost, and it need not be told to commit. */
+static void recall_is_known(struct engine *e, struct grant *grant)
+{
+    struct recall *recall = &grant->recall;
+    recall->phase = RECALL_KNOWN;
+    recall->at = UINT64_MAX;
+    if (holder_is_local(grant->holder))
+        return;
+    if (!recall->reminder_pause)
+        recall->reminder_pause = e->options.recall_pause * REMINDER_PAUSES;
+    else if (recall->reminder_pause < e->options.recall_pause * REMINDER_PAUSES_MAX)
+        recall->reminder_pause *= 2;
+    recall->at = e->now + recall->reminder_pause;
+    seal_plan(e, grant->seal, sooner(grant->seal->wake, recall->at));
+}
+
 static void file_recall_answered(struct engine *e, const struct engine_event *event, struct holder *holder)
 {
     struct seal *seal = seal_find(e, &event->recall.key);
@@ -284,7 +310,7 @@ static void file_recall_answered(struct engine *e, const struct engine_event *ev
             return;
         }
         if (event->recall.status == NFS4_OK || event->recall.status == NFS4ERR_OLD_STATEID) {
-            recall->phase = RECALL_KNOWN;
+            recall_is_known(e, grant);
             return;
         }
     } else {

@@ -1,8 +1,13 @@
 """Taking a seal off while clients use the file: everybody is recalled, and the release waits for the last return."""
+import os
+import shutil
+
 from disk import MIB, immutable
 from load import reading, writing
 from registry import equal, holds, test
 from trace import Trace
+
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 @test(fs=("xfs", "ext4"), timeout=300)
@@ -37,6 +42,52 @@ def applications_go_on_through_a_release(lab, fs):
     last = guests[2].run("sha256sum < /tmp/writing").split()[0]
     guests[2].run("sync /mnt/n/file")
     equal(disk.run(f"head -c {8 * MIB} {path} | sha256sum").split()[0], last, "the writer's last round as the server reads it")
+
+
+def returns_of(server, path):
+    """How often each holder was recalled, and in how many seconds its grant ended, and how."""
+    entries = [entry for entry in server.trace() if entry["file"] == path]
+    recalls = {}
+    for entry in entries:
+        if entry["what"] == "recall":
+            recalls.setdefault(entry["client"], []).append(entry["time_ns"])
+    return [(len(recalls[entry["client"]]), (entry["time_ns"] - recalls[entry["client"]][0]) / 1e9, entry["how"])
+            for entry in entries if entry["what"] == "grant-ended"]
+
+
+@test(timeout=600)
+def a_write_under_way_at_the_recall_does_not_hold_up_the_return(lab):
+    """A client that says it knows of its recall, but with a write to commit, returns nothing before it is reminded. Files are sealed and unsealed
+    under two busy writers until that has been seen three times."""
+    rounds, size, seen, slowest = 60, 8 * MIB, 0, 0
+    disk = lab.disk(size=640 * MIB)
+    server = lab.server(recall_timeout=20)
+    guests = lab.clients(2)
+    for guest in guests:
+        shutil.copy(f"{HERE}/direct-visitor", guest.directory)
+    for number in range(rounds):
+        name = f"file{number}"
+        path = disk.file(name)
+        disk.write(name, size)
+        server.ctl("seal", "--pinned", path)
+        visits = [guest.start(f"export PAUSE=0; exec /mnt/lab/direct-visitor write /mnt/n/{name} {offset} {size // 2} /tmp/stop{number}")
+                  for guest, offset in zip(guests, (0, size // 2))]
+        for visit in visits:
+            visit.expect("visited")
+        server.ctl("unseal", "--wait", "--timeout", "30", path, timeout=60)
+        for guest in guests:
+            guest.run(f"touch /tmp/stop{number}")
+        for visit in visits:
+            visit.finish()
+        os.unlink(path)
+        for recalls, seconds, how in returns_of(server, path):
+            holds(how != "fenced", f"{name}: a healthy client was fenced after {recalls} recalls")
+            seen += recalls > 1
+            slowest = max(slowest, seconds)
+        if seen >= 3:
+            break
+    print(f"{number + 1} seals under 2 writers: {seen} returns waited for a reminder, the slowest return came after {slowest:.2f} s")
+    holds(seen >= 3, f"a return that waits for a reminder was seen {seen} times only in {rounds} seals: is it still needed?")
 
 
 @test(fs=("xfs", "ext4"))
