@@ -49,7 +49,7 @@ class Lost:
     """A disk without room to spare, its server, and guests that are lost while they write, each to a file of its own."""
 
     def __init__(self, lab, fs, files=2, **options):
-        self.lab, self.disk = lab, lab.disk(fs=fs, size=320 * MIB, options=("-m", "0") if fs == "ext4" else ())
+        self.lab, self.disk = lab, lab.disk(fs=fs, size=320 * MIB, options=("-m", "0", "-b", "4096") if fs == "ext4" else ())
         self.names = [f"file{i}" for i in range(files)]
         self.make()
         self.server = lab.server(recall_timeout=RECALL_TIMEOUT, lease_time=LEASE, grace_time=1, fence_timeout=15, fence_retry=1, **options)
@@ -190,6 +190,20 @@ def fenced_run(lab, scene, way):
         guest.kill()
     for name in others:
         os.unlink(scene.disk.file(name))
+
+
+@test(timeout=600)
+def released_only_after_the_fence(lab):
+    """Two guests, ten times: the hook ends their way to the disk, the blocks are other files' at once, and no late byte comes."""
+    scene = Lost(lab, "ext4", fence_hook=install_switch(lab))
+    for run in range(0, RUNS, 2):
+        begin, way = time.monotonic(), WAYS[run // 2 % len(WAYS)]
+        scene.names = [f"file{run}", f"file{run + 1}"]
+        if run:
+            scene.make()
+        fenced_run(lab, scene, way)
+        print(f"{run + 2} runs, {way}, {time.monotonic() - begin:.0f} s")
+    equal(len(fenced_addresses(lab)), RUNS, "calls of the hook")
 
 
 @test(timeout=200)
