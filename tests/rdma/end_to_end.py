@@ -401,13 +401,19 @@ def a_removed_link_of_the_server_hangs_nobody(scene):
 
 def perftest(tool, *options):
     """A tool of perftest, over the same two links; the numbers of its last line."""
-    with subprocess.Popen([tool, "-R", "-F", *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+    server = subprocess.Popen(["stdbuf", "-oL", tool, "-R", "-F", *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True)
+    try:
         for line in server.stdout:
             if "aiting for client" in line:
                 break
-        done = subprocess.run([*CLIENT_RUN, tool, "-R", "-F", *options, SERVER], stdout=subprocess.PIPE, text=True, timeout=120)
-        server.stdout.read()
+        done = subprocess.run([*CLIENT_RUN, tool, "-R", "-F", *options, SERVER], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=120)
+    finally:
+        server.kill()
+        server.wait()
     rows = [line.split() for line in done.stdout.splitlines() if re.match(r"\s*\d+\s+\d+\s+[\d.]", line)]
+    holds(rows, f"{tool} measured nothing: {done.stdout}")
     return [float(value) for value in rows[-1]]
 
 
