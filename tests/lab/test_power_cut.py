@@ -6,6 +6,7 @@ still write has the flag and its blocks; after a restart all ends in a release; 
 import collections
 import os
 import random
+import shutil
 import subprocess
 import time
 
@@ -21,6 +22,9 @@ SIZE, SPARE = 4 * MIB, 2 * MIB
 LIFE = {"write journal.db-wal", "flush journal.db-wal", "set trusted.sealnfs.journal", "set trusted.sealnfs.seal", "flag set", "flag cleared", "remove trusted.sealnfs.seal", "flush", "send"}
 
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
 class Died(Exception):
     """The server was killed in the middle of what was asked."""
 
@@ -33,7 +37,7 @@ class Scene:
         self.path, self.other = self.disk.file("file"), self.disk.file("other")
         self.write(self.path)
         self.disk.run(f"fallocate -l $(($(stat -f -c '%a * %S' {self.disk.path}) - {SPARE})) {self.disk.file('filler')}; sync -f {self.disk.path}")
-        self.plug, self.kills = Plug(lab.directory), collections.Counter()
+        self.plug, self.kills, self.reused = Plug(lab.directory), collections.Counter(), 0
         self.server = lab.server(wrapper=self.plug.wrapper, log_level="info", **{"lease_time": 20, "recall_timeout": 30, "grace_time": 20, **options})
         self.clients = [Holder(self.disk, f"holder{i}", lab.directory).connect() for i in range(clients)]
 
@@ -148,6 +152,21 @@ class Scene:
         os.unlink(self.other)
         self.disk.run(f"sync -f {self.disk.path}")
         self.write(self.path)
+
+    def reuse_beside(self, end_writer, wait_writer):
+        """The same beside a client that does not know yet that the file is short: what it writes now comes through the server."""
+        before = extents(self.path)
+        os.truncate(self.path, 0)
+        self.disk.run(f"sync -f {self.disk.path}")
+        self.write(self.other)
+        mine = [(start, start + size) for _, start, size, _ in extents(self.other)]
+        self.reused += any(begin < old + length and old < end for _, old, length, _ in before for begin, end in mine)
+        end_writer()
+        wait_writer()
+        self.disk.run(f"dd if={self.other} bs={SIZE} iflag=direct status=none | cmp - {self.other}")
+        for path in (self.other, self.path):
+            os.unlink(path)
+        self.disk.run(f"sync -f {self.disk.path}")
 
     def end_round(self):
         for client in self.clients:
@@ -318,3 +337,48 @@ def killed_before_every_effect_of_a_fence(lab):
     with open(f"{lab.directory}/hook-calls") as f:
         equal({line.strip() for line in f}, {lost.owner}, "who was fenced")
     scene.end(10, {"write journal.db-wal", "flush journal.db-wal", "hook", "flag cleared"}, fenced=(lost.owner,))
+
+
+def under_a_stock_client(scene, guest, number, granting):
+    """A new file (a client that was told of no layout does not ask for two minutes) is sealed, written directly and unsealed, with the writer going on; its blocks are another file's then. The server is killed
+    before this effect, counted from the first request of the writer or from the wish to release. False: it was not."""
+    name = f"file-{'grant' if granting else 'release'}-{number}"
+    stop, scene.path = f"/tmp/stop-{name}", scene.disk.file(name)
+    scene.write(scene.path)
+    scene.ctl("seal", "--pinned", scene.path)
+    scene.plug.arm(number if granting else 0)
+    writer = guest.start(f"export PAUSE={0.02 if granting else 0.5}; exec /mnt/lab/direct-visitor write /mnt/n/{name} 0 {SIZE} {stop}")
+    while not (scene.died() or "visited" in writer.said):
+        guest.poll(0.1)
+    if not granting:
+        scene.plug.arm(number)
+        scene.server.sealctl("unseal", "--wait", "--timeout", "40", scene.path)
+    killed = scene.died()
+    if killed:
+        scene.kills[scene.plug.read()[2]] += 1
+        holds(immutable(scene.path) or not granting, "no flag while a client has a layout")
+        scene.come_back()
+        writer.expect("visited", 120, times=writer.said.count("visited") + 1)
+    scene.plug.arm(0)
+    scene.release()
+    scene.reuse_beside(lambda: guest.run(f"touch {stop}"), writer.finish)
+    return killed
+
+
+@test(timeout=500)
+def killed_before_every_effect_under_a_stock_client(lab):
+    """As above, but who holds the layout is Debian's own client. A reply is an effect too, and it asks on and on: so the first effects are cut
+    of a grant and of a release."""
+    scene = Scene(lab, "ext4", clients=0, grace_time=10)
+    os.unlink(scene.path)
+    guest, = lab.clients(1)
+    shutil.copy(f"{HERE}/direct-visitor", guest.directory)
+    rounds = [(granting, number) for granting, most in ((True, 8), (False, 14)) for number in range(1, most + 1)]
+    before = guest.counters()
+    for granting, number in rounds:
+        holds(under_a_stock_client(scene, guest, number, granting) or not granting, f"not killed at effect {number} of a grant")
+    layoutgets = (guest.counters() - before)["LAYOUTGET"]
+    print(f"{layoutgets} LAYOUTGETs in {len(rounds)} rounds; blocks given to another file in {scene.reused}")
+    holds(layoutgets >= len(rounds) - 8, "the client had no layouts")
+    holds(scene.reused >= len(rounds) // 2, "the blocks were hardly ever given to another file: this shows nothing")
+    scene.end(16, {"write journal.db-wal", "flush journal.db-wal", "flag cleared", "send"})
