@@ -11,8 +11,7 @@ from trace import Trace
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 RECALL_TIMEOUT = 3
-MARGIN = 2  # what the issue allows; this machine may be slow, so tests allow SLACK beside
-SLACK = 20
+MARGIN = 2  # seconds from the deadline to the release, at most; 0.1 were seen on a busy machine
 SECOND = 10**9
 SIZE = 8
 
@@ -107,7 +106,7 @@ def fenced_and_released(scene, name):
     took = (release["time_ns"] - recall["time_ns"]) / SECOND
     holds(fence["time_ns"] - recall["time_ns"] >= RECALL_TIMEOUT * SECOND, "fenced before the deadline")
     print(f"released {took - RECALL_TIMEOUT:.2f} s after the deadline")
-    holds(took <= RECALL_TIMEOUT + MARGIN + SLACK, f"released {took:.1f} s after the recall")
+    holds(took <= RECALL_TIMEOUT + MARGIN, f"released {took:.1f} s after the recall")
 
 
 def late_write_conflicts(guest):
