@@ -108,7 +108,7 @@ void seal_found(struct engine *e, const struct engine_event *event)
         e, seal,
         "%s: is sealed, but the journal does not know it: the journal was lost, damaged or replaced; it "
         "stays sealed, and grants nothing, until the operator says that no client can use a layout of "
-        "before (sealctl forget-holders)",
+        "before (sealctl forget-holders --yes FILE)",
         seal->path);
 }
 

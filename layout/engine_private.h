@@ -27,8 +27,8 @@ enum { STATEID_LAG_MAX = 65536 };
 
 #define ENGINE_DOUBT_TEXT                                                                                    \
     "the journal was lost, damaged or replaced, so there may be clients with layouts of this file system "   \
-    "that "                                                                                                  \
-    "nobody knows of; cut all its clients off or restart them, then say so: sealctl forget-holders"
+    "that nobody knows of; cut all its clients off or restart them, then say so: sealctl forget-holders "    \
+    "--yes and any file of it"
 
 enum recall_phase {
     RECALL_NONE,

@@ -75,7 +75,7 @@ static int find_doubts(struct keeper *keeper, bool set_aside)
         log_error(
             "export %s: %s: there may be seals and clients with layouts that nobody knows of, so nothing "
             "there is granted or released; put the right journal back into %s and restart sealnfsd, or "
-            "cut all clients off or restart them and say so with sealctl forget-holders",
+            "cut all clients off or restart them and say so: sealctl forget-holders --yes and any file of it",
             export_config(export)->path, why, keeper->config->state_dir);
         err = engine_restore_doubt(keeper->engine, export_fs_uuid(export), false);
     }

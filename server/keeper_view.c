@@ -167,7 +167,7 @@ void keeper_view_warning(const struct keeper *keeper, char *text, size_t size)
         snprintf(
             text, size,
             "the journal was lost, damaged or replaced: there may be clients with layouts below %.90s that "
-            "nobody knows of; see the log, and sealctl forget-holders%s",
+            "nobody knows of; see the log, and sealctl forget-holders --yes FILE%s",
             export_config(export)->path, keeper_scan_is_running(keeper) ? " (seals are being searched)" : "");
         return;
     }
