@@ -70,10 +70,13 @@ def a_write_under_way_at_the_recall_does_not_hold_up_the_return(lab):
         path = disk.file(name)
         disk.write(name, size)
         server.ctl("seal", "--pinned", path)
+        before = [guest.counters() for guest in guests]
         visits = [guest.start(f"export PAUSE=0; exec /mnt/lab/direct-visitor write /mnt/n/{name} {offset} {size // 2} /tmp/stop{number}")
                   for guest, offset in zip(guests, (0, size // 2))]
         for visit in visits:
             visit.expect("visited")
+        for guest, then in zip(guests, before):
+            equal((guest.counters() - then)["WRITE"], 0, f"{guest.name}: WRITE before the release of {name}")
         server.ctl("unseal", "--wait", "--timeout", "30", path, timeout=60)
         for guest in guests:
             guest.run(f"touch /tmp/stop{number}")

@@ -1,6 +1,6 @@
 /*
  * What it costs the server to register a sealed file for a client and to take it back, by size and strategy,
- * and to revoke a thousand grants. Runs in the guest of tests/rdma/run --only bench (environment: see
+ * and to revoke a thousand grants. Runs in the guest of tests/rdma/run --only registration (environment: see
  * test_data_path.c). Says lines that begin with "bench:".
  */
 #include <arpa/inet.h>
@@ -115,8 +115,7 @@ static void measure_size(const char *where, size_t size, bool frozen)
     rdma_memory_put(memory);
 }
 
-/* One file, and a client for each grant: what an unseal has to do when nobody answers, one after the other.
- */
+/* One file, and a client without a connection for each grant: what a release has to do, one after the other. */
 static void measure_revocation(const char *where, bool frozen, bool by_fence)
 {
     static struct rdma_peer *peers[HOLDERS];
