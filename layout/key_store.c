@@ -270,7 +270,8 @@ int key_store_set_use(struct key_store *store, uint32_t number, const uint8_t de
         return err;
     stmt = bind_use(store, ST_SET_USE, number, device_id, disk);
     sqlite3_bind_int(stmt, 4, use);
-    return step(stmt, NULL);
+    err = step(stmt, NULL);
+    return err ? err : 1;
 }
 
 int key_store_use(struct key_store *store, uint32_t number, const uint8_t device_id[DEVICE_ID_SIZE],

@@ -47,7 +47,7 @@ enum key_use {
     KEY_TOLD,    /* it may register it at any moment */
     KEY_SEEN,    /* it has registered it once */
 };
-/* Goes up only. */
+/* Goes up only. 1: it was less before; 0: it was not. */
 int key_store_set_use(struct key_store *store, uint32_t number, const uint8_t device_id[DEVICE_ID_SIZE],
                       uint32_t disk, enum key_use use);
 /* -errno when it cannot be read. */

@@ -18,7 +18,9 @@
 #include "server/reserver.h"
 #include "server/server.h"
 
-enum { LOOK_SECONDS = 5, ORPHANS_AT_ONCE = 16, STORE_PATH_MAX = 4096, WHY_MAX = 320 };
+/* A client registers its key as soon as it is told of it: what a fence needs to know is known soon after. */
+enum { LOOK_SECONDS = 5, LOOK_SOON_US = 250000 };
+enum { ORPHANS_AT_ONCE = 16, STORE_PATH_MAX = 4096, WHY_MAX = 320 };
 
 /* A device under a reservation. */
 struct slot {
@@ -58,6 +60,7 @@ struct keeper_san {
     struct orphan *orphans;
     struct fence *fences;
     struct event *timer;
+    struct event *soon; /* somebody has been told of its key */
     uint64_t started;
 };
 
@@ -143,6 +146,14 @@ static void foreign_key(struct slot *slot, const char *disk, uint64_t key)
                 disk, key);
 }
 
+static void seen_key(struct slot *slot, uint32_t disk, uint64_t key)
+{
+    if (key_store_set_use(slot->keeper->san->keys, reservation_key_number(key), device_id(slot->device), disk,
+                          KEY_SEEN) == 1)
+        log_info("%s: key 0x%016" PRIx64 " is registered: its client may read and write the disk directly",
+                 device_volume(slot->device)->base[disk].path, key);
+}
+
 /* What the disks say of keys: who has registered, and who should not have. */
 static void take_keys(struct slot *slot, const struct reserver_job *job)
 {
@@ -157,7 +168,7 @@ static void take_keys(struct slot *slot, const struct reserver_job *job)
             else if (number != 0 && !key_store_has(keys, number))
                 remove_orphan(slot, key);
             else if (number != 0)
-                (void)key_store_set_use(keys, number, device_id(slot->device), i, KEY_SEEN);
+                seen_key(slot, i, key);
         }
     }
 }
@@ -299,15 +310,20 @@ static void retire_departed(struct keeper *keeper)
         (void)key_store_retire(san->keys, departed.number[i]);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+static void look_at_all(evutil_socket_t fd, short what, void *arg)
 {
-    struct keeper *keeper = arg;
+    const struct keeper *keeper = arg;
     struct slot *slot;
     (void)fd;
     (void)what;
-    retire_departed(keeper);
     LL_FOREACH(keeper->san->slots, slot)
     look(slot);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    retire_departed(arg);
+    look_at_all(fd, what, arg);
 }
 
 int keeper_san_create(struct keeper *keeper)
@@ -318,7 +334,8 @@ int keeper_san_create(struct keeper *keeper)
     keeper->san = san;
     san->started = loop_now_ns();
     san->timer = event_new(loop_base(keeper->loop), -1, EV_PERSIST, on_timer, keeper);
-    return san->timer && evtimer_add(san->timer, &(struct timeval){.tv_sec = LOOK_SECONDS}) == 0 ? 0
+    san->soon = evtimer_new(loop_base(keeper->loop), look_at_all, keeper);
+    return san->timer && san->soon && evtimer_add(san->timer, &(struct timeval){.tv_sec = LOOK_SECONDS}) == 0 ? 0
                                                                                                  : -ENOMEM;
 }
 
@@ -332,6 +349,8 @@ void keeper_san_destroy(struct keeper *keeper)
         all = reserver_destroy(slot->reserver) && all;
     if (san->timer)
         event_free(san->timer);
+    if (san->soon)
+        event_free(san->soon);
     key_store_close(san->keys);
     keeper->san = NULL;
     while (san->fences) {
@@ -408,8 +427,11 @@ nfsstat4 keeper_san_key(struct keeper *keeper, uint64_t client_id, const struct 
     if (!slot->ours || is_being_fenced(san, client_id, slot) || number_of(keeper, client_id, &number))
         return NFS4ERR_DELAY;
     for (uint32_t i = 0; i < device_volume(device)->base_count; i++) {
-        if (key_store_set_use(san->keys, number, device_id(device), i, KEY_TOLD))
+        int told = key_store_set_use(san->keys, number, device_id(device), i, KEY_TOLD);
+        if (told < 0)
             return NFS4ERR_DELAY;
+        if (told == 1 && !evtimer_pending(san->soon, NULL)) /* else the next of the usual looks sees it */
+            (void)evtimer_add(san->soon, &(struct timeval){.tv_usec = LOOK_SOON_US});
     }
     *key = key_of(san, number);
     return NFS4_OK;

@@ -214,6 +214,13 @@ class Server:
         with open(self.log, errors="replace") as f:
             return f.read()
 
+    def wait_log(self, text, timeout=60):
+        deadline = time.monotonic() + timeout
+        while text not in self.log_text():
+            if time.monotonic() > deadline:
+                raise ServerError(f"the log never said {text!r}; its end:\n{self.log_tail(15)}")
+            time.sleep(0.05)  # the log is a file: nothing to wait on
+
     def log_tail(self, lines=40):
         if not os.path.exists(self.log):
             return "(no log)"

@@ -1,19 +1,11 @@
 """Devices that change while they are in use."""
 import fcntl
 import os
-import time
 
 from disk import MIB
-from registry import equal, holds, test
+from registry import equal, test
 
 LOOP_SET_CAPACITY = 0x4C07
-
-
-def wait_log(server, text, timeout=60):
-    deadline = time.monotonic() + timeout
-    while text not in server.log_text():
-        holds(time.monotonic() < deadline, f"the log never said {text!r}")
-        time.sleep(0.05)
 
 
 @test()
@@ -30,7 +22,7 @@ def a_client_hears_that_a_device_has_grown(lab):
     equal(guest.counters()["GETDEVICEINFO"], 1, "GETDEVICEINFO before")
     os.truncate(disk.image, 1536 * MIB)
     fcntl.ioctl(disk.descriptor, LOOP_SET_CAPACITY)
-    wait_log(server, "has heard that a device changed")
+    server.wait_log("has heard that a device changed")
     equal(guest.sha256("/mnt/n/second"), second, "another file after")
     equal(guest.sha256("/mnt/n/first"), first, "the same file after")
     counters = guest.counters()

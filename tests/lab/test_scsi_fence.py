@@ -267,6 +267,7 @@ def a_crash_between_the_fence_and_the_release_frees_nothing_that_may_be_written(
 
     mount_anew(scene, guest)
     writer = direct_writer(scene, guest, "again")
+    scene.server.wait_log(f"key 0x{scene.san.keys()[guest.name][0].rjust(16, '0')} is registered")
     cut_off_from_both(scene, guest)
     scene.san.down()
     release = scene.server.start_ctl("unseal", scene.file("again"))
