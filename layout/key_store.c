@@ -10,16 +10,16 @@
 
 #include "layout/reservation.h"
 
-enum { SCHEMA_VERSION = 1, BUSY_MS = 2000, SERVER_MAX = 1 << 24 };
+enum { SCHEMA_VERSION = 2, BUSY_MS = 2000, SERVER_MAX = 1 << 24 };
 
 static const char schema[] =
     "CREATE TABLE server (id INTEGER NOT NULL);"
     "CREATE TABLE key (number INTEGER PRIMARY KEY AUTOINCREMENT, owner BLOB NOT NULL, verifier BLOB NOT NULL,"
     " UNIQUE (owner, verifier));"
-    "CREATE TABLE use (number INTEGER NOT NULL, device BLOB NOT NULL, disk INTEGER NOT NULL, state INTEGER "
-    "NOT NULL,"
-    " PRIMARY KEY (number, device, disk)) WITHOUT ROWID;"
-    "PRAGMA user_version = 1;";
+    "CREATE TABLE use (number INTEGER NOT NULL, disk BLOB NOT NULL, state INTEGER NOT NULL, since INTEGER NOT "
+    "NULL,"
+    " PRIMARY KEY (number, disk)) WITHOUT ROWID;"
+    "PRAGMA user_version = 2;";
 
 enum statement { ST_FIND, ST_GIVE, ST_RETIRE, ST_FORGET, ST_HAS, ST_SET_USE, ST_USE, ST_COUNT };
 
@@ -29,15 +29,15 @@ static const char *const statements[ST_COUNT] = {
     [ST_RETIRE] = "DELETE FROM key WHERE number = ?1",
     [ST_FORGET] = "DELETE FROM use WHERE number = ?1",
     [ST_HAS] = "SELECT 1 FROM key WHERE number = ?1",
-    [ST_SET_USE] = ("INSERT INTO use VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET state = excluded.state"
-                    " WHERE excluded.state > state"),
-    [ST_USE] = "SELECT state FROM use WHERE number = ?1 AND device = ?2 AND disk = ?3",
+    [ST_SET_USE] = "INSERT OR REPLACE INTO use VALUES (?1, ?2, ?3, ?4)",
+    [ST_USE] = "SELECT state, since FROM use WHERE number = ?1 AND disk = ?2",
 };
 
 struct key_store {
     sqlite3 *db;
     sqlite3_stmt *statement[ST_COUNT];
     uint32_t server;
+    uint64_t clock; /* counts what was told and removed */
 };
 
 static int to_errno(int rc)
@@ -99,7 +99,7 @@ static int make(struct key_store *store)
 
 static int set_up(struct key_store *store)
 {
-    int64_t version = 0, server = 0;
+    int64_t version = 0, server = 0, clock = 0;
     int err = execute(
         store, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
 
@@ -114,8 +114,11 @@ static int set_up(struct key_store *store)
     if (!err)
         err = query(store, "SELECT id FROM server", &server);
     if (!err)
+        err = query(store, "SELECT COALESCE(MAX(since), 0) FROM use", &clock);
+    if (!err)
         err = execute(store, "COMMIT");
     store->server = (uint32_t)server;
+    store->clock = (uint64_t)clock;
     return err;
 }
 
@@ -250,38 +253,85 @@ int key_store_each(struct key_store *store,
 }
 
 static sqlite3_stmt *bind_use(struct key_store *store, enum statement which, uint32_t number,
-                              const uint8_t *device_id, uint32_t disk)
+                              const struct designator *disk)
 {
     sqlite3_stmt *stmt = bind_number(store, which, number);
+    uint8_t name[2 + DESIGNATOR_MAX] = {disk->code_set, disk->type};
 
-    bind_blob(stmt, 2, device_id, DEVICE_ID_SIZE);
-    sqlite3_bind_int64(stmt, 3, disk);
+    memcpy(name + 2, disk->bytes, disk->len);
+    bind_blob(stmt, 2, name, 2U + disk->len);
     return stmt;
 }
 
-int key_store_set_use(struct key_store *store, uint32_t number, const uint8_t device_id[DEVICE_ID_SIZE],
-                      uint32_t disk, enum key_use use)
-{
-    enum key_use now;
-    sqlite3_stmt *stmt;
-    int err = key_store_use(store, number, device_id, disk, &now);
+struct use {
+    enum key_use state;
+    uint64_t since; /* the clock, when it was told or removed last */
+};
 
-    if (err || now >= use)
-        return err;
-    stmt = bind_use(store, ST_SET_USE, number, device_id, disk);
-    sqlite3_bind_int(stmt, 4, use);
-    err = step(stmt, NULL);
-    return err ? err : 1;
+static int use_get(struct key_store *store, uint32_t number, const struct designator *disk, struct use *use)
+{
+    sqlite3_stmt *stmt = bind_use(store, ST_USE, number, disk);
+    int rc = sqlite3_step(stmt);
+
+    *use = (struct use){.state = KEY_UNKNOWN};
+    if (rc == SQLITE_ROW)
+        *use = (struct use){.state = (enum key_use)sqlite3_column_int(stmt, 0),
+                            .since = (uint64_t)sqlite3_column_int64(stmt, 1)};
+    sqlite3_reset(stmt);
+    sqlite3_clear_bindings(stmt);
+    return rc == SQLITE_ROW ? 0 : to_errno(rc);
 }
 
-int key_store_use(struct key_store *store, uint32_t number, const uint8_t device_id[DEVICE_ID_SIZE],
-                  uint32_t disk, enum key_use *use)
+static int use_put(struct key_store *store, uint32_t number, const struct designator *disk,
+                   const struct use *use)
 {
-    int64_t state;
-    int rc = step(bind_use(store, ST_USE, number, device_id, disk), &state);
+    sqlite3_stmt *stmt = bind_use(store, ST_SET_USE, number, disk);
 
-    if (rc < 0)
-        return rc;
-    *use = rc == 1 ? (enum key_use)state : KEY_UNKNOWN;
-    return 0;
+    sqlite3_bind_int(stmt, 3, use->state);
+    sqlite3_bind_int64(stmt, 4, (int64_t)use->since);
+    return step(stmt, NULL);
+}
+
+int key_store_tell(struct key_store *store, uint32_t number, const struct designator *disk)
+{
+    return use_put(store, number, disk, &(struct use){.state = KEY_TOLD, .since = ++store->clock});
+}
+
+uint64_t key_store_now(const struct key_store *store)
+{
+    return store->clock;
+}
+
+int key_store_seen(struct key_store *store, uint32_t number, const struct designator *disk, uint64_t since,
+                   enum key_sight *sight)
+{
+    struct use use;
+    int err = use_get(store, number, disk, &use);
+
+    *sight = KEY_IS_KNOWN;
+    if (err || use.since > since || use.state == KEY_SEEN)
+        return err;
+    if (use.state == KEY_REMOVED) {
+        *sight = KEY_IS_BACK;
+        return 0;
+    }
+    use.state = KEY_SEEN;
+    err = use_put(store, number, disk, &use);
+    if (!err)
+        *sight = KEY_IS_NEW;
+    return err;
+}
+
+int key_store_removed(struct key_store *store, uint32_t number, const struct designator *disk)
+{
+    return use_put(store, number, disk, &(struct use){.state = KEY_REMOVED, .since = ++store->clock});
+}
+
+int key_store_use(struct key_store *store, uint32_t number, const struct designator *disk, enum key_use *use)
+{
+    struct use now;
+    int err = use_get(store, number, disk, &now);
+
+    *use = now.state;
+    return err;
 }

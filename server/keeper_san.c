@@ -87,6 +87,13 @@ static int open_keys(struct keeper *keeper)
     return err;
 }
 
+static void submit(struct slot *slot, struct reserver_job *job)
+{
+    job->loop = slot->keeper->loop;
+    job->since = key_store_now(slot->keeper->san->keys);
+    reserver_submit(slot->reserver, job);
+}
+
 static struct slot *slot_find(const struct keeper_san *san, const struct device *device)
 {
     struct slot *slot;
@@ -106,14 +113,14 @@ static void orphan_home(struct loop_msg *msg)
     for (uint32_t i = 0; i < orphan->job.disk_count; i++)
         gone = gone && orphan->job.disk[i].removed;
     if (gone)
-        log_info("key 0x%016" PRIx64 " of a client that is no more was taken off the disk",
+        log_info("key 0x%016" PRIx64 " of a client that is no more, or was fenced, was taken off the disk",
                  orphan->job.victim);
     reserver_job_clear(&orphan->job);
     LL_DELETE(san->orphans, orphan);
     free(orphan);
 }
 
-/* A key of ours that no run has: its owner departed, or was fenced just before a crash. */
+/* A key of ours that nobody should have: its owner departed, or was fenced. */
 static void remove_orphan(struct slot *slot, uint64_t key)
 {
     struct keeper_san *san = slot->keeper->san;
@@ -129,10 +136,16 @@ static void remove_orphan(struct slot *slot, uint64_t key)
         return; /* the next look finds it again */
     orphan->slot = slot;
     orphan->job.victim = key;
-    orphan->job.loop = slot->keeper->loop;
     orphan->job.home.run = orphan_home;
     LL_PREPEND(san->orphans, orphan);
-    reserver_submit(slot->reserver, &orphan->job);
+    submit(slot, &orphan->job);
+}
+
+/* As the device is now: a job may have come home from what it was before. */
+static const char *disk_path(const struct slot *slot, uint32_t disk)
+{
+    const struct device_volume *volume = device_volume(slot->device);
+    return disk < volume->base_count ? volume->base[disk].path : device_volume_path(slot->device);
 }
 
 static void foreign_key(struct slot *slot, const char *disk, uint64_t key)
@@ -146,29 +159,42 @@ static void foreign_key(struct slot *slot, const char *disk, uint64_t key)
                 disk, key);
 }
 
-static void seen_key(struct slot *slot, uint32_t disk, uint64_t key)
+static void seen_key(struct slot *slot, const char *path, const struct reserver_disk *disk, uint64_t key,
+                     uint64_t since)
 {
-    if (key_store_set_use(slot->keeper->san->keys, reservation_key_number(key), device_id(slot->device), disk,
-                          KEY_SEEN) == 1)
+    enum key_sight sight;
+    if (key_store_seen(slot->keeper->san->keys, reservation_key_number(key), &disk->name, since, &sight))
+        return; /* the next look sees it again */
+    if (sight == KEY_IS_NEW)
         log_info("%s: key 0x%016" PRIx64 " is registered: its client may read and write the disk directly",
-                 device_volume(slot->device)->base[disk].path, key);
+                 path, key);
+    if (sight == KEY_IS_BACK) {
+        log_error("%s: key 0x%016" PRIx64
+                  " has come back after it was preempted for a fence, which no client should do; it is taken "
+                  "off again, but what its client wrote in between may be in files that were given its blocks: "
+                  "check what was written since the fence, and find out what registered it (sg_persist --in "
+                  "--full-status)",
+                  path, key);
+        remove_orphan(slot, key);
+    }
 }
 
 /* What the disks say of keys: who has registered, and who should not have. */
 static void take_keys(struct slot *slot, const struct reserver_job *job)
 {
     struct key_store *keys = slot->keeper->san->keys;
-    const struct device_volume *volume = device_volume(slot->device);
-    for (uint32_t i = 0; i < job->disk_count && i < volume->base_count; i++) {
-        for (size_t k = 0; k < job->disk[i].key_count; k++) {
-            uint64_t key = job->disk[i].keys[k];
+    for (uint32_t i = 0; i < job->disk_count; i++) {
+        const struct reserver_disk *disk = &job->disk[i];
+        const char *path = disk_path(slot, i);
+        for (size_t k = 0; k < disk->key_count; k++) {
+            uint64_t key = disk->keys[k];
             uint32_t number = reservation_key_number(key);
             if (!reservation_key_is_ours(key_store_server(keys), key))
-                foreign_key(slot, volume->base[i].path, key);
+                foreign_key(slot, path, key);
             else if (number != 0 && !key_store_has(keys, number))
                 remove_orphan(slot, key);
             else if (number != 0)
-                seen_key(slot, i, key);
+                seen_key(slot, path, disk, key, job->since);
         }
     }
 }
@@ -188,18 +214,17 @@ static void say(const struct reserver_disk *disk, const char *path, char *why, s
 /* All disks of the job are ours. */
 static bool judge(struct slot *slot, const struct reserver_job *job, char *why, size_t size)
 {
-    const struct device_volume *volume = device_volume(slot->device);
     if (job->disk_count == 0)
         snprintf(why, size, "the device has no disks");
-    for (uint32_t i = 0; i < job->disk_count && i < volume->base_count; i++) {
+    for (uint32_t i = 0; i < job->disk_count; i++) {
         if (job->disk[i].error) {
-            say(&job->disk[i], volume->base[i].path, why, size);
+            say(&job->disk[i], disk_path(slot, i), why, size);
             return false;
         }
         if (job->disk[i].lost && slot->ours)
             log_warning(
                 "%s had lost the server's reservation (was the target restarted?); it has been taken again",
-                volume->base[i].path);
+                disk_path(slot, i));
     }
     return job->disk_count > 0;
 }
@@ -225,10 +250,9 @@ static void look(struct slot *slot)
     if (slot->looking)
         return;
     slot->looking = true;
-    slot->look.loop = slot->keeper->loop;
     slot->look.home.run = look_home;
     slot->look.victim = 0;
-    reserver_submit(slot->reserver, &slot->look);
+    submit(slot, &slot->look);
 }
 
 static struct slot *slot_make(struct keeper *keeper, struct device *device)
@@ -406,12 +430,13 @@ int keeper_san_prepare(struct keeper *keeper, uint64_t client_id, const struct d
     return err;
 }
 
-static bool is_being_fenced(const struct keeper_san *san, uint64_t client_id, const struct slot *slot)
+/* From whatever device: its disks may be this one's too. */
+static bool is_being_fenced(const struct keeper_san *san, uint64_t client_id)
 {
     const struct fence *fence;
     LL_FOREACH(san->fences, fence)
     {
-        if (fence->client_id == client_id && fence->slot == slot && !fence->answered)
+        if (fence->client_id == client_id && !fence->answered)
             return true;
     }
     return false;
@@ -420,19 +445,19 @@ static bool is_being_fenced(const struct keeper_san *san, uint64_t client_id, co
 nfsstat4 keeper_san_key(struct keeper *keeper, uint64_t client_id, const struct device *device, uint64_t *key)
 {
     struct keeper_san *san = keeper->san;
+    const struct device_volume *volume = device_volume(device);
     struct slot *slot = slot_find(san, device);
     uint32_t number;
     if (!slot || engine_client_was_fenced(keeper->engine, client_id))
         return NFS4ERR_NOENT;
-    if (!slot->ours || is_being_fenced(san, client_id, slot) || number_of(keeper, client_id, &number))
+    if (!slot->ours || is_being_fenced(san, client_id) || number_of(keeper, client_id, &number))
         return NFS4ERR_DELAY;
-    for (uint32_t i = 0; i < device_volume(device)->base_count; i++) {
-        int told = key_store_set_use(san->keys, number, device_id(device), i, KEY_TOLD);
-        if (told < 0)
+    for (uint32_t i = 0; i < volume->base_count; i++) {
+        if (key_store_tell(san->keys, number, &volume->base[i].designator))
             return NFS4ERR_DELAY;
-        if (told == 1 && !evtimer_pending(san->soon, NULL)) /* else the next of the usual looks sees it */
-            (void)evtimer_add(san->soon, &(struct timeval){.tv_usec = LOOK_SOON_US});
     }
+    if (!evtimer_pending(san->soon, NULL)) /* else the next of the usual looks sees it */
+        (void)evtimer_add(san->soon, &(struct timeval){.tv_usec = LOOK_SOON_US});
     *key = key_of(san, number);
     return NFS4_OK;
 }
@@ -475,22 +500,23 @@ static void fence_end(struct fence *fence, const char *why)
 /* NULL: every disk was seen to be without the key, and the client cannot register it any more. */
 static const char *unproven(const struct fence *fence, char *why, size_t size)
 {
-    const struct device_volume *volume = device_volume(fence->slot->device);
+    struct key_store *keys = fence->keeper->san->keys;
     if (!judge(fence->slot, &fence->job, why, size))
         return why;
     for (uint32_t i = 0; i < fence->job.disk_count; i++) {
+        const struct reserver_disk *disk = &fence->job.disk[i];
         enum key_use use;
-        int err =
-            key_store_use(fence->keeper->san->keys, fence->number, device_id(fence->slot->device), i, &use);
-        if (!err && fence->job.disk[i].removed && (use != KEY_TOLD || fence->job.disk[i].was_there))
+        int err = key_store_use(keys, fence->number, &disk->name, &use);
+        if (!err && disk->removed && (use != KEY_TOLD || disk->was_there))
             continue;
-        snprintf(
-            why, size,
-            "%s: it was told of its key and has never been seen to register it, so it still may; restart the "
-            "client, or have it unmount",
-            volume->base[i].path);
+        snprintf(why, size,
+                 "%s: it was told of its key and has not been seen to register it since, so it still may; "
+                 "restart the client, or have it unmount",
+                 disk_path(fence->slot, i));
         return why;
     }
+    for (uint32_t i = 0; i < fence->job.disk_count; i++)
+        (void)key_store_removed(keys, fence->number, &fence->job.disk[i].name); /* only an alarm needs it */
     return NULL;
 }
 
@@ -498,7 +524,8 @@ static void preempted(struct loop_msg *msg)
 {
     struct fence *fence = KEEPER_FROM(KEEPER_FROM(msg, struct reserver_job, home), struct fence, job);
     char why[WHY_MAX];
-    fence_end(fence, unproven(fence, why, sizeof why));
+    /* Once it has been answered the client may have been told of its key anew. */
+    fence_end(fence, fence->answered ? NULL : unproven(fence, why, sizeof why));
 }
 
 /* Who has registered is written down before anything is done about it: after a crash in between, a key that
@@ -507,7 +534,7 @@ static void looked(struct loop_msg *msg)
 {
     struct fence *fence = KEEPER_FROM(KEEPER_FROM(msg, struct reserver_job, home), struct fence, job);
     char why[WHY_MAX];
-    if (!judge(fence->slot, &fence->job, why, sizeof why)) {
+    if (fence->answered || !judge(fence->slot, &fence->job, why, sizeof why)) {
         fence_end(fence, why);
         return;
     }
@@ -515,7 +542,7 @@ static void looked(struct loop_msg *msg)
     reserver_job_clear(&fence->job);
     fence->job.victim = key_of(fence->keeper->san, fence->number);
     fence->job.home.run = preempted;
-    reserver_submit(fence->slot->reserver, &fence->job);
+    submit(fence->slot, &fence->job);
 }
 
 static void time_is_over(evutil_socket_t fd, short what, void *arg)
@@ -560,11 +587,10 @@ static int fence_begin(struct fence *fence, const struct engine_effect *effect)
         if (other != fence && other->slot == fence->slot && other->number == fence->number)
             return -EBUSY;
     }
-    fence->job.loop = keeper->loop;
     fence->job.home.run = looked;
     if (evtimer_add(fence->deadline, &(struct timeval){.tv_sec = keeper->config->fence_timeout}) != 0)
         return -ENOMEM;
-    reserver_submit(fence->slot->reserver, &fence->job);
+    submit(fence->slot, &fence->job);
     return 0;
 }
 

@@ -7,7 +7,8 @@
  * - Each run of a client has one key (layout/key_store.h), kept over restarts of the server.
  * - A key of ours that belongs to nobody is preempted. Keys of others are reported and left alone.
  * - A fence preempts the client's key on every disk of the device and sees that it is gone. A client that was
- * told of its key and was never seen to register it could still do so: it cannot be shown to be fenced.
+ *   told of its key and has not been seen to register it since could still do so: it cannot be shown to be
+ *   fenced.
  */
 #ifndef SEALNFS_SERVER_KEEPER_SAN_H
 #define SEALNFS_SERVER_KEEPER_SAN_H

@@ -59,6 +59,7 @@ static void work(struct reserver *r, const struct device *device, struct reserve
         struct reserver_disk *disk = &job->disk[i];
         int fd;
 
+        disk->name = device_volume(device)->base[i].designator;
         disk->error = device_open_disk(device, i, true, &fd);
         if (disk->error)
             continue;

@@ -15,6 +15,7 @@
 struct reserver;
 
 struct reserver_disk {
+    struct designator name;
     int error;           /* of the check, or of the preemption */
     bool lost;           /* the reservation was not there and has been taken again */
     bool was_there;      /* the victim was registered before */
@@ -28,6 +29,7 @@ struct reserver_job {
     struct loop_msg home; /* posted once to `loop`; the caller sets run */
     struct loop *loop;
     uint64_t victim; /* to be preempted; 0: only look */
+    uint64_t since;  /* the caller's: when it was submitted */
     struct reserver_job *next;
     uint32_t disk_count; /* out, from here on */
     struct reserver_disk disk[DEVICE_BASES_MAX];

@@ -84,28 +84,79 @@ static void a_retired_number_is_never_given_again(void **state)
     assert_true(b > a);
 }
 
+static const struct designator disk = {.code_set = 1, .type = 3, .len = 8, .bytes = "one disk"};
+static const struct designator longer = {.code_set = 1, .type = 3, .len = 16, .bytes = "one disk"};
+
+static enum key_use use_of(uint32_t number, const struct designator *where)
+{
+    enum key_use use;
+
+    assert_int_equal(key_store_use(store, number, where, &use), 0);
+    return use;
+}
+
+static enum key_sight see(uint32_t number, uint64_t since)
+{
+    enum key_sight sight;
+
+    assert_int_equal(key_store_seen(store, number, &disk, since, &sight), 0);
+    return sight;
+}
+
 static void what_was_seen_is_known_after_a_restart(void **state)
 {
     const struct key_run only = run("one", 1);
-    const uint8_t device[DEVICE_ID_SIZE] = "fifteen letters";
-    enum key_use use;
     uint32_t a;
 
     (void)state;
     assert_int_equal(key_store_give(store, &only, &a), 0);
-    assert_int_equal(key_store_use(store, a, device, 0, &use), 0);
-    assert_int_equal(use, KEY_UNKNOWN);
-    assert_int_equal(key_store_set_use(store, a, device, 0, KEY_TOLD), 1);
-    assert_int_equal(key_store_set_use(store, a, device, 0, KEY_SEEN), 1);
-    assert_int_equal(key_store_set_use(store, a, device, 0, KEY_TOLD), 0);
+    assert_int_equal(use_of(a, &disk), KEY_UNKNOWN);
+    assert_int_equal(key_store_tell(store, a, &disk), 0);
+    assert_int_equal(use_of(a, &disk), KEY_TOLD);
+    assert_int_equal(see(a, key_store_now(store)), KEY_IS_NEW);
     restart();
-    assert_int_equal(key_store_use(store, a, device, 0, &use), 0);
-    assert_int_equal(use, KEY_SEEN);
-    assert_int_equal(key_store_use(store, a, device, 1, &use), 0);
-    assert_int_equal(use, KEY_UNKNOWN);
+    assert_int_equal(use_of(a, &disk), KEY_SEEN);
+    assert_int_equal(see(a, key_store_now(store)), KEY_IS_KNOWN);
+    assert_int_equal(use_of(a, &longer), KEY_UNKNOWN);
     assert_int_equal(key_store_retire(store, a), 0);
-    assert_int_equal(key_store_use(store, a, device, 0, &use), 0);
-    assert_int_equal(use, KEY_UNKNOWN);
+    assert_int_equal(use_of(a, &disk), KEY_UNKNOWN);
+}
+
+static void what_is_told_anew_was_not_seen(void **state)
+{
+    const struct key_run only = run("one", 1);
+    uint64_t early;
+    uint32_t a;
+
+    (void)state;
+    assert_int_equal(key_store_give(store, &only, &a), 0);
+    assert_int_equal(key_store_tell(store, a, &disk), 0);
+    early = key_store_now(store);
+    assert_int_equal(see(a, early), KEY_IS_NEW);
+    assert_int_equal(key_store_tell(store, a, &disk), 0);
+    restart();
+    assert_int_equal(use_of(a, &disk), KEY_TOLD);
+    assert_int_equal(see(a, early), KEY_IS_KNOWN);
+    assert_int_equal(use_of(a, &disk), KEY_TOLD);
+    assert_int_equal(see(a, key_store_now(store)), KEY_IS_NEW);
+}
+
+static void what_was_removed_does_not_come_back_unnoticed(void **state)
+{
+    const struct key_run only = run("one", 1);
+    uint64_t early;
+    uint32_t a;
+
+    (void)state;
+    assert_int_equal(key_store_give(store, &only, &a), 0);
+    assert_int_equal(key_store_tell(store, a, &disk), 0);
+    early = key_store_now(store);
+    assert_int_equal(key_store_removed(store, a, &disk), 0);
+    restart();
+    assert_int_equal(use_of(a, &disk), KEY_REMOVED);
+    assert_int_equal(see(a, early), KEY_IS_KNOWN);
+    assert_int_equal(see(a, key_store_now(store)), KEY_IS_BACK);
+    assert_int_equal(use_of(a, &disk), KEY_REMOVED);
 }
 
 static void count(uint32_t number, const struct key_run *run, void *arg)
@@ -132,6 +183,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_run_keeps_its_number_over_a_restart, open_store, remove_store),
         cmocka_unit_test_setup_teardown(a_retired_number_is_never_given_again, open_store, remove_store),
         cmocka_unit_test_setup_teardown(what_was_seen_is_known_after_a_restart, open_store, remove_store),
+        cmocka_unit_test_setup_teardown(what_is_told_anew_was_not_seen, open_store, remove_store),
+        cmocka_unit_test_setup_teardown(what_was_removed_does_not_come_back_unnoticed, open_store,
+                                        remove_store),
         cmocka_unit_test_setup_teardown(every_run_is_visited, open_store, remove_store),
     };
     int failed;
