@@ -1,7 +1,7 @@
 /*
  * Asynchronous reads and writes. See sealio.h. What a layout at hand lets go to the server's memory in one
- * piece is posted by who submits it and completed by the data path's thread; everything else, and what the
- * data path gives back with an error, is done by a few workers with the calls that wait.
+ * piece is posted by who submits it and completed by who waits, or by the data path's thread; everything else,
+ * and what the data path gives back with an error, is done by a few workers with the calls that wait.
  */
 #include <errno.h>
 #include <limits.h>
@@ -42,6 +42,9 @@ struct sealio_queue {
     int fd; /* eventfd, readable while there are completions; -1 until it is asked for */
     unsigned under_way;
     unsigned workers_count, idle;
+    struct sealio_rdma *path; /* to the memory that the last operations went to; NULL: to none, or to several */
+    unsigned leading;         /* those who wait on it for completions */
+    atomic_bool stirred;      /* something was completed since they began to */
     pthread_t workers[MAX_WORKERS];
     struct queue_list work, done;
     struct queue_op *free;
@@ -84,6 +87,9 @@ static void complete(struct queue_op *op, ssize_t result)
         signal_fd(queue);
     append(&queue->done, op);
     pthread_cond_signal(&queue->done_came);
+    atomic_store(&queue->stirred, true);
+    if (queue->leading > 0)
+        sealio_rdma_nudge(queue->path);
     pthread_mutex_unlock(&queue->lock);
 }
 
@@ -151,7 +157,7 @@ static int hand_over(struct queue_op *op)
 
 /* ---- the server's memory ---- */
 
-/* On the data path's thread. */
+/* On the data path's thread, or on one that waits. */
 static void memory_done(struct sealio_rdma_op *memory, int rc)
 {
     struct queue_op *op = (struct queue_op *)memory;
@@ -178,6 +184,17 @@ static void memory_done(struct sealio_rdma_op *memory, int rc)
     complete(op, (ssize_t)op->len);
 }
 
+/* An operation goes that way. What is under way to two of them at a time is left to their threads. */
+static bool note_path(struct sealio_queue *queue, struct sealio_rdma *path)
+{
+    pthread_mutex_lock(&queue->lock);
+    if (queue->leading == 0)
+        queue->path = queue->under_way == 1 || queue->path == path ? path : NULL;
+    const bool unattended = queue->fd >= 0 || queue->path != path;
+    pthread_mutex_unlock(&queue->lock);
+    return unattended;
+}
+
 /* False: not in one piece from here. */
 static bool post_to_memory(struct queue_op *op)
 {
@@ -194,6 +211,7 @@ static bool post_to_memory(struct queue_op *op)
                                 .remote = target->offset,
                                 .key = target->key,
                                 .deadline_ms = op->deadline_ms < patience ? op->deadline_ms : patience,
+                                .unattended = target->memory && note_path(op->queue, target->memory),
                                 .done = memory_done};
     if (target->memory && op->pin.length == op->len && op->len > 0 &&
         sealio_rdma_limit(target->memory, op->buf, op->len, target->offset) == op->len &&
@@ -307,19 +325,40 @@ int sealio_queue_write(struct sealio_queue *queue, struct sealio_file *file, con
     return submit(queue, &op, deadline_ms);
 }
 
+/* Under the lock, dropped meanwhile: waits on the data path. False: that cannot be done now. */
+static bool lead(struct sealio_queue *queue, uint64_t until_ms)
+{
+    struct sealio_rdma *path = queue->path;
+    if (!path || queue->fd >= 0)
+        return false;
+    queue->leading++;
+    atomic_store(&queue->stirred, false);
+    pthread_mutex_unlock(&queue->lock);
+    const bool led = sealio_rdma_lead(path, &queue->stirred, until_ms);
+    pthread_mutex_lock(&queue->lock);
+    queue->leading--;
+    return led;
+}
+
 /* Under the lock: waits until something is done. False: nothing is, and nothing is under way or the time is
  * over. */
 static bool await_done(struct sealio_queue *queue, uint32_t timeout_ms)
 {
-    const uint64_t until_ms = sealio_now_ms() + timeout_ms;
+    const uint64_t until_ms = timeout_ms == UINT32_MAX ? UINT64_MAX : sealio_now_ms() + timeout_ms;
     const struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
                                    .tv_nsec = (long)(until_ms % 1000) * 1000000};
     while (!queue->done.first && queue->under_way > 0) {
-        if (timeout_ms == UINT32_MAX)
-            pthread_cond_wait(&queue->done_came, &queue->lock);
-        else if (pthread_cond_clockwait(&queue->done_came, &queue->lock, CLOCK_MONOTONIC, &until) ==
-                 ETIMEDOUT)
+        if (lead(queue, until_ms)) {
+            if (sealio_now_ms() >= until_ms)
+                break;
+        } else if (queue->done.first) {
             break;
+        } else if (timeout_ms == UINT32_MAX) {
+            pthread_cond_wait(&queue->done_came, &queue->lock);
+        } else if (pthread_cond_clockwait(&queue->done_came, &queue->lock, CLOCK_MONOTONIC, &until) ==
+                   ETIMEDOUT) {
+            break;
+        }
     }
     return queue->done.first != NULL;
 }

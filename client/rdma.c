@@ -81,6 +81,11 @@ int sealio_rdma_create(const rdma_deviceaddr4 *addr, const struct sealio_verbs *
     rdma->wake = rc == 0 ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
     if (rc == 0 && rdma->wake < 0)
         rc = -errno;
+    rdma->wake_leader = rc == 0 ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
+    if (rc == 0 && rdma->wake_leader < 0) {
+        rc = -errno;
+        close(rdma->wake);
+    }
     if (rc < 0) {
         free(rdma);
         return rc;
@@ -123,6 +128,7 @@ void sealio_rdma_free(struct sealio_rdma *rdma)
     pthread_cond_destroy(&rdma->changed);
     pthread_mutex_destroy(&rdma->lock);
     close(rdma->wake);
+    close(rdma->wake_leader);
     explicit_bzero(rdma, sizeof(*rdma));
     free(rdma);
 }
@@ -130,12 +136,8 @@ void sealio_rdma_free(struct sealio_rdma *rdma)
 void sealio_rdma_disconnect(struct sealio_rdma *rdma)
 {
     pthread_mutex_lock(&rdma->lock);
-    if (rdma->state == RDMA_UP) {
-        rdma->state = RDMA_ENDING;
-        rdma->why = -ECONNRESET;
-    }
+    sealio_rdma_end(rdma, -ECONNRESET);
     pthread_mutex_unlock(&rdma->lock);
-    sealio_rdma_wake(rdma);
 }
 
 /* ---- connecting ---- */
@@ -170,6 +172,7 @@ static int connect_locked(struct sealio_rdma *rdma, unsigned patience_ms)
     int rc = open_any(rdma, patience_ms);
     pthread_mutex_lock(&rdma->lock);
     rdma->why = 0;
+    rdma->led = false;
     rdma->state = rc == 0 ? RDMA_UP : RDMA_DOWN;
     if (rc == 0)
         rc = start_thread(rdma);

@@ -4,15 +4,18 @@
  * until the operation is done.
  *
  * A connection has a thread of its own, which sleeps until the device, the connection manager or a deadline
- * wakes it, completes operations, and takes the connection down when it is over. An operation whose deadline
+ * wakes it, completes operations, and takes the connection down when it is over. Who waits for an operation
+ * takes over from it what the device has completed, for so long (sealio_rdma_lead). An operation whose deadline
  * passes while the device has it ends the connection: only a queue pair in error gives back what it was
  * given. Then, and when the server hangs up, everything under way ends with an error, and the connection has
- * to be made anew. Any thread; `done` is called on the connection's thread, without locks.
+ * to be made anew. Any thread; `done` is called on the connection's thread or on one that leads, without locks.
  *
  * In a build without RDMA libraries sealio_rdma_supported() says no and the rest is never called.
  */
 #ifndef CLIENT_RDMA_H
 #define CLIENT_RDMA_H
+
+#include <stdatomic.h>
 
 #include "proto/rdma_layout.h"
 
@@ -52,6 +55,7 @@ struct sealio_rdma_op {
     uint64_t remote;
     uint32_t key;
     uint64_t deadline_ms; /* of sealio_now_ms() */
+    bool unattended;      /* nobody will wait for it by sealio_rdma_lead() */
     /*
      * Called once. rc 0: the bytes are there; -EACCES: the server refused the access; -ECONNRESET: the
      * connection ended; -ETIMEDOUT: the deadline passed, of this operation or of one before it; -EIO. After
@@ -75,6 +79,15 @@ uint64_t sealio_rdma_misfit(const struct sealio_rdma *rdma, uint64_t remote);
  * wait.
  */
 int sealio_rdma_submit(struct sealio_rdma *rdma, struct sealio_rdma_op *op);
+
+/*
+ * For who waits until *over is set, which `done` of an operation or somebody who nudges does: takes completions
+ * meanwhile. True: it is set, or the time is. False: somebody else takes them, to the end, or the connection
+ * does not stand: wait by other means.
+ */
+bool sealio_rdma_lead(struct sealio_rdma *rdma, const atomic_bool *over, uint64_t until_ms);
+/* Has who leads look whether it is over. From a `done` that it called itself nothing happens: it looks. */
+void sealio_rdma_nudge(struct sealio_rdma *rdma);
 
 /* Submits, over a connection made if there is none, and waits. As done's rc, or as connect's. */
 int sealio_rdma_run(struct sealio_rdma *rdma, struct sealio_rdma_op *op);

@@ -67,6 +67,17 @@ int sealio_rdma_submit(struct sealio_rdma *rdma, struct sealio_rdma_op *op)
     return -ENOTCONN;
 }
 
+bool sealio_rdma_lead(struct sealio_rdma *rdma, const atomic_bool *over, uint64_t until_ms)
+{
+    (void)rdma, (void)over, (void)until_ms;
+    return false;
+}
+
+void sealio_rdma_nudge(struct sealio_rdma *rdma)
+{
+    (void)rdma;
+}
+
 int sealio_rdma_run(struct sealio_rdma *rdma, struct sealio_rdma_op *op)
 {
     (void)rdma, (void)op;

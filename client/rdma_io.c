@@ -1,6 +1,6 @@
 /*
- * Operations on a connection: posted by whoever submits them, completed by the connection's thread. See
- * rdma.h.
+ * Operations on a connection: posted by whoever submits them, completed by the connection's thread or by who
+ * waits for them (rdma_lead.c). See rdma.h.
  */
 #include <errno.h>
 #include <poll.h>
@@ -11,13 +11,13 @@
 #include "client/rdma_private.h"
 #include "client/transport.h"
 
-enum { COMPLETIONS = 16, CONNECT_MS = 5000, BOUNCE_ALIGN = 4096, MOST = 1 << 30 };
+enum { COMPLETIONS = 16, BOUNCE_ALIGN = 4096, MOST = 1 << 30 };
 
-void sealio_rdma_wake(struct sealio_rdma *rdma)
+void sealio_rdma_wake(int eventfd)
 {
     const uint64_t one = 1;
     /* Full means that it is awake already. */
-    if (write(rdma->wake, &one, sizeof(one)) != sizeof(one))
+    if (write(eventfd, &one, sizeof(one)) != sizeof(one))
         return;
 }
 
@@ -160,12 +160,14 @@ int sealio_rdma_submit(struct sealio_rdma *rdma, struct sealio_rdma_op *op)
         rc = rdma->waiting.first ? 0 : post(rdma, op);
         if (rc == 0)
             append(&rdma->waiting, op);
+        if (op->unattended && rdma->led)
+            sealio_rdma_give_back(rdma);
     }
     pthread_mutex_unlock(&rdma->lock);
     if (rc < 0)
         return -ENOTCONN;
     if (sooner)
-        sealio_rdma_wake(rdma);
+        sealio_rdma_wake(rdma->wake);
     return 0;
 }
 
@@ -188,13 +190,14 @@ static int status_errno(enum ibv_wc_status status, int why)
     }
 }
 
-/* Under the lock. */
-static void end(struct sealio_rdma *rdma, int why)
+void sealio_rdma_end(struct sealio_rdma *rdma, int why)
 {
     if (rdma->state != RDMA_UP)
         return;
     rdma->state = RDMA_ENDING;
     rdma->why = why;
+    sealio_rdma_wake(rdma->wake);
+    sealio_rdma_wake(rdma->wake_leader);
 }
 
 /* Under the lock: one operation is over; it goes onto `over`. */
@@ -222,12 +225,12 @@ static void collect(struct sealio_rdma *rdma, struct rdma_ops *over)
             (void)take_first(&rdma->posted);
             const int rc = status_errno(wc[i].status, rdma->why);
             if (rc < 0)
-                end(rdma, rc == -EACCES ? -ECONNRESET : rc);
+                sealio_rdma_end(rdma, rc == -EACCES ? -ECONNRESET : rc);
             finish(rdma, op, rc, over);
         }
     }
     if (n < 0)
-        end(rdma, -EIO);
+        sealio_rdma_end(rdma, -EIO);
 }
 
 /* Under the lock: what waited for room. */
@@ -249,6 +252,12 @@ static void post_waiting(struct sealio_rdma *rdma, struct rdma_ops *over)
     }
 }
 
+void sealio_rdma_collect(struct sealio_rdma *rdma, struct rdma_ops *over)
+{
+    collect(rdma, over);
+    post_waiting(rdma, over);
+}
+
 /* Under the lock: the deadline that comes first. While operations come one by one the thread need not be
  * woken for each: it looks again in a while. */
 static uint64_t deadline_of(struct sealio_rdma *rdma)
@@ -260,12 +269,14 @@ static uint64_t deadline_of(struct sealio_rdma *rdma)
         first = op->deadline_ms < first ? op->deadline_ms : first;
     if (first == UINT64_MAX && rdma->active)
         first = sealio_now_ms() + RDMA_IDLE_MS;
+    if (rdma->led && first > sealio_now_ms() + RDMA_TICK_MS)
+        first = sealio_now_ms() + RDMA_TICK_MS;
     rdma->active = false;
     rdma->sleeps_until_ms = first;
     return first;
 }
 
-static void call_done(struct rdma_ops *over)
+void sealio_rdma_call_done(struct rdma_ops *over)
 {
     for (struct sealio_rdma_op *op; (op = take_first(over));)
         op->done(op, op->rc);
@@ -283,14 +294,22 @@ static void heed_manager(struct sealio_rdma *rdma)
         if (!over)
             continue;
         pthread_mutex_lock(&rdma->lock);
-        end(rdma, -ECONNRESET);
+        sealio_rdma_end(rdma, -ECONNRESET);
         pthread_mutex_unlock(&rdma->lock);
     }
 }
 
-static void sleep_until(struct sealio_rdma *rdma, uint64_t deadline_ms)
+void sealio_rdma_heed_device(struct sealio_rdma *rdma)
 {
-    struct pollfd fds[] = {{.fd = rdma->completions->fd, .events = POLLIN},
+    (void)rdma->verbs->get_cq_event(rdma->completions);
+    /* Before the queue is looked at: what comes later brings another event. */
+    (void)rdma->verbs->req_notify_cq(rdma->cq);
+}
+
+/* led: others heed the device. */
+static void sleep_until(struct sealio_rdma *rdma, uint64_t deadline_ms, bool led)
+{
+    struct pollfd fds[] = {{.fd = led ? -1 : rdma->completions->fd, .events = POLLIN},
                            {.fd = rdma->channel->fd, .events = POLLIN},
                            {.fd = rdma->wake, .events = POLLIN}};
     uint64_t wakes;
@@ -302,28 +321,26 @@ static void sleep_until(struct sealio_rdma *rdma, uint64_t deadline_ms)
         return;
     if (fds[2].revents && read(rdma->wake, &wakes, sizeof(wakes)) < 0)
         wakes = 0;
-    if (fds[0].revents) {
-        (void)rdma->verbs->get_cq_event(rdma->completions);
-        /* Before the queue is looked at: what comes later brings another event. */
-        (void)rdma->verbs->req_notify_cq(rdma->cq);
-    }
+    if (fds[0].revents)
+        sealio_rdma_heed_device(rdma);
     if (fds[1].revents)
         heed_manager(rdma);
 }
 
 /* One round: collect, post, look at the deadlines. False: the connection is over. */
-static bool serve(struct sealio_rdma *rdma, uint64_t *deadline_ms)
+static bool serve(struct sealio_rdma *rdma, uint64_t *deadline_ms, bool *led)
 {
     struct rdma_ops over = {.end = &over.first};
     pthread_mutex_lock(&rdma->lock);
-    collect(rdma, &over);
-    post_waiting(rdma, &over);
+    sealio_rdma_collect(rdma, &over);
+    sealio_rdma_thread_looked(rdma, over.first != NULL);
     *deadline_ms = deadline_of(rdma);
     if (rdma->posted.count + rdma->waiting.count > 0 && *deadline_ms <= sealio_now_ms())
-        end(rdma, -ETIMEDOUT);
+        sealio_rdma_end(rdma, -ETIMEDOUT);
     const bool up = rdma->state == RDMA_UP;
+    *led = rdma->led;
     pthread_mutex_unlock(&rdma->lock);
-    call_done(&over);
+    sealio_rdma_call_done(&over);
     return up;
 }
 
@@ -338,9 +355,9 @@ static void drain(struct sealio_rdma *rdma)
         collect(rdma, &over);
         left = rdma->posted.count;
         pthread_mutex_unlock(&rdma->lock);
-        call_done(&over);
+        sealio_rdma_call_done(&over);
         if (left > 0)
-            sleep_until(rdma, until_ms);
+            sleep_until(rdma, until_ms, false);
     }
 }
 
@@ -356,15 +373,16 @@ static void fail_rest(struct sealio_rdma *rdma)
     while (rdma->users > 0)
         pthread_cond_wait(&rdma->changed, &rdma->lock);
     pthread_mutex_unlock(&rdma->lock);
-    call_done(&over);
+    sealio_rdma_call_done(&over);
 }
 
 void *sealio_rdma_conn_main(void *arg)
 {
     struct sealio_rdma *rdma = arg;
     uint64_t deadline_ms;
-    while (serve(rdma, &deadline_ms))
-        sleep_until(rdma, deadline_ms);
+    bool led;
+    while (serve(rdma, &deadline_ms, &led))
+        sleep_until(rdma, deadline_ms, led);
     drain(rdma);
     sealio_rdma_conn_close_qp(rdma);
     fail_rest(rdma);
@@ -374,50 +392,4 @@ void *sealio_rdma_conn_main(void *arg)
     pthread_cond_broadcast(&rdma->changed);
     pthread_mutex_unlock(&rdma->lock);
     return NULL;
-}
-
-/* ---- one operation, waited for ---- */
-
-struct waiter {
-    struct sealio_rdma_op *op;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool done;
-};
-
-struct waited_op {
-    struct sealio_rdma_op op;
-    struct waiter waiter;
-};
-
-static void wake_waiter(struct sealio_rdma_op *op, int rc)
-{
-    struct waited_op *waited = (struct waited_op *)op;
-    (void)rc;
-    pthread_mutex_lock(&waited->waiter.lock);
-    waited->waiter.done = true;
-    pthread_cond_signal(&waited->waiter.changed);
-    pthread_mutex_unlock(&waited->waiter.lock);
-}
-
-int sealio_rdma_run(struct sealio_rdma *rdma, struct sealio_rdma_op *op)
-{
-    struct waited_op waited = {.op = *op};
-    int rc = sealio_rdma_connect(rdma, CONNECT_MS);
-    if (rc < 0)
-        return rc;
-    waited.op.done = wake_waiter;
-    pthread_mutex_init(&waited.waiter.lock, NULL);
-    pthread_cond_init(&waited.waiter.changed, NULL);
-    rc = sealio_rdma_submit(rdma, &waited.op);
-    if (rc == 0) {
-        pthread_mutex_lock(&waited.waiter.lock);
-        while (!waited.waiter.done)
-            pthread_cond_wait(&waited.waiter.changed, &waited.waiter.lock);
-        pthread_mutex_unlock(&waited.waiter.lock);
-        rc = waited.op.rc;
-    }
-    pthread_cond_destroy(&waited.waiter.changed);
-    pthread_mutex_destroy(&waited.waiter.lock);
-    return rc;
 }

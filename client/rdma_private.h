@@ -18,6 +18,7 @@ enum {
     RDMA_DEPTH = 256,      /* operations that the device has at a time, at most */
     RDMA_READ_DEPTH = 128, /* RDMA READs it asks for at a time, at most */
     RDMA_IDLE_MS = 1000,   /* the thread looks once more before it sleeps for good */
+    RDMA_TICK_MS = 20,     /* it looks so often while others lead */
     RDMA_LINGER_MS = 2000, /* a queue pair in error gives back what it has; then it is destroyed */
 };
 
@@ -56,6 +57,7 @@ struct sealio_rdma {
     uint8_t secret[RDMA_SECRET_SIZE];
     uint32_t alignment;
     int wake; /* eventfd: the connection's thread looks at what it was not told by the device */
+    int wake_leader; /* eventfd */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -64,6 +66,15 @@ struct sealio_rdma {
     int why;          /* it ends: what becomes of the operations */
     bool active;      /* something was submitted since its thread last looked */
     uint64_t sleeps_until_ms;
+    /*
+     * Completions are taken by the connection's thread, or by those who wait for them, one after the other
+     * (rdma_lead.c). `led`: the thread leaves them the device's events and only looks in every RDMA_TICK_MS.
+     */
+    bool led;
+    bool leading;             /* somebody is, now */
+    bool led_lately;          /* or was, since the thread last looked */
+    bool others;              /* wait as well: the thread is to serve them all */
+    uint64_t not_led_until_ms;
     unsigned users;  /* registrations under way: the connection stays so long */
     bool has_thread; /* to be joined */
     pthread_t thread;
@@ -93,6 +104,20 @@ void sealio_rdma_conn_close(struct sealio_rdma *rdma);
 
 /* rdma_io.c: */
 void *sealio_rdma_conn_main(void *arg);
-void sealio_rdma_wake(struct sealio_rdma *rdma);
+void sealio_rdma_wake(int eventfd);
+/* Under the lock: takes what the device has completed onto `over`, and posts what waited for room. */
+void sealio_rdma_collect(struct sealio_rdma *rdma, struct rdma_ops *over);
+/* Without the lock. */
+void sealio_rdma_call_done(struct rdma_ops *over);
+/* Takes the event of a readable completion channel. */
+void sealio_rdma_heed_device(struct sealio_rdma *rdma);
+/* Under the lock: its thread takes the connection down. */
+void sealio_rdma_end(struct sealio_rdma *rdma, int why);
+
+/* rdma_lead.c, under the lock: */
+/* The connection's thread has looked, and has taken completions or not. */
+void sealio_rdma_thread_looked(struct sealio_rdma *rdma, bool taken);
+/* From now on it is the thread that takes completions. */
+void sealio_rdma_give_back(struct sealio_rdma *rdma);
 
 #endif
