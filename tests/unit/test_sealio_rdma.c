@@ -616,6 +616,44 @@ static void an_operations_own_deadline_is_told(void **state)
     sealio_queue_free(queue);
 }
 
+struct other {
+    struct sealio_queue *queue;
+    struct sealio_file *file;
+};
+
+static void *read_nothing(void *arg)
+{
+    const struct other *other = arg;
+    fake_rdma_wait_posted(1);
+    assert_int_equal(sealio_queue_read(other->queue, other->file, NULL, 0, 0, 0, NULL), 0);
+    return NULL;
+}
+
+/* Who waits on the device for what was posted is told of what a worker does meanwhile. */
+static void a_queue_that_waits_on_the_device_hears_of_its_workers(void **state)
+{
+    struct rig *rig = *state;
+    struct sealio_queue *queue;
+    struct sealio_completion done;
+    pthread_t thread;
+    uint8_t buf[100];
+    open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_TRY);
+    assert_int_equal(sealio_layout_get(rig->file, false), 0);
+    assert_int_equal(sealio_queue_create(rig->session, DEPTH, &queue), 0);
+    struct other other = {queue, rig->file};
+    fake_rdma_hold(true);
+    pthread_create(&thread, NULL, read_nothing, &other);
+    assert_int_equal(sealio_queue_read(queue, rig->file, buf, sizeof(buf), 0, 0, buf), 0);
+    assert_int_equal(sealio_queue_wait(queue, &done, 1, 10000), 1);
+    assert_int_equal(done.result, 0);
+    assert_null(done.arg);
+    pthread_join(thread, NULL);
+    fake_rdma_hold(false);
+    assert_int_equal(sealio_queue_wait(queue, &done, 1, 10000), 1);
+    assert_int_equal(done.result, sizeof(buf));
+    sealio_queue_free(queue);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -648,6 +686,7 @@ int main(void)
         TEST(what_the_device_has_no_room_for_waits),
         TEST(a_queue_falls_back_when_its_layout_is_lost),
         TEST(an_operations_own_deadline_is_told),
+        TEST(a_queue_that_waits_on_the_device_hears_of_its_workers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
