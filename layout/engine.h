@@ -352,7 +352,8 @@ enum engine_effect_type {
     ENGINE_DO_RECALL,
     ENGINE_DO_ASK, /* CB_RECALL_ANY: a request, no recall */
     ENGINE_DO_FENCE,
-    ENGINE_DO_LET_GO, /* a holder's last grant of the file that stood on registered memory has ended */
+    ENGINE_DO_LET_GO, /* a holder's last grant of the file that stood on registered memory has ended, or the last
+                         of it that lets it write */
     ENGINE_DO_EXPIRE, /* give up this client id if its lease is still over; ENGINE_CLIENT_FORGOTTEN tells */
     ENGINE_DO_ANSWER,
     ENGINE_DO_SEAL_WORD, /* what the server's other parts see of the file */
@@ -406,6 +407,7 @@ struct engine_effect {
             const uint8_t *owner;
             uint32_t owner_len;
             const uint8_t *verifier;
+            bool writing_only; /* it may still read */
         } let_go;
         struct {
             uint64_t ticket;

@@ -86,7 +86,7 @@ static struct grant *grant_make(struct engine *e, struct seal *seal, struct reac
 }
 
 /* One that is lost for want of memory is made up for at the seal's release, when nobody holds any of it. */
-static void tell_let_go(struct engine *e, const struct grant *grant)
+static void tell_let_go(struct engine *e, const struct grant *grant, bool writing_only)
 {
     if (grant->reach->way != JOURNAL_WAY_MEMORY || !effect_has_room(e))
         return;
@@ -94,11 +94,17 @@ static void tell_let_go(struct engine *e, const struct grant *grant)
     effect->let_go.owner = grant->holder->owner->bytes;
     effect->let_go.owner_len = grant->holder->owner->len;
     effect->let_go.verifier = grant->holder->verifier;
+    effect->let_go.writing_only = writing_only;
+}
+
+static bool may_write(const struct grant *grant)
+{
+    return ranges_writable(&grant->ranges, 0, UINT64_MAX) != NULL;
 }
 
 static void grant_drop(struct engine *e, struct grant *grant)
 {
-    tell_let_go(e, grant);
+    tell_let_go(e, grant, false);
     if (grant->stale)
         grant->holder->stale_count--;
     else
@@ -348,6 +354,7 @@ static void return_file(struct engine *e, struct engine_layoutreturn *ret, struc
         answer(e, &ret->call, result, "the layout stateid is not current");
         return;
     }
+    const bool could_write = may_write(grant);
     ranges_return(&grant->ranges, ret->iomode, ret->offset, range_end(ret->offset, ret->length),
                   ret->stateid.seqid);
     trace(e, "return", seal, holder->client_id, "\"iomode\":%u,\"offset\":%llu,\"length\":%llu,\"seqid\":%u",
@@ -355,6 +362,8 @@ static void return_file(struct engine *e, struct engine_layoutreturn *ret, struc
           ret->stateid.seqid);
     ret->stateid_present = grant->ranges.count > 0;
     if (ret->stateid_present) {
+        if (could_write && !may_write(grant))
+            tell_let_go(e, grant, true);
         grant->seqid = seqid_next(grant->seqid);
         grant_stateid(e, grant, grant->seqid, &ret->new_stateid);
     } else {
@@ -374,9 +383,12 @@ static void return_bulk(struct engine *e, struct engine_layoutreturn *ret, struc
         if (ret->scope == LAYOUTRETURN4_FSID &&
             memcmp(grant->seal->key.data, ret->fs_uuid, FILE_KEY_UUID_SIZE) != 0)
             continue;
+        const bool could_write = may_write(grant);
         ranges_drop(&grant->ranges, ret->iomode);
         if (grant->ranges.count == 0)
             grant_end(e, grant, "returned in bulk");
+        else if (could_write && !may_write(grant))
+            tell_let_go(e, grant, true);
     }
     /* The answer to our bulk recall, which asked for all of it. */
     if (ret->scope == LAYOUTRETURN4_ALL && ret->iomode == LAYOUTIOMODE4_ANY &&

@@ -385,7 +385,7 @@ void keeper_rdma_let_go(struct keeper *keeper, const struct engine_effect *effec
                                      ? rdma_client_of_run(keeper, effect->let_go.owner,
                                                           effect->let_go.owner_len, effect->let_go.verifier)
                                      : NULL;
-    for (int writable = 0; client && writable < 2; writable++) {
+    for (int writable = effect->let_go.writing_only; client && writable < 2; writable++) {
         struct registration *registration = rdma_registration_find(client, &effect->key, writable);
         if (!registration)
             continue;

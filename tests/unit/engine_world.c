@@ -351,6 +351,7 @@ static void take_effect(struct world *w, const struct engine_effect *effect)
     }
     case ENGINE_DO_LET_GO:
         w->let_go_count++;
+        w->let_go_writing_only = effect->let_go.writing_only;
         return;
     case ENGINE_DO_DEVICE_CHANGED:
         w->devices_changed++;

@@ -78,6 +78,7 @@ struct world {
     struct world_durable durable;
     size_t record_count, step_count, recall_count, ask_count, fence_count, expire_count, answer_count,
         alarm_count, devices_changed, let_go_count, trace_count;
+    bool let_go_writing_only;               /* the last */
     struct world_record records[WORLD_MAX]; /* written, not durable */
     struct device_volume written;           /* of the last device among them */
     struct engine_effect steps[WORLD_MAX], recalls[WORLD_MAX], asks[WORLD_MAX], fences[WORLD_MAX];

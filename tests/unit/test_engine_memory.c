@@ -27,18 +27,23 @@ static enum engine_result get(struct world *w, layoutiomode4 iomode, const struc
     return call->call.result;
 }
 
-static enum engine_result give_back(struct world *w, stateid4 stateid)
+static enum engine_result give_back_what(struct world *w, layoutiomode4 iomode, stateid4 stateid)
 {
     struct engine_layoutreturn call = {.scope = LAYOUTRETURN4_FILE,
                                        .key = w->files[0].key,
                                        .client_id = w->clients[0].id,
                                        .type = LAYOUT4_SEALNFS_RDMA,
-                                       .iomode = ANY,
+                                       .iomode = iomode,
                                        .length = ALL,
                                        .stateid = stateid};
     world_send(w, &(struct engine_event){.type = ENGINE_EV_LAYOUTRETURN, .layoutreturn = &call});
     assert_true(world_answered(w, &call.call));
     return call.call.result;
+}
+
+static enum engine_result give_back(struct world *w, stateid4 stateid)
+{
+    return give_back_what(w, ANY, stateid);
 }
 
 static void nothing_is_granted_before_it_is_registered(void **state)
@@ -56,6 +61,26 @@ static void nothing_is_granted_before_it_is_registered(void **state)
     assert_int_equal(world_grants(w, 0), 1);
     assert_int_equal(w->let_go_count, 0);
     assert_int_equal(give_back(w, call.granted_stateid), ENGINE_OK);
+    assert_int_equal(w->let_go_count, 1);
+}
+
+/* A return from before the client had the second range leaves it. */
+static void memory_to_write_to_is_let_go_with_the_last_range_that_writes(void **state)
+{
+    struct engine_layoutget call, again;
+    struct world *w = scene_pinned(state);
+    assert_int_equal(get(w, READ, &memory, &call), ENGINE_OK);
+    assert_int_equal(give_back_what(w, RW, call.granted_stateid), ENGINE_OK);
+    assert_int_equal(w->let_go_count, 0); /* it could not write */
+    assert_int_equal(get(w, RW, &writable, &call), ENGINE_OK);
+    assert_int_equal(give_back_what(w, RW, call.granted_stateid), ENGINE_OK);
+    assert_int_equal(w->let_go_count, 1);
+    assert_true(w->let_go_writing_only);
+    assert_int_equal(get(w, RW, &writable, &call), ENGINE_OK);
+    assert_int_equal(get(w, RW, &writable, &again), ENGINE_OK);
+    assert_int_equal(give_back_what(w, RW, call.granted_stateid), ENGINE_OK);
+    assert_int_equal(w->let_go_count, 1);
+    assert_int_equal(give_back_what(w, READ, again.granted_stateid), ENGINE_OK);
     assert_int_equal(w->let_go_count, 1);
 }
 
@@ -214,6 +239,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(nothing_is_granted_before_it_is_registered),
+        T(memory_to_write_to_is_let_go_with_the_last_range_that_writes),
         T(what_would_be_refused_needs_no_memory),
         T(a_fence_ends_the_grants_of_its_way_only),
         T(memory_is_fenced_without_a_hook),

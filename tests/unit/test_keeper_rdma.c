@@ -250,20 +250,27 @@ static rdma_extent4 extent(uint8_t device[NFS4_DEVICEID4_SIZE])
     return found;
 }
 
-static nfsstat4 give_back(uint64_t id)
+static nfsstat4 give_back_what(uint64_t id, layoutiomode4 iomode)
 {
     struct keeper_layoutreturn ret = {.call = call(),
                                       .file = the_file(),
                                       .scope = LAYOUTRETURN4_FILE,
                                       .client_id = id,
                                       .type = LAYOUT4_SEALNFS_RDMA,
-                                      .iomode = LAYOUTIOMODE4_ANY,
+                                      .iomode = iomode,
                                       .length = NFS4_UINT64_MAX,
                                       .stateid = held};
     keeper_layoutreturn(server->keeper, &ret);
     await();
     file_unref(ret.file);
+    if (ret.stateid_present)
+        held = ret.layout_stateid;
     return ret.call.status;
+}
+
+static nfsstat4 give_back(uint64_t id)
+{
+    return give_back_what(id, LAYOUTIOMODE4_ANY);
 }
 
 static struct arena told;
@@ -526,6 +533,31 @@ static void pinned_file_in_persistent_memory_is_written_and_committed(void **sta
     assert_int_equal(release(10000), NFS4_OK);
     /* Nothing of ours keeps it from being sealed again. */
     assert_int_equal(seal(false), NFS4_OK);
+    assert_int_equal(release(10000), NFS4_OK);
+}
+
+static void who_returns_what_lets_it_write_cannot_write_any_more(void **state)
+{
+    (void)state;
+    in_memory();
+    start();
+    arrive(CLIENT);
+    assert_int_equal(seal(true), NFS4_OK);
+    assert_int_equal(get(LAYOUTIOMODE4_READ), NFS4_OK);
+    const uint32_t reads = extent(NULL).rex_rkey;
+    assert_int_equal(get(LAYOUTIOMODE4_RW), NFS4_OK);
+    const uint32_t writes = extent(NULL).rex_rkey;
+    assert_int_equal(fake_state().mrs, 2);
+    assert_int_equal(give_back_what(CLIENT, LAYOUTIOMODE4_RW), NFS4_OK);
+    assert_int_equal(fake_state().mrs, 1);
+    assert_int_equal(commit(0, 4), NFS4ERR_BADIOMODE);
+    assert_int_equal(get(LAYOUTIOMODE4_READ), NFS4_OK);
+    assert_int_equal(extent(NULL).rex_rkey, reads);
+    assert_int_equal(get(LAYOUTIOMODE4_RW), NFS4_OK);
+    assert_int_not_equal(extent(NULL).rex_rkey, writes);
+    assert_int_equal(give_back_what(CLIENT, LAYOUTIOMODE4_READ), NFS4_OK);
+    assert_int_equal(give_back(CLIENT), NFS4_OK);
+    assert_int_equal(fake_state().mrs, 0);
     assert_int_equal(release(10000), NFS4_OK);
 }
 
@@ -890,6 +922,7 @@ int main(void)
         T(client_is_told_how_to_connect_and_is_let_in),
         T(pinned_file_on_a_disk_is_refused_with_the_reason),
         T(pinned_file_in_persistent_memory_is_written_and_committed),
+        T(who_returns_what_lets_it_write_cannot_write_any_more),
         T(file_that_somebody_reads_while_it_is_sealed_is_read_only),
         T(after_a_restart_only_reading_is_left),
         T(device_that_does_not_page_refuses_persistent_memory),
