@@ -18,7 +18,7 @@ enum {
     RDMA_DEPTH = 256,      /* operations that the device has at a time, at most */
     RDMA_READ_DEPTH = 128, /* RDMA READs it asks for at a time, at most */
     RDMA_IDLE_MS = 1000,   /* the thread looks once more before it sleeps for good */
-    RDMA_TICK_MS = 20,     /* it looks so often while others lead */
+    RDMA_TICK_MS = 50,     /* it looks so often while others lead */
     RDMA_LINGER_MS = 2000, /* a queue pair in error gives back what it has; then it is destroyed */
 };
 
