@@ -30,10 +30,12 @@ def two_clients_read_and_write_one_pinned_file_directly(lab):
 
 
 def register(guest, key):
-    """A key by a machine's own hand: PERSISTENT RESERVE OUT, REGISTER AND IGNORE EXISTING KEY; 0 takes it away."""
+    """A key by a machine's own hand: PERSISTENT RESERVE OUT, REGISTER AND IGNORE EXISTING KEY; 0 takes it away. Its first command after its key was
+    preempted only tells it so (a unit attention)."""
     # linux/pr.h: IOC_PR_REGISTER of old_key, new_key, flags (1: ignore the existing key), a pad
-    guest.run("python3 -c 'import fcntl, os, struct;"
-              f"fcntl.ioctl(os.open(\"/dev/sda\", os.O_RDWR), 0x401870C8, struct.pack(\"=QQLL\", 0, {key}, 1, 0))'")
+    guest.run("python3 -c 'import fcntl, os, struct, sys;"
+              f"said = [fcntl.ioctl(os.open(\"/dev/sda\", os.O_RDWR), 0x401870C8, bytearray(struct.pack(\"=QQLL\", 0, {key}, 1, 0))) for _ in range(2)];"
+              "sys.exit(said[-1])'")
 
 
 @test(timeout=400)
