@@ -83,7 +83,7 @@ static int open_keys(struct keeper *keeper)
         log_error(
             "the reservation keys in %s cannot be read: %s; clients get no SCSI layouts, and those who have "
             "some cannot be fenced",
-            path, strerror(-err));
+            path, err == -EPROTO ? "they are of another version of sealnfsd" : strerror(-err));
     return err;
 }
 
@@ -430,13 +430,14 @@ int keeper_san_prepare(struct keeper *keeper, uint64_t client_id, const struct d
     return err;
 }
 
-/* From whatever device: its disks may be this one's too. */
-static bool is_being_fenced(const struct keeper_san *san, uint64_t client_id)
+/* From whatever device: its disks may be this one's too. By the key: after a restart of the server a run has
+ * another client id. */
+static bool is_being_fenced(const struct keeper_san *san, uint32_t number)
 {
     const struct fence *fence;
     LL_FOREACH(san->fences, fence)
     {
-        if (fence->client_id == client_id && !fence->answered)
+        if (fence->number == number && !fence->answered)
             return true;
     }
     return false;
@@ -450,7 +451,7 @@ nfsstat4 keeper_san_key(struct keeper *keeper, uint64_t client_id, const struct 
     uint32_t number;
     if (!slot || engine_client_was_fenced(keeper->engine, client_id))
         return NFS4ERR_NOENT;
-    if (!slot->ours || is_being_fenced(san, client_id) || number_of(keeper, client_id, &number))
+    if (!slot->ours || number_of(keeper, client_id, &number) || is_being_fenced(san, number))
         return NFS4ERR_DELAY;
     for (uint32_t i = 0; i < volume->base_count; i++) {
         if (key_store_tell(san->keys, number, &volume->base[i].designator))
@@ -533,7 +534,7 @@ static void preempted(struct loop_msg *msg)
 static void looked(struct loop_msg *msg)
 {
     struct fence *fence = KEEPER_FROM(KEEPER_FROM(msg, struct reserver_job, home), struct fence, job);
-    char why[WHY_MAX];
+    char why[WHY_MAX] = "";
     if (fence->answered || !judge(fence->slot, &fence->job, why, sizeof why)) {
         fence_end(fence, why);
         return;

@@ -1,7 +1,8 @@
 /*
  * What a fence by reservation keys may be taken to show. The disks are the test's: a job of the reserver is
  * kept until the test says what the disk answered, so everything may happen while one is under way. Client
- * `LOST` is known to the (played) layout engine; keys are kept in a real store.
+ * `LOST` is known to the (played) layout engine, also by the id that it has after a restart of the server,
+ * `LOST_TOO`; keys are kept in a real store.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,7 +23,7 @@
 #include "server/loop.h"
 #include "server/reserver.h"
 
-enum { LOST = 0x71, JOBS_MAX = 8, SHORT_SECONDS = 3 };
+enum { LOST = 0x71, LOST_TOO = 0x72, JOBS_MAX = 8, SHORT_SECONDS = 3 };
 
 static char directory[] = "/tmp/test_keeper_san.XXXXXX";
 static struct config config = {.lease_time = 90, .fence_timeout = 1000, .fence_retry = 5};
@@ -67,7 +68,7 @@ bool __wrap_engine_client_run(const struct engine *engine, uint64_t client_id, s
 {
     (void)engine;
     *run = (struct engine_run_name){.owner = owner, .owner_len = sizeof owner, .address = "192.0.2.1"};
-    return client_id == LOST;
+    return client_id == LOST || client_id == LOST_TOO;
 }
 
 bool __wrap_engine_client_was_fenced(const struct engine *engine, uint64_t client_id);
@@ -289,6 +290,7 @@ static void nobody_is_told_of_a_key_while_it_is_preempted(void **state)
     begin_fence(left);
     assert_int_equal(tell(left), NFS4ERR_DELAY);
     assert_int_equal(tell(right), NFS4ERR_DELAY);
+    assert_int_equal(keeper_san_key(&keeper, LOST_TOO, left, &lost_key), NFS4ERR_DELAY);
     disk_says(true, true);
     assert_int_equal(tell(right), NFS4ERR_DELAY);
     disk_says(true, false);

@@ -87,6 +87,17 @@ static void a_retired_number_is_never_given_again(void **state)
 static const struct designator disk = {.code_set = 1, .type = 3, .len = 8, .bytes = "one disk"};
 static const struct designator longer = {.code_set = 1, .type = 3, .len = 16, .bytes = "one disk"};
 
+/* A run's number, of which it has been told. */
+static uint32_t told(void)
+{
+    const struct key_run only = run("one", 1);
+    uint32_t number;
+
+    assert_int_equal(key_store_give(store, &only, &number), 0);
+    assert_int_equal(key_store_tell(store, number, &disk), 0);
+    return number;
+}
+
 static enum key_use use_of(uint32_t number, const struct designator *where)
 {
     enum key_use use;
@@ -124,14 +135,10 @@ static void what_was_seen_is_known_after_a_restart(void **state)
 
 static void what_is_told_anew_was_not_seen(void **state)
 {
-    const struct key_run only = run("one", 1);
-    uint64_t early;
-    uint32_t a;
+    uint32_t a = told();
+    uint64_t early = key_store_now(store);
 
     (void)state;
-    assert_int_equal(key_store_give(store, &only, &a), 0);
-    assert_int_equal(key_store_tell(store, a, &disk), 0);
-    early = key_store_now(store);
     assert_int_equal(see(a, early), KEY_IS_NEW);
     assert_int_equal(key_store_tell(store, a, &disk), 0);
     restart();
@@ -143,14 +150,10 @@ static void what_is_told_anew_was_not_seen(void **state)
 
 static void what_was_removed_does_not_come_back_unnoticed(void **state)
 {
-    const struct key_run only = run("one", 1);
-    uint64_t early;
-    uint32_t a;
+    uint32_t a = told();
+    uint64_t early = key_store_now(store);
 
     (void)state;
-    assert_int_equal(key_store_give(store, &only, &a), 0);
-    assert_int_equal(key_store_tell(store, a, &disk), 0);
-    early = key_store_now(store);
     assert_int_equal(key_store_removed(store, a, &disk), 0);
     restart();
     assert_int_equal(use_of(a, &disk), KEY_REMOVED);
