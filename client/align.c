@@ -3,8 +3,8 @@
  */
 #include "client/align.h"
 
-struct sealio_read_step sealio_align_read(uint64_t offset, size_t length, const void *memory, size_t unit,
-                                          size_t chunk)
+struct sealio_read_step sealio_align_read(uint64_t offset, size_t length, const void *memory,
+                                          size_t unit, size_t chunk)
 {
     const size_t mask = unit - 1;
     struct sealio_read_step step = {.offset = offset, .length = length, .wanted = length};
@@ -22,7 +22,8 @@ struct sealio_read_step sealio_align_read(uint64_t offset, size_t length, const 
     return step;
 }
 
-bool sealio_align_write(uint64_t offset, uint64_t length, uint64_t unit, uint64_t *start, uint64_t *end)
+bool sealio_align_write(uint64_t offset, uint64_t length, uint64_t unit, uint64_t *start,
+                        uint64_t *end)
 {
     const uint64_t mask = unit - 1;
     if (offset > UINT64_MAX - mask || length > UINT64_MAX - offset)

@@ -24,8 +24,8 @@ struct slot {
     uint8_t cached[SEALIO_CB_MAX_REPLY];
 };
 
-/* The reader thread serves; a thread that makes a new session resets. `lock` guards what both touch and is
- * never held while the owner is asked. */
+/* The reader thread serves; a thread that makes a new session resets. `lock` guards what both touch
+ * and is never held while the owner is asked. */
 struct sealio_backchannel {
     struct sealio_cb_owner owner;
     pthread_mutex_t lock;
@@ -86,8 +86,8 @@ static bool refers_to_pending(struct sealio_backchannel *backchannel, const CB_S
         const referring_call_list4 *list = &args->csa_referring_call_lists[i];
         for (uint32_t k = 0; k < list->rcl_referring_calls_count; k++) {
             const referring_call4 *call = &list->rcl_referring_calls[k];
-            if (backchannel->owner.is_pending(backchannel->owner.arg, list->rcl_sessionid, call->rc_slotid,
-                                              call->rc_sequenceid))
+            if (backchannel->owner.is_pending(backchannel->owner.arg, list->rcl_sessionid,
+                                              call->rc_slotid, call->rc_sequenceid))
                 return true;
         }
     }
@@ -130,7 +130,8 @@ static nfsstat4 check_sequence(struct cb *cb, const CB_SEQUENCE4args *args)
     return status;
 }
 
-static nfsstat4 notify_devices(struct sealio_backchannel *backchannel, const CB_NOTIFY_DEVICEID4args *args)
+static nfsstat4 notify_devices(struct sealio_backchannel *backchannel,
+                               const CB_NOTIFY_DEVICEID4args *args)
 {
     for (uint32_t i = 0; i < args->cnda_changes_count; i++) {
         struct nfs4_device_notify change;
@@ -148,8 +149,8 @@ static nfsstat4 recall_any(struct sealio_backchannel *backchannel, const CB_RECA
     return NFS4_OK;
 }
 
-/* One operation after CB_SEQUENCE. This client holds no delegations and asked for no notifications but those
- * of devices. */
+/* One operation after CB_SEQUENCE. This client holds no delegations and asked for no notifications
+ * but those of devices. */
 static nfsstat4 run(struct cb *cb, uint32_t op, const union nfs4_cb_args *args)
 {
     struct sealio_backchannel *backchannel = cb->backchannel;
@@ -232,7 +233,8 @@ static void compound(struct cb *cb)
     nfs4_compound_res_end(&cb->out, &head, status, done);
 }
 
-/* What follows the RPC header is what is cached: a replay may come over another connection, with another xid.
+/* What follows the RPC header is what is cached: a replay may come over another connection, with
+ * another xid.
  */
 static void serve_compound(struct cb *cb, uint32_t xid)
 {
@@ -253,7 +255,8 @@ static void serve_compound(struct cb *cb, uint32_t xid)
     pthread_mutex_unlock(&cb->backchannel->lock);
 }
 
-size_t sealio_backchannel_serve(void *arg, const uint8_t *message, size_t len, uint8_t *reply, size_t size)
+size_t sealio_backchannel_serve(void *arg, const uint8_t *message, size_t len, uint8_t *reply,
+                                size_t size)
 {
     struct cb cb = {.backchannel = arg};
     struct rpc_call call;

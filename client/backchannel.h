@@ -1,7 +1,7 @@
 /*
- * The callback program of one session (RFC 8881 chapter 20): takes RPC calls apart, keeps the slots of the
- * backchannel and their replies, and asks its owner about layouts. No I/O, no threads: one message in, one
- * reply out. Not locked: the channel's reader is the only user.
+ * The callback program of one session (RFC 8881 chapter 20): takes RPC calls apart, keeps the slots
+ * of the backchannel and their replies, and asks its owner about layouts. No I/O, no threads: one
+ * message in, one reply out. Not locked: the channel's reader is the only user.
  */
 #ifndef CLIENT_BACKCHANNEL_H
 #define CLIENT_BACKCHANNEL_H
@@ -25,12 +25,12 @@ struct sealio_cb_owner {
 
 int sealio_backchannel_create(const struct sealio_cb_owner *owner, struct sealio_backchannel **out);
 void sealio_backchannel_free(struct sealio_backchannel *backchannel);
-/* A new session: its slots start from nothing. slots at most SEALIO_CB_SLOTS. Before any callback of that
- * session can come. */
+/* A new session: its slots start from nothing. slots at most SEALIO_CB_SLOTS. Before any callback
+ * of that session can come. */
 void sealio_backchannel_reset(struct sealio_backchannel *backchannel, const sessionid4 session,
                               uint32_t slots);
 /* As sealio_serve of channel.h. */
-size_t sealio_backchannel_serve(void *backchannel, const uint8_t *message, size_t len, uint8_t *reply,
-                                size_t size);
+size_t sealio_backchannel_serve(void *backchannel, const uint8_t *message, size_t len,
+                                uint8_t *reply, size_t size);
 
 #endif

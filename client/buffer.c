@@ -1,6 +1,6 @@
 /*
- * Memory that a program reads into and writes from often: registered with every data path by RDMA there is
- * and will be. See sealio.h. Any thread.
+ * Memory that a program reads into and writes from often: registered with every data path by RDMA
+ * there is and will be. See sealio.h. Any thread.
  */
 #include <errno.h>
 #include <stdlib.h>

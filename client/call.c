@@ -7,14 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What decoding one reply may hold besides views: a layout of a million extents is not decoded here but from
- * its body. */
+/* What decoding one reply may hold besides views: a layout of a million extents is not decoded here
+ * but from its body. */
 enum { REPLY_ARENA_LIMIT = 8 << 20 };
 
 enum { XID_POS = RECORD_MARK_SIZE };
 
-void sealio_call_begin(struct sealio_call *call, void *buf, size_t size, const struct rpc_auth *cred,
-                       enum sealio_call_kind kind)
+void sealio_call_begin(struct sealio_call *call, void *buf, size_t size,
+                       const struct rpc_auth *cred, enum sealio_call_kind kind)
 {
     *call = (struct sealio_call){.buf = buf};
     xdr_out_init(&call->out, buf, size);
@@ -54,7 +54,8 @@ int sealio_call_end(struct sealio_call *call)
     record_mark_put(mark, (uint32_t)(len - RECORD_MARK_SIZE));
     const uint32_t word =
         (uint32_t)mark[0] << 24 | (uint32_t)mark[1] << 16 | (uint32_t)mark[2] << 8 | mark[3];
-    if (!xdr_out_patch_u32(&call->out, 0, word) || !xdr_out_patch_u32(&call->out, call->ops_pos, call->ops))
+    if (!xdr_out_patch_u32(&call->out, 0, word) ||
+        !xdr_out_patch_u32(&call->out, call->ops_pos, call->ops))
         return -EMSGSIZE;
     return 0;
 }

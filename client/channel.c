@@ -1,8 +1,8 @@
 /*
  * A connection with its reader thread. See channel.h.
  *
- * Two locks: `lock` guards the table of waiting calls and the state, for memory operations only; `send_lock`
- * keeps records whole on the wire and is held across sendmsg. send_lock is taken first.
+ * Two locks: `lock` guards the table of waiting calls and the state, for memory operations only;
+ * `send_lock` keeps records whole on the wire and is held across sendmsg. send_lock is taken first.
  */
 #include "client/channel.h"
 
@@ -117,10 +117,10 @@ static enum record_event receive_fragment(int fd, struct record_reader *reader, 
     return record_reader_took(reader, more);
 }
 
-/* Receives one whole record. 0 or an error that ends the connection; *data is malloc'ed and never NULL on
- * success. */
-static int receive_record(struct sealio_channel *channel, struct record_reader *reader, uint8_t **out,
-                          uint32_t *out_len)
+/* Receives one whole record. 0 or an error that ends the connection; *data is malloc'ed and never
+ * NULL on success. */
+static int receive_record(struct sealio_channel *channel, struct record_reader *reader,
+                          uint8_t **out, uint32_t *out_len)
 {
     uint8_t *data = NULL;
     uint32_t len = 0;
@@ -277,7 +277,8 @@ static int wait_answer(struct sealio_channel *channel, struct waiting *w, uint64
     while (!w->done && rc == 0) {
         if (atomic_load(&channel->broken))
             rc = -ECONNRESET;
-        else if (pthread_cond_clockwait(&w->answered, &channel->lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT)
+        else if (pthread_cond_clockwait(&w->answered, &channel->lock, CLOCK_MONOTONIC, &until) ==
+                 ETIMEDOUT)
             rc = -ETIMEDOUT;
     }
     if (w->done)
@@ -287,8 +288,8 @@ static int wait_answer(struct sealio_channel *channel, struct waiting *w, uint64
     return rc;
 }
 
-int sealio_channel_call(struct sealio_channel *channel, uint32_t xid, struct iovec *iov, unsigned count,
-                        uint64_t deadline_ms, uint8_t **reply, size_t *len)
+int sealio_channel_call(struct sealio_channel *channel, uint32_t xid, struct iovec *iov,
+                        unsigned count, uint64_t deadline_ms, uint8_t **reply, size_t *len)
 {
     struct waiting w = {.answered = PTHREAD_COND_INITIALIZER, .xid = xid};
     pthread_mutex_lock(&channel->lock);
@@ -297,7 +298,8 @@ int sealio_channel_call(struct sealio_channel *channel, uint32_t xid, struct iov
     pthread_mutex_unlock(&channel->lock);
 
     pthread_mutex_lock(&channel->send_lock);
-    int rc = atomic_load(&channel->broken) ? -ECONNRESET : sealio_send(channel->fd, iov, count, deadline_ms);
+    int rc = atomic_load(&channel->broken) ? -ECONNRESET
+                                           : sealio_send(channel->fd, iov, count, deadline_ms);
     pthread_mutex_unlock(&channel->send_lock);
     if (rc < 0)
         break_channel(channel);

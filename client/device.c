@@ -1,6 +1,6 @@
 /*
- * Volumes of a session. See device.h. Entries are only added while the session lives (a forgotten one is
- * marked, so that disks in use stay open).
+ * Volumes of a session. See device.h. Entries are only added while the session lives (a forgotten
+ * one is marked, so that disks in use stay open).
  */
 #include "client/device.h"
 
@@ -25,7 +25,8 @@ struct sealio_volume_entry {
 enum { DEVICE_MAXCOUNT = 64 << 10, CONNECT_MS = 5000 };
 
 /* A secret ends with the client id that it was told to. */
-static bool is_current(const struct sealio_session *session, const struct sealio_volume_entry *entry)
+static bool is_current(const struct sealio_session *session,
+                       const struct sealio_volume_entry *entry)
 {
     return !entry->forgotten && (!entry->rdma || entry->generation == session->generation);
 }
@@ -33,7 +34,8 @@ static bool is_current(const struct sealio_session *session, const struct sealio
 static struct sealio_volume_entry *find_locked(struct sealio_session *session, const deviceid4 id)
 {
     struct sealio_volume_entry *entry = session->volumes;
-    while (entry && (!is_current(session, entry) || memcmp(entry->id, id, NFS4_DEVICEID4_SIZE) != 0))
+    while (entry &&
+           (!is_current(session, entry) || memcmp(entry->id, id, NFS4_DEVICEID4_SIZE) != 0))
         entry = entry->next;
     return entry;
 }
@@ -54,9 +56,9 @@ static int find_disks(struct sealio_session *session, const pnfs_block_deviceadd
     for (uint32_t i = 0; i < addr->bda_volumes_count; i++) {
         if (addr->bda_volumes[i].type != PNFS_BLOCK_VOLUME_SIMPLE)
             continue;
-        int rc =
-            sealio_disk_find(&addr->bda_volumes[i].bv_simple_info, session->devices, session->device_count,
-                             text, sizeof(text), &entry->disks[entry->disk_count]);
+        int rc = sealio_disk_find(&addr->bda_volumes[i].bv_simple_info, session->devices,
+                                  session->device_count, text, sizeof(text),
+                                  &entry->disks[entry->disk_count]);
         if (rc < 0)
             return sealio_fail(session, rc, "%s", text);
         entry->disk_count++;
@@ -64,12 +66,13 @@ static int find_disks(struct sealio_session *session, const pnfs_block_deviceadd
     return 0;
 }
 
-static int make_entry(struct sealio_session *session, const deviceid4 id, const pnfs_block_deviceaddr4 *addr,
-                      struct sealio_volume_entry **out)
+static int make_entry(struct sealio_session *session, const deviceid4 id,
+                      const pnfs_block_deviceaddr4 *addr, struct sealio_volume_entry **out)
 {
     const unsigned leaves = sealio_volume_count_leaves(addr);
     uint64_t *sizes = calloc(leaves + 1, sizeof(*sizes));
-    struct sealio_volume_entry *entry = calloc(1, sizeof(*entry) + leaves * sizeof(entry->disks[0]));
+    struct sealio_volume_entry *entry =
+        calloc(1, sizeof(*entry) + leaves * sizeof(entry->disks[0]));
     int rc = sizes && entry ? find_disks(session, addr, entry) : -ENOMEM;
     for (unsigned i = 0; rc == 0 && i < leaves; i++)
         sizes[i] = sealio_disk_size(entry->disks[i]);
@@ -89,8 +92,8 @@ static int make_entry(struct sealio_session *session, const deviceid4 id, const 
     return 0;
 }
 
-static int make_memory_entry(struct sealio_session *session, const deviceid4 id, const rdma_deviceaddr4 *addr,
-                             struct sealio_volume_entry **out)
+static int make_memory_entry(struct sealio_session *session, const deviceid4 id,
+                             const rdma_deviceaddr4 *addr, struct sealio_volume_entry **out)
 {
     struct sealio_volume_entry *entry = calloc(1, sizeof(*entry));
     int rc = entry ? sealio_rdma_create(addr, session->verbs, &entry->rdma) : -ENOMEM;
@@ -109,7 +112,8 @@ static int ask(struct sealio_session *session, layouttype4 type, const deviceid4
 {
     uint8_t buf[1024];
     struct sealio_call call;
-    union nfs4_args args = {.getdeviceinfo = {.gdia_layout_type = type, .gdia_maxcount = DEVICE_MAXCOUNT}};
+    union nfs4_args args = {
+        .getdeviceinfo = {.gdia_layout_type = type, .gdia_maxcount = DEVICE_MAXCOUNT}};
     memcpy(args.getdeviceinfo.gdia_device_id, id, NFS4_DEVICEID4_SIZE);
     args.getdeviceinfo.gdia_notify_types.word[0] =
         1u << NOTIFY_DEVICEID4_CHANGE | 1u << NOTIFY_DEVICEID4_DELETE;
@@ -122,8 +126,8 @@ static int ask(struct sealio_session *session, layouttype4 type, const deviceid4
     if (rc < 0)
         return rc;
     if (res->status != NFS4_OK)
-        return sealio_fail(session, sealio_status_errno(res->status), "GETDEVICEINFO: the server answers %s",
-                           nfs4_status_name(res->status));
+        return sealio_fail(session, sealio_status_errno(res->status),
+                           "GETDEVICEINFO: the server answers %s", nfs4_status_name(res->status));
     return 0;
 }
 
@@ -134,8 +138,9 @@ static int take(struct sealio_session *session, layouttype4 type, const deviceid
     rdma_deviceaddr4 rdma;
     int rc = -EBADMSG;
     if (body->da_layout_type == type)
-        rc = type == LAYOUT4_BLOCK_VOLUME ? block_deviceaddr_decode(body->da_addr_body, arena, &block)
-                                          : rdma_deviceaddr_decode(body->da_addr_body, arena, &rdma);
+        rc = type == LAYOUT4_BLOCK_VOLUME
+                 ? block_deviceaddr_decode(body->da_addr_body, arena, &block)
+                 : rdma_deviceaddr_decode(body->da_addr_body, arena, &rdma);
     if (rc < 0)
         return sealio_fail(session, rc,
                            "GETDEVICEINFO: the server's description of the device makes no sense");
@@ -150,7 +155,8 @@ static int fetch(struct sealio_session *session, layouttype4 type, const devicei
     union nfs4_res res;
     int rc = ask(session, type, id, &reply, &res);
     if (rc == 0)
-        rc = take(session, type, id, &res.getdeviceinfo.gdir_resok4.gdir_device_addr, &reply.arena, out);
+        rc = take(session, type, id, &res.getdeviceinfo.gdir_resok4.gdir_device_addr, &reply.arena,
+                  out);
     sealio_reply_free(&reply);
     return rc;
 }
@@ -197,7 +203,8 @@ static int connect_to(struct sealio_session *session, struct sealio_volume_entry
 {
     const int rc = sealio_rdma_connect(entry->rdma, CONNECT_MS);
     if (rc < 0)
-        sealio_fail(session, rc, "cannot connect to %s: %s", sealio_rdma_name(entry->rdma), strerror(-rc));
+        sealio_fail(session, rc, "cannot connect to %s: %s", sealio_rdma_name(entry->rdma),
+                    strerror(-rc));
     return rc == 0 || rc == -EACCES ? rc : -ENODEV;
 }
 
@@ -224,7 +231,8 @@ int sealio_volumes_resolve_locked(struct sealio_session *session, const struct s
                                   const struct sealio_run *run, struct sealio_target *out)
 {
     struct sealio_place place;
-    const struct sealio_volume_entry *entry = find_locked(session, sealio_map_volume_id(map, run->volume));
+    const struct sealio_volume_entry *entry =
+        find_locked(session, sealio_map_volume_id(map, run->volume));
     if (!entry)
         return -ENODEV;
     if (entry->rdma) {

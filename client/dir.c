@@ -1,6 +1,6 @@
 /*
- * Attributes, directories and removal by path (RFC 8881 sections 18.7, 18.23, 18.25). See sealio.h. Any
- * thread.
+ * Attributes, directories and removal by path (RFC 8881 sections 18.7, 18.23, 18.25). See sealio.h.
+ * Any thread.
  */
 #include "client/file_impl.h"
 #include "client/path.h"
@@ -13,8 +13,8 @@ enum { NAME_SIZE = 1024, DIRCOUNT = 16 << 10 };
 
 static bitmap4 wanted_attrs(void)
 {
-    return BITMAP4(FATTR4_TYPE, FATTR4_CHANGE, FATTR4_SIZE, FATTR4_FILEID, FATTR4_MODE, FATTR4_NUMLINKS,
-                   FATTR4_TIME_MODIFY);
+    return BITMAP4(FATTR4_TYPE, FATTR4_CHANGE, FATTR4_SIZE, FATTR4_FILEID, FATTR4_MODE,
+                   FATTR4_NUMLINKS, FATTR4_TIME_MODIFY);
 }
 
 static void fill_stat(const struct nfs4_attrs *attrs, struct sealio_stat *out)
@@ -157,7 +157,8 @@ static int list_batch(struct listing *listing)
 }
 
 int sealio_readdir(struct sealio_session *session, const char *path,
-                   int (*visit)(void *arg, const char *name, const struct sealio_stat *st), void *arg)
+                   int (*visit)(void *arg, const char *name, const struct sealio_stat *st),
+                   void *arg)
 {
     struct listing listing = {.session = session, .path = path, .visit = visit, .arg = arg};
     int rc = sealio_path_find(session, path, &listing.dir);

@@ -1,8 +1,8 @@
 /*
  * Disks: search by signature, O_DIRECT I/O with bouncing. See disk.h.
  *
- * Everything is read with O_DIRECT, the signatures too: this machine's page cache of a shared disk may be
- * older than the disk.
+ * Everything is read with O_DIRECT, the signatures too: this machine's page cache of a shared disk
+ * may be older than the disk.
  */
 #include "client/disk.h"
 
@@ -176,7 +176,8 @@ int sealio_disk_read(struct sealio_disk *disk, void *buf, size_t len, uint64_t o
     if (offset > disk->size || len > disk->size - offset)
         return -ENODATA;
     while (rc == 0 && len > 0) {
-        const struct sealio_read_step step = sealio_align_read(offset, len, to, disk->unit, BOUNCE_SIZE);
+        const struct sealio_read_step step =
+            sealio_align_read(offset, len, to, disk->unit, BOUNCE_SIZE);
         if (step.bounce && !bounce)
             bounce = get_bounce(disk, len < BOUNCE_SIZE ? len + 2 * disk->unit : BOUNCE_SIZE);
         if (step.bounce && !bounce)
@@ -273,7 +274,8 @@ static bool worth_a_look(const char *name)
     }
     snprintf(path, sizeof(path), "/sys/class/block/%s/size", name);
     FILE *file = fopen(path, "re");
-    const bool sized = file && fgets(digits, sizeof(digits), file) && strtoull(digits, NULL, 10) > 0;
+    const bool sized =
+        file && fgets(digits, sizeof(digits), file) && strtoull(digits, NULL, 10) > 0;
     if (file)
         fclose(file);
     return sized;
@@ -324,8 +326,8 @@ static void drop_lower_layers(struct search *search)
     }
 }
 
-int sealio_disk_find(const pnfs_block_simple_volume_info4 *signature, char *const *paths, size_t count,
-                     char *text, size_t size, struct sealio_disk **out)
+int sealio_disk_find(const pnfs_block_simple_volume_info4 *signature, char *const *paths,
+                     size_t count, char *text, size_t size, struct sealio_disk **out)
 {
     struct search search = {.signature = signature};
     int rc = 0;
@@ -342,7 +344,8 @@ int sealio_disk_find(const pnfs_block_simple_volume_info4 *signature, char *cons
         snprintf(text, size, "cannot list block devices: %s", strerror(-rc));
     } else if (search.count > 1) {
         rc = -ENOTUNIQ;
-        snprintf(text, size, "%s and %s both bear the volume's signature: name the right one with --device",
+        snprintf(text, size,
+                 "%s and %s both bear the volume's signature: name the right one with --device",
                  search.found[0]->path, search.found[1]->path);
     } else {
         rc = -ENODEV;

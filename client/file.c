@@ -1,6 +1,6 @@
 /*
- * Opening and closing files (RFC 8881 sections 18.16, 18.2, 9.1), and getting opens back after a restart. See
- * sealio.h and file_impl.h. Any thread.
+ * Opening and closing files (RFC 8881 sections 18.16, 18.2, 9.1), and getting opens back after a
+ * restart. See sealio.h and file_impl.h. Any thread.
  */
 #include "client/file_impl.h"
 
@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A number that nobody else in the session has makes each open its own, so that a CLOSE closes only that one.
+/* A number that nobody else in the session has makes each open its own, so that a CLOSE closes only
+ * that one.
  */
 enum { OWNER_SIZE = 8, DEFAULT_BLOCK = 4096 };
 
@@ -21,7 +22,8 @@ nfs_fh4 sealio_file_fh(const struct sealio_file *file)
     return (nfs_fh4){file->layout->fh, file->layout->fh_len};
 }
 
-static open_owner4 owner_of(struct sealio_session *session, uint64_t number, uint8_t buf[OWNER_SIZE])
+static open_owner4 owner_of(struct sealio_session *session, uint64_t number,
+                            uint8_t buf[OWNER_SIZE])
 {
     memcpy(buf, &number, OWNER_SIZE);
     pthread_mutex_lock(&session->lock);
@@ -64,8 +66,8 @@ static uint32_t share_of(unsigned flags)
            (flags & SEALIO_WRITE ? OPEN4_SHARE_ACCESS_WRITE : 0);
 }
 
-static int send_open(struct sealio_session *session, const char *path, unsigned flags, uint32_t mode,
-                     uint64_t number, struct opened *out)
+static int send_open(struct sealio_session *session, const char *path, unsigned flags,
+                     uint32_t mode, uint64_t number, struct opened *out)
 {
     uint8_t buf[SEALIO_CALL_SIZE], owner[OWNER_SIZE];
     uint64_t arena_first[64];
@@ -73,9 +75,11 @@ static int send_open(struct sealio_session *session, const char *path, unsigned 
     struct sealio_reply reply;
     struct sealio_fh dir;
     struct arena arena;
-    union nfs4_args args = {.open = {.share_access = share_of(flags) | OPEN4_SHARE_ACCESS_WANT_NO_DELEG}};
-    const union nfs4_args getattr = {.getattr = {BITMAP4(FATTR4_TYPE, FATTR4_SIZE, FATTR4_FSID,
-                                                         FATTR4_FS_LAYOUT_TYPES, FATTR4_LAYOUT_BLKSIZE)}};
+    union nfs4_args args = {
+        .open = {.share_access = share_of(flags) | OPEN4_SHARE_ACCESS_WANT_NO_DELEG}};
+    const union nfs4_args getattr = {
+        .getattr = {BITMAP4(FATTR4_TYPE, FATTR4_SIZE, FATTR4_FSID, FATTR4_FS_LAYOUT_TYPES,
+                            FATTR4_LAYOUT_BLKSIZE)}};
     struct nfs4_attrs set = {.mode = mode & 07777, .size = 0};
     int rc = sealio_path_parent(session, path, &dir, &args.open.claim.file);
     if (rc == 0 && args.open.claim.file.len == 0)
@@ -125,8 +129,8 @@ static void take_offer_locked(struct sealio_session *session, const struct nfs4_
 }
 
 /* Under the lock: the open file becomes one of the session's. */
-static int adopt_locked(struct sealio_session *session, struct sealio_file *file, const struct opened *opened,
-                        unsigned generation)
+static int adopt_locked(struct sealio_session *session, struct sealio_file *file,
+                        const struct opened *opened, unsigned generation)
 {
     const nfs_fh4 fh = {opened->fh.data, opened->fh.len};
     file->layout = sealio_layout_share_locked(session, &fh);
@@ -190,8 +194,8 @@ static void free_file(struct sealio_file *file)
     free(file);
 }
 
-int sealio_file_open(struct sealio_session *session, const char *path, unsigned flags, uint32_t mode,
-                     struct sealio_file **out)
+int sealio_file_open(struct sealio_session *session, const char *path, unsigned flags,
+                     uint32_t mode, struct sealio_file **out)
 {
     struct opened opened = {.fh.len = 0};
     if (!(flags & (SEALIO_READ | SEALIO_WRITE)))
@@ -310,8 +314,8 @@ int sealio_file_stateid(struct sealio_file *file, stateid4 *out)
 
 bool sealio_file_retry_stateid(struct sealio_file *file, nfsstat4 status, unsigned *tries)
 {
-    if (status != NFS4ERR_BAD_STATEID && status != NFS4ERR_STALE_STATEID && status != NFS4ERR_EXPIRED &&
-        status != NFS4ERR_ADMIN_REVOKED)
+    if (status != NFS4ERR_BAD_STATEID && status != NFS4ERR_STALE_STATEID &&
+        status != NFS4ERR_EXPIRED && status != NFS4ERR_ADMIN_REVOKED)
         return false;
     if ((*tries)++ > 1)
         return false;
@@ -322,7 +326,8 @@ bool sealio_file_retry_stateid(struct sealio_file *file, nfsstat4 status, unsign
 }
 
 /* Under the lock: a file whose open is of an earlier client id, made busy. */
-static struct sealio_file *next_stale_locked(struct sealio_session *session, struct sealio_file *after)
+static struct sealio_file *next_stale_locked(struct sealio_session *session,
+                                             struct sealio_file *after)
 {
     struct sealio_file *file = after ? after->next : session->files;
     while (file && file->generation == session->generation)
@@ -345,8 +350,8 @@ void sealio_files_reclaim(struct sealio_session *session)
         pthread_mutex_unlock(&session->lock);
         if (!file)
             return;
-        /* If it cannot be reclaimed, the next use opens it anew; what was written is committed or told by
-         * sync. */
+        /* If it cannot be reclaimed, the next use opens it anew; what was written is committed or
+         * told by sync. */
         if (open_again(file, CLAIM_PREVIOUS, generation) == 0)
             sealio_layout_commit(session, file->layout, true);
     }

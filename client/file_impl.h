@@ -23,13 +23,14 @@ struct sealio_file {
 };
 
 nfs_fh4 sealio_file_fh(const struct sealio_file *file);
-/* The open's stateid; opens anew (CLAIM_FH) when the client id has changed since. *generation is what to
- * compare with when the server says BAD_STATEID. */
+/* The open's stateid; opens anew (CLAIM_FH) when the client id has changed since. *generation is
+ * what to compare with when the server says BAD_STATEID. */
 int sealio_file_stateid(struct sealio_file *file, stateid4 *out);
-/* The server did not accept the stateid: the next sealio_file_stateid() opens anew. False: it did so before,
- * give up. */
+/* The server did not accept the stateid: the next sealio_file_stateid() opens anew. False: it did
+ * so before, give up. */
 bool sealio_file_retry_stateid(struct sealio_file *file, nfsstat4 status, unsigned *tries);
-/* During recovery, in grace: reclaim the opens (RFC 8881 section 8.4.2.1), commit what was written directly.
+/* During recovery, in grace: reclaim the opens (RFC 8881 section 8.4.2.1), commit what was written
+ * directly.
  */
 void sealio_files_reclaim(struct sealio_session *session);
 

@@ -1,6 +1,6 @@
 /*
- * Reading, writing and syncing files: piece by piece, directly where a layout maps the piece, else through
- * the server. See sealio.h. Any thread.
+ * Reading, writing and syncing files: piece by piece, directly where a layout maps the piece, else
+ * through the server. See sealio.h. Any thread.
  */
 #include "client/align.h"
 #include "client/file_impl.h"
@@ -18,7 +18,8 @@ enum { MESSAGE_ROOM = 1024 };
 
 static uint32_t io_size(size_t len, uint32_t message)
 {
-    const uint32_t most = message - MESSAGE_ROOM < SEALIO_MAX_IO ? message - MESSAGE_ROOM : SEALIO_MAX_IO;
+    const uint32_t most =
+        message - MESSAGE_ROOM < SEALIO_MAX_IO ? message - MESSAGE_ROOM : SEALIO_MAX_IO;
     return len < most ? (uint32_t)len : most;
 }
 
@@ -87,16 +88,18 @@ static ssize_t read_through_server(struct sealio_file *file, void *buf, size_t l
 }
 
 /* Moves the front of what was pinned from or to the server's memory. The count. */
-static ssize_t move_memory(struct sealio_file *file, bool write, void *buf, const struct sealio_pin *pin)
+static ssize_t move_memory(struct sealio_file *file, bool write, void *buf,
+                           const struct sealio_pin *pin)
 {
     struct sealio_session *session = file->session;
     const struct sealio_target *target = &pin->target;
-    struct sealio_rdma_op op = {.write = write,
-                                .memory = buf,
-                                .length = sealio_rdma_limit(target->memory, buf, pin->length, target->offset),
-                                .remote = target->offset,
-                                .key = target->key,
-                                .deadline_ms = sealio_now_ms() + session->direct_timeout_ms};
+    struct sealio_rdma_op op = {
+        .write = write,
+        .memory = buf,
+        .length = sealio_rdma_limit(target->memory, buf, pin->length, target->offset),
+        .remote = target->offset,
+        .key = target->key,
+        .deadline_ms = sealio_now_ms() + session->direct_timeout_ms};
     int rc = sealio_rdma_run(target->memory, &op);
     if (rc < 0)
         return rc;
@@ -169,8 +172,8 @@ ssize_t sealio_file_read(struct sealio_file *file, void *buf, size_t len, uint64
 
 /* ---- writing ---- */
 
-/* Remembers what was answered UNSTABLE4; another verifier means that earlier ones are lost (RFC 8881
- * section 18.3.3). */
+/* Remembers what was answered UNSTABLE4; another verifier means that earlier ones are lost (RFC
+ * 8881 section 18.3.3). */
 static void note_verifier(struct sealio_file *file, const verifier4 verifier, bool unstable)
 {
     struct sealio_session *session = file->session;
@@ -219,7 +222,8 @@ static ssize_t write_server(struct sealio_file *file, const void *buf, size_t le
     return rc;
 }
 
-static ssize_t write_through_server(struct sealio_file *file, const void *buf, size_t len, uint64_t offset)
+static ssize_t write_through_server(struct sealio_file *file, const void *buf, size_t len,
+                                    uint64_t offset)
 {
     unsigned tries = 0;
     ssize_t rc = refuse_server(file);
@@ -241,10 +245,12 @@ static ssize_t write_disk(struct sealio_file *file, const void *buf, uint64_t of
                           const struct sealio_pin *pin)
 {
     uint64_t start, end;
-    if (!pin->target.disk || !sealio_align_write(offset, pin->length, file->layout->block, &start, &end) ||
+    if (!pin->target.disk ||
+        !sealio_align_write(offset, pin->length, file->layout->block, &start, &end) ||
         start != offset)
         return -ENODATA;
-    const int rc = sealio_disk_write(pin->target.disk, buf, (size_t)(end - start), pin->target.offset);
+    const int rc =
+        sealio_disk_write(pin->target.disk, buf, (size_t)(end - start), pin->target.offset);
     return rc < 0 ? rc : (ssize_t)(end - start);
 }
 
@@ -257,8 +263,8 @@ static size_t server_part(const struct sealio_file *file, size_t len, uint64_t o
     return (size_t)(start - offset);
 }
 
-/* Writes the front of the range: directly, if it begins where a layout lets us write. -ENODATA: not so, and
- * the first *by_server bytes are for the server. */
+/* Writes the front of the range: directly, if it begins where a layout lets us write. -ENODATA: not
+ * so, and the first *by_server bytes are for the server. */
 static ssize_t write_direct(struct sealio_file *file, const void *buf, size_t len, uint64_t offset,
                             size_t *by_server)
 {
@@ -278,8 +284,8 @@ static ssize_t write_direct(struct sealio_file *file, const void *buf, size_t le
         n = write_disk(file, buf, offset, &pin);
     }
     if (n < 0 && n != -ENODATA) {
-        sealio_fail(session, (int)n, "%s: writing to %s: %s", file->path, sealio_target_name(&pin.target),
-                    strerror((int)-n));
+        sealio_fail(session, (int)n, "%s: writing to %s: %s", file->path,
+                    sealio_target_name(&pin.target), strerror((int)-n));
         if (pin.target.memory) {
             sealio_layout_doubt(session, &pin);
             n = -ENODATA; /* the server may still reach it */
@@ -357,7 +363,8 @@ int sealio_file_sync(struct sealio_file *file)
         file->committed = unstable;
     pthread_mutex_unlock(&session->lock);
     if (lost && rc == 0)
-        rc = sealio_fail(session, -EAGAIN, "%s: the server restarted and lost writes that were not synced",
+        rc = sealio_fail(session, -EAGAIN,
+                         "%s: the server restarted and lost writes that were not synced",
                          file->path);
     return rc;
 }

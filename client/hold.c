@@ -1,6 +1,6 @@
 /*
- * Holds for local programs: see sealio_hold.h. Requests wait for their answer; events that come in between
- * are kept in line until the program asks for them.
+ * Holds for local programs: see sealio_hold.h. Requests wait for their answer; events that come in
+ * between are kept in line until the program asks for them.
  */
 #include "client/sealio_hold.h"
 
@@ -121,8 +121,8 @@ static int introduce(struct sealio_holder *holder, bool resume)
 {
     static const char *const fences[] = {
         [SEALIO_FENCE_CLOSE] = "close", [SEALIO_FENCE_HOOK] = "hook", [SEALIO_FENCE_NONE] = "none"};
-    json_t *request =
-        json_pack("{s:s, s:s, s:s}", "op", "holder", "name", holder->name, "fence", fences[holder->fence]);
+    json_t *request = json_pack("{s:s, s:s, s:s}", "op", "holder", "name", holder->name, "fence",
+                                fences[holder->fence]);
     json_t *answer = NULL;
     if (resume)
         json_object_set_new(request, "token", json_string(holder->token));
@@ -142,7 +142,8 @@ static int connect_to(struct sealio_holder *holder)
     int err = hold_wire_connect(&holder->wire, holder->socket);
     if (err)
         snprintf(holder->error, sizeof holder->error,
-                 "%s: %s; is sealnfsd running, and may you use its socket?", holder->socket, strerror(-err));
+                 "%s: %s; is sealnfsd running, and may you use its socket?", holder->socket,
+                 strerror(-err));
     return err;
 }
 
@@ -151,7 +152,8 @@ static int set_up(struct sealio_holder *holder, const struct sealio_holder_optio
     const char *path = options->socket ? options->socket : getenv("SEALNFS_SOCKET");
     if (!path)
         path = "/run/sealnfs/control.sock";
-    if (!options->name || options->fence < SEALIO_FENCE_CLOSE || options->fence > SEALIO_FENCE_NONE) {
+    if (!options->name || options->fence < SEALIO_FENCE_CLOSE ||
+        options->fence > SEALIO_FENCE_NONE) {
         say(holder, "a holder needs a name and a declared fence");
         return -EINVAL;
     }
@@ -167,7 +169,8 @@ static int set_up(struct sealio_holder *holder, const struct sealio_holder_optio
     return 0;
 }
 
-int sealio_holder_open(const struct sealio_holder_options *options, char *error, struct sealio_holder **out)
+int sealio_holder_open(const struct sealio_holder_options *options, char *error,
+                       struct sealio_holder **out)
 {
     struct sealio_holder *holder = calloc(1, sizeof *holder);
     if (!holder)
@@ -246,7 +249,8 @@ static int take_extents(struct sealio_hold *hold, const json_t *answer)
 
 static int take_answer(struct sealio_hold *hold, const json_t *answer)
 {
-    const char *device = json_string_value(json_object_get(json_object_get(answer, "device"), "path"));
+    const char *device =
+        json_string_value(json_object_get(json_object_get(answer, "device"), "path"));
     if (!device || strlen(device) >= sizeof hold->device ||
         !json_is_array(json_object_get(answer, "extents")))
         return -EIO;
@@ -259,7 +263,8 @@ static int take_answer(struct sealio_hold *hold, const json_t *answer)
 static int ask_for(struct sealio_hold *hold, json_t **answer)
 {
     return ask(hold->holder,
-               json_pack("{s:s, s:s, s:b}", "op", "hold", "file", hold->path, "write", hold->write), answer);
+               json_pack("{s:s, s:s, s:b}", "op", "hold", "file", hold->path, "write", hold->write),
+               answer);
 }
 
 static void hold_free(struct sealio_hold *hold)
@@ -268,7 +273,8 @@ static void hold_free(struct sealio_hold *hold)
     free(hold);
 }
 
-int sealio_hold_open(struct sealio_holder *holder, const char *path, bool write, struct sealio_hold **out)
+int sealio_hold_open(struct sealio_holder *holder, const char *path, bool write,
+                     struct sealio_hold **out)
 {
     struct sealio_hold *hold = calloc(1, sizeof *hold);
     json_t *answer = NULL;
@@ -392,8 +398,8 @@ static bool is_what_it_was(const struct sealio_hold *hold, const json_t *answer)
                 again.extent_count == hold->extent_count && strcmp(again.device, hold->device) == 0;
     for (size_t i = 0; same && i < again.extent_count; i++) {
         const struct sealio_hold_extent *a = &again.extents[i], *b = &hold->extents[i];
-        same = a->offset == b->offset && a->length == b->length && a->device_offset == b->device_offset &&
-               a->hole == b->hole;
+        same = a->offset == b->offset && a->length == b->length &&
+               a->device_offset == b->device_offset && a->hole == b->hole;
     }
     free(again.extents);
     return same;
@@ -417,7 +423,8 @@ static int hold_again(struct sealio_hold *hold)
     return err == -ENOTCONN ? err : 0;
 }
 
-/* The socket is never closed over an error while it may carry holds: that would say that they have ended. */
+/* The socket is never closed over an error while it may carry holds: that would say that they have
+ * ended. */
 int sealio_holder_resume(struct sealio_holder *holder)
 {
     if (holder->wire.fd >= 0)

@@ -1,6 +1,6 @@
 /*
- * The line protocol of docs/control-protocol.md as a client speaks it: one JSON object on one line, answers
- * and unasked events alike. Blocking, with time-outs; the descriptor itself never blocks.
+ * The line protocol of docs/control-protocol.md as a client speaks it: one JSON object on one line,
+ * answers and unasked events alike. Blocking, with time-outs; the descriptor itself never blocks.
  */
 #include "client/hold_wire.h"
 

@@ -1,6 +1,6 @@
 /*
- * Getting layouts and doing I/O under them (RFC 8881 sections 12.5.2 to 12.5.4, RFC 5663). See layout.h. Any
- * thread.
+ * Getting layouts and doing I/O under them (RFC 8881 sections 12.5.2 to 12.5.4, RFC 5663). See
+ * layout.h. Any thread.
  */
 #include "client/layout.h"
 
@@ -13,10 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* After a refusal the server is left alone for so long; a missing disk does not turn up in a moment. */
+/* After a refusal the server is left alone for so long; a missing disk does not turn up in a
+ * moment. */
 enum { REFUSED_MS = 10000, BUSY_MS = 1000, NO_DEVICE_MS = 60000 };
 
-/* The lease is looked at before each piece of I/O: pieces are bounded, so that none goes on long past it. */
+/* The lease is looked at before each piece of I/O: pieces are bounded, so that none goes on long
+ * past it. */
 enum { PIECE_MAX = 16 << 20 };
 
 struct sealio_layout *sealio_layout_share_locked(struct sealio_session *session, const nfs_fh4 *fh)
@@ -187,8 +189,8 @@ static int ask_once(struct sealio_file *file, struct incoming *in)
 
 static bool is_busy(nfsstat4 status)
 {
-    return status == NFS4ERR_LAYOUTTRYLATER || status == NFS4ERR_RECALLCONFLICT || status == NFS4ERR_DELAY ||
-           status == NFS4ERR_GRACE;
+    return status == NFS4ERR_LAYOUTTRYLATER || status == NFS4ERR_RECALLCONFLICT ||
+           status == NFS4ERR_DELAY || status == NFS4ERR_GRACE;
 }
 
 /* The stateid for the first LAYOUTGET: the layout's own if there is one, else the open's (RFC 8881
@@ -229,7 +231,8 @@ static int ask(struct sealio_file *file, struct incoming *in)
         }
     }
     if (rc == 0 && in->status == NFS4_OK && sealio_map_end(in->map) < in->size)
-        rc = sealio_fail(session, -EBADMSG, "LAYOUTGET: the layout of %s ends before the file", file->path);
+        rc = sealio_fail(session, -EBADMSG, "LAYOUTGET: the layout of %s ends before the file",
+                         file->path);
     return rc;
 }
 
@@ -241,7 +244,8 @@ static int find_devices(struct sealio_session *session, const struct incoming *i
     return rc;
 }
 
-/* Under the lock: what ask() brought becomes the layout, even if it is useless: then it is returned. */
+/* Under the lock: what ask() brought becomes the layout, even if it is useless: then it is
+ * returned. */
 static void install_locked(struct sealio_layout *layout, struct incoming *in)
 {
     const bool extend = layout->held;
@@ -266,7 +270,8 @@ static void install_locked(struct sealio_layout *layout, struct incoming *in)
 }
 
 /* Under the lock, dropped meanwhile: the layout is of no use here. */
-static void give_up_locked(struct sealio_session *session, struct sealio_layout *layout, uint32_t pause_ms)
+static void give_up_locked(struct sealio_session *session, struct sealio_layout *layout,
+                           uint32_t pause_ms)
 {
     uint64_t *const until = layout->refused_until[layout->kind];
     until[layout->iomode == LAYOUTIOMODE4_RW ? LAYOUTIOMODE4_RW : LAYOUTIOMODE4_READ] =
@@ -277,8 +282,8 @@ static void give_up_locked(struct sealio_session *session, struct sealio_layout 
     }
 }
 
-static int finish_locked(struct sealio_file *file, struct incoming *in, layoutiomode4 wanted, unsigned epoch,
-                         int rc)
+static int finish_locked(struct sealio_file *file, struct incoming *in, layoutiomode4 wanted,
+                         unsigned epoch, int rc)
 {
     struct sealio_session *session = file->session;
     struct sealio_layout *layout = file->layout;
@@ -292,7 +297,8 @@ static int finish_locked(struct sealio_file *file, struct incoming *in, layoutio
             sealio_now_ms() + (is_busy(in->status) ? BUSY_MS : REFUSED_MS);
         pthread_mutex_unlock(&session->lock);
         sealio_fail(session, -ENODATA, "the server gives no layout of %s for %s: %s", file->path,
-                    wanted == LAYOUTIOMODE4_RW ? "writing" : "reading", nfs4_status_name(in->status));
+                    wanted == LAYOUTIOMODE4_RW ? "writing" : "reading",
+                    nfs4_status_name(in->status));
         pthread_mutex_lock(&session->lock);
         return -ENODATA;
     }
@@ -333,11 +339,12 @@ static int get(struct sealio_file *file, enum sealio_layout_kind kind, layoutiom
 
 static bool at_hand(const struct sealio_layout *layout, layoutiomode4 iomode)
 {
-    return layout->held && !layout->recalled && !layout->trim && !layout->getting && !layout->returning &&
-           (layout->iomode == LAYOUTIOMODE4_RW || iomode == layout->iomode);
+    return layout->held && !layout->recalled && !layout->trim && !layout->getting &&
+           !layout->returning && (layout->iomode == LAYOUTIOMODE4_RW || iomode == layout->iomode);
 }
 
-/* Under the lock. The best that the file system offers and that can be had; of one kind at a time. */
+/* Under the lock. The best that the file system offers and that can be had; of one kind at a time.
+ */
 static int have_locked(struct sealio_file *file, layoutiomode4 iomode)
 {
     struct sealio_session *session = file->session;
@@ -400,8 +407,8 @@ static int pin_locked(struct sealio_file *file, uint64_t offset, uint64_t length
     return 0;
 }
 
-/* An idle client's lease is renewed by the upkeep thread; if that has not worked, nothing may touch the disk
- * before a SEQUENCE has. */
+/* An idle client's lease is renewed by the upkeep thread; if that has not worked, nothing may touch
+ * the disk before a SEQUENCE has. */
 static bool renew_if_needed(struct sealio_session *session)
 {
     uint8_t buf[512];
@@ -458,8 +465,8 @@ void sealio_layout_doubt(struct sealio_session *session, const struct sealio_pin
         layout->trim = true;
         /* Of no kind: a layout over the disk, once held, would keep the better one away. */
         for (unsigned kind = 0; kind < SEALIO_KINDS; kind++)
-            layout->refused_until[kind][LAYOUTIOMODE4_READ] = layout->refused_until[kind][LAYOUTIOMODE4_RW] =
-                sealio_now_ms() + BUSY_MS;
+            layout->refused_until[kind][LAYOUTIOMODE4_READ] =
+                layout->refused_until[kind][LAYOUTIOMODE4_RW] = sealio_now_ms() + BUSY_MS;
         pthread_cond_broadcast(&session->changed);
     }
     pthread_mutex_unlock(&session->lock);

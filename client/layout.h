@@ -1,9 +1,10 @@
 /*
- * Layouts of a session: one per file handle, however often the file is open (a layout stateid belongs to
- * client and file, RFC 8881 section 12.5.3). Getting, using, committing, returning; what recalls do to them.
+ * Layouts of a session: one per file handle, however often the file is open (a layout stateid
+ * belongs to client and file, RFC 8881 section 12.5.3). Getting, using, committing, returning; what
+ * recalls do to them.
  *
- * A layout is used between pin and unpin; a recalled or returning one gives no new pins, and is returned when
- * the last pin is gone.
+ * A layout is used between pin and unpin; a recalled or returning one gives no new pins, and is
+ * returned when the last pin is gone.
  */
 #ifndef CLIENT_LAYOUT_H
 #define CLIENT_LAYOUT_H
@@ -36,7 +37,8 @@ struct sealio_layout {
     uint64_t refused_until[SEALIO_KINDS][3]; /* by iomode: not asked for before */
 
     bool recalled, announced, hold, trim;
-    bool recall_early; /* a recall came before the layout it means: return it as soon as it is there */
+    bool recall_early; /* a recall came before the layout it means: return it as soon as it is there
+                        */
     uint32_t recall_seqid;
     unsigned recalls; /* counts */
     uint64_t recall_offset, recall_length;
@@ -59,8 +61,8 @@ struct sealio_layout *sealio_layout_share_locked(struct sealio_session *session,
 /* The last file is closed: the layout must have been returned. */
 void sealio_layout_release_locked(struct sealio_session *session, struct sealio_layout *layout);
 /*
- * Pins the piece of the file that begins at offset, at most length bytes, getting a layout if there is none.
- * -ENODATA: none to be had, go through the server (the sentence says why).
+ * Pins the piece of the file that begins at offset, at most length bytes, getting a layout if there
+ * is none. -ENODATA: none to be had, go through the server (the sentence says why).
  */
 int sealio_layout_pin(struct sealio_file *file, uint64_t offset, uint64_t length, bool writing,
                       struct sealio_pin *pin);
@@ -81,9 +83,10 @@ layouttype4 sealio_layout_type(const struct sealio_layout *layout);
 /* ---- layout_return.c ---- */
 
 /* LAYOUTCOMMIT of what was written directly, after flushing the disks. 0 when there is nothing. */
-int sealio_layout_commit(struct sealio_session *session, struct sealio_layout *layout, bool reclaim);
-/* Commits and returns. Under the lock with `returning` set by the caller; the lock is dropped meanwhile.
- * Clears `returning`. */
+int sealio_layout_commit(struct sealio_session *session, struct sealio_layout *layout,
+                         bool reclaim);
+/* Commits and returns. Under the lock with `returning` set by the caller; the lock is dropped
+ * meanwhile. Clears `returning`. */
 int sealio_layout_give_back_locked(struct sealio_session *session, struct sealio_layout *layout);
 /* Session's lock held: every layout is gone (the client id is, or the server revoked them). */
 void sealio_layouts_forget(struct sealio_session *session);

@@ -15,7 +15,8 @@ int sealio_layout_get(struct sealio_file *file, bool for_writing)
     if (for_writing && !(file->share & OPEN4_SHARE_ACCESS_WRITE))
         return sealio_fail(file->session, -EBADF, "%s: is not open for writing", file->path);
     if (!sealio_layout_possible(file->layout))
-        return sealio_fail(file->session, -ENODATA, "%s: the server offers no layouts for it", file->path);
+        return sealio_fail(file->session, -ENODATA, "%s: the server offers no layouts for it",
+                           file->path);
     return sealio_layout_have(file, for_writing ? LAYOUTIOMODE4_RW : LAYOUTIOMODE4_READ);
 }
 
@@ -54,8 +55,8 @@ static enum sealio_extent_state state_of(pnfs_block_extent_state4 state)
 }
 
 /* Under the lock: one run of the map, cut where a volume's parts meet. */
-static int add_run(struct sealio_session *session, const struct sealio_map *map, struct sealio_run run,
-                   struct list *list)
+static int add_run(struct sealio_session *session, const struct sealio_map *map,
+                   struct sealio_run run, struct list *list)
 {
     while (run.length > 0) {
         struct sealio_target target = {.length = run.length};
@@ -137,8 +138,8 @@ int sealio_layout_wait_recall(struct sealio_file *file, uint32_t timeout_ms)
     while (rc == 0 && layout->recalls == before && !(layout->held && layout->recalled)) {
         if (!layout->held)
             rc = -ENODATA;
-        else if (pthread_cond_clockwait(&session->changed, &session->lock, CLOCK_MONOTONIC, &until) ==
-                 ETIMEDOUT)
+        else if (pthread_cond_clockwait(&session->changed, &session->lock, CLOCK_MONOTONIC,
+                                        &until) == ETIMEDOUT)
             rc = -ETIMEDOUT;
     }
     pthread_mutex_unlock(&session->lock);

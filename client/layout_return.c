@@ -1,7 +1,7 @@
 /*
- * LAYOUTCOMMIT, LAYOUTRETURN and what recalls do (RFC 8881 sections 12.5.4 and 12.5.5, 18.42, 18.44, 20.3).
- * See layout.h. The decisions are in recall.c. Recalls arrive on the reader; the returning is done by the
- * upkeep thread.
+ * LAYOUTCOMMIT, LAYOUTRETURN and what recalls do (RFC 8881 sections 12.5.4
+ * and 12.5.5, 18.42, 18.44, 20.3). See layout.h. The decisions are in recall.c. Recalls arrive on
+ * the reader; the returning is done by the upkeep thread.
  */
 #include "client/file_impl.h"
 #include "client/recall.h"
@@ -11,9 +11,10 @@
 #include <errno.h>
 #include <string.h>
 
-/* PUTFH and one more operation on the layout's file. 0: res is its result, without views that matter. */
-static int run_on_layout(struct sealio_session *session, const struct sealio_layout *layout, uint32_t op,
-                         const union nfs4_args *args, union nfs4_res *res)
+/* PUTFH and one more operation on the layout's file. 0: res is its result, without views that
+ * matter. */
+static int run_on_layout(struct sealio_session *session, const struct sealio_layout *layout,
+                         uint32_t op, const union nfs4_args *args, union nfs4_res *res)
 {
     uint8_t buf[1024];
     struct sealio_call call;
@@ -32,7 +33,8 @@ static int run_on_layout(struct sealio_session *session, const struct sealio_lay
 }
 
 /* Unless more was written meanwhile: then the whole range stays to be committed. */
-static void note_committed(struct sealio_session *session, struct sealio_layout *layout, unsigned writes)
+static void note_committed(struct sealio_session *session, struct sealio_layout *layout,
+                           unsigned writes)
 {
     pthread_mutex_lock(&session->lock);
     if (layout->writes == writes)
@@ -42,7 +44,8 @@ static void note_committed(struct sealio_session *session, struct sealio_layout 
 
 enum { UPDATE_SIZE = 8 + 16 * SEALIO_RANGES_MAX };
 
-/* What the layout type wants to know of a commit: blocks were written where they are; memory names them. */
+/* What the layout type wants to know of a commit: blocks were written where they are; memory names
+ * them. */
 static layoutupdate4 make_update(enum sealio_layout_kind kind, const struct sealio_ranges *dirty,
                                  uint8_t buf[UPDATE_SIZE])
 {
@@ -71,7 +74,8 @@ struct commit {
 static struct commit look(struct sealio_session *session, const struct sealio_layout *layout)
 {
     pthread_mutex_lock(&session->lock);
-    const struct commit commit = {layout->dirty, layout->writes, layout->held, layout->kind, layout->stateid};
+    const struct commit commit = {layout->dirty, layout->writes, layout->held, layout->kind,
+                                  layout->stateid};
     pthread_mutex_unlock(&session->lock);
     return commit;
 }
@@ -81,19 +85,21 @@ static int send_commit(struct sealio_session *session, struct sealio_layout *lay
 {
     uint8_t update[UPDATE_SIZE];
     union nfs4_res res;
-    const uint64_t start = commit->dirty.at[0].start, end = commit->dirty.at[commit->dirty.count - 1].end;
+    const uint64_t start = commit->dirty.at[0].start,
+                   end = commit->dirty.at[commit->dirty.count - 1].end;
     const union nfs4_args args = {
         .layoutcommit = {.loca_offset = start,
                          .loca_length = end - start,
                          .loca_reclaim = reclaim,
-                         .loca_stateid = commit->stateid, /* section 18.42.3: in a reclaim the old one */
+                         .loca_stateid =
+                             commit->stateid, /* section 18.42.3: in a reclaim the old one */
                          .loca_last_write_offset = {true, end - 1},
                          .loca_layoutupdate = make_update(commit->kind, &commit->dirty, update)}};
     SESSION_COUNT(session, layoutcommits, 1);
     int rc = run_on_layout(session, layout, OP_LAYOUTCOMMIT, &args, &res);
     if (rc == 0 && res.status != NFS4_OK)
-        rc = sealio_fail(session, sealio_status_errno(res.status), "LAYOUTCOMMIT: the server answers %s",
-                         nfs4_status_name(res.status));
+        rc = sealio_fail(session, sealio_status_errno(res.status),
+                         "LAYOUTCOMMIT: the server answers %s", nfs4_status_name(res.status));
     return rc;
 }
 
@@ -116,15 +122,16 @@ int sealio_layout_commit(struct sealio_session *session, struct sealio_layout *l
     return rc;
 }
 
-static int send_return(struct sealio_session *session, struct sealio_layout *layout, const stateid4 *stateid)
+static int send_return(struct sealio_session *session, struct sealio_layout *layout,
+                       const stateid4 *stateid)
 {
     union nfs4_res res;
     const union nfs4_args args = {
-        .layoutreturn = {
-            .lora_layout_type = sealio_layout_type(layout),
-            .lora_iomode = LAYOUTIOMODE4_ANY,
-            .lora_layoutreturn = {.lr_returntype = LAYOUTRETURN4_FILE,
-                                  .lr_layout = {.lrf_length = NFS4_UINT64_MAX, .lrf_stateid = *stateid}}}};
+        .layoutreturn = {.lora_layout_type = sealio_layout_type(layout),
+                         .lora_iomode = LAYOUTIOMODE4_ANY,
+                         .lora_layoutreturn = {.lr_returntype = LAYOUTRETURN4_FILE,
+                                               .lr_layout = {.lrf_length = NFS4_UINT64_MAX,
+                                                             .lrf_stateid = *stateid}}}};
     SESSION_COUNT(session, layoutreturns, 1);
     int rc = run_on_layout(session, layout, OP_LAYOUTRETURN, &args, &res);
     if (rc < 0)
@@ -136,8 +143,8 @@ static int send_return(struct sealio_session *session, struct sealio_layout *lay
     case NFS4ERR_STALE_STATEID:
         return 0;
     default:
-        return sealio_fail(session, sealio_status_errno(res.status), "LAYOUTRETURN: the server answers %s",
-                           nfs4_status_name(res.status));
+        return sealio_fail(session, sealio_status_errno(res.status),
+                           "LAYOUTRETURN: the server answers %s", nfs4_status_name(res.status));
     }
 }
 
@@ -274,10 +281,10 @@ int sealio_layouts_bulk_done(struct sealio_session *session, const CB_LAYOUTRECA
     struct sealio_layout any = {.fh_len = 0};
     union nfs4_res res;
     const union nfs4_args ret = {
-        .layoutreturn = {
-            .lora_layout_type = args->clora_type,
-            .lora_iomode = args->clora_iomode,
-            .lora_layoutreturn = {.lr_returntype = by_fsid ? LAYOUTRETURN4_FSID : LAYOUTRETURN4_ALL}}};
+        .layoutreturn = {.lora_layout_type = args->clora_type,
+                         .lora_iomode = args->clora_iomode,
+                         .lora_layoutreturn = {.lr_returntype = by_fsid ? LAYOUTRETURN4_FSID
+                                                                        : LAYOUTRETURN4_ALL}}};
     pthread_mutex_lock(&session->lock);
     for (struct sealio_layout *layout = session->layouts; layout; layout = layout->next) {
         if (!by_fsid || (layout->fsid.major == args->clora_recall.lor_fsid.major &&

@@ -14,7 +14,8 @@ struct sealio_map {
     deviceid4 *volumes;
 };
 
-/* MAX_VOLUMES: a file lies on one volume, two at most (RFC 5663 section 2.2.3); more is a server gone wild.
+/* MAX_VOLUMES: a file lies on one volume, two at most (RFC 5663 section 2.2.3); more is a server
+ * gone wild.
  */
 enum { SECTOR = 512, MAX_VOLUMES = 64 };
 
@@ -48,7 +49,8 @@ static int check_extent(layoutiomode4 iomode, const pnfs_block_extent4 *extent, 
     uint64_t end;
     if (extent->bex_length == 0 || extent->bex_length % SECTOR || extent->bex_file_offset % SECTOR)
         return -EBADMSG;
-    if (__builtin_add_overflow(extent->bex_file_offset, extent->bex_length, &end) || end > INT64_MAX)
+    if (__builtin_add_overflow(extent->bex_file_offset, extent->bex_length, &end) ||
+        end > INT64_MAX)
         return -EBADMSG;
     if (iomode == LAYOUTIOMODE4_RW && extent->bex_state == PNFS_BLOCK_READ_DATA)
         return -ENOTSUP;
@@ -57,12 +59,14 @@ static int check_extent(layoutiomode4 iomode, const pnfs_block_extent4 *extent, 
     if (extent->bex_state == PNFS_BLOCK_NONE_DATA)
         return 0;
     if (extent->bex_storage_offset % SECTOR ||
-        __builtin_add_overflow(extent->bex_storage_offset, extent->bex_length, &end) || end > INT64_MAX)
+        __builtin_add_overflow(extent->bex_storage_offset, extent->bex_length, &end) ||
+        end > INT64_MAX)
         return -EBADMSG;
     return 0;
 }
 
-static int check_body(const struct sealio_map *map, layoutiomode4 iomode, const pnfs_block_layout4 *body)
+static int check_body(const struct sealio_map *map, layoutiomode4 iomode,
+                      const pnfs_block_layout4 *body)
 {
     if (body->blo_extents_count == 0)
         return -EBADMSG;
@@ -115,7 +119,8 @@ int sealio_map_add(struct sealio_map *map, layoutiomode4 iomode, const pnfs_bloc
     int rc = check_body(map, iomode, body);
     if (rc < 0)
         return rc;
-    struct sealio_run *runs = reallocarray(map->runs, map->count + body->blo_extents_count, sizeof(*runs));
+    struct sealio_run *runs =
+        reallocarray(map->runs, map->count + body->blo_extents_count, sizeof(*runs));
     if (!runs)
         return -ENOMEM;
     map->runs = runs;
@@ -139,7 +144,8 @@ int sealio_map_add(struct sealio_map *map, layoutiomode4 iomode, const pnfs_bloc
     return 0;
 }
 
-static int check_memory(const struct sealio_map *map, layoutiomode4 iomode, const rdma_layout4 *body)
+static int check_memory(const struct sealio_map *map, layoutiomode4 iomode,
+                        const rdma_layout4 *body)
 {
     if (body->rlo_extents_count == 0 || body->rlo_extents[0].rex_file_offset > sealio_map_end(map))
         return -EBADMSG;
@@ -162,7 +168,8 @@ int sealio_map_add_memory(struct sealio_map *map, layoutiomode4 iomode, const rd
         rc = find_volume(map, body->rlo_device, &device);
     if (rc < 0)
         return rc;
-    struct sealio_run *runs = reallocarray(map->runs, map->count + body->rlo_extents_count, sizeof(*runs));
+    struct sealio_run *runs =
+        reallocarray(map->runs, map->count + body->rlo_extents_count, sizeof(*runs));
     if (!runs)
         return -ENOMEM;
     map->runs = runs;
@@ -184,7 +191,8 @@ int sealio_map_add_memory(struct sealio_map *map, layoutiomode4 iomode, const rd
 
 uint64_t sealio_map_end(const struct sealio_map *map)
 {
-    return map->count == 0 ? 0 : map->runs[map->count - 1].offset + map->runs[map->count - 1].length;
+    return map->count == 0 ? 0
+                           : map->runs[map->count - 1].offset + map->runs[map->count - 1].length;
 }
 
 size_t sealio_map_count(const struct sealio_map *map)

@@ -1,6 +1,6 @@
 /*
- * The map of one file as its layout tells it (RFC 5663 section 2.3, docs/rdma-layout.md): extents, without
- * gaps or overlaps, from offset 0 on. Pure; owned by the layout that holds it.
+ * The map of one file as its layout tells it (RFC 5663 section 2.3, docs/rdma-layout.md): extents,
+ * without gaps or overlaps, from offset 0 on. Pure; owned by the layout that holds it.
  */
 #ifndef CLIENT_MAP_H
 #define CLIENT_MAP_H
@@ -23,14 +23,15 @@ int sealio_map_create(struct sealio_map **out);
 void sealio_map_free(struct sealio_map *map);
 
 /*
- * Adds the extents of one layout segment, which must begin where the map ends (or before: what is known is
- * skipped). -EBADMSG: not what RFC 5663 section 2.3.1 allows (order, gaps, 512-byte units, states that the
- * iomode excludes); -ENOTSUP: the copy-on-write form, where READ_DATA and INVALID_DATA overlap. The map is
- * unchanged on error.
+ * Adds the extents of one layout segment, which must begin where the map ends (or before: what is
+ * known is skipped). -EBADMSG: not what RFC 5663 section 2.3.1 allows (order, gaps, 512-byte units,
+ * states that the iomode excludes); -ENOTSUP: the copy-on-write form, where READ_DATA and
+ * INVALID_DATA overlap. The map is unchanged on error.
  */
 int sealio_map_add(struct sealio_map *map, layoutiomode4 iomode, const pnfs_block_layout4 *body);
 
-/* The same for a layout over memory: it has no holes, and every extent is of the iomode. -EBADMSG: it does.
+/* The same for a layout over memory: it has no holes, and every extent is of the iomode. -EBADMSG:
+ * it does.
  */
 int sealio_map_add_memory(struct sealio_map *map, layoutiomode4 iomode, const rdma_layout4 *body);
 

@@ -22,12 +22,13 @@ void sealio_call_put_fh(struct sealio_call *call, struct xdr_bytes fh)
     sealio_call_add(call, OP_PUTFH, &args);
 }
 
-int sealio_expect(struct sealio_session *session, struct sealio_reply *reply, uint32_t op, const char *what,
-                  union nfs4_res *res)
+int sealio_expect(struct sealio_session *session, struct sealio_reply *reply, uint32_t op,
+                  const char *what, union nfs4_res *res)
 {
     int rc = sealio_reply_next(reply, op, res);
     if (rc < 0)
-        return sealio_fail(session, -EBADMSG, "%s: the server's answer makes no sense", nfs4_op_name(op));
+        return sealio_fail(session, -EBADMSG, "%s: the server's answer makes no sense",
+                           nfs4_op_name(op));
     if (res->status != NFS4_OK)
         return sealio_fail(session, sealio_status_errno(res->status), "%s: %s (%s)", what,
                            nfs4_status_name(res->status), nfs4_op_name(op));
@@ -57,9 +58,10 @@ static int take_fh(struct sealio_session *session, struct sealio_reply *reply, c
     return 0;
 }
 
-/* Looks up to MAX_BATCH components before `end` from dir (or the root when it is empty) on; *path moves. */
-static int walk_batch(struct sealio_session *session, const char **path, const char *end, const char *what,
-                      struct sealio_fh *dir)
+/* Looks up to MAX_BATCH components before `end` from dir (or the root when it is empty) on; *path
+ * moves. */
+static int walk_batch(struct sealio_session *session, const char **path, const char *end,
+                      const char *what, struct sealio_fh *dir)
 {
     uint8_t buf[SEALIO_CALL_SIZE];
     struct sealio_call call;
@@ -95,7 +97,8 @@ static int walk_batch(struct sealio_session *session, const char **path, const c
     return rc;
 }
 
-static int walk(struct sealio_session *session, const char *path, const char *end, struct sealio_fh *fh)
+static int walk(struct sealio_session *session, const char *path, const char *end,
+                struct sealio_fh *fh)
 {
     const char *at = path;
     int rc;

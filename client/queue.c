@@ -1,7 +1,8 @@
 /*
- * Asynchronous reads and writes. See sealio.h. What a layout at hand lets go to the server's memory in one
- * piece is posted by who submits it and completed by who waits, or by the data path's thread; everything else,
- * and what the data path gives back with an error, is done by a few workers with the calls that wait.
+ * Asynchronous reads and writes. See sealio.h. What a layout at hand lets go to the server's memory
+ * in one piece is posted by who submits it and completed by who waits, or by the data path's
+ * thread; everything else, and what the data path gives back with an error, is done by a few
+ * workers with the calls that wait.
  */
 #include <errno.h>
 #include <limits.h>
@@ -42,9 +43,10 @@ struct sealio_queue {
     int fd; /* eventfd, readable while there are completions; -1 until it is asked for */
     unsigned under_way;
     unsigned workers_count, idle;
-    struct sealio_rdma *path; /* to the memory that the last operations went to; NULL: to none, or to several */
-    unsigned leading;         /* those who wait on it for completions */
-    atomic_bool stirred;      /* something was completed since they began to */
+    struct sealio_rdma
+        *path; /* to the memory that the last operations went to; NULL: to none, or to several */
+    unsigned leading;    /* those who wait on it for completions */
+    atomic_bool stirred; /* something was completed since they began to */
     pthread_t workers[MAX_WORKERS];
     struct queue_list work, done;
     struct queue_op *free;
@@ -184,7 +186,8 @@ static void memory_done(struct sealio_rdma_op *memory, int rc)
     complete(op, (ssize_t)op->len);
 }
 
-/* An operation goes that way. What is under way to two of them at a time is left to their threads. */
+/* An operation goes that way. What is under way to two of them at a time is left to their threads.
+ */
 static bool note_path(struct sealio_queue *queue, struct sealio_rdma *path)
 {
     pthread_mutex_lock(&queue->lock);
@@ -204,15 +207,15 @@ static bool post_to_memory(struct queue_op *op)
         sealio_layout_pin_now(op->file, op->offset, op->len, op->write, &op->pin) < 0)
         return false;
     const uint64_t patience = sealio_now_ms() + session->direct_timeout_ms;
-    op->memory =
-        (struct sealio_rdma_op){.write = op->write,
-                                .memory = op->buf,
-                                .length = op->len,
-                                .remote = target->offset,
-                                .key = target->key,
-                                .deadline_ms = op->deadline_ms < patience ? op->deadline_ms : patience,
-                                .unattended = target->memory && note_path(op->queue, target->memory),
-                                .done = memory_done};
+    op->memory = (struct sealio_rdma_op){
+        .write = op->write,
+        .memory = op->buf,
+        .length = op->len,
+        .remote = target->offset,
+        .key = target->key,
+        .deadline_ms = op->deadline_ms < patience ? op->deadline_ms : patience,
+        .unattended = target->memory && note_path(op->queue, target->memory),
+        .done = memory_done};
     if (target->memory && op->pin.length == op->len && op->len > 0 &&
         sealio_rdma_limit(target->memory, op->buf, op->len, target->offset) == op->len &&
         (!op->write || sealio_rdma_misfit(target->memory, target->offset) == 0) &&
@@ -292,8 +295,8 @@ static void put_free(struct sealio_queue *queue, struct queue_op *op)
 
 static int submit(struct sealio_queue *queue, const struct queue_op *what, uint32_t deadline_ms)
 {
-    if (what->file->session != queue->session || what->len > SSIZE_MAX || what->offset > INT64_MAX ||
-        what->len > INT64_MAX - what->offset)
+    if (what->file->session != queue->session || what->len > SSIZE_MAX ||
+        what->offset > INT64_MAX || what->len > INT64_MAX - what->offset)
         return -EINVAL;
     struct queue_op *op = take_free(queue);
     if (!op)
@@ -317,11 +320,15 @@ int sealio_queue_read(struct sealio_queue *queue, struct sealio_file *file, void
     return submit(queue, &op, deadline_ms);
 }
 
-int sealio_queue_write(struct sealio_queue *queue, struct sealio_file *file, const void *buf, size_t len,
-                       uint64_t offset, uint32_t deadline_ms, void *arg)
+int sealio_queue_write(struct sealio_queue *queue, struct sealio_file *file, const void *buf,
+                       size_t len, uint64_t offset, uint32_t deadline_ms, void *arg)
 {
-    const struct queue_op op = {
-        .file = file, .write = true, .buf = (void *)(uintptr_t)buf, .len = len, .offset = offset, .arg = arg};
+    const struct queue_op op = {.file = file,
+                                .write = true,
+                                .buf = (void *)(uintptr_t)buf,
+                                .len = len,
+                                .offset = offset,
+                                .arg = arg};
     return submit(queue, &op, deadline_ms);
 }
 
@@ -340,8 +347,8 @@ static bool lead(struct sealio_queue *queue, uint64_t until_ms)
     return led;
 }
 
-/* Under the lock: waits until something is done. False: nothing is, and nothing is under way or the time is
- * over. */
+/* Under the lock: waits until something is done. False: nothing is, and nothing is under way or the
+ * time is over. */
 static bool await_done(struct sealio_queue *queue, uint32_t timeout_ms)
 {
     const uint64_t until_ms = timeout_ms == UINT32_MAX ? UINT64_MAX : sealio_now_ms() + timeout_ms;
@@ -355,16 +362,16 @@ static bool await_done(struct sealio_queue *queue, uint32_t timeout_ms)
             break;
         } else if (timeout_ms == UINT32_MAX) {
             pthread_cond_wait(&queue->done_came, &queue->lock);
-        } else if (pthread_cond_clockwait(&queue->done_came, &queue->lock, CLOCK_MONOTONIC, &until) ==
-                   ETIMEDOUT) {
+        } else if (pthread_cond_clockwait(&queue->done_came, &queue->lock, CLOCK_MONOTONIC,
+                                          &until) == ETIMEDOUT) {
             break;
         }
     }
     return queue->done.first != NULL;
 }
 
-unsigned sealio_queue_wait(struct sealio_queue *queue, struct sealio_completion *completions, unsigned most,
-                           uint32_t timeout_ms)
+unsigned sealio_queue_wait(struct sealio_queue *queue, struct sealio_completion *completions,
+                           unsigned most, uint32_t timeout_ms)
 {
     unsigned n = 0;
     uint64_t count;

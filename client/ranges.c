@@ -7,7 +7,8 @@
 
 static void close_gap(struct sealio_ranges *ranges, unsigned first, unsigned after)
 {
-    memmove(&ranges->at[first], &ranges->at[after], (ranges->count - after) * sizeof(ranges->at[0]));
+    memmove(&ranges->at[first], &ranges->at[after],
+            (ranges->count - after) * sizeof(ranges->at[0]));
     ranges->count -= after - first;
 }
 
@@ -15,7 +16,8 @@ static void join_nearest(struct sealio_ranges *ranges)
 {
     unsigned best = 0;
     for (unsigned i = 1; i + 1 < ranges->count; i++) {
-        if (ranges->at[i + 1].start - ranges->at[i].end < ranges->at[best + 1].start - ranges->at[best].end)
+        if (ranges->at[i + 1].start - ranges->at[i].end <
+            ranges->at[best + 1].start - ranges->at[best].end)
             best = i;
     }
     ranges->at[best].end = ranges->at[best + 1].end;
@@ -38,7 +40,8 @@ void sealio_ranges_add(struct sealio_ranges *ranges, uint64_t start, uint64_t en
         sealio_ranges_add(ranges, start, end);
         return;
     } else {
-        memmove(&ranges->at[first + 1], &ranges->at[first], (ranges->count - first) * sizeof(ranges->at[0]));
+        memmove(&ranges->at[first + 1], &ranges->at[first],
+                (ranges->count - first) * sizeof(ranges->at[0]));
         ranges->count++;
     }
     ranges->at[first] = (struct sealio_range){start, end};

@@ -1,6 +1,7 @@
 /*
- * A small set of byte ranges, in order, without overlap. When it is full the two ranges that are nearest to
- * each other become one, with what is between them: it covers at least what was added. Pure.
+ * A small set of byte ranges, in order, without overlap. When it is full the two ranges that are
+ * nearest to each other become one, with what is between them: it covers at least what was added.
+ * Pure.
  */
 #ifndef CLIENT_RANGES_H
 #define CLIENT_RANGES_H

@@ -32,7 +32,8 @@ static bool take_number(char *text, unsigned *out)
     return true;
 }
 
-static bool parse_address(const netaddr4 *addr, struct sockaddr_storage *out, char *name, size_t size)
+static bool parse_address(const netaddr4 *addr, struct sockaddr_storage *out, char *name,
+                          size_t size)
 {
     const bool v6 = xdr_bytes_equal(addr->na_r_netid, xdr_bytes_of("rdma6"));
     struct sockaddr_in *in = (struct sockaddr_in *)out;
@@ -52,7 +53,8 @@ static bool parse_address(const netaddr4 *addr, struct sockaddr_storage *out, ch
         *in6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = port};
     else
         *in = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = port};
-    if (inet_pton(v6 ? AF_INET6 : AF_INET, text, v6 ? (void *)&in6->sin6_addr : (void *)&in->sin_addr) != 1)
+    if (inet_pton(v6 ? AF_INET6 : AF_INET, text,
+                  v6 ? (void *)&in6->sin6_addr : (void *)&in->sin_addr) != 1)
         return false;
     snprintf(name, size, v6 ? "rdma://[%s]:%u" : "rdma://%s:%u", text, ntohs(port));
     return true;
@@ -73,11 +75,13 @@ int sealio_rdma_create(const rdma_deviceaddr4 *addr, const struct sealio_verbs *
     rdma->alignment = addr->rda_alignment;
     for (uint32_t i = 0; i < addr->rda_addrs_count && i < RDMA_LAYOUT_MAX_ADDRS; i++) {
         char *into = rdma->addresses_count == 0 ? rdma->name : name;
-        if (parse_address(&addr->rda_addrs[i], &rdma->addresses[rdma->addresses_count], into, sizeof(name)))
+        if (parse_address(&addr->rda_addrs[i], &rdma->addresses[rdma->addresses_count], into,
+                          sizeof(name)))
             rdma->addresses_count++;
     }
     /* Bounced reads round down to the alignment; page-sized is what is known. */
-    int rc = rdma->addresses_count == 0 || rdma->alignment > RDMA_BOUNCE_SIZE / 2 ? -EADDRNOTAVAIL : 0;
+    int rc =
+        rdma->addresses_count == 0 || rdma->alignment > RDMA_BOUNCE_SIZE / 2 ? -EADDRNOTAVAIL : 0;
     rdma->wake = rc == 0 ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
     if (rc == 0 && rdma->wake < 0)
         rc = -errno;

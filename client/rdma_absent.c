@@ -49,7 +49,8 @@ void sealio_rdma_remove_memory(struct sealio_rdma *rdma, void *memory)
     (void)rdma, (void)memory;
 }
 
-size_t sealio_rdma_limit(struct sealio_rdma *rdma, const void *memory, size_t length, uint64_t remote)
+size_t sealio_rdma_limit(struct sealio_rdma *rdma, const void *memory, size_t length,
+                         uint64_t remote)
 {
     (void)rdma, (void)memory, (void)remote;
     return length;

@@ -1,6 +1,6 @@
 /*
- * A connection to the server's data path, made and taken apart (docs/rdma-layout.md, "Connecting"). See
- * rdma.h. On the thread that connects, or on the connection's own; nobody else has it then.
+ * A connection to the server's data path, made and taken apart (docs/rdma-layout.md, "Connecting").
+ * See rdma.h. On the thread that connects, or on the connection's own; nobody else has it then.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +33,8 @@ static int refusal(struct xdr_bytes data)
 }
 
 /* Waits for the event that the last step leads to. */
-static int await_event(struct sealio_rdma *rdma, enum rdma_cm_event_type wanted, uint64_t deadline_ms)
+static int await_event(struct sealio_rdma *rdma, enum rdma_cm_event_type wanted,
+                       uint64_t deadline_ms)
 {
     struct pollfd fd = {.fd = rdma->channel->fd, .events = POLLIN};
     struct rdma_cm_event *event;
@@ -47,7 +48,8 @@ static int await_event(struct sealio_rdma *rdma, enum rdma_cm_event_type wanted,
     if (rdma->verbs->get_cm_event(rdma->channel, &event) != 0)
         return failed();
     if (event->event == RDMA_CM_EVENT_REJECTED)
-        rc = refusal((struct xdr_bytes){event->param.conn.private_data, event->param.conn.private_data_len});
+        rc = refusal(
+            (struct xdr_bytes){event->param.conn.private_data, event->param.conn.private_data_len});
     else if (event->event != wanted)
         rc = event->status < 0 ? event->status : -EHOSTUNREACH;
     (void)rdma->verbs->ack_cm_event(event);
@@ -84,15 +86,17 @@ static int make_queue_pair(struct sealio_rdma *rdma, const struct ibv_device_att
     rdma->depth = device->max_qp_wr < RDMA_DEPTH ? (unsigned)device->max_qp_wr : RDMA_DEPTH;
     rdma->pd = verbs->alloc_pd(rdma->id->verbs);
     rdma->completions = rdma->pd ? verbs->create_comp_channel(rdma->id->verbs) : NULL;
-    rdma->cq =
-        rdma->completions ? verbs->create_cq(rdma->id->verbs, (int)rdma->depth + 1, rdma->completions) : NULL;
+    rdma->cq = rdma->completions
+                   ? verbs->create_cq(rdma->id->verbs, (int)rdma->depth + 1, rdma->completions)
+                   : NULL;
     if (!rdma->cq)
         return failed();
     struct ibv_qp_init_attr attr = {
         .send_cq = rdma->cq,
         .recv_cq = rdma->cq,
         .qp_type = IBV_QPT_RC,
-        .cap = {.max_send_wr = rdma->depth, .max_recv_wr = 1, .max_send_sge = 1, .max_recv_sge = 1}};
+        .cap = {
+            .max_send_wr = rdma->depth, .max_recv_wr = 1, .max_send_sge = 1, .max_recv_sge = 1}};
     if (verbs->create_qp(rdma->id, rdma->pd, &attr) != 0)
         return failed();
     int rc = never_block(rdma->completions->fd);
@@ -111,7 +115,8 @@ static uint64_t next_counter(struct sealio_rdma *rdma)
     return rdma->counter;
 }
 
-static int say_hello(struct sealio_rdma *rdma, const struct ibv_device_attr *device, uint64_t deadline_ms)
+static int say_hello(struct sealio_rdma *rdma, const struct ibv_device_attr *device,
+                     uint64_t deadline_ms)
 {
     uint8_t hello[RDMA_HELLO_SIZE];
     int depth = device->max_qp_init_rd_atom;
@@ -134,7 +139,8 @@ static void register_memories(struct sealio_rdma *rdma)
 {
     for (unsigned i = 0; i < rdma->memories_count; i++) {
         struct rdma_memory *memory = &rdma->memories[i];
-        memory->mr = rdma->verbs->reg_mr(rdma->pd, memory->base, memory->size, IBV_ACCESS_LOCAL_WRITE);
+        memory->mr =
+            rdma->verbs->reg_mr(rdma->pd, memory->base, memory->size, IBV_ACCESS_LOCAL_WRITE);
     }
 }
 

@@ -1,6 +1,6 @@
 /*
- * Operations on a connection: posted by whoever submits them, completed by the connection's thread or by who
- * waits for them (rdma_lead.c). See rdma.h.
+ * Operations on a connection: posted by whoever submits them, completed by the connection's thread
+ * or by who waits for them (rdma_lead.c). See rdma.h.
  */
 #include <errno.h>
 #include <poll.h>
@@ -44,7 +44,8 @@ static struct sealio_rdma_op *take_first(struct rdma_ops *ops)
 /* ---- memory to move from and to ---- */
 
 /* Under the lock: the registration that the memory lies in. */
-static const struct ibv_mr *registered(const struct sealio_rdma *rdma, const void *memory, size_t length)
+static const struct ibv_mr *registered(const struct sealio_rdma *rdma, const void *memory,
+                                       size_t length)
 {
     const uintptr_t at = (uintptr_t)memory;
     for (unsigned i = 0; i < rdma->memories_count; i++) {
@@ -56,7 +57,8 @@ static const struct ibv_mr *registered(const struct sealio_rdma *rdma, const voi
     return NULL;
 }
 
-size_t sealio_rdma_limit(struct sealio_rdma *rdma, const void *memory, size_t length, uint64_t remote)
+size_t sealio_rdma_limit(struct sealio_rdma *rdma, const void *memory, size_t length,
+                         uint64_t remote)
 {
     const size_t skip = (size_t)(remote & (rdma->alignment - 1));
     if (length > MOST)
@@ -80,9 +82,9 @@ static struct rdma_bounce *make_bounce(struct sealio_rdma *rdma)
     if (!bounce)
         return NULL;
     bounce->memory = aligned_alloc(BOUNCE_ALIGN, RDMA_BOUNCE_SIZE);
-    bounce->mr = bounce->memory
-                     ? rdma->verbs->reg_mr(rdma->pd, bounce->memory, RDMA_BOUNCE_SIZE, IBV_ACCESS_LOCAL_WRITE)
-                     : NULL;
+    bounce->mr = bounce->memory ? rdma->verbs->reg_mr(rdma->pd, bounce->memory, RDMA_BOUNCE_SIZE,
+                                                      IBV_ACCESS_LOCAL_WRITE)
+                                : NULL;
     if (bounce->mr)
         return bounce;
     free(bounce->memory);
@@ -151,7 +153,8 @@ static int post(struct sealio_rdma *rdma, struct sealio_rdma_op *op)
 int sealio_rdma_submit(struct sealio_rdma *rdma, struct sealio_rdma_op *op)
 {
     int rc = -ENOTCONN;
-    bool sooner = false; /* than the thread would look at deadlines by itself: seldom, see deadline_of */
+    bool sooner =
+        false; /* than the thread would look at deadlines by itself: seldom, see deadline_of */
     op->bounce = NULL;
     pthread_mutex_lock(&rdma->lock);
     if (rdma->state == RDMA_UP) {
@@ -201,7 +204,8 @@ void sealio_rdma_end(struct sealio_rdma *rdma, int why)
 }
 
 /* Under the lock: one operation is over; it goes onto `over`. */
-static void finish(struct sealio_rdma *rdma, struct sealio_rdma_op *op, int rc, struct rdma_ops *over)
+static void finish(struct sealio_rdma *rdma, struct sealio_rdma_op *op, int rc,
+                   struct rdma_ops *over)
 {
     if (op->bounce) {
         if (rc == 0 && !op->write)
@@ -258,8 +262,8 @@ void sealio_rdma_collect(struct sealio_rdma *rdma, struct rdma_ops *over)
     post_waiting(rdma, over);
 }
 
-/* Under the lock: the deadline that comes first. While operations come one by one the thread need not be
- * woken for each: it looks again in a while. */
+/* Under the lock: the deadline that comes first. While operations come one by one the thread need
+ * not be woken for each: it looks again in a while. */
 static uint64_t deadline_of(struct sealio_rdma *rdma)
 {
     uint64_t first = UINT64_MAX;

@@ -1,12 +1,13 @@
 /*
- * Those who wait for an operation take completions themselves: between the device and who waits there is no
- * other thread then, whose turn is a good part of what a short read takes. See rdma.h.
+ * Those who wait for an operation take completions themselves: between the device and who waits
+ * there is no other thread then, whose turn is a good part of what a short read takes. See rdma.h.
  *
- * One leads at a time, from when it begins to wait until its operation is over; what else is completed
- * meanwhile it gives to whoever has submitted that. Between two leaders nobody takes completions at once: the
- * connection's thread does all else (deadlines, the connection manager, the end), looks in every RDMA_TICK_MS
- * and takes completions back when nobody has led since it last looked. It does so at once when several wait, or
- * when nobody will wait (sealio_rdma_op.unattended).
+ * One leads at a time, from when it begins to wait until its operation is over; what else is
+ * completed meanwhile it gives to whoever has submitted that. Between two leaders nobody takes
+ * completions at once: the connection's thread does all else (deadlines, the connection manager,
+ * the end), looks in every RDMA_TICK_MS and takes completions back when nobody has led since it
+ * last looked. It does so at once when several wait, or when nobody will wait
+ * (sealio_rdma_op.unattended).
  */
 #include <errno.h>
 #include <poll.h>

@@ -1,6 +1,7 @@
 /*
- * The inside of an RDMA data path, shared by rdma*.c. `lock` guards everything that is not said to be
- * constant, for memory operations and posting only; libraries that may block are called without it.
+ * The inside of an RDMA data path, shared by rdma*.c. `lock` guards everything that is not said to
+ * be constant, for memory operations and posting only; libraries that may block are called without
+ * it.
  */
 #ifndef CLIENT_RDMA_PRIVATE_H
 #define CLIENT_RDMA_PRIVATE_H
@@ -67,13 +68,14 @@ struct sealio_rdma {
     bool active;      /* something was submitted since its thread last looked */
     uint64_t sleeps_until_ms;
     /*
-     * Completions are taken by the connection's thread, or by those who wait for them, one after the other
-     * (rdma_lead.c). `led`: the thread leaves them the device's events and only looks in every RDMA_TICK_MS.
+     * Completions are taken by the connection's thread, or by those who wait for them, one after
+     * the other (rdma_lead.c). `led`: the thread leaves them the device's events and only looks in
+     * every RDMA_TICK_MS.
      */
     bool led;
-    bool leading;             /* somebody is, now */
-    bool led_lately;          /* or was, since the thread last looked */
-    bool others;              /* wait as well: the thread is to serve them all */
+    bool leading;    /* somebody is, now */
+    bool led_lately; /* or was, since the thread last looked */
+    bool others;     /* wait as well: the thread is to serve them all */
     uint64_t not_led_until_ms;
     unsigned users;  /* registrations under way: the connection stays so long */
     bool has_thread; /* to be joined */
@@ -105,7 +107,8 @@ void sealio_rdma_conn_close(struct sealio_rdma *rdma);
 /* rdma_io.c: */
 void *sealio_rdma_conn_main(void *arg);
 void sealio_rdma_wake(int eventfd);
-/* Under the lock: takes what the device has completed onto `over`, and posts what waited for room. */
+/* Under the lock: takes what the device has completed onto `over`, and posts what waited for room.
+ */
 void sealio_rdma_collect(struct sealio_rdma *rdma, struct rdma_ops *over);
 /* Without the lock. */
 void sealio_rdma_call_done(struct rdma_ops *over);

@@ -15,8 +15,8 @@ static bool iomode_matches(layoutiomode4 held, layoutiomode4 wanted)
     return wanted == LAYOUTIOMODE4_ANY || wanted == held;
 }
 
-/* lor_offset and lor_length against [0, length). UINT64_MAX is "to the end"; a range that wraps reaches the
- * end as well. */
+/* lor_offset and lor_length against [0, length). UINT64_MAX is "to the end"; a range that wraps
+ * reaches the end as well. */
 static bool range_overlaps(const layoutrecall_file4 *recall, uint64_t length)
 {
     return recall->lor_length > 0 && recall->lor_offset < length;

@@ -1,6 +1,6 @@
 /*
- * What to answer to CB_LAYOUTRECALL (RFC 8881 sections 12.5.5.2.1.2 and 20.3): a pure decision over one
- * file's layout.
+ * What to answer to CB_LAYOUTRECALL (RFC 8881 sections 12.5.5.2.1.2 and 20.3): a pure decision over
+ * one file's layout.
  */
 #ifndef CLIENT_RECALL_H
 #define CLIENT_RECALL_H
@@ -27,7 +27,8 @@ struct sealio_recall_answer {
 /* LAYOUTRECALL4_FILE for a file that this client knows. */
 struct sealio_recall_answer sealio_recall_file(const struct sealio_recall_facts *facts,
                                                const CB_LAYOUTRECALL4args *args);
-/* FSID and ALL, for each file concerned. NFS4ERR_DELAY: ask again; NOMATCHING_LAYOUT: nothing here. */
+/* FSID and ALL, for each file concerned. NFS4ERR_DELAY: ask again; NOMATCHING_LAYOUT: nothing here.
+ */
 struct sealio_recall_answer sealio_recall_bulk(const struct sealio_recall_facts *facts,
                                                const CB_LAYOUTRECALL4args *args);
 

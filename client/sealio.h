@@ -1,21 +1,23 @@
 /*
- * libsealio: a userspace pNFS client (NFSv4.1: RFC 8881) that moves the data of sealed files straight between
- * the program and the shared disk (block layouts: RFC 5663), or by RDMA between the program and the server's
- * memory (docs/rdma-layout.md), and everything else through the server. It takes the best that there is for a
- * file: memory, if the server offers it and the data path can be reached, else the disk, else the server.
+ * libsealio: a userspace pNFS client (NFSv4.1: RFC 8881) that moves the data of sealed files
+ * straight between the program and the shared disk (block layouts: RFC 5663), or by RDMA between
+ * the program and the server's memory (docs/rdma-layout.md), and everything else through the
+ * server. It takes the best that there is for a file: memory, if the server offers it and the data
+ * path can be reached, else the disk, else the server.
  *
  * Units: offsets, lengths and sizes are bytes; times are milliseconds unless a name says otherwise.
- * Errors: functions return 0 (or a count) or a negative errno; out-parameters are untouched on error. The
- * sentence that explains the last error of a session is in sealio_session_error(). Nothing is printed,
- * nothing exits, there is no global state. Ownership: what a function hands out through its last parameter is
- * the caller's, to be closed or freed as its comment says. Strings and arrays in options are copied. Threads:
- * a session and its files may be used from several threads at once; closing something while another thread
- * still uses it is the caller's error. A session runs two threads of its own: one reads the connection
- * (replies, and callbacks from the server), one renews the lease and returns recalled layouts; each
- * connection to the server's memory has one more, and a queue up to 16. They receive no signals.
+ * Errors: functions return 0 (or a count) or a negative errno; out-parameters are untouched on
+ * error. The sentence that explains the last error of a session is in sealio_session_error().
+ * Nothing is printed, nothing exits, there is no global state. Ownership: what a function hands out
+ * through its last parameter is the caller's, to be closed or freed as its comment says. Strings
+ * and arrays in options are copied. Threads: a session and its files may be used from several
+ * threads at once; closing something while another thread still uses it is the caller's error. A
+ * session runs two threads of its own: one reads the connection (replies, and callbacks from the
+ * server), one renews the lease and returns recalled layouts; each connection to the server's
+ * memory has one more, and a queue up to 16. They receive no signals.
  *
- * The layout promise: no byte is moved on a layout that was returned, or whose lease could have run out. A
- * recalled layout is returned after the I/O under way on it has ended.
+ * The layout promise: no byte is moved on a layout that was returned, or whose lease could have run
+ * out. A recalled layout is returned after the I/O under way on it has ended.
  */
 #ifndef SEALIO_H
 #define SEALIO_H
@@ -51,7 +53,7 @@ int sealio_url_parse(const char *text, struct sealio_url *out);
 
 struct sealio_recall {
     struct sealio_file
-        *file;               /* may be asked about and told to return; must not be closed from the callback */
+        *file; /* may be asked about and told to return; must not be closed from the callback */
     uint64_t offset, length; /* what is recalled; UINT64_MAX: to the end */
 };
 
@@ -65,13 +67,13 @@ enum sealio_layouts {
 struct sealio_options {
     enum sealio_layouts layouts;
     uint32_t timeout_ms;        /* for one call, reconnecting included; 0: 120,000 */
-    uint32_t direct_timeout_ms; /* for one piece (16 MiB at most) moved by RDMA, then it goes through the
-                                   server; 0: 10,000 */
-    const char *const *devices; /* block devices (or images) to look for signatures on; none: every block
-                                   device of the machine */
+    uint32_t direct_timeout_ms; /* for one piece (16 MiB at most) moved by RDMA, then it goes
+                                   through the server; 0: 10,000 */
+    const char *const *devices; /* block devices (or images) to look for signatures on; none: every
+                                   block device of the machine */
     size_t device_count;
-    /* Called on the session's own thread, before a recalled layout is returned; may be NULL. Must not block
-     * for long: no lease is renewed meanwhile. */
+    /* Called on the session's own thread, before a recalled layout is returned; may be NULL. Must
+     * not block for long: no lease is renewed meanwhile. */
     void (*on_recall)(void *arg, const struct sealio_recall *recall);
     void *on_recall_arg;
 };
@@ -80,8 +82,8 @@ struct sealio_options {
  * Connects, makes a client id and a session with a backchannel. options may be NULL. Closed by
  * sealio_session_close(). On error the sentence is in error (SEALIO_ERROR_MAX bytes; may be NULL).
  */
-int sealio_session_open(const char *host, uint16_t port, const struct sealio_options *options, char *error,
-                        struct sealio_session **out);
+int sealio_session_open(const char *host, uint16_t port, const struct sealio_options *options,
+                        char *error, struct sealio_session **out);
 /* All files must be closed. Ends the session and the client id at the server; frees in any case. */
 void sealio_session_close(struct sealio_session *session);
 /* The sentence for the last error of any thread of this session, or "". size bytes, terminated. */
@@ -95,7 +97,8 @@ struct sealio_counters {
     uint64_t bytes_read_holes;                    /* zeros the map told of: no I/O */
     uint64_t writes_direct, bytes_written_direct; /* to it */
     uint64_t writes_server, bytes_written_server; /* by WRITE */
-    uint64_t bytes_read_rdma, bytes_written_rdma; /* of what went directly: from and to the server's memory */
+    uint64_t bytes_read_rdma,
+        bytes_written_rdma; /* of what went directly: from and to the server's memory */
     uint64_t layoutgets, layoutgets_refused, layoutcommits, layoutreturns, getdeviceinfos;
     uint64_t recalls;                /* CB_LAYOUTRECALL that matched a layout */
     uint64_t calls;                  /* COMPOUNDs sent */
@@ -117,10 +120,10 @@ struct sealio_stat {
 
 enum { SEALIO_READ = 1, SEALIO_WRITE = 2, SEALIO_CREATE = 4, SEALIO_TRUNCATE = 8 };
 
-/* path begins with '/'; symbolic links are not followed (-ELOOP). mode counts with SEALIO_CREATE. Closed by
- * sealio_file_close(). */
-int sealio_file_open(struct sealio_session *session, const char *path, unsigned flags, uint32_t mode,
-                     struct sealio_file **out);
+/* path begins with '/'; symbolic links are not followed (-ELOOP). mode counts with SEALIO_CREATE.
+ * Closed by sealio_file_close(). */
+int sealio_file_open(struct sealio_session *session, const char *path, unsigned flags,
+                     uint32_t mode, struct sealio_file **out);
 /* Syncs, returns the layout, closes. Frees in any case; the first error is reported. */
 int sealio_file_close(struct sealio_file *file);
 /* Any offset and length, any alignment. Fewer bytes than asked for only at the end of the file. */
@@ -128,27 +131,29 @@ ssize_t sealio_file_read(struct sealio_file *file, void *buf, size_t len, uint64
 /* Writes all of it or gives an error. Stable after sealio_file_sync(). */
 ssize_t sealio_file_write(struct sealio_file *file, const void *buf, size_t len, uint64_t offset);
 /*
- * Makes everything written so far stable: flushes the devices, LAYOUTCOMMIT, COMMIT. -EAGAIN: the server
- * restarted and lost what went through it since the last sync that succeeded: write that again.
+ * Makes everything written so far stable: flushes the devices, LAYOUTCOMMIT, COMMIT. -EAGAIN: the
+ * server restarted and lost what went through it since the last sync that succeeded: write that
+ * again.
  */
 int sealio_file_sync(struct sealio_file *file);
 int sealio_file_stat(struct sealio_file *file, struct sealio_stat *out);
 
 int sealio_stat(struct sealio_session *session, const char *path, struct sealio_stat *out);
 int sealio_remove(struct sealio_session *session, const char *path);
-/* Calls visit for every entry; stops when it returns something else than 0, and returns that. name is valid
- * during the call. */
+/* Calls visit for every entry; stops when it returns something else than 0, and returns that. name
+ * is valid during the call. */
 int sealio_readdir(struct sealio_session *session, const char *path,
-                   int (*visit)(void *arg, const char *name, const struct sealio_stat *st), void *arg);
+                   int (*visit)(void *arg, const char *name, const struct sealio_stat *st),
+                   void *arg);
 
 /* ---- asynchronous reading and writing ---- */
 
 /*
- * A queue of reads and writes under way, on files of one session. What goes to the server's memory by RDMA is
- * posted at once; a disk, and the server, are served by up to 16 threads of the queue. Layouts that are not
- * there are got, and what loses its layout on the way (recall, fence, a connection that ends) is done through
- * the server, as by the calls above. Operations of one queue may be done in any order. Any number of threads
- * may submit and wait.
+ * A queue of reads and writes under way, on files of one session. What goes to the server's memory
+ * by RDMA is posted at once; a disk, and the server, are served by up to 16 threads of the queue.
+ * Layouts that are not there are got, and what loses its layout on the way (recall, fence, a
+ * connection that ends) is done through the server, as by the calls above. Operations of one queue
+ * may be done in any order. Any number of threads may submit and wait.
  */
 struct sealio_queue;
 struct sealio_completion {
@@ -161,32 +166,32 @@ int sealio_queue_create(struct sealio_session *session, unsigned depth, struct s
 /* Waits for what is under way, and forgets it. Before the files and the session are closed. */
 void sealio_queue_free(struct sealio_queue *queue);
 /*
- * Submit, without waiting. 0: there will be one completion with this arg; until then buf must stay, and stay
- * as it is. -EAGAIN: the queue is full; -EINVAL: the range, or a file of another session; or no thread can be
- * made.
+ * Submit, without waiting. 0: there will be one completion with this arg; until then buf must stay,
+ * and stay as it is. -EAGAIN: the queue is full; -EINVAL: the range, or a file of another session;
+ * or no thread can be made.
  *
- * deadline_ms, from now (0: the session's timeout): an operation whose deadline passes before it is begun, or
- * while it is under way by RDMA, completes with -ETIMEDOUT, and nothing touches buf any more (of a write, a
- * part may have been done). That ends the connection: others that are under way on it go through the server.
- * A disk or the server that has begun is waited for.
+ * deadline_ms, from now (0: the session's timeout): an operation whose deadline passes before it is
+ * begun, or while it is under way by RDMA, completes with -ETIMEDOUT, and nothing touches buf any
+ * more (of a write, a part may have been done). That ends the connection: others that are under way
+ * on it go through the server. A disk or the server that has begun is waited for.
  */
 int sealio_queue_read(struct sealio_queue *queue, struct sealio_file *file, void *buf, size_t len,
                       uint64_t offset, uint32_t deadline_ms, void *arg);
-int sealio_queue_write(struct sealio_queue *queue, struct sealio_file *file, const void *buf, size_t len,
-                       uint64_t offset, uint32_t deadline_ms, void *arg);
-/* Takes up to `most` completions, and waits for the first of them (UINT32_MAX: without end). How many; 0:
- * none in that time, or nothing is under way. */
-unsigned sealio_queue_wait(struct sealio_queue *queue, struct sealio_completion *completions, unsigned most,
-                           uint32_t timeout_ms);
-/* A descriptor that is readable while there are completions, for poll(2); the queue's own. Or a negative
- * errno. */
+int sealio_queue_write(struct sealio_queue *queue, struct sealio_file *file, const void *buf,
+                       size_t len, uint64_t offset, uint32_t deadline_ms, void *arg);
+/* Takes up to `most` completions, and waits for the first of them (UINT32_MAX: without end). How
+ * many; 0: none in that time, or nothing is under way. */
+unsigned sealio_queue_wait(struct sealio_queue *queue, struct sealio_completion *completions,
+                           unsigned most, uint32_t timeout_ms);
+/* A descriptor that is readable while there are completions, for poll(2); the queue's own. Or a
+ * negative errno. */
 int sealio_queue_fd(struct sealio_queue *queue);
 
 /*
- * Memory that will be used often, for any read or write that lies inside it: RDMA then moves it without a
- * copy. It counts against RLIMIT_MEMLOCK while there is a connection; what cannot be registered, or is the
- * 65th, is copied. Ranges do not begin at the same address. Released while nothing uses it, before it is
- * freed and before the session is closed.
+ * Memory that will be used often, for any read or write that lies inside it: RDMA then moves it
+ * without a copy. It counts against RLIMIT_MEMLOCK while there is a connection; what cannot be
+ * registered, or is the 65th, is copied. Ranges do not begin at the same address. Released while
+ * nothing uses it, before it is freed and before the session is closed.
  */
 struct sealio_buffer;
 int sealio_buffer_register(struct sealio_session *session, void *memory, size_t size,
@@ -210,17 +215,18 @@ struct sealio_extent {
     char device[256]; /* path of a disk, rdma://address:port of memory, "" for a hole */
 };
 
-/* Get the layout of the whole file now, for reading or for writing too, if it is not there. -ENODATA: there
- * is none to be had. */
+/* Get the layout of the whole file now, for reading or for writing too, if it is not there.
+ * -ENODATA: there is none to be had. */
 int sealio_layout_get(struct sealio_file *file, bool for_writing);
-/* The extents of the layout that is held. *extents is freed by free(). -ENODATA when there is none. */
+/* The extents of the layout that is held. *extents is freed by free(). -ENODATA when there is none.
+ */
 int sealio_layout_extents(struct sealio_file *file, struct sealio_extent **extents, size_t *count);
 /* Return it now, after the I/O on it has ended. 0 as well when there was none. */
 int sealio_layout_return(struct sealio_file *file);
 /*
- * While held, a recalled layout is not returned (new I/O goes through the server all the same) until
- * sealio_layout_hold(file, false) or sealio_layout_return(). The server may fence a client that does so for
- * too long: for demonstrations and tests.
+ * While held, a recalled layout is not returned (new I/O goes through the server all the same)
+ * until sealio_layout_hold(file, false) or sealio_layout_return(). The server may fence a client
+ * that does so for too long: for demonstrations and tests.
  */
 void sealio_layout_hold(struct sealio_file *file, bool hold);
 /* Waits until the layout is recalled. 0, -ETIMEDOUT, or -ENODATA when no layout is held. */

@@ -12,22 +12,27 @@ static const char usage[] =
     "usage: sealio COMMAND [OPTION...] ...\n"
     "\n"
     "  sealio cat URL           write the file to standard output\n"
-    "  sealio cp SOURCE TARGET  copy; each is a URL, a local path, or - for standard input or output\n"
+    "  sealio cp SOURCE TARGET  copy; each is a URL, a local path, or - for standard input or "
+    "output\n"
     "  sealio map URL           show where the file's blocks are: its layout, extent by extent\n"
     "  sealio ls URL            list a directory, or show one file\n"
     "  sealio bench URL         measure an NFSv4.1 server (below)\n"
     "\n"
-    "URL is nfs://HOST[:PORT]/PATH. Data moves straight between this machine and the shared disk where the "
+    "URL is nfs://HOST[:PORT]/PATH. Data moves straight between this machine and the shared disk "
+    "where the "
     "server gives\n"
     "a layout and the disk is found here, else through the server.\n"
     "\n"
-    "  --device PATH       look for the disk among these only (may be repeated); else among all block "
+    "  --device PATH       look for the disk among these only (may be repeated); else among all "
+    "block "
     "devices\n"
     "  --no-layout         move everything through the server\n"
     "  --require-layout    fail (exit 3) rather than move data through the server\n"
-    "  --in-place          cp: write over TARGET without creating or truncating it (a pinned sealed file)\n"
+    "  --in-place          cp: write over TARGET without creating or truncating it (a pinned "
+    "sealed file)\n"
     "  --hold SECONDS      keep the layout so long after the work is done, even if it is recalled\n"
-    "  --hold-until-recall keep the layout until the server recalls it, then return it (also --hold "
+    "  --hold-until-recall keep the layout until the server recalls it, then return it (also "
+    "--hold "
     "until-recalled)\n"
     "  --timeout SECONDS   give up on a call after so long (120)\n"
     "  --json              map: as JSON\n"
@@ -35,7 +40,8 @@ static const char usage[] =
     "  --quiet             no progress, no messages but errors\n"
     "  --help, --version\n"
     "\n"
-    "exit status: 0 done; 1 the server, network, disk or a file failed; 2 bad command line; 3 no direct "
+    "exit status: 0 done; 1 the server, network, disk or a file failed; 2 bad command line; 3 no "
+    "direct "
     "access\n";
 
 enum option_key {
@@ -144,7 +150,8 @@ static int help(void)
 static int run(const char *command, const struct tool_options *options, int count, char **args)
 {
     if (strcmp(command, "cp") == 0)
-        return count == 2 ? tool_cp(options, args[0], args[1]) : complain("cp takes a source and a target");
+        return count == 2 ? tool_cp(options, args[0], args[1])
+                          : complain("cp takes a source and a target");
     if (count != 1)
         return complain("this command takes one URL");
     if (strcmp(command, "cat") == 0)

@@ -1,8 +1,8 @@
 /*
  * Sessions: the one way in which every call goes out (RFC 8881 section 2.10). Any thread.
  *
- * A call keeps its slot until it has its reply, so that after a lost connection the same bytes go out again
- * on the same slot and the server's reply cache makes them happen once (section 2.10.6).
+ * A call keeps its slot until it has its reply, so that after a lost connection the same bytes go
+ * out again on the same slot and the server's reply cache makes them happen once (section 2.10.6).
  */
 #include "client/layout.h"
 #include "client/session_impl.h"
@@ -100,8 +100,8 @@ bool sealio_session_lease_holds(struct sealio_session *session)
     return holds;
 }
 
-void sealio_session_begin(struct sealio_session *session, struct sealio_call *call, void *buf, size_t size,
-                          enum sealio_call_kind kind)
+void sealio_session_begin(struct sealio_session *session, struct sealio_call *call, void *buf,
+                          size_t size, enum sealio_call_kind kind)
 {
     sealio_call_begin(call, buf, size, &session->cred, kind);
 }
@@ -140,7 +140,8 @@ static int restore_locked(struct sealio_session *session, uint64_t deadline_ms)
     return rc;
 }
 
-/* Makes *slot one of the session's slots that is the caller's; keeps the one it has if it still counts. */
+/* Makes *slot one of the session's slots that is the caller's; keeps the one it has if it still
+ * counts. */
 static bool claim_slot(struct sealio_session *session, int *slot)
 {
     if (*slot >= (int)session->slot_count) {
@@ -197,29 +198,31 @@ static void mark_broken(struct sealio_session *session, const struct sealio_chan
     pthread_mutex_unlock(&session->lock);
 }
 
-/* Told by the reader: without a connection no recall can come, so the upkeep thread makes one at once. */
+/* Told by the reader: without a connection no recall can come, so the upkeep thread makes one at
+ * once. */
 void sealio_session_broken(void *arg, const struct sealio_channel *channel)
 {
     mark_broken(arg, channel, false, false);
 }
 
-size_t sealio_session_serve(void *arg, const uint8_t *message, size_t len, uint8_t *reply, size_t size)
+size_t sealio_session_serve(void *arg, const uint8_t *message, size_t len, uint8_t *reply,
+                            size_t size)
 {
     struct sealio_session *session = arg;
     return sealio_backchannel_serve(session->backchannel, message, len, reply, size);
 }
 
 enum { REBIND_PAUSE_MS = 10000 };
-#define FLAGS_BACKCHANNEL                                                                                    \
+#define FLAGS_BACKCHANNEL                                                                          \
     (SEQ4_STATUS_CB_PATH_DOWN | SEQ4_STATUS_CB_PATH_DOWN_SESSION | SEQ4_STATUS_BACKCHANNEL_FAULT)
-#define FLAGS_REVOKED                                                                                        \
-    (SEQ4_STATUS_EXPIRED_ALL_STATE_REVOKED | SEQ4_STATUS_EXPIRED_SOME_STATE_REVOKED |                        \
+#define FLAGS_REVOKED                                                                              \
+    (SEQ4_STATUS_EXPIRED_ALL_STATE_REVOKED | SEQ4_STATUS_EXPIRED_SOME_STATE_REVOKED |              \
      SEQ4_STATUS_ADMIN_STATE_REVOKED | SEQ4_STATUS_RECALLABLE_STATE_REVOKED)
 
-/* SEQUENCE succeeded: the slot moves on, the lease is good from when the request was sent, and the server's
- * flags are heeded. */
-static void account(struct sealio_session *session, const struct sealio_channel *channel, uint32_t slot,
-                    uint64_t sent_ms, const SEQUENCE4resok *ok)
+/* SEQUENCE succeeded: the slot moves on, the lease is good from when the request was sent, and the
+ * server's flags are heeded. */
+static void account(struct sealio_session *session, const struct sealio_channel *channel,
+                    uint32_t slot, uint64_t sent_ms, const SEQUENCE4resok *ok)
 {
     pthread_mutex_lock(&session->lock);
     if (memcmp(ok->sr_sessionid, session->sessionid, NFS4_SESSIONID_SIZE) != 0) {
@@ -236,14 +239,15 @@ static void account(struct sealio_session *session, const struct sealio_channel 
         if (news & ~SEQ4_STATUS_RECALLABLE_STATE_REVOKED & FLAGS_REVOKED)
             session->generation++;
     }
-    if ((ok->sr_status_flags & FLAGS_BACKCHANNEL) && sent_ms > session->restored_at + REBIND_PAUSE_MS &&
-        session->channel == channel && session->state == SESSION_READY)
+    if ((ok->sr_status_flags & FLAGS_BACKCHANNEL) &&
+        sent_ms > session->restored_at + REBIND_PAUSE_MS && session->channel == channel &&
+        session->state == SESSION_READY)
         session->state = SESSION_BROKEN;
     pthread_mutex_unlock(&session->lock);
 }
 
-static enum sequence_verdict judge(struct sealio_session *session, const struct sealio_channel *channel,
-                                   nfsstat4 status, int *rc)
+static enum sequence_verdict judge(struct sealio_session *session,
+                                   const struct sealio_channel *channel, nfsstat4 status, int *rc)
 {
     switch (status) {
     case NFS4ERR_DELAY:
@@ -281,8 +285,9 @@ static uint32_t highest_busy(const struct sealio_session *session)
     return highest;
 }
 
-static int exchange(struct sealio_session *session, struct sealio_channel *channel, struct sealio_call *call,
-                    uint32_t slot, uint64_t deadline_ms, struct sealio_reply *reply)
+static int exchange(struct sealio_session *session, struct sealio_channel *channel,
+                    struct sealio_call *call, uint32_t slot, uint64_t deadline_ms,
+                    struct sealio_reply *reply)
 {
     struct iovec iov[XDR_OUT_MAX_IOV];
     uint8_t *data;
@@ -296,16 +301,19 @@ static int exchange(struct sealio_session *session, struct sealio_channel *chann
     const unsigned count = xdr_out_iov(&call->out, iov, XDR_OUT_MAX_IOV);
     SESSION_COUNT(session, calls, 1);
     int rc = sealio_channel_call(channel, xid, iov, count, deadline_ms, &data, &len);
-    if (rc < 0) /* after a timeout nobody knows whether the slot was used: only a new session can tell */
+    if (rc <
+        0) /* after a timeout nobody knows whether the slot was used: only a new session can tell */
         mark_broken(session, channel, rc == -ETIMEDOUT, false);
     else if ((rc = sealio_reply_init(reply, data, len)) == -ECONNRESET)
         rc = -EIO;
     return rc;
 }
 
-enum sequence_verdict sealio_session_transact(struct sealio_session *session, struct sealio_channel *channel,
-                                              struct sealio_call *call, uint32_t slot, uint64_t deadline_ms,
-                                              struct sealio_reply *reply, int *rc)
+enum sequence_verdict sealio_session_transact(struct sealio_session *session,
+                                              struct sealio_channel *channel,
+                                              struct sealio_call *call, uint32_t slot,
+                                              uint64_t deadline_ms, struct sealio_reply *reply,
+                                              int *rc)
 {
     union nfs4_res res;
     *reply = (struct sealio_reply){.data = NULL};
@@ -334,8 +342,8 @@ enum sequence_verdict sealio_session_transact(struct sealio_session *session, st
 }
 
 /* One call that reached the server's operations: 0. */
-static int execute_once(struct sealio_session *session, struct sealio_call *call, uint64_t deadline_ms,
-                        struct sealio_reply *reply)
+static int execute_once(struct sealio_session *session, struct sealio_call *call,
+                        uint64_t deadline_ms, struct sealio_reply *reply)
 {
     struct sealio_channel *channel = NULL;
     enum sequence_verdict verdict;
@@ -347,10 +355,12 @@ static int execute_once(struct sealio_session *session, struct sealio_call *call
             sealio_fail(session, rc, "no session with %s in time", session->host);
         if (rc < 0)
             break;
-        verdict = sealio_session_transact(session, channel, call, (uint32_t)slot, deadline_ms, reply, &rc);
+        verdict = sealio_session_transact(session, channel, call, (uint32_t)slot, deadline_ms,
+                                          reply, &rc);
         sealio_channel_unref(channel);
         if (verdict == SEQUENCE_LATER && !sealio_backoff(attempt++, deadline_ms))
-            rc = sealio_fail(session, -ETIMEDOUT, "SEQUENCE: the server keeps answering NFS4ERR_DELAY");
+            rc = sealio_fail(session, -ETIMEDOUT,
+                             "SEQUENCE: the server keeps answering NFS4ERR_DELAY");
         if (verdict == SEQUENCE_AGAIN)
             rc = sealio_now_ms() < deadline_ms
                      ? 0
@@ -368,13 +378,15 @@ static bool recovers_here(struct sealio_session *session)
     return here;
 }
 
-/* The recovery's own calls: everybody else waits, so slot 0 is free to use even if a waiting call has it. */
-static int execute_recovering(struct sealio_session *session, struct sealio_call *call, uint64_t deadline_ms,
-                              struct sealio_reply *reply)
+/* The recovery's own calls: everybody else waits, so slot 0 is free to use even if a waiting call
+ * has it. */
+static int execute_recovering(struct sealio_session *session, struct sealio_call *call,
+                              uint64_t deadline_ms, struct sealio_reply *reply)
 {
     int rc;
     for (unsigned attempt = 0;; attempt++) {
-        switch (sealio_session_transact(session, session->channel, call, 0, deadline_ms, reply, &rc)) {
+        switch (
+            sealio_session_transact(session, session->channel, call, 0, deadline_ms, reply, &rc)) {
         case SEQUENCE_FINE:
             return 0;
         case SEQUENCE_LATER:
@@ -395,7 +407,8 @@ int sealio_session_execute(struct sealio_session *session, struct sealio_call *c
                            struct sealio_reply *reply)
 {
     const bool recovering = recovers_here(session);
-    const uint64_t deadline_ms = sealio_now_ms() + (recovering ? RECOVERY_CALL_MS : session->timeout_ms);
+    const uint64_t deadline_ms =
+        sealio_now_ms() + (recovering ? RECOVERY_CALL_MS : session->timeout_ms);
     for (unsigned attempt = 0;; attempt++) {
         int rc = recovering ? execute_recovering(session, call, deadline_ms, reply)
                             : execute_once(session, call, deadline_ms, reply);
@@ -409,7 +422,8 @@ int sealio_session_execute(struct sealio_session *session, struct sealio_call *c
     }
 }
 
-int sealio_session_run(struct sealio_session *session, struct sealio_call *call, struct sealio_reply *reply)
+int sealio_session_run(struct sealio_session *session, struct sealio_call *call,
+                       struct sealio_reply *reply)
 {
     *reply = (struct sealio_reply){.data = NULL};
     int rc = sealio_call_end(call);

@@ -1,9 +1,9 @@
 /*
  * The inside of a session, shared by session*.c, file*.c and layout*.c.
  *
- * One mutex, `lock`, guards everything that is not marked otherwise, for memory operations only: it is never
- * held across I/O or a callback. `changed` is signalled whenever a state, a slot or a layout changes; whoever
- * waits looks again.
+ * One mutex, `lock`, guards everything that is not marked otherwise, for memory operations only: it
+ * is never held across I/O or a callback. `changed` is signalled whenever a state, a slot or a
+ * layout changes; whoever waits looks again.
  */
 #ifndef CLIENT_SESSION_IMPL_H
 #define CLIENT_SESSION_IMPL_H
@@ -20,7 +20,8 @@ enum {
     SEALIO_SLOTS = 64,
     SEALIO_MAX_IO = 1 << 20, /* of one READ or WRITE */
     SEALIO_MAX_MESSAGE = SEALIO_MAX_IO + 4096,
-    SEALIO_CALL_SIZE = 8192, /* buffer for the calls the library builds; WRITE data is by reference */
+    SEALIO_CALL_SIZE =
+        8192, /* buffer for the calls the library builds; WRITE data is by reference */
     SEALIO_DEFAULT_TIMEOUT_MS = 120000,
     SEALIO_DEFAULT_LEASE_MS = 90000,
     SEALIO_DEFAULT_DIRECT_MS = 10000,
@@ -44,10 +45,10 @@ struct session_limits {
 };
 
 struct session_counters {
-    atomic_uint_fast64_t reads_direct, bytes_read_direct, reads_server, bytes_read_server, bytes_read_holes,
-        writes_direct, bytes_written_direct, writes_server, bytes_written_server, layoutgets, bytes_read_rdma,
-        bytes_written_rdma, layoutgets_refused, layoutcommits, layoutreturns, getdeviceinfos, recalls, calls,
-        reconnects, recoveries;
+    atomic_uint_fast64_t reads_direct, bytes_read_direct, reads_server, bytes_read_server,
+        bytes_read_holes, writes_direct, bytes_written_direct, writes_server, bytes_written_server,
+        layoutgets, bytes_read_rdma, bytes_written_rdma, layoutgets_refused, layoutcommits,
+        layoutreturns, getdeviceinfos, recalls, calls, reconnects, recoveries;
 };
 #define SESSION_COUNT(session, name, n) atomic_fetch_add(&(session)->counters.name, (uint64_t)(n))
 
@@ -102,13 +103,14 @@ struct sealio_session {
     uint32_t status_flags; /* of the last SEQUENCE */
     uint64_t next_owner;   /* open owners */
     bool stopping;         /* the upkeep thread is to end */
-    bool bulk_due;         /* a recall of a file system or of everything has not been acknowledged yet */
+    bool bulk_due; /* a recall of a file system or of everything has not been acknowledged yet */
     CB_LAYOUTRECALL4args bulk_recall;
     struct sealio_file *files;
     struct sealio_layout *layouts;
     struct sealio_volume_entry *volumes; /* device.c */
 
-    pthread_mutex_t buffers_lock; /* guards buffers, also while one is registered; taken before the others */
+    pthread_mutex_t
+        buffers_lock; /* guards buffers, also while one is registered; taken before the others */
     struct sealio_buffer *buffers;
 
     pthread_mutex_t error_lock;
@@ -124,43 +126,49 @@ int sealio_fail(struct sealio_session *session, int rc, const char *format, ...)
 /* ---- session.c: calls ---- */
 
 /* Starts a call with SEQUENCE in buf, with the session's credential. */
-void sealio_session_begin(struct sealio_session *session, struct sealio_call *call, void *buf, size_t size,
-                          enum sealio_call_kind kind);
+void sealio_session_begin(struct sealio_session *session, struct sealio_call *call, void *buf,
+                          size_t size, enum sealio_call_kind kind);
 /*
  * Sends the (ended) call and waits, over reconnects and recoveries, and again while the server says
- * NFS4ERR_DELAY or GRACE. 0: the reply's SEQUENCE result is taken and was NFS4_OK; free the reply. The
- * sentence is set on error. On the thread that recovers the session it uses the unfinished session, and
- * -EAGAIN means that the recovery has to start over.
+ * NFS4ERR_DELAY or GRACE. 0: the reply's SEQUENCE result is taken and was NFS4_OK; free the reply.
+ * The sentence is set on error. On the thread that recovers the session it uses the unfinished
+ * session, and -EAGAIN means that the recovery has to start over.
  */
 int sealio_session_execute(struct sealio_session *session, struct sealio_call *call,
                            struct sealio_reply *reply);
 /* End and execute, for those who only want the results. */
-int sealio_session_run(struct sealio_session *session, struct sealio_call *call, struct sealio_reply *reply);
+int sealio_session_run(struct sealio_session *session, struct sealio_call *call,
+                       struct sealio_reply *reply);
 /* Takes the lock: for those who build a call while somebody else may recover the session. */
 struct session_limits sealio_session_limits(struct sealio_session *session);
 /* False: the lease may have run out, nothing may be done on layouts. Takes the lock. */
 bool sealio_session_lease_holds(struct sealio_session *session);
-/* Sleeps as long as the attempt deserves (5 ms doubling to 1 s) or to the deadline. False when it has
- * passed. */
+/* Sleeps as long as the attempt deserves (5 ms doubling to 1 s) or to the deadline. False when it
+ * has passed. */
 bool sealio_backoff(unsigned attempt, uint64_t deadline_ms);
 
 /* AGAIN: after the session has been restored; LATER: the server said NFS4ERR_DELAY. */
 enum sequence_verdict { SEQUENCE_FINE, SEQUENCE_AGAIN, SEQUENCE_LATER, SEQUENCE_FAILED };
-/* One exchange on a slot: send, wait, judge the SEQUENCE. For execute and recovery. *rc with SEQUENCE_FAILED.
+/* One exchange on a slot: send, wait, judge the SEQUENCE. For execute and recovery. *rc with
+ * SEQUENCE_FAILED.
  */
-enum sequence_verdict sealio_session_transact(struct sealio_session *session, struct sealio_channel *channel,
-                                              struct sealio_call *call, uint32_t slot, uint64_t deadline_ms,
-                                              struct sealio_reply *reply, int *rc);
+enum sequence_verdict sealio_session_transact(struct sealio_session *session,
+                                              struct sealio_channel *channel,
+                                              struct sealio_call *call, uint32_t slot,
+                                              uint64_t deadline_ms, struct sealio_reply *reply,
+                                              int *rc);
 
 /* The channel's owner functions (channel.h); arg is the session. */
-size_t sealio_session_serve(void *arg, const uint8_t *message, size_t len, uint8_t *reply, size_t size);
+size_t sealio_session_serve(void *arg, const uint8_t *message, size_t len, uint8_t *reply,
+                            size_t size);
 void sealio_session_broken(void *arg, const struct sealio_channel *channel);
 
-/* ---- session_wire.c: the operations that make and end sessions; on s->channel, which the caller alone uses
- * then ---- */
+/* ---- session_wire.c: the operations that make and end sessions; on s->channel, which the caller
+ * alone uses then ---- */
 
 int sealio_wire_exchange_id(struct sealio_session *session, uint64_t deadline_ms, bool *known);
-int sealio_wire_create_session(struct sealio_session *session, uint64_t deadline_ms, nfsstat4 *status);
+int sealio_wire_create_session(struct sealio_session *session, uint64_t deadline_ms,
+                               nfsstat4 *status);
 int sealio_wire_bind(struct sealio_session *session, uint64_t deadline_ms, nfsstat4 *status);
 int sealio_wire_reclaim_complete(struct sealio_session *session);
 /* Best effort, for close. */

@@ -1,6 +1,6 @@
 /*
- * Opening and closing sessions: who we are to the server, what the options say, what callbacks lead to. See
- * sealio.h.
+ * Opening and closing sessions: who we are to the server, what the options say, what callbacks lead
+ * to. See sealio.h.
  */
 #include "client/device.h"
 #include "client/layout.h"
@@ -40,7 +40,8 @@ static bool cb_is_pending(void *arg, const sessionid4 sessionid, uint32_t slot, 
     return pending;
 }
 
-/* co_ownerid must name this instance and no other (RFC 8881 section 2.4): host, process, and chance. */
+/* co_ownerid must name this instance and no other (RFC 8881 section 2.4): host, process, and
+ * chance. */
 static int make_identity(struct sealio_session *session)
 {
     struct {
@@ -53,15 +54,16 @@ static int make_identity(struct sealio_session *session)
         return -EIO;
     gethostname(name, sizeof(name) - 1);
     memcpy(session->verifier, &chance.verifier, NFS4_VERIFIER_SIZE);
-    int n = snprintf((char *)session->owner, sizeof(session->owner), "sealio %.24s %ld %016llx", name,
-                     (long)getpid(), (unsigned long long)chance.unique);
+    int n = snprintf((char *)session->owner, sizeof(session->owner), "sealio %.24s %ld %016llx",
+                     name, (long)getpid(), (unsigned long long)chance.unique);
     session->owner_len = (uint32_t)n;
     int count = getgroups((int)(sizeof(groups) / sizeof(groups[0])), groups);
     for (int i = 0; i < count && parms.gids_count < RPC_MAX_GIDS; i++)
         parms.gids[parms.gids_count++] = groups[i];
     parms.machinename = xdr_bytes_of(name);
-    return rpc_authsys_cred(&parms, session->cred_body, sizeof(session->cred_body), &session->cred) ? 0
-                                                                                                    : -EINVAL;
+    return rpc_authsys_cred(&parms, session->cred_body, sizeof(session->cred_body), &session->cred)
+               ? 0
+               : -EINVAL;
 }
 
 static int copy_options(struct sealio_session *session, const char *host, uint16_t port,
@@ -113,8 +115,8 @@ static void free_session(struct sealio_session *session)
     free(session);
 }
 
-int sealio_session_open(const char *host, uint16_t port, const struct sealio_options *options, char *error,
-                        struct sealio_session **out)
+int sealio_session_open(const char *host, uint16_t port, const struct sealio_options *options,
+                        char *error, struct sealio_session **out)
 {
     struct sealio_session *session = calloc(1, sizeof(*session));
     if (!session)
@@ -123,8 +125,8 @@ int sealio_session_open(const char *host, uint16_t port, const struct sealio_opt
     pthread_mutex_init(&session->error_lock, NULL);
     pthread_mutex_init(&session->buffers_lock, NULL);
     pthread_cond_init(&session->changed, NULL);
-    const struct sealio_cb_owner owner = {session, cb_layout_recall, cb_device_changed, cb_recall_any,
-                                          cb_is_pending};
+    const struct sealio_cb_owner owner = {session, cb_layout_recall, cb_device_changed,
+                                          cb_recall_any, cb_is_pending};
     session->need_session = session->need_client = true;
     session->state = SESSION_RECOVERING;
     int rc = copy_options(session, host, port, options);

@@ -1,7 +1,8 @@
 /*
- * Getting a session back (RFC 8881 sections 2.10.13 and 8.4.2): a new connection is bound to the session; if
- * the server knows the session no more, a new one is made; if it knows the client no more (it restarted), a
- * new client id, and opens are reclaimed. Layouts are never reclaimed: they are gone with the client id.
+ * Getting a session back (RFC 8881 sections 2.10.13 and 8.4.2): a new connection is bound to the
+ * session; if the server knows the session no more, a new one is made; if it knows the client no
+ * more (it restarted), a new client id, and opens are reclaimed. Layouts are never reclaimed: they
+ * are gone with the client id.
  *
  * On the one thread that set SESSION_RECOVERING; everybody else waits in enter() (session.c).
  */
@@ -39,16 +40,19 @@ static int make_channel(struct sealio_session *session, uint64_t deadline_ms)
 {
     struct sealio_channel *channel;
     int fd;
-    int rc =
-        sealio_connect(session->host, session->port, earlier(deadline_ms, sealio_now_ms() + CONNECT_MS), &fd);
+    int rc = sealio_connect(session->host, session->port,
+                            earlier(deadline_ms, sealio_now_ms() + CONNECT_MS), &fd);
     if (rc < 0)
         return sealio_fail(session, rc, "cannot connect to %s port %u: %s", session->host,
                            (unsigned)session->port, strerror(-rc));
-    const uint32_t max_record = session->limits.max_response ? session->limits.max_response + 4096 : 64 << 10;
-    const struct sealio_channel_owner owner = {sealio_session_serve, sealio_session_broken, session};
+    const uint32_t max_record =
+        session->limits.max_response ? session->limits.max_response + 4096 : 64 << 10;
+    const struct sealio_channel_owner owner = {sealio_session_serve, sealio_session_broken,
+                                               session};
     rc = sealio_channel_create(fd, max_record, &owner, &channel);
     if (rc < 0)
-        return sealio_fail(session, rc, "cannot start a thread for the connection: %s", strerror(-rc));
+        return sealio_fail(session, rc, "cannot start a thread for the connection: %s",
+                           strerror(-rc));
     pthread_mutex_lock(&session->lock);
     session->channel = channel;
     session->restored_at = sealio_now_ms();
@@ -57,8 +61,8 @@ static int make_channel(struct sealio_session *session, uint64_t deadline_ms)
     return 0;
 }
 
-/* Under the lock, although only this thread decides it: the reader of the new connection may mark that broken
- * at any time. */
+/* Under the lock, although only this thread decides it: the reader of the new connection may mark
+ * that broken at any time. */
 static void set_needs(struct sealio_session *session, bool need_session, bool need_client)
 {
     pthread_mutex_lock(&session->lock);
@@ -89,15 +93,16 @@ static int make_session(struct sealio_session *session, uint64_t deadline_ms)
         set_needs(session, false, false);
         return 0;
     case NFS4ERR_STALE_CLIENTID:
-    case NFS4ERR_SEQ_MISORDERED: /* our count of CREATE_SESSIONs is off: EXCHANGE_ID tells the right one */
+    case NFS4ERR_SEQ_MISORDERED: /* our count of CREATE_SESSIONs is off: EXCHANGE_ID tells the right
+                                    one */
         set_needs(session, true, true);
         return -EAGAIN;
     case NFS4ERR_DELAY:
     case NFS4ERR_GRACE:
         return -EAGAIN;
     default:
-        return sealio_fail(session, sealio_status_errno(status), "CREATE_SESSION: the server answers %s",
-                           nfs4_status_name(status));
+        return sealio_fail(session, sealio_status_errno(status),
+                           "CREATE_SESSION: the server answers %s", nfs4_status_name(status));
     }
 }
 
@@ -167,8 +172,8 @@ static int attempt(struct sealio_session *session, uint64_t deadline_ms)
 
 static bool is_passing(int rc)
 {
-    return rc == -EAGAIN || rc == -ECONNRESET || rc == -ECONNREFUSED || rc == -ETIMEDOUT || rc == -EPIPE ||
-           rc == -ENETUNREACH || rc == -EHOSTUNREACH || rc == -ECONNABORTED;
+    return rc == -EAGAIN || rc == -ECONNRESET || rc == -ECONNREFUSED || rc == -ETIMEDOUT ||
+           rc == -EPIPE || rc == -ENETUNREACH || rc == -EHOSTUNREACH || rc == -ECONNABORTED;
 }
 
 static void set_recovering(struct sealio_session *session, bool on)

@@ -1,6 +1,6 @@
 /*
- * The session's own thread: renews the lease when nobody else does (RFC 8881 section 8.3), tells the program
- * of recalls, and returns recalled layouts once no I/O is under way on them.
+ * The session's own thread: renews the lease when nobody else does (RFC 8881 section 8.3), tells
+ * the program of recalls, and returns recalled layouts once no I/O is under way on them.
  */
 #include "client/file_impl.h"
 #include "client/session_impl.h"
@@ -10,8 +10,8 @@
 #include <signal.h>
 #include <time.h>
 
-/* The lease is renewed when a third of it has gone by, and after a failure every so often; a lost connection
- * is made anew at once. */
+/* The lease is renewed when a third of it has gone by, and after a failure every so often; a lost
+ * connection is made anew at once. */
 enum { RENEW_RETRY_MS = 2000 };
 
 static void renew(struct sealio_session *session)
@@ -25,7 +25,8 @@ static void renew(struct sealio_session *session)
         sealio_reply_free(&reply);
 }
 
-static struct sealio_file *file_of(struct sealio_session *session, const struct sealio_layout *layout)
+static struct sealio_file *file_of(struct sealio_session *session,
+                                   const struct sealio_layout *layout)
 {
     struct sealio_file *file = session->files;
     while (file && file->layout != layout)
@@ -59,7 +60,8 @@ static bool announce_locked(struct sealio_session *session)
 static bool is_to_go(const struct sealio_layout *layout)
 {
     return layout->held && !layout->returning && !layout->getting && layout->inflight == 0 &&
-           ((layout->recalled && layout->announced && !layout->hold) || (layout->trim && !layout->hold));
+           ((layout->recalled && layout->announced && !layout->hold) ||
+            (layout->trim && !layout->hold));
 }
 
 /* Under the lock, dropped meanwhile. False: nothing to return. */
@@ -77,8 +79,8 @@ static bool return_locked(struct sealio_session *session)
     return false;
 }
 
-/* A recall of a whole file system or of everything is acknowledged when nothing of it is left (RFC 8881
- * section 12.5.5.1). */
+/* A recall of a whole file system or of everything is acknowledged when nothing of it is left (RFC
+ * 8881 section 12.5.5.1). */
 static bool bulk_locked(struct sealio_session *session)
 {
     if (!session->bulk_due)
@@ -112,7 +114,8 @@ static void *upkeep_main(void *arg)
             continue;
         const uint64_t now = sealio_now_ms();
         uint64_t due = session->lease_until - session->lease_ms * 2 / 3;
-        if (session->state == SESSION_BROKEN || session->lease_until < session->lease_ms || due < not_before)
+        if (session->state == SESSION_BROKEN || session->lease_until < session->lease_ms ||
+            due < not_before)
             due = not_before;
         if (due > now) {
             sleep_locked(session, due);

@@ -1,7 +1,7 @@
 /*
  * EXCHANGE_ID, CREATE_SESSION, BIND_CONN_TO_SESSION, RECLAIM_COMPLETE and their undoing (RFC 8881
- * sections 18.34 to 18.37, 18.50, 18.51). On the thread that opens, recovers or closes the session; nobody
- * else uses the channel meanwhile.
+ * sections 18.34 to 18.37, 18.50, 18.51). On the thread that opens, recovers or closes the session;
+ * nobody else uses the channel meanwhile.
  */
 #include "client/session_impl.h"
 #include "client/status.h"
@@ -12,7 +12,8 @@
 
 enum { BARE_SIZE = 2048 };
 
-/* Sends a call without SEQUENCE, once. 0: res is the result of its only operation; views in it live in reply.
+/* Sends a call without SEQUENCE, once. 0: res is the result of its only operation; views in it live
+ * in reply.
  */
 static int bare(struct sealio_session *session, uint32_t op, const union nfs4_args *args,
                 uint64_t deadline_ms, struct sealio_reply *reply, union nfs4_res *res)
@@ -39,12 +40,14 @@ static int bare(struct sealio_session *session, uint32_t op, const union nfs4_ar
     rc = sealio_reply_init(reply, data, len);
     if (rc == 0)
         rc = sealio_reply_next(reply, op, res);
-    if (rc == -ENODATA && reply->status != NFS4_OK) /* refused as a whole, e.g. MINOR_VERS_MISMATCH */
-        return sealio_fail(session, sealio_status_errno(reply->status), "%s: the server at %s answers %s",
-                           nfs4_op_name(op), session->host, nfs4_status_name(reply->status));
+    if (rc == -ENODATA &&
+        reply->status != NFS4_OK) /* refused as a whole, e.g. MINOR_VERS_MISMATCH */
+        return sealio_fail(session, sealio_status_errno(reply->status),
+                           "%s: the server at %s answers %s", nfs4_op_name(op), session->host,
+                           nfs4_status_name(reply->status));
     if (rc < 0)
-        return sealio_fail(session, rc, "%s: the server at %s gave no usable answer", nfs4_op_name(op),
-                           session->host);
+        return sealio_fail(session, rc, "%s: the server at %s gave no usable answer",
+                           nfs4_op_name(op), session->host);
     return 0;
 }
 
@@ -58,8 +61,8 @@ int sealio_wire_exchange_id(struct sealio_session *session, uint64_t deadline_ms
     owner->co_ownerid = (struct xdr_bytes){session->owner, session->owner_len};
     int rc = bare(session, OP_EXCHANGE_ID, &args, deadline_ms, &reply, &res);
     if (rc == 0 && res.status != NFS4_OK)
-        rc = sealio_fail(session, sealio_status_errno(res.status), "EXCHANGE_ID: the server answers %s",
-                         nfs4_status_name(res.status));
+        rc = sealio_fail(session, sealio_status_errno(res.status),
+                         "EXCHANGE_ID: the server answers %s", nfs4_status_name(res.status));
     if (rc == 0) {
         const EXCHANGE_ID4resok *ok = &res.exchange_id.eir_resok4;
         pthread_mutex_lock(&session->lock);
@@ -96,38 +99,41 @@ static void adopt_session(struct sealio_session *session, const CREATE_SESSION4r
     sealio_channel_set_max_record(session->channel, session->limits.max_response + 4096);
 }
 
-int sealio_wire_create_session(struct sealio_session *session, uint64_t deadline_ms, nfsstat4 *status)
+int sealio_wire_create_session(struct sealio_session *session, uint64_t deadline_ms,
+                               nfsstat4 *status)
 {
     callback_sec_parms4 security[] = {{.cb_secflavor = RPC_AUTH_NONE}};
-    union nfs4_args args = {.create_session = {
-                                .csa_clientid = session->clientid,
-                                .csa_sequence = session->create_sequence,
-                                .csa_flags = CREATE_SESSION4_FLAG_CONN_BACK_CHAN,
-                                .csa_fore_chan_attrs = {.ca_maxrequestsize = SEALIO_MAX_MESSAGE,
-                                                        .ca_maxresponsesize = SEALIO_MAX_MESSAGE,
-                                                        .ca_maxresponsesize_cached = 4096,
-                                                        .ca_maxoperations = 16,
-                                                        .ca_maxrequests = SEALIO_SLOTS},
-                                .csa_back_chan_attrs = {.ca_maxrequestsize = 4096,
-                                                        .ca_maxresponsesize = SEALIO_CB_MAX_REPLY,
-                                                        .ca_maxresponsesize_cached = SEALIO_CB_MAX_REPLY,
-                                                        .ca_maxoperations = 4,
-                                                        .ca_maxrequests = SEALIO_CB_SLOTS},
-                                .csa_cb_program = SEALIO_CB_PROGRAM,
-                                .csa_sec_parms_count = 1,
-                                .csa_sec_parms = security,
-                            }};
+    union nfs4_args args = {
+        .create_session = {
+            .csa_clientid = session->clientid,
+            .csa_sequence = session->create_sequence,
+            .csa_flags = CREATE_SESSION4_FLAG_CONN_BACK_CHAN,
+            .csa_fore_chan_attrs = {.ca_maxrequestsize = SEALIO_MAX_MESSAGE,
+                                    .ca_maxresponsesize = SEALIO_MAX_MESSAGE,
+                                    .ca_maxresponsesize_cached = 4096,
+                                    .ca_maxoperations = 16,
+                                    .ca_maxrequests = SEALIO_SLOTS},
+            .csa_back_chan_attrs = {.ca_maxrequestsize = 4096,
+                                    .ca_maxresponsesize = SEALIO_CB_MAX_REPLY,
+                                    .ca_maxresponsesize_cached = SEALIO_CB_MAX_REPLY,
+                                    .ca_maxoperations = 4,
+                                    .ca_maxrequests = SEALIO_CB_SLOTS},
+            .csa_cb_program = SEALIO_CB_PROGRAM,
+            .csa_sec_parms_count = 1,
+            .csa_sec_parms = security,
+        }};
     union nfs4_res res;
     struct sealio_reply reply;
     int rc = bare(session, OP_CREATE_SESSION, &args, deadline_ms, &reply, &res);
     if (rc == 0) {
         const CREATE_SESSION4resok *ok = &res.create_session.csr_resok4;
         *status = res.status;
-        if (res.status == NFS4_OK &&
-            (ok->csr_fore_chan_attrs.ca_maxrequests == 0 || ok->csr_fore_chan_attrs.ca_maxoperations < 8 ||
-             ok->csr_fore_chan_attrs.ca_maxresponsesize < 8192 ||
-             ok->csr_fore_chan_attrs.ca_maxrequestsize < 8192))
-            rc = sealio_fail(session, -EPROTO, "CREATE_SESSION: the server grants too little to work with");
+        if (res.status == NFS4_OK && (ok->csr_fore_chan_attrs.ca_maxrequests == 0 ||
+                                      ok->csr_fore_chan_attrs.ca_maxoperations < 8 ||
+                                      ok->csr_fore_chan_attrs.ca_maxresponsesize < 8192 ||
+                                      ok->csr_fore_chan_attrs.ca_maxrequestsize < 8192))
+            rc = sealio_fail(session, -EPROTO,
+                             "CREATE_SESSION: the server grants too little to work with");
         else if (res.status == NFS4_OK) {
             pthread_mutex_lock(&session->lock);
             adopt_session(session, ok);
@@ -164,8 +170,8 @@ int sealio_wire_reclaim_complete(struct sealio_session *session)
     if (rc == 0)
         rc = sealio_reply_next(&reply, OP_RECLAIM_COMPLETE, &res);
     if (rc == 0 && res.status != NFS4_OK && res.status != NFS4ERR_COMPLETE_ALREADY)
-        rc = sealio_fail(session, sealio_status_errno(res.status), "RECLAIM_COMPLETE: the server answers %s",
-                         nfs4_status_name(res.status));
+        rc = sealio_fail(session, sealio_status_errno(res.status),
+                         "RECLAIM_COMPLETE: the server answers %s", nfs4_status_name(res.status));
     sealio_reply_free(&reply);
     return rc;
 }

@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <string.h>
 
-/* Where a component begins; a negative offset counts from the end of the disk. False: not inside it. */
-static bool component_start(const pnfs_block_sig_component4 *component, uint64_t size, uint64_t *start)
+/* Where a component begins; a negative offset counts from the end of the disk. False: not inside
+ * it. */
+static bool component_start(const pnfs_block_sig_component4 *component, uint64_t size,
+                            uint64_t *start)
 {
     uint64_t at = (uint64_t)component->bsc_sig_offset;
     if (component->bsc_sig_offset < 0) {
@@ -22,8 +24,8 @@ static bool component_start(const pnfs_block_sig_component4 *component, uint64_t
     return true;
 }
 
-static int component_match(const pnfs_block_sig_component4 *component, uint64_t size, sealio_read_at *read,
-                           void *arg)
+static int component_match(const pnfs_block_sig_component4 *component, uint64_t size,
+                           sealio_read_at *read, void *arg)
 {
     uint8_t seen[BLOCK_LAYOUT_MAX_SIG_LEN];
     const struct xdr_bytes *wanted = &component->bsc_contents;

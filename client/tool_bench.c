@@ -19,13 +19,16 @@
 static const char usage[] =
     "usage: sealio bench [OPTION...] URL\n"
     "\n"
-    "Measures an NFSv4.1 server. URL names a writable directory; a directory of the bench's own is made in "
+    "Measures an NFSv4.1 server. URL names a writable directory; a directory of the bench's own is "
+    "made in "
     "it and removed.\n"
     "\n"
     "  --op LIST            of the operations below (all but layoutget, idle, grants and recall)\n"
-    "  --connections LIST   numbers of connections, each with its own client id and session (1,16,64)\n"
+    "  --connections LIST   numbers of connections, each with its own client id and session "
+    "(1,16,64)\n"
     "  --seconds N          for each measurement, after a warm-up of a tenth of it (3)\n"
-    "  --layout-file PATH   a file on the server that has a layout: for layoutget, grants and recall\n"
+    "  --layout-file PATH   a file on the server that has a layout: for layoutget, grants and "
+    "recall\n"
     "  --release-command COMMAND  takes the seal off --layout-file: for recall\n"
     "  --server-pid PID     a process on this machine: CPU time per operation and memory\n"
     "  --json FILE          write the results there as well\n"
@@ -72,8 +75,8 @@ static double cpu_seconds(long pid)
         fclose(file);
     /* the name in parentheses may hold anything */
     const char *after = got ? strrchr(line, ')') : NULL;
-    if (!after ||
-        sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
+    if (!after || sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
+                         &system) != 2)
         return -1;
     return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }
@@ -167,9 +170,11 @@ static void measure(const struct bench_options *options, const struct bench_grou
     row->result.server_pid = options->server_pid;
     row->rss_before_kib = rss_kib(options->server_pid);
     for (; row->rc == 0 && opened < row->connections; opened++) {
-        row->rc = bench_conn_open(&conns[opened], &options->url, opened, row->text, sizeof(row->text));
+        row->rc =
+            bench_conn_open(&conns[opened], &options->url, opened, row->text, sizeof(row->text));
         if (row->rc == 0)
-            row->rc = bench_conn_prepare(&conns[opened], row->op, ground, row->text, sizeof(row->text));
+            row->rc =
+                bench_conn_prepare(&conns[opened], row->op, ground, row->text, sizeof(row->text));
         if (row->rc == 0 && opened % PROBE_EVERY == 0)
             row->rc = bench_answer_probes(conns, opened);
     }
@@ -212,62 +217,69 @@ static void print_row(const struct bench_row *row)
     if (row->rc < 0) {
         printf("- %s\n", row->text);
     } else if (row->op->recalls) {
-        printf("released in %.1f ms; recalls %llu, p50 %.1f ms, p99 %.1f ms; returns p99 %.1f ms; server CPU "
+        printf("released in %.1f ms; recalls %llu, p50 %.1f ms, p99 %.1f ms; returns p99 %.1f ms; "
+               "server CPU "
                "%.1f ms\n",
-               1e3 * r->seconds, (unsigned long long)r->recalls, bench_latency_us(&r->first, 0.5) / 1e3,
-               bench_latency_us(&r->first, 0.99) / 1e3, bench_latency_us(&r->all, 0.99) / 1e3,
-               1e3 * r->server_cpu);
+               1e3 * r->seconds, (unsigned long long)r->recalls,
+               bench_latency_us(&r->first, 0.5) / 1e3, bench_latency_us(&r->first, 0.99) / 1e3,
+               bench_latency_us(&r->all, 0.99) / 1e3, 1e3 * r->server_cpu);
     } else if (row->op->holds_only) {
-        printf("memory %ld KiB -> %ld KiB: %.1f KiB each\n", row->rss_before_kib, row->rss_after_kib,
+        printf("memory %ld KiB -> %ld KiB: %.1f KiB each\n", row->rss_before_kib,
+               row->rss_after_kib,
                (double)(row->rss_after_kib - row->rss_before_kib) / row->connections);
     } else {
         printf("%11.0f %10.1f %10.1f %10.1f %9.0f %% %10.2f %7llu\n", (double)r->ops / r->seconds,
-               bench_latency_us(&r->all, 0.5), bench_latency_us(&r->all, 0.99), per_op_us(row, r->server_cpu),
-               r->server_cpu < 0 ? -1 : 100 * r->server_cpu / r->seconds, per_op_us(row, r->own_cpu),
-               (unsigned long long)r->errors);
+               bench_latency_us(&r->all, 0.5), bench_latency_us(&r->all, 0.99),
+               per_op_us(row, r->server_cpu),
+               r->server_cpu < 0 ? -1 : 100 * r->server_cpu / r->seconds,
+               per_op_us(row, r->own_cpu), (unsigned long long)r->errors);
     }
     fflush(stdout);
 }
 
 static void print_head(void)
 {
-    printf("%-10s %6s %11s %10s %10s %10s %11s %10s %7s\n", "operation", "conns", "ops/s", "p50 us", "p99 us",
-           "server us", "server CPU", "bench us", "errors");
+    printf("%-10s %6s %11s %10s %10s %10s %11s %10s %7s\n", "operation", "conns", "ops/s", "p50 us",
+           "p99 us", "server us", "server CPU", "bench us", "errors");
 }
 
 static void write_row(FILE *file, const struct bench_row *row, bool first)
 {
     const struct bench_result *r = &row->result;
-    fprintf(file, "%s\n  {\"op\": \"%s\", \"connections\": %u, \"ok\": %s", first ? "" : ",", row->op->name,
-            row->connections, row->rc < 0 ? "false" : "true");
+    fprintf(file, "%s\n  {\"op\": \"%s\", \"connections\": %u, \"ok\": %s", first ? "" : ",",
+            row->op->name, row->connections, row->rc < 0 ? "false" : "true");
     if (row->rc == 0 && !row->op->holds_only)
-        fprintf(file,
-                ", \"ops_per_s\": %.1f, \"p50_us\": %.2f, \"p99_us\": %.2f, \"first_p50_us\": %.2f, "
-                "\"first_p99_us\": "
-                "%.2f, \"server_cpu_us\": %.3f, \"bench_cpu_us\": %.3f, \"errors\": %llu",
-                (double)r->ops / r->seconds, bench_latency_us(&r->all, 0.5), bench_latency_us(&r->all, 0.99),
-                bench_latency_us(&r->first, 0.5), bench_latency_us(&r->first, 0.99),
-                per_op_us(row, r->server_cpu), per_op_us(row, r->own_cpu), (unsigned long long)r->errors);
+        fprintf(
+            file,
+            ", \"ops_per_s\": %.1f, \"p50_us\": %.2f, \"p99_us\": %.2f, \"first_p50_us\": %.2f, "
+            "\"first_p99_us\": "
+            "%.2f, \"server_cpu_us\": %.3f, \"bench_cpu_us\": %.3f, \"errors\": %llu",
+            (double)r->ops / r->seconds, bench_latency_us(&r->all, 0.5),
+            bench_latency_us(&r->all, 0.99), bench_latency_us(&r->first, 0.5),
+            bench_latency_us(&r->first, 0.99), per_op_us(row, r->server_cpu),
+            per_op_us(row, r->own_cpu), (unsigned long long)r->errors);
     if (row->rc == 0 && row->op->recalls)
-        fprintf(file,
-                ", \"seconds\": %.6f, \"recalls\": %llu, \"returns\": %llu, \"recall_p50_us\": %.1f, "
-                "\"recall_p99_us\": %.1f, \"return_p99_us\": %.1f, \"server_cpu_s\": %.4f",
-                r->seconds, (unsigned long long)r->recalls, (unsigned long long)r->ops,
-                bench_latency_us(&r->first, 0.5), bench_latency_us(&r->first, 0.99),
-                bench_latency_us(&r->all, 0.99), r->server_cpu);
+        fprintf(
+            file,
+            ", \"seconds\": %.6f, \"recalls\": %llu, \"returns\": %llu, \"recall_p50_us\": %.1f, "
+            "\"recall_p99_us\": %.1f, \"return_p99_us\": %.1f, \"server_cpu_s\": %.4f",
+            r->seconds, (unsigned long long)r->recalls, (unsigned long long)r->ops,
+            bench_latency_us(&r->first, 0.5), bench_latency_us(&r->first, 0.99),
+            bench_latency_us(&r->all, 0.99), r->server_cpu);
     fprintf(file, ", \"rss_before_kib\": %ld, \"rss_after_kib\": %ld}", row->rss_before_kib,
             row->rss_after_kib);
 }
 
-static int write_json(const struct bench_options *options, const struct bench_row *rows, size_t count,
-                      long idle_kib)
+static int write_json(const struct bench_options *options, const struct bench_row *rows,
+                      size_t count, long idle_kib)
 {
     FILE *file = fopen(options->json_path, "we");
     if (!file) {
         fprintf(stderr, "sealio: %s: %s\n", options->json_path, strerror(errno));
         return TOOL_FAILED;
     }
-    fprintf(file, "{\"seconds\": %g, \"rss_idle_kib\": %ld, \"rows\": [", options->seconds, idle_kib);
+    fprintf(file, "{\"seconds\": %g, \"rss_idle_kib\": %ld, \"rows\": [", options->seconds,
+            idle_kib);
     for (size_t i = 0; i < count; i++)
         write_row(file, &rows[i], i == 0);
     fprintf(file, "\n]}\n");
@@ -291,7 +303,8 @@ void tool_bench_usage(void)
 static bool parse_ops(struct bench_options *options, char *list)
 {
     options->op_count = 0;
-    for (char *save = NULL, *name = strtok_r(list, ",", &save); name; name = strtok_r(NULL, ",", &save)) {
+    for (char *save = NULL, *name = strtok_r(list, ",", &save); name;
+         name = strtok_r(NULL, ",", &save)) {
         const struct bench_op *op = bench_op_find(name);
         if (!op || options->op_count == MAX_LIST) {
             fprintf(stderr, "sealio: bench: unknown operation %s\n", name);
@@ -305,11 +318,14 @@ static bool parse_ops(struct bench_options *options, char *list)
 static bool parse_connections(struct bench_options *options, char *list)
 {
     options->connection_count = 0;
-    for (char *save = NULL, *item = strtok_r(list, ",", &save); item; item = strtok_r(NULL, ",", &save)) {
+    for (char *save = NULL, *item = strtok_r(list, ",", &save); item;
+         item = strtok_r(NULL, ",", &save)) {
         char *end;
         const unsigned long value = strtoul(item, &end, 10);
-        if (*end || value == 0 || value > MAX_CONNECTIONS || options->connection_count == MAX_LIST) {
-            fprintf(stderr, "sealio: bench: %s: a number of connections is 1 to %d\n", item, MAX_CONNECTIONS);
+        if (*end || value == 0 || value > MAX_CONNECTIONS ||
+            options->connection_count == MAX_LIST) {
+            fprintf(stderr, "sealio: bench: %s: a number of connections is 1 to %d\n", item,
+                    MAX_CONNECTIONS);
             return false;
         }
         options->connections[options->connection_count++] = (unsigned)value;
@@ -388,7 +404,8 @@ static int run(const struct bench_options *options)
 
 int tool_bench(int argc, char **argv)
 {
-    struct bench_options options = {.connections = {1, 16, 64}, .connection_count = 3, .seconds = 3};
+    struct bench_options options = {
+        .connections = {1, 16, 64}, .connection_count = 3, .seconds = 3};
     struct rlimit files;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--rdma") == 0)

@@ -1,12 +1,13 @@
 /*
- * sealio bench: a load generator for any NFSv4.1 server. Each connection has a client id and a session of its
- * own and one COMPOUND under way; the COMPOUNDs are built once and sent again and again with a few words
- * changed, from one epoll loop, so that the generator costs a small part of what the server does.
+ * sealio bench: a load generator for any NFSv4.1 server. Each connection has a client id and a
+ * session of its own and one COMPOUND under way; the COMPOUNDs are built once and sent again and
+ * again with a few words changed, from one epoll loop, so that the generator costs a small part of
+ * what the server does.
  *
- * tool_bench.c: options, the order of things, results. tool_bench_setup.c: what has to be on the server, one
- * connection's session. tool_bench_ops.c: the COMPOUNDs of each operation. tool_bench_load.c: the loop and
- * the latencies. tool_bench_recall.c: layouts that are recalled. One thread. tool_bench_rdma.c is a bench of
- * its own: one file's data path.
+ * tool_bench.c: options, the order of things, results. tool_bench_setup.c: what has to be on the
+ * server, one connection's session. tool_bench_ops.c: the COMPOUNDs of each operation.
+ * tool_bench_load.c: the loop and the latencies. tool_bench_recall.c: layouts that are recalled.
+ * One thread. tool_bench_rdma.c is a bench of its own: one file's data path.
  */
 #ifndef CLIENT_TOOL_BENCH_H
 #define CLIENT_TOOL_BENCH_H
@@ -16,7 +17,8 @@
 
 enum { BENCH_MAX_STEPS = 3, BENCH_CALL_SIZE = 1024, BENCH_FILES = 100, BENCH_BUCKETS = 64 * 32 };
 
-/* The data file is read and written in regions, one a connection (several share one past REGIONS). */
+/* The data file is read and written in regions, one a connection (several share one past REGIONS).
+ */
 enum { BENCH_REGION = 4 << 20, BENCH_REGIONS = 16 };
 
 /* What all connections use. Made and removed by bench_ground_*(). */
@@ -33,7 +35,8 @@ struct bench_step {
     struct sealio_call call;
     struct iovec iov[XDR_OUT_MAX_IOV];
     unsigned iov_count;
-    uint32_t take_op;   /* its result brings a stateid for a later step: OP_OPEN or OP_LAYOUTGET; 0: none */
+    uint32_t take_op;   /* its result brings a stateid for a later step: OP_OPEN or OP_LAYOUTGET; 0:
+                           none */
     size_t stateid_pos; /* where the taken stateid goes; 0: nowhere */
     size_t offset_pos;  /* where the file offset goes; 0: nowhere */
     bool is_null;       /* the NULL procedure: no COMPOUND in the reply */
@@ -81,8 +84,9 @@ struct bench_result {
     uint64_t ops, errors, recalls;
     nfsstat4 first_error;
     double seconds;
-    long server_pid;                 /* 0: not known */
-    double server_cpu, own_cpu;      /* seconds of CPU time while measuring; server_cpu negative: not known */
+    long server_pid; /* 0: not known */
+    double server_cpu,
+        own_cpu; /* seconds of CPU time while measuring; server_cpu negative: not known */
     struct bench_latency all, first; /* whole operations; their first COMPOUND, or the recall */
 };
 /* Take the CPU times at the ends of the measurement. */
@@ -91,29 +95,33 @@ void bench_mark_end(struct bench_result *result);
 
 /* The server tries the backchannel (CB_NULL): say that it works. */
 int bench_answer_probe(struct bench_conn *conn, uint32_t xid, uint64_t deadline_ms);
-/* Those that have come by now, on connections that wait for nothing else: a server that has no answer for
- * seconds gives no layouts. */
+/* Those that have come by now, on connections that wait for nothing else: a server that has no
+ * answer for seconds gives no layouts. */
 int bench_answer_probes(struct bench_conn *conns, unsigned count);
 
-int bench_ground_make(struct bench_ground *ground, const struct sealio_url *url, const char *layout_path);
+int bench_ground_make(struct bench_ground *ground, const struct sealio_url *url,
+                      const char *layout_path);
 void bench_ground_remove(struct bench_ground *ground);
 /* Connects, makes a session, opens what the operation needs. text gets a sentence on error. */
-int bench_conn_open(struct bench_conn *conn, const struct sealio_url *url, unsigned index, char *text,
-                    size_t size);
-int bench_conn_prepare(struct bench_conn *conn, const struct bench_op *op, const struct bench_ground *ground,
-                       char *text, size_t size);
+int bench_conn_open(struct bench_conn *conn, const struct sealio_url *url, unsigned index,
+                    char *text, size_t size);
+int bench_conn_prepare(struct bench_conn *conn, const struct bench_op *op,
+                       const struct bench_ground *ground, char *text, size_t size);
 void bench_conn_close(struct bench_conn *conn);
 /* One COMPOUND there and back, for set-up. 0: the reply's SEQUENCE (if any) was fine. */
 int bench_roundtrip(struct bench_conn *conn, struct sealio_call *call, struct sealio_reply *reply);
-void bench_begin(struct bench_conn *conn, struct sealio_call *call, uint8_t *buf, bool with_sequence);
+void bench_begin(struct bench_conn *conn, struct sealio_call *call, uint8_t *buf,
+                 bool with_sequence);
 
 /* Runs the command, answers the recalls that it brings, returns the layouts. -ECHILD: it failed. */
-int bench_recall(struct bench_conn *conns, unsigned count, const char *command, struct bench_result *result);
+int bench_recall(struct bench_conn *conns, unsigned count, const char *command,
+                 struct bench_result *result);
 
 /* sealio bench --rdma: has options of its own. */
 int tool_bench_rdma(int argc, char **argv);
 
-/* Runs the operation on all connections for so long, after a warm-up. 0 or the error that ended it. */
+/* Runs the operation on all connections for so long, after a warm-up. 0 or the error that ended it.
+ */
 int bench_load(struct bench_conn *conns, unsigned count, double warm_up, double seconds,
                struct bench_result *result);
 

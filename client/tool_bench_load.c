@@ -1,9 +1,9 @@
 /*
  * The load itself: one epoll loop over all connections. See tool_bench.h.
  *
- * What the generator spends is what it takes from the server on a shared machine, so a reply is looked at as
- * little as possible: its status, and a stateid where the next COMPOUND needs one; payload beyond the receive
- * buffer is dropped in the kernel (MSG_TRUNC | MSG_DONTWAIT).
+ * What the generator spends is what it takes from the server on a shared machine, so a reply is
+ * looked at as little as possible: its status, and a stateid where the next COMPOUND needs one;
+ * payload beyond the receive buffer is dropped in the kernel (MSG_TRUNC | MSG_DONTWAIT).
  */
 #include "client/tool_bench.h"
 #include "client/transport.h"
@@ -161,7 +161,8 @@ static int take_stateid(struct bench_conn *conn, const struct bench_step *step)
         while (rc < 0 && nfs4_op_decode(&in, &op) && nfs4_res_decode(op, &in, &arena, &res)) {
             if (op != step->take_op)
                 continue;
-            conn->taken = op == OP_OPEN ? res.open.resok4.stateid : res.layoutget.logr_resok4.logr_stateid;
+            conn->taken =
+                op == OP_OPEN ? res.open.resok4.stateid : res.layoutget.logr_resok4.logr_stateid;
             conn->has_layout = op == OP_LAYOUTGET;
             rc = 0;
         }
@@ -222,7 +223,8 @@ static int finish_step(struct load *load, struct bench_conn *conn)
 static ssize_t receive_some(struct bench_conn *conn)
 {
     if (conn->rx_have < conn->rx_room)
-        return recv(conn->fd, conn->rx + conn->rx_have, conn->rx_room - conn->rx_have, MSG_DONTWAIT);
+        return recv(conn->fd, conn->rx + conn->rx_have, conn->rx_room - conn->rx_have,
+                    MSG_DONTWAIT);
     return recv(conn->fd, NULL, (size_t)(conn->rx_total - conn->rx_have), MSG_TRUNC | MSG_DONTWAIT);
 }
 
@@ -238,7 +240,8 @@ static int take_probe(struct bench_conn *conn)
 
 static bool is_call(const struct bench_conn *conn)
 {
-    return conn->rx_have >= RECORD_MARK_SIZE + 8 && get_u32(conn->rx + RECORD_MARK_SIZE + 4) == RPC_CALL;
+    return conn->rx_have >= RECORD_MARK_SIZE + 8 &&
+           get_u32(conn->rx + RECORD_MARK_SIZE + 4) == RPC_CALL;
 }
 
 /* At what has been received. */

@@ -19,8 +19,9 @@ static const uint64_t offset_mark = UINT64_C(0x5eed0ff5e7a11c3d);
 static bitmap4 usual_attrs(void)
 {
     return BITMAP4(FATTR4_TYPE, FATTR4_CHANGE, FATTR4_SIZE, FATTR4_FSID, FATTR4_FILEID, FATTR4_MODE,
-                   FATTR4_NUMLINKS, FATTR4_OWNER, FATTR4_OWNER_GROUP, FATTR4_RAWDEV, FATTR4_SPACE_USED,
-                   FATTR4_TIME_ACCESS, FATTR4_TIME_METADATA, FATTR4_TIME_MODIFY, FATTR4_MOUNTED_ON_FILEID);
+                   FATTR4_NUMLINKS, FATTR4_OWNER, FATTR4_OWNER_GROUP, FATTR4_RAWDEV,
+                   FATTR4_SPACE_USED, FATTR4_TIME_ACCESS, FATTR4_TIME_METADATA, FATTR4_TIME_MODIFY,
+                   FATTR4_MOUNTED_ON_FILEID);
 }
 
 static struct bench_step *begin(struct bench_conn *conn)
@@ -114,7 +115,8 @@ static int build_lookup(struct bench_conn *conn, const struct bench_ground *grou
     return end(step);
 }
 
-static union nfs4_args open_args(const struct bench_conn *conn, struct xdr_bytes name, uint32_t share)
+static union nfs4_args open_args(const struct bench_conn *conn, struct xdr_bytes name,
+                                 uint32_t share)
 {
     return (union nfs4_args){.open = {.share_access = share | OPEN4_SHARE_ACCESS_WANT_NO_DELEG,
                                       .owner = {conn->client, {(const uint8_t *)"bench", 5}},
@@ -197,7 +199,8 @@ static int build_read(struct bench_conn *conn, uint32_t size)
     struct bench_step *step = begin(conn);
     if (!step)
         return -ENOMEM;
-    const union nfs4_args args = {.read = {.stateid = conn->open, .offset = offset_mark, .count = size}};
+    const union nfs4_args args = {
+        .read = {.stateid = conn->open, .offset = offset_mark, .count = size}};
     conn->offset_step = size;
     sealio_call_put_fh(&step->call, sealio_fh_view(conn->file));
     sealio_call_add(&step->call, OP_READ, &args);
@@ -272,9 +275,9 @@ static int build_layoutget(struct bench_conn *conn, const struct bench_ground *g
     const union nfs4_args args = {
         .layoutreturn = {.lora_layout_type = LAYOUT4_BLOCK_VOLUME,
                          .lora_iomode = LAYOUTIOMODE4_ANY,
-                         .lora_layoutreturn = {
-                             .lr_returntype = LAYOUTRETURN4_FILE,
-                             .lr_layout = {.lrf_length = NFS4_UINT64_MAX, .lrf_stateid = stateid_mark}}}};
+                         .lora_layoutreturn = {.lr_returntype = LAYOUTRETURN4_FILE,
+                                               .lr_layout = {.lrf_length = NFS4_UINT64_MAX,
+                                                             .lrf_stateid = stateid_mark}}}};
     sealio_call_put_fh(&step->call, sealio_fh_view(conn->file));
     sealio_call_add(&step->call, OP_LAYOUTRETURN, &args);
     return end(step);
@@ -299,12 +302,14 @@ static const struct bench_op ops[] = {
     {"write4k", "WRITE of 4 KiB, unstable", true, false, false, false, build_write4k},
     {"read1m", "READ of 1 MiB", true, false, false, false, build_read1m},
     {"write1m", "WRITE of 1 MiB, unstable", true, false, false, false, build_write1m},
-    {"layoutget", "LAYOUTGET of the whole --layout-file, then LAYOUTRETURN: two COMPOUNDs", true, true, false,
-     false, build_layoutget},
-    {"idle", "nothing: sessions are only held, for the server's memory", false, false, true, false, NULL},
-    {"grants", "nothing: a layout of --layout-file is held by each", true, true, true, false, build_grants},
-    {"recall", "a layout of --layout-file is held by each, and recalled by --release-command", true, true,
-     true, true, build_grants},
+    {"layoutget", "LAYOUTGET of the whole --layout-file, then LAYOUTRETURN: two COMPOUNDs", true,
+     true, false, false, build_layoutget},
+    {"idle", "nothing: sessions are only held, for the server's memory", false, false, true, false,
+     NULL},
+    {"grants", "nothing: a layout of --layout-file is held by each", true, true, true, false,
+     build_grants},
+    {"recall", "a layout of --layout-file is held by each, and recalled by --release-command", true,
+     true, true, true, build_grants},
 };
 
 const struct bench_op *bench_op_at(size_t index)

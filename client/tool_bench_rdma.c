@@ -1,6 +1,6 @@
 /*
- * sealio bench --rdma: bandwidth and latency of one file's data path, with so many reads or writes under way.
- * See tool_bench.h. One thread, and the library's.
+ * sealio bench --rdma: bandwidth and latency of one file's data path, with so many reads or writes
+ * under way. See tool_bench.h. One thread, and the library's.
  */
 #include "client/tool_bench.h"
 
@@ -15,7 +15,8 @@
 static const char usage[] =
     "usage: sealio bench --rdma [OPTION...] URL\n"
     "\n"
-    "Measures reading or writing one file in the server's memory. It must have a seal, and an RDMA layout.\n"
+    "Measures reading or writing one file in the server's memory. It must have a seal, and an RDMA "
+    "layout.\n"
     "\n"
     "  --depth N     operations under way (16)\n"
     "  --block SIZE  of one operation, in bytes or with k or m behind (64k)\n"
@@ -126,10 +127,10 @@ static int submit(struct data_bench *bench, struct slot *slot)
     const uint64_t offset = bench->next * options->block;
     bench->next = (bench->next + 1) % bench->blocks;
     slot->start_ns = now_ns();
-    return options->write ? sealio_queue_write(bench->queue, bench->remote.file, slot->memory, options->block,
-                                               offset, OP_MS, slot)
-                          : sealio_queue_read(bench->queue, bench->remote.file, slot->memory, options->block,
-                                              offset, OP_MS, slot);
+    return options->write ? sealio_queue_write(bench->queue, bench->remote.file, slot->memory,
+                                               options->block, offset, OP_MS, slot)
+                          : sealio_queue_read(bench->queue, bench->remote.file, slot->memory,
+                                              options->block, offset, OP_MS, slot);
 }
 
 static void tell(struct data_bench *bench, uint64_t started_ns, bool last)

@@ -1,9 +1,10 @@
 /*
- * How long a seal takes to go when many hold its file: each connection holds a layout, the command that
- * releases the seal is run, every recall is answered and the layout returned. See tool_bench.h.
+ * How long a seal takes to go when many hold its file: each connection holds a layout, the command
+ * that releases the seal is run, every recall is answered and the layout returned. See
+ * tool_bench.h.
  *
- * A recall's time is from the start of the command to its arrival, a return's to the reply to LAYOUTRETURN.
- * The callbacks are served as the library serves them.
+ * A recall's time is from the start of the command to its arrival, a return's to the reply to
+ * LAYOUTRETURN. The callbacks are served as the library serves them.
  */
 #include "client/tool_bench.h"
 
@@ -106,11 +107,11 @@ static int send_return(struct bench_conn *conn)
     struct sealio_call call;
     struct iovec iov[XDR_OUT_MAX_IOV];
     const union nfs4_args args = {
-        .layoutreturn = {
-            .lora_layout_type = LAYOUT4_BLOCK_VOLUME,
-            .lora_iomode = LAYOUTIOMODE4_ANY,
-            .lora_layoutreturn = {.lr_returntype = LAYOUTRETURN4_FILE,
-                                  .lr_layout = {.lrf_length = NFS4_UINT64_MAX, .lrf_stateid = conn->taken}}}};
+        .layoutreturn = {.lora_layout_type = LAYOUT4_BLOCK_VOLUME,
+                         .lora_iomode = LAYOUTIOMODE4_ANY,
+                         .lora_layoutreturn = {.lr_returntype = LAYOUTRETURN4_FILE,
+                                               .lr_layout = {.lrf_length = NFS4_UINT64_MAX,
+                                                             .lrf_stateid = conn->taken}}}};
     bench_begin(conn, &call, buf, true);
     sealio_call_put_fh(&call, sealio_fh_view(conn->file));
     sealio_call_add(&call, OP_LAYOUTRETURN, &args);
@@ -190,7 +191,8 @@ static int look(struct party *party)
 static int pull(struct party *party)
 {
     struct bench_conn *conn = party->conn;
-    ssize_t got = recv(conn->fd, conn->rx + conn->rx_have, conn->rx_room - conn->rx_have, MSG_DONTWAIT);
+    ssize_t got =
+        recv(conn->fd, conn->rx + conn->rx_have, conn->rx_room - conn->rx_have, MSG_DONTWAIT);
     if (got < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -errno;
     if (got == 0)
@@ -252,7 +254,8 @@ static int run_command(struct recalling *all, const char *command)
     return rc;
 }
 
-int bench_recall(struct bench_conn *conns, unsigned count, const char *command, struct bench_result *result)
+int bench_recall(struct bench_conn *conns, unsigned count, const char *command,
+                 struct bench_result *result)
 {
     struct recalling all = {.count = count, .pidfd = -1, .result = result};
     int rc = 0;

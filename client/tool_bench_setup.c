@@ -53,17 +53,20 @@ static int make_dir(struct sealio_session *session, const char *path)
     return rc;
 }
 
-static int make_file(struct sealio_session *session, const char *dir, const char *name, uint64_t size)
+static int make_file(struct sealio_session *session, const char *dir, const char *name,
+                     uint64_t size)
 {
     enum { CHUNK = 1 << 20 };
     char path[4400];
     struct sealio_file *file;
     uint8_t *buf = calloc(1, CHUNK);
     snprintf(path, sizeof(path), "%s/%s", dir, name);
-    int rc = buf ? sealio_file_open(session, path, SEALIO_WRITE | SEALIO_CREATE, 0644, &file) : -ENOMEM;
+    int rc =
+        buf ? sealio_file_open(session, path, SEALIO_WRITE | SEALIO_CREATE, 0644, &file) : -ENOMEM;
     if (rc == 0) {
         for (uint64_t at = 0; rc == 0 && at < size; at += CHUNK) {
-            ssize_t n = sealio_file_write(file, buf, size - at < CHUNK ? (size_t)(size - at) : CHUNK, at);
+            ssize_t n =
+                sealio_file_write(file, buf, size - at < CHUNK ? (size_t)(size - at) : CHUNK, at);
             rc = n < 0 ? (int)n : 0;
         }
         const int closed = sealio_file_close(file);
@@ -74,7 +77,8 @@ static int make_file(struct sealio_session *session, const char *dir, const char
     return rc;
 }
 
-int bench_ground_make(struct bench_ground *ground, const struct sealio_url *url, const char *layout_path)
+int bench_ground_make(struct bench_ground *ground, const struct sealio_url *url,
+                      const char *layout_path)
 {
     const struct sealio_options options = {.layouts = SEALIO_LAYOUTS_NEVER};
     char text[SEALIO_ERROR_MAX] = "", name[32], path[4400];
@@ -90,7 +94,8 @@ int bench_ground_make(struct bench_ground *ground, const struct sealio_url *url,
         rc = make_file(ground->session, ground->path, name, 0);
     }
     if (rc == 0)
-        rc = make_file(ground->session, ground->path, "data", (uint64_t)BENCH_REGION * BENCH_REGIONS);
+        rc = make_file(ground->session, ground->path, "data",
+                       (uint64_t)BENCH_REGION * BENCH_REGIONS);
     if (rc == 0)
         rc = sealio_path_find(ground->session, ground->path, &ground->dir);
     snprintf(path, sizeof(path), "%s/data", ground->path);
@@ -122,13 +127,15 @@ static int remove_entry(void *arg, const char *name, const struct sealio_stat *s
     return 0;
 }
 
-/* What an operation that failed left behind goes too; entries may be passed over while others are removed. */
+/* What an operation that failed left behind goes too; entries may be passed over while others are
+ * removed. */
 void bench_ground_remove(struct bench_ground *ground)
 {
     struct removal removal = {.ground = ground};
     do
         removal.removed = 0;
-    while (sealio_readdir(ground->session, ground->path, remove_entry, &removal) == 0 && removal.removed > 0);
+    while (sealio_readdir(ground->session, ground->path, remove_entry, &removal) == 0 &&
+           removal.removed > 0);
     sealio_remove(ground->session, ground->path);
     sealio_session_close(ground->session);
     ground->session = NULL;
@@ -136,7 +143,8 @@ void bench_ground_remove(struct bench_ground *ground)
 
 /* ---- connections ---- */
 
-void bench_begin(struct bench_conn *conn, struct sealio_call *call, uint8_t *buf, bool with_sequence)
+void bench_begin(struct bench_conn *conn, struct sealio_call *call, uint8_t *buf,
+                 bool with_sequence)
 {
     static const authsys_parms root = {.machinename = {(const uint8_t *)"sealio-bench", 12}};
     uint8_t body[RPC_MAX_AUTH_BYTES];
@@ -169,13 +177,15 @@ static int receive(int fd, uint8_t *data, size_t len, uint64_t deadline_ms)
 }
 
 /* A record of at most RX_ROOM bytes; *data is malloc'ed. */
-static int receive_record(struct bench_conn *conn, uint8_t **data, uint32_t *len, uint64_t deadline_ms)
+static int receive_record(struct bench_conn *conn, uint8_t **data, uint32_t *len,
+                          uint64_t deadline_ms)
 {
     uint8_t mark[RECORD_MARK_SIZE];
     int rc = receive(conn->fd, mark, sizeof(mark), deadline_ms);
     if (rc < 0)
         return rc;
-    *len = (uint32_t)(mark[0] & 0x7f) << 24 | (uint32_t)mark[1] << 16 | (uint32_t)mark[2] << 8 | mark[3];
+    *len = (uint32_t)(mark[0] & 0x7f) << 24 | (uint32_t)mark[1] << 16 | (uint32_t)mark[2] << 8 |
+           mark[3];
     if (!(mark[0] & 0x80) || *len == 0 || *len > RX_ROOM)
         return -EBADMSG;
     *data = malloc(*len);
@@ -202,7 +212,8 @@ int bench_answer_probe(struct bench_conn *conn, uint32_t xid, uint64_t deadline_
 }
 
 /* The next reply; calls of the server's that come before it are answered. */
-static int receive_reply(struct bench_conn *conn, uint8_t **data, uint32_t *len, uint64_t deadline_ms)
+static int receive_reply(struct bench_conn *conn, uint8_t **data, uint32_t *len,
+                         uint64_t deadline_ms)
 {
     for (;;) {
         uint32_t xid;
@@ -279,8 +290,8 @@ int bench_roundtrip(struct bench_conn *conn, struct sealio_call *call, struct se
 }
 
 /* One operation in a call of its own. */
-static int single(struct bench_conn *conn, uint32_t op, const union nfs4_args *args, bool with_sequence,
-                  union nfs4_res *res, char *text, size_t size)
+static int single(struct bench_conn *conn, uint32_t op, const union nfs4_args *args,
+                  bool with_sequence, union nfs4_res *res, char *text, size_t size)
 {
     uint8_t buf[BENCH_CALL_SIZE];
     struct sealio_call call;
@@ -307,8 +318,10 @@ static int make_session(struct bench_conn *conn, char *text, size_t size)
                                  .ca_maxresponsesize_cached = 4096,
                                  .ca_maxoperations = 16,
                                  .ca_maxrequests = 4};
-    const channel_attrs4 back = {
-        .ca_maxrequestsize = 4096, .ca_maxresponsesize = 4096, .ca_maxoperations = 2, .ca_maxrequests = 1};
+    const channel_attrs4 back = {.ca_maxrequestsize = 4096,
+                                 .ca_maxresponsesize = 4096,
+                                 .ca_maxoperations = 2,
+                                 .ca_maxrequests = 1};
     callback_sec_parms4 security[] = {{.cb_secflavor = RPC_AUTH_NONE}};
     union nfs4_res res;
     snprintf(owner, sizeof(owner), "sealio-bench %ld %u %llu", (long)getpid(), conn->index,
@@ -320,14 +333,15 @@ static int make_session(struct bench_conn *conn, char *text, size_t size)
     if (rc < 0)
         return rc;
     conn->client = res.exchange_id.eir_resok4.eir_clientid;
-    args = (union nfs4_args){.create_session = {.csa_clientid = conn->client,
-                                                .csa_sequence = res.exchange_id.eir_resok4.eir_sequenceid,
-                                                .csa_flags = CREATE_SESSION4_FLAG_CONN_BACK_CHAN,
-                                                .csa_fore_chan_attrs = fore,
-                                                .csa_back_chan_attrs = back,
-                                                .csa_cb_program = SEALIO_CB_PROGRAM,
-                                                .csa_sec_parms_count = 1,
-                                                .csa_sec_parms = security}};
+    args = (union nfs4_args){
+        .create_session = {.csa_clientid = conn->client,
+                           .csa_sequence = res.exchange_id.eir_resok4.eir_sequenceid,
+                           .csa_flags = CREATE_SESSION4_FLAG_CONN_BACK_CHAN,
+                           .csa_fore_chan_attrs = fore,
+                           .csa_back_chan_attrs = back,
+                           .csa_cb_program = SEALIO_CB_PROGRAM,
+                           .csa_sec_parms_count = 1,
+                           .csa_sec_parms = security}};
     rc = single(conn, OP_CREATE_SESSION, &args, false, &res, text, size);
     if (rc < 0)
         return rc;
@@ -336,8 +350,8 @@ static int make_session(struct bench_conn *conn, char *text, size_t size)
     return single(conn, OP_RECLAIM_COMPLETE, &args, true, &res, text, size);
 }
 
-int bench_conn_open(struct bench_conn *conn, const struct sealio_url *url, unsigned index, char *text,
-                    size_t size)
+int bench_conn_open(struct bench_conn *conn, const struct sealio_url *url, unsigned index,
+                    char *text, size_t size)
 {
     *conn = (struct bench_conn){.fd = -1, .index = index, .xid = index << 20, .rx_room = RX_ROOM};
     conn->rx = malloc(RX_ROOM);
@@ -353,16 +367,17 @@ int bench_conn_open(struct bench_conn *conn, const struct sealio_url *url, unsig
 }
 
 /* OPEN by path (CLAIM_NULL in its directory); the stateid stays for the operation's steps. */
-static int open_file(struct bench_conn *conn, const struct sealio_fh *dir, const char *name, uint32_t share,
-                     char *text, size_t size)
+static int open_file(struct bench_conn *conn, const struct sealio_fh *dir, const char *name,
+                     uint32_t share, char *text, size_t size)
 {
     uint8_t buf[BENCH_CALL_SIZE];
     struct sealio_call call;
     struct sealio_reply reply;
     union nfs4_res res;
-    const union nfs4_args args = {.open = {.share_access = share | OPEN4_SHARE_ACCESS_WANT_NO_DELEG,
-                                           .owner = {conn->client, {(const uint8_t *)"data", 4}},
-                                           .claim = {.claim = CLAIM_NULL, .file = xdr_bytes_of(name)}}};
+    const union nfs4_args args = {
+        .open = {.share_access = share | OPEN4_SHARE_ACCESS_WANT_NO_DELEG,
+                 .owner = {conn->client, {(const uint8_t *)"data", 4}},
+                 .claim = {.claim = CLAIM_NULL, .file = xdr_bytes_of(name)}}};
     bench_begin(conn, &call, buf, true);
     sealio_call_put_fh(&call, sealio_fh_view(dir));
     sealio_call_add(&call, OP_OPEN, &args);
@@ -389,11 +404,13 @@ static int open_layout_file(struct bench_conn *conn, const struct bench_ground *
     struct xdr_bytes name;
     int rc = sealio_path_parent(ground->session, ground->layout_path, &dir, &name);
     conn->file = &ground->layout;
-    return rc < 0 ? rc : open_file(conn, &dir, (const char *)name.data, OPEN4_SHARE_ACCESS_READ, text, size);
+    return rc < 0 ? rc
+                  : open_file(conn, &dir, (const char *)name.data, OPEN4_SHARE_ACCESS_READ, text,
+                              size);
 }
 
-int bench_conn_prepare(struct bench_conn *conn, const struct bench_op *op, const struct bench_ground *ground,
-                       char *text, size_t size)
+int bench_conn_prepare(struct bench_conn *conn, const struct bench_op *op,
+                       const struct bench_ground *ground, char *text, size_t size)
 {
     int rc = 0;
     for (unsigned i = 0; i < conn->step_count; i++)
@@ -430,11 +447,11 @@ static void end_session(struct bench_conn *conn)
     char text[SEALIO_ERROR_MAX];
     union nfs4_res res;
     union nfs4_args args = {
-        .layoutreturn = {
-            .lora_layout_type = LAYOUT4_BLOCK_VOLUME,
-            .lora_iomode = LAYOUTIOMODE4_ANY,
-            .lora_layoutreturn = {.lr_returntype = LAYOUTRETURN4_FILE,
-                                  .lr_layout = {.lrf_length = NFS4_UINT64_MAX, .lrf_stateid = conn->taken}}}};
+        .layoutreturn = {.lora_layout_type = LAYOUT4_BLOCK_VOLUME,
+                         .lora_iomode = LAYOUTIOMODE4_ANY,
+                         .lora_layoutreturn = {.lr_returntype = LAYOUTRETURN4_FILE,
+                                               .lr_layout = {.lrf_length = NFS4_UINT64_MAX,
+                                                             .lrf_stateid = conn->taken}}}};
     if (conn->has_layout)
         undo(conn, OP_LAYOUTRETURN, &args);
     args = (union nfs4_args){.close = {.open_stateid = conn->open}};

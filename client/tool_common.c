@@ -30,7 +30,8 @@ int tool_remote_open(const struct tool_options *options, const char *url, unsign
         fprintf(stderr, "sealio: %s: not a URL of the form nfs://host[:port]/path\n", url);
         return TOOL_USAGE;
     }
-    rc = sealio_session_open(remote->url.host, remote->url.port, &options->session, text, &remote->session);
+    rc = sealio_session_open(remote->url.host, remote->url.port, &options->session, text,
+                             &remote->session);
     if (rc < 0) {
         fprintf(stderr, "sealio: %s: %s\n", url, text);
         return TOOL_FAILED;
@@ -50,24 +51,25 @@ static void print_stats(struct sealio_session *session)
 {
     struct sealio_counters c;
     sealio_session_counters(session, &c);
-    fprintf(
-        stderr,
-        "read: %llu bytes direct (%llu reads), %llu bytes by the server (%llu READs), %llu bytes of holes\n"
-        "written: %llu bytes direct (%llu writes), %llu bytes by the server (%llu WRITEs)\n"
-        "layouts: %llu LAYOUTGET (%llu refused), %llu LAYOUTCOMMIT, %llu LAYOUTRETURN, %llu GETDEVICEINFO, "
-        "%llu recalls\n"
-        "session: %llu calls, %llu reconnects, %llu recoveries\n"
-        "rdma: %llu bytes read, %llu bytes written\n",
-        (unsigned long long)c.bytes_read_direct, (unsigned long long)c.reads_direct,
-        (unsigned long long)c.bytes_read_server, (unsigned long long)c.reads_server,
-        (unsigned long long)c.bytes_read_holes, (unsigned long long)c.bytes_written_direct,
-        (unsigned long long)c.writes_direct, (unsigned long long)c.bytes_written_server,
-        (unsigned long long)c.writes_server, (unsigned long long)c.layoutgets,
-        (unsigned long long)c.layoutgets_refused, (unsigned long long)c.layoutcommits,
-        (unsigned long long)c.layoutreturns, (unsigned long long)c.getdeviceinfos,
-        (unsigned long long)c.recalls, (unsigned long long)c.calls, (unsigned long long)c.reconnects,
-        (unsigned long long)c.recoveries, (unsigned long long)c.bytes_read_rdma,
-        (unsigned long long)c.bytes_written_rdma);
+    fprintf(stderr,
+            "read: %llu bytes direct (%llu reads), %llu bytes by the server (%llu READs), %llu "
+            "bytes of holes\n"
+            "written: %llu bytes direct (%llu writes), %llu bytes by the server (%llu WRITEs)\n"
+            "layouts: %llu LAYOUTGET (%llu refused), %llu LAYOUTCOMMIT, %llu LAYOUTRETURN, %llu "
+            "GETDEVICEINFO, "
+            "%llu recalls\n"
+            "session: %llu calls, %llu reconnects, %llu recoveries\n"
+            "rdma: %llu bytes read, %llu bytes written\n",
+            (unsigned long long)c.bytes_read_direct, (unsigned long long)c.reads_direct,
+            (unsigned long long)c.bytes_read_server, (unsigned long long)c.reads_server,
+            (unsigned long long)c.bytes_read_holes, (unsigned long long)c.bytes_written_direct,
+            (unsigned long long)c.writes_direct, (unsigned long long)c.bytes_written_server,
+            (unsigned long long)c.writes_server, (unsigned long long)c.layoutgets,
+            (unsigned long long)c.layoutgets_refused, (unsigned long long)c.layoutcommits,
+            (unsigned long long)c.layoutreturns, (unsigned long long)c.getdeviceinfos,
+            (unsigned long long)c.recalls, (unsigned long long)c.calls,
+            (unsigned long long)c.reconnects, (unsigned long long)c.recoveries,
+            (unsigned long long)c.bytes_read_rdma, (unsigned long long)c.bytes_written_rdma);
 }
 
 int tool_remote_close(const struct tool_options *options, struct tool_remote *remote, int code)
@@ -95,7 +97,8 @@ void tool_hold(const struct tool_options *options, struct tool_remote *remote)
     if (!options->hold && !options->hold_until_recalled)
         return;
     const time_t start = time(NULL);
-    const uint32_t most_ms = options->hold_until_recalled ? UINT32_MAX : options->hold_seconds * 1000;
+    const uint32_t most_ms =
+        options->hold_until_recalled ? UINT32_MAX : options->hold_seconds * 1000;
     say(options, path, "holding the layout");
     int rc = sealio_layout_wait_recall(remote->file, most_ms);
     if (rc == 0)

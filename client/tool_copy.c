@@ -42,7 +42,8 @@ static int open_end(const struct tool_options *options, struct end *end, bool so
     end->is_remote = sealio_url_is(end->name);
     end->fd = -1;
     if (!end->is_remote)
-        return open_local(end, source ? O_RDONLY : O_WRONLY | O_CREAT | (options->in_place ? 0 : O_TRUNC));
+        return open_local(end, source ? O_RDONLY
+                                      : O_WRONLY | O_CREAT | (options->in_place ? 0 : O_TRUNC));
     unsigned flags = source ? SEALIO_READ : SEALIO_WRITE;
     if (!source && !options->in_place)
         flags |= SEALIO_CREATE | SEALIO_TRUNCATE;
@@ -51,10 +52,12 @@ static int open_end(const struct tool_options *options, struct end *end, bool so
     if (code == TOOL_OK && source && sealio_file_stat(end->remote.file, &st) == 0)
         end->size = st.size;
     if (code == TOOL_OK && source && options->session.layouts != SEALIO_LAYOUTS_NEVER)
-        sealio_layout_get(end->remote.file, false); /* if there is none, reading tells or falls back */
+        sealio_layout_get(end->remote.file,
+                          false); /* if there is none, reading tells or falls back */
     if (code == TOOL_OK && (options->hold || options->hold_until_recalled))
         sealio_layout_hold(end->remote.file, true);
-    if (code == TOOL_OK && sealio_buffer_register(end->remote.session, buf, BUFFER_SIZE, &end->buffer) < 0)
+    if (code == TOOL_OK &&
+        sealio_buffer_register(end->remote.session, buf, BUFFER_SIZE, &end->buffer) < 0)
         end->buffer = NULL; /* then it is copied once more */
     return code;
 }
@@ -116,10 +119,12 @@ static void tell(struct progress *progress, const struct end *source, uint64_t d
     if (!progress->on || (!last && now - progress->told < 0.2))
         return;
     progress->told = now;
-    const double rate = now > progress->started ? (double)done / (now - progress->started) / 1048576 : 0;
+    const double rate =
+        now > progress->started ? (double)done / (now - progress->started) / 1048576 : 0;
     if (source->size > 0)
         fprintf(stderr, "\r%3u %%  %8.1f MiB  %7.1f MiB/s ",
-                (unsigned)(100 * (double)done / (double)source->size), (double)done / 1048576, rate);
+                (unsigned)(100 * (double)done / (double)source->size), (double)done / 1048576,
+                rate);
     else
         fprintf(stderr, "\r%8.1f MiB  %7.1f MiB/s ", (double)done / 1048576, rate);
     if (last)
@@ -134,7 +139,8 @@ struct position {
     bool end;
 };
 
-/* Makes what was written stable. If a restart of the server lost it, goes back to where the last sync was. */
+/* Makes what was written stable. If a restart of the server lost it, goes back to where the last
+ * sync was. */
 static int settle(const struct end *source, struct end *target, struct position *at)
 {
     int rc = target->is_remote ? sealio_file_sync(target->remote.file) : 0;
@@ -150,7 +156,8 @@ static int settle(const struct end *source, struct end *target, struct position 
     return TOOL_OK;
 }
 
-static int copy_data(struct end *source, struct end *target, struct progress *progress, uint8_t *buf)
+static int copy_data(struct end *source, struct end *target, struct progress *progress,
+                     uint8_t *buf)
 {
     struct position at = {.offset = 0};
     int code = TOOL_OK;
@@ -172,7 +179,8 @@ static int copy_data(struct end *source, struct end *target, struct progress *pr
     return code;
 }
 
-static int copy(const struct tool_options *options, const char *from, const char *to, bool with_progress)
+static int copy(const struct tool_options *options, const char *from, const char *to,
+                bool with_progress)
 {
     struct end source = {.name = from}, target = {.name = to};
     struct progress progress = {.on = with_progress && !options->quiet && isatty(STDERR_FILENO),
@@ -188,8 +196,8 @@ static int copy(const struct tool_options *options, const char *from, const char
         progress.started = seconds();
         code = copy_data(&source, &target, &progress, buf);
         if (code == TOOL_OK && options->stats)
-            fprintf(stderr, "time: %.3f s to open, %.3f s to copy\n", progress.started - progress.opened,
-                    seconds() - progress.started);
+            fprintf(stderr, "time: %.3f s to open, %.3f s to copy\n",
+                    progress.started - progress.opened, seconds() - progress.started);
         if (code == TOOL_OK && source.is_remote)
             tool_hold(options, &source.remote);
         if (code == TOOL_OK && target.is_remote)

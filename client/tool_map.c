@@ -27,8 +27,8 @@ static void print_json_string(const char *text)
     putchar('"');
 }
 
-static void print_json(const struct tool_remote *remote, uint64_t size, const struct sealio_extent *extents,
-                       size_t count)
+static void print_json(const struct tool_remote *remote, uint64_t size,
+                       const struct sealio_extent *extents, size_t count)
 {
     printf("{\"path\": ");
     print_json_string(remote->url.path);
@@ -47,8 +47,8 @@ static void print_json(const struct tool_remote *remote, uint64_t size, const st
     printf("%s]}\n", count ? "\n" : "");
 }
 
-static void print_table(const struct tool_remote *remote, uint64_t size, const struct sealio_extent *extents,
-                        size_t count)
+static void print_table(const struct tool_remote *remote, uint64_t size,
+                        const struct sealio_extent *extents, size_t count)
 {
     printf("%s: %llu bytes, %zu extent%s\n", remote->url.path, (unsigned long long)size, count,
            count == 1 ? "" : "s");
@@ -59,8 +59,8 @@ static void print_table(const struct tool_remote *remote, uint64_t size, const s
         if (e->state == SEALIO_EXTENT_HOLE)
             printf("%18s  %-10s  -\n", "-", state_name(e->state));
         else
-            printf("%18llu  %-10s  %s\n", (unsigned long long)e->device_offset, state_name(e->state),
-                   e->device);
+            printf("%18llu  %-10s  %s\n", (unsigned long long)e->device_offset,
+                   state_name(e->state), e->device);
     }
 }
 
@@ -96,7 +96,8 @@ static int print_entry(void *arg, const char *name, const struct sealio_stat *st
 {
     static const char types[] = "?-dl?";
     (void)arg;
-    printf("%c %04o %12llu %s\n", types[st->type], (unsigned)st->mode, (unsigned long long)st->size, name);
+    printf("%c %04o %12llu %s\n", types[st->type], (unsigned)st->mode, (unsigned long long)st->size,
+           name);
     return 0;
 }
 

@@ -11,12 +11,12 @@
 /* CLOCK_MONOTONIC in milliseconds. */
 uint64_t sealio_now_ms(void);
 
-/* Connects to the first address of host that answers. 0 and a blocking socket with TCP_NODELAY, -ENOENT when
- * the name is not known, or the last address's error. */
+/* Connects to the first address of host that answers. 0 and a blocking socket with TCP_NODELAY,
+ * -ENOENT when the name is not known, or the last address's error. */
 int sealio_connect(const char *host, uint16_t port, uint64_t deadline_ms, int *out);
 
-/* Sends everything; iov is used up. 0, -ETIMEDOUT, or a negative errno: the stream is then cut in the middle
- * of a record. */
+/* Sends everything; iov is used up. 0, -ETIMEDOUT, or a negative errno: the stream is then cut in
+ * the middle of a record. */
 int sealio_send(int fd, struct iovec *iov, unsigned count, uint64_t deadline_ms);
 
 #endif

@@ -13,7 +13,8 @@ static int resolve_addr(struct rdma_cm_id *id, struct sockaddr *to, int timeout_
     return rdma_resolve_addr(id, NULL, to, timeout_ms);
 }
 
-static struct ibv_cq *create_cq(struct ibv_context *context, int entries, struct ibv_comp_channel *channel)
+static struct ibv_cq *create_cq(struct ibv_context *context, int entries,
+                                struct ibv_comp_channel *channel)
 {
     return ibv_create_cq(context, entries, NULL, channel, 0);
 }

@@ -1,7 +1,8 @@
 /*
- * What the client uses of libibverbs and librdmacm, as a table of functions, so that tests can play the
- * device. The contracts are the libraries' own (rdma_resolve_addr(3), ibv_post_send(3), ...): functions that
- * return an int give 0, or -1 with errno, or an errno; those that return a pointer give NULL with errno.
+ * What the client uses of libibverbs and librdmacm, as a table of functions, so that tests can play
+ * the device. The contracts are the libraries' own (rdma_resolve_addr(3), ibv_post_send(3), ...):
+ * functions that return an int give 0, or -1 with errno, or an errno; those that return a pointer
+ * give NULL with errno.
  */
 #ifndef CLIENT_VERBS_H
 #define CLIENT_VERBS_H
@@ -25,7 +26,8 @@ struct sealio_verbs {
     int (*dealloc_pd)(struct ibv_pd *pd);
     struct ibv_comp_channel *(*create_comp_channel)(struct ibv_context *context);
     int (*destroy_comp_channel)(struct ibv_comp_channel *channel);
-    struct ibv_cq *(*create_cq)(struct ibv_context *context, int entries, struct ibv_comp_channel *channel);
+    struct ibv_cq *(*create_cq)(struct ibv_context *context, int entries,
+                                struct ibv_comp_channel *channel);
     int (*destroy_cq)(struct ibv_cq *cq);
     int (*req_notify_cq)(struct ibv_cq *cq);
     int (*get_cq_event)(struct ibv_comp_channel *channel); /* acknowledged too */

@@ -1,6 +1,6 @@
 /*
- * Volume topologies (RFC 5663 section 2.2.2). See volume.h. The array is kept as it came: every member refers
- * to earlier ones only, so a walk from the root (the last one) always ends.
+ * Volume topologies (RFC 5663 section 2.2.2). See volume.h. The array is kept as it came: every
+ * member refers to earlier ones only, so a walk from the root (the last one) always ends.
  */
 #include "client/volume.h"
 
@@ -57,7 +57,8 @@ static int copy_members(struct node *node, uint32_t self, uint32_t count, const 
     return 0;
 }
 
-static int make_slice(struct sealio_volume *volume, uint32_t self, const pnfs_block_slice_volume_info4 *info)
+static int make_slice(struct sealio_volume *volume, uint32_t self,
+                      const pnfs_block_slice_volume_info4 *info)
 {
     struct node *node = &volume->nodes[self];
     uint64_t end;
@@ -159,7 +160,8 @@ static void clip(uint64_t *length, uint64_t most)
         *length = most;
 }
 
-/* One step down: offset becomes an offset on the member that is returned, length what is contiguous there. */
+/* One step down: offset becomes an offset on the member that is returned, length what is contiguous
+ * there. */
 static uint32_t step(const struct sealio_volume *volume, const struct node *node, uint64_t *offset,
                      uint64_t *length)
 {

@@ -1,8 +1,8 @@
 /*
  * Block layouts (RFC 5663) over sealed maps: see layout_type.h. Pure.
  *
- * Over a sealed map every byte has its place and its data, so grants know READ_DATA and NONE_DATA (for READ),
- * READ_WRITE_DATA (for RW over a pinned map), and never INVALID_DATA.
+ * Over a sealed map every byte has its place and its data, so grants know READ_DATA and NONE_DATA
+ * (for READ), READ_WRITE_DATA (for RW over a pinned map), and never INVALID_DATA.
  */
 #include "layout/block_type.h"
 
@@ -16,8 +16,8 @@
 
 _Static_assert(DEVICE_ID_SIZE == sizeof(deviceid4), "a device id is a deviceid4");
 
-/* What a READ grant is filled up to when the file system's blocks are smaller: the Linux client reads whole
- * pages. */
+/* What a READ grant is filled up to when the file system's blocks are smaller: the Linux client
+ * reads whole pages. */
 enum { READ_GRAIN = 4096 };
 
 /* What an address is made of while it is written. */
@@ -42,11 +42,12 @@ static void put_simple(struct address *address, uint32_t base, const struct sign
         components[i].bsc_contents = (struct xdr_bytes){s->component[i].bytes, s->component[i].len};
     }
     volume->type = PNFS_BLOCK_VOLUME_SIMPLE;
-    volume->bv_simple_info = (pnfs_block_simple_volume_info4){.bsv_ds_count = s->count, .bsv_ds = components};
+    volume->bv_simple_info =
+        (pnfs_block_simple_volume_info4){.bsv_ds_count = s->count, .bsv_ds = components};
 }
 
-static void put_node(struct address *address, const struct device_volume *v, const struct device_node *node,
-                     pnfs_block_volume4 *volume)
+static void put_node(struct address *address, const struct device_volume *v,
+                     const struct device_node *node, pnfs_block_volume4 *volume)
 {
     uint32_t *members = &address->members[node->first];
 
@@ -61,13 +62,14 @@ static void put_node(struct address *address, const struct device_volume *v, con
         return;
     case DEVICE_CONCAT:
         volume->type = PNFS_BLOCK_VOLUME_CONCAT;
-        volume->bv_concat_info =
-            (pnfs_block_concat_volume_info4){.bcv_volumes_count = node->count, .bcv_volumes = members};
+        volume->bv_concat_info = (pnfs_block_concat_volume_info4){.bcv_volumes_count = node->count,
+                                                                  .bcv_volumes = members};
         return;
     case DEVICE_STRIPE:
         volume->type = PNFS_BLOCK_VOLUME_STRIPE;
-        volume->bv_stripe_info = (pnfs_block_stripe_volume_info4){
-            .bsv_stripe_unit = node->unit, .bsv_volumes_count = node->count, .bsv_volumes = members};
+        volume->bv_stripe_info = (pnfs_block_stripe_volume_info4){.bsv_stripe_unit = node->unit,
+                                                                  .bsv_volumes_count = node->count,
+                                                                  .bsv_volumes = members};
         return;
     }
 }
@@ -92,8 +94,8 @@ static size_t node_size(const struct device_volume *v, const struct device_node 
     return 0;
 }
 
-static int describe_device(const struct device *device, const struct layout_access *access, uint8_t *body,
-                           size_t cap, size_t *len)
+static int describe_device(const struct device *device, const struct layout_access *access,
+                           uint8_t *body, size_t cap, size_t *len)
 {
     const struct device_volume *v = device_volume(device);
     pnfs_block_deviceaddr4 addr = {.bda_volumes_count = v->node_count};
@@ -125,23 +127,27 @@ static int check_request(const struct layout_request *r, bool writable)
 {
     if (r->iomode != LAYOUTIOMODE4_READ && r->iomode != LAYOUTIOMODE4_RW)
         return -EINVAL;
-    if (r->length < r->minlength || (r->length != UINT64_MAX && r->length > UINT64_MAX - r->offset) ||
+    if (r->length < r->minlength ||
+        (r->length != UINT64_MAX && r->length > UINT64_MAX - r->offset) ||
         (r->minlength != UINT64_MAX && r->minlength > UINT64_MAX - r->offset))
         return -EINVAL;
     return r->iomode == LAYOUTIOMODE4_RW && !writable ? -EACCES : 0;
 }
 
 /*
- * The end that a grant must reach. A READ need not go past the end of the file (RFC 8881 table 22, RFC 5663
- * section 2.3.1), a RW one must, and over a sealed file cannot.
+ * The end that a grant must reach. A READ need not go past the end of the file (RFC 8881 table 22,
+ * RFC 5663 section 2.3.1), a RW one must, and over a sealed file cannot.
  */
 static int needed_end(const struct seal_map *map, const struct layout_request *r, uint64_t *end)
 {
     uint64_t limit = map_end(map);
 
-    if (r->iomode == LAYOUTIOMODE4_RW && (r->minlength == UINT64_MAX || r->offset + r->minlength > limit))
+    if (r->iomode == LAYOUTIOMODE4_RW &&
+        (r->minlength == UINT64_MAX || r->offset + r->minlength > limit))
         return -ERANGE;
-    *end = r->minlength == UINT64_MAX || r->offset + r->minlength > limit ? limit : r->offset + r->minlength;
+    *end = r->minlength == UINT64_MAX || r->offset + r->minlength > limit
+               ? limit
+               : r->offset + r->minlength;
     return 0;
 }
 
@@ -152,8 +158,8 @@ struct span {
 };
 
 /*
- * The whole file if it fits in `room` extents; else from the extent that holds the offset on, and backwards
- * from the end of the file where that leaves room.
+ * The whole file if it fits in `room` extents; else from the extent that holds the offset on, and
+ * backwards from the end of the file where that leaves room.
  */
 static int choose_span(const struct seal_map *map, uint64_t offset, uint64_t end, size_t room,
                        struct span *span)
@@ -177,7 +183,9 @@ static int choose_span(const struct seal_map *map, uint64_t offset, uint64_t end
 
 static size_t extents_in(size_t bytes)
 {
-    return bytes < BLOCK_LAYOUT_HEAD_SIZE ? 0 : (bytes - BLOCK_LAYOUT_HEAD_SIZE) / BLOCK_LAYOUT_EXTENT_SIZE;
+    return bytes < BLOCK_LAYOUT_HEAD_SIZE
+               ? 0
+               : (bytes - BLOCK_LAYOUT_HEAD_SIZE) / BLOCK_LAYOUT_EXTENT_SIZE;
 }
 
 static size_t room_for(uint32_t maxcount, size_t cap)
@@ -190,8 +198,8 @@ static size_t room_for(uint32_t maxcount, size_t cap)
     return room < BLOCK_LAYOUT_MAX_EXTENTS ? room : BLOCK_LAYOUT_MAX_EXTENTS;
 }
 
-/* Holes name the device too: the Linux client looks up the device of every extent and drops the layout if
- * there is none. */
+/* Holes name the device too: the Linux client looks up the device of every extent and drops the
+ * layout if there is none. */
 static void put_extent(struct xdr_out *out, const uint8_t device_id[DEVICE_ID_SIZE],
                        const struct seal_extent *e, pnfs_block_extent_state4 state)
 {
@@ -209,14 +217,15 @@ static pnfs_block_extent_state4 state_of(const struct seal_extent *e, layoutiomo
     return iomode == LAYOUTIOMODE4_RW ? PNFS_BLOCK_READ_WRITE_DATA : PNFS_BLOCK_READ_DATA;
 }
 
-/* Beyond the last small block there is nothing but zeros to read: a hole makes a whole page of it. */
-static bool tail_hole(const struct seal_map *map, const struct span *span, layoutiomode4 iomode, size_t room,
-                      struct seal_extent *hole)
+/* Beyond the last small block there is nothing but zeros to read: a hole makes a whole page of it.
+ */
+static bool tail_hole(const struct seal_map *map, const struct span *span, layoutiomode4 iomode,
+                      size_t room, struct seal_extent *hole)
 {
     uint64_t end = map_end(map);
 
-    if (iomode != LAYOUTIOMODE4_READ || span->last != map_extent_count(map) || end % READ_GRAIN == 0 ||
-        span->last - span->first >= room)
+    if (iomode != LAYOUTIOMODE4_READ || span->last != map_extent_count(map) ||
+        end % READ_GRAIN == 0 || span->last - span->first >= room)
         return false;
     *hole = (struct seal_extent){
         .file_offset = end,
@@ -227,8 +236,8 @@ static bool tail_hole(const struct seal_map *map, const struct span *span, layou
 }
 
 int block_type_encode_grant(const struct seal_map *map, const uint8_t device_id[DEVICE_ID_SIZE],
-                            bool writable, const struct layout_request *request, uint8_t *body, size_t cap,
-                            struct layout_cover *cover)
+                            bool writable, const struct layout_request *request, uint8_t *body,
+                            size_t cap, struct layout_cover *cover)
 {
     size_t room = room_for(request->maxcount, cap);
     struct seal_extent hole = {0};
@@ -250,25 +259,27 @@ int block_type_encode_grant(const struct seal_map *map, const uint8_t device_id[
     xdr_out_init(&out, body, cap);
     (void)xdr_put_u32(&out, (uint32_t)(span.last - span.first + tail));
     for (size_t i = span.first; i < span.last; i++)
-        put_extent(&out, device_id, map_extent(map, i), state_of(map_extent(map, i), request->iomode));
+        put_extent(&out, device_id, map_extent(map, i),
+                   state_of(map_extent(map, i), request->iomode));
     if (tail)
         put_extent(&out, device_id, &hole, PNFS_BLOCK_NONE_DATA);
     if (!xdr_out_ok(&out))
         return -EMSGSIZE;
     cover->offset = map_extent(map, span.first)->file_offset;
-    cover->length = map_extent(map, span.last - 1)->file_offset + map_extent(map, span.last - 1)->length +
-                    hole.length - cover->offset;
+    cover->length = map_extent(map, span.last - 1)->file_offset +
+                    map_extent(map, span.last - 1)->length + hole.length - cover->offset;
     cover->extents = (uint32_t)(span.last - span.first + tail);
     cover->body_len = (uint32_t)xdr_out_pos(&out);
     return 0;
 }
 
-int block_type_check_range(const struct seal_map *map, uint64_t from, uint64_t granted_end, uint64_t offset,
-                           uint64_t length)
+int block_type_check_range(const struct seal_map *map, uint64_t from, uint64_t granted_end,
+                           uint64_t offset, uint64_t length)
 {
     size_t i;
 
-    if (length == 0 || offset < from || length > UINT64_MAX - offset || (offset | length) % 512 != 0)
+    if (length == 0 || offset < from || length > UINT64_MAX - offset ||
+        (offset | length) % 512 != 0)
         return -EINVAL;
     if (offset + length > granted_end || map_lookup(map, offset, &i) != 0)
         return -EACCES;
@@ -282,8 +293,8 @@ int block_type_check_range(const struct seal_map *map, uint64_t from, uint64_t g
  * RFC 5663 section 2.3.2: disjoint, sorted, READ_WRITE_DATA, in multiples of the block size.
  * bex_storage_offset and bex_vol_id are unused: the Linux client leaves them as they come.
  */
-static int check_commit(const struct seal_map *map, uint64_t granted_offset, uint64_t granted_length,
-                        const uint8_t *body, size_t len)
+static int check_commit(const struct seal_map *map, uint64_t granted_offset,
+                        uint64_t granted_length, const uint8_t *body, size_t len)
 {
     enum { LIMIT = 4 << 20 };
     pnfs_block_layoutupdate4 update;

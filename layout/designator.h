@@ -1,6 +1,6 @@
 /*
- * The name of a disk for SCSI layouts (RFC 8154 section 2.3.1, RFC 9561): a designator of VPD page 0x83 that
- * belongs to the logical unit. Pure.
+ * The name of a disk for SCSI layouts (RFC 8154 section 2.3.1, RFC 9561): a designator of VPD page
+ * 0x83 that belongs to the logical unit. Pure.
  */
 #ifndef LAYOUT_DESIGNATOR_H
 #define LAYOUT_DESIGNATOR_H
@@ -20,8 +20,8 @@ struct designator {
 };
 
 /*
- * Designators of a VPD page 0x83 that belong to the logical unit: the best one a Linux client can look up
- * (NAA of 16 bytes, NAA of 8, EUI-64 of 16 and 8). -ENODATA: none.
+ * Designators of a VPD page 0x83 that belong to the logical unit: the best one a Linux client can
+ * look up (NAA of 16 bytes, NAA of 8, EUI-64 of 16 and 8). -ENODATA: none.
  */
 int designator_from_vpd(const uint8_t *page, size_t len, struct designator *out);
 /* "naa.6001405...", for people. */

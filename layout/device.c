@@ -74,8 +74,8 @@ static struct device *device_new(void)
     return d;
 }
 
-int device_from_description(const uint8_t fs_uuid[DEVICE_UUID_SIZE], const struct device_volume *volume,
-                            struct device **out)
+int device_from_description(const uint8_t fs_uuid[DEVICE_UUID_SIZE],
+                            const struct device_volume *volume, struct device **out)
 {
     struct device *d;
     int err = device_volume_check(volume);
@@ -175,7 +175,8 @@ void device_disks(const struct device *d, char *text, size_t size)
 
     text[0] = '\0';
     for (uint32_t i = 0; i < d->volume.base_count && used < size; i++)
-        used += (size_t)snprintf(text + used, size - used, "%s%s", used ? " " : "", d->volume.base[i].path);
+        used += (size_t)snprintf(text + used, size - used, "%s%s", used ? " " : "",
+                                 d->volume.base[i].path);
 }
 
 const char *device_volume_path(const struct device *d)
@@ -259,15 +260,18 @@ static int find(struct device *d, int fd, struct seal_refusal *why)
     int err = mount_info_get(fd, &mount);
 
     if (err || fstat(fd, &st) != 0)
-        return seal_refuse_errno(why, err ? -err : errno, "finding the mount in /proc/self/mountinfo");
+        return seal_refuse_errno(why, err ? -err : errno,
+                                 "finding the mount in /proc/self/mountinfo");
     if (strcmp(mount.type, "xfs") != 0 && strcmp(mount.type, "ext4") != 0)
-        return seal_refuse(why, SEAL_REFUSED_FILESYSTEM, EOPNOTSUPP,
-                           "files on %s cannot be sealed; use XFS or ext4 on a disk that clients share",
-                           mount.type);
+        return seal_refuse(
+            why, SEAL_REFUSED_FILESYSTEM, EOPNOTSUPP,
+            "files on %s cannot be sealed; use XFS or ext4 on a disk that clients share",
+            mount.type);
     err = file_key_fs_uuid(fd, d->fs_uuid);
     if (err)
         return seal_refuse_errno(why, -err, "reading the file system's UUID");
-    err = describe(d, st.st_dev, strcmp(mount.type, "xfs") == 0 ? SIGNATURE_XFS : SIGNATURE_EXT4, why);
+    err = describe(d, st.st_dev, strcmp(mount.type, "xfs") == 0 ? SIGNATURE_XFS : SIGNATURE_EXT4,
+                   why);
     if (!err)
         name_disks(d);
     return err;

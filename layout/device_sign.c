@@ -83,7 +83,8 @@ static int sign_base(struct signer *s, uint32_t i, const struct device_place *fi
     if (err == -EINVAL && has_superblock)
         return seal_refuse(
             s->why, SEAL_REFUSED_SIGNATURE, -err,
-            "%s does not carry the superblock of the file system that is mounted from it, or has no "
+            "%s does not carry the superblock of the file system that is mounted from it, or has "
+            "no "
             "UUID; clients could not find it (tune2fs -U or xfs_admin -U give one while unmounted)",
             base->path);
     if (err == -EINVAL)
@@ -157,8 +158,9 @@ static int look_at_entry(struct signer *s, int list, const char *name)
 
     if (dir < 0)
         return 0;
-    if (sysfs_block_read_dir(dir, &disk) == 0 && sysfs_block_dev(dir, "dev", &disk.dev) == 0 && disk.size &&
-        !disk.stacked[0] && !is_base(&s->stack->volume, disk.dev) && !is_path_of_base(dir, &s->stack->volume))
+    if (sysfs_block_read_dir(dir, &disk) == 0 && sysfs_block_dev(dir, "dev", &disk.dev) == 0 &&
+        disk.size && !disk.stacked[0] && !is_base(&s->stack->volume, disk.dev) &&
+        !is_path_of_base(dir, &s->stack->volume))
         err = look_at(s, &disk);
     (void)close(dir);
     return err;
@@ -189,14 +191,15 @@ static int bases_differ(struct signer *s)
     for (uint32_t i = 0; i < v->base_count; i++)
         for (uint32_t k = 0; k < i; k++)
             if (signature_equal(&v->base[i].signature, &v->base[k].signature))
-                return seal_refuse(s->why, SEAL_REFUSED_SIGNATURE, EEXIST,
-                                   "%s and %s have the same signature; give one of them a new identifier",
-                                   v->base[k].path, v->base[i].path);
+                return seal_refuse(
+                    s->why, SEAL_REFUSED_SIGNATURE, EEXIST,
+                    "%s and %s have the same signature; give one of them a new identifier",
+                    v->base[k].path, v->base[i].path);
     return 0;
 }
 
-int device_sign(const struct device_source *source, struct device_stack *stack, enum signature_fs fs,
-                const uint8_t uuid[16], struct seal_refusal *why)
+int device_sign(const struct device_source *source, struct device_stack *stack,
+                enum signature_fs fs, const uint8_t uuid[16], struct seal_refusal *why)
 {
     struct signer s = {.source = source, .stack = stack, .why = why, .fs = fs, .uuid = uuid};
     struct device_place first;

@@ -1,7 +1,7 @@
 /*
- * See device_stack.h. A walk from the top to the disks yields runs: pieces of disks, one after the other or
- * (unit set) the members of one stripe. Linux clients map stripes of concatenations, and concatenations of
- * stripes, to wrong places, so those are refused.
+ * See device_stack.h. A walk from the top to the disks yields runs: pieces of disks, one after the
+ * other or (unit set) the members of one stripe. Linux clients map stripes of concatenations, and
+ * concatenations of stripes, to wrong places, so those are refused.
  */
 #include "layout/device_stack.h"
 
@@ -80,10 +80,11 @@ static int add_run(struct walk *w, const struct sysfs_block *disk, const struct 
     if (range->start > disk->size || range->length > disk->size - range->start)
         return refuse(w, "%s is too small for what lies on it", disk->node);
     if (w->unit && !w->in_stripe)
-        return refuse(w,
-                      "a stripe with something behind it (up to %s): Linux clients map that to wrong places; "
-                      "make the volume of one stripe",
-                      disk->node);
+        return refuse(
+            w,
+            "a stripe with something behind it (up to %s): Linux clients map that to wrong places; "
+            "make the volume of one stripe",
+            disk->node);
     err = find_base(w, disk, range->home, &base);
     if (err)
         return err;
@@ -100,11 +101,11 @@ static int add_run(struct walk *w, const struct sysfs_block *disk, const struct 
 static int begin_stripe(struct walk *w, const char *node, uint64_t unit)
 {
     if (w->run_count || w->unit || w->in_stripe)
-        return refuse(
-            w,
-            "%s is a stripe below or behind something else: Linux clients map that to wrong places; "
-            "make the volume of one stripe",
-            node);
+        return refuse(w,
+                      "%s is a stripe below or behind something else: Linux clients map that to "
+                      "wrong places; "
+                      "make the volume of one stripe",
+                      node);
     if (unit == 0 || unit % SECTOR != 0)
         return refuse(w, "%s is striped in units of %" PRIu64 " bytes", node, unit);
     w->unit = unit;
@@ -120,7 +121,9 @@ static int add_member(struct walk *w, const char *node, const struct range *memb
 
     if (!err && w->run_count != before + 1)
         err = refuse(
-            w, "a member of the stripe %s is not in one piece: Linux clients map that to wrong places", node);
+            w,
+            "a member of the stripe %s is not in one piece: Linux clients map that to wrong places",
+            node);
     return err;
 }
 
@@ -163,10 +166,11 @@ static const char *why_not(const char *type)
 
 static int refuse_target(struct walk *w, const struct sysfs_block *b, const char *type)
 {
-    return refuse(w,
-                  "%s (%s) is %s (device-mapper target %s); layouts need a file system on a disk, a "
-                  "partition, or a linear or striped volume",
-                  b->node, b->stacked, why_not(type), type);
+    return refuse(
+        w,
+        "%s (%s) is %s (device-mapper target %s); layouts need a file system on a disk, a "
+        "partition, or a linear or striped volume",
+        b->node, b->stacked, why_not(type), type);
 }
 
 static int parse_dev(const char *text, dev_t *dev)
@@ -220,8 +224,10 @@ static int walk_linear(struct walk *w, const struct sysfs_block *b, const struct
     uint64_t offset;
 
     if (!name || parse_dev(name, &below.dev) != 0 ||
-        parse_sectors(strtok_r(NULL, " ", &save), &offset) != 0 || offset > INT64_MAX - target->length)
-        return refuse(w, "%s: device-mapper says \"linear %s\", which makes no sense", b->node, target->rest);
+        parse_sectors(strtok_r(NULL, " ", &save), &offset) != 0 ||
+        offset > INT64_MAX - target->length)
+        return refuse(w, "%s: device-mapper says \"linear %s\", which makes no sense", b->node,
+                      target->rest);
     below.start = offset + (part->start - target->start);
     if (b->partition_map) /* by kpartx: as a partition */
         below.home = part->home + offset;
@@ -237,12 +243,14 @@ static int walk_striped(struct walk *w, const struct sysfs_block *b, const struc
     uint64_t unit;
     int err = 0;
 
-    if (count == 0 || count > DEVICE_PIECES_MAX || parse_sectors(strtok_r(NULL, " ", &save), &unit) != 0 ||
-        target->length % count != 0)
-        return refuse(w, "%s: device-mapper says striped with %lu members, which clients cannot be told",
-                      b->node, count);
+    if (count == 0 || count > DEVICE_PIECES_MAX ||
+        parse_sectors(strtok_r(NULL, " ", &save), &unit) != 0 || target->length % count != 0)
+        return refuse(
+            w, "%s: device-mapper says striped with %lu members, which clients cannot be told",
+            b->node, count);
     if (part->start != target->start || part->length != target->length)
-        return refuse(w, "%s is a stripe of which only a part is used: clients cannot be told", b->node);
+        return refuse(w, "%s is a stripe of which only a part is used: clients cannot be told",
+                      b->node);
     err = begin_stripe(w, b->node, unit);
     for (unsigned long i = 0; !err && i < count; i++) {
         struct range member = {.length = target->length / count};
@@ -268,20 +276,22 @@ static int walk_target(struct walk *w, const struct sysfs_block *b, const struct
     if (strcmp(target->type, "linear") != 0 && strcmp(target->type, "striped") != 0)
         return refuse_target(w, b, target->type);
     part.start = range->start > target->start ? range->start : target->start;
-    part.length = (end < target->start + target->length ? end : target->start + target->length) - part.start;
+    part.length =
+        (end < target->start + target->length ? end : target->start + target->length) - part.start;
     return target->type[0] == 'l' ? walk_linear(w, b, target, &part, depth)
                                   : walk_striped(w, b, target, &part, depth);
 }
 
-static int walk_table(struct walk *w, const struct sysfs_block *b, char *text, const struct range *range,
-                      unsigned depth)
+static int walk_table(struct walk *w, const struct sysfs_block *b, char *text,
+                      const struct range *range, unsigned depth)
 {
     const uint64_t end = range->start + range->length;
     uint64_t at = range->start;
     char *save;
     int err = 0;
 
-    for (char *line = strtok_r(text, "\n", &save); line && !err; line = strtok_r(NULL, "\n", &save)) {
+    for (char *line = strtok_r(text, "\n", &save); line && !err;
+         line = strtok_r(NULL, "\n", &save)) {
         struct target target;
 
         if (parse_target(line, &target) != 0)
@@ -298,20 +308,22 @@ static int walk_table(struct walk *w, const struct sysfs_block *b, char *text, c
     return err;
 }
 
-static int walk_dm(struct walk *w, const struct sysfs_block *b, const struct range *range, unsigned depth)
+static int walk_dm(struct walk *w, const struct sysfs_block *b, const struct range *range,
+                   unsigned depth)
 {
     char *text = malloc(DM_TABLE_TEXT_MAX);
     int err = text ? w->source->table(b->dev, text, DM_TABLE_TEXT_MAX) : -ENOMEM;
 
     if (err == -EACCES)
         err = refuse(w,
-                     "%s (%s): its device-mapper table cannot be read without CAP_SYS_ADMIN, which the systemd "
+                     "%s (%s): its device-mapper table cannot be read without CAP_SYS_ADMIN, which "
+                     "the systemd "
                      "unit gives",
                      b->node, b->stacked);
     else if (err)
         err = seal_refuse(w->why, SEAL_REFUSED_DEVICE, -err,
-                          "%s (%s): its device-mapper table cannot be read: %s", b->node, b->stacked,
-                          strerror(-err));
+                          "%s (%s): its device-mapper table cannot be read: %s", b->node,
+                          b->stacked, strerror(-err));
     else
         err = walk_table(w, b, text, range, depth);
     free(text);
@@ -320,7 +332,8 @@ static int walk_dm(struct walk *w, const struct sysfs_block *b, const struct ran
 
 /* ---- md ---- */
 
-static int walk_md(struct walk *w, const struct sysfs_block *b, const struct range *range, unsigned depth)
+static int walk_md(struct walk *w, const struct sysfs_block *b, const struct range *range,
+                   unsigned depth)
 {
     struct sysfs_md_member member[DEVICE_PIECES_MAX];
     struct sysfs_md md = {.member = member, .room = DEVICE_PIECES_MAX};
@@ -329,22 +342,27 @@ static int walk_md(struct walk *w, const struct sysfs_block *b, const struct ran
     if (strcmp(b->md_level, "raid0") != 0)
         return refuse(
             w,
-            "%s is an md %s array: a client's writes would not update copies and parity; layouts need a "
+            "%s is an md %s array: a client's writes would not update copies and parity; layouts "
+            "need a "
             "file system on a disk, a partition, or a linear or striped volume (md raid0)",
             b->node, b->md_level);
     err = sysfs_md_read(w->source->sysfs, b->dev, &md);
     if (err)
-        return refuse(w, "%s: what /sys says of the md array makes no sense (%s)", b->node, strerror(-err));
+        return refuse(w, "%s: what /sys says of the md array makes no sense (%s)", b->node,
+                      strerror(-err));
     if (md.chunk == 0 || range->start != 0 || range->length > b->size)
-        return refuse(w, "%s is a stripe of which only a part is used: clients cannot be told", b->node);
+        return refuse(w, "%s is a stripe of which only a part is used: clients cannot be told",
+                      b->node);
     err = begin_stripe(w, b->node, md.chunk);
     for (unsigned i = 0; !err && i < md.count; i++) {
-        struct range part = {member[i].dev, member[i].offset, member[i].size - member[i].size % md.chunk, 0};
+        struct range part = {member[i].dev, member[i].offset,
+                             member[i].size - member[i].size % md.chunk, 0};
 
         if (member[i].size / md.chunk != member[0].size / md.chunk)
-            return refuse(
-                w, "%s has members of different sizes: its end is striped in another way than its start",
-                b->node);
+            return refuse(w,
+                          "%s has members of different sizes: its end is striped in another way "
+                          "than its start",
+                          b->node);
         err = add_member(w, b->node, &part, depth);
     }
     w->in_stripe = false;
@@ -360,10 +378,11 @@ static int walk(struct walk *w, const struct range *range, unsigned depth)
     int err = sysfs_block_read(w->source->sysfs, range->dev, &b);
 
     if (err)
-        return seal_refuse(w->why, SEAL_REFUSED_DEVICE, -err,
-                           "the device %u:%u is not in /sys/dev/block: it is not a block device that clients "
-                           "could share",
-                           major(range->dev), minor(range->dev));
+        return seal_refuse(
+            w->why, SEAL_REFUSED_DEVICE, -err,
+            "the device %u:%u is not in /sys/dev/block: it is not a block device that clients "
+            "could share",
+            major(range->dev), minor(range->dev));
     if (depth > DEPTH_MAX)
         return refuse(w, "%s is stacked more than %d deep", b.node, DEPTH_MAX);
     if (range->length > b.size || range->start > b.size - range->length)
@@ -379,7 +398,8 @@ static int walk(struct walk *w, const struct range *range, unsigned depth)
     if (b.md_level[0])
         return walk_md(w, &b, range, depth);
     if (b.stacked[0])
-        return refuse(w, "%s is a %s: clients cannot be told what it is made of", b.node, b.stacked);
+        return refuse(w, "%s is a %s: clients cannot be told what it is made of", b.node,
+                      b.stacked);
     return add_run(w, &b, range);
 }
 
@@ -430,8 +450,8 @@ int device_stack_read(const struct device_source *source, dev_t dev, struct devi
     if (!err) {
         err = build(w, stack);
         if (err)
-            err =
-                refuse(w, "%s is made of pieces that do not fit together (%s)", stack->node, strerror(-err));
+            err = refuse(w, "%s is made of pieces that do not fit together (%s)", stack->node,
+                         strerror(-err));
     }
     free(w);
     return err;

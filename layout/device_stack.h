@@ -1,8 +1,8 @@
 /*
- * The stack of block devices under a file system, taken apart: partitions, device-mapper linear and striped,
- * md raid0, multipath, down to disks. Everything else is refused by name, because its blocks are not where a
- * client that reads the disks would look for them, or do not stay there. Only device.c uses it. Blocks (reads
- * /sys, asks device-mapper).
+ * The stack of block devices under a file system, taken apart: partitions, device-mapper linear and
+ * striped, md raid0, multipath, down to disks. Everything else is refused by name, because its
+ * blocks are not where a client that reads the disks would look for them, or do not stay there.
+ * Only device.c uses it. Blocks (reads /sys, asks device-mapper).
  */
 #ifndef LAYOUT_DEVICE_STACK_H
 #define LAYOUT_DEVICE_STACK_H

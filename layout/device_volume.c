@@ -6,8 +6,8 @@
 
 enum { SECTOR = 512 };
 
-static int add_node(struct device_volume *v, const struct device_node *node, const uint32_t *members,
-                    uint32_t *out)
+static int add_node(struct device_volume *v, const struct device_node *node,
+                    const uint32_t *members, uint32_t *out)
 {
     if (v->node_count >= DEVICE_NODES_MAX || node->count > DEVICE_MEMBERS_MAX - v->member_count)
         return -E2BIG;
@@ -41,18 +41,20 @@ int device_volume_add_slice(struct device_volume *v, uint32_t of, uint64_t start
 {
     struct device_node node = {.kind = DEVICE_SLICE, .size = size, .start = start, .count = 1};
 
-    if (of >= v->node_count || v->node[of].kind != DEVICE_BASE || size == 0 || start > v->node[of].size ||
-        size > v->node[of].size - start)
+    if (of >= v->node_count || v->node[of].kind != DEVICE_BASE || size == 0 ||
+        start > v->node[of].size || size > v->node[of].size - start)
         return -EINVAL;
     return add_node(v, &node, &of, out);
 }
 
 static bool is_piece(const struct device_volume *v, uint32_t of)
 {
-    return of < v->node_count && (v->node[of].kind == DEVICE_BASE || v->node[of].kind == DEVICE_SLICE);
+    return of < v->node_count &&
+           (v->node[of].kind == DEVICE_BASE || v->node[of].kind == DEVICE_SLICE);
 }
 
-int device_volume_add_concat(struct device_volume *v, const uint32_t *of, uint32_t count, uint32_t *out)
+int device_volume_add_concat(struct device_volume *v, const uint32_t *of, uint32_t count,
+                             uint32_t *out)
 {
     struct device_node node = {.kind = DEVICE_CONCAT, .count = count};
 
@@ -66,8 +68,8 @@ int device_volume_add_concat(struct device_volume *v, const uint32_t *of, uint32
     return count ? add_node(v, &node, of, out) : -EINVAL;
 }
 
-int device_volume_add_stripe(struct device_volume *v, uint64_t unit, const uint32_t *of, uint32_t count,
-                             uint32_t *out)
+int device_volume_add_stripe(struct device_volume *v, uint64_t unit, const uint32_t *of,
+                             uint32_t count, uint32_t *out)
 {
     struct device_node node = {.kind = DEVICE_STRIPE, .unit = unit, .count = count};
 
@@ -102,8 +104,9 @@ static int add_again(struct device_volume *v, const struct device_volume *from,
                    ? device_volume_add_base(v, &from->base[node->base], &at)
                    : -EINVAL;
     case DEVICE_SLICE:
-        return node->count == 1 ? device_volume_add_slice(v, members[0], node->start, node->size, &at)
-                                : -EINVAL;
+        return node->count == 1
+                   ? device_volume_add_slice(v, members[0], node->start, node->size, &at)
+                   : -EINVAL;
     case DEVICE_CONCAT:
         return device_volume_add_concat(v, members, node->count, &at);
     case DEVICE_STRIPE:
@@ -127,7 +130,8 @@ int device_volume_check(const struct device_volume *from)
             return -EINVAL;
     }
     for (uint32_t i = 0; i < from->base_count; i++)
-        if (!signature_is_sane(&from->base[i].signature) || from->base[i].designator.len > DESIGNATOR_MAX)
+        if (!signature_is_sane(&from->base[i].signature) ||
+            from->base[i].designator.len > DESIGNATOR_MAX)
             return -EINVAL;
     return v.base_count == from->base_count && v.member_count == from->member_count ? 0 : -EINVAL;
 }
@@ -140,8 +144,8 @@ static bool node_equal(const struct device_node *a, const struct device_node *b)
 
 bool device_volume_equal(const struct device_volume *a, const struct device_volume *b)
 {
-    if (a->reserved != b->reserved || a->base_count != b->base_count || a->node_count != b->node_count ||
-        a->member_count != b->member_count)
+    if (a->reserved != b->reserved || a->base_count != b->base_count ||
+        a->node_count != b->node_count || a->member_count != b->member_count)
         return false;
     for (uint32_t i = 0; i < a->base_count; i++)
         if (a->base[i].size != b->base[i].size ||
@@ -154,9 +158,10 @@ bool device_volume_equal(const struct device_volume *a, const struct device_volu
     return memcmp(a->member, b->member, a->member_count * sizeof(a->member[0])) == 0;
 }
 
-/* One step down: offset becomes one on the member that is returned, length what is contiguous there. */
-static uint32_t step(const struct device_volume *v, const struct device_node *node, uint64_t *offset,
-                     uint64_t *length)
+/* One step down: offset becomes one on the member that is returned, length what is contiguous
+ * there. */
+static uint32_t step(const struct device_volume *v, const struct device_node *node,
+                     uint64_t *offset, uint64_t *length)
 {
     const uint32_t *member = &v->member[node->first];
     uint64_t room = node->size - *offset;
@@ -204,7 +209,8 @@ static bool overlaps(uint64_t offset, uint64_t length, uint64_t from, uint64_t t
 }
 
 /* The piece's first byte in the volume, its start on the disk, its size. */
-static bool piece_is_lossy(uint64_t at, uint64_t start, uint64_t size, uint64_t offset, uint64_t length)
+static bool piece_is_lossy(uint64_t at, uint64_t start, uint64_t size, uint64_t offset,
+                           uint64_t length)
 {
     uint64_t lost = start > at ? start - at : 0;
 
@@ -212,10 +218,10 @@ static bool piece_is_lossy(uint64_t at, uint64_t start, uint64_t size, uint64_t 
     return overlaps(offset, length, at + size - lost, at + size);
 }
 
-/* A row's offset on the disk grows by a unit where its offset in the volume grows by one a member: so the
- * first rows only, but of one member all. */
-static bool stripe_is_lossy(const struct device_volume *v, const struct device_node *root, uint64_t offset,
-                            uint64_t length)
+/* A row's offset on the disk grows by a unit where its offset in the volume grows by one a member:
+ * so the first rows only, but of one member all. */
+static bool stripe_is_lossy(const struct device_volume *v, const struct device_node *root,
+                            uint64_t offset, uint64_t length)
 {
     uint64_t start = 0;
     uint64_t rows;
@@ -256,7 +262,8 @@ bool device_volume_is_lossy(const struct device_volume *v, uint64_t offset, uint
     return false;
 }
 
-static bool same_disk(const struct device_volume *a, uint32_t i, const struct device_volume *b, uint32_t k)
+static bool same_disk(const struct device_volume *a, uint32_t i, const struct device_volume *b,
+                      uint32_t k)
 {
     return signature_equal(&a->base[i].signature, &b->base[k].signature);
 }
@@ -267,8 +274,8 @@ static bool stripe_covers(const struct device_volume *now, const struct device_v
     const struct device_node *a = device_volume_root(now);
     const struct device_node *b = device_volume_root(old);
 
-    if (a->kind != DEVICE_STRIPE || b->kind != DEVICE_STRIPE || a->unit != b->unit || a->count != b->count ||
-        a->size < b->size)
+    if (a->kind != DEVICE_STRIPE || b->kind != DEVICE_STRIPE || a->unit != b->unit ||
+        a->count != b->count || a->size < b->size)
         return false;
     for (uint64_t at = 0; at < a->unit * a->count; at += a->unit) {
         struct device_place x;

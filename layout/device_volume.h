@@ -1,10 +1,11 @@
 /*
- * What clients are told of the device behind a file system: the disks it is made of, and how (RFC 5663
- * section 2.2.2, RFC 8154 section 2.4.1). Plain data, no I/O.
+ * What clients are told of the device behind a file system: the disks it is made of, and how (RFC
+ * 5663 section 2.2.2, RFC 8154 section 2.4.1). Plain data, no I/O.
  *
- * The nodes are an array in which each refers to earlier ones only; the last one is the root. Extents of a
- * map are relative to the root. Linux clients take a SLICE of a disk, and a CONCAT or STRIPE of disks and
- * slices, and map anything deeper to wrong places, so nothing deeper is ever made.
+ * The nodes are an array in which each refers to earlier ones only; the last one is the root.
+ * Extents of a map are relative to the root. Linux clients take a SLICE of a disk, and a CONCAT or
+ * STRIPE of disks and slices, and map anything deeper to wrong places, so nothing deeper is ever
+ * made.
  */
 #ifndef LAYOUT_DEVICE_VOLUME_H
 #define LAYOUT_DEVICE_VOLUME_H
@@ -58,15 +59,17 @@ struct device_volume {
 };
 
 /*
- * Building, from the leaves to the root; `out` is the new node's index. -E2BIG: more than there is room for.
- * -EINVAL: it does not fit together.
+ * Building, from the leaves to the root; `out` is the new node's index. -E2BIG: more than there is
+ * room for. -EINVAL: it does not fit together.
  */
-int device_volume_add_base(struct device_volume *volume, const struct device_base *base, uint32_t *out);
-int device_volume_add_slice(struct device_volume *volume, uint32_t of, uint64_t start, uint64_t size,
-                            uint32_t *out);
-int device_volume_add_concat(struct device_volume *volume, const uint32_t *of, uint32_t count, uint32_t *out);
-int device_volume_add_stripe(struct device_volume *volume, uint64_t unit, const uint32_t *of, uint32_t count,
+int device_volume_add_base(struct device_volume *volume, const struct device_base *base,
+                           uint32_t *out);
+int device_volume_add_slice(struct device_volume *volume, uint32_t of, uint64_t start,
+                            uint64_t size, uint32_t *out);
+int device_volume_add_concat(struct device_volume *volume, const uint32_t *of, uint32_t count,
                              uint32_t *out);
+int device_volume_add_stripe(struct device_volume *volume, uint64_t unit, const uint32_t *of,
+                             uint32_t count, uint32_t *out);
 
 /* NULL when there is none. */
 const struct device_node *device_volume_root(const struct device_volume *volume);
@@ -75,8 +78,8 @@ int device_volume_check(const struct device_volume *volume);
 /* In all that clients are told. */
 bool device_volume_equal(const struct device_volume *a, const struct device_volume *b);
 /*
- * Where a byte of the volume is: a base, an offset on it, and how many of `length` follow there. -ERANGE: not
- * on the volume.
+ * Where a byte of the volume is: a base, an offset on it, and how many of `length` follow there.
+ * -ERANGE: not on the volume.
  */
 struct device_place {
     uint32_t base;
@@ -85,14 +88,14 @@ struct device_place {
 int device_volume_place(const struct device_volume *volume, uint64_t offset, uint64_t length,
                         struct device_place *out);
 /*
- * Linux clients without "pNFS: Fix disk addr range check in block/scsi layout" (seen: 6.1.176) compare an
- * offset on the disk with the end of a piece in the volume. What they write behind that end is lost, and no
- * error is seen: it is the last `start` bytes of a slice, less what comes before it in a CONCAT, and the
- * first rows of a STRIPE. Does any of this range lie there?
+ * Linux clients without "pNFS: Fix disk addr range check in block/scsi layout" (seen: 6.1.176)
+ * compare an offset on the disk with the end of a piece in the volume. What they write behind that
+ * end is lost, and no error is seen: it is the last `start` bytes of a slice, less what comes
+ * before it in a CONCAT, and the first rows of a STRIPE. Does any of this range lie there?
  */
 bool device_volume_is_lossy(const struct device_volume *volume, uint64_t offset, uint64_t length);
-/* Is every byte of `old` at the same place of the same disk in `now`? Then `now` may take its place under the
- * same device id. */
+/* Is every byte of `old` at the same place of the same disk in `now`? Then `now` may take its place
+ * under the same device id. */
 bool device_volume_covers(const struct device_volume *now, const struct device_volume *old);
 
 #endif

@@ -13,7 +13,8 @@
 
 enum { ANSWER_SIZE = 2 * DM_TABLE_TEXT_MAX };
 
-/* Target by target; the kernel says where the next begins, and is not believed beyond the buffer. */
+/* Target by target; the kernel says where the next begins, and is not believed beyond the buffer.
+ */
 static int print(const uint8_t *data, size_t room, uint32_t count, char *text, size_t size)
 {
     size_t at = 0;
@@ -27,9 +28,10 @@ static int print(const uint8_t *data, size_t room, uint32_t count, char *text, s
         if (at > room || room - at <= sizeof(spec))
             return -EIO;
         memcpy(&spec, data + at, sizeof(spec));
-        n = snprintf(text + used, size - used, "%llu %llu %.*s %.*s\n", (unsigned long long)spec.sector_start,
-                     (unsigned long long)spec.length, DM_MAX_TYPE_NAME, spec.target_type,
-                     (int)(room - at - sizeof(spec)), (const char *)data + at + sizeof(spec));
+        n = snprintf(text + used, size - used, "%llu %llu %.*s %.*s\n",
+                     (unsigned long long)spec.sector_start, (unsigned long long)spec.length,
+                     DM_MAX_TYPE_NAME, spec.target_type, (int)(room - at - sizeof(spec)),
+                     (const char *)data + at + sizeof(spec));
         if (n < 0 || (size_t)n >= size - used)
             return -E2BIG;
         used += (size_t)n;
@@ -62,8 +64,8 @@ int dm_table_read(dev_t dev, char *text, size_t size)
     if (!err)
         err = ask(control, dev, io);
     if (!err)
-        err = print((const uint8_t *)io + io->data_start, ANSWER_SIZE - io->data_start, io->target_count,
-                    text, size);
+        err = print((const uint8_t *)io + io->data_start, ANSWER_SIZE - io->data_start,
+                    io->target_count, text, size);
     if (control >= 0)
         (void)close(control);
     free(io);

@@ -1,6 +1,7 @@
 /*
- * A device-mapper table, as `dmsetup table` prints it: a line a target, "start length type parameters", in
- * sectors of 512 bytes. Asked of the kernel by DM_TABLE_STATUS, which takes CAP_SYS_ADMIN. Blocks.
+ * A device-mapper table, as `dmsetup table` prints it: a line a target, "start length type
+ * parameters", in sectors of 512 bytes. Asked of the kernel by DM_TABLE_STATUS, which takes
+ * CAP_SYS_ADMIN. Blocks.
  */
 #ifndef LAYOUT_DM_TABLE_H
 #define LAYOUT_DM_TABLE_H

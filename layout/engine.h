@@ -1,41 +1,45 @@
 /*
- * The layout engine: seals, grants, recalls, fences and releases as one deterministic state machine.
+ * The layout engine: seals, grants, recalls, fences and releases as one deterministic state
+ * machine.
  *
- *     No seal is released while any layout over it could still be used. A layout stops being usable when its
- *     holder returned it, or when the holder was fenced and the fence was seen to succeed.
+ *     No seal is released while any layout over it could still be used. A layout stops being usable
+ * when its holder returned it, or when the holder was fenced and the fence was seen to succeed.
  *
- * Events go in by engine_event(), effects come out by engine_next_effect(); the host executes them and
- * answers with further events. Time, journal, file system, callbacks and fences are all the host's: the
- * engine does no I/O, reads no clock, starts no thread and keeps no global. The same events give the same
- * effects, so production, tests and the simulator run the same machine.
+ * Events go in by engine_event(), effects come out by engine_next_effect(); the host executes them
+ * and answers with further events. Time, journal, file system, callbacks and fences are all the
+ * host's: the engine does no I/O, reads no clock, starts no thread and keeps no global. The same
+ * events give the same effects, so production, tests and the simulator run the same machine.
  *
  * The host's part of the bargain:
- *  - Drain engine_next_effect() after every event, before the next one: what effects point to is the engine's
- *    and lives until then.
+ *  - Drain engine_next_effect() after every event, before the next one: what effects point to is
+ * the engine's and lives until then.
  *  - Journal records are written in the order of their effects and are durable before
- *    ENGINE_EV_JOURNAL_COMMITTED with their ticket (which stands for all earlier ones too). A record that
- *    cannot be written is retried or the host stops: it is never reported as committed.
+ *    ENGINE_EV_JOURNAL_COMMITTED with their ticket (which stands for all earlier ones too). A
+ * record that cannot be written is retried or the host stops: it is never reported as committed.
  *  - Send ENGINE_EV_TIMER when engine_deadline() has come.
  *  - A call (struct engine_call and what it is embedded in) stays valid until its ENGINE_DO_ANSWER.
  *
  * What the engine keeps, and each is tested in tests/unit/test_engine*.c:
- *  1. A grant ends by LAYOUTRETURN, by NOMATCHING_LAYOUT to its recall, by its owner confirming a new
- * verifier, or by a fence of its holder seen to succeed; one that stood on memory registered by an earlier
- * process of the server also when that process is seen to be gone. Nothing else ends it: not a lapsed lease,
- * a forgotten client id, a lost connection, a time-out, an error, a restart of the server. A local program's
- * also end with its socket if it declared that (JOURNAL_HOLDER_CLOSE), or by the operator's word.
- *  2. The flag of a sealed file is cleared only when no grant over it is left, no holder of before a restart
- * that may have one, and no doubt that all such holders are known.
- *  3. No grant except in state SEALED, whose record (map, device) and whose holder's record are durable.
+ *  1. A grant ends by LAYOUTRETURN, by NOMATCHING_LAYOUT to its recall, by its owner confirming a
+ * new verifier, or by a fence of its holder seen to succeed; one that stood on memory registered by
+ * an earlier process of the server also when that process is seen to be gone. Nothing else ends it:
+ * not a lapsed lease, a forgotten client id, a lost connection, a time-out, an error, a restart of
+ * the server. A local program's also end with its socket if it declared that
+ * (JOURNAL_HOLDER_CLOSE), or by the operator's word.
+ *  2. The flag of a sealed file is cleared only when no grant over it is left, no holder of before
+ * a restart that may have one, and no doubt that all such holders are known.
+ *  3. No grant except in state SEALED, whose record (map, device) and whose holder's record are
+ * durable.
  *  4. A holder is never fenced before the release's deadline.
- *  5. A fence counts only if its own ticket reports success. Expiry counts as one only where the operator
- * said so, there is no hook, the lease has been over for the quiesce time, the deadline has passed, and the
- *     client id has been given up, so that the client cannot renew it behind our back.
- *  6. All holders of a file are recalled at once, and no one is recalled for any other reason than a release
- *     (or, in bulk, for what it may hold from before).
+ *  5. A fence counts only if its own ticket reports success. Expiry counts as one only where the
+ * operator said so, there is no hook, the lease has been over for the quiesce time, the deadline
+ * has passed, and the client id has been given up, so that the client cannot renew it behind our
+ * back.
+ *  6. All holders of a file are recalled at once, and no one is recalled for any other reason than
+ * a release (or, in bulk, for what it may hold from before).
  *  7. Every effect that depends on a record comes after that record's commit.
- *  8. A seal whose flag or map was seen to differ gives no grant any more, and only the operator takes it
- * off.
+ *  8. A seal whose flag or map was seen to differ gives no grant any more, and only the operator
+ * takes it off.
  *
  * One thread at a time per engine.
  */
@@ -64,13 +68,14 @@ struct engine_options {
     uint32_t boot;           /* differs at every start: stateids of another start are not ours */
     uint64_t recall_timeout; /* nanoseconds, all of these */
     uint64_t lease_time;     /* how long a client of before the restart may take to come back */
-    uint64_t recall_pause;   /* before a recall that was answered DELAY, or not at all, is repeated */
+    uint64_t recall_pause; /* before a recall that was answered DELAY, or not at all, is repeated */
     uint64_t fence_retry;
     uint64_t quiesce_time;
     uint64_t scrub_interval; /* every sealed file is looked at once in it; 0: never */
-    uint64_t ask_pause;   /* between two requests to give something back */
-    uint64_t at_rest_pause; /* before a file is sealed at rest again, the first time; doubles; 0: none */
-    size_t at_rest_max;     /* seals at rest; 0: any number */
+    uint64_t ask_pause;      /* between two requests to give something back */
+    uint64_t
+        at_rest_pause; /* before a file is sealed at rest again, the first time; doubles; 0: none */
+    size_t at_rest_max;   /* seals at rest; 0: any number */
     size_t max_grants;    /* beyond these, clients are asked to give something back; 0: never */
     bool fence_hook;      /* there is one */
     bool quiesce_is_safe; /* the operator says: lapsed lease + quiesce_time is as good as a fence */
@@ -83,13 +88,14 @@ void engine_destroy(struct engine *engine);
 void engine_set_options(struct engine *engine, const struct engine_options *options);
 
 /*
- * After a restart, before the first event: what the journal holds, doubts first, then devices. Everything
- * handed in is copied or referenced. Then ENGINE_EV_START.
+ * After a restart, before the first event: what the journal holds, doubts first, then devices.
+ * Everything handed in is copied or referenced. Then ENGINE_EV_START.
  */
-/* There may be holders and seals on this file system that are in no record (the journal was lost, damaged,
- * put back from an older copy): nothing there is granted or released until ENGINE_EV_FORGET. on_record: by
- * the journal's own word. */
-int engine_restore_doubt(struct engine *engine, const uint8_t fs_uuid[FILE_KEY_UUID_SIZE], bool on_record);
+/* There may be holders and seals on this file system that are in no record (the journal was lost,
+ * damaged, put back from an older copy): nothing there is granted or released until
+ * ENGINE_EV_FORGET. on_record: by the journal's own word. */
+int engine_restore_doubt(struct engine *engine, const uint8_t fs_uuid[FILE_KEY_UUID_SIZE],
+                         bool on_record);
 int engine_restore_device(struct engine *engine, const struct journal_device *device);
 int engine_restore_seal(struct engine *engine, const struct journal_seal *seal);
 int engine_restore_holder(struct engine *engine, const struct journal_holder *holder);
@@ -116,8 +122,8 @@ enum engine_result {
     ENGINE_STUCK,       /* a holder could not be fenced */
     ENGINE_REFUSED,     /* the file cannot be sealed; why says what to do */
     ENGINE_NO_MEMORY,
-    ENGINE_NEEDS_MEMORY, /* LAYOUTGET: nothing is in its way but that want.memory is missing; ask again with
-                            it */
+    ENGINE_NEEDS_MEMORY, /* LAYOUTGET: nothing is in its way but that want.memory is missing; ask
+                            again with it */
 };
 
 /* What waits for an answer. The fields below `why` are the engine's. */
@@ -140,7 +146,8 @@ struct engine_seal {
     bool at_rest;
 };
 
-/* The fore-channel request that asks (RFC 8881 section 2.10.6.3): a recall of its grant names it. */
+/* The fore-channel request that asks (RFC 8881 section 2.10.6.3): a recall of its grant names it.
+ */
 struct engine_referral {
     bool present;
     sessionid4 session;
@@ -154,7 +161,8 @@ struct engine_layoutget {
     uint64_t client_id;
     layouttype4 type;
     struct layout_request want;
-    bool has_stateid; /* a layout stateid, to be checked; else the request stands on an open the host checked
+    bool has_stateid; /* a layout stateid, to be checked; else the request stands on an open the
+                       * host checked
                        */
     stateid4 stateid;
     struct engine_referral referral;
@@ -215,19 +223,22 @@ struct engine_release {
     uint64_t patience; /* nanoseconds; 0: start it and answer at once */
 };
 
-/* The operator's word: no client that had a layout of this file system before can use it any more. */
+/* The operator's word: no client that had a layout of this file system before can use it any more.
+ */
 struct engine_forget {
     struct engine_call call;
     uint8_t fs_uuid[FILE_KEY_UUID_SIZE];
 };
 
-/* The file system's part of sealing and releasing (layout/seal_fs.h), on a thread that may block. */
+/* The file system's part of sealing and releasing (layout/seal_fs.h), on a thread that may block.
+ */
 enum engine_step {
     ENGINE_STEP_PREPARE, /* no NFS writer, own writers closed, size >= min_size; seal_fs_prepare */
     ENGINE_STEP_FLAG,    /* seal_fs_set_flag */
     ENGINE_STEP_MAP,     /* seal_fs_prove_no_writer, seal_fs_read_map; names the device */
-    ENGINE_STEP_VERIFY,  /* the server's own pinned I/O has ended; nothing of the file is registered any more,
-                            or  -EBUSY, and it is tried again; seal_fs_reread_map if the flag is set */
+    ENGINE_STEP_VERIFY,  /* the server's own pinned I/O has ended; nothing of the file is registered
+                            any more,  or  -EBUSY, and it is tried again; seal_fs_reread_map if the
+                            flag is set */
     ENGINE_STEP_UNFLAG,  /* seal_fs_clear_flag, with the overlay's times if there are any */
     ENGINE_STEP_WATCH,   /* seal_fs_get_flag, seal_fs_reread_map; changes nothing */
 };
@@ -241,7 +252,8 @@ enum engine_recall_outcome {
 
 /* What is said of a client. */
 enum engine_client_event {
-    ENGINE_CLIENT_CONFIRMED, /* owner, verifier, address; runs of this owner with another verifier are over */
+    ENGINE_CLIENT_CONFIRMED, /* owner, verifier, address; runs of this owner with another verifier
+                                are over */
     ENGINE_CLIENT_RESTARTED, /* `replaces` is over, and so is its verifier */
     ENGINE_CLIENT_LAPSED,
     ENGINE_CLIENT_RENEWED,
@@ -249,19 +261,22 @@ enum engine_client_event {
     ENGINE_CLIENT_FORGOTTEN,
     ENGINE_CLIENT_DESTROYED,
     /* Local programs only. */
-    ENGINE_CLIENT_RESUMED, /* what it may have had from before, it has been granted again or given up */
-    ENGINE_CLIENT_CLOSED,  /* its socket closed: the end of it if it declared so, else as FORGOTTEN */
-    ENGINE_CLIENT_FENCED,  /* the operator says of this run, named by kind, owner and verifier, that it cannot
-                              touch the disk any more; not while it is connected */
+    ENGINE_CLIENT_RESUMED, /* what it may have had from before, it has been granted again or given
+                              up */
+    ENGINE_CLIENT_CLOSED,  /* its socket closed: the end of it if it declared so, else as FORGOTTEN
+                            */
+    ENGINE_CLIENT_FENCED,  /* the operator says of this run, named by kind, owner and verifier, that
+                              it cannot  touch the disk any more; not while it is connected */
 };
 
 enum engine_event_type {
     ENGINE_EV_START, /* after the restore calls */
-    ENGINE_EV_STOP,  /* the server is going down in order: tidies the journal; nothing may follow but the last
-                        commit */
+    ENGINE_EV_STOP, /* the server is going down in order: tidies the journal; nothing may follow but
+                       the last commit */
     ENGINE_EV_TIMER,
     ENGINE_EV_JOURNAL_COMMITTED,
-    ENGINE_EV_JOURNAL_FAILING, /* not now: whoever waits for a commit is answered; the records still count */
+    ENGINE_EV_JOURNAL_FAILING, /* not now: whoever waits for a commit is answered; the records still
+                                  count */
     ENGINE_EV_STEP_DONE,
     ENGINE_EV_RECALL_ANSWERED,
     ENGINE_EV_ASK_ANSWERED, /* or not; what comes of it are LAYOUTRETURNs */
@@ -276,8 +291,8 @@ enum engine_event_type {
     ENGINE_EV_LAYOUTRETURN,
     ENGINE_EV_LAYOUTCOMMIT,
     ENGINE_EV_WROTE,
-    ENGINE_EV_MEMORY_VOID, /* every earlier process of the server was seen to be gone, and so is what it had
-                              registered */
+    ENGINE_EV_MEMORY_VOID, /* every earlier process of the server was seen to be gone, and so is
+                              what it had registered */
     ENGINE_EV_DEVICE,      /* a device as it is now: found at the start, or by a later look */
 };
 
@@ -336,13 +351,14 @@ struct engine_event {
         struct engine_layoutreturn *layoutreturn;
         struct engine_layoutcommit *layoutcommit;
         struct engine_wrote *wrote;
-        struct device *device; /* DEVICE: borrowed; its id is settled, so nobody else may see it yet */
+        struct device
+            *device; /* DEVICE: borrowed; its id is settled, so nobody else may see it yet */
     };
 };
 
 /*
- * Time is monotonic, in nanoseconds, and never 0. -ENOMEM: nothing has happened, the same event may be sent
- * again later.
+ * Time is monotonic, in nanoseconds, and never 0. -ENOMEM: nothing has happened, the same event may
+ * be sent again later.
  */
 int engine_event(struct engine *engine, const struct engine_event *event, uint64_t now);
 
@@ -352,13 +368,15 @@ enum engine_effect_type {
     ENGINE_DO_RECALL,
     ENGINE_DO_ASK, /* CB_RECALL_ANY: a request, no recall */
     ENGINE_DO_FENCE,
-    ENGINE_DO_LET_GO, /* a holder's last grant of the file that stood on registered memory has ended, or the last
-                         of it that lets it write */
-    ENGINE_DO_EXPIRE, /* give up this client id if its lease is still over; ENGINE_CLIENT_FORGOTTEN tells */
+    ENGINE_DO_LET_GO, /* a holder's last grant of the file that stood on registered memory has
+                         ended, or the last of it that lets it write */
+    ENGINE_DO_EXPIRE, /* give up this client id if its lease is still over; ENGINE_CLIENT_FORGOTTEN
+                         tells */
     ENGINE_DO_ANSWER,
     ENGINE_DO_SEAL_WORD, /* what the server's other parts see of the file */
     ENGINE_DO_OVERLAY,
-    ENGINE_DO_DEVICE_CHANGED, /* its description, with every place in it where it was: tell the clients */
+    ENGINE_DO_DEVICE_CHANGED, /* its description, with every place in it where it was: tell the
+                                 clients */
     ENGINE_DO_ALARM,          /* for the operator: a sentence that says what to do */
     ENGINE_DO_TRACE,
 };
@@ -374,7 +392,8 @@ enum engine_word {
 
 struct engine_effect {
     enum engine_effect_type type;
-    struct file_key key; /* STEP, RECALL (FILE), SEAL_WORD, OVERLAY, TRACE and ALARM where there is one */
+    struct file_key
+        key; /* STEP, RECALL (FILE), SEAL_WORD, OVERLAY, TRACE and ALARM where there is one */
     union {
         struct {
             uint64_t ticket;
@@ -419,8 +438,9 @@ struct engine_effect {
             const uint8_t *verifier;
             const char *address;
             enum journal_way way;
-            const struct device *device; /* reserved, and the way is the disk: by the client's key */
-            const char *path;            /* of the file whose release needs the fence */
+            const struct device
+                *device;      /* reserved, and the way is the disk: by the client's key */
+            const char *path; /* of the file whose release needs the fence */
         } fence;
         struct engine_call *answer;
         struct {
@@ -442,7 +462,8 @@ uint64_t engine_deadline(const struct engine *engine);
 
 /* Questions. They change nothing. */
 
-/* Does this client hold grants? What it may hold from before a restart does not count: it is not of this id.
+/* Does this client hold grants? What it may hold from before a restart does not count: it is not of
+ * this id.
  */
 bool engine_client_holds(const struct engine *engine, uint64_t client_id);
 bool engine_client_was_fenced(const struct engine *engine, uint64_t client_id);
@@ -455,9 +476,9 @@ struct engine_run_view {
     uint64_t client_id; /* 0: not here at present */
     bool fenced;
 };
-void engine_each_run(const struct engine *engine, enum journal_holder_kind kind, const uint8_t *owner,
-                     uint32_t owner_len, void (*visit)(const struct engine_run_view *run, void *arg),
-                     void *arg);
+void engine_each_run(const struct engine *engine, enum journal_holder_kind kind,
+                     const uint8_t *owner, uint32_t owner_len,
+                     void (*visit)(const struct engine_run_view *run, void *arg), void *arg);
 /* Which run of which client this id belongs to; false: unknown. Borrowed until the next event. */
 struct engine_run_name {
     const uint8_t *owner;
@@ -465,7 +486,8 @@ struct engine_run_name {
     uint8_t verifier[JOURNAL_VERIFIER_SIZE];
     const char *address;
 };
-bool engine_client_run(const struct engine *engine, uint64_t client_id, struct engine_run_name *run);
+bool engine_client_run(const struct engine *engine, uint64_t client_id,
+                       struct engine_run_name *run);
 /* Somebody may hold what an earlier process of the server had registered. */
 bool engine_has_memory_past(const struct engine *engine);
 enum engine_result engine_test_stateid(const struct engine *engine, uint64_t client_id,
@@ -474,9 +496,10 @@ enum engine_result engine_test_stateid(const struct engine *engine, uint64_t cli
 const struct device *engine_device(const struct engine *engine, const uint8_t id[DEVICE_ID_SIZE]);
 /* Another id has taken its place: it is deleted for a client that holds nothing on it. */
 bool engine_device_is_superseded(const struct engine *engine, const uint8_t id[DEVICE_ID_SIZE]);
-bool engine_client_holds_on(const struct engine *engine, uint64_t client_id, const uint8_t id[DEVICE_ID_SIZE]);
-void engine_each_device(const struct engine *engine, void (*visit)(const struct device *device, void *arg),
-                        void *arg);
+bool engine_client_holds_on(const struct engine *engine, uint64_t client_id,
+                            const uint8_t id[DEVICE_ID_SIZE]);
+void engine_each_device(const struct engine *engine,
+                        void (*visit)(const struct device *device, void *arg), void *arg);
 
 enum engine_state {
     ENGINE_OPEN, /* not sealed */
@@ -486,7 +509,8 @@ enum engine_state {
     ENGINE_FENCING,
     ENGINE_STUCK_STATE,
     ENGINE_RELEASING,
-    ENGINE_BROKEN_STATE, /* broken from outside, no holder left: kept until the operator takes it off */
+    ENGINE_BROKEN_STATE, /* broken from outside, no holder left: kept until the operator takes it
+                            off */
     ENGINE_STATES,
 };
 const char *engine_state_name(enum engine_state state);
@@ -507,7 +531,8 @@ struct engine_seal_view {
     char why[ENGINE_WHY_MAX]; /* what it is waiting for, and what to do */
 };
 /* -ENOENT: not sealed. */
-int engine_seal_view(const struct engine *engine, const struct file_key *key, struct engine_seal_view *view);
+int engine_seal_view(const struct engine *engine, const struct file_key *key,
+                     struct engine_seal_view *view);
 void engine_each_seal(const struct engine *engine,
                       void (*visit)(const struct engine_seal_view *view, void *arg), void *arg);
 
@@ -541,9 +566,10 @@ struct engine_figures {
         uint64_t at_rest_gave_way, at_rest_made_room;
     } counters;
 };
-/* Why the file would not be sealed at rest just now, in a sentence; false: nothing here is in the way. */
-bool engine_at_rest_explain(const struct engine *engine, const struct file_key *key, uint64_t now, char *text,
-                            size_t size);
+/* Why the file would not be sealed at rest just now, in a sentence; false: nothing here is in the
+ * way. */
+bool engine_at_rest_explain(const struct engine *engine, const struct file_key *key, uint64_t now,
+                            char *text, size_t size);
 void engine_figures(const struct engine *engine, struct engine_figures *figures);
 
 #endif

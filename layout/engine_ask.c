@@ -1,11 +1,12 @@
 /*
- * Asking clients to give some of their layouts back (CB_RECALL_ANY, RFC 8881 section 20.6, RFC 5663 section
- * 2.5): when there are more grants than options.max_grants, those that hold more than an even share are asked
- * to keep that share.
+ * Asking clients to give some of their layouts back (CB_RECALL_ANY, RFC 8881 section 20.6, RFC 5663
+ * section 2.5): when there are more grants than options.max_grants, those that hold more than an
+ * even share are asked to keep that share.
  *
- * It is a request. Nothing here ends a grant, starts a deadline or leads to a fence, and no LAYOUTGET is
- * refused for it. One request to a client is under way at a time, one look at all clients is made in
- * ask_pause, and a client that gave nothing back is asked again ever more rarely.
+ * It is a request. Nothing here ends a grant, starts a deadline or leads to a fence, and no
+ * LAYOUTGET is refused for it. One request to a client is under way at a time, one look at all
+ * clients is made in ask_pause, and a client that gave nothing back is asked again ever more
+ * rarely.
  */
 #include "layout/engine_private.h"
 
@@ -28,7 +29,8 @@ static size_t even_share(const struct engine *e)
 /* A local program has no such callback. */
 static bool may_be_asked(const struct engine *e, const struct holder *holder)
 {
-    return holder->callable && !holder->ask_ticket && holder->ask_at <= e->now && !holder_is_local(holder);
+    return holder->callable && !holder->ask_ticket && holder->ask_at <= e->now &&
+           !holder_is_local(holder);
 }
 
 static void ask(struct engine *e, struct holder *holder, uint32_t keep)

@@ -1,8 +1,8 @@
 /*
- * Seals at rest, kept civil. A file that is read and written in turns would be sealed for each reader and
- * released for each writer, so after a seal gave way to a writer the next one waits, twice as long each time;
- * quiet time takes that back. When at_rest_max seals are there, the one that has been without a grant for
- * longest makes room.
+ * Seals at rest, kept civil. A file that is read and written in turns would be sealed for each
+ * reader and released for each writer, so after a seal gave way to a writer the next one waits,
+ * twice as long each time; quiet time takes that back. When at_rest_max seals are there, the one
+ * that has been without a grant for longest makes room.
  */
 #include "layout/engine_private.h"
 
@@ -151,21 +151,23 @@ bool at_rest_may_seal(struct engine *e, struct engine_layoutget *get)
     return true;
 }
 
-bool engine_at_rest_explain(const struct engine *e, const struct file_key *key, uint64_t now, char *text,
-                            size_t size)
+bool engine_at_rest_explain(const struct engine *e, const struct file_key *key, uint64_t now,
+                            char *text, size_t size)
 {
     const struct backoff *backoff = backoff_find(e, key);
     if (backoff && now < backoff->until) {
-        snprintf(
-            text, size,
-            "it is not sealed: readers and writers alternate (a seal at rest gave way to a writer %u times "
-            "lately), so that the next one waits %llu s more",
-            backoff->level, (unsigned long long)((backoff->until - now + NS_PER_S - 1) / NS_PER_S));
+        snprintf(text, size,
+                 "it is not sealed: readers and writers alternate (a seal at rest gave way to a "
+                 "writer %u times "
+                 "lately), so that the next one waits %llu s more",
+                 backoff->level,
+                 (unsigned long long)((backoff->until - now + NS_PER_S - 1) / NS_PER_S));
         return true;
     }
     if (is_full(e)) {
         snprintf(text, size,
-                 "it is not sealed: there are %zu seals at rest, which is at_rest_max; the one without a "
+                 "it is not sealed: there are %zu seals at rest, which is at_rest_max; the one "
+                 "without a "
                  "layout for "
                  "longest makes room when a client asks, if there is one",
                  e->at_rest_count);

@@ -2,14 +2,14 @@
  * LAYOUTCOMMIT (RFC 8881 section 18.42; RFC 5663 section 2.3.2) and the times of pinned files.
  *
  * A sealed file's size and map do not change, so all there is to commit is its mtime and its change
- * attribute. The flag forbids setting them, so they are an overlay: journalled before the reply, shown by
- * GETATTR, put on the file at release.
+ * attribute. The flag forbids setting them, so they are an overlay: journalled before the reply,
+ * shown by GETATTR, put on the file at release.
  */
 #include "layout/engine_private.h"
 
 /* Moves the overlay on; the call is answered when the journal has it. Times never go backwards. */
-static void move_on(struct engine *e, struct seal *seal, struct engine_call *call, uint64_t mtime_ns,
-                    uint64_t wall_ns)
+static void move_on(struct engine *e, struct seal *seal, struct engine_call *call,
+                    uint64_t mtime_ns, uint64_t wall_ns)
 {
     if (seal->mtime_ns < seal->base_mtime_ns)
         seal->mtime_ns = seal->base_mtime_ns;
@@ -65,8 +65,10 @@ static bool range_is_committable(struct engine *e, const struct seal *seal,
     uint64_t end = range_end(commit->offset, commit->length);
     if (!range_is_sane(commit->offset, commit->length))
         answer(e, &commit->call, ENGINE_INVALID, "the range makes no sense");
-    else if (commit->has_last_write && (commit->last_write < commit->offset || commit->last_write >= end))
-        answer(e, &commit->call, ENGINE_INVALID, "the last write is outside of the range committed");
+    else if (commit->has_last_write &&
+             (commit->last_write < commit->offset || commit->last_write >= end))
+        answer(e, &commit->call, ENGINE_INVALID,
+               "the last write is outside of the range committed");
     else if (commit->has_last_write && commit->last_write >= map_file_size(seal->map))
         answer(e, &commit->call, ENGINE_INVALID, "a sealed file does not grow");
     else
@@ -87,7 +89,8 @@ static void check_update(struct engine *e, struct seal *seal, struct engine_layo
         answer(e, &commit->call, ENGINE_RECLAIM_BAD,
                "the layout update names blocks that are not the file's");
     else if (err == -EACCES)
-        answer(e, &commit->call, ENGINE_BAD_LAYOUT, "the layout update names blocks that were never granted");
+        answer(e, &commit->call, ENGINE_BAD_LAYOUT,
+               "the layout update names blocks that were never granted");
     else if (err)
         answer(e, &commit->call, ENGINE_INVALID, "the layout update makes no sense");
     else
@@ -95,17 +98,20 @@ static void check_update(struct engine *e, struct seal *seal, struct engine_layo
                 commit->wall_ns);
 }
 
-/* For what was granted before the restart (18.42.3): only by a client that may have been granted something.
+/* For what was granted before the restart (18.42.3): only by a client that may have been granted
+ * something.
  */
 static void reclaim(struct engine *e, struct seal *seal, struct holder *holder,
                     struct engine_layoutcommit *commit)
 {
     enum journal_way way = type_way(type_find(e, commit->type));
-    const struct reach *reach = seal && holder && seal->volume ? reach_find(holder, seal->volume, way) : NULL;
+    const struct reach *reach =
+        seal && holder && seal->volume ? reach_find(holder, seal->volume, way) : NULL;
     if (!e->grace)
         answer(e, &commit->call, ENGINE_NO_GRACE, "the grace period is over");
     else if (!reach || !reach->maybe || seal->kind != SEAL_KIND_PINNED || !seal->map)
-        answer(e, &commit->call, ENGINE_RECLAIM_BAD, "no layout for writing was given to this client");
+        answer(e, &commit->call, ENGINE_RECLAIM_BAD,
+               "no layout for writing was given to this client");
     else if (range_is_committable(e, seal, commit))
         check_update(e, seal, commit, 0, map_end(seal->map));
 }

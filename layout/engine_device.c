@@ -1,7 +1,7 @@
 /*
- * The devices that seals are on: every one that a client was ever told of, by its id. Their descriptions are
- * in the journal, so that GETDEVICEINFO has an answer for every id also after a restart (RFC 8881 section
- * 12.2.10: an id lives as long as a layout names it).
+ * The devices that seals are on: every one that a client was ever told of, by its id. Their
+ * descriptions are in the journal, so that GETDEVICEINFO has an answer for every id also after a
+ * restart (RFC 8881 section 12.2.10: an id lives as long as a layout names it).
  */
 #include "layout/engine_private.h"
 
@@ -12,7 +12,8 @@ struct volume *volume_find(const struct engine *e, const uint8_t id[DEVICE_ID_SI
     return volume;
 }
 
-/* device NULL: the journal names a device that it does not describe; its seals are kept, and grant nothing.
+/* device NULL: the journal names a device that it does not describe; its seals are kept, and grant
+ * nothing.
  */
 static int volume_add(struct engine *e, const uint8_t id[DEVICE_ID_SIZE], struct device *device,
                       struct volume **out)
@@ -53,7 +54,8 @@ static void journal_volume(struct engine *e, const struct volume *volume)
     record->device.volume = device_volume(volume->device);
 }
 
-/* The device as it is now (it may have grown, and has a node) takes the place of the journal's description.
+/* The device as it is now (it may have grown, and has a node) takes the place of the journal's
+ * description.
  */
 int volume_make(struct engine *e, struct device *device, struct volume **out)
 {
@@ -63,21 +65,23 @@ int volume_make(struct engine *e, struct device *device, struct volume **out)
     if (err)
         return err;
     /* A step that began before it grew still has the smaller one. */
-    bool older = !is_new && !device_volume_covers(device_volume(device), device_volume(volume->device));
+    bool older =
+        !is_new && !device_volume_covers(device_volume(device), device_volume(volume->device));
     bool changed = !is_new && !older && !device_describes_same(volume->device, device);
     if (!volume->device || (!older && !device_same(volume->device, device)))
         volume_replace(volume, device);
     if (is_new || changed)
         journal_volume(e, volume);
     if (changed)
-        memcpy(effect_push(e, ENGINE_DO_DEVICE_CHANGED, NULL)->device_id, volume->id, DEVICE_ID_SIZE);
+        memcpy(effect_push(e, ENGINE_DO_DEVICE_CHANGED, NULL)->device_id, volume->id,
+               DEVICE_ID_SIZE);
     *out = volume;
     return 0;
 }
 
 /*
- * The newest generation of the device that is known, and what the one that is there now has to be: the same
- * if everything is where it was, else the next.
+ * The newest generation of the device that is known, and what the one that is there now has to be:
+ * the same if everything is where it was, else the next.
  */
 static void settle_generation(struct engine *e, struct device *device)
 {
@@ -108,12 +112,13 @@ static void release_superseded(struct engine *e)
             continue;
         if (!effect_has_room(e)) /* the next look goes on */
             return;
-        alarm_push(
-            e, seal,
-            "%s: the volume that it is on has been changed underneath (pvmove? a new partition table?): its "
-            "layouts are recalled and its seal is taken off; seal it again when the volume is settled, and "
-            "compare the file if clients were writing to it",
-            seal->path);
+        alarm_push(e, seal,
+                   "%s: the volume that it is on has been changed underneath (pvmove? a new "
+                   "partition table?): its "
+                   "layouts are recalled and its seal is taken off; seal it again when the volume "
+                   "is settled, and "
+                   "compare the file if clients were writing to it",
+                   seal->path);
         release_start(e, seal);
     }
 }
@@ -133,7 +138,8 @@ bool engine_device_is_superseded(const struct engine *e, const uint8_t id[DEVICE
     return volume && volume->superseded;
 }
 
-bool engine_client_holds_on(const struct engine *e, uint64_t client_id, const uint8_t id[DEVICE_ID_SIZE])
+bool engine_client_holds_on(const struct engine *e, uint64_t client_id,
+                            const uint8_t id[DEVICE_ID_SIZE])
 {
     const struct holder *holder = holder_find(e, client_id);
     const struct grant *grant;
@@ -145,8 +151,8 @@ bool engine_client_holds_on(const struct engine *e, uint64_t client_id, const ui
     return false;
 }
 
-void engine_each_device(const struct engine *e, void (*visit)(const struct device *device, void *arg),
-                        void *arg)
+void engine_each_device(const struct engine *e,
+                        void (*visit)(const struct device *device, void *arg), void *arg)
 {
     for (const struct volume *volume = e->volumes; volume; volume = volume->hh.next)
         if (volume->device)

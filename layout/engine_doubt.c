@@ -1,11 +1,11 @@
 /*
- * Doubt: on a file system whose journal was lost, damaged or put back from an older copy there may be holders
- * and seals that nobody knows of. Until the operator has said that none of those holders can reach the disk
- * any more, no seal there is released, none is made and nothing is granted. A hook cannot help: it fences
- * clients that have a name.
+ * Doubt: on a file system whose journal was lost, damaged or put back from an older copy there may
+ * be holders and seals that nobody knows of. Until the operator has said that none of those holders
+ * can reach the disk any more, no seal there is released, none is made and nothing is granted. A
+ * hook cannot help: it fences clients that have a name.
  *
- * A file that carries our mark and the flag without a record (layout/seal_mark.h) is both: a seal, taken in
- * without its map, and a reason for doubt.
+ * A file that carries our mark and the flag without a record (layout/seal_mark.h) is both: a seal,
+ * taken in without its map, and a reason for doubt.
  */
 #include "layout/engine_private.h"
 
@@ -49,7 +49,8 @@ static int doubt_add(struct engine *e, const uint8_t *fs_uuid, bool on_record)
     return 0;
 }
 
-int engine_restore_doubt(struct engine *e, const uint8_t fs_uuid[FILE_KEY_UUID_SIZE], bool on_record)
+int engine_restore_doubt(struct engine *e, const uint8_t fs_uuid[FILE_KEY_UUID_SIZE],
+                         bool on_record)
 {
     return doubt_add(e, fs_uuid, on_record);
 }
@@ -62,7 +63,8 @@ void doubts_record(struct engine *e)
         uint64_t ticket;
         if (doubt->on_record)
             continue;
-        memcpy(journal_push(e, JOURNAL_DOUBT_PUT, &ticket)->fs_uuid, doubt->fs_uuid, FILE_KEY_UUID_SIZE);
+        memcpy(journal_push(e, JOURNAL_DOUBT_PUT, &ticket)->fs_uuid, doubt->fs_uuid,
+               FILE_KEY_UUID_SIZE);
         doubt->on_record = true;
     }
 }
@@ -77,11 +79,13 @@ void doubts_free(struct engine *e)
     }
 }
 
-/* The journal knows no device for it: that of another seal of the file system. NULL: there is none. */
+/* The journal knows no device for it: that of another seal of the file system. NULL: there is none.
+ */
 struct volume *volume_of_fs(const struct engine *e, const uint8_t *fs_uuid)
 {
     for (struct volume *volume = e->volumes; volume; volume = volume->hh.next) {
-        if (volume->device && memcmp(device_fs_uuid(volume->device), fs_uuid, FILE_KEY_UUID_SIZE) == 0)
+        if (volume->device &&
+            memcmp(device_fs_uuid(volume->device), fs_uuid, FILE_KEY_UUID_SIZE) == 0)
             return volume;
     }
     return NULL;
@@ -94,9 +98,10 @@ void seal_found(struct engine *e, const struct engine_event *event)
         return;
     if (doubt_add(e, event->found.key.data, false) ||
         seal_create(e, &event->found.key, event->found.path, &seal)) {
-        alarm_push(e, NULL,
-                   "out of memory: %s stays sealed, and cannot be released until it is looked at again",
-                   event->found.path);
+        alarm_push(
+            e, NULL,
+            "out of memory: %s stays sealed, and cannot be released until it is looked at again",
+            event->found.path);
         return;
     }
     doubts_record(e);
@@ -104,12 +109,13 @@ void seal_found(struct engine *e, const struct engine_event *event)
     seal->volume = volume_of_fs(e, seal->key.data);
     seal_adopt(e, seal);
     trace(e, "found", seal, 0, "%s", "");
-    alarm_push(
-        e, seal,
-        "%s: is sealed, but the journal does not know it: the journal was lost, damaged or replaced; it "
-        "stays sealed, and grants nothing, until the operator says that no client can use a layout of "
-        "before (sealctl forget-holders --yes FILE)",
-        seal->path);
+    alarm_push(e, seal,
+               "%s: is sealed, but the journal does not know it: the journal was lost, damaged or "
+               "replaced; it "
+               "stays sealed, and grants nothing, until the operator says that no client can use a "
+               "layout of "
+               "before (sealctl forget-holders --yes FILE)",
+               seal->path);
 }
 
 void doubt_forget(struct engine *e, struct engine_forget *call)
@@ -117,11 +123,13 @@ void doubt_forget(struct engine *e, struct engine_forget *call)
     struct doubt *doubt = doubt_find(e, call->fs_uuid);
     uint64_t ticket;
     if (!doubt) {
-        answer(e, &call->call, ENGINE_OK, "there is no doubt about the holders on this file system");
+        answer(e, &call->call, ENGINE_OK,
+               "there is no doubt about the holders on this file system");
         return;
     }
     HASH_DEL(e->doubts, doubt);
-    memcpy(journal_push(e, JOURNAL_DOUBT_DELETE, &ticket)->fs_uuid, call->fs_uuid, FILE_KEY_UUID_SIZE);
+    memcpy(journal_push(e, JOURNAL_DOUBT_DELETE, &ticket)->fs_uuid, call->fs_uuid,
+           FILE_KEY_UUID_SIZE);
     free(doubt);
     trace(e, "doubt-over", NULL, 0, "%s", "");
     answer_after(e, &call->call, ticket);

@@ -1,8 +1,10 @@
 /*
- * The engine's outbox: effects in order, answers after them, traces beside them. See layout/engine.h.
+ * The engine's outbox: effects in order, answers after them, traces beside them. See
+ * layout/engine.h.
  *
- * Every event starts by reserving room for as many effects as a bounded handler may have; handlers with an
- * unbounded number (recalls) ask effect_has_room() before each and leave the rest to a timer.
+ * Every event starts by reserving room for as many effects as a bounded handler may have; handlers
+ * with an unbounded number (recalls) ask effect_has_room() before each and leave the rest to a
+ * timer.
  */
 #include "layout/engine_private.h"
 
@@ -44,7 +46,8 @@ bool effect_has_room(struct engine *e)
     return grow(e, EFFECT_RESERVE) == 0;
 }
 
-struct engine_effect *effect_push(struct engine *e, enum engine_effect_type type, const struct file_key *key)
+struct engine_effect *effect_push(struct engine *e, enum engine_effect_type type,
+                                  const struct file_key *key)
 {
     struct engine_effect *effect = grow(e, 1) == 0 ? &e->effects[e->effect_count++] : &e->overflow;
     *effect = (struct engine_effect){.type = type};
@@ -77,7 +80,8 @@ bool engine_next_effect(struct engine *e, struct engine_effect *effect)
     return true;
 }
 
-void answer(struct engine *e, struct engine_call *call, enum engine_result result, const char *why, ...)
+void answer(struct engine *e, struct engine_call *call, enum engine_result result, const char *why,
+            ...)
 {
     call->result = result;
     va_list args;
@@ -100,7 +104,8 @@ void answer_after(struct engine *e, struct engine_call *call, uint64_t ticket)
     LL_APPEND(e->commit_calls, call);
 }
 
-void answer_all(struct engine *e, struct engine_call **calls, enum engine_result result, const char *why)
+void answer_all(struct engine *e, struct engine_call **calls, enum engine_result result,
+                const char *why)
 {
     while (*calls) {
         struct engine_call *call = *calls;
@@ -146,8 +151,8 @@ void trace(struct engine *e, const char *what, const struct seal *seal, uint64_t
              "{\"seq\":%llu,\"time_ns\":%llu,\"what\":\"%s\",\"file\":\"%s\",\"state\":\"%s\","
              "\"client\":\"%016llx\"%s%s}",
              (unsigned long long)++e->next_trace, (unsigned long long)e->now, what, path,
-             seal ? engine_state_name(seal->state) : "", (unsigned long long)client_id, *detail ? "," : "",
-             detail);
+             seal ? engine_state_name(seal->state) : "", (unsigned long long)client_id,
+             *detail ? "," : "", detail);
     struct engine_effect *effect = effect_push(e, ENGINE_DO_TRACE, seal ? &seal->key : NULL);
     effect->text = strdup(text);
 }

@@ -1,11 +1,11 @@
 /*
- * Fences: making a holder's grants on a device useless without its help, and believing it only when it was
- * seen to work (RFC 8881 section 12.7.3). Block layouts leave it to the SAN (RFC 5663 section 2.1), so to the
- * operator's hook; on a device under a reservation the host preempts the client's key (RFC 8154
- * section 2.4.10.4); what is registered for RDMA the host takes back.
+ * Fences: making a holder's grants on a device useless without its help, and believing it only when
+ * it was seen to work (RFC 8881 section 12.7.3). Block layouts leave it to the SAN (RFC 5663
+ * section 2.1), so to the operator's hook; on a device under a reservation the host preempts the
+ * client's key (RFC 8154 section 2.4.10.4); what is registered for RDMA the host takes back.
  *
- * A fence belongs to a holder, a device and a way to it, not to a file: whatever it holds there is useless
- * afterwards, and is taken off the books once the journal has it.
+ * A fence belongs to a holder, a device and a way to it, not to a file: whatever it holds there is
+ * useless afterwards, and is taken off the books once the journal has it.
  */
 #include "layout/engine_private.h"
 
@@ -25,8 +25,8 @@ static void record(struct engine *e, struct reach *reach, const char *how)
     record->holder.way = reach->way;
     reach->fence = FENCE_RECORDING;
     holder->fenced = true;
-    holder->fenced_by_hook =
-        holder->fenced_by_hook || (reach->way == JOURNAL_WAY_DISK && !volume_is_reserved(reach->volume));
+    holder->fenced_by_hook = holder->fenced_by_hook ||
+                             (reach->way == JOURNAL_WAY_DISK && !volume_is_reserved(reach->volume));
     LL_APPEND2(e->fence_waits, reach, fence_next);
     trace(e, "fenced", NULL, holder->last_client_id, "\"how\":\"%s\"", how);
 }
@@ -37,8 +37,8 @@ bool volume_is_reserved(const struct volume *volume)
     return volume->device && device_is_reserved(volume->device);
 }
 
-/* The host carries it out: deregistration, the key, the hook, or for a local program of that kind a look
- * whether it is gone.
+/* The host carries it out: deregistration, the key, the hook, or for a local program of that kind a
+ * look whether it is gone.
  */
 static void run_fence(struct engine *e, struct reach *reach, const struct seal *seal)
 {
@@ -61,8 +61,9 @@ static void run_fence(struct engine *e, struct reach *reach, const struct seal *
 }
 
 /*
- * The lease is over, and whatever was on its way to the disk has had the quiesce time to arrive. A client id
- * that could still be renewed is given up first: with it goes the client's right to believe in its layouts.
+ * The lease is over, and whatever was on its way to the disk has had the quiesce time to arrive. A
+ * client id that could still be renewed is given up first: with it goes the client's right to
+ * believe in its layouts.
  */
 static void outlive(struct engine *e, struct reach *reach)
 {
@@ -123,7 +124,8 @@ static const char *how_fenced(const struct reach *reach)
 {
     if (reach->way == JOURNAL_WAY_MEMORY)
         return "deregistered";
-    return !holder_is_local(reach->holder) && volume_is_reserved(reach->volume) ? "key preempted" : "hook";
+    return !holder_is_local(reach->holder) && volume_is_reserved(reach->volume) ? "key preempted"
+                                                                                : "hook";
 }
 
 void fence_done(struct engine *e, const struct engine_event *event)

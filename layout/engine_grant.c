@@ -1,9 +1,10 @@
 /*
- * Grants: LAYOUTGET and LAYOUTRETURN (RFC 8881 sections 18.43, 18.44) and the layout stateid (12.5.3).
+ * Grants: LAYOUTGET and LAYOUTRETURN (RFC 8881 sections 18.43, 18.44) and the layout stateid
+ * (12.5.3).
  *
- * A sealed map never changes, so no two grants conflict: a LAYOUTGET looks at the seal's state and kind and
- * at nobody else's grants. One stateid per holder, seal and type; its seqid moves with every LAYOUTGET,
- * LAYOUTRETURN and recall.
+ * A sealed map never changes, so no two grants conflict: a LAYOUTGET looks at the seal's state and
+ * kind and at nobody else's grants. One stateid per holder, seal and type; its seqid moves with
+ * every LAYOUTGET, LAYOUTRETURN and recall.
  */
 #include "layout/engine_private.h"
 
@@ -26,8 +27,8 @@ bool range_is_sane(uint64_t offset, uint64_t length)
     return length == NFS4_UINT64_MAX || length <= NFS4_UINT64_MAX - offset;
 }
 
-struct grant *grant_find(const struct engine *e, const struct seal *seal, const struct holder *holder,
-                         layouttype4 type)
+struct grant *grant_find(const struct engine *e, const struct seal *seal,
+                         const struct holder *holder, layouttype4 type)
 {
     struct grant_key key = {.seal = seal->serial, .holder = holder->serial, .type = type};
     struct grant *grant;
@@ -59,7 +60,8 @@ enum engine_result grant_check_stateid(const struct engine *e, const struct gran
     return grant->seqid - stateid->seqid > STATEID_LAG_MAX ? ENGINE_OLD_STATEID : ENGINE_OK;
 }
 
-static struct grant *grant_make(struct engine *e, struct seal *seal, struct reach *reach, layouttype4 type)
+static struct grant *grant_make(struct engine *e, struct seal *seal, struct reach *reach,
+                                layouttype4 type)
 {
     struct holder *holder = reach->holder;
     struct grant *grant = calloc(1, sizeof *grant);
@@ -85,7 +87,8 @@ static struct grant *grant_make(struct engine *e, struct seal *seal, struct reac
     return grant;
 }
 
-/* One that is lost for want of memory is made up for at the seal's release, when nobody holds any of it. */
+/* One that is lost for want of memory is made up for at the seal's release, when nobody holds any
+ * of it. */
 static void tell_let_go(struct engine *e, const struct grant *grant, bool writing_only)
 {
     if (grant->reach->way != JOURNAL_WAY_MEMORY || !effect_has_room(e))
@@ -162,7 +165,8 @@ static bool request_is_sane(struct engine *e, struct engine_layoutget *get)
 {
     const struct layout_request *want = &get->want;
     if (!type_find(e, get->type))
-        answer(e, &get->call, ENGINE_UNKNOWN_TYPE, "layout type %u is not offered", (unsigned)get->type);
+        answer(e, &get->call, ENGINE_UNKNOWN_TYPE, "layout type %u is not offered",
+               (unsigned)get->type);
     else if (want->iomode != LAYOUTIOMODE4_READ && want->iomode != LAYOUTIOMODE4_RW)
         answer(e, &get->call, ENGINE_BAD_IOMODE, "iomode %u", (unsigned)want->iomode);
     else if (want->length < want->minlength || !range_is_sane(want->offset, want->length) ||
@@ -185,10 +189,13 @@ static struct holder *eligible_holder(struct engine *e, struct engine_layoutget 
         answer(e, &get->call, ENGINE_UNKNOWN_TYPE, "this layout type is not for this holder");
     else if (holder_is_local(holder)) /* asked again what it holds before it can be recalled from */
         return holder;
-    else if (!holder->callable) /* a new channel is tried within milliseconds of its CREATE_SESSION */
-        answer(e, &get->call, ENGINE_TRY_LATER, "the client's callback channel has not answered yet");
+    else if (!holder
+                  ->callable) /* a new channel is tried within milliseconds of its CREATE_SESSION */
+        answer(e, &get->call, ENGINE_TRY_LATER,
+               "the client's callback channel has not answered yet");
     else if (bulk_is_pending(e, holder))
-        answer(e, &get->call, ENGINE_RECALL_CONFLICT, "what the client held before is being recalled");
+        answer(e, &get->call, ENGINE_RECALL_CONFLICT,
+               "what the client held before is being recalled");
     else
         return holder;
     return NULL;
@@ -196,7 +203,8 @@ static struct holder *eligible_holder(struct engine *e, struct engine_layoutget 
 
 static void seal_at_rest(struct engine *e, struct engine_layoutget *get)
 {
-    struct engine_seal request = {.key = get->key, .path = get->path, .sparse = true, .at_rest = true};
+    struct engine_seal request = {
+        .key = get->key, .path = get->path, .sparse = true, .at_rest = true};
     struct seal *seal;
     if (get->has_stateid)
         answer(e, &get->call, ENGINE_BAD_STATEID, "no layout is held");
@@ -222,13 +230,15 @@ static bool seal_is_grantable(struct engine *e, struct seal *seal, struct engine
     else if (seal->state == ENGINE_SEALING)
         answer(e, &get->call, ENGINE_TRY_LATER, "the file is being sealed");
     else if (seal->broken)
-        answer(e, &get->call, ENGINE_UNAVAILABLE, "the seal was broken from outside: sealctl explain");
+        answer(e, &get->call, ENGINE_UNAVAILABLE,
+               "the seal was broken from outside: sealctl explain");
     else if (seal->state != ENGINE_SEALED)
         answer(e, &get->call, ENGINE_RECALL_CONFLICT, "the seal is being released");
     else if (doubt_is_about(e, &seal->key))
         answer(e, &get->call, ENGINE_UNAVAILABLE, "%s", ENGINE_DOUBT_TEXT);
     else if (!seal->map || !seal->volume || !seal->volume->device)
-        answer(e, &get->call, ENGINE_UNAVAILABLE, "the journal has lost the map or the device of this seal");
+        answer(e, &get->call, ENGINE_UNAVAILABLE,
+               "the journal has lost the map or the device of this seal");
     else if (get->want.iomode == LAYOUTIOMODE4_RW && seal->kind != SEAL_KIND_PINNED)
         answer(e, &get->call, ENGINE_UNAVAILABLE, "a frozen seal gives layouts for reading only");
     else if (watch_is_due(e, seal)) {
@@ -250,13 +260,16 @@ static void refuse_encoding(struct engine *e, struct engine_layoutget *get, int 
                "the range starts past the end of the file");
         return;
     case -ERANGE:
-        answer(e, &get->call, ENGINE_BAD_LAYOUT, "the range reaches past the end of a file that cannot grow");
+        answer(e, &get->call, ENGINE_BAD_LAYOUT,
+               "the range reaches past the end of a file that cannot grow");
         return;
     case -EMSGSIZE:
-        answer(e, &get->call, ENGINE_TOO_SMALL, "the layout does not fit in what the client can take");
+        answer(e, &get->call, ENGINE_TOO_SMALL,
+               "the layout does not fit in what the client can take");
         return;
     case -EAGAIN:
-        answer(e, &get->call, ENGINE_NEEDS_MEMORY, "the file has to be registered for the client first");
+        answer(e, &get->call, ENGINE_NEEDS_MEMORY,
+               "the file has to be registered for the client first");
         return;
     default:
         answer(e, &get->call, ENGINE_INVALID, "the request makes no sense");
@@ -265,13 +278,14 @@ static void refuse_encoding(struct engine *e, struct engine_layoutget *get, int 
 }
 
 /* All is checked and on record: the grant itself. Nothing is given away unless all of it worked. */
-static void give(struct engine *e, struct seal *seal, struct reach *reach, struct engine_layoutget *get)
+static void give(struct engine *e, struct seal *seal, struct reach *reach,
+                 struct engine_layoutget *get)
 {
     struct holder *holder = reach->holder;
     const struct layout_type *type = type_find(e, get->type);
     struct layout_cover cover;
-    int err = type->encode_grant(seal->map, seal->volume->id, seal->kind == SEAL_KIND_PINNED, &get->want,
-                                 get->body, get->body_room, &cover);
+    int err = type->encode_grant(seal->map, seal->volume->id, seal->kind == SEAL_KIND_PINNED,
+                                 &get->want, get->body, get->body_room, &cover);
     if (err) {
         refuse_encoding(e, get, err);
         return;
@@ -295,9 +309,9 @@ static void give(struct engine *e, struct seal *seal, struct reach *reach, struc
     grant->place = get->place;
     grant_stateid(e, grant, seqid, &get->granted_stateid);
     get->cover = cover;
-    trace(e, "grant", seal, holder->client_id, "\"iomode\":%u,\"offset\":%llu,\"length\":%llu,\"seqid\":%u",
-          (unsigned)get->want.iomode, (unsigned long long)cover.offset, (unsigned long long)cover.length,
-          seqid);
+    trace(e, "grant", seal, holder->client_id,
+          "\"iomode\":%u,\"offset\":%llu,\"length\":%llu,\"seqid\":%u", (unsigned)get->want.iomode,
+          (unsigned long long)cover.offset, (unsigned long long)cover.length, seqid);
     answer(e, &get->call, ENGINE_OK, "%s", "");
     if (is_new)
         ask_drive(e);
@@ -357,9 +371,9 @@ static void return_file(struct engine *e, struct engine_layoutreturn *ret, struc
     const bool could_write = may_write(grant);
     ranges_return(&grant->ranges, ret->iomode, ret->offset, range_end(ret->offset, ret->length),
                   ret->stateid.seqid);
-    trace(e, "return", seal, holder->client_id, "\"iomode\":%u,\"offset\":%llu,\"length\":%llu,\"seqid\":%u",
-          (unsigned)ret->iomode, (unsigned long long)ret->offset, (unsigned long long)ret->length,
-          ret->stateid.seqid);
+    trace(e, "return", seal, holder->client_id,
+          "\"iomode\":%u,\"offset\":%llu,\"length\":%llu,\"seqid\":%u", (unsigned)ret->iomode,
+          (unsigned long long)ret->offset, (unsigned long long)ret->length, ret->stateid.seqid);
     ret->stateid_present = grant->ranges.count > 0;
     if (ret->stateid_present) {
         if (could_write && !may_write(grant))
@@ -402,7 +416,8 @@ void layoutreturn(struct engine *e, struct engine_layoutreturn *ret)
     ret->stateid_present = false;
     struct holder *holder = holder_find(e, ret->client_id);
     if (!type_find(e, ret->type)) {
-        answer(e, &ret->call, ENGINE_UNKNOWN_TYPE, "layout type %u is not offered", (unsigned)ret->type);
+        answer(e, &ret->call, ENGINE_UNKNOWN_TYPE, "layout type %u is not offered",
+               (unsigned)ret->type);
         return;
     }
     if (ret->iomode != LAYOUTIOMODE4_READ && ret->iomode != LAYOUTIOMODE4_RW &&
@@ -420,7 +435,8 @@ void layoutreturn(struct engine *e, struct engine_layoutreturn *ret)
         return_bulk(e, ret, holder);
 }
 
-enum engine_result engine_test_stateid(const struct engine *e, uint64_t client_id, const stateid4 *stateid)
+enum engine_result engine_test_stateid(const struct engine *e, uint64_t client_id,
+                                       const stateid4 *stateid)
 {
     const struct holder *holder = holder_find(e, client_id);
     if (!holder)

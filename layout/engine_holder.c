@@ -1,10 +1,11 @@
 /*
- * Holders: one for each run of a client, which is what an owner string and a verifier name (RFC 8881 section
- * 2.4). Client ids come and go under it: a client that lost its lease and came back has a new id and may
- * still use what it was granted under the old one.
+ * Holders: one for each run of a client, which is what an owner string and a verifier name (RFC
+ * 8881 section 2.4). Client ids come and go under it: a client that lost its lease and came back
+ * has a new id and may still use what it was granted under the old one.
  *
- * A holder is on record (journalled) for a device before its first grant there under a client id, and stays
- * on record until it is known to hold nothing: so after a crash every possible holder is known.
+ * A holder is on record (journalled) for a device before its first grant there under a client id,
+ * and stays on record until it is known to hold nothing: so after a crash every possible holder is
+ * known.
  */
 #include "layout/engine_private.h"
 
@@ -17,7 +18,8 @@ struct holder *holder_find(const struct engine *e, uint64_t client_id)
     return holder;
 }
 
-struct reach *reach_find(const struct holder *holder, const struct volume *volume, enum journal_way way)
+struct reach *reach_find(const struct holder *holder, const struct volume *volume,
+                         enum journal_way way)
 {
     struct reach *reach = holder->reaches;
     while (reach && (reach->volume != volume || reach->way != way))
@@ -92,8 +94,8 @@ void reach_gained(struct reach *reach)
     reach->idle_at = 0;
 }
 
-/* A client that takes and returns layouts all day should not cost a record each time, so the record stays a
- * while. */
+/* A client that takes and returns layouts all day should not cost a record each time, so the record
+ * stays a while. */
 void reach_lost(struct engine *e, struct reach *reach)
 {
     if (--reach->grant_count > 0 || reach->row != ROW_WRITTEN)
@@ -107,7 +109,8 @@ void holder_tidy(struct engine *e, struct holder *holder, bool at_once)
     struct reach *reach;
     LL_FOREACH(holder->reaches, reach)
     {
-        if (reach->grant_count || reach->maybe || reach->row != ROW_WRITTEN || (!at_once && !reach->idle_at))
+        if (reach->grant_count || reach->maybe || reach->row != ROW_WRITTEN ||
+            (!at_once && !reach->idle_at))
             continue;
         if (!at_once && reach->idle_at > e->now) {
             e->wake = sooner(e->wake, reach->idle_at);
@@ -153,16 +156,16 @@ void reach_committed(struct engine *e, uint64_t ticket)
     }
 }
 
-static struct owner *owner_find(const struct engine *e, enum journal_holder_kind kind, const uint8_t *bytes,
-                                uint32_t len)
+static struct owner *owner_find(const struct engine *e, enum journal_holder_kind kind,
+                                const uint8_t *bytes, uint32_t len)
 {
     struct owner *owner;
     HASH_FIND(hh, e->owners[kind], bytes, len, owner);
     return owner;
 }
 
-static struct owner *owner_make(struct engine *e, enum journal_holder_kind kind, const uint8_t *bytes,
-                                uint32_t len)
+static struct owner *owner_make(struct engine *e, enum journal_holder_kind kind,
+                                const uint8_t *bytes, uint32_t len)
 {
     struct owner *owner = owner_find(e, kind, bytes, len);
     if (owner)
@@ -271,7 +274,8 @@ bool holder_has_past_by(const struct holder *holder, enum journal_way way)
     return false;
 }
 
-/* A record that cannot be taken out stays: after a restart the holder is asked once more, that is all. */
+/* A record that cannot be taken out stays: after a restart the holder is asked once more, that is
+ * all. */
 static void forget_record(struct engine *e, struct holder *holder)
 {
     uint64_t ticket;
@@ -294,10 +298,13 @@ static void end_maybes(struct engine *e, struct holder *holder, enum journal_way
     release_drive_volume(e, reach->volume);
 }
 
-/* While anything is left by another way, the records stay: one too many only asks again after a restart. */
-void holder_past_is_over(struct engine *e, struct holder *holder, enum journal_way way, const char *how)
+/* While anything is left by another way, the records stay: one too many only asks again after a
+ * restart. */
+void holder_past_is_over(struct engine *e, struct holder *holder, enum journal_way way,
+                         const char *how)
 {
-    bool all = !holder_has_past_by(holder, way == JOURNAL_WAY_DISK ? JOURNAL_WAY_MEMORY : JOURNAL_WAY_DISK);
+    bool all = !holder_has_past_by(holder,
+                                   way == JOURNAL_WAY_DISK ? JOURNAL_WAY_MEMORY : JOURNAL_WAY_DISK);
     holder->bulk = (struct recall){0};
     if (all)
         forget_record(e, holder);
@@ -396,8 +403,8 @@ static bool fence_is_under_way(const struct holder *holder)
 void holder_retire_local(struct engine *e, struct holder *holder)
 {
     uint64_t ticket;
-    if (!holder_is_local(holder) || holder->client_id || holder->grants || holder_has_past(holder) ||
-        fence_is_under_way(holder) || !effect_has_room(e))
+    if (!holder_is_local(holder) || holder->client_id || holder->grants ||
+        holder_has_past(holder) || fence_is_under_way(holder) || !effect_has_room(e))
         return;
     forget_record(e, holder);
     if (holder->fenced)
@@ -407,9 +414,9 @@ void holder_retire_local(struct engine *e, struct holder *holder)
 }
 
 /*
- * A client that ends its id has no I/O under way (it waits for it), and its key is never used again: its next
- * id begins anew, with another key. A hook cut it off by other means, of which nobody says that they are
- * undone.
+ * A client that ends its id has no I/O under way (it waits for it), and its key is never used
+ * again: its next id begins anew, with another key. A hook cut it off by other means, of which
+ * nobody says that they are undone.
  */
 static void unfence(struct engine *e, struct holder *holder)
 {
@@ -424,7 +431,8 @@ static void unfence(struct engine *e, struct holder *holder)
 /* Nobody is here under this run, and nothing of it is left. */
 static bool holder_is_empty(const struct holder *holder)
 {
-    return !holder->client_id && !holder->grants && !holder_has_past(holder) && !fence_is_under_way(holder);
+    return !holder->client_id && !holder->grants && !holder_has_past(holder) &&
+           !fence_is_under_way(holder);
 }
 
 /* A row of the run's present id stays: it may have been granted something by now. */
@@ -446,8 +454,8 @@ static void void_memory(struct engine *e, struct reach *reach)
 }
 
 /*
- * The kernel takes back what a process has registered when it ends. So nobody has to be recalled or fenced
- * for what he may have had of an earlier one.
+ * The kernel takes back what a process has registered when it ends. So nobody has to be recalled or
+ * fenced for what he may have had of an earlier one.
  */
 void holders_memory_is_void(struct engine *e)
 {
@@ -464,12 +472,14 @@ void holders_memory_is_void(struct engine *e)
     }
 }
 
-/* Everything under the client id is past; what is on record stays so if any of it may still be used. */
+/* Everything under the client id is past; what is on record stays so if any of it may still be
+ * used. */
 static void client_gone(struct engine *e, struct holder *holder, bool ended)
 {
     if (!holder->lapsed) {
         holder->lapsed = true;
-        holder->lapsed_at = e->now + e->options.lease_time; /* it may have renewed just now, and not know */
+        holder->lapsed_at =
+            e->now + e->options.lease_time; /* it may have renewed just now, and not know */
     }
     lose_client_id(e, holder);
     if (holder_has_past(holder) || fence_is_under_way(holder))
@@ -486,9 +496,9 @@ static void client_gone(struct engine *e, struct holder *holder, bool ended)
 }
 
 /*
- * Another verifier under the same owner is a restart (2.4), unless it comes from another address: then it may
- * be a second living machine of the same name, and what the first one holds waits for a recall's deadline and
- * a fence.
+ * Another verifier under the same owner is a restart (2.4), unless it comes from another address:
+ * then it may be a second living machine of the same name, and what the first one holds waits for a
+ * recall's deadline and a fence.
  */
 static void run_replaced(struct engine *e, struct holder *holder, const char *address)
 {
@@ -500,7 +510,8 @@ static void run_replaced(struct engine *e, struct holder *holder, const char *ad
 
 static void end_other_runs(struct engine *e, const struct engine_event *event)
 {
-    struct owner *owner = owner_find(e, event->client.kind, event->client.owner, event->client.owner_len);
+    struct owner *owner =
+        owner_find(e, event->client.kind, event->client.owner, event->client.owner_len);
     struct holder *holder = owner ? owner->holders : NULL;
     while (holder) {
         struct holder *next = holder->owner_next;
@@ -518,7 +529,8 @@ static void confirmed(struct engine *e, const struct engine_event *event)
         alarm_push(e, NULL, "out of memory: client %s gets no layouts", event->client.address);
         return;
     }
-    if (!holder_is_local(holder)) /* a local program's name need not be its own: it says what has ended */
+    if (!holder_is_local(
+            holder)) /* a local program's name need not be its own: it says what has ended */
         end_other_runs(e, event);
     snprintf(holder->address, sizeof holder->address, "%s",
              event->client.address ? event->client.address : "");
@@ -553,7 +565,8 @@ static void restarted(struct engine *e, const struct engine_event *event)
 /* The operator has seen to it; a run that is here can be asked to give back what it holds. */
 static void fenced_by_hand(struct engine *e, const struct engine_event *event)
 {
-    struct owner *owner = owner_find(e, event->client.kind, event->client.owner, event->client.owner_len);
+    struct owner *owner =
+        owner_find(e, event->client.kind, event->client.owner, event->client.owner_len);
     struct holder *holder = owner ? owner->holders : NULL;
     while (holder && memcmp(holder->verifier, event->client.verifier, JOURNAL_VERIFIER_SIZE) != 0)
         holder = holder->owner_next;
@@ -562,8 +575,8 @@ static void fenced_by_hand(struct engine *e, const struct engine_event *event)
 }
 
 /*
- * The socket of a local program closed. Who declared that it cannot touch the disk any more then has nothing
- * left; what the others hold waits for them to come back, or for their fence.
+ * The socket of a local program closed. Who declared that it cannot touch the disk any more then
+ * has nothing left; what the others hold waits for them to come back, or for their fence.
  */
 static void closed(struct engine *e, struct holder *holder)
 {
@@ -636,7 +649,8 @@ void client_event(struct engine *e, const struct engine_event *event)
 }
 
 void engine_each_run(const struct engine *e, enum journal_holder_kind kind, const uint8_t *bytes,
-                     uint32_t len, void (*visit)(const struct engine_run_view *run, void *arg), void *arg)
+                     uint32_t len, void (*visit)(const struct engine_run_view *run, void *arg),
+                     void *arg)
 {
     const struct owner *owner = owner_find(e, kind, bytes, len);
     const struct holder *holder;

@@ -3,9 +3,9 @@
  *
  *   seal    one sealed file, from the first step of sealing to the last of releasing
  *   holder  one run of one client (owner and verifier); outlives its client ids
- *   reach   one holder, one device, and a way to it (enum journal_way): what is journalled of a holder, and
- *           what a fence cuts off
- *   grant   one holder's layouts of one seal and type, under one layout stateid
+ *   reach   one holder, one device, and a way to it (enum journal_way): what is journalled of a
+ * holder, and what a fence cuts off grant   one holder's layouts of one seal and type, under one
+ * layout stateid
  */
 #ifndef LAYOUT_ENGINE_PRIVATE_H
 #define LAYOUT_ENGINE_PRIVATE_H
@@ -21,13 +21,16 @@
 #include "layout/engine_range.h"
 #include "layout/local_type.h"
 
-/* Stateids may lag by as many operations as a client can have on their way (RFC 8881 section 12.5.5.2.1.4).
+/* Stateids may lag by as many operations as a client can have on their way (RFC 8881
+ * section 12.5.5.2.1.4).
  */
 enum { STATEID_LAG_MAX = 65536 };
 
-#define ENGINE_DOUBT_TEXT                                                                                    \
-    "the journal was lost, damaged or replaced, so there may be clients with layouts of this file system "   \
-    "that nobody knows of; cut all its clients off or restart them, then say so: sealctl forget-holders "    \
+#define ENGINE_DOUBT_TEXT                                                                          \
+    "the journal was lost, damaged or replaced, so there may be clients with layouts of this "     \
+    "file system "                                                                                 \
+    "that nobody knows of; cut all its clients off or restart them, then say so: sealctl "         \
+    "forget-holders "                                                                              \
     "--yes and any file of it"
 
 enum recall_phase {
@@ -59,7 +62,8 @@ enum row_state { ROW_NONE, ROW_WRITING, ROW_WRITTEN };
 struct volume {
     uint8_t id[DEVICE_ID_SIZE];
     struct device *device;
-    bool superseded;     /* what it describes is elsewhere now, under another id: no grants on it any more */
+    bool superseded; /* what it describes is elsewhere now, under another id: no grants on it any
+                        more */
     struct reach *maybe; /* holders of before the restart that may have grants here */
     uint32_t maybe_count;
     UT_hash_handle hh;
@@ -141,7 +145,13 @@ struct grant {
     UT_hash_handle hh; /* not when stale */
 };
 
-enum seal_wait { SEAL_WAIT_NONE, SEAL_WAIT_INTENT, SEAL_WAIT_SEALED, SEAL_WAIT_RELEASING, SEAL_WAIT_DELETED };
+enum seal_wait {
+    SEAL_WAIT_NONE,
+    SEAL_WAIT_INTENT,
+    SEAL_WAIT_SEALED,
+    SEAL_WAIT_RELEASING,
+    SEAL_WAIT_DELETED
+};
 
 struct seal {
     struct file_key key;
@@ -158,8 +168,8 @@ struct seal {
     bool watching, watch_told;
     bool resumed; /* RELEASING since before the restart: the flag may be gone */
     bool wish_on_record;
-    bool held_back; /* STUCK although its last grant is gone, by what the host could not take back; tried
-                       again at step_at */
+    bool held_back; /* STUCK although its last grant is gone, by what the host could not take back;
+                       tried again at step_at */
     bool told;      /* the operator, of STUCK or of a step that fails */
     bool active;    /* on the engine's list of seals that a timer may concern */
     uint64_t min_size;
@@ -173,9 +183,10 @@ struct seal {
     uint64_t deadline, wake;
     uint64_t step_at; /* a failed UNFLAG is tried again */
     struct engine_call *seal_calls, *get_calls, *release_calls;
-    char *failure;                  /* why sealing failed; allocated */
-    char *breach;                   /* how it was broken; allocated, may be missing */
-    uint64_t seen_at, watch_ticket; /* when its map was last seen to be the sealed one; 0: not in this run */
+    char *failure; /* why sealing failed; allocated */
+    char *breach;  /* how it was broken; allocated, may be missing */
+    uint64_t seen_at,
+        watch_ticket; /* when its map was last seen to be the sealed one; 0: not in this run */
     struct grant *grants;
     uint32_t grant_count;
     struct seal *active_prev, *active_next;
@@ -223,19 +234,22 @@ struct engine {
     struct seal *dead_seals;
 };
 
-#define ENGINE_CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+#define ENGINE_CONTAINER(pointer, type, member)                                                    \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* engine_effect.c: effects, answers, traces. */
 int effect_reserve(struct engine *e);
 bool effect_has_room(struct engine *e); /* ask before each of an unbounded number of effects */
-struct engine_effect *effect_push(struct engine *e, enum engine_effect_type type, const struct file_key *key);
+struct engine_effect *effect_push(struct engine *e, enum engine_effect_type type,
+                                  const struct file_key *key);
 /* The record is filled in by the caller; returns its ticket in *ticket. */
 struct journal_record *journal_push(struct engine *e, enum journal_op op, uint64_t *ticket);
-void answer(struct engine *e, struct engine_call *call, enum engine_result result, const char *why, ...)
-    __attribute__((format(printf, 4, 5)));
+void answer(struct engine *e, struct engine_call *call, enum engine_result result, const char *why,
+            ...) __attribute__((format(printf, 4, 5)));
 /* ENGINE_OK once the journal has this ticket, which is the newest. */
 void answer_after(struct engine *e, struct engine_call *call, uint64_t ticket);
-void answer_all(struct engine *e, struct engine_call **calls, enum engine_result result, const char *why);
+void answer_all(struct engine *e, struct engine_call **calls, enum engine_result result,
+                const char *why);
 void alarm_push(struct engine *e, const struct seal *seal, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void trace(struct engine *e, const char *what, const struct seal *seal, uint64_t client_id,
@@ -247,15 +261,17 @@ struct seal *seal_find(const struct engine *e, const struct file_key *key);
 int seal_create(struct engine *e, const struct file_key *key, const char *path, struct seal **out);
 void seal_request(struct engine *e, struct engine_seal *call);
 /* For a LAYOUTGET under policy at-rest; the call joins the seal's waiters. */
-int seal_start(struct engine *e, const struct engine_seal *request, uint64_t min_size, struct seal **out);
+int seal_start(struct engine *e, const struct engine_seal *request, uint64_t min_size,
+               struct seal **out);
 void seal_step_done(struct engine *e, const struct engine_event *event);
 void seal_committed(struct engine *e, uint64_t ticket);
 void seal_release_now(struct engine *e, struct seal *seal); /* nothing is left in the way */
 void seal_resume(struct engine *e, struct seal *seal);      /* after a restart */
-void seal_adopt(struct engine *e, struct seal *seal);       /* found on the file system, not on record */
+void seal_adopt(struct engine *e, struct seal *seal); /* found on the file system, not on record */
 void seal_timer(struct engine *e, struct seal *seal);
 void seal_set_state(struct engine *e, struct seal *seal, enum engine_state state);
-/* Wake up for it at `when` (0: at no time of its own), or when the first of its callers loses patience. */
+/* Wake up for it at `when` (0: at no time of its own), or when the first of its callers loses
+ * patience. */
 void seal_plan(struct engine *e, struct seal *seal, uint64_t when);
 uint64_t sooner(uint64_t a, uint64_t b); /* 0 is never */
 void seal_push_word(struct engine *e, const struct seal *seal);
@@ -265,7 +281,8 @@ void seal_free(struct seal *seal);
 /* engine_watch.c: what is sealed must stay so. */
 bool watch_is_due(const struct engine *e, const struct seal *seal); /* before a grant */
 void watch_start(struct engine *e, struct seal *seal);
-void watch_done(struct engine *e, struct seal *seal, const struct engine_event *event); /* seal may be NULL */
+void watch_done(struct engine *e, struct seal *seal,
+                const struct engine_event *event); /* seal may be NULL */
 void watch_tell_moves(struct engine *e, struct seal *seal, const struct seal_map *now);
 void scrub_plan(struct engine *e);
 void scrub_timer(struct engine *e);
@@ -282,7 +299,8 @@ void at_rest_destroy(struct engine *e);
 void release_request(struct engine *e, struct engine_release *call);
 void release_start(struct engine *e, struct seal *seal);
 void release_drive(struct engine *e, struct seal *seal); /* looks at every grant */
-bool release_check(struct engine *e, struct seal *seal); /* goes on to releasing if nothing is in the way */
+bool release_check(struct engine *e,
+                   struct seal *seal); /* goes on to releasing if nothing is in the way */
 void release_drive_volume(struct engine *e, const struct volume *volume);
 void release_explain(const struct engine *e, const struct seal *seal, char *text, size_t size);
 void recall_answered(struct engine *e, const struct engine_event *event);
@@ -311,11 +329,12 @@ void fence_done(struct engine *e, const struct engine_event *event);
 void fence_committed(struct engine *e, uint64_t ticket);
 
 /* engine_grant.c: LAYOUTGET, LAYOUTRETURN, stateids. */
-struct grant *grant_find(const struct engine *e, const struct seal *seal, const struct holder *holder,
-                         layouttype4 type);
+struct grant *grant_find(const struct engine *e, const struct seal *seal,
+                         const struct holder *holder, layouttype4 type);
 void grant_end(struct engine *e, struct grant *grant, const char *how);
 void grant_make_stale(struct engine *e, struct grant *grant);
-void grant_stateid(const struct engine *e, const struct grant *grant, uint32_t seqid, stateid4 *out);
+void grant_stateid(const struct engine *e, const struct grant *grant, uint32_t seqid,
+                   stateid4 *out);
 enum engine_result grant_check_stateid(const struct engine *e, const struct grant *grant,
                                        const stateid4 *stateid);
 const struct layout_type *type_find(const struct engine *e, layouttype4 number);
@@ -333,16 +352,18 @@ void commits_failing(struct engine *e, const char *why);
 /* engine_holder.c: clients come and go. */
 void client_event(struct engine *e, const struct engine_event *event);
 struct holder *holder_find(const struct engine *e, uint64_t client_id);
-struct reach *reach_find(const struct holder *holder, const struct volume *volume, enum journal_way way);
+struct reach *reach_find(const struct holder *holder, const struct volume *volume,
+                         enum journal_way way);
 struct reach *reach_make(struct holder *holder, struct volume *volume, enum journal_way way);
-int holder_make(struct engine *e, enum journal_holder_kind kind, const uint8_t *owner, uint32_t owner_len,
-                const uint8_t *verifier, struct holder **out);
+int holder_make(struct engine *e, enum journal_holder_kind kind, const uint8_t *owner,
+                uint32_t owner_len, const uint8_t *verifier, struct holder **out);
 bool holder_is_local(const struct holder *holder);
-/* A local program that was cut off and is not here will not come back under this run: off the books, if
- * nothing of it is left. */
+/* A local program that was cut off and is not here will not come back under this run: off the
+ * books, if nothing of it is left. */
 void holder_retire_local(struct engine *e, struct holder *holder);
 /* What it may have held from before, by this way, is known to be gone. */
-void holder_past_is_over(struct engine *e, struct holder *holder, enum journal_way way, const char *how);
+void holder_past_is_over(struct engine *e, struct holder *holder, enum journal_way way,
+                         const char *how);
 bool holder_has_past(const struct holder *holder);
 bool holder_has_past_by(const struct holder *holder, enum journal_way way);
 /* Earlier runs of the server are gone, and so is all that they had registered. */

@@ -39,7 +39,8 @@ static void remove_at(struct range_set *set, uint32_t i)
     set->items[i] = set->items[--set->count];
 }
 
-int ranges_add(struct range_set *set, layoutiomode4 iomode, uint64_t start, uint64_t end, uint32_t seqid)
+int ranges_add(struct range_set *set, layoutiomode4 iomode, uint64_t start, uint64_t end,
+               uint32_t seqid)
 {
     struct range joined = {.start = start, .end = end, .seqid = seqid, .iomode = iomode};
     int err = make_room(set);
@@ -62,13 +63,14 @@ int ranges_add(struct range_set *set, layoutiomode4 iomode, uint64_t start, uint
     return 0;
 }
 
-bool ranges_return(struct range_set *set, layoutiomode4 iomode, uint64_t start, uint64_t end, uint32_t seqid)
+bool ranges_return(struct range_set *set, layoutiomode4 iomode, uint64_t start, uint64_t end,
+                   uint32_t seqid)
 {
     bool any = false;
     for (uint32_t i = 0; i < set->count;) {
         struct range *r = &set->items[i];
-        if ((iomode != LAYOUTIOMODE4_ANY && r->iomode != iomode) || r->end <= start || r->start >= end ||
-            !seqid_is_upto(r->seqid, seqid)) {
+        if ((iomode != LAYOUTIOMODE4_ANY && r->iomode != iomode) || r->end <= start ||
+            r->start >= end || !seqid_is_upto(r->seqid, seqid)) {
             i++;
             continue;
         }

@@ -1,23 +1,25 @@
 /*
- * From the wish to release a seal to its last grant gone: recalls (RFC 8881 sections 12.5.5, 20.3), their
- * repetition, and what is left to the fence.
+ * From the wish to release a seal to its last grant gone: recalls (RFC 8881 sections 12.5.5, 20.3),
+ * their repetition, and what is left to the fence.
  *
- * A recall carries the layout stateid with its seqid one higher than anything the client has seen, and keeps
- * that seqid when it is repeated. It is repeated while the client has not said that it knows: DELAY, no
- * channel, no answer, any error. NFS4_OK, and OLD_STATEID to a repetition, mean that it knows; then only
- * LAYOUTRETURN, the deadline and the fence are left. NOMATCHING_LAYOUT can be believed because the recall
- * names the request that granted last (referring calls), which the client must have finished before it
- * answers.
+ * A recall carries the layout stateid with its seqid one higher than anything the client has seen,
+ * and keeps that seqid when it is repeated. It is repeated while the client has not said that it
+ * knows: DELAY, no channel, no answer, any error. NFS4_OK, and OLD_STATEID to a repetition, mean
+ * that it knows; then only LAYOUTRETURN, the deadline and the fence are left. NOMATCHING_LAYOUT can
+ * be believed because the recall names the request that granted last (referring calls), which the
+ * client must have finished before it answers.
  *
- * A client that knows and does not return is reminded by the same call, less and less often. The Linux client
- * needs it: a write that was under way when the recall came keeps the layout in use until its LAYOUTCOMMIT,
- * and the client commits when it is recalled, or else only when its flusher comes by, half a minute later.
- * What it answers to a reminder is no news, but for NOMATCHING_LAYOUT.
+ * A client that knows and does not return is reminded by the same call, less and less often. The
+ * Linux client needs it: a write that was under way when the recall came keeps the layout in use
+ * until its LAYOUTCOMMIT, and the client commits when it is recalled, or else only when its flusher
+ * comes by, half a minute later. What it answers to a reminder is no news, but for
+ * NOMATCHING_LAYOUT.
  *
- * What a holder may have from before (granted by an earlier run of the server, or under a client id that is
- * gone) has no stateid any more, so it is recalled in bulk, by LAYOUTRECALL4_ALL, as soon as the client is
- * there. Deviating from section 12.5.5.2.1.5 in the forgiving direction: LAYOUTRETURNs of single files are
- * taken while a bulk recall is out (the Linux client answers it that way), and only LAYOUTGETs are refused.
+ * What a holder may have from before (granted by an earlier run of the server, or under a client id
+ * that is gone) has no stateid any more, so it is recalled in bulk, by LAYOUTRECALL4_ALL, as soon
+ * as the client is there. Deviating from section 12.5.5.2.1.5 in the forgiving direction:
+ * LAYOUTRETURNs of single files are taken while a bulk recall is out (the Linux client answers it
+ * that way), and only LAYOUTGETs are refused.
  */
 #include "layout/engine_private.h"
 
@@ -38,7 +40,8 @@ static struct reach *maybes(const struct seal *seal)
 
 bool release_check(struct engine *e, struct seal *seal)
 {
-    if (!is_releasing_from_grants(seal) || seal->grants || maybes(seal) || doubt_is_about(e, &seal->key))
+    if (!is_releasing_from_grants(seal) || seal->grants || maybes(seal) ||
+        doubt_is_about(e, &seal->key))
         return false;
     if (seal->broken && !seal->by_operator) {
         seal_set_state(e, seal, ENGINE_BROKEN_STATE);
@@ -94,7 +97,8 @@ static void recall_drive(struct engine *e, struct grant *grant)
 static void record_wish(struct engine *e, struct seal *seal)
 {
     uint64_t ticket;
-    if (!is_releasing_from_grants(seal) || seal->wish_on_record || seal->broken || !effect_has_room(e))
+    if (!is_releasing_from_grants(seal) || seal->wish_on_record || seal->broken ||
+        !effect_has_room(e))
         return;
     struct journal_record *record = journal_push(e, JOURNAL_SEAL_PHASE, &ticket);
     record->seal = (struct journal_seal){.key = seal->key, .phase = JOURNAL_WANTED};
@@ -125,8 +129,8 @@ struct survey {
     uint64_t wake;
 };
 
-static void survey_reach(struct engine *e, struct seal *seal, struct reach *reach, uint64_t deadline,
-                         struct survey *survey)
+static void survey_reach(struct engine *e, struct seal *seal, struct reach *reach,
+                         uint64_t deadline, struct survey *survey)
 {
     if (e->now < deadline) {
         survey->wake = sooner(survey->wake, deadline);
@@ -166,7 +170,8 @@ static void survey_grants(struct engine *e, struct seal *seal, struct survey *su
     }
 }
 
-/* A client of before the restart that has not been heard of gets the time of a lease to come back. */
+/* A client of before the restart that has not been heard of gets the time of a lease to come back.
+ */
 static void survey_maybes(struct engine *e, struct seal *seal, struct survey *survey)
 {
     uint64_t absent = e->started + e->options.lease_time;
@@ -191,8 +196,8 @@ static void became_stuck(struct engine *e, struct seal *seal)
     answer_all(e, &seal->release_calls, ENGINE_STUCK, why);
 }
 
-/* Holders that may be there from before the restart are none of this file's: its last grant is on record as
- * gone. */
+/* Holders that may be there from before the restart are none of this file's: its last grant is on
+ * record as gone. */
 static void try_again(struct engine *e, struct seal *seal)
 {
     if (seal->step_at <= e->now && effect_has_room(e))
@@ -278,7 +283,8 @@ void release_request(struct engine *e, struct engine_release *call)
     }
 }
 
-/* A local program is told once: what it was told does not get lost, and it need not be told to commit. */
+/* A local program is told once: what it was told does not get lost, and it need not be told to
+ * commit. */
 static void recall_is_known(struct engine *e, struct grant *grant)
 {
     struct recall *recall = &grant->recall;
@@ -294,11 +300,13 @@ static void recall_is_known(struct engine *e, struct grant *grant)
     seal_plan(e, grant->seal, sooner(grant->seal->wake, recall->at));
 }
 
-static void file_recall_answered(struct engine *e, const struct engine_event *event, struct holder *holder)
+static void file_recall_answered(struct engine *e, const struct engine_event *event,
+                                 struct holder *holder)
 {
     struct seal *seal = seal_find(e, &event->recall.key);
     struct grant *grant = seal ? grant_find(e, seal, holder, event->recall.type) : NULL;
-    if (!grant || grant->recall.phase != RECALL_SENT || grant->recall.ticket != event->recall.ticket)
+    if (!grant || grant->recall.phase != RECALL_SENT ||
+        grant->recall.ticket != event->recall.ticket)
         return;
     struct recall *recall = &grant->recall;
     trace(e, "recall-answered", seal, holder->client_id, "\"outcome\":%d,\"status\":%d",
@@ -323,7 +331,8 @@ static void file_recall_answered(struct engine *e, const struct engine_event *ev
     seal_plan(e, seal, sooner(seal->wake, recall->at));
 }
 
-static void bulk_recall_answered(struct engine *e, const struct engine_event *event, struct holder *holder)
+static void bulk_recall_answered(struct engine *e, const struct engine_event *event,
+                                 struct holder *holder)
 {
     struct recall *bulk = &holder->bulk;
     if (bulk->phase != RECALL_SENT || bulk->ticket != event->recall.ticket)
@@ -370,10 +379,11 @@ static layouttype4 memory_type(const struct engine *e)
 }
 
 /*
- * What it may hold from before is not known by type, but by the way. On reserved disks it is by SCSI layouts.
- * Each way is a recall of its own, one after the other.
+ * What it may hold from before is not known by type, but by the way. On reserved disks it is by
+ * SCSI layouts. Each way is a recall of its own, one after the other.
  */
-static layouttype4 type_of_past(const struct engine *e, const struct holder *holder, enum journal_way way)
+static layouttype4 type_of_past(const struct engine *e, const struct holder *holder,
+                                enum journal_way way)
 {
     const struct reach *reach;
     if (way == JOURNAL_WAY_MEMORY)
@@ -390,7 +400,8 @@ static layouttype4 type_of_past(const struct engine *e, const struct holder *hol
 void bulk_drive(struct engine *e, struct holder *holder)
 {
     struct recall *bulk = &holder->bulk;
-    if (!holder->client_id || !holder->callable || !holder_has_past(holder) || holder_is_local(holder))
+    if (!holder->client_id || !holder->callable || !holder_has_past(holder) ||
+        holder_is_local(holder))
         return;
     if (bulk->phase == RECALL_SENT || bulk->phase == RECALL_KNOWN ||
         (bulk->phase == RECALL_PAUSED && bulk->at > e->now) || !effect_has_room(e))
@@ -403,14 +414,16 @@ void bulk_drive(struct engine *e, struct holder *holder)
     bulk->ticket = effect->recall.ticket = ++e->next_ticket;
     effect->recall.client_id = holder->client_id;
     effect->recall.scope = LAYOUTRECALL4_ALL;
-    holder->bulk_way = holder_has_past_by(holder, JOURNAL_WAY_DISK) ? JOURNAL_WAY_DISK : JOURNAL_WAY_MEMORY;
+    holder->bulk_way =
+        holder_has_past_by(holder, JOURNAL_WAY_DISK) ? JOURNAL_WAY_DISK : JOURNAL_WAY_MEMORY;
     effect->recall.type = type_of_past(e, holder, holder->bulk_way);
     trace(e, "bulk-recall", NULL, holder->client_id, "%s", "");
 }
 
 bool bulk_is_pending(const struct engine *e, const struct holder *holder)
 {
-    return holder->bulk.phase != RECALL_NONE && e->now < holder->bulk_since + e->options.recall_timeout;
+    return holder->bulk.phase != RECALL_NONE &&
+           e->now < holder->bulk_since + e->options.recall_timeout;
 }
 
 void recall_redrive(struct engine *e, struct holder *holder)
@@ -418,7 +431,8 @@ void recall_redrive(struct engine *e, struct holder *holder)
     struct grant *grant;
     DL_FOREACH2(holder->grants, grant, holder_next)
     {
-        if (!grant->stale && (grant->recall.phase == RECALL_DUE || grant->recall.phase == RECALL_PAUSED))
+        if (!grant->stale &&
+            (grant->recall.phase == RECALL_DUE || grant->recall.phase == RECALL_PAUSED))
             recall_send(e, grant);
     }
     if (holder->bulk.phase == RECALL_PAUSED)
@@ -444,60 +458,71 @@ static const char *explain_local(const struct engine *e, const struct holder *ho
     if (holder->client_id)
         return "is still there; have it give the file back, or end it";
     if (holder->owner->kind == JOURNAL_HOLDER_CLOSE)
-        return "is not known to be gone; have it come back, end it, or say sealctl fenced NAME when it is "
+        return "is not known to be gone; have it come back, end it, or say sealctl fenced NAME "
+               "when it is "
                "certain "
                "not to touch the disk";
-    return "declared no fence; have it come back, or say sealctl fenced NAME when it is certain not to touch "
+    return "declared no fence; have it come back, or say sealctl fenced NAME when it is certain "
+           "not to touch "
            "the "
            "disk";
 }
 
-static void explain_stuck(const struct engine *e, const struct seal *seal, const struct reach *reach,
-                          char *text, size_t size)
+static void explain_stuck(const struct engine *e, const struct seal *seal,
+                          const struct reach *reach, char *text, size_t size)
 {
     const char *address = reach->holder->address[0] ? reach->holder->address : "of unknown address";
     const char *when = seal->grants ? "" : " of before the restart";
     unsigned long long id = reach->holder->last_client_id;
     if (holder_is_local(reach->holder)) {
         snprintf(text, size, "cannot be released: local program %.*s (%s)%s %s",
-                 (int)reach->holder->owner->len, (const char *)reach->holder->owner->bytes, address, when,
-                 explain_local(e, reach->holder));
+                 (int)reach->holder->owner->len, (const char *)reach->holder->owner->bytes, address,
+                 when, explain_local(e, reach->holder));
         return;
     }
     if (reach->way == JOURNAL_WAY_MEMORY) {
-        snprintf(
-            text, size,
-            "cannot be released: client %s (id %016llx)%s did not return its layout, and what is registered "
-            "for it with the RDMA device could not be seen to be taken back (the log says why); it is tried "
-            "again every %llu s, and restarting sealnfsd takes all of it back",
-            address, id, when, (unsigned long long)(e->options.fence_retry / UINT64_C(1000000000)));
+        snprintf(text, size,
+                 "cannot be released: client %s (id %016llx)%s did not return its layout, and what "
+                 "is registered "
+                 "for it with the RDMA device could not be seen to be taken back (the log says "
+                 "why); it is tried "
+                 "again every %llu s, and restarting sealnfsd takes all of it back",
+                 address, id, when,
+                 (unsigned long long)(e->options.fence_retry / UINT64_C(1000000000)));
         return;
     }
     if (volume_is_reserved(reach->volume)) {
-        snprintf(
-            text, size,
-            "cannot be released: client %s (id %016llx)%s did not return its layout, and its key could not "
-            "be seen to be gone from the disk (the log says why); see that the server reaches the disk and "
-            "holds its reservation, or make the client unmount or restart it (tried again every %llu s)",
-            address, id, when, (unsigned long long)(e->options.fence_retry / UINT64_C(1000000000)));
+        snprintf(text, size,
+                 "cannot be released: client %s (id %016llx)%s did not return its layout, and its "
+                 "key could not "
+                 "be seen to be gone from the disk (the log says why); see that the server reaches "
+                 "the disk and "
+                 "holds its reservation, or make the client unmount or restart it (tried again "
+                 "every %llu s)",
+                 address, id, when,
+                 (unsigned long long)(e->options.fence_retry / UINT64_C(1000000000)));
         return;
     }
     if (!e->options.fence_hook && e->options.quiesce_is_safe) {
-        snprintf(
-            text, size,
-            "cannot be released yet: client %s (id %016llx)%s did not return its layout, and its lease is "
-            "not over; the seal goes %llu s after the lease has run out, or when the client unmounts or "
-            "restarts",
-            address, id, when, (unsigned long long)(e->options.quiesce_time / UINT64_C(1000000000)));
+        snprintf(text, size,
+                 "cannot be released yet: client %s (id %016llx)%s did not return its layout, and "
+                 "its lease is "
+                 "not over; the seal goes %llu s after the lease has run out, or when the client "
+                 "unmounts or "
+                 "restarts",
+                 address, id, when,
+                 (unsigned long long)(e->options.quiesce_time / UINT64_C(1000000000)));
         return;
     }
-    snprintf(
-        text, size,
-        "cannot be released: client %s (id %016llx)%s did not return its layout and %s; make it unmount or "
-        "restart it, or cut it off from the disk by a working fence_hook (tried again every %llu s)",
-        address, id, when,
-        e->options.fence_hook ? "the fence hook did not succeed" : "no fence hook is configured",
-        (unsigned long long)(e->options.fence_retry / UINT64_C(1000000000)));
+    snprintf(text, size,
+             "cannot be released: client %s (id %016llx)%s did not return its layout and %s; make "
+             "it unmount or "
+             "restart it, or cut it off from the disk by a working fence_hook (tried again every "
+             "%llu s)",
+             address, id, when,
+             e->options.fence_hook ? "the fence hook did not succeed"
+                                   : "no fence hook is configured",
+             (unsigned long long)(e->options.fence_retry / UINT64_C(1000000000)));
 }
 
 /* The reach that is in the way: of a grant first, then of a holder of before the restart. */
@@ -548,16 +573,18 @@ void release_explain(const struct engine *e, const struct seal *seal, char *text
         return;
     case ENGINE_RECALLING:
         if (reach)
-            snprintf(text, size,
-                     "is being released: %u grants and %u clients of before the restart are recalled, "
-                     "first client %s; it is fenced if it has not answered in %s",
-                     seal->grant_count, seal->volume->maybe_count, reach->holder->address,
-                     seconds_left(e, seal->deadline, left));
+            snprintf(
+                text, size,
+                "is being released: %u grants and %u clients of before the restart are recalled, "
+                "first client %s; it is fenced if it has not answered in %s",
+                seal->grant_count, seal->volume->maybe_count, reach->holder->address,
+                seconds_left(e, seal->deadline, left));
         return;
     case ENGINE_FENCING:
         if (reach)
             snprintf(text, size,
-                     "is being released: client %s did not return its layout in time and is being fenced",
+                     "is being released: client %s did not return its layout in time and is being "
+                     "fenced",
                      reach->holder->address);
         return;
     case ENGINE_STUCK_STATE:
@@ -572,7 +599,8 @@ void release_explain(const struct engine *e, const struct seal *seal, char *text
         snprintf(text, size, "is being released: all grants are gone, the flag is being cleared");
         return;
     case ENGINE_BROKEN_STATE:
-        snprintf(text, size, "no holder is left; check the file, then take the seal off: sealctl unseal");
+        snprintf(text, size,
+                 "no holder is left; check the file, then take the seal off: sealctl unseal");
         return;
     case ENGINE_STATES:
         return;

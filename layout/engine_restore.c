@@ -1,6 +1,7 @@
 /*
- * The engine after a restart: what the journal says is taken over before the first event. A seal is a seal
- * again at once; a holder on record may hold anything on its device until it is known not to.
+ * The engine after a restart: what the journal says is taken over before the first event. A seal is
+ * a seal again at once; a holder on record may hold anything on its device until it is known not
+ * to.
  */
 #include "layout/engine_private.h"
 
@@ -20,11 +21,12 @@ int engine_restore_seal(struct engine *e, const struct journal_seal *kept)
     seal->map = kept->map ? map_ref(kept->map) : NULL;
     seal->mtime_ns = kept->mtime_ns;
     seal->change = kept->change;
-    /* A phase that makes no sense is the most careful one. So is any phase under doubt: what came after it
-     * may be lost. */
+    /* A phase that makes no sense is the most careful one. So is any phase under doubt: what came
+     * after it may be lost. */
     enum journal_seal_phase phase = kept->phase;
     seal->state = ENGINE_SEALED;
-    seal->release_wanted = phase == JOURNAL_SEALING || phase == JOURNAL_RELEASING || phase == JOURNAL_WANTED;
+    seal->release_wanted =
+        phase == JOURNAL_SEALING || phase == JOURNAL_RELEASING || phase == JOURNAL_WANTED;
     if (phase == JOURNAL_SEALING && !doubt_is_about(e, &kept->key)) {
         seal->state = ENGINE_SEALING;
         seal->release_wanted = false;
@@ -70,8 +72,8 @@ int engine_restore_fenced(struct engine *e, const struct journal_holder *kept)
         return err;
     const struct volume *volume = volume_find(e, kept->device_id);
     holder->fenced = true;
-    holder->fenced_by_hook =
-        holder->fenced_by_hook || (kept->way == JOURNAL_WAY_DISK && (!volume || !volume_is_reserved(volume)));
+    holder->fenced_by_hook = holder->fenced_by_hook || (kept->way == JOURNAL_WAY_DISK &&
+                                                        (!volume || !volume_is_reserved(volume)));
     holder->last_client_id = kept->client_id;
     holder->lapsed = true;
     snprintf(holder->address, sizeof holder->address, "%s", kept->address ? kept->address : "");

@@ -1,14 +1,16 @@
 /*
- * The life of a seal but for its grants: sealing and releasing, one step of the file system or one record of
- * the journal at a time.
+ * The life of a seal but for its grants: sealing and releasing, one step of the file system or one
+ * record of the journal at a time.
  *
- *   PREPARE -> [intent] -> FLAG -> MAP -> [map, device] -> SEALED ... -> [releasing] -> VERIFY -> UNFLAG
+ *   PREPARE -> [intent] -> FLAG -> MAP -> [map, device] -> SEALED ... -> [releasing] -> VERIFY ->
+ * UNFLAG
  *       -> [deleted] -> open
  *
- * A step of sealing that fails goes back by UNFLAG and [deleted], so that the file is left as it was. A map
- * that is not the sealed one at VERIFY means that the promise was broken from outside while grants were out:
- * that is told as loudly as we can, and the release goes on, for no grant is left that keeping the flag could
- * protect. A failing UNFLAG is tried again for ever: the file stays immutable, which is safe.
+ * A step of sealing that fails goes back by UNFLAG and [deleted], so that the file is left as it
+ * was. A map that is not the sealed one at VERIFY means that the promise was broken from outside
+ * while grants were out: that is told as loudly as we can, and the release goes on, for no grant is
+ * left that keeping the flag could protect. A failing UNFLAG is tried again for ever: the file
+ * stays immutable, which is safe.
  */
 #include "layout/engine_private.h"
 
@@ -158,7 +160,8 @@ static void journal_seal(struct engine *e, struct seal *seal, enum journal_op op
     LL_APPEND2(e->seal_waits, seal, wait_next);
 }
 
-int seal_start(struct engine *e, const struct engine_seal *request, uint64_t min_size, struct seal **out)
+int seal_start(struct engine *e, const struct engine_seal *request, uint64_t min_size,
+               struct seal **out)
 {
     struct seal *seal;
     int err = seal_create(e, &request->key, request->path, &seal);
@@ -241,7 +244,8 @@ void seal_request(struct engine *e, struct engine_seal *call)
         answer(e, &call->call, ENGINE_OK, "%s", "");
 }
 
-/* Off the books: the file is as any other. Everybody who waited for that, or for a seal, is answered. */
+/* Off the books: the file is as any other. Everybody who waited for that, or for a seal, is
+ * answered. */
 static void forget(struct engine *e, struct seal *seal)
 {
     const char *why = seal->failure ? seal->failure : "the file is being changed";
@@ -316,7 +320,8 @@ static void flagged(struct engine *e, struct seal *seal, const struct engine_eve
     if (event->step.error)
         set_failure(seal, event);
     /* A flag that somebody else had set is not ours to clear. */
-    if (event->step.error && event->step.why && event->step.why->code == SEAL_REFUSED_ALREADY_IMMUTABLE)
+    if (event->step.error && event->step.why &&
+        event->step.why->code == SEAL_REFUSED_ALREADY_IMMUTABLE)
         abandon(e, seal);
     else
         undo(e, seal);
@@ -343,8 +348,8 @@ static void mapped(struct engine *e, struct seal *seal, const struct engine_even
     journal_seal(e, seal, JOURNAL_SEAL_PUT, JOURNAL_SEALED, SEAL_WAIT_SEALED);
 }
 
-/* The host says that what was registered is not seen to be taken back: as good as a holder that is not
- * fenced. */
+/* The host says that what was registered is not seen to be taken back: as good as a holder that is
+ * not fenced. */
 static void held_back(struct engine *e, struct seal *seal, const struct engine_event *event)
 {
     char why[ENGINE_WHY_MAX];
@@ -369,23 +374,26 @@ static void verified(struct engine *e, struct seal *seal, const struct engine_ev
     }
     if (event->step.error)
         alarm_push(e, seal,
-                   "%s: its map could not be read at release (error %d), so that it cannot be said whether "
+                   "%s: its map could not be read at release (error %d), so that it cannot be said "
+                   "whether "
                    "it was what was sealed; check the file and the file system",
                    seal->path, -event->step.error);
     else if (!event->step.map && !seal->resumed && !seal->broken) {
         e->counters.breaches++;
-        alarm_push(e, seal,
-                   "%s: SOMEBODY CLEARED THE IMMUTABLE FLAG WHILE IT WAS SEALED; clients may have read or "
-                   "written blocks of other files; find out who did it and check the file system",
-                   seal->path);
+        alarm_push(
+            e, seal,
+            "%s: SOMEBODY CLEARED THE IMMUTABLE FLAG WHILE IT WAS SEALED; clients may have read or "
+            "written blocks of other files; find out who did it and check the file system",
+            seal->path);
     } else if (!seal->broken && event->step.map && seal->map &&
                map_describe_change(seal->map, event->step.map, change, sizeof change)) {
         e->counters.breaches++;
-        alarm_push(e, seal,
-                   "%s: ITS MAP CHANGED WHILE IT WAS SEALED (%s): somebody cleared the flag or moved its "
-                   "blocks; clients may have read or written blocks of other files; find out who did it "
-                   "and check the file system",
-                   seal->path, change);
+        alarm_push(
+            e, seal,
+            "%s: ITS MAP CHANGED WHILE IT WAS SEALED (%s): somebody cleared the flag or moved its "
+            "blocks; clients may have read or written blocks of other files; find out who did it "
+            "and check the file system",
+            seal->path, change);
         watch_tell_moves(e, seal, event->step.map);
     }
     push_step(e, seal, ENGINE_STEP_UNFLAG);
@@ -394,12 +402,13 @@ static void verified(struct engine *e, struct seal *seal, const struct engine_ev
 static void unflagged(struct engine *e, struct seal *seal, const struct engine_event *event)
 {
     int err = event->step.error;
-    /* Only ESTALE says that the file is gone; -ENOENT says that its file system is not mounted or not
-     * exported now. */
+    /* Only ESTALE says that the file is gone; -ENOENT says that its file system is not mounted or
+     * not exported now. */
     if (err && err != -ESTALE) {
         if (!seal->told)
             alarm_push(e, seal,
-                       "%s: the immutable flag could not be cleared (%s); it is tried again, the file stays "
+                       "%s: the immutable flag could not be cleared (%s); it is tried again, the "
+                       "file stays "
                        "immutable until then",
                        seal->path, event->step.why ? event->step.why->text : "");
         seal->told = true;
@@ -558,7 +567,8 @@ void seal_timer(struct engine *e, struct seal *seal)
         push_step(e, seal, ENGINE_STEP_UNFLAG);
     }
     answer_impatient(e, seal);
-    if (seal->state == ENGINE_RECALLING || seal->state == ENGINE_FENCING || seal->state == ENGINE_STUCK_STATE)
+    if (seal->state == ENGINE_RECALLING || seal->state == ENGINE_FENCING ||
+        seal->state == ENGINE_STUCK_STATE)
         release_drive(e, seal);
     else
         seal_plan(e, seal, 0);

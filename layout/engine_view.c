@@ -28,7 +28,8 @@ const char *engine_state_name(enum engine_state state)
     return "unknown";
 }
 
-static void fill_seal(const struct engine *e, const struct seal *seal, struct engine_seal_view *view)
+static void fill_seal(const struct engine *e, const struct seal *seal,
+                      struct engine_seal_view *view)
 {
     *view = (struct engine_seal_view){
         .key = seal->key,
@@ -48,7 +49,8 @@ static void fill_seal(const struct engine *e, const struct seal *seal, struct en
     release_explain(e, seal, view->why, sizeof view->why);
 }
 
-int engine_seal_view(const struct engine *e, const struct file_key *key, struct engine_seal_view *view)
+int engine_seal_view(const struct engine *e, const struct file_key *key,
+                     struct engine_seal_view *view)
 {
     const struct seal *seal = seal_find(e, key);
     if (!seal)
@@ -57,8 +59,8 @@ int engine_seal_view(const struct engine *e, const struct file_key *key, struct 
     return 0;
 }
 
-void engine_each_seal(const struct engine *e, void (*visit)(const struct engine_seal_view *view, void *arg),
-                      void *arg)
+void engine_each_seal(const struct engine *e,
+                      void (*visit)(const struct engine_seal_view *view, void *arg), void *arg)
 {
     for (const struct seal *seal = e->seals; seal; seal = seal->hh.next) {
         struct engine_seal_view view;
@@ -67,7 +69,8 @@ void engine_each_seal(const struct engine *e, void (*visit)(const struct engine_
     }
 }
 
-static void fill_holder(const struct seal *seal, const struct holder *holder, struct engine_grant_view *view)
+static void fill_holder(const struct seal *seal, const struct holder *holder,
+                        struct engine_grant_view *view)
 {
     *view = (struct engine_grant_view){
         .key = seal->key,

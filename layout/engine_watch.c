@@ -1,12 +1,13 @@
 /*
- * The watch: is a sealed file still what its grants tell of? Somebody with root's rights can clear the flag,
- * restore an image or move blocks; the kernel does not tell us, so we look: before the first grant of a seal
- * whose map was not read lately, and file by file on a slow scrub. (At release the map is read in any case.)
+ * The watch: is a sealed file still what its grants tell of? Somebody with root's rights can clear
+ * the flag, restore an image or move blocks; the kernel does not tell us, so we look: before the
+ * first grant of a seal whose map was not read lately, and file by file on a slow scrub. (At
+ * release the map is read in any case.)
  *
- * A difference means that clients may be reading, and for a pinned file writing, blocks that are other files'
- * by now. So no further grant is given and all holders are recalled and, past the deadline, fenced, as for a
- * release. The seal is then kept, BROKEN, for the operator to look into and take off: nothing is repaired,
- * and nothing is said to be well again, without a word of his.
+ * A difference means that clients may be reading, and for a pinned file writing, blocks that are
+ * other files' by now. So no further grant is given and all holders are recalled and, past the
+ * deadline, fenced, as for a release. The seal is then kept, BROKEN, for the operator to look into
+ * and take off: nothing is repaired, and nothing is said to be well again, without a word of his.
  */
 #include "layout/engine_private.h"
 
@@ -52,7 +53,8 @@ struct telling {
 static void say_where(const struct map_place *place, char *text, size_t size)
 {
     if (place->kind == MAP_PLACE_DEVICE)
-        snprintf(text, size, "at byte %llu of the device", (unsigned long long)place->device_offset);
+        snprintf(text, size, "at byte %llu of the device",
+                 (unsigned long long)place->device_offset);
     else
         snprintf(text, size, "%s", place->kind == MAP_PLACE_HOLE ? "a hole" : "not there");
 }
@@ -66,14 +68,15 @@ static void tell_move(const struct map_move *move, void *arg)
     say_where(&move->was, was, sizeof was);
     say_where(&move->now, now, sizeof now);
     if (t->seal->kind == SEAL_KIND_PINNED && move->was.kind == MAP_PLACE_DEVICE)
-        snprintf(blame, sizeof blame,
-                 "; clients may have written to device bytes %llu to %llu since: look whose they are",
-                 (unsigned long long)move->was.device_offset,
-                 (unsigned long long)(move->was.device_offset + move->length - 1));
-    alarm_push(t->engine, t->seal, "%s: bytes %llu to %llu, %llu in all, were %s and are %s%s", t->seal->path,
-               (unsigned long long)move->file_offset,
-               (unsigned long long)(move->file_offset + move->length - 1), (unsigned long long)move->length,
-               was, now, blame);
+        snprintf(
+            blame, sizeof blame,
+            "; clients may have written to device bytes %llu to %llu since: look whose they are",
+            (unsigned long long)move->was.device_offset,
+            (unsigned long long)(move->was.device_offset + move->length - 1));
+    alarm_push(t->engine, t->seal, "%s: bytes %llu to %llu, %llu in all, were %s and are %s%s",
+               t->seal->path, (unsigned long long)move->file_offset,
+               (unsigned long long)(move->file_offset + move->length - 1),
+               (unsigned long long)move->length, was, now, blame);
 }
 
 void watch_tell_moves(struct engine *e, struct seal *seal, const struct seal_map *now)
@@ -100,7 +103,8 @@ static void journal_broken(struct engine *e, const struct seal *seal)
     record->seal = (struct journal_seal){.key = seal->key, .phase = JOURNAL_BROKEN};
 }
 
-static void broken(struct engine *e, struct seal *seal, const char *what, const struct seal_map *now)
+static void broken(struct engine *e, struct seal *seal, const char *what,
+                   const struct seal_map *now)
 {
     keep_breach(seal, what);
     if (seal->broken)
@@ -110,15 +114,18 @@ static void broken(struct engine *e, struct seal *seal, const char *what, const 
     journal_broken(e, seal);
     seal_push_word(e, seal);
     trace(e, "broken", seal, 0, "%s", "");
-    alarm_push(
-        e, seal,
-        "%s: THE PROMISE OF ITS SEAL WAS BROKEN FROM OUTSIDE: %s. No layouts of it are given any more and "
-        "%u grants are recalled. What clients read from it, and where they wrote, may be wrong. Find out "
-        "who did it (root, a restored image, a defragmenter), check the file, then take the seal off: "
-        "sealctl unseal",
-        seal->path, what, seal->grant_count);
+    alarm_push(e, seal,
+               "%s: THE PROMISE OF ITS SEAL WAS BROKEN FROM OUTSIDE: %s. No layouts of it are "
+               "given any more and "
+               "%u grants are recalled. What clients read from it, and where they wrote, may be "
+               "wrong. Find out "
+               "who did it (root, a restored image, a defragmenter), check the file, then take the "
+               "seal off: "
+               "sealctl unseal",
+               seal->path, what, seal->grant_count);
     watch_tell_moves(e, seal, now);
-    answer_all(e, &seal->get_calls, ENGINE_UNAVAILABLE, "the seal was broken from outside: sealctl explain");
+    answer_all(e, &seal->get_calls, ENGINE_UNAVAILABLE,
+               "the seal was broken from outside: sealctl explain");
     if (seal->state == ENGINE_SEALED)
         release_start(e, seal);
 }
@@ -142,7 +149,8 @@ static void unseen(struct engine *e, struct seal *seal, const struct engine_even
     const char *why = event->step.why ? event->step.why->text : "";
     if (!seal->watch_told)
         alarm_push(e, seal,
-                   "%s: its map could not be looked at (%s): see whether its file system is mounted and well",
+                   "%s: its map could not be looked at (%s): see whether its file system is "
+                   "mounted and well",
                    seal->path, why);
     seal->watch_told = true;
     answer_all(e, &seal->get_calls, ENGINE_TRY_LATER, "the file's map could not be read");
@@ -158,7 +166,8 @@ void watch_done(struct engine *e, struct seal *seal, const struct engine_event *
     seal->watching = false;
     e->counters.watched++;
     /* In the other states the flag is not ours to expect; RELEASING reads the map itself. */
-    if (seal->state == ENGINE_OPEN || seal->state == ENGINE_SEALING || seal->state == ENGINE_RELEASING)
+    if (seal->state == ENGINE_OPEN || seal->state == ENGINE_SEALING ||
+        seal->state == ENGINE_RELEASING)
         return;
     const struct seal_map *now = event->step.map;
     bool differs = now && seal->map && map_describe_change(seal->map, now, moved, sizeof moved);
@@ -169,7 +178,8 @@ void watch_done(struct engine *e, struct seal *seal, const struct engine_event *
     } else if (event->step.flag_cleared || differs) {
         snprintf(what, sizeof what, "%s%s%.*s",
                  event->step.flag_cleared ? "its immutable flag was cleared" : "",
-                 event->step.flag_cleared && differs ? "; " : "", (int)sizeof what / 2, differs ? moved : "");
+                 event->step.flag_cleared && differs ? "; " : "", (int)sizeof what / 2,
+                 differs ? moved : "");
         broken(e, seal, what, differs ? now : seal->map);
     } else {
         intact(e, seal);
@@ -191,7 +201,8 @@ void scrub_plan(struct engine *e)
         e->scrub_at = 0;
         return;
     }
-    /* More or fewer seals, or another interval: the next one is never farther away than its share. */
+    /* More or fewer seals, or another interval: the next one is never farther away than its share.
+     */
     uint64_t next = e->now + scrub_gap(e);
     if (!e->scrub_at || e->scrub_at > next)
         e->scrub_at = next;

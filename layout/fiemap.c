@@ -21,8 +21,8 @@ static int fetch(int fd, uint64_t start, uint64_t end, struct fiemap *fm)
 }
 
 /* Gives a batch to each(); *start moves past it, *last says that there is no more. */
-static int deliver(const struct fiemap *fm, uint64_t *start, uint64_t end, bool *last, fiemap_each *each,
-                   void *context)
+static int deliver(const struct fiemap *fm, uint64_t *start, uint64_t end, bool *last,
+                   fiemap_each *each, void *context)
 {
     uint64_t from = *start;
 

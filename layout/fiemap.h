@@ -1,5 +1,5 @@
-/* Walking a file's extents as the kernel reports them (FIEMAP), in batches of bounded size. Blocks: worker
- * threads. */
+/* Walking a file's extents as the kernel reports them (FIEMAP), in batches of bounded size. Blocks:
+ * worker threads. */
 #ifndef LAYOUT_FIEMAP_H
 #define LAYOUT_FIEMAP_H
 

@@ -1,5 +1,5 @@
-/* File identities: see file_key.h. The kernel's ABI for file-system UUIDs is declared here where uapi headers
- * are too old. */
+/* File identities: see file_key.h. The kernel's ABI for file-system UUIDs is declared here where
+ * uapi headers are too old. */
 #include "layout/file_key.h"
 
 #include <errno.h>
@@ -68,8 +68,8 @@ int file_key_fs_uuid(int fd, uint8_t uuid[FILE_KEY_UUID_SIZE])
     return 0;
 }
 
-int file_key_from_handle(const uint8_t uuid[FILE_KEY_UUID_SIZE], int handle_type, const void *handle,
-                         size_t handle_len, struct file_key *key)
+int file_key_from_handle(const uint8_t uuid[FILE_KEY_UUID_SIZE], int handle_type,
+                         const void *handle, size_t handle_len, struct file_key *key)
 {
     if (handle_type < 0 || handle_type > UINT8_MAX || handle_len > FILE_KEY_HANDLE_MAX)
         return -EOVERFLOW;

@@ -1,7 +1,7 @@
 /*
- * The identity of a file that survives renames, restarts and remounts: the file system's UUID and the
- * kernel's own file handle (name_to_handle_at), which holds the inode number and its generation. Plain data,
- * compared by bytes.
+ * The identity of a file that survives renames, restarts and remounts: the file system's UUID and
+ * the kernel's own file handle (name_to_handle_at), which holds the inode number and its
+ * generation. Plain data, compared by bytes.
  */
 #ifndef LAYOUT_FILE_KEY_H
 #define LAYOUT_FILE_KEY_H
@@ -23,20 +23,21 @@ struct file_key {
 };
 
 /*
- * The key of the open file (any kind of descriptor, O_PATH too). 0; -EOPNOTSUPP when the file system has no
- * handles; -EOVERFLOW when its handles are longer than fits.
+ * The key of the open file (any kind of descriptor, O_PATH too). 0; -EOPNOTSUPP when the file
+ * system has no handles; -EOVERFLOW when its handles are longer than fits.
  */
 int file_key_from_fd(int fd, struct file_key *key);
 /*
- * The UUID of the file system that fd is on: XFS and ext4 say theirs, to a regular file or directory; others,
- * and special files, get statfs's f_fsid, which lasts as long as the file system is mounted. Callers on a hot
- * path, and those with special files, take the UUID from the export's root once and use file_key_from_handle.
+ * The UUID of the file system that fd is on: XFS and ext4 say theirs, to a regular file or
+ * directory; others, and special files, get statfs's f_fsid, which lasts as long as the file system
+ * is mounted. Callers on a hot path, and those with special files, take the UUID from the export's
+ * root once and use file_key_from_handle.
  */
 int file_key_fs_uuid(int fd, uint8_t uuid[FILE_KEY_UUID_SIZE]);
-/* The key made of its parts: what name_to_handle_at gave, on the file system with this UUID. -EOVERFLOW if
- * too long. */
-int file_key_from_handle(const uint8_t uuid[FILE_KEY_UUID_SIZE], int handle_type, const void *handle,
-                         size_t handle_len, struct file_key *key);
+/* The key made of its parts: what name_to_handle_at gave, on the file system with this UUID.
+ * -EOVERFLOW if too long. */
+int file_key_from_handle(const uint8_t uuid[FILE_KEY_UUID_SIZE], int handle_type,
+                         const void *handle, size_t handle_len, struct file_key *key);
 
 bool file_key_equal(const struct file_key *a, const struct file_key *b);
 /* The terminated hexadecimal form; returns hex. */

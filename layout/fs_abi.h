@@ -1,6 +1,6 @@
 /*
- * Pieces of the kernel's ioctl interface that Debian 12's uapi headers lack, or keep in development packages
- * we would need for nothing else. Layouts are fixed by the kernel; sizes are checked here.
+ * Pieces of the kernel's ioctl interface that Debian 12's uapi headers lack, or keep in development
+ * packages we would need for nothing else. Layouts are fixed by the kernel; sizes are checked here.
  */
 #ifndef LAYOUT_FS_ABI_H
 #define LAYOUT_FS_ABI_H

@@ -1,4 +1,5 @@
-/* The journal in SQLite, its commits: see layout/journal.h. The schema's version is user_version. */
+/* The journal in SQLite, its commits: see layout/journal.h. The schema's version is user_version.
+ */
 #include "layout/journal_private.h"
 
 #include <errno.h>
@@ -16,13 +17,17 @@ static const char schema[] =
     "CREATE TABLE device (id BLOB PRIMARY KEY, fs_uuid BLOB NOT NULL, volume BLOB NOT NULL,"
     " sum BLOB NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE seal (key BLOB PRIMARY KEY, path TEXT NOT NULL, kind INTEGER NOT NULL,"
-    " at_rest INTEGER NOT NULL, phase INTEGER NOT NULL, phase_sum BLOB NOT NULL, device BLOB NOT NULL,"
-    " map BLOB NOT NULL, map_sum BLOB NOT NULL, mtime_ns INTEGER NOT NULL, change INTEGER NOT NULL);"
-    "CREATE TABLE holder (kind INTEGER NOT NULL, owner BLOB NOT NULL, verifier BLOB NOT NULL, client_id "
+    " at_rest INTEGER NOT NULL, phase INTEGER NOT NULL, phase_sum BLOB NOT NULL, device BLOB NOT "
+    "NULL,"
+    " map BLOB NOT NULL, map_sum BLOB NOT NULL, mtime_ns INTEGER NOT NULL, change INTEGER NOT "
+    "NULL);"
+    "CREATE TABLE holder (kind INTEGER NOT NULL, owner BLOB NOT NULL, verifier BLOB NOT NULL, "
+    "client_id "
     "INTEGER NOT NULL,"
     " device BLOB NOT NULL, way INTEGER NOT NULL, address TEXT NOT NULL, sum BLOB NOT NULL,"
     " PRIMARY KEY (kind, owner, verifier, client_id, device, way)) WITHOUT ROWID;"
-    "CREATE TABLE fenced (kind INTEGER NOT NULL, owner BLOB NOT NULL, verifier BLOB NOT NULL, way INTEGER "
+    "CREATE TABLE fenced (kind INTEGER NOT NULL, owner BLOB NOT NULL, verifier BLOB NOT NULL, way "
+    "INTEGER "
     "NOT NULL,"
     " client_id INTEGER NOT NULL, device BLOB NOT NULL, address TEXT NOT NULL, sum BLOB NOT NULL,"
     " PRIMARY KEY (kind, owner, verifier, way)) WITHOUT ROWID;"
@@ -70,7 +75,8 @@ static int query_int(sqlite3 *db, const char *sql, int64_t *value)
     return rc == SQLITE_ROW ? 0 : rc == SQLITE_DONE ? -EUCLEAN : journal_errno(rc);
 }
 
-/* SQLite finds a torn or foreign page only when it comes upon it, so all of them are looked at now. */
+/* SQLite finds a torn or foreign page only when it comes upon it, so all of them are looked at now.
+ */
 static int check_pages(sqlite3 *db)
 {
     sqlite3_stmt *stmt;
@@ -119,8 +125,9 @@ static int read_meta(struct journal *journal)
 static int set_up(struct journal *journal)
 {
     int64_t version = 0;
-    int err = journal_execute(journal->db, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;"
-                                           "PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF;");
+    int err =
+        journal_execute(journal->db, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;"
+                                     "PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF;");
     if (!err)
         err = journal_execute(journal->db, "BEGIN IMMEDIATE");
     if (!err)
@@ -145,8 +152,9 @@ int journal_open(const char *path, struct journal **out)
     struct journal *journal = calloc(1, sizeof *journal);
     if (!journal)
         return -ENOMEM;
-    int err = journal_errno(sqlite3_open_v2(
-        path, &journal->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL));
+    int err = journal_errno(
+        sqlite3_open_v2(path, &journal->db,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL));
     if (err)
         goto fail;
     sqlite3_extended_result_codes(journal->db, 1);
@@ -223,7 +231,8 @@ static bool is_holder(const struct journal_record *record)
     return record->op >= JOURNAL_HOLDER_PUT && record->op <= JOURNAL_FENCED_DELETE;
 }
 
-/* Without these a seal, a holder or the end of a seal would be unknown after the journal went back in time.
+/* Without these a seal, a holder or the end of a seal would be unknown after the journal went back
+ * in time.
  */
 static bool raises_watermark(const struct journal_record *record)
 {
@@ -289,7 +298,8 @@ int journal_commit(struct journal *journal)
         return 0;
     uint64_t watermark = journal->watermark + journal->raise;
     int err = journal_execute(journal->db, "BEGIN IMMEDIATE");
-    for (struct journal_waiting *waiting = journal->waiting; !err && waiting; waiting = waiting->next)
+    for (struct journal_waiting *waiting = journal->waiting; !err && waiting;
+         waiting = waiting->next)
         err = journal_apply(journal, &waiting->record);
     if (!err && journal->raise)
         err = journal_set_watermark(journal, watermark);

@@ -1,4 +1,5 @@
-/* Rows to records: see layout/journal.h. A row that is not as it was written is no record: -EUCLEAN. */
+/* Rows to records: see layout/journal.h. A row that is not as it was written is no record:
+ * -EUCLEAN. */
 #include "layout/journal_private.h"
 
 #include <errno.h>
@@ -67,7 +68,8 @@ static int load_seal(sqlite3_stmt *stmt, const struct walk *walk)
     seal.key.len = (uint8_t)(len < FILE_KEY_MAX ? len : FILE_KEY_MAX);
     take_bytes(stmt, 0, seal.key.data, sizeof seal.key.data);
     seal.path = (const char *)sqlite3_column_text(stmt, 1);
-    seal.kind = sqlite3_column_int(stmt, 2) == SEAL_KIND_PINNED ? SEAL_KIND_PINNED : SEAL_KIND_FROZEN;
+    seal.kind =
+        sqlite3_column_int(stmt, 2) == SEAL_KIND_PINNED ? SEAL_KIND_PINNED : SEAL_KIND_FROZEN;
     seal.at_rest = sqlite3_column_int(stmt, 3) != 0;
     seal.phase = (enum journal_seal_phase)sqlite3_column_int(stmt, 4);
     journal_sum_phase(&seal.key, sqlite3_column_int64(stmt, 4), sum);
@@ -134,17 +136,18 @@ int journal_load(struct journal *journal, const struct journal_visitor *visitor,
     if (!err)
         err = each_row(&walk, "SELECT id, fs_uuid, volume, sum FROM device", load_device);
     if (!err)
-        err = each_row(&walk,
-                       "SELECT key, path, kind, at_rest, phase, phase_sum, device, map, map_sum, mtime_ns, "
-                       "change FROM seal",
-                       load_seal);
+        err = each_row(
+            &walk,
+            "SELECT key, path, kind, at_rest, phase, phase_sum, device, map, map_sum, mtime_ns, "
+            "change FROM seal",
+            load_seal);
     if (!err)
-        err =
-            each_row(&walk, "SELECT owner, verifier, client_id, device, address, sum, kind, way FROM holder",
-                     load_holder);
+        err = each_row(
+            &walk, "SELECT owner, verifier, client_id, device, address, sum, kind, way FROM holder",
+            load_holder);
     if (!err)
-        err =
-            each_row(&walk, "SELECT owner, verifier, client_id, device, address, sum, kind, way FROM fenced",
-                     load_fenced);
+        err = each_row(
+            &walk, "SELECT owner, verifier, client_id, device, address, sum, kind, way FROM fenced",
+            load_fenced);
     return err;
 }

@@ -1,6 +1,6 @@
 /*
- * Maps and volumes as bytes, for the journal: fixed-width, big-endian. Pure. What is unpacked has been
- * checked as if it came from a stranger.
+ * Maps and volumes as bytes, for the journal: fixed-width, big-endian. Pure. What is unpacked has
+ * been checked as if it came from a stranger.
  */
 #ifndef LAYOUT_JOURNAL_PACK_H
 #define LAYOUT_JOURNAL_PACK_H
@@ -16,7 +16,8 @@ int journal_pack_map(const struct seal_map *map, uint8_t **bytes, size_t *len);
 /* -EUCLEAN: not a map. */
 int journal_unpack_map(const uint8_t *bytes, size_t len, struct seal_map **map);
 int journal_pack_volume(const struct device_volume *volume, uint8_t **bytes, size_t *len);
-/* Also as journals of before version 3 have it: one disk, perhaps sliced. -EUCLEAN: not a volume. */
+/* Also as journals of before version 3 have it: one disk, perhaps sliced. -EUCLEAN: not a volume.
+ */
 int journal_unpack_volume(const uint8_t *bytes, size_t len, struct device_volume *volume);
 
 #endif

@@ -35,8 +35,8 @@ static const char *const statements[ST_COUNT] = {
     [ST_HOLDER_PUT] = "INSERT OR REPLACE INTO holder VALUES (?1, ?2, ?3, ?4, ?5, ?8, ?6, ?7)",
     [ST_HOLDER_DELETE] =
         "DELETE FROM holder WHERE kind = ?1 AND owner = ?2 AND verifier = ?3 AND client_id <> ?4",
-    [ST_HOLDER_CLEAR] =
-        "DELETE FROM holder WHERE kind = ?1 AND owner = ?2 AND verifier = ?3 AND device = ?4 AND way = ?5",
+    [ST_HOLDER_CLEAR] = "DELETE FROM holder WHERE kind = ?1 AND owner = ?2 AND verifier = ?3 AND "
+                        "device = ?4 AND way = ?5",
     [ST_FENCED_PUT] = "INSERT OR REPLACE INTO fenced VALUES (?1, ?2, ?3, ?8, ?4, ?5, ?6, ?7)",
     [ST_FENCED_DELETE] = "DELETE FROM fenced WHERE kind = ?1 AND owner = ?2 AND verifier = ?3",
     [ST_DOUBT_PUT] = "INSERT OR REPLACE INTO doubt VALUES (?)",
@@ -48,8 +48,9 @@ int journal_prepare(struct journal *journal)
 {
     int err = 0;
     for (int i = 0; !err && i < ST_COUNT; i++)
-        err = journal_errno(sqlite3_prepare_v3(journal->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT,
-                                               &journal->statement[i], NULL));
+        err = journal_errno(sqlite3_prepare_v3(journal->db, statements[i], -1,
+                                               SQLITE_PREPARE_PERSISTENT, &journal->statement[i],
+                                               NULL));
     return err;
 }
 
@@ -77,8 +78,8 @@ void journal_sum_phase(const struct file_key *key, int64_t phase, uint8_t sum[JO
     (void)crypto_generichash_final(&state, sum, JOURNAL_SUM_SIZE);
 }
 
-void journal_sum_map(const struct file_key *key, int64_t kind, const uint8_t *device, const void *packed,
-                     size_t len, uint8_t sum[JOURNAL_SUM_SIZE])
+void journal_sum_map(const struct file_key *key, int64_t kind, const uint8_t *device,
+                     const void *packed, size_t len, uint8_t sum[JOURNAL_SUM_SIZE])
 {
     crypto_generichash_state state;
     (void)crypto_generichash_init(&state, NULL, 0, JOURNAL_SUM_SIZE);
@@ -126,7 +127,8 @@ static int run(struct journal *journal, enum statement which)
     return rc == SQLITE_DONE ? 0 : journal_errno(rc);
 }
 
-/* Binding cannot fail but for want of memory; then the step writes NULL into a NOT NULL column and fails. */
+/* Binding cannot fail but for want of memory; then the step writes NULL into a NOT NULL column and
+ * fails. */
 static void bind_blob(sqlite3_stmt *stmt, int i, const void *data, size_t len)
 {
     sqlite3_bind_blob64(stmt, i, len ? data : "", len, SQLITE_TRANSIENT);
@@ -212,7 +214,8 @@ static void bind_run(sqlite3_stmt *stmt, const struct journal_holder *holder)
     bind_blob(stmt, 3, holder->verifier, JOURNAL_VERIFIER_SIZE);
 }
 
-static int put_holder(struct journal *journal, enum statement which, const struct journal_holder *holder)
+static int put_holder(struct journal *journal, enum statement which,
+                      const struct journal_holder *holder)
 {
     sqlite3_stmt *stmt = journal->statement[which];
     uint8_t sum[JOURNAL_SUM_SIZE];
@@ -226,7 +229,8 @@ static int put_holder(struct journal *journal, enum statement which, const struc
     return run(journal, which);
 }
 
-static int delete_holder(struct journal *journal, enum statement which, const struct journal_holder *holder)
+static int delete_holder(struct journal *journal, enum statement which,
+                         const struct journal_holder *holder)
 {
     sqlite3_stmt *stmt = journal->statement[which];
     bind_run(stmt, holder);

@@ -1,4 +1,5 @@
-/* The reservation keys in SQLite: see layout/key_store.h. AUTOINCREMENT is what never gives a number twice.
+/* The reservation keys in SQLite: see layout/key_store.h. AUTOINCREMENT is what never gives a
+ * number twice.
  */
 #include "layout/key_store.h"
 
@@ -12,14 +13,15 @@
 
 enum { SCHEMA_VERSION = 2, BUSY_MS = 2000, SERVER_MAX = 1 << 24 };
 
-static const char schema[] =
-    "CREATE TABLE server (id INTEGER NOT NULL);"
-    "CREATE TABLE key (number INTEGER PRIMARY KEY AUTOINCREMENT, owner BLOB NOT NULL, verifier BLOB NOT NULL,"
-    " UNIQUE (owner, verifier));"
-    "CREATE TABLE use (number INTEGER NOT NULL, disk BLOB NOT NULL, state INTEGER NOT NULL, since INTEGER NOT "
-    "NULL,"
-    " PRIMARY KEY (number, disk)) WITHOUT ROWID;"
-    "PRAGMA user_version = 2;";
+static const char schema[] = "CREATE TABLE server (id INTEGER NOT NULL);"
+                             "CREATE TABLE key (number INTEGER PRIMARY KEY AUTOINCREMENT, owner "
+                             "BLOB NOT NULL, verifier BLOB NOT NULL,"
+                             " UNIQUE (owner, verifier));"
+                             "CREATE TABLE use (number INTEGER NOT NULL, disk BLOB NOT NULL, state "
+                             "INTEGER NOT NULL, since INTEGER NOT "
+                             "NULL,"
+                             " PRIMARY KEY (number, disk)) WITHOUT ROWID;"
+                             "PRAGMA user_version = 2;";
 
 enum statement { ST_FIND, ST_GIVE, ST_RETIRE, ST_FORGET, ST_HAS, ST_SET_USE, ST_USE, ST_COUNT };
 
@@ -101,7 +103,8 @@ static int set_up(struct key_store *store)
 {
     int64_t version = 0, server = 0, clock = 0;
     int err = execute(
-        store, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+        store,
+        "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
 
     if (!err)
         err = execute(store, "BEGIN IMMEDIATE");
@@ -178,7 +181,8 @@ static void bind_blob(sqlite3_stmt *stmt, int i, const void *data, size_t len)
     sqlite3_bind_blob64(stmt, i, len ? data : "", len, SQLITE_TRANSIENT);
 }
 
-static sqlite3_stmt *bind_run(struct key_store *store, enum statement which, const struct key_run *run)
+static sqlite3_stmt *bind_run(struct key_store *store, enum statement which,
+                              const struct key_run *run)
 {
     bind_blob(store->statement[which], 1, run->owner, run->owner_len);
     bind_blob(store->statement[which], 2, run->verifier, sizeof(run->verifier));
@@ -236,7 +240,8 @@ int key_store_each(struct key_store *store,
                    void (*visit)(uint32_t number, const struct key_run *run, void *arg), void *arg)
 {
     sqlite3_stmt *stmt;
-    int rc = sqlite3_prepare_v2(store->db, "SELECT number, owner, verifier FROM key", -1, &stmt, NULL);
+    int rc =
+        sqlite3_prepare_v2(store->db, "SELECT number, owner, verifier FROM key", -1, &stmt, NULL);
 
     if (rc != SQLITE_OK)
         return to_errno(rc);
@@ -268,7 +273,8 @@ struct use {
     uint64_t since; /* the clock, when it was told or removed last */
 };
 
-static int use_get(struct key_store *store, uint32_t number, const struct designator *disk, struct use *use)
+static int use_get(struct key_store *store, uint32_t number, const struct designator *disk,
+                   struct use *use)
 {
     sqlite3_stmt *stmt = bind_use(store, ST_USE, number, disk);
     int rc = sqlite3_step(stmt);
@@ -302,8 +308,8 @@ uint64_t key_store_now(const struct key_store *store)
     return store->clock;
 }
 
-int key_store_seen(struct key_store *store, uint32_t number, const struct designator *disk, uint64_t since,
-                   enum key_sight *sight)
+int key_store_seen(struct key_store *store, uint32_t number, const struct designator *disk,
+                   uint64_t since, enum key_sight *sight)
 {
     struct use use;
     int err = use_get(store, number, disk, &use);
@@ -324,10 +330,12 @@ int key_store_seen(struct key_store *store, uint32_t number, const struct design
 
 int key_store_removed(struct key_store *store, uint32_t number, const struct designator *disk)
 {
-    return use_put(store, number, disk, &(struct use){.state = KEY_REMOVED, .since = ++store->clock});
+    return use_put(store, number, disk,
+                   &(struct use){.state = KEY_REMOVED, .since = ++store->clock});
 }
 
-int key_store_use(struct key_store *store, uint32_t number, const struct designator *disk, enum key_use *use)
+int key_store_use(struct key_store *store, uint32_t number, const struct designator *disk,
+                  enum key_use *use)
 {
     struct use now;
     int err = use_get(store, number, disk, &now);

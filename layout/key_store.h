@@ -1,11 +1,11 @@
 /*
  * The reservation keys that were handed out: which run of which client has which number
- * (layout/reservation.h), on which disks it was told of it, and on which its key was seen registered. Kept in
- * SQLite beside the journal, because a key outlives the server: it is what a client of before a restart is
- * fenced by.
+ * (layout/reservation.h), on which disks it was told of it, and on which its key was seen
+ * registered. Kept in SQLite beside the journal, because a key outlives the server: it is what a
+ * client of before a restart is fenced by.
  *
- * A number is never used twice. What is written is durable when the call returns. One thread at a time;
- * blocks.
+ * A number is never used twice. What is written is durable when the call returns. One thread at a
+ * time; blocks.
  */
 #ifndef LAYOUT_KEY_STORE_H
 #define LAYOUT_KEY_STORE_H
@@ -42,9 +42,9 @@ int key_store_each(struct key_store *store,
                    void (*visit)(uint32_t number, const struct key_run *run, void *arg), void *arg);
 
 /*
- * What a key's owner can do on a disk. It registers its key once each time it is told of it, so it can do so
- * no more once the key was on the disk after that. Disks go by their names: of a volume, of a second one on
- * the same disk, or of another description of either, it is one disk.
+ * What a key's owner can do on a disk. It registers its key once each time it is told of it, so it
+ * can do so no more once the key was on the disk after that. Disks go by their names: of a volume,
+ * of a second one on the same disk, or of another description of either, it is one disk.
  */
 enum key_use {
     KEY_UNKNOWN, /* it was never told of the key there */
@@ -55,18 +55,19 @@ enum key_use {
 /* Before the owner is told, each time. */
 int key_store_tell(struct key_store *store, uint32_t number, const struct designator *disk);
 /*
- * A look at a disk shows what has happened before it began. Take this before it begins: what is told later is
- * not what the look has seen the end of.
+ * A look at a disk shows what has happened before it began. Take this before it begins: what is
+ * told later is not what the look has seen the end of.
  */
 uint64_t key_store_now(const struct key_store *store);
 /* A look that began at `since` found the key there. */
 enum key_sight {
-    KEY_IS_KNOWN, /* nothing new; or it was told or removed after the look began, which says nothing then */
+    KEY_IS_KNOWN, /* nothing new; or it was told or removed after the look began, which says nothing
+                     then */
     KEY_IS_NEW,   /* KEY_SEEN from now on */
     KEY_IS_BACK,  /* it had been removed for good */
 };
-int key_store_seen(struct key_store *store, uint32_t number, const struct designator *disk, uint64_t since,
-                   enum key_sight *sight);
+int key_store_seen(struct key_store *store, uint32_t number, const struct designator *disk,
+                   uint64_t since, enum key_sight *sight);
 /* It is not there after its preemption, and nobody can bring it back. */
 int key_store_removed(struct key_store *store, uint32_t number, const struct designator *disk);
 /* -errno when it cannot be read. */

@@ -1,15 +1,15 @@
 /*
  * The layout type of local holds: see layout_type.h. Pure.
  *
- * A local program is handed the sealed map itself (the host has it from engine_seal_view), so nothing is
- * encoded, and a grant is always of the whole file.
+ * A local program is handed the sealed map itself (the host has it from engine_seal_view), so
+ * nothing is encoded, and a grant is always of the whole file.
  */
 #include "layout/local_type.h"
 
 #include <errno.h>
 
-static int describe_device(const struct device *device, const struct layout_access *access, uint8_t *body,
-                           size_t cap, size_t *len)
+static int describe_device(const struct device *device, const struct layout_access *access,
+                           uint8_t *body, size_t cap, size_t *len)
 {
     (void)device;
     (void)access;
@@ -19,9 +19,9 @@ static int describe_device(const struct device *device, const struct layout_acce
     return 0;
 }
 
-static int encode_grant(const struct seal_map *map, const uint8_t device_id[DEVICE_ID_SIZE], bool writable,
-                        const struct layout_request *request, uint8_t *body, size_t cap,
-                        struct layout_cover *cover)
+static int encode_grant(const struct seal_map *map, const uint8_t device_id[DEVICE_ID_SIZE],
+                        bool writable, const struct layout_request *request, uint8_t *body,
+                        size_t cap, struct layout_cover *cover)
 {
     (void)device_id;
     (void)body;
@@ -30,13 +30,14 @@ static int encode_grant(const struct seal_map *map, const uint8_t device_id[DEVI
         return -EINVAL;
     if (request->iomode == LAYOUTIOMODE4_RW && !writable)
         return -EACCES;
-    *cover = (struct layout_cover){.length = map_end(map), .extents = (uint32_t)map_extent_count(map)};
+    *cover =
+        (struct layout_cover){.length = map_end(map), .extents = (uint32_t)map_extent_count(map)};
     return 0;
 }
 
 /* Local programs commit by saying that they wrote, not where. */
-static int check_commit(const struct seal_map *map, uint64_t granted_offset, uint64_t granted_length,
-                        const uint8_t *body, size_t len)
+static int check_commit(const struct seal_map *map, uint64_t granted_offset,
+                        uint64_t granted_length, const uint8_t *body, size_t len)
 {
     (void)map;
     (void)granted_offset;

@@ -1,6 +1,6 @@
 /*
- * What a local program is granted over a sealed file: see local_type.c. The number is never on the wire; the
- * host refuses it from NFS clients, and so does the engine.
+ * What a local program is granted over a sealed file: see local_type.c. The number is never on the
+ * wire; the host refuses it from NFS clients, and so does the engine.
  */
 #ifndef LAYOUT_LOCAL_TYPE_H
 #define LAYOUT_LOCAL_TYPE_H

@@ -1,4 +1,5 @@
-/* Maps of files: see map.h. Pure; the reference count is atomic, all else is constant once built. */
+/* Maps of files: see map.h. Pure; the reference count is atomic, all else is constant once built.
+ */
 #include "layout/map.h"
 
 #include <errno.h>
@@ -101,7 +102,8 @@ static void put_le(uint8_t *to, uint64_t value)
         to[i] = (uint8_t)(value >> (8 * i));
 }
 
-/* Over the map's one form: version, sizes, count, then each extent, all little-endian 64-bit words. */
+/* Over the map's one form: version, sizes, count, then each extent, all little-endian 64-bit words.
+ */
 void map_digest(const struct seal_map *map, uint8_t digest[MAP_DIGEST_SIZE])
 {
     crypto_generichash_state state;
@@ -156,7 +158,8 @@ __attribute__((format(printf, 4, 5))) static void say(char *text, size_t size, s
         *used += (size_t)n;
 }
 
-static void say_place(char *text, size_t size, size_t *used, const struct seal_extent *e, uint64_t at)
+static void say_place(char *text, size_t size, size_t *used, const struct seal_extent *e,
+                      uint64_t at)
 {
     if (e->kind == SEAL_EXTENT_HOLE)
         say(text, size, used, "a hole");
@@ -174,8 +177,8 @@ static bool same_place(const struct seal_extent *a, const struct seal_extent *b,
 }
 
 /* Walks both maps side by side, over the ranges on which neither changes extent. */
-static size_t say_moves(const struct seal_map *was, const struct seal_map *now, char *text, size_t size,
-                        size_t *used)
+static size_t say_moves(const struct seal_map *was, const struct seal_map *now, char *text,
+                        size_t size, size_t *used)
 {
     enum { NAMED = 3 };
     size_t moved = 0;
@@ -189,8 +192,8 @@ static size_t say_moves(const struct seal_map *was, const struct seal_map *now, 
         uint64_t end = a_end < b_end ? a_end : b_end;
 
         if (!same_place(a, b, start) && ++moved <= NAMED) {
-            say(text, size, used, "%sbytes %" PRIu64 " to %" PRIu64 " moved from ", *used ? "; " : "", start,
-                end - 1);
+            say(text, size, used, "%sbytes %" PRIu64 " to %" PRIu64 " moved from ",
+                *used ? "; " : "", start, end - 1);
             say_place(text, size, used, a, start);
             say(text, size, used, " to ");
             say_place(text, size, used, b, start);
@@ -203,7 +206,8 @@ static size_t say_moves(const struct seal_map *was, const struct seal_map *now, 
     return moved;
 }
 
-bool map_describe_change(const struct seal_map *was, const struct seal_map *now, char *text, size_t size)
+bool map_describe_change(const struct seal_map *was, const struct seal_map *now, char *text,
+                         size_t size)
 {
     size_t used = 0;
 
@@ -215,8 +219,8 @@ bool map_describe_change(const struct seal_map *was, const struct seal_map *now,
         say(text, size, &used, "the size changed from %" PRIu64 " to %" PRIu64, was->file_size,
             now->file_size);
     if (was->block_size != now->block_size)
-        say(text, size, &used, "%sthe block size changed from %" PRIu32 " to %" PRIu32, used ? "; " : "",
-            was->block_size, now->block_size);
+        say(text, size, &used, "%sthe block size changed from %" PRIu32 " to %" PRIu32,
+            used ? "; " : "", was->block_size, now->block_size);
     (void)say_moves(was, now, text, size, &used);
     return true;
 }
@@ -279,7 +283,8 @@ static int make_room(struct map_builder *b)
 }
 
 /* Appends what starts at b->next, to the last extent where it continues that. */
-static int append(struct map_builder *b, enum seal_extent_kind kind, uint64_t device_offset, uint64_t length)
+static int append(struct map_builder *b, enum seal_extent_kind kind, uint64_t device_offset,
+                  uint64_t length)
 {
     struct seal_map *map = b->map;
     struct seal_extent *last = map->count ? &map->extent[map->count - 1] : NULL;
@@ -335,10 +340,12 @@ static int by_device_offset(const void *a, const void *b)
     const struct seal_extent *const *x = a;
     const struct seal_extent *const *y = b;
 
-    return ((*x)->device_offset > (*y)->device_offset) - ((*x)->device_offset < (*y)->device_offset);
+    return ((*x)->device_offset > (*y)->device_offset) -
+           ((*x)->device_offset < (*y)->device_offset);
 }
 
-/* Two ranges of a file on the same device bytes: a file system that says so is not to be believed. */
+/* Two ranges of a file on the same device bytes: a file system that says so is not to be believed.
+ */
 static int check_overlap(const struct seal_map *map)
 {
     const struct seal_extent **sorted;

@@ -22,7 +22,8 @@ static void flush(struct walk *w)
 
 static bool place_equal(const struct map_place *a, const struct map_place *b)
 {
-    return a->kind == b->kind && (a->kind != MAP_PLACE_DEVICE || a->device_offset == b->device_offset);
+    return a->kind == b->kind &&
+           (a->kind != MAP_PLACE_DEVICE || a->device_offset == b->device_offset);
 }
 
 /* Does b begin where a ends after so many bytes? */

@@ -1,6 +1,6 @@
 /*
- * What moved between two maps of a file: range by range, for people who have to find out what happened to it.
- * Pure.
+ * What moved between two maps of a file: range by range, for people who have to find out what
+ * happened to it. Pure.
  */
 #ifndef LAYOUT_MAP_MOVE_H
 #define LAYOUT_MAP_MOVE_H
@@ -26,8 +26,8 @@ struct map_move {
     struct map_place was, now;
 };
 
-/* Visits every range that is at another place, in order, neighbours that moved together as one. `now` may be
- * NULL: there is nothing any more. Returns their number; visit may be NULL. */
+/* Visits every range that is at another place, in order, neighbours that moved together as one.
+ * `now` may be NULL: there is nothing any more. Returns their number; visit may be NULL. */
 size_t map_each_move(const struct seal_map *was, const struct seal_map *now,
                      void (*visit)(const struct map_move *move, void *arg), void *arg);
 

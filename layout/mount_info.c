@@ -1,5 +1,5 @@
-/* See mount_info.h. The format is proc_pid_mountinfo(5): fields up to " - ", then type, source, super
- * options. */
+/* See mount_info.h. The format is proc_pid_mountinfo(5): fields up to " - ", then type, source,
+ * super options. */
 #include "layout/mount_info.h"
 
 #include <errno.h>
@@ -31,7 +31,8 @@ static bool parse_line(const char *line, uint64_t id, struct mount_info *info)
         return false;
     rest = strstr(line, " - ");
     memset(info, 0, sizeof(*info));
-    return rest && sscanf(rest, " - %63s %255s %511s", info->type, info->source, info->options) == 3;
+    return rest &&
+           sscanf(rest, " - %63s %255s %511s", info->type, info->source, info->options) == 3;
 }
 
 int mount_info_get(int fd, struct mount_info *info)

@@ -1,6 +1,6 @@
 /*
- * What is mounted where a descriptor points: the file system's type and options, from /proc/self/mountinfo by
- * mount id. Blocks (reads /proc); any thread.
+ * What is mounted where a descriptor points: the file system's type and options, from
+ * /proc/self/mountinfo by mount id. Blocks (reads /proc); any thread.
  */
 #ifndef LAYOUT_MOUNT_INFO_H
 #define LAYOUT_MOUNT_INFO_H

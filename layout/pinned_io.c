@@ -43,7 +43,8 @@ static int open_both(struct pinned_io *io, int file_fd, const struct device *dev
         return err;
     if (ioctl(io->volume_fd, BLKSSZGET, &block) != 0)
         return -errno;
-    /* A map's extents are whole blocks of the file system, so whole logical blocks of its device. */
+    /* A map's extents are whole blocks of the file system, so whole logical blocks of its device.
+     */
     if (block < 512 || block > ALIGN || (block & (block - 1)) != 0 ||
         map_block_size(io->map) % (uint32_t)block != 0)
         return -EINVAL;
@@ -52,7 +53,8 @@ static int open_both(struct pinned_io *io, int file_fd, const struct device *dev
     return io->file_fd < 0 ? io->file_fd : 0;
 }
 
-int pinned_io_open(int file_fd, struct seal_map *map, const struct device *device, struct pinned_io **out)
+int pinned_io_open(int file_fd, struct seal_map *map, const struct device *device,
+                   struct pinned_io **out)
 {
     struct pinned_io *io;
     struct stat st;
@@ -170,7 +172,8 @@ static int write_whole(const struct pinned_io *io, uint64_t offset, const uint8_
         if (err)
             return err;
         n = run < len ? (size_t)run : len;
-        /* io->block divides ALIGN, so after an odd extent the memory may not be aligned any more. */
+        /* io->block divides ALIGN, so after an odd extent the memory may not be aligned any more.
+         */
         direct = direct && (uintptr_t)buf % ALIGN == 0;
         if (!direct) {
             n = n < BOUNCE ? n : BOUNCE;
@@ -193,7 +196,8 @@ static int write_locked(const struct pinned_io *io, pthread_rwlock_t *lock, uint
 
     if (err)
         return -err;
-    err = whole ? write_whole(io, offset, buf, len, bounce) : write_part(io, offset, buf, len, bounce);
+    err = whole ? write_whole(io, offset, buf, len, bounce)
+                : write_part(io, offset, buf, len, bounce);
     (void)pthread_rwlock_unlock(lock);
     return err;
 }
@@ -204,7 +208,9 @@ static int write_pieces(const struct pinned_io *io, pthread_rwlock_t *lock, uint
     while (len) {
         uint64_t skip = offset % io->block;
         bool whole = skip == 0 && len >= io->block;
-        size_t n = whole ? len - len % io->block : len < io->block - skip ? len : io->block - (size_t)skip;
+        size_t n = whole                    ? len - len % io->block
+                   : len < io->block - skip ? len
+                                            : io->block - (size_t)skip;
         int err = write_locked(io, lock, offset, buf, n, bounce, whole);
 
         if (err)
@@ -226,18 +232,19 @@ int pinned_io_write(struct pinned_io *io, pthread_rwlock_t *lock, uint64_t offse
         return -EFBIG;
     if (len == 0)
         return 0;
-    if (posix_memalign(&bounce, ALIGN, len < BOUNCE ? (len + 2 * ALIGN) / ALIGN * ALIGN : BOUNCE) != 0)
+    if (posix_memalign(&bounce, ALIGN, len < BOUNCE ? (len + 2 * ALIGN) / ALIGN * ALIGN : BOUNCE) !=
+        0)
         return -ENOMEM;
     err = write_pieces(io, lock, offset, buf, len, bounce);
     free(bounce);
-    /* All pages, as the kernel keeps folios that a range covers in part; only local readers ever put any
-     * there. */
+    /* All pages, as the kernel keeps folios that a range covers in part; only local readers ever
+     * put any there. */
     seal_cache_forget(io->file_fd);
     return err;
 }
 
-/* One direct read of whole blocks around [offset, offset + len) into bounce; the bytes of the range that
- * exist. */
+/* One direct read of whole blocks around [offset, offset + len) into bounce; the bytes of the range
+ * that exist. */
 static ssize_t read_bounced(const struct pinned_io *io, uint64_t offset, uint8_t *buf, size_t len,
                             uint8_t *bounce)
 {
@@ -276,7 +283,9 @@ static ssize_t read_pieces(const struct pinned_io *io, uint64_t offset, uint8_t 
     while (done < len) {
         size_t left = len - done;
         bool aligned = ((uintptr_t)(buf + done) | (offset + done)) % ALIGN == 0 && left >= ALIGN;
-        size_t n = aligned ? left / ALIGN * ALIGN : left < BOUNCE - 2 * ALIGN ? left : BOUNCE - 2 * ALIGN;
+        size_t n = aligned                     ? left / ALIGN * ALIGN
+                   : left < BOUNCE - 2 * ALIGN ? left
+                                               : BOUNCE - 2 * ALIGN;
         ssize_t got = aligned ? read_aligned(io, offset + done, buf + done, n)
                               : read_bounced(io, offset + done, buf + done, n, bounce);
 
@@ -308,8 +317,8 @@ ssize_t pinned_io_read(struct pinned_io *io, uint64_t offset, void *buf, size_t 
     return n;
 }
 
-/* fsync of a block device's descriptor sends a flush to the device; O_DIRECT alone leaves data in its write
- * cache. */
+/* fsync of a block device's descriptor sends a flush to the device; O_DIRECT alone leaves data in
+ * its write cache. */
 int pinned_io_sync(struct pinned_io *io)
 {
     return fdatasync(io->volume_fd) == 0 ? 0 : -errno;

@@ -1,9 +1,10 @@
 /*
  * RDMA layouts (docs/rdma-layout.md) over sealed maps: see layout_type.h. Pure.
  *
- * What a client is told is not where the file is on a disk but where it is in the server's memory, so it is
- * the host that knows: it registers the file for the client and says so in the request. The map is of use
- * only for the file's size. A grant is of the whole file, in one extent: one registration.
+ * What a client is told is not where the file is on a disk but where it is in the server's memory,
+ * so it is the host that knows: it registers the file for the client and says so in the request.
+ * The map is of use only for the file's size. A grant is of the whole file, in one extent: one
+ * registration.
  */
 #include "layout/rdma_type.h"
 
@@ -16,8 +17,8 @@
 
 enum { UPDATE_LIMIT = 4 << 20 };
 
-static int describe_device(const struct device *device, const struct layout_access *access, uint8_t *body,
-                           size_t cap, size_t *len)
+static int describe_device(const struct device *device, const struct layout_access *access,
+                           uint8_t *body, size_t cap, size_t *len)
 {
     struct xdr_out out;
 
@@ -33,7 +34,8 @@ static int describe_device(const struct device *device, const struct layout_acce
 }
 
 /* What the request says, without regard to whether the file is registered. */
-static int check_request(const struct seal_map *map, bool writable, const struct layout_request *request)
+static int check_request(const struct seal_map *map, bool writable,
+                         const struct layout_request *request)
 {
     uint64_t size = map_file_size(map);
 
@@ -58,15 +60,16 @@ static bool is_registered(const struct seal_map *map, const struct layout_reques
            memory->writable == (request->iomode == LAYOUTIOMODE4_RW);
 }
 
-static int encode_grant(const struct seal_map *map, const uint8_t device_id[DEVICE_ID_SIZE], bool writable,
-                        const struct layout_request *request, uint8_t *body, size_t cap,
-                        struct layout_cover *cover)
+static int encode_grant(const struct seal_map *map, const uint8_t device_id[DEVICE_ID_SIZE],
+                        bool writable, const struct layout_request *request, uint8_t *body,
+                        size_t cap, struct layout_cover *cover)
 {
     rdma_extent4 extent = {.rex_length = map_file_size(map), .rex_iomode = request->iomode};
     rdma_layout4 layout = {
         .rlo_version = RDMA_LAYOUT_VERSION, .rlo_extents_count = 1, .rlo_extents = &extent};
-    uint32_t room =
-        request->maxcount < BLOCK_TYPE_LAYOUT4_HEAD ? 0 : request->maxcount - BLOCK_TYPE_LAYOUT4_HEAD;
+    uint32_t room = request->maxcount < BLOCK_TYPE_LAYOUT4_HEAD
+                        ? 0
+                        : request->maxcount - BLOCK_TYPE_LAYOUT4_HEAD;
     struct xdr_out out;
     int err = check_request(map, writable, request);
 
@@ -85,8 +88,8 @@ static int encode_grant(const struct seal_map *map, const uint8_t device_id[DEVI
     return 0;
 }
 
-static int check_commit(const struct seal_map *map, uint64_t granted_offset, uint64_t granted_length,
-                        const uint8_t *body, size_t len)
+static int check_commit(const struct seal_map *map, uint64_t granted_offset,
+                        uint64_t granted_length, const uint8_t *body, size_t len)
 {
     uint64_t end =
         granted_length > UINT64_MAX - granted_offset ? UINT64_MAX : granted_offset + granted_length;

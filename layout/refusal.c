@@ -35,7 +35,8 @@ static const char *const words[] = {
     [SEAL_REFUSED_SYSTEM] = "system",
 };
 
-int seal_refuse(struct seal_refusal *refusal, enum seal_refusal_code code, int err, const char *format, ...)
+int seal_refuse(struct seal_refusal *refusal, enum seal_refusal_code code, int err,
+                const char *format, ...)
 {
     if (refusal) {
         va_list args;
@@ -58,12 +59,13 @@ int seal_refuse_errno(struct seal_refusal *refusal, int err, const char *what)
                            "%s: the file system is mounted read-only; remount it read-write", what);
     case ENOSPC:
     case EDQUOT:
-        return seal_refuse(refusal, SEAL_REFUSED_NO_SPACE, err, "%s: %s; free some space and try again", what,
-                           text);
+        return seal_refuse(refusal, SEAL_REFUSED_NO_SPACE, err,
+                           "%s: %s; free some space and try again", what, text);
     case EPERM:
     case EACCES:
         return seal_refuse(refusal, SEAL_REFUSED_PERMISSION, err,
-                           "%s: %s; the server needs the capabilities of its systemd unit", what, text);
+                           "%s: %s; the server needs the capabilities of its systemd unit", what,
+                           text);
     default:
         return seal_refuse(refusal, SEAL_REFUSED_SYSTEM, err, "%s: %s", what, text);
     }

@@ -1,7 +1,7 @@
 /*
- * A refusal: why a file cannot be sealed or a device not be named, as a code for programs and a sentence for
- * people that says what to do. One is filled by every function here that returns an error and takes a struct
- * seal_refusal. Plain data, any thread.
+ * A refusal: why a file cannot be sealed or a device not be named, as a code for programs and a
+ * sentence for people that says what to do. One is filled by every function here that returns an
+ * error and takes a struct seal_refusal. Plain data, any thread.
  */
 #ifndef LAYOUT_REFUSAL_H
 #define LAYOUT_REFUSAL_H
@@ -32,7 +32,8 @@ enum seal_refusal_code {
     SEAL_REFUSED_TOO_MANY_EXTENTS,
     SEAL_REFUSED_DEVICE,      /* dm, md, multi-device: not one that clients can be told to find */
     SEAL_REFUSED_SIGNATURE,   /* the device does not carry what would be told to clients */
-    SEAL_REFUSED_STALE_PAGES, /* at release of a pinned seal: a local process keeps old pages mapped */
+    SEAL_REFUSED_STALE_PAGES, /* at release of a pinned seal: a local process keeps old pages mapped
+                               */
     SEAL_REFUSED_PERMISSION,  /* a capability is missing */
     SEAL_REFUSED_SYSTEM,      /* a system call failed: text has which and why */
 };
@@ -42,12 +43,12 @@ struct seal_refusal {
     char text[SEAL_REFUSAL_TEXT_MAX];
 };
 
-/* Fills *refusal (may be NULL) and returns -err, so that callers can write `return seal_refuse(...)`. err >
- * 0. */
-int seal_refuse(struct seal_refusal *refusal, enum seal_refusal_code code, int err, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-/* A failed system call: "WHAT: strerror(err)", with the code that fits err (EROFS, ENOSPC, EDQUOT, EPERM,
- * EACCES). */
+/* Fills *refusal (may be NULL) and returns -err, so that callers can write `return
+ * seal_refuse(...)`. err > 0. */
+int seal_refuse(struct seal_refusal *refusal, enum seal_refusal_code code, int err,
+                const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* A failed system call: "WHAT: strerror(err)", with the code that fits err (EROFS, ENOSPC, EDQUOT,
+ * EPERM, EACCES). */
 int seal_refuse_errno(struct seal_refusal *refusal, int err, const char *what);
 /* A stable word for programs and metrics: "writer", "shared", "unwritten", ... */
 const char *seal_refusal_word(enum seal_refusal_code code);

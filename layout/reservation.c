@@ -13,7 +13,8 @@ enum { KEY_PREFIX = 0x5ea1, SERVER_BITS = 24, NUMBER_BITS = 24 };
 uint64_t reservation_key(uint32_t server, uint32_t number)
 {
     return (uint64_t)KEY_PREFIX << (SERVER_BITS + NUMBER_BITS) |
-           (uint64_t)(server & ((1u << SERVER_BITS) - 1)) << NUMBER_BITS | (number & RESERVATION_NUMBER_MAX);
+           (uint64_t)(server & ((1u << SERVER_BITS) - 1)) << NUMBER_BITS |
+           (number & RESERVATION_NUMBER_MAX);
 }
 
 bool reservation_key_is_ours(uint32_t server, uint64_t key)
@@ -33,7 +34,8 @@ int reservation_of(int fd, const struct reservation_ops **ops)
         return -errno;
     if (!S_ISBLK(st.st_mode))
         return -ENOTBLK;
-    (void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/nsid", major(st.st_rdev), minor(st.st_rdev));
+    (void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/nsid", major(st.st_rdev),
+                   minor(st.st_rdev));
     *ops = access(path, F_OK) == 0 ? &reservation_nvme : &reservation_scsi;
     err = (*ops)->probe(fd, &persists);
     return err == -ENOTTY || err == -EINVAL ? -EOPNOTSUPP : err;
@@ -53,9 +55,10 @@ static bool is_ours(const struct reservation_view *view, uint64_t own)
     return view->held && view->exclusive_registrants && view->holder_key == own;
 }
 
-/* A key that is registered may be so by a path we no longer have, so ours is registered anew: it changes
- * nothing where it was. */
-int reservation_take(const struct reservation_ops *ops, int fd, uint64_t own, struct reservation_view *view)
+/* A key that is registered may be so by a path we no longer have, so ours is registered anew: it
+ * changes nothing where it was. */
+int reservation_take(const struct reservation_ops *ops, int fd, uint64_t own,
+                     struct reservation_view *view)
 {
     bool persists = false;
     int err = ops->probe(fd, &persists);
@@ -77,8 +80,8 @@ int reservation_take(const struct reservation_ops *ops, int fd, uint64_t own, st
     return is_ours(view, own) && reservation_has_key(view, own) ? 0 : -EBUSY;
 }
 
-int reservation_check(const struct reservation_ops *ops, int fd, uint64_t own, struct reservation_view *view,
-                      bool *lost)
+int reservation_check(const struct reservation_ops *ops, int fd, uint64_t own,
+                      struct reservation_view *view, bool *lost)
 {
     int err = ops->read(fd, view);
 
@@ -97,7 +100,8 @@ int reservation_remove(const struct reservation_ops *ops, int fd, uint64_t own, 
     enum { TRIES = 3 };
     int err = -EINVAL;
 
-    if (victim == own || victim == 0) /* a preempt of key 0 would take the reservation from everybody */
+    if (victim == own ||
+        victim == 0) /* a preempt of key 0 would take the reservation from everybody */
         return -EINVAL;
     for (int i = 0; i < TRIES; i++) {
         bool lost;

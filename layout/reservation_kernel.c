@@ -6,9 +6,10 @@
 #include <sys/ioctl.h>
 
 /*
- * What the ioctls return beside errno: the status of the command, in the driver's words. These values are the
- * same in all kernels (since 6.4 as PR_STS_*). Before, NVMe's own status was returned as it came: a code, and
- * flags beside it (Do Not Retry, More), below the bits where SCSI has the host's part.
+ * What the ioctls return beside errno: the status of the command, in the driver's words. These
+ * values are the same in all kernels (since 6.4 as PR_STS_*). Before, NVMe's own status was
+ * returned as it came: a code, and flags beside it (Do Not Retry, More), below the bits where SCSI
+ * has the host's part.
  */
 enum {
     STATUS_CHECK_CONDITION = 0x02,
@@ -69,7 +70,8 @@ int reservation_kernel_reserve(int fd, uint64_t key)
 /* old_key is one's own, new_key the victim's. */
 int reservation_kernel_preempt(int fd, uint64_t own, uint64_t victim)
 {
-    struct pr_preempt preempt = {.old_key = own, .new_key = victim, .type = PR_EXCLUSIVE_ACCESS_REG_ONLY};
+    struct pr_preempt preempt = {
+        .old_key = own, .new_key = victim, .type = PR_EXCLUSIVE_ACCESS_REG_ONLY};
 
     return command(fd, IOC_PR_PREEMPT_ABORT, &preempt);
 }

@@ -1,7 +1,8 @@
 /*
- * Persistent reservations of NVMe namespaces (RFC 9561; NVM Express Base Specification, Reservations): see
- * reservation.h. What changes something goes by the kernel's ioctls; the Reservation Report and Identify
- * Namespace go by the driver's passthrough. NVMe numbers the types of reservation differently from SCSI.
+ * Persistent reservations of NVMe namespaces (RFC 9561; NVM Express Base Specification,
+ * Reservations): see reservation.h. What changes something goes by the kernel's ioctls; the
+ * Reservation Report and Identify Namespace go by the driver's passthrough. NVMe numbers the types
+ * of reservation differently from SCSI.
  */
 #include <errno.h>
 #include <linux/nvme_ioctl.h>
@@ -100,8 +101,8 @@ static int probe(int fd, bool *persists)
     return 0;
 }
 
-/* The kernel sets "change PTPL" to persist, which a namespace without it ignores or refuses; then nothing is
- * had. */
+/* The kernel sets "change PTPL" to persist, which a namespace without it ignores or refuses; then
+ * nothing is had. */
 static int register_key(int fd, uint64_t key, bool persists)
 {
     (void)persists;
@@ -132,8 +133,10 @@ static int parse_report(const uint8_t *data, size_t len, struct reservation_view
 static int read_view(int fd, struct reservation_view *view)
 {
     enum { ENTRIES = 1024, SIZE = REPORT_HEAD + ENTRIES * REPORT_ENTRY, EXTENDED = 1 };
-    struct nvme_passthru_cmd cmd = {
-        .opcode = IO_RESERVATION_REPORT, .data_len = SIZE, .cdw10 = SIZE / 4 - 1, .cdw11 = EXTENDED};
+    struct nvme_passthru_cmd cmd = {.opcode = IO_RESERVATION_REPORT,
+                                    .data_len = SIZE,
+                                    .cdw10 = SIZE / 4 - 1,
+                                    .cdw11 = EXTENDED};
     uint8_t *data;
     int nsid = ioctl(fd, NVME_IOCTL_ID);
     int err;

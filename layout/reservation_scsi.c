@@ -1,7 +1,7 @@
 /*
- * Persistent reservations of SCSI disks (SPC-4 sections 5.13, 6.15, 6.16): see reservation.h. What changes
- * something goes by the kernel's ioctls, so that a multipath map does it on all paths; what reads goes by
- * SG_IO, for which the kernels in use have no ioctl.
+ * Persistent reservations of SCSI disks (SPC-4 sections 5.13, 6.15, 6.16): see reservation.h. What
+ * changes something goes by the kernel's ioctls, so that a multipath map does it on all paths; what
+ * reads goes by SG_IO, for which the kernels in use have no ioctl.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -131,7 +131,8 @@ static int command(int fd, uint8_t *cdb, unsigned cdb_len, int direction, void *
             return -errno;
         err = outcome(&io);
         if (!err && transferred)
-            *transferred = io.resid > 0 && (unsigned)io.resid <= len ? len - (unsigned)io.resid : len;
+            *transferred =
+                io.resid > 0 && (unsigned)io.resid <= len ? len - (unsigned)io.resid : len;
     }
     return err;
 }

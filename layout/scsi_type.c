@@ -1,6 +1,7 @@
 /*
- * SCSI layouts (RFC 8154) over sealed maps: see layout_type.h. Pure. What differs from block layouts is how a
- * client finds the disks (by their designators), that it is given a key for them, and the shape of a commit.
+ * SCSI layouts (RFC 8154) over sealed maps: see layout_type.h. Pure. What differs from block
+ * layouts is how a client finds the disks (by their designators), that it is given a key for them,
+ * and the shape of a commit.
  */
 #include "layout/scsi_type.h"
 
@@ -30,8 +31,8 @@ static void put_base(const struct designator *d, uint64_t key, pnfs_scsi_volume4
     };
 }
 
-static void put_node(struct address *address, const struct device_volume *v, const struct device_node *node,
-                     uint64_t key, pnfs_scsi_volume4 *volume)
+static void put_node(struct address *address, const struct device_volume *v,
+                     const struct device_node *node, uint64_t key, pnfs_scsi_volume4 *volume)
 {
     uint32_t *members = &address->members[node->first];
 
@@ -46,13 +47,14 @@ static void put_node(struct address *address, const struct device_volume *v, con
         return;
     case DEVICE_CONCAT:
         volume->type = PNFS_SCSI_VOLUME_CONCAT;
-        volume->sv_concat_info =
-            (pnfs_scsi_concat_volume_info4){.scv_volumes_count = node->count, .scv_volumes = members};
+        volume->sv_concat_info = (pnfs_scsi_concat_volume_info4){.scv_volumes_count = node->count,
+                                                                 .scv_volumes = members};
         return;
     case DEVICE_STRIPE:
         volume->type = PNFS_SCSI_VOLUME_STRIPE;
-        volume->sv_stripe_info = (pnfs_scsi_stripe_volume_info4){
-            .ssv_stripe_unit = node->unit, .ssv_volumes_count = node->count, .ssv_volumes = members};
+        volume->sv_stripe_info = (pnfs_scsi_stripe_volume_info4){.ssv_stripe_unit = node->unit,
+                                                                 .ssv_volumes_count = node->count,
+                                                                 .ssv_volumes = members};
         return;
     }
 }
@@ -72,8 +74,8 @@ static size_t node_size(const struct device_volume *v, const struct device_node 
     return 0;
 }
 
-static int describe_device(const struct device *device, const struct layout_access *access, uint8_t *body,
-                           size_t cap, size_t *len)
+static int describe_device(const struct device *device, const struct layout_access *access,
+                           uint8_t *body, size_t cap, size_t *len)
 {
     const struct device_volume *v = device_volume(device);
     pnfs_scsi_deviceaddr4 addr = {.sda_volumes_count = v->node_count};
@@ -100,8 +102,8 @@ static int describe_device(const struct device *device, const struct layout_acce
 }
 
 /* RFC 8154 section 2.4.2: disjoint and sorted. */
-static int check_commit(const struct seal_map *map, uint64_t granted_offset, uint64_t granted_length,
-                        const uint8_t *body, size_t len)
+static int check_commit(const struct seal_map *map, uint64_t granted_offset,
+                        uint64_t granted_length, const uint8_t *body, size_t len)
 {
     enum { LIMIT = 4 << 20 };
     pnfs_scsi_layoutupdate4 update;

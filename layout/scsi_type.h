@@ -1,4 +1,5 @@
-/* The SCSI layout type (RFC 8154, with RFC 9561 for NVMe) as a struct layout_type: see layout/layout_type.h.
+/* The SCSI layout type (RFC 8154, with RFC 9561 for NVMe) as a struct layout_type: see
+ * layout/layout_type.h.
  */
 #ifndef LAYOUT_SCSI_TYPE_H
 #define LAYOUT_SCSI_TYPE_H

@@ -119,20 +119,23 @@ static int drop(int fd, int direct, uint64_t size, uint64_t *at)
     if (posix_memalign(&buf, ALIGN, 2 * CHUNK) != 0)
         return -ENOMEM;
     for (uint64_t start = 0; start < size && !err; start += WINDOW)
-        err = drop_window(fd, direct, start, size - start < WINDOW ? size : start + WINDOW, buf, at);
+        err =
+            drop_window(fd, direct, start, size - start < WINDOW ? size : start + WINDOW, buf, at);
     free(buf);
     return err;
 }
 
 /*
- * Of a file in persistent memory nothing is ever cached, and cachestat must not be asked: Linux 7.3.4 takes its
- * mapping's entries for traces of evicted pages and dies of it (lru_gen_test_recent).
+ * Of a file in persistent memory nothing is ever cached, and cachestat must not be asked:
+ * Linux 7.3.4 takes its mapping's entries for traces of evicted pages and dies of it
+ * (lru_gen_test_recent).
  */
 static bool is_in_memory(int fd)
 {
     struct statx stx;
 
-    return statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &stx) == 0 && (stx.stx_attributes & STATX_ATTR_DAX);
+    return statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &stx) == 0 &&
+           (stx.stx_attributes & STATX_ATTR_DAX);
 }
 
 int seal_cache_drop(int fd, uint64_t size, struct seal_refusal *why)
@@ -154,7 +157,8 @@ int seal_cache_drop(int fd, uint64_t size, struct seal_refusal *why)
         return seal_refuse(
             why, SEAL_REFUSED_STALE_PAGES, EBUSY,
             "a process on this machine keeps old pages of the file mapped (about byte %" PRIu64
-            "), which a later write could put back on the disk; end the process (lsof FILE names it)",
+            "), which a later write could put back on the disk; end the process (lsof FILE names "
+            "it)",
             at);
     return err ? seal_refuse_errno(why, -err, "dropping the file's cached pages") : 0;
 }

@@ -1,13 +1,13 @@
 /*
  * See seal_fill.h.
  *
- * UNWRITTEN blocks read as zeros but hold old data of other files; they become this file's by being written.
- * Writing zeros with write(2) would race with another writer and destroy what he wrote. So the pages are only
- * made dirty, by populating a shared mapping for writing (MADV_POPULATE_WRITE, Linux 5.14): their content is
- * what the file reads as, and write-back puts that on the disk. Holes first get blocks with fallocate, so
- * that a full disk is an error here and not in the page fault. A writer with O_DIRECT that starts in the
- * midst is the one thing mappings cannot be coherent with: seal_fs_prepare looks for writers first, the seal
- * proves afterwards that there are none.
+ * UNWRITTEN blocks read as zeros but hold old data of other files; they become this file's by being
+ * written. Writing zeros with write(2) would race with another writer and destroy what he wrote. So
+ * the pages are only made dirty, by populating a shared mapping for writing (MADV_POPULATE_WRITE,
+ * Linux 5.14): their content is what the file reads as, and write-back puts that on the disk. Holes
+ * first get blocks with fallocate, so that a full disk is an error here and not in the page fault.
+ * A writer with O_DIRECT that starts in the midst is the one thing mappings cannot be coherent
+ * with: seal_fs_prepare looks for writers first, the seal proves afterwards that there are none.
  */
 #include "layout/seal_fill.h"
 
@@ -55,7 +55,8 @@ static int dirty_window(struct fill *f, uint64_t start, uint64_t end)
         err = -errno;
     (void)munmap(map, end - start);
     /* Start writing out, so that a large file does not fill the page cache with dirty pages. */
-    if (!err && sync_file_range(f->fd, (off_t)start, (off_t)(end - start), SYNC_FILE_RANGE_WRITE) != 0)
+    if (!err &&
+        sync_file_range(f->fd, (off_t)start, (off_t)(end - start), SYNC_FILE_RANGE_WRITE) != 0)
         err = -errno;
     f->dirtied = true;
     return err;
@@ -109,22 +110,23 @@ static int fill_passes(struct fill *f)
 
 int seal_fill(int fd, uint64_t size, struct seal_refusal *why)
 {
-    struct fill f = {.fd = open_writable(fd), .size = size, .page = (uint64_t)sysconf(_SC_PAGESIZE)};
+    struct fill f = {
+        .fd = open_writable(fd), .size = size, .page = (uint64_t)sysconf(_SC_PAGESIZE)};
     int err;
 
     if (f.fd < 0)
         return seal_refuse_errno(why, -f.fd, "opening the file to fill it");
     err = fallocate(f.fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size) == 0 ? 0 : -errno;
-    if (err ==
-        -EOPNOTSUPP) /* an ext3-style file without extents: its holes are allocated by the page fault */
+    if (err == -EOPNOTSUPP) /* an ext3-style file without extents: its holes are allocated by the
+                               page fault */
         err = 0;
     if (!err)
         err = fill_passes(&f);
     (void)close(f.fd);
     if (err == -EFAULT)
-        return seal_refuse(
-            why, SEAL_REFUSED_WRITER, EAGAIN,
-            "the file was truncated, or the disk became full, while it was being filled; try again");
+        return seal_refuse(why, SEAL_REFUSED_WRITER, EAGAIN,
+                           "the file was truncated, or the disk became full, while it was being "
+                           "filled; try again");
     if (err)
         return seal_refuse_errno(why, -err, "filling the file");
     return 0;
@@ -137,7 +139,9 @@ int seal_unshare(int fd, uint64_t size, struct seal_refusal *why)
 
     if (rw < 0)
         return seal_refuse_errno(why, -rw, "opening the file to unshare it");
-    err = fallocate(rw, FALLOC_FL_UNSHARE_RANGE | FALLOC_FL_KEEP_SIZE, 0, (off_t)size) == 0 ? 0 : -errno;
+    err = fallocate(rw, FALLOC_FL_UNSHARE_RANGE | FALLOC_FL_KEEP_SIZE, 0, (off_t)size) == 0
+              ? 0
+              : -errno;
     if (!err && fdatasync(rw) != 0)
         err = -errno;
     (void)close(rw);

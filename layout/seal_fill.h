@@ -1,6 +1,6 @@
 /*
- * Making a file's map whole before it is sealed: blocks for its holes, zeros in UNWRITTEN blocks, blocks of
- * its own where it shares them. Only seal_fs.c uses it. Blocks: worker threads.
+ * Making a file's map whole before it is sealed: blocks for its holes, zeros in UNWRITTEN blocks,
+ * blocks of its own where it shares them. Only seal_fs.c uses it. Blocks: worker threads.
  */
 #ifndef LAYOUT_SEAL_FILL_H
 #define LAYOUT_SEAL_FILL_H

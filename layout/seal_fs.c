@@ -1,4 +1,5 @@
-/* Sealing as the file system sees it: see seal_fs.h. What is decided, and its wording, is in seal_judge.c. */
+/* Sealing as the file system sees it: see seal_fs.h. What is decided, and its wording, is in
+ * seal_judge.c. */
 #include "layout/seal_fs.h"
 
 #include <errno.h>
@@ -58,7 +59,8 @@ static int gather_xfs(int fd, struct seal_facts *facts)
     return 0;
 }
 
-/* On file systems other than XFS and ext4 only what names them is gathered: they are refused anyhow. */
+/* On file systems other than XFS and ext4 only what names them is gathered: they are refused
+ * anyhow. */
 static int gather(int fd, struct seal_facts *facts, struct mount_info *mount)
 {
     struct stat st;
@@ -181,7 +183,8 @@ static int drop_flag(int fd, enum seal_kind kind, struct seal_refusal *why)
     return err ? seal_refuse_errno(why, -err, "clearing the immutable flag") : 0;
 }
 
-/* With the flag gone since before a crash the file may have been changed: its time never goes backwards. */
+/* With the flag gone since before a crash the file may have been changed: its time never goes
+ * backwards. */
 static int set_mtime(int fd, const struct timespec *mtime, bool was_flagged)
 {
     struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, *mtime};
@@ -189,13 +192,15 @@ static int set_mtime(int fd, const struct timespec *mtime, bool was_flagged)
 
     if (fstat(fd, &st) != 0)
         return -errno;
-    if (!was_flagged && (st.st_mtim.tv_sec > mtime->tv_sec ||
-                         (st.st_mtim.tv_sec == mtime->tv_sec && st.st_mtim.tv_nsec >= mtime->tv_nsec)))
+    if (!was_flagged &&
+        (st.st_mtim.tv_sec > mtime->tv_sec ||
+         (st.st_mtim.tv_sec == mtime->tv_sec && st.st_mtim.tv_nsec >= mtime->tv_nsec)))
         return 0;
     return futimens(fd, times) == 0 ? 0 : -errno;
 }
 
-int seal_fs_clear_flag(int fd, enum seal_kind kind, const struct timespec *mtime, struct seal_refusal *why)
+int seal_fs_clear_flag(int fd, enum seal_kind kind, const struct timespec *mtime,
+                       struct seal_refusal *why)
 {
     enum seal_kind marked;
     bool set = false;
@@ -219,7 +224,9 @@ int seal_fs_clear_flag(int fd, enum seal_kind kind, const struct timespec *mtime
     err = seal_mark_remove(fd);
     if (err)
         return seal_refuse_errno(why, -err, "taking the seal's mark off");
-    return fsync(fd) == 0 ? 0 : seal_refuse_errno(why, errno, "making the cleared immutable flag durable");
+    return fsync(fd) == 0
+               ? 0
+               : seal_refuse_errno(why, errno, "making the cleared immutable flag durable");
 }
 
 static int refuse_writer(int fd, struct seal_refusal *why)
@@ -229,24 +236,27 @@ static int refuse_writer(int fd, struct seal_refusal *why)
     if (writers_describe(fd, who, sizeof(who)))
         return seal_refuse(why, SEAL_REFUSED_WRITER, EBUSY,
                            "%s; close it there, or stop that process, and try again", who);
-    return seal_refuse(
-        why, SEAL_REFUSED_WRITER, EBUSY,
-        "it is open for writing or mapped writable by something that was not found in /proc: the kernel (a "
-        "loop device, swap, a file server), or a process that this one may not look into; end that and "
-        "try again");
+    return seal_refuse(why, SEAL_REFUSED_WRITER, EBUSY,
+                       "it is open for writing or mapped writable by something that was not found "
+                       "in /proc: the kernel (a "
+                       "loop device, swap, a file server), or a process that this one may not look "
+                       "into; end that and "
+                       "try again");
 }
 
 /*
- * The kernel grants a read lease only when the inode's count of writers, mappings included, is zero; a write
- * lease, when the descriptor it is asked through is the only one that writes and none reads.
+ * The kernel grants a read lease only when the inode's count of writers, mappings included, is
+ * zero; a write lease, when the descriptor it is asked through is the only one that writes and none
+ * reads.
  */
 int seal_fs_prove_no_writer(int fd, struct seal_refusal *why)
 {
-    int mode = fcntl(fd, F_GETFL), lease = mode >= 0 && (mode & O_ACCMODE) != O_RDONLY ? F_WRLCK : F_RDLCK;
+    int mode = fcntl(fd, F_GETFL),
+        lease = mode >= 0 && (mode & O_ACCMODE) != O_RDONLY ? F_WRLCK : F_RDLCK;
     int err;
 
-    /* A broken lease would signal this process with SIGIO, which kills by default; SIGURG is ignored by
-     * default. */
+    /* A broken lease would signal this process with SIGIO, which kills by default; SIGURG is
+     * ignored by default. */
     if (fcntl(fd, F_SETSIG, SIGURG) != 0)
         return seal_refuse_errno(why, errno, "F_SETSIG for the read lease");
     if (fcntl(fd, F_SETLEASE, lease) == 0) {
@@ -258,9 +268,10 @@ int seal_fs_prove_no_writer(int fd, struct seal_refusal *why)
     if (err == EAGAIN)
         return refuse_writer(fd, why);
     if (err == EINVAL)
-        return seal_refuse(why, SEAL_REFUSED_NO_LEASES, EINVAL,
-                           "the kernel gives no leases, without which writers cannot be excluded; set "
-                           "/proc/sys/fs/leases-enable to 1");
+        return seal_refuse(
+            why, SEAL_REFUSED_NO_LEASES, EINVAL,
+            "the kernel gives no leases, without which writers cannot be excluded; set "
+            "/proc/sys/fs/leases-enable to 1");
     return seal_refuse_errno(why, err, "taking a lease to prove that nobody writes");
 }
 
@@ -286,14 +297,15 @@ static int add_extent(void *context, const struct fiemap_extent *fe)
         return err;
     err = map_builder_add(r->builder, &e);
     if (err == -EINVAL)
-        return seal_refuse(
-            r->why, SEAL_REFUSED_MAP_BROKEN, EIO,
-            "the file system gave extents that overlap or are not aligned; check it (xfs_repair -n, "
-            "e2fsck -n)");
+        return seal_refuse(r->why, SEAL_REFUSED_MAP_BROKEN, EIO,
+                           "the file system gave extents that overlap or are not aligned; check it "
+                           "(xfs_repair -n, "
+                           "e2fsck -n)");
     if (err == -E2BIG)
-        return seal_refuse(r->why, SEAL_REFUSED_TOO_MANY_EXTENTS, E2BIG,
-                           "the file has more than %d extents; defragment it (xfs_fsr, e4defrag) or copy it",
-                           (int)MAP_MAX_EXTENTS);
+        return seal_refuse(
+            r->why, SEAL_REFUSED_TOO_MANY_EXTENTS, E2BIG,
+            "the file has more than %d extents; defragment it (xfs_fsr, e4defrag) or copy it",
+            (int)MAP_MAX_EXTENTS);
     return err ? seal_refuse_errno(r->why, -err, "building the map") : 0;
 }
 
@@ -302,9 +314,10 @@ static int finish_map(struct map_read *r, struct seal_map **map)
     int err = map_builder_finish(r->builder, map);
 
     if (err == -EEXIST)
-        return seal_refuse(r->why, SEAL_REFUSED_MAP_BROKEN, EIO,
-                           "the file system gave one place of the device to two parts of the file; check it "
-                           "(xfs_repair -n, e2fsck -n)");
+        return seal_refuse(
+            r->why, SEAL_REFUSED_MAP_BROKEN, EIO,
+            "the file system gave one place of the device to two parts of the file; check it "
+            "(xfs_repair -n, e2fsck -n)");
     return err ? seal_refuse_errno(r->why, -err, "building the map") : 0;
 }
 
@@ -319,8 +332,8 @@ static int read_map(int fd, struct map_read *r, struct seal_map **map)
     if (fstat(fd, &st) != 0 || fstatfs(fd, &fs) != 0)
         return seal_refuse_errno(r->why, errno, "reading the file's size");
     if (fs.f_bsize < 512 || fs.f_bsize > 1 << 30)
-        return seal_refuse(r->why, SEAL_REFUSED_FILESYSTEM, EIO, "the file system names a block size of %ld",
-                           (long)fs.f_bsize);
+        return seal_refuse(r->why, SEAL_REFUSED_FILESYSTEM, EIO,
+                           "the file system names a block size of %ld", (long)fs.f_bsize);
     err = map_builder_create((uint64_t)st.st_size, (uint32_t)fs.f_bsize, &r->builder);
     if (err)
         return seal_refuse_errno(r->why, -err, "building the map");
@@ -337,8 +350,8 @@ static int read_map(int fd, struct map_read *r, struct seal_map **map)
     return finish_map(r, map);
 }
 
-int seal_fs_read_map(int fd, enum seal_kind kind, bool sparse, uint64_t volume_size, struct seal_map **map,
-                     struct seal_refusal *why)
+int seal_fs_read_map(int fd, enum seal_kind kind, bool sparse, uint64_t volume_size,
+                     struct seal_map **map, struct seal_refusal *why)
 {
     struct map_read r = {.judged = true, .volume_size = volume_size, .why = why};
     struct seal_map *found;
@@ -364,8 +377,8 @@ int seal_fs_reread_map(int fd, struct seal_map **map, struct seal_refusal *why)
     return read_map(fd, &r, map);
 }
 
-int seal_fs_seal(int fd, const struct seal_fs_request *request, uint64_t volume_size, struct seal_map **map,
-                 struct seal_refusal *why)
+int seal_fs_seal(int fd, const struct seal_fs_request *request, uint64_t volume_size,
+                 struct seal_map **map, struct seal_refusal *why)
 {
     int err = seal_fs_prepare(fd, request, why);
 
@@ -380,8 +393,8 @@ int seal_fs_seal(int fd, const struct seal_fs_request *request, uint64_t volume_
         struct seal_refusal second;
 
         /* Nobody has written beneath the page cache yet, whatever the kind.
-         * The first refusal is what the caller has to act on; a flag that stays is worse, so that is said
-         * instead. */
+         * The first refusal is what the caller has to act on; a flag that stays is worse, so that
+         * is said instead. */
         if (seal_fs_clear_flag(fd, SEAL_KIND_FROZEN, NULL, &second) != 0 && why)
             *why = second;
     }

@@ -1,5 +1,6 @@
 /*
- * What can be sealed: pure functions over facts that seal_fs.c gathered, each refusal with its remedy.
+ * What can be sealed: pure functions over facts that seal_fs.c gathered, each refusal with its
+ * remedy.
  */
 #ifndef LAYOUT_SEAL_JUDGE_H
 #define LAYOUT_SEAL_JUDGE_H
@@ -33,11 +34,14 @@ struct seal_extent_facts {
     uint32_t flags;
 };
 
-int seal_judge_extent(const struct seal_extent_facts *extent, uint64_t volume_size, struct seal_refusal *why);
-/* The whole map: holes, which are for a frozen seal only, and there for who knows of them (sparse). */
-int seal_judge_map(const struct seal_map *map, enum seal_kind kind, bool sparse, struct seal_refusal *why);
-/* Is it plain data at a known place, exclusively this file's or shared? Otherwise a re-read map shows a hole
- * there. */
+int seal_judge_extent(const struct seal_extent_facts *extent, uint64_t volume_size,
+                      struct seal_refusal *why);
+/* The whole map: holes, which are for a frozen seal only, and there for who knows of them (sparse).
+ */
+int seal_judge_map(const struct seal_map *map, enum seal_kind kind, bool sparse,
+                   struct seal_refusal *why);
+/* Is it plain data at a known place, exclusively this file's or shared? Otherwise a re-read map
+ * shows a hole there. */
 bool seal_extent_is_data(uint32_t flags);
 
 #endif

@@ -40,7 +40,8 @@ int seal_mark_get(int fd, enum seal_kind *kind)
     err = file_key_from_fd(fd, &key);
     if (err)
         return err;
-    if ((size_t)len != MARK_HEAD + (size_t)key.len || memcmp(value + MARK_HEAD, key.data, key.len) != 0)
+    if ((size_t)len != MARK_HEAD + (size_t)key.len ||
+        memcmp(value + MARK_HEAD, key.data, key.len) != 0)
         return -ENODATA;
     *kind = (enum seal_kind)value[1];
     return 0;

@@ -1,9 +1,10 @@
 /*
- * The mark on a sealed file: an extended attribute in the trusted namespace (root's; clients and owners
- * cannot see or set it) that names the file it was made for, so that a seal can be told from somebody else's
- * immutable flag when the journal does not know the file any more. It is set before the flag and taken off
- * after it, since the flag forbids both. A copy of the file that carries its attributes along is another
- * file, and its mark names the wrong one: it means nothing. So does a mark without the flag.
+ * The mark on a sealed file: an extended attribute in the trusted namespace (root's; clients and
+ * owners cannot see or set it) that names the file it was made for, so that a seal can be told from
+ * somebody else's immutable flag when the journal does not know the file any more. It is set before
+ * the flag and taken off after it, since the flag forbids both. A copy of the file that carries its
+ * attributes along is another file, and its mark names the wrong one: it means nothing. So does a
+ * mark without the flag.
  *
  * Functions block, and work through any descriptor that is really open.
  */

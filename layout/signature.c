@@ -1,5 +1,5 @@
-/* Disk signatures for XFS and ext4: see signature.h. signature_verify reads the disk (worker threads), all
- * else is pure. */
+/* Disk signatures for XFS and ext4: see signature.h. signature_verify reads the disk (worker
+ * threads), all else is pure. */
 #include "layout/signature.h"
 
 #include <errno.h>
@@ -26,7 +26,8 @@ enum {
 };
 #define MD_MAGIC UINT32_C(0xa92b4efc)
 
-static void add(struct signature *s, uint64_t start, const uint8_t *block, uint32_t at, uint32_t len)
+static void add(struct signature *s, uint64_t start, const uint8_t *block, uint32_t at,
+                uint32_t len)
 {
     struct signature_component *c = &s->component[s->count++];
 
@@ -44,11 +45,12 @@ int signature_from_superblock(enum signature_fs fs, const uint8_t block[SIGNATUR
     bool magic = xfs ? memcmp(block + XFS_MAGIC_AT, "XFSB", 4) == 0
                      : memcmp(block + EXT4_MAGIC_AT, "\x53\xEF", 2) == 0;
 
-    if (!magic || start > INT64_MAX - SIGNATURE_SUPERBLOCK_SIZE || memcmp(found, uuid, UUID_LEN) != 0 ||
-        memcmp(found, none, UUID_LEN) == 0)
+    if (!magic || start > INT64_MAX - SIGNATURE_SUPERBLOCK_SIZE ||
+        memcmp(found, uuid, UUID_LEN) != 0 || memcmp(found, none, UUID_LEN) == 0)
         return -EINVAL;
     memset(out, 0, sizeof(*out));
-    add(out, start, block, xfs ? XFS_MAGIC_AT : EXT4_MAGIC_AT, xfs ? XFS_MAGIC_LEN : EXT4_MAGIC_LEN);
+    add(out, start, block, xfs ? XFS_MAGIC_AT : EXT4_MAGIC_AT,
+        xfs ? XFS_MAGIC_LEN : EXT4_MAGIC_LEN);
     add(out, start, block, xfs ? XFS_UUID_AT : EXT4_UUID_AT, UUID_LEN);
     return 0;
 }
@@ -69,7 +71,8 @@ static bool is_zero(const uint8_t *at, size_t len)
     return len == 0;
 }
 
-/* lvm2 format: the label in one of the first four sectors, behind it the header with the UUID in 32 letters.
+/* lvm2 format: the label in one of the first four sectors, behind it the header with the UUID in 32
+ * letters.
  */
 int signature_from_pv(const uint8_t *head, uint64_t start, struct signature *out)
 {
@@ -124,7 +127,8 @@ int signature_from_table(const uint8_t *head, struct signature *out)
     return 0;
 }
 
-/* Reads what the component is compared with, in whole 4096-byte units because the descriptor may be O_DIRECT.
+/* Reads what the component is compared with, in whole 4096-byte units because the descriptor may be
+ * O_DIRECT.
  */
 static int component_verify(int fd, const struct signature_component *c, uint8_t *room)
 {

@@ -1,5 +1,5 @@
-/* See sysfs_block.h and the kernel's Documentation/ABI/stable/sysfs-block. Sizes and starts there are in
- * 512-byte units. */
+/* See sysfs_block.h and the kernel's Documentation/ABI/stable/sysfs-block. Sizes and starts there
+ * are in 512-byte units. */
 #include "layout/sysfs_block.h"
 
 #include <dirent.h>
@@ -119,7 +119,8 @@ static void read_stacked(int dir, struct sysfs_block *b)
                        : strncmp(uuid, "CRYPT-", 6) == 0 ? "encrypted device"
                                                          : "device-mapper device",
                        name);
-    } else if (read_line(dir, "md/level", b->md_level, sizeof(b->md_level)) == 0 && b->md_level[0]) {
+    } else if (read_line(dir, "md/level", b->md_level, sizeof(b->md_level)) == 0 &&
+               b->md_level[0]) {
         (void)snprintf(b->stacked, sizeof(b->stacked), "md %s array", b->md_level);
     } else if (has_entries(dir, "slaves") || faccessat(dir, "bcache", F_OK, 0) == 0) {
         (void)snprintf(b->stacked, sizeof(b->stacked), "stacked device");

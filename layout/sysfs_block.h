@@ -1,6 +1,6 @@
 /*
- * What sysfs says of a block device: its name, size, and whether it is a partition or stacked on other
- * devices. Only device*.c use it. Blocks (reads /sys).
+ * What sysfs says of a block device: its name, size, and whether it is a partition or stacked on
+ * other devices. Only device*.c use it. Blocks (reads /sys).
  */
 #ifndef LAYOUT_SYSFS_BLOCK_H
 #define LAYOUT_SYSFS_BLOCK_H
@@ -24,7 +24,8 @@ struct sysfs_block {
 
 /* sysfs is where it is mounted. -ENODEV: not a block device that it knows. */
 int sysfs_block_read(const char *sysfs, dev_t dev, struct sysfs_block *block);
-/* The same from the device's directory in sysfs; dev is left alone. On error *block is not to be used. */
+/* The same from the device's directory in sysfs; dev is left alone. On error *block is not to be
+ * used. */
 int sysfs_block_read_dir(int dir, struct sysfs_block *block);
 
 /* The device number in a file below it. */

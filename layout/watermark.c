@@ -1,4 +1,5 @@
-/* See watermark.h. The value: version (1 byte), the file system's UUID, journal and count (8 each). */
+/* See watermark.h. The value: version (1 byte), the file system's UUID, journal and count (8 each).
+ */
 #include "layout/watermark.h"
 
 #include <endian.h>
@@ -7,7 +8,12 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-enum { WATERMARK_VERSION = 1, ID_AT = 1 + FILE_KEY_UUID_SIZE, COUNT_AT = ID_AT + 8, SIZE = COUNT_AT + 8 };
+enum {
+    WATERMARK_VERSION = 1,
+    ID_AT = 1 + FILE_KEY_UUID_SIZE,
+    COUNT_AT = ID_AT + 8,
+    SIZE = COUNT_AT + 8
+};
 
 int watermark_write(int fd, const uint8_t fs_uuid[FILE_KEY_UUID_SIZE], const struct watermark *mark)
 {

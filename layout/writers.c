@@ -32,8 +32,8 @@ static bool read_text(int dir, const char *name, char *text, size_t size)
     return true;
 }
 
-/* Does /proc/PID/fd/NAME write to the file? AT_STATX_DONT_SYNC: other descriptors may be on a dead NFS
- * server. */
+/* Does /proc/PID/fd/NAME write to the file? AT_STATX_DONT_SYNC: other descriptors may be on a dead
+ * NFS server. */
 static bool fd_writes(int pid_dir, const char *name, const struct wanted *w)
 {
     struct statx st;
@@ -43,7 +43,8 @@ static bool fd_writes(int pid_dir, const char *name, const struct wanted *w)
 
     (void)snprintf(path, sizeof(path), "fd/%.32s", name);
     if (statx(pid_dir, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_INO, &st) != 0 ||
-        st.stx_ino != w->inode || st.stx_dev_major != w->dev_major || st.stx_dev_minor != w->dev_minor)
+        st.stx_ino != w->inode || st.stx_dev_major != w->dev_major ||
+        st.stx_dev_minor != w->dev_minor)
         return false;
     (void)snprintf(path, sizeof(path), "fdinfo/%.32s", name);
     if (!read_text(pid_dir, path, info, sizeof(info)))
@@ -88,15 +89,17 @@ static bool process_has_mapped(int pid_dir, const struct wanted *w)
         unsigned long long inode;
         char mode[8];
 
-        found = sscanf(line, "%*x-%*x %7s %*x %x:%x %llu", mode, &dev_major, &dev_minor, &inode) == 4 &&
-                mode[1] == 'w' && mode[3] == 's' && dev_major == w->dev_major && dev_minor == w->dev_minor &&
-                inode == w->inode;
+        found =
+            sscanf(line, "%*x-%*x %7s %*x %x:%x %llu", mode, &dev_major, &dev_minor, &inode) == 4 &&
+            mode[1] == 'w' && mode[3] == 's' && dev_major == w->dev_major &&
+            dev_minor == w->dev_minor && inode == w->inode;
     }
     (void)fclose(f);
     return found;
 }
 
-static bool describe_process(int proc, const char *pid, const struct wanted *w, char *text, size_t size)
+static bool describe_process(int proc, const char *pid, const struct wanted *w, char *text,
+                             size_t size)
 {
     int dir = openat(proc, pid, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     const char *how;

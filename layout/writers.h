@@ -1,6 +1,6 @@
 /*
- * Naming who has a file open for writing, for a refusal's text. A help for people only: what counts is the
- * read lease (seal_fs.c). Reads /proc; blocks: worker threads.
+ * Naming who has a file open for writing, for a refusal's text. A help for people only: what counts
+ * is the read lease (seal_fs.c). Reads /proc; blocks: worker threads.
  */
 #ifndef LAYOUT_WRITERS_H
 #define LAYOUT_WRITERS_H
@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* "process 123 (dd) has it open for writing", "... has it mapped writable". False, and text is empty, if none
- * was found. */
+/* "process 123 (dd) has it open for writing", "... has it mapped writable". False, and text is
+ * empty, if none was found. */
 bool writers_describe(int fd, char *text, size_t size);
 
 #endif

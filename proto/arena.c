@@ -65,8 +65,8 @@ void *arena_alloc(struct arena *a, size_t size)
     /* Leaves room for rounding, and for a chunk's head. */
     if (size > SIZE_MAX / 2)
         return NULL;
-    rounded =
-        size == 0 ? alignof(max_align_t) : (size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
+    rounded = size == 0 ? alignof(max_align_t)
+                        : (size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
     if (rounded > a->limit - a->used)
         return NULL;
     if (rounded > a->left && !grow(a, rounded))

@@ -1,9 +1,10 @@
 /*
- * A bounded bump allocator: what decoding one COMPOUND needs besides views (arrays), released all at once.
+ * A bounded bump allocator: what decoding one COMPOUND needs besides views (arrays), released all
+ * at once.
  *
- * The limit counts every byte handed out, so that a hostile request cannot make the server hold more than
- * that. The first chunk may be the caller's (a connection keeps one and never calls malloc for ordinary
- * requests). One thread at a time per arena.
+ * The limit counts every byte handed out, so that a hostile request cannot make the server hold
+ * more than that. The first chunk may be the caller's (a connection keeps one and never calls
+ * malloc for ordinary requests). One thread at a time per arena.
  */
 #ifndef PROTO_ARENA_H
 #define PROTO_ARENA_H
@@ -26,7 +27,8 @@ struct arena {
 void arena_init(struct arena *a, size_t limit);
 /* As arena_init, and uses first (kept by the caller, any alignment) before any malloc. */
 void arena_init_with(struct arena *a, size_t limit, void *first, size_t first_size);
-/* Zeroed, aligned for any type. NULL past the limit or when memory is out. size 0 gives a unique pointer. */
+/* Zeroed, aligned for any type. NULL past the limit or when memory is out. size 0 gives a unique
+ * pointer. */
 void *arena_alloc(struct arena *a, size_t size);
 /* As arena_alloc(count * size), with the product checked. */
 void *arena_array(struct arena *a, size_t count, size_t size);

@@ -14,25 +14,28 @@ static WIRE_STRUCT(pnfs_block_sig_component4, WIRE_U64(pnfs_block_sig_component4
 static WIRE_STRUCT(pnfs_block_simple_volume_info4,
                    WIRE_ARRAY(pnfs_block_simple_volume_info4, bsv_ds, pnfs_block_sig_component4,
                               PNFS_BLOCK_MAX_SIG_COMP));
-static WIRE_STRUCT(pnfs_block_slice_volume_info4, WIRE_U64(pnfs_block_slice_volume_info4, bsv_start),
+static WIRE_STRUCT(pnfs_block_slice_volume_info4,
+                   WIRE_U64(pnfs_block_slice_volume_info4, bsv_start),
                    WIRE_U64(pnfs_block_slice_volume_info4, bsv_length),
                    WIRE_U32(pnfs_block_slice_volume_info4, bsv_volume));
-static WIRE_STRUCT(pnfs_block_concat_volume_info4, WIRE_ARRAY(pnfs_block_concat_volume_info4, bcv_volumes,
-                                                              uint32_t, BLOCK_LAYOUT_MAX_VOLUMES));
-static WIRE_STRUCT(pnfs_block_stripe_volume_info4, WIRE_U64(pnfs_block_stripe_volume_info4, bsv_stripe_unit),
+static WIRE_STRUCT(pnfs_block_concat_volume_info4,
+                   WIRE_ARRAY(pnfs_block_concat_volume_info4, bcv_volumes, uint32_t,
+                              BLOCK_LAYOUT_MAX_VOLUMES));
+static WIRE_STRUCT(pnfs_block_stripe_volume_info4,
+                   WIRE_U64(pnfs_block_stripe_volume_info4, bsv_stripe_unit),
                    WIRE_ARRAY(pnfs_block_stripe_volume_info4, bsv_volumes, uint32_t,
                               BLOCK_LAYOUT_MAX_VOLUMES));
 static WIRE_UNION(pnfs_block_volume4, WIRE_U32(pnfs_block_volume4, type),
-                  WIRE_ARM(PNFS_BLOCK_VOLUME_SIMPLE,
-                           WIRE_SUB(pnfs_block_volume4, bv_simple_info, pnfs_block_simple_volume_info4)),
-                  WIRE_ARM(PNFS_BLOCK_VOLUME_SLICE,
-                           WIRE_SUB(pnfs_block_volume4, bv_slice_info, pnfs_block_slice_volume_info4)),
-                  WIRE_ARM(PNFS_BLOCK_VOLUME_CONCAT,
-                           WIRE_SUB(pnfs_block_volume4, bv_concat_info, pnfs_block_concat_volume_info4)),
-                  WIRE_ARM(PNFS_BLOCK_VOLUME_STRIPE,
-                           WIRE_SUB(pnfs_block_volume4, bv_stripe_info, pnfs_block_stripe_volume_info4)));
-WIRE_STRUCT(pnfs_block_deviceaddr4,
-            WIRE_ARRAY(pnfs_block_deviceaddr4, bda_volumes, pnfs_block_volume4, BLOCK_LAYOUT_MAX_VOLUMES));
+                  WIRE_ARM(PNFS_BLOCK_VOLUME_SIMPLE, WIRE_SUB(pnfs_block_volume4, bv_simple_info,
+                                                              pnfs_block_simple_volume_info4)),
+                  WIRE_ARM(PNFS_BLOCK_VOLUME_SLICE, WIRE_SUB(pnfs_block_volume4, bv_slice_info,
+                                                             pnfs_block_slice_volume_info4)),
+                  WIRE_ARM(PNFS_BLOCK_VOLUME_CONCAT, WIRE_SUB(pnfs_block_volume4, bv_concat_info,
+                                                              pnfs_block_concat_volume_info4)),
+                  WIRE_ARM(PNFS_BLOCK_VOLUME_STRIPE, WIRE_SUB(pnfs_block_volume4, bv_stripe_info,
+                                                              pnfs_block_stripe_volume_info4)));
+WIRE_STRUCT(pnfs_block_deviceaddr4, WIRE_ARRAY(pnfs_block_deviceaddr4, bda_volumes,
+                                               pnfs_block_volume4, BLOCK_LAYOUT_MAX_VOLUMES));
 WIRE_STRUCT(pnfs_block_layouthint4, WIRE_U64(pnfs_block_layouthint4, blh_maximum_io_time));
 
 /* Extents come by the thousand: coded by hand, for speed. */
@@ -74,12 +77,13 @@ static const struct wire_type wire_pnfs_block_extent4 = {.name = "pnfs_block_ext
                                                          .size = sizeof(pnfs_block_extent4),
                                                          .decode = extent_decode,
                                                          .encode = extent_encode};
-WIRE_STRUCT(pnfs_block_layout4,
-            WIRE_ARRAY(pnfs_block_layout4, blo_extents, pnfs_block_extent4, BLOCK_LAYOUT_MAX_EXTENTS));
+WIRE_STRUCT(pnfs_block_layout4, WIRE_ARRAY(pnfs_block_layout4, blo_extents, pnfs_block_extent4,
+                                           BLOCK_LAYOUT_MAX_EXTENTS));
 WIRE_STRUCT(pnfs_block_layoutupdate4, WIRE_ARRAY(pnfs_block_layoutupdate4, blu_commit_list,
                                                  pnfs_block_extent4, BLOCK_LAYOUT_MAX_EXTENTS));
 
-static int decode_body(const struct wire_type *type, struct xdr_bytes body, struct arena *arena, void *value)
+static int decode_body(const struct wire_type *type, struct xdr_bytes body, struct arena *arena,
+                       void *value)
 {
     struct xdr_in in;
 
@@ -105,9 +109,11 @@ static bool refers_down(const pnfs_block_volume4 *volume, uint32_t index)
     case PNFS_BLOCK_VOLUME_SLICE:
         return volume->bv_slice_info.bsv_volume < index;
     case PNFS_BLOCK_VOLUME_CONCAT:
-        return all_below(volume->bv_concat_info.bcv_volumes, volume->bv_concat_info.bcv_volumes_count, index);
+        return all_below(volume->bv_concat_info.bcv_volumes,
+                         volume->bv_concat_info.bcv_volumes_count, index);
     case PNFS_BLOCK_VOLUME_STRIPE:
-        return all_below(volume->bv_stripe_info.bsv_volumes, volume->bv_stripe_info.bsv_volumes_count, index);
+        return all_below(volume->bv_stripe_info.bsv_volumes,
+                         volume->bv_stripe_info.bsv_volumes_count, index);
     default:
         return true;
     }
@@ -122,7 +128,8 @@ static bool topology_ok(const pnfs_block_deviceaddr4 *addr)
     return true;
 }
 
-int block_deviceaddr_decode(struct xdr_bytes body, struct arena *arena, pnfs_block_deviceaddr4 *addr)
+int block_deviceaddr_decode(struct xdr_bytes body, struct arena *arena,
+                            pnfs_block_deviceaddr4 *addr)
 {
     pnfs_block_deviceaddr4 found;
     int err = decode_body(&wire_pnfs_block_deviceaddr4, body, arena, &found);
@@ -140,7 +147,8 @@ int block_layout_decode(struct xdr_bytes body, struct arena *arena, pnfs_block_l
     return decode_body(&wire_pnfs_block_layout4, body, arena, layout);
 }
 
-int block_layoutupdate_decode(struct xdr_bytes body, struct arena *arena, pnfs_block_layoutupdate4 *update)
+int block_layoutupdate_decode(struct xdr_bytes body, struct arena *arena,
+                              pnfs_block_layoutupdate4 *update)
 {
     return decode_body(&wire_pnfs_block_layoutupdate4, body, arena, update);
 }
@@ -157,7 +165,8 @@ int block_layoutreturn_decode(struct xdr_bytes body)
 
 bool block_deviceaddr_encode(struct xdr_out *out, const pnfs_block_deviceaddr4 *addr)
 {
-    return topology_ok(addr) ? wire_encode(&wire_pnfs_block_deviceaddr4, out, addr) : xdr_out_fail(out);
+    return topology_ok(addr) ? wire_encode(&wire_pnfs_block_deviceaddr4, out, addr)
+                             : xdr_out_fail(out);
 }
 
 bool block_layout_encode(struct xdr_out *out, const pnfs_block_layout4 *layout)

@@ -1,10 +1,11 @@
 /*
- * The bodies of block layouts (RFC 5663): da_addr_body of GETDEVICEINFO, loc_body of LAYOUTGET, lou_body of
- * LAYOUTCOMMIT, loh_body of a layout hint. lrf_body of LAYOUTRETURN is empty for this type (RFC 5663
- * section 2.3.3). Bounded, pure; arrays come from the arena, signature contents are views.
+ * The bodies of block layouts (RFC 5663): da_addr_body of GETDEVICEINFO, loc_body of LAYOUTGET,
+ * lou_body of LAYOUTCOMMIT, loh_body of a layout hint. lrf_body of LAYOUTRETURN is empty for this
+ * type (RFC 5663 section 2.3.3). Bounded, pure; arrays come from the arena, signature contents are
+ * views.
  *
- * Byte offsets and lengths are what the RFC says they are; whether extents are aligned, ordered and without a
- * gap is policy and not judged here.
+ * Byte offsets and lengths are what the RFC says they are; whether extents are aligned, ordered and
+ * without a gap is policy and not judged here.
  */
 #ifndef PROTO_BLOCK_LAYOUT_H
 #define PROTO_BLOCK_LAYOUT_H
@@ -100,13 +101,15 @@ typedef struct pnfs_block_layouthint4 {
 } pnfs_block_layouthint4;
 
 /*
- * Decoders take the whole body: bytes left over make it malformed. 0, or -EBADMSG, which also stands for an
- * arena that is used up. A volume may only refer to earlier ones (a MUST of RFC 5663 section 2.2.2), so a
- * walk always ends, and an extent's state is one of the four.
+ * Decoders take the whole body: bytes left over make it malformed. 0, or -EBADMSG, which also
+ * stands for an arena that is used up. A volume may only refer to earlier ones (a MUST of RFC 5663
+ * section 2.2.2), so a walk always ends, and an extent's state is one of the four.
  */
-int block_deviceaddr_decode(struct xdr_bytes body, struct arena *arena, pnfs_block_deviceaddr4 *addr);
+int block_deviceaddr_decode(struct xdr_bytes body, struct arena *arena,
+                            pnfs_block_deviceaddr4 *addr);
 int block_layout_decode(struct xdr_bytes body, struct arena *arena, pnfs_block_layout4 *layout);
-int block_layoutupdate_decode(struct xdr_bytes body, struct arena *arena, pnfs_block_layoutupdate4 *update);
+int block_layoutupdate_decode(struct xdr_bytes body, struct arena *arena,
+                              pnfs_block_layoutupdate4 *update);
 int block_layouthint_decode(struct xdr_bytes body, pnfs_block_layouthint4 *hint);
 /* lrf_body: 0 when empty, -EBADMSG otherwise. */
 int block_layoutreturn_decode(struct xdr_bytes body);

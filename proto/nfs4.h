@@ -1,7 +1,7 @@
 /*
- * The constants of NFSv4.1 by their RFC names: RFC 5662 (the XDR of RFC 8881), and the layout types that
- * later documents added (RFC 8154, RFC 8435). Values only; the structures are in proto/nfs4_types.h. Sections
- * below are RFC 8881's.
+ * The constants of NFSv4.1 by their RFC names: RFC 5662 (the XDR of RFC 8881), and the layout types
+ * that later documents added (RFC 8154, RFC 8435). Values only; the structures are in
+ * proto/nfs4_types.h. Sections below are RFC 8881's.
  */
 #ifndef PROTO_NFS4_H
 #define PROTO_NFS4_H
@@ -22,8 +22,8 @@ enum {
 };
 
 /*
- * Our bounds on what the RFC leaves open. Every array count from the wire is checked against its bound, and
- * against the bytes that are left, before it sizes anything.
+ * Our bounds on what the RFC leaves open. Every array count from the wire is checked against its
+ * bound, and against the bytes that are left, before it sizes anything.
  */
 enum {
     NFS4_MAX_TAG = 1024,
@@ -622,7 +622,8 @@ typedef enum nfs_cb_opnum4 {
     OP_CB_ILLEGAL = 10044,
 } nfs_cb_opnum4;
 
-/* "NFS4ERR_DELAY", "OP_LAYOUTGET", "OP_CB_RECALL"; a fixed text for numbers without a name. Never NULL. */
+/* "NFS4ERR_DELAY", "OP_LAYOUTGET", "OP_CB_RECALL"; a fixed text for numbers without a name. Never
+ * NULL. */
 const char *nfs4_status_name(nfsstat4 status);
 const char *nfs4_op_name(uint32_t op);
 const char *nfs4_cb_op_name(uint32_t op);

@@ -1,6 +1,6 @@
 /*
- * fattr4: see proto/nfs4_attr.h for the contract. One table, indexed by attribute number, drives both
- * directions.
+ * fattr4: see proto/nfs4_attr.h for the contract. One table, indexed by attribute number, drives
+ * both directions.
  */
 #include "proto/nfs4_attr.h"
 
@@ -29,18 +29,21 @@ bool bitmap4_isset(const bitmap4 *map, unsigned bit)
 
 bitmap4 bitmap4_and(const bitmap4 *a, const bitmap4 *b)
 {
-    return (bitmap4){.word = {a->word[0] & b->word[0], a->word[1] & b->word[1], a->word[2] & b->word[2]}};
+    return (bitmap4){
+        .word = {a->word[0] & b->word[0], a->word[1] & b->word[1], a->word[2] & b->word[2]}};
 }
 
 bitmap4 bitmap4_or(const bitmap4 *a, const bitmap4 *b)
 {
-    return (bitmap4){.word = {a->word[0] | b->word[0], a->word[1] | b->word[1], a->word[2] | b->word[2]}};
+    return (bitmap4){
+        .word = {a->word[0] | b->word[0], a->word[1] | b->word[1], a->word[2] | b->word[2]}};
 }
 
 bitmap4 bitmap4_minus(const bitmap4 *a, const bitmap4 *b)
 {
-    return (bitmap4){.word = {a->word[0] & ~b->word[0], a->word[1] & ~b->word[1], a->word[2] & ~b->word[2]},
-                     .beyond = a->beyond};
+    return (bitmap4){
+        .word = {a->word[0] & ~b->word[0], a->word[1] & ~b->word[1], a->word[2] & ~b->word[2]},
+        .beyond = a->beyond};
 }
 
 bool bitmap4_empty(const bitmap4 *map)
@@ -206,7 +209,8 @@ static WIRE_UNION(settime4, WIRE_U32(settime4, set_it),
                   WIRE_ARM(SET_TO_CLIENT_TIME4, WIRE_SUB(settime4, time, nfstime4)), WIRE_DEFAULT);
 static WIRE_STRUCT(mode_masked4, WIRE_U32(mode_masked4, mm_value_to_set),
                    WIRE_U32(mode_masked4, mm_mask_bits));
-static WIRE_STRUCT(change_policy4, WIRE_U64(change_policy4, cp_major), WIRE_U64(change_policy4, cp_minor));
+static WIRE_STRUCT(change_policy4, WIRE_U64(change_policy4, cp_major),
+                   WIRE_U64(change_policy4, cp_minor));
 static WIRE_STRUCT(layouthint4, WIRE_U32(layouthint4, loh_type),
                    WIRE_OPAQUE(layouthint4, loh_body, WIRE_UNBOUNDED));
 
@@ -220,9 +224,9 @@ typedef struct nfs4_attrs nfs4_attrs;
 #define SUB(m, U) WIRE_SUB(nfs4_attrs, m, U)
 #define TIME(m)   WIRE_SUB(nfs4_attrs, m, nfstime4)
 /* More than one member: the type's functions get the whole structure. */
-#define WHOLE(m)                                                                                             \
-    {                                                                                                        \
-        .kind = WIRE_KIND_SUB, .type = &wire_##m, .name = #m                                                 \
+#define WHOLE(m)                                                                                   \
+    {                                                                                              \
+        .kind = WIRE_KIND_SUB, .type = &wire_##m, .name = #m                                       \
     }
 
 static const struct wire_field table[FATTR4_LAST + 1] = {

@@ -1,6 +1,6 @@
 /*
- * fattr4 (RFC 8881 chapter 5): a structure with every attribute that this server serves or accepts, encoded
- * and decoded by one table in the order of attribute numbers. Also the bitmap helpers.
+ * fattr4 (RFC 8881 chapter 5): a structure with every attribute that this server serves or accepts,
+ * encoded and decoded by one table in the order of attribute numbers. Also the bitmap helpers.
  */
 #ifndef PROTO_NFS4_ATTR_H
 #define PROTO_NFS4_ATTR_H
@@ -20,10 +20,10 @@ bitmap4 bitmap4_minus(const bitmap4 *a, const bitmap4 *b);
 bool bitmap4_empty(const bitmap4 *map);
 bool bitmap4_equal(const bitmap4 *a, const bitmap4 *b);
 /* BITMAP4(FATTR4_TYPE, FATTR4_SIZE): a bitmap of the bits named. */
-#define BITMAP4(...)                                                                                         \
+#define BITMAP4(...)                                                                               \
     bitmap4_of((unsigned)(sizeof((const uint8_t[]){__VA_ARGS__})), (const uint8_t[]){__VA_ARGS__})
-/* Here, and unrolled, so that the compiler makes a constant of it: it is asked for with every GETATTR and
- * every entry of a READDIR. */
+/* Here, and unrolled, so that the compiler makes a constant of it: it is asked for with every
+ * GETATTR and every entry of a READDIR. */
 static inline bitmap4 bitmap4_of(unsigned count, const uint8_t *bits)
 {
     bitmap4 map = {.beyond = 0};
@@ -36,8 +36,8 @@ static inline bitmap4 bitmap4_of(unsigned count, const uint8_t *bits)
 
 enum { NFS4_LAYOUT_TYPES_MAX = 4, NFS4_THRESHOLDS_MAX = 4 };
 
-/* One entry of mdsthreshold4, with thi_hintlist decoded (RFC 8881 section 5.12.6). thi_hintset says which
- * counts. */
+/* One entry of mdsthreshold4, with thi_hintlist decoded (RFC 8881 section 5.12.6). thi_hintset says
+ * which counts. */
 struct nfs4_threshold {
     layouttype4 layout_type;
     uint32_t hintset; /* bits TH4_READ_SIZE to TH4_WRITE_IOSIZE */
@@ -117,30 +117,32 @@ struct nfs4_attrs {
     fs_charset_cap4 fs_charset_cap;
 };
 
-/* The attributes that struct nfs4_attrs can hold: for SUPPORTED_ATTRS, clear what the server does not serve.
+/* The attributes that struct nfs4_attrs can hold: for SUPPORTED_ATTRS, clear what the server does
+ * not serve.
  */
 bitmap4 nfs4_attrs_known(void);
 
 /*
- * Writes a whole fattr4: the attributes that are in want, in have and in attrs->present, in ascending order.
- * What nobody has is left out, as GETATTR must (RFC 8881 section 18.7.3). have may be NULL: everything.
- * False: does not fit.
+ * Writes a whole fattr4: the attributes that are in want, in have and in attrs->present, in
+ * ascending order. What nobody has is left out, as GETATTR must (RFC 8881 section 18.7.3). have may
+ * be NULL: everything. False: does not fit.
  */
 bool nfs4_attrs_encode(struct xdr_out *out, const bitmap4 *want, const bitmap4 *have,
                        const struct nfs4_attrs *attrs);
 
-/* As nfs4_attrs_encode, into a fattr4 whose attr_vals live in the arena. 0, -ENOMEM; -EOVERFLOW past
- * NFS4_ATTR_VALS_MAX bytes. */
+/* As nfs4_attrs_encode, into a fattr4 whose attr_vals live in the arena. 0, -ENOMEM; -EOVERFLOW
+ * past NFS4_ATTR_VALS_MAX bytes. */
 enum { NFS4_ATTR_VALS_MAX = 8192 };
 int nfs4_attrs_pack(const struct nfs4_attrs *attrs, const bitmap4 *want, const bitmap4 *have,
                     struct arena *arena, fattr4 *fattr);
 
 /*
- * Decodes a fattr4 (attrmask and attr_vals) that is in `in`, or one already taken apart by the operation's
- * decoder. 0; -EBADMSG: malformed, or bytes left over in attr_vals (NFS4ERR_BADXDR); -ENOTSUP: an attribute
- * we do not know, so that the values after it cannot be found (NFS4ERR_ATTRNOTSUPP). On -ENOTSUP
- * attrs->present has what was decoded before it. Views point into the input; nothing is allocated. Of layout
- * type and threshold lists the first few entries are kept, the rest checked and dropped.
+ * Decodes a fattr4 (attrmask and attr_vals) that is in `in`, or one already taken apart by the
+ * operation's decoder. 0; -EBADMSG: malformed, or bytes left over in attr_vals (NFS4ERR_BADXDR);
+ * -ENOTSUP: an attribute we do not know, so that the values after it cannot be found
+ * (NFS4ERR_ATTRNOTSUPP). On -ENOTSUP attrs->present has what was decoded before it. Views point
+ * into the input; nothing is allocated. Of layout type and threshold lists the first few entries
+ * are kept, the rest checked and dropped.
  */
 int nfs4_attrs_decode(struct xdr_in *in, struct nfs4_attrs *attrs);
 int nfs4_attrs_unpack(const fattr4 *fattr, struct nfs4_attrs *attrs);

@@ -14,12 +14,15 @@ static const struct nfs4_wire_op ops[] = {
     [OP_CB_NOTIFY] = {"OP_CB_NOTIFY", &wire_CB_NOTIFY4args, &wire_status},
     [OP_CB_PUSH_DELEG] = {"OP_CB_PUSH_DELEG", &wire_CB_PUSH_DELEG4args, &wire_status},
     [OP_CB_RECALL_ANY] = {"OP_CB_RECALL_ANY", &wire_CB_RECALL_ANY4args, &wire_status},
-    [OP_CB_RECALLABLE_OBJ_AVAIL] = {"OP_CB_RECALLABLE_OBJ_AVAIL", &wire_CB_RECALL_ANY4args, &wire_status},
+    [OP_CB_RECALLABLE_OBJ_AVAIL] = {"OP_CB_RECALLABLE_OBJ_AVAIL", &wire_CB_RECALL_ANY4args,
+                                    &wire_status},
     [OP_CB_RECALL_SLOT] = {"OP_CB_RECALL_SLOT", &wire_CB_RECALL_SLOT4args, &wire_status},
     [OP_CB_SEQUENCE] = {"OP_CB_SEQUENCE", &wire_CB_SEQUENCE4args, &wire_CB_SEQUENCE4res},
-    [OP_CB_WANTS_CANCELLED] = {"OP_CB_WANTS_CANCELLED", &wire_CB_WANTS_CANCELLED4args, &wire_status},
+    [OP_CB_WANTS_CANCELLED] = {"OP_CB_WANTS_CANCELLED", &wire_CB_WANTS_CANCELLED4args,
+                               &wire_status},
     [OP_CB_NOTIFY_LOCK] = {"OP_CB_NOTIFY_LOCK", &wire_CB_NOTIFY_LOCK4args, &wire_status},
-    [OP_CB_NOTIFY_DEVICEID] = {"OP_CB_NOTIFY_DEVICEID", &wire_CB_NOTIFY_DEVICEID4args, &wire_status},
+    [OP_CB_NOTIFY_DEVICEID] = {"OP_CB_NOTIFY_DEVICEID", &wire_CB_NOTIFY_DEVICEID4args,
+                               &wire_status},
 };
 
 const struct nfs4_wire_op *nfs4_wire_cb_op(uint32_t op)
@@ -41,7 +44,8 @@ const char *nfs4_cb_op_name(uint32_t op)
     return entry != NULL ? entry->name : "OP_CB_UNKNOWN";
 }
 
-bool nfs4_cb_args_decode(uint32_t op, struct xdr_in *in, struct arena *arena, union nfs4_cb_args *args)
+bool nfs4_cb_args_decode(uint32_t op, struct xdr_in *in, struct arena *arena,
+                         union nfs4_cb_args *args)
 {
     const struct nfs4_wire_op *entry = nfs4_wire_cb_op(op);
 
@@ -81,8 +85,8 @@ bool nfs4_cb_compound_args_encode(struct xdr_out *out, const struct nfs4_cb_comp
            xdr_put_u32(out, args->callback_ident) && xdr_put_u32(out, args->numops);
 }
 
-bool nfs4_device_notify_put(const struct nfs4_device_notify *change, uint8_t buf[NFS4_DEVICE_NOTIFY_SIZE],
-                            notify4 *notify)
+bool nfs4_device_notify_put(const struct nfs4_device_notify *change,
+                            uint8_t buf[NFS4_DEVICE_NOTIFY_SIZE], notify4 *notify)
 {
     struct xdr_out out;
 

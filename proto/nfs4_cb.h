@@ -1,6 +1,6 @@
 /*
- * The callback program: structures, CB_COMPOUND and the operations 3 to 14 (RFC 5662, RFC 8881 chapter 20).
- * In the style of proto/nfs4_ops.h.
+ * The callback program: structures, CB_COMPOUND and the operations 3 to 14 (RFC 5662, RFC 8881
+ * chapter 20). In the style of proto/nfs4_ops.h.
  */
 #ifndef PROTO_NFS4_CB_H
 #define PROTO_NFS4_CB_H
@@ -215,9 +215,11 @@ enum { NFS4_CB_OP_FIRST = OP_CB_GETATTR, NFS4_CB_OP_LAST = OP_CB_NOTIFY_DEVICEID
 
 /* As their namesakes in proto/nfs4_ops.h. */
 bool nfs4_cb_op_known(uint32_t op);
-bool nfs4_cb_args_decode(uint32_t op, struct xdr_in *in, struct arena *arena, union nfs4_cb_args *args);
+bool nfs4_cb_args_decode(uint32_t op, struct xdr_in *in, struct arena *arena,
+                         union nfs4_cb_args *args);
 bool nfs4_cb_args_encode(uint32_t op, struct xdr_out *out, const union nfs4_cb_args *args);
-bool nfs4_cb_res_decode(uint32_t op, struct xdr_in *in, struct arena *arena, union nfs4_cb_res *res);
+bool nfs4_cb_res_decode(uint32_t op, struct xdr_in *in, struct arena *arena,
+                        union nfs4_cb_res *res);
 bool nfs4_cb_res_encode(uint32_t op, struct xdr_out *out, const union nfs4_cb_res *res);
 
 /*
@@ -234,7 +236,8 @@ struct nfs4_cb_compound_args {
 bool nfs4_cb_compound_args_decode(struct xdr_in *in, struct nfs4_cb_compound_args *args);
 bool nfs4_cb_compound_args_encode(struct xdr_out *out, const struct nfs4_cb_compound_args *args);
 
-/* One change of CB_NOTIFY_DEVICEID (RFC 8881 section 20.12), which travels in a notify4's notify_vals. */
+/* One change of CB_NOTIFY_DEVICEID (RFC 8881 section 20.12), which travels in a notify4's
+ * notify_vals. */
 struct nfs4_device_notify {
     notify_deviceid_type4 type;
     layouttype4 layout_type;
@@ -245,8 +248,8 @@ struct nfs4_device_notify {
 enum { NFS4_DEVICE_NOTIFY_SIZE = 24 };
 
 /* Writes the values into buf and makes *notify show them. False: not one of the two types. */
-bool nfs4_device_notify_put(const struct nfs4_device_notify *change, uint8_t buf[NFS4_DEVICE_NOTIFY_SIZE],
-                            notify4 *notify);
+bool nfs4_device_notify_put(const struct nfs4_device_notify *change,
+                            uint8_t buf[NFS4_DEVICE_NOTIFY_SIZE], notify4 *notify);
 /* Exactly one change. False: malformed, or another type. */
 bool nfs4_device_notify_get(const notify4 *notify, struct nfs4_device_notify *change);
 

@@ -305,6 +305,7 @@ const char *nfs4_status_name(nfsstat4 status)
 
 const char *nfs4_attr_name(uint32_t attr)
 {
-    return attr < sizeof(attr_names) / sizeof(attr_names[0]) && attr_names[attr] != NULL ? attr_names[attr]
-                                                                                         : "FATTR4_UNKNOWN";
+    return attr < sizeof(attr_names) / sizeof(attr_names[0]) && attr_names[attr] != NULL
+               ? attr_names[attr]
+               : "FATTR4_UNKNOWN";
 }

@@ -1,6 +1,6 @@
 /*
- * The table of operations, and COMPOUND's head (RFC 8881 section 16.2): see proto/nfs4_ops.h for the
- * contract.
+ * The table of operations, and COMPOUND's head (RFC 8881 section 16.2): see proto/nfs4_ops.h for
+ * the contract.
  */
 #include "proto/nfs4_ops.h"
 
@@ -25,7 +25,8 @@ static const struct nfs4_wire_op ops[] = {
     [OP_OPEN] = {"OP_OPEN", &wire_OPEN4args, &wire_OPEN4res},
     [OP_OPENATTR] = {"OP_OPENATTR", &wire_OPENATTR4args, &wire_status},
     [OP_OPEN_CONFIRM] = {"OP_OPEN_CONFIRM", &wire_OPEN_CONFIRM4args, &wire_OPEN_CONFIRM4res},
-    [OP_OPEN_DOWNGRADE] = {"OP_OPEN_DOWNGRADE", &wire_OPEN_DOWNGRADE4args, &wire_OPEN_DOWNGRADE4res},
+    [OP_OPEN_DOWNGRADE] = {"OP_OPEN_DOWNGRADE", &wire_OPEN_DOWNGRADE4args,
+                           &wire_OPEN_DOWNGRADE4res},
     [OP_PUTFH] = {"OP_PUTFH", &wire_PUTFH4args, &wire_status},
     [OP_PUTPUBFH] = {"OP_PUTPUBFH", &wire_nothing, &wire_status},
     [OP_PUTROOTFH] = {"OP_PUTROOTFH", &wire_nothing, &wire_status},
@@ -40,7 +41,8 @@ static const struct nfs4_wire_op ops[] = {
     [OP_SECINFO] = {"OP_SECINFO", &wire_SECINFO4args, &wire_SECINFO4res},
     [OP_SETATTR] = {"OP_SETATTR", &wire_SETATTR4args, &wire_SETATTR4res},
     [OP_SETCLIENTID] = {"OP_SETCLIENTID", &wire_SETCLIENTID4args, &wire_SETCLIENTID4res},
-    [OP_SETCLIENTID_CONFIRM] = {"OP_SETCLIENTID_CONFIRM", &wire_SETCLIENTID_CONFIRM4args, &wire_status},
+    [OP_SETCLIENTID_CONFIRM] = {"OP_SETCLIENTID_CONFIRM", &wire_SETCLIENTID_CONFIRM4args,
+                                &wire_status},
     [OP_VERIFY] = {"OP_VERIFY", &wire_VERIFY4args, &wire_status},
     [OP_WRITE] = {"OP_WRITE", &wire_WRITE4args, &wire_WRITE4res},
     [OP_RELEASE_LOCKOWNER] = {"OP_RELEASE_LOCKOWNER", &wire_RELEASE_LOCKOWNER4args, &wire_status},
@@ -48,7 +50,8 @@ static const struct nfs4_wire_op ops[] = {
     [OP_BIND_CONN_TO_SESSION] = {"OP_BIND_CONN_TO_SESSION", &wire_BIND_CONN_TO_SESSION4args,
                                  &wire_BIND_CONN_TO_SESSION4res},
     [OP_EXCHANGE_ID] = {"OP_EXCHANGE_ID", &wire_EXCHANGE_ID4args, &wire_EXCHANGE_ID4res},
-    [OP_CREATE_SESSION] = {"OP_CREATE_SESSION", &wire_CREATE_SESSION4args, &wire_CREATE_SESSION4res},
+    [OP_CREATE_SESSION] = {"OP_CREATE_SESSION", &wire_CREATE_SESSION4args,
+                           &wire_CREATE_SESSION4res},
     [OP_DESTROY_SESSION] = {"OP_DESTROY_SESSION", &wire_DESTROY_SESSION4args, &wire_status},
     [OP_FREE_STATEID] = {"OP_FREE_STATEID", &wire_FREE_STATEID4args, &wire_status},
     [OP_GET_DIR_DELEGATION] = {"OP_GET_DIR_DELEGATION", &wire_GET_DIR_DELEGATION4args,
@@ -62,7 +65,8 @@ static const struct nfs4_wire_op ops[] = {
     [OP_SEQUENCE] = {"OP_SEQUENCE", &wire_SEQUENCE4args, &wire_SEQUENCE4res},
     [OP_SET_SSV] = {"OP_SET_SSV", &wire_SET_SSV4args, &wire_SET_SSV4res},
     [OP_TEST_STATEID] = {"OP_TEST_STATEID", &wire_TEST_STATEID4args, &wire_TEST_STATEID4res},
-    [OP_WANT_DELEGATION] = {"OP_WANT_DELEGATION", &wire_WANT_DELEGATION4args, &wire_WANT_DELEGATION4res},
+    [OP_WANT_DELEGATION] = {"OP_WANT_DELEGATION", &wire_WANT_DELEGATION4args,
+                            &wire_WANT_DELEGATION4res},
     [OP_DESTROY_CLIENTID] = {"OP_DESTROY_CLIENTID", &wire_DESTROY_CLIENTID4args, &wire_status},
     [OP_RECLAIM_COMPLETE] = {"OP_RECLAIM_COMPLETE", &wire_RECLAIM_COMPLETE4args, &wire_status},
 };
@@ -139,10 +143,12 @@ bool nfs4_compound_res_decode(struct xdr_in *in, struct nfs4_compound_res *res)
 
 bool nfs4_compound_res_encode(struct xdr_out *out, const struct nfs4_compound_res *res)
 {
-    return xdr_put_u32(out, res->status) && xdr_put_bytes(out, res->tag) && xdr_put_u32(out, res->numres);
+    return xdr_put_u32(out, res->status) && xdr_put_bytes(out, res->tag) &&
+           xdr_put_u32(out, res->numres);
 }
 
-bool nfs4_compound_res_begin(struct xdr_out *out, struct xdr_bytes tag, struct nfs4_compound_head *head)
+bool nfs4_compound_res_begin(struct xdr_out *out, struct xdr_bytes tag,
+                             struct nfs4_compound_head *head)
 {
     size_t status_pos = xdr_out_pos(out);
 
@@ -152,8 +158,8 @@ bool nfs4_compound_res_begin(struct xdr_out *out, struct xdr_bytes tag, struct n
     return true;
 }
 
-bool nfs4_compound_res_end(struct xdr_out *out, const struct nfs4_compound_head *head, nfsstat4 status,
-                           uint32_t numres)
+bool nfs4_compound_res_end(struct xdr_out *out, const struct nfs4_compound_head *head,
+                           nfsstat4 status, uint32_t numres)
 {
     return xdr_out_patch_u32(out, head->status_pos, status) &&
            xdr_out_patch_u32(out, head->numres_pos, numres);

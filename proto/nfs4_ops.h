@@ -1,10 +1,10 @@
 /*
- * Arguments and results of the operations 3 to 58 of NFSv4.1 (RFC 5662), one table behind four functions, and
- * the head of COMPOUND.
+ * Arguments and results of the operations 3 to 58 of NFSv4.1 (RFC 5662), one table behind four
+ * functions, and the head of COMPOUND.
  *
  * A COMPOUND is decoded operation by operation: nfs4_compound_args_decode(), then numops times
- * nfs4_op_decode() and nfs4_args_decode(). Decoded values hold views into the input and arrays in the arena:
- * both must outlive them. Pure functions.
+ * nfs4_op_decode() and nfs4_args_decode(). Decoded values hold views into the input and arrays in
+ * the arena: both must outlive them. Pure functions.
  */
 #ifndef PROTO_NFS4_OPS_H
 #define PROTO_NFS4_OPS_H
@@ -15,8 +15,8 @@
 enum { NFS4_OP_FIRST = OP_ACCESS, NFS4_OP_LAST = OP_RECLAIM_COMPLETE };
 
 /*
- * Members are named after the operation. GETFH, LOOKUPP, PUTPUBFH, PUTROOTFH, READLINK, RESTOREFH and SAVEFH
- * have no arguments.
+ * Members are named after the operation. GETFH, LOOKUPP, PUTPUBFH, PUTROOTFH, READLINK, RESTOREFH
+ * and SAVEFH have no arguments.
  */
 union nfs4_args {
     ACCESS4args access;
@@ -131,20 +131,21 @@ union nfs4_res {
     RECLAIM_COMPLETE4res reclaim_complete;
 };
 
-/* True for 3 to 58. For other numbers all four functions below return false (NFS4ERR_OP_ILLEGAL). */
+/* True for 3 to 58. For other numbers all four functions below return false (NFS4ERR_OP_ILLEGAL).
+ */
 bool nfs4_op_known(uint32_t op);
 
 /*
  * The operation's number is not part of these; see nfs4_op_decode(). Decoding false: malformed
- * (NFS4ERR_BADXDR) or the arena is used up; the out-parameter is then undefined. Encoding false: it does not
- * fit, or a value has no encoding (a discriminant without an arm, a file handle that is too long); out is
- * then full.
+ * (NFS4ERR_BADXDR) or the arena is used up; the out-parameter is then undefined. Encoding false: it
+ * does not fit, or a value has no encoding (a discriminant without an arm, a file handle that is
+ * too long); out is then full.
  */
 bool nfs4_args_decode(uint32_t op, struct xdr_in *in, struct arena *arena, union nfs4_args *args);
 bool nfs4_args_encode(uint32_t op, struct xdr_out *out, const union nfs4_args *args);
 bool nfs4_res_decode(uint32_t op, struct xdr_in *in, struct arena *arena, union nfs4_res *res);
-/* Reads only what the RFC encodes for res->status: an error needs no other member set, except SETATTR's
- * attrsset. */
+/* Reads only what the RFC encodes for res->status: an error needs no other member set, except
+ * SETATTR's attrsset. */
 bool nfs4_res_encode(uint32_t op, struct xdr_out *out, const union nfs4_res *res);
 
 /* COMPOUND4args up to the operations. */
@@ -167,15 +168,17 @@ struct nfs4_compound_head {
     size_t numres_pos;
 };
 
-/* A tag longer than NFS4_MAX_TAG is malformed. numops is not bounded here: nothing is sized by it. */
+/* A tag longer than NFS4_MAX_TAG is malformed. numops is not bounded here: nothing is sized by it.
+ */
 bool nfs4_compound_args_decode(struct xdr_in *in, struct nfs4_compound_args *args);
 bool nfs4_compound_args_encode(struct xdr_out *out, const struct nfs4_compound_args *args);
 bool nfs4_compound_res_decode(struct xdr_in *in, struct nfs4_compound_res *res);
 bool nfs4_compound_res_encode(struct xdr_out *out, const struct nfs4_compound_res *res);
 /* Writes the head with status NFS4_OK and no results, to be patched by nfs4_compound_res_end(). */
-bool nfs4_compound_res_begin(struct xdr_out *out, struct xdr_bytes tag, struct nfs4_compound_head *head);
-bool nfs4_compound_res_end(struct xdr_out *out, const struct nfs4_compound_head *head, nfsstat4 status,
-                           uint32_t numres);
+bool nfs4_compound_res_begin(struct xdr_out *out, struct xdr_bytes tag,
+                             struct nfs4_compound_head *head);
+bool nfs4_compound_res_end(struct xdr_out *out, const struct nfs4_compound_head *head,
+                           nfsstat4 status, uint32_t numres);
 
 /* argop and resop: the number before each operation's arguments or result. */
 bool nfs4_op_decode(struct xdr_in *in, uint32_t *op);
@@ -185,8 +188,8 @@ bool nfs4_illegal_res_encode(struct xdr_out *out);
 
 /*
  * Builds READDIR's dirlist4 entry by entry in a buffer of the caller's. maxcount bounds the whole
- * READDIR4resok, cookie verifier included (RFC 8881 section 18.23.3); dircount, when not 0, bounds the bytes
- * of cookies and names, and the first entry is exempt from it.
+ * READDIR4resok, cookie verifier included (RFC 8881 section 18.23.3); dircount, when not 0, bounds
+ * the bytes of cookies and names, and the first entry is exempt from it.
  */
 struct readdir_writer {
     struct xdr_out out;
@@ -198,8 +201,10 @@ struct readdir_writer {
 enum { READDIR_FIXED_SIZE = NFS4_VERIFIER_SIZE + 4 + 4 };
 
 /* False when maxcount or the buffer has no room for an empty list (NFS4ERR_TOOSMALL). */
-bool readdir_writer_begin(struct readdir_writer *w, void *buf, size_t size, count4 dircount, count4 maxcount);
-/* False when the entry does not fit: it is not added, end the list (NFS4ERR_TOOSMALL if none was added). */
+bool readdir_writer_begin(struct readdir_writer *w, void *buf, size_t size, count4 dircount,
+                          count4 maxcount);
+/* False when the entry does not fit: it is not added, end the list (NFS4ERR_TOOSMALL if none was
+ * added). */
 bool readdir_writer_add(struct readdir_writer *w, nfs_cookie4 cookie, struct xdr_bytes name,
                         const fattr4 *attrs);
 /* The finished list, for dirlist4.encoded: a view of the buffer. */

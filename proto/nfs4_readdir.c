@@ -1,6 +1,6 @@
 /*
- * READDIR's list of entries (RFC 8881 section 18.23): decoding, encoding, and the writer that a server fills
- * entry by entry.
+ * READDIR's list of entries (RFC 8881 section 18.23): decoding, encoding, and the writer that a
+ * server fills entry by entry.
  */
 #include "proto/nfs4_wire.h"
 
@@ -8,8 +8,8 @@ static WIRE_STRUCT(entry4, WIRE_U64(entry4, cookie), WIRE_OPAQUE(entry4, name, W
                    WIRE_SUB(entry4, attrs, fattr4));
 
 /*
- * The RFC's linked list of entries as an array. The first pass counts them, so that the array can be
- * allocated once and no recursion follows the wire.
+ * The RFC's linked list of entries as an array. The first pass counts them, so that the array can
+ * be allocated once and no recursion follows the wire.
  */
 static bool count_entries(struct xdr_in in, struct arena *arena, uint32_t *count)
 {
@@ -61,10 +61,13 @@ static bool dirlist4_encode(struct xdr_out *out, const void *value)
     return xdr_put_bool(out, list->eof);
 }
 
-const struct wire_type wire_dirlist4 = {
-    .name = "dirlist4", .size = sizeof(dirlist4), .decode = dirlist4_decode, .encode = dirlist4_encode};
+const struct wire_type wire_dirlist4 = {.name = "dirlist4",
+                                        .size = sizeof(dirlist4),
+                                        .decode = dirlist4_decode,
+                                        .encode = dirlist4_encode};
 
-bool readdir_writer_begin(struct readdir_writer *w, void *buf, size_t size, count4 dircount, count4 maxcount)
+bool readdir_writer_begin(struct readdir_writer *w, void *buf, size_t size, count4 dircount,
+                          count4 maxcount)
 {
     enum { LIST_END = READDIR_FIXED_SIZE - NFS4_VERIFIER_SIZE };
     size_t most = maxcount < READDIR_FIXED_SIZE ? 0 : maxcount - NFS4_VERIFIER_SIZE;

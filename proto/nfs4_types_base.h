@@ -13,9 +13,9 @@ typedef uint8_t verifier4[NFS4_VERIFIER_SIZE];
 typedef uint8_t deviceid4[NFS4_DEVICEID4_SIZE];
 
 /*
- * Bits 0 to 95: more than any attribute or operation number of NFSv4.1. Peers may send more words; those are
- * dropped and `beyond` says how many bits were set in them. Encoding ignores it and leaves out trailing zero
- * words.
+ * Bits 0 to 95: more than any attribute or operation number of NFSv4.1. Peers may send more words;
+ * those are dropped and `beyond` says how many bits were set in them. Encoding ignores it and
+ * leaves out trailing zero words.
  */
 typedef struct bitmap4 {
     uint32_t word[3];

@@ -146,8 +146,8 @@ typedef struct READ4args {
 typedef struct READ4resok {
     bool eof;
     struct xdr_bytes data;
-    void
-        *data_owner; /* not on the wire; set: data goes out by xdr_out_splice with this owner, NULL: copied */
+    void *data_owner; /* not on the wire; set: data goes out by xdr_out_splice with this owner,
+                         NULL: copied */
 } READ4resok;
 
 typedef struct READ4res {
@@ -171,8 +171,8 @@ typedef struct entry4 {
 } entry4;
 
 /*
- * A server sets `encoded` to what readdir_writer_end() gave it; entries and eof then do not count. A client
- * finds the decoded entries.
+ * A server sets `encoded` to what readdir_writer_end() gave it; entries and eof then do not count.
+ * A client finds the decoded entries.
  */
 typedef struct dirlist4 {
     uint32_t entries_count;

@@ -1,6 +1,6 @@
 /*
- * The descriptions of NFSv4.1's structures (nfs4_wire_*.c): shared ones, then arguments and results for the
- * tables in nfs4_ops.c and nfs4_cb.c. Private to proto/ and its tests.
+ * The descriptions of NFSv4.1's structures (nfs4_wire_*.c): shared ones, then arguments and results
+ * for the tables in nfs4_ops.c and nfs4_cb.c. Private to proto/ and its tests.
  */
 #ifndef PROTO_NFS4_WIRE_H
 #define PROTO_NFS4_WIRE_H
@@ -20,8 +20,8 @@ struct nfs4_wire_op {
 const struct nfs4_wire_op *nfs4_wire_op(uint32_t op);
 const struct nfs4_wire_op *nfs4_wire_cb_op(uint32_t op);
 
-/* How an attribute encodes, within struct nfs4_attrs; NULL for those it does not hold. No type here needs an
- * arena. */
+/* How an attribute encodes, within struct nfs4_attrs; NULL for those it does not hold. No type here
+ * needs an arena. */
 const struct wire_field *nfs4_wire_attr(unsigned attr);
 
 /* No arguments; a result that is nothing but its status. */

@@ -17,7 +17,8 @@ static WIRE_UNION(createtype4, WIRE_U32(createtype4, type),
                   WIRE_ARM(NF4BLK, WIRE_SUB(createtype4, devdata, specdata4)),
                   WIRE_ARM(NF4CHR, WIRE_SUB(createtype4, devdata, specdata4)), WIRE_DEFAULT);
 WIRE_STRUCT(CREATE4args, WIRE_SUB(CREATE4args, objtype, createtype4),
-            WIRE_OPAQUE(CREATE4args, objname, WIRE_UNBOUNDED), WIRE_SUB(CREATE4args, createattrs, fattr4));
+            WIRE_OPAQUE(CREATE4args, objname, WIRE_UNBOUNDED),
+            WIRE_SUB(CREATE4args, createattrs, fattr4));
 static WIRE_STRUCT(CREATE4resok, WIRE_SUB(CREATE4resok, cinfo, change_info4),
                    WIRE_BITMAP(CREATE4resok, attrset));
 WIRE_RESULT(CREATE4res, WIRE_ARM(NFS4_OK, WIRE_SUB(CREATE4res, resok4, CREATE4resok)));
@@ -43,7 +44,8 @@ WIRE_STRUCT(PUTFH4args, WIRE_OPAQUE(PUTFH4args, object, NFS4_FHSIZE));
 
 WIRE_STRUCT(READ4args, WIRE_SUB(READ4args, stateid, stateid4), WIRE_U64(READ4args, offset),
             WIRE_U32(READ4args, count));
-static WIRE_STRUCT(READ4resok, WIRE_BOOL(READ4resok, eof), WIRE_PAYLOAD(READ4resok, data, data_owner));
+static WIRE_STRUCT(READ4resok, WIRE_BOOL(READ4resok, eof),
+                   WIRE_PAYLOAD(READ4resok, data, data_owner));
 WIRE_RESULT(READ4res, WIRE_ARM(NFS4_OK, WIRE_SUB(READ4res, resok4, READ4resok)));
 
 WIRE_STRUCT(READDIR4args, WIRE_U64(READDIR4args, cookie), WIRE_FIXED(READDIR4args, cookieverf),
@@ -70,7 +72,8 @@ WIRE_STRUCT(SECINFO4args, WIRE_OPAQUE(SECINFO4args, name, WIRE_UNBOUNDED));
 static WIRE_STRUCT(rpcsec_gss_info, WIRE_OPAQUE(rpcsec_gss_info, oid, WIRE_UNBOUNDED),
                    WIRE_U32(rpcsec_gss_info, qop), WIRE_U32(rpcsec_gss_info, service));
 static WIRE_UNION(secinfo4, WIRE_U32(secinfo4, flavor),
-                  WIRE_ARM(RPC_AUTH_GSS, WIRE_SUB(secinfo4, flavor_info, rpcsec_gss_info)), WIRE_DEFAULT);
+                  WIRE_ARM(RPC_AUTH_GSS, WIRE_SUB(secinfo4, flavor_info, rpcsec_gss_info)),
+                  WIRE_DEFAULT);
 static WIRE_STRUCT(SECINFO4resok, WIRE_ARRAY(SECINFO4resok, flavors, secinfo4, NFS4_MAX_SECINFO));
 WIRE_RESULT(SECINFO4res, WIRE_ARM(NFS4_OK, WIRE_SUB(SECINFO4res, resok4, SECINFO4resok)));
 

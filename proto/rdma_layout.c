@@ -1,6 +1,6 @@
 /*
- * Bodies of the RDMA layout type: see proto/rdma_layout.h for the contract, docs/rdma-layout.md for the
- * format.
+ * Bodies of the RDMA layout type: see proto/rdma_layout.h for the contract, docs/rdma-layout.md for
+ * the format.
  */
 #include "proto/rdma_layout.h"
 
@@ -9,16 +9,17 @@
 #include "proto/nfs4_wire.h"
 #include "proto/rdma_wire.h"
 
-WIRE_STRUCT(rdma_deviceaddr4, WIRE_U32(rdma_deviceaddr4, rda_version), WIRE_U64(rdma_deviceaddr4, rda_peer),
-            WIRE_FIXED(rdma_deviceaddr4, rda_secret), WIRE_U32(rdma_deviceaddr4, rda_durability),
-            WIRE_U32(rdma_deviceaddr4, rda_alignment),
+WIRE_STRUCT(rdma_deviceaddr4, WIRE_U32(rdma_deviceaddr4, rda_version),
+            WIRE_U64(rdma_deviceaddr4, rda_peer), WIRE_FIXED(rdma_deviceaddr4, rda_secret),
+            WIRE_U32(rdma_deviceaddr4, rda_durability), WIRE_U32(rdma_deviceaddr4, rda_alignment),
             WIRE_ARRAY(rdma_deviceaddr4, rda_addrs, netaddr4, RDMA_LAYOUT_MAX_ADDRS));
-static WIRE_STRUCT(rdma_extent4, WIRE_U64(rdma_extent4, rex_file_offset), WIRE_U64(rdma_extent4, rex_length),
-                   WIRE_U64(rdma_extent4, rex_remote_address), WIRE_U32(rdma_extent4, rex_rkey),
-                   WIRE_U32(rdma_extent4, rex_iomode));
+static WIRE_STRUCT(rdma_extent4, WIRE_U64(rdma_extent4, rex_file_offset),
+                   WIRE_U64(rdma_extent4, rex_length), WIRE_U64(rdma_extent4, rex_remote_address),
+                   WIRE_U32(rdma_extent4, rex_rkey), WIRE_U32(rdma_extent4, rex_iomode));
 WIRE_STRUCT(rdma_layout4, WIRE_U32(rdma_layout4, rlo_version), WIRE_FIXED(rdma_layout4, rlo_device),
             WIRE_ARRAY(rdma_layout4, rlo_extents, rdma_extent4, RDMA_LAYOUT_MAX_EXTENTS));
-static WIRE_STRUCT(rdma_range4, WIRE_U64(rdma_range4, rra_offset), WIRE_U64(rdma_range4, rra_length));
+static WIRE_STRUCT(rdma_range4, WIRE_U64(rdma_range4, rra_offset),
+                   WIRE_U64(rdma_range4, rra_length));
 WIRE_STRUCT(rdma_layoutupdate4, WIRE_U32(rdma_layoutupdate4, rlu_version),
             WIRE_ARRAY(rdma_layoutupdate4, rlu_written, rdma_range4, RDMA_LAYOUT_MAX_EXTENTS));
 WIRE_STRUCT(rdma_hello4, WIRE_U32(rdma_hello4, rhe_version), WIRE_U64(rdma_hello4, rhe_peer),
@@ -60,7 +61,8 @@ static bool update_ok(const rdma_layoutupdate4 *update)
     uint64_t from = 0;
 
     for (uint32_t i = 0; i < update->rlu_written_count; i++)
-        if (!range_follows(&from, update->rlu_written[i].rra_offset, update->rlu_written[i].rra_length))
+        if (!range_follows(&from, update->rlu_written[i].rra_offset,
+                           update->rlu_written[i].rra_length))
             return false;
     return true;
 }
@@ -82,8 +84,8 @@ static int check_version(struct xdr_bytes body)
     return version == RDMA_LAYOUT_VERSION ? 0 : -EPROTONOSUPPORT;
 }
 
-static int decode_front(const struct wire_type *type, struct xdr_bytes body, struct arena *arena, void *value,
-                        size_t *left)
+static int decode_front(const struct wire_type *type, struct xdr_bytes body, struct arena *arena,
+                        void *value, size_t *left)
 {
     struct xdr_in in;
     int err = check_version(body);
@@ -97,7 +99,8 @@ static int decode_front(const struct wire_type *type, struct xdr_bytes body, str
     return 0;
 }
 
-static int decode_body(const struct wire_type *type, struct xdr_bytes body, struct arena *arena, void *value)
+static int decode_body(const struct wire_type *type, struct xdr_bytes body, struct arena *arena,
+                       void *value)
 {
     size_t left = 0;
     int err = decode_front(type, body, arena, value, &left);
@@ -177,7 +180,8 @@ bool rdma_layout_encode(struct xdr_out *out, const rdma_layout4 *layout)
 
 bool rdma_layoutupdate_encode(struct xdr_out *out, const rdma_layoutupdate4 *update)
 {
-    return update_ok(update) ? wire_encode(&wire_rdma_layoutupdate4, out, update) : xdr_out_fail(out);
+    return update_ok(update) ? wire_encode(&wire_rdma_layoutupdate4, out, update)
+                             : xdr_out_fail(out);
 }
 
 bool rdma_hello_encode(struct xdr_out *out, const rdma_hello4 *hello)

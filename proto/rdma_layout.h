@@ -1,8 +1,8 @@
 /*
- * The bodies of the RDMA layout type (docs/rdma-layout.md, where the XDR is): da_addr_body of GETDEVICEINFO,
- * loc_body of LAYOUTGET, lou_body of LAYOUTCOMMIT, and the private data with which a client connects to the
- * data path and is refused there. lrf_body of LAYOUTRETURN is empty; there is no layout hint. Bounded, pure;
- * arrays come from the arena, addresses are views.
+ * The bodies of the RDMA layout type (docs/rdma-layout.md, where the XDR is): da_addr_body of
+ * GETDEVICEINFO, loc_body of LAYOUTGET, lou_body of LAYOUTCOMMIT, and the private data with which a
+ * client connects to the data path and is refused there. lrf_body of LAYOUTRETURN is empty; there
+ * is no layout hint. Bounded, pure; arrays come from the arena, addresses are views.
  */
 #ifndef PROTO_RDMA_LAYOUT_H
 #define PROTO_RDMA_LAYOUT_H
@@ -10,7 +10,8 @@
 #include "proto/arena.h"
 #include "proto/nfs4_types.h"
 
-#define LAYOUT4_SEALNFS_RDMA 0x80534e52u /* of the range for private use, RFC 8881 section 3.3.13 */
+/* Of the range for private use, RFC 8881 section 3.3.13. */
+#define LAYOUT4_SEALNFS_RDMA 0x80534e52u
 
 enum {
     RDMA_LAYOUT_VERSION = 1,
@@ -83,14 +84,17 @@ typedef struct rdma_refused4 {
 } rdma_refused4;
 
 /*
- * Decoders of layout bodies take the whole body: bytes left over make it malformed. 0; -EPROTONOSUPPORT: a
- * version that is not ours; -EBADMSG: malformed, which also stands for an arena that is used up. Extents and
- * ranges are not empty, do not wrap, and come in order without overlap; an extent's iomode is READ or RW.
+ * Decoders of layout bodies take the whole body: bytes left over make it malformed. 0;
+ * -EPROTONOSUPPORT: a version that is not ours; -EBADMSG: malformed, which also stands for an arena
+ * that is used up. Extents and ranges are not empty, do not wrap, and come in order without
+ * overlap; an extent's iomode is READ or RW.
  */
 int rdma_deviceaddr_decode(struct xdr_bytes body, struct arena *arena, rdma_deviceaddr4 *addr);
 int rdma_layout_decode(struct xdr_bytes body, struct arena *arena, rdma_layout4 *layout);
-int rdma_layoutupdate_decode(struct xdr_bytes body, struct arena *arena, rdma_layoutupdate4 *update);
-/* Private data of the connection manager: fixed sizes, and transports pad with zeros what is after them. */
+int rdma_layoutupdate_decode(struct xdr_bytes body, struct arena *arena,
+                             rdma_layoutupdate4 *update);
+/* Private data of the connection manager: fixed sizes, and transports pad with zeros what is after
+ * them. */
 int rdma_hello_decode(struct xdr_bytes data, rdma_hello4 *hello);
 int rdma_refused_decode(struct xdr_bytes data, rdma_refused4 *refused);
 

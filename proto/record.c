@@ -67,7 +67,8 @@ static void read_mark(struct record_reader *r, struct xdr_bytes *in)
     }
 }
 
-enum record_event record_reader_next(struct record_reader *r, struct xdr_bytes *in, struct xdr_bytes *chunk)
+enum record_event record_reader_next(struct record_reader *r, struct xdr_bytes *in,
+                                     struct xdr_bytes *chunk)
 {
     enum record_event event;
 

@@ -1,13 +1,14 @@
 /*
- * Record marking for RPC over streams (RFC 5531 section 11), as a pure incremental reader. No I/O, no
- * buffers: the owner brings bytes, the reader says what they are.
+ * Record marking for RPC over streams (RFC 5531 section 11), as a pure incremental reader. No I/O,
+ * no buffers: the owner brings bytes, the reader says what they are.
  *
  * Two ways to feed it, which may be mixed at any point between calls:
- *  - bytes already received: record_reader_next() takes markers and payload off the front of a view and hands
- * out payload chunks. A record that arrived whole comes out as one chunk, which can be decoded in place;
- *  - bytes about to be received: while record_reader_fragment_left() is not 0, that many payload bytes come
- * next and may be received straight into the owner's buffer at offset record_reader_length();
- * record_reader_took() tells.
+ *  - bytes already received: record_reader_next() takes markers and payload off the front of a view
+ * and hands out payload chunks. A record that arrived whole comes out as one chunk, which can be
+ * decoded in place;
+ *  - bytes about to be received: while record_reader_fragment_left() is not 0, that many payload
+ * bytes come next and may be received straight into the owner's buffer at offset
+ * record_reader_length(); record_reader_took() tells.
  */
 #ifndef PROTO_RECORD_H
 #define PROTO_RECORD_H
@@ -41,13 +42,15 @@ void record_reader_init(struct record_reader *r, uint32_t limit);
 /* A session that was granted larger requests may raise it, between any two calls. */
 void record_reader_set_limit(struct record_reader *r, uint32_t limit);
 
-/* Takes bytes off the front of *in until an event. After RECORD_DONE the next call starts the next record. */
-enum record_event record_reader_next(struct record_reader *r, struct xdr_bytes *in, struct xdr_bytes *chunk);
+/* Takes bytes off the front of *in until an event. After RECORD_DONE the next call starts the next
+ * record. */
+enum record_event record_reader_next(struct record_reader *r, struct xdr_bytes *in,
+                                     struct xdr_bytes *chunk);
 
 /* Payload bytes of the current fragment that have not been taken; 0 when a marker comes next. */
 uint32_t record_reader_fragment_left(const struct record_reader *r);
-/* True when the current fragment is the record's last: with fragment_left, the record's final length is
- * known. */
+/* True when the current fragment is the record's last: with fragment_left, the record's final
+ * length is known. */
 bool record_reader_is_last(const struct record_reader *r);
 /* Payload bytes of the current record taken so far. */
 uint32_t record_reader_length(const struct record_reader *r);

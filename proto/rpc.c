@@ -140,8 +140,8 @@ bool rpc_reply_encode(struct xdr_out *out, const struct rpc_reply *reply)
 
 bool rpc_reply_put_accepted(struct xdr_out *out, uint32_t xid, enum rpc_accept_stat stat)
 {
-    return rpc_reply_encode(out,
-                            &(struct rpc_reply){.xid = xid, .stat = RPC_MSG_ACCEPTED, .accept_stat = stat});
+    return rpc_reply_encode(
+        out, &(struct rpc_reply){.xid = xid, .stat = RPC_MSG_ACCEPTED, .accept_stat = stat});
 }
 
 bool rpc_reply_put_prog_mismatch(struct xdr_out *out, uint32_t xid, uint32_t low, uint32_t high)

@@ -1,7 +1,7 @@
 /*
- * RPC version 2 message headers (RFC 5531): calls and replies, both directions, AUTH_NONE and AUTH_SYS
- * bodies. Pure; the body of the procedure follows in the same cursor. Names carry RPC_ and differ from
- * libtirpc's, so that both can be included.
+ * RPC version 2 message headers (RFC 5531): calls and replies, both directions, AUTH_NONE and
+ * AUTH_SYS bodies. Pure; the body of the procedure follows in the same cursor. Names carry RPC_ and
+ * differ from libtirpc's, so that both can be included.
  */
 #ifndef PROTO_RPC_H
 #define PROTO_RPC_H
@@ -83,14 +83,14 @@ typedef struct authsys_parms {
     uint32_t gids[RPC_MAX_GIDS];
 } authsys_parms;
 
-/* Looks at the first two words of a message without consuming them: a connection carries calls and replies.
- * False when short or the type is neither. */
+/* Looks at the first two words of a message without consuming them: a connection carries calls and
+ * replies. False when short or the type is neither. */
 bool rpc_msg_peek(const void *data, size_t len, uint32_t *xid, enum rpc_msg_type *type);
 
 /*
  * Decodes a call header, message type included; the arguments follow in `in`.
- * 0; -EBADMSG: not a call, or cut short: drop it; -EPROTONOSUPPORT: rpcvers is not 2 (call->xid is set:
- * answer RPC_MISMATCH).
+ * 0; -EBADMSG: not a call, or cut short: drop it; -EPROTONOSUPPORT: rpcvers is not 2 (call->xid is
+ * set: answer RPC_MISMATCH).
  */
 int rpc_call_decode(struct xdr_in *in, struct rpc_call *call);
 bool rpc_call_encode(struct xdr_out *out, const struct rpc_call *call);
@@ -110,7 +110,8 @@ bool rpc_authsys_decode(struct xdr_bytes body, authsys_parms *parms);
 /* In the middle of other data. */
 bool rpc_authsys_get(struct xdr_in *in, authsys_parms *parms);
 bool rpc_authsys_put(struct xdr_out *out, const authsys_parms *parms);
-/* Writes the body into buf (at least RPC_MAX_AUTH_BYTES) and makes *auth the credential that shows it. */
+/* Writes the body into buf (at least RPC_MAX_AUTH_BYTES) and makes *auth the credential that shows
+ * it. */
 bool rpc_authsys_cred(const authsys_parms *parms, void *buf, size_t len, struct rpc_auth *auth);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * The bodies of SCSI layouts (RFC 8154): da_addr_body of GETDEVICEINFO and lou_body of LAYOUTCOMMIT. loc_body
- * (pnfs_scsi_layout4) is on the wire what RFC 5663 calls pnfs_block_layout4, field by field and value by
- * value: block_layout_decode() and block_layout_encode() are for both. lrf_body is empty (section 2.4.3), and
- * there are no layout hints (section 2.4.9). Bounded, pure; arrays come from the arena, designators are
- * views.
+ * The bodies of SCSI layouts (RFC 8154): da_addr_body of GETDEVICEINFO and lou_body of
+ * LAYOUTCOMMIT. loc_body (pnfs_scsi_layout4) is on the wire what RFC 5663 calls pnfs_block_layout4,
+ * field by field and value by value: block_layout_decode() and block_layout_encode() are for both.
+ * lrf_body is empty (section 2.4.3), and there are no layout hints (section 2.4.9). Bounded, pure;
+ * arrays come from the arena, designators are views.
  */
 #ifndef PROTO_SCSI_LAYOUT_H
 #define PROTO_SCSI_LAYOUT_H
@@ -87,12 +87,14 @@ typedef struct pnfs_scsi_layoutupdate4 {
 } pnfs_scsi_layoutupdate4;
 
 /*
- * Decoders take the whole body: bytes left over make it malformed. 0, or -EBADMSG, which also stands for an
- * arena that is used up. A volume may only refer to earlier ones (a MUST of section 2.3.2), so a walk always
- * ends. Code set and designator type are whatever the wire says: the user of them judges.
+ * Decoders take the whole body: bytes left over make it malformed. 0, or -EBADMSG, which also
+ * stands for an arena that is used up. A volume may only refer to earlier ones (a MUST of
+ * section 2.3.2), so a walk always ends. Code set and designator type are whatever the wire says:
+ * the user of them judges.
  */
 int scsi_deviceaddr_decode(struct xdr_bytes body, struct arena *arena, pnfs_scsi_deviceaddr4 *addr);
-int scsi_layoutupdate_decode(struct xdr_bytes body, struct arena *arena, pnfs_scsi_layoutupdate4 *update);
+int scsi_layoutupdate_decode(struct xdr_bytes body, struct arena *arena,
+                             pnfs_scsi_layoutupdate4 *update);
 
 /* Encoders write the body. False: it does not fit, or a volume does not refer to an earlier one. */
 bool scsi_deviceaddr_encode(struct xdr_out *out, const pnfs_scsi_deviceaddr4 *addr);

@@ -1,5 +1,6 @@
 /*
- * Decoding and encoding by description: see proto/wire.h. Every bound on hostile input is enforced here.
+ * Decoding and encoding by description: see proto/wire.h. Every bound on hostile input is enforced
+ * here.
  */
 #include "proto/wire.h"
 
@@ -36,8 +37,8 @@ static bool decode_fixed(const struct wire_field *field, struct xdr_in *in, char
 }
 
 /*
- * A count may only size something once it is within its bound and within what is left of the message: no
- * element takes less than four bytes there.
+ * A count may only size something once it is within its bound and within what is left of the
+ * message: no element takes less than four bytes there.
  */
 static bool decode_count(const struct wire_field *field, struct xdr_in *in, uint32_t *count)
 {
@@ -48,7 +49,8 @@ static bool decode_count(const struct wire_field *field, struct xdr_in *in, uint
     return true;
 }
 
-static bool decode_array(const struct wire_field *field, struct xdr_in *in, struct arena *arena, char *value)
+static bool decode_array(const struct wire_field *field, struct xdr_in *in, struct arena *arena,
+                         char *value)
 {
     char *items = NULL;
     uint32_t count;
@@ -93,8 +95,8 @@ static bool decode_payload(const struct wire_field *field, struct xdr_in *in, ch
     return xdr_get_opaque(in, WIRE_UNBOUNDED, (struct xdr_bytes *)(value + field->at));
 }
 
-static inline bool decode_field(const struct wire_field *field, struct xdr_in *in, struct arena *arena,
-                                char *value)
+static inline bool decode_field(const struct wire_field *field, struct xdr_in *in,
+                                struct arena *arena, char *value)
 {
     char *at = value + field->at;
 
@@ -122,7 +124,8 @@ static inline bool decode_field(const struct wire_field *field, struct xdr_in *i
     }
 }
 
-bool wire_decode_field(const struct wire_field *field, struct xdr_in *in, struct arena *arena, void *value)
+bool wire_decode_field(const struct wire_field *field, struct xdr_in *in, struct arena *arena,
+                       void *value)
 {
     return decode_field(field, in, arena, value);
 }
@@ -156,7 +159,8 @@ static bool encode_payload(const struct wire_field *field, struct xdr_out *out, 
     void *owner;
 
     memcpy(&owner, value + field->second, sizeof(owner));
-    return owner != NULL ? xdr_out_splice(out, bytes->data, bytes->len, owner) : xdr_put_bytes(out, *bytes);
+    return owner != NULL ? xdr_out_splice(out, bytes->data, bytes->len, owner)
+                         : xdr_put_bytes(out, *bytes);
 }
 
 static bool encode_array(const struct wire_field *field, struct xdr_out *out, const char *value)
@@ -194,7 +198,8 @@ static bool encode_u32s(const struct wire_field *field, struct xdr_out *out, con
     return xdr_out_ok(out);
 }
 
-static inline bool encode_field(const struct wire_field *field, struct xdr_out *out, const char *value)
+static inline bool encode_field(const struct wire_field *field, struct xdr_out *out,
+                                const char *value)
 {
     const char *at = value + field->at;
 

@@ -1,11 +1,11 @@
 /*
- * XDR (RFC 4506): a bounded input cursor that yields views, and a bounded output buffer that can carry
- * payload by reference.
+ * XDR (RFC 4506): a bounded input cursor that yields views, and a bounded output buffer that can
+ * carry payload by reference.
  *
- * Both directions have sticky failure: after the first bad read or the first write that does not fit, every
- * further call fails too and changes nothing, so callers may check once at the end. Nothing is allocated and
- * no payload is copied on input; a view lives as long as the buffer it was read from. No locks, no globals:
- * usable on any thread, one thread at a time per object.
+ * Both directions have sticky failure: after the first bad read or the first write that does not
+ * fit, every further call fails too and changes nothing, so callers may check once at the end.
+ * Nothing is allocated and no payload is copied on input; a view lives as long as the buffer it was
+ * read from. No locks, no globals: usable on any thread, one thread at a time per object.
  */
 #ifndef PROTO_XDR_H
 #define PROTO_XDR_H
@@ -41,8 +41,8 @@ static inline bool xdr_in_fail(struct xdr_in *in)
     return false;
 }
 
-/* Takes n bytes off the front; NULL, and the input is bad, when they are not there. The readers below are
- * made of it. */
+/* Takes n bytes off the front; NULL, and the input is bad, when they are not there. The readers
+ * below are made of it. */
 static inline const uint8_t *xdr_in_take(struct xdr_in *in, size_t n)
 {
     const uint8_t *at = in->next;
@@ -94,7 +94,8 @@ static inline bool xdr_get_bool(struct xdr_in *in, bool *value)
 }
 
 bool xdr_get_i64(struct xdr_in *in, int64_t *value);
-/* opaque<max> and string<max>. The padding must be there; its value is not looked at, as peers do. */
+/* opaque<max> and string<max>. The padding must be there; its value is not looked at, as peers do.
+ */
 bool xdr_get_opaque(struct xdr_in *in, uint32_t max, struct xdr_bytes *bytes);
 /* opaque[n]: *bytes points into the input. */
 bool xdr_get_fixed(struct xdr_in *in, uint32_t n, const uint8_t **bytes);
@@ -140,11 +141,12 @@ struct xdr_out {
 };
 
 void xdr_out_init(struct xdr_out *out, void *buf, size_t cap);
-/* Bounds the whole message, splices included (a channel's ca_maxresponsesize). Without it only cap bounds. */
+/* Bounds the whole message, splices included (a channel's ca_maxresponsesize). Without it only cap
+ * bounds. */
 void xdr_out_set_limit(struct xdr_out *out, size_t limit);
 /*
- * Goes on in a larger buffer: what was written is copied there, the old buffer is the caller's again, `full`
- * stays as it is. A buffer too small for what was written is not taken.
+ * Goes on in a larger buffer: what was written is copied there, the old buffer is the caller's
+ * again, `full` stays as it is. A buffer too small for what was written is not taken.
  */
 void xdr_out_rebase(struct xdr_out *out, void *buf, size_t cap);
 
@@ -165,8 +167,8 @@ static inline size_t xdr_out_room(const struct xdr_out *out)
     return buffer < message ? buffer : message;
 }
 
-/* The place of the next n bytes; NULL, and the output is full, when they do not fit. The writers below are
- * made of it. */
+/* The place of the next n bytes; NULL, and the output is full, when they do not fit. The writers
+ * below are made of it. */
 static inline uint8_t *xdr_out_reserve(struct xdr_out *out, size_t n)
 {
     uint8_t *at;
@@ -222,9 +224,10 @@ bool xdr_put_bytes(struct xdr_out *out, struct xdr_bytes bytes);
 bool xdr_put_fixed(struct xdr_out *out, const void *data, uint32_t len);
 
 /*
- * opaque<> by reference: writes the length, records the segment, writes the padding. data must stay as it is
- * until the message is sent; owner is what the sender releases then (see xdr_out_splice_at). False, and owner
- * still the caller's, when it does not fit or XDR_OUT_MAX_SPLICES are taken.
+ * opaque<> by reference: writes the length, records the segment, writes the padding. data must stay
+ * as it is until the message is sent; owner is what the sender releases then (see
+ * xdr_out_splice_at). False, and owner still the caller's, when it does not fit or
+ * XDR_OUT_MAX_SPLICES are taken.
  */
 bool xdr_out_splice(struct xdr_out *out, const void *data, uint32_t len, void *owner);
 
@@ -250,13 +253,14 @@ size_t xdr_out_left(const struct xdr_out *out);
 /* Overwrites four bytes written earlier at pos. False when pos + 4 is past what was written. */
 bool xdr_out_patch_u32(struct xdr_out *out, size_t pos, uint32_t value);
 /*
- * Goes back to pos, forgets what came after it, splices included, and clears `full`. Owners of the forgotten
- * splices are not released: a caller that splices before it truncates looks at xdr_out_splice_at() first.
+ * Goes back to pos, forgets what came after it, splices included, and clears `full`. Owners of the
+ * forgotten splices are not released: a caller that splices before it truncates looks at
+ * xdr_out_splice_at() first.
  */
 void xdr_out_truncate(struct xdr_out *out, size_t pos);
 
-/* The message as an iovec of at most max entries (XDR_OUT_MAX_IOV always suffices); returns the count, 0 when
- * max is too small. */
+/* The message as an iovec of at most max entries (XDR_OUT_MAX_IOV always suffices); returns the
+ * count, 0 when max is too small. */
 unsigned xdr_out_iov(const struct xdr_out *out, struct iovec *iov, unsigned max);
 /* The i-th splice, or NULL past the last: for releasing owners after the send. */
 const struct xdr_splice *xdr_out_splice_at(const struct xdr_out *out, unsigned i);

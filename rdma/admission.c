@@ -12,7 +12,8 @@ _Static_assert(RDMA_SECRET_SIZE == crypto_auth_hmacsha256_KEYBYTES, "the secret 
 void rdma_hello_make(const uint8_t secret[RDMA_SECRET_SIZE], uint64_t peer, uint64_t counter,
                      uint8_t data[RDMA_HELLO_SIZE])
 {
-    const rdma_hello4 hello = {.rhe_version = RDMA_LAYOUT_VERSION, .rhe_peer = peer, .rhe_counter = counter};
+    const rdma_hello4 hello = {
+        .rhe_version = RDMA_LAYOUT_VERSION, .rhe_peer = peer, .rhe_counter = counter};
     struct xdr_out out;
 
     xdr_out_init(&out, data, RDMA_HELLO_SIZE);
@@ -22,7 +23,8 @@ void rdma_hello_make(const uint8_t secret[RDMA_SECRET_SIZE], uint64_t peer, uint
 
 bool rdma_hello_is_by(const uint8_t secret[RDMA_SECRET_SIZE], const uint8_t data[RDMA_HELLO_SIZE])
 {
-    return crypto_auth_hmacsha256_verify(data + RDMA_HELLO_TAGGED, data, RDMA_HELLO_TAGGED, secret) == 0;
+    return crypto_auth_hmacsha256_verify(data + RDMA_HELLO_TAGGED, data, RDMA_HELLO_TAGGED,
+                                         secret) == 0;
 }
 
 rdma_refusal4 rdma_admission_refusal(enum rdma_admission admission)

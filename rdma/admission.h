@@ -1,6 +1,6 @@
 /*
- * Who may connect to the data path (docs/rdma-layout.md, "Connecting"): the tag over a connection request,
- * and its judgement. Pure; any thread.
+ * Who may connect to the data path (docs/rdma-layout.md, "Connecting"): the tag over a connection
+ * request, and its judgement. Pure; any thread.
  */
 #ifndef RDMA_ADMISSION_H
 #define RDMA_ADMISSION_H
@@ -22,7 +22,8 @@ enum rdma_admission {
 /* The request of a client: what goes into the private data. */
 void rdma_hello_make(const uint8_t secret[RDMA_SECRET_SIZE], uint64_t peer, uint64_t counter,
                      uint8_t data[RDMA_HELLO_SIZE]);
-/* Does the tag in data, which has been decoded as a hello, stand on this secret? In constant time. */
+/* Does the tag in data, which has been decoded as a hello, stand on this secret? In constant time.
+ */
 bool rdma_hello_is_by(const uint8_t secret[RDMA_SECRET_SIZE], const uint8_t data[RDMA_HELLO_SIZE]);
 /* What the client is told. */
 rdma_refusal4 rdma_admission_refusal(enum rdma_admission admission);

@@ -1,8 +1,8 @@
 /*
  * Connections of clients: admitted in their protection domain, broken, ended. See rdma_private.h.
  *
- * A connection is linked in its peer or belongs to who took it out: the dispatching thread, or a fence. An id
- * is destroyed only after its event was acked, because rdma_destroy_id waits for that.
+ * A connection is linked in its peer or belongs to who took it out: the dispatching thread, or a
+ * fence. An id is destroyed only after its event was acked, because rdma_destroy_id waits for that.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -59,7 +59,8 @@ static enum rdma_admission admit(struct rdma_target *target, const struct rdma_c
     enum rdma_admission admission;
     rdma_hello4 hello;
     int err = rdma_hello_decode(
-        (struct xdr_bytes){param->private_data, param->private_data ? param->private_data_len : 0}, &hello);
+        (struct xdr_bytes){param->private_data, param->private_data ? param->private_data_len : 0},
+        &hello);
 
     pthread_mutex_lock(&target->mutex);
     if (err)
@@ -117,7 +118,8 @@ static bool unlink_connection(struct rdma_connection *connection)
     return true;
 }
 
-/* Ends what began with busy_connections. A queue pair that could not be destroyed stays for the fence to see.
+/* Ends what began with busy_connections. A queue pair that could not be destroyed stays for the
+ * fence to see.
  */
 static void settle(struct rdma_target *target, struct rdma_peer *peer, struct rdma_connection *left)
 {
@@ -165,7 +167,8 @@ void rdma_connection_request(struct rdma_target *target, struct rdma_cm_event *e
     (void)target->verbs->ack_cm_event(event);
     *connection = (struct rdma_connection){.peer = peer, .id = id};
     id->context = connection;
-    if (set_up(target, peer, id, &asked) != 0 && rdma_connection_close(target->verbs, connection) == 0)
+    if (set_up(target, peer, id, &asked) != 0 &&
+        rdma_connection_close(target->verbs, connection) == 0)
         connection = NULL;
     settle(target, peer, connection);
 }
@@ -192,7 +195,8 @@ void rdma_connection_end(struct rdma_target *target, struct rdma_connection *con
     settle(target, peer, rdma_connection_close(target->verbs, connection) == 0 ? NULL : connection);
 }
 
-static struct rdma_connection *connection_of(const struct rdma_target *target, const struct ibv_qp *qp)
+static struct rdma_connection *connection_of(const struct rdma_target *target,
+                                             const struct ibv_qp *qp)
 {
     for (struct rdma_peer *peer = target->peers; peer; peer = peer->next)
         for (struct rdma_connection *c = peer->connections; c && !peer->over; c = c->next)

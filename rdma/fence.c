@@ -2,12 +2,13 @@
  * The fence of a client, in two steps of which one that succeeds is enough:
  *
  *  1. Every registration is taken back: its keys are void.
- *  2. Every queue pair is destroyed: there is no way left into the protection domain. No new one comes, since
- *     the peer has been marked before, and set-ups under way are waited for.
+ *  2. Every queue pair is destroyed: there is no way left into the protection domain. No new one
+ * comes, since the peer has been marked before, and set-ups under way are waited for.
  *
- * The second is done in any case, for the connections of a fenced client are of no use. Each step runs on a
- * thread of its own, because a kernel or a device that is broken may keep it for ever; the fence then says
- * that it has not been seen to work. A step that is stuck goes on, and a later fence waits for the same one.
+ * The second is done in any case, for the connections of a fenced client are of no use. Each step
+ * runs on a thread of its own, because a kernel or a device that is broken may keep it for ever;
+ * the fence then says that it has not been seen to work. A step that is stuck goes on, and a later
+ * fence waits for the same one.
  */
 #include "rdma/fence.h"
 
@@ -31,7 +32,8 @@ bool rdma_fence_device_gone(struct rdma_target *target)
     return gone && access(target->device->device->ibdev_path, F_OK) != 0 && errno == ENOENT;
 }
 
-/* The next region to take back after `last`; those that could not be are left behind. With the mutex. */
+/* The next region to take back after `last`; those that could not be are left behind. With the
+ * mutex. */
 static struct rdma_region *next_region(const struct rdma_peer *peer, const struct rdma_region *last)
 {
     return last ? last->next : peer->regions;
@@ -168,7 +170,8 @@ int rdma_peer_fence(struct rdma_peer *peer, unsigned patience_ms)
     peer->over = true;
     pthread_cond_broadcast(&target->changed);
     memory = perform(&peer->deregister, take_back_regions, &peer->busy_memory, patience_ms);
-    connections = perform(&peer->disconnect, close_connections, &peer->busy_connections, patience_ms);
+    connections =
+        perform(&peer->disconnect, close_connections, &peer->busy_connections, patience_ms);
     err = memory == 0 || connections == 0 ? 0 : memory;
     if (err)
         target->counters.fences_failed++;

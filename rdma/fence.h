@@ -7,7 +7,8 @@
 #include "rdma/rdma_private.h"
 
 void rdma_fence_init(struct rdma_peer *peer);
-/* The device was removed, and the kernel has finished removing it: nothing of it can be reached any more. */
+/* The device was removed, and the kernel has finished removing it: nothing of it can be reached any
+ * more. */
 bool rdma_fence_device_gone(struct rdma_target *target);
 /* Takes a region that is not registered any more out of its peer. With the mutex. */
 void rdma_region_drop(struct rdma_region *region);

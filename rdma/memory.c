@@ -1,8 +1,9 @@
 /*
  * Mappings of sealed files: see rdma/memory.h.
  *
- * Always shared: a private mapping would be registered as a copy and serve old bytes after a write. Writable
- * ones by MAP_SYNC, so that the file system's metadata is durable before a page can be written.
+ * Always shared: a private mapping would be registered as a copy and serve old bytes after a write.
+ * Writable ones by MAP_SYNC, so that the file system's metadata is durable before a page can be
+ * written.
  */
 #include "rdma/memory.h"
 
@@ -32,13 +33,16 @@ enum rdma_strategy rdma_strategy_choose(const struct rdma_facts *facts, char *wh
         return RDMA_ON_DEMAND;
     if (facts->dax)
         reason =
-            "the file is in persistent memory, and the RDMA device or its driver does not page on demand "
+            "the file is in persistent memory, and the RDMA device or its driver does not page on "
+            "demand "
             "(soft-RoCE of Linux 6.12 does not, of 7.3 it does with a network MTU of 4300 or more)";
     else if (facts->writable)
-        reason = "the file is not in persistent memory (mount -o dax): writes to the page cache would not "
+        reason = "the file is not in persistent memory (mount -o dax): writes to the page cache "
+                 "would not "
                  "follow its seal";
     else if (!facts->frozen)
-        reason = "the file is not in persistent memory and its seal lets the data change: the page cache "
+        reason = "the file is not in persistent memory and its seal lets the data change: the page "
+                 "cache "
                  "would go stale; seal it frozen";
     else
         return RDMA_PINNED;
@@ -73,8 +77,8 @@ static int map(int fd, struct rdma_memory *memory, char *why)
     return 0;
 }
 
-int rdma_memory_open(int fd, uint64_t size, const struct rdma_facts *facts, struct rdma_memory **out,
-                     char *why)
+int rdma_memory_open(int fd, uint64_t size, const struct rdma_facts *facts,
+                     struct rdma_memory **out, char *why)
 {
     struct rdma_facts found = *facts;
     struct rdma_memory *memory;
@@ -146,5 +150,7 @@ int rdma_memory_commit(struct rdma_memory *memory, uint64_t offset, uint64_t len
         return -EINVAL;
     if (length == 0)
         return 0;
-    return msync((char *)memory->base + begin, (size_t)(offset + length - begin), MS_SYNC) == 0 ? 0 : -errno;
+    return msync((char *)memory->base + begin, (size_t)(offset + length - begin), MS_SYNC) == 0
+               ? 0
+               : -errno;
 }

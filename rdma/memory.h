@@ -1,8 +1,9 @@
 /*
- * A file's pages as memory that can be registered: which way there is for it (policy, pure), and the mapping.
+ * A file's pages as memory that can be registered: which way there is for it (policy, pure), and
+ * the mapping.
  *
- * Who calls promises that the file is sealed for as long as the memory is open: what is registered follows
- * the file's pages only while its block map stays. Any thread, one at a time per object.
+ * Who calls promises that the file is sealed for as long as the memory is open: what is registered
+ * follows the file's pages only while its block map stays. Any thread, one at a time per object.
  */
 #ifndef RDMA_MEMORY_H
 #define RDMA_MEMORY_H
@@ -21,10 +22,11 @@ enum rdma_strategy {
 
 /* What the choice stands on. */
 struct rdma_facts {
-    bool dax;       /* STATX_ATTR_DAX: loads and stores go to persistent memory */
-    bool on_demand; /* the device pages on demand, for RDMA READ and WRITE on reliable connections */
-    bool frozen;    /* the file's data does not change while it is registered */
-    bool writable;  /* RDMA WRITE is asked for too */
+    bool dax; /* STATX_ATTR_DAX: loads and stores go to persistent memory */
+    bool
+        on_demand; /* the device pages on demand, for RDMA READ and WRITE on reliable connections */
+    bool frozen;   /* the file's data does not change while it is registered */
+    bool writable; /* RDMA WRITE is asked for too */
 };
 
 /* why (of RDMA_WHY_MAX) is set to a sentence when the answer is RDMA_REFUSED. */
@@ -33,12 +35,13 @@ enum rdma_strategy rdma_strategy_choose(const struct rdma_facts *facts, char *wh
 struct rdma_memory;
 
 /*
- * Maps `size` bytes of the file, which are not more than it has. fd: open for reading, or, with writable, for
- * both (opened before the immutable flag was set); it may be closed afterwards. facts->dax is found out here.
- * -EOPNOTSUPP: there is no way to register this file; -EINVAL: size is 0; or what mmap says. why: a sentence.
+ * Maps `size` bytes of the file, which are not more than it has. fd: open for reading, or, with
+ * writable, for both (opened before the immutable flag was set); it may be closed afterwards.
+ * facts->dax is found out here. -EOPNOTSUPP: there is no way to register this file; -EINVAL: size
+ * is 0; or what mmap says. why: a sentence.
  */
-int rdma_memory_open(int fd, uint64_t size, const struct rdma_facts *facts, struct rdma_memory **out,
-                     char *why);
+int rdma_memory_open(int fd, uint64_t size, const struct rdma_facts *facts,
+                     struct rdma_memory **out, char *why);
 /* Drops one reference. The mapping goes with the last. */
 void rdma_memory_put(struct rdma_memory *memory);
 void rdma_memory_get(struct rdma_memory *memory);
@@ -50,8 +53,8 @@ enum rdma_strategy rdma_memory_strategy(const struct rdma_memory *memory);
 bool rdma_memory_writable(const struct rdma_memory *memory);
 
 /*
- * Makes the bytes of the range that clients have written durable: msync, which on a MAP_SYNC mapping writes
- * back the processor's caches. -EINVAL: beyond the memory; or what msync says.
+ * Makes the bytes of the range that clients have written durable: msync, which on a MAP_SYNC
+ * mapping writes back the processor's caches. -EINVAL: beyond the memory; or what msync says.
  */
 int rdma_memory_commit(struct rdma_memory *memory, uint64_t offset, uint64_t length);
 

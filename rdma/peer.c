@@ -22,8 +22,8 @@ static struct rdma_peer *find(struct rdma_target *target, uint64_t number)
     return peer;
 }
 
-int rdma_peer_create(struct rdma_target *target, uint64_t number, const uint8_t secret[RDMA_SECRET_SIZE],
-                     struct rdma_peer **out)
+int rdma_peer_create(struct rdma_target *target, uint64_t number,
+                     const uint8_t secret[RDMA_SECRET_SIZE], struct rdma_peer **out)
 {
     struct rdma_peer *peer = calloc(1, sizeof *peer);
     int err = 0;
@@ -63,8 +63,8 @@ void rdma_peer_set_lease(struct rdma_peer *peer, bool valid)
 
 static int destroy_blocked(struct rdma_peer *peer)
 {
-    return !peer->over || peer->connections || peer->regions || peer->busy_memory || peer->busy_connections ||
-                   peer->deregister.running || peer->disconnect.running
+    return !peer->over || peer->connections || peer->regions || peer->busy_memory ||
+                   peer->busy_connections || peer->deregister.running || peer->disconnect.running
                ? -EBUSY
                : 0;
 }
@@ -93,8 +93,8 @@ int rdma_peer_destroy(struct rdma_peer *peer)
     return 0;
 }
 
-static struct rdma_region *find_region(const struct rdma_peer *peer, const struct rdma_memory *memory,
-                                       bool writable)
+static struct rdma_region *find_region(const struct rdma_peer *peer,
+                                       const struct rdma_memory *memory, bool writable)
 {
     struct rdma_region *region = peer->regions;
 
@@ -103,10 +103,11 @@ static struct rdma_region *find_region(const struct rdma_peer *peer, const struc
     return region;
 }
 
-/* With the mutex: a registration of the same is there, or on its way, which is waited for; or NULL and *err.
+/* With the mutex: a registration of the same is there, or on its way, which is waited for; or NULL
+ * and *err.
  */
-static struct rdma_region *share(struct rdma_peer *peer, const struct rdma_memory *memory, bool writable,
-                                 int *err)
+static struct rdma_region *share(struct rdma_peer *peer, const struct rdma_memory *memory,
+                                 bool writable, int *err)
 {
     struct rdma_region *region;
 
@@ -135,14 +136,17 @@ static void explain(const struct rdma_memory *memory, int err, char *why)
     (void)getrlimit(RLIMIT_MEMLOCK, &limit);
     if (err == -ENOMEM && rdma_memory_strategy(memory) == RDMA_PINNED)
         snprintf(why, RDMA_WHY_MAX,
-                 "%zu bytes cannot be pinned: RLIMIT_MEMLOCK is %llu (LimitMEMLOCK= in the unit), or memory "
+                 "%zu bytes cannot be pinned: RLIMIT_MEMLOCK is %llu (LimitMEMLOCK= in the unit), "
+                 "or memory "
                  "is short",
                  rdma_memory_size(memory), (unsigned long long)limit.rlim_cur);
     else if (err == -EFAULT && rdma_memory_strategy(memory) == RDMA_PINNED)
-        snprintf(why, RDMA_WHY_MAX,
-                 "this kernel registers no read-only mapping of a file: Linux 6.12 does, 6.1 does not");
+        snprintf(
+            why, RDMA_WHY_MAX,
+            "this kernel registers no read-only mapping of a file: Linux 6.12 does, 6.1 does not");
     else
-        snprintf(why, RDMA_WHY_MAX, "the RDMA device does not register the file: %s", strerror(-err));
+        snprintf(why, RDMA_WHY_MAX, "the RDMA device does not register the file: %s",
+                 strerror(-err));
 }
 
 void rdma_region_drop(struct rdma_region *region)
@@ -169,8 +173,9 @@ static int register_new(struct rdma_region *region, char *why)
 {
     struct rdma_peer *peer = region->peer;
     struct rdma_target *target = peer->target;
-    struct ibv_mr *mr = target->verbs->reg_mr(peer->pd, rdma_memory_base(region->memory),
-                                              rdma_memory_size(region->memory), access_flags(region));
+    struct ibv_mr *mr =
+        target->verbs->reg_mr(peer->pd, rdma_memory_base(region->memory),
+                              rdma_memory_size(region->memory), access_flags(region));
     int err = mr ? 0 : errno ? -errno : -EIO;
 
     if (err)

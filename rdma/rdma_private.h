@@ -1,6 +1,7 @@
 /*
- * What the files of rdma/ share. Everything below a peer is guarded by its target's mutex; verbs are called
- * without it. Who calls them has said so in `busy_*` before, and a fence waits for these counts to fall.
+ * What the files of rdma/ share. Everything below a peer is guarded by its target's mutex; verbs
+ * are called without it. Who calls them has said so in `busy_*` before, and a fence waits for these
+ * counts to fall.
  */
 #ifndef RDMA_PRIVATE_H
 #define RDMA_PRIVATE_H
@@ -24,8 +25,9 @@ struct rdma_region {
     uint64_t address;
     uint32_t key;
     bool writable;
-    bool ready;     /* mr is there */
-    unsigned users; /* 0: stays in its peer only because it could not be deregistered, or for a fence */
+    bool ready; /* mr is there */
+    unsigned
+        users; /* 0: stays in its peer only because it could not be deregistered, or for a fence */
 };
 
 /* A part of a fence, on a thread of its own, since the kernel may never come back from it. */
@@ -44,8 +46,8 @@ struct rdma_peer {
     uint64_t last_counter;
     uint8_t secret[RDMA_SECRET_SIZE];
     bool has_lease;
-    bool over;                 /* a fence has begun */
-    unsigned busy_memory;      /* registrations and deregistrations under way outside of the fence */
+    bool over;            /* a fence has begun */
+    unsigned busy_memory; /* registrations and deregistrations under way outside of the fence */
     unsigned busy_connections; /* set-ups and tear-downs, likewise */
     unsigned connections_count;
     struct rdma_connection *connections;
@@ -73,15 +75,16 @@ struct rdma_target {
 
 /* connection.c, on the dispatching thread. */
 void rdma_connection_request(struct rdma_target *target, struct rdma_cm_event *event);
-/* The connection that ended, taken out of its peer, or NULL when a fence has it. Before its event is acked.
+/* The connection that ended, taken out of its peer, or NULL when a fence has it. Before its event
+ * is acked.
  */
 struct rdma_connection *rdma_connection_take(struct rdma_target *target, struct rdma_cm_id *id);
 /* After the ack. */
 void rdma_connection_end(struct rdma_target *target, struct rdma_connection *connection);
 /* The device says that this queue pair is in error. */
 void rdma_connection_broken(struct rdma_target *target, struct ibv_qp *qp);
-/* The queue pair and the id; connection is freed. A negative errno: the queue pair is there, nothing is
- * freed. */
+/* The queue pair and the id; connection is freed. A negative errno: the queue pair is there,
+ * nothing is freed. */
 int rdma_connection_close(const struct rdma_verbs *verbs, struct rdma_connection *connection);
 
 #endif

@@ -29,7 +29,8 @@ static int set_nonblocking(int fd)
 
 static socklen_t address_size(const struct sockaddr *address)
 {
-    return address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    return address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+                                          : sizeof(struct sockaddr_in);
 }
 
 static int listen_on(struct rdma_target *target, const struct sockaddr *address, char *why)
@@ -48,7 +49,8 @@ static int listen_on(struct rdma_target *target, const struct sockaddr *address,
         return -ENODEV;
     }
     if (target->device && target->device != id->verbs) {
-        snprintf(why, RDMA_WHY_MAX, "%s is the address of another RDMA device than the first one", host);
+        snprintf(why, RDMA_WHY_MAX, "%s is the address of another RDMA device than the first one",
+                 host);
         return -EXDEV;
     }
     target->device = id->verbs;
@@ -58,8 +60,8 @@ static int listen_on(struct rdma_target *target, const struct sockaddr *address,
 }
 
 /*
- * soft-RoCE's on-demand paging loses the offset within a page (docs/rdma-layout.md): it is of use only when
- * every packet begins with a page.
+ * soft-RoCE's on-demand paging loses the offset within a page (docs/rdma-layout.md): it is of use
+ * only when every packet begins with a page.
  */
 static void learn_soft_roce(struct rdma_target *target)
 {
@@ -89,7 +91,8 @@ static int learn_device(struct rdma_target *target, char *why)
     return 0;
 }
 
-static int open_all(struct rdma_target *target, const struct rdma_target_options *options, char *why)
+static int open_all(struct rdma_target *target, const struct rdma_target_options *options,
+                    char *why)
 {
     int err = 0;
 
@@ -121,7 +124,8 @@ static void init_condition(pthread_cond_t *condition)
     pthread_condattr_destroy(&attr);
 }
 
-int rdma_target_create(const struct rdma_target_options *options, struct rdma_target **out, char *why)
+int rdma_target_create(const struct rdma_target_options *options, struct rdma_target **out,
+                       char *why)
 {
     struct rdma_target *target;
     int err;

@@ -1,13 +1,14 @@
 /*
- * The data path's server end: one RDMA device, the addresses it listens on, and the clients that may connect.
+ * The data path's server end: one RDMA device, the addresses it listens on, and the clients that
+ * may connect.
  *
- * The server sends and receives nothing here. It admits connections (rdma/admission.h), each in its client's
- * protection domain, and is told of their end; the device does the rest. Two file descriptors say when there
- * is something to do; nothing is polled.
+ * The server sends and receives nothing here. It admits connections (rdma/admission.h), each in its
+ * client's protection domain, and is told of their end; the device does the rest. Two file
+ * descriptors say when there is something to do; nothing is polled.
  *
- * Threads: rdma_target_dispatch on one thread at a time (the event loop); it calls the connection manager,
- * which answers at once. Everything in rdma/peer.h may block and belongs on a worker. The target's mutex
- * is held for memory operations only.
+ * Threads: rdma_target_dispatch on one thread at a time (the event loop); it calls the connection
+ * manager, which answers at once. Everything in rdma/peer.h may block and belongs on a worker. The
+ * target's mutex is held for memory operations only.
  */
 #ifndef RDMA_TARGET_H
 #define RDMA_TARGET_H
@@ -31,19 +32,22 @@ struct rdma_target_options {
     const struct rdma_verbs *verbs;
 };
 
-/* why (of RDMA_WHY_MAX) says what is wrong: -ENODEV no RDMA device has an address, -EXDEV two devices. */
-int rdma_target_create(const struct rdma_target_options *options, struct rdma_target **out, char *why);
+/* why (of RDMA_WHY_MAX) says what is wrong: -ENODEV no RDMA device has an address, -EXDEV two
+ * devices. */
+int rdma_target_create(const struct rdma_target_options *options, struct rdma_target **out,
+                       char *why);
 /* Every peer has been destroyed before. */
 void rdma_target_destroy(struct rdma_target *target);
 
 /* To be watched for reading: the connection manager's, the device's. */
 void rdma_target_fds(const struct rdma_target *target, int fds[2]);
-/* Handles what there is and does not wait. -ENODEV: the device is gone, with everything that was registered
- * on it; make a new target when it is back. */
+/* Handles what there is and does not wait. -ENODEV: the device is gone, with everything that was
+ * registered on it; make a new target when it is back. */
 int rdma_target_dispatch(struct rdma_target *target);
 
 const char *rdma_target_device(const struct rdma_target *target);
-/* RDMA READ and WRITE on memory registered on demand, and its bytes come and go where they should. */
+/* RDMA READ and WRITE on memory registered on demand, and its bytes come and go where they should.
+ */
 bool rdma_target_on_demand(const struct rdma_target *target);
 /* What remote addresses have to be a multiple of (rda_alignment in docs/rdma-layout.md). */
 uint32_t rdma_target_alignment(const struct rdma_target *target);

@@ -1,6 +1,7 @@
 /*
- * What is used of libibverbs and librdmacm, as a table of functions, so that tests can take their place and
- * make any of them fail or hang. The contracts are the libraries' own (rdma_create_id(3), ibv_reg_mr(3),
+ * What is used of libibverbs and librdmacm, as a table of functions, so that tests can take their
+ * place and make any of them fail or hang. The contracts are the libraries' own (rdma_create_id(3),
+ * ibv_reg_mr(3),
  * ...); functions that return an int give 0, or -1 with errno, or an errno, as the library's does.
  */
 #ifndef RDMA_VERBS_H

@@ -1,6 +1,7 @@
 /*
  * Attributes from the file system to the wire (RFC 8881 chapter 5); see attr.h. Setting them is in
- * attr_set.c. Any thread; nothing here blocks but owner names, and those only when the caller allows it.
+ * attr_set.c. Any thread; nothing here blocks but owner names, and those only when the caller
+ * allows it.
  */
 #include "server/attr.h"
 
@@ -18,8 +19,8 @@
 enum {
     PSEUDO_FSID_MAJOR = 0,
     EXPORT_FSID_MAJOR = 1,
-    /* What clients may count on for a layout's granularity: a page, which every file system we give layouts
-       of has as its block or more. */
+    /* What clients may count on for a layout's granularity: a page, which every file system we give
+       layouts of has as its block or more. */
     LAYOUT_BLKSIZE = 4096,
     NAME_BYTES_MAX = 255,
     SECTOR = 512,
@@ -35,15 +36,17 @@ bitmap4 attr_supported(const struct export *export)
 {
     bitmap4 all = BITMAP4(
         FATTR4_SUPPORTED_ATTRS, FATTR4_TYPE, FATTR4_FH_EXPIRE_TYPE, FATTR4_CHANGE, FATTR4_SIZE,
-        FATTR4_LINK_SUPPORT, FATTR4_SYMLINK_SUPPORT, FATTR4_NAMED_ATTR, FATTR4_FSID, FATTR4_UNIQUE_HANDLES,
-        FATTR4_LEASE_TIME, FATTR4_RDATTR_ERROR, FATTR4_CANSETTIME, FATTR4_CASE_INSENSITIVE,
-        FATTR4_CASE_PRESERVING, FATTR4_CHOWN_RESTRICTED, FATTR4_FILEHANDLE, FATTR4_FILEID, FATTR4_FILES_AVAIL,
-        FATTR4_FILES_FREE, FATTR4_FILES_TOTAL, FATTR4_HOMOGENEOUS, FATTR4_MAXFILESIZE, FATTR4_MAXLINK,
-        FATTR4_MAXNAME, FATTR4_MAXREAD, FATTR4_MAXWRITE, FATTR4_MODE, FATTR4_NO_TRUNC, FATTR4_NUMLINKS,
-        FATTR4_OWNER, FATTR4_OWNER_GROUP, FATTR4_RAWDEV, FATTR4_SPACE_AVAIL, FATTR4_SPACE_FREE,
-        FATTR4_SPACE_TOTAL, FATTR4_SPACE_USED, FATTR4_TIME_ACCESS, FATTR4_TIME_ACCESS_SET, FATTR4_TIME_CREATE,
-        FATTR4_TIME_DELTA, FATTR4_TIME_METADATA, FATTR4_TIME_MODIFY, FATTR4_TIME_MODIFY_SET,
-        FATTR4_MOUNTED_ON_FILEID, FATTR4_MODE_SET_MASKED, FATTR4_SUPPATTR_EXCLCREAT, FATTR4_FS_CHARSET_CAP);
+        FATTR4_LINK_SUPPORT, FATTR4_SYMLINK_SUPPORT, FATTR4_NAMED_ATTR, FATTR4_FSID,
+        FATTR4_UNIQUE_HANDLES, FATTR4_LEASE_TIME, FATTR4_RDATTR_ERROR, FATTR4_CANSETTIME,
+        FATTR4_CASE_INSENSITIVE, FATTR4_CASE_PRESERVING, FATTR4_CHOWN_RESTRICTED, FATTR4_FILEHANDLE,
+        FATTR4_FILEID, FATTR4_FILES_AVAIL, FATTR4_FILES_FREE, FATTR4_FILES_TOTAL,
+        FATTR4_HOMOGENEOUS, FATTR4_MAXFILESIZE, FATTR4_MAXLINK, FATTR4_MAXNAME, FATTR4_MAXREAD,
+        FATTR4_MAXWRITE, FATTR4_MODE, FATTR4_NO_TRUNC, FATTR4_NUMLINKS, FATTR4_OWNER,
+        FATTR4_OWNER_GROUP, FATTR4_RAWDEV, FATTR4_SPACE_AVAIL, FATTR4_SPACE_FREE,
+        FATTR4_SPACE_TOTAL, FATTR4_SPACE_USED, FATTR4_TIME_ACCESS, FATTR4_TIME_ACCESS_SET,
+        FATTR4_TIME_CREATE, FATTR4_TIME_DELTA, FATTR4_TIME_METADATA, FATTR4_TIME_MODIFY,
+        FATTR4_TIME_MODIFY_SET, FATTR4_MOUNTED_ON_FILEID, FATTR4_MODE_SET_MASKED,
+        FATTR4_SUPPATTR_EXCLCREAT, FATTR4_FS_CHARSET_CAP);
     bitmap4 layout = layout_attrs();
 
     return export && export_has_layouts(export, NULL) ? bitmap4_or(&all, &layout) : all;
@@ -51,13 +54,14 @@ bitmap4 attr_supported(const struct export *export)
 
 bitmap4 attr_settable(void)
 {
-    return BITMAP4(FATTR4_SIZE, FATTR4_MODE, FATTR4_OWNER, FATTR4_OWNER_GROUP, FATTR4_TIME_ACCESS_SET,
-                   FATTR4_TIME_MODIFY_SET, FATTR4_MODE_SET_MASKED);
+    return BITMAP4(FATTR4_SIZE, FATTR4_MODE, FATTR4_OWNER, FATTR4_OWNER_GROUP,
+                   FATTR4_TIME_ACCESS_SET, FATTR4_TIME_MODIFY_SET, FATTR4_MODE_SET_MASKED);
 }
 
 bitmap4 attr_exclcreat(void)
 {
-    return BITMAP4(FATTR4_SIZE, FATTR4_MODE, FATTR4_OWNER, FATTR4_OWNER_GROUP, FATTR4_MODE_SET_MASKED);
+    return BITMAP4(FATTR4_SIZE, FATTR4_MODE, FATTR4_OWNER, FATTR4_OWNER_GROUP,
+                   FATTR4_MODE_SET_MASKED);
 }
 
 bitmap4 attr_write_only(void)
@@ -67,8 +71,8 @@ bitmap4 attr_write_only(void)
 
 bool attr_wants_fs(const bitmap4 *want)
 {
-    const bitmap4 fs = BITMAP4(FATTR4_FILES_AVAIL, FATTR4_FILES_FREE, FATTR4_FILES_TOTAL, FATTR4_SPACE_AVAIL,
-                               FATTR4_SPACE_FREE, FATTR4_SPACE_TOTAL);
+    const bitmap4 fs = BITMAP4(FATTR4_FILES_AVAIL, FATTR4_FILES_FREE, FATTR4_FILES_TOTAL,
+                               FATTR4_SPACE_AVAIL, FATTR4_SPACE_FREE, FATTR4_SPACE_TOTAL);
     const bitmap4 both = bitmap4_and(want, &fs);
 
     return !bitmap4_empty(&both);
@@ -166,9 +170,10 @@ static void fill_object(const struct attr_source *source, struct nfs4_attrs *out
     out->time_modify = time_of(&stx->stx_mtime);
 }
 
-/* A file below at_rest_min_size never gets a seal by itself: the client need not ask for its layout (RFC 8881
- * section 5.12.4). */
-static void fill_threshold(const struct config_export *config, layouttype4 type, struct nfs4_attrs *out)
+/* A file below at_rest_min_size never gets a seal by itself: the client need not ask for its layout
+ * (RFC 8881 section 5.12.4). */
+static void fill_threshold(const struct config_export *config, layouttype4 type,
+                           struct nfs4_attrs *out)
 {
     struct nfs4_threshold *threshold = &out->mdsthreshold[out->mdsthreshold_count];
 
@@ -212,8 +217,8 @@ static int fill_names(const struct attr_source *source, const bitmap4 *want, boo
     return 0;
 }
 
-int attr_fill(const struct attr_source *source, const bitmap4 *want, bool may_block, struct attr_names *names,
-              struct nfs4_attrs *out)
+int attr_fill(const struct attr_source *source, const bitmap4 *want, bool may_block,
+              struct attr_names *names, struct nfs4_attrs *out)
 {
     const bitmap4 unset = BITMAP4(FATTR4_TIME_CREATE), write_only = attr_write_only();
     int rc;
@@ -243,8 +248,8 @@ uint64_t attr_mounted_on(const struct fh_slot *at)
     return dir ? pseudo_fileid(dir) : 0;
 }
 
-int attr_of_place(const struct server *server, const struct fh_slot *at, const bitmap4 *want, bool may_block,
-                  struct attr_names *names, struct nfs4_attrs *out)
+int attr_of_place(const struct server *server, const struct fh_slot *at, const bitmap4 *want,
+                  bool may_block, struct attr_names *names, struct nfs4_attrs *out)
 {
     struct attr_source source = {.server = server, .export = at->export};
     struct file_stat stat;

@@ -1,6 +1,6 @@
 /*
- * Attributes from the wire into the file system (RFC 8881 sections 5.6, 18.30); see attr.h. Workers: all of
- * it may block.
+ * Attributes from the wire into the file system (RFC 8881 sections 5.6, 18.30); see attr.h.
+ * Workers: all of it may block.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +30,8 @@ static nfsstat4 set_time(const settime4 *wire, struct timespec *out)
     return NFS4_OK;
 }
 
-static nfsstat4 set_owners(const struct server *server, const struct nfs4_attrs *attrs, struct attr_set *set)
+static nfsstat4 set_owners(const struct server *server, const struct nfs4_attrs *attrs,
+                           struct attr_set *set)
 {
     if (bitmap4_isset(&set->want, FATTR4_OWNER) &&
         idmap_to_id(server->idmap, IDMAP_USER, attrs->owner, true, &set->uid))
@@ -170,7 +171,8 @@ static int apply_times(struct file *file, const struct attr_set *set, bitmap4 *d
 
 int attr_set_apply(struct file *file, const struct attr_set *set, bitmap4 *done)
 {
-    int rc = apply_owner(file, set, done); /* first: it clears the set-id bits that the mode may ask for */
+    int rc = apply_owner(file, set,
+                         done); /* first: it clears the set-id bits that the mode may ask for */
 
     if (!rc)
         rc = apply_mode(file, set, done);
@@ -180,7 +182,8 @@ int attr_set_apply(struct file *file, const struct attr_set *set, bitmap4 *done)
     return rc;
 }
 
-/* c given: as the client, so that the kernel takes the set-id bits off as it does for a local user. */
+/* c given: as the client, so that the kernel takes the set-id bits off as it does for a local user.
+ */
 static int truncate_file(struct file *file, uint64_t size, const struct compound *c)
 {
     int fd, rc;

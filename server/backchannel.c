@@ -1,13 +1,13 @@
 /*
- * backchannel.c - calls to clients (RFC 8881 sections 2.10.3, 2.10.6, 20.9). Everything here runs on the
- * client's loop; only the end of a send may come on the connection's.
+ * backchannel.c - calls to clients (RFC 8881 sections 2.10.3, 2.10.6, 20.9). Everything here runs
+ * on the client's loop; only the end of a send may come on the connection's.
  *
- * A call waits in its client's queue until a session with a bound connection has a free slot. While it is
- * under way it owns the slot. A connection that closes before the answer leaves the slot unsure: the same
- * message goes out again over another connection of the session if there is one, so that the client sees a
- * retry and not a second call; else the call fails, and the next one on that slot finds out whether the
- * client had seen it. After its deadline a call is answered CB_TIMEOUT, but its slot stays taken until the
- * client answers or the connection closes.
+ * A call waits in its client's queue until a session with a bound connection has a free slot. While
+ * it is under way it owns the slot. A connection that closes before the answer leaves the slot
+ * unsure: the same message goes out again over another connection of the session if there is one,
+ * so that the client sees a retry and not a second call; else the call fails, and the next one on
+ * that slot finds out whether the client had seen it. After its deadline a call is answered
+ * CB_TIMEOUT, but its slot stays taken until the client answers or the connection closes.
  */
 #include "server/backchannel.h"
 
@@ -40,8 +40,8 @@ struct cb_flight {
     struct conn_out send;
     struct buffer *message;
     struct event timer; /* the deadline */
-    struct event
-        pause; /* a probe lets the reply go first; a call that got DELAY keeps its slot and comes again */
+    struct event pause; /* a probe lets the reply go first; a call that got DELAY keeps its slot and
+                           comes again */
     uint32_t op;
     atomic_uint refs; /* the module's, and the send's */
 };
@@ -125,8 +125,8 @@ static void answered_well(struct client *client)
 static void tell_callable(struct client *client)
 {
     if (!client->gone)
-        keeper_client(client->table->server->keeper, KEEPER_CLIENT_CALLABLE, client->id, 0, client->owner,
-                      client->owner_len, client->verifier, client->address);
+        keeper_client(client->table->server->keeper, KEEPER_CLIENT_CALLABLE, client->id, 0,
+                      client->owner, client->owner_len, client->verifier, client->address);
 }
 
 /* ---- sending ---- */
@@ -149,7 +149,8 @@ static bool encode(struct cb_flight *flight, struct xdr_out *out)
         return cb_null_encode(out, &target);
     xdr_out_set_limit(out, session->back.ca_maxrequestsize);
     struct cb_call *call = flight->call;
-    referring_call_list4 list = {.rcl_referring_calls_count = 1, .rcl_referring_calls = &call->referring};
+    referring_call_list4 list = {.rcl_referring_calls_count = 1,
+                                 .rcl_referring_calls = &call->referring};
     memcpy(list.rcl_sessionid, call->referring_session, sizeof(list.rcl_sessionid));
     CB_SEQUENCE4args sequence = {
         .csa_sequenceid = session->cb_slots[flight->slot].seq,
@@ -162,8 +163,8 @@ static bool encode(struct cb_flight *flight, struct xdr_out *out)
     return cb_compound_encode(out, &target, &sequence, call->op, &call->args);
 }
 
-/* Send it over this connection. False: the connection has closed, the message cannot be put together, or is
- * still in the hands of a connection that closes just now. */
+/* Send it over this connection. False: the connection has closed, the message cannot be put
+ * together, or is still in the hands of a connection that closes just now. */
 static bool send_over(struct cb_flight *flight, struct conn *conn)
 {
     struct xdr_out out;
@@ -285,13 +286,15 @@ static bool sequence_matches(const struct cb_flight *flight, const CB_SEQUENCE4r
 {
     const struct session *session = flight->session;
     return memcmp(got->csr_sessionid, session->id, sizeof(got->csr_sessionid)) == 0 &&
-           got->csr_sequenceid == session->cb_slots[flight->slot].seq && got->csr_slotid == flight->slot;
+           got->csr_sequenceid == session->cb_slots[flight->slot].seq &&
+           got->csr_slotid == flight->slot;
 }
 
 static void heed_target(struct session *session, const CB_SEQUENCE4resok *got)
 {
-    uint32_t most =
-        got->csr_target_highest_slotid < CB_SLOTS_MAX ? got->csr_target_highest_slotid + 1 : CB_SLOTS_MAX;
+    uint32_t most = got->csr_target_highest_slotid < CB_SLOTS_MAX
+                        ? got->csr_target_highest_slotid + 1
+                        : CB_SLOTS_MAX;
     if (most > session->back.ca_maxrequests)
         most = session->back.ca_maxrequests;
     if (most > 0)
@@ -348,7 +351,8 @@ static void probe_answered(struct cb_flight *flight, bool alive)
 
 static void on_answer(struct loop_msg *msg)
 {
-    struct conn_call *answer = (struct conn_call *)(void *)((char *)msg - offsetof(struct conn_call, done));
+    struct conn_call *answer =
+        (struct conn_call *)(void *)((char *)msg - offsetof(struct conn_call, done));
     struct cb_flight *flight =
         (struct cb_flight *)(void *)((char *)answer - offsetof(struct cb_flight, answer));
     struct buffer *reply = answer->reply_buffer;
@@ -414,7 +418,8 @@ static void on_pause(evutil_socket_t fd, short events, void *arg)
 
 /* ---- calls and probes ---- */
 
-static struct cb_flight *flight_create(struct client *client, struct cb_call *call, uint32_t timeout_ms)
+static struct cb_flight *flight_create(struct client *client, struct cb_call *call,
+                                       uint32_t timeout_ms)
 {
     struct event_base *base = loop_base(client->table->loop);
     struct cb_flight *flight = calloc(1, sizeof(*flight));
@@ -448,8 +453,10 @@ static void on_call(struct loop_msg *msg)
 {
     struct cb_call *call = (struct cb_call *)(void *)((char *)msg - offsetof(struct cb_call, send));
     struct server *server = call->server;
-    struct client *client = client_find(server->clients[client_id_loop(call->client_id)], call->client_id);
-    struct cb_flight *flight = client != NULL ? flight_create(client, call, call->timeout_ms) : NULL;
+    struct client *client =
+        client_find(server->clients[client_id_loop(call->client_id)], call->client_id);
+    struct cb_flight *flight =
+        client != NULL ? flight_create(client, call, call->timeout_ms) : NULL;
     if (flight == NULL) {
         call->outcome = client == NULL ? CB_NO_CLIENT : CB_NO_CHANNEL;
         loop_post(call->done_loop, &call->done);
@@ -473,8 +480,8 @@ void backchannel_call(struct server *server, struct cb_call *call)
     loop_post(server->loops[index], &call->send);
 }
 
-/* CB_NULL over a connection that has just been bound, after the reply that tells the client so. Pending
- * recalls go out once it has answered. */
+/* CB_NULL over a connection that has just been bound, after the reply that tells the client so.
+ * Pending recalls go out once it has answered. */
 static void probe(struct session *session, struct conn *conn)
 {
     static const struct timeval after_the_reply = {.tv_usec = 5000};
@@ -502,8 +509,10 @@ static void bind_free(struct cb_bind *bind)
 
 static void on_conn_gone(struct loop_msg *msg)
 {
-    struct conn_watch *watch = (struct conn_watch *)(void *)((char *)msg - offsetof(struct conn_watch, msg));
-    struct cb_bind *bind = (struct cb_bind *)(void *)((char *)watch - offsetof(struct cb_bind, watch));
+    struct conn_watch *watch =
+        (struct conn_watch *)(void *)((char *)msg - offsetof(struct conn_watch, msg));
+    struct cb_bind *bind =
+        (struct cb_bind *)(void *)((char *)watch - offsetof(struct cb_bind, watch));
     struct client *client = bind->session->client;
     bind_free(bind);
     if (client != NULL)
@@ -550,7 +559,8 @@ void backchannel_session_gone(struct session *session, struct client *client)
     drop_binds(session);
     for (unsigned i = 0; i < CB_SLOTS_MAX; i++) {
         struct cb_flight *flight = session->cb_slots[i].flight;
-        if (flight == NULL || flight->conn == NULL || !conn_call_cancel(flight->conn, &flight->answer))
+        if (flight == NULL || flight->conn == NULL ||
+            !conn_call_cancel(flight->conn, &flight->answer))
             continue; /* its message or its pause ends it */
         free_slot(flight, true);
         flight_end(flight, client->gone ? CB_NO_CLIENT : CB_NO_CHANNEL, NFS4_OK);

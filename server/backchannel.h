@@ -1,8 +1,9 @@
 /*
- * backchannel.h - calls from the server to a client: CB_COMPOUND over a session's backchannel (RFC 8881 sections 2.10.3, 20).
+ * backchannel.h - calls from the server to a client: CB_COMPOUND over a session's backchannel (RFC
+ * 8881 sections 2.10.3, 20).
  *
- * One outstanding call per backchannel slot; further calls queue. Every call has a deadline. A call is embedded in the caller's memory and
- * answered exactly once by posting `done` to `done_loop`.
+ * One outstanding call per backchannel slot; further calls queue. Every call has a deadline. A call
+ * is embedded in the caller's memory and answered exactly once by posting `done` to `done_loop`.
  */
 #ifndef SEALNFS_SERVER_BACKCHANNEL_H
 #define SEALNFS_SERVER_BACKCHANNEL_H
@@ -27,11 +28,11 @@ struct cb_call {
     struct loop_msg done; /* done.run is the caller's */
     struct loop *done_loop;
     uint64_t client_id;
-    uint32_t op;              /* OP_CB_LAYOUTRECALL, ... */
-    union nfs4_cb_args args;  /* views must stay valid until done */
+    uint32_t op;             /* OP_CB_LAYOUTRECALL, ... */
+    union nfs4_cb_args args; /* views must stay valid until done */
     uint32_t timeout_ms;
-    /* The fore-channel call that granted the state, which may still be in flight (RFC 8881 section 2.10.6.3): goes into
-     * csa_referring_call_lists. 0 or 1. */
+    /* The fore-channel call that granted the state, which may still be in flight (RFC 8881
+     * section 2.10.6.3): goes into csa_referring_call_lists. 0 or 1. */
     uint32_t referring_count;
     sessionid4 referring_session;
     referring_call4 referring;

@@ -1,6 +1,6 @@
 /*
- * buffer.c - a free list per size class under a mutex of its own. The classes follow what arrives: ordinary
- * requests, and READ or WRITE of 64 KiB, 256 KiB and 1 MiB with room for their headers.
+ * buffer.c - a free list per size class under a mutex of its own. The classes follow what arrives:
+ * ordinary requests, and READ or WRITE of 64 KiB, 256 KiB and 1 MiB with room for their headers.
  */
 #include "server/buffer.h"
 

@@ -1,9 +1,10 @@
 /*
- * buffer.h - page-aligned buffers for requests, replies and READ payload, pooled by size and counted.
+ * buffer.h - page-aligned buffers for requests, replies and READ payload, pooled by size and
+ * counted.
  *
- * An idle connection holds none. The pool keeps a bounded number of free ones; what is beyond that goes back
- * to malloc. Any thread. READ4resok.data_owner is a struct buffer: the connection drops its reference when
- * the reply has left (or never will).
+ * An idle connection holds none. The pool keeps a bounded number of free ones; what is beyond that
+ * goes back to malloc. Any thread. READ4resok.data_owner is a struct buffer: the connection drops
+ * its reference when the reply has left (or never will).
  */
 #ifndef SEALNFS_SERVER_BUFFER_H
 #define SEALNFS_SERVER_BUFFER_H

@@ -11,9 +11,13 @@ enum { CB_PROC_NULL = 0, CB_PROC_COMPOUND = 1 };
 static bool put_header(struct xdr_out *out, const struct cb_target *target, uint32_t proc)
 {
     uint8_t body[RPC_MAX_AUTH_BYTES];
-    struct rpc_call call = {
-        .xid = target->xid, .rpcvers = RPC_VERSION, .prog = target->program, .vers = NFS_CB, .proc = proc};
-    if (target->flavor == RPC_AUTH_SYS && !rpc_authsys_cred(target->sys, body, sizeof(body), &call.cred))
+    struct rpc_call call = {.xid = target->xid,
+                            .rpcvers = RPC_VERSION,
+                            .prog = target->program,
+                            .vers = NFS_CB,
+                            .proc = proc};
+    if (target->flavor == RPC_AUTH_SYS &&
+        !rpc_authsys_cred(target->sys, body, sizeof(body), &call.cred))
         return false;
     return rpc_call_encode(out, &call);
 }
@@ -23,14 +27,16 @@ bool cb_null_encode(struct xdr_out *out, const struct cb_target *target)
     return put_header(out, target, CB_PROC_NULL);
 }
 
-bool cb_compound_encode(struct xdr_out *out, const struct cb_target *target, const CB_SEQUENCE4args *sequence,
-                        uint32_t op, const union nfs4_cb_args *args)
+bool cb_compound_encode(struct xdr_out *out, const struct cb_target *target,
+                        const CB_SEQUENCE4args *sequence, uint32_t op,
+                        const union nfs4_cb_args *args)
 {
     const struct nfs4_cb_compound_args head = {.minorversion = 1, .numops = 2};
     const union nfs4_cb_args first = {.cb_sequence = *sequence};
     return put_header(out, target, CB_PROC_COMPOUND) && nfs4_cb_compound_args_encode(out, &head) &&
-           nfs4_op_encode(out, OP_CB_SEQUENCE) && nfs4_cb_args_encode(OP_CB_SEQUENCE, out, &first) &&
-           nfs4_op_encode(out, op) && nfs4_cb_args_encode(op, out, args);
+           nfs4_op_encode(out, OP_CB_SEQUENCE) &&
+           nfs4_cb_args_encode(OP_CB_SEQUENCE, out, &first) && nfs4_op_encode(out, op) &&
+           nfs4_cb_args_encode(op, out, args);
 }
 
 static bool get_header(struct xdr_in *in, const void *data, size_t len)

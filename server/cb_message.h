@@ -1,6 +1,6 @@
 /*
- * cb_message.h - a callback as bytes: CB_COMPOUND of CB_SEQUENCE and one operation, and its answer (RFC 8881
- * chapter 20). Pure.
+ * cb_message.h - a callback as bytes: CB_COMPOUND of CB_SEQUENCE and one operation, and its answer
+ * (RFC 8881 chapter 20). Pure.
  */
 #ifndef SEALNFS_SERVER_CB_MESSAGE_H
 #define SEALNFS_SERVER_CB_MESSAGE_H
@@ -19,8 +19,9 @@ struct cb_target {
 };
 
 bool cb_null_encode(struct xdr_out *out, const struct cb_target *target);
-bool cb_compound_encode(struct xdr_out *out, const struct cb_target *target, const CB_SEQUENCE4args *sequence,
-                        uint32_t op, const union nfs4_cb_args *args);
+bool cb_compound_encode(struct xdr_out *out, const struct cb_target *target,
+                        const CB_SEQUENCE4args *sequence, uint32_t op,
+                        const union nfs4_cb_args *args);
 
 /* What an answer says. */
 struct cb_answer {

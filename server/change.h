@@ -1,6 +1,7 @@
 /*
- * change.h - change_info4 of operations that change a directory (RFC 8881 section 3.3.8). `atomic` is never
- * claimed: between our two looks and the operation itself a local program may change the directory too.
+ * change.h - change_info4 of operations that change a directory (RFC 8881 section 3.3.8). `atomic`
+ * is never claimed: between our two looks and the operation itself a local program may change the
+ * directory too.
  *
  *     change_before(dir, &info);
  *     ... the operation ...

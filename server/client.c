@@ -2,10 +2,10 @@
  * client.c - the table of clients of one loop: records, leases, the end of clients (RFC 8881
  * sections 2.4, 8.3, 8.4).
  *
- * A client whose lease has run out keeps its state as a courtesy, until the state is in somebody's way,
- * memory or time for it is over, or it comes back. Dropping the state never drops a grant: the keeper is told
- * KEEPER_CLIENT_FORGOTTEN and goes on to hold or fence. The recovery record goes first, so that no restart
- * lets a client reclaim what others may have been given meanwhile.
+ * A client whose lease has run out keeps its state as a courtesy, until the state is in somebody's
+ * way, memory or time for it is over, or it comes back. Dropping the state never drops a grant: the
+ * keeper is told KEEPER_CLIENT_FORGOTTEN and goes on to hold or fence. The recovery record goes
+ * first, so that no restart lets a client reclaim what others may have been given meanwhile.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -29,7 +29,8 @@ static const uint64_t second_ns = 1000000000u;
 /* Client ids: which boot, which loop, which one. */
 static uint64_t make_id(const struct client_table *table, uint32_t number)
 {
-    return table->server->boot_verifier << 32 | (uint64_t)loop_index(table->loop) << 24 | (number & 0xffffff);
+    return table->server->boot_verifier << 32 | (uint64_t)loop_index(table->loop) << 24 |
+           (number & 0xffffff);
 }
 
 unsigned client_id_loop(uint64_t client_id)
@@ -68,7 +69,8 @@ struct client *client_find(struct client_table *table, uint64_t client_id)
 struct client *client_find_owner(struct client_table *table, struct xdr_bytes owner, bool confirmed)
 {
     struct client *client;
-    HASH_FIND(hh_owner, confirmed ? table->confirmed : table->unconfirmed, owner.data, owner.len, client);
+    HASH_FIND(hh_owner, confirmed ? table->confirmed : table->unconfirmed, owner.data, owner.len,
+              client);
     return client;
 }
 
@@ -108,7 +110,8 @@ bool client_is_callable(const struct client *client)
     return false;
 }
 
-void client_table_each(struct client_table *table, void (*visit)(struct client *client, void *arg), void *arg)
+void client_table_each(struct client_table *table, void (*visit)(struct client *client, void *arg),
+                       void *arg)
 {
     struct client *client, *next;
     HASH_ITER(hh_id, table->by_id, client, next)
@@ -118,7 +121,8 @@ void client_table_each(struct client_table *table, void (*visit)(struct client *
 
 /* ---- a client's life ---- */
 
-/* The host's address, without the port: it names the machine to logs, sealctl and the fence hook. */
+/* The host's address, without the port: it names the machine to logs, sealctl and the fence hook.
+ */
 static void format_address(const struct in6_addr *peer, char text[INET6_ADDRSTRLEN])
 {
     bool v4 = IN6_IS_ADDR_V4MAPPED(peer);
@@ -198,7 +202,8 @@ int client_confirm(struct client *client)
         return -ENOMEM;
     }
     client->confirmed = true;
-    client->may_reclaim = recovery_may_reclaim(table->server->recovery, client->owner, client->owner_len);
+    client->may_reclaim =
+        recovery_may_reclaim(table->server->recovery, client->owner, client->owner_len);
     client_renew(client);
     return 0;
 }
@@ -253,8 +258,8 @@ void client_renew(struct client *client)
         return;
     client->lapsed = false;
     unlist_lapsed(client);
-    keeper_client(client->table->server->keeper, KEEPER_CLIENT_RENEWED, client->id, 0, client->owner,
-                  client->owner_len, client->verifier, client->address);
+    keeper_client(client->table->server->keeper, KEEPER_CLIENT_RENEWED, client->id, 0,
+                  client->owner, client->owner_len, client->verifier, client->address);
     log_info("%s: heard again after its lease had run out; its state was kept", client->text);
 }
 
@@ -264,10 +269,12 @@ static void on_forgotten(struct loop_msg *msg)
 {
     struct recovery_call *call =
         (struct recovery_call *)(void *)((char *)msg - offsetof(struct recovery_call, done));
-    struct client *client = (struct client *)(void *)((char *)call - offsetof(struct client, recovery));
+    struct client *client =
+        (struct client *)(void *)((char *)call - offsetof(struct client, recovery));
     struct server *server = client->table->server;
     if (call->err < 0) {
-        log_error("%s: cannot remove its record: %s; its state is kept", client->text, strerror(-call->err));
+        log_error("%s: cannot remove its record: %s; its state is kept", client->text,
+                  strerror(-call->err));
         client->expiring = false;
     } else if (!client->gone) {
         log_info("%s: its lease ran out long ago: its opens and locks are dropped", client->text);
@@ -355,7 +362,8 @@ static void on_yield(struct loop_msg *msg)
     pthread_mutex_lock(&table->lapsed_lock);
     table->yield_posted = false;
     for (unsigned i = 0; i < table->lapsed_count; i++) {
-        struct client *client = table->lapsed[i].yield ? client_find_any(table, table->lapsed[i].id) : NULL;
+        struct client *client =
+            table->lapsed[i].yield ? client_find_any(table, table->lapsed[i].id) : NULL;
         if (client != NULL)
             client_expire(client);
     }

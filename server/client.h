@@ -1,7 +1,7 @@
 /*
- * client.h - NFS clients (RFC 8881 section 2.4) and their leases. One table per loop: a client belongs to the
- * loop that hashing its co_ownerid gives, and is touched on that loop only. Client ids and session ids carry
- * the loop's index, so that a connection can be moved to it.
+ * client.h - NFS clients (RFC 8881 section 2.4) and their leases. One table per loop: a client
+ * belongs to the loop that hashing its co_ownerid gives, and is touched on that loop only. Client
+ * ids and session ids carry the loop's index, so that a connection can be moved to it.
  */
 #ifndef SEALNFS_SERVER_CLIENT_H
 #define SEALNFS_SERVER_CLIENT_H
@@ -25,15 +25,18 @@ unsigned client_id_loop(uint64_t client_id);
 struct client *client_find(struct client_table *table, uint64_t client_id);
 
 uint64_t client_id(const struct client *client);
-const char *client_describe(const struct client *client); /* for logs: address and owner, printable */
-bool client_is_callable(const struct client *client); /* a backchannel is bound and not known to be down */
+const char *
+client_describe(const struct client *client); /* for logs: address and owner, printable */
+bool client_is_callable(
+    const struct client *client); /* a backchannel is bound and not known to be down */
 bool client_reclaim_is_complete(const struct client *client);
 bool client_may_reclaim(
     const struct client *client); /* has a recovery record of the previous boot and grace lasts */
 struct client_state *client_state(struct client *client); /* never NULL for a confirmed client */
 
-/* An expired client is in somebody's way (a share or lock conflict): its opens and locks are dropped if its
- * lease has run out. Any thread; true if it will be (the caller answers NFS4ERR_DELAY). */
+/* An expired client is in somebody's way (a share or lock conflict): its opens and locks are
+ * dropped if its lease has run out. Any thread; true if it will be (the caller answers
+ * NFS4ERR_DELAY). */
 bool client_yield_expired(struct server *server, uint64_t client_id);
 
 /* For each client of the table: the operator's view. */

@@ -1,6 +1,6 @@
 /*
- * client_private.h - what a client and its sessions are made of: for client.c, session.c, ops_session.c,
- * ops_client.c and backchannel.c. All of it belongs to the client's loop.
+ * client_private.h - what a client and its sessions are made of: for client.c, session.c,
+ * ops_session.c, ops_client.c and backchannel.c. All of it belongs to the client's loop.
  */
 #ifndef SEALNFS_SERVER_CLIENT_PRIVATE_H
 #define SEALNFS_SERVER_CLIENT_PRIVATE_H
@@ -56,7 +56,7 @@ struct client {
     bool cb_asked; /* has ever wanted one */
     bool cb_down;  /* the last call or probe had no answer */
 
-    struct recovery_call recovery; /* for removal */
+    struct recovery_call recovery;  /* for removal */
     char address[INET6_ADDRSTRLEN]; /* without the port */
     char text[CLIENT_TEXT_MAX];
     UT_hash_handle hh_id;
@@ -83,8 +83,10 @@ struct client_table {
     struct loop_msg yield_msg;
 };
 
-struct client *client_find_any(struct client_table *table, uint64_t client_id); /* unconfirmed too */
-struct client *client_find_owner(struct client_table *table, struct xdr_bytes owner, bool confirmed);
+struct client *client_find_any(struct client_table *table,
+                               uint64_t client_id); /* unconfirmed too */
+struct client *client_find_owner(struct client_table *table, struct xdr_bytes owner,
+                                 bool confirmed);
 /* A new, unconfirmed client. NULL: out of memory. */
 struct client *client_create(struct client_table *table, const struct compound *c,
                              const EXCHANGE_ID4args *args);
@@ -92,7 +94,8 @@ struct client *client_create(struct client_table *table, const struct compound *
 int client_confirm(struct client *client);
 /* Out of the tables, sessions and all; its state goes with its last pin. */
 void client_remove(struct client *client);
-/* As client_remove after the recovery record is gone for good; the keeper is told that it is forgotten. */
+/* As client_remove after the recovery record is gone for good; the keeper is told that it is
+ * forgotten. */
 void client_expire(struct client *client);
 void client_pin(struct client *client);
 void client_unpin(struct client *client);

@@ -1,6 +1,7 @@
 /*
- * Group commit of directories; see commit.h. Exports share a few lanes by their number: a lane flushes one
- * group at a time, so that a slow disk holds up those that share its lane and no others.
+ * Group commit of directories; see commit.h. Exports share a few lanes by their number: a lane
+ * flushes one group at a time, so that a slow disk holds up those that share its lane and no
+ * others.
  */
 #include "server/commit.h"
 
@@ -103,7 +104,8 @@ static void flush_group(struct work *work)
         compound_resume(wait->compound);
     }
     if (has_next_group(lane))
-        worker_follow(server->workers, work); /* behind what waits, so that no lane keeps a worker */
+        worker_follow(server->workers,
+                      work); /* behind what waits, so that no lane keeps a worker */
 }
 
 static void join(struct lane *lane, struct commit_wait *wait)
@@ -121,7 +123,8 @@ static void join(struct lane *lane, struct commit_wait *wait)
         worker_follow(lane->committer->server->workers, &lane->work);
 }
 
-enum op_next commit_dirs(struct compound *c, struct commit_wait *wait, struct file *dir, struct file *other)
+enum op_next commit_dirs(struct compound *c, struct commit_wait *wait, struct file *dir,
+                         struct file *other)
 {
     struct committer *committer = c->server->committer;
 

@@ -1,10 +1,11 @@
 /*
- * compound.c - the dispatcher: from a COMPOUND call to its reply (RFC 8881 sections 2.10.6.4, 15.1, 16.2).
+ * compound.c - the dispatcher: from a COMPOUND call to its reply (RFC 8881
+ * sections 2.10.6.4, 15.1, 16.2).
  *
- * A compound lies in one pooled buffer: the struct, then the start of the reply, then the arena's first
- * chunk; ordinary requests need no other memory. It starts on its connection's loop, runs on the loop of the
- * client that its first operation names, visits the workers when an operation asks, and ends on the client's
- * loop, where the reply is cached and handed to the connection.
+ * A compound lies in one pooled buffer: the struct, then the start of the reply, then the arena's
+ * first chunk; ordinary requests need no other memory. It starts on its connection's loop, runs on
+ * the loop of the client that its first operation names, visits the workers when an operation asks,
+ * and ends on the client's loop, where the reply is cached and handed to the connection.
  */
 #include "server/compound.h"
 
@@ -30,7 +31,8 @@ enum {
 
 /* ---- memory ---- */
 
-static struct compound *compound_create(struct conn *conn, struct buffer *request, uint32_t request_len)
+static struct compound *compound_create(struct conn *conn, struct buffer *request,
+                                        uint32_t request_len)
 {
     struct buffer *memory = buffer_get(BUFFER_SMALL);
     if (memory == NULL)
@@ -184,7 +186,8 @@ static size_t reply_limit(const struct compound *c)
 
 static nfsstat4 too_big(const struct compound *c, size_t need)
 {
-    return c->cache_this && need <= c->max_reply ? NFS4ERR_REP_TOO_BIG_TO_CACHE : NFS4ERR_REP_TOO_BIG;
+    return c->cache_this && need <= c->max_reply ? NFS4ERR_REP_TOO_BIG_TO_CACHE
+                                                 : NFS4ERR_REP_TOO_BIG;
 }
 
 static bool put_result(struct compound *c)
@@ -264,7 +267,8 @@ static bool fail_op(struct compound *c, nfsstat4 status)
 
 /* ---- before one operation ---- */
 
-/* Where SEQUENCE and the operations that need none may stand (RFC 8881 sections 2.10.6.4 and 18.46.3). */
+/* Where SEQUENCE and the operations that need none may stand (RFC 8881 sections 2.10.6.4
+ * and 18.46.3). */
 static nfsstat4 check_position(const struct compound *c, const struct op_entry *entry)
 {
     if (c->op_index > 0) {
@@ -281,7 +285,8 @@ static nfsstat4 check_position(const struct compound *c, const struct op_entry *
     return c->numops > 1 ? NFS4ERR_NOT_ONLY_OP : NFS4_OK;
 }
 
-/* An operation that changes something does not run unless its reply will fit (RFC 8881 section 2.10.6.4). */
+/* An operation that changes something does not run unless its reply will fit (RFC 8881
+ * section 2.10.6.4). */
 static nfsstat4 check_reply_size(const struct compound *c, const struct op_entry *entry)
 {
     if ((entry->needs & OP_MODIFIES) == 0)
@@ -417,7 +422,8 @@ static void on_loop(struct loop_msg *msg)
 
 static void on_worker(struct work *work)
 {
-    struct compound *c = (struct compound *)(void *)((char *)work - offsetof(struct compound, work));
+    struct compound *c =
+        (struct compound *)(void *)((char *)work - offsetof(struct compound, work));
     c->on_worker = true;
     run(c);
 }
@@ -427,7 +433,8 @@ void compound_resume(struct compound *c)
     loop_post(c->loop, &c->msg);
 }
 
-enum op_next compound_visit(struct compound *c, struct loop *target, enum op_next (*body)(struct compound *c))
+enum op_next compound_visit(struct compound *c, struct loop *target,
+                            enum op_next (*body)(struct compound *c))
 {
     if (c->visited) {
         c->visited = false;
@@ -452,8 +459,8 @@ enum op_next compound_visit(struct compound *c, struct loop *target, enum op_nex
 /* ---- the start ---- */
 
 /* A retry is told from a different request under the same slot and sequence id by this (RFC 8881
- * section 2.10.6.1.3.1). It need not resist an attacker, who could only fool his own session. Long payloads
- * are sampled at both ends. */
+ * section 2.10.6.1.3.1). It need not resist an attacker, who could only fool his own session. Long
+ * payloads are sampled at both ends. */
 static uint64_t digest_of(const uint8_t *data, size_t len)
 {
     enum { SAMPLE = 1024 };
@@ -514,8 +521,8 @@ bool compound_start(struct conn *conn, struct buffer *request, uint32_t request_
         return true;
     }
     c->loop = target;
-    /* Alone on its connection, it takes the connection along; else only the compound goes. The arrival of the
-     * connection is posted first. */
+    /* Alone on its connection, it takes the connection along; else only the compound goes. The
+     * arrival of the connection is posted first. */
     bool moves = conn_requests(conn) == 1;
     if (moves)
         conn_move(conn, target);

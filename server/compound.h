@@ -1,16 +1,16 @@
 /*
  * compound.h - one COMPOUND on its way through the server.
  *
- * A compound is resumable. The dispatcher decodes one operation after another (RFC 8881 section 15.2), calls
- * its handler, encodes its result. A handler that would block says so and is called again on a worker thread;
- * one that waits for a message (the keeper, a lock's owner, a recall) says so and is resumed on its loop.
- * Nothing else on the loop waits.
+ * A compound is resumable. The dispatcher decodes one operation after another (RFC 8881
+ * section 15.2), calls its handler, encodes its result. A handler that would block says so and is
+ * called again on a worker thread; one that waits for a message (the keeper, a lock's owner, a
+ * recall) says so and is resumed on its loop. Nothing else on the loop waits.
  *
- * Where a handler runs: first on the loop (on_worker false). After OP_BLOCK it is called again on a worker
- * (on_worker true) and must not touch client, session or stateid tables there; after OP_LOOP it is called
- * again on the loop. `stage` is 0 at the first call and is the handler's own to advance; op_state is its own
- * scratch (arena memory), NULL at the start. The dispatcher may keep running the following operations on the
- * worker until one of them asks for the loop.
+ * Where a handler runs: first on the loop (on_worker false). After OP_BLOCK it is called again on a
+ * worker (on_worker true) and must not touch client, session or stateid tables there; after OP_LOOP
+ * it is called again on the loop. `stage` is 0 at the first call and is the handler's own to
+ * advance; op_state is its own scratch (arena memory), NULL at the start. The dispatcher may keep
+ * running the following operations on the worker until one of them asks for the loop.
  */
 #ifndef SEALNFS_SERVER_COMPOUND_H
 #define SEALNFS_SERVER_COMPOUND_H
@@ -44,7 +44,8 @@ enum op_next {
     OP_WAIT,  /* somebody will call compound_resume, once */
 };
 
-/* The caller's identity as the RPC header gave it; squashing is the export's (cred_for_export in export.h).
+/* The caller's identity as the RPC header gave it; squashing is the export's (cred_for_export in
+ * export.h).
  */
 #define CRED_MAX_GIDS 16
 struct cred {
@@ -72,7 +73,8 @@ struct compound {
     } peer; /* IPv4-mapped for IPv4 */
     uint32_t minor;
 
-    struct client *client;   /* set by SEQUENCE (NULL before, and in sessionless compounds); loop only */
+    struct client
+        *client; /* set by SEQUENCE (NULL before, and in sessionless compounds); loop only */
     struct session *session; /* loop only */
     struct slot *slot;       /* loop only */
     uint64_t client_id;      /* copies that workers may read */
@@ -80,7 +82,8 @@ struct compound {
     bool cache_this;
 
     struct fh_slot current, saved;
-    stateid4 current_stateid, saved_stateid; /* RFC 8881 section 16.2.3.1.2; see compound_set_stateid */
+    stateid4 current_stateid,
+        saved_stateid; /* RFC 8881 section 16.2.3.1.2; see compound_set_stateid */
     bool has_current_stateid, has_saved_stateid;
 
     unsigned op_index; /* of the operation under way */
@@ -114,23 +117,24 @@ struct compound {
     bool op_ready, ended;
     uint32_t numops;       /* as the head said */
     nfsstat4 first_status; /* of decoding the first operation */
-    struct loop *home;     /* while an operation visits the loop of another client: where it came from */
+    struct loop
+        *home; /* while an operation visits the loop of another client: where it came from */
     bool visited;
     struct conn_out send;
     struct loop_msg msg;
     struct work work;
 };
 
-/* Start the COMPOUND call whose arguments `in` shows; `request` is referenced. The connection's loop. False:
- * the connection has been given to another loop. */
+/* Start the COMPOUND call whose arguments `in` shows; `request` is referenced. The connection's
+ * loop. False: the connection has been given to another loop. */
 bool compound_start(struct conn *conn, struct buffer *request, uint32_t request_len,
                     const struct rpc_call *call, const struct cred *cred, const struct xdr_in *in);
 
 /* Resume after OP_WAIT: the handler is called again on the compound's loop. Any thread. */
 void compound_resume(struct compound *c);
 
-/* For handlers about a client that may live on another loop than the compound's: carries the compound to
- * `target`, runs body there as a handler, and comes home. */
+/* For handlers about a client that may live on another loop than the compound's: carries the
+ * compound to `target`, runs body there as a handler, and comes home. */
 enum op_next compound_visit(struct compound *c, struct loop *target,
                             enum op_next (*body)(struct compound *c));
 
@@ -138,31 +142,33 @@ enum op_next compound_visit(struct compound *c, struct loop *target,
 enum op_needs {
     OP_NEEDS_FH = 1u << 0,       /* NOFILEHANDLE without a current file handle */
     OP_NEEDS_SAVED_FH = 1u << 1, /* NOFILEHANDLE without a saved one */
-    OP_FIRST_ONLY = 1u << 2,     /* may start a COMPOUND without SEQUENCE, and is then alone in it */
-    OP_MODIFIES = 1u << 3,       /* not idempotent: whether the reply fits is decided before it runs */
-    OP_ROFS = 1u << 4,           /* changes the current export: refused where that is read-only */
+    OP_FIRST_ONLY = 1u << 2, /* may start a COMPOUND without SEQUENCE, and is then alone in it */
+    OP_MODIFIES = 1u << 3,   /* not idempotent: whether the reply fits is decided before it runs */
+    OP_ROFS = 1u << 4,       /* changes the current export: refused where that is read-only */
 };
 struct op_entry {
     const char *name;
-    enum op_next (*handler)(struct compound *c); /* NULL: legal in 4.1 but not implemented, NFS4ERR_NOTSUPP */
-    uint32_t needs;                              /* enum op_needs */
+    enum op_next (*handler)(
+        struct compound *c); /* NULL: legal in 4.1 but not implemented, NFS4ERR_NOTSUPP */
+    uint32_t needs;          /* enum op_needs */
     uint32_t (*reply_bound)(const struct compound *c); /* bytes, args decoded; NULL: reply_max */
     uint32_t reply_max;
 };
 extern const struct op_entry op_table[]; /* indexed by opcode, 0..OP_TABLE_SIZE-1; op_table.c */
 #define OP_TABLE_SIZE 59
 
-/* Replace the current file handle; takes over the reference (file may be NULL). Clears the current stateid.
+/* Replace the current file handle; takes over the reference (file may be NULL). Clears the current
+ * stateid.
  */
 void compound_set_fh(struct compound *c, struct file *file, struct export *export);
 /* The operation produced this stateid; it becomes current. */
 void compound_set_stateid(struct compound *c, const stateid4 *stateid);
-/* Substitute the special "current stateid" {1, 0} if `stateid` is it (RFC 8881 section 8.2.3). NFS4_OK or
- * BAD_STATEID. */
+/* Substitute the special "current stateid" {1, 0} if `stateid` is it (RFC 8881 section 8.2.3).
+ * NFS4_OK or BAD_STATEID. */
 nfsstat4 compound_resolve_stateid(struct compound *c, const stateid4 *stateid, stateid4 *out);
 
-/* Handlers, by family (file): ops_session.c, ops_fh.c, ops_attr.c, ops_dir.c, ops_open.c, ops_lock.c,
- * ops_io.c, ops_layout.c */
+/* Handlers, by family (file): ops_session.c, ops_fh.c, ops_attr.c, ops_dir.c, ops_open.c,
+ * ops_lock.c, ops_io.c, ops_layout.c */
 #define OP_HANDLER(name) enum op_next op_##name(struct compound *c)
 OP_HANDLER(access);
 OP_HANDLER(backchannel_ctl);

@@ -1,6 +1,6 @@
 /*
- * compound_route.c - see compound_route.h. Client ids and session ids carry the index of their loop; an
- * owner's loop is its hash.
+ * compound_route.c - see compound_route.h. Client ids and session ids carry the index of their
+ * loop; an owner's loop is its hash.
  */
 #include "server/compound_route.h"
 

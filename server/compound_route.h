@@ -1,5 +1,6 @@
 /*
- * compound_route.h - which loop a COMPOUND belongs to: that of the client which its first operation names.
+ * compound_route.h - which loop a COMPOUND belongs to: that of the client which its first operation
+ * names.
  */
 #ifndef SEALNFS_SERVER_COMPOUND_ROUTE_H
 #define SEALNFS_SERVER_COMPOUND_ROUTE_H
@@ -7,8 +8,8 @@
 struct compound;
 struct loop;
 
-/* The first operation has been decoded into c->args. Where nothing is named, or nothing of ours, the present
- * loop. */
+/* The first operation has been decoded into c->args. Where nothing is named, or nothing of ours,
+ * the present loop. */
 struct loop *compound_route(const struct compound *c);
 
 #endif

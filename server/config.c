@@ -1,10 +1,10 @@
 /*
- * config.c - sealnfs.conf: one table of options drives parsing, checking, defaults and the drift tests of the
- * man page.
+ * config.c - sealnfs.conf: one table of options drives parsing, checking, defaults and the drift
+ * tests of the man page.
  *
- * libconfuse reads the syntax and knows the line; every value arrives as text and is read by the option's
- * type here, so that every mistake is told in the same way: file, line, what is wrong, what to do. Loaded on
- * one thread.
+ * libconfuse reads the syntax and knows the line; every value arrives as text and is read by the
+ * option's type here, so that every mistake is told in the same way: file, line, what is wrong,
+ * what to do. Loaded on one thread.
  */
 #include "server/config.h"
 
@@ -26,8 +26,7 @@
 #include "server/config_value.h"
 #include "server/log.h"
 
-/* ---- libconfuse
- * ------------------------------------------------------------------------------------------------ */
+/* ---- libconfuse ---- */
 
 /* libconfuse's callbacks carry no pointer of ours; config_load is single-threaded by contract. */
 static FILE *error_stream;
@@ -39,10 +38,11 @@ static void tell(cfg_t *cfg, int line, const char *option, const char *text)
         return;
     error_told = true;
     if (option)
-        fprintf(error_stream, "%s:%d: %s: %s\n", cfg && cfg->filename ? cfg->filename : "?", line, option,
-                text);
+        fprintf(error_stream, "%s:%d: %s: %s\n", cfg && cfg->filename ? cfg->filename : "?", line,
+                option, text);
     else
-        fprintf(error_stream, "%s:%d: %s\n", cfg && cfg->filename ? cfg->filename : "?", line, text);
+        fprintf(error_stream, "%s:%d: %s\n", cfg && cfg->filename ? cfg->filename : "?", line,
+                text);
 }
 
 static bool cfg_is_export(cfg_t *cfg)
@@ -75,7 +75,8 @@ static void unknown_option(cfg_t *cfg, const char *name)
     tell(cfg, cfg->line, name, text);
 }
 
-__attribute__((format(printf, 2, 0))) static void confuse_error(cfg_t *cfg, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void confuse_error(cfg_t *cfg, const char *format,
+                                                                va_list args)
 {
     char text[256];
 
@@ -121,7 +122,8 @@ static void fill_cfg_options(cfg_opt_t *out, bool in_export, cfg_opt_t *section)
         *out++ = option_is_list(&options[i]) ? list : text;
     }
     if (section) {
-        cfg_opt_t exports = CFG_SEC("export", section, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
+        cfg_opt_t exports =
+            CFG_SEC("export", section, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
         *out++ = exports;
     }
     *out = end;
@@ -144,8 +146,8 @@ static void set_validators(cfg_t *cfg)
 /* ---- from libconfuse's values to ours
  * -------------------------------------------------------------------------- */
 
-static int store_list(const struct option *option, unsigned count, const char *(*get)(void *, unsigned),
-                      void *from, char *base)
+static int store_list(const struct option *option, unsigned count,
+                      const char *(*get)(void *, unsigned), void *from, char *base)
 {
     size_t *stored = (size_t *)(void *)(base + option->count_offset);
     size_t each = option->type == TYPE_NETWORKS ? sizeof(struct config_network) : sizeof(char *);
@@ -194,7 +196,8 @@ static int store_options(cfg_t *cfg, bool in_export, void *base)
             error = given ? store_list(option, given, get_from_cfg, opt, base)
                           : store_list(option, 1, get_initial, (void *)(uintptr_t)text, base);
         else if (given ? option_read(option, text, (char *)base + option->offset, why, sizeof(why))
-                       : option_read_initial(option, (char *)base + option->offset, why, sizeof(why))) {
+                       : option_read_initial(option, (char *)base + option->offset, why,
+                                             sizeof(why))) {
             tell(cfg, cfg->line, option->name, why);
             error = -EINVAL;
         }
@@ -262,7 +265,8 @@ static int check_rdma(cfg_t *cfg, const struct config *config)
     for (size_t i = 0; i < config->export_count; i++)
         wanted = wanted || config_export_has_rdma(&config->exports[i]);
     if (wanted && config->rdma_listen_count == 0)
-        wrong = "layout_types of an export has \"rdma\", and there is no \"rdma_listen\"; add it, such as "
+        wrong = "layout_types of an export has \"rdma\", and there is no \"rdma_listen\"; add it, "
+                "such as "
                 "rdma_listen = "
                 "{\"192.0.2.1\"}";
     if (config->rdma_listen_count > RDMA_LAYOUT_MAX_ADDRS)
@@ -274,9 +278,9 @@ static int check_rdma(cfg_t *cfg, const struct config *config)
             wrong = "\"rdma_listen\" takes no wildcard; write the addresses of the RDMA device";
 #ifndef SEAL_HAS_RDMA
     if (config->rdma_listen_count > 0)
-        wrong =
-            "this sealnfsd was built without RDMA; take \"rdma_listen\" out, or build it with libibverbs and "
-            "librdmacm";
+        wrong = "this sealnfsd was built without RDMA; take \"rdma_listen\" out, or build it with "
+                "libibverbs and "
+                "librdmacm";
 #endif
     if (wrong)
         tell(cfg, cfg->line, NULL, wrong);
@@ -315,8 +319,8 @@ static int parse(cfg_t *cfg, const char *path)
     if (result == CFG_FILE_ERROR) {
         int error = errno ? errno : EIO;
         if (!error_told)
-            fprintf(error_stream, "%s:0: cannot be read: %s; give the right file with --config\n", path,
-                    strerror(error));
+            fprintf(error_stream, "%s:0: cannot be read: %s; give the right file with --config\n",
+                    path, strerror(error));
         return -error;
     }
     return result == CFG_SUCCESS && !error_told ? 0 : -EINVAL;

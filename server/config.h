@@ -1,6 +1,7 @@
 /*
- * config.h - what sealnfs.conf says, checked. Loaded before threads start; a reload (SIGHUP) loads a new one
- * beside it and swaps what may change while running (exports' clients and access, log level, timeouts).
+ * config.h - what sealnfs.conf says, checked. Loaded before threads start; a reload (SIGHUP) loads
+ * a new one beside it and swaps what may change while running (exports' clients and access, log
+ * level, timeouts).
  *
  * All strings are owned by the config and NUL-terminated. Times are in seconds, sizes in bytes.
  */
@@ -28,7 +29,8 @@ enum config_layout_types {
     LAYOUT_TYPES_RDMA = 4, /* a flag */
 };
 
-/* An address with its prefix length; IPv4 is kept IPv4-mapped (prefix + 96), so one comparison serves both.
+/* An address with its prefix length; IPv4 is kept IPv4-mapped (prefix + 96), so one comparison
+ * serves both.
  */
 struct config_network {
     struct in6_addr address;
@@ -47,7 +49,8 @@ struct config_export {
     bool stripes; /* layouts on striped volumes too */
     enum config_layout_types layout_types;
     enum config_policy policy;
-    uint64_t at_rest_min_size; /* bytes; files below are never sealed at rest; sent as mdsthreshold */
+    uint64_t
+        at_rest_min_size; /* bytes; files below are never sealed at rest; sent as mdsthreshold */
     size_t include_count, exclude_count;
     char **include, **exclude; /* patterns of paths below the export: what is sealed at rest */
     size_t network_count;      /* 0: nobody */
@@ -76,12 +79,14 @@ struct config {
     char *fence_hook;        /* NULL: none */
     unsigned fence_timeout;  /* a hook that runs longer has failed */
     unsigned fence_retry;    /* STUCK: tried again after so long */
-    bool quiesce_is_safe; /* no hook: lease expiry + quiesce_time counts as a fence; the operator says so */
+    bool quiesce_is_safe;    /* no hook: lease expiry + quiesce_time counts as a fence; the operator
+                                says so */
     unsigned quiesce_time;
     unsigned device_interval; /* the exports' devices are looked at again after so long */
-    unsigned at_rest_pause;   /* before a file that gave way is sealed at rest again, the first time */
-    unsigned at_rest_max;     /* seals at rest */
-    unsigned scrub_interval;  /* every sealed file is looked at once in it; 0: never */
+    unsigned
+        at_rest_pause;    /* before a file that gave way is sealed at rest again, the first time */
+    unsigned at_rest_max; /* seals at rest */
+    unsigned scrub_interval; /* every sealed file is looked at once in it; 0: never */
     unsigned max_connections;
     unsigned max_clients;
     unsigned max_sessions_per_client;
@@ -89,7 +94,8 @@ struct config {
     uint32_t max_io_size;        /* rsize/wsize, bytes */
     uint64_t max_request_memory; /* bytes over all connections */
     char *idmap_domain;          /* NULL: libnfsidmap's own configuration */
-    bool numeric_owners; /* send owners as numbers when AUTH_SYS is used (what Linux clients expect) */
+    bool numeric_owners; /* send owners as numbers when AUTH_SYS is used (what Linux clients expect)
+                          */
     bool sync_metadata;  /* commit directory and inode changes before the reply */
     bool rpcbind;
     enum log_level log_level;
@@ -97,12 +103,13 @@ struct config {
     struct config_export *exports;
 };
 
-/* Load and check. On any error one line "file:line: what is wrong; what to do" goes to `errors`, and -EINVAL
- * (or -ENOMEM, -ENOENT) is returned; nothing else is changed. Any thread, but not two at once. */
+/* Load and check. On any error one line "file:line: what is wrong; what to do" goes to `errors`,
+ * and -EINVAL (or -ENOMEM, -ENOENT) is returned; nothing else is changed. Any thread, but not two
+ * at once. */
 int config_load(const char *path, FILE *errors, struct config **out);
 void config_free(struct config *config);
-/* Makes the default directories of our own that are not there; one that the file names is, or it was refused.
- * 0, or -errno, told in the log. */
+/* Makes the default directories of our own that are not there; one that the file names is, or it
+ * was refused. 0, or -errno, told in the log. */
 int config_make_places(const struct config *config);
 
 /* Every option as documentation generators and drift tests see it. */

@@ -1,6 +1,6 @@
 /*
- * config_table.h - the table of options, and how one value is read by its option's type. For config.c and its
- * tests of drift.
+ * config_table.h - the table of options, and how one value is read by its option's type. For
+ * config.c and its tests of drift.
  */
 #ifndef SEALNFS_SERVER_CONFIG_TABLE_H
 #define SEALNFS_SERVER_CONFIG_TABLE_H
@@ -50,9 +50,10 @@ const struct option *option_table(bool in_export, size_t *count);
 /* NULL: unknown. */
 const struct option *option_find(bool in_export, const char *name);
 bool option_is_list(const struct option *option);
-/* Check text and, if `at` is given, store the value there (lists are only checked). NULL, or `why`, which
- * says what is wrong and what to do. */
-const char *option_read(const struct option *option, const char *text, void *at, char *why, size_t room);
+/* Check text and, if `at` is given, store the value there (lists are only checked). NULL, or `why`,
+ * which says what is wrong and what to do. */
+const char *option_read(const struct option *option, const char *text, void *at, char *why,
+                        size_t room);
 /* The same of the default. Its directory need not be there: config_make_places makes it. */
 const char *option_read_initial(const struct option *option, void *at, char *why, size_t room);
 

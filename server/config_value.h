@@ -20,10 +20,11 @@ bool config_address_parse(const char *text, struct in6_addr *out);
 bool config_endpoint_parse(const char *text);
 bool config_network_parse(const char *text, struct config_network *out);
 bool config_network_contains(const struct config_network *network, const struct in6_addr *address);
-/* "/" or "/a/b": absolute, no empty, "." or ".." part, no slash at the end, parts of at most 255 bytes. */
+/* "/" or "/a/b": absolute, no empty, "." or ".." part, no slash at the end, parts of at most 255
+ * bytes. */
 bool config_pseudo_is_normal(const char *path);
-/* How many letters have to change to get from one word to the other; words of 40 letters and more are far
- * from all. */
+/* How many letters have to change to get from one word to the other; words of 40 letters and more
+ * are far from all. */
 size_t config_word_distance(const char *a, const char *b);
 
 #endif

@@ -1,10 +1,10 @@
 /*
  * conn.c - receiving: bytes to records to messages; and a connection's life, moves and death.
  *
- * Bytes are received into a pooled stage buffer. Requests that arrived whole are decoded where they lie; a
- * record that did not is put together in a buffer of its own, into which the rest is received directly. Both
- * buffers live until the last request decoded from them has been answered, and an idle connection holds
- * neither.
+ * Bytes are received into a pooled stage buffer. Requests that arrived whole are decoded where they
+ * lie; a record that did not is put together in a buffer of its own, into which the rest is
+ * received directly. Both buffers live until the last request decoded from them has been answered,
+ * and an idle connection holds neither.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -93,7 +93,8 @@ static void describe_peer(struct conn *conn)
         inet_ntop(AF_INET, conn->peer.s6_addr + 12, host, sizeof(host));
     else
         inet_ntop(AF_INET6, &conn->peer, host, sizeof(host));
-    snprintf(conn->text, sizeof(conn->text), strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, port);
+    snprintf(conn->text, sizeof(conn->text), strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host,
+             port);
 }
 
 /* A peer that vanished is noticed by keepalive, or by the reply it does not acknowledge. */
@@ -179,7 +180,8 @@ void conn_request_begin(struct conn *conn)
 void conn_request_end(struct conn *conn)
 {
     conn->requests--;
-    if (atomic_fetch_sub(&conn->listener->requests, 1) == 1 && atomic_load(&conn->listener->draining))
+    if (atomic_fetch_sub(&conn->listener->requests, 1) == 1 &&
+        atomic_load(&conn->listener->draining))
         listener_tell_drained(conn->listener);
     if (conn->read_on || conn->pumping || conn->closed || conn->home == NULL || !may_read(conn))
         return;
@@ -188,17 +190,18 @@ void conn_request_end(struct conn *conn)
         event_active(&conn->read_event, EV_READ, 0);
 }
 
-/* Room for the record under way: `more` bytes beyond what it has. Memory is charged as it is taken. */
+/* Room for the record under way: `more` bytes beyond what it has. Memory is charged as it is taken.
+ */
 static bool make_room(struct conn *conn, uint32_t more)
 {
     size_t want = (size_t)conn->record_len + more;
     if (conn->record != NULL && conn->record->size >= want)
         return true;
-    /* When the length of the whole is known, take it at once: most of it will be received in place. Not when
-     * memory is scarce: a peer then gets room for what it has sent, twice over. */
+    /* When the length of the whole is known, take it at once: most of it will be received in place.
+     * Not when memory is scarce: a peer then gets room for what it has sent, twice over. */
     uint64_t whole = (uint64_t)conn->record_len + more + record_reader_fragment_left(&conn->reader);
-    bool scarce =
-        atomic_load_explicit(&conn->listener->bytes, memory_order_relaxed) > conn->listener->max_bytes / 2;
+    bool scarce = atomic_load_explicit(&conn->listener->bytes, memory_order_relaxed) >
+                  conn->listener->max_bytes / 2;
     if (!scarce || whole < 2 * want)
         want = whole;
     else
@@ -246,7 +249,8 @@ static bool append(struct conn *conn, struct xdr_bytes chunk)
     return true;
 }
 
-/* Serve the record that has just been completed in conn->record. False: leave the connection alone. */
+/* Serve the record that has just been completed in conn->record. False: leave the connection alone.
+ */
 static bool serve_record(struct conn *conn)
 {
     struct buffer *buffer = buffer_ref(conn->record);
@@ -334,7 +338,8 @@ static enum got receive_record(struct conn *conn)
         return GOT_END;
     }
     size_t room = conn->record->size - conn->record_len;
-    enum got got = receive(conn, conn->record->data + conn->record_len, left < room ? left : room, &len);
+    enum got got =
+        receive(conn, conn->record->data + conn->record_len, left < room ? left : room, &len);
     if (got != GOT_SOME)
         return got;
     conn->record_len += (uint32_t)len;
@@ -387,7 +392,8 @@ void conn_pump(struct conn *conn)
         conn->corked = false;
         conn_flush(conn);
         if (!conn->closed) {
-            /* Staged bytes make no socket readable: they are taken when a request ends, or by the sweep. */
+            /* Staged bytes make no socket readable: they are taken when a request ends, or by the
+             * sweep. */
             bool more = may_read(conn);
             set_read_interest(conn, more);
             if (more && conn->stage != NULL)
@@ -406,8 +412,8 @@ static void on_readable(evutil_socket_t fd, short events, void *arg)
 
 void conn_events_init(struct conn *conn)
 {
-    event_assign(&conn->read_event, loop_base(conn->home->loop), conn->fd, EV_READ | EV_PERSIST, on_readable,
-                 conn);
+    event_assign(&conn->read_event, loop_base(conn->home->loop), conn->fd, EV_READ | EV_PERSIST,
+                 on_readable, conn);
     event_assign(&conn->write_event, loop_base(conn->home->loop), conn->fd, EV_WRITE | EV_PERSIST,
                  conn_on_writable, conn);
 }

@@ -1,9 +1,10 @@
 /*
  * conn.h - TCP connections and the sockets that accept them.
  *
- * A connection lives on one loop and may move to another: only the thread of its present loop touches it.
- * What other threads may do is said at each function; they reach it by messages, which follow a connection
- * that has moved. It is reference-counted; its socket is closed long before the last reference goes.
+ * A connection lives on one loop and may move to another: only the thread of its present loop
+ * touches it. What other threads may do is said at each function; they reach it by messages, which
+ * follow a connection that has moved. It is reference-counted; its socket is closed long before the
+ * last reference goes.
  */
 #ifndef SEALNFS_SERVER_CONN_H
 #define SEALNFS_SERVER_CONN_H
@@ -23,11 +24,11 @@ struct conn;
 struct listener;
 struct server;
 
-/* Bind and listen on every configured address; nothing is accepted before the loops run. -errno, logged with
- * the address. */
+/* Bind and listen on every configured address; nothing is accepted before the loops run. -errno,
+ * logged with the address. */
 int listener_create(struct server *server, struct listener **out);
-/* Read nothing more, and wait until every request under way is answered, or so long. Not on a loop; they still
- * run. */
+/* Read nothing more, and wait until every request under way is answered, or so long. Not on a loop;
+ * they still run. */
 void listener_drain(struct listener *listener, unsigned seconds);
 /* Stop accepting and close every connection. Any thread; the loops still run. */
 void listener_close(struct listener *listener);
@@ -46,7 +47,8 @@ const char *conn_describe(const struct conn *conn);        /* "192.0.2.1:700"; a
 struct loop *conn_loop(struct conn *conn);                 /* where it lives now; any thread */
 struct server *conn_server(const struct conn *conn);
 
-/* One message to send: the record mark and a message's iovec. The memory stays the caller's until `sent`. */
+/* One message to send: the record mark and a message's iovec. The memory stays the caller's until
+ * `sent`. */
 struct conn_out {
     struct iovec iov[XDR_OUT_MAX_IOV + 1]; /* iov[0] is the record mark's */
     unsigned iov_count, iov_at;
@@ -62,17 +64,18 @@ bool conn_out_set(struct conn_out *out, const struct xdr_out *message);
 /* Any loop's thread. The caller holds a reference to conn until `sent`. */
 void conn_send(struct conn *conn, struct conn_out *out);
 
-/* Requests under way count against the connection's and the server's memory: reading stops above the limits.
+/* Requests under way count against the connection's and the server's memory: reading stops above
+ * the limits.
  */
 void conn_charge(struct conn *conn, size_t bytes); /* any thread */
 void conn_discharge(struct conn *conn,
-                    size_t bytes);               /* any thread; reading goes on at the next request's end */
+                    size_t bytes); /* any thread; reading goes on at the next request's end */
 void conn_request_begin(struct conn *conn);      /* its loop */
 void conn_request_end(struct conn *conn);        /* its loop */
 unsigned conn_requests(const struct conn *conn); /* its loop */
 
-/* Give the connection to another loop. Its loop; the caller touches it no more. Messages the caller posts
- * there afterwards find it there. */
+/* Give the connection to another loop. Its loop; the caller touches it no more. Messages the caller
+ * posts there afterwards find it there. */
 void conn_move(struct conn *conn, struct loop *target);
 /* Its loop. */
 void conn_close(struct conn *conn, const char *why);
@@ -90,8 +93,8 @@ bool conn_watch_add(struct conn *conn, struct conn_watch *watch);
 /* Any thread. False: msg has been posted (or never added): it will arrive. */
 bool conn_watch_remove(struct conn *conn, struct conn_watch *watch);
 
-/* A call of ours to the peer (the backchannel). `done` is posted to `loop` once, with the reply message or
- * NULL when the connection closed. The reply's memory is a buffer the receiver drops. */
+/* A call of ours to the peer (the backchannel). `done` is posted to `loop` once, with the reply
+ * message or NULL when the connection closed. The reply's memory is a buffer the receiver drops. */
 struct conn_call {
     struct loop_msg done; /* done.run is the caller's */
     struct loop *loop;

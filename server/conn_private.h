@@ -1,6 +1,6 @@
 /*
- * conn_private.h - shared by conn.c (receiving, life and death), conn_send.c (sending, calls) and listener.c
- * (accepting).
+ * conn_private.h - shared by conn.c (receiving, life and death), conn_send.c (sending, calls) and
+ * listener.c (accepting).
  */
 #ifndef SEALNFS_SERVER_CONN_PRIVATE_H
 #define SEALNFS_SERVER_CONN_PRIVATE_H
@@ -18,8 +18,8 @@ enum {
     CONN_RECORD_SLACK = 64 << 10,   /* what a request may have beside one payload of max_io_size */
     CONN_CALL_REPLY_MAX = 64 << 10, /* a callback's reply */
     CONN_PARTIAL_SECONDS = 30,      /* a record that has begun must end */
-    CONN_STALL_SECONDS = 60,        /* a peer that takes no byte of our replies for so long is gone */
-    CONN_IDLE_SECONDS = 600,        /* nothing bound, nothing said */
+    CONN_STALL_SECONDS = 60, /* a peer that takes no byte of our replies for so long is gone */
+    CONN_IDLE_SECONDS = 600, /* nothing bound, nothing said */
 };
 
 /* The connections of one loop. */
@@ -40,7 +40,7 @@ struct listener {
     unsigned max_connections;
     atomic_size_t bytes;
     atomic_uint connections;
-    atomic_uint stalled; /* connections that wait for memory of others */
+    atomic_uint stalled;  /* connections that wait for memory of others */
     atomic_uint requests; /* under way, replies that have not left included */
     atomic_bool draining; /* nothing more is read */
     pthread_mutex_t drain_lock;

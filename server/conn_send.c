@@ -1,8 +1,9 @@
 /*
  * conn_send.c - what leaves a connection: replies, our calls; and whom to tell when it closes.
  *
- * Messages leave in the order they were given to the connection's loop. While a batch of requests is being
- * read the connection is corked, so that the replies to a pipelined batch leave in one sendmsg.
+ * Messages leave in the order they were given to the connection's loop. While a batch of requests
+ * is being read the connection is corked, so that the replies to a pipelined batch leave in one
+ * sendmsg.
  */
 #include <errno.h>
 #include <string.h>
@@ -122,7 +123,8 @@ void conn_on_writable(evutil_socket_t fd, short events, void *arg)
 
 static void send_here(struct loop_msg *msg)
 {
-    struct conn_out *out = (struct conn_out *)(void *)((char *)msg - offsetof(struct conn_out, msg));
+    struct conn_out *out =
+        (struct conn_out *)(void *)((char *)msg - offsetof(struct conn_out, msg));
     conn_send(out->conn, out);
 }
 

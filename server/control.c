@@ -1,9 +1,9 @@
 /*
  * control.c - the control socket's listener and connections: lines in, lines out.
  *
- * A connection has one request under way at a time; further lines wait in its buffer. A holder's connection
- * (control_hold.c) also gets lines it did not ask for. All of this runs on the control loop. What the
- * requests do is in control_ops.c.
+ * A connection has one request under way at a time; further lines wait in its buffer. A holder's
+ * connection (control_hold.c) also gets lines it did not ask for. All of this runs on the control
+ * loop. What the requests do is in control_ops.c.
  */
 #include "server/control.h"
 
@@ -82,7 +82,8 @@ static void holder_over(void *arg)
 static void write_line(struct control_conn *conn, const json_t *line)
 {
     char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
-    const char *say = text ? text : "{\"ok\":false,\"code\":\"failed\",\"error\":\"out of memory\"}";
+    const char *say =
+        text ? text : "{\"ok\":false,\"code\":\"failed\",\"error\":\"out of memory\"}";
 
     if (bufferevent_write(conn->stream, say, strlen(say)) == 0)
         bufferevent_write(conn->stream, "\n", 1);
@@ -120,7 +121,8 @@ static void conn_answer(void *context, json_t *reply)
     json_decref(reply);
 }
 
-/* Start the next request if a whole line is there. A line that does not end is answered and cut off. */
+/* Start the next request if a whole line is there. A line that does not end is answered and cut
+ * off. */
 static void conn_next(struct control_conn *conn)
 {
     struct evbuffer *input = bufferevent_get_input(conn->stream);
@@ -147,8 +149,8 @@ static void conn_readable(struct bufferevent *stream, void *arg)
     conn_next(arg);
 }
 
-/* Nobody has the other end open any more. An end of file alone says less: the peer may have shut down its
- * sending half and live on. */
+/* Nobody has the other end open any more. An end of file alone says less: the peer may have shut
+ * down its sending half and live on. */
 static bool peer_has_closed(int fd)
 {
     struct pollfd look = {.fd = fd};
@@ -246,8 +248,8 @@ static int listen_on(struct control *control, const struct config *config)
     if (!error && listen(fd, 16) < 0)
         error = -errno;
     if (!error) {
-        control->listener =
-            evconnlistener_new(loop_base(control->loop), accepted, control, LEV_OPT_CLOSE_ON_FREE, 0, fd);
+        control->listener = evconnlistener_new(loop_base(control->loop), accepted, control,
+                                               LEV_OPT_CLOSE_ON_FREE, 0, fd);
         error = control->listener ? 0 : -ENOMEM;
     }
     if (error)

@@ -1,4 +1,5 @@
-/* control_batch.c - see control_batch.h. Each file is a request of its own; this collects their answers. */
+/* control_batch.c - see control_batch.h. Each file is a request of its own; this collects their
+ * answers. */
 #include "server/control_batch.h"
 
 #include <stdio.h>
@@ -28,13 +29,13 @@ static void refuse(control_answer_fn answer, void *context, const char *code, co
 static void finish(struct batch *batch)
 {
     char sentence[128];
-    json_t *reply =
-        json_pack("{s:b, s:O}", "ok", !batch->refused && !batch->pending, "results", batch->results);
+    json_t *reply = json_pack("{s:b, s:O}", "ok", !batch->refused && !batch->pending, "results",
+                              batch->results);
 
     if (reply && (batch->refused || batch->pending)) {
         snprintf(sentence, sizeof sentence,
-                 "%zu of %zu files were refused, %zu are under way; see the results", batch->refused,
-                 json_array_size(batch->results), batch->pending);
+                 "%zu of %zu files were refused, %zu are under way; see the results",
+                 batch->refused, json_array_size(batch->results), batch->pending);
         json_object_set_new(reply, "code", json_string(batch->refused ? "refused" : "pending"));
         json_object_set_new(reply, "error", json_string(sentence));
     }
@@ -85,7 +86,8 @@ static struct batch *make(const json_t *files, control_answer_fn answer, void *c
 
     if (!batch)
         return NULL;
-    *batch = (struct batch){.answer = answer, .context = context, .results = json_array(), .left = count};
+    *batch = (struct batch){
+        .answer = answer, .context = context, .results = json_array(), .left = count};
     json_array_foreach(files, i, file)
     {
         batch->slots[i] = (struct slot){.batch = batch, .index = i};
@@ -98,8 +100,8 @@ static struct batch *make(const json_t *files, control_answer_fn answer, void *c
     return batch;
 }
 
-void control_batch(struct server *server, struct loop *loop, json_t *request, control_answer_fn answer,
-                   void *context)
+void control_batch(struct server *server, struct loop *loop, json_t *request,
+                   control_answer_fn answer, void *context)
 {
     const json_t *files = json_object_get(request, "files");
     size_t count = json_array_size(files), i;
@@ -120,9 +122,9 @@ void control_batch(struct server *server, struct loop *loop, json_t *request, co
         answer(context, NULL);
         return;
     }
-    /* The last one to be answered frees the batch, which may be before this ends: `count` and `files` are not
-     * its. */
+    /* The last one to be answered frees the batch, which may be before this ends: `count` and
+     * `files` are not its. */
     for (i = 0; i < count; i++)
-        control_submit(server, loop, NULL, request_of(request, json_array_get(files, i)), one_answered,
-                       &batch->slots[i]);
+        control_submit(server, loop, NULL, request_of(request, json_array_get(files, i)),
+                       one_answered, &batch->slots[i]);
 }

@@ -1,10 +1,11 @@
 /*
- * control_hold.c - the hold interface of the control socket: a program that is no NFS client holds sealed
- * files (docs/control-protocol.md). One connection is one holder, whose name, fence and token the keeper
- * knows.
+ * control_hold.c - the hold interface of the control socket: a program that is no NFS client holds
+ * sealed files (docs/control-protocol.md). One connection is one holder, whose name, fence and
+ * token the keeper knows.
  *
- * What ends a hold is decided by the engine alone. In particular nothing here closes a holder's connection:
- * only the peer does, so a closed socket says something of the peer. All of this is on the control loop.
+ * What ends a hold is decided by the engine alone. In particular nothing here closes a holder's
+ * connection: only the peer does, so a closed socket says something of the peer. All of this is on
+ * the control loop.
  */
 #include "server/control_hold.h"
 
@@ -78,14 +79,16 @@ void control_holder_free(struct control_holder *holder)
 static void closed(struct loop_msg *msg)
 {
     struct control_holder *holder =
-        (struct control_holder *)(void *)((char *)msg - offsetof(struct control_holder, goodbye.call.reply));
+        (struct control_holder *)(void *)((char *)msg -
+                                          offsetof(struct control_holder, goodbye.call.reply));
     void (*done)(void *) = holder->done;
     void *arg = holder->arg;
     control_holder_free(holder);
     done(arg);
 }
 
-void control_holder_close(struct control_holder *holder, bool by_peer, void (*done)(void *arg), void *arg)
+void control_holder_close(struct control_holder *holder, bool by_peer, void (*done)(void *arg),
+                          void *arg)
 {
     holder->closing = true;
     holder->done = done;
@@ -111,8 +114,9 @@ static void recalled(struct keeper_local *local, const struct file_key *key, uin
             break;
     }
     if (hold && !holder->closing)
-        holder->peer->say(holder->peer, json_pack("{s:s, s:I, s:I}", "event", "recall", "hold", hold->id,
-                                                  "left_ms", (json_int_t)(left_ns / 1000000)));
+        holder->peer->say(holder->peer,
+                          json_pack("{s:s, s:I, s:I}", "event", "recall", "hold", hold->id,
+                                    "left_ms", (json_int_t)(left_ns / 1000000)));
 }
 
 /* ---- becoming a holder */
@@ -121,7 +125,8 @@ static bool name_is_good(const char *name)
 {
     size_t len = name ? strlen(name) : 0;
     return len > 0 && len <= NAME_MAX_BYTES &&
-           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:@") == len;
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:@") ==
+               len;
 }
 
 static bool parse_fence(const char *word, enum keeper_fence *out)
@@ -137,7 +142,8 @@ static bool parse_fence(const char *word, enum keeper_fence *out)
 
 static bool parse_token(const char *text, uint8_t token[KEEPER_TOKEN_SIZE])
 {
-    if (strlen(text) != 2 * KEEPER_TOKEN_SIZE || strspn(text, "0123456789abcdef") != 2 * KEEPER_TOKEN_SIZE)
+    if (strlen(text) != 2 * KEEPER_TOKEN_SIZE ||
+        strspn(text, "0123456789abcdef") != 2 * KEEPER_TOKEN_SIZE)
         return false;
     for (unsigned i = 0; i < KEEPER_TOKEN_SIZE; i++) {
         char pair[3] = {text[2 * i], text[2 * i + 1], '\0'};
@@ -164,12 +170,14 @@ static void opened(struct loop_msg *msg)
             request->peer->holder = NULL;
             control_holder_free(holder);
         }
-        request_fail(request, local->call.status == NFS4ERR_NOENT ? "not-found" : "try-later", local->call.why);
+        request_fail(request, local->call.status == NFS4ERR_NOENT ? "not-found" : "try-later",
+                     local->call.why);
         return;
     }
     holder->open = true;
     hex(local->token, sizeof local->token, token);
-    request_answer(request, json_pack("{s:b, s:s, s:b}", "ok", 1, "token", token, "resumed", local->resume));
+    request_answer(request,
+                   json_pack("{s:b, s:s, s:b}", "ok", 1, "token", token, "resumed", local->resume));
 }
 
 void start_holder(struct request *request)
@@ -179,18 +187,21 @@ void start_holder(struct request *request)
     struct keeper_local_request *local = &request->keeper.local;
     struct control_holder *holder;
 
-    *local = (struct keeper_local_request){.call = {.reply = {.run = opened}, .reply_loop = request->loop},
-                                           .resume = token != NULL};
+    *local = (struct keeper_local_request){
+        .call = {.reply = {.run = opened}, .reply_loop = request->loop}, .resume = token != NULL};
     if (request->peer->holder)
         request_fail(request, "bad-request", "this connection is a holder already");
     else if (!name_is_good(name))
         request_fail(request, "bad-request",
                      "a holder needs a \"name\" of 1 to 64 letters, digits and ._-:@");
-    else if (!parse_fence(json_string_value(json_object_get(request->json, "fence")), &local->fence))
+    else if (!parse_fence(json_string_value(json_object_get(request->json, "fence")),
+                          &local->fence))
         request_fail(request, "bad-request",
                      "a holder has to declare its \"fence\": \"close\", \"hook\" or \"none\"");
-    else if (token && (!json_is_string(token) || !parse_token(json_string_value(token), local->token)))
-        request_fail(request, "bad-request", "a \"token\" is the 16 hexadecimal digits that were given out");
+    else if (token &&
+             (!json_is_string(token) || !parse_token(json_string_value(token), local->token)))
+        request_fail(request, "bad-request",
+                     "a \"token\" is the 16 hexadecimal digits that were given out");
     else if (!request->peer->may_hold)
         request_fail(request, "refused", "there are too many holders connected");
     else if (!(holder = calloc(1, sizeof *holder)))
@@ -243,10 +254,11 @@ static json_t *extents_json(const struct seal_map *map)
     json_t *list = json_array();
     for (size_t i = 0; i < map_extent_count(map); i++) {
         const struct seal_extent *e = map_extent(map, i);
-        json_t *one = e->kind == SEAL_EXTENT_HOLE
-                          ? json_pack("[I, I, n]", (json_int_t)e->file_offset, (json_int_t)e->length)
-                          : json_pack("[I, I, I]", (json_int_t)e->file_offset, (json_int_t)e->length,
-                                      (json_int_t)e->device_offset);
+        json_t *one =
+            e->kind == SEAL_EXTENT_HOLE
+                ? json_pack("[I, I, n]", (json_int_t)e->file_offset, (json_int_t)e->length)
+                : json_pack("[I, I, I]", (json_int_t)e->file_offset, (json_int_t)e->length,
+                            (json_int_t)e->device_offset);
         if (json_array_append_new(list, one) < 0) {
             json_decref(list);
             return NULL;
@@ -255,26 +267,29 @@ static json_t *extents_json(const struct seal_map *map)
     return list;
 }
 
-static json_t *hold_json(const struct hold *hold, const struct seal_map *map, const struct device *device)
+static json_t *hold_json(const struct hold *hold, const struct seal_map *map,
+                         const struct device *device)
 {
     char id[2 * DEVICE_ID_SIZE + 1];
     dev_t dev = device_st_dev(device);
     hex(device_id(device), DEVICE_ID_SIZE, id);
-    return json_pack("{s:b, s:I, s:b, s:I, s:I, s:{s:s, s:s, s:I, s:I}, s:o}", "ok", 1, "hold", hold->id,
-                     "write", hold->write, "size", (json_int_t)map_file_size(map), "block_size",
-                     (json_int_t)map_block_size(map), "device", "id", id, "path", device_volume_path(device),
-                     "major", (json_int_t)major(dev), "minor", (json_int_t)minor(dev), "extents",
-                     extents_json(map));
+    return json_pack("{s:b, s:I, s:b, s:I, s:I, s:{s:s, s:s, s:I, s:I}, s:o}", "ok", 1, "hold",
+                     hold->id, "write", hold->write, "size", (json_int_t)map_file_size(map),
+                     "block_size", (json_int_t)map_block_size(map), "device", "id", id, "path",
+                     device_volume_path(device), "major", (json_int_t)major(dev), "minor",
+                     (json_int_t)minor(dev), "extents", extents_json(map));
 }
 
 static const char *code_of(nfsstat4 status)
 {
-    return status == NFS4ERR_LAYOUTTRYLATER || status == NFS4ERR_RECALLCONFLICT || status == NFS4ERR_DELAY
+    return status == NFS4ERR_LAYOUTTRYLATER || status == NFS4ERR_RECALLCONFLICT ||
+                   status == NFS4ERR_DELAY
                ? "try-later"
                : "refused";
 }
 
-static void give_back(struct request *request, const struct hold *hold, void (*then)(struct loop_msg *msg))
+static void give_back(struct request *request, const struct hold *hold,
+                      void (*then)(struct loop_msg *msg))
 {
     request->keeper.ret = (struct keeper_layoutreturn){
         .call = {.reply = {.run = then}, .reply_loop = request->loop},

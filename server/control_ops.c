@@ -1,9 +1,10 @@
 /*
  * control_ops.c - the requests of the control socket; those of holders are in control_hold.c.
  *
- * A request names its file by a path on this machine. A worker opens it, the keeper answers, and the answer
- * becomes one JSON object:
- * {"ok":true,...} or {"ok":false,"code":...,"error":sentence}. Control loop, but for the worker's part.
+ * A request names its file by a path on this machine. A worker opens it, the keeper answers, and
+ * the answer becomes one JSON object:
+ * {"ok":true,...} or {"ok":false,"code":...,"error":sentence}. Control loop, but for the worker's
+ * part.
  */
 #include "server/control_ops.h"
 
@@ -61,7 +62,8 @@ static void sealed(struct loop_msg *msg)
 static void start_seal(struct request *request)
 {
     if (flag(request, "pinned") && flag(request, "sparse")) {
-        request_fail(request, "refused", "a pinned file can have no holes: use --fill instead of --sparse");
+        request_fail(request, "refused",
+                     "a pinned file can have no holes: use --fill instead of --sparse");
         return;
     }
     request->keeper.seal = (struct keeper_seal){
@@ -115,9 +117,10 @@ static void start_forget(struct request *request)
 {
     if (!flag(request, "yes")) {
         request_fail(request, "refused",
-             "this says that no client that ever had a layout of this file system can still use it: each has "
-             "been "
-             "restarted, or cut off from the disk; if that is so, say --yes");
+                     "this says that no client that ever had a layout of this file system can "
+                     "still use it: each has "
+                     "been "
+                     "restarted, or cut off from the disk; if that is so, say --yes");
         return;
     }
     request->keeper.forget = (struct keeper_forget){
@@ -127,8 +130,7 @@ static void start_forget(struct request *request)
     keeper_forget_holders(request->server->keeper, &request->keeper.forget);
 }
 
-/* ---- views
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- views ---- */
 
 static void viewed(struct loop_msg *msg)
 {
@@ -140,8 +142,9 @@ static void viewed(struct loop_msg *msg)
     if (view->call.status != NFS4_OK || !value) {
         json_decref(value);
         request_fail(request, "failed",
-                     view->call.why[0] ? view->call.why
-                                       : "the server could not make the answer; is it out of memory?");
+                     view->call.why[0]
+                         ? view->call.why
+                         : "the server could not make the answer; is it out of memory?");
         return;
     }
     json_t *reply = json_pack("{s:b, s:o}", "ok", 1, request->op->name, value);
@@ -160,15 +163,17 @@ static void start_view(struct request *request)
     keeper_view(request->server->keeper, &request->keeper.view);
 }
 
-/* Clients belong to their loops: the request travels from loop to loop and comes home with the list. */
+/* Clients belong to their loops: the request travels from loop to loop and comes home with the
+ * list. */
 static void add_client(struct client *client, void *arg)
 {
     char id[24];
 
     snprintf(id, sizeof(id), "%016llx", (unsigned long long)client_id(client));
-    json_array_append_new(arg, json_pack("{s:s, s:s, s:b, s:b}", "client_id", id, "client",
-                                         client_describe(client), "callable", client_is_callable(client),
-                                         "reclaim_complete", client_reclaim_is_complete(client)));
+    json_array_append_new(arg,
+                          json_pack("{s:s, s:s, s:b, s:b}", "client_id", id, "client",
+                                    client_describe(client), "callable", client_is_callable(client),
+                                    "reclaim_complete", client_reclaim_is_complete(client)));
 }
 
 static void clients_home(struct loop_msg *msg)
@@ -210,12 +215,18 @@ static void start_clients(struct request *request)
  * ----------------------------------------------------------------------------------- */
 
 static const struct control_op operations[] = {
-    {"seal", FILE_MUST, start_seal},     {"unseal", FILE_MUST, start_unseal},
-    {"status", FILE_MAY, start_view},    {"grants", FILE_MAY, start_view},
-    {"explain", FILE_MUST, start_view},  {"clients", FILE_NONE, start_clients},
-    {"holder", FILE_NONE, start_holder}, {"hold", FILE_MUST, start_hold},
-    {"return", FILE_NONE, start_return}, {"resumed", FILE_NONE, start_resumed},
-    {"wrote", FILE_NONE, start_wrote},   {"fenced", FILE_NONE, start_fenced},
+    {"seal", FILE_MUST, start_seal},
+    {"unseal", FILE_MUST, start_unseal},
+    {"status", FILE_MAY, start_view},
+    {"grants", FILE_MAY, start_view},
+    {"explain", FILE_MUST, start_view},
+    {"clients", FILE_NONE, start_clients},
+    {"holder", FILE_NONE, start_holder},
+    {"hold", FILE_MUST, start_hold},
+    {"return", FILE_NONE, start_return},
+    {"resumed", FILE_NONE, start_resumed},
+    {"wrote", FILE_NONE, start_wrote},
+    {"fenced", FILE_NONE, start_fenced},
     {"forget-holders", FILE_MUST, start_forget},
     {"devices", FILE_NONE, start_view},
 };
@@ -231,7 +242,8 @@ static void file_opened(struct loop_msg *msg)
         return;
     }
     if (request->error == -EXDEV)
-        snprintf(sentence, sizeof(sentence), "%.800s is in no export of this server; see sealnfs.conf", path);
+        snprintf(sentence, sizeof(sentence),
+                 "%.800s is in no export of this server; see sealnfs.conf", path);
     else
         snprintf(sentence, sizeof(sentence), "%.800s: %s", path, strerror(-request->error));
     request_fail(request, "not-found", sentence);
@@ -241,8 +253,9 @@ static void open_file(struct work *work)
 {
     struct request *request = FROM(work, struct request, work);
 
-    request->error = file_from_path(
-        request->server->files, json_string_value(json_object_get(request->json, "file")), &request->file);
+    request->error =
+        file_from_path(request->server->files,
+                       json_string_value(json_object_get(request->json, "file")), &request->file);
     request->home.run = file_opened;
     loop_post(request->loop, &request->home);
 }
@@ -270,8 +283,8 @@ static void begin_batch(struct request *request)
     json_decref(json);
 }
 
-void control_submit(struct server *server, struct loop *loop, struct control_peer *peer, json_t *json,
-                    control_answer_fn answer, void *context)
+void control_submit(struct server *server, struct loop *loop, struct control_peer *peer,
+                    json_t *json, control_answer_fn answer, void *context)
 {
     struct request *request = calloc(1, sizeof(*request));
     const char *path;
@@ -282,13 +295,18 @@ void control_submit(struct server *server, struct loop *loop, struct control_pee
         answer(context, NULL);
         return;
     }
-    *request = (struct request){
-        .server = server, .loop = loop, .peer = peer, .answer = answer, .context = context, .json = json};
+    *request = (struct request){.server = server,
+                                .loop = loop,
+                                .peer = peer,
+                                .answer = answer,
+                                .context = context,
+                                .json = json};
     request->op = find_op(json_string_value(json_object_get(json, "op")));
     path = json_string_value(json_object_get(json, "file"));
     if (!json_is_object(json) || !request->op)
-        request_fail(request, "bad-request",
-                     "not a request of the control protocol: one JSON object a line, with a known \"op\"");
+        request_fail(
+            request, "bad-request",
+            "not a request of the control protocol: one JSON object a line, with a known \"op\"");
     else if (is_batch(request))
         begin_batch(request);
     else if (request->op->file == FILE_MUST && !path)
@@ -300,8 +318,8 @@ void control_submit(struct server *server, struct loop *loop, struct control_pee
         request->op->start(request);
 }
 
-void control_request(struct server *server, struct loop *loop, struct control_peer *peer, const char *line,
-                     size_t length, control_answer_fn answer, void *context)
+void control_request(struct server *server, struct loop *loop, struct control_peer *peer,
+                     const char *line, size_t length, control_answer_fn answer, void *context)
 {
     json_t *json = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
 

@@ -21,16 +21,18 @@ struct control_peer {
     void (*say)(struct control_peer *peer, json_t *line);
 };
 
-/* Called once with the answer, on the control loop; takes over the reference. NULL: out of memory. */
+/* Called once with the answer, on the control loop; takes over the reference. NULL: out of memory.
+ */
 typedef void (*control_answer_fn)(void *context, json_t *reply);
 
-/* Carry out one request line. Control loop only; the answer may come before this returns. The line is copied.
+/* Carry out one request line. Control loop only; the answer may come before this returns. The line
+ * is copied.
  */
-void control_request(struct server *server, struct loop *loop, struct control_peer *peer, const char *line,
-                     size_t length, control_answer_fn answer, void *context);
-/* The same for one that is read already. Takes over the reference; NULL: out of memory. peer may be NULL: not
- * a connection's own, and no holder's. */
-void control_submit(struct server *server, struct loop *loop, struct control_peer *peer, json_t *json,
-                    control_answer_fn answer, void *context);
+void control_request(struct server *server, struct loop *loop, struct control_peer *peer,
+                     const char *line, size_t length, control_answer_fn answer, void *context);
+/* The same for one that is read already. Takes over the reference; NULL: out of memory. peer may be
+ * NULL: not a connection's own, and no holder's. */
+void control_submit(struct server *server, struct loop *loop, struct control_peer *peer,
+                    json_t *json, control_answer_fn answer, void *context);
 
 #endif

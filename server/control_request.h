@@ -1,6 +1,6 @@
 /*
- * control_request.h - a request of the control socket under way; for control_ops.c and control_hold.c.
- * Control loop only, but for what a worker does with `work`.
+ * control_request.h - a request of the control socket under way; for control_ops.c and
+ * control_hold.c. Control loop only, but for what a worker does with `work`.
  */
 #ifndef SEALNFS_SERVER_CONTROL_REQUEST_H
 #define SEALNFS_SERVER_CONTROL_REQUEST_H
@@ -46,7 +46,7 @@ struct request {
     } keeper;
 };
 
-#define REQUEST_OF(member, pointer)                                                                          \
+#define REQUEST_OF(member, pointer)                                                                \
     ((struct request *)(void *)((char *)(pointer)-offsetof(struct request, member)))
 
 /* Answers and frees; reply may be NULL: out of memory. */

@@ -200,8 +200,8 @@ static void destroy_loops(struct daemon *d)
     free(d->pulses);
 }
 
-/* The reverse of start_parts: first no new work, what is under way answered, then the threads, then what they
- * used. */
+/* The reverse of start_parts: first no new work, what is under way answered, then the threads, then
+ * what they used. */
 void daemon_stop(struct daemon *d)
 {
     struct server *s = &d->server;
@@ -247,7 +247,8 @@ static void keep_fixed(const struct config *old, struct config *new)
                    new->max_connections != old->max_connections || new->port != old->port ||
                    new->rdma_port != old->rdma_port;
     if (differs)
-        log_warning("lease and grace time, port and limits of size and number change at a restart only");
+        log_warning(
+            "lease and grace time, port and limits of size and number change at a restart only");
     new->lease_time = old->lease_time;
     new->grace_time = old->grace_time;
     new->max_io_size = old->max_io_size;
@@ -286,7 +287,8 @@ int daemon_reload(struct daemon *d)
     err = replace_config(d, config);
     if (err < 0) {
         log_error("the configuration was not reloaded: %s",
-                  err == -EINVAL ? "exports were added, removed or moved; restart for that" : strerror(-err));
+                  err == -EINVAL ? "exports were added, removed or moved; restart for that"
+                                 : strerror(-err));
         config_free(config);
         return err;
     }

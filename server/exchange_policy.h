@@ -1,6 +1,6 @@
 /*
- * exchange_policy.h - what EXCHANGE_ID does: the nine cases of RFC 8881 section 18.35.4 as a pure function.
- * Any thread.
+ * exchange_policy.h - what EXCHANGE_ID does: the nine cases of RFC 8881 section 18.35.4 as a pure
+ * function. Any thread.
  */
 #ifndef SEALNFS_SERVER_EXCHANGE_POLICY_H
 #define SEALNFS_SERVER_EXCHANGE_POLICY_H
@@ -16,7 +16,7 @@ struct exchange_facts {
 };
 
 enum exchange_verdict {
-    EXCHANGE_NEW,        /* cases 1 and 4: a new unconfirmed record, in place of one that may be there */
+    EXCHANGE_NEW, /* cases 1 and 4: a new unconfirmed record, in place of one that may be there */
     EXCHANGE_EXISTING,   /* case 2: the confirmed record as it is */
     EXCHANGE_TAKE_OVER,  /* case 3: the confirmed record is deleted, then as NEW */
     EXCHANGE_IN_USE,     /* case 3: NFS4ERR_CLID_INUSE */

@@ -1,9 +1,10 @@
 /*
- * The exports; see export.h. What is found out about an export's file system is found out once, before
- * threads start: its root directory stays open, so the file system cannot go away under the server. The
- * options that a reload may change are one pointer into the configuration, swapped atomically, and so is what
- * is known of the device. Who still looks at an older state is not known, so states are kept; one that was
- * seen before is taken again, so that a path that comes and goes costs nothing.
+ * The exports; see export.h. What is found out about an export's file system is found out once,
+ * before threads start: its root directory stays open, so the file system cannot go away under the
+ * server. The options that a reload may change are one pointer into the configuration, swapped
+ * atomically, and so is what is known of the device. Who still looks at an older state is not
+ * known, so states are kept; one that was seen before is taken again, so that a path that comes and
+ * goes costs nothing.
  */
 #include "server/export.h"
 
@@ -91,7 +92,8 @@ static int learn_root(struct export *export, const char *path)
         return rc;
     export->mount_id = handle.mount_id;
     learn_limits(export);
-    return file_key_from_handle(export->fs_uuid, handle.type, handle.bytes, handle.len, &export->root_key);
+    return file_key_from_handle(export->fs_uuid, handle.type, handle.bytes, handle.len,
+                                &export->root_key);
 }
 
 static bool state_is(const struct device_state *state, const struct device *device, const char *why)
@@ -123,7 +125,8 @@ static const struct device_state *state_of(const struct export *export)
     return atomic_load_explicit(&export->state, memory_order_acquire);
 }
 
-/* The device of an earlier look that is the same in everything: it keeps its place among the states. */
+/* The device of an earlier look that is the same in everything: it keeps its place among the
+ * states. */
 static struct device *same_as_before(const struct export *export, struct device *device)
 {
     for (const struct device_state *s = export->states; s; s = s->older)
@@ -158,7 +161,8 @@ int export_find_device(const struct export *export, struct device **out, struct 
         *out = device;
         return 0;
     }
-    if (device_volume_root(device_volume(device))->kind == DEVICE_STRIPE && !export_config(export)->stripes) {
+    if (device_volume_root(device_volume(device))->kind == DEVICE_STRIPE &&
+        !export_config(export)->stripes) {
         rc = seal_refuse(
             why, SEAL_REFUSED_DEVICE, EOPNOTSUPP,
             "%s is striped, and older Linux clients would read and write wrong places of it; when "
@@ -171,10 +175,11 @@ int export_find_device(const struct export *export, struct device **out, struct 
     if (types != LAYOUT_TYPES_BLOCK && device_can_reserve(device))
         device_set_reserved(device);
     if (types == LAYOUT_TYPES_SCSI && !device_is_reserved(device)) {
-        rc = seal_refuse(why, SEAL_REFUSED_DEVICE, EOPNOTSUPP,
-                         "layout_types is \"scsi\", but not every disk of %s can be reserved (persistent "
-                         "reservations, and a NAA or EUI-64 name in VPD page 0x83)",
-                         device_volume_path(device));
+        rc = seal_refuse(
+            why, SEAL_REFUSED_DEVICE, EOPNOTSUPP,
+            "layout_types is \"scsi\", but not every disk of %s can be reserved (persistent "
+            "reservations, and a NAA or EUI-64 name in VPD page 0x83)",
+            device_volume_path(device));
         device_free(device);
         return rc;
     }
@@ -187,7 +192,8 @@ bool export_offers_disk(const struct export *export)
     return config_export_disk_types(export_config(export)) != LAYOUT_TYPES_NO_DISK;
 }
 
-unsigned export_layout_types(const struct export *export, layouttype4 types[EXPORT_LAYOUT_TYPES_MAX])
+unsigned export_layout_types(const struct export *export,
+                             layouttype4 types[EXPORT_LAYOUT_TYPES_MAX])
 {
     const struct device *device = export_device(export);
     unsigned count = 0;
@@ -240,7 +246,8 @@ static int export_open(struct export *export, const struct config_export *config
     rc = learn_root(export, config->path);
     if (rc) {
         log_error("export %s: %s: %s%s", config->pseudo, config->path, strerror(-rc),
-                  rc == -EOPNOTSUPP ? "; its file system has no file handles and cannot be exported" : "");
+                  rc == -EOPNOTSUPP ? "; its file system has no file handles and cannot be exported"
+                                    : "");
         return rc;
     }
     return config->layouts ? find_device(export) : 0;
@@ -258,7 +265,8 @@ static int export_add(struct export_table *table, const struct config_export *co
         return rc;
     rc = pseudo_tree_add(table->root, config->pseudo, export, &export->pseudo);
     if (rc)
-        log_error("export %s: cannot be placed in the name space: %s", config->pseudo, strerror(-rc));
+        log_error("export %s: cannot be placed in the name space: %s", config->pseudo,
+                  strerror(-rc));
     return rc;
 }
 
@@ -270,7 +278,8 @@ int export_table_create(struct server *server, struct export_table **out)
 
     if (!table)
         return -ENOMEM;
-    table->exports = calloc(config->export_count ? config->export_count : 1, sizeof(*table->exports));
+    table->exports =
+        calloc(config->export_count ? config->export_count : 1, sizeof(*table->exports));
     if (!table->exports)
         goto fail;
     rc = pseudo_tree_create(&table->root);
@@ -309,7 +318,8 @@ void export_table_destroy(struct export_table *table)
 }
 
 /* The new configuration's entry for an export that is where it was; NULL if it moved or is gone. */
-static const struct config_export *entry_of(const struct config *config, const struct export *export)
+static const struct config_export *entry_of(const struct config *config,
+                                            const struct export *export)
 {
     const struct config_export *old = atomic_load(&export->config);
 

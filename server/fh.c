@@ -1,5 +1,6 @@
 /*
- * File handles on the wire; see fh.h. The MAC is SipHash-2-4 (libsodium): 64 bits, compared in constant time.
+ * File handles on the wire; see fh.h. The MAC is SipHash-2-4 (libsodium): 64 bits, compared in
+ * constant time.
  */
 #include "server/fh.h"
 

@@ -1,13 +1,14 @@
 /*
- * fh.h - file handles on the wire: what they hold and how they are signed (RFC 8881 section 4). Pure but for
- * the MAC.
+ * fh.h - file handles on the wire: what they hold and how they are signed (RFC 8881 section 4).
+ * Pure but for the MAC.
  *
- * A handle names an export and, in it, a file by the kernel's own handle (inode number and generation), so
- * that it stays valid across renames and restarts; or a directory of the pseudo root by its fileid. A keyed
- * MAC makes a handle that this server did not give out BADHANDLE: what a client was never shown it cannot
- * name.
+ * A handle names an export and, in it, a file by the kernel's own handle (inode number and
+ * generation), so that it stays valid across renames and restarts; or a directory of the pseudo
+ * root by its fileid. A keyed MAC makes a handle that this server did not give out BADHANDLE: what
+ * a client was never shown it cannot name.
  *
- *     version (1)  kind (1)  length of bytes (1)  handle type (1)  export id (4, big endian)  bytes  MAC (8)
+ *     version (1)  kind (1)  length of bytes (1)  handle type (1)  export id (4, big endian)  bytes
+ * MAC (8)
  */
 #ifndef SEALNFS_SERVER_FH_H
 #define SEALNFS_SERVER_FH_H

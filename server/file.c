@@ -1,6 +1,6 @@
 /*
- * One file: what it is, its data descriptors, its attributes with the overlay of a pinned seal; see file.h.
- * The table is file_table.c, the ways to a file are file_place.c.
+ * One file: what it is, its data descriptors, its attributes with the overlay of a pinned seal; see
+ * file.h. The table is file_table.c, the ways to a file are file_place.c.
  */
 #include "server/file.h"
 
@@ -138,7 +138,8 @@ static int data_open(struct file *file, enum file_data_kind kind)
         return opened;
     pthread_mutex_lock(&file->inner);
     if (kind == DATA_WRITER && is_sealed(file)) {
-        fd = -EPERM; /* the seal's word was set while we opened: the seal looks for writers after that */
+        fd = -EPERM; /* the seal's word was set while we opened: the seal looks for writers after
+                        that */
     } else {
         if (data->fd < 0) {
             data->fd = opened;
@@ -244,9 +245,9 @@ static struct statx_timestamp from_ns(uint64_t ns)
                                     .tv_nsec = (uint32_t)(ns % SECOND_NS)};
 }
 
-/* The change attribute is the ctime in nanoseconds, moved on by one where the clock stood still or went back,
- * so that it never repeats while the file is in memory. A file leaves memory long after its last change by
- * us. Under file->inner. */
+/* The change attribute is the ctime in nanoseconds, moved on by one where the clock stood still or
+ * went back, so that it never repeats while the file is in memory. A file leaves memory long after
+ * its last change by us. Under file->inner. */
 static uint64_t change_of(struct file *file, uint64_t ctime_ns)
 {
     if (!file->change_known) {

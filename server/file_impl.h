@@ -1,9 +1,10 @@
 /*
- * file_impl.h - struct file and its table, for the file_*.c that implement file.h; nobody else includes it.
+ * file_impl.h - struct file and its table, for the file_*.c that implement file.h; nobody else
+ * includes it.
  *
- * Locks, in this order: shard (the hash, LRU and marks), file->lock (what state.c hangs on the file),
- * file->inner (descriptors, overlay and change), then table->reaper_lock. Closing and opening happen under
- * none of them.
+ * Locks, in this order: shard (the hash, LRU and marks), file->lock (what state.c hangs on the
+ * file), file->inner (descriptors, overlay and change), then table->reaper_lock. Closing and
+ * opening happen under none of them.
  */
 #ifndef SEALNFS_SERVER_FILE_IMPL_H
 #define SEALNFS_SERVER_FILE_IMPL_H
@@ -105,21 +106,22 @@ struct file_table {
     struct file *idle_writers;
 };
 
-/* Finds the file of this key or makes it; takes over path_fd (may be -1 for pseudo directories) in every
- * case. */
+/* Finds the file of this key or makes it; takes over path_fd (may be -1 for pseudo directories) in
+ * every case. */
 int file_table_intern(struct file_table *table, const struct file_key *key, struct export *export,
                       struct pseudo_dir *pseudo, int path_fd, struct file **out);
 /* file.c: the change attribute and the overlay of a pinned seal, after the statx. */
 void file_stat_complete(struct file *file, struct file_stat *stat);
 void file_overlay_apply(const struct file_overlay *overlay, struct file_stat *stat);
 uint64_t file_change_of_statx(const struct statx *stx); /* of a file that is not in memory */
-/* Drops what nobody has used since then, and of the other files that nobody uses (at most so many of a shard
- * are asked) those that have no name any more. */
+/* Drops what nobody has used since then, and of the other files that nobody uses (at most so many
+ * of a shard are asked) those that have no name any more. */
 void file_table_evict_idle(struct file_table *table, uint64_t before_ns, unsigned most_asked);
 /* file_reaper.c */
 int file_reaper_start(struct file_table *table);
 void file_reaper_stop(struct file_table *table);
-void file_reaper_bury(struct file_table *table, struct file *file); /* any thread; out of the hash already */
+void file_reaper_bury(struct file_table *table,
+                      struct file *file); /* any thread; out of the hash already */
 void file_destroy(struct file *file);
 /* The writable descriptor has no user any more: the reaper closes it soon. */
 void file_reaper_writer_idle(struct file *file);

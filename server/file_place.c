@@ -1,7 +1,7 @@
 /*
- * Ways to a file: by handle, by name, by "..", by descriptor, by path; see file.h. Names are resolved one
- * component at a time relative to an O_PATH descriptor, never following links and never crossing mount
- * points, so nothing outside of the export can be reached by name.
+ * Ways to a file: by handle, by name, by "..", by descriptor, by path; see file.h. Names are
+ * resolved one component at a time relative to an O_PATH descriptor, never following links and
+ * never crossing mount points, so nothing outside of the export can be reached by name.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -77,7 +77,8 @@ int file_from_fd(struct file_table *table, struct export *export, int path_fd, s
     int rc = fs_handle_get(path_fd, "", &handle);
 
     if (!rc)
-        rc = file_key_from_handle(export_fs_uuid(export), handle.type, handle.bytes, handle.len, &key);
+        rc = file_key_from_handle(export_fs_uuid(export), handle.type, handle.bytes, handle.len,
+                                  &key);
     if (rc) {
         close(path_fd);
         return rc;
@@ -95,7 +96,8 @@ struct xdr_bytes file_handle(const struct fh_slot *at, uint8_t wire[NFS4_FHSIZE]
                     .len = (uint8_t)(key->len - FILE_KEY_UUID_SIZE - 1)};
 
     memcpy(fh.bytes, data + 1, fh.len);
-    return (struct xdr_bytes){.data = wire, .len = fh_encode(&fh, at->file->table->server->fh_key, wire)};
+    return (struct xdr_bytes){.data = wire,
+                              .len = fh_encode(&fh, at->file->table->server->fh_key, wire)};
 }
 
 struct xdr_bytes file_handle_of(const struct server *server, const struct export *export,
@@ -138,7 +140,8 @@ static int open_handle(struct file_table *table, struct export *export, const st
     return file_from_fd(table, export, fd, out);
 }
 
-int file_from_handle(struct file_table *table, struct xdr_bytes handle, bool may_block, struct fh_slot *out)
+int file_from_handle(struct file_table *table, struct xdr_bytes handle, bool may_block,
+                     struct fh_slot *out)
 {
     struct export *export;
     struct file_key key;
@@ -168,7 +171,8 @@ int file_from_handle(struct file_table *table, struct xdr_bytes handle, bool may
     return 0;
 }
 
-/* One step from a directory. -EAGAIN when cached is asked for and the kernel's cache does not have it. */
+/* One step from a directory. -EAGAIN when cached is asked for and the kernel's cache does not have
+ * it. */
 static int step(int dirfd, const char *name, bool cached)
 {
     struct open_how how = {.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
@@ -178,11 +182,12 @@ static int step(int dirfd, const char *name, bool cached)
 
     if (fd >= 0)
         return (int)fd;
-    return errno == EXDEV ? -ENOENT : -errno; /* something else is mounted there: not ours to show */
+    return errno == EXDEV ? -ENOENT
+                          : -errno; /* something else is mounted there: not ours to show */
 }
 
-/* The file that the name led to a moment ago, if it is in memory and the kernel says that the name still
- * leads to it; else NULL, which says nothing. */
+/* The file that the name led to a moment ago, if it is in memory and the kernel says that the name
+ * still leads to it; else NULL, which says nothing. */
 static struct file *known_by_name(const struct fh_slot *dir, const char *name)
 {
     struct file_table *table = dir->file->table;
@@ -195,7 +200,8 @@ static struct file *known_by_name(const struct fh_slot *dir, const char *name)
     file = file_find(table, &hint);
     if (file && fs_handle_get(dir->file->path_fd, name, &handle) == 0 &&
         handle.mount_id == export_mount_id(dir->export) &&
-        file_key_from_handle(export_fs_uuid(dir->export), handle.type, handle.bytes, handle.len, &key) == 0 &&
+        file_key_from_handle(export_fs_uuid(dir->export), handle.type, handle.bytes, handle.len,
+                             &key) == 0 &&
         file_key_equal(&key, &hint))
         return file;
     file_unref(file);
@@ -259,7 +265,8 @@ static bool is_export_root(const struct export *export, int fd)
     struct file_key key;
 
     return fs_handle_get(fd, "", &handle) == 0 &&
-           file_key_from_handle(export_fs_uuid(export), handle.type, handle.bytes, handle.len, &key) == 0 &&
+           file_key_from_handle(export_fs_uuid(export), handle.type, handle.bytes, handle.len,
+                                &key) == 0 &&
            file_key_equal(&key, export_root_key(export));
 }
 
@@ -272,8 +279,8 @@ int file_check_inside(const struct fh_slot *dir)
     fd = fcntl(dir->file->path_fd, F_DUPFD_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    /* Every export's root is found before the root of its mount, where ".." gives -ENOENT (RESOLVE_NO_XDEV)
-     * or itself. */
+    /* Every export's root is found before the root of its mount, where ".." gives -ENOENT
+     * (RESOLVE_NO_XDEV) or itself. */
     for (unsigned depth = 0; depth < DEPTH_MAX; depth++) {
         if (is_export_root(dir->export, fd)) {
             rc = 0;

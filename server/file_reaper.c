@@ -1,8 +1,9 @@
 /*
- * The reaper: a thread of the file table that closes descriptors, since that may block (the last close of an
- * unlinked file frees its blocks, that of a written one trims its preallocation). It also drops files that
- * nobody has used for a while or that a local program removed, so that these give their space back, and
- * writable descriptors soon after their last use, so that local programs find no writer.
+ * The reaper: a thread of the file table that closes descriptors, since that may block (the last
+ * close of an unlinked file frees its blocks, that of a written one trims its preallocation). It
+ * also drops files that nobody has used for a while or that a local program removed, so that these
+ * give their space back, and writable descriptors soon after their last use, so that local programs
+ * find no writer.
  */
 #include <errno.h>
 #include <limits.h>
@@ -60,8 +61,8 @@ void file_reaper_writer_idle(struct file *file)
     pthread_mutex_unlock(&table->reaper_lock);
 }
 
-/* The writable descriptor of a file, if it has been idle since `before`; else -1, and *wait when it has not
- * been so for long enough. */
+/* The writable descriptor of a file, if it has been idle since `before`; else -1, and *wait when it
+ * has not been so for long enough. */
 static int writer_take(struct file *file, uint64_t before, bool *wait)
 {
     struct file_data *writer = &file->data[DATA_WRITER];
@@ -80,8 +81,8 @@ static int writer_take(struct file *file, uint64_t before, bool *wait)
     return fd;
 }
 
-/* One file of the list; the next one. A file is off the list before it is looked at: when it gets idle
- * meanwhile it lists itself again. */
+/* One file of the list; the next one. A file is off the list before it is looked at: when it gets
+ * idle meanwhile it lists itself again. */
 static struct file *reap_writer(struct file_table *table, struct file *file, uint64_t before)
 {
     struct file *next;
@@ -170,8 +171,8 @@ void file_table_settle(struct file_table *table)
     pthread_mutex_unlock(&table->reaper_lock);
 }
 
-/* Closes all that is idle, for those who wait for space. Writers first: a removed file's last reference may
- * be the list's. */
+/* Closes all that is idle, for those who wait for space. Writers first: a removed file's last
+ * reference may be the list's. */
 static void settle(struct file_table *table, uint64_t now)
 {
     uint64_t asked;
@@ -195,8 +196,8 @@ static void *reaper_run(void *arg)
     struct file_table *table = arg;
     uint64_t round = loop_now_ns() + REAPER_ROUND_NS;
 
-    /* The loops' clock may be a tick behind the one that wakes us: woken at the round's end we would see it
-     * as not over yet, and spin until it is. */
+    /* The loops' clock may be a tick behind the one that wakes us: woken at the round's end we
+     * would see it as not over yet, and spin until it is. */
     while (reaper_sleep(table, round + CLOCK_TICK_NS)) {
         uint64_t now = loop_now_ns();
 

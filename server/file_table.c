@@ -1,7 +1,7 @@
 /*
- * The table of files: sharded by key, reference counts, and the LRU of files that nobody refers to; see
- * file.h. Any thread; memory operations only: descriptors are closed by the reaper (file_reaper.c), since
- * closing the last one of an unlinked file frees its blocks.
+ * The table of files: sharded by key, reference counts, and the LRU of files that nobody refers to;
+ * see file.h. Any thread; memory operations only: descriptors are closed by the reaper
+ * (file_reaper.c), since closing the last one of an unlinked file frees its blocks.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,8 +24,8 @@ enum {
     IDLE_FILES_MIN = 256,
 };
 
-/* Raises the limit on descriptors as far as it goes; half of it is for files that nobody uses at the moment,
- * each of which may have its path and one descriptor of every kind open. */
+/* Raises the limit on descriptors as far as it goes; half of it is for files that nobody uses at
+ * the moment, each of which may have its path and one descriptor of every kind open. */
 static unsigned idle_file_budget(void)
 {
     struct rlimit limit;
@@ -252,7 +252,8 @@ void file_forget(struct file *file)
     pthread_mutex_unlock(&shard->lock);
 }
 
-/* Its last name was taken away, by a program of this machine: our descriptors are what keeps its blocks. */
+/* Its last name was taken away, by a program of this machine: our descriptors are what keeps its
+ * blocks. */
 static bool was_removed(const struct file *file)
 {
     struct statx stx;
@@ -287,8 +288,8 @@ void file_table_evict_idle(struct file_table *table, uint64_t before_ns, unsigne
     }
 }
 
-static struct file *file_new(struct file_table *table, const struct file_key *key, struct export *export,
-                             struct pseudo_dir *pseudo)
+static struct file *file_new(struct file_table *table, const struct file_key *key,
+                             struct export *export, struct pseudo_dir *pseudo)
 {
     struct file *file = calloc(1, sizeof(*file));
 
@@ -310,7 +311,8 @@ static struct file *file_new(struct file_table *table, const struct file_key *ke
 }
 
 /* Puts the file in, or gives the one that came first. Under the shard's lock. */
-static int shard_insert(struct file_shard *shard, struct file *file, unsigned hash, struct file **out)
+static int shard_insert(struct file_shard *shard, struct file *file, unsigned hash,
+                        struct file **out)
 {
     struct file *first = shard_find(shard, &file->key, hash);
     struct file_mark *mark;
@@ -374,7 +376,8 @@ fail:
 }
 
 /* The mark of the key, made when there is none. Under the shard's lock; NULL: no memory. */
-static struct file_mark *mark_get(struct file_shard *shard, const struct file_key *key, unsigned hash)
+static struct file_mark *mark_get(struct file_shard *shard, const struct file_key *key,
+                                  unsigned hash)
 {
     struct file_mark *mark;
 

@@ -1,11 +1,11 @@
 /*
- * Acting as the client's user; see fs_cred.h. What the calling thread has taken on is kept in thread-local
- * memory, so that an identity that is there already costs no system call. The raw system calls are used
- * because they act on the calling thread alone.
+ * Acting as the client's user; see fs_cred.h. What the calling thread has taken on is kept in
+ * thread-local memory, so that an identity that is there already costs no system call. The raw
+ * system calls are used because they act on the calling thread alone.
  *
- * setfsuid and setfsgid cannot report failure: what they left is asked for with an id that no kernel accepts
- * (user_namespaces(7)), which changes nothing and returns the present one. Without that look a client naming
- * uid 2^32 - 1 would act as root.
+ * setfsuid and setfsgid cannot report failure: what they left is asked for with an id that no
+ * kernel accepts (user_namespaces(7)), which changes nothing and returns the present one. Without
+ * that look a client naming uid 2^32 - 1 would act as root.
  */
 #include "server/fs_cred.h"
 
@@ -24,20 +24,22 @@
 static _Thread_local struct {
     uid_t uid;
     gid_t gid;
-    bool groups_known; /* groups are left as they were taken on: the next caller is likely the same */
+    bool groups_known; /* groups are left as they were taken on: the next caller is likely the same
+                        */
     uint32_t group_count;
     gid_t groups[CRED_MAX_GIDS];
     bool no_umask;
 } now;
 
-/* Clients have applied their umask. The server's own files keep the process's: this thread gets a umask to
- * itself. */
+/* Clients have applied their umask. The server's own files keep the process's: this thread gets a
+ * umask to itself. */
 static void drop_umask(void)
 {
     if (now.no_umask)
         return;
     if (unshare(CLONE_FS) != 0)
-        log_warning("unshare(CLONE_FS): %s; files the server makes for itself get no umask", strerror(errno));
+        log_warning("unshare(CLONE_FS): %s; files the server makes for itself get no umask",
+                    strerror(errno));
     umask(0);
     now.no_umask = true;
 }
@@ -105,12 +107,14 @@ void fs_cred_leave(void)
     if (now.uid != 0) {
         now.uid = 0;
         if (!set_id(SYS_setfsuid, 0))
-            log_error("cannot take back the server's own identity (fsuid 0): restart sealnfsd as root");
+            log_error(
+                "cannot take back the server's own identity (fsuid 0): restart sealnfsd as root");
     }
     if (now.gid != 0) {
         now.gid = 0;
         if (!set_id(SYS_setfsgid, 0))
-            log_error("cannot take back the server's own group (fsgid 0): restart sealnfsd as root");
+            log_error(
+                "cannot take back the server's own group (fsgid 0): restart sealnfsd as root");
     }
     errno = saved;
 }

@@ -29,8 +29,8 @@ int fs_handle_get(int dirfd, const char *name, struct fs_handle *out)
     return 0;
 }
 
-/* The kernel's enum fid_type and XFS's own: the inode number comes first, in 32 or 64 bits of the machine's
- * order. */
+/* The kernel's enum fid_type and XFS's own: the inode number comes first, in 32 or 64 bits of the
+ * machine's order. */
 enum { FILEID_INO32_GEN = 1, XFS_FILEID_INO64_GEN = 0x81 };
 
 bool fs_handle_names_inode(const struct fs_handle *handle, uint64_t ino)

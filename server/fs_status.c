@@ -103,7 +103,8 @@ nfsstat4 name_check(struct xdr_bytes component, char name[NAME_SIZE])
         return NFS4ERR_INVAL;
     if (memchr(component.data, '/', component.len) || memchr(component.data, 0, component.len))
         return NFS4ERR_BADCHAR;
-    if (component.data[0] == '.' && (component.len == 1 || (component.len == 2 && component.data[1] == '.')))
+    if (component.data[0] == '.' &&
+        (component.len == 1 || (component.len == 2 && component.data[1] == '.')))
         return NFS4ERR_BADNAME;
     memcpy(name, component.data, component.len);
     name[component.len] = 0;

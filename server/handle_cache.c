@@ -1,6 +1,6 @@
 /*
- * A direct-mapped table in stripes of one lock each; see handle_cache.h. 16,384 entries of 40 bytes, whose
- * pages the kernel gives as they are used.
+ * A direct-mapped table in stripes of one lock each; see handle_cache.h. 16,384 entries of 40
+ * bytes, whose pages the kernel gives as they are used.
  */
 #include "server/handle_cache.h"
 
@@ -87,7 +87,8 @@ static bool is_settled(const struct identity *of)
     return of->born_ns + SETTLED_NS < now.tv_sec * SECOND_NS + now.tv_nsec;
 }
 
-void handle_cache_keep(struct handle_cache *cache, const struct statx *stx, const struct fs_handle *handle)
+void handle_cache_keep(struct handle_cache *cache, const struct statx *stx,
+                       const struct fs_handle *handle)
 {
     struct entry entry = {.type = (uint8_t)handle->type, .len = handle->len};
     unsigned place;

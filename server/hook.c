@@ -81,7 +81,8 @@ static bool reap(struct hook *hook)
     while (rc != 0 && errno == EINTR);
     bool success = rc == 0 && info.si_code == CLD_EXITED && info.si_status == 0 && !hook->timed_out;
     if (rc != 0)
-        log_warning("fence hook %d: its end could not be seen: %s", (int)hook->pid, strerror(errno));
+        log_warning("fence hook %d: its end could not be seen: %s", (int)hook->pid,
+                    strerror(errno));
     else if (!success)
         log_warning("fence hook %d failed: %s %d%s", (int)hook->pid,
                     info.si_code == CLD_EXITED ? "exit status" : "killed by signal", info.si_status,
@@ -168,8 +169,9 @@ static int spawn(const struct hook_request *request, int output, pid_t *pid)
     err = -posix_spawn_file_actions_init(&actions);
     if (err)
         goto free_attr;
-    err = argv[0] && argv[1] && make_environment(request, env) ? set_up_spawn(&attr, &actions, output)
-                                                               : -ENOMEM;
+    err = argv[0] && argv[1] && make_environment(request, env)
+              ? set_up_spawn(&attr, &actions, output)
+              : -ENOMEM;
     if (!err)
         err = -posix_spawn(pid, request->program, &actions, &attr, argv, env);
     for (int i = 0; i < VARIABLES; i++)
@@ -229,7 +231,8 @@ int hook_start(struct event_base *base, const struct hook_request *request, stru
         return err;
     }
     log_info("fence hook %d started for client %s (id %016llx), device %s, file %s", (int)hook->pid,
-             request->address, (unsigned long long)request->client_id, request->device, request->file);
+             request->address, (unsigned long long)request->client_id, request->device,
+             request->file);
     *out = hook;
     return 0;
 }

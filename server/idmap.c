@@ -1,10 +1,10 @@
 /*
- * Owners as strings; see idmap.h. The cache is two hashes (by string, by id) of one set of entries in order
- * of age under one mutex. Misses are remembered too, for a shorter time: a client that repeats an unknown
- * name does not make us ask LDAP each time.
+ * Owners as strings; see idmap.h. The cache is two hashes (by string, by id) of one set of entries
+ * in order of age under one mutex. Misses are remembered too, for a shorter time: a client that
+ * repeats an unknown name does not make us ask LDAP each time.
  *
- * libnfsidmap traps: it takes "1000junk" and "-1" for numbers, so numbers never reach it; it keeps global
- * state, so calls are serialised.
+ * libnfsidmap traps: it takes "1000junk" and "-1" for numbers, so numbers never reach it; it keeps
+ * global state, so calls are serialised.
  */
 #include "server/idmap.h"
 
@@ -28,7 +28,8 @@
 #define MISS_LIFE_NS (30 * SECOND_NS)
 #define ENTRIES_MAX  4096
 
-/* What an entry is found by: a name (len > 0) or an id. Zeroed beyond its parts, compared by bytes. */
+/* What an entry is found by: a name (len > 0) or an id. Zeroed beyond its parts, compared by bytes.
+ */
 struct idmap_key {
     uint32_t kind;
     uint32_t id;
@@ -162,8 +163,9 @@ static bool library_begin(struct idmap *idmap)
     snprintf(idmap->domain, sizeof(idmap->domain), "%s",
              config->idmap_domain ? config->idmap_domain : idmap->library_domain);
     if (rc)
-        log_warning("libnfsidmap does not start (%s): owners are numbers until it does; see idmapd.conf",
-                    strerror(rc < 0 ? -rc : rc));
+        log_warning(
+            "libnfsidmap does not start (%s): owners are numbers until it does; see idmapd.conf",
+            strerror(rc < 0 ? -rc : rc));
     idmap->library_ready = rc == 0;
     return rc == 0;
 }
@@ -173,15 +175,17 @@ static void library_end(struct idmap *idmap)
     pthread_mutex_unlock(&idmap->library);
 }
 
-/* The name as the library wants it: with its own domain in the place of ours. False: another domain, nobody
- * that we know. */
-static bool library_name(const struct idmap *idmap, const char *name, char out[2 * NFS4_MAX_DOMAIN_LEN])
+/* The name as the library wants it: with its own domain in the place of ours. False: another
+ * domain, nobody that we know. */
+static bool library_name(const struct idmap *idmap, const char *name,
+                         char out[2 * NFS4_MAX_DOMAIN_LEN])
 {
     const char *at = strrchr(name, '@');
 
     if (!at || strcasecmp(at + 1, idmap->domain) != 0)
         return false;
-    snprintf(out, 2 * NFS4_MAX_DOMAIN_LEN, "%.*s@%s", (int)(at - name), name, idmap->library_domain);
+    snprintf(out, 2 * NFS4_MAX_DOMAIN_LEN, "%.*s@%s", (int)(at - name), name,
+             idmap->library_domain);
     return true;
 }
 

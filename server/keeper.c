@@ -1,11 +1,12 @@
 /*
- * keeper.c - the keeper's thread: it feeds the layout engine and carries out its effects; see keeper.h.
+ * keeper.c - the keeper's thread: it feeds the layout engine and carries out its effects; see
+ * keeper.h.
  *
- * Journal records are written as they come out and committed once the loop's queue is empty, so that requests
- * that arrive together share one flush; those of many files being sealed wait for one another (want_commit);
- * only then the engine hears of the commit and lets go of what depends on it. While the journal cannot be
- * written nothing is reported as committed: no grant, no seal and no release comes of it, those who wait are
- * told, and the commit is tried again every second.
+ * Journal records are written as they come out and committed once the loop's queue is empty, so
+ * that requests that arrive together share one flush; those of many files being sealed wait for one
+ * another (want_commit); only then the engine hears of the commit and lets go of what depends on
+ * it. While the journal cannot be written nothing is reported as committed: no grant, no seal and
+ * no release comes of it, those who wait are told, and the commit is tried again every second.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -36,8 +37,8 @@
 
 enum { COMMIT_RETRY_SECONDS = 1, ASK_PAUSE_SECONDS = 10, GATHER_MIN = 4, GATHER_MS = 200 };
 
-static const struct layout_type *const layout_types[] = {&block_layout_type, &scsi_layout_type,
-                                                         &rdma_layout_type, &local_layout_type, NULL};
+static const struct layout_type *const layout_types[] = {
+    &block_layout_type, &scsi_layout_type, &rdma_layout_type, &local_layout_type, NULL};
 
 void keeper_options(struct keeper *keeper, struct engine_options *options)
 {
@@ -111,9 +112,9 @@ static void pause_ms(long ms)
 }
 
 /*
- * Many files that are sealed at once share flushes: while steps are under way whose records will come,
- * records of steps wait until half of those have come home, GATHER_MS at most. Records that a client or a
- * release waits for go at once and take the others along.
+ * Many files that are sealed at once share flushes: while steps are under way whose records will
+ * come, records of steps wait until half of those have come home, GATHER_MS at most. Records that a
+ * client or a release waits for go at once and take the others along.
  */
 static void want_commit(struct keeper *keeper)
 {
@@ -300,13 +301,13 @@ static void on_commit(evutil_socket_t fd, short what, void *arg)
     keeper->commit_ns += precise_ns() - began;
     if (err) {
         evtimer_add(keeper->commit_later, &(struct timeval){.tv_sec = COMMIT_RETRY_SECONDS});
-        keeper_feed(keeper,
-                    &(struct engine_event){.type = ENGINE_EV_JOURNAL_FAILING, .failing = keeper->failing});
+        keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_JOURNAL_FAILING,
+                                                   .failing = keeper->failing});
         return;
     }
     keeper->dirty = false;
-    keeper_feed(keeper,
-                &(struct engine_event){.type = ENGINE_EV_JOURNAL_COMMITTED, .committed = keeper->ticket});
+    keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_JOURNAL_COMMITTED,
+                                               .committed = keeper->ticket});
 }
 
 static int open_trace(struct keeper *keeper)
@@ -330,8 +331,9 @@ static int make_events(struct keeper *keeper)
     keeper->commit_now = event_new(base, -1, EV_PERSIST, on_commit, keeper);
     keeper->commit_later = evtimer_new(base, on_commit, keeper);
     keeper->commit_gathered = evtimer_new(base, on_commit, keeper);
-    return keeper->timer && keeper->commit_now && keeper->commit_later && keeper->commit_gathered ? 0
-                                                                                                  : -ENOMEM;
+    return keeper->timer && keeper->commit_now && keeper->commit_later && keeper->commit_gathered
+               ? 0
+               : -ENOMEM;
 }
 
 int keeper_create(struct server *server, struct keeper **out)
@@ -402,7 +404,8 @@ void keeper_reload(struct keeper *keeper)
         log_error("out of memory: the keeper goes on with the old configuration; reload again");
         return;
     }
-    *reload = (struct reload){.msg.run = run_reload, .keeper = keeper, .config = keeper->server->config};
+    *reload =
+        (struct reload){.msg.run = run_reload, .keeper = keeper, .config = keeper->server->config};
     loop_post(keeper->loop, &reload->msg);
 }
 

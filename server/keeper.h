@@ -1,11 +1,14 @@
 /*
- * keeper.h - the thread that keeps seals: it hosts the layout engine (layout/engine.h) and executes its effects.
+ * keeper.h - the thread that keeps seals: it hosts the layout engine (layout/engine.h) and executes
+ * its effects.
  *
- * The server's other parts speak to it by requests. A request is embedded in the caller's memory, is answered exactly once by
- * posting its `reply` message to `reply_loop`, and must stay valid until then; references it names (file) are the caller's and
- * stay held until the reply. Any thread may call. Everything here returns at once.
+ * The server's other parts speak to it by requests. A request is embedded in the caller's memory,
+ * is answered exactly once by posting its `reply` message to `reply_loop`, and must stay valid
+ * until then; references it names (file) are the caller's and stay held until the reply. Any thread
+ * may call. Everything here returns at once.
  *
- * Wire errors are chosen here (nfsstat4), from the engine's refusals. Refusals carry a sentence for people (`why`).
+ * Wire errors are chosen here (nfsstat4), from the engine's refusals. Refusals carry a sentence for
+ * people (`why`).
  */
 #ifndef SEALNFS_SERVER_KEEPER_H
 #define SEALNFS_SERVER_KEEPER_H
@@ -25,20 +28,22 @@ struct keeper;
 struct seal_map;
 struct server;
 
-/* Opens the journal in the state directory, replays it, starts the thread. Sealed files are known before this returns. */
+/* Opens the journal in the state directory, replays it, starts the thread. Sealed files are known
+ * before this returns. */
 int keeper_create(struct server *server, struct keeper **out);
 /* Stops the thread; seals and the journal stay as they are. */
 void keeper_destroy(struct keeper *keeper);
 
-/* The server's configuration was replaced: take over what may change (timeouts, the fence hook). Any thread. */
+/* The server's configuration was replaced: take over what may change (timeouts, the fence hook).
+ * Any thread. */
 void keeper_reload(struct keeper *keeper);
 
 #define KEEPER_WHY_MAX 512
 
 struct keeper_call {
-    struct loop_msg reply;   /* reply.run is the caller's; posted once */
+    struct loop_msg reply; /* reply.run is the caller's; posted once */
     struct loop *reply_loop;
-    nfsstat4 status;         /* out */
+    nfsstat4 status;          /* out */
     char why[KEEPER_WHY_MAX]; /* out: empty when all is well */
 };
 
@@ -46,20 +51,22 @@ struct keeper_call {
 struct keeper_layoutget {
     struct keeper_call call;
     struct file *file;
-    struct export *export; /* the one it was reached through: a recall names the file by that handle */
+    struct export
+        *export; /* the one it was reached through: a recall names the file by that handle */
     uint64_t client_id;
     layouttype4 type;
     layoutiomode4 iomode;
     uint64_t offset, length, minlength;
     uint32_t maxcount;
-    bool has_layout_stateid; /* stateid is a layout stateid; else the engine finds or makes the one of client+file+type */
+    bool has_layout_stateid; /* stateid is a layout stateid; else the engine finds or makes the one
+                                of client+file+type */
     stateid4 stateid;
-    /* The request itself: a recall of what it grants names it (RFC 8881 section 2.10.6.3), so that a client that is still waiting for
-     * the reply does not say that it has no such layout. */
+    /* The request itself: a recall of what it grants names it (RFC 8881 section 2.10.6.3), so that
+     * a client that is still waiting for the reply does not say that it has no such layout. */
     sessionid4 session;
     slotid4 slot;
     sequenceid4 sequence;
-    uint8_t *body_buffer;    /* caller's memory of at least min(maxcount, 1 MiB) bytes for loc_body */
+    uint8_t *body_buffer; /* caller's memory of at least min(maxcount, 1 MiB) bytes for loc_body */
     uint32_t body_room;
     /* out */
     stateid4 layout_stateid;
@@ -111,12 +118,13 @@ struct keeper_deviceinfo {
     deviceid4 device;
     layouttype4 type;
     uint32_t notify; /* bits asked for; out: those that will be kept */
-    uint8_t *body; /* out: da_addr_body */
+    uint8_t *body;   /* out: da_addr_body */
     uint32_t body_len;
 };
 void keeper_deviceinfo(struct keeper *keeper, struct keeper_deviceinfo *info);
 
-/* TEST_STATEID/FREE_STATEID of a layout stateid (other[0] == STATEID_LAYOUT, see state.h). status is the answer. */
+/* TEST_STATEID/FREE_STATEID of a layout stateid (other[0] == STATEID_LAYOUT, see state.h). status
+ * is the answer. */
 struct keeper_stateid {
     struct keeper_call call;
     uint64_t client_id;
@@ -124,9 +132,10 @@ struct keeper_stateid {
 };
 void keeper_test_stateid(struct keeper *keeper, struct keeper_stateid *test);
 
-/* Seal or release by the operator or by an operation that has to change a file. A release is answered when the seal is gone
- * (status NFS4_OK), when it cannot be yet and `wait` is false or the time is over (NFS4ERR_DELAY: under way; NFS4ERR_PERM: a manual seal
- * that only the operator may release, STUCK included), with the sentence in why. */
+/* Seal or release by the operator or by an operation that has to change a file. A release is
+ * answered when the seal is gone (status NFS4_OK), when it cannot be yet and `wait` is false or the
+ * time is over (NFS4ERR_DELAY: under way; NFS4ERR_PERM: a manual seal that only the operator may
+ * release, STUCK included), with the sentence in why. */
 struct keeper_seal {
     struct keeper_call call;
     struct file *file;
@@ -142,14 +151,16 @@ struct keeper_release {
 };
 void keeper_release(struct keeper *keeper, struct keeper_release *release);
 
-/* The operator's word that no client that had a layout on this file's file system can use it any more: ends the doubt about it. */
+/* The operator's word that no client that had a layout on this file's file system can use it any
+ * more: ends the doubt about it. */
 struct keeper_forget {
     struct keeper_call call;
     struct file *file; /* any file or directory there */
 };
 void keeper_forget_holders(struct keeper *keeper, struct keeper_forget *forget);
 
-/* WRITE through the server to a pinned file has reached the blocks: its overlay (mtime, change) moves on, journalled with the next commit. */
+/* WRITE through the server to a pinned file has reached the blocks: its overlay (mtime, change)
+ * moves on, journalled with the next commit. */
 struct keeper_wrote {
     struct keeper_call call;
     struct file *file;
@@ -157,7 +168,8 @@ struct keeper_wrote {
 };
 void keeper_wrote(struct keeper *keeper, struct keeper_wrote *wrote);
 
-/* A copy of the sealed file's map for pinned WRITE; malloc'ed, the caller's (layout/map.h: map_free). */
+/* A copy of the sealed file's map for pinned WRITE; malloc'ed, the caller's (layout/map.h:
+ * map_free). */
 struct seal_map;
 struct keeper_map {
     struct keeper_call call;
@@ -169,15 +181,18 @@ void keeper_map(struct keeper *keeper, struct keeper_map *map);
 /* What the client side tells the keeper. owner is copied. These are not answered. */
 enum keeper_client_event {
     KEEPER_CLIENT_CONFIRMED, /* a client id was confirmed: owner, verifier and address are given */
-    KEEPER_CLIENT_RESTARTED, /* the same owner confirmed a new verifier: its old client id's machine or mount has started anew */
+    KEEPER_CLIENT_RESTARTED, /* the same owner confirmed a new verifier: its old client id's machine
+                                or mount has started anew */
     KEEPER_CLIENT_LAPSED,    /* the lease ran out; the state may be kept as a courtesy */
     KEEPER_CLIENT_RENEWED,   /* heard again after a lapse */
     KEEPER_CLIENT_CALLABLE,  /* a backchannel came (back): pending recalls are driven again */
-    KEEPER_CLIENT_FORGOTTEN, /* the server dropped the client id (lease long gone): its grants are still grants */
+    KEEPER_CLIENT_FORGOTTEN, /* the server dropped the client id (lease long gone): its grants are
+                                still grants */
     KEEPER_CLIENT_DESTROYED, /* DESTROY_CLIENTID; the keeper said before that it holds nothing */
 };
-void keeper_client(struct keeper *keeper, enum keeper_client_event event, uint64_t client_id, uint64_t replaces,
-                   const uint8_t *owner, uint32_t owner_len, const uint8_t verifier[8], const char *address);
+void keeper_client(struct keeper *keeper, enum keeper_client_event event, uint64_t client_id,
+                   uint64_t replaces, const uint8_t *owner, uint32_t owner_len,
+                   const uint8_t verifier[8], const char *address);
 
 /* Does the client hold grants? status NFS4ERR_CLIENTID_BUSY or NFS4_OK. */
 struct keeper_client_query {
@@ -205,10 +220,10 @@ struct keeper_figures {
 void keeper_figures(struct keeper *keeper, struct keeper_figures *figures);
 
 /*
- * Local programs (the control socket's hold interface, docs/control-protocol.md). A keeper_local is one
- * program's connection: it is embedded in the connection's memory and stays valid until keeper_local_close has
- * been answered. Its holds are grants of a layout type of their own: taken by keeper_hold, given back by
- * keeper_layoutreturn (FILE, type LAYOUT_TYPE_LOCAL).
+ * Local programs (the control socket's hold interface, docs/control-protocol.md). A keeper_local is
+ * one program's connection: it is embedded in the connection's memory and stays valid until
+ * keeper_local_close has been answered. Its holds are grants of a layout type of their own: taken
+ * by keeper_hold, given back by keeper_layoutreturn (FILE, type LAYOUT_TYPE_LOCAL).
  */
 enum { KEEPER_TOKEN_SIZE = 8 };
 
@@ -236,18 +251,18 @@ struct keeper_local_request {
     const char *address;              /* open: peer_describe's text; borrowed until the reply */
     bool resume;                      /* open: as the run of this token */
     uint8_t token[KEEPER_TOKEN_SIZE]; /* open: in with resume, else out */
-    bool closed;                      /* close: its socket is seen to be closed; else the connection is merely lost */
+    bool closed; /* close: its socket is seen to be closed; else the connection is merely lost */
     /* The keeper's. */
     struct loop_msg ask;
     struct keeper *keeper;
 };
-/* NFS4ERR_NOENT: nothing to resume, see why. After resuming, what it had is asked for again by keeper_hold, and
- * keeper_local_resumed ends the rest. */
+/* NFS4ERR_NOENT: nothing to resume, see why. After resuming, what it had is asked for again by
+ * keeper_hold, and keeper_local_resumed ends the rest. */
 void keeper_local_open(struct keeper *keeper, struct keeper_local_request *request);
 void keeper_local_resumed(struct keeper *keeper, struct keeper_local_request *request);
 void keeper_local_close(struct keeper *keeper, struct keeper_local_request *request);
-/* The operator says that programs of this name that are not connected cannot touch the disk. NFS4ERR_NOENT: there
- * are none. NFS4ERR_PERM: connected. */
+/* The operator says that programs of this name that are not connected cannot touch the disk.
+ * NFS4ERR_NOENT: there are none. NFS4ERR_PERM: connected. */
 void keeper_local_fenced(struct keeper *keeper, struct keeper_local_request *request);
 
 struct keeper_hold {
@@ -262,8 +277,9 @@ struct keeper_hold {
 };
 void keeper_hold(struct keeper *keeper, struct keeper_hold *hold);
 
-/* The operator's view as JSON text (malloc'ed, the caller's): what = "status", "grants", "devices", "explain". file may be NULL for all.
- * With NFS4_OK, why is a warning that concerns every file (the journal cannot be written, a file system is in doubt), or empty. */
+/* The operator's view as JSON text (malloc'ed, the caller's): what = "status", "grants", "devices",
+ * "explain". file may be NULL for all. With NFS4_OK, why is a warning that concerns every file (the
+ * journal cannot be written, a file system is in doubt), or empty. */
 struct keeper_view {
     struct keeper_call call;
     const char *what;

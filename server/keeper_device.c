@@ -1,7 +1,7 @@
 /*
- * keeper_device.c - devices while they are in use: every export's is looked for again from time to time, and
- * what has changed is told to the engine, to the exports, and through CB_NOTIFY_DEVICEID to clients. Looking
- * reads disks, so it is done by a worker; all else is on the keeper's thread.
+ * keeper_device.c - devices while they are in use: every export's is looked for again from time to
+ * time, and what has changed is told to the engine, to the exports, and through CB_NOTIFY_DEVICEID
+ * to clients. Looking reads disks, so it is done by a worker; all else is on the keeper's thread.
  */
 #include <errno.h>
 #include <event2/event.h>

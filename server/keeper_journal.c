@@ -1,11 +1,12 @@
 /*
- * keeper_journal.c - the journal as the keeper uses it: opened and judged at start, written record by record,
- * committed with its watermark (layout/watermark.h).
+ * keeper_journal.c - the journal as the keeper uses it: opened and judged at start, written record
+ * by record, committed with its watermark (layout/watermark.h).
  *
- * A damaged journal is put aside under another name, and a new one is begun: the server comes up, every file
- * system it exports is in doubt, and nothing there is granted or released until the operator has spoken. The
- * same follows when the journal is missing or older than the file systems remember. Putting the right journal
- * back and starting again ends the doubt: watermarks are not written while there is any.
+ * A damaged journal is put aside under another name, and a new one is begun: the server comes up,
+ * every file system it exports is in doubt, and nothing there is granted or released until the
+ * operator has spoken. The same follows when the journal is missing or older than the file systems
+ * remember. Putting the right journal back and starting again ends the doubt: watermarks are not
+ * written while there is any.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -72,11 +73,13 @@ static int find_doubts(struct keeper *keeper, bool set_aside)
         const char *why = set_aside ? "the journal was damaged" : contradiction(keeper, export);
         if (!why)
             continue;
-        log_error(
-            "export %s: %s: there may be seals and clients with layouts that nobody knows of, so nothing "
-            "there is granted or released; put the right journal back into %s and restart sealnfsd, or "
-            "cut all clients off or restart them and say so: sealctl forget-holders --yes and any file of it",
-            export_config(export)->path, why, keeper->config->state_dir);
+        log_error("export %s: %s: there may be seals and clients with layouts that nobody knows "
+                  "of, so nothing "
+                  "there is granted or released; put the right journal back into %s and restart "
+                  "sealnfsd, or "
+                  "cut all clients off or restart them and say so: sealctl forget-holders --yes "
+                  "and any file of it",
+                  export_config(export)->path, why, keeper->config->state_dir);
         err = engine_restore_doubt(keeper->engine, export_fs_uuid(export), false);
     }
     return err;
@@ -134,7 +137,8 @@ static int set_aside(const char *path)
     if (!gmtime_r(&seconds, &now))
         return -EOVERFLOW;
     strftime(suffix, sizeof suffix, "damaged-%Y%m%dT%H%M%SZ", &now);
-    log_error("the journal %s is damaged: it is kept as %s.%s, and a new one is begun", path, path, suffix);
+    log_error("the journal %s is damaged: it is kept as %s.%s, and a new one is begun", path, path,
+              suffix);
     int err = rename_part(path, "-wal", suffix);
     return err ? err : rename_part(path, "", suffix);
 }
@@ -154,14 +158,15 @@ int keeper_open_journal(struct keeper *keeper)
             err = open_and_load(keeper, path, true);
     }
     if (err)
-        log_error(
-            "the journal %s cannot be opened: %s; it says which files are sealed: do not remove it, see "
-            "that no other sealnfsd uses it, and that this one may write it",
-            path, err == -EPROTO ? "it is of another version of sealnfsd" : strerror(-err));
+        log_error("the journal %s cannot be opened: %s; it says which files are sealed: do not "
+                  "remove it, see "
+                  "that no other sealnfsd uses it, and that this one may write it",
+                  path, err == -EPROTO ? "it is of another version of sealnfsd" : strerror(-err));
     return err;
 }
 
-/* Whose watermark goes up with the record; NULL: none (see raises_watermark() in layout/journal.c). */
+/* Whose watermark goes up with the record; NULL: none (see raises_watermark() in layout/journal.c).
+ */
 static const uint8_t *fs_of(const struct keeper *keeper, const struct journal_record *record)
 {
     const struct device *device;
@@ -192,7 +197,8 @@ void keeper_write_record(struct keeper *keeper, const struct journal_record *rec
     }
 }
 
-/* Without the watermark the journal still stands; only an older one put in its place would not be noticed. */
+/* Without the watermark the journal still stands; only an older one put in its place would not be
+ * noticed. */
 static void write_watermarks(struct keeper *keeper)
 {
     struct watermark mark = {journal_id(keeper->journal), journal_watermark(keeper->journal)};
@@ -205,8 +211,8 @@ static void write_watermarks(struct keeper *keeper)
             continue;
         int err = watermark_write(export_root_fd(export), export_fs_uuid(export), &mark);
         if (err)
-            log_error("export %s: the journal's watermark cannot be written: %s", export_config(export)->path,
-                      strerror(-err));
+            log_error("export %s: the journal's watermark cannot be written: %s",
+                      export_config(export)->path, strerror(-err));
     }
 }
 
@@ -215,14 +221,14 @@ int keeper_commit(struct keeper *keeper)
     int err = journal_commit(keeper->journal);
     if (err) {
         if (!keeper->failing[0])
-            log_error(
-                "the journal in %s cannot be written (%s): nothing is sealed, granted or released until it "
-                "can; it is tried again every second",
-                keeper->config->state_dir, journal_error(keeper->journal));
-        snprintf(
-            keeper->failing, sizeof keeper->failing,
-            "the journal in %.90s cannot be written just now (%.60s); see to its disk, it goes on by itself",
-            keeper->config->state_dir, journal_error(keeper->journal));
+            log_error("the journal in %s cannot be written (%s): nothing is sealed, granted or "
+                      "released until it "
+                      "can; it is tried again every second",
+                      keeper->config->state_dir, journal_error(keeper->journal));
+        snprintf(keeper->failing, sizeof keeper->failing,
+                 "the journal in %.90s cannot be written just now (%.60s); see to its disk, it "
+                 "goes on by itself",
+                 keeper->config->state_dir, journal_error(keeper->journal));
         return err;
     }
     if (keeper->failing[0])

@@ -1,7 +1,8 @@
 /*
- * keeper_local.c - local programs as holders (the control socket's hold interface): they come and go by these
- * requests, take holds by a LAYOUTGET of their own layout type, and are recalled by a message to their
- * connection instead of a callback. To the engine they are holders like any other. On the keeper's thread.
+ * keeper_local.c - local programs as holders (the control socket's hold interface): they come and
+ * go by these requests, take holds by a LAYOUTGET of their own layout type, and are recalled by a
+ * message to their connection instead of a callback. To the engine they are holders like any other.
+ * On the keeper's thread.
  */
 #include <errno.h>
 #include <sodium.h>
@@ -63,16 +64,18 @@ static void reply(struct keeper_local_request *request, nfsstat4 status, const c
     keeper_reply(&request->call, status, why);
 }
 
-static void tell(struct keeper_local_request *request, enum engine_client_event what, uint64_t client_id,
-                 enum journal_holder_kind kind, const uint8_t token[KEEPER_TOKEN_SIZE])
+static void tell(struct keeper_local_request *request, enum engine_client_event what,
+                 uint64_t client_id, enum journal_holder_kind kind,
+                 const uint8_t token[KEEPER_TOKEN_SIZE])
 {
-    struct engine_event event = {.type = ENGINE_EV_CLIENT,
-                                 .client = {.what = what,
-                                            .client_id = client_id,
-                                            .kind = kind,
-                                            .owner = (const uint8_t *)request->name,
-                                            .owner_len = request->name ? (uint32_t)strlen(request->name) : 0,
-                                            .address = request->address}};
+    struct engine_event event = {
+        .type = ENGINE_EV_CLIENT,
+        .client = {.what = what,
+                   .client_id = client_id,
+                   .kind = kind,
+                   .owner = (const uint8_t *)request->name,
+                   .owner_len = request->name ? (uint32_t)strlen(request->name) : 0,
+                   .address = request->address}};
     memcpy(event.client.verifier, token, sizeof event.client.verifier);
     keeper_feed(request->keeper, &event);
 }
@@ -95,8 +98,9 @@ static void match_run(const struct engine_run_view *run, void *arg)
 static struct run_search find_run(const struct keeper_local_request *request)
 {
     struct run_search search = {.token = request->token};
-    engine_each_run(request->keeper->engine, to_kind(request->fence), (const uint8_t *)request->name,
-                    (uint32_t)strlen(request->name), match_run, &search);
+    engine_each_run(request->keeper->engine, to_kind(request->fence),
+                    (const uint8_t *)request->name, (uint32_t)strlen(request->name), match_run,
+                    &search);
     return search;
 }
 
@@ -209,21 +213,24 @@ static void run_fenced(struct loop_msg *msg)
         do {
             absent.count = absent.connected = 0;
             engine_each_run(request->keeper->engine, (enum journal_holder_kind)kind,
-                            (const uint8_t *)request->name, (uint32_t)strlen(request->name), note_absent,
-                            &absent);
+                            (const uint8_t *)request->name, (uint32_t)strlen(request->name),
+                            note_absent, &absent);
             for (unsigned i = 0; i < absent.count; i++)
-                tell(request, ENGINE_CLIENT_FENCED, 0, (enum journal_holder_kind)kind, absent.token[i]);
+                tell(request, ENGINE_CLIENT_FENCED, 0, (enum journal_holder_kind)kind,
+                     absent.token[i]);
             ended += absent.count;
         } while (absent.count == RUNS_AT_ONCE);
         connected += absent.connected;
     }
     if (ended)
-        log_warning("the operator says that local program %s cannot touch the disk: what it held has ended",
-                    request->name);
+        log_warning(
+            "the operator says that local program %s cannot touch the disk: what it held has ended",
+            request->name);
     if (ended)
         reply(request, NFS4_OK, "");
     else if (connected)
-        reply(request, NFS4ERR_PERM, "is connected: have it give back what it holds, or end it first");
+        reply(request, NFS4ERR_PERM,
+              "is connected: have it give back what it holds, or end it first");
     else
         reply(request, NFS4ERR_NOENT, "no local program of this name holds anything");
 }
@@ -233,20 +240,22 @@ void keeper_local_fenced(struct keeper *keeper, struct keeper_local_request *req
     ask(keeper, request, run_fenced);
 }
 
-/* A program is told where on which node the file is, so a device that is not here is of no use to it. */
+/* A program is told where on which node the file is, so a device that is not here is of no use to
+ * it. */
 static bool device_is_here(struct request *request)
 {
     struct engine_seal_view view;
-    return engine_seal_view(request->keeper->engine, &request->get.key, &view) != 0 || !view.device ||
-           device_volume_path(view.device)[0];
+    return engine_seal_view(request->keeper->engine, &request->get.key, &view) != 0 ||
+           !view.device || device_volume_path(view.device)[0];
 }
 
 static void run_hold(struct loop_msg *msg)
 {
     struct request *request = KEEPER_FROM(msg, struct request, msg);
     if (!device_is_here(request)) {
-        request_finish(request, NFS4ERR_LAYOUTUNAVAILABLE,
-                       "the device of this seal is not here now: is its file system mounted and exported?");
+        request_finish(
+            request, NFS4ERR_LAYOUTUNAVAILABLE,
+            "the device of this seal is not here now: is its file system mounted and exported?");
         return;
     }
     keeper_feed(request->keeper,
@@ -264,9 +273,10 @@ void keeper_hold(struct keeper *keeper, struct keeper_hold *hold)
         return;
     request->get.client_id = hold->local->client_id;
     request->get.type = LAYOUT_TYPE_LOCAL;
-    request->get.want = (struct layout_request){.iomode = hold->write ? LAYOUTIOMODE4_RW : LAYOUTIOMODE4_READ,
-                                                .length = NFS4_UINT64_MAX,
-                                                .maxcount = UINT32_MAX};
+    request->get.want =
+        (struct layout_request){.iomode = hold->write ? LAYOUTIOMODE4_RW : LAYOUTIOMODE4_READ,
+                                .length = NFS4_UINT64_MAX,
+                                .maxcount = UINT32_MAX};
     request_post(request);
 }
 
@@ -275,7 +285,8 @@ void keeper_hold_granted(struct request *request)
     struct keeper_hold *hold = KEEPER_FROM(request->of, struct keeper_hold, call);
     struct engine_seal_view view;
     hold->stateid = request->get.granted_stateid;
-    if (engine_seal_view(request->keeper->engine, &request->get.key, &view) || !view.map || !view.device)
+    if (engine_seal_view(request->keeper->engine, &request->get.key, &view) || !view.map ||
+        !view.device)
         return; /* the engine grants nothing without them */
     hold->map = map_ref(view.map);
     hold->device = device_ref((struct device *)(uintptr_t)view.device);
@@ -307,7 +318,8 @@ static void recall_back(struct loop_msg *msg)
     keeper_feed(keeper, &event);
 }
 
-/* On the program's loop. A line that is on a unix socket arrives, or the socket closes: told is known. */
+/* On the program's loop. A line that is on a unix socket arrives, or the socket closes: told is
+ * known. */
 static void recall_there(struct loop_msg *msg)
 {
     struct local_recall *recall = KEEPER_FROM(msg, struct local_recall, msg);

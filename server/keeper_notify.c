@@ -1,9 +1,9 @@
 /*
- * keeper_notify.c - who wants to hear of changes to which device (GETDEVICEINFO's gdia_notify_types, RFC 8881
- * section 18.40.3), and CB_NOTIFY_DEVICEID (section 20.12).
+ * keeper_notify.c - who wants to hear of changes to which device (GETDEVICEINFO's
+ * gdia_notify_types, RFC 8881 section 18.40.3), and CB_NOTIFY_DEVICEID (section 20.12).
  *
- * One entry a client, device and layout type. What a client was promised and could not be told stays due
- * until it can be called again. On the keeper's thread.
+ * One entry a client, device and layout type. What a client was promised and could not be told
+ * stays due until it can be called again. On the keeper's thread.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +39,8 @@ struct notify {
     UT_hash_handle hh;
 };
 
-static struct notify_key make_key(uint64_t client_id, layouttype4 type, const uint8_t device[DEVICE_ID_SIZE])
+static struct notify_key make_key(uint64_t client_id, layouttype4 type,
+                                  const uint8_t device[DEVICE_ID_SIZE])
 {
     struct notify_key key = {.client_id = client_id, .type = type};
     memcpy(key.device, device, sizeof key.device);
@@ -70,7 +71,8 @@ uint32_t keeper_notify_promise(struct keeper *keeper, uint64_t client_id, layout
         return 0;
     }
     if (!notify) {
-        if (HASH_COUNT(keeper->notifies) >= NOTIFY_ENTRIES_MAX || !(notify = calloc(1, sizeof *notify)))
+        if (HASH_COUNT(keeper->notifies) >= NOTIFY_ENTRIES_MAX ||
+            !(notify = calloc(1, sizeof *notify)))
             return 0; /* it asks anew for every layout, then */
         notify->key = key;
         notify->keeper = keeper;
@@ -84,7 +86,8 @@ static void send_due(struct notify *notify);
 
 static void told(struct notify *notify)
 {
-    log_debug("client %016llx has heard that a device %s", (unsigned long long)notify->key.client_id,
+    log_debug("client %016llx has heard that a device %s",
+              (unsigned long long)notify->key.client_id,
               notify->sent == NOTIFY_DEVICEID4_DELETE ? "is gone" : "changed");
     if (notify->sent == NOTIFY_DEVICEID4_DELETE)
         drop(notify->keeper, notify);
@@ -111,7 +114,8 @@ static void answered(struct loop_msg *msg)
 
 static void send_due(struct notify *notify)
 {
-    struct nfs4_device_notify change = {.type = notify->due, .layout_type = (layouttype4)notify->key.type};
+    struct nfs4_device_notify change = {.type = notify->due,
+                                        .layout_type = (layouttype4)notify->key.type};
     if (!notify->due || notify->under_way)
         return;
     memcpy(change.device_id, notify->key.device, sizeof change.device_id);

@@ -19,8 +19,8 @@ struct keeper_past {
     bool is_void, complained;
 };
 
-/* A record that is missing says nothing of who was here; nor is there anything to say if nobody had any
- * memory. */
+/* A record that is missing says nothing of who was here; nor is there anything to say if nobody had
+ * any memory. */
 static bool looks_void(const struct keeper *keeper)
 {
     const struct keeper_past *past = keeper->past;
@@ -39,11 +39,12 @@ void keeper_past_look(struct keeper *keeper)
         return;
     }
     if (!past->complained)
-        log_warning(
-            "an earlier sealnfsd of this state directory is not seen to have ended (%s/processes): what it "
-            "registered with an RDMA device may still be reached; files that clients had RDMA layouts of "
-            "stay sealed until it is gone",
-            keeper->config->state_dir);
+        log_warning("an earlier sealnfsd of this state directory is not seen to have ended "
+                    "(%s/processes): what it "
+                    "registered with an RDMA device may still be reached; files that clients had "
+                    "RDMA layouts of "
+                    "stay sealed until it is gone",
+                    keeper->config->state_dir);
     past->complained = true;
     evtimer_add(past->timer, &(struct timeval){.tv_sec = LOOK_SECONDS});
 }

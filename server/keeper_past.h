@@ -1,6 +1,7 @@
 /*
- * keeper_past.h - what earlier processes of the server had registered with RDMA devices is gone when they
- * are: the engine is told as soon as that is seen (ENGINE_EV_MEMORY_VOID). The keeper's thread.
+ * keeper_past.h - what earlier processes of the server had registered with RDMA devices is gone
+ * when they are: the engine is told as soon as that is seen (ENGINE_EV_MEMORY_VOID). The keeper's
+ * thread.
  */
 #ifndef SEALNFS_SERVER_KEEPER_PAST_H
 #define SEALNFS_SERVER_KEEPER_PAST_H

@@ -49,10 +49,11 @@ struct keeper {
     struct event *timer, *commit_now, *commit_later, *commit_gathered;
     uint64_t ticket; /* of the last record written */
     bool dirty;      /* records wait for a commit */
-    bool patient; /* what is being fed to the engine is a step's end: its records may wait for others' */
+    bool patient;    /* what is being fed to the engine is a step's end: its records may wait for
+                        others' */
     unsigned gather_until; /* commit when no more steps than this are under way */
     bool *raise; /* by export: its file system's watermark is to be written with the next commit */
-    char failing[KEEPER_WHY_MAX];         /* why the journal cannot be written just now; empty: it can */
+    char failing[KEEPER_WHY_MAX]; /* why the journal cannot be written just now; empty: it can */
     uint64_t records, commits, commit_ns; /* of the journal, since the start */
     bool running;                         /* the loop's thread runs */
     bool grace;
@@ -76,7 +77,8 @@ struct keeper {
     atomic_uint fenced_count;
 };
 
-#define KEEPER_FROM(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+#define KEEPER_FROM(pointer, type, member)                                                         \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* Feed the engine and carry out what it says. Not from inside an effect. */
 void keeper_feed(struct keeper *keeper, const struct engine_event *event);
@@ -92,9 +94,10 @@ void keeper_come_home(struct keeper *keeper, struct loop_msg *msg);
 /* A step has come home, and been fed. */
 void keeper_gathered(struct keeper *keeper);
 
-/* The file of this key, opened by its handle if it is not in memory. BLOCKS (workers) if may_block; else
- * -EAGAIN. */
-int keeper_find_file(struct keeper *keeper, const struct file_key *key, bool may_block, struct file **out);
+/* The file of this key, opened by its handle if it is not in memory. BLOCKS (workers) if may_block;
+ * else -EAGAIN. */
+int keeper_find_file(struct keeper *keeper, const struct file_key *key, bool may_block,
+                     struct file **out);
 
 /* keeper_journal.c. Opens the journal and makes the engine of it. */
 int keeper_open_journal(struct keeper *keeper);
@@ -106,7 +109,8 @@ void keeper_scan_start(struct keeper *keeper); /* if there are file systems in d
 bool keeper_scan_is_running(const struct keeper *keeper);
 void keeper_scan_stop(struct keeper *keeper); /* while the loop still runs */
 void keeper_scan_free(struct keeper *keeper); /* once it does not */
-/* Is it sealed without the keeper's knowledge? The engine is told, then `then` runs on the keeper's thread.
+/* Is it sealed without the keeper's knowledge? The engine is told, then `then` runs on the keeper's
+ * thread.
  */
 void keeper_recognize(struct keeper *keeper, struct file *file, struct loop_msg *then);
 
@@ -117,9 +121,11 @@ void keeper_do_ask(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_recall_local(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_do_fence(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_cancel_fences(struct keeper *keeper);
-/* A fence has ended, and was seen to work or not; client_id 0: of a local program. Not from inside an effect. */
+/* A fence has ended, and was seen to work or not; client_id 0: of a local program. Not from inside
+ * an effect. */
 void keeper_fence_done(struct keeper *keeper, uint64_t ticket, uint64_t client_id, bool success);
-/* The engine hears of every export's device, now and whenever it is looked at again. After ENGINE_EV_START. */
+/* The engine hears of every export's device, now and whenever it is looked at again. After
+ * ENGINE_EV_START. */
 int keeper_devices_start(struct keeper *keeper);
 void keeper_devices_stop(struct keeper *keeper);
 /* Of the bits asked for, those that the client will be told of. 0 ends it. */

@@ -27,7 +27,8 @@ struct rdma_job *rdma_job_make(struct keeper *keeper, void (*run)(struct work *w
     struct rdma_job *job;
     while (!(job = calloc(1, sizeof *job))) {
         struct timespec pause = {.tv_nsec = 10000000};
-        nanosleep(&pause, NULL); /* a release or a fence that is lost would hold its seal for ever */
+        nanosleep(&pause,
+                  NULL); /* a release or a fence that is lost would hold its seal for ever */
     }
     job->keeper = keeper;
     job->work.run = run;
@@ -84,15 +85,17 @@ static void unwatch(struct keeper_rdma *rdma)
     }
 }
 
-/* The kernel has taken back all that was registered; each client's fence sees that, and clears up. */
+/* The kernel has taken back all that was registered; each client's fence sees that, and clears up.
+ */
 static void device_is_gone(struct keeper *keeper)
 {
     struct keeper_rdma *rdma = keeper->rdma;
     struct rdma_client *client, *next;
-    log_error("the RDMA device %s was removed: RDMA layouts are useless, their holders go on through the "
-              "server; it "
-              "is looked for again every %d s",
-              rdma_target_device(rdma->target), LOOK_SECONDS);
+    log_error(
+        "the RDMA device %s was removed: RDMA layouts are useless, their holders go on through the "
+        "server; it "
+        "is looked for again every %d s",
+        rdma_target_device(rdma->target), LOOK_SECONDS);
     rdma->gone = true;
     snprintf(rdma->why, sizeof rdma->why, "the RDMA device was removed");
     unwatch(rdma);
@@ -157,13 +160,15 @@ static void take_target(struct keeper *keeper, struct rdma_target *target, const
     int fds[2];
     if (!target) {
         if (strcmp(rdma->why, why) != 0)
-            log_warning("no RDMA layouts are given: %s; it is tried again every %d s", why, LOOK_SECONDS);
+            log_warning("no RDMA layouts are given: %s; it is tried again every %d s", why,
+                        LOOK_SECONDS);
         snprintf(rdma->why, sizeof rdma->why, "%s", why);
         return;
     }
     rdma_target_fds(target, fds);
     for (int i = 0; i < 2; i++) {
-        rdma->events[i] = event_new(loop_base(keeper->loop), fds[i], EV_READ | EV_PERSIST, on_event, keeper);
+        rdma->events[i] =
+            event_new(loop_base(keeper->loop), fds[i], EV_READ | EV_PERSIST, on_event, keeper);
         if (!rdma->events[i] || event_add(rdma->events[i], NULL) != 0) {
             unwatch(rdma);
             rdma_target_destroy(target);
@@ -174,8 +179,9 @@ static void take_target(struct keeper *keeper, struct rdma_target *target, const
     rdma->target = target;
     rdma->why[0] = '\0';
     log_info("RDMA layouts are given by %s%s", rdma_target_device(target),
-             rdma_target_on_demand(target) ? ""
-                                           : ", which does not page on demand: not of persistent memory");
+             rdma_target_on_demand(target)
+                 ? ""
+                 : ", which does not page on demand: not of persistent memory");
 }
 
 static void listen_work(struct work *work)
@@ -229,7 +235,8 @@ static void learn_address(struct keeper_rdma *rdma, const char *text, uint16_t p
         v4->sin_family = AF_INET;
         v4->sin_port = htons(port);
     } else {
-        rdma->addresses[i] = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port)};
+        rdma->addresses[i] =
+            (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port)};
         (void)inet_pton(AF_INET6, text, &rdma->addresses[i].sin6_addr);
     }
     snprintf(rdma->netids[i], sizeof rdma->netids[i], "%s", is_v4 ? "rdma" : "rdma6");
@@ -319,13 +326,14 @@ void keeper_rdma_offer(struct keeper *keeper, struct request *request)
 {
     struct rdma_client *client;
     request->get.want.memory = NULL;
-    if (!keeper->rdma || request->kind != REQUEST_LAYOUTGET || request->get.type != LAYOUT4_SEALNFS_RDMA)
+    if (!keeper->rdma || request->kind != REQUEST_LAYOUTGET ||
+        request->get.type != LAYOUT4_SEALNFS_RDMA)
         return;
     client = rdma_client_of_id(keeper, request->get.client_id);
     if (!client || client->state != CLIENT_READY)
         return;
-    struct registration *registration =
-        rdma_registration_find(client, &request->get.key, request->get.want.iomode == LAYOUTIOMODE4_RW);
+    struct registration *registration = rdma_registration_find(
+        client, &request->get.key, request->get.want.iomode == LAYOUTIOMODE4_RW);
     if (!registration || registration->state != REGISTRATION_THERE)
         return;
     registration->users++;
@@ -381,10 +389,10 @@ bool keeper_rdma_returns(struct keeper *keeper, struct request *request)
 
 void keeper_rdma_let_go(struct keeper *keeper, const struct engine_effect *effect)
 {
-    struct rdma_client *client = keeper->rdma
-                                     ? rdma_client_of_run(keeper, effect->let_go.owner,
-                                                          effect->let_go.owner_len, effect->let_go.verifier)
-                                     : NULL;
+    struct rdma_client *client =
+        keeper->rdma ? rdma_client_of_run(keeper, effect->let_go.owner, effect->let_go.owner_len,
+                                          effect->let_go.verifier)
+                     : NULL;
     for (int writable = effect->let_go.writing_only; client && writable < 2; writable++) {
         struct registration *registration = rdma_registration_find(client, &effect->key, writable);
         if (!registration)
@@ -403,7 +411,8 @@ static bool is_persistent_memory(const struct device *device)
     dev_t dev = device_st_dev(device);
     for (int i = 0; i < 2; i++) {
         char path[64];
-        snprintf(path, sizeof path, "/sys/dev/block/%u:%u/%s/dax", major(dev), minor(dev), places[i]);
+        snprintf(path, sizeof path, "/sys/dev/block/%u:%u/%s/dax", major(dev), minor(dev),
+                 places[i]);
         FILE *file = fopen(path, "re");
         int c = file ? fgetc(file) : '0';
         if (file)
@@ -474,7 +483,8 @@ static void committed(struct loop_msg *msg)
     struct commit_job *commit = KEEPER_FROM(job, struct commit_job, job);
     commit->request->durable = true;
     if (job->error) {
-        log_error("what clients wrote to memory could not be made durable: %s", strerror(-job->error));
+        log_error("what clients wrote to memory could not be made durable: %s",
+                  strerror(-job->error));
         request_finish(commit->request, NFS4ERR_IO, "the ranges could not be made durable");
     } else {
         request_post(commit->request);
@@ -563,9 +573,10 @@ json_t *keeper_rdma_view(struct keeper *keeper)
     for (unsigned i = 0; i < rdma->addresses_count; i++)
         json_array_append_new(addresses, json_string(rdma->uaddrs[i]));
     return json_pack("{s:s, s:s, s:b, s:o, s:i, s:I, s:I, s:I, s:I, s:I}", "rdma",
-                     rdma->target ? rdma_target_device(rdma->target) : "", "why", rdma->why, "on_demand",
-                     rdma->target && rdma_target_on_demand(rdma->target), "addresses", addresses, "clients",
-                     (int)count_clients(rdma->clients), "connections", (json_int_t)now.connections,
-                     "registrations", (json_int_t)now.regions, "registered_bytes", (json_int_t)now.bytes,
-                     "admitted", (json_int_t)now.admitted, "refused", (json_int_t)now.refused);
+                     rdma->target ? rdma_target_device(rdma->target) : "", "why", rdma->why,
+                     "on_demand", rdma->target && rdma_target_on_demand(rdma->target), "addresses",
+                     addresses, "clients", (int)count_clients(rdma->clients), "connections",
+                     (json_int_t)now.connections, "registrations", (json_int_t)now.regions,
+                     "registered_bytes", (json_int_t)now.bytes, "admitted",
+                     (json_int_t)now.admitted, "refused", (json_int_t)now.refused);
 }

@@ -11,8 +11,8 @@
 #include "server/log.h"
 #include "server/loop.h"
 
-struct rdma_client *rdma_client_of_run(struct keeper *keeper, const uint8_t *owner, uint32_t owner_len,
-                                       const uint8_t *verifier)
+struct rdma_client *rdma_client_of_run(struct keeper *keeper, const uint8_t *owner,
+                                       uint32_t owner_len, const uint8_t *verifier)
 {
     struct rdma_client *client;
     LL_FOREACH(keeper->rdma->clients, client)
@@ -98,8 +98,8 @@ struct rdma_client *rdma_client_get(struct keeper *keeper, uint64_t client_id, n
 static void create_work(struct work *work)
 {
     struct rdma_job *job = rdma_job_of_work(work);
-    job->error =
-        rdma_peer_create(job->keeper->rdma->target, job->client->number, job->client->secret, &job->peer);
+    job->error = rdma_peer_create(job->keeper->rdma->target, job->client->number,
+                                  job->client->secret, &job->peer);
     keeper_come_home(job->keeper, &job->home);
 }
 
@@ -158,9 +158,9 @@ static void tell(struct loop_msg *msg)
     uint64_t ticket = fence->ticket, client_id = fence->client_id;
     bool success = fence->success && keeper_past_is_void(keeper);
     if (fence->success && !success)
-        log_error(
-            "client id %016llx may have RDMA layouts of an earlier sealnfsd, which is not seen to have ended",
-            (unsigned long long)client_id);
+        log_error("client id %016llx may have RDMA layouts of an earlier sealnfsd, which is not "
+                  "seen to have ended",
+                  (unsigned long long)client_id);
     free(fence);
     keeper_fence_done(keeper, ticket, client_id, success);
 }
@@ -232,13 +232,14 @@ static void fenced(struct loop_msg *msg)
     client->jobs--;
     if (!job->error) {
         if (client->fences)
-            log_warning(
-                "client %s (id %016llx) was fenced from memory: what was registered for it is taken back, "
-                "or its connections are gone",
-                client->address, (unsigned long long)client->client_id);
+            log_warning("client %s (id %016llx) was fenced from memory: what was registered for it "
+                        "is taken back, "
+                        "or its connections are gone",
+                        client->address, (unsigned long long)client->client_id);
         bury(client);
     } else {
-        log_error("what is registered for client %s (id %016llx) could not be taken back (%s), nor could its "
+        log_error("what is registered for client %s (id %016llx) could not be taken back (%s), nor "
+                  "could its "
                   "connections be seen to be gone; its files stay sealed, and it is tried again",
                   client->address, (unsigned long long)client->client_id, strerror(-job->error));
         client->state = CLIENT_STUCK;
@@ -333,9 +334,9 @@ void keeper_rdma_fence(struct keeper *keeper, const struct engine_effect *effect
     fence->client_id = effect->fence.client_id;
     fence->success = true; /* of whom nothing is registered */
     struct rdma_client *client =
-        keeper->rdma
-            ? rdma_client_of_run(keeper, effect->fence.owner, effect->fence.owner_len, effect->fence.verifier)
-            : NULL;
+        keeper->rdma ? rdma_client_of_run(keeper, effect->fence.owner, effect->fence.owner_len,
+                                          effect->fence.verifier)
+                     : NULL;
     if (!client) {
         loop_post(keeper->loop, &fence->msg);
         return;
@@ -352,7 +353,8 @@ void keeper_rdma_client(struct keeper *keeper, enum engine_client_event what, ui
         return;
     client = rdma_client_of_id(keeper, client_id);
     if (client) {
-        client->lapsed = what == ENGINE_CLIENT_LAPSED || (client->lapsed && what == ENGINE_CLIENT_CALLABLE);
+        client->lapsed =
+            what == ENGINE_CLIENT_LAPSED || (client->lapsed && what == ENGINE_CLIENT_CALLABLE);
         if (client->peer)
             rdma_peer_set_lease(client->peer, !client->lapsed);
     }

@@ -7,9 +7,10 @@
 #include "server/keeper_rdma_private.h"
 #include "server/log.h"
 
-#define NO_WRITABLE_MAPPING                                                                                  \
-    "the file is not mapped for writing: that is done when it is sealed, by the server that seals it, and "  \
-    "not again "                                                                                             \
+#define NO_WRITABLE_MAPPING                                                                        \
+    "the file is not mapped for writing: that is done when it is sealed, by the server that "      \
+    "seals it, and "                                                                               \
+    "not again "                                                                                   \
     "after a restart; to write to it by RDMA, unseal it and seal it anew (reading works)"
 
 struct rdma_file *rdma_file_find(const struct keeper *keeper, const struct file_key *key)
@@ -108,7 +109,8 @@ static void open_gates(struct rdma_file *file, int err, const char *why)
 
 static bool is_idle(const struct rdma_file *file)
 {
-    return !file->registrations && !file->jobs && !file->memory[0] && !file->memory[1] && file->fd < 0;
+    return !file->registrations && !file->jobs && !file->memory[0] && !file->memory[1] &&
+           file->fd < 0;
 }
 
 void rdma_file_settle(struct keeper *keeper, struct rdma_file *file)
@@ -127,7 +129,8 @@ void rdma_file_settle(struct keeper *keeper, struct rdma_file *file)
     free(file);
 }
 
-void keeper_rdma_enter(struct keeper *keeper, const struct file_key *key, struct keeper_rdma_gate *gate)
+void keeper_rdma_enter(struct keeper *keeper, const struct file_key *key,
+                       struct keeper_rdma_gate *gate)
 {
     struct rdma_file *file = keeper->rdma ? rdma_file_find(keeper, key) : NULL;
     gate->next = NULL;
@@ -145,19 +148,21 @@ void keeper_rdma_enter(struct keeper *keeper, const struct file_key *key, struct
     rdma_file_settle(keeper, file);
 }
 
-/* The client's registrations are not known to be void: releases of their files do not get through. */
+/* The client's registrations are not known to be void: releases of their files do not get through.
+ */
 void rdma_gates_fail(struct keeper *keeper, struct rdma_client *client)
 {
     char why[KEEPER_WHY_MAX];
     struct registration *registration, *next;
     (void)keeper;
-    snprintf(
-        why, sizeof why,
-        "cannot be released: what is registered for client %s (id %016llx) with the RDMA device could not be "
-        "taken back, nor could its connections be seen to be gone; it is tried again, and restarting "
-        "sealnfsd "
-        "takes all of it back",
-        client->address, (unsigned long long)client->client_id);
+    snprintf(why, sizeof why,
+             "cannot be released: what is registered for client %s (id %016llx) with the RDMA "
+             "device could not be "
+             "taken back, nor could its connections be seen to be gone; it is tried again, and "
+             "restarting "
+             "sealnfsd "
+             "takes all of it back",
+             client->address, (unsigned long long)client->client_id);
     LL_FOREACH_SAFE2(client->registrations, registration, next, client_next)
     {
         open_gates(registration->file, -EBUSY, why);
@@ -174,13 +179,14 @@ static void registration_free(struct registration *registration)
     free(registration);
 }
 
-struct registration *rdma_registration_find(const struct rdma_client *client, const struct file_key *key,
-                                            bool writable)
+struct registration *rdma_registration_find(const struct rdma_client *client,
+                                            const struct file_key *key, bool writable)
 {
     struct registration *registration;
     LL_FOREACH2(client->registrations, registration, client_next)
     {
-        if (registration->writable == writable && memcmp(&registration->file->key, key, sizeof *key) == 0)
+        if (registration->writable == writable &&
+            memcmp(&registration->file->key, key, sizeof *key) == 0)
             return registration;
     }
     return NULL;
@@ -244,8 +250,8 @@ static void mapped(struct loop_msg *msg)
     free(job);
 }
 
-static void map_for_reading(struct keeper *keeper, struct rdma_file *file, const struct request *request,
-                            const struct engine_seal_view *seal)
+static void map_for_reading(struct keeper *keeper, struct rdma_file *file,
+                            const struct request *request, const struct engine_seal_view *seal)
 {
     const struct keeper_layoutget *get = KEEPER_FROM(request->of, struct keeper_layoutget, call);
     struct rdma_job *job = rdma_job_make(keeper, map_work, mapped);
@@ -284,7 +290,8 @@ static void registered(struct loop_msg *msg)
         if (!registration->users)
             free(registration);
     } else if (job->error) {
-        fail(registration, job->error == -ESHUTDOWN ? NFS4ERR_LAYOUTTRYLATER : NFS4ERR_LAYOUTUNAVAILABLE,
+        fail(registration,
+             job->error == -ESHUTDOWN ? NFS4ERR_LAYOUTTRYLATER : NFS4ERR_LAYOUTUNAVAILABLE,
              job->why);
     } else {
         registration->memory = (struct layout_memory){.address = rdma_region_address(job->region),
@@ -323,7 +330,8 @@ static bool is_refused(struct registration *registration)
     struct rdma_target *target = registration->client->keeper->rdma->target;
     const struct rdma_memory *memory = registration->file->memory[registration->writable];
     struct rdma_facts facts = {.dax = true, .on_demand = target && rdma_target_on_demand(target)};
-    if (rdma_memory_strategy(memory) != RDMA_ON_DEMAND || rdma_strategy_choose(&facts, why) != RDMA_REFUSED)
+    if (rdma_memory_strategy(memory) != RDMA_ON_DEMAND ||
+        rdma_strategy_choose(&facts, why) != RDMA_REFUSED)
         return false;
     fail(registration, NFS4ERR_LAYOUTUNAVAILABLE, why);
     return true;
@@ -347,7 +355,8 @@ void rdma_registration_want(struct rdma_client *client, struct request *request,
     struct keeper *keeper = client->keeper;
     bool writable = request->get.want.iomode == LAYOUTIOMODE4_RW;
     struct rdma_file *file = file_make(keeper, &request->get.key);
-    struct registration *registration = file ? rdma_registration_find(client, &file->key, writable) : NULL;
+    struct registration *registration =
+        file ? rdma_registration_find(client, &file->key, writable) : NULL;
     if (file && file->gates) {
         request_finish(request, NFS4ERR_RECALLCONFLICT, "the seal is being released");
         return;
@@ -398,7 +407,8 @@ static void released(struct loop_msg *msg)
     client->jobs--;
     registration->users--;
     if (job->error)
-        log_error("what was registered for client %s (id %016llx) could not be taken back: %s; it is fenced",
+        log_error("what was registered for client %s (id %016llx) could not be taken back: %s; it "
+                  "is fenced",
                   client->address, (unsigned long long)client->client_id, strerror(-job->error));
     if (registration->detached) {
         if (!registration->users)
@@ -451,7 +461,8 @@ void rdma_registrations_voided(struct rdma_client *client)
         if (registration->region)
             (void)rdma_region_release(registration->region); /* a fence has it: does not block */
         registration->region = NULL;
-        rdma_requests_finish(&registration->waiting, NFS4ERR_LAYOUTTRYLATER, "the client is being fenced");
+        rdma_requests_finish(&registration->waiting, NFS4ERR_LAYOUTTRYLATER,
+                             "the client is being fenced");
         LL_DELETE2(client->registrations, registration, client_next);
         LL_DELETE2(file->registrations, registration, file_next);
         registration->detached = true;
@@ -509,8 +520,8 @@ struct rdma_memory *keeper_rdma_map(int fd, uint64_t size, char *why)
     return err ? NULL : memory;
 }
 
-void keeper_rdma_keep_memory(struct keeper *keeper, const struct file_key *key, struct rdma_memory *memory,
-                             const char *why)
+void keeper_rdma_keep_memory(struct keeper *keeper, const struct file_key *key,
+                             struct rdma_memory *memory, const char *why)
 {
     struct rdma_file *file = memory || why[0] ? file_make(keeper, key) : NULL;
     if (!file) {

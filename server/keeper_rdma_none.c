@@ -1,4 +1,5 @@
-/* keeper_rdma_none.c - keeper_rdma.h in a build without the RDMA libraries: nothing is ever registered. */
+/* keeper_rdma_none.c - keeper_rdma.h in a build without the RDMA libraries: nothing is ever
+ * registered. */
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
@@ -89,7 +90,8 @@ struct fence {
 static void tell(struct loop_msg *msg)
 {
     struct fence *fence = KEEPER_FROM(msg, struct fence, msg);
-    keeper_fence_done(fence->keeper, fence->ticket, fence->client_id, keeper_past_is_void(fence->keeper));
+    keeper_fence_done(fence->keeper, fence->ticket, fence->client_id,
+                      keeper_past_is_void(fence->keeper));
     free(fence);
 }
 
@@ -115,7 +117,8 @@ void keeper_rdma_client(struct keeper *keeper, enum engine_client_event what, ui
     (void)client_id;
 }
 
-void keeper_rdma_enter(struct keeper *keeper, const struct file_key *key, struct keeper_rdma_gate *gate)
+void keeper_rdma_enter(struct keeper *keeper, const struct file_key *key,
+                       struct keeper_rdma_gate *gate)
 {
     (void)keeper;
     (void)key;
@@ -151,8 +154,8 @@ struct rdma_memory *keeper_rdma_map(int fd, uint64_t size, char *why)
     return NULL;
 }
 
-void keeper_rdma_keep_memory(struct keeper *keeper, const struct file_key *key, struct rdma_memory *memory,
-                             const char *why)
+void keeper_rdma_keep_memory(struct keeper *keeper, const struct file_key *key,
+                             struct rdma_memory *memory, const char *why)
 {
     (void)keeper;
     (void)key;

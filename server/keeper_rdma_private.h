@@ -100,7 +100,8 @@ struct keeper_rdma {
     char netids[RDMA_TARGET_MAX_ADDRESSES][KEEPER_RDMA_NETID];
     char uaddrs[RDMA_TARGET_MAX_ADDRESSES][KEEPER_RDMA_ADDRESS_TEXT];
     netaddr4 netaddrs[RDMA_TARGET_MAX_ADDRESSES];
-    struct rdma_client *clients, *zombies; /* zombies: fenced, and their peer cannot be destroyed yet */
+    struct rdma_client *clients,
+        *zombies; /* zombies: fenced, and their peer cannot be destroyed yet */
     struct rdma_file *files;
     struct rdma_counters past; /* of targets that are gone */
 };
@@ -141,8 +142,8 @@ void rdma_target_settle(struct keeper *keeper);
 /* NULL: *status and *why say what is in the way. Creation may be under way yet. */
 struct rdma_client *rdma_client_get(struct keeper *keeper, uint64_t client_id, nfsstat4 *status,
                                     const char **why);
-struct rdma_client *rdma_client_of_run(struct keeper *keeper, const uint8_t *owner, uint32_t owner_len,
-                                       const uint8_t *verifier);
+struct rdma_client *rdma_client_of_run(struct keeper *keeper, const uint8_t *owner,
+                                       uint32_t owner_len, const uint8_t *verifier);
 struct rdma_client *rdma_client_of_id(struct keeper *keeper, uint64_t client_id);
 void rdma_client_drive(struct rdma_client *client); /* makes its peer */
 void rdma_client_begin_fence(struct rdma_client *client);
@@ -161,8 +162,8 @@ void rdma_registration_drive(struct registration *registration);
 void rdma_registrations_fail(struct rdma_client *client, nfsstat4 status, const char *why);
 /* Takes it back if nobody needs it. */
 void rdma_registration_drop(struct registration *registration);
-struct registration *rdma_registration_find(const struct rdma_client *client, const struct file_key *key,
-                                            bool writable);
+struct registration *rdma_registration_find(const struct rdma_client *client,
+                                            const struct file_key *key, bool writable);
 /* The client's fence has ended: all of them are void, or still not known to be. */
 void rdma_registrations_voided(struct rdma_client *client);
 /* The request has done with it. */

@@ -1,8 +1,8 @@
 /*
- * keeper_recall.c - recalls by the backchannel (CB_LAYOUTRECALL, RFC 8881 section 20.3), requests to give
- * something back (CB_RECALL_ANY, section 20.6), and fences: by the operator's hook, or for a local program
- * that declared it by seeing that its process is gone. Those by reservation keys are in keeper_san.c, those
- * of registered memory in keeper_rdma_client.c.
+ * keeper_recall.c - recalls by the backchannel (CB_LAYOUTRECALL, RFC 8881 section 20.3), requests
+ * to give something back (CB_RECALL_ANY, section 20.6), and fences: by the operator's hook, or for
+ * a local program that declared it by seeing that its process is gone. Those by reservation keys
+ * are in keeper_san.c, those of registered memory in keeper_rdma_client.c.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -75,11 +75,13 @@ static void call(struct recall_job *job)
 {
     const struct engine_effect *effect = &job->effect;
     CB_LAYOUTRECALL4args *args = &job->call.args.cb_layoutrecall;
-    *args = (CB_LAYOUTRECALL4args){.clora_type = effect->recall.type, .clora_iomode = LAYOUTIOMODE4_ANY};
+    *args = (CB_LAYOUTRECALL4args){.clora_type = effect->recall.type,
+                                   .clora_iomode = LAYOUTIOMODE4_ANY};
     args->clora_recall.lor_recalltype = effect->recall.scope;
     if (effect->recall.scope == LAYOUTRECALL4_FILE) {
-        struct fh_slot place = {.file = job->file,
-                                .export = export_by_id(job->keeper->server->exports, effect->recall.place)};
+        struct fh_slot place = {
+            .file = job->file,
+            .export = export_by_id(job->keeper->server->exports, effect->recall.place)};
         if (!place.export)
             place.export = file_export(job->file);
         args->clora_recall.lor_layout.lor_fh = file_handle(&place, job->handle);
@@ -127,7 +129,8 @@ void keeper_do_recall(struct keeper *keeper, const struct engine_effect *effect)
     }
     struct recall_job *job = calloc(1, sizeof *job);
     if (!job) {
-        /* The engine waits for an answer that does not come; the deadline and the fence are left. */
+        /* The engine waits for an answer that does not come; the deadline and the fence are left.
+         */
         log_error("out of memory: client %016llx is not recalled",
                   (unsigned long long)effect->recall.client_id);
         return;
@@ -154,8 +157,9 @@ static void ask_answered(struct loop_msg *msg)
 {
     struct cb_call *call = KEEPER_FROM(msg, struct cb_call, done);
     struct ask_job *job = KEEPER_FROM(call, struct ask_job, call);
-    const struct engine_event event = {.type = ENGINE_EV_ASK_ANSWERED,
-                                       .ask = {.ticket = job->ticket, .client_id = call->client_id}};
+    const struct engine_event event = {
+        .type = ENGINE_EV_ASK_ANSWERED,
+        .ask = {.ticket = job->ticket, .client_id = call->client_id}};
     struct keeper *keeper = job->keeper;
     if (call->outcome != CB_ANSWERED || call->status != NFS4_OK)
         log_debug("client %016llx was asked to return layouts and did not agree (%s)",
@@ -202,11 +206,13 @@ static void start_waiting(struct keeper *keeper);
 static void say_fenced(const struct fence_job *job)
 {
     if (job->kind == JOURNAL_HOLDER_NFS)
-        log_warning("client %s (id %016llx) was fenced from %s; it gets layouts again after a restart",
-                    job->address, (unsigned long long)job->client_id, job->device);
+        log_warning(
+            "client %s (id %016llx) was fenced from %s; it gets layouts again after a restart",
+            job->address, (unsigned long long)job->client_id, job->device);
     else
         log_warning("local program %s (%s) is off %s: %s", job->owner, job->address, job->device,
-                    job->kind == JOURNAL_HOLDER_CLOSE ? "its process is gone" : "the fence hook says so");
+                    job->kind == JOURNAL_HOLDER_CLOSE ? "its process is gone"
+                                                      : "the fence hook says so");
 }
 
 void keeper_fence_done(struct keeper *keeper, uint64_t ticket, uint64_t client_id, bool success)

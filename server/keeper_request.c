@@ -1,7 +1,7 @@
 /*
- * keeper_request.c - what the server's other parts ask of the keeper (keeper.h): each request becomes a
- * message to its loop, there an event of the engine, and in the end a reply. The protocol's words for the
- * engine's results are chosen here.
+ * keeper_request.c - what the server's other parts ask of the keeper (keeper.h): each request
+ * becomes a message to its loop, there an event of the engine, and in the end a reply. The
+ * protocol's words for the engine's results are chosen here.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -158,14 +158,15 @@ static void describe(struct request *request, const struct file *file)
     file_describe(file, request->path, sizeof request->path);
 }
 
-/* Policy at-rest: a quiet file that is large enough. What is not known here the sealing finds out. */
+/* Policy at-rest: a quiet file that is large enough. What is not known here the sealing finds out.
+ */
 static bool may_seal(struct file *file, const struct export *export)
 {
     const struct config_export *config = export_config(export);
     struct file_stat stat;
-    return config->policy == POLICY_AT_REST && file_type(file) == S_IFREG && file_stat(file, &stat) == 0 &&
-           stat.stx.stx_size >= config->at_rest_min_size && !state_file_has_writer(file) &&
-           at_rest_is_wanted(export, file);
+    return config->policy == POLICY_AT_REST && file_type(file) == S_IFREG &&
+           file_stat(file, &stat) == 0 && stat.stx.stx_size >= config->at_rest_min_size &&
+           !state_file_has_writer(file) && at_rest_is_wanted(export, file);
 }
 
 bool request_for_layout(struct request *request, struct file *file, const struct export *export)
@@ -209,8 +210,8 @@ void keeper_layoutget(struct keeper *keeper, struct keeper_layoutget *get)
                                          .maxcount = get->maxcount};
     want->has_stateid = get->has_layout_stateid;
     want->stateid = get->stateid;
-    want->referral =
-        (struct engine_referral){.present = get->sequence != 0, .slot = get->slot, .sequence = get->sequence};
+    want->referral = (struct engine_referral){
+        .present = get->sequence != 0, .slot = get->slot, .sequence = get->sequence};
     memcpy(want->referral.session, get->session, sizeof get->session);
     want->body = get->body_buffer;
     want->body_room = get->body_room;
@@ -220,13 +221,14 @@ void keeper_layoutget(struct keeper *keeper, struct keeper_layoutget *get)
 static void run_layoutreturn(struct loop_msg *msg)
 {
     struct request *request = KEEPER_FROM(msg, struct request, msg);
-    keeper_feed(request->keeper,
-                &(struct engine_event){.type = ENGINE_EV_LAYOUTRETURN, .layoutreturn = &request->ret});
+    keeper_feed(request->keeper, &(struct engine_event){.type = ENGINE_EV_LAYOUTRETURN,
+                                                        .layoutreturn = &request->ret});
 }
 
 void keeper_layoutreturn(struct keeper *keeper, struct keeper_layoutreturn *ret)
 {
-    struct request *request = request_make(keeper, REQUEST_LAYOUTRETURN, &ret->call, run_layoutreturn);
+    struct request *request =
+        request_make(keeper, REQUEST_LAYOUTRETURN, &ret->call, run_layoutreturn);
     if (!request)
         return;
     request->ret = (struct engine_layoutreturn){
@@ -257,13 +259,14 @@ static void run_layoutcommit(struct loop_msg *msg)
     keeper_look_at_grace(request->keeper);
     if (keeper_rdma_commits(request->keeper, request))
         return;
-    keeper_feed(request->keeper,
-                &(struct engine_event){.type = ENGINE_EV_LAYOUTCOMMIT, .layoutcommit = &request->commit});
+    keeper_feed(request->keeper, &(struct engine_event){.type = ENGINE_EV_LAYOUTCOMMIT,
+                                                        .layoutcommit = &request->commit});
 }
 
 void keeper_layoutcommit(struct keeper *keeper, struct keeper_layoutcommit *commit)
 {
-    struct request *request = request_make(keeper, REQUEST_LAYOUTCOMMIT, &commit->call, run_layoutcommit);
+    struct request *request =
+        request_make(keeper, REQUEST_LAYOUTCOMMIT, &commit->call, run_layoutcommit);
     if (!request)
         return;
     request->commit = (struct engine_layoutcommit){
@@ -288,7 +291,8 @@ void keeper_layoutcommit(struct keeper *keeper, struct keeper_layoutcommit *comm
 static void run_seal(struct loop_msg *msg)
 {
     struct request *request = KEEPER_FROM(msg, struct request, msg);
-    keeper_feed(request->keeper, &(struct engine_event){.type = ENGINE_EV_SEAL, .seal = &request->seal});
+    keeper_feed(request->keeper,
+                &(struct engine_event){.type = ENGINE_EV_SEAL, .seal = &request->seal});
 }
 
 void keeper_seal(struct keeper *keeper, struct keeper_seal *seal)
@@ -335,10 +339,10 @@ static void run_forget(struct loop_msg *msg)
 {
     struct request *request = KEEPER_FROM(msg, struct request, msg);
     if (keeper_scan_is_running(request->keeper))
-        request_finish(
-            request, NFS4ERR_DELAY,
-            "the file systems are still being searched for seals that the journal does not know; try again "
-            "when the log says that this is over");
+        request_finish(request, NFS4ERR_DELAY,
+                       "the file systems are still being searched for seals that the journal does "
+                       "not know; try again "
+                       "when the log says that this is over");
     else
         keeper_feed(request->keeper,
                     &(struct engine_event){.type = ENGINE_EV_FORGET, .forget = &request->forget});
@@ -356,7 +360,8 @@ void keeper_forget_holders(struct keeper *keeper, struct keeper_forget *forget)
 static void run_wrote(struct loop_msg *msg)
 {
     struct request *request = KEEPER_FROM(msg, struct request, msg);
-    keeper_feed(request->keeper, &(struct engine_event){.type = ENGINE_EV_WROTE, .wrote = &request->wrote});
+    keeper_feed(request->keeper,
+                &(struct engine_event){.type = ENGINE_EV_WROTE, .wrote = &request->wrote});
 }
 
 void keeper_wrote(struct keeper *keeper, struct keeper_wrote *wrote)
@@ -364,7 +369,8 @@ void keeper_wrote(struct keeper *keeper, struct keeper_wrote *wrote)
     struct request *request = request_make(keeper, REQUEST_WROTE, &wrote->call, run_wrote);
     if (!request)
         return;
-    request->wrote = (struct engine_wrote){.key = *file_key(wrote->file), .mtime_ns = wrote->mtime_ns};
+    request->wrote =
+        (struct engine_wrote){.key = *file_key(wrote->file), .mtime_ns = wrote->mtime_ns};
     request_post(request);
 }
 
@@ -373,7 +379,8 @@ static void run_map(struct loop_msg *msg)
     struct request *request = KEEPER_FROM(msg, struct request, msg);
     struct keeper_map *map = OF(request, keeper_map);
     struct engine_seal_view view;
-    if (engine_seal_view(request->keeper->engine, file_key(map->file), &view) || !view.map || view.broken) {
+    if (engine_seal_view(request->keeper->engine, file_key(map->file), &view) || !view.map ||
+        view.broken) {
         request_finish(request, NFS4ERR_DELAY, "the file is not sealed");
         return;
     }
@@ -403,8 +410,8 @@ static const struct layout_type *type_of(struct keeper *keeper, layouttype4 numb
 
 /* How the client reaches the device. *later: the request is run again when that is known. */
 static nfsstat4 find_access(struct request *request, const struct layout_type *type,
-                            const struct device *device, rdma_deviceaddr4 *addr, struct layout_access *access,
-                            bool *later)
+                            const struct device *device, rdma_deviceaddr4 *addr,
+                            struct layout_access *access, bool *later)
 {
     const struct keeper_deviceinfo *info = OF(request, keeper_deviceinfo);
     if (type->fence == LAYOUT_FENCE_KEY)
@@ -415,7 +422,8 @@ static nfsstat4 find_access(struct request *request, const struct layout_type *t
     return keeper_rdma_describe(request->keeper, request, info->client_id, device, addr, later);
 }
 
-static nfsstat4 describe_device(struct request *request, struct keeper_deviceinfo *info, bool *later)
+static nfsstat4 describe_device(struct request *request, struct keeper_deviceinfo *info,
+                                bool *later)
 {
     struct keeper *keeper = request->keeper;
     struct layout_access access = {0};
@@ -449,8 +457,8 @@ static void run_deviceinfo(struct loop_msg *msg)
     if (later)
         return;
     if (status == NFS4_OK)
-        info->notify =
-            keeper_notify_promise(request->keeper, info->client_id, info->type, info->device, info->notify);
+        info->notify = keeper_notify_promise(request->keeper, info->client_id, info->type,
+                                             info->device, info->notify);
     request_finish(request, status,
                    status == NFS4_OK ? "" : "the device is not known to this client, or away");
 }
@@ -467,14 +475,16 @@ static void run_test_stateid(struct loop_msg *msg)
 {
     struct request *request = KEEPER_FROM(msg, struct request, msg);
     struct keeper_stateid *test = OF(request, keeper_stateid);
-    request_finish(request,
-                   to_status(engine_test_stateid(request->keeper->engine, test->client_id, &test->stateid)),
-                   "");
+    request_finish(
+        request,
+        to_status(engine_test_stateid(request->keeper->engine, test->client_id, &test->stateid)),
+        "");
 }
 
 void keeper_test_stateid(struct keeper *keeper, struct keeper_stateid *test)
 {
-    struct request *request = request_make(keeper, REQUEST_TEST_STATEID, &test->call, run_test_stateid);
+    struct request *request =
+        request_make(keeper, REQUEST_TEST_STATEID, &test->call, run_test_stateid);
     if (request)
         request_post(request);
 }
@@ -484,12 +494,14 @@ static void run_client_query(struct loop_msg *msg)
     struct request *request = KEEPER_FROM(msg, struct request, msg);
     const struct keeper_client_query *query = OF(request, keeper_client_query);
     bool holds = engine_client_holds(request->keeper->engine, query->client_id);
-    request_finish(request, holds ? NFS4ERR_CLIENTID_BUSY : NFS4_OK, holds ? "the client holds layouts" : "");
+    request_finish(request, holds ? NFS4ERR_CLIENTID_BUSY : NFS4_OK,
+                   holds ? "the client holds layouts" : "");
 }
 
 void keeper_client_query(struct keeper *keeper, struct keeper_client_query *query)
 {
-    struct request *request = request_make(keeper, REQUEST_CLIENT_QUERY, &query->call, run_client_query);
+    struct request *request =
+        request_make(keeper, REQUEST_CLIENT_QUERY, &query->call, run_client_query);
     if (request)
         request_post(request);
 }
@@ -501,7 +513,8 @@ static void run_view(struct loop_msg *msg)
     view->json = keeper_view_json(request->keeper, view->what, view->file);
     char warning[KEEPER_WHY_MAX] = "";
     keeper_view_warning(request->keeper, warning, sizeof warning);
-    request_finish(request, view->json ? NFS4_OK : NFS4ERR_DELAY, view->json ? warning : "out of memory");
+    request_finish(request, view->json ? NFS4_OK : NFS4ERR_DELAY,
+                   view->json ? warning : "out of memory");
 }
 
 void keeper_view(struct keeper *keeper, struct keeper_view *view)
@@ -560,8 +573,9 @@ static void run_client(struct loop_msg *msg)
                                             .owner_len = news->owner_len,
                                             .address = news->address}};
     memcpy(event.client.verifier, news->verifier, sizeof news->verifier);
-    struct san_farewell *farewell =
-        news->what == ENGINE_CLIENT_DESTROYED ? keeper_san_farewell_begin(keeper, news->client_id) : NULL;
+    struct san_farewell *farewell = news->what == ENGINE_CLIENT_DESTROYED
+                                        ? keeper_san_farewell_begin(keeper, news->client_id)
+                                        : NULL;
     keeper_feed(keeper, &event);
     keeper_san_farewell_end(keeper, farewell);
     keeper_rdma_client(keeper, news->what, news->client_id);
@@ -578,8 +592,8 @@ static void run_client(struct loop_msg *msg)
 }
 
 void keeper_client(struct keeper *keeper, enum keeper_client_event event, uint64_t client_id,
-                   uint64_t replaces, const uint8_t *owner, uint32_t owner_len, const uint8_t verifier[8],
-                   const char *address)
+                   uint64_t replaces, const uint8_t *owner, uint32_t owner_len,
+                   const uint8_t verifier[8], const char *address)
 {
     static const enum engine_client_event events[] = {
         [KEEPER_CLIENT_CONFIRMED] = ENGINE_CLIENT_CONFIRMED,
@@ -594,7 +608,8 @@ void keeper_client(struct keeper *keeper, enum keeper_client_event event, uint64
         owner_len = 0;
     struct client_news *news = calloc(1, sizeof *news + owner_len);
     if (!news) {
-        log_error("out of memory: the layout engine does not hear of client %s", address ? address : "?");
+        log_error("out of memory: the layout engine does not hear of client %s",
+                  address ? address : "?");
         return;
     }
     news->keeper = keeper;

@@ -1,6 +1,6 @@
 /*
- * keeper_request.h - a request to the keeper on its way through the engine; for keeper_request.c and
- * keeper_local.c.
+ * keeper_request.h - a request to the keeper on its way through the engine; for keeper_request.c
+ * and keeper_local.c.
  */
 #ifndef SEALNFS_SERVER_KEEPER_REQUEST_H
 #define SEALNFS_SERVER_KEEPER_REQUEST_H
@@ -43,7 +43,7 @@ struct request {
         struct engine_wrote wrote;
     };
     char path[REQUEST_PATH_MAX];
-    struct request *next;              /* in a list of those that wait for the same (keeper_rdma.h) */
+    struct request *next; /* in a list of those that wait for the same (keeper_rdma.h) */
     struct registration *registration; /* in use for this one */
     bool durable;                      /* LAYOUTCOMMIT: its ranges are */
 };
@@ -53,8 +53,8 @@ struct request *request_make(struct keeper *keeper, enum request_kind kind, stru
                              void (*run)(struct loop_msg *msg));
 void request_post(struct request *request);
 void request_finish(struct request *request, nfsstat4 status, const char *why);
-/* What a LAYOUTGET of the file begins with: its key, and whether it may be sealed for it. False: there are no
- * layouts there, and it has been answered. */
+/* What a LAYOUTGET of the file begins with: its key, and whether it may be sealed for it. False:
+ * there are no layouts there, and it has been answered. */
 bool request_for_layout(struct request *request, struct file *file, const struct export *export);
 void keeper_reply(struct keeper_call *call, nfsstat4 status, const char *why);
 void keeper_hold_granted(struct request *request);

@@ -18,7 +18,8 @@
 #include "server/reserver.h"
 #include "server/server.h"
 
-/* A client registers its key as soon as it is told of it: what a fence needs to know is known soon after. */
+/* A client registers its key as soon as it is told of it: what a fence needs to know is known soon
+ * after. */
 enum { LOOK_SECONDS = 5, LOOK_SOON_US = 250000 };
 enum { ORPHANS_AT_ONCE = 16, STORE_PATH_MAX = 4096, WHY_MAX = 320 };
 
@@ -80,10 +81,11 @@ static int open_keys(struct keeper *keeper)
         return -ENAMETOOLONG;
     int err = key_store_open(path, &san->keys);
     if (err)
-        log_error(
-            "the reservation keys in %s cannot be read: %s; clients get no SCSI layouts, and those who have "
-            "some cannot be fenced",
-            path, err == -EPROTO ? "they are of another version of sealnfsd" : strerror(-err));
+        log_error("the reservation keys in %s cannot be read: %s; clients get no SCSI layouts, and "
+                  "those who have "
+                  "some cannot be fenced",
+                  path,
+                  err == -EPROTO ? "they are of another version of sealnfsd" : strerror(-err));
     return err;
 }
 
@@ -107,13 +109,15 @@ static struct slot *slot_find(const struct keeper_san *san, const struct device 
 
 static void orphan_home(struct loop_msg *msg)
 {
-    struct orphan *orphan = KEEPER_FROM(KEEPER_FROM(msg, struct reserver_job, home), struct orphan, job);
+    struct orphan *orphan =
+        KEEPER_FROM(KEEPER_FROM(msg, struct reserver_job, home), struct orphan, job);
     struct keeper_san *san = orphan->slot->keeper->san;
     bool gone = orphan->job.disk_count > 0;
     for (uint32_t i = 0; i < orphan->job.disk_count; i++)
         gone = gone && orphan->job.disk[i].removed;
     if (gone)
-        log_info("key 0x%016" PRIx64 " of a client that is no more, or was fenced, was taken off the disk",
+        log_info("key 0x%016" PRIx64
+                 " of a client that is no more, or was fenced, was taken off the disk",
                  orphan->job.victim);
     reserver_job_clear(&orphan->job);
     LL_DELETE(san->orphans, orphan);
@@ -159,20 +163,24 @@ static void foreign_key(struct slot *slot, const char *disk, uint64_t key)
                 disk, key);
 }
 
-static void seen_key(struct slot *slot, const char *path, const struct reserver_disk *disk, uint64_t key,
-                     uint64_t since)
+static void seen_key(struct slot *slot, const char *path, const struct reserver_disk *disk,
+                     uint64_t key, uint64_t since)
 {
     enum key_sight sight;
-    if (key_store_seen(slot->keeper->san->keys, reservation_key_number(key), &disk->name, since, &sight))
+    if (key_store_seen(slot->keeper->san->keys, reservation_key_number(key), &disk->name, since,
+                       &sight))
         return; /* the next look sees it again */
     if (sight == KEY_IS_NEW)
-        log_info("%s: key 0x%016" PRIx64 " is registered: its client may read and write the disk directly",
+        log_info("%s: key 0x%016" PRIx64
+                 " is registered: its client may read and write the disk directly",
                  path, key);
     if (sight == KEY_IS_BACK) {
-        log_error("%s: key 0x%016" PRIx64
-                  " has come back after it was preempted for a fence, which no client should do; it is taken "
-                  "off again, but what its client wrote in between may be in files that were given its blocks: "
-                  "check what was written since the fence, and find out what registered it (sg_persist --in "
+        log_error("%s: key 0x%016" PRIx64 " has come back after it was preempted for a fence, "
+                  "which no client should do; it is taken "
+                  "off again, but what its client wrote in between may be in files that were given "
+                  "its blocks: "
+                  "check what was written since the fence, and find out what registered it "
+                  "(sg_persist --in "
                   "--full-status)",
                   path, key);
         remove_orphan(slot, key);
@@ -222,9 +230,9 @@ static bool judge(struct slot *slot, const struct reserver_job *job, char *why, 
             return false;
         }
         if (job->disk[i].lost && slot->ours)
-            log_warning(
-                "%s had lost the server's reservation (was the target restarted?); it has been taken again",
-                disk_path(slot, i));
+            log_warning("%s had lost the server's reservation (was the target restarted?); it has "
+                        "been taken again",
+                        disk_path(slot, i));
     }
     return job->disk_count > 0;
 }
@@ -282,7 +290,8 @@ void keeper_san_see(struct keeper *keeper, struct device *device)
         device_free(old);
         reserver_set_device(slot->reserver, device);
     } else if (!(slot = slot_make(keeper, device))) {
-        log_error("%s gets no SCSI layouts: its reservation cannot be kept", device_volume_path(device));
+        log_error("%s gets no SCSI layouts: its reservation cannot be kept",
+                  device_volume_path(device));
         return;
     }
     look(slot);
@@ -303,7 +312,8 @@ static void compare(const struct engine_run_view *run, void *arg)
 static bool engine_knows(const struct keeper *keeper, const struct key_run *run)
 {
     struct search search = {.verifier = run->verifier};
-    engine_each_run(keeper->engine, JOURNAL_HOLDER_NFS, run->owner, run->owner_len, compare, &search);
+    engine_each_run(keeper->engine, JOURNAL_HOLDER_NFS, run->owner, run->owner_len, compare,
+                    &search);
     return search.found;
 }
 
@@ -320,7 +330,8 @@ static void find_departed(uint32_t number, const struct key_run *run, void *arg)
         departed->number[departed->count++] = number;
 }
 
-/* A client that came back after a restart of the server has told so by the end of its lease, grace or not. */
+/* A client that came back after a restart of the server has told so by the end of its lease, grace
+ * or not. */
 static void retire_departed(struct keeper *keeper)
 {
     struct keeper_san *san = keeper->san;
@@ -359,8 +370,10 @@ int keeper_san_create(struct keeper *keeper)
     san->started = loop_now_ns();
     san->timer = event_new(loop_base(keeper->loop), -1, EV_PERSIST, on_timer, keeper);
     san->soon = evtimer_new(loop_base(keeper->loop), look_at_all, keeper);
-    return san->timer && san->soon && evtimer_add(san->timer, &(struct timeval){.tv_sec = LOOK_SECONDS}) == 0 ? 0
-                                                                                                 : -ENOMEM;
+    return san->timer && san->soon &&
+                   evtimer_add(san->timer, &(struct timeval){.tv_sec = LOOK_SECONDS}) == 0
+               ? 0
+               : -ENOMEM;
 }
 
 void keeper_san_destroy(struct keeper *keeper)
@@ -430,8 +443,8 @@ int keeper_san_prepare(struct keeper *keeper, uint64_t client_id, const struct d
     return err;
 }
 
-/* From whatever device: its disks may be this one's too. By the key: after a restart of the server a run has
- * another client id. */
+/* From whatever device: its disks may be this one's too. By the key: after a restart of the server
+ * a run has another client id. */
 static bool is_being_fenced(const struct keeper_san *san, uint32_t number)
 {
     const struct fence *fence;
@@ -443,7 +456,8 @@ static bool is_being_fenced(const struct keeper_san *san, uint32_t number)
     return false;
 }
 
-nfsstat4 keeper_san_key(struct keeper *keeper, uint64_t client_id, const struct device *device, uint64_t *key)
+nfsstat4 keeper_san_key(struct keeper *keeper, uint64_t client_id, const struct device *device,
+                        uint64_t *key)
 {
     struct keeper_san *san = keeper->san;
     const struct device_volume *volume = device_volume(device);
@@ -511,29 +525,33 @@ static const char *unproven(const struct fence *fence, char *why, size_t size)
         if (!err && disk->removed && (use != KEY_TOLD || disk->was_there))
             continue;
         snprintf(why, size,
-                 "%s: it was told of its key and has not been seen to register it since, so it still may; "
+                 "%s: it was told of its key and has not been seen to register it since, so it "
+                 "still may; "
                  "restart the client, or have it unmount",
                  disk_path(fence->slot, i));
         return why;
     }
     for (uint32_t i = 0; i < fence->job.disk_count; i++)
-        (void)key_store_removed(keys, fence->number, &fence->job.disk[i].name); /* only an alarm needs it */
+        (void)key_store_removed(keys, fence->number,
+                                &fence->job.disk[i].name); /* only an alarm needs it */
     return NULL;
 }
 
 static void preempted(struct loop_msg *msg)
 {
-    struct fence *fence = KEEPER_FROM(KEEPER_FROM(msg, struct reserver_job, home), struct fence, job);
+    struct fence *fence =
+        KEEPER_FROM(KEEPER_FROM(msg, struct reserver_job, home), struct fence, job);
     char why[WHY_MAX];
     /* Once it has been answered the client may have been told of its key anew. */
     fence_end(fence, fence->answered ? NULL : unproven(fence, why, sizeof why));
 }
 
-/* Who has registered is written down before anything is done about it: after a crash in between, a key that
- * is gone is gone because it was preempted. */
+/* Who has registered is written down before anything is done about it: after a crash in between, a
+ * key that is gone is gone because it was preempted. */
 static void looked(struct loop_msg *msg)
 {
-    struct fence *fence = KEEPER_FROM(KEEPER_FROM(msg, struct reserver_job, home), struct fence, job);
+    struct fence *fence =
+        KEEPER_FROM(KEEPER_FROM(msg, struct reserver_job, home), struct fence, job);
     char why[WHY_MAX] = "";
     if (fence->answered || !judge(fence->slot, &fence->job, why, sizeof why)) {
         fence_end(fence, why);
@@ -589,7 +607,8 @@ static int fence_begin(struct fence *fence, const struct engine_effect *effect)
             return -EBUSY;
     }
     fence->job.home.run = looked;
-    if (evtimer_add(fence->deadline, &(struct timeval){.tv_sec = keeper->config->fence_timeout}) != 0)
+    if (evtimer_add(fence->deadline, &(struct timeval){.tv_sec = keeper->config->fence_timeout}) !=
+        0)
         return -ENOMEM;
     submit(fence->slot, &fence->job);
     return 0;

@@ -1,10 +1,11 @@
 /*
- * keeper_scan.c - seals that the journal does not know: files that carry our mark and the immutable flag
- * (layout/seal_mark.h). They are safe without being known, since nothing clears their flag; they are looked
- * for so that the operator can see them and, in the end, release them.
+ * keeper_scan.c - seals that the journal does not know: files that carry our mark and the immutable
+ * flag (layout/seal_mark.h). They are safe without being known, since nothing clears their flag;
+ * they are looked for so that the operator can see them and, in the end, release them.
  *
- * The exports of file systems in doubt are searched at start by a thread of its own: one statx a file, which
- * tells the flag; only immutable files are opened. One file is looked at when the operator asks about it.
+ * The exports of file systems in doubt are searched at start by a thread of its own: one statx a
+ * file, which tells the flag; only immutable files are opened. One file is looked at when the
+ * operator asks about it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -58,7 +59,8 @@ static void run_found(struct loop_msg *msg)
     free(found);
 }
 
-static void post_found(struct scan *scan, const char *path, const struct file_key *key, enum seal_kind kind)
+static void post_found(struct scan *scan, const char *path, const struct file_key *key,
+                       enum seal_kind kind)
 {
     size_t size = strlen(path) + 1;
     struct found *found = malloc(sizeof *found + size);
@@ -66,7 +68,8 @@ static void post_found(struct scan *scan, const char *path, const struct file_ke
         log_error("out of memory: %s is sealed, but is not listed", path);
         return;
     }
-    *found = (struct found){.msg.run = run_found, .keeper = scan->keeper, .key = *key, .kind = kind};
+    *found =
+        (struct found){.msg.run = run_found, .keeper = scan->keeper, .key = *key, .kind = kind};
     memcpy(found->path, path, size);
     scan->found++;
     loop_post(scan->keeper->loop, &found->msg);
@@ -102,13 +105,15 @@ static void scan_tree(struct scan *scan, const char *root)
         return;
     }
     while ((entry = fts_read(tree))) {
-        /* To stop is to enter no further directory: fts_close in the middle of a tree leaks memory. */
+        /* To stop is to enter no further directory: fts_close in the middle of a tree leaks memory.
+         */
         if (atomic_load(&scan->stop))
             (void)fts_set(tree, entry, FTS_SKIP);
         else if (entry->fts_info == FTS_F)
             look_at_path(scan, entry->fts_path);
         else if (entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR)
-            log_error("%s cannot be searched for seals: %s", entry->fts_path, strerror(entry->fts_errno));
+            log_error("%s cannot be searched for seals: %s", entry->fts_path,
+                      strerror(entry->fts_errno));
     }
     fts_close(tree);
 }
@@ -138,7 +143,8 @@ static bool choose_exports(struct keeper *keeper, bool *chosen)
 {
     bool any = false;
     for (unsigned i = 0; i < export_count(keeper->server->exports); i++) {
-        chosen[i] = engine_is_in_doubt(keeper->engine, export_fs_uuid(export_at(keeper->server->exports, i)));
+        chosen[i] = engine_is_in_doubt(keeper->engine,
+                                       export_fs_uuid(export_at(keeper->server->exports, i)));
         any = any || chosen[i];
     }
     return any;
@@ -231,7 +237,10 @@ void keeper_recognize(struct keeper *keeper, struct file *file, struct loop_msg 
         loop_post(keeper->loop, then);
         return;
     }
-    *look = (struct look){
-        .work.run = look_work, .home.run = look_home, .keeper = keeper, .file = file_ref(file), .then = then};
+    *look = (struct look){.work.run = look_work,
+                          .home.run = look_home,
+                          .keeper = keeper,
+                          .file = file_ref(file),
+                          .then = then};
     keeper_submit(keeper, &look->work);
 }

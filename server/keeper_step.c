@@ -1,6 +1,6 @@
 /*
- * keeper_step.c - the file system's part of sealing and releasing (layout/seal_fs.h), on worker threads. A
- * step names its file by key; a file that is not in memory is opened by its handle.
+ * keeper_step.c - the file system's part of sealing and releasing (layout/seal_fs.h), on worker
+ * threads. A step names its file by key; a file that is not in memory is opened by its handle.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -42,7 +42,8 @@ struct step_job {
     struct keeper_rdma_gate gate;
 };
 
-int keeper_find_file(struct keeper *keeper, const struct file_key *key, bool may_block, struct file **out)
+int keeper_find_file(struct keeper *keeper, const struct file_key *key, bool may_block,
+                     struct file **out)
 {
     struct server *server = keeper->server;
     struct file *file = file_find(server->files, key);
@@ -72,14 +73,16 @@ int keeper_find_file(struct keeper *keeper, const struct file_key *key, bool may
     return err;
 }
 
-/* The server's own part of the proof that nobody writes: opens of NFS clients, and its own descriptors. */
+/* The server's own part of the proof that nobody writes: opens of NFS clients, and its own
+ * descriptors. */
 static int no_nfs_writer(struct step_job *job)
 {
     if (state_file_has_writer(job->file))
         return seal_refuse(&job->why, SEAL_REFUSED_WRITER, EBUSY,
                            "an NFS client has the file open for writing; close it there first");
     if (file_drop_writer(job->file))
-        return seal_refuse(&job->why, SEAL_REFUSED_WRITER, EBUSY, "the file is being written to; try again");
+        return seal_refuse(&job->why, SEAL_REFUSED_WRITER, EBUSY,
+                           "the file is being written to; try again");
     return 0;
 }
 
@@ -126,7 +129,8 @@ static int stay_where_clients_are_right(struct step_job *job, const struct devic
     if (!map_is_aligned(job->map, CLIENT_PAGE))
         return seal_refuse(
             &job->why, SEAL_REFUSED_FILESYSTEM, EOPNOTSUPP,
-            "its pieces on disk begin within pages of %d bytes, because the file system's blocks are "
+            "its pieces on disk begin within pages of %d bytes, because the file system's blocks "
+            "are "
             "smaller: Linux clients read and write wrong data there; use a file system with "
             "blocks of 4096 bytes (mkfs.ext4 -b 4096)",
             CLIENT_PAGE);
@@ -136,8 +140,10 @@ static int stay_where_clients_are_right(struct step_job *job, const struct devic
             device_volume_is_lossy(device_volume(device), e->device_offset, e->length))
             return seal_refuse(
                 &job->why, SEAL_REFUSED_DEVICE, EOPNOTSUPP,
-                "its bytes from %llu on lie in a part of the volume %s (the end of a partition's or "
-                "logical volume's first piece, or the beginning of a stripe) where Linux clients lose "
+                "its bytes from %llu on lie in a part of the volume %s (the end of a partition's "
+                "or "
+                "logical volume's first piece, or the beginning of a stripe) where Linux clients "
+                "lose "
                 "what they write, see sealnfs.conf(5); copy the file, so that it lies elsewhere",
                 (unsigned long long)e->file_offset, device_volume_path(device));
     }
@@ -145,14 +151,16 @@ static int stay_where_clients_are_right(struct step_job *job, const struct devic
 }
 
 /*
- * Opened before the flag, which keeps everybody from it, us too: the only way to a mapping that clients can
- * write through. Without it the seal gives RDMA layouts for reading only, and other layouts as ever.
+ * Opened before the flag, which keeps everybody from it, us too: the only way to a mapping that
+ * clients can write through. Without it the seal gives RDMA layouts for reading only, and other
+ * layouts as ever.
  */
 static void open_writable(struct step_job *job)
 {
     struct file_stat stat;
-    if (job->effect.step.kind != SEAL_KIND_PINNED || !keeper_rdma_wants_writable(job->keeper, job->file) ||
-        file_stat(job->file, &stat) || !(stat.stx.stx_attributes & STATX_ATTR_DAX))
+    if (job->effect.step.kind != SEAL_KIND_PINNED ||
+        !keeper_rdma_wants_writable(job->keeper, job->file) || file_stat(job->file, &stat) ||
+        !(stat.stx.stx_attributes & STATX_ATTR_DAX))
         return;
     job->writable_fd = fs_reopen(file_path_fd(job->file), O_RDWR | O_CLOEXEC);
 }
@@ -172,8 +180,8 @@ static int read_and_prove(struct step_job *job, int fd, const struct device *dev
 {
     int err = seal_fs_prove_no_writer(fd, &job->why);
     return err ? err
-               : seal_fs_read_map(fd, job->effect.step.kind, job->effect.step.sparse, device_size(device),
-                                  &job->map, &job->why);
+               : seal_fs_read_map(fd, job->effect.step.kind, job->effect.step.sparse,
+                                  device_size(device), &job->map, &job->why);
 }
 
 /* By the descriptor that is open for writing, if it is the only one: then it is mapped. */
@@ -189,15 +197,17 @@ static bool read_by_writable(struct step_job *job, const struct device *device)
     if (!err)
         job->memory = keeper_rdma_map(job->writable_fd, map_file_size(job->map), job->why_readonly);
     else
-        snprintf(
-            job->why_readonly, sizeof job->why_readonly,
-            "somebody had the file open while it was sealed, so that it could not be mapped for writing; to "
-            "write "
-            "to it by RDMA, unseal it and seal it anew when nobody on the server reads it (reading works)");
+        snprintf(job->why_readonly, sizeof job->why_readonly,
+                 "somebody had the file open while it was sealed, so that it could not be mapped "
+                 "for writing; to "
+                 "write "
+                 "to it by RDMA, unseal it and seal it anew when nobody on the server reads it "
+                 "(reading works)");
     close(job->writable_fd);
     job->writable_fd = -1;
     job->fd = -1;
-    (void)file_data_open(job->file, FILE_READ, &job->fd); /* if that fails, so does what is tried by it */
+    (void)file_data_open(job->file, FILE_READ,
+                         &job->fd); /* if that fails, so does what is tried by it */
     return !err;
 }
 
@@ -207,8 +217,8 @@ static int read_map(struct step_job *job)
     struct file_stat stat;
     int err = no_nfs_writer(job);
     if (!err && !device)
-        err =
-            seal_refuse(&job->why, SEAL_REFUSED_DEVICE, ENODEV, "the device behind the export is not known");
+        err = seal_refuse(&job->why, SEAL_REFUSED_DEVICE, ENODEV,
+                          "the device behind the export is not known");
     if (!err && !read_by_writable(job, device))
         err = read_and_prove(job, job->fd, device);
     if (!err)
@@ -218,7 +228,8 @@ static int read_map(struct step_job *job)
     if (err)
         return err;
     job->device = device_ref((struct device *)(uintptr_t)device);
-    job->mtime_ns = (uint64_t)stat.stx.stx_mtime.tv_sec * UINT64_C(1000000000) + stat.stx.stx_mtime.tv_nsec;
+    job->mtime_ns =
+        (uint64_t)stat.stx.stx_mtime.tv_sec * UINT64_C(1000000000) + stat.stx.stx_mtime.tv_nsec;
     job->change = stat.change;
     return 0;
 }
@@ -272,8 +283,9 @@ static void work(struct work *item)
     struct step_job *job = KEEPER_FROM(item, struct step_job, work);
     job->error = job->file ? 0 : keeper_find_file(job->keeper, &job->effect.key, true, &job->file);
     if (!job->error && !S_ISREG(file_type(job->file)) && !S_ISDIR(file_type(job->file)))
-        job->error = seal_refuse(&job->why, SEAL_REFUSED_NOT_REGULAR, EINVAL, /* not even opened */
-                                 "only regular files can be sealed, this is a FIFO, a socket or a device");
+        job->error =
+            seal_refuse(&job->why, SEAL_REFUSED_NOT_REGULAR, EINVAL, /* not even opened */
+                        "only regular files can be sealed, this is a FIFO, a socket or a device");
     if (!job->error)
         job->error = file_data_open(job->file, FILE_READ, &job->fd);
     if (!job->error) {
@@ -314,14 +326,15 @@ static void come_home(struct loop_msg *msg)
     free(job);
 }
 
-/* The word says RELEASING already, so no new pinned I/O starts; what is under way must end before the map may
- * change. */
+/* The word says RELEASING already, so no new pinned I/O starts; what is under way must end before
+ * the map may change. */
 static void submit(evutil_socket_t fd, short what, void *arg)
 {
     struct step_job *job = arg;
     (void)fd;
     (void)what;
-    if (job->effect.step.step == ENGINE_STEP_VERIFY && job->file && state_file_has_pinned_io(job->file)) {
+    if (job->effect.step.step == ENGINE_STEP_VERIFY && job->file &&
+        state_file_has_pinned_io(job->file)) {
         struct timeval soon = {.tv_usec = PINNED_POLL_US};
         if (event_base_once(loop_base(job->keeper->loop), -1, EV_TIMEOUT, submit, job, &soon) == 0)
             return;
@@ -350,7 +363,8 @@ void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect)
         usleep(PINNED_POLL_US); /* a step that is lost would hold its file for ever */
     job->keeper = keeper;
     job->effect = *effect;
-    job->writable_fd = effect->step.step == ENGINE_STEP_MAP ? keeper_rdma_take_fd(keeper, &effect->key) : -1;
+    job->writable_fd =
+        effect->step.step == ENGINE_STEP_MAP ? keeper_rdma_take_fd(keeper, &effect->key) : -1;
     job->work.run = work;
     job->home.run = come_home;
     if (keeper_find_file(keeper, &effect->key, false, &job->file))

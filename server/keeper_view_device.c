@@ -1,7 +1,7 @@
 /*
- * keeper_view_device.c - "devices" as the operator sees them: what is under each export, how clients are told
- * of it, or why they are not; then devices of earlier times that seals or layouts may still name; then the
- * RDMA device, if there is to be one. On the keeper's thread.
+ * keeper_view_device.c - "devices" as the operator sees them: what is under each export, how
+ * clients are told of it, or why they are not; then devices of earlier times that seals or layouts
+ * may still name; then the RDMA device, if there is to be one. On the keeper's thread.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -29,11 +29,11 @@ static json_t *disk_row(const struct device_base *base)
     for (uint32_t i = 0; i < base->signature.count; i++) {
         const struct signature_component *c = &base->signature.component[i];
         char bytes[HEX_MAX];
-        json_array_append_new(signature, json_pack("{s:I, s:s}", "offset", (json_int_t)c->offset, "bytes",
-                                                   to_hex(c->bytes, c->len, bytes)));
+        json_array_append_new(signature, json_pack("{s:I, s:s}", "offset", (json_int_t)c->offset,
+                                                   "bytes", to_hex(c->bytes, c->len, bytes)));
     }
-    return json_pack("{s:s, s:I, s:o}", "path", base->path, "size", (json_int_t)base->size, "signature",
-                     signature);
+    return json_pack("{s:s, s:I, s:o}", "path", base->path, "size", (json_int_t)base->size,
+                     "signature", signature);
 }
 
 static json_t *node_row(const struct device_volume *v, const struct device_node *node)
@@ -42,7 +42,8 @@ static json_t *node_row(const struct device_volume *v, const struct device_node 
                                         [DEVICE_SLICE] = "slice",
                                         [DEVICE_CONCAT] = "concat",
                                         [DEVICE_STRIPE] = "stripe"};
-    json_t *row = json_pack("{s:s, s:I}", "kind", kinds[node->kind], "size", (json_int_t)node->size);
+    json_t *row =
+        json_pack("{s:s, s:I}", "kind", kinds[node->kind], "size", (json_int_t)node->size);
     json_t *members = json_array();
     for (uint32_t i = 0; i < node->count; i++)
         json_array_append_new(members, json_integer(v->member[node->first + i]));
@@ -60,9 +61,10 @@ static json_t *device_row(const struct device *device, size_t seals)
 {
     const struct device_volume *v = device_volume(device);
     char id[HEX_MAX];
-    json_t *row = json_pack(
-        "{s:s, s:s, s:I, s:I}", "device_id", to_hex(device_id(device), DEVICE_ID_SIZE, id), "volume",
-        device_volume_path(device), "size", (json_int_t)device_size(device), "seals", (json_int_t)seals);
+    json_t *row = json_pack("{s:s, s:s, s:I, s:I}", "device_id",
+                            to_hex(device_id(device), DEVICE_ID_SIZE, id), "volume",
+                            device_volume_path(device), "size", (json_int_t)device_size(device),
+                            "seals", (json_int_t)seals);
     json_t *disks = json_array(), *nodes = json_array();
     for (uint32_t i = 0; i < v->base_count; i++)
         json_array_append_new(disks, disk_row(&v->base[i]));

@@ -1,6 +1,6 @@
 /*
- * listener.c - the sockets that accept, on loop 0; connections go to the loops in turn until a client claims
- * them. One sweep per loop closes what has stalled and wakes what waited for memory.
+ * listener.c - the sockets that accept, on loop 0; connections go to the loops in turn until a
+ * client claims them. One sweep per loop closes what has stalled and wakes what waited for memory.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,7 +24,8 @@ static const char *why_to_close(const struct conn *conn, uint64_t now)
 {
     if (conn->out_first != NULL && now - conn->sent_at > CONN_STALL_SECONDS * second_ns)
         return "the peer takes no replies";
-    if (conn->record_partial && conn->read_on && now - conn->record_at > CONN_PARTIAL_SECONDS * second_ns)
+    if (conn->record_partial && conn->read_on &&
+        now - conn->record_at > CONN_PARTIAL_SECONDS * second_ns)
         return "a request was begun and not ended";
     if (!conn->bound && conn->requests == 0 && now - conn->heard_at > CONN_IDLE_SECONDS * second_ns)
         return "idle, and no session was ever used on it";
@@ -134,16 +135,17 @@ static void on_acceptable(evutil_socket_t fd, short events, void *arg)
         }
         bool full = atomic_load(&listener->connections) >= listener->max_connections;
         if (full && !listener->refusing)
-            log_warning(
-                "%u connections are open: further ones are refused; raise max_connections if they are wanted",
-                listener->max_connections);
+            log_warning("%u connections are open: further ones are refused; raise max_connections "
+                        "if they are wanted",
+                        listener->max_connections);
         listener->refusing = full;
         if (full) {
             close(conn_fd);
             continue;
         }
         struct server *server = listener->server;
-        int err = adopt(listener, server->loops[listener->next_loop++ % server->loop_count], conn_fd);
+        int err =
+            adopt(listener, server->loops[listener->next_loop++ % server->loop_count], conn_fd);
         if (err < 0)
             log_error("cannot serve a connection: %s", strerror(-err));
     }
@@ -178,8 +180,9 @@ static int open_socket(const struct addrinfo *ai, int v6only)
 static int listen_on(struct listener *listener, const char *address, uint16_t port)
 {
     char service[8];
-    struct addrinfo hints = {
-        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_PASSIVE};
+    struct addrinfo hints = {.ai_family = AF_UNSPEC,
+                             .ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_NUMERICHOST | AI_PASSIVE};
     struct addrinfo *ai = NULL;
     snprintf(service, sizeof(service), "%u", port);
     int fd = -EINVAL;
@@ -193,7 +196,8 @@ static int listen_on(struct listener *listener, const char *address, uint16_t po
     struct listener_socket *s = &listener->sockets[listener->socket_count];
     s->listener = listener;
     s->fd = fd;
-    s->event = event_new(loop_base(listener->server->loops[0]), fd, EV_READ | EV_PERSIST, on_acceptable, s);
+    s->event = event_new(loop_base(listener->server->loops[0]), fd, EV_READ | EV_PERSIST,
+                         on_acceptable, s);
     if (s->event == NULL || event_add(s->event, NULL) != 0) {
         if (s->event != NULL)
             event_free(s->event);
@@ -251,7 +255,8 @@ void listener_drain(struct listener *listener, unsigned seconds)
         err = pthread_cond_timedwait(&listener->drained, &listener->drain_lock, &end);
     pthread_mutex_unlock(&listener->drain_lock);
     if (err != 0)
-        log_warning("%u requests were not answered before the end", atomic_load(&listener->requests));
+        log_warning("%u requests were not answered before the end",
+                    atomic_load(&listener->requests));
 }
 
 void listener_close(struct listener *listener)

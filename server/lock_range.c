@@ -38,8 +38,10 @@ const struct lock_range *lock_list_conflict(const struct lock_list *list, const 
                                             lock_same_owner *same, uint64_t first, uint64_t last,
                                             bool exclusive)
 {
-    for (const struct lock_range *range = list->head; range && range->first <= last; range = range->next)
-        if (overlaps(range, first, last) && (exclusive || range->exclusive) && !same(range->holder, holder))
+    for (const struct lock_range *range = list->head; range && range->first <= last;
+         range = range->next)
+        if (overlaps(range, first, last) && (exclusive || range->exclusive) &&
+            !same(range->holder, holder))
             return range;
     return NULL;
 }
@@ -55,8 +57,9 @@ static void insert(struct lock_list *list, struct lock_range *range)
 }
 
 /*
- * Cut [first, last] out of the holder's ranges. A range that reaches past both ends is split with `spare`;
- * the return value says whether the spare was used (at most once, since a holder's ranges do not overlap).
+ * Cut [first, last] out of the holder's ranges. A range that reaches past both ends is split with
+ * `spare`; the return value says whether the spare was used (at most once, since a holder's ranges
+ * do not overlap).
  */
 static bool cut(struct lock_list *list, const void *holder, uint64_t first, uint64_t last,
                 struct lock_range *spare)
@@ -94,8 +97,8 @@ static bool cut(struct lock_list *list, const void *holder, uint64_t first, uint
     return split;
 }
 
-/* Join the holder's ranges of the same kind that touch `range` into it, so that lists stay as short as the
- * locks are. */
+/* Join the holder's ranges of the same kind that touch `range` into it, so that lists stay as short
+ * as the locks are. */
 static void merge(struct lock_list *list, struct lock_range *range)
 {
     struct lock_range **at = &list->head;
@@ -118,7 +121,8 @@ static void merge(struct lock_list *list, struct lock_range *range)
     }
 }
 
-int lock_list_set(struct lock_list *list, void *holder, uint64_t first, uint64_t last, bool exclusive)
+int lock_list_set(struct lock_list *list, void *holder, uint64_t first, uint64_t last,
+                  bool exclusive)
 {
     struct lock_range *range = malloc(sizeof *range), *spare = malloc(sizeof *spare);
 
@@ -129,7 +133,8 @@ int lock_list_set(struct lock_list *list, void *holder, uint64_t first, uint64_t
     }
     if (!cut(list, holder, first, last, spare))
         free(spare);
-    *range = (struct lock_range){.holder = holder, .first = first, .last = last, .exclusive = exclusive};
+    *range =
+        (struct lock_range){.holder = holder, .first = first, .last = last, .exclusive = exclusive};
     merge(list, range);
     insert(list, range);
     return 0;

@@ -1,8 +1,9 @@
 /*
  * log.c - one event, one line, one write(2) to stderr.
  *
- * Nothing is shared but the threshold, so there is no lock. What comes from the wire (names, owners) may
- * reach a line: control characters are shown as '?', so that no client can forge a second line.
+ * Nothing is shared but the threshold, so there is no lock. What comes from the wire (names,
+ * owners) may reach a line: control characters are shown as '?', so that no client can forge a
+ * second line.
  */
 #include "server/log.h"
 
@@ -45,14 +46,15 @@ bool log_level_parse(const char *name, enum log_level *level)
     return false;
 }
 
-/* systemd.exec(5): JOURNAL_STREAM names the device and inode of the journal's socket; stderr may have been
- * redirected since. */
+/* systemd.exec(5): JOURNAL_STREAM names the device and inode of the journal's socket; stderr may
+ * have been redirected since. */
 static bool stderr_is_journal(void)
 {
     const char *stream = getenv("JOURNAL_STREAM");
     unsigned long long dev, ino;
     struct stat st;
-    if (stream == NULL || sscanf(stream, "%llu:%llu", &dev, &ino) != 2 || fstat(STDERR_FILENO, &st) != 0)
+    if (stream == NULL || sscanf(stream, "%llu:%llu", &dev, &ino) != 2 ||
+        fstat(STDERR_FILENO, &st) != 0)
         return false;
     return st.st_dev == dev && st.st_ino == ino;
 }
@@ -65,8 +67,8 @@ static size_t put_prefix(char *line, size_t size, enum log_level level)
     struct tm tm;
     clock_gettime(CLOCK_REALTIME, &now);
     localtime_r(&now.tv_sec, &tm);
-    return (size_t)snprintf(line, size, "%02d:%02d:%02d.%03ld %s: ", tm.tm_hour, tm.tm_min, tm.tm_sec,
-                            now.tv_nsec / 1000000, levels[level].name);
+    return (size_t)snprintf(line, size, "%02d:%02d:%02d.%03ld %s: ", tm.tm_hour, tm.tm_min,
+                            tm.tm_sec, now.tv_nsec / 1000000, levels[level].name);
 }
 
 void log_write(enum log_level level, const char *format, ...)

@@ -1,8 +1,9 @@
 /*
  * loop.c - event loops and the messages between them.
  *
- * The message queue is a stack that any thread pushes to with one compare-and-swap and that the loop takes
- * whole and turns round: order per sender is kept, and only the push that found it empty pays for a wake-up.
+ * The message queue is a stack that any thread pushes to with one compare-and-swap and that the
+ * loop takes whole and turns round: order per sender is kept, and only the push that found it empty
+ * pays for a wake-up.
  */
 #include "server/loop.h"
 

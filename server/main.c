@@ -1,6 +1,6 @@
 /*
- * main.c - sealnfsd: the command line, signals, and the service manager (sd_notify(3)). The main thread
- * starts everything and then waits for signals.
+ * main.c - sealnfsd: the command line, signals, and the service manager (sd_notify(3)). The main
+ * thread starts everything and then waits for signals.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -87,7 +87,8 @@ static void reload(struct daemon *daemon)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld",
+               (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
     daemon_reload(daemon);
     sd_notify(0, "READY=1");
 }
@@ -137,8 +138,8 @@ int main(int argc, char **argv)
     if (daemon_start(config, &daemon) < 0)
         return EXIT_FAILURE;
     sd_notify(0, "READY=1");
-    log_info("sealnfsd " SEALNFS_VERSION " serves %zu export%s on port %u: clients can mount", exports,
-             exports == 1 ? "" : "s", port);
+    log_info("sealnfsd " SEALNFS_VERSION " serves %zu export%s on port %u: clients can mount",
+             exports, exports == 1 ? "" : "s", port);
     serve(daemon, &set);
     sd_notify(0, "STOPPING=1");
     daemon_stop(daemon);

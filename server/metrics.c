@@ -41,7 +41,8 @@ struct facts {
     uint64_t clients, callable;
 };
 
-#define FACTS(pointer, member) ((struct facts *)(void *)((char *)(pointer)-offsetof(struct facts, member)))
+#define FACTS(pointer, member)                                                                     \
+    ((struct facts *)(void *)((char *)(pointer)-offsetof(struct facts, member)))
 
 static void keeper_answered(struct loop_msg *msg)
 {
@@ -90,16 +91,19 @@ static void gather(struct server *server, struct facts *facts)
 
 static void head(struct evbuffer *text, const char *name, const char *type, const char *help)
 {
-    evbuffer_add_printf(text, "# HELP sealnfs_%s %s\n# TYPE sealnfs_%s %s\n", name, help, name, type);
+    evbuffer_add_printf(text, "# HELP sealnfs_%s %s\n# TYPE sealnfs_%s %s\n", name, help, name,
+                        type);
 }
 
-static void one(struct evbuffer *text, const char *name, const char *type, const char *help, uint64_t value)
+static void one(struct evbuffer *text, const char *name, const char *type, const char *help,
+                uint64_t value)
 {
     head(text, name, type, help);
     evbuffer_add_printf(text, "sealnfs_%s %" PRIu64 "\n", name, value);
 }
 
-static void row(struct evbuffer *text, const char *name, const char *label, const char *word, uint64_t value)
+static void row(struct evbuffer *text, const char *name, const char *label, const char *word,
+                uint64_t value)
 {
     evbuffer_add_printf(text, "sealnfs_%s{%s=\"%s\"} %" PRIu64 "\n", name, label, word, value);
 }
@@ -110,17 +114,18 @@ static void say_seals(struct evbuffer *text, const struct engine_figures *f)
     head(text, "seals", "gauge", "Seals by state.");
     for (unsigned i = ENGINE_SEALING; i < ENGINE_STATES; i++)
         row(text, "seals", "state", engine_state_name((enum engine_state)i), f->by_state[i]);
-    one(text, "seals_at_rest", "gauge", "Seals that the server made by policy at-rest.", f->at_rest);
+    one(text, "seals_at_rest", "gauge", "Seals that the server made by policy at-rest.",
+        f->at_rest);
     one(text, "seals_broken", "gauge", "Seals broken from outside, not yet taken off.", f->broken);
     one(text, "sealed_total", "counter", "Files sealed.", c->sealed);
     one(text, "seal_refusals_total", "counter", "Files that could not be sealed.", c->refused);
     one(text, "released_total", "counter", "Seals released.", c->released);
     one(text, "at_rest_gave_way_total", "counter",
         "Seals at rest released for somebody who changes the file.", c->at_rest_gave_way);
-    one(text, "at_rest_made_room_total", "counter", "Idle seals at rest released because of at_rest_max.",
-        c->at_rest_made_room);
-    one(text, "watched_total", "counter", "Looks at sealed files: whether flag and map are as sealed.",
-        c->watched);
+    one(text, "at_rest_made_room_total", "counter",
+        "Idle seals at rest released because of at_rest_max.", c->at_rest_made_room);
+    one(text, "watched_total", "counter",
+        "Looks at sealed files: whether flag and map are as sealed.", c->watched);
     one(text, "broken_total", "counter", "Seals found broken from outside.", c->breaches);
 }
 
@@ -129,7 +134,8 @@ static void say_holders(struct evbuffer *text, const struct engine_figures *f)
     const struct engine_counters *c = &f->counters;
     one(text, "grants", "gauge", "Grants out.", f->grants);
     one(text, "holders", "gauge",
-        "Runs of clients and programs that hold or may hold grants, or may be given some.", f->holders);
+        "Runs of clients and programs that hold or may hold grants, or may be given some.",
+        f->holders);
     one(text, "recalls_total", "counter", "Recalls sent, repeats included.", c->recalls);
     head(text, "fences_total", "counter", "Fences by outcome.");
     row(text, "fences_total", "outcome", "succeeded", c->fences_succeeded);
@@ -140,7 +146,8 @@ static void say_holders(struct evbuffer *text, const struct engine_figures *f)
 static void say_journal(struct evbuffer *text, const struct keeper_figures *k)
 {
     one(text, "journal_records_total", "counter", "Records written to the journal.", k->records);
-    head(text, "journal_commit_seconds", "summary", "Flushes of the journal, and the time they took.");
+    head(text, "journal_commit_seconds", "summary",
+         "Flushes of the journal, and the time they took.");
     evbuffer_add_printf(text, "sealnfs_journal_commit_seconds_sum %" PRIu64 ".%09" PRIu64 "\n",
                         k->commit_ns / 1000000000, k->commit_ns % 1000000000);
     evbuffer_add_printf(text, "sealnfs_journal_commit_seconds_count %" PRIu64 "\n", k->commits);
@@ -151,8 +158,10 @@ static void say_rdma(struct evbuffer *text, const struct keeper_rdma_figures *f)
 {
     if (!f->configured)
         return;
-    one(text, "rdma_listening", "gauge", "1: the RDMA device is there and listened on.", f->listening);
-    head(text, "rdma_admissions_total", "counter", "Requests to connect to the RDMA data path by outcome.");
+    one(text, "rdma_listening", "gauge", "1: the RDMA device is there and listened on.",
+        f->listening);
+    head(text, "rdma_admissions_total", "counter",
+         "Requests to connect to the RDMA data path by outcome.");
     row(text, "rdma_admissions_total", "outcome", "admitted", f->admitted);
     row(text, "rdma_admissions_total", "outcome", "refused", f->refused);
     one(text, "rdma_connections", "gauge", "Connections of the RDMA data path.", f->connections);
@@ -170,9 +179,9 @@ static void say_operations(struct evbuffer *text, const struct op_counts *counts
         for (unsigned o = 0; o < OP_OUTCOMES; o++) {
             uint64_t n = op_counts_get(counts, op, (enum op_outcome)o);
             if (n > 0 && op_table[op].name)
-                evbuffer_add_printf(text,
-                                    "sealnfs_operations_total{operation=\"%s\",outcome=\"%s\"} %" PRIu64 "\n",
-                                    op_table[op].name + strlen("OP_"), outcomes[o], n);
+                evbuffer_add_printf(
+                    text, "sealnfs_operations_total{operation=\"%s\",outcome=\"%s\"} %" PRIu64 "\n",
+                    op_table[op].name + strlen("OP_"), outcomes[o], n);
         }
     }
 }
@@ -190,7 +199,8 @@ static void serve(struct evhttp_request *request, void *arg)
     say_seals(text, &facts.engine);
     say_holders(text, &facts.engine);
     one(text, "clients", "gauge", "NFS clients known.", facts.clients);
-    one(text, "clients_callable", "gauge", "NFS clients whose callback channel answers.", facts.callable);
+    one(text, "clients_callable", "gauge", "NFS clients whose callback channel answers.",
+        facts.callable);
     say_journal(text, &facts.keeper);
     say_rdma(text, &facts.keeper.rdma);
     say_operations(text, metrics->server->op_counts);
@@ -254,7 +264,8 @@ int metrics_create(struct server *server, struct metrics **out)
     if (err == 0)
         err = loop_start(metrics->loop);
     if (err != 0) {
-        log_error("metrics_listen %s: %s; is another program listening there?", endpoint, strerror(-err));
+        log_error("metrics_listen %s: %s; is another program listening there?", endpoint,
+                  strerror(-err));
         if (metrics->http != NULL)
             evhttp_free(metrics->http);
         if (metrics->loop != NULL)

@@ -1,6 +1,6 @@
 /*
- * A direct-mapped table in stripes of one lock each; see name_hints.h. 4,096 entries of 80 bytes, whose pages
- * the kernel gives as they are used.
+ * A direct-mapped table in stripes of one lock each; see name_hints.h. 4,096 entries of 80 bytes,
+ * whose pages the kernel gives as they are used.
  */
 #include "server/name_hints.h"
 
@@ -35,8 +35,8 @@ static uint64_t tag_of(const struct file_key *dir, const char *name)
     return tag;
 }
 
-bool name_hints_find(struct name_hints *hints, const struct file_key *dir, const char *name, uint64_t now_ns,
-                     struct file_key *file)
+bool name_hints_find(struct name_hints *hints, const struct file_key *dir, const char *name,
+                     uint64_t now_ns, struct file_key *file)
 {
     const uint64_t tag = tag_of(dir, name);
     const struct entry *entry = &hints->entries[tag % ENTRIES];
@@ -50,8 +50,8 @@ bool name_hints_find(struct name_hints *hints, const struct file_key *dir, const
     return found;
 }
 
-void name_hints_keep(struct name_hints *hints, const struct file_key *dir, const char *name, uint64_t now_ns,
-                     const struct file_key *file)
+void name_hints_keep(struct name_hints *hints, const struct file_key *dir, const char *name,
+                     uint64_t now_ns, const struct file_key *file)
 {
     const uint64_t tag = tag_of(dir, name);
 

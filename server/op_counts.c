@@ -62,7 +62,8 @@ void op_counts_add(struct op_counts *counts, unsigned loop, uint32_t op, nfsstat
 {
     if (counts == NULL || op >= OP_TABLE_SIZE || loop >= counts->loops)
         return;
-    atomic_fetch_add_explicit(&counts->rows[loop].count[op][outcome_of(status)], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&counts->rows[loop].count[op][outcome_of(status)], 1,
+                              memory_order_relaxed);
 }
 
 uint64_t op_counts_get(const struct op_counts *counts, uint32_t op, enum op_outcome outcome)

@@ -1,6 +1,6 @@
 /*
- * op_counts.h - how many operations of each name ended how: counted by loops and workers as results are
- * written, read by whoever shows them. Any thread.
+ * op_counts.h - how many operations of each name ended how: counted by loops and workers as results
+ * are written, read by whoever shows them. Any thread.
  */
 #ifndef SEALNFS_SERVER_OP_COUNTS_H
 #define SEALNFS_SERVER_OP_COUNTS_H
@@ -16,7 +16,8 @@ struct op_counts;
 /* One row of counters a loop, so that loops do not share cache lines. */
 int op_counts_create(unsigned loops, struct op_counts **out);
 void op_counts_destroy(struct op_counts *counts);
-/* DELAY stands for all that the client is to ask again for: DELAY, GRACE, LAYOUTTRYLATER, RECALLCONFLICT. */
+/* DELAY stands for all that the client is to ask again for: DELAY, GRACE, LAYOUTTRYLATER,
+ * RECALLCONFLICT. */
 void op_counts_add(struct op_counts *counts, unsigned loop, uint32_t op, nfsstat4 status);
 uint64_t op_counts_get(const struct op_counts *counts, uint32_t op, enum op_outcome outcome);
 

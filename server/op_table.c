@@ -1,8 +1,9 @@
 /*
- * op_table.c - the operations of NFSv4.1 and what the dispatcher needs to know of each (RFC 8881 sections 17
- * and 18).
+ * op_table.c - the operations of NFSv4.1 and what the dispatcher needs to know of each (RFC 8881
+ * sections 17 and 18).
  *
- * reply_max bounds the result after the operation's number, for the operations that are not idempotent.
+ * reply_max bounds the result after the operation's number, for the operations that are not
+ * idempotent.
  */
 #include "server/compound.h"
 
@@ -15,11 +16,12 @@ enum {
     LOCK_DENIED = 8 + 8 + 4 + 8 + 4 + NFS4_OPAQUE_LIMIT,
     CHANNEL_ATTRS = 6 * 4 + 8,
     LAYOUT_ONE = 8 + 8 + 4 + 4 + 4 + 4 + 44,
-    EXCHANGE = 8 + 4 + 4 + 4 + 8 + 3 * 68 + 4 + 160, /* our owner, scope and implementation id are short */
+    EXCHANGE =
+        8 + 4 + 4 + 4 + 8 + 3 * 68 + 4 + 160, /* our owner, scope and implementation id are short */
 };
 
 #define ROW(OP, function, n) [OP] = {.name = #OP, .handler = op_##function, .needs = (n)}
-#define BOUNDED(OP, function, n, max)                                                                        \
+#define BOUNDED(OP, function, n, max)                                                              \
     [OP] = {.name = #OP, .handler = op_##function, .needs = (n) | OP_MODIFIES, .reply_max = (max)}
 #define ABSENT(OP) [OP] = {.name = #OP}
 

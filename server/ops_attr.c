@@ -1,6 +1,6 @@
 /*
- * GETATTR, VERIFY, NVERIFY, ACCESS (RFC 8881 sections 18.7, 18.31, 18.15, 18.1): answered on the loop where
- * the inode in memory is enough. SETATTR is in ops_setattr.c.
+ * GETATTR, VERIFY, NVERIFY, ACCESS (RFC 8881 sections 18.7, 18.31, 18.15, 18.1): answered on the
+ * loop where the inode in memory is enough. SETATTR is in ops_setattr.c.
  */
 #include <errno.h>
 #include <string.h>
@@ -47,7 +47,8 @@ enum op_next op_getattr(struct compound *c)
     return op_done(c, fs_status(rc));
 }
 
-/* NFS4ERR_SAME or NFS4ERR_NOT_SAME, or what is wrong with the request. Values are compared as encoded. */
+/* NFS4ERR_SAME or NFS4ERR_NOT_SAME, or what is wrong with the request. Values are compared as
+ * encoded. */
 static enum op_next compare(struct compound *c, const fattr4 *given, nfsstat4 *verdict)
 {
     const bitmap4 supported = attr_supported(c->current.export);
@@ -69,7 +70,8 @@ static enum op_next compare(struct compound *c, const fattr4 *given, nfsstat4 *v
     if (rc)
         *verdict = fs_status(rc);
     else
-        *verdict = xdr_bytes_equal(ours.attr_vals, given->attr_vals) ? NFS4ERR_SAME : NFS4ERR_NOT_SAME;
+        *verdict =
+            xdr_bytes_equal(ours.attr_vals, given->attr_vals) ? NFS4ERR_SAME : NFS4ERR_NOT_SAME;
     return OP_DONE;
 }
 
@@ -150,8 +152,8 @@ enum op_next op_access(struct compound *c)
     uint32_t supported = 0;
 
     if (file_is_pseudo(c->current.file)) {
-        ok->supported =
-            asked & (ACCESS4_READ | ACCESS4_LOOKUP | ACCESS4_MODIFY | ACCESS4_EXTEND | ACCESS4_DELETE);
+        ok->supported = asked & (ACCESS4_READ | ACCESS4_LOOKUP | ACCESS4_MODIFY | ACCESS4_EXTEND |
+                                 ACCESS4_DELETE);
         ok->access = pseudo_access(asked);
         return op_done(c, NFS4_OK);
     }

@@ -1,6 +1,6 @@
 /*
- * ops_client.c - EXCHANGE_ID, DESTROY_CLIENTID, RECLAIM_COMPLETE (RFC 8881 sections 18.35, 18.50, 18.51).
- * They run on the loop of the client that they name.
+ * ops_client.c - EXCHANGE_ID, DESTROY_CLIENTID, RECLAIM_COMPLETE (RFC 8881
+ * sections 18.35, 18.50, 18.51). They run on the loop of the client that they name.
  */
 #include "server/ops_client.h"
 
@@ -60,15 +60,16 @@ static bool lease_runs(const struct client *client)
 static struct exchange_facts facts_of(const struct compound *c, const struct client *confirmed)
 {
     const EXCHANGE_ID4args *args = &c->args.exchange_id;
-    struct exchange_facts facts = {.update = (args->eia_flags & EXCHGID4_FLAG_UPD_CONFIRMED_REC_A) != 0};
+    struct exchange_facts facts = {.update =
+                                       (args->eia_flags & EXCHGID4_FLAG_UPD_CONFIRMED_REC_A) != 0};
     if (confirmed == NULL)
         return facts;
     facts.confirmed = true;
-    facts.same_verifier =
-        memcmp(confirmed->verifier, args->eia_clientowner.co_verifier, sizeof(confirmed->verifier)) == 0;
+    facts.same_verifier = memcmp(confirmed->verifier, args->eia_clientowner.co_verifier,
+                                 sizeof(confirmed->verifier)) == 0;
     facts.same_principal = principal_equal(confirmed->principal, principal_of(&c->cred));
-    facts.in_use =
-        lease_runs(confirmed) && (confirmed->session_count > 0 || !client_state_is_empty(confirmed->state));
+    facts.in_use = lease_runs(confirmed) &&
+                   (confirmed->session_count > 0 || !client_state_is_empty(confirmed->state));
     return facts;
 }
 
@@ -83,17 +84,20 @@ static bool gives_layouts(const struct config *config)
 
 static void fill_exchange(struct compound *c, const struct client *client)
 {
-    static const struct nfs_impl_id4 impl_of_ours = {{(const uint8_t *)"sealnfs.org", 11}, {NULL, 0}, {0, 0}};
+    static const struct nfs_impl_id4 impl_of_ours = {
+        {(const uint8_t *)"sealnfs.org", 11}, {NULL, 0}, {0, 0}};
     EXCHANGE_ID4resok *ok = &c->res.exchange_id.eir_resok4;
     struct server *server = c->server;
     ok->eir_clientid = client->id;
     ok->eir_sequenceid = client->create_seq + 1;
-    ok->eir_flags = gives_layouts(server->config) ? EXCHGID4_FLAG_USE_PNFS_MDS : EXCHGID4_FLAG_USE_NON_PNFS;
+    ok->eir_flags =
+        gives_layouts(server->config) ? EXCHGID4_FLAG_USE_PNFS_MDS : EXCHGID4_FLAG_USE_NON_PNFS;
     if (client->confirmed)
         ok->eir_flags |= EXCHGID4_FLAG_CONFIRMED_R;
     ok->eir_state_protect.spr_how = SP4_NONE;
     ok->eir_server_owner.so_minor_id = 0;
-    ok->eir_server_owner.so_major_id = (struct xdr_bytes){server->server_uuid, sizeof(server->server_uuid)};
+    ok->eir_server_owner.so_major_id =
+        (struct xdr_bytes){server->server_uuid, sizeof(server->server_uuid)};
     ok->eir_server_scope = (struct xdr_bytes){server->server_uuid, sizeof(server->server_uuid)};
     nfs_impl_id4 *impl = arena_dup(&c->arena, &impl_of_ours, sizeof(impl_of_ours));
     if (impl != NULL) {
@@ -189,7 +193,8 @@ static void on_queried(struct loop_msg *msg)
         (struct keeper_client_query *)(void *)((char *)msg -
                                                offsetof(struct keeper_client_query, call.reply));
     compound_resume(
-        ((struct destroying *)(void *)((char *)query - offsetof(struct destroying, query)))->compound);
+        ((struct destroying *)(void *)((char *)query - offsetof(struct destroying, query)))
+            ->compound);
 }
 
 static void on_forgotten(struct loop_msg *msg)
@@ -197,7 +202,8 @@ static void on_forgotten(struct loop_msg *msg)
     struct recovery_call *call =
         (struct recovery_call *)(void *)((char *)msg - offsetof(struct recovery_call, done));
     compound_resume(
-        ((struct destroying *)(void *)((char *)call - offsetof(struct destroying, recovery)))->compound);
+        ((struct destroying *)(void *)((char *)call - offsetof(struct destroying, recovery)))
+            ->compound);
 }
 
 static bool is_busy(const struct client *client)
@@ -208,7 +214,8 @@ static bool is_busy(const struct client *client)
 /* Does the keeper hold grants of it? */
 static enum op_next destroy_ask(struct compound *c)
 {
-    struct client *client = client_find_any(client_table_of(c), c->args.destroy_clientid.dca_clientid);
+    struct client *client =
+        client_find_any(client_table_of(c), c->args.destroy_clientid.dca_clientid);
     if (client == NULL)
         return done(c, NFS4ERR_STALE_CLIENTID);
     if (is_busy(client) || client->create_busy || client->expiring)
@@ -260,7 +267,8 @@ static enum op_next destroy_finish(struct compound *c)
     nfsstat4 status = NFS4_OK;
     client->expiring = false;
     if (wait->recovery.err < 0) {
-        log_error("%s: cannot remove its record: %s", client_describe(client), strerror(-wait->recovery.err));
+        log_error("%s: cannot remove its record: %s", client_describe(client),
+                  strerror(-wait->recovery.err));
         status = NFS4ERR_DELAY;
     } else if (!client->gone) {
         recovery_reclaim_done(c->server->recovery, client->owner, client->owner_len);

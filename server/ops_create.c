@@ -1,6 +1,6 @@
 /*
- * CREATE (RFC 8881 section 18.4): directories, symbolic links, sockets, FIFOs and devices, as the client, on
- * a worker. Regular files are OPEN's.
+ * CREATE (RFC 8881 section 18.4): directories, symbolic links, sockets, FIFOs and devices, as the
+ * client, on a worker. Regular files are OPEN's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -65,13 +65,15 @@ static nfsstat4 check_create(struct compound *c, struct creation *work)
     }
 }
 
-static int make_node(const struct compound *c, const struct creation *work, mode_t type, mode_t mode)
+static int make_node(const struct compound *c, const struct creation *work, mode_t type,
+                     mode_t mode)
 {
     const specdata4 *dev = &c->args.create.objtype.devdata;
     const bool device = type == S_IFBLK || type == S_IFCHR;
     const dev_t number = device ? makedev(dev->specdata1, dev->specdata2) : 0;
 
-    return mknodat(file_path_fd(c->current.file), work->name, type | mode, number) == 0 ? 0 : -errno;
+    return mknodat(file_path_fd(c->current.file), work->name, type | mode, number) == 0 ? 0
+                                                                                        : -errno;
 }
 
 static int make(const struct compound *c, const struct creation *work)
@@ -81,7 +83,8 @@ static int make(const struct compound *c, const struct creation *work)
 
     switch (c->args.create.objtype.type) {
     case NF4DIR:
-        return mkdirat(dirfd, work->name, attr_set_mode(&work->set, DIRECTORY_MODE)) == 0 ? 0 : -errno;
+        return mkdirat(dirfd, work->name, attr_set_mode(&work->set, DIRECTORY_MODE)) == 0 ? 0
+                                                                                          : -errno;
     case NF4LNK:
         return symlinkat(work->target, dirfd, work->name) == 0 ? 0 : -errno;
     case NF4BLK:
@@ -95,12 +98,12 @@ static int make(const struct compound *c, const struct creation *work)
     }
 }
 
-/* The mode came with the object, but for what the kernel leaves out then: bits of set-id, and all where a
- * default ACL masked it. */
+/* The mode came with the object, but for what the kernel leaves out then: bits of set-id, and all
+ * where a default ACL masked it. */
 static void settle_mode(struct creation *work, bitmap4 *done)
 {
-    const bool wanted =
-        bitmap4_isset(&work->set.want, FATTR4_MODE) || bitmap4_isset(&work->set.want, FATTR4_MODE_SET_MASKED);
+    const bool wanted = bitmap4_isset(&work->set.want, FATTR4_MODE) ||
+                        bitmap4_isset(&work->set.want, FATTR4_MODE_SET_MASKED);
 
     if (!wanted || S_ISLNK(file_type(work->made.file)) || work->set.mode & SET_ID_BITS)
         return;

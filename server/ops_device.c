@@ -1,6 +1,6 @@
 /*
- * ops_device.c - GETDEVICEINFO and GETDEVICELIST (RFC 8881 sections 18.40, 18.41). On the loop; the keeper
- * knows every device id ever handed out.
+ * ops_device.c - GETDEVICEINFO and GETDEVICELIST (RFC 8881 sections 18.40, 18.41). On the loop; the
+ * keeper knows every device id ever handed out.
  */
 #include <stddef.h>
 #include <stdlib.h>
@@ -26,7 +26,8 @@ static void answered(struct loop_msg *msg)
         (struct keeper_deviceinfo *)((char *)msg - offsetof(struct keeper_deviceinfo, call) -
                                      offsetof(struct keeper_call, reply));
 
-    compound_resume(((struct device_work *)((char *)info - offsetof(struct device_work, info)))->compound);
+    compound_resume(
+        ((struct device_work *)((char *)info - offsetof(struct device_work, info)))->compound);
 }
 
 static enum op_next deviceinfo_start(struct compound *c)
@@ -58,7 +59,10 @@ static enum op_next deviceinfo_start(struct compound *c)
 /* The whole GETDEVICEINFO4resok on the wire: layout type, body, bitmap. */
 static uint64_t resok_size(uint32_t body_len, const bitmap4 *notification)
 {
-    uint64_t words = notification->word[2] ? 3 : notification->word[1] ? 2 : notification->word[0] ? 1 : 0;
+    uint64_t words = notification->word[2]   ? 3
+                     : notification->word[1] ? 2
+                     : notification->word[0] ? 1
+                                             : 0;
 
     return 4 + 4 + xdr_padded(body_len) + 4 + 4 * words;
 }

@@ -1,6 +1,7 @@
 /*
- * LOOKUP, LOOKUPP, READLINK (RFC 8881 sections 18.13, 18.14, 18.24). LOOKUP is answered on the loop when the
- * kernel's name cache has it (openat2 with RESOLVE_CACHED), else on a worker. READDIR is in ops_readdir.c.
+ * LOOKUP, LOOKUPP, READLINK (RFC 8881 sections 18.13, 18.14, 18.24). LOOKUP is answered on the loop
+ * when the kernel's name cache has it (openat2 with RESOLVE_CACHED), else on a worker. READDIR is
+ * in ops_readdir.c.
  */
 #include <errno.h>
 #include <limits.h>
@@ -25,7 +26,8 @@ nfsstat4 op_check_directory(const struct fh_slot *dir)
     return S_ISDIR(type) ? NFS4_OK : NFS4ERR_NOTDIR;
 }
 
-/* On the loop: permission from memory, the name from the kernel's cache. -EAGAIN: not all of it is there. */
+/* On the loop: permission from memory, the name from the kernel's cache. -EAGAIN: not all of it is
+ * there. */
 static int lookup_quick(struct compound *c, const char *name, struct fh_slot *out)
 {
     struct cred cred;
@@ -107,6 +109,7 @@ enum op_next op_readlink(struct compound *c)
     len = readlinkat(file_path_fd(c->current.file), "", target, PATH_MAX);
     if (len < 0)
         return op_done(c, fs_status(-errno));
-    c->res.readlink.resok4.link = (struct xdr_bytes){.data = (uint8_t *)target, .len = (uint32_t)len};
+    c->res.readlink.resok4.link =
+        (struct xdr_bytes){.data = (uint8_t *)target, .len = (uint32_t)len};
     return op_done(c, NFS4_OK);
 }

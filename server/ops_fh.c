@@ -1,6 +1,6 @@
 /*
- * File handle operations (RFC 8881 sections 18.8, 18.19 to 18.21, 18.27 to 18.29, 18.45): on the loop, and on
- * a worker when a handle's file is not in memory.
+ * File handle operations (RFC 8881 sections 18.8, 18.19 to 18.21, 18.27 to 18.29, 18.45): on the
+ * loop, and on a worker when a handle's file is not in memory.
  */
 #include <errno.h>
 

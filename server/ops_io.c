@@ -1,10 +1,10 @@
 /*
  * ops_io.c - READ and COMMIT (RFC 8881 sections 18.22, 18.3).
  *
- * READ is tried at once on the loop, from the page cache; what is not there is read on a worker. The payload
- * goes from the kernel into a pooled buffer and from there to the socket. A pinned file's page cache is stale
- * for what clients write to the disk, so it is read with O_DIRECT, in whole blocks, of which the reply shows
- * a part.
+ * READ is tried at once on the loop, from the page cache; what is not there is read on a worker.
+ * The payload goes from the kernel into a pooled buffer and from there to the socket. A pinned
+ * file's page cache is stale for what clients write to the disk, so it is read with O_DIRECT, in
+ * whole blocks, of which the reply shows a part.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -23,8 +23,8 @@
 #include "server/server.h"
 #include "server/state.h"
 
-/* READ_REPLY_OVERHEAD: the result around the data, and room for the next operation's error. DIRECT_ALIGN: at
- * least the logical block size of any disk and not above the page size. */
+/* READ_REPLY_OVERHEAD: the result around the data, and room for the next operation's error.
+ * DIRECT_ALIGN: at least the logical block size of any disk and not above the page size. */
 enum { READ_REPLY_OVERHEAD = 64, DIRECT_ALIGN = 4096 };
 
 static _Atomic uint64_t losses;
@@ -101,7 +101,8 @@ static bool read_cached(struct compound *c, struct read_work *work)
     ssize_t got;
     int fd;
 
-    if (reads_direct(c->current.file) || (!work->opener && permission_check_io(c, &c->current, R_OK) != 0))
+    if (reads_direct(c->current.file) ||
+        (!work->opener && permission_check_io(c, &c->current, R_OK) != 0))
         return false;
     work->opener = true;
     if (file_data_try(c->current.file, FILE_READ, &fd) < 0)
@@ -113,7 +114,8 @@ static bool read_cached(struct compound *c, struct read_work *work)
     work->got = (uint32_t)got;
     if (work->got == work->count)
         return true;
-    return file_stat(c->current.file, &stat) == 0 && c->args.read.offset + work->got >= stat.stx.stx_size;
+    return file_stat(c->current.file, &stat) == 0 &&
+           c->args.read.offset + work->got >= stat.stx.stx_size;
 }
 
 static enum op_next read_start(struct compound *c)
@@ -132,7 +134,8 @@ static enum op_next read_start(struct compound *c)
     }
     c->op_state = work;
     work->count = clamp_count(c, args->offset, args->count);
-    work->buffer = buffer_get(work->count + (reads_direct(c->current.file) ? 2 * (size_t)DIRECT_ALIGN : 0));
+    work->buffer =
+        buffer_get(work->count + (reads_direct(c->current.file) ? 2 * (size_t)DIRECT_ALIGN : 0));
     if (!work->buffer)
         return read_finish(c, work, NFS4ERR_DELAY);
     if (work->count > 0 && read_cached(c, work))
@@ -140,8 +143,8 @@ static enum op_next read_start(struct compound *c)
     return OP_BLOCK;
 }
 
-/* Fill [from, from + len) of the buffer from the file; what was read until the end of the file, or -errno if
- * nothing was. */
+/* Fill [from, from + len) of the buffer from the file; what was read until the end of the file, or
+ * -errno if nothing was. */
 static ssize_t read_all(int fd, uint8_t *buffer, size_t len, uint64_t offset)
 {
     size_t done = 0;

@@ -8,10 +8,11 @@
 
 struct file;
 
-/* The verifier of WRITE and COMMIT: it stays while nothing that was reported as written can have been lost
- * (18.32.3). */
+/* The verifier of WRITE and COMMIT: it stays while nothing that was reported as written can have
+ * been lost (18.32.3). */
 void write_verifier(const struct server *server, verifier4 verifier);
-/* The kernel could not write back what clients believe written: every client has to write again. Any thread.
+/* The kernel could not write back what clients believe written: every client has to write again.
+ * Any thread.
  */
 void write_verifier_renew(void);
 

@@ -1,7 +1,7 @@
 /*
- * ops_layout.c - LAYOUTGET, LAYOUTCOMMIT, LAYOUTRETURN (RFC 8881 sections 18.42 to 18.44). What can be said
- * without the layout engine is said on the loop; the rest is the keeper's answer, put on the wire here.
- * Devices are in ops_device.c.
+ * ops_layout.c - LAYOUTGET, LAYOUTCOMMIT, LAYOUTRETURN (RFC 8881 sections 18.42 to 18.44). What can
+ * be said without the layout engine is said on the loop; the rest is the keeper's answer, put on
+ * the wire here. Devices are in ops_device.c.
  */
 #include <stddef.h>
 #include <stdlib.h>
@@ -18,7 +18,8 @@
 #include "server/session.h"
 #include "server/state.h"
 
-/* LAYOUTGET_OVERHEAD: what is around loc_body in the reply, and room for the next operation's error. */
+/* LAYOUTGET_OVERHEAD: what is around loc_body in the reply, and room for the next operation's
+ * error. */
 enum { LAYOUT_BODY_MAX = 1 << 20, LAYOUTGET_OVERHEAD = 128, FILE_TEXT = 512 };
 
 /* One of the three calls, with the way back from the keeper's reply. */
@@ -40,8 +41,10 @@ _Static_assert(offsetof(struct keeper_layoutcommit, call) == 0, "call comes firs
 
 static void answered(struct loop_msg *msg)
 {
-    struct keeper_call *call = (struct keeper_call *)((char *)msg - offsetof(struct keeper_call, reply));
-    struct layout_work *work = (struct layout_work *)((char *)call - offsetof(struct layout_work, get));
+    struct keeper_call *call =
+        (struct keeper_call *)((char *)msg - offsetof(struct keeper_call, reply));
+    struct layout_work *work =
+        (struct layout_work *)((char *)call - offsetof(struct layout_work, get));
 
     compound_resume(work->compound);
 }
@@ -92,7 +95,8 @@ static nfsstat4 layoutget_check(const struct compound *c, const LAYOUTGET4args *
     status = check_type(c, args->loga_layout_type);
     if (status != NFS4_OK)
         return status;
-    if (args->loga_length < args->loga_minlength || !range_is_valid(args->loga_offset, args->loga_length) ||
+    if (args->loga_length < args->loga_minlength ||
+        !range_is_valid(args->loga_offset, args->loga_length) ||
         !range_is_valid(args->loga_offset, args->loga_minlength))
         return NFS4ERR_INVAL;
     if (args->loga_iomode == LAYOUTIOMODE4_RW && !export_is_writable(c->current.export))
@@ -125,7 +129,8 @@ static enum op_next layoutget_start(struct compound *c)
     nfsstat4 status = layoutget_check(c, args);
 
     if (status == NFS4_OK)
-        status = state_check_layoutget(c, &args->loga_stateid, args->loga_iomode, &stateid, &is_layout);
+        status =
+            state_check_layoutget(c, &args->loga_stateid, args->loga_iomode, &stateid, &is_layout);
     if (status != NFS4_OK)
         return done(c, status);
     work = begin(c);
@@ -159,8 +164,9 @@ static void layoutget_log(const struct compound *c, const struct keeper_layoutge
     if (get->call.status == NFS4_OK || log_threshold < LOG_LEVEL_DEBUG)
         return;
     file_describe(c->current.file, text, sizeof text);
-    log_debug("client %s gets no layout of %s: %s (%s)", c->client ? client_describe(c->client) : "?", text,
-              get->call.why, nfs4_status_name(get->call.status));
+    log_debug("client %s gets no layout of %s: %s (%s)",
+              c->client ? client_describe(c->client) : "?", text, get->call.why,
+              nfs4_status_name(get->call.status));
 }
 
 static enum op_next layoutget_finish(struct compound *c, struct layout_work *work)
@@ -188,9 +194,10 @@ static enum op_next layoutget_finish(struct compound *c, struct layout_work *wor
         .lo_iomode = get->granted_iomode,
         .lo_content = {.loc_type = get->type, .loc_body = {.data = body, .len = get->body_len}},
     };
-    /* A layout of a sealed file stays good over closes: nobody needs it back before the seal goes. */
-    *res =
-        (LAYOUTGET4resok){.logr_stateid = get->layout_stateid, .logr_layout_count = 1, .logr_layout = layout};
+    /* A layout of a sealed file stays good over closes: nobody needs it back before the seal goes.
+     */
+    *res = (LAYOUTGET4resok){
+        .logr_stateid = get->layout_stateid, .logr_layout_count = 1, .logr_layout = layout};
     compound_set_stateid(c, &res->logr_stateid);
     return done(c, NFS4_OK);
 }
@@ -214,11 +221,14 @@ static nfsstat4 layoutreturn_check(const struct compound *c, const LAYOUTRETURN4
     if (args->lora_iomode < LAYOUTIOMODE4_READ || args->lora_iomode > LAYOUTIOMODE4_ANY)
         return NFS4ERR_INVAL;
     if (args->lora_reclaim)
-        return !by_file ? NFS4ERR_INVAL : recovery_in_grace(c->server->recovery) ? NFS4_OK : NFS4ERR_NO_GRACE;
+        return !by_file                                 ? NFS4ERR_INVAL
+               : recovery_in_grace(c->server->recovery) ? NFS4_OK
+                                                        : NFS4ERR_NO_GRACE;
     return by_file && !range_is_valid(file->lrf_offset, file->lrf_length) ? NFS4ERR_INVAL : NFS4_OK;
 }
 
-static nfsstat4 layoutreturn_stateid_of(struct compound *c, const LAYOUTRETURN4args *args, stateid4 *stateid)
+static nfsstat4 layoutreturn_stateid_of(struct compound *c, const LAYOUTRETURN4args *args,
+                                        stateid4 *stateid)
 {
     const stateid4 *named = &args->lora_layoutreturn.lr_layout.lrf_stateid;
     nfsstat4 status = compound_resolve_stateid(c, named, stateid);
@@ -302,11 +312,12 @@ static nfsstat4 layoutcommit_check(const struct compound *c, const LAYOUTCOMMIT4
         return NFS4ERR_UNKNOWN_LAYOUTTYPE;
     if (args->loca_length == 0 || !range_is_valid(args->loca_offset, args->loca_length))
         return NFS4ERR_INVAL;
-    if (last->no_newoffset &&
-        (last->no_offset < args->loca_offset ||
-         (args->loca_length != UINT64_MAX && last->no_offset - args->loca_offset >= args->loca_length)))
+    if (last->no_newoffset && (last->no_offset < args->loca_offset ||
+                               (args->loca_length != UINT64_MAX &&
+                                last->no_offset - args->loca_offset >= args->loca_length)))
         return NFS4ERR_INVAL;
-    if (args->loca_time_modify.nt_timechanged && args->loca_time_modify.nt_time.nseconds >= 1000000000)
+    if (args->loca_time_modify.nt_timechanged &&
+        args->loca_time_modify.nt_time.nseconds >= 1000000000)
         return NFS4ERR_INVAL;
     if (args->loca_reclaim)
         return grace ? NFS4_OK : NFS4ERR_NO_GRACE;

@@ -1,6 +1,6 @@
 /*
- * ops_lock.c - LOCK, LOCKT, LOCKU (RFC 8881 sections 18.10 to 18.12). On the client's loop; nothing waits: a
- * client polls for a lock it was denied (9.6).
+ * ops_lock.c - LOCK, LOCKT, LOCKU (RFC 8881 sections 18.10 to 18.12). On the client's loop; nothing
+ * waits: a client polls for a lock it was denied (9.6).
  */
 #include "server/client.h"
 #include "server/file.h"
@@ -20,8 +20,8 @@ static bool type_is_exclusive(nfs_lock_type4 type)
     return type == WRITE_LT || type == WRITEW_LT;
 }
 
-static nfsstat4 make_request(const struct compound *c, nfs_lock_type4 type, offset4 offset, length4 length,
-                             struct state_lock *request)
+static nfsstat4 make_request(const struct compound *c, nfs_lock_type4 type, offset4 offset,
+                             length4 length, struct state_lock *request)
 {
     nfsstat4 status = open_check_type(file_type(c->current.file));
 
@@ -29,7 +29,8 @@ static nfsstat4 make_request(const struct compound *c, nfs_lock_type4 type, offs
         return status;
     request->file = c->current.file;
     request->exclusive = type_is_exclusive(type);
-    return type_is_known(type) && lock_range_from_wire(offset, length, &request->first, &request->last)
+    return type_is_known(type) &&
+                   lock_range_from_wire(offset, length, &request->first, &request->last)
                ? NFS4_OK
                : NFS4ERR_INVAL;
 }
@@ -49,7 +50,8 @@ static nfsstat4 denied(struct compound *c, nfsstat4 status, const LOCK4denied *d
 {
     uint64_t holder = denied->owner.clientid;
 
-    if (status == NFS4ERR_DENIED && holder != c->client_id && client_yield_expired(c->server, holder))
+    if (status == NFS4ERR_DENIED && holder != c->client_id &&
+        client_yield_expired(c->server, holder))
         return NFS4ERR_DELAY;
     return status;
 }
@@ -58,9 +60,10 @@ enum op_next op_lock(struct compound *c)
 {
     const LOCK4args *args = &c->args.lock;
     const locker4 *locker = &args->locker;
-    const stateid4 *named =
-        locker->new_lock_owner ? &locker->open_owner.open_stateid : &locker->lock_owner.lock_stateid;
-    const struct xdr_bytes *owner = locker->new_lock_owner ? &locker->open_owner.lock_owner.owner : NULL;
+    const stateid4 *named = locker->new_lock_owner ? &locker->open_owner.open_stateid
+                                                   : &locker->lock_owner.lock_stateid;
+    const struct xdr_bytes *owner =
+        locker->new_lock_owner ? &locker->open_owner.lock_owner.owner : NULL;
     struct state_lock request;
     LOCK4denied conflict = {0};
     stateid4 stateid, out;
@@ -73,8 +76,8 @@ enum op_next op_lock(struct compound *c)
     if (status == NFS4_OK)
         status = resolve(c, named, &stateid);
     if (status == NFS4_OK)
-        status =
-            state_lock_set(client_state(c->client), &request, &stateid, owner, &c->arena, &out, &conflict);
+        status = state_lock_set(client_state(c->client), &request, &stateid, owner, &c->arena, &out,
+                                &conflict);
     status = denied(c, status, &conflict);
     if (status == NFS4ERR_DENIED && args->reclaim)
         status = NFS4ERR_RECLAIM_CONFLICT;
@@ -100,7 +103,8 @@ enum op_next op_lockt(struct compound *c)
     if (status == NFS4_OK && recovery_in_grace(c->server->recovery))
         status = NFS4ERR_GRACE;
     if (status == NFS4_OK)
-        status = state_lock_test(client_state(c->client), &request, args->owner.owner, &c->arena, &conflict);
+        status = state_lock_test(client_state(c->client), &request, args->owner.owner, &c->arena,
+                                 &conflict);
     status = denied(c, status, &conflict);
     c->res.status = status;
     if (status == NFS4ERR_DENIED)

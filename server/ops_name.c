@@ -1,7 +1,8 @@
 /*
- * LINK, REMOVE, RENAME (RFC 8881 sections 18.9, 18.25, 18.26), on a worker. The kernel judges permission;
- * names and exports are judged here. A sealed file's flag forbids to take away or add names: an at-rest seal
- * gives way first, for a manual one the answer is PERM and the log says how to go on.
+ * LINK, REMOVE, RENAME (RFC 8881 sections 18.9, 18.25, 18.26), on a worker. The kernel judges
+ * permission; names and exports are judged here. A sealed file's flag forbids to take away or add
+ * names: an at-rest seal gives way first, for a manual one the answer is PERM and the log says how
+ * to go on.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -58,8 +59,8 @@ nfsstat4 op_check_name(const struct fh_slot *dir, struct xdr_bytes component, ch
     return junctions && pseudo_child(junctions, name) ? NFS4ERR_ACCESS : NFS4_OK;
 }
 
-/* The file behind a name, to look at its seal and to forget it when its last name goes; NULL when it is not
- * in memory and not sealed. */
+/* The file behind a name, to look at its seal and to forget it when its last name goes; NULL when
+ * it is not in memory and not sealed. */
 static struct file *file_behind(const struct fh_slot *dir, const char *name)
 {
     struct fh_slot place;
@@ -77,8 +78,8 @@ static void lost_name(struct file *file)
         file_forget(file);
 }
 
-/* Would the kernel refuse this caller even without the seal? A sticky directory's names are their owners'
- * (unlink(2)): nobody else makes a seal give way by asking for what he cannot have. */
+/* Would the kernel refuse this caller even without the seal? A sticky directory's names are their
+ * owners' (unlink(2)): nobody else makes a seal give way by asking for what he cannot have. */
 static bool sticky_forbids(const struct compound *c, const struct fh_slot *dir, struct file *file)
 {
     struct file_stat in, of;
@@ -91,7 +92,8 @@ static bool sticky_forbids(const struct compound *c, const struct fh_slot *dir, 
            cred.uid != of.stx.stx_uid;
 }
 
-/* The same for a link to a file that is neither his nor his to write (protected_hardlinks in proc(5)). */
+/* The same for a link to a file that is neither his nor his to write (protected_hardlinks in
+ * proc(5)). */
 static bool ownership_forbids(const struct compound *c, const struct fh_slot *at)
 {
     struct file_stat stat;
@@ -100,12 +102,14 @@ static bool ownership_forbids(const struct compound *c, const struct fh_slot *at
     export_cred(at->export, &c->cred, &cred);
     if (file_stat(at->file, &stat) != 0)
         return true;
-    return cred.uid != 0 && cred.uid != stat.stx.stx_uid && fs_access_check(c, at, R_OK | W_OK) != 0;
+    return cred.uid != 0 && cred.uid != stat.stx.stx_uid &&
+           fs_access_check(c, at, R_OK | W_OK) != 0;
 }
 
-/* The kernel said EPERM: is it for the seal of this name's file? Then the file is kept in work->sealed. */
-static bool seal_of_name(struct name_change *work, const struct compound *c, const struct fh_slot *dir,
-                         struct file *file)
+/* The kernel said EPERM: is it for the seal of this name's file? Then the file is kept in
+ * work->sealed. */
+static bool seal_of_name(struct name_change *work, const struct compound *c,
+                         const struct fh_slot *dir, struct file *file)
 {
     if (!file || file_seal(file) == SEAL_NONE || sticky_forbids(c, dir, file))
         return false;
@@ -113,7 +117,8 @@ static bool seal_of_name(struct name_change *work, const struct compound *c, con
     return true;
 }
 
-static bool seal_of_target(struct name_change *work, const struct compound *c, const struct fh_slot *at)
+static bool seal_of_target(struct name_change *work, const struct compound *c,
+                           const struct fh_slot *at)
 {
     if (file_seal(at->file) == SEAL_NONE || ownership_forbids(c, at))
         return false;
@@ -149,7 +154,8 @@ static enum op_next released(struct compound *c, struct name_change *work)
 }
 
 /* Runs the stages; `check` judges the names on the loop, `change` does the work on the worker. */
-static enum op_next run(struct compound *c, nfsstat4 (*check)(struct compound *c, struct name_change *work),
+static enum op_next run(struct compound *c,
+                        nfsstat4 (*check)(struct compound *c, struct name_change *work),
                         enum op_next (*change)(struct compound *c, struct name_change *work))
 {
     struct name_change *work = c->op_state;
@@ -272,7 +278,8 @@ static enum op_next change_rename(struct compound *c, struct name_change *work)
     victim = file_behind(&c->current, work->new_name);
     change_before(c->saved.file, &ok->source_cinfo);
     change_before(c->current.file, &ok->target_cinfo);
-    if (renameat(file_path_fd(c->saved.file), work->name, file_path_fd(c->current.file), work->new_name) != 0)
+    if (renameat(file_path_fd(c->saved.file), work->name, file_path_fd(c->current.file),
+                 work->new_name) != 0)
         rc = rename_error(errno);
     fs_cred_leave();
     if (!rc) {
@@ -283,8 +290,8 @@ static enum op_next change_rename(struct compound *c, struct name_change *work)
         if (victim && victim != source)
             lost_name(victim);
     }
-    sealed = rc == -EPERM &&
-             (seal_of_name(work, c, &c->saved, source) || seal_of_name(work, c, &c->current, victim));
+    sealed = rc == -EPERM && (seal_of_name(work, c, &c->saved, source) ||
+                              seal_of_name(work, c, &c->current, victim));
     file_unref(source);
     file_unref(victim);
     return sealed ? make_way(c) : finish(c, work, rc, c->current.file, c->saved.file);
@@ -318,7 +325,8 @@ static enum op_next change_link(struct compound *c, struct name_change *work)
     /* AT_EMPTY_PATH would need a capability that the client's identity does not have. */
     snprintf(path, sizeof(path), "/proc/self/fd/%d", file_path_fd(source));
     change_before(c->current.file, &ok->cinfo);
-    if (linkat(AT_FDCWD, path, file_path_fd(c->current.file), work->new_name, AT_SYMLINK_FOLLOW) != 0)
+    if (linkat(AT_FDCWD, path, file_path_fd(c->current.file), work->new_name, AT_SYMLINK_FOLLOW) !=
+        0)
         rc = -errno;
     fs_cred_leave();
     if (rc == -EPERM && seal_of_target(work, c, &c->saved))

@@ -1,15 +1,16 @@
 /*
- * ops_open.c - OPEN (RFC 8881 section 18.16): the claims but delegations, share reservations, and a seal that
- * is in the way. Names and creation are in ops_open_name.c; OPEN_DOWNGRADE and CLOSE are at the end.
+ * ops_open.c - OPEN (RFC 8881 section 18.16): the claims but delegations, share reservations, and a
+ * seal that is in the way. Names and creation are in ops_open_name.c; OPEN_DOWNGRADE and CLOSE are
+ * at the end.
  *
- * The stages of OPEN: arguments and grace on the loop; the file and permission (FIND), on the loop too when
- * all of it is in memory, else, and for creation, on a worker; a new file's name made durable (COMMITTED);
- * share reservation and stateid on the loop (SHARE). A truncation holds a reservation while a worker does it
- * (TRUNCATE). A writer who meets an at-rest seal waits for the keeper to release it (RELEASED) and tries
- * again.
+ * The stages of OPEN: arguments and grace on the loop; the file and permission (FIND), on the loop
+ * too when all of it is in memory, else, and for creation, on a worker; a new file's name made
+ * durable (COMMITTED); share reservation and stateid on the loop (SHARE). A truncation holds a
+ * reservation while a worker does it (TRUNCATE). A writer who meets an at-rest seal waits for the
+ * keeper to release it (RELEASED) and tries again.
  *
- * An open holds no descriptor: the file's O_PATH descriptor keeps it alive, removed or not, and READ and
- * WRITE open what they need when they need it.
+ * An open holds no descriptor: the file's O_PATH descriptor keeps it alive, removed or not, and
+ * READ and WRITE open what they need when they need it.
  */
 #include <errno.h>
 #include <string.h>
@@ -142,7 +143,8 @@ static nfsstat4 check_permission(const struct compound *c, struct open_work *wor
     if (error == -EACCES && mode == R_OK)
         error = fs_access_check(c, &work->at, X_OK); /* to run it, a client has to read it */
     work->blocks = !c->on_worker && error == -EAGAIN;
-    return error == -EPERM && file_seal(work->at.file) != SEAL_NONE ? NFS4ERR_DELAY : fs_status(error);
+    return error == -EPERM && file_seal(work->at.file) != SEAL_NONE ? NFS4ERR_DELAY
+                                                                    : fs_status(error);
 }
 
 static nfsstat4 find_file(struct compound *c, struct open_work *work)
@@ -227,8 +229,8 @@ static enum op_next succeed(struct compound *c, struct open_work *work, const st
 
     res->stateid = *stateid;
     res->cinfo = work->cinfo;
-    /* Not PRESERVE_UNLINKED: a removed file does not outlive a restart. Not MAY_NOTIFY_LOCK: waiting lockers
-     * poll. */
+    /* Not PRESERVE_UNLINKED: a removed file does not outlive a restart. Not MAY_NOTIFY_LOCK:
+     * waiting lockers poll. */
     res->rflags = OPEN4_RESULT_LOCKTYPE_POSIX;
     res->attrset = work->attrset;
     put_delegation(c->args.open.share_access, &res->delegation);
@@ -239,7 +241,8 @@ static enum op_next succeed(struct compound *c, struct open_work *work, const st
 }
 
 /* A share reservation or the seal said no. */
-static enum op_next refused(struct compound *c, struct open_work *work, nfsstat4 status, uint64_t conflict)
+static enum op_next refused(struct compound *c, struct open_work *work, nfsstat4 status,
+                            uint64_t conflict)
 {
     if (status == NFS4ERR_SHARE_DENIED && conflict && conflict != c->client_id &&
         client_yield_expired(c->server, conflict))
@@ -277,7 +280,8 @@ static enum op_next share(struct compound *c, struct open_work *work, bool reser
 static enum op_next reserve(struct compound *c, struct open_work *work)
 {
     uint64_t conflict = 0;
-    nfsstat4 status = state_reserve(work->at.file, work->access, c->args.open.share_deny, &conflict);
+    nfsstat4 status =
+        state_reserve(work->at.file, work->access, c->args.open.share_deny, &conflict);
 
     if (status != NFS4_OK)
         return refused(c, work, status, conflict);

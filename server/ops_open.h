@@ -22,8 +22,8 @@ struct open_work {
     struct fh_slot at;   /* what is opened; holds a reference */
     uint32_t access;     /* OPEN4_SHARE_ACCESS_*, which are FILE_READ and FILE_WRITE too */
     struct commit_wait commit;
-    bool commit_dir;     /* before the answer */
-    bool created;        /* by this OPEN, or by one that this is a repetition of */
+    bool commit_dir; /* before the answer */
+    bool created;    /* by this OPEN, or by one that this is a repetition of */
     bool truncate;
     bool blocks;   /* met on the loop: only a worker can tell */
     bool released; /* an at-rest seal gave way already */
@@ -31,13 +31,14 @@ struct open_work {
     bitmap4 attrset;
 };
 
-/* CLAIM_NULL: finds the name in the current directory, or creates it; sets at, created, truncate, cinfo,
- * attrset. On the loop only without creation; `blocks` is set then when a worker has to look. */
+/* CLAIM_NULL: finds the name in the current directory, or creates it; sets at, created, truncate,
+ * cinfo, attrset. On the loop only without creation; `blocks` is set then when a worker has to
+ * look. */
 nfsstat4 open_by_name(struct compound *c, struct open_work *work);
 /* A regular file may be opened, read, written and locked; of others, what they are. */
 nfsstat4 open_check_type(mode_t type);
-/* May state be claimed now (RFC 8881 section 8.4.2.1)? reclaim: NO_GRACE, RECLAIM_BAD; else GRACE. On the
- * client's loop. */
+/* May state be claimed now (RFC 8881 section 8.4.2.1)? reclaim: NO_GRACE, RECLAIM_BAD; else GRACE.
+ * On the client's loop. */
 nfsstat4 reclaim_check(const struct compound *c, bool reclaim);
 
 #endif

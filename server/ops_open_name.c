@@ -1,10 +1,10 @@
 /*
- * ops_open_name.c - OPEN by name (RFC 8881 section 18.16.3): lookup, the four ways to create, the verifier of
- * an exclusive create. Worker threads.
+ * ops_open_name.c - OPEN by name (RFC 8881 section 18.16.3): lookup, the four ways to create, the
+ * verifier of an exclusive create. Worker threads.
  *
- * A verifier is kept in the new file's times, which every file system stores and which survive a restart; the
- * reply's attrset tells the client, who sets them right afterwards. Its top bits are dropped, so that file
- * systems with 31 bits of seconds keep it.
+ * A verifier is kept in the new file's times, which every file system stores and which survive a
+ * restart; the reply's attrset tells the client, who sets them right afterwards. Its top bits are
+ * dropped, so that file systems with 31 bits of seconds keep it.
  */
 #include <endian.h>
 #include <errno.h>
@@ -66,8 +66,8 @@ static int lookup(const struct compound *c, struct open_work *work)
     return error;
 }
 
-/* The mode came with the file: if the kernel kept it as it is, it need not be set once more (after a change
- * of owner, setuid bits must be). */
+/* The mode came with the file: if the kernel kept it as it is, it need not be set once more (after
+ * a change of owner, setuid bits must be). */
 static void note_mode(struct open_work *work, int fd, mode_t mode)
 {
     const unsigned attrs[] = {FATTR4_MODE, FATTR4_MODE_SET_MASKED};
@@ -83,8 +83,10 @@ static void note_mode(struct open_work *work, int fd, mode_t mode)
     }
 }
 
-/* Makes the file as the client: O_RDONLY, since a writer's descriptor would be in the way of a seal. */
-static int make(const struct compound *c, struct open_work *work, mode_t mode, const verifier4 *verifier)
+/* Makes the file as the client: O_RDONLY, since a writer's descriptor would be in the way of a
+ * seal. */
+static int make(const struct compound *c, struct open_work *work, mode_t mode,
+                const verifier4 *verifier)
 {
     int fd, error = fs_cred_enter(c, c->current.export);
 
@@ -140,9 +142,9 @@ static int set_attributes(const struct compound *c, struct open_work *work)
     return error;
 }
 
-/* Nothing was set after the file was made: the directory's commit will do, which others share (commit.h).
- * Else as attr_commit, with the descriptor at hand; the file's name goes along, since a file system has it in
- * the same transaction, or an earlier one. */
+/* Nothing was set after the file was made: the directory's commit will do, which others share
+ * (commit.h). Else as attr_commit, with the descriptor at hand; the file's name goes along, since a
+ * file system has it in the same transaction, or an earlier one. */
 static int commit_made(const struct compound *c, struct open_work *work, int fd, bool untouched)
 {
     work->commit_dir = untouched && export_commits_by_directory(c->current.export);
@@ -155,7 +157,8 @@ static bool sets_more(const struct open_work *work)
 {
     const bitmap4 size = BITMAP4(FATTR4_SIZE), others = bitmap4_minus(&work->set.want, &size);
 
-    return !bitmap4_empty(&others) || (bitmap4_isset(&work->set.want, FATTR4_SIZE) && work->set.size > 0);
+    return !bitmap4_empty(&others) ||
+           (bitmap4_isset(&work->set.want, FATTR4_SIZE) && work->set.size > 0);
 }
 
 /* Creates the file; -EEXIST when the name is taken, with nothing changed. */
@@ -211,7 +214,8 @@ static int create_unchecked(const struct compound *c, struct open_work *work)
     return error;
 }
 
-static int create_exclusive(const struct compound *c, struct open_work *work, const verifier4 *verifier)
+static int create_exclusive(const struct compound *c, struct open_work *work,
+                            const verifier4 *verifier)
 {
     int error = create(c, work, verifier);
 
@@ -232,7 +236,8 @@ static int create_exclusive(const struct compound *c, struct open_work *work, co
 static nfsstat4 decode_attributes(const struct compound *c, struct open_work *work)
 {
     const createhow4 *how = &c->args.open.openhow.how;
-    const fattr4 *fattr = how->mode == EXCLUSIVE4_1 ? &how->ch_createboth.cva_attrs : &how->createattrs;
+    const fattr4 *fattr =
+        how->mode == EXCLUSIVE4_1 ? &how->ch_createboth.cva_attrs : &how->createattrs;
 
     if (how->mode == EXCLUSIVE4_1) {
         bitmap4 allowed = attr_exclcreat(), beyond = bitmap4_minus(&fattr->attrmask, &allowed);

@@ -2,9 +2,10 @@
  * READDIR (RFC 8881 section 18.23), on a worker.
  *
  * Cookies: 3 and up are the names that the pseudo root puts into the directory (exports below it),
- * FIRST_REAL_COOKIE and up are the file system's own positions (d_off), which XFS and ext4 keep stable while
- * the directory changes and across restarts. So the cookie verifier only has to tell our cookies from
- * somebody else's. Attributes are read as the client: where it may list but not search, entries have none.
+ * FIRST_REAL_COOKIE and up are the file system's own positions (d_off), which XFS and ext4 keep
+ * stable while the directory changes and across restarts. So the cookie verifier only has to tell
+ * our cookies from somebody else's. Attributes are read as the client: where it may list but not
+ * search, entries have none.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -31,7 +32,8 @@ enum {
     FIRST_COOKIE = 3,
     FIRST_REAL_COOKIE = FIRST_COOKIE + PSEUDO_CHILDREN_MAX + 21, /* 1024 */
     REPLY_MAX = 256 * 1024,
-    TRAILER = 128, /* of the reply: this operation's number, status and verifier, and an error after it */
+    TRAILER =
+        128, /* of the reply: this operation's number, status and verifier, and an error after it */
     DIRENTS_SIZE = 32 * 1024,
     ENTRY_ARENA = NFS4_ATTR_VALS_MAX + 1024,
 };
@@ -53,8 +55,9 @@ struct listing {
     struct file_table *table;
     const struct export *export;
     bitmap4 want;
-    bool need_stat;   /* more is asked for than a directory entry tells */
-    bool need_handle; /* the file's own identity: its handle, or what only struct file knows of it */
+    bool need_stat; /* more is asked for than a directory entry tells */
+    bool
+        need_handle; /* the file's own identity: its handle, or what only struct file knows of it */
     int dirfd;
     uint64_t mount_id;
     struct pseudo_dir *junctions;
@@ -97,7 +100,8 @@ static nfsstat4 attrs_of_failure(struct listing *list, nfsstat4 error, fattr4 *o
     return fs_status(nfs4_attrs_pack(&attrs, &only, NULL, &list->arena, out));
 }
 
-static nfsstat4 add(struct listing *list, uint64_t cookie, const char *name, int error, const fattr4 *fattr)
+static nfsstat4 add(struct listing *list, uint64_t cookie, const char *name, int error,
+                    const fattr4 *fattr)
 {
     nfsstat4 status = NFS4_OK;
     fattr4 failed;
@@ -153,16 +157,19 @@ static nfsstat4 list_junctions(struct listing *list, uint64_t cookie)
     if (!list->junctions || cookie >= FIRST_REAL_COOKIE)
         return NFS4_OK;
     for (; i < pseudo_child_count(list->junctions) && !list->full && !status; i++)
-        status = add_junction(list, pseudo_child_at(list->junctions, (unsigned)i), FIRST_COOKIE + i);
+        status =
+            add_junction(list, pseudo_child_at(list->junctions, (unsigned)i), FIRST_COOKIE + i);
     return status;
 }
 
-/* What only the file's identity gives: its handle, its change attribute and a pinned seal's overlay. */
+/* What only the file's identity gives: its handle, its change attribute and a pinned seal's
+ * overlay. */
 static int know_file(struct listing *list, const struct fs_handle *found, struct file_stat *stat,
                      struct xdr_bytes *handle, uint8_t wire[NFS4_FHSIZE])
 {
     struct file_key key;
-    int rc = file_key_from_handle(export_fs_uuid(list->export), found->type, found->bytes, found->len, &key);
+    int rc = file_key_from_handle(export_fs_uuid(list->export), found->type, found->bytes,
+                                  found->len, &key);
 
     if (rc)
         return rc;
@@ -172,7 +179,8 @@ static int know_file(struct listing *list, const struct fs_handle *found, struct
     return 0;
 }
 
-/* By one descriptor: attributes and handle are of one file even when the name is given to another meanwhile.
+/* By one descriptor: attributes and handle are of one file even when the name is given to another
+ * meanwhile.
  */
 static int stat_by_descriptor(struct listing *list, const char *name, struct statx *stx,
                               struct fs_handle *found)
@@ -186,7 +194,8 @@ static int stat_by_descriptor(struct listing *list, const char *name, struct sta
     return rc;
 }
 
-static int stat_by_name(struct listing *list, const char *name, struct statx *stx, struct fs_handle *found)
+static int stat_by_name(struct listing *list, const char *name, struct statx *stx,
+                        struct fs_handle *found)
 {
     struct handle_cache *handles = file_table_handles(list->table);
     int rc;
@@ -216,7 +225,8 @@ static int stat_entry(struct listing *list, const char *name, struct file_stat *
     return list->need_handle ? know_file(list, &found, stat, handle, wire) : 0;
 }
 
-/* What the entry itself tells is enough; a directory may be a mount point, which only a look tells. */
+/* What the entry itself tells is enough; a directory may be a mount point, which only a look tells.
+ */
 static bool entry_suffices(const struct listing *list, const struct dirent_record *entry)
 {
     return !list->need_stat && entry->type != DT_DIR && entry->type != DT_UNKNOWN;
@@ -225,7 +235,8 @@ static bool entry_suffices(const struct listing *list, const struct dirent_recor
 static nfsstat4 add_entry(struct listing *list, const struct dirent_record *entry, uint64_t cookie)
 {
     struct file_stat stat = {.change = 0};
-    struct attr_source source = {.server = list->c->server, .export = list->export, .stx = &stat.stx};
+    struct attr_source source = {
+        .server = list->c->server, .export = list->export, .stx = &stat.stx};
     uint8_t wire[NFS4_FHSIZE];
     fattr4 fattr;
     int rc = 0;
@@ -285,7 +296,8 @@ static nfsstat4 list_real(struct listing *list, uint64_t cookie)
         list->eof = !list->full;
         return NFS4_OK;
     }
-    if (cookie >= FIRST_REAL_COOKIE && lseek(list->dirfd, (off_t)(cookie - FIRST_REAL_COOKIE), SEEK_SET) < 0)
+    if (cookie >= FIRST_REAL_COOKIE &&
+        lseek(list->dirfd, (off_t)(cookie - FIRST_REAL_COOKIE), SEEK_SET) < 0)
         return NFS4ERR_BAD_COOKIE;
     while (!status && !list->full) {
         long len = syscall(SYS_getdents64, list->dirfd, list->dirents, sizeof(list->dirents));
@@ -322,8 +334,9 @@ static nfsstat4 list_open(struct listing *list)
 
 static void list_wants(struct listing *list, const bitmap4 *want)
 {
-    const bitmap4 from_entry = BITMAP4(FATTR4_RDATTR_ERROR, FATTR4_FILEID, FATTR4_MOUNTED_ON_FILEID,
-                                       FATTR4_TYPE, FATTR4_FSID, FATTR4_FH_EXPIRE_TYPE, FATTR4_LEASE_TIME);
+    const bitmap4 from_entry =
+        BITMAP4(FATTR4_RDATTR_ERROR, FATTR4_FILEID, FATTR4_MOUNTED_ON_FILEID, FATTR4_TYPE,
+                FATTR4_FSID, FATTR4_FH_EXPIRE_TYPE, FATTR4_LEASE_TIME);
     const bitmap4 from_stat = bitmap4_minus(want, &from_entry);
     const bitmap4 from_file =
         BITMAP4(FATTR4_FILEHANDLE, FATTR4_CHANGE, FATTR4_TIME_MODIFY, FATTR4_TIME_METADATA);
@@ -359,7 +372,8 @@ static nfsstat4 list_directory(struct listing *list, uint64_t cookie)
 static uint32_t reply_room(const struct compound *c)
 {
     const size_t used = xdr_out_len(&c->out) + TRAILER;
-    const size_t limit = c->cache_this && c->max_cached < c->max_reply ? c->max_cached : c->max_reply;
+    const size_t limit =
+        c->cache_this && c->max_cached < c->max_reply ? c->max_cached : c->max_reply;
     size_t room = limit > used ? limit - used : 0;
 
     if (room > c->args.readdir.maxcount)

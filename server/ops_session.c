@@ -1,6 +1,7 @@
 /*
- * ops_session.c - SEQUENCE, CREATE_SESSION, DESTROY_SESSION, BIND_CONN_TO_SESSION, BACKCHANNEL_CTL (RFC 8881
- * sections 18.33, 18.34, 18.36, 18.37, 18.46). They run on the loop of the client that they name.
+ * ops_session.c - SEQUENCE, CREATE_SESSION, DESTROY_SESSION, BIND_CONN_TO_SESSION, BACKCHANNEL_CTL
+ * (RFC 8881 sections 18.33, 18.34, 18.36, 18.37, 18.46). They run on the loop of the client that
+ * they name.
  */
 #include <errno.h>
 #include <string.h>
@@ -49,8 +50,8 @@ static void on_recorded(struct loop_msg *msg)
     compound_resume(wait->compound);
 }
 
-/* The client's record first, then the reply: a client that was told of its confirmation can reclaim after a
- * crash. */
+/* The client's record first, then the reply: a client that was told of its confirmation can reclaim
+ * after a crash. */
 static enum op_next record_client(struct compound *c, struct client *client)
 {
     struct confirming *wait = arena_alloc(&c->arena, sizeof(*wait));
@@ -76,17 +77,19 @@ static enum op_next record_client(struct compound *c, struct client *client)
 static nfsstat4 confirm(struct client *client)
 {
     struct keeper *keeper = client->table->server->keeper;
-    struct client *old =
-        client_find_owner(client->table, (struct xdr_bytes){client->owner, client->owner_len}, true);
+    struct client *old = client_find_owner(
+        client->table, (struct xdr_bytes){client->owner, client->owner_len}, true);
     uint64_t replaces = old != NULL ? old->id : 0;
     if (old != NULL)
         client_remove(old);
     if (client_confirm(client) < 0)
         return NFS4ERR_DELAY;
-    enum keeper_client_event event = replaces != 0 ? KEEPER_CLIENT_RESTARTED : KEEPER_CLIENT_CONFIRMED;
-    keeper_client(keeper, event, client->id, replaces, client->owner, client->owner_len, client->verifier,
-                  client->address);
-    log_info("%s: client confirmed%s", client_describe(client), replaces != 0 ? ", started anew" : "");
+    enum keeper_client_event event =
+        replaces != 0 ? KEEPER_CLIENT_RESTARTED : KEEPER_CLIENT_CONFIRMED;
+    keeper_client(keeper, event, client->id, replaces, client->owner, client->owner_len,
+                  client->verifier, client->address);
+    log_info("%s: client confirmed%s", client_describe(client),
+             replaces != 0 ? ", started anew" : "");
     return NFS4_OK;
 }
 
@@ -144,7 +147,8 @@ static enum op_next create_recorded(struct compound *c)
     enum op_next next;
     client->create_busy = false;
     if (wait->recovery.err < 0) {
-        log_error("%s: cannot record the client: %s", client_describe(client), strerror(-wait->recovery.err));
+        log_error("%s: cannot record the client: %s", client_describe(client),
+                  strerror(-wait->recovery.err));
         next = done(c, NFS4ERR_DELAY);
     } else if (client->gone) {
         next = done(c, NFS4ERR_STALE_CLIENTID);
@@ -157,8 +161,8 @@ static enum op_next create_recorded(struct compound *c)
 
 static nfsstat4 check_create(const struct compound *c, const struct client *client)
 {
-    const uint32_t known =
-        CREATE_SESSION4_FLAG_PERSIST | CREATE_SESSION4_FLAG_CONN_BACK_CHAN | CREATE_SESSION4_FLAG_CONN_RDMA;
+    const uint32_t known = CREATE_SESSION4_FLAG_PERSIST | CREATE_SESSION4_FLAG_CONN_BACK_CHAN |
+                           CREATE_SESSION4_FLAG_CONN_RDMA;
     channel_attrs4 fore, back;
     if ((c->args.create_session.csa_flags & ~known) != 0)
         return NFS4ERR_INVAL;
@@ -197,14 +201,16 @@ static enum op_next create_session(struct compound *c)
 
 enum op_next op_create_session(struct compound *c)
 {
-    return compound_visit(c, loop_at(c, client_id_loop(c->args.create_session.csa_clientid)), create_session);
+    return compound_visit(c, loop_at(c, client_id_loop(c->args.create_session.csa_clientid)),
+                          create_session);
 }
 
 /* ---- the others ---- */
 
 static enum op_next destroy_session(struct compound *c)
 {
-    struct session *session = session_find(client_table_of(c), c->args.destroy_session.dsa_sessionid);
+    struct session *session =
+        session_find(client_table_of(c), c->args.destroy_session.dsa_sessionid);
     if (session == NULL)
         return done(c, NFS4ERR_BADSESSION);
     session_destroy(session);

@@ -1,7 +1,7 @@
 /*
- * SETATTR (RFC 8881 section 18.30). The stateid is checked on the loop, the rest happens on a worker. A
- * seal's flag forbids every change: an at-rest seal gives way first; of a pinned file the modification time
- * is kept by the keeper until the release, nothing else changes.
+ * SETATTR (RFC 8881 section 18.30). The stateid is checked on the loop, the rest happens on a
+ * worker. A seal's flag forbids every change: an at-rest seal gives way first; of a pinned file the
+ * modification time is kept by the keeper until the release, nothing else changes.
  */
 #include <errno.h>
 #include <string.h>
@@ -69,7 +69,8 @@ static nfsstat4 set_others(struct compound *c, struct setattr *work)
     return fs_status(rc);
 }
 
-/* mtime alone (perhaps with atime, which nobody keeps for a sealed file): what a pinned seal can take. */
+/* mtime alone (perhaps with atime, which nobody keeps for a sealed file): what a pinned seal can
+ * take. */
 static bool only_times(const struct attr_set *set)
 {
     const bitmap4 times = BITMAP4(FATTR4_TIME_ACCESS_SET, FATTR4_TIME_MODIFY_SET);
@@ -83,14 +84,16 @@ static bool asks_owner(const struct attr_set *set)
 {
     const bitmap4 writers = BITMAP4(FATTR4_SIZE, FATTR4_TIME_ACCESS_SET, FATTR4_TIME_MODIFY_SET);
     const bitmap4 others = bitmap4_minus(&set->want, &writers);
-    const bool atime = bitmap4_isset(&set->want, FATTR4_TIME_ACCESS_SET) && set->atime.tv_nsec != UTIME_NOW;
-    const bool mtime = bitmap4_isset(&set->want, FATTR4_TIME_MODIFY_SET) && set->mtime.tv_nsec != UTIME_NOW;
+    const bool atime =
+        bitmap4_isset(&set->want, FATTR4_TIME_ACCESS_SET) && set->atime.tv_nsec != UTIME_NOW;
+    const bool mtime =
+        bitmap4_isset(&set->want, FATTR4_TIME_MODIFY_SET) && set->mtime.tv_nsec != UTIME_NOW;
 
     return atime || mtime || !bitmap4_empty(&others);
 }
 
-/* What the kernel would say if there were no seal, which is not disturbed for who may not. NFS4_OK, PERM or
- * ACCESS. */
+/* What the kernel would say if there were no seal, which is not disturbed for who may not. NFS4_OK,
+ * PERM or ACCESS. */
 static nfsstat4 may_change(const struct compound *c, const struct setattr *work)
 {
     struct file_stat stat;
@@ -104,7 +107,8 @@ static nfsstat4 may_change(const struct compound *c, const struct setattr *work)
         return NFS4_OK;
     if (asks_owner(&work->set))
         return NFS4ERR_PERM;
-    return wants_size(c) && work->opener ? NFS4_OK : fs_status(fs_access_check(c, &c->current, W_OK));
+    return wants_size(c) && work->opener ? NFS4_OK
+                                         : fs_status(fs_access_check(c, &c->current, W_OK));
 }
 
 static enum op_next apply_sealed(struct compound *c, struct setattr *work)
@@ -113,7 +117,8 @@ static enum op_next apply_sealed(struct compound *c, struct setattr *work)
 
     if (status)
         return op_done(c, status);
-    c->stage = file_seal(c->current.file) == SEAL_PINNED && only_times(&work->set) ? TELL_TIME : UNSEAL;
+    c->stage =
+        file_seal(c->current.file) == SEAL_PINNED && only_times(&work->set) ? TELL_TIME : UNSEAL;
     return OP_LOOP;
 }
 
@@ -135,7 +140,8 @@ static enum op_next apply(struct compound *c, struct setattr *work)
     others = bitmap4_minus(&work->set.want, &size);
     if (!status && !bitmap4_empty(&others))
         status = set_others(c, work);
-    if (status == NFS4ERR_PERM && file_seal(c->current.file) != SEAL_NONE) /* sealed while we were at it */
+    if (status == NFS4ERR_PERM &&
+        file_seal(c->current.file) != SEAL_NONE) /* sealed while we were at it */
         return apply_sealed(c, work);
     rc = attr_commit(c->server, c->current.file);
     if (!status && rc)
@@ -195,7 +201,8 @@ static enum op_next released(struct compound *c, struct setattr *work)
 
 static void time_told(struct loop_msg *msg)
 {
-    struct setattr *work = (struct setattr *)((char *)msg - offsetof(struct setattr, wrote.call.reply));
+    struct setattr *work =
+        (struct setattr *)((char *)msg - offsetof(struct setattr, wrote.call.reply));
 
     compound_resume(work->compound);
 }

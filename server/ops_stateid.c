@@ -1,6 +1,6 @@
 /*
- * ops_stateid.c - TEST_STATEID and FREE_STATEID (RFC 8881 sections 18.48, 18.38). On the client's loop;
- * layout stateids are the keeper's to judge, one after another.
+ * ops_stateid.c - TEST_STATEID and FREE_STATEID (RFC 8881 sections 18.48, 18.38). On the client's
+ * loop; layout stateids are the keeper's to judge, one after another.
  */
 #include <stddef.h>
 
@@ -20,12 +20,14 @@ static void answered(struct loop_msg *msg)
 {
     struct stateid_work *work =
         (struct stateid_work *)((char *)msg - offsetof(struct stateid_work, ask) -
-                                offsetof(struct keeper_stateid, call) - offsetof(struct keeper_call, reply));
+                                offsetof(struct keeper_stateid, call) -
+                                offsetof(struct keeper_call, reply));
 
     compound_resume(work->compound);
 }
 
-static enum op_next ask_keeper(struct compound *c, struct stateid_work *work, const stateid4 *stateid)
+static enum op_next ask_keeper(struct compound *c, struct stateid_work *work,
+                               const stateid4 *stateid)
 {
     work->ask = (struct keeper_stateid){
         .call = {.reply.run = answered, .reply_loop = c->loop},
@@ -82,7 +84,8 @@ enum op_next op_test_stateid(struct compound *c)
     return OP_DONE;
 }
 
-/* A layout that is still one is not freed; one that was revoked is acknowledged thereby (12.5.6). */
+/* A layout that is still one is not freed; one that was revoked is acknowledged thereby (12.5.6).
+ */
 static nfsstat4 free_layout_status(nfsstat4 status)
 {
     switch (status) {

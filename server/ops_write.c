@@ -1,13 +1,14 @@
 /*
  * ops_write.c - WRITE (RFC 8881 section 18.32).
  *
- * An ordinary file: tried at once on the loop, into the page cache; what would block, and what is to be
- * stable, on a worker. As the client, so that the kernel takes setuid bits off as for any user's write.
+ * An ordinary file: tried at once on the loop, into the page cache; what would block, and what is
+ * to be stable, on a worker. As the client, so that the kernel takes setuid bits off as for any
+ * user's write.
  *
- * A file with an at-rest seal: waits for its release, then as above. A pinned file: to the disk at the map's
- * blocks, with the map fetched from the keeper between state_file_pinned_begin and _end, so that the seal
- * cannot be released meanwhile; the new times go into the keeper's journal before the reply. Such writes are
- * always stable.
+ * A file with an at-rest seal: waits for its release, then as above. A pinned file: to the disk at
+ * the map's blocks, with the map fetched from the keeper between state_file_pinned_begin and _end,
+ * so that the seal cannot be released meanwhile; the new times go into the keeper's journal before
+ * the reply. Such writes are always stable.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -141,8 +142,9 @@ static bool write_cached(struct compound *c, struct write_work *work)
 /* Has the file's map made by the keeper while the seal is held. */
 static void mapped(struct loop_msg *msg)
 {
-    struct keeper_map *mapping = (struct keeper_map *)((char *)msg - offsetof(struct keeper_map, call) -
-                                                       offsetof(struct keeper_call, reply));
+    struct keeper_map *mapping =
+        (struct keeper_map *)((char *)msg - offsetof(struct keeper_map, call) -
+                              offsetof(struct keeper_call, reply));
 
     compound_resume(
         ((struct write_work *)((char *)mapping - offsetof(struct write_work, mapping)))->compound);
@@ -215,14 +217,15 @@ static enum op_next released(struct compound *c, struct write_work *work)
     return start_by_seal(c, work);
 }
 
-/* Does the error say that data may be lost that was written before, whoever wrote it? No space is no loss. */
+/* Does the error say that data may be lost that was written before, whoever wrote it? No space is
+ * no loss. */
 static bool is_loss(ssize_t error)
 {
     return error < 0 && error != -ENOSPC && error != -EDQUOT && error != -EFBIG && error != -EAGAIN;
 }
 
-/* What was written counts, and the client comes again for the rest (18.32.4); but a failed write-back is
- * told, since the kernel says it once only. */
+/* What was written counts, and the client comes again for the rest (18.32.4); but a failed
+ * write-back is told, since the kernel says it once only. */
 static int write_all(struct compound *c, struct write_work *work, int fd)
 {
     int flags = sync_flags(c->args.write.stable);
@@ -286,7 +289,8 @@ static enum op_next write_blocks(struct compound *c, struct write_work *work)
     if (!work->opener)
         error = permission_check_io(c, &c->current, W_OK);
     if (error == 0 && args->data.len > 0)
-        error = pinned_cache_write(c->current.file, work->map, args->offset, args->data.data, args->data.len);
+        error = pinned_cache_write(c->current.file, work->map, args->offset, args->data.data,
+                                   args->data.len);
     work->status = fs_status(error);
     if (error < 0 || args->data.len == 0)
         return finish(c, work, work->status, FILE_SYNC4);
@@ -296,10 +300,12 @@ static enum op_next write_blocks(struct compound *c, struct write_work *work)
 
 static void noted(struct loop_msg *msg)
 {
-    struct keeper_wrote *wrote = (struct keeper_wrote *)((char *)msg - offsetof(struct keeper_wrote, call) -
-                                                         offsetof(struct keeper_call, reply));
+    struct keeper_wrote *wrote =
+        (struct keeper_wrote *)((char *)msg - offsetof(struct keeper_wrote, call) -
+                                offsetof(struct keeper_call, reply));
 
-    compound_resume(((struct write_work *)((char *)wrote - offsetof(struct write_work, wrote)))->compound);
+    compound_resume(
+        ((struct write_work *)((char *)wrote - offsetof(struct write_work, wrote)))->compound);
 }
 
 static enum op_next tell_keeper(struct compound *c, struct write_work *work)

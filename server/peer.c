@@ -39,7 +39,8 @@ static int boot_name(char boot[BOOT_DIGITS + 1])
     return 0;
 }
 
-/* Field 22 of /proc/PID/stat; the name in field 2 may hold anything, so it is counted from its last ')'. */
+/* Field 22 of /proc/PID/stat; the name in field 2 may hold anything, so it is counted from its last
+ * ')'. */
 static int start_time(long pid, unsigned long long *out)
 {
     char path[64], text[STAT_MAX];
@@ -100,9 +101,11 @@ bool peer_is_gone(const char *text)
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (pidfd < 0)
         return errno == ESRCH;
-    /* The descriptor names one process from here on, so the order matters: first it, then the start time. */
+    /* The descriptor names one process from here on, so the order matters: first it, then the start
+     * time. */
     int err = start_time(pid, &now);
-    bool gone = all_threads_ended(pidfd) || err == -ENOENT || err == -ESRCH || (!err && now != started);
+    bool gone =
+        all_threads_ended(pidfd) || err == -ENOENT || err == -ESRCH || (!err && now != started);
     close(pidfd);
     return gone;
 }

@@ -1,9 +1,9 @@
 /*
  * permission.c - access checks for OPEN, READ and WRITE, see permission.h. Worker threads.
  *
- * An immutable file answers EPERM to every question about writing, before the kernel looks at the mode. A
- * pinned file is immutable and yet written to, an at-rest seal gives way to those who may write: so for
- * sealed files the question is answered here.
+ * An immutable file answers EPERM to every question about writing, before the kernel looks at the
+ * mode. A pinned file is immutable and yet written to, an at-rest seal gives way to those who may
+ * write: so for sealed files the question is answered here.
  */
 #include "server/permission.h"
 
@@ -25,8 +25,8 @@ enum { ACL_MAX_ENTRIES = 1024 };
 /* A sealed file: what the kernel would say if the flag were not there. */
 static int check_sealed(const struct cred *cred, struct file *file, int mode)
 {
-    uint8_t
-        acl[sizeof(struct posix_acl_xattr_header) + ACL_MAX_ENTRIES * sizeof(struct posix_acl_xattr_entry)];
+    uint8_t acl[sizeof(struct posix_acl_xattr_header) +
+                ACL_MAX_ENTRIES * sizeof(struct posix_acl_xattr_entry)];
     struct file_stat stat;
     char path[32];
     ssize_t len;

@@ -1,6 +1,6 @@
 /*
- * permission_mode.c - permission from mode bits and POSIX access control lists (acl(5)), without asking the
- * kernel; see permission.h. Pure.
+ * permission_mode.c - permission from mode bits and POSIX access control lists (acl(5)), without
+ * asking the kernel; see permission.h. Pure.
  */
 #include <endian.h>
 #include <linux/posix_acl_xattr.h>
@@ -73,7 +73,9 @@ static bool by_acl(const struct cred *cred, gid_t group, const struct acl *acl, 
             break;
         case TAG_GROUP_OBJ:
         case TAG_GROUP:
-            if (!in_group(cred, le16toh(entry->e_tag) == TAG_GROUP_OBJ ? group : (gid_t)le32toh(entry->e_id)))
+            if (!in_group(cred, le16toh(entry->e_tag) == TAG_GROUP_OBJ
+                                    ? group
+                                    : (gid_t)le32toh(entry->e_id)))
                 break;
             if ((allowed & acl->mask & want) == want)
                 return true;
@@ -88,8 +90,8 @@ static bool by_acl(const struct cred *cred, gid_t group, const struct acl *acl, 
     return false;
 }
 
-bool permission_by_mode(const struct cred *cred, uid_t owner, gid_t group, mode_t bits, const void *acl_value,
-                        size_t acl_len, int mode)
+bool permission_by_mode(const struct cred *cred, uid_t owner, gid_t group, mode_t bits,
+                        const void *acl_value, size_t acl_len, int mode)
 {
     struct acl acl;
 

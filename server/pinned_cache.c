@@ -1,9 +1,10 @@
 /*
- * pinned_cache.c - see pinned_cache.h. One list under one mutex: writes through the server to pinned files
- * are the exception.
+ * pinned_cache.c - see pinned_cache.h. One list under one mutex: writes through the server to
+ * pinned files are the exception.
  *
- * An entry is good for one map of one file. A file that was unsealed and sealed again has another map, or the
- * same one, and then the entry is as good as new: what an entry writes to is named by the map alone.
+ * An entry is good for one map of one file. A file that was unsealed and sealed again has another
+ * map, or the same one, and then the entry is as good as new: what an entry writes to is named by
+ * the map alone.
  */
 #include "server/pinned_cache.h"
 
@@ -162,7 +163,8 @@ static void release(struct entry *entry)
     free_all(expired);
 }
 
-int pinned_cache_write(struct file *file, struct seal_map *map, uint64_t offset, const void *data, size_t len)
+int pinned_cache_write(struct file *file, struct seal_map *map, uint64_t offset, const void *data,
+                       size_t len)
 {
     struct entry *entry;
     int error = acquire(file, map, &entry);

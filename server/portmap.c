@@ -1,6 +1,7 @@
 /*
- * portmap.c - see portmap.h. rpcbind is asked over its local socket only, and only if that socket is there.
- * The thread owns the registration; whoever of it and the server is last frees the memory.
+ * portmap.c - see portmap.h. rpcbind is asked over its local socket only, and only if that socket
+ * is there. The thread owns the registration; whoever of it and the server is last frees the
+ * memory.
  */
 #include "server/portmap.h"
 
@@ -49,7 +50,8 @@ static bool set_one(const char *netid, struct sockaddr *addr, socklen_t len)
 static bool set(uint16_t port)
 {
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port)};
-    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = in6addr_any};
+    struct sockaddr_in6 in6 = {
+        .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = in6addr_any};
     bool ok = set_one("tcp", (struct sockaddr *)&in, sizeof(in));
     ok = set_one("tcp6", (struct sockaddr *)&in6, sizeof(in6)) || ok;
     if (ok)

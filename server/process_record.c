@@ -102,7 +102,8 @@ int process_record_open(const char *state_dir, struct process_record **out)
     return 0;
 }
 
-/* A line that stays although nothing is left only means that the next server looks whether we are gone. */
+/* A line that stays although nothing is left only means that the next server looks whether we are
+ * gone. */
 void process_record_close(struct process_record *record, bool in_order)
 {
     if (record && in_order)

@@ -1,6 +1,6 @@
 /*
- * The tree of pseudo directories; see pseudo.h. A few nodes: children are a sorted-by-arrival array, searched
- * in order.
+ * The tree of pseudo directories; see pseudo.h. A few nodes: children are a sorted-by-arrival
+ * array, searched in order.
  */
 #include "server/pseudo.h"
 
@@ -18,8 +18,8 @@ struct pseudo_dir {
     unsigned child_count;
 };
 
-/* FNV-1a over the parent's id and the name. The top bit keeps clear of inode numbers, 1 and 2 of nothing
- * special. */
+/* FNV-1a over the parent's id and the name. The top bit keeps clear of inode numbers, 1 and 2 of
+ * nothing special. */
 static uint64_t make_fileid(const struct pseudo_dir *parent, const char *name)
 {
     uint64_t hash = 0xcbf29ce484222325u ^ (parent ? parent->fileid : 0);
@@ -90,7 +90,8 @@ static int child_make(struct pseudo_dir *dir, const char *name, struct pseudo_di
     return 0;
 }
 
-int pseudo_tree_add(struct pseudo_dir *root, const char *path, struct export *export, struct pseudo_dir **out)
+int pseudo_tree_add(struct pseudo_dir *root, const char *path, struct export *export,
+                    struct pseudo_dir **out)
 {
     struct pseudo_dir *dir = root;
 

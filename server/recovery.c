@@ -1,11 +1,11 @@
 /*
  * recovery.c - client records and grace, see recovery.h.
  *
- * A record carries the number of the boot in which the client was last confirmed. Records of earlier boots
- * are the clients that may reclaim; they are deleted when grace ends, before the end is announced, so that a
- * client that missed it can never reclaim at a later restart (RFC 8881 section 8.4.2.1). One mutex guards the
- * database and one the list in memory; the database is used by workers, and at start and end by the main
- * thread.
+ * A record carries the number of the boot in which the client was last confirmed. Records of
+ * earlier boots are the clients that may reclaim; they are deleted when grace ends, before the end
+ * is announced, so that a client that missed it can never reclaim at a later restart (RFC 8881
+ * section 8.4.2.1). One mutex guards the database and one the list in memory; the database is used
+ * by workers, and at start and end by the main thread.
  */
 #include "server/recovery.h"
 
@@ -64,8 +64,8 @@ static int load_secret(struct recovery *r, const char *name, uint8_t value[16])
     sqlite3_stmt *stmt = NULL;
     uint8_t fresh[16];
     randombytes_buf(fresh, sizeof(fresh));
-    int rc = sqlite3_prepare_v2(r->db, "INSERT OR IGNORE INTO identity(name, value) VALUES(?1, ?2)", -1,
-                                &stmt, NULL);
+    int rc = sqlite3_prepare_v2(r->db, "INSERT OR IGNORE INTO identity(name, value) VALUES(?1, ?2)",
+                                -1, &stmt, NULL);
     if (rc == SQLITE_OK) {
         sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
         sqlite3_bind_blob(stmt, 2, fresh, sizeof(fresh), SQLITE_STATIC);
@@ -92,9 +92,10 @@ static int load_secret(struct recovery *r, const char *name, uint8_t value[16])
 static int new_boot(struct recovery *r)
 {
     sqlite3_stmt *stmt = NULL;
-    int err =
-        run_sql(r, "INSERT OR IGNORE INTO boot(id, number) VALUES(0, 0); UPDATE boot SET number = number + 1",
-                "count the start");
+    int err = run_sql(
+        r,
+        "INSERT OR IGNORE INTO boot(id, number) VALUES(0, 0); UPDATE boot SET number = number + 1",
+        "count the start");
     if (err < 0)
         return err;
     int rc = sqlite3_prepare_v2(r->db, "SELECT number FROM boot", -1, &stmt, NULL);
@@ -142,7 +143,8 @@ static int load_awaited(struct recovery *r)
 
 static int prepare(struct recovery *r, const char *sql, sqlite3_stmt **stmt)
 {
-    return sql_error(r, sqlite3_prepare_v3(r->db, sql, -1, SQLITE_PREPARE_PERSISTENT, stmt, NULL), "prepare");
+    return sql_error(r, sqlite3_prepare_v3(r->db, sql, -1, SQLITE_PREPARE_PERSISTENT, stmt, NULL),
+                     "prepare");
 }
 
 static int open_db(struct recovery *r, const char *dir)
@@ -151,12 +153,13 @@ static int open_db(struct recovery *r, const char *dir)
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
         "CREATE TABLE IF NOT EXISTS identity(name TEXT PRIMARY KEY, value BLOB NOT NULL);"
         "CREATE TABLE IF NOT EXISTS boot(id INTEGER PRIMARY KEY, number INTEGER NOT NULL);"
-        "CREATE TABLE IF NOT EXISTS client(owner BLOB PRIMARY KEY, boot INTEGER NOT NULL) WITHOUT ROWID;";
+        "CREATE TABLE IF NOT EXISTS client(owner BLOB PRIMARY KEY, boot INTEGER NOT NULL) WITHOUT "
+        "ROWID;";
     char path[4096];
     if ((size_t)snprintf(path, sizeof(path), "%s/clients.db", dir) >= sizeof(path))
         return -ENAMETOOLONG;
-    int rc = sqlite3_open_v2(path, &r->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX,
-                             NULL);
+    int rc = sqlite3_open_v2(
+        path, &r->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, NULL);
     if (rc != SQLITE_OK) {
         log_error("client records: cannot open %s: %s", path, sqlite3_errstr(rc));
         return -EIO;
@@ -172,8 +175,9 @@ static int open_db(struct recovery *r, const char *dir)
     if (err == 0)
         err = load_awaited(r);
     if (err == 0)
-        err = prepare(r, "INSERT INTO client VALUES(?1, ?2) ON CONFLICT(owner) DO UPDATE SET boot = ?2",
-                      &r->confirm);
+        err = prepare(
+            r, "INSERT INTO client VALUES(?1, ?2) ON CONFLICT(owner) DO UPDATE SET boot = ?2",
+            &r->confirm);
     if (err == 0)
         err = prepare(r, "DELETE FROM client WHERE owner = ?1", &r->forget);
     if (err == 0)
@@ -241,7 +245,8 @@ static int step_once(struct recovery *r, sqlite3_stmt *stmt, const char *what)
 
 static void end_grace(struct work *work)
 {
-    struct recovery *r = (struct recovery *)(void *)((char *)work - offsetof(struct recovery, end_work));
+    struct recovery *r =
+        (struct recovery *)(void *)((char *)work - offsetof(struct recovery, end_work));
     pthread_mutex_lock(&r->db_lock);
     sqlite3_bind_int64(r->end_grace, 1, r->boot);
     int err = step_once(r, r->end_grace, "end grace");

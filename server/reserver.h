@@ -1,7 +1,7 @@
 /*
- * reserver.h - a thread for each device under a reservation, which does what blocks for as long as a path may
- * be down: keeping the reservation, reading keys, preempting one (layout/reservation.h). One job after the
- * other, so nobody else speaks of reservations to those disks at the same time.
+ * reserver.h - a thread for each device under a reservation, which does what blocks for as long as
+ * a path may be down: keeping the reservation, reading keys, preempting one (layout/reservation.h).
+ * One job after the other, so nobody else speaks of reservations to those disks at the same time.
  */
 #ifndef SEALNFS_SERVER_RESERVER_H
 #define SEALNFS_SERVER_RESERVER_H
@@ -42,8 +42,8 @@ void reserver_set_device(struct reserver *reserver, struct device *device);
 void reserver_submit(struct reserver *reserver, struct reserver_job *job);
 /* Frees what the job brought home; not the job. */
 void reserver_job_clear(struct reserver_job *job);
-/* No job comes home any more. false: a thread hangs in a path that is down and is left to itself, with its
- * job. */
+/* No job comes home any more. false: a thread hangs in a path that is down and is left to itself,
+ * with its job. */
 bool reserver_destroy(struct reserver *reserver);
 
 #endif

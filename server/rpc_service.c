@@ -1,9 +1,9 @@
 /*
- * rpc_service.c - RPC message headers on the server's side (RFC 5531 section 9; the NFS program: RFC 8881
- * section 16.1).
+ * rpc_service.c - RPC message headers on the server's side (RFC 5531 section 9; the NFS program:
+ * RFC 8881 section 16.1).
  *
- * A message that is no RPC message at all ends its connection: there is nothing to answer. Runs on the
- * connection's loop.
+ * A message that is no RPC message at all ends its connection: there is nothing to answer. Runs on
+ * the connection's loop.
  */
 #include "server/rpc_service.h"
 
@@ -159,7 +159,8 @@ static bool serve_call(struct conn *conn, struct buffer *buffer, uint32_t len, s
     return compound_start(conn, buffer, len, &call, &cred, in);
 }
 
-bool rpc_service_message(struct conn *conn, struct buffer *buffer, const uint8_t *data, uint32_t len)
+bool rpc_service_message(struct conn *conn, struct buffer *buffer, const uint8_t *data,
+                         uint32_t len)
 {
     uint32_t xid;
     enum rpc_msg_type type;

@@ -10,14 +10,16 @@
 #include "server/log.h"
 #include "server/server.h"
 
-/* Long enough for clients that answer a recall at once, short of what makes an NFS client retransmit. */
+/* Long enough for clients that answer a recall at once, short of what makes an NFS client
+ * retransmit. */
 enum { RELEASE_WAIT_MS = 2000, FILE_TEXT = 512 };
 
 static void resume(struct loop_msg *msg)
 {
     struct seal_wait *wait =
         (struct seal_wait *)((char *)msg - offsetof(struct seal_wait, release) -
-                             offsetof(struct keeper_release, call) - offsetof(struct keeper_call, reply));
+                             offsetof(struct keeper_release, call) -
+                             offsetof(struct keeper_call, reply));
 
     compound_resume(wait->compound);
 }

@@ -1,9 +1,9 @@
 /*
- * sealctl.c - the operator's tool: asks sealnfsd on its control socket and prints the answer for people, or
- * as JSON with --json.
+ * sealctl.c - the operator's tool: asks sealnfsd on its control socket and prints the answer for
+ * people, or as JSON with --json.
  *
- * Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 the server cannot be reached; 4 still under way
- * (unseal without --wait, or when --timeout is over).
+ * Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 the server cannot be reached; 4 still
+ * under way (unseal without --wait, or when --timeout is over).
  */
 #include <errno.h>
 #include <getopt.h>
@@ -45,9 +45,11 @@ static const char usage_text[] =
     "usage: sealctl [-s SOCKET] COMMAND [OPTIONS] [FILE]\n"
     "\n"
     "  seal [--pinned] [--fill | --sparse] FILE...\n"
-    "                                         promise that the file's block map does not change; the data "
+    "                                         promise that the file's block map does not change; "
+    "the data "
     "neither,\n"
-    "                                         unless --pinned; --fill first writes zeros where blocks are "
+    "                                         unless --pinned; --fill first writes zeros where "
+    "blocks are "
     "missing,\n"
     "                                         --sparse leaves holes, in which clients read zeros\n"
     "  unseal [--wait] [--timeout SECONDS] FILE...\n"
@@ -56,26 +58,33 @@ static const char usage_text[] =
     "  grants [FILE]                          who holds layouts\n"
     "  clients                                who is connected\n"
     "  hold [--write] [--fence KIND] FILE [-- COMMAND...]\n"
-    "                                         print where the sealed file is, and keep it there while "
+    "                                         print where the sealed file is, and keep it there "
+    "while "
     "COMMAND "
     "runs, or until\n"
-    "                                         interrupted; KIND: close, hook or none (default none)\n"
-    "  fenced NAME                            end what the absent local program NAME held: it is certain not "
+    "                                         interrupted; KIND: close, hook or none (default "
+    "none)\n"
+    "  fenced NAME                            end what the absent local program NAME held: it is "
+    "certain not "
     "to touch\n"
     "                                         the disk any more\n"
-    "  devices                                what the exports are on, and what clients are told of it\n"
+    "  devices                                what the exports are on, and what clients are told "
+    "of it\n"
     "  explain FILE                           why the file has a layout, or has none\n"
-    "  forget-holders --yes FILE              after the journal was lost: no client that had a layout on "
+    "  forget-holders --yes FILE              after the journal was lost: no client that had a "
+    "layout on "
     "FILE's "
     "file\n"
-    "                                         system can still use it, so its seals may be released\n"
+    "                                         system can still use it, so its seals may be "
+    "released\n"
     "\n"
     "  -s, --socket SOCKET   control socket, default /run/sealnfs/control.sock or $SEALNFS_SOCKET\n"
     "  -j, --json            print the server's answer as JSON\n"
     "  -h, --help            print this\n"
     "  -V, --version         print the version\n"
     "\n"
-    "Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 server not reached, 4 release still under "
+    "Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 server not reached, 4 release "
+    "still under "
     "way.\n";
 
 /* ---- the answers for people
@@ -100,7 +109,8 @@ struct column {
     const char *key, *head;
 };
 
-static void column_widths(const json_t *rows, const struct column *columns, size_t count, int *widths)
+static void column_widths(const json_t *rows, const struct column *columns, size_t count,
+                          int *widths)
 {
     char room[32];
     size_t index;
@@ -118,7 +128,8 @@ static void column_widths(const json_t *rows, const struct column *columns, size
 }
 
 /* A table; under each row the sentences that say why and what to do, where there are any. */
-static void print_table(const json_t *rows, const struct column *columns, size_t count, const char *empty)
+static void print_table(const json_t *rows, const struct column *columns, size_t count,
+                        const char *empty)
 {
     int widths[16] = {0};
     char room[32];
@@ -131,14 +142,15 @@ static void print_table(const json_t *rows, const struct column *columns, size_t
     }
     column_widths(rows, columns, count, widths);
     for (size_t i = 0; i < count; i++)
-        printf("%-*s%s", i + 1 < count ? widths[i] : 0, columns[i].head, i + 1 < count ? "  " : "\n");
+        printf("%-*s%s", i + 1 < count ? widths[i] : 0, columns[i].head,
+               i + 1 < count ? "  " : "\n");
     json_array_foreach(rows, index, row)
     {
         const char *why = json_string_value(json_object_get(row, "why"));
         const char *advice = json_string_value(json_object_get(row, "advice"));
         for (size_t i = 0; i < count; i++)
-            printf("%-*s%s", i + 1 < count ? widths[i] : 0, text_of(row, columns[i].key, room, sizeof(room)),
-                   i + 1 < count ? "  " : "\n");
+            printf("%-*s%s", i + 1 < count ? widths[i] : 0,
+                   text_of(row, columns[i].key, room, sizeof(room)), i + 1 < count ? "  " : "\n");
         if (why && why[0])
             printf("    %s\n", why);
         if (advice && advice[0])
@@ -146,7 +158,7 @@ static void print_table(const json_t *rows, const struct column *columns, size_t
     }
 }
 
-#define PRINT_TABLE(reply, key, columns, empty)                                                              \
+#define PRINT_TABLE(reply, key, columns, empty)                                                    \
     print_table(json_object_get(reply, key), columns, sizeof(columns) / sizeof((columns)[0]), empty)
 
 static void print_status(const json_t *reply, const char *file)
@@ -159,8 +171,9 @@ static void print_status(const json_t *reply, const char *file)
 
 static void print_grants(const json_t *reply, const char *file)
 {
-    static const struct column columns[] = {{"client", "CLIENT"}, {"iomode", "IOMODE"}, {"offset", "OFFSET"},
-                                            {"length", "LENGTH"}, {"state", "STATE"},   {"file", "FILE"}};
+    static const struct column columns[] = {{"client", "CLIENT"}, {"iomode", "IOMODE"},
+                                            {"offset", "OFFSET"}, {"length", "LENGTH"},
+                                            {"state", "STATE"},   {"file", "FILE"}};
     (void)file;
     PRINT_TABLE(reply, "grants", columns, "no grants");
 }
@@ -182,7 +195,8 @@ static long long number_of(const json_t *object, const char *key)
 static void print_node(const json_t *device, size_t index, int indent)
 {
     const json_t *node = json_array_get(json_object_get(device, "nodes"), index);
-    const json_t *disk = json_array_get(json_object_get(device, "disks"), (size_t)number_of(node, "disk"));
+    const json_t *disk =
+        json_array_get(json_object_get(device, "disks"), (size_t)number_of(node, "disk"));
     const char *kind = json_string_value(json_object_get(node, "kind"));
     char room[32];
     size_t i;
@@ -264,10 +278,11 @@ static void print_rdma(const json_t *device)
     {
         printf("  listens on %s\n", json_string_value(address));
     }
-    printf("  clients %lld, connections %lld, registrations %lld (%lld bytes); admitted %lld, refused %lld\n",
-           number_of(device, "clients"), number_of(device, "connections"), number_of(device, "registrations"),
-           number_of(device, "registered_bytes"), number_of(device, "admitted"),
-           number_of(device, "refused"));
+    printf("  clients %lld, connections %lld, registrations %lld (%lld bytes); admitted %lld, "
+           "refused %lld\n",
+           number_of(device, "clients"), number_of(device, "connections"),
+           number_of(device, "registrations"), number_of(device, "registered_bytes"),
+           number_of(device, "admitted"), number_of(device, "refused"));
 }
 
 static void print_devices(const json_t *reply, const char *file)
@@ -384,7 +399,8 @@ static json_t *ask(const char *path, const json_t *request)
     if (send_line(stream, request) && getline(&line, &room, stream) > 0)
         reply = json_loads(line, 0, NULL);
     if (!reply)
-        fprintf(stderr, "sealctl: the server closed the connection without an answer; see its log\n");
+        fprintf(stderr,
+                "sealctl: the server closed the connection without an answer; see its log\n");
     free(line);
     fclose(stream);
     return reply;
@@ -398,8 +414,9 @@ static json_t *build_request(const struct options *options, const char *path)
     if (options->wait || options->timeout_s >= 0)
         timeout_ms = options->timeout_s >= 0 ? (json_int_t)options->timeout_s * 1000 : UINT_MAX;
     if (!request ||
-        (path && json_object_set_new(request, options->command->file == NEEDS_NAME ? "name" : "file",
-                                     json_string(path)) < 0) ||
+        (path &&
+         json_object_set_new(request, options->command->file == NEEDS_NAME ? "name" : "file",
+                             json_string(path)) < 0) ||
         json_object_set_new(request, "pinned", json_boolean(options->pinned)) < 0 ||
         json_object_set_new(request, "fill", json_boolean(options->fill)) < 0 ||
         json_object_set_new(request, "sparse", json_boolean(options->sparse)) < 0 ||
@@ -446,8 +463,8 @@ static size_t json_length(const json_t *value)
     return json_dumpb(value, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY) + 1;
 }
 
-/* The real paths of the next files that fit in one request; *next moves on. Those that are not there are told
- * of. */
+/* The real paths of the next files that fit in one request; *next moves on. Those that are not
+ * there are told of. */
 static json_t *next_batch(const struct options *options, int *next, int *status)
 {
     json_t *paths = json_array();
@@ -476,7 +493,8 @@ static json_t *next_batch(const struct options *options, int *next, int *status)
 }
 
 /* Each result in its line; the worst becomes the exit status. */
-static void report_batch(const struct options *options, const json_t *reply, json_t *all, int *status)
+static void report_batch(const struct options *options, const json_t *reply, json_t *all,
+                         int *status)
 {
     const json_t *results = json_object_get(reply, "results");
     struct options one = *options;
@@ -545,7 +563,9 @@ static int hold(const struct options *options, const char *path)
 static int run(const struct options *options)
 {
     bool is_name = options->command->file == NEEDS_NAME;
-    char *path = !options->file ? NULL : is_name ? strdup(options->file) : realpath(options->file, NULL);
+    char *path = !options->file ? NULL
+                 : is_name      ? strdup(options->file)
+                                : realpath(options->file, NULL);
     json_t *request, *reply;
     int status = EXIT_UNREACHABLE;
 
@@ -575,7 +595,8 @@ static int run(const struct options *options)
 
 static int wrong_usage(const char *what, const char *which)
 {
-    fprintf(stderr, "sealctl: %s%s%s; see sealctl --help\n", what, which ? " " : "", which ? which : "");
+    fprintf(stderr, "sealctl: %s%s%s; see sealctl --help\n", what, which ? " " : "",
+            which ? which : "");
     return EXIT_USAGE;
 }
 
@@ -610,7 +631,8 @@ static int parse_words(int argc, char **argv, struct options *options)
         return wrong_usage("a name is needed; usage: sealctl", options->command->usage);
     if (options->command->file == NEEDS_FILE && !options->file)
         return wrong_usage("a file is needed; usage: sealctl", options->command->usage);
-    if ((options->pinned || options->fill || options->sparse) && strcmp(options->command->name, "seal") != 0)
+    if ((options->pinned || options->fill || options->sparse) &&
+        strcmp(options->command->name, "seal") != 0)
         return wrong_usage("--pinned, --fill and --sparse belong to", "seal");
     if (options->sparse && (options->pinned || options->fill))
         return wrong_usage("--sparse goes with neither --pinned nor --fill", NULL);
@@ -626,14 +648,19 @@ static int parse_words(int argc, char **argv, struct options *options)
 /* -1: go on; else the exit status. */
 static int parse_options(int argc, char **argv, struct options *options)
 {
-    static const struct option longs[] = {
-        {"socket", required_argument, NULL, 's'},  {"json", no_argument, NULL, 'j'},
-        {"pinned", no_argument, NULL, 'p'},        {"fill", no_argument, NULL, 'f'},
-        {"sparse", no_argument, NULL, 'S'},        {"wait", no_argument, NULL, 'w'},
-        {"timeout", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},       {"write", no_argument, NULL, 'W'},
-        {"fence", required_argument, NULL, 'F'},   {"yes", no_argument, NULL, 'y'},
-        {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {{"socket", required_argument, NULL, 's'},
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"pinned", no_argument, NULL, 'p'},
+                                          {"fill", no_argument, NULL, 'f'},
+                                          {"sparse", no_argument, NULL, 'S'},
+                                          {"wait", no_argument, NULL, 'w'},
+                                          {"timeout", required_argument, NULL, 't'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {"version", no_argument, NULL, 'V'},
+                                          {"write", no_argument, NULL, 'W'},
+                                          {"fence", required_argument, NULL, 'F'},
+                                          {"yes", no_argument, NULL, 'y'},
+                                          {NULL, 0, NULL, 0}};
     int letter;
 
     while ((letter = getopt_long(argc, argv, "s:jpfwt:yhV", longs, NULL)) != -1) {
@@ -685,7 +712,8 @@ static int parse_options(int argc, char **argv, struct options *options)
 int main(int argc, char **argv)
 {
     const char *from_environment = getenv("SEALNFS_SOCKET");
-    struct options options = {.socket = from_environment ? from_environment : "/run/sealnfs/control.sock",
+    struct options options = {.socket =
+                                  from_environment ? from_environment : "/run/sealnfs/control.sock",
                               .timeout_s = -1};
     int status = parse_options(argc, argv, &options);
 

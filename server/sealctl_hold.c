@@ -1,9 +1,10 @@
 /*
- * sealctl_hold.c - "sealctl hold FILE [-- COMMAND...]": hold a sealed file from the shell, by libsealio as
- * any program would. Prints where the file is, holds it until interrupted or until the command has ended, and
- * says when it is recalled.
+ * sealctl_hold.c - "sealctl hold FILE [-- COMMAND...]": hold a sealed file from the shell, by
+ * libsealio as any program would. Prints where the file is, holds it until interrupted or until the
+ * command has ended, and says when it is recalled.
  *
- * "close" speaks of one process, so it is not for a command, which is another one and may outlive sealctl.
+ * "close" speaks of one process, so it is not for a command, which is another one and may outlive
+ * sealctl.
  */
 #include "server/sealctl_hold.h"
 
@@ -77,9 +78,9 @@ static int begin(struct holding *h)
         return EXIT_USAGE;
     }
     if (options.fence == SEALIO_FENCE_CLOSE && h->options->command) {
-        fprintf(stderr,
-                "sealctl: --fence close is no promise that sealctl can make for a command, which may outlive "
-                "it; say hook or none\n");
+        fprintf(stderr, "sealctl: --fence close is no promise that sealctl can make for a command, "
+                        "which may outlive "
+                        "it; say hook or none\n");
         return EXIT_USAGE;
     }
     snprintf(name, sizeof name, "sealctl-%ld", (long)getpid());
@@ -162,7 +163,8 @@ static void on_news(struct holding *h)
     while ((rc = sealio_holder_next(h->holder, 0, &event)) == 1)
         on_event(h, &event);
     if (rc == -ENOTCONN && !h->away)
-        fprintf(stderr, "sealctl: the server has gone; the hold is taken up again when it is back\n");
+        fprintf(stderr,
+                "sealctl: the server has gone; the hold is taken up again when it is back\n");
     h->away = rc == -ENOTCONN;
 }
 
@@ -202,7 +204,8 @@ int sealctl_hold(const struct hold_options *options)
         watch(&h, signals);
         int err = sealio_hold_close(h.hold);
         fprintf(stderr, "sealctl: %s %s\n", options->file,
-                err ? "was not given back: the server says that the hold has ended, or cannot be reached"
+                err ? "was not given back: the server says that the hold has ended, or cannot be "
+                      "reached"
                     : "given back");
         sealio_holder_close(h.holder);
         status = h.status;

@@ -1,6 +1,7 @@
 /*
- * server.h - the parts of one running daemon, tied together by main.c; every part gets this handle instead of
- * globals. The pointers are set before the threads start and, but for the configuration, do not change.
+ * server.h - the parts of one running daemon, tied together by main.c; every part gets this handle
+ * instead of globals. The pointers are set before the threads start and, but for the configuration,
+ * do not change.
  */
 #ifndef SEALNFS_SERVER_SERVER_H
 #define SEALNFS_SERVER_SERVER_H
@@ -24,8 +25,8 @@ struct server {
     struct listener *listener;     /* conn.h */
     struct op_counts *op_counts;   /* op_counts.h; NULL in tests that do without */
     uint64_t boot_verifier;        /* differs at every start: write verifier, client ids */
-    uint8_t server_uuid[16];       /* from the state directory: server_owner, server_scope; stable */
-    uint8_t fh_key[16];            /* file handle MAC key, from the state directory; stable */
+    uint8_t server_uuid[16]; /* from the state directory: server_owner, server_scope; stable */
+    uint8_t fh_key[16];      /* file handle MAC key, from the state directory; stable */
 };
 
 #endif

@@ -1,8 +1,10 @@
 /*
- * session.c - sessions and SEQUENCE: slots and the reply cache (RFC 8881 sections 2.10.6 and 18.46).
+ * session.c - sessions and SEQUENCE: slots and the reply cache (RFC 8881 sections 2.10.6
+ * and 18.46).
  *
- * A SEQUENCE that fails changes nothing: neither the slot, nor its cached reply, nor the lease. A request
- * that runs owns its slot until its reply is complete; a retry that comes meanwhile gets NFS4ERR_DELAY.
+ * A SEQUENCE that fails changes nothing: neither the slot, nor its cached reply, nor the lease. A
+ * request that runs owns its slot until its reply is complete; a retry that comes meanwhile gets
+ * NFS4ERR_DELAY.
  */
 #include "server/session.h"
 
@@ -43,7 +45,8 @@ struct session *session_find(struct client_table *table, const sessionid4 id)
     return session;
 }
 
-void session_current_call(const struct compound *c, sessionid4 session, slotid4 *slot, sequenceid4 *sequence)
+void session_current_call(const struct compound *c, sessionid4 session, slotid4 *slot,
+                          sequenceid4 *sequence)
 {
     memcpy(session, c->session->id, NFS4_SESSIONID_SIZE);
     *slot = (slotid4)(c->slot - c->session->slots);
@@ -74,8 +77,8 @@ static uint32_t cached_per_slot(uint32_t slots)
     return share < ENOUGH_CACHED ? ENOUGH_CACHED : at_most(share, MAX_CACHED);
 }
 
-nfsstat4 session_clamp(const struct server *server, const CREATE_SESSION4args *args, channel_attrs4 *fore,
-                       channel_attrs4 *back)
+nfsstat4 session_clamp(const struct server *server, const CREATE_SESSION4args *args,
+                       channel_attrs4 *fore, channel_attrs4 *back)
 {
     const struct config *config = server->config;
     uint32_t max_size = config->max_io_size + REQUEST_OVERHEAD;
@@ -86,7 +89,8 @@ nfsstat4 session_clamp(const struct server *server, const CREATE_SESSION4args *a
     if (fore->ca_maxrequestsize < MIN_REQUEST || fore->ca_maxresponsesize < MIN_REPLY)
         return NFS4ERR_TOOSMALL;
     bool wants_back = (args->csa_flags & CREATE_SESSION4_FLAG_CONN_BACK_CHAN) != 0;
-    if (wants_back && (back->ca_maxrequestsize < MIN_CB_SIZE || back->ca_maxresponsesize < MIN_CB_SIZE))
+    if (wants_back &&
+        (back->ca_maxrequestsize < MIN_CB_SIZE || back->ca_maxresponsesize < MIN_CB_SIZE))
         return NFS4ERR_TOOSMALL;
     fore->ca_headerpadsize = 0;
     fore->ca_maxrequestsize = at_most(fore->ca_maxrequestsize, max_size);
@@ -97,17 +101,19 @@ nfsstat4 session_clamp(const struct server *server, const CREATE_SESSION4args *a
         at_most(at_most(fore->ca_maxresponsesize_cached, cached_per_slot(fore->ca_maxrequests)),
                 fore->ca_maxresponsesize);
     fore->ca_rdma_ird_count = 0;
-    /* Of the backchannel, operations and requests are the client's to say (RFC 8881 section 18.36.3). */
+    /* Of the backchannel, operations and requests are the client's to say (RFC 8881
+     * section 18.36.3). */
     back->ca_headerpadsize = 0;
     back->ca_maxrequestsize = at_most(back->ca_maxrequestsize, max_size);
     back->ca_maxresponsesize = at_most(back->ca_maxresponsesize, max_size);
-    back->ca_maxresponsesize_cached = at_most(back->ca_maxresponsesize_cached, back->ca_maxresponsesize);
+    back->ca_maxresponsesize_cached =
+        at_most(back->ca_maxresponsesize_cached, back->ca_maxresponsesize);
     back->ca_rdma_ird_count = 0;
     return NFS4_OK;
 }
 
-int session_create(struct client *client, const CREATE_SESSION4args *args, const channel_attrs4 *fore,
-                   const channel_attrs4 *back, struct session **out)
+int session_create(struct client *client, const CREATE_SESSION4args *args,
+                   const channel_attrs4 *fore, const channel_attrs4 *back, struct session **out)
 {
     struct session *session = calloc(1, sizeof(*session));
     if (session == NULL)
@@ -120,7 +126,8 @@ int session_create(struct client *client, const CREATE_SESSION4args *args, const
     session->back = *back;
     session->refs = 1;
     session->cb_slot_count = at_most(back->ca_maxrequests, CB_SLOTS_MAX);
-    session_set_callback(session, args->csa_cb_program, args->csa_sec_parms, args->csa_sec_parms_count);
+    session_set_callback(session, args->csa_cb_program, args->csa_sec_parms,
+                         args->csa_sec_parms_count);
     uint32_t serial = ++client->next_serial;
     memcpy(session->id, &client->id, sizeof(client->id));
     memcpy(session->id + 8, &serial, sizeof(serial));
@@ -343,8 +350,8 @@ void session_request_done(struct compound *c)
 
 /* ---- the backchannel's side of a session ---- */
 
-bool session_set_callback(struct session *session, uint32_t program, const callback_sec_parms4 *parms,
-                          uint32_t count)
+bool session_set_callback(struct session *session, uint32_t program,
+                          const callback_sec_parms4 *parms, uint32_t count)
 {
     const callback_sec_parms4 *usable = NULL;
     for (uint32_t i = 0; i < count; i++) {
@@ -362,7 +369,8 @@ bool session_set_callback(struct session *session, uint32_t program, const callb
     session->cb_usable = true;
     if (session->cb_flavor == RPC_AUTH_SYS) {
         session->cb_sys = usable->cbsp_sys_cred;
-        memcpy(session->cb_machine, session->cb_sys.machinename.data, session->cb_sys.machinename.len);
+        memcpy(session->cb_machine, session->cb_sys.machinename.data,
+               session->cb_sys.machinename.len);
         session->cb_sys.machinename.data = session->cb_machine;
     }
     return true;

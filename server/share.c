@@ -51,7 +51,8 @@ static void recount(uint32_t count[2], uint32_t was, uint32_t now)
     }
 }
 
-static void set_bits(struct share_totals *totals, struct share_open *open, uint32_t access, uint32_t deny)
+static void set_bits(struct share_totals *totals, struct share_open *open, uint32_t access,
+                     uint32_t deny)
 {
     recount(totals->access, open->access, access);
     recount(totals->deny, open->deny, deny);
@@ -93,14 +94,16 @@ static uint32_t modes_union(uint8_t modes)
     return all;
 }
 
-bool share_downgrade(struct share_totals *totals, struct share_open *open, uint32_t access, uint32_t deny)
+bool share_downgrade(struct share_totals *totals, struct share_open *open, uint32_t access,
+                     uint32_t deny)
 {
     uint8_t access_modes = modes_within(open->access_modes, access);
     uint8_t deny_modes = modes_within(open->deny_modes, deny);
 
     if (modes_union(access_modes) != access)
         return false;
-    /* A deny of NONE is always within reach: a client may have forgotten that it opened with it once. */
+    /* A deny of NONE is always within reach: a client may have forgotten that it opened with it
+     * once. */
     if (modes_union(deny_modes) != deny)
         return false;
     open->access_modes = access_modes;

@@ -1,8 +1,8 @@
 /*
  * state.c - a client's table of stateids: making, finding and checking them (RFC 8881 section 8.2).
  *
- * Runs on the client's loop. state_open.c and state_lock.c say what an open and a lock are; state_file.c
- * keeps what hangs on files.
+ * Runs on the client's loop. state_open.c and state_lock.c say what an open and a lock are;
+ * state_file.c keeps what hangs on files.
  */
 #include "server/state.h"
 
@@ -55,19 +55,22 @@ void client_state_count(const struct client_state *client, size_t *opens, size_t
 }
 
 /*
- * `other`: the kind, three bytes of the client id, and a counter that no two boots and no two states of a
- * client share: the multiplication by an odd number keeps values apart and makes neighbours look unlike.
+ * `other`: the kind, three bytes of the client id, and a counter that no two boots and no two
+ * states of a client share: the multiplication by an odd number keeps values apart and makes
+ * neighbours look unlike.
  */
 static void make_other(struct client_state *client, enum stateid_kind kind, uint8_t other[12])
 {
-    uint64_t id = (client->server->boot_verifier ^ ++client->next_id) * UINT64_C(0xff51afd7ed558ccd);
+    uint64_t id =
+        (client->server->boot_verifier ^ ++client->next_id) * UINT64_C(0xff51afd7ed558ccd);
 
     other[0] = (uint8_t)kind;
     memcpy(other + 1, client->salt, 3);
     memcpy(other + 4, &id, 8);
 }
 
-int state_enter(struct client_state *client, struct state *state, enum stateid_kind kind, struct file *file)
+int state_enter(struct client_state *client, struct state *state, enum stateid_kind kind,
+                struct file *file)
 {
     if (client->count >= STATE_MAX_PER_CLIENT)
         return -ENOMEM;
@@ -107,17 +110,19 @@ static bool seqid_before(uint32_t a, uint32_t b, uint32_t window)
     return a < b;
 }
 
-nfsstat4 state_find(struct client_state *client, const stateid4 *stateid, const struct file *file, int kind,
-                    struct state **out)
+nfsstat4 state_find(struct client_state *client, const stateid4 *stateid, const struct file *file,
+                    int kind, struct state **out)
 {
     struct state *state;
 
     HASH_FIND(hh, client->states, stateid->other, sizeof stateid->other, state);
-    if (!state || (file && state->file != file) || (kind && state_kind(state) != (enum stateid_kind)kind))
+    if (!state || (file && state->file != file) ||
+        (kind && state_kind(state) != (enum stateid_kind)kind))
         return NFS4ERR_BAD_STATEID;
     if (stateid->seqid != 0 && stateid->seqid != state->seqid)
-        return seqid_before(stateid->seqid, state->seqid, client->seqid_window) ? NFS4ERR_OLD_STATEID
-                                                                                : NFS4ERR_BAD_STATEID;
+        return seqid_before(stateid->seqid, state->seqid, client->seqid_window)
+                   ? NFS4ERR_OLD_STATEID
+                   : NFS4ERR_BAD_STATEID;
     *out = state;
     return NFS4_OK;
 }

@@ -1,6 +1,7 @@
 /*
- * state_file.c - what opens and locks put on the file they are about (struct file_state), and what others ask
- * of it: the share reservations of all clients, and whether there is a writer. Any thread, under file_lock.
+ * state_file.c - what opens and locks put on the file they are about (struct file_state), and what
+ * others ask of it: the share reservations of all clients, and whether there is a writer. Any
+ * thread, under file_lock.
  */
 #include <stdlib.h>
 
@@ -31,8 +32,8 @@ void file_state_put(struct file *file)
     }
 }
 
-/* A seal sets the word before it looks for writers; a writer looks at the word, under the same lock, before
- * it is counted. So one of the two sees the other. */
+/* A seal sets the word before it looks for writers; a writer looks at the word, under the same
+ * lock, before it is counted. So one of the two sees the other. */
 static bool seal_admits_writer(const struct file *file, bool sizes)
 {
     unsigned word = file_seal(file) & ~SEAL_WORD_AT_REST;
@@ -67,7 +68,8 @@ nfsstat4 state_reserve(struct file *file, uint32_t access, uint32_t deny, uint64
     file_lock(file);
     state = file_state_make(file);
     if (state)
-        status = file_state_admit(file, state, access | OPEN4_SHARE_ACCESS_WRITE, deny, true, 0, conflict);
+        status = file_state_admit(file, state, access | OPEN4_SHARE_ACCESS_WRITE, deny, true, 0,
+                                  conflict);
     if (status == NFS4_OK) {
         share_add(&state->shares, &reservation, access | OPEN4_SHARE_ACCESS_WRITE, deny);
         state->reservations++;

@@ -1,6 +1,6 @@
 /*
- * state_io.c - which stateid lets an operation at a file's data (RFC 8881 sections 8.2.3 to 8.2.6). Runs on
- * the client's loop.
+ * state_io.c - which stateid lets an operation at a file's data (RFC 8881 sections 8.2.3 to 8.2.6).
+ * Runs on the client's loop.
  */
 #include <string.h>
 
@@ -12,7 +12,8 @@
 
 bool cred_equal(const struct cred *a, const struct cred *b)
 {
-    return a->flavor == b->flavor && a->uid == b->uid && a->gid == b->gid && a->gid_count == b->gid_count &&
+    return a->flavor == b->flavor && a->uid == b->uid && a->gid == b->gid &&
+           a->gid_count == b->gid_count &&
            memcmp(a->gids, b->gids, a->gid_count * sizeof a->gids[0]) == 0;
 }
 
@@ -33,8 +34,8 @@ static nfsstat4 check_anonymous(struct compound *c, unsigned access, bool bypass
     return access & denied ? NFS4ERR_LOCKED : NFS4_OK;
 }
 
-/* The stateid with the current one put in. Then seqid 0, "the latest", stands for it (section 8.2.3), except
- * for layouts. */
+/* The stateid with the current one put in. Then seqid 0, "the latest", stands for it
+ * (section 8.2.3), except for layouts. */
 static nfsstat4 resolve(struct compound *c, const stateid4 *stateid, stateid4 *out)
 {
     nfsstat4 status = compound_resolve_stateid(c, stateid, out);
@@ -75,8 +76,8 @@ nfsstat4 state_find_io(struct compound *c, const stateid4 *stateid, unsigned acc
     if (status != NFS4_OK)
         return status;
     open = open_behind(state);
-    /* READ through an open for writing only is allowed, as clients need it to fill pages they write to in
-     * part. */
+    /* READ through an open for writing only is allowed, as clients need it to fill pages they write
+     * to in part. */
     if ((access & FILE_WRITE) && !(open->share.access & OPEN4_SHARE_ACCESS_WRITE))
         return NFS4ERR_OPENMODE;
     *opener = is_opener(c, open, access);
@@ -91,7 +92,8 @@ static bool client_writes(struct file *file, uint64_t client_id)
 
     file_lock(file);
     state = file_state_get(file);
-    for (const struct open_state *open = state ? state->opens : NULL; open && !writes; open = open->file_next)
+    for (const struct open_state *open = state ? state->opens : NULL; open && !writes;
+         open = open->file_next)
         writes = open->client_id == client_id && (open->share.access & OPEN4_SHARE_ACCESS_WRITE);
     file_unlock(file);
     return writes;
@@ -110,12 +112,14 @@ nfsstat4 state_check_layoutget(struct compound *c, const stateid4 *stateid, layo
         return status;
     *is_layout = resolved->other[0] == STATEID_LAYOUT;
     if (*is_layout)
-        return iomode != LAYOUTIOMODE4_RW || client_writes(c->current.file, c->client_id) ? NFS4_OK
-                                                                                          : NFS4ERR_OPENMODE;
+        return iomode != LAYOUTIOMODE4_RW || client_writes(c->current.file, c->client_id)
+                   ? NFS4_OK
+                   : NFS4ERR_OPENMODE;
     status = state_find(client_state(c->client), resolved, c->current.file, 0, &state);
     if (status != NFS4_OK)
         return status;
-    if (iomode == LAYOUTIOMODE4_RW && !(open_behind(state)->share.access & OPEN4_SHARE_ACCESS_WRITE))
+    if (iomode == LAYOUTIOMODE4_RW &&
+        !(open_behind(state)->share.access & OPEN4_SHARE_ACCESS_WRITE))
         return NFS4ERR_OPENMODE;
     return NFS4_OK;
 }

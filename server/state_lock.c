@@ -1,10 +1,10 @@
 /*
- * state_lock.c - byte-range locks: LOCK, LOCKT, LOCKU (RFC 8881 sections 18.10 to 18.12) on the lists of
- * lock_range.h.
+ * state_lock.c - byte-range locks: LOCK, LOCKT, LOCKU (RFC 8881 sections 18.10 to 18.12) on the
+ * lists of lock_range.h.
  *
- * A lock state is one lock-owner's locks through one open. Two locks are of the same owner when client id and
- * owner name agree, whichever open they came through. Runs on the client's loop; the lists change under
- * file_lock.
+ * A lock state is one lock-owner's locks through one open. Two locks are of the same owner when
+ * client id and owner name agree, whichever open they came through. Runs on the client's loop; the
+ * lists change under file_lock.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -75,7 +75,8 @@ static struct lock_state *lock_find(struct open_state *open, struct xdr_bytes ow
     return NULL;
 }
 
-/* Under file_lock: the holder's name is copied, since the holder may go once the lock is released. */
+/* Under file_lock: the holder's name is copied, since the holder may go once the lock is released.
+ */
 static nfsstat4 describe(const struct lock_range *range, struct arena *arena, LOCK4denied *denied)
 {
     const struct lock_state *holder = range->holder;
@@ -120,8 +121,8 @@ static nfsstat4 lock_state_for(struct client_state *client, const struct state_l
 }
 
 nfsstat4 state_lock_set(struct client_state *client, const struct state_lock *request,
-                        const stateid4 *stateid, const struct xdr_bytes *new_owner, struct arena *arena,
-                        stateid4 *out, LOCK4denied *denied)
+                        const stateid4 *stateid, const struct xdr_bytes *new_owner,
+                        struct arena *arena, stateid4 *out, LOCK4denied *denied)
 {
     uint32_t needed = request->exclusive ? OPEN4_SHARE_ACCESS_WRITE : OPEN4_SHARE_ACCESS_READ;
     const struct lock_range *conflict;
@@ -142,7 +143,8 @@ nfsstat4 state_lock_set(struct client_state *client, const struct state_lock *re
                                   request->exclusive);
     if (conflict)
         status = describe(conflict, arena, denied);
-    else if (lock_list_set(&state->locks, lock, request->first, request->last, request->exclusive) < 0)
+    else if (lock_list_set(&state->locks, lock, request->first, request->last, request->exclusive) <
+             0)
         status = NFS4ERR_DELAY;
 unlock:
     file_unlock(request->file);
@@ -170,8 +172,8 @@ nfsstat4 state_lock_test(struct client_state *client, const struct state_lock *r
     file_lock(request->file);
     state = file_state_get(request->file);
     if (state)
-        conflict = lock_list_conflict(&state->locks, asker, same_owner, request->first, request->last,
-                                      request->exclusive);
+        conflict = lock_list_conflict(&state->locks, asker, same_owner, request->first,
+                                      request->last, request->exclusive);
     if (conflict)
         status = describe(conflict, arena, denied);
     file_unlock(request->file);
@@ -189,7 +191,8 @@ nfsstat4 state_lock_clear(struct client_state *client, const struct state_lock *
     if (status != NFS4_OK)
         return status;
     file_lock(request->file);
-    error = lock_list_clear(&file_state_get(request->file)->locks, lock, request->first, request->last);
+    error =
+        lock_list_clear(&file_state_get(request->file)->locks, lock, request->first, request->last);
     file_unlock(request->file);
     if (error < 0)
         return NFS4ERR_DELAY;

@@ -1,8 +1,8 @@
 /*
  * state_open.c - opens: OPEN's bookkeeping, OPEN_DOWNGRADE, CLOSE (RFC 8881 sections 9.7 to 9.9).
  *
- * There is one open for each open-owner and file; OPENs of the same owner grow it. Runs on the client's loop;
- * what others may look at changes under file_lock.
+ * There is one open for each open-owner and file; OPENs of the same owner grow it. Runs on the
+ * client's loop; what others may look at changes under file_lock.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -51,7 +51,8 @@ static struct open_state *open_find(struct client_state *client, const struct op
 }
 
 /* A new open without access, in the client's tables but not on the file. */
-static struct open_state *open_make(struct client_state *client, struct open_owner *owner, struct file *file)
+static struct open_state *open_make(struct client_state *client, struct open_owner *owner,
+                                    struct file *file)
 {
     struct open_state *open = calloc(1, sizeof *open);
 
@@ -110,7 +111,8 @@ static void file_unlink(struct file_state *state, struct open_state *open)
 }
 
 /* The file's side of an OPEN: one critical section decides and counts. */
-static nfsstat4 open_on_file(struct open_state *open, const struct state_open *request, uint64_t *conflict)
+static nfsstat4 open_on_file(struct open_state *open, const struct state_open *request,
+                             uint64_t *conflict)
 {
     struct file *file = request->file;
     struct file_state *state;
@@ -122,7 +124,8 @@ static nfsstat4 open_on_file(struct open_state *open, const struct state_open *r
         goto unlock;
     if (request->reserved)
         file_state_unreserve(state, request->access, request->deny);
-    status = file_state_admit(file, state, request->access, request->deny, false, open->client_id, conflict);
+    status = file_state_admit(file, state, request->access, request->deny, false, open->client_id,
+                              conflict);
     if (status == NFS4_OK) {
         if (!open->share.access)
             file_link(state, open);
@@ -143,8 +146,8 @@ static void remember_cred(struct open_state *open, const struct state_open *requ
     open->cred_access |= request->access;
 }
 
-nfsstat4 state_open(struct client_state *client, const struct state_open *request, stateid4 *stateid,
-                    uint64_t *conflict)
+nfsstat4 state_open(struct client_state *client, const struct state_open *request,
+                    stateid4 *stateid, uint64_t *conflict)
 {
     struct open_owner *owner = owner_get(client, request->owner);
     struct open_state *open;
@@ -178,8 +181,9 @@ unreserve:
     return status;
 }
 
-nfsstat4 state_open_downgrade(struct client_state *client, struct file *file, const stateid4 *stateid,
-                              uint32_t access, uint32_t deny, stateid4 *out)
+nfsstat4 state_open_downgrade(struct client_state *client, struct file *file,
+                              const stateid4 *stateid, uint32_t access, uint32_t deny,
+                              stateid4 *out)
 {
     struct state *state;
     struct open_state *open;

@@ -1,9 +1,10 @@
 /*
  * state_private.h - what state*.c share: the structures behind state.h and the helpers over them.
  *
- * Who may touch what: everything is the client's loop's, except what hangs on struct file_state (the totals,
- * the lists and the fields of opens and locks marked "file"), which any thread may read or change under
- * file_lock. A state is unlinked from its file, under file_lock, before its memory goes.
+ * Who may touch what: everything is the client's loop's, except what hangs on struct file_state
+ * (the totals, the lists and the fields of opens and locks marked "file"), which any thread may
+ * read or change under file_lock. A state is unlinked from its file, under file_lock, before its
+ * memory goes.
  */
 #ifndef SEALNFS_SERVER_STATE_PRIVATE_H
 #define SEALNFS_SERVER_STATE_PRIVATE_H
@@ -23,8 +24,8 @@
 #include "server/share.h"
 #include "server/state.h"
 
-/* What hangs on a file that is open, reserved or locked; made under file_lock when first needed, freed when
- * empty. */
+/* What hangs on a file that is open, reserved or locked; made under file_lock when first needed,
+ * freed when empty. */
 struct file_state {
     struct share_totals shares; /* opens and reservations */
     unsigned reservations;
@@ -69,8 +70,8 @@ struct open_state {
     struct lock_state *locks;
 };
 
-/* One lock-owner's locks through one open. name and client_id do not change: others read them under file_lock
- * on a conflict. */
+/* One lock-owner's locks through one open. name and client_id do not change: others read them under
+ * file_lock on a conflict. */
 struct lock_state {
     struct state state;
     struct lock_state *prev, *next; /* open_state.locks */
@@ -101,13 +102,14 @@ static inline enum stateid_kind state_kind(const struct state *state)
 }
 
 /* Gives the state its stateid and enters it; -ENOMEM. */
-int state_enter(struct client_state *client, struct state *state, enum stateid_kind kind, struct file *file);
+int state_enter(struct client_state *client, struct state *state, enum stateid_kind kind,
+                struct file *file);
 /* Takes it out of the table; the file reference is dropped. */
 void state_leave(struct client_state *client, struct state *state);
 void state_advance(struct state *state, stateid4 *out);
 /* Finds by `other`, then checks file (unless NULL), kind (unless 0) and seqid (8.2.4). */
-nfsstat4 state_find(struct client_state *client, const stateid4 *stateid, const struct file *file, int kind,
-                    struct state **out);
+nfsstat4 state_find(struct client_state *client, const stateid4 *stateid, const struct file *file,
+                    int kind, struct state **out);
 
 bool cred_equal(const struct cred *a, const struct cred *b);
 
@@ -116,8 +118,9 @@ struct file_state *file_state_get(struct file *file);  /* NULL: none */
 struct file_state *file_state_make(struct file *file); /* NULL: memory is out */
 void file_state_put(struct file *file);                /* frees it if nothing is left in it */
 
-/* May this access and deny join what is there? NFS4_OK, SHARE_DENIED, DELAY (a reservation is in the way) or
- * FILE_OPEN (the seal is); see state_open. `sizes`: the size is to change, which no seal allows. */
+/* May this access and deny join what is there? NFS4_OK, SHARE_DENIED, DELAY (a reservation is in
+ * the way) or FILE_OPEN (the seal is); see state_open. `sizes`: the size is to change, which no
+ * seal allows. */
 nfsstat4 file_state_admit(const struct file *file, const struct file_state *state, uint32_t access,
                           uint32_t deny, bool sizes, uint64_t client_id, uint64_t *conflict);
 

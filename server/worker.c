@@ -1,9 +1,9 @@
 /*
  * worker.c - the worker pool: a few threads, one queue, one mutex.
  *
- * A job is given to the worker that fell asleep last, with a wake-up of its own: it wakes with the job in
- * hand and contends for nothing. Only when none sleeps does the job go into the queue, so that a busy pool
- * makes no system calls to hand work over.
+ * A job is given to the worker that fell asleep last, with a wake-up of its own: it wakes with the
+ * job in hand and contends for nothing. Only when none sleeps does the job go into the queue, so
+ * that a busy pool makes no system calls to hand work over.
  */
 #include "server/worker.h"
 

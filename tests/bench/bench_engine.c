@@ -1,7 +1,8 @@
 /*
- * The layout engine with its journal at scale: bench_engine DIRECTORY [SEALS [GRANTS]] seals SEALS files
- * (100,000), has 1,000 clients hold GRANTS layouts of them (1,000,000), reads the journal again as a restart
- * does, and releases some. The files do not exist: what the file system has to do is answered at once.
+ * The layout engine with its journal at scale: bench_engine DIRECTORY [SEALS [GRANTS]] seals SEALS
+ * files (100,000), has 1,000 clients hold GRANTS layouts of them (1,000,000), reads the journal
+ * again as a restart does, and releases some. The files do not exist: what the file system has to
+ * do is answered at once.
  *
  * Prints rows "name<TAB>unit<TAB>value". Memory is what malloc says is in use. The journal stays in
  * DIRECTORY, so that a server can be started on it.
@@ -145,7 +146,8 @@ static void make_disk(struct host *h)
     struct seal_extent extent = {.length = 1 << 20, .device_offset = 1 << 24};
     struct map_builder *builder;
     base.signature.count = 1;
-    base.signature.component[0] = (struct signature_component){.offset = 4096, .len = 4, .bytes = "sign"};
+    base.signature.component[0] =
+        (struct signature_component){.offset = 4096, .len = 4, .bytes = "sign"};
     must(device_volume_add_base(&volume, &base, &at), "making the device");
     must(device_from_description(uuid, &volume, &h->device), "making the device");
     must(map_builder_create(1 << 20, 4096, &builder), "making the map");
@@ -167,7 +169,8 @@ static void seal_all(struct host *h, unsigned seals)
     for (unsigned at = 0; at < seals; at += BATCH) {
         for (unsigned i = 0; i < BATCH && at + i < seals; i++) {
             snprintf(path, sizeof path, "/srv/data/directory/file-%u", at + i);
-            calls[i] = (struct engine_seal){.key = key_of(at + i), .path = path, .kind = SEAL_KIND_FROZEN};
+            calls[i] =
+                (struct engine_seal){.key = key_of(at + i), .path = path, .kind = SEAL_KIND_FROZEN};
             feed(h, &(struct engine_event){.type = ENGINE_EV_SEAL, .seal = &calls[i]});
         }
         settle(h);
@@ -293,7 +296,8 @@ static void restart(struct host *h, const char *dir)
     struct engine_figures figures;
     engine_figures(h->engine, &figures);
     row("start-up with that journal, the engine's part", "ms", 1e3 * (now_s() - begin));
-    row("memory of a seal with a map of one extent", "bytes", (used() - before) / (double)figures.seals);
+    row("memory of a seal with a map of one extent", "bytes",
+        (used() - before) / (double)figures.seals);
 }
 
 int main(int argc, char **argv)
@@ -301,7 +305,8 @@ int main(int argc, char **argv)
     unsigned seals = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 100000;
     unsigned grants = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 1000000;
     if (argc < 2 || seals == 0 || grants <= HOLDERS) {
-        fprintf(stderr, "usage: bench_engine DIRECTORY [SEALS [GRANTS]], more than %d grants\n", HOLDERS);
+        fprintf(stderr, "usage: bench_engine DIRECTORY [SEALS [GRANTS]], more than %d grants\n",
+                HOLDERS);
         return 2;
     }
     struct host *h = calloc(1, sizeof *h);

@@ -45,9 +45,11 @@ static void put_op(struct xdr_out *out, uint32_t op, const union nfs4_args *args
 static void begin(struct xdr_out *out, uint32_t numops)
 {
     xdr_out_init(out, message, sizeof(message));
-    must(nfs4_compound_args_encode(out, &(struct nfs4_compound_args){.minorversion = 1, .numops = numops}),
+    must(nfs4_compound_args_encode(
+             out, &(struct nfs4_compound_args){.minorversion = 1, .numops = numops}),
          "head");
-    put_op(out, OP_SEQUENCE, &(union nfs4_args){.sequence = {.sa_sequenceid = 1, .sa_cachethis = true}});
+    put_op(out, OP_SEQUENCE,
+           &(union nfs4_args){.sequence = {.sa_sequenceid = 1, .sa_cachethis = true}});
     put_op(out, OP_PUTFH, &(union nfs4_args){.putfh = {.object = {data, 40}}});
 }
 
@@ -56,7 +58,8 @@ static void make_getattr(void)
     struct xdr_out out;
 
     begin(&out, 3);
-    put_op(&out, OP_GETATTR, &(union nfs4_args){.getattr = {BITMAP4(FATTR4_TYPE, FATTR4_SIZE, FATTR4_MODE)}});
+    put_op(&out, OP_GETATTR,
+           &(union nfs4_args){.getattr = {BITMAP4(FATTR4_TYPE, FATTR4_SIZE, FATTR4_MODE)}});
     message_len = xdr_out_len(&out);
 }
 
@@ -65,7 +68,8 @@ static void make_write(void)
     struct xdr_out out;
 
     begin(&out, 3);
-    put_op(&out, OP_WRITE, &(union nfs4_args){.write = {.stable = FILE_SYNC4, .data = {data, DATA}}});
+    put_op(&out, OP_WRITE,
+           &(union nfs4_args){.write = {.stable = FILE_SYNC4, .data = {data, DATA}}});
     message_len = xdr_out_len(&out);
 }
 
@@ -84,10 +88,10 @@ static void decode_compound(void)
 
 static void make_attrs(void)
 {
-    attrs.present =
-        BITMAP4(FATTR4_TYPE, FATTR4_CHANGE, FATTR4_SIZE, FATTR4_FSID, FATTR4_FILEID, FATTR4_MODE,
-                FATTR4_NUMLINKS, FATTR4_OWNER, FATTR4_OWNER_GROUP, FATTR4_RAWDEV, FATTR4_SPACE_USED,
-                FATTR4_TIME_ACCESS, FATTR4_TIME_METADATA, FATTR4_TIME_MODIFY, FATTR4_MOUNTED_ON_FILEID);
+    attrs.present = BITMAP4(FATTR4_TYPE, FATTR4_CHANGE, FATTR4_SIZE, FATTR4_FSID, FATTR4_FILEID,
+                            FATTR4_MODE, FATTR4_NUMLINKS, FATTR4_OWNER, FATTR4_OWNER_GROUP,
+                            FATTR4_RAWDEV, FATTR4_SPACE_USED, FATTR4_TIME_ACCESS,
+                            FATTR4_TIME_METADATA, FATTR4_TIME_MODIFY, FATTR4_MOUNTED_ON_FILEID);
     attrs.owner = xdr_bytes_of("1000");
     attrs.owner_group = xdr_bytes_of("1000");
 }
@@ -102,7 +106,8 @@ static void encode_attrs(void)
 
 static void encode_read(void)
 {
-    const union nfs4_res res = {.read = {.resok4 = {.eof = true, .data = {data, DATA}, .data_owner = reply}}};
+    const union nfs4_res res = {
+        .read = {.resok4 = {.eof = true, .data = {data, DATA}, .data_owner = reply}}};
     struct xdr_out out;
 
     xdr_out_init(&out, reply, sizeof(reply));
@@ -112,7 +117,8 @@ static void encode_read(void)
 static void make_extents(void)
 {
     for (uint32_t i = 0; i < EXTENTS; i++)
-        extents[i] = (pnfs_block_extent4){.bex_file_offset = i * UINT64_C(8192), .bex_length = 8192};
+        extents[i] =
+            (pnfs_block_extent4){.bex_file_offset = i * UINT64_C(8192), .bex_length = 8192};
 }
 
 static void encode_extents(void)

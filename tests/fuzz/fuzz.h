@@ -1,6 +1,6 @@
 /*
- * What the fuzzers of the wire layer share: whatever decodes must encode, decode again and encode to the same
- * bytes.
+ * What the fuzzers of the wire layer share: whatever decodes must encode, decode again and encode
+ * to the same bytes.
  */
 #ifndef TESTS_FUZZ_H
 #define TESTS_FUZZ_H
@@ -23,11 +23,12 @@ struct fuzz_codec {
 };
 
 /*
- * One interpreter decodes every type, so its code alone does not tell libFuzzer that it has reached another
- * operation or come further into it: these counters do.
+ * One interpreter decodes every type, so its code alone does not tell libFuzzer that it has reached
+ * another operation or come further into it: these counters do.
  */
 enum { FUZZ_OPS = 64, FUZZ_DEPTHS = 64 };
-__attribute__((section("__libfuzzer_extra_counters"))) static uint8_t fuzz_reached[FUZZ_OPS][FUZZ_DEPTHS];
+__attribute__((
+    section("__libfuzzer_extra_counters"))) static uint8_t fuzz_reached[FUZZ_OPS][FUZZ_DEPTHS];
 
 static inline void fuzz_reach(uint32_t op, size_t words, bool decoded)
 {
@@ -44,7 +45,8 @@ static inline void fuzz_must(bool ok, const char *what)
     }
 }
 
-static inline size_t fuzz_encode(const struct fuzz_codec *codec, uint32_t op, const void *value, uint8_t *buf)
+static inline size_t fuzz_encode(const struct fuzz_codec *codec, uint32_t op, const void *value,
+                                 uint8_t *buf)
 {
     struct xdr_out out;
 
@@ -53,7 +55,8 @@ static inline size_t fuzz_encode(const struct fuzz_codec *codec, uint32_t op, co
     return xdr_out_len(&out);
 }
 
-static inline void fuzz_recode(const struct fuzz_codec *codec, uint32_t op, const uint8_t *data, size_t size)
+static inline void fuzz_recode(const struct fuzz_codec *codec, uint32_t op, const uint8_t *data,
+                               size_t size)
 {
     static uint8_t first[FUZZ_ROOM];
     static uint8_t second[FUZZ_ROOM];

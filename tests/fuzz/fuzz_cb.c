@@ -1,6 +1,6 @@
 /*
- * Callbacks: a word that is 0 for arguments and 1 for results, the operation's number, then its arguments or
- * result. Also the values in device notifications.
+ * Callbacks: a word that is 0 for arguments and 1 for results, the operation's number, then its
+ * arguments or result. Also the values in device notifications.
  */
 #include "fuzz.h"
 #include "proto/nfs4_cb.h"

@@ -1,11 +1,11 @@
 /*
- * fuzz_conn.c - the real connection entry: a whole daemon in this process, and the input as what a peer
- * sends, byte for byte, over a socketpair.
+ * fuzz_conn.c - the real connection entry: a whole daemon in this process, and the input as what a
+ * peer sends, byte for byte, over a socketpair.
  *
- * The first byte cuts the rest into pieces. Any session id or client id in the input would never be right, so
- * the marks SSSS and CCCC are replaced by those of a living session and client, and sequence ids after a
- * session id by the next one of its slot. The input passes when the daemon still serves a good client
- * afterwards.
+ * The first byte cuts the rest into pieces. Any session id or client id in the input would never be
+ * right, so the marks SSSS and CCCC are replaced by those of a living session and client, and
+ * sequence ids after a session id by the next one of its slot. The input passes when the daemon
+ * still serves a good client afterwards.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -74,15 +74,16 @@ static nfsstat4 ask(int fd, uint32_t op, const union nfs4_args *args, union nfs4
     static struct arena arena;
     struct xdr_out out;
     struct xdr_in in;
-    struct rpc_call call = {.xid = 1, .rpcvers = 2, .prog = NFS4_PROGRAM, .vers = NFS_V4, .proc = 1};
+    struct rpc_call call = {
+        .xid = 1, .rpcvers = 2, .prog = NFS4_PROGRAM, .vers = NFS_V4, .proc = 1};
     struct nfs4_compound_args head = {.minorversion = 1, .numops = 1};
     struct rpc_reply reply;
     struct nfs4_compound_res got;
     uint32_t got_op;
     arena_init(&arena, ROOM);
     xdr_out_init(&out, bytes + RECORD_MARK_SIZE, sizeof(bytes) - RECORD_MARK_SIZE);
-    must(rpc_call_encode(&out, &call) && nfs4_compound_args_encode(&out, &head) && nfs4_op_encode(&out, op) &&
-             nfs4_args_encode(op, &out, args),
+    must(rpc_call_encode(&out, &call) && nfs4_compound_args_encode(&out, &head) &&
+             nfs4_op_encode(&out, op) && nfs4_args_encode(op, &out, args),
          "encode");
     record_mark_put(bytes, (uint32_t)xdr_out_len(&out));
     size_t len = RECORD_MARK_SIZE + xdr_out_len(&out);
@@ -122,7 +123,8 @@ static int make_session(int fd)
 static void make_client(int fd)
 {
     union nfs4_res res;
-    union nfs4_args args = {.exchange_id = {.eia_clientowner = {.co_ownerid = xdr_bytes_of("fuzz")}}};
+    union nfs4_args args = {
+        .exchange_id = {.eia_clientowner = {.co_ownerid = xdr_bytes_of("fuzz")}}};
     static uint8_t incarnation;
     args.exchange_id.eia_clientowner.co_verifier[0] = ++incarnation;
     must(ask(fd, OP_EXCHANGE_ID, &args, &res) == NFS4_OK, "EXCHANGE_ID");
@@ -152,12 +154,13 @@ static void start(void)
     snprintf(path, sizeof(path), "%s/conf", base);
     FILE *file = fopen(path, "w");
     must(file != NULL, "fopen");
-    fprintf(file,
-            "listen = {\"127.0.0.1\"}\nloops = 1\nworkers = 1\nrpcbind = false\nlog_level = \"error\"\n"
-            "state_dir = \"%s/state\"\ncontrol_socket = \"%s/control\"\nexport \"/data\" {\n path = "
-            "\"%s/files\"\n"
-            " clients = {\"::/0\", \"0.0.0.0/0\"}\n squash = \"all\"\n layouts = false\n}\n",
-            base, base, base);
+    fprintf(
+        file,
+        "listen = {\"127.0.0.1\"}\nloops = 1\nworkers = 1\nrpcbind = false\nlog_level = \"error\"\n"
+        "state_dir = \"%s/state\"\ncontrol_socket = \"%s/control\"\nexport \"/data\" {\n path = "
+        "\"%s/files\"\n"
+        " clients = {\"::/0\", \"0.0.0.0/0\"}\n squash = \"all\"\n layouts = false\n}\n",
+        base, base, base);
     fclose(file);
     must(config_load(path, stderr, &config) == 0, "config_load");
     config->port = 0;
@@ -209,8 +212,8 @@ static void drain(int fd)
         ;
 }
 
-/* A good client is served. The input may rightly have used the slot or destroyed the session: then another is
- * made. */
+/* A good client is served. The input may rightly have used the slot or destroyed the session: then
+ * another is made. */
 static void use_again(void)
 {
     int fd = connect_to_daemon();

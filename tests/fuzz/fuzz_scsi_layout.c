@@ -17,7 +17,8 @@ static bool decode(uint32_t body, struct xdr_in *in, struct arena *arena, void *
 
 static bool encode(uint32_t body, struct xdr_out *out, const void *value)
 {
-    return body == DEVICEADDR ? scsi_deviceaddr_encode(out, value) : scsi_layoutupdate_encode(out, value);
+    return body == DEVICEADDR ? scsi_deviceaddr_encode(out, value)
+                              : scsi_layoutupdate_encode(out, value);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

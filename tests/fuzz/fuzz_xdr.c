@@ -1,7 +1,7 @@
 /*
  * Record marking, RPC headers and COMPOUND heads. A word that chooses, then:
- *  0: a size of steps and a stream of records, read in steps of that size and at once: the same records must
- * come out; 1: a call with what follows its header; 2: a reply; 3: an AUTH_SYS body.
+ *  0: a size of steps and a stream of records, read in steps of that size and at once: the same
+ * records must come out; 1: a call with what follows its header; 2: a reply; 3: an AUTH_SYS body.
  */
 #include <errno.h>
 
@@ -63,7 +63,8 @@ static void fuzz_stream(struct xdr_in *in)
     size = (uint32_t)xdr_in_left(in);
     whole = read_stream(data, size, size);
     steps = read_stream(data, size, step % 64 + 1);
-    fuzz_must(whole.bad == steps.bad && whole.sum == steps.sum, "records depend on how they arrive");
+    fuzz_must(whole.bad == steps.bad && whole.sum == steps.sum,
+              "records depend on how they arrive");
 }
 
 static bool decode_call(uint32_t op, struct xdr_in *in, struct arena *arena, void *value)
@@ -127,7 +128,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct fuzz_codec call = {decode_call, encode_call, sizeof(struct rpc_call)};
     static const struct fuzz_codec reply = {decode_reply, encode_reply, sizeof(struct rpc_reply)};
-    static const struct fuzz_codec authsys = {decode_authsys, encode_authsys, sizeof(authsys_parms)};
+    static const struct fuzz_codec authsys = {decode_authsys, encode_authsys,
+                                              sizeof(authsys_parms)};
     enum rpc_msg_type type;
     struct rpc_call header;
     struct xdr_in in;

@@ -1,6 +1,6 @@
 /*
- * make_conn_seeds.c - writes the seeds of fuzz_conn to the folder given: one COMPOUND for each operation, and
- * some that go together. See fuzz_conn.c for the marks in place of living ids.
+ * make_conn_seeds.c - writes the seeds of fuzz_conn to the folder given: one COMPOUND for each
+ * operation, and some that go together. See fuzz_conn.c for the marks in place of living ids.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +20,8 @@ static uint32_t numops;
 
 static void begin(void)
 {
-    struct rpc_call call = {.xid = 9, .rpcvers = 2, .prog = NFS4_PROGRAM, .vers = NFS_V4, .proc = 1};
+    struct rpc_call call = {
+        .xid = 9, .rpcvers = 2, .prog = NFS4_PROGRAM, .vers = NFS_V4, .proc = 1};
     struct nfs4_compound_args head = {.minorversion = 1};
     xdr_out_init(&out, bytes + 1 + RECORD_MARK_SIZE, ROOM);
     rpc_call_encode(&out, &call);
@@ -76,25 +77,29 @@ static clientid4 mark(void)
 static void file_work(const char *dir)
 {
     static const stateid4 current = {.seqid = 1};
-    union nfs4_args args = {.open = {.share_access = OPEN4_SHARE_ACCESS_BOTH,
-                                     .owner = {.clientid = mark(), .owner = xdr_bytes_of("o")},
-                                     .openhow = {.opentype = OPEN4_CREATE, .how = {.mode = UNCHECKED4}},
-                                     .claim = {.claim = CLAIM_NULL, .file = xdr_bytes_of("f")}}};
+    union nfs4_args args = {
+        .open = {.share_access = OPEN4_SHARE_ACCESS_BOTH,
+                 .owner = {.clientid = mark(), .owner = xdr_bytes_of("o")},
+                 .openhow = {.opentype = OPEN4_CREATE, .how = {.mode = UNCHECKED4}},
+                 .claim = {.claim = CLAIM_NULL, .file = xdr_bytes_of("f")}}};
     in_session();
     op(OP_OPEN, &args);
-    args =
-        (union nfs4_args){.lock = {.locktype = WRITE_LT, .length = 10, .locker = {.new_lock_owner = true}}};
+    args = (union nfs4_args){
+        .lock = {.locktype = WRITE_LT, .length = 10, .locker = {.new_lock_owner = true}}};
     args.lock.locker.open_owner.open_stateid = current;
-    args.lock.locker.open_owner.lock_owner = (lock_owner4){.clientid = mark(), .owner = xdr_bytes_of("l")};
+    args.lock.locker.open_owner.lock_owner =
+        (lock_owner4){.clientid = mark(), .owner = xdr_bytes_of("l")};
     op(OP_LOCK, &args);
     args = (union nfs4_args){.write = {.stateid = current, .data = xdr_bytes_of("some data")}};
     op(OP_WRITE, &args);
     args = (union nfs4_args){.read = {.stateid = current, .count = 4096}};
     op(OP_READ, &args);
     op(OP_COMMIT, NULL);
-    args = (union nfs4_args){.getattr = {.attr_request = {.word = {0xffffffff, 0xffffffff, 0xffffffff}}}};
+    args = (union nfs4_args){
+        .getattr = {.attr_request = {.word = {0xffffffff, 0xffffffff, 0xffffffff}}}};
     op(OP_GETATTR, &args);
-    args = (union nfs4_args){.locku = {.locktype = WRITE_LT, .lock_stateid = current, .length = 10}};
+    args =
+        (union nfs4_args){.locku = {.locktype = WRITE_LT, .lock_stateid = current, .length = 10}};
     op(OP_LOCKU, &args);
     args = (union nfs4_args){.close = {.open_stateid = current}};
     op(OP_CLOSE, &args);
@@ -113,7 +118,8 @@ static void directory_work(const char *dir)
     args = (union nfs4_args){
         .readdir = {.dircount = 1000, .maxcount = 4000, .attr_request = {.word = {0x1c, 0x800}}}};
     op(OP_READDIR, &args);
-    args = (union nfs4_args){.rename = {.oldname = xdr_bytes_of("d"), .newname = xdr_bytes_of("e")}};
+    args =
+        (union nfs4_args){.rename = {.oldname = xdr_bytes_of("d"), .newname = xdr_bytes_of("e")}};
     op(OP_RENAME, &args);
     args = (union nfs4_args){.remove = {.target = xdr_bytes_of("e")}};
     op(OP_REMOVE, &args);
@@ -122,7 +128,8 @@ static void directory_work(const char *dir)
 
 static void client_work(const char *dir)
 {
-    union nfs4_args args = {.exchange_id = {.eia_clientowner = {.co_ownerid = xdr_bytes_of("another")}}};
+    union nfs4_args args = {
+        .exchange_id = {.eia_clientowner = {.co_ownerid = xdr_bytes_of("another")}}};
     begin();
     op(OP_EXCHANGE_ID, &args);
     save(dir, "exchange_id", 0);

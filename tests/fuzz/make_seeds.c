@@ -1,6 +1,6 @@
 /*
- * make_seeds DIR: writes the seeds of the wire layer's fuzzers to DIR/fuzz_*, the same bytes every time. Run
- * it when a type changes.
+ * make_seeds DIR: writes the seeds of the wire layer's fuzzers to DIR/fuzz_*, the same bytes every
+ * time. Run it when a type changes.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -42,14 +42,15 @@ static void save(const char *fuzzer, const char *name)
         die(path);
     snprintf(path, sizeof(path), "%s/%s/%s", root, fuzzer, name);
     file = fopen(path, "wb");
-    if (file == NULL || !xdr_out_ok(&out) || fwrite(buf, 1, xdr_out_len(&out), file) != xdr_out_len(&out) ||
-        fclose(file) != 0)
+    if (file == NULL || !xdr_out_ok(&out) ||
+        fwrite(buf, 1, xdr_out_len(&out), file) != xdr_out_len(&out) || fclose(file) != 0)
         die(path);
     xdr_out_truncate(&out, 0);
     arena_reset(&arena);
 }
 
-/* A value that is neither empty nor a failure: the first seed whose encoding is of middling length. */
+/* A value that is neither empty nor a failure: the first seed whose encoding is of middling length.
+ */
 static void put_random(const struct wire_type *type)
 {
     static _Alignas(16) uint8_t value[1 << 13];
@@ -110,7 +111,8 @@ static void save_attributes(void)
 
         wire_random_init(&rng, set + 1, &arena);
         for (unsigned attr = set; attr <= FATTR4_LAST; attr += 8) {
-            if (nfs4_wire_attr(attr) == NULL || !wire_random_field(&rng, nfs4_wire_attr(attr), &attrs))
+            if (nfs4_wire_attr(attr) == NULL ||
+                !wire_random_field(&rng, nfs4_wire_attr(attr), &attrs))
                 continue;
             bitmap4_set(&attrs.present, attr);
         }
@@ -122,10 +124,11 @@ static void save_attributes(void)
 
 static void save_block_bodies(void)
 {
-    static const struct wire_type *const types[] = {&wire_pnfs_block_deviceaddr4, &wire_pnfs_block_layout4,
-                                                    &wire_pnfs_block_layoutupdate4,
-                                                    &wire_pnfs_block_layouthint4};
-    pnfs_block_sig_component4 component = {.bsc_sig_offset = 0, .bsc_contents = xdr_bytes_of("XFSB")};
+    static const struct wire_type *const types[] = {
+        &wire_pnfs_block_deviceaddr4, &wire_pnfs_block_layout4, &wire_pnfs_block_layoutupdate4,
+        &wire_pnfs_block_layouthint4};
+    pnfs_block_sig_component4 component = {.bsc_sig_offset = 0,
+                                           .bsc_contents = xdr_bytes_of("XFSB")};
     uint32_t members[] = {0, 1};
     pnfs_block_volume4 volumes[] = {
         {.type = PNFS_BLOCK_VOLUME_SIMPLE, .bv_simple_info = {1, &component}},
@@ -219,8 +222,11 @@ static void save_stream(void)
 static void save_headers(void)
 {
     uint8_t body[RPC_MAX_AUTH_BYTES];
-    const authsys_parms parms = {
-        .machinename = xdr_bytes_of("client"), .uid = 1000, .gid = 1000, .gids_count = 2, .gids = {4, 24}};
+    const authsys_parms parms = {.machinename = xdr_bytes_of("client"),
+                                 .uid = 1000,
+                                 .gid = 1000,
+                                 .gids_count = 2,
+                                 .gids = {4, 24}};
     struct rpc_call call = {
         .xid = 1, .rpcvers = RPC_VERSION, .prog = NFS4_PROGRAM, .vers = NFS_V4, .proc = 1};
 

@@ -1,10 +1,11 @@
 /*
- * cut.c - pulls the plug: preloaded into sealnfsd, it counts the calls by which the server has an effect on
- * the world (the journal's writes and flushes, flags, marks, times, what goes out to clients, the start of a
- * fence hook) and kills the process before the call whose turn it is. Production code knows nothing of it.
+ * cut.c - pulls the plug: preloaded into sealnfsd, it counts the calls by which the server has an
+ * effect on the world (the journal's writes and flushes, flags, marks, times, what goes out to
+ * clients, the start of a fence hook) and kills the process before the call whose turn it is.
+ * Production code knows nothing of it.
  *
- * $CUT_CONTROL is a file of one page, shared with the test (cut.py): it sets the countdown and reads what was
- * killed.
+ * $CUT_CONTROL is a file of one page, shared with the test (cut.py): it sets the countdown and
+ * reads what was killed.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -102,14 +103,14 @@ static void write_boundary(int fd, off_t offset, size_t len)
     }
 }
 
-#define WRAP(type, name, parameters, arguments, before)                                                      \
-    type name parameters                                                                                     \
-    {                                                                                                        \
-        static type(*real) parameters;                                                                       \
-        if (!real)                                                                                           \
-            real = (type(*) parameters)next(#name);                                                          \
-        before;                                                                                              \
-        return real arguments;                                                                               \
+#define WRAP(type, name, parameters, arguments, before)                                            \
+    type name parameters                                                                           \
+    {                                                                                              \
+        static type(*real) parameters;                                                             \
+        if (!real)                                                                                 \
+            real = (type(*) parameters)next(#name);                                                \
+        before;                                                                                    \
+        return real arguments;                                                                     \
     }
 
 static void sync_boundary(int fd)
@@ -141,8 +142,8 @@ WRAP(int, futimens, (int fd, const struct timespec times[2]), (fd, times), bound
 WRAP(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags), (fd, message, flags),
      send_boundary(fd))
 WRAP(int, posix_spawn,
-     (pid_t * pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
-      char *const argv[], char *const env[]),
+     (pid_t * pid, const char *path, const posix_spawn_file_actions_t *actions,
+      const posix_spawnattr_t *attr, char *const argv[], char *const env[]),
      (pid, path, actions, attr, argv, env), boundary("hook", ""))
 
 int ioctl(int fd, unsigned long request, ...)

@@ -1,13 +1,14 @@
 /*
- * hold_reader - an example of a program that holds sealed files: what a backup that reads the disk itself
- * would do.
+ * hold_reader - an example of a program that holds sealed files: what a backup that reads the disk
+ * itself would do.
  *
  *     hold_reader SOCKET NAME FENCE FILE...
  *
- * It holds each file, reads its extents from the device with O_DIRECT and compares them with what the file
- * system says, and then waits. A file that is recalled is given back when a line comes on standard input
- * ("late" answers are made that way), or at once after a line "go". It says on standard output what happens,
- * a line each.
+ * It holds each file, reads its extents from the device with O_DIRECT and compares them with what
+ * the file system says, and then waits. A file that is recalled is given back when a line comes on
+ * standard input
+ * ("late" answers are made that way), or at once after a line "go". It says on standard output what
+ * happens, a line each.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,9 +1,11 @@
 /*
- * xshim.c - preloaded into User-Mode Linux, so that Debian 12's linux.uml runs on CPUs whose extended state is larger than it expects.
+ * xshim.c - preloaded into User-Mode Linux, so that Debian 12's linux.uml runs on CPUs whose
+ * extended state is larger than it expects.
  *
- * linux.uml saves and restores its processes' registers with a buffer that has no room for newer state components (AMX),
- * and the host's kernel refuses to set a state that is shorter than the CPU's. So a PTRACE_SETREGSET of NT_X86_XSTATE is completed
- * here: read the whole state, lay UML's part over it, write the whole. Everything else passes through.
+ * linux.uml saves and restores its processes' registers with a buffer that has no room for newer
+ * state components (AMX), and the host's kernel refuses to set a state that is shorter than the
+ * CPU's. So a PTRACE_SETREGSET of NT_X86_XSTATE is completed here: read the whole state, lay UML's
+ * part over it, write the whole. Everything else passes through.
  */
 #define _GNU_SOURCE
 #include <elf.h>
@@ -16,9 +18,13 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { XSTATE_BV_AT = 512, LEGACY_COMPONENTS = 7 }; /* Intel SDM vol. 1, 13.4.2: XSTATE_BV; x87, SSE, AVX */
+enum {
+    XSTATE_BV_AT = 512,
+    LEGACY_COMPONENTS = 7
+}; /* Intel SDM vol. 1, 13.4.2: XSTATE_BV; x87, SSE, AVX */
 
-static long set_xstate(pid_t pid, const struct iovec *part) {
+static long set_xstate(pid_t pid, const struct iovec *part)
+{
     static _Thread_local unsigned char state[16384] __attribute__((aligned(64)));
     struct iovec whole = {state, sizeof state};
     if (syscall(SYS_ptrace, PTRACE_GETREGSET, pid, NT_X86_XSTATE, &whole) < 0)
@@ -32,7 +38,8 @@ static long set_xstate(pid_t pid, const struct iovec *part) {
     return syscall(SYS_ptrace, PTRACE_SETREGSET, pid, NT_X86_XSTATE, &whole);
 }
 
-long ptrace(enum __ptrace_request request, ...) {
+long ptrace(enum __ptrace_request request, ...)
+{
     va_list args;
     va_start(args, request);
     pid_t pid = va_arg(args, pid_t);

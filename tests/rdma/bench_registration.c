@@ -1,7 +1,7 @@
 /*
- * What it costs the server to register a sealed file for a client and to take it back, by size and strategy,
- * and to revoke a thousand grants. Runs in the guest of tests/rdma/run --only registration (environment: see
- * test_data_path.c). Says lines that begin with "bench:".
+ * What it costs the server to register a sealed file for a client and to take it back, by size and
+ * strategy, and to revoke a thousand grants. Runs in the guest of tests/rdma/run --only
+ * registration (environment: see test_data_path.c). Says lines that begin with "bench:".
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -54,8 +54,10 @@ static void start(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(PORT)};
     const struct sockaddr *addresses[] = {(const struct sockaddr *)&address};
-    const struct rdma_target_options options = {
-        .addresses = addresses, .addresses_count = 1, .peer_connections = 1, .verbs = &rdma_verbs_system};
+    const struct rdma_target_options options = {.addresses = addresses,
+                                                .addresses_count = 1,
+                                                .peer_connections = 1,
+                                                .verbs = &rdma_verbs_system};
     const char *server = getenv("RDMA_ADDRESS");
 
     if (!server || inet_pton(AF_INET, server, &address.sin_addr) != 1)
@@ -107,7 +109,8 @@ static void measure_size(const char *where, size_t size, bool frozen)
         on[i] = middle - begin;
         off[i] = now_us() - middle;
     }
-    printf("bench: registration, %s (%s), %zu MiB: first %.0f us, median of %d %.0f us; deregistration %.0f "
+    printf("bench: registration, %s (%s), %zu MiB: first %.0f us, median of %d %.0f us; "
+           "deregistration %.0f "
            "us\n",
            strategy_name(memory), where, size / MIB, on[0], TIMES, median(on), median(off));
     must(rdma_peer_fence(peer, PATIENCE_MS), "fence");
@@ -115,7 +118,8 @@ static void measure_size(const char *where, size_t size, bool frozen)
     rdma_memory_put(memory);
 }
 
-/* One file, and a client without a connection for each grant: what a release has to do, one after the other. */
+/* One file, and a client without a connection for each grant: what a release has to do, one after
+ * the other. */
 static void measure_revocation(const char *where, bool frozen, bool by_fence)
 {
     static struct rdma_peer *peers[HOLDERS];
@@ -129,10 +133,12 @@ static void measure_revocation(const char *where, bool frozen, bool by_fence)
     }
     begin = now_us();
     for (unsigned i = 0; i < HOLDERS; i++)
-        must(by_fence ? rdma_peer_fence(peers[i], PATIENCE_MS) : rdma_region_release(regions[i]), "revoke");
+        must(by_fence ? rdma_peer_fence(peers[i], PATIENCE_MS) : rdma_region_release(regions[i]),
+             "revoke");
     us = now_us() - begin;
-    printf("bench: revocation of %d grants of one file, %s, by %s: %.1f ms, %.0f us each\n", HOLDERS,
-           strategy_name(memory), by_fence ? "fence" : "deregistration", us / 1e3, us / HOLDERS);
+    printf("bench: revocation of %d grants of one file, %s, by %s: %.1f ms, %.0f us each\n",
+           HOLDERS, strategy_name(memory), by_fence ? "fence" : "deregistration", us / 1e3,
+           us / HOLDERS);
     for (unsigned i = 0; i < HOLDERS; i++) {
         if (by_fence)
             must(rdma_region_release(regions[i]), "release");

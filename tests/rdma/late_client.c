@@ -1,12 +1,13 @@
 /*
- * late_client read|write|try URL - a client that holds an RDMA layout and ignores its recall: it takes the
- * file's address and key, and then uses them by itself, until it is told to stop by the end of its standard
- * input.
+ * late_client read|write|try URL - a client that holds an RDMA layout and ignores its recall: it
+ * takes the file's address and key, and then uses them by itself, until it is told to stop by the
+ * end of its standard input.
  *
- * read, write: moves 1 MiB at a time over the whole file, by one connection after the other. Says "holding"
- * after the first, "error RC after N" at the first error, and at last "then N" (what succeeded after the
- * error) and "late N" (reads that brought a page of bytes 0xee). Writes are bytes 0x4c. try: one attempt of
- * each kind that it has no right to; a line "NAME RC" for each, "right 0" last.
+ * read, write: moves 1 MiB at a time over the whole file, by one connection after the other. Says
+ * "holding" after the first, "error RC after N" at the first error, and at last "then N" (what
+ * succeeded after the error) and "late N" (reads that brought a page of bytes 0xee). Writes are
+ * bytes 0x4c. try: one attempt of each kind that it has no right to; a line "NAME RC" for each,
+ * "right 0" last.
  */
 #include <errno.h>
 #include <poll.h>
@@ -46,7 +47,8 @@ static void take(const char *text, bool writing)
     if (rc == 0)
         rc = sealio_session_open(url.host, url.port, &options, error, &session);
     if (rc == 0)
-        rc = sealio_file_open(session, url.path, SEALIO_READ | (writing ? SEALIO_WRITE : 0), 0, &file);
+        rc = sealio_file_open(session, url.path, SEALIO_READ | (writing ? SEALIO_WRITE : 0), 0,
+                              &file);
     if (rc == 0)
         rc = sealio_file_stat(file, &st);
     if (rc < 0)

@@ -1,5 +1,6 @@
 /*
- * The client process: see raw_client.h. Commands and answers go over a socket pair, one message each.
+ * The client process: see raw_client.h. Commands and answers go over a socket pair, one message
+ * each.
  */
 #include "raw_client.h"
 
@@ -128,7 +129,8 @@ static struct raw_connected connect_anew(struct process *p, const struct command
     hang_up(p);
     if (rdma_create_id(p->channel, &p->id, NULL, RDMA_PS_TCP) != 0 ||
         rdma_resolve_addr(p->id, NULL, (struct sockaddr *)&p->server, 5000) != 0 ||
-        next_event(p, &connected) != RDMA_CM_EVENT_ADDR_RESOLVED || rdma_resolve_route(p->id, 5000) != 0 ||
+        next_event(p, &connected) != RDMA_CM_EVENT_ADDR_RESOLVED ||
+        rdma_resolve_route(p->id, 5000) != 0 ||
         next_event(p, &connected) != RDMA_CM_EVENT_ROUTE_RESOLVED)
         return (struct raw_connected){.error = -EHOSTUNREACH};
     make_queue_pair(p);
@@ -218,7 +220,8 @@ static void serve(struct process *p)
             read_until_error(p, &c);
         } else {
             memset(p->buffer, c.what == WRITE_ONE ? c.fill : 0xee, c.len);
-            done.status = operation(p, &c, c.what == WRITE_ONE ? IBV_WR_RDMA_WRITE : IBV_WR_RDMA_READ);
+            done.status =
+                operation(p, &c, c.what == WRITE_ONE ? IBV_WR_RDMA_WRITE : IBV_WR_RDMA_READ);
             done.sum = raw_sum(p->buffer, c.len);
             answer(p, &done, sizeof done);
         }
@@ -297,22 +300,27 @@ struct raw_done raw_client_wait(struct raw_client *client)
     return done;
 }
 
-struct raw_done raw_client_read(struct raw_client *client, uint64_t address, uint32_t key, uint32_t len)
-{
-    command(client, &(struct command){.what = READ_ONE, .address = address, .key = key, .len = len});
-    return raw_client_wait(client);
-}
-
-struct raw_done raw_client_write(struct raw_client *client, uint64_t address, uint32_t key, uint32_t len,
-                                 uint8_t fill)
+struct raw_done raw_client_read(struct raw_client *client, uint64_t address, uint32_t key,
+                                uint32_t len)
 {
     command(client,
-            &(struct command){.what = WRITE_ONE, .address = address, .key = key, .len = len, .fill = fill});
+            &(struct command){.what = READ_ONE, .address = address, .key = key, .len = len});
     return raw_client_wait(client);
 }
 
-void raw_client_read_until_error(struct raw_client *client, uint64_t address, uint32_t key, uint32_t len)
+struct raw_done raw_client_write(struct raw_client *client, uint64_t address, uint32_t key,
+                                 uint32_t len, uint8_t fill)
 {
-    command(client, &(struct command){.what = READ_UNTIL_ERROR, .address = address, .key = key, .len = len});
+    command(client,
+            &(struct command){
+                .what = WRITE_ONE, .address = address, .key = key, .len = len, .fill = fill});
+    return raw_client_wait(client);
+}
+
+void raw_client_read_until_error(struct raw_client *client, uint64_t address, uint32_t key,
+                                 uint32_t len)
+{
+    command(client, &(struct command){
+                        .what = READ_UNTIL_ERROR, .address = address, .key = key, .len = len});
     (void)raw_client_wait(client);
 }

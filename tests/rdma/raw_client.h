@@ -1,5 +1,6 @@
 /*
- * A client of the data path in a process of its own, by raw verbs: does what it is told, allowed or not.
+ * A client of the data path in a process of its own, by raw verbs: does what it is told, allowed or
+ * not.
  */
 #ifndef TESTS_RAW_CLIENT_H
 #define TESTS_RAW_CLIENT_H
@@ -15,8 +16,8 @@ struct raw_client {
     int socket;
 };
 
-/* How a connection attempt ended: 0, or a negative errno; refusal is a rdma_refusal4 when it was refused with
- * one. */
+/* How a connection attempt ended: 0, or a negative errno; refusal is a rdma_refusal4 when it was
+ * refused with one. */
 struct raw_connected {
     int error;
     uint32_t refusal;
@@ -37,12 +38,14 @@ void raw_client_kill(struct raw_client *client);
 
 /* Connects anew, with these bytes as private data. */
 struct raw_connected raw_client_connect(struct raw_client *client, const void *hello, uint8_t len);
-struct raw_done raw_client_read(struct raw_client *client, uint64_t address, uint32_t key, uint32_t len);
+struct raw_done raw_client_read(struct raw_client *client, uint64_t address, uint32_t key,
+                                uint32_t len);
 /* Writes len bytes of `fill`. */
-struct raw_done raw_client_write(struct raw_client *client, uint64_t address, uint32_t key, uint32_t len,
-                                 uint8_t fill);
+struct raw_done raw_client_write(struct raw_client *client, uint64_t address, uint32_t key,
+                                 uint32_t len, uint8_t fill);
 /* Begins to read again and again until it fails; returns when the first has gone well. */
-void raw_client_read_until_error(struct raw_client *client, uint64_t address, uint32_t key, uint32_t len);
+void raw_client_read_until_error(struct raw_client *client, uint64_t address, uint32_t key,
+                                 uint32_t len);
 struct raw_done raw_client_wait(struct raw_client *client);
 /* The same sum over bytes here. */
 uint64_t raw_sum(const uint8_t *bytes, uint32_t len);

@@ -1,7 +1,7 @@
 /*
- * rdma/ on a real kernel: soft-RoCE, persistent memory, page cache. Runs in the guest of tests/rdma/run,
- * which says where things are: RDMA_ADDRESS, RDMA_XFS_DAX, RDMA_EXT4_DAX, RDMA_XFS, RDMA_EXT4 (directories),
- * and RDMA_LINK, the link that the last test removes.
+ * rdma/ on a real kernel: soft-RoCE, persistent memory, page cache. Runs in the guest of
+ * tests/rdma/run, which says where things are: RDMA_ADDRESS, RDMA_XFS_DAX, RDMA_EXT4_DAX, RDMA_XFS,
+ * RDMA_EXT4 (directories), and RDMA_LINK, the link that the last test removes.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,8 +33,9 @@ enum { PORT = 20050, FILE_SIZE = 8 << 20, PATIENCE_MS = 30000 };
 static struct raw_client alice, mallory, victim;
 static struct rdma_target *target;
 static pthread_t dispatcher;
-static int stop_fd, progress_fd; /* event counters: to end the dispatcher; that it has handled something */
-static int dispatched;           /* what the dispatcher ended with */
+static int stop_fd,
+    progress_fd;       /* event counters: to end the dispatcher; that it has handled something */
+static int dispatched; /* what the dispatcher ended with */
 static char why[RDMA_WHY_MAX];
 static uint64_t counter;
 
@@ -44,7 +45,8 @@ enum { ALICE = 1, MALLORY = 2 };
 
 static void *dispatch(void *arg)
 {
-    struct pollfd fds[3] = {{.events = POLLIN}, {.events = POLLIN}, {.fd = stop_fd, .events = POLLIN}};
+    struct pollfd fds[3] = {
+        {.events = POLLIN}, {.events = POLLIN}, {.fd = stop_fd, .events = POLLIN}};
     int two[2];
 
     (void)arg;
@@ -62,8 +64,10 @@ static int start(void **state)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(PORT)};
     const struct sockaddr *addresses[] = {(const struct sockaddr *)&address};
-    const struct rdma_target_options options = {
-        .addresses = addresses, .addresses_count = 1, .peer_connections = 2, .verbs = &rdma_verbs_system};
+    const struct rdma_target_options options = {.addresses = addresses,
+                                                .addresses_count = 1,
+                                                .peer_connections = 2,
+                                                .verbs = &rdma_verbs_system};
     const char *server = getenv("RDMA_ADDRESS");
 
     (void)state;
@@ -110,7 +114,8 @@ static struct rdma_counters counters(void)
     return c;
 }
 
-static struct raw_connected connect_as(struct raw_client *client, uint64_t number, const uint8_t *secret)
+static struct raw_connected connect_as(struct raw_client *client, uint64_t number,
+                                       const uint8_t *secret)
 {
     uint8_t hello[RDMA_HELLO_SIZE];
 
@@ -203,7 +208,8 @@ static int clean_up(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < 4; i++)
-        if (living[i] && (rdma_peer_fence(living[i], PATIENCE_MS) != 0 || destroy_peer(living[i]) != 0))
+        if (living[i] &&
+            (rdma_peer_fence(living[i], PATIENCE_MS) != 0 || destroy_peer(living[i]) != 0))
             return -1;
     if (file.bytes)
         end_file();
@@ -225,8 +231,8 @@ static void read_whole(const struct rdma_region *region)
 {
     assert_int_equal(connect_as(&alice, ALICE, alices).error, 0);
     for (uint32_t at = 0; at < FILE_SIZE; at += RAW_BUFFER) {
-        struct raw_done done =
-            raw_client_read(&alice, rdma_region_address(region) + at, rdma_region_key(region), RAW_BUFFER);
+        struct raw_done done = raw_client_read(&alice, rdma_region_address(region) + at,
+                                               rdma_region_key(region), RAW_BUFFER);
 
         assert_int_equal(done.status, IBV_WC_SUCCESS);
         if (done.sum != raw_sum(file.bytes + at, RAW_BUFFER))
@@ -305,7 +311,8 @@ static void a_write_reaches_the_file(const char *where)
         fail_msg("%s", why);
     region = register_file(peer, true);
     assert_int_equal(connect_as(&alice, ALICE, alices).error, 0);
-    done = raw_client_write(&alice, rdma_region_address(region) + 8192, rdma_region_key(region), 9000, 'w');
+    done = raw_client_write(&alice, rdma_region_address(region) + 8192, rdma_region_key(region),
+                            9000, 'w');
     assert_int_equal(done.status, IBV_WC_SUCCESS);
     assert_int_equal(rdma_memory_commit(file.memory, 8192, 9000), 0);
     assert_int_equal(pread(file.fd, seen, sizeof seen, 8192), sizeof seen);
@@ -329,7 +336,8 @@ static void a_write_reaches_a_file_on_ext4_dax(void **state)
     a_write_reaches_the_file("RDMA_EXT4_DAX");
 }
 
-static void expect_refusal(const void *hello, uint8_t len, enum rdma_admission judged, rdma_refusal4 told)
+static void expect_refusal(const void *hello, uint8_t len, enum rdma_admission judged,
+                           rdma_refusal4 told)
 {
     uint64_t before = counters().admissions[judged];
     struct raw_connected connected = raw_client_connect(&mallory, hello, len);
@@ -365,7 +373,8 @@ static void who_has_no_secret_is_refused_and_counted(void **state)
     end_peer(peer);
 }
 
-/* The server hangs up on a connection in error: that may come to the client before the access error does. */
+/* The server hangs up on a connection in error: that may come to the client before the access error
+ * does. */
 static void expect_access_error(struct raw_client *client, uint64_t number, const uint8_t *secret,
                                 struct raw_done done)
 {
@@ -392,11 +401,15 @@ static void a_client_reaches_what_it_was_given_and_nothing_else(void **state)
     assert_int_equal(connect_as(&mallory, MALLORY, mallorys).error, 0);
     /* another client's key, for the very bytes that are its own too */
     expect_access_error(&mallory, MALLORY, mallorys, raw_client_read(&mallory, address, key, 4096));
-    expect_access_error(&mallory, MALLORY, mallorys, raw_client_write(&mallory, address, key, 4096, 'm'));
+    expect_access_error(&mallory, MALLORY, mallorys,
+                        raw_client_write(&mallory, address, key, 4096, 'm'));
     key = rdma_region_key(own);
-    expect_access_error(&mallory, MALLORY, mallorys, raw_client_write(&mallory, address, key, 4096, 'm'));
-    expect_access_error(&mallory, MALLORY, mallorys, raw_client_read(&mallory, address - 4096, key, 4096));
-    expect_access_error(&mallory, MALLORY, mallorys, raw_client_read(&mallory, address + FILE_SIZE, key, 1));
+    expect_access_error(&mallory, MALLORY, mallorys,
+                        raw_client_write(&mallory, address, key, 4096, 'm'));
+    expect_access_error(&mallory, MALLORY, mallorys,
+                        raw_client_read(&mallory, address - 4096, key, 4096));
+    expect_access_error(&mallory, MALLORY, mallorys,
+                        raw_client_read(&mallory, address + FILE_SIZE, key, 1));
     expect_access_error(&mallory, MALLORY, mallorys,
                         raw_client_read(&mallory, address + FILE_SIZE - 4096, key, 4097));
     for (uint32_t guess = 1; guess <= 8; guess++)
@@ -483,7 +496,8 @@ static void wait_for_connections(uint64_t count)
     uint64_t events;
 
     while (counters().connections != count) {
-        if (poll(&fd, 1, PATIENCE_MS) != 1 || read(progress_fd, &events, sizeof events) != sizeof events)
+        if (poll(&fd, 1, PATIENCE_MS) != 1 ||
+            read(progress_fd, &events, sizeof events) != sizeof events)
             fail_msg("%llu connections", (unsigned long long)counters().connections);
     }
 }
@@ -514,14 +528,15 @@ static struct sealio_rdma *make_path(uint64_t number, const uint8_t *secret)
     struct sealio_rdma *path;
 
     snprintf(at, sizeof at, "%s.%d.%d", getenv("RDMA_ADDRESS"), PORT >> 8, PORT & 255);
-    address = (netaddr4){xdr_bytes_of("rdma"), {.data = (const uint8_t *)at, .len = (uint32_t)strlen(at)}};
+    address = (netaddr4){xdr_bytes_of("rdma"),
+                         {.data = (const uint8_t *)at, .len = (uint32_t)strlen(at)}};
     memcpy(device.rda_secret, secret, RDMA_SECRET_SIZE);
     assert_int_equal(sealio_rdma_create(&device, NULL, &path), 0);
     return path;
 }
 
-static int run_on_path(struct sealio_rdma *path, const struct rdma_region *region, bool writing, void *memory,
-                       size_t length, uint64_t offset)
+static int run_on_path(struct sealio_rdma *path, const struct rdma_region *region, bool writing,
+                       void *memory, size_t length, uint64_t offset)
 {
     struct sealio_rdma_op op = {.write = writing,
                                 .memory = memory,
@@ -654,12 +669,14 @@ int main(void)
         cmocka_unit_test_teardown(a_file_on_ext4_dax_is_read_on_demand, clean_up),
         cmocka_unit_test_teardown(a_frozen_file_on_xfs_is_read_from_the_page_cache, clean_up),
         cmocka_unit_test_teardown(a_frozen_file_on_ext4_is_read_from_the_page_cache, clean_up),
-        cmocka_unit_test_teardown(the_page_cache_is_refused_for_writing_and_for_data_that_changes, clean_up),
+        cmocka_unit_test_teardown(the_page_cache_is_refused_for_writing_and_for_data_that_changes,
+                                  clean_up),
         cmocka_unit_test_teardown(a_write_reaches_a_file_on_xfs_dax, clean_up),
         cmocka_unit_test_teardown(a_write_reaches_a_file_on_ext4_dax, clean_up),
         cmocka_unit_test_teardown(who_has_no_secret_is_refused_and_counted, clean_up),
         cmocka_unit_test_teardown(a_client_reaches_what_it_was_given_and_nothing_else, clean_up),
-        cmocka_unit_test_teardown(a_key_is_shared_until_its_last_release_and_void_after_it, clean_up),
+        cmocka_unit_test_teardown(a_key_is_shared_until_its_last_release_and_void_after_it,
+                                  clean_up),
         cmocka_unit_test_teardown(a_fence_ends_a_transfer_from_persistent_memory, clean_up),
         cmocka_unit_test_teardown(a_fence_ends_a_transfer_from_the_page_cache, clean_up),
         cmocka_unit_test_teardown(a_killed_client_leaves_no_connection, clean_up),

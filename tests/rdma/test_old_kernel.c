@@ -1,7 +1,7 @@
 /*
- * rdma/ on a kernel that can do nothing for it (Debian 12's 6.1: no on-demand paging in soft-RoCE, no
- * registration of read-only mappings): every file is refused, and the sentence says why. Runs in the guest of
- * tests/rdma/run.
+ * rdma/ on a kernel that can do nothing for it (Debian 12's 6.1: no on-demand paging in soft-RoCE,
+ * no registration of read-only mappings): every file is refused, and the sentence says why. Runs in
+ * the guest of tests/rdma/run.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,8 +30,10 @@ static int start(void **state)
     static const uint8_t secret[RDMA_SECRET_SIZE] = "a secret";
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(20050)};
     const struct sockaddr *addresses[] = {(const struct sockaddr *)&address};
-    const struct rdma_target_options options = {
-        .addresses = addresses, .addresses_count = 1, .peer_connections = 2, .verbs = &rdma_verbs_system};
+    const struct rdma_target_options options = {.addresses = addresses,
+                                                .addresses_count = 1,
+                                                .peer_connections = 2,
+                                                .verbs = &rdma_verbs_system};
 
     (void)state;
     return inet_pton(AF_INET, getenv("RDMA_ADDRESS"), &address.sin_addr) == 1 &&

@@ -4,9 +4,9 @@
  *   sim [--first SEED] [--steps N | --schedules N] [--jobs N]   run schedules from SEED on (1)
  *   sim --seed SEED [--whole]                                   repeat one schedule and print it
  *
- * A schedule that fails is shrunk and printed (--whole: not shrunk). Exit status: 0 nothing found, 1 a
- * violation, 2 the command line or the machine. Each job takes every Nth seed, so what is run does not depend
- * on how quick the machine is.
+ * A schedule that fails is shrunk and printed (--whole: not shrunk). Exit status: 0 nothing found,
+ * 1 a violation, 2 the command line or the machine. Each job takes every Nth seed, so what is run
+ * does not depend on how quick the machine is.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -41,7 +41,8 @@ static void died(int signal_number)
     raise(signal_number);
 }
 
-static void print_failure(struct sim_schedule *schedule, enum sim_fault fault, unsigned at, bool whole)
+static void print_failure(struct sim_schedule *schedule, enum sim_fault fault, unsigned at,
+                          bool whole)
 {
     struct sim_figures figures = {0};
     unsigned was = schedule->count;
@@ -158,15 +159,18 @@ static int run_jobs(const struct range *all, unsigned jobs, struct sim_figures *
 static void print_figures(const struct range *range, unsigned jobs, const struct sim_figures *f,
                           double seconds)
 {
-    printf("seeds from %llu, %u jobs: %llu schedules, %llu steps in %.1f s: %llu grants, %llu I/Os, %llu "
-           "recalls, %llu returns, %llu fences (%llu that lied), %llu client restarts, %llu server crashes, "
+    printf("seeds from %llu, %u jobs: %llu schedules, %llu steps in %.1f s: %llu grants, %llu "
+           "I/Os, %llu "
+           "recalls, %llu returns, %llu fences (%llu that lied), %llu client restarts, %llu server "
+           "crashes, "
            "%llu releases, %llu blocks reused, %llu late I/Os refused by the disk\n",
            (unsigned long long)range->first, jobs, (unsigned long long)f->schedules,
-           (unsigned long long)f->steps, seconds, (unsigned long long)f->grants, (unsigned long long)f->ios,
-           (unsigned long long)f->recalls, (unsigned long long)f->returns, (unsigned long long)f->fences,
-           (unsigned long long)f->lies, (unsigned long long)f->restarts, (unsigned long long)f->crashes,
-           (unsigned long long)f->releases, (unsigned long long)f->reused,
-           (unsigned long long)f->foreign_refused);
+           (unsigned long long)f->steps, seconds, (unsigned long long)f->grants,
+           (unsigned long long)f->ios, (unsigned long long)f->recalls,
+           (unsigned long long)f->returns, (unsigned long long)f->fences,
+           (unsigned long long)f->lies, (unsigned long long)f->restarts,
+           (unsigned long long)f->crashes, (unsigned long long)f->releases,
+           (unsigned long long)f->reused, (unsigned long long)f->foreign_refused);
 }
 
 static double now(void)

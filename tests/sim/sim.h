@@ -1,33 +1,36 @@
 /*
- * A simulator around the layout engine: the world of the unit tests (tests/unit/engine_world.h: the real
- * engine, a journal that loses what is not durable), and around it a disk that knows whose each block is and
- * clients that write to it by themselves, late too. A schedule is a list of steps; each carries its own
- * random number, so a schedule without some of its steps is a schedule again: that is how a failing one is
- * shrunk.
+ * A simulator around the layout engine: the world of the unit tests (tests/unit/engine_world.h: the
+ * real engine, a journal that loses what is not durable), and around it a disk that knows whose
+ * each block is and clients that write to it by themselves, late too. A schedule is a list of
+ * steps; each carries its own random number, so a schedule without some of its steps is a schedule
+ * again: that is how a failing one is shrunk.
  *
  * What must never be:
- *   - a write or a read by a client in a block that is not, or no longer, what its layout says it is;
- *   - a flag cleared while a client could still use a layout over the file, or has I/O for it under way;
- *   - a grant while the file is not sealed, flagged and on record with its map, by a holder not on record, or
- *     to one that is on record as fenced;
+ *   - a write or a read by a client in a block that is not, or no longer, what its layout says it
+ * is;
+ *   - a flag cleared while a client could still use a layout over the file, or has I/O for it under
+ * way;
+ *   - a grant while the file is not sealed, flagged and on record with its map, by a holder not on
+ * record, or to one that is on record as fenced;
  *   - a fence before its release's deadline, or of a client that answers in time;
  *   - a recall for no release;
  *   - a LAYOUTCOMMIT answered before the journal has it;
  *   - a seal said to be broken from outside;
  *   - at the end, when everybody behaves and every fence works: a seal that is not released.
  *
- * What is taken for granted, being outside of the engine: a client returns a layout, or says that it has
- * none, only when its own I/O under it has ended; a client that restarts has no I/O under way any more; where
- * the operator said so (quiesce_is_safe), a client whose lease is over does no I/O after the quiesce time;
- * the flag keeps the map still (who clears it from outside is found by the scrub, not here). A fence is an
- * act and a look: the act may do nothing and report success; what the engine is told is what the look sees.
+ * What is taken for granted, being outside of the engine: a client returns a layout, or says that
+ * it has none, only when its own I/O under it has ended; a client that restarts has no I/O under
+ * way any more; where the operator said so (quiesce_is_safe), a client whose lease is over does no
+ * I/O after the quiesce time; the flag keeps the map still (who clears it from outside is found by
+ * the scrub, not here). A fence is an act and a look: the act may do nothing and report success;
+ * what the engine is told is what the look sees.
  *
  *   sim_disk.c      blocks, files, I/O
  *   sim_client.c    machines: LAYOUTGET, I/O, LAYOUTRETURN, answers to recalls, restarts
  *   sim_program.c   local programs as holders
- *   sim_server.c    the host: journal, steps, fences, leases, crashes; the checks of what the engine does
- *   sim_schedule.c  steps, a schedule's life and end, shrinking
- *   sim.c           the command
+ *   sim_server.c    the host: journal, steps, fences, leases, crashes; the checks of what the
+ * engine does sim_schedule.c  steps, a schedule's life and end, shrinking sim.c           the
+ * command
  */
 #ifndef TESTS_SIM_H
 #define TESTS_SIM_H
@@ -60,7 +63,8 @@ enum sim_fault {
     SIM_NOT_RELEASED,
 };
 
-/* birth: unique to each allocation, so that a block that left a file and came back is another block. */
+/* birth: unique to each allocation, so that a block that left a file and came back is another
+ * block. */
 struct sim_block {
     int file; /* -1: free */
     uint64_t birth;
@@ -158,8 +162,8 @@ struct sim_step {
 };
 
 struct sim_figures {
-    uint64_t schedules, steps, grants, ios, foreign_refused, returns, recalls, fences, lies, restarts,
-        crashes, releases, reused, longest_queue;
+    uint64_t schedules, steps, grants, ios, foreign_refused, returns, recalls, fences, lies,
+        restarts, crashes, releases, reused, longest_queue;
 };
 
 struct sim {
@@ -220,9 +224,10 @@ void sim_machine_come_back(struct sim *s, unsigned machine);
 void sim_machine_restart(struct sim *s, unsigned machine);
 void sim_machine_heard(struct sim *s, unsigned machine);
 void sim_machine_server_lost(struct sim *s, unsigned machine);
-void sim_machine_serve(struct sim *s, unsigned machine);   /* does all that is asked of it */
-void sim_machine_drop(struct sim *s, unsigned machine);    /* all it holds, and its I/O under way */
-bool sim_machine_give_up(struct sim *s, unsigned machine); /* all it holds, once its I/O has ended */
+void sim_machine_serve(struct sim *s, unsigned machine); /* does all that is asked of it */
+void sim_machine_drop(struct sim *s, unsigned machine);  /* all it holds, and its I/O under way */
+bool sim_machine_give_up(struct sim *s,
+                         unsigned machine); /* all it holds, once its I/O has ended */
 bool sim_machine_reaches_server(const struct sim *s, unsigned machine);
 
 /* sim_program.c */
@@ -251,9 +256,10 @@ struct sim_schedule {
 };
 void sim_schedule_make(uint64_t seed, struct sim_schedule *schedule);
 /* The fault, and in *at the step after which it was seen (count: at the end). */
-enum sim_fault sim_schedule_run(const struct sim_schedule *schedule, struct sim_figures *figures, bool loud,
-                                unsigned *at);
-/* Takes steps out for as long as it still fails in the same way; returns the number of steps left. */
+enum sim_fault sim_schedule_run(const struct sim_schedule *schedule, struct sim_figures *figures,
+                                bool loud, unsigned *at);
+/* Takes steps out for as long as it still fails in the same way; returns the number of steps left.
+ */
 unsigned sim_schedule_shrink(struct sim_schedule *schedule, enum sim_fault fault, unsigned at);
 
 #endif

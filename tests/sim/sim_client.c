@@ -1,6 +1,6 @@
 /*
- * sim_client.c - the clients. They use what they hold until the moment they give it back, whether or not they
- * reach the server, and are honest only in what sim.h takes for granted. See sim.h.
+ * sim_client.c - the clients. They use what they hold until the moment they give it back, whether
+ * or not they reach the server, and are honest only in what sim.h takes for granted. See sim.h.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,7 +131,8 @@ void sim_machine_get(struct sim *s, unsigned m, unsigned f)
     world_send(s->w, &(struct engine_event){.type = ENGINE_EV_LAYOUTGET, .layoutget = &get->call});
 }
 
-static void add_blocks(struct sim *s, unsigned f, struct sim_layout *layout, uint64_t offset, uint64_t length)
+static void add_blocks(struct sim *s, unsigned f, struct sim_layout *layout, uint64_t offset,
+                       uint64_t length)
 {
     for (uint64_t at = 0; at < length; at += BLOCK_SIZE) {
         uint64_t b = (offset + at) / BLOCK_SIZE - 1;
@@ -191,7 +192,8 @@ void sim_machine_granted(struct sim *s, struct sim_get *get)
     else
         read_map(s, get, reply);
     s->figures->grants++;
-    sim_say(s, "  a layout of %s is on its way to client %u", s->w->files[get->file].path, get->machine);
+    sim_say(s, "  a layout of %s is on its way to client %u", s->w->files[get->file].path,
+            get->machine);
 }
 
 void sim_machine_deliver(struct sim *s, unsigned m, unsigned f)
@@ -230,8 +232,8 @@ void sim_machine_io(struct sim *s, unsigned m, unsigned f)
     if (s->figures->longest_queue < machine->queued)
         s->figures->longest_queue = machine->queued;
     s->acted = true;
-    sim_say(s, "client %u %s block %u of %s by itself: on its way", m, layout->write ? "writes" : "reads",
-            ref->block, s->w->files[f].path);
+    sim_say(s, "client %u %s block %u of %s by itself: on its way", m,
+            layout->write ? "writes" : "reads", ref->block, s->w->files[f].path);
 }
 
 void sim_machine_land(struct sim *s, unsigned m)
@@ -275,12 +277,14 @@ void sim_machine_return(struct sim *s, unsigned m, unsigned f, bool whole)
     struct sim_machine *machine = &s->machines[m];
     struct sim_layout *layout = &machine->layouts[f];
     unsigned pieces = layout->count;
-    if (!layout->held || !s->w->clients[m].id || !sim_machine_reaches_server(s, m) || !drain(s, m, f))
+    if (!layout->held || !s->w->clients[m].id || !sim_machine_reaches_server(s, m) ||
+        !drain(s, m, f))
         return;
     if (!whole && (pieces < 2 || machine->kind != JOURNAL_HOLDER_NFS))
         return;
     s->acted = true;
-    sim_say(s, "client %u returns %s of its layout of %s", m, whole ? "all" : "a part", s->w->files[f].path);
+    sim_say(s, "client %u returns %s of its layout of %s", m, whole ? "all" : "a part",
+            s->w->files[f].path);
     if (!whole) {
         /* Never the last block, so that pieces do not add up to the whole. */
         unsigned at = sim_below(s, pieces - 1);
@@ -321,8 +325,8 @@ void sim_machine_commit(struct sim *s, unsigned m, unsigned f)
 {
     const struct sim_layout *layout = &s->machines[m].layouts[f];
     struct sim_commit *commit = &s->commits[s->next_call++ % SIM_CALLS];
-    if (commit->used || !layout->held || !layout->write || !s->w->clients[m].id || s->machines[m].kind ||
-        !sim_machine_reaches_server(s, m))
+    if (commit->used || !layout->held || !layout->write || !s->w->clients[m].id ||
+        s->machines[m].kind || !sim_machine_reaches_server(s, m))
         return;
     *commit = (struct sim_commit){.used = true, .file = f};
     commit->call = (struct engine_layoutcommit){.key = s->w->files[f].key,
@@ -336,7 +340,8 @@ void sim_machine_commit(struct sim *s, unsigned m, unsigned f)
                                                 .wall_ns = s->w->now};
     s->acted = true;
     sim_say(s, "client %u commits what it wrote to %s", m, s->w->files[f].path);
-    world_send(s->w, &(struct engine_event){.type = ENGINE_EV_LAYOUTCOMMIT, .layoutcommit = &commit->call});
+    world_send(s->w, &(struct engine_event){.type = ENGINE_EV_LAYOUTCOMMIT,
+                                            .layoutcommit = &commit->call});
 }
 
 static const char *word_of(enum engine_recall_outcome outcome, nfsstat4 status)
@@ -362,8 +367,9 @@ static void recall_reply(struct sim *s, size_t i, unsigned m, enum engine_recall
 {
     const struct engine_effect *recall = &s->w->recalls[i];
     sim_say(s, "the recall of %s at client %u %s",
-            recall->recall.scope == LAYOUTRECALL4_ALL ? "everything"
-                                                      : s->w->files[world_file_of(s->w, &recall->key)].path,
+            recall->recall.scope == LAYOUTRECALL4_ALL
+                ? "everything"
+                : s->w->files[world_file_of(s->w, &recall->key)].path,
             m, word_of(outcome, status));
     s->acted = true;
     s->recalls_seen--;
@@ -381,7 +387,8 @@ static void recall_of_all(struct sim *s, size_t i, unsigned m, bool willing)
     if (!any) {
         recall_reply(s, i, m, ENGINE_RECALL_ANSWERED, NFS4ERR_NOMATCHING_LAYOUT);
     } else if (willing || sim_chance(s, 60)) {
-        recall_reply(s, i, m, !willing && sim_chance(s, 20) ? ENGINE_RECALL_TIMEOUT : ENGINE_RECALL_ANSWERED,
+        recall_reply(s, i, m,
+                     !willing && sim_chance(s, 20) ? ENGINE_RECALL_TIMEOUT : ENGINE_RECALL_ANSWERED,
                      NFS4_OK);
         if (willing || sim_chance(s, 60))
             sim_machine_return_all(s, m);
@@ -412,11 +419,13 @@ static void recall_of_file(struct sim *s, size_t i, unsigned m, bool willing)
         recall_reply(s, i, m, ENGINE_RECALL_ANSWERED, NFS4ERR_NOMATCHING_LAYOUT);
     } else if (machine->knows_recall[f]) {
         machine->layouts[f].stateid = stateid;
-        recall_reply(s, i, m, ENGINE_RECALL_ANSWERED, sim_chance(s, 70) ? NFS4ERR_OLD_STATEID : NFS4_OK);
+        recall_reply(s, i, m, ENGINE_RECALL_ANSWERED,
+                     sim_chance(s, 70) ? NFS4ERR_OLD_STATEID : NFS4_OK);
     } else if (willing || sim_chance(s, 60)) {
         machine->layouts[f].stateid = stateid;
         machine->knows_recall[f] = true;
-        recall_reply(s, i, m, !willing && sim_chance(s, 25) ? ENGINE_RECALL_TIMEOUT : ENGINE_RECALL_ANSWERED,
+        recall_reply(s, i, m,
+                     !willing && sim_chance(s, 25) ? ENGINE_RECALL_TIMEOUT : ENGINE_RECALL_ANSWERED,
                      NFS4_OK);
     } else if (sim_chance(s, 15)) {
         recall_reply(s, i, m, ENGINE_RECALL_BROKEN, NFS4_OK);
@@ -430,20 +439,22 @@ void sim_machine_recall(struct sim *s, size_t i, bool willing)
     unsigned m = world_client_of(s->w, s->w->recalls[i].recall.client_id);
     s->figures->recalls++;
     if (m == WORLD_CLIENTS || !sim_machine_reaches_server(s, m)) {
-        recall_reply(s, i, m, sim_chance(s, 50) ? ENGINE_RECALL_NO_CHANNEL : ENGINE_RECALL_TIMEOUT, NFS4_OK);
+        recall_reply(s, i, m, sim_chance(s, 50) ? ENGINE_RECALL_NO_CHANNEL : ENGINE_RECALL_TIMEOUT,
+                     NFS4_OK);
         return;
     }
     willing = willing || s->machines[m].good;
     if (!willing && sim_chance(s, 15))
-        recall_reply(s, i, m, sim_chance(s, 50) ? ENGINE_RECALL_NO_CHANNEL : ENGINE_RECALL_TIMEOUT, NFS4_OK);
+        recall_reply(s, i, m, sim_chance(s, 50) ? ENGINE_RECALL_NO_CHANNEL : ENGINE_RECALL_TIMEOUT,
+                     NFS4_OK);
     else if (s->w->recalls[i].recall.scope == LAYOUTRECALL4_ALL)
         recall_of_all(s, i, m, willing);
     else
         recall_of_file(s, i, m, willing);
 }
 
-/* Told that it was fenced, a client stops using what it held (RFC 8881 section 12.7.2); the disk refuses it
- * still. */
+/* Told that it was fenced, a client stops using what it held (RFC 8881 section 12.7.2); the disk
+ * refuses it still. */
 void sim_machine_heard(struct sim *s, unsigned m)
 {
     struct sim_machine *machine = &s->machines[m];
@@ -462,13 +473,15 @@ void sim_machine_heard(struct sim *s, unsigned m)
 static const struct world_client *namesake(const struct sim *s, unsigned m)
 {
     for (unsigned i = 0; i < WORLD_CLIENTS; i++) {
-        if (i != m && s->w->clients[i].id && strcmp(s->w->clients[i].owner, s->w->clients[m].owner) == 0)
+        if (i != m && s->w->clients[i].id &&
+            strcmp(s->w->clients[i].owner, s->w->clients[m].owner) == 0)
             return &s->w->clients[i];
     }
     return NULL;
 }
 
-/* EXCHANGE_ID, CREATE_SESSION, and a first call on the backchannel. The server knows an owner under one id.
+/* EXCHANGE_ID, CREATE_SESSION, and a first call on the backchannel. The server knows an owner under
+ * one id.
  */
 static void confirm(struct sim *s, unsigned m)
 {

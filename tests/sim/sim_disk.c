@@ -15,7 +15,8 @@ static void make_map(struct sim *s, unsigned f)
     for (unsigned i = 0; i < s->file_size[f]; i++) {
         struct seal_extent extent = {.file_offset = (uint64_t)i * BLOCK_SIZE,
                                      .length = BLOCK_SIZE,
-                                     .device_offset = (s->file_blocks[f][i] + UINT64_C(1)) * BLOCK_SIZE};
+                                     .device_offset =
+                                         (s->file_blocks[f][i] + UINT64_C(1)) * BLOCK_SIZE};
         if (map_builder_add(builder, &extent))
             abort();
     }
@@ -70,7 +71,8 @@ void sim_disk_local_change(struct sim *s, unsigned f)
     if (what == 0)
         shrink(s, f, 1);
     else if (what == 1)
-        shrink(s, f, 0); /* removed; the name is used for a new file, which then gets other blocks */
+        shrink(s, f,
+               0); /* removed; the name is used for a new file, which then gets other blocks */
     unsigned other = sim_below(s, WORLD_FILES);
     if (what == 1 && other != f && !s->w->files[other].flag) {
         grow(s, other, SIM_FILE_BLOCKS);
@@ -101,7 +103,8 @@ void sim_disk_io(struct sim *s, unsigned m, const struct sim_io *io)
         sim_say(s, "client %u's I/O for %s is refused by the disk", m, s->w->files[io->file].path);
         return;
     }
-    sim_say(s, "client %u's I/O for %s reaches block %u", m, s->w->files[io->file].path, io->ref.block);
+    sim_say(s, "client %u's I/O for %s reaches block %u", m, s->w->files[io->file].path,
+            io->ref.block);
     if (sim_disk_is_intact(s, io->file, &io->ref))
         return;
     if (block->file < 0)

@@ -1,7 +1,7 @@
 /*
- * sim_program.c - local programs: holders by the control socket, that get the map itself and declare what
- * makes them harmless. They have no lease, and what they had before a new connection they give up on it.
- * See sim.h.
+ * sim_program.c - local programs: holders by the control socket, that get the map itself and
+ * declare what makes them harmless. They have no lease, and what they had before a new connection
+ * they give up on it. See sim.h.
  */
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +22,8 @@ static void tell(struct sim *s, unsigned m, enum engine_client_event what)
     world_send(s->w, &event);
 }
 
-/* A program of kind CLOSE ends with its process, and its I/O with it; the others only lose their connection.
+/* A program of kind CLOSE ends with its process, and its I/O with it; the others only lose their
+ * connection.
  */
 void sim_program_close(struct sim *s, unsigned m)
 {

@@ -201,7 +201,8 @@ static void step_of_machine(struct sim *s, enum sim_op op, unsigned m, unsigned 
         toggle(s, m, &machine->offline, "is cut off from the server", "reaches the server again");
         return;
     case STEP_DISK_PATH:
-        toggle(s, m, &machine->disk_away, "loses its path to the disk", "has its path to the disk back");
+        toggle(s, m, &machine->disk_away, "loses its path to the disk",
+               "has its path to the disk back");
         return;
     case STEP_PAUSE:
         toggle(s, m, &machine->paused, "is stopped", "is continued");
@@ -310,8 +311,8 @@ static void set_up(struct sim *s, uint64_t seed)
     sim_server_start(s);
     bool twins = sim_chance(s, options->quiesce_is_safe ? 50 : 25);
     if (sim_chance(s, 30))
-        s->machines[0].kind =
-            (enum journal_holder_kind)(JOURNAL_HOLDER_CLOSE + sim_below(s, JOURNAL_HOLDER_KINDS - 1));
+        s->machines[0].kind = (enum journal_holder_kind)(JOURNAL_HOLDER_CLOSE +
+                                                         sim_below(s, JOURNAL_HOLDER_KINDS - 1));
     for (unsigned m = 0; m < WORLD_CLIENTS; m++) {
         struct world_client *client = &s->w->clients[m];
         client->verifier[1] = (uint8_t)m;
@@ -340,7 +341,8 @@ static void settle(struct sim *s)
         machine->paused = machine->offline = machine->dead;
         machine->disk_away = false;
     }
-    for (unsigned round = 0; round < SETTLE_ROUNDS && !s->fault && !sim_server_is_clean(s); round++) {
+    for (unsigned round = 0; round < SETTLE_ROUNDS && !s->fault && !sim_server_is_clean(s);
+         round++) {
         for (unsigned f = 0; f < WORLD_FILES; f++)
             sim_server_release(s, f);
         for (unsigned m = 0; m < WORLD_CLIENTS; m++) {
@@ -366,8 +368,8 @@ static void settle(struct sim *s)
         sim_fail(s, SIM_NOT_RELEASED, "everybody behaves, but not everything is released");
 }
 
-enum sim_fault sim_schedule_run(const struct sim_schedule *schedule, struct sim_figures *figures, bool loud,
-                                unsigned *at)
+enum sim_fault sim_schedule_run(const struct sim_schedule *schedule, struct sim_figures *figures,
+                                bool loud, unsigned *at)
 {
     struct sim *s = calloc(1, sizeof *s);
     if (!s)
@@ -403,7 +405,8 @@ static bool still_fails(const struct sim_schedule *schedule, enum sim_fault faul
     return sim_schedule_run(schedule, &figures, false, at) == fault;
 }
 
-static void without(const struct sim_schedule *from, unsigned first, unsigned count, struct sim_schedule *to)
+static void without(const struct sim_schedule *from, unsigned first, unsigned count,
+                    struct sim_schedule *to)
 {
     *to = *from;
     memmove(&to->steps[first], &from->steps[first + count],

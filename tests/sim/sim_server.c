@@ -1,6 +1,6 @@
 /*
- * sim_server.c - the engine's host: journal, steps of the file system, fences, leases, crashes; and the
- * checks of what the engine does, after every event. See sim.h.
+ * sim_server.c - the engine's host: journal, steps of the file system, fences, leases, crashes; and
+ * the checks of what the engine does, after every event. See sim.h.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -20,7 +20,8 @@ static const struct journal_seal *durable_seal(const struct sim *s, unsigned f)
     return NULL;
 }
 
-static bool is_listed(const struct world_holder *list, size_t count, const struct world_client *client)
+static bool is_listed(const struct world_holder *list, size_t count,
+                      const struct world_client *client)
 {
     for (size_t i = 0; i < count; i++) {
         if (list[i].h.owner_len == strlen(client->owner) &&
@@ -43,19 +44,21 @@ static void check_grant(struct sim *s, const struct sim_get *get)
     const char *path = s->w->files[get->file].path;
     const struct journal_seal *seal = durable_seal(s, get->file);
     if (state_of(s, get->file) != ENGINE_SEALED || !s->w->files[get->file].flag)
-        sim_fail(s, SIM_GRANT_UNSEALED, "client %u gets a layout of %s, which is %s and %s", get->machine,
-                 path, engine_state_name(state_of(s, get->file)),
+        sim_fail(s, SIM_GRANT_UNSEALED, "client %u gets a layout of %s, which is %s and %s",
+                 get->machine, path, engine_state_name(state_of(s, get->file)),
                  s->w->files[get->file].flag ? "has its flag" : "has no flag");
     else if (!seal || seal->phase != JOURNAL_SEALED || !seal->map ||
              !map_equal(seal->map, s->w->files[get->file].map))
-        sim_fail(s, SIM_GRANT_UNRECORDED, "client %u gets a layout of %s, whose seal or map is not on record",
-                 get->machine, path);
-    else if (!is_listed(d->holders, d->holder_count, client))
-        sim_fail(s, SIM_GRANT_UNRECORDED, "client %u gets a layout of %s and is not on record as a holder",
-                 get->machine, path);
-    else if (is_listed(d->fenced, d->fenced_count, client))
-        sim_fail(s, SIM_GRANT_FENCED, "client %u gets a layout of %s although it was fenced", get->machine,
+        sim_fail(s, SIM_GRANT_UNRECORDED,
+                 "client %u gets a layout of %s, whose seal or map is not on record", get->machine,
                  path);
+    else if (!is_listed(d->holders, d->holder_count, client))
+        sim_fail(s, SIM_GRANT_UNRECORDED,
+                 "client %u gets a layout of %s and is not on record as a holder", get->machine,
+                 path);
+    else if (is_listed(d->fenced, d->fenced_count, client))
+        sim_fail(s, SIM_GRANT_FENCED, "client %u gets a layout of %s although it was fenced",
+                 get->machine, path);
 }
 
 static void check_commit(struct sim *s, const struct sim_commit *commit)
@@ -116,7 +119,8 @@ static unsigned machine_at(const struct sim *s, const char *address)
 
 static void check_fence(struct sim *s, size_t i)
 {
-    unsigned f = world_file_of(s->w, &s->w->fences[i].key), m = machine_at(s, s->w->fence_address[i]);
+    unsigned f = world_file_of(s->w, &s->w->fences[i].key),
+             m = machine_at(s, s->w->fence_address[i]);
     sim_say(s, "  a fence of %s is asked for, for %s", s->w->fence_address[i], s->w->files[f].path);
     if (s->w->now < s->release_at[f] + s->w->options.recall_timeout)
         sim_fail(s, SIM_FENCED_EARLY, "client %u is fenced for %s before the deadline", m,
@@ -144,7 +148,8 @@ static void check_watch(struct sim *s)
     struct engine_figures figures;
     engine_figures(s->w->engine, &figures);
     if (figures.counters.breaches)
-        sim_fail(s, SIM_FALSE_ALARM, "a seal is said to be broken from outside, and nobody touched it");
+        sim_fail(s, SIM_FALSE_ALARM,
+                 "a seal is said to be broken from outside, and nobody touched it");
 }
 
 static void after_event(struct world *w)
@@ -169,7 +174,8 @@ static void before_unflag(struct world *w, unsigned f)
     s->figures->releases++;
     for (unsigned m = 0; m < WORLD_CLIENTS; m++) {
         if (sim_machine_can_use(s, m, f))
-            sim_fail(s, SIM_FLAG_CLEARED, "the flag of %s is cleared; client %u can still use its layout",
+            sim_fail(s, SIM_FLAG_CLEARED,
+                     "the flag of %s is cleared; client %u can still use its layout",
                      w->files[f].path, m);
     }
 }
@@ -334,8 +340,8 @@ void sim_server_release(struct sim *s, unsigned f)
     struct engine_release *call = &s->releases[s->next_call++ % SIM_CALLS];
     if (state_of(s, f) == ENGINE_OPEN)
         return;
-    *call =
-        (struct engine_release){.key = s->w->files[f].key, .by_operator = s->settling || sim_chance(s, 80)};
+    *call = (struct engine_release){.key = s->w->files[f].key,
+                                    .by_operator = s->settling || sim_chance(s, 80)};
     s->acted = true;
     sim_say(s, "%s is to be released", s->w->files[f].path);
     world_send(s->w, &(struct engine_event){.type = ENGINE_EV_RELEASE, .release = call});
@@ -354,8 +360,8 @@ void sim_server_wrote(struct sim *s, unsigned f)
     world_send(s->w, &(struct engine_event){.type = ENGINE_EV_WROTE, .wrote = call});
 }
 
-/* The server hears from whom it can; who was silent for the time of a lease has lapsed. A client whose id was
- * taken from it (by a namesake) need not know before its lease is over. */
+/* The server hears from whom it can; who was silent for the time of a lease has lapsed. A client
+ * whose id was taken from it (by a namesake) need not know before its lease is over. */
 static void keep_leases(struct sim *s)
 {
     for (unsigned m = 0; m < WORLD_CLIENTS; m++) {
@@ -389,8 +395,8 @@ void sim_server_pass(struct sim *s, uint64_t ns)
     }
 }
 
-/* Anything may be half done: steps carried out with nobody told, some of the records durable, a fence that
- * works on. */
+/* Anything may be half done: steps carried out with nobody told, some of the records durable, a
+ * fence that works on. */
 void sim_server_crash(struct sim *s)
 {
     struct world *w = s->w;
@@ -402,7 +408,8 @@ void sim_server_crash(struct sim *s)
     for (unsigned tries = (unsigned)w->step_count; tries && w->step_count; tries--) {
         size_t i = sim_below(s, (unsigned)w->step_count);
         if (sim_chance(s, 50)) {
-            sim_say(s, "  a step of %s has taken effect", w->files[world_file_of(w, &w->steps[i].key)].path);
+            sim_say(s, "  a step of %s has taken effect",
+                    w->files[world_file_of(w, &w->steps[i].key)].path);
             world_step_quietly(w, i);
         }
     }
@@ -413,7 +420,8 @@ void sim_server_crash(struct sim *s)
     }
     for (size_t i = 0; i < w->fence_count; i++)
         if (w->fences[i].fence.kind != JOURNAL_HOLDER_CLOSE)
-            fence_act(s, machine_at(s, w->fence_address[i]), sim_chance(s, 30) ? ACT_WORKS : ACT_FAILS);
+            fence_act(s, machine_at(s, w->fence_address[i]),
+                      sim_chance(s, 30) ? ACT_WORKS : ACT_FAILS);
     memset(s->gets, 0, sizeof s->gets);
     memset(s->commits, 0, sizeof s->commits);
     memset(s->seals, 0, sizeof s->seals);

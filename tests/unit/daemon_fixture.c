@@ -59,7 +59,8 @@ struct daemon *fixture_start(const char *extra_config)
         file,
         "listen = {\"127.0.0.1\"}\nloops = 2\nworkers = 2\nrpcbind = false\nlog_level = \"error\"\n"
         "state_dir = \"%s/state\"\ncontrol_socket = \"%s/control\"\n%s\n"
-        "export \"/data\" {\n path = \"%s\"\n clients = {\"127.0.0.0/8\", \"::1/128\"}\n squash = \"none\"\n"
+        "export \"/data\" {\n path = \"%s\"\n clients = {\"127.0.0.0/8\", \"::1/128\"}\n squash = "
+        "\"none\"\n"
         " layouts = false\n}\n",
         base, base, extra_config, files);
     fclose(file);
@@ -122,7 +123,8 @@ void wire_begin_minor(struct wire *w, uint32_t minor)
 {
     uint8_t body[RPC_MAX_AUTH_BYTES];
     authsys_parms parms = {.uid = w->uid, .machinename = xdr_bytes_of("test")};
-    struct rpc_call call = {.xid = ++w->xid, .rpcvers = 2, .prog = NFS4_PROGRAM, .vers = NFS_V4, .proc = 1};
+    struct rpc_call call = {
+        .xid = ++w->xid, .rpcvers = 2, .prog = NFS4_PROGRAM, .vers = NFS_V4, .proc = 1};
     struct nfs4_compound_args head = {.minorversion = minor};
     xdr_out_init(&w->out, w->out_bytes + RECORD_MARK_SIZE, ROOM - RECORD_MARK_SIZE);
     assert_true(rpc_authsys_cred(&parms, body, sizeof(body), &call.cred));
@@ -196,7 +198,8 @@ bool wire_next_message(struct wire *w, int timeout_ms, enum rpc_msg_type *type)
     uint32_t xid;
     if (!read_exactly(w->fd, mark, sizeof(mark), timeout_ms))
         return false;
-    w->in_len = (uint32_t)(mark[0] & 0x7f) << 24 | (uint32_t)mark[1] << 16 | (uint32_t)mark[2] << 8 | mark[3];
+    w->in_len = (uint32_t)(mark[0] & 0x7f) << 24 | (uint32_t)mark[1] << 16 |
+                (uint32_t)mark[2] << 8 | mark[3];
     assert_true((mark[0] & 0x80) != 0);
     assert_in_range(w->in_len, 8, ROOM);
     if (!read_exactly(w->fd, w->in_bytes, w->in_len, REPLY_TIMEOUT_MS))
@@ -330,7 +333,8 @@ void nfs_client_start(struct nfs_client *client, struct daemon *daemon, const ch
 
 void nfs_begin(struct nfs_client *client, bool cache)
 {
-    union nfs4_args args = {.sequence = {.sa_sequenceid = ++client->slot_seq[0], .sa_cachethis = cache}};
+    union nfs4_args args = {
+        .sequence = {.sa_sequenceid = ++client->slot_seq[0], .sa_cachethis = cache}};
     memcpy(args.sequence.sa_sessionid, client->session, sizeof(client->session));
     wire_begin(&client->wire);
     wire_op(&client->wire, OP_SEQUENCE, &args);

@@ -1,7 +1,7 @@
 /*
- * daemon_fixture.h - a whole daemon in the test's process, over a directory of its own, and a client that
- * speaks to it operation by operation over a socketpair: what is asked and answered is in the test's hands,
- * byte by byte if need be.
+ * daemon_fixture.h - a whole daemon in the test's process, over a directory of its own, and a
+ * client that speaks to it operation by operation over a socketpair: what is asked and answered is
+ * in the test's hands, byte by byte if need be.
  */
 #ifndef SEALNFS_TESTS_DAEMON_FIXTURE_H
 #define SEALNFS_TESTS_DAEMON_FIXTURE_H
@@ -17,10 +17,11 @@
 
 struct daemon;
 
-/* Starts with these lines added to the configuration. The export "/data" is files_dir(). Two loops. */
+/* Starts with these lines added to the configuration. The export "/data" is files_dir(). Two loops.
+ */
 struct daemon *fixture_start(const char *extra_config);
-/* The same over the same directories again: as after a crash when the old one is still there to be stopped
- * later. */
+/* The same over the same directories again: as after a crash when the old one is still there to be
+ * stopped later. */
 void fixture_stop(struct daemon *daemon);
 /* Remove the directories. */
 void fixture_clean(void);
@@ -49,7 +50,7 @@ void wire_close(struct wire *w);
 void wire_begin(struct wire *w);
 void wire_begin_minor(struct wire *w, uint32_t minor);
 void wire_op(struct wire *w, uint32_t op, const union nfs4_args *args); /* args NULL: it has none */
-void wire_word(struct wire *w, uint32_t word);                          /* raw, not counted as an operation */
+void wire_word(struct wire *w, uint32_t word); /* raw, not counted as an operation */
 void wire_count_op(struct wire *w);
 void wire_send(struct wire *w);
 /* Wait for the reply to the last call; calls of the server's are answered as CB_NULL is. False: the

@@ -13,7 +13,8 @@
 
 #include "engine_world.h"
 
-static const layoutiomode4 READ = LAYOUTIOMODE4_READ, RW = LAYOUTIOMODE4_RW, ANY = LAYOUTIOMODE4_ANY;
+static const layoutiomode4 READ = LAYOUTIOMODE4_READ, RW = LAYOUTIOMODE4_RW,
+                           ANY = LAYOUTIOMODE4_ANY;
 #define ALL     NFS4_UINT64_MAX
 #define T(name) cmocka_unit_test_setup_teardown(name, scene_setup, scene_teardown)
 

@@ -10,15 +10,16 @@
 #include "layout/local_type.h"
 #include "layout/rdma_type.h"
 
-static const struct layout_type *const types[] = {&block_layout_type, &rdma_layout_type, &local_layout_type,
-                                                  NULL};
+static const struct layout_type *const types[] = {&block_layout_type, &rdma_layout_type,
+                                                  &local_layout_type, NULL};
 enum { FILE_SIZE = 1 << 20, BLOCK = 4096 };
 
 static struct seal_map *make_map(unsigned file)
 {
     struct map_builder *builder;
     struct seal_map *map = NULL;
-    struct seal_extent extent = {.length = FILE_SIZE, .device_offset = (uint64_t)(file + 1) * 16 * FILE_SIZE};
+    struct seal_extent extent = {.length = FILE_SIZE,
+                                 .device_offset = (uint64_t)(file + 1) * 16 * FILE_SIZE};
     if (map_builder_create(FILE_SIZE - 100, BLOCK, &builder) || map_builder_add(builder, &extent) ||
         map_builder_finish(builder, &map))
         abort();
@@ -51,8 +52,10 @@ struct world *world_create(void)
     if (!w)
         abort();
     base.signature.count = 1;
-    base.signature.component[0] = (struct signature_component){.offset = 4096, .len = 4, .bytes = "sign"};
-    if (device_volume_add_base(&volume, &base, &at) || device_from_description(uuid, &volume, &w->device))
+    base.signature.component[0] =
+        (struct signature_component){.offset = 4096, .len = 4, .bytes = "sign"};
+    if (device_volume_add_base(&volume, &base, &at) ||
+        device_from_description(uuid, &volume, &w->device))
         abort();
     make_options(w);
     w->now = 1000 * SECOND;
@@ -187,10 +190,10 @@ static void add_holder(struct world_holder *list, size_t *count, const struct wo
                        bool with_id)
 {
     size_t i = 0;
-    while (i < *count &&
-           !(same_run(&list[i], kept) && list[i].h.way == kept->record.holder.way &&
-             (!with_id || (list[i].h.client_id == kept->record.holder.client_id &&
-                           memcmp(list[i].h.device_id, kept->record.holder.device_id, DEVICE_ID_SIZE) == 0))))
+    while (i < *count && !(same_run(&list[i], kept) && list[i].h.way == kept->record.holder.way &&
+                           (!with_id || (list[i].h.client_id == kept->record.holder.client_id &&
+                                         memcmp(list[i].h.device_id, kept->record.holder.device_id,
+                                                DEVICE_ID_SIZE) == 0))))
         i++;
     if (i == *count)
         (*count)++;
@@ -210,10 +213,12 @@ static void apply_holder(struct world *w, const struct world_record *kept)
     if (op == JOURNAL_HOLDER_DELETE || op == JOURNAL_HOLDER_CLEAR || op == JOURNAL_FENCED_PUT) {
         for (size_t i = 0; i < d->holder_count;) {
             const struct world_holder *holder = &d->holders[i];
-            bool device = memcmp(holder->h.device_id, kept->record.holder.device_id, DEVICE_ID_SIZE) == 0 &&
-                          holder->h.way == kept->record.holder.way;
-            bool hit =
-                op != JOURNAL_HOLDER_DELETE ? device : holder->h.client_id != kept->record.holder.client_id;
+            bool device =
+                memcmp(holder->h.device_id, kept->record.holder.device_id, DEVICE_ID_SIZE) == 0 &&
+                holder->h.way == kept->record.holder.way;
+            bool hit = op != JOURNAL_HOLDER_DELETE
+                           ? device
+                           : holder->h.client_id != kept->record.holder.client_id;
             if (hit && same_run(holder, kept))
                 d->holders[i] = d->holders[--d->holder_count];
             else
@@ -275,7 +280,8 @@ void world_crash(struct world *w)
         fprintf(stderr, "crash\n");
     engine_destroy(w->engine);
     drop_records(w, w->record_count);
-    w->step_count = w->recall_count = w->ask_count = w->fence_count = w->expire_count = w->answer_count = 0;
+    w->step_count = w->recall_count = w->ask_count = w->fence_count = w->expire_count =
+        w->answer_count = 0;
     w->options.boot++;
     for (unsigned i = 0; i < WORLD_FILES; i++)
         w->files[i].word = ENGINE_WORD_NONE;
@@ -328,7 +334,8 @@ static void take_effect(struct world *w, const struct engine_effect *effect)
     case ENGINE_DO_FENCE:
         memset(w->fence_owner[w->fence_count], 0, sizeof w->fence_owner[0]);
         memcpy(w->fence_owner[w->fence_count], effect->fence.owner, effect->fence.owner_len);
-        snprintf(w->fence_address[w->fence_count], sizeof w->fence_address[0], "%s", effect->fence.address);
+        snprintf(w->fence_address[w->fence_count], sizeof w->fence_address[0], "%s",
+                 effect->fence.address);
         w->fences[w->fence_count++] = *effect;
         return;
     case ENGINE_DO_EXPIRE:
@@ -389,8 +396,9 @@ void world_answer_ask(struct world *w, size_t index)
 {
     struct engine_effect ask = w->asks[index];
     memmove(&w->asks[index], &w->asks[index + 1], (--w->ask_count - index) * sizeof ask);
-    world_send(w, &(struct engine_event){.type = ENGINE_EV_ASK_ANSWERED,
-                                         .ask = {.ticket = ask.ask.ticket, .client_id = ask.ask.client_id}});
+    world_send(w, &(struct engine_event){
+                      .type = ENGINE_EV_ASK_ANSWERED,
+                      .ask = {.ticket = ask.ask.ticket, .client_id = ask.ask.client_id}});
 }
 
 void world_expire(struct world *w)
@@ -513,7 +521,8 @@ bool world_answered(struct world *w, const struct engine_call *call)
 {
     for (size_t i = 0; i < w->answer_count; i++) {
         if (w->answers[i] == call) {
-            memmove(&w->answers[i], &w->answers[i + 1], (--w->answer_count - i) * sizeof w->answers[0]);
+            memmove(&w->answers[i], &w->answers[i + 1],
+                    (--w->answer_count - i) * sizeof w->answers[0]);
             return true;
         }
     }
@@ -528,14 +537,18 @@ bool world_take_answer(struct world *w, struct engine_call **call)
     return world_answered(w, *call);
 }
 
-void world_answer_recall(struct world *w, size_t index, enum engine_recall_outcome outcome, nfsstat4 status)
+void world_answer_recall(struct world *w, size_t index, enum engine_recall_outcome outcome,
+                         nfsstat4 status)
 {
     struct engine_effect recall = w->recalls[index];
-    memmove(&w->recalls[index], &w->recalls[index + 1], (--w->recall_count - index) * sizeof recall);
+    memmove(&w->recalls[index], &w->recalls[index + 1],
+            (--w->recall_count - index) * sizeof recall);
     unsigned client = world_client_of(w, recall.recall.client_id);
-    if (outcome == ENGINE_RECALL_ANSWERED && status == NFS4ERR_NOMATCHING_LAYOUT && client < WORLD_CLIENTS) {
+    if (outcome == ENGINE_RECALL_ANSWERED && status == NFS4ERR_NOMATCHING_LAYOUT &&
+        client < WORLD_CLIENTS) {
         for (unsigned i = 0; i < WORLD_FILES; i++) {
-            if (recall.recall.scope == LAYOUTRECALL4_ALL || file_key_equal(&w->files[i].key, &recall.key))
+            if (recall.recall.scope == LAYOUTRECALL4_ALL ||
+                file_key_equal(&w->files[i].key, &recall.key))
                 w->clients[client].holds[i] = false;
         }
     }
@@ -555,9 +568,11 @@ void world_report_fence(struct world *w, size_t index, bool success)
     size_t after = --w->fence_count - index;
     memmove(&w->fences[index], &w->fences[index + 1], after * sizeof fence);
     memmove(&w->fence_owner[index], &w->fence_owner[index + 1], after * sizeof w->fence_owner[0]);
-    memmove(&w->fence_address[index], &w->fence_address[index + 1], after * sizeof w->fence_address[0]);
-    world_send(w, &(struct engine_event){.type = ENGINE_EV_FENCE_DONE,
-                                         .fence = {.ticket = fence.fence.ticket, .success = success}});
+    memmove(&w->fence_address[index], &w->fence_address[index + 1],
+            after * sizeof w->fence_address[0]);
+    world_send(w,
+               &(struct engine_event){.type = ENGINE_EV_FENCE_DONE,
+                                      .fence = {.ticket = fence.fence.ticket, .success = success}});
 }
 
 void world_fence_done(struct world *w, size_t index, bool success)
@@ -602,7 +617,8 @@ void world_restart_client(struct world *w, unsigned client)
 
 void world_seal(struct world *w, unsigned file, enum seal_kind kind, struct engine_seal *call)
 {
-    *call = (struct engine_seal){.key = w->files[file].key, .path = w->files[file].path, .kind = kind};
+    *call =
+        (struct engine_seal){.key = w->files[file].key, .path = w->files[file].path, .kind = kind};
     world_send(w, &(struct engine_event){.type = ENGINE_EV_SEAL, .seal = call});
 }
 
@@ -618,8 +634,8 @@ enum engine_result world_sealed(struct world *w, unsigned file, enum seal_kind k
 void world_release(struct world *w, unsigned file, bool by_operator, uint64_t patience,
                    struct engine_release *call)
 {
-    *call =
-        (struct engine_release){.key = w->files[file].key, .by_operator = by_operator, .patience = patience};
+    *call = (struct engine_release){
+        .key = w->files[file].key, .by_operator = by_operator, .patience = patience};
     world_send(w, &(struct engine_event){.type = ENGINE_EV_RELEASE, .release = call});
 }
 
@@ -651,8 +667,8 @@ enum engine_result world_got(struct world *w, unsigned client, unsigned file, la
     return call.call.result;
 }
 
-enum engine_result world_return(struct world *w, unsigned client, unsigned file, layoutiomode4 iomode,
-                                uint64_t offset, uint64_t length)
+enum engine_result world_return(struct world *w, unsigned client, unsigned file,
+                                layoutiomode4 iomode, uint64_t offset, uint64_t length)
 {
     struct engine_layoutreturn call = {.scope = LAYOUTRETURN4_FILE,
                                        .key = w->files[file].key,
@@ -687,8 +703,9 @@ enum engine_result world_return_all(struct world *w, unsigned client, layoutretu
     return call.call.result;
 }
 
-enum engine_result world_layoutcommit(struct world *w, unsigned client, unsigned file, uint64_t offset,
-                                      uint64_t length, struct engine_layoutcommit *call)
+enum engine_result world_layoutcommit(struct world *w, unsigned client, unsigned file,
+                                      uint64_t offset, uint64_t length,
+                                      struct engine_layoutcommit *call)
 {
     call->key = w->files[file].key;
     call->client_id = w->clients[client].id;

@@ -1,7 +1,7 @@
 /*
- * A world for the layout engine: a journal in memory that may lose what was not committed, files with a flag
- * and a map, clients that remember what they may use, and the rule, checked at the moment a flag is cleared.
- * Everything happens when the test says so.
+ * A world for the layout engine: a journal in memory that may lose what was not committed, files
+ * with a flag and a map, clients that remember what they may use, and the rule, checked at the
+ * moment a flag is cleared. Everything happens when the test says so.
  */
 #ifndef TESTS_ENGINE_WORLD_H
 #define TESTS_ENGINE_WORLD_H
@@ -28,8 +28,8 @@ struct world_file {
     uint64_t released; /* times the flag was cleared after grants could have been out */
 };
 
-/* One machine. A layout in `holds` may be used for direct I/O at any time until it is returned or the machine
- * is cut off. */
+/* One machine. A layout in `holds` may be used for direct I/O at any time until it is returned or
+ * the machine is cut off. */
 struct world_client {
     char owner[16], address[16];
     uint8_t verifier[JOURNAL_VERIFIER_SIZE];
@@ -76,8 +76,8 @@ struct world {
     struct world_file files[WORLD_FILES];
     struct world_client clients[WORLD_CLIENTS];
     struct world_durable durable;
-    size_t record_count, step_count, recall_count, ask_count, fence_count, expire_count, answer_count,
-        alarm_count, devices_changed, let_go_count, trace_count;
+    size_t record_count, step_count, recall_count, ask_count, fence_count, expire_count,
+        answer_count, alarm_count, devices_changed, let_go_count, trace_count;
     bool let_go_writing_only;               /* the last */
     struct world_record records[WORLD_MAX]; /* written, not durable */
     struct device_volume written;           /* of the last device among them */
@@ -97,8 +97,8 @@ struct world {
 
 struct world *world_create(void);
 void world_destroy(struct world *w);
-/* Whatever is not durable is lost; the engine starts again from the journal. Steps, recalls and fences under
- * way come to nothing. */
+/* Whatever is not durable is lost; the engine starts again from the journal. Steps, recalls and
+ * fences under way come to nothing. */
 void world_crash(struct world *w);
 
 void world_send(struct world *w, const struct engine_event *event);
@@ -113,7 +113,8 @@ void world_steps(struct world *w);             /* until none is left, committing
 void world_pass(struct world *w, uint64_t ns); /* time, with its timers */
 bool world_answered(struct world *w, const struct engine_call *call);
 bool world_take_answer(struct world *w, struct engine_call **call);
-void world_answer_recall(struct world *w, size_t index, enum engine_recall_outcome outcome, nfsstat4 status);
+void world_answer_recall(struct world *w, size_t index, enum engine_recall_outcome outcome,
+                         nfsstat4 status);
 void world_answer_ask(struct world *w, size_t index); /* takes it off the list */
 void world_expire(struct world *w); /* the first client id that is to be given up */
 void world_fence_done(struct world *w, size_t index, bool success);
@@ -122,7 +123,8 @@ void world_report_fence(struct world *w, size_t index, bool success);
 
 /* Clients. */
 void world_client_event(struct world *w, unsigned client, enum engine_client_event what);
-void world_confirm(struct world *w, unsigned client); /* under a new client id, with a backchannel */
+void world_confirm(struct world *w,
+                   unsigned client); /* under a new client id, with a backchannel */
 void world_restart_client(struct world *w, unsigned client);
 
 /* Requests; the result is the answer's, if it has been answered at once. */
@@ -134,11 +136,12 @@ void world_release(struct world *w, unsigned file, bool by_operator, uint64_t pa
 void world_get(struct world *w, unsigned client, unsigned file, layoutiomode4 iomode,
                struct engine_layoutget *call);
 enum engine_result world_got(struct world *w, unsigned client, unsigned file, layoutiomode4 iomode);
-enum engine_result world_return(struct world *w, unsigned client, unsigned file, layoutiomode4 iomode,
-                                uint64_t offset, uint64_t length);
+enum engine_result world_return(struct world *w, unsigned client, unsigned file,
+                                layoutiomode4 iomode, uint64_t offset, uint64_t length);
 enum engine_result world_return_all(struct world *w, unsigned client, layoutreturn_type4 scope);
-enum engine_result world_layoutcommit(struct world *w, unsigned client, unsigned file, uint64_t offset,
-                                      uint64_t length, struct engine_layoutcommit *call);
+enum engine_result world_layoutcommit(struct world *w, unsigned client, unsigned file,
+                                      uint64_t offset, uint64_t length,
+                                      struct engine_layoutcommit *call);
 enum engine_state world_state(const struct world *w, unsigned file);
 uint32_t world_grants(const struct world *w, unsigned file);
 unsigned world_file_of(const struct world *w, const struct file_key *key);

@@ -1,6 +1,6 @@
 /*
- * The server for tests of libsealio. See fake_nfs.h. `lock` guards everything; the serving thread drops it
- * while it receives.
+ * The server for tests of libsealio. See fake_nfs.h. `lock` guards everything; the serving thread
+ * drops it while it receives.
  */
 #include "fake_nfs.h"
 
@@ -113,7 +113,8 @@ static void op_exchange_id(struct fake_nfs *fake, const union nfs4_args *args, u
     ok->eir_server_scope = xdr_bytes_of(name);
 }
 
-static void op_create_session(struct fake_nfs *fake, const union nfs4_args *args, union nfs4_res *res)
+static void op_create_session(struct fake_nfs *fake, const union nfs4_args *args,
+                              union nfs4_res *res)
 {
     CREATE_SESSION4resok *ok = &res->create_session.csr_resok4;
     if (args->create_session.csa_clientid != fake->client) {
@@ -135,12 +136,13 @@ static void op_create_session(struct fake_nfs *fake, const union nfs4_args *args
 
 static void op_bind(struct fake_nfs *fake, const union nfs4_args *args, union nfs4_res *res)
 {
-    if (!fake->has_session ||
-        memcmp(args->bind_conn_to_session.bctsa_sessid, fake->session, sizeof(fake->session)) != 0) {
+    if (!fake->has_session || memcmp(args->bind_conn_to_session.bctsa_sessid, fake->session,
+                                     sizeof(fake->session)) != 0) {
         res->status = NFS4ERR_BADSESSION;
         return;
     }
-    memcpy(res->bind_conn_to_session.bctsr_resok4.bctsr_sessid, fake->session, sizeof(fake->session));
+    memcpy(res->bind_conn_to_session.bctsr_resok4.bctsr_sessid, fake->session,
+           sizeof(fake->session));
     res->bind_conn_to_session.bctsr_resok4.bctsr_dir = CDFS4_BOTH;
 }
 
@@ -160,19 +162,20 @@ static void op_open(struct fake_nfs *fake, const union nfs4_args *args, union nf
 
 static void op_getattr(struct fake_nfs *fake, const union nfs4_args *args, union nfs4_res *res)
 {
-    const bitmap4 have = BITMAP4(FATTR4_TYPE, FATTR4_CHANGE, FATTR4_SIZE, FATTR4_FSID, FATTR4_LEASE_TIME,
-                                 FATTR4_FILEID, FATTR4_MODE, FATTR4_NUMLINKS, FATTR4_TIME_MODIFY,
-                                 FATTR4_FS_LAYOUT_TYPES, FATTR4_LAYOUT_BLKSIZE);
-    const struct nfs4_attrs attrs = {.present = have,
-                                     .type = fake->at_root ? NF4DIR : NF4REG,
-                                     .size = FAKE_SIZE,
-                                     .fsid = {1, 2},
-                                     .lease_time = fake->lease,
-                                     .mode = 0644,
-                                     .numlinks = 1,
-                                     .fs_layout_types_count = fake->memory_offered ? 2 : 1,
-                                     .fs_layout_types = {LAYOUT4_BLOCK_VOLUME, LAYOUT4_SEALNFS_RDMA},
-                                     .layout_blksize = 4096};
+    const bitmap4 have = BITMAP4(FATTR4_TYPE, FATTR4_CHANGE, FATTR4_SIZE, FATTR4_FSID,
+                                 FATTR4_LEASE_TIME, FATTR4_FILEID, FATTR4_MODE, FATTR4_NUMLINKS,
+                                 FATTR4_TIME_MODIFY, FATTR4_FS_LAYOUT_TYPES, FATTR4_LAYOUT_BLKSIZE);
+    const struct nfs4_attrs attrs = {
+        .present = have,
+        .type = fake->at_root ? NF4DIR : NF4REG,
+        .size = FAKE_SIZE,
+        .fsid = {1, 2},
+        .lease_time = fake->lease,
+        .mode = 0644,
+        .numlinks = 1,
+        .fs_layout_types_count = fake->memory_offered ? 2 : 1,
+        .fs_layout_types = {LAYOUT4_BLOCK_VOLUME, LAYOUT4_SEALNFS_RDMA},
+        .layout_blksize = 4096};
     if (nfs4_attrs_pack(&attrs, &args->getattr.attr_request, &have, &fake->arena,
                         &res->getattr.resok4.obj_attributes) < 0)
         res->status = NFS4ERR_SERVERFAULT;
@@ -188,13 +191,15 @@ static void op_read(struct fake_nfs *fake, const union nfs4_args *args, union nf
         res->status = NFS4ERR_BAD_STATEID;
         return;
     }
-    res->read.resok4.data = (struct xdr_bytes){fake->data, file_io(fake, read->offset, (uint32_t)left, NULL)};
+    res->read.resok4.data =
+        (struct xdr_bytes){fake->data, file_io(fake, read->offset, (uint32_t)left, NULL)};
     res->read.resok4.eof = read->offset + left >= FAKE_SIZE;
 }
 
 static void op_write(struct fake_nfs *fake, const union nfs4_args *args, union nfs4_res *res)
 {
-    res->write.resok4.count = file_io(fake, args->write.offset, args->write.data.len, args->write.data.data);
+    res->write.resok4.count =
+        file_io(fake, args->write.offset, args->write.data.len, args->write.data.data);
     res->write.resok4.committed = UNSTABLE4;
     res->write.resok4.writeverf[0] = (uint8_t)fake->boot;
 }
@@ -226,8 +231,8 @@ static bool encode_layout(struct fake_nfs *fake, layoutiomode4 iomode, layout4 *
     xdr_out_init(&out, buf, 1024);
     if (!block_layout_encode(&out, &body))
         return false;
-    *layout =
-        (layout4){0, NFS4_UINT64_MAX, iomode, {LAYOUT4_BLOCK_VOLUME, {buf, (uint32_t)xdr_out_len(&out)}}};
+    *layout = (layout4){
+        0, NFS4_UINT64_MAX, iomode, {LAYOUT4_BLOCK_VOLUME, {buf, (uint32_t)xdr_out_len(&out)}}};
     return true;
 }
 
@@ -245,8 +250,8 @@ static bool encode_memory_layout(struct fake_nfs *fake, layoutiomode4 iomode, la
     xdr_out_init(&out, buf, 1024);
     if (!rdma_layout_encode(&out, &body))
         return false;
-    *layout =
-        (layout4){0, NFS4_UINT64_MAX, iomode, {LAYOUT4_SEALNFS_RDMA, {buf, (uint32_t)xdr_out_len(&out)}}};
+    *layout = (layout4){
+        0, NFS4_UINT64_MAX, iomode, {LAYOUT4_SEALNFS_RDMA, {buf, (uint32_t)xdr_out_len(&out)}}};
     return true;
 }
 
@@ -274,8 +279,8 @@ static void op_layoutget(struct fake_nfs *fake, const union nfs4_args *args, uni
     ok->logr_stateid = fake->layout;
     ok->logr_layout_count = 1;
     ok->logr_layout = arena_alloc(&fake->arena, sizeof(layout4));
-    if (!ok->logr_layout ||
-        !(memory ? encode_memory_layout : encode_layout)(fake, args->layoutget.loga_iomode, ok->logr_layout))
+    if (!ok->logr_layout || !(memory ? encode_memory_layout : encode_layout)(
+                                fake, args->layoutget.loga_iomode, ok->logr_layout))
         res->status = NFS4ERR_SERVERFAULT;
 }
 
@@ -296,11 +301,13 @@ static void describe_memory(struct fake_nfs *fake, device_addr4 *addr)
     *addr = (device_addr4){LAYOUT4_SEALNFS_RDMA, {buf, (uint32_t)xdr_out_len(&out)}};
 }
 
-static void op_getdeviceinfo(struct fake_nfs *fake, const union nfs4_args *args, union nfs4_res *res)
+static void op_getdeviceinfo(struct fake_nfs *fake, const union nfs4_args *args,
+                             union nfs4_res *res)
 {
     device_addr4 *addr = &res->getdeviceinfo.gdir_resok4.gdir_device_addr;
     pnfs_block_sig_component4 component = {512, {(const uint8_t *)signature, sizeof(signature)}};
-    pnfs_block_volume4 volume = {.type = PNFS_BLOCK_VOLUME_SIMPLE, .bv_simple_info = {1, &component}};
+    pnfs_block_volume4 volume = {.type = PNFS_BLOCK_VOLUME_SIMPLE,
+                                 .bv_simple_info = {1, &component}};
     const pnfs_block_deviceaddr4 body = {1, &volume};
     struct xdr_out out;
     void *buf = arena_alloc(&fake->arena, 512);
@@ -354,9 +361,11 @@ static void op_layoutcommit(struct fake_nfs *fake, const union nfs4_args *args, 
         res->status = NFS4ERR_BAD_STATEID;
 }
 
-static void execute(struct fake_nfs *fake, uint32_t op, const union nfs4_args *args, union nfs4_res *res)
+static void execute(struct fake_nfs *fake, uint32_t op, const union nfs4_args *args,
+                    union nfs4_res *res)
 {
-    static void (*const handlers[OPS])(struct fake_nfs *, const union nfs4_args *, union nfs4_res *) = {
+    static void (*const handlers[OPS])(struct fake_nfs *, const union nfs4_args *,
+                                       union nfs4_res *) = {
         [OP_EXCHANGE_ID] = op_exchange_id,
         [OP_CREATE_SESSION] = op_create_session,
         [OP_BIND_CONN_TO_SESSION] = op_bind,
@@ -388,8 +397,8 @@ static void execute(struct fake_nfs *fake, uint32_t op, const union nfs4_args *a
 /* ---- COMPOUND ---- */
 
 /* NULL: no such slot or session, see res. */
-static struct slot *check_sequence(struct fake_nfs *fake, const SEQUENCE4args *args, union nfs4_res *res,
-                                   bool *replay)
+static struct slot *check_sequence(struct fake_nfs *fake, const SEQUENCE4args *args,
+                                   union nfs4_res *res, bool *replay)
 {
     SEQUENCE4resok *ok = &res->sequence.sr_resok4;
     res->status = NFS4ERR_BADSESSION;
@@ -585,16 +594,17 @@ static bool send_recall(struct fake_nfs *fake, bool all, uint32_t ahead)
     what->lor_recalltype = all ? LAYOUTRECALL4_ALL : LAYOUTRECALL4_FILE;
     if (!all) {
         fake->layout.seqid += ahead;
-        what->lor_layout =
-            (layoutrecall_file4){{file_handle, sizeof(file_handle)}, 0, NFS4_UINT64_MAX, fake->layout};
+        what->lor_layout = (layoutrecall_file4){
+            {file_handle, sizeof(file_handle)}, 0, NFS4_UINT64_MAX, fake->layout};
     }
     fake->cb_done = false;
     fake->cb_status = NFS4ERR_SERVERFAULT;
     xdr_out_init(&out, message, sizeof(message));
-    bool ok =
-        xdr_put_u32(&out, 0) && rpc_call_encode(&out, &head) && nfs4_cb_compound_args_encode(&out, &args) &&
-        nfs4_op_encode(&out, OP_CB_SEQUENCE) && nfs4_cb_args_encode(OP_CB_SEQUENCE, &out, &sequence) &&
-        nfs4_op_encode(&out, OP_CB_LAYOUTRECALL) && nfs4_cb_args_encode(OP_CB_LAYOUTRECALL, &out, &recall);
+    bool ok = xdr_put_u32(&out, 0) && rpc_call_encode(&out, &head) &&
+              nfs4_cb_compound_args_encode(&out, &args) && nfs4_op_encode(&out, OP_CB_SEQUENCE) &&
+              nfs4_cb_args_encode(OP_CB_SEQUENCE, &out, &sequence) &&
+              nfs4_op_encode(&out, OP_CB_LAYOUTRECALL) &&
+              nfs4_cb_args_encode(OP_CB_LAYOUTRECALL, &out, &recall);
     record_mark_put(message, (uint32_t)(xdr_out_len(&out) - RECORD_MARK_SIZE));
     return ok && fake->conn >= 0 && send_all(fake->conn, message, xdr_out_len(&out));
 }
@@ -643,8 +653,10 @@ static int make_listener(struct fake_nfs *fake)
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(address);
     fake->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fake->listener < 0 || bind(fake->listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-        listen(fake->listener, 8) < 0 || getsockname(fake->listener, (struct sockaddr *)&address, &len) < 0)
+    if (fake->listener < 0 ||
+        bind(fake->listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+        listen(fake->listener, 8) < 0 ||
+        getsockname(fake->listener, (struct sockaddr *)&address, &len) < 0)
         return -errno;
     fake->port = ntohs(address.sin_port);
     return 0;
@@ -697,13 +709,13 @@ uint16_t fake_nfs_port(const struct fake_nfs *fake)
     return fake->port;
 }
 
-#define SETTER(name, type, statement)                                                                        \
-    void name(struct fake_nfs *fake, type value)                                                             \
-    {                                                                                                        \
-        pthread_mutex_lock(&fake->lock);                                                                     \
-        statement;                                                                                           \
-        pthread_cond_broadcast(&fake->changed);                                                              \
-        pthread_mutex_unlock(&fake->lock);                                                                   \
+#define SETTER(name, type, statement)                                                              \
+    void name(struct fake_nfs *fake, type value)                                                   \
+    {                                                                                              \
+        pthread_mutex_lock(&fake->lock);                                                           \
+        statement;                                                                                 \
+        pthread_cond_broadcast(&fake->changed);                                                    \
+        pthread_mutex_unlock(&fake->lock);                                                         \
     }
 SETTER(fake_nfs_set_hole, bool, fake->hole = value)
 SETTER(fake_nfs_set_lease, uint32_t, fake->lease = value)
@@ -745,13 +757,13 @@ void fake_nfs_restart(struct fake_nfs *fake)
     forget(fake, true);
 }
 
-#define GETTER(name, type, value)                                                                            \
-    type name(struct fake_nfs *fake)                                                                         \
-    {                                                                                                        \
-        pthread_mutex_lock(&fake->lock);                                                                     \
-        const type got = value;                                                                              \
-        pthread_mutex_unlock(&fake->lock);                                                                   \
-        return got;                                                                                          \
+#define GETTER(name, type, value)                                                                  \
+    type name(struct fake_nfs *fake)                                                               \
+    {                                                                                              \
+        pthread_mutex_lock(&fake->lock);                                                           \
+        const type got = value;                                                                    \
+        pthread_mutex_unlock(&fake->lock);                                                         \
+        return got;                                                                                \
     }
 GETTER(fake_nfs_returned_seqid, uint32_t, fake->returned_seqid)
 GETTER(fake_nfs_layout_seqid, uint32_t, fake->layout.seqid)

@@ -1,8 +1,9 @@
 /*
- * A small NFSv4.1 server for tests of libsealio: one file "/f" of FAKE_SIZE bytes, kept in a disk image, with
- * a block layout over that image, and, when told to, a layout over its memory, where the image is mapped. It
- * keeps one client and one session, answers replays from its slots, and can be told to misbehave. Its own
- * thread serves 127.0.0.1; the functions here may be called from the test's thread.
+ * A small NFSv4.1 server for tests of libsealio: one file "/f" of FAKE_SIZE bytes, kept in a disk
+ * image, with a block layout over that image, and, when told to, a layout over its memory, where
+ * the image is mapped. It keeps one client and one session, answers replays from its slots, and can
+ * be told to misbehave. Its own thread serves 127.0.0.1; the functions here may be called from the
+ * test's thread.
  */
 #ifndef TESTS_FAKE_NFS_H
 #define TESTS_FAKE_NFS_H
@@ -19,8 +20,8 @@ enum {
     FAKE_HALF = 512 << 10,
     FAKE_FIRST = 64 << 10, /* where the first half is on the image */
     FAKE_SECOND = 2 << 20, /* and the second */
-    FAKE_HOLE =
-        256 << 10, /* from here to FAKE_HALF a READ layout has a hole, when fake_nfs_set_hole() said so */
+    FAKE_HOLE = 256 << 10, /* from here to FAKE_HALF a READ layout has a hole, when
+                              fake_nfs_set_hole() said so */
 };
 
 /* image: path of a file that is made anew, with a signature. */
@@ -39,13 +40,15 @@ void fake_nfs_set_alignment(struct fake_nfs *fake, uint32_t alignment);
 uint8_t *fake_nfs_memory(struct fake_nfs *fake);
 const uint8_t *fake_nfs_secret(struct fake_nfs *fake);
 void fake_nfs_change_secret(struct fake_nfs *fake);
-/* What the last LAYOUTCOMMIT said was written in memory: up to `most` ranges, how many there were. */
+/* What the last LAYOUTCOMMIT said was written in memory: up to `most` ranges, how many there were.
+ */
 unsigned fake_nfs_committed(struct fake_nfs *fake, rdma_range4 *ranges, unsigned most);
 /* Of the layout that is held. */
 layouttype4 fake_nfs_layout_type(struct fake_nfs *fake);
 /* No reply to anything, until false. */
 void fake_nfs_mute(struct fake_nfs *fake, bool on);
-/* The reply to the next request that has this operation is not sent; the connection is cut instead. */
+/* The reply to the next request that has this operation is not sent; the connection is cut instead.
+ */
 void fake_nfs_cut_at(struct fake_nfs *fake, uint32_t op);
 /* A recall goes out before the reply to the next LAYOUTGET. */
 void fake_nfs_recall_at_layoutget(struct fake_nfs *fake);
@@ -53,8 +56,8 @@ void fake_nfs_recall_at_layoutget(struct fake_nfs *fake);
 void fake_nfs_forget_session(struct fake_nfs *fake);
 void fake_nfs_restart(struct fake_nfs *fake);
 
-/* Sends CB_LAYOUTRECALL of the whole file with the layout's seqid + ahead; the client's answer to the
- * operation. */
+/* Sends CB_LAYOUTRECALL of the whole file with the layout's seqid + ahead; the client's answer to
+ * the operation. */
 nfsstat4 fake_nfs_recall(struct fake_nfs *fake, uint32_t ahead);
 /* The same of everything. */
 nfsstat4 fake_nfs_recall_all(struct fake_nfs *fake);

@@ -42,12 +42,12 @@ static struct posted posted[POSTED];
 static struct ibv_wc done[POSTED];
 static unsigned posted_count, done_count;
 
-#define LOCKED(statement)                                                                                    \
-    do {                                                                                                     \
-        pthread_mutex_lock(&mutex);                                                                          \
-        statement;                                                                                           \
-        pthread_cond_broadcast(&changed);                                                                    \
-        pthread_mutex_unlock(&mutex);                                                                        \
+#define LOCKED(statement)                                                                          \
+    do {                                                                                           \
+        pthread_mutex_lock(&mutex);                                                                \
+        statement;                                                                                 \
+        pthread_cond_broadcast(&changed);                                                          \
+        pthread_mutex_unlock(&mutex);                                                              \
     } while (0)
 
 static void ring(int fd)
@@ -113,7 +113,8 @@ static void tell(enum rdma_cm_event_type type, const void *data, size_t len)
         events[events_tail % EVENTS].event.event = instead;
     if (len > 0) {
         memcpy(events[events_tail % EVENTS].data, data, len);
-        events[events_tail % EVENTS].event.param.conn.private_data = events[events_tail % EVENTS].data;
+        events[events_tail % EVENTS].event.param.conn.private_data =
+            events[events_tail % EVENTS].data;
         events[events_tail % EVENTS].event.param.conn.private_data_len = (uint8_t)len;
     }
     events_tail++;
@@ -146,7 +147,8 @@ static rdma_refusal4 judge(const struct rdma_conn_param *param)
     refusal = 0;
     if (told)
         return told;
-    if (rdma_hello_decode((struct xdr_bytes){param->private_data, param->private_data_len}, &hello) < 0)
+    if (rdma_hello_decode((struct xdr_bytes){param->private_data, param->private_data_len},
+                          &hello) < 0)
         return RDMA_REFUSED_VERSION;
     if (!rdma_hello_is_by(secret, param->private_data) || hello.rhe_counter <= last_counter)
         return RDMA_REFUSED_NOT_ADMITTED;
@@ -212,20 +214,20 @@ static int query_device(struct ibv_context *on, struct ibv_device_attr *attr)
     return fails_now(FAKE_RDMA_QUERY) ? -1 : 0;
 }
 
-#define MAKER(name, type, call, count, arguments)                                                            \
-    static struct type *name arguments                                                                       \
-    {                                                                                                        \
-        struct type *made = fails_now(call) ? NULL : calloc(1, sizeof(struct type));                         \
-        if (made)                                                                                            \
-            LOCKED(now.count++);                                                                             \
-        return made;                                                                                         \
+#define MAKER(name, type, call, count, arguments)                                                  \
+    static struct type *name arguments                                                             \
+    {                                                                                              \
+        struct type *made = fails_now(call) ? NULL : calloc(1, sizeof(struct type));               \
+        if (made)                                                                                  \
+            LOCKED(now.count++);                                                                   \
+        return made;                                                                               \
     }
-#define ENDER(name, type, count)                                                                             \
-    static int name(struct type *old)                                                                        \
-    {                                                                                                        \
-        LOCKED(now.count--);                                                                                 \
-        free(old);                                                                                           \
-        return 0;                                                                                            \
+#define ENDER(name, type, count)                                                                   \
+    static int name(struct type *old)                                                              \
+    {                                                                                              \
+        LOCKED(now.count--);                                                                       \
+        free(old);                                                                                 \
+        return 0;                                                                                  \
     }
 MAKER(alloc_pd, ibv_pd, FAKE_RDMA_PD, pds, (struct ibv_context * on __attribute__((unused))))
 ENDER(dealloc_pd, ibv_pd, pds)
@@ -300,8 +302,8 @@ static bool allowed(const struct posted *op)
 {
     const uint64_t base = (uintptr_t)memory, at = op->wr.wr.rdma.remote_addr;
     const uint32_t key = op->wr.wr.rdma.rkey;
-    return !void_keys && (key == 12 || (key == 11 && op->wr.opcode == IBV_WR_RDMA_READ)) && at >= base &&
-           at - base <= memory_size && op->sge.length <= memory_size - (at - base);
+    return !void_keys && (key == 12 || (key == 11 && op->wr.opcode == IBV_WR_RDMA_READ)) &&
+           at >= base && at - base <= memory_size && op->sge.length <= memory_size - (at - base);
 }
 
 /* With the mutex: everything that the device has is completed. */

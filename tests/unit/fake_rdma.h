@@ -1,7 +1,7 @@
 /*
- * libibverbs and librdmacm played for the client (client/verbs.h): one device, one server behind it, whose
- * memory is this process's. What exists is counted, any call can be made to fail, and the server can refuse,
- * hang up, void its keys or never answer. One client at a time; any thread.
+ * libibverbs and librdmacm played for the client (client/verbs.h): one device, one server behind
+ * it, whose memory is this process's. What exists is counted, any call can be made to fail, and the
+ * server can refuse, hang up, void its keys or never answer. One client at a time; any thread.
  */
 #ifndef TESTS_FAKE_RDMA_H
 #define TESTS_FAKE_RDMA_H
@@ -37,7 +37,8 @@ struct fake_rdma_state {
     uint64_t misaligned;    /* operations whose remote address was none of the alignment */
 };
 
-/* A fresh world; `at` is all the memory the server has, its keys are 11 (to read) and 12 (to write as well).
+/* A fresh world; `at` is all the memory the server has, its keys are 11 (to read) and 12 (to write
+ * as well).
  */
 void fake_rdma_reset(void *at, size_t size);
 struct fake_rdma_state fake_rdma_now(void);

@@ -305,7 +305,8 @@ static int query_device(struct ibv_context *ctx, struct ibv_device_attr_ex *attr
     attr->orig_attr.vendor_id = now.vendor;
     if (now.on_demand) {
         attr->odp_caps.general_caps = IBV_ODP_SUPPORT;
-        attr->odp_caps.per_transport_caps.rc_odp_caps = IBV_ODP_SUPPORT_READ | IBV_ODP_SUPPORT_WRITE;
+        attr->odp_caps.per_transport_caps.rc_odp_caps =
+            IBV_ODP_SUPPORT_READ | IBV_ODP_SUPPORT_WRITE;
     }
     (void)finish(error, NULL, 0);
     return error;

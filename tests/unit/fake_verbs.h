@@ -1,6 +1,6 @@
 /*
- * libibverbs and librdmacm played by the test: what exists is counted, calls are traced, any of them can be
- * made to fail, and deregistration and the destruction of queue pairs to hang.
+ * libibverbs and librdmacm played by the test: what exists is counted, calls are traced, any of
+ * them can be made to fail, and deregistration and the destruction of queue pairs to hang.
  */
 #ifndef TESTS_FAKE_VERBS_H
 #define TESTS_FAKE_VERBS_H
@@ -63,8 +63,8 @@ void fake_lose_last(void);
 /* The device of the next id that is bound is another one. */
 void fake_bind_to_other(void);
 
-/* Events for rdma_target_dispatch; an event loop that watches its descriptors is woken. A request comes with
- * a new id, which is returned. */
+/* Events for rdma_target_dispatch; an event loop that watches its descriptors is woken. A request
+ * comes with a new id, which is returned. */
 struct rdma_cm_id *fake_request(const void *data, uint8_t len, uint8_t responder_resources);
 void fake_cm_event(struct rdma_cm_id *id, enum rdma_cm_event_type type);
 void fake_async_event(enum ibv_event_type type, struct ibv_qp *qp);

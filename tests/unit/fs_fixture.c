@@ -219,7 +219,8 @@ nfsstat4 fs_walk(struct fs_fixture *f, const char *path)
     nfsstat4 status = fs_run(f, op_putrootfh);
 
     snprintf(copy, sizeof(copy), "%s", path);
-    for (char *name = strtok_r(copy, "/", &save); name && !status; name = strtok_r(NULL, "/", &save)) {
+    for (char *name = strtok_r(copy, "/", &save); name && !status;
+         name = strtok_r(NULL, "/", &save)) {
         f->c.args.lookup.objname = xdr_bytes_of(name);
         status = fs_run(f, op_lookup);
     }

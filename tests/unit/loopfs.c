@@ -74,12 +74,14 @@ static int make_image(uint64_t size)
 {
     static unsigned int count;
     const char *dir = getenv("TMPDIR");
-    char name[32]; /* differs, as mkfs.btrfs takes loop devices on files of one name for one device */
+    char name[32]; /* differs, as mkfs.btrfs takes loop devices on files of one name for one device
+                    */
     int fd;
 
     (void)snprintf(name, sizeof(name), "loopfs-%d-%u", (int)getpid(), count++);
-    fd = size <= (uint64_t)512 << 20 ? memfd_create(name, MFD_CLOEXEC)
-                                     : open(dir ? dir : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    fd = size <= (uint64_t)512 << 20
+             ? memfd_create(name, MFD_CLOEXEC)
+             : open(dir ? dir : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
     if (fd < 0)
         return -errno;
@@ -176,7 +178,8 @@ static int await_partition(const struct loopfs *fs)
         return -ENODEV;
     int n = fscanf(f, "%u:%u", &major_no, &minor_no);
     (void)fclose(f);
-    return n == 2 && mknod(fs->volume, S_IFBLK | 0600, makedev(major_no, minor_no)) == 0 ? 0 : -ENODEV;
+    return n == 2 && mknod(fs->volume, S_IFBLK | 0600, makedev(major_no, minor_no)) == 0 ? 0
+                                                                                         : -ENODEV;
 }
 
 static int make_disk(struct loopfs *fs, const struct loopfs_spec *spec, uint64_t size)
@@ -192,7 +195,8 @@ static int make_disk(struct loopfs *fs, const struct loopfs_spec *spec, uint64_t
         err = add_partition(fs->loop_fd, size);
     if (err)
         return err;
-    (void)snprintf(fs->volume, sizeof(fs->volume), "%.20s%s", fs->disk, spec->partitioned ? "p1" : "");
+    (void)snprintf(fs->volume, sizeof(fs->volume), "%.20s%s", fs->disk,
+                   spec->partitioned ? "p1" : "");
     return spec->partitioned ? await_partition(fs) : 0;
 }
 
@@ -237,7 +241,8 @@ int loopfs_create(const struct loopfs_spec *spec, struct loopfs **out, const cha
     fs->loop_fd = -1;
     (void)snprintf(fs->type, sizeof(fs->type), "%s", spec->type);
     (void)snprintf(fs->volume, sizeof(fs->volume), "%s", spec->type);
-    (void)snprintf(fs->options, sizeof(fs->options), "%s", spec->mount_options ? spec->mount_options : "");
+    (void)snprintf(fs->options, sizeof(fs->options), "%s",
+                   spec->mount_options ? spec->mount_options : "");
     (void)snprintf(fs->dir, sizeof(fs->dir), "/tmp/loopfs-XXXXXX");
     err = create(fs, spec, why);
     if (err)
@@ -279,7 +284,8 @@ const char *loopfs_volume(const struct loopfs *fs)
 
 int loopfs_remount(struct loopfs *fs, bool read_only)
 {
-    return mount(NULL, fs->dir, NULL, MS_REMOUNT | (read_only ? (unsigned long)MS_RDONLY : 0), NULL) == 0
+    return mount(NULL, fs->dir, NULL, MS_REMOUNT | (read_only ? (unsigned long)MS_RDONLY : 0),
+                 NULL) == 0
                ? 0
                : -errno;
 }

@@ -254,10 +254,13 @@ int file_stat(struct file *file, struct file_stat *out)
 
 static unsigned *counter(struct file *file, unsigned access)
 {
-    return access == FILE_READ ? &file->readers : access == FILE_WRITE ? &file->writers : &file->directs;
+    return access == FILE_READ    ? &file->readers
+           : access == FILE_WRITE ? &file->writers
+                                  : &file->directs;
 }
 
-/* Every descriptor is one of its own; they are kept in a table so that closing needs only the file. */
+/* Every descriptor is one of its own; they are kept in a table so that closing needs only the file.
+ */
 static struct {
     struct file *file;
     unsigned access;
@@ -418,7 +421,8 @@ void map_free(struct seal_map *map)
     assert_true(map == NULL || map == (struct seal_map *)&bench);
 }
 
-int pinned_cache_write(struct file *file, struct seal_map *map, uint64_t offset, const void *data, size_t len)
+int pinned_cache_write(struct file *file, struct seal_map *map, uint64_t offset, const void *data,
+                       size_t len)
 {
     (void)data;
     (void)len;
@@ -437,7 +441,8 @@ void keeper_wrote(struct keeper *keeper, struct keeper_wrote *wrote)
     asked = &wrote->call;
 }
 
-void session_current_call(const struct compound *c, sessionid4 session, slotid4 *slot, sequenceid4 *sequence)
+void session_current_call(const struct compound *c, sessionid4 session, slotid4 *slot,
+                          sequenceid4 *sequence)
 {
     (void)c;
     memset(session, 0, NFS4_SESSIONID_SIZE);
@@ -529,7 +534,8 @@ bool export_commits_by_directory(const struct export *export)
     return true;
 }
 
-enum op_next commit_dirs(struct compound *c, struct commit_wait *wait, struct file *dir, struct file *other)
+enum op_next commit_dirs(struct compound *c, struct commit_wait *wait, struct file *dir,
+                         struct file *other)
 {
     (void)c;
     (void)dir;
@@ -615,8 +621,8 @@ struct file *bench_file(const char *name, const char *content)
     return file_new(fd);
 }
 
-nfsstat4 bench_open(unsigned client, struct file *file, const char *owner, uint32_t access, uint32_t deny,
-                    stateid4 *stateid)
+nfsstat4 bench_open(unsigned client, struct file *file, const char *owner, uint32_t access,
+                    uint32_t deny, stateid4 *stateid)
 {
     struct compound *c = bench_compound(client, file);
     nfsstat4 status;
@@ -661,7 +667,8 @@ int bench_setup(void **state)
     bench.dir_fd = open(bench.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bench.root = file_new(open(bench.dir, O_PATH | O_CLOEXEC));
     for (unsigned i = 0; i < 3; i++) {
-        bench.clients[i] = (struct client){.id = 100 + i, .callable = true, .reclaim_complete = true};
+        bench.clients[i] =
+            (struct client){.id = 100 + i, .callable = true, .reclaim_complete = true};
         if (client_state_create(&bench.server, 100 + i, &bench.clients[i].state) < 0)
             return -1;
     }

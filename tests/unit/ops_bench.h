@@ -1,7 +1,8 @@
 /*
- * A bench for the operations on open files: the handlers and state*.c are the daemon's own, everything below
- * and beside them (files, clients, exports, keeper, dispatcher) is a small stand-in that a test can set and
- * look at. Single-threaded: "worker" and "loop" are only c->on_worker.
+ * A bench for the operations on open files: the handlers and state*.c are the daemon's own,
+ * everything below and beside them (files, clients, exports, keeper, dispatcher) is a small
+ * stand-in that a test can set and look at. Single-threaded: "worker" and "loop" are only
+ * c->on_worker.
  */
 #ifndef TESTS_UNIT_OPS_BENCH_H
 #define TESTS_UNIT_OPS_BENCH_H
@@ -55,8 +56,8 @@ struct bench {
     bool permission_denied;  /* the kernel says EACCES */
     unsigned permission_asked;
     bool names_on_disk; /* a lookup has to block */
-    /* The keeper: its answers, its last question. A question is answered when the handler has returned
-     * OP_WAIT. */
+    /* The keeper: its answers, its last question. A question is answered when the handler has
+     * returned OP_WAIT. */
     nfsstat4 keeper_status;
     bool keeper_clears_seal; /* a release takes the seal word off */
     unsigned releases, maps, wrotes, layoutgets, stateid_tests;
@@ -87,8 +88,8 @@ void bench_compound_free(struct compound *c);
 nfsstat4 bench_run(struct compound *c, enum op_next (*handler)(struct compound *c));
 
 /* OPEN of a file by CLAIM_FH. */
-nfsstat4 bench_open(unsigned client, struct file *file, const char *owner, uint32_t access, uint32_t deny,
-                    stateid4 *stateid);
+nfsstat4 bench_open(unsigned client, struct file *file, const char *owner, uint32_t access,
+                    uint32_t deny, stateid4 *stateid);
 nfsstat4 bench_close(unsigned client, struct file *file, const stateid4 *stateid);
 
 #endif

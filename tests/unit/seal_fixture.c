@@ -20,7 +20,10 @@ static const struct loopfs_spec specs[FILESYSTEMS] = {
     [CLONING] = {.type = "xfs", .mkfs_options = "-m reflink=1"},
     [PLAIN_XFS] = {.type = "xfs", .mkfs_options = "-m reflink=0,rmapbt=0"},
     [EXT4] = {.type = "ext4", .size = 64 << 20, .mkfs_options = "-b 4096"},
-    [SMALL_BLOCKS] = {.type = "ext4", .size = 64 << 20, .mkfs_options = "-b 1024", .partitioned = true},
+    [SMALL_BLOCKS] = {.type = "ext4",
+                      .size = 64 << 20,
+                      .mkfs_options = "-b 1024",
+                      .partitioned = true},
 };
 struct loopfs *on[FILESYSTEMS];
 
@@ -89,9 +92,7 @@ static void assert_device_holds_file(int fd, const struct seal_map *map)
         assert_int_equal(posix_memalign((void **)&got, 4096, e->length), 0);
         memset(got, 0, e->length);
         if (e->kind == SEAL_EXTENT_DATA)
-            assert_int_equal(
-                pread(disk, got, e->length, (off_t)e->device_offset),
-                e->length);
+            assert_int_equal(pread(disk, got, e->length, (off_t)e->device_offset), e->length);
         assert_memory_equal(got, want + e->file_offset, n);
         free(got);
     }
@@ -122,7 +123,8 @@ void release(int fd, struct seal_map *map)
     map_free(map);
 }
 
-void refused(int fd, const struct seal_fs_request *request, enum seal_refusal_code code, const char *words)
+void refused(int fd, const struct seal_fs_request *request, enum seal_refusal_code code,
+             const char *words)
 {
     struct seal_refusal why = {.text = ""};
     struct seal_map *map = NULL;

@@ -18,7 +18,8 @@ static void no_pattern_takes_every_file(void **state)
 
 static void included_paths_only_and_excluded_ones_never(void **state)
 {
-    char qcow[] = "*.qcow2", media[] = "media/*", scratch[] = "*/scratch/*", draft[] = "media/draft?";
+    char qcow[] = "*.qcow2", media[] = "media/*", scratch[] = "*/scratch/*",
+         draft[] = "media/draft?";
     char *include[] = {qcow, media}, *exclude[] = {scratch, draft};
     struct config_export config = {
         .include = include, .include_count = 2, .exclude = exclude, .exclude_count = 2};

@@ -1,6 +1,6 @@
 /*
- * test_backchannel.c - calls to clients (RFC 8881 sections 2.10.6, 20.9): slots, sequence ids, deadlines,
- * lost connections, answers that make no sense. The test is the client.
+ * test_backchannel.c - calls to clients (RFC 8881 sections 2.10.6, 20.9): slots, sequence ids,
+ * deadlines, lost connections, answers that make no sense. The test is the client.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -94,8 +94,8 @@ static bool hear(struct wire *w, int timeout_ms, struct heard *heard)
         return false;
     assert_int_equal(type, RPC_CALL);
     assert_int_equal(rpc_call_decode(&w->in, &call), 0);
-    *heard =
-        (struct heard){.xid = call.xid, .proc = call.proc, .program = call.prog, .flavor = call.cred.flavor};
+    *heard = (struct heard){
+        .xid = call.xid, .proc = call.proc, .program = call.prog, .flavor = call.cred.flavor};
     if (call.proc == 0)
         return true;
     assert_true(nfs4_cb_compound_args_decode(&w->in, &head));
@@ -126,8 +126,8 @@ static void answer_null(struct wire *w, uint32_t xid)
     send_message(w, &out, bytes);
 }
 
-static void answer(struct wire *w, const struct heard *heard, nfsstat4 sequence_status, nfsstat4 status,
-                   slotid4 target)
+static void answer(struct wire *w, const struct heard *heard, nfsstat4 sequence_status,
+                   nfsstat4 status, slotid4 target)
 {
     uint8_t bytes[512];
     struct xdr_out out;
@@ -204,8 +204,8 @@ static void calls_carry_the_session_and_count_up_by_one(void **state)
     wire_close(&client.wire);
 }
 
-static nfsstat4 backchannel_ctl(struct nfs_client *client, uint32_t program, callback_sec_parms4 *parms,
-                                uint32_t count)
+static nfsstat4 backchannel_ctl(struct nfs_client *client, uint32_t program,
+                                callback_sec_parms4 *parms, uint32_t count)
 {
     union nfs4_res res;
     const union nfs4_args args = {.backchannel_ctl = {
@@ -240,7 +240,8 @@ static void backchannel_ctl_changes_the_calls_that_follow(void **state)
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         callback_sec_parms4 parms = {.cb_secflavor = cases[i].flavor};
         if (cases[i].flavor == RPC_AUTH_SYS)
-            parms.cbsp_sys_cred = (authsys_parms){.machinename = xdr_bytes_of("me"), .uid = 5, .gid = 6};
+            parms.cbsp_sys_cred =
+                (authsys_parms){.machinename = xdr_bytes_of("me"), .uid = 5, .gid = 6};
         assert_int_equal(backchannel_ctl(&client, cases[i].program, &parms, 1), cases[i].status);
         start_call(&w, client.id, WAIT_MS);
         assert_true(hear(&client.wire, WAIT_MS, &heard));

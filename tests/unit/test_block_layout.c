@@ -46,15 +46,15 @@ static void all_kinds_of_volumes(pnfs_block_volume4 volumes[5])
 {
     signature.bsc_contents = xdr_bytes_of("XFSB and a uuid");
     for (unsigned i = 0; i < 2; i++) {
-        volumes[i] =
-            (pnfs_block_volume4){.type = PNFS_BLOCK_VOLUME_SIMPLE, .bv_simple_info = {1, &signature}};
+        volumes[i] = (pnfs_block_volume4){.type = PNFS_BLOCK_VOLUME_SIMPLE,
+                                          .bv_simple_info = {1, &signature}};
     }
-    volumes[2] =
-        (pnfs_block_volume4){.type = PNFS_BLOCK_VOLUME_SLICE, .bv_slice_info = {1 << 20, 1 << 30, 0}};
-    volumes[3] =
-        (pnfs_block_volume4){.type = PNFS_BLOCK_VOLUME_CONCAT, .bv_concat_info = {2, concat_members}};
-    volumes[4] =
-        (pnfs_block_volume4){.type = PNFS_BLOCK_VOLUME_STRIPE, .bv_stripe_info = {65536, 3, stripe_members}};
+    volumes[2] = (pnfs_block_volume4){.type = PNFS_BLOCK_VOLUME_SLICE,
+                                      .bv_slice_info = {1 << 20, 1 << 30, 0}};
+    volumes[3] = (pnfs_block_volume4){.type = PNFS_BLOCK_VOLUME_CONCAT,
+                                      .bv_concat_info = {2, concat_members}};
+    volumes[4] = (pnfs_block_volume4){.type = PNFS_BLOCK_VOLUME_STRIPE,
+                                      .bv_stripe_info = {65536, 3, stripe_members}};
 }
 
 static void every_kind_of_volume_survives_a_round_trip(void **state)
@@ -69,8 +69,8 @@ static void every_kind_of_volume_survives_a_round_trip(void **state)
     assert_int_equal(block_deviceaddr_decode(body(), &arena, &got), 0);
     assert_int_equal(got.bda_volumes_count, 5);
     assert_int_equal(got.bda_volumes[0].bv_simple_info.bsv_ds[0].bsc_sig_offset, -4096);
-    assert_true(
-        xdr_bytes_equal(got.bda_volumes[1].bv_simple_info.bsv_ds[0].bsc_contents, signature.bsc_contents));
+    assert_true(xdr_bytes_equal(got.bda_volumes[1].bv_simple_info.bsv_ds[0].bsc_contents,
+                                signature.bsc_contents));
     assert_int_equal(got.bda_volumes[2].bv_slice_info.bsv_start, 1 << 20);
     assert_int_equal(got.bda_volumes[2].bv_slice_info.bsv_length, 1 << 30);
     assert_int_equal(got.bda_volumes[3].bv_concat_info.bcv_volumes[1], 2);
@@ -78,7 +78,8 @@ static void every_kind_of_volume_survives_a_round_trip(void **state)
     assert_int_equal(got.bda_volumes[4].bv_stripe_info.bsv_volumes_count, 3);
 }
 
-/* RFC 5663 section 2.2.2: a reference to itself or to a later volume would let a walk go round for ever. */
+/* RFC 5663 section 2.2.2: a reference to itself or to a later volume would let a walk go round for
+ * ever. */
 static void a_volume_may_only_refer_to_earlier_ones(void **state)
 {
     pnfs_block_volume4 volumes[5];
@@ -166,7 +167,8 @@ static void bytes_left_over_are_malformed(void **state)
 
 static void counts_are_checked_before_they_size_anything(void **state)
 {
-    const uint32_t counts[] = {1, BLOCK_LAYOUT_MAX_EXTENTS, BLOCK_LAYOUT_MAX_EXTENTS + 1, UINT32_MAX};
+    const uint32_t counts[] = {1, BLOCK_LAYOUT_MAX_EXTENTS, BLOCK_LAYOUT_MAX_EXTENTS + 1,
+                               UINT32_MAX};
     pnfs_block_layoutupdate4 update;
     pnfs_block_deviceaddr4 addr;
     pnfs_block_layout4 layout;

@@ -1,4 +1,5 @@
-/* Grants and device descriptions as the Linux client wants them (RFC 5663), over sealed maps. Pure. */
+/* Grants and device descriptions as the Linux client wants them (RFC 5663), over sealed maps. Pure.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -57,11 +58,12 @@ static int grant(const struct seal_map *map, bool writable, struct layout_reques
 
 static uint32_t bytes_for(size_t extents)
 {
-    return (uint32_t)(BLOCK_TYPE_LAYOUT4_HEAD + BLOCK_LAYOUT_HEAD_SIZE + extents * BLOCK_LAYOUT_EXTENT_SIZE);
+    return (uint32_t)(BLOCK_TYPE_LAYOUT4_HEAD + BLOCK_LAYOUT_HEAD_SIZE +
+                      extents * BLOCK_LAYOUT_EXTENT_SIZE);
 }
 
-/* What the Linux client checks: the extents cover the range exactly, in order, without a gap, in 512-byte
- * units. */
+/* What the Linux client checks: the extents cover the range exactly, in order, without a gap, in
+ * 512-byte units. */
 static pnfs_block_layout4 assert_client_takes_it(const struct seal_map *map, layoutiomode4 iomode)
 {
     pnfs_block_layout4 l;
@@ -81,8 +83,8 @@ static pnfs_block_layout4 assert_client_takes_it(const struct seal_map *map, lay
             assert_int_equal(e->bex_state, PNFS_BLOCK_NONE_DATA);
             assert_int_equal(e->bex_storage_offset, 0);
         } else {
-            assert_int_equal(e->bex_state,
-                             iomode == LAYOUTIOMODE4_RW ? PNFS_BLOCK_READ_WRITE_DATA : PNFS_BLOCK_READ_DATA);
+            assert_int_equal(e->bex_state, iomode == LAYOUTIOMODE4_RW ? PNFS_BLOCK_READ_WRITE_DATA
+                                                                      : PNFS_BLOCK_READ_DATA);
             assert_int_equal(e->bex_storage_offset, map_extent(map, k)->device_offset);
         }
         at += e->bex_length;
@@ -97,7 +99,8 @@ static void one_layoutget_answers_for_the_whole_file(void **state)
 
     (void)state;
     for (uint64_t offset = 0; offset < 1000 * 4 * K; offset += 333 * K) {
-        assert_int_equal(grant(map, false, request(LAYOUTIOMODE4_READ, offset, 1, bytes_for(1000))), 0);
+        assert_int_equal(grant(map, false, request(LAYOUTIOMODE4_READ, offset, 1, bytes_for(1000))),
+                         0);
         assert_int_equal(cover.offset, 0);
         assert_int_equal(cover.length, map_end(map));
         assert_int_equal(cover.extents, 1000);
@@ -153,7 +156,8 @@ static void a_small_maxcount_gets_the_extents_around_the_offset(void **state)
     assert_int_equal(cover.offset, 2000 * K);
     assert_true(cover.body_len + BLOCK_TYPE_LAYOUT4_HEAD <= 4096);
     /* Near the end there is room for what comes before. */
-    assert_int_equal(grant(map, true, request(LAYOUTIOMODE4_READ, 999 * 4 * K, 4 * K, bytes_for(10))), 0);
+    assert_int_equal(
+        grant(map, true, request(LAYOUTIOMODE4_READ, 999 * 4 * K, 4 * K, bytes_for(10))), 0);
     assert_client_takes_it(map, LAYOUTIOMODE4_READ);
     assert_int_equal(cover.offset, 990 * 4 * K);
     assert_int_equal(cover.length, 40 * K);
@@ -166,11 +170,15 @@ static void too_small_is_said_when_the_minimum_does_not_fit(void **state)
 
     (void)state;
     assert_int_equal(grant(map, true, request(LAYOUTIOMODE4_RW, 0, 4 * K, bytes_for(1))), 0);
-    assert_int_equal(grant(map, true, request(LAYOUTIOMODE4_RW, 0, 4 * K + 1, bytes_for(1))), -EMSGSIZE);
+    assert_int_equal(grant(map, true, request(LAYOUTIOMODE4_RW, 0, 4 * K + 1, bytes_for(1))),
+                     -EMSGSIZE);
     assert_int_equal(grant(map, true, request(LAYOUTIOMODE4_RW, 0, 4 * K + 1, bytes_for(2))), 0);
-    assert_int_equal(grant(map, true, request(LAYOUTIOMODE4_RW, 2 * K, 4 * K, bytes_for(1))), -EMSGSIZE);
-    assert_int_equal(grant(map, true, request(LAYOUTIOMODE4_READ, 0, UINT64_MAX, bytes_for(99))), -EMSGSIZE);
-    assert_int_equal(grant(map, true, request(LAYOUTIOMODE4_READ, 0, UINT64_MAX, bytes_for(100))), 0);
+    assert_int_equal(grant(map, true, request(LAYOUTIOMODE4_RW, 2 * K, 4 * K, bytes_for(1))),
+                     -EMSGSIZE);
+    assert_int_equal(grant(map, true, request(LAYOUTIOMODE4_READ, 0, UINT64_MAX, bytes_for(99))),
+                     -EMSGSIZE);
+    assert_int_equal(grant(map, true, request(LAYOUTIOMODE4_READ, 0, UINT64_MAX, bytes_for(100))),
+                     0);
     for (uint32_t maxcount = 0; maxcount < bytes_for(1); maxcount++)
         assert_int_equal(grant(map, true, request(LAYOUTIOMODE4_READ, 0, 0, maxcount)), -EMSGSIZE);
     map_free(map);
@@ -211,7 +219,8 @@ static void requests_that_cannot_be_are_refused(void **state)
     r = request(LAYOUTIOMODE4_READ, UINT64_MAX - 1, 1, ROOM);
     r.length = 2; /* wraps */
     assert_int_equal(grant(map, true, r), -EINVAL);
-    assert_int_equal(grant(map, true, request(LAYOUTIOMODE4_READ, 10, UINT64_MAX - 5, ROOM)), -EINVAL);
+    assert_int_equal(grant(map, true, request(LAYOUTIOMODE4_READ, 10, UINT64_MAX - 5, ROOM)),
+                     -EINVAL);
     assert_int_equal(grant(map, true, request(LAYOUTIOMODE4_READ, map_end(map), 0, ROOM)), -ENXIO);
     assert_int_equal(grant(map, false, request(LAYOUTIOMODE4_RW, 0, 1, ROOM)), -EACCES);
     map_free(map);
@@ -243,8 +252,8 @@ static void random_requests_get_what_the_rules_say(void **state)
         struct seal_map *map = rw ? rw_map : read_map;
         uint64_t offset = (uint64_t)random() % (204 * K);
         uint64_t minlength = (uint64_t)random() % (40 * K);
-        struct layout_request r =
-            request(rw ? LAYOUTIOMODE4_RW : LAYOUTIOMODE4_READ, offset, minlength, (uint32_t)random() % 3000);
+        struct layout_request r = request(rw ? LAYOUTIOMODE4_RW : LAYOUTIOMODE4_READ, offset,
+                                          minlength, (uint32_t)random() % 3000);
 
         if (grant(map, true, r) != 0)
             continue;
@@ -272,8 +281,8 @@ static size_t commit_body(const pnfs_block_extent4 *e, uint32_t n)
     return xdr_out_pos(&out);
 }
 
-static int commit(const struct seal_map *map, uint64_t offset, uint64_t length, const pnfs_block_extent4 *e,
-                  uint32_t n)
+static int commit(const struct seal_map *map, uint64_t offset, uint64_t length,
+                  const pnfs_block_extent4 *e, uint32_t n)
 {
     return block_layout_type.check_commit(map, offset, length, body, commit_body(e, n));
 }
@@ -325,7 +334,8 @@ static void a_commit_is_sorted_disjoint_aligned_and_of_written_data(void **state
     e[1].bex_state = PNFS_BLOCK_INVALID_DATA;
     assert_int_equal(commit(map, 0, UINT64_MAX, e, 2), -EINVAL);
     assert_int_equal(
-        block_layout_type.check_commit(map, 0, UINT64_MAX, (const uint8_t *)"\xff\xff\xff\xff", 4), -EBADMSG);
+        block_layout_type.check_commit(map, 0, UINT64_MAX, (const uint8_t *)"\xff\xff\xff\xff", 4),
+        -EBADMSG);
     map_free(map);
 }
 
@@ -334,7 +344,8 @@ static void describe(bool sliced)
     const uint8_t uuid[16] = {5};
     const struct device_base disk = {
         .size = 1 << 30,
-        .signature = {.count = 2, .component = {{1080, 2, "\x53\xEF"}, {1128, 16, "0123456789abcdef"}}},
+        .signature = {.count = 2,
+                      .component = {{1080, 2, "\x53\xEF"}, {1128, 16, "0123456789abcdef"}}},
     };
     struct device_volume volume = {0};
     uint32_t at;
@@ -348,15 +359,18 @@ static void describe(bool sliced)
     if (sliced)
         assert_int_equal(device_volume_add_slice(&volume, at, 1 << 20, 1 << 29, &at), 0);
     assert_int_equal(device_from_description(uuid, &volume, &device), 0);
-    assert_int_equal(block_layout_type.describe_device(device, &(struct layout_access){0}, body, 0, &len),
+    assert_int_equal(
+        block_layout_type.describe_device(device, &(struct layout_access){0}, body, 0, &len),
+        -ENOSPC);
+    assert_int_equal(block_layout_type.describe_device(device, &(struct layout_access){0}, body,
+                                                       len - 1, &again),
                      -ENOSPC);
     assert_int_equal(
-        block_layout_type.describe_device(device, &(struct layout_access){0}, body, len - 1, &again),
-        -ENOSPC);
-    assert_int_equal(block_layout_type.describe_device(device, &(struct layout_access){0}, body, len, &again),
-                     0);
+        block_layout_type.describe_device(device, &(struct layout_access){0}, body, len, &again),
+        0);
     assert_int_equal(len, again);
-    assert_int_equal(block_deviceaddr_decode((struct xdr_bytes){body, (uint32_t)len}, &arena, &addr), 0);
+    assert_int_equal(
+        block_deviceaddr_decode((struct xdr_bytes){body, (uint32_t)len}, &arena, &addr), 0);
     assert_int_equal(addr.bda_volumes_count, sliced ? 2 : 1);
     assert_int_equal(addr.bda_volumes[0].type, PNFS_BLOCK_VOLUME_SIMPLE);
     simple = &addr.bda_volumes[0].bv_simple_info;

@@ -1,6 +1,6 @@
 /*
- * test_client.c - EXCHANGE_ID's nine cases (RFC 8881 section 18.35.4), leases, courtesy, the end of a client
- * id.
+ * test_client.c - EXCHANGE_ID's nine cases (RFC 8881 section 18.35.4), leases, courtesy, the end of
+ * a client id.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -82,7 +82,8 @@ static void exchange_id_follows_them_on_the_wire(void **state)
     assert_int_equal(exchange(w, "nine", 1, UPDATE, NULL), NFS4ERR_NOENT);
     assert_int_equal(exchange(w, "nine", 1, 0, &first), NFS4_OK);
     assert_int_equal(first.eir_flags & EXCHGID4_FLAG_CONFIRMED_R, 0);
-    assert_int_equal(exchange(w, "nine", 1, 0, &again), NFS4_OK); /* an unconfirmed record is replaced */
+    assert_int_equal(exchange(w, "nine", 1, 0, &again),
+                     NFS4_OK); /* an unconfirmed record is replaced */
     assert_int_not_equal(first.eir_clientid, again.eir_clientid);
     wire_close(w);
 
@@ -167,7 +168,8 @@ static void a_client_id_in_use_is_not_destroyed(void **state)
     assert_int_equal(destroy_clientid(&client.wire, client.id), NFS4_OK);
     assert_int_equal(destroy_clientid(&client.wire, client.id), NFS4ERR_STALE_CLIENTID);
     args = session_args(client.id, client.create_seq + 1, 0);
-    assert_int_equal(wire_one(&client.wire, OP_CREATE_SESSION, &args, NULL), NFS4ERR_STALE_CLIENTID);
+    assert_int_equal(wire_one(&client.wire, OP_CREATE_SESSION, &args, NULL),
+                     NFS4ERR_STALE_CLIENTID);
     wire_close(&client.wire);
 }
 
@@ -181,7 +183,8 @@ static void reclaim_complete_comes_once_and_opens_wait_for_it(void **state)
     wire_op(&client.wire, OP_RECLAIM_COMPLETE, &args);
     assert_true(wire_call(&client.wire));
     nfs_sequence_ok(&client);
-    assert_int_equal(wire_result(&client.wire, OP_RECLAIM_COMPLETE, NULL), NFS4ERR_COMPLETE_ALREADY);
+    assert_int_equal(wire_result(&client.wire, OP_RECLAIM_COMPLETE, NULL),
+                     NFS4ERR_COMPLETE_ALREADY);
     args.reclaim_complete.rca_one_fs = true;
     nfs_begin(&client, false);
     wire_op(&client.wire, OP_RECLAIM_COMPLETE, &args);
@@ -194,11 +197,12 @@ static void reclaim_complete_comes_once_and_opens_wait_for_it(void **state)
 
 static void open_denying_all(struct nfs_client *client, const char *name, nfsstat4 *status)
 {
-    union nfs4_args args = {.open = {.share_access = OPEN4_SHARE_ACCESS_BOTH,
-                                     .share_deny = OPEN4_SHARE_DENY_BOTH,
-                                     .owner = {.clientid = client->id, .owner = xdr_bytes_of("o")},
-                                     .openhow = {.opentype = OPEN4_CREATE, .how = {.mode = UNCHECKED4}},
-                                     .claim = {.claim = CLAIM_NULL, .file = xdr_bytes_of(name)}}};
+    union nfs4_args args = {
+        .open = {.share_access = OPEN4_SHARE_ACCESS_BOTH,
+                 .share_deny = OPEN4_SHARE_DENY_BOTH,
+                 .owner = {.clientid = client->id, .owner = xdr_bytes_of("o")},
+                 .openhow = {.opentype = OPEN4_CREATE, .how = {.mode = UNCHECKED4}},
+                 .claim = {.claim = CLAIM_NULL, .file = xdr_bytes_of(name)}}};
     nfs_begin(client, false);
     nfs_lookup_export(client);
     wire_op(&client->wire, OP_OPEN, &args);
@@ -213,8 +217,8 @@ static nfsstat4 sequence_status(struct nfs_client *client)
     return wire_result(&client->wire, OP_SEQUENCE, NULL);
 }
 
-/* One sleep for both: a lapsed client that nobody needs anything of carries on; one that is in the way is
- * gone. */
+/* One sleep for both: a lapsed client that nobody needs anything of carries on; one that is in the
+ * way is gone. */
 static void a_lapsed_client_keeps_its_state_until_it_is_in_the_way(void **state)
 {
     (void)state;
@@ -244,7 +248,8 @@ static void a_lapsed_client_keeps_its_state_until_it_is_in_the_way(void **state)
     assert_int_equal(sequence_status(&harmless), NFS4_OK);
     open_denying_all(&wants, "quiet", &status);
     assert_int_equal(status, NFS4ERR_SHARE_DENIED);
-    assert_false(client_yield_expired(daemon_server(daemon_of_test), harmless.id)); /* it was heard again */
+    assert_false(
+        client_yield_expired(daemon_server(daemon_of_test), harmless.id)); /* it was heard again */
     wire_close(&harmless.wire);
     wire_close(&in_the_way.wire);
     wire_close(&wants.wire);

@@ -1,5 +1,5 @@
-/* What group commit claims: one test a claim. Flushes are stand-ins that the test holds up, lets go and
- * fails; workers are real. */
+/* What group commit claims: one test a claim. Flushes are stand-ins that the test holds up, lets go
+ * and fails; workers are real. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -94,7 +94,8 @@ static int setup(void **state)
     server = (struct server){.config = &config};
     for (unsigned i = 0; i < COMPOUNDS; i++)
         compounds[i] = (struct compound){.server = &server};
-    return worker_pool_create(WORKERS, &server.workers) || committer_create(&server, &server.committer);
+    return worker_pool_create(WORKERS, &server.workers) ||
+           committer_create(&server, &server.committer);
 }
 
 static int teardown(void **state)

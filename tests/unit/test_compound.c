@@ -1,6 +1,6 @@
 /*
- * test_compound.c - the dispatcher's rules (RFC 8881 sections 2.10.6.4, 15.1, 16.2), through a daemon's real
- * connection.
+ * test_compound.c - the dispatcher's rules (RFC 8881 sections 2.10.6.4, 15.1, 16.2), through a
+ * daemon's real connection.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -232,17 +232,18 @@ static bool exists(const char *name)
     return access(path, F_OK) == 0;
 }
 
-/* Attributes, then OPEN makes a file; its result is larger than the room that is kept for errors. Returns the
- * reply's length. */
+/* Attributes, then OPEN makes a file; its result is larger than the room that is kept for errors.
+ * Returns the reply's length. */
 static uint32_t open_behind_attributes(struct nfs_client *narrow, const char *name, bool cache,
                                        nfsstat4 *status)
 {
     union nfs4_args attrs = {
         .getattr = {.attr_request = {.word = {0xffffffff & ~(1u << FATTR4_RDATTR_ERROR)}}}};
-    union nfs4_args open = {.open = {.share_access = OPEN4_SHARE_ACCESS_READ,
-                                     .owner = {.clientid = narrow->id, .owner = xdr_bytes_of("o")},
-                                     .openhow = {.opentype = OPEN4_CREATE, .how = {.mode = UNCHECKED4}},
-                                     .claim = {.claim = CLAIM_NULL, .file = xdr_bytes_of(name)}}};
+    union nfs4_args open = {
+        .open = {.share_access = OPEN4_SHARE_ACCESS_READ,
+                 .owner = {.clientid = narrow->id, .owner = xdr_bytes_of("o")},
+                 .openhow = {.opentype = OPEN4_CREATE, .how = {.mode = UNCHECKED4}},
+                 .claim = {.claim = CLAIM_NULL, .file = xdr_bytes_of(name)}}};
     static const stateid4 current = {.seqid = 1};
     union nfs4_args close_args = {.close = {.open_stateid = current}};
     nfs_begin(narrow, cache);
@@ -328,7 +329,8 @@ static void make_file(const char *name, size_t size)
     assert_int_equal(chmod(path, 0666), 0);
 }
 
-/* More READs than the reply can carry by reference, and more bytes than the compound's own memory has. */
+/* More READs than the reply can carry by reference, and more bytes than the compound's own memory
+ * has. */
 static void every_read_of_a_compound_brings_its_data(void **state)
 {
     (void)state;
@@ -364,9 +366,10 @@ static void the_current_stateid_is_what_open_made_and_goes_with_the_file_handle(
     union nfs4_res res;
     const stateid4 current = {.seqid = 1};
     make_file("open me", 10);
-    union nfs4_args open = {.open = {.share_access = OPEN4_SHARE_ACCESS_READ,
-                                     .owner = {.clientid = client.id, .owner = xdr_bytes_of("o")},
-                                     .claim = {.claim = CLAIM_NULL, .file = xdr_bytes_of("open me")}}};
+    union nfs4_args open = {
+        .open = {.share_access = OPEN4_SHARE_ACCESS_READ,
+                 .owner = {.clientid = client.id, .owner = xdr_bytes_of("o")},
+                 .claim = {.claim = CLAIM_NULL, .file = xdr_bytes_of("open me")}}};
     union nfs4_args read = {.read = {.stateid = current, .count = 10}};
     union nfs4_args close_args = {.close = {.open_stateid = current}};
     nfs_begin(&client, false);

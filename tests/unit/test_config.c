@@ -1,6 +1,6 @@
 /*
- * test_config.c - sealnfs.conf: what is accepted, and that each mistake is one line with file, line and
- * remedy.
+ * test_config.c - sealnfs.conf: what is accepted, and that each mistake is one line with file, line
+ * and remedy.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -63,13 +63,13 @@ static void a_full_configuration_is_read(void **state)
     (void)state;
 
     assert_int_equal(
-        load(
-            "listen = {\"127.0.0.1\", \"::1\"}\nport = 2050\nlease_time = 20\nmax_io_size = 512K\n"
-            "quiesce_is_safe = yes\n" STATE
-            "export \"/d\" { path = \"/tmp\" clients = {\"10.1.0.0/16\", \"2001:db8::/32\"} access = \"ro\"\n"
-            "  squash = \"all\" policy = \"at-rest\" at_rest_min_size = 2M layouts = false }\n"
-            "export \"/\" { path = \"/usr\" clients = {\"127.0.0.1\"} }\n",
-            &config, said, sizeof(said)),
+        load("listen = {\"127.0.0.1\", \"::1\"}\nport = 2050\nlease_time = 20\nmax_io_size = 512K\n"
+             "quiesce_is_safe = yes\n" STATE
+             "export \"/d\" { path = \"/tmp\" clients = {\"10.1.0.0/16\", \"2001:db8::/32\"} "
+             "access = \"ro\"\n"
+             "  squash = \"all\" policy = \"at-rest\" at_rest_min_size = 2M layouts = false }\n"
+             "export \"/\" { path = \"/usr\" clients = {\"127.0.0.1\"} }\n",
+             &config, said, sizeof(said)),
         0);
     assert_string_equal(said, "");
     assert_int_equal(config->listen_count, 2);
@@ -105,7 +105,8 @@ static void every_mistake_names_line_and_remedy(void **state)
     refused(STATE "port = -1\n" GOOD_EXPORT, 3, "write digits only");
     refused(STATE "lease_time = 99999999999999999999\n" GOOD_EXPORT, 3, "digits");
     refused(STATE "listen = {\"localhost\"}\n" GOOD_EXPORT, 3, "not a numeric address");
-    refused(STATE "fence_hook = \"/no/such/hook\"\n" GOOD_EXPORT, 3, "install it or correct the path");
+    refused(STATE "fence_hook = \"/no/such/hook\"\n" GOOD_EXPORT, 3,
+            "install it or correct the path");
     refused(STATE "control_group = \"nosuchgroup\"\n" GOOD_EXPORT, 3, "groupadd");
     refused(STATE "log_level = \"loud\"\n" GOOD_EXPORT, 3, "error warning info debug");
     refused(STATE "export \"/d\" {\n path = \"/no/such/directory\"\n clients = {\"::/0\"} }\n", 4,
@@ -113,14 +114,17 @@ static void every_mistake_names_line_and_remedy(void **state)
     refused(STATE "export \"/d\" {\n path = \"/tmp\"\n clients = {\"10.0.0.1/8\"}\n}\n", 5,
             "not an address or network");
     refused(STATE "export \"/d\" { path = \"/tmp\" }\n", 3, "has no \"clients\"; add it");
-    refused(STATE "export \"d\" { path = \"/tmp\" clients = {\"::/0\"} }\n", 3, "not a plain absolute path");
+    refused(STATE "export \"d\" { path = \"/tmp\" clients = {\"::/0\"} }\n", 3,
+            "not a plain absolute path");
     refused(STATE GOOD_EXPORT GOOD_EXPORT, 4, "duplicate");
-    refused(STATE "export \"/a\" { path = \"/tmp\" clients = {\"::/0\"} id = 7 }\nexport \"/b\" { path = "
-                  "\"/tmp\" clients = {\"::/0\"} id = 7 }\n",
+    refused(STATE
+            "export \"/a\" { path = \"/tmp\" clients = {\"::/0\"} id = 7 }\nexport \"/b\" { path = "
+            "\"/tmp\" clients = {\"::/0\"} id = 7 }\n",
             4, "same id 7");
     refused(STATE, 3, "no export; add a section");
-    refused(STATE "export \"/d\" { path = \"/tmp\" clients = {\"::/0\"} layout_types = \"auto+rdma\" }\n", 4,
-            "there is no \"rdma_listen\"");
+    refused(STATE
+            "export \"/d\" { path = \"/tmp\" clients = {\"::/0\"} layout_types = \"auto+rdma\" }\n",
+            4, "there is no \"rdma_listen\"");
 #ifdef SEAL_HAS_RDMA
     refused(STATE "rdma_listen = {\"192.0.2.1\", \"::\"}\n" GOOD_EXPORT, 5, "takes no wildcard");
 #else
@@ -207,9 +211,12 @@ static int remove_directory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_full_configuration_is_read), cmocka_unit_test(every_mistake_names_line_and_remedy),
-        cmocka_unit_test(a_missing_file_is_told),       cmocka_unit_test(networks_are_exact),
-        cmocka_unit_test(numbers_do_not_wrap),          cmocka_unit_test(every_option_is_documented),
+        cmocka_unit_test(a_full_configuration_is_read),
+        cmocka_unit_test(every_mistake_names_line_and_remedy),
+        cmocka_unit_test(a_missing_file_is_told),
+        cmocka_unit_test(networks_are_exact),
+        cmocka_unit_test(numbers_do_not_wrap),
+        cmocka_unit_test(every_option_is_documented),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }

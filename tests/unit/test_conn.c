@@ -48,20 +48,24 @@ static bool is_closed(struct wire *w)
 }
 
 /* A call of any program; returns its length with the mark. */
-static size_t build_call(uint8_t *bytes, size_t room, uint32_t rpcvers, uint32_t prog, uint32_t vers,
-                         uint32_t proc, uint32_t flavor)
+static size_t build_call(uint8_t *bytes, size_t room, uint32_t rpcvers, uint32_t prog,
+                         uint32_t vers, uint32_t proc, uint32_t flavor)
 {
     struct xdr_out out;
-    struct rpc_call call = {
-        .xid = 7, .rpcvers = rpcvers, .prog = prog, .vers = vers, .proc = proc, .cred = {.flavor = flavor}};
+    struct rpc_call call = {.xid = 7,
+                            .rpcvers = rpcvers,
+                            .prog = prog,
+                            .vers = vers,
+                            .proc = proc,
+                            .cred = {.flavor = flavor}};
     xdr_out_init(&out, bytes + RECORD_MARK_SIZE, room - RECORD_MARK_SIZE);
     assert_true(rpc_call_encode(&out, &call));
     record_mark_put(bytes, (uint32_t)xdr_out_len(&out));
     return RECORD_MARK_SIZE + xdr_out_len(&out);
 }
 
-static struct rpc_reply ask(struct wire *w, uint32_t rpcvers, uint32_t prog, uint32_t vers, uint32_t proc,
-                            uint32_t flavor)
+static struct rpc_reply ask(struct wire *w, uint32_t rpcvers, uint32_t prog, uint32_t vers,
+                            uint32_t proc, uint32_t flavor)
 {
     uint8_t bytes[256];
     struct rpc_reply reply;
@@ -171,7 +175,8 @@ static void a_flood_of_requests_is_answered_to_the_last(void **state)
     wire_open(&w, daemon_of_test);
     size_t len = build_call(call, sizeof(call), 2, NFS4_PROGRAM, 4, 0, RPC_AUTH_NONE);
     while (answered < CALLS) {
-        struct pollfd pfd = {.fd = w.fd, .events = (short)(sent < CALLS ? POLLIN | POLLOUT : POLLIN)};
+        struct pollfd pfd = {.fd = w.fd,
+                             .events = (short)(sent < CALLS ? POLLIN | POLLOUT : POLLIN)};
         assert_int_equal(poll(&pfd, 1, 5000), 1);
         if ((pfd.revents & POLLOUT) != 0 && sent < CALLS) {
             wire_send_raw(&w, call, len);
@@ -195,8 +200,8 @@ static void make_file(const char *name, size_t size)
     close(fd);
 }
 
-/* It asks for 1 MiB again and again on every slot and reads nothing: the server stops reading from it, and
- * others are served. */
+/* It asks for 1 MiB again and again on every slot and reads nothing: the server stops reading from
+ * it, and others are served. */
 static void a_peer_that_reads_nothing_costs_bounded_memory_and_nobody_else(void **state)
 {
     (void)state;
@@ -212,8 +217,9 @@ static void a_peer_that_reads_nothing_costs_bounded_memory_and_nobody_else(void 
             break; /* the server has stopped reading */
         union nfs4_args lookup = {.lookup = {.objname = xdr_bytes_of("zeros")}};
         union nfs4_args read = {.read = {.count = 1 << 20}};
-        union nfs4_args args = {
-            .sequence = {.sa_sequenceid = sent / 7 + 1, .sa_slotid = 1 + sent % 7, .sa_highest_slotid = 7}};
+        union nfs4_args args = {.sequence = {.sa_sequenceid = sent / 7 + 1,
+                                             .sa_slotid = 1 + sent % 7,
+                                             .sa_highest_slotid = 7}};
         memcpy(args.sequence.sa_sessionid, greedy.session, sizeof(greedy.session));
         wire_begin(&greedy.wire);
         wire_op(&greedy.wire, OP_SEQUENCE, &args);
@@ -241,7 +247,8 @@ static void a_peer_that_reads_nothing_costs_bounded_memory_and_nobody_else(void 
 static int tcp_connect(void)
 {
     struct sockaddr_in addr = {.sin_family = AF_INET,
-                               .sin_port = htons(listener_port(daemon_server(daemon_of_test)->listener)),
+                               .sin_port =
+                                   htons(listener_port(daemon_server(daemon_of_test)->listener)),
                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_true(fd >= 0);
@@ -265,7 +272,8 @@ static void more_connections_than_configured_are_refused_and_room_is_used_again(
     assert_int_equal(refused, MORE - 64);
     for (unsigned i = 0; i < MORE; i++)
         close(fds[i]);
-    for (unsigned i = 0; i < 100 && listener_connections(daemon_server(daemon_of_test)->listener) > 0; i++)
+    for (unsigned i = 0;
+         i < 100 && listener_connections(daemon_server(daemon_of_test)->listener) > 0; i++)
         usleep(20000);
     struct wire w;
     wire_open(&w, daemon_of_test);

@@ -1,4 +1,5 @@
-/* The device behind a file system, found as a client will have to find it. Needs root; skipped otherwise. */
+/* The device behind a file system, found as a client will have to find it. Needs root; skipped
+ * otherwise. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -163,7 +164,8 @@ static void file_systems_without_a_disk_to_share_are_refused_by_name(void **stat
     loopfs_destroy(fs);
 }
 
-/* A disk whose superblock says another UUID than the mounted file system (an image that was copied over it).
+/* A disk whose superblock says another UUID than the mounted file system (an image that was copied
+ * over it).
  */
 static void a_disk_that_does_not_carry_the_signature_is_refused(void **state)
 {
@@ -200,7 +202,8 @@ static void a_disk_with_a_twin_is_refused(void **state)
     (void)state;
     assert_int_equal(loopfs_bare(320 << 20, 0, twin, &fd), 0);
     device_free(find(fs));
-    assert_int_equal(loopfs_run("dd if=%s of=%s bs=64K count=1 oflag=direct", loopfs_disk(fs), twin), 0);
+    assert_int_equal(
+        loopfs_run("dd if=%s of=%s bs=64K count=1 oflag=direct", loopfs_disk(fs), twin), 0);
     refused(loopfs_dir(fs), SEAL_REFUSED_SIGNATURE, "have the same signature");
     assert_int_equal(loopfs_run("dd if=/dev/zero of=%s bs=64K count=1 oflag=direct", twin), 0);
     device_free(find(fs));

@@ -1,5 +1,5 @@
-/* Stacks of devices taken apart, from directories that look like sysfs and tables that look like dm's:
- * kernels without device mapper and md are tested too. */
+/* Stacks of devices taken apart, from directories that look like sysfs and tables that look like
+ * dm's: kernels without device mapper and md are tested too. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -66,7 +66,8 @@ static void block(const char *dev, const char *name, unsigned mib)
     put(text, "dev/block/%s/size", dev);
 }
 
-static void dm(unsigned minor_no, const char *name, const char *uuid, unsigned mib, const char *text)
+static void dm(unsigned minor_no, const char *name, const char *uuid, unsigned mib,
+               const char *text)
 {
     char dev[16];
     char node[16];
@@ -209,7 +210,8 @@ static void multipath_map_is_the_disk_and_its_partition_a_slice(void **state)
     struct device_stack stack;
 
     (void)state;
-    dm(1, "mpatha", "mpath-3600", 100, "0 204800 multipath 0 0 1 1 service-time 0 2 2 8:0 1 1 8:32 1 1\n");
+    dm(1, "mpatha", "mpath-3600", 100,
+       "0 204800 multipath 0 0 1 1 service-time 0 2 2 8:0 1 1 8:32 1 1\n");
     dm(2, "mpatha1", "part1-mpath-3600", 50, "0 102400 linear 253:1 2048\n");
     dm(3, "vg-lv", "LVM-x", 20, "0 40960 linear 253:2 2048\n");
     stack = found(makedev(253, 1));
@@ -240,7 +242,8 @@ static void what_clients_cannot_be_told_is_refused_by_name(void **state)
          "something that clients cannot be told of (device-mapper target unheard-of)"},
         {"0 20480 linear 8:0 0\n20480 20480 striped 2 128 8:0 40960 8:16 0\n",
          "below or behind something else"},
-        {"0 20480 striped 2 128 8:0 0 8:16 0\n20480 20480 linear 8:0 40960\n", "with something behind it"},
+        {"0 20480 striped 2 128 8:0 0 8:16 0\n20480 20480 linear 8:0 40960\n",
+         "with something behind it"},
         {"0 40960 striped 2 128 8:0 0 253:4 10240\n", "not in one piece"},
         {"0 20480 linear 8:0 0\n30720 10240 linear 8:0 40960\n", "one with holes"},
         {"", "has no table"},

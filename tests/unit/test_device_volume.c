@@ -85,12 +85,14 @@ static void what_does_not_fit_together_is_no_volume(void **state)
     (void)state;
     assert_int_equal(device_volume_add_slice(&v, at[0], 4 * MIB, 4 * MIB + 512, &out), -EINVAL);
     assert_int_equal(device_volume_add_slice(&v, 7, 0, MIB, &out), -EINVAL);
-    assert_int_equal(device_volume_add_stripe(&v, UNIT, at, 2, &out), -EINVAL); /* of different sizes */
+    assert_int_equal(device_volume_add_stripe(&v, UNIT, at, 2, &out),
+                     -EINVAL); /* of different sizes */
     assert_int_equal(device_volume_add_stripe(&v, 0, at, 1, &out), -EINVAL);
     assert_int_equal(device_volume_add_concat(&v, at, 0, &out), -EINVAL);
     assert_int_equal(device_volume_add_concat(&v, at, DEVICE_PIECES_MAX + 1, &out), -E2BIG);
     assert_int_equal(device_volume_add_concat(&v, at, 2, &at[2]), 0);
-    assert_int_equal(device_volume_add_slice(&v, at[2], 0, MIB, &out), -EINVAL); /* Linux maps it elsewhere */
+    assert_int_equal(device_volume_add_slice(&v, at[2], 0, MIB, &out),
+                     -EINVAL); /* Linux maps it elsewhere */
     assert_int_equal(device_volume_add_concat(&v, at, 3, &out), -EINVAL);
     assert_int_equal(device_volume_check(&v), 0);
     v.member[1] = 2; /* itself */
@@ -132,7 +134,8 @@ static void stripe_covers_a_shorter_one_of_the_same_disks(void **state)
     assert_false(device_volume_covers(&plain, &old));
 }
 
-/* As seen with a client of Linux 6.1.176: of 60 MiB from 1 MiB on, writes to the last MiB were lost. */
+/* As seen with a client of Linux 6.1.176: of 60 MiB from 1 MiB on, writes to the last MiB were
+ * lost. */
 static void places_where_linux_clients_lose_writes_are_known(void **state)
 {
     struct device_volume concat = over_two(0, 60 * MIB, 4 * MIB);

@@ -1,7 +1,7 @@
 /*
- * test_docs.c - the example configuration and sealnfs.conf(5) say what the option table says: no option
- * missing, none too many, each with its help text and default; the protocol page says what the tables of
- * operations and attributes say.
+ * test_docs.c - the example configuration and sealnfs.conf(5) say what the option table says: no
+ * option missing, none too many, each with its help text and default; the protocol page says what
+ * the tables of operations and attributes say.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -71,8 +71,8 @@ static void the_manual_page_describes_every_option(void **state)
         assert_says(page, options[i].help, options[i].name);
         snprintf(line, sizeof(line), "Default: \\fB%s\\fR.", options[i].default_text);
         if (options[i].default_text[0] && !strstr(page, line))
-            fail_msg("sealnfs.conf(5) gives another default than %s for %s", options[i].default_text,
-                     options[i].name);
+            fail_msg("sealnfs.conf(5) gives another default than %s for %s",
+                     options[i].default_text, options[i].name);
     }
     for (const char *p = page; (p = strstr(p, "\n.BI ")); p++)
         entries += strstr(p, "\" = \"") && strstr(p, "\" = \"") < strchr(p + 1, '\n');

@@ -1,4 +1,5 @@
-/* What the layout engine claims of asking clients to give some of their layouts back: one test a claim. */
+/* What the layout engine claims of asking clients to give some of their layouts back: one test a
+ * claim. */
 #include <string.h>
 
 #include "engine_scene.h"

@@ -154,7 +154,8 @@ static void manual_seals_do_not_count(void **state)
     assert_int_equal(read_at_rest(w, 3), ENGINE_UNAVAILABLE);
 }
 
-/* Seals of before a restart may be held by whoever held them: they are not let go for another file's sake. */
+/* Seals of before a restart may be held by whoever held them: they are not let go for another
+ * file's sake. */
 static void seal_that_may_be_held_from_before_a_restart_stays(void **state)
 {
     struct world *w = scene_at_rest(state);

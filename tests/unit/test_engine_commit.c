@@ -1,5 +1,5 @@
-/* What the layout engine claims of LAYOUTCOMMIT and seals at rest: one test a claim. The world checks the
- * rule at every flag that is cleared. */
+/* What the layout engine claims of LAYOUTCOMMIT and seals at rest: one test a claim. The world
+ * checks the rule at every flag that is cleared. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -47,13 +47,15 @@ static void commit_is_checked_against_the_grant(void **state)
 {
     struct world *w = scene_granted(state);
     struct engine_layoutcommit past = {.has_last_write = true,
-                                       .last_write = (1 << 20) - 50}; /* in the last block, past the size */
+                                       .last_write =
+                                           (1 << 20) - 50}; /* in the last block, past the size */
     struct engine_layoutcommit outside = {.has_last_write = true, .last_write = 9000};
     struct engine_layoutcommit plain = {0}, bad = {0};
     assert_int_equal(world_layoutcommit(w, 0, 0, 0, 1 << 20, &past), ENGINE_INVALID);
     assert_int_equal(world_layoutcommit(w, 0, 0, 0, 4096, &outside), ENGINE_INVALID);
     assert_int_equal(world_layoutcommit(w, 0, 0, UINT64_MAX - 4, 10, &plain), ENGINE_INVALID);
-    assert_int_equal(world_layoutcommit(w, 0, 0, UINT64_C(1) << 30, 4096, &plain), ENGINE_BAD_LAYOUT);
+    assert_int_equal(world_layoutcommit(w, 0, 0, UINT64_C(1) << 30, 4096, &plain),
+                     ENGINE_BAD_LAYOUT);
     w->clients[0].stateid[0].other[5] ^= 1;
     assert_int_equal(world_layoutcommit(w, 0, 0, 0, 4096, &bad), ENGINE_BAD_STATEID);
 }

@@ -6,9 +6,10 @@
 static void found(struct world *w, unsigned file)
 {
     w->files[file].flag = true;
-    world_send(w, &(struct engine_event){
-                      .type = ENGINE_EV_FOUND,
-                      .found = {.key = w->files[file].key, .path = "/found", .kind = SEAL_KIND_PINNED}});
+    world_send(
+        w, &(struct engine_event){
+               .type = ENGINE_EV_FOUND,
+               .found = {.key = w->files[file].key, .path = "/found", .kind = SEAL_KIND_PINNED}});
 }
 
 static void forget(struct world *w, struct engine_forget *call)
@@ -90,11 +91,12 @@ static void nothing_is_sealed_under_doubt(void **state)
     assert_false(w->files[1].flag);
 }
 
-/* An older journal may know a seal from before it was granted, or from before its release was begun anew. */
+/* An older journal may know a seal from before it was granted, or from before its release was begun
+ * anew. */
 static void under_doubt_no_record_of_a_seal_is_finished(void **state)
 {
-    static const enum journal_seal_phase phases[] = {JOURNAL_SEALING, JOURNAL_SEALED, JOURNAL_RELEASING,
-                                                     JOURNAL_WANTED};
+    static const enum journal_seal_phase phases[] = {JOURNAL_SEALING, JOURNAL_SEALED,
+                                                     JOURNAL_RELEASING, JOURNAL_WANTED};
     for (size_t i = 0; i < sizeof phases / sizeof phases[0]; i++) {
         struct world *w = scene_pinned(state);
         struct engine_forget call;
@@ -128,7 +130,8 @@ static void holders_on_record_are_still_waited_for_after_the_operators_word(void
     assert_true(w->fence_count > 0);
 }
 
-/* The journal's disk is full: nobody waits for ever, and what was asked for happens when it is not. */
+/* The journal's disk is full: nobody waits for ever, and what was asked for happens when it is not.
+ */
 static void who_waits_for_a_failing_journal_is_answered(void **state)
 {
     struct world *w = *state;
@@ -136,7 +139,8 @@ static void who_waits_for_a_failing_journal_is_answered(void **state)
     w->auto_commit = false;
     world_seal(w, 0, SEAL_KIND_PINNED, &seal);
     assert_int_equal(w->record_count, 1);
-    world_send(w, &(struct engine_event){.type = ENGINE_EV_JOURNAL_FAILING, .failing = "the disk is full"});
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_JOURNAL_FAILING,
+                                         .failing = "the disk is full"});
     assert_int_equal(seal.call.result, ENGINE_UNDER_WAY);
     assert_string_equal(seal.call.why, "the disk is full");
     assert_false(w->files[0].flag);
@@ -147,7 +151,8 @@ static void who_waits_for_a_failing_journal_is_answered(void **state)
     struct engine_layoutget get;
     w->auto_commit = false;
     world_get(w, 0, 0, RW, &get);
-    world_send(w, &(struct engine_event){.type = ENGINE_EV_JOURNAL_FAILING, .failing = "the disk is full"});
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_JOURNAL_FAILING,
+                                         .failing = "the disk is full"});
     assert_int_equal(get.call.result, ENGINE_TRY_LATER);
     w->auto_commit = true;
     world_commit_all(w);

@@ -1,5 +1,5 @@
-/* What the layout engine claims of fences: one test a claim. The world checks the rule at every flag that is
- * cleared. */
+/* What the layout engine claims of fences: one test a claim. The world checks the rule at every
+ * flag that is cleared. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -100,7 +100,8 @@ static void a_reserved_disk_is_fenced_without_a_hook(void **state)
     assert_int_equal(world_state(w, 0), ENGINE_OPEN);
 }
 
-/* A client that was fenced by its key begins anew with its next client id, if it ended the old one itself. */
+/* A client that was fenced by its key begins anew with its next client id, if it ended the old one
+ * itself. */
 static void only_a_client_that_ended_its_id_gets_layouts_after_its_key_was_preempted(void **state)
 {
     struct world *w = *state;
@@ -176,9 +177,9 @@ static void fence_result_of_another_ticket_counts_for_nothing(void **state)
     struct engine_release release;
     struct world *w = scene_recalling(state, &release);
     world_pass(w, 91 * SECOND);
-    world_send(w,
-               &(struct engine_event){.type = ENGINE_EV_FENCE_DONE,
-                                      .fence = {.ticket = w->fences[0].fence.ticket + 100, .success = true}});
+    world_send(w, &(struct engine_event){
+                      .type = ENGINE_EV_FENCE_DONE,
+                      .fence = {.ticket = w->fences[0].fence.ticket + 100, .success = true}});
     assert_int_equal(world_state(w, 0), ENGINE_FENCING);
     assert_int_equal(world_grants(w, 0), 1);
 }

@@ -1,5 +1,5 @@
-/* What the layout engine claims of grants and returns: one test a claim. The world checks the rule at every
- * flag that is cleared. */
+/* What the layout engine claims of grants and returns: one test a claim. The world checks the rule
+ * at every flag that is cleared. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -83,8 +83,8 @@ static void get_with_iomode_any_or_garbage_is_refused(void **state)
     assert_int_equal(world_got(w, 0, 0, (layoutiomode4)77), ENGINE_BAD_IOMODE);
 }
 
-static enum engine_result get_range(struct world *w, uint64_t offset, uint64_t length, uint64_t minlength,
-                                    uint32_t maxcount)
+static enum engine_result get_range(struct world *w, uint64_t offset, uint64_t length,
+                                    uint64_t minlength, uint32_t maxcount)
 {
     struct engine_layoutget get = {.key = w->files[0].key,
                                    .client_id = w->clients[0].id,
@@ -202,7 +202,8 @@ static void return_of_reading_leaves_writing(void **state)
     assert_int_equal(world_grants(w, 0), 0);
 }
 
-/* A return that was sent before the client saw the reply to its last LAYOUTGET does not speak of that grant.
+/* A return that was sent before the client saw the reply to its last LAYOUTGET does not speak of
+ * that grant.
  */
 static void return_with_an_older_seqid_leaves_what_came_later(void **state)
 {
@@ -238,7 +239,8 @@ static void return_of_a_file_system_and_of_all_end_their_grants(void **state)
     assert_int_equal(world_grants(w, 1), 1);
     assert_int_equal(world_return_all(w, 1, LAYOUTRETURN4_ALL), ENGINE_OK);
     assert_int_equal(world_grants(w, 1), 0);
-    assert_int_equal(world_return_all(w, 1, LAYOUTRETURN4_ALL), ENGINE_OK); /* an empty set is no error */
+    assert_int_equal(world_return_all(w, 1, LAYOUTRETURN4_ALL),
+                     ENGINE_OK); /* an empty set is no error */
 }
 
 int main(void)

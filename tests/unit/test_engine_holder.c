@@ -1,5 +1,5 @@
-/* What the layout engine claims of clients that come and go, and restarts of the server: one test a claim.
- * The world checks the rule at every flag that is cleared. */
+/* What the layout engine claims of clients that come and go, and restarts of the server: one test a
+ * claim. The world checks the rule at every flag that is cleared. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,16 +48,17 @@ static void restart_is_known_from_the_event_that_names_the_old_client(void **sta
 {
     struct engine_release release;
     struct world *w = scene_recalling(state, &release);
-    struct engine_event event = {
-        .type = ENGINE_EV_CLIENT,
-        .client = {.what = ENGINE_CLIENT_RESTARTED, .client_id = 777, .replaces = w->clients[0].id}};
+    struct engine_event event = {.type = ENGINE_EV_CLIENT,
+                                 .client = {.what = ENGINE_CLIENT_RESTARTED,
+                                            .client_id = 777,
+                                            .replaces = w->clients[0].id}};
     memset(w->clients[0].holds, 0, sizeof w->clients[0].holds);
     world_send(w, &event);
     assert_int_equal(world_state(w, 0), ENGINE_OPEN);
 }
 
-/* A client that lost its lease and came back has the same verifier: it is the same machine, and may still
- * write. */
+/* A client that lost its lease and came back has the same verifier: it is the same machine, and may
+ * still write. */
 static void same_verifier_with_a_new_client_id_inherits_the_grants(void **state)
 {
     struct world *w = scene_granted(state);
@@ -67,7 +68,8 @@ static void same_verifier_with_a_new_client_id_inherits_the_grants(void **state)
     world_client_event(w, 0, ENGINE_CLIENT_FORGOTTEN);
     world_confirm(w, 0);
     assert_int_equal(world_grants(w, 0), 1);
-    assert_int_equal(scene_get_by(w, 0, old), ENGINE_BAD_STATEID); /* the stateid is dead, the grant is not */
+    assert_int_equal(scene_get_by(w, 0, old),
+                     ENGINE_BAD_STATEID); /* the stateid is dead, the grant is not */
     assert_int_equal(w->recall_count, 1);
     assert_int_equal(w->recalls[0].recall.scope, LAYOUTRECALL4_ALL);
     world_release(w, 0, true, 0, &release);
@@ -145,8 +147,8 @@ static void orderly_stop_leaves_records_of_holders_only(void **state)
     assert_int_equal(w->recall_count, 1);
 }
 
-/* A lease that can still be renewed could be renewed behind our back: the client id is given up before expiry
- * counts. */
+/* A lease that can still be renewed could be renewed behind our back: the client id is given up
+ * before expiry counts. */
 static void client_id_is_given_up_before_its_expiry_counts(void **state)
 {
     struct engine_release release;
@@ -311,7 +313,9 @@ static void client_of_before_the_restart_is_outlived_where_that_is_safe(void **s
     w->options.quiesce_is_safe = true;
     world_crash(w);
     world_release(w, 0, true, 0, &release);
-    world_pass(w, 78 * SECOND); /* lease 60 s after the start, quiesce time 20 s, but the deadline is 90 s */
+    world_pass(
+        w,
+        78 * SECOND); /* lease 60 s after the start, quiesce time 20 s, but the deadline is 90 s */
     assert_true(w->files[0].flag);
     w->clients[0].cut = true;
     world_pass(w, 13 * SECOND);

@@ -1,4 +1,5 @@
-/* Local programs as holders: what ends what they hold, as each of them declared, and what does not. */
+/* Local programs as holders: what ends what they hold, as each of them declared, and what does not.
+ */
 #include "engine_scene.h"
 
 #include <string.h>

@@ -9,14 +9,18 @@ static const struct layout_memory memory = {.address = 0x1000, .length = UINT64_
 static const struct layout_memory writable = {
     .address = 0x1000, .length = UINT64_MAX, .key = 8, .writable = true};
 
-static enum engine_result get(struct world *w, layoutiomode4 iomode, const struct layout_memory *where,
-                              struct engine_layoutget *call)
+static enum engine_result get(struct world *w, layoutiomode4 iomode,
+                              const struct layout_memory *where, struct engine_layoutget *call)
 {
     *call = (struct engine_layoutget){
         .key = w->files[0].key,
         .client_id = w->clients[0].id,
         .type = LAYOUT4_SEALNFS_RDMA,
-        .want = {.iomode = iomode, .length = ALL, .minlength = 4096, .maxcount = 65536, .memory = where},
+        .want = {.iomode = iomode,
+                 .length = ALL,
+                 .minlength = 4096,
+                 .maxcount = 65536,
+                 .memory = where},
         .path = w->files[0].path,
         .body = w->body,
         .body_room = sizeof w->body,
@@ -187,7 +191,8 @@ static void holder_of_memory_alone_is_forgotten_with_the_process(void **state)
     assert_int_equal(w->durable.holder_count, 0);
 }
 
-/* A client that lost its id may hold by both ways: an answer about one says nothing of the other. */
+/* A client that lost its id may hold by both ways: an answer about one says nothing of the other.
+ */
 static void each_way_of_the_past_is_recalled_by_itself(void **state)
 {
     struct engine_layoutget call;

@@ -1,5 +1,5 @@
-/* What the layout engine claims of releases and recalls: one test a claim. The world checks the rule at every
- * flag that is cleared. */
+/* What the layout engine claims of releases and recalls: one test a claim. The world checks the
+ * rule at every flag that is cleared. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -107,8 +107,8 @@ static void nomatching_is_a_return(void **state)
     assert_true(world_answered(w, &release.call));
 }
 
-/* The Linux client commits what it wrote while the recall came only when it is called again. Rarer and rarer,
- * always the same call. */
+/* The Linux client commits what it wrote while the recall came only when it is called again. Rarer
+ * and rarer, always the same call. */
 static void recall_that_was_accepted_is_repeated_as_a_reminder(void **state)
 {
     struct engine_release release;
@@ -126,13 +126,14 @@ static void recall_that_was_accepted_is_repeated_as_a_reminder(void **state)
     }
 }
 
-/* It means that the client knows, be it said by a newer client that was reminded; one that takes it for a
- * failure fences a healthy client. */
+/* It means that the client knows, be it said by a newer client that was reminded; one that takes it
+ * for a failure fences a healthy client. */
 static void answers_to_a_reminder_are_no_news(void **state)
 {
     struct engine_release release;
     struct world *w = scene_recalling(state, &release);
-    static const nfsstat4 answers[] = {NFS4ERR_OLD_STATEID, NFS4ERR_DELAY, NFS4ERR_BAD_STATEID, NFS4_OK};
+    static const nfsstat4 answers[] = {NFS4ERR_OLD_STATEID, NFS4ERR_DELAY, NFS4ERR_BAD_STATEID,
+                                       NFS4_OK};
     scene_accept_recall(w, 0, 0);
     for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
         world_pass(w, 9 * SECOND);

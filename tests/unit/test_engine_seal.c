@@ -1,5 +1,5 @@
-/* What the layout engine claims of sealing: one test a claim. The world checks the rule at every flag that is
- * cleared. */
+/* What the layout engine claims of sealing: one test a claim. The world checks the rule at every
+ * flag that is cleared. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -115,8 +115,8 @@ static void undo_that_fails_is_tried_again(void **state)
     assert_int_equal(w->durable.seal_count, 0);
 }
 
-/* Wrong: a file system that is not mounted now taken for a file that is gone, its seal forgotten and the flag
- * left. */
+/* Wrong: a file system that is not mounted now taken for a file that is gone, its seal forgotten
+ * and the flag left. */
 static void undo_waits_for_a_file_system_that_is_away(void **state)
 {
     struct world *w = *state;
@@ -138,7 +138,8 @@ static void manual_seal_over_one_at_rest_asks_about_holes(void **state)
 {
     struct world *w = *state;
     struct map_builder *builder;
-    struct engine_seal call = {.key = w->files[0].key, .path = "/file0", .sparse = true, .at_rest = true};
+    struct engine_seal call = {
+        .key = w->files[0].key, .path = "/file0", .sparse = true, .at_rest = true};
     map_free(w->files[0].map);
     assert_int_equal(map_builder_create(65536, 4096, &builder), 0);
     assert_int_equal(map_builder_finish(builder, &w->files[0].map), 0);
@@ -185,7 +186,8 @@ static void device_that_moved_gets_a_new_id_and_its_seals_are_released(void **st
     /* Its first byte is where it was, the rest is not. */
     uint32_t pieces[2];
     assert_int_equal(device_volume_add_slice(&volume, 0, 0, 1 << 20, &pieces[0]), 0);
-    assert_int_equal(device_volume_add_slice(&volume, 0, 1 << 30, UINT64_C(1) << 39, &pieces[1]), 0);
+    assert_int_equal(device_volume_add_slice(&volume, 0, 1 << 30, UINT64_C(1) << 39, &pieces[1]),
+                     0);
     assert_int_equal(device_volume_add_concat(&volume, pieces, 2, &at), 0);
     assert_int_equal(device_from_description(device_fs_uuid(w->device), &volume, &moved), 0);
     assert_memory_equal(device_id(moved), old, sizeof old);
@@ -201,7 +203,8 @@ static void device_that_moved_gets_a_new_id_and_its_seals_are_released(void **st
     assert_true(w->alarm_count > 0);
     /* Back where it was: a third id, not the first again. */
     struct device *back;
-    assert_int_equal(device_from_description(device_fs_uuid(w->device), device_volume(w->device), &back), 0);
+    assert_int_equal(
+        device_from_description(device_fs_uuid(w->device), device_volume(w->device), &back), 0);
     world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = back});
     assert_memory_not_equal(device_id(back), old, sizeof old);
     assert_memory_not_equal(device_id(back), device_id(moved), sizeof old);

@@ -123,10 +123,10 @@ static void moved_bytes_are_named_with_what_may_have_been_written(void **state)
     move_the_file(w);
     assert_int_equal(world_got(w, 0, 0, RW), ENGINE_UNAVAILABLE);
     assert_int_equal(w->alarm_count, 2);
-    assert_string_equal(w->alarm,
-                        "/file0: bytes 4096 to 1048575, 1044480 in all, were at byte 16781312 of the "
-                        "device and are at byte 943718400 of the device; clients may have written to "
-                        "device bytes 16781312 to 17825791 since: look whose they are");
+    assert_string_equal(
+        w->alarm, "/file0: bytes 4096 to 1048575, 1044480 in all, were at byte 16781312 of the "
+                  "device and are at byte 943718400 of the device; clients may have written to "
+                  "device bytes 16781312 to 17825791 since: look whose they are");
     assert_int_equal(engine_seal_view(w->engine, &w->files[0].key, &view), 0);
     assert_true(view.broken);
     assert_non_null(strstr(view.why, "moved from device byte"));

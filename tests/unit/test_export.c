@@ -44,7 +44,8 @@ static void root_squash_squashes_uid_gid_and_groups(void **state)
 {
     struct fs_fixture *f = *state;
     struct cred root = {.flavor = RPC_AUTH_SYS, .gid_count = 2, .gids = {0, 44}}, out;
-    struct cred user = {.flavor = RPC_AUTH_SYS, .uid = 1000, .gid = 0, .gid_count = 2, .gids = {44, 0}};
+    struct cred user = {
+        .flavor = RPC_AUTH_SYS, .uid = 1000, .gid = 0, .gid_count = 2, .gids = {44, 0}};
 
     export_cred(export_of(f, EXPORT_INNER), &root, &out);
     assert_int_equal(out.uid, 65534);
@@ -63,7 +64,12 @@ static void root_squash_squashes_uid_gid_and_groups(void **state)
 static void all_squash_and_auth_none_are_anonymous(void **state)
 {
     struct fs_fixture *f = *state;
-    struct cred user = {.flavor = RPC_AUTH_SYS, .uid = 1000, .gid = 1000, .gid_count = 1, .gids = {44}}, out;
+    struct cred user = {.flavor = RPC_AUTH_SYS,
+                        .uid = 1000,
+                        .gid = 1000,
+                        .gid_count = 1,
+                        .gids = {44}},
+                out;
 
     f->exports[EXPORT_DATA].squash = SQUASH_ALL;
     f->exports[EXPORT_DATA].anon_uid = 77;

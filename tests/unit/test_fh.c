@@ -46,11 +46,12 @@ static void the_longest_handle_fits_nfs4_fhsize(void **state)
 
     (void)state;
     assert_int_equal(fh_encode(&fh, key, wire), NFS4_FHSIZE);
-    assert_int_equal(fh_decode((struct xdr_bytes){.data = wire, .len = NFS4_FHSIZE}, key, &back), 0);
+    assert_int_equal(fh_decode((struct xdr_bytes){.data = wire, .len = NFS4_FHSIZE}, key, &back),
+                     0);
 }
 
-/* Each single bit of a handle is under the MAC: a client cannot make up a handle of a file, or of another
- * export, that it was not given. */
+/* Each single bit of a handle is under the MAC: a client cannot make up a handle of a file, or of
+ * another export, that it was not given. */
 static void any_changed_bit_is_refused(void **state)
 {
     const struct fh fh = sample();
@@ -61,7 +62,8 @@ static void any_changed_bit_is_refused(void **state)
     (void)state;
     for (uint32_t bit = 0; bit < len * 8; bit++) {
         wire[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        assert_int_equal(fh_decode((struct xdr_bytes){.data = wire, .len = len}, key, &back), -EBADMSG);
+        assert_int_equal(fh_decode((struct xdr_bytes){.data = wire, .len = len}, key, &back),
+                         -EBADMSG);
         wire[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
     assert_int_equal(fh_decode((struct xdr_bytes){.data = wire, .len = len}, key, &back), 0);
@@ -77,7 +79,8 @@ static void any_other_length_is_refused(void **state)
     (void)state;
     for (uint32_t i = 0; i <= sizeof(wire); i++)
         if (i != len)
-            assert_int_equal(fh_decode((struct xdr_bytes){.data = wire, .len = i}, key, &back), -EBADMSG);
+            assert_int_equal(fh_decode((struct xdr_bytes){.data = wire, .len = i}, key, &back),
+                             -EBADMSG);
 }
 
 static void another_servers_handle_is_refused(void **state)

@@ -1,5 +1,6 @@
 /*
- * The table of files: identity, handles, descriptors, seal marks, the change attribute, acting as the client.
+ * The table of files: identity, handles, descriptors, seal marks, the change attribute, acting as
+ * the client.
  */
 #include "fs_fixture.h"
 
@@ -27,15 +28,16 @@ static struct export *data_export(struct fs_fixture *f)
     return export_by_id(f->server.exports, 100 + EXPORT_DATA);
 }
 
-static struct xdr_bytes handle_of(struct fs_fixture *f, struct file *file, uint8_t wire[NFS4_FHSIZE])
+static struct xdr_bytes handle_of(struct fs_fixture *f, struct file *file,
+                                  uint8_t wire[NFS4_FHSIZE])
 {
     const struct fh_slot at = {.file = file, .export = data_export(f)};
 
     return file_handle(&at, wire);
 }
 
-/* Gives the reference back and waits until the table has dropped the file (the reaper holds one that had a
- * writer a while). */
+/* Gives the reference back and waits until the table has dropped the file (the reaper holds one
+ * that had a writer a while). */
 static void leave_memory(struct fs_fixture *f, struct file *file)
 {
     const struct file_key key = *file_key(file);
@@ -132,7 +134,8 @@ static void a_forged_handle_is_bad(void **state)
 
     wire[handle.len - 1] ^= 1;
     assert_int_equal(file_from_handle(f->server.files, handle, true, &place), -EBADMSG);
-    assert_int_equal(file_from_handle(f->server.files, (struct xdr_bytes){0}, true, &place), -EBADMSG);
+    assert_int_equal(file_from_handle(f->server.files, (struct xdr_bytes){0}, true, &place),
+                     -EBADMSG);
     file_unref(file);
 }
 
@@ -145,14 +148,16 @@ static void lookup_never_crosses_links_or_leaves_by_dotdot(void **state)
     assert_int_equal(file_lookup(&dir, "link", true, &place), 0);
     assert_true(S_ISLNK(file_type(place.file)));
     file_unref(place.file);
-    /* ".." of an export's root is the pseudo directory above it, whatever the file system has there. */
+    /* ".." of an export's root is the pseudo directory above it, whatever the file system has
+     * there. */
     assert_int_equal(file_parent(&dir, true, &place), 0);
     assert_true(file_is_pseudo(place.file));
     file_unref(place.file);
     file_unref(dir.file);
 }
 
-/* Local programs change names behind the server's back, however often and lately it has looked them up. */
+/* Local programs change names behind the server's back, however often and lately it has looked them
+ * up. */
 static void a_name_that_was_just_found_is_asked_of_the_kernel_again(void **state)
 {
     struct fs_fixture *f = *state;
@@ -213,7 +218,8 @@ static void change_differs_after_each_change_and_never_goes_back(void **state)
         assert_true(stat.change > before);
         before = stat.change;
     }
-    /* A change within the same tick of a coarse clock: the ctime is the same, the change attribute is not. */
+    /* A change within the same tick of a coarse clock: the ctime is the same, the change attribute
+     * is not. */
     file_changed(file);
     assert_int_equal(file_stat(file, &stat), 0);
     assert_true(stat.change > before);
@@ -297,7 +303,8 @@ static void an_idle_writer_is_closed_soon(void **state)
     file_unref(file);
 }
 
-/* Who removes a file on a full disk and writes the next one must not be told that there is no space. */
+/* Who removes a file on a full disk and writes the next one must not be told that there is no
+ * space. */
 static void a_removed_file_is_closed_when_space_is_wanted(void **state)
 {
     struct fs_fixture *f = *state;

@@ -100,12 +100,9 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(a_handle_that_was_kept_is_found),
-        T(an_inode_number_given_to_another_file_is_not_found),
-        T(a_file_born_just_now_is_not_kept),
-        T(a_file_without_a_birth_time_is_not_kept),
-        T(a_long_handle_is_not_kept),
-        T(many_files_take_no_more_room),
+        T(a_handle_that_was_kept_is_found),  T(an_inode_number_given_to_another_file_is_not_found),
+        T(a_file_born_just_now_is_not_kept), T(a_file_without_a_birth_time_is_not_kept),
+        T(a_long_handle_is_not_kept),        T(many_files_take_no_more_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

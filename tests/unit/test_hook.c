@@ -121,7 +121,8 @@ static void hook_gets_what_it_needs(void **state)
     char body[512], line[256];
     snprintf(body, sizeof body,
              "echo "
-             "\"$1|$SEALNFS_CLIENT_ADDRESS|$SEALNFS_CLIENT_OWNER|$SEALNFS_CLIENT_ID|$SEALNFS_DEVICE|$SEALNFS_"
+             "\"$1|$SEALNFS_CLIENT_ADDRESS|$SEALNFS_CLIENT_OWNER|$SEALNFS_CLIENT_ID|$SEALNFS_"
+             "DEVICE|$SEALNFS_"
              "DEVICE_ID|"
              "$SEALNFS_FILE\" > %s",
              result_file);
@@ -130,9 +131,9 @@ static void hook_gets_what_it_needs(void **state)
     assert_non_null(file);
     assert_non_null(fgets(line, sizeof line, file));
     fclose(file);
-    assert_string_equal(
-        line, "fence|192.0.2.7|Linux NFSv4.1 host|0000000000001234|/dev/sdb|00112233445566778899aabbccddeeff|"
-              "/srv/data/a b\n");
+    assert_string_equal(line, "fence|192.0.2.7|Linux NFSv4.1 "
+                              "host|0000000000001234|/dev/sdb|00112233445566778899aabbccddeeff|"
+                              "/srv/data/a b\n");
 }
 
 static void output_without_end_does_not_hold_it_up(void **state)

@@ -111,8 +111,9 @@ static struct seal_map *make_map(unsigned extents)
     struct seal_map *map;
     assert_int_equal(map_builder_create((uint64_t)extents * 8192 - 1, 4096, &builder), 0);
     for (unsigned i = 0; i < extents; i++) {
-        struct seal_extent extent = {
-            .file_offset = (uint64_t)i * 8192, .length = 4096, .device_offset = (uint64_t)(i + 7) * 65536};
+        struct seal_extent extent = {.file_offset = (uint64_t)i * 8192,
+                                     .length = 4096,
+                                     .device_offset = (uint64_t)(i + 7) * 65536};
         assert_int_equal(map_builder_add(builder, &extent), 0);
     }
     assert_int_equal(map_builder_finish(builder, &map), 0);
@@ -244,7 +245,8 @@ static void device_comes_back(void **state)
     journal_close(journal);
 }
 
-/* As journals before version 3 have it: size, sliced, start, length, and four components, 44 bytes each. */
+/* As journals before version 3 have it: size, sliced, start, length, and four components, 44 bytes
+ * each. */
 static void device_of_an_old_journal_is_read(void **state)
 {
     (void)state;
@@ -338,8 +340,8 @@ static void what_was_not_committed_is_not_there_after_a_kill(void **state)
         struct journal *journal;
         struct journal_record first = holder_record(JOURNAL_HOLDER_PUT, 1),
                               second = holder_record(JOURNAL_HOLDER_PUT, 2);
-        if (journal_open(path, &journal) || journal_write(journal, &first) || journal_commit(journal) ||
-            journal_write(journal, &second))
+        if (journal_open(path, &journal) || journal_write(journal, &first) ||
+            journal_commit(journal) || journal_write(journal, &second))
             _exit(1);
         kill(getpid(), SIGKILL);
     }

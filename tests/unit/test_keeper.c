@@ -1,5 +1,5 @@
-/* The keeper on a real file system: a whole daemon in the test's process, asked as its operations would ask
- * it. Needs root. */
+/* The keeper on a real file system: a whole daemon in the test's process, asked as its operations
+ * would ask it. Needs root. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -76,12 +76,13 @@ static int try_start(const char *extra)
     snprintf(path, sizeof path, "%s/conf", base);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
-    fprintf(file,
-            "listen = {\"127.0.0.1\"}\nloops = 1\nworkers = 2\nrpcbind = false\nlog_level = "
-            "\"error\"\nrecall_timeout = 1\n"
-            "lease_time = 5\nstate_dir = \"%s/state\"\ncontrol_socket = \"%s/control\"\n%s\n"
-            "export \"/data\" {\n path = \"%s\"\n clients = {\"127.0.0.0/8\"}\n layouts = true\n}\n",
-            base, base, extra, loopfs_dir(fs));
+    fprintf(
+        file,
+        "listen = {\"127.0.0.1\"}\nloops = 1\nworkers = 2\nrpcbind = false\nlog_level = "
+        "\"error\"\nrecall_timeout = 1\n"
+        "lease_time = 5\nstate_dir = \"%s/state\"\ncontrol_socket = \"%s/control\"\n%s\n"
+        "export \"/data\" {\n path = \"%s\"\n clients = {\"127.0.0.0/8\"}\n layouts = true\n}\n",
+        base, base, extra, loopfs_dir(fs));
     fclose(file);
     assert_int_equal(config_load(path, stderr, &config), 0);
     config->port = 0;
@@ -144,7 +145,8 @@ static nfsstat4 release(uint32_t timeout_ms, char why[KEEPER_WHY_MAX])
 static void client_event(enum keeper_client_event event, uint8_t verifier)
 {
     uint8_t bytes[8] = {verifier};
-    keeper_client(server->keeper, event, CLIENT, 0, (const uint8_t *)"machine", 7, bytes, "192.0.2.9");
+    keeper_client(server->keeper, event, CLIENT, 0, (const uint8_t *)"machine", 7, bytes,
+                  "192.0.2.9");
 }
 
 static nfsstat4 get(layoutiomode4 iomode, struct keeper_layoutget *out)
@@ -447,8 +449,9 @@ static const char *state_path(const char *leaf)
 
 static void copy_journal(const char *from, const char *to)
 {
-    assert_int_equal(loopfs_run("rm -f %s-wal && cp %s %s", state_path(to), state_path(from), state_path(to)),
-                     0);
+    assert_int_equal(
+        loopfs_run("rm -f %s-wal && cp %s %s", state_path(to), state_path(from), state_path(to)),
+        0);
 }
 
 static void get_a_layout(uint8_t verifier)
@@ -483,7 +486,8 @@ static nfsstat4 forget_holders(void)
     return forget.call.status;
 }
 
-/* A sealed file with a holder, the server stopped; "before" is the journal from before the holder came. */
+/* A sealed file with a holder, the server stopped; "before" is the journal from before the holder
+ * came. */
 static void make_held_seal(void)
 {
     start("");

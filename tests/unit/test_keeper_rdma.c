@@ -1,7 +1,7 @@
 /*
- * RDMA layouts in the whole daemon, over a played device: what is registered when, who is told what, and
- * every way that taking it back can go. The file system is real (root); that it is in persistent memory is
- * played too.
+ * RDMA layouts in the whole daemon, over a played device: what is registered when, who is told
+ * what, and every way that taking it back can go. The file system is real (root); that it is in
+ * persistent memory is played too.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -113,13 +113,15 @@ static void start_with(const char *types)
     snprintf(path, sizeof path, "%s/conf", base);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
-    fprintf(file,
-            "listen = {\"127.0.0.1\"}\nloops = 1\nworkers = 2\nrpcbind = false\nlog_level = \"error\"\n"
-            "recall_timeout = 1\nfence_timeout = 2\nfence_retry = 1\nlease_time = 5\nrdma_listen = "
-            "{\"10.9.0.1\"}\n"
-            "trace_file = \"%s/trace\"\nstate_dir = \"%s/state\"\ncontrol_socket = \"%s/control\"\n"
-            "export \"/data\" {\n path = \"%s\"\n clients = {\"127.0.0.0/8\"}\n layout_types = \"%s\"\n}\n",
-            base, base, base, loopfs_dir(fs), types);
+    fprintf(
+        file,
+        "listen = {\"127.0.0.1\"}\nloops = 1\nworkers = 2\nrpcbind = false\nlog_level = \"error\"\n"
+        "recall_timeout = 1\nfence_timeout = 2\nfence_retry = 1\nlease_time = 5\nrdma_listen = "
+        "{\"10.9.0.1\"}\n"
+        "trace_file = \"%s/trace\"\nstate_dir = \"%s/state\"\ncontrol_socket = \"%s/control\"\n"
+        "export \"/data\" {\n path = \"%s\"\n clients = {\"127.0.0.0/8\"}\n layout_types = "
+        "\"%s\"\n}\n",
+        base, base, base, loopfs_dir(fs), types);
     fclose(file);
     assert_int_equal(config_load(path, stderr, &config), 0);
     config->port = 0;
@@ -241,7 +243,8 @@ static rdma_extent4 extent(uint8_t device[NFS4_DEVICEID4_SIZE])
     rdma_layout4 layout;
     struct arena arena;
     arena_init(&arena, 4096);
-    assert_int_equal(rdma_layout_decode((struct xdr_bytes){body, getting.body_len}, &arena, &layout), 0);
+    assert_int_equal(
+        rdma_layout_decode((struct xdr_bytes){body, getting.body_len}, &arena, &layout), 0);
     assert_int_equal(layout.rlo_extents_count, 1);
     rdma_extent4 found = layout.rlo_extents[0];
     if (device)
@@ -286,7 +289,8 @@ static nfsstat4 ask_device(uint64_t id, rdma_deviceaddr4 *addr)
         arena_init(&told, 65536);
         uint8_t *copy = arena_alloc(&told, info.body_len);
         memcpy(copy, info.body, info.body_len);
-        assert_int_equal(rdma_deviceaddr_decode((struct xdr_bytes){copy, info.body_len}, &told, addr), 0);
+        assert_int_equal(
+            rdma_deviceaddr_decode((struct xdr_bytes){copy, info.body_len}, &told, addr), 0);
     }
     free(info.body);
     return info.call.status;
@@ -298,7 +302,8 @@ static nfsstat4 commit(uint64_t offset, uint64_t length)
     struct xdr_out out;
     rdma_range4 range = {offset, length};
     xdr_out_init(&out, update, sizeof update);
-    assert_true(rdma_layoutupdate_encode(&out, &(rdma_layoutupdate4){RDMA_LAYOUT_VERSION, 1, &range}));
+    assert_true(
+        rdma_layoutupdate_encode(&out, &(rdma_layoutupdate4){RDMA_LAYOUT_VERSION, 1, &range}));
     struct keeper_layoutcommit c = {.call = call(),
                                     .file = the_file(),
                                     .client_id = CLIENT,

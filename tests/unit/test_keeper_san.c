@@ -1,8 +1,8 @@
 /*
- * What a fence by reservation keys may be taken to show. The disks are the test's: a job of the reserver is
- * kept until the test says what the disk answered, so everything may happen while one is under way. Client
- * `LOST` is known to the (played) layout engine, also by the id that it has after a restart of the server,
- * `LOST_TOO`; keys are kept in a real store.
+ * What a fence by reservation keys may be taken to show. The disks are the test's: a job of the
+ * reserver is kept until the test says what the disk answered, so everything may happen while one
+ * is under way. Client `LOST` is known to the (played) layout engine, also by the id that it has
+ * after a restart of the server, `LOST_TOO`; keys are kept in a real store.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -63,11 +63,14 @@ void __wrap_reserver_submit(struct reserver *reserver, struct reserver_job *job)
 
 static const uint8_t owner[] = "client";
 
-bool __wrap_engine_client_run(const struct engine *engine, uint64_t client_id, struct engine_run_name *run);
-bool __wrap_engine_client_run(const struct engine *engine, uint64_t client_id, struct engine_run_name *run)
+bool __wrap_engine_client_run(const struct engine *engine, uint64_t client_id,
+                              struct engine_run_name *run);
+bool __wrap_engine_client_run(const struct engine *engine, uint64_t client_id,
+                              struct engine_run_name *run)
 {
     (void)engine;
-    *run = (struct engine_run_name){.owner = owner, .owner_len = sizeof owner, .address = "192.0.2.1"};
+    *run =
+        (struct engine_run_name){.owner = owner, .owner_len = sizeof owner, .address = "192.0.2.1"};
     return client_id == LOST || client_id == LOST_TOO;
 }
 

@@ -183,9 +183,12 @@ static void every_run_is_visited(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_run_keeps_its_number_over_a_restart, open_store, remove_store),
-        cmocka_unit_test_setup_teardown(a_retired_number_is_never_given_again, open_store, remove_store),
-        cmocka_unit_test_setup_teardown(what_was_seen_is_known_after_a_restart, open_store, remove_store),
+        cmocka_unit_test_setup_teardown(a_run_keeps_its_number_over_a_restart, open_store,
+                                        remove_store),
+        cmocka_unit_test_setup_teardown(a_retired_number_is_never_given_again, open_store,
+                                        remove_store),
+        cmocka_unit_test_setup_teardown(what_was_seen_is_known_after_a_restart, open_store,
+                                        remove_store),
         cmocka_unit_test_setup_teardown(what_is_told_anew_was_not_seen, open_store, remove_store),
         cmocka_unit_test_setup_teardown(what_was_removed_does_not_come_back_unnoticed, open_store,
                                         remove_store),

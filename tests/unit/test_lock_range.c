@@ -1,5 +1,6 @@
 /*
- * Byte-range lock lists: POSIX semantics, checked by hand at the edges and against a model of single bytes.
+ * Byte-range lock lists: POSIX semantics, checked by hand at the edges and against a model of
+ * single bytes.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -20,8 +21,8 @@ static bool same(const void *a, const void *b)
     return a == b;
 }
 
-static const struct lock_range *conflict(struct lock_list *list, void *holder, uint64_t first, uint64_t last,
-                                         bool exclusive)
+static const struct lock_range *conflict(struct lock_list *list, void *holder, uint64_t first,
+                                         uint64_t last, bool exclusive)
 {
     return lock_list_conflict(list, holder, same, first, last, exclusive);
 }
@@ -42,8 +43,8 @@ static void empty(struct lock_list *list)
     assert_null(list->head);
 }
 
-/* Wrong: offset + length computed past 2^64. Right: INVAL, except that a length of all ones reaches to the
- * end. */
+/* Wrong: offset + length computed past 2^64. Right: INVAL, except that a length of all ones reaches
+ * to the end. */
 static void wire_ranges_are_bounded(void **unused)
 {
     uint64_t first = 7, last = 7;
@@ -178,7 +179,8 @@ static void random_locking_agrees_with_a_model_of_bytes(void **unused)
     srandom(41);
     memset(model, 0, sizeof model);
     for (unsigned step = 0; step < 200000; step++) {
-        unsigned who = (unsigned)random() & 1, a = (unsigned)random() % BYTES, b = (unsigned)random() % BYTES;
+        unsigned who = (unsigned)random() & 1, a = (unsigned)random() % BYTES,
+                 b = (unsigned)random() % BYTES;
         unsigned first = a < b ? a : b, last = a < b ? b : a;
         bool exclusive = random() & 1;
 
@@ -188,7 +190,8 @@ static void random_locking_agrees_with_a_model_of_bytes(void **unused)
         } else {
             bool expected = model_conflicts(who, first, last, exclusive);
 
-            assert_int_equal(conflict(&list, holders[who], first, last, exclusive) != NULL, expected);
+            assert_int_equal(conflict(&list, holders[who], first, last, exclusive) != NULL,
+                             expected);
             if (expected)
                 continue;
             assert_int_equal(lock_list_set(&list, holders[who], first, last, exclusive), 0);

@@ -32,8 +32,8 @@ static struct seal_map *build(uint64_t size, uint32_t block, const struct part *
     return map;
 }
 
-#define BUILD(size, block, ...)                                                                              \
-    build(size, block, (const struct part[]){__VA_ARGS__},                                                   \
+#define BUILD(size, block, ...)                                                                    \
+    build(size, block, (const struct part[]){__VA_ARGS__},                                         \
           sizeof((struct part[]){__VA_ARGS__}) / sizeof(struct part))
 
 static int add(struct map_builder *b, uint64_t offset, uint64_t length, uint64_t device)
@@ -64,8 +64,8 @@ static void holes_are_extents_and_nothing_is_left_uncovered(void **state)
 
 static void neighbours_that_continue_each_other_are_one_extent(void **state)
 {
-    /* The kernel may split an extent differently at each reading (ext4: 128 MiB): the digest must not see
-     * that. */
+    /* The kernel may split an extent differently at each reading (ext4: 128 MiB): the digest must
+     * not see that. */
     struct seal_map *split =
         BUILD(16 * K, 4096, {0, 4 * K, 40 * K}, {4 * K, 8 * K, 44 * K}, {12 * K, 4 * K, 52 * K});
     struct seal_map *whole = BUILD(16 * K, 4096, {0, 16 * K, 40 * K});
@@ -117,7 +117,8 @@ static void lookup_finds_the_extent_of_every_byte(void **state)
 
     (void)state;
     assert_int_equal(map_builder_create(N * 8 * K, 4096, &b), 0);
-    for (uint64_t n = 0; n < N; n++) /* backwards on the device, so that no two join; a hole behind each */
+    for (uint64_t n = 0; n < N;
+         n++) /* backwards on the device, so that no two join; a hole behind each */
         assert_int_equal(add(b, n * 8 * K, 4 * K, (N - n) * 16 * K), 0);
     assert_int_equal(map_builder_finish(b, &m), 0);
     assert_int_equal(map_extent_count(m), 2 * N);
@@ -195,8 +196,9 @@ static void change_is_told_in_words(void **state)
     assert_string_equal(text, "");
     assert_true(map_describe_change(was, now, text, sizeof(text)));
     assert_string_equal(
-        text, "the size changed from 16384 to 12288; bytes 4096 to 8191 moved from device byte 45056 to "
-              "device byte 81920; bytes 8192 to 12287 moved from device byte 49152 to a hole");
+        text,
+        "the size changed from 16384 to 12288; bytes 4096 to 8191 moved from device byte 45056 to "
+        "device byte 81920; bytes 8192 to 12287 moved from device byte 49152 to a hole");
     assert_true(map_describe_change(was, now, text, 10)); /* cut off, terminated */
     assert_string_equal(text, "the size ");
     assert_true(map_describe_change(was, now, NULL, 0));
@@ -217,11 +219,13 @@ static void keep_move(const struct map_move *move, void *arg)
     moves->move[moves->count++] = *move;
 }
 
-/* A range that moved as one is told as one, however the maps cut it; what one map does not have is not there.
+/* A range that moved as one is told as one, however the maps cut it; what one map does not have is
+ * not there.
  */
 static void moves_are_told_range_by_range(void **state)
 {
-    struct seal_map *was = BUILD(20480, 4096, {0, 8192, 40960}, {8192, 8192, 81920}, {16384, 4096, 4096});
+    struct seal_map *was =
+        BUILD(20480, 4096, {0, 8192, 40960}, {8192, 8192, 81920}, {16384, 4096, 4096});
     struct seal_map *now = BUILD(16384, 4096, {0, 4096, 40960}, {4096, 8192, 122880});
     struct moves moves = {0};
 

@@ -173,9 +173,10 @@ static void packed_attributes_are_the_encoded_ones(void **state)
     attrs.owner = xdr_bytes_of("somebody@example.com");
     attrs.fsid = (fsid4){3, 4};
     attrs.mdsthreshold_count = 1;
-    attrs.mdsthreshold[0] = (struct nfs4_threshold){.layout_type = LAYOUT4_BLOCK_VOLUME,
-                                                    .hintset = 1u << TH4_READ_SIZE | 1u << TH4_WRITE_SIZE,
-                                                    .value = {1 << 20, 1 << 21, 7, 8}};
+    attrs.mdsthreshold[0] =
+        (struct nfs4_threshold){.layout_type = LAYOUT4_BLOCK_VOLUME,
+                                .hintset = 1u << TH4_READ_SIZE | 1u << TH4_WRITE_SIZE,
+                                .value = {1 << 20, 1 << 21, 7, 8}};
     assert_int_equal(nfs4_attrs_pack(&attrs, &want, NULL, &arena, &fattr), 0);
     assert_true(nfs4_attrs_encode(&out, &want, NULL, &attrs));
     assert_memory_equal(fattr.attr_vals.data, buf + xdr_out_len(&out) - fattr.attr_vals.len,
@@ -291,7 +292,8 @@ static void absurd_list_counts_are_malformed(void **state)
 
 static void thresholds_are_found_by_their_bits(void **state)
 {
-    /* One item, type 3, hints {1, 3}: two values. A hint with an unknown number comes last and is left alone.
+    /* One item, type 3, hints {1, 3}: two values. A hint with an unknown number comes last and is
+     * left alone.
      */
     static const char vals[] = "\0\0\0\1\0\0\0\3\0\0\0\1\0\0\0\x1a\0\0\0\x18"
                                "\0\0\0\0\0\0\0\x11\0\0\0\0\0\0\0\x33\0\0\0\0\0\0\0\x44";

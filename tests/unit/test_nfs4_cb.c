@@ -58,20 +58,23 @@ static void numbers_outside_3_to_14_are_no_callbacks(void **state)
 
 static void a_recall_says_which_file_range_and_stateid(void **state)
 {
-    const struct nfs4_cb_compound_args head = {.tag = xdr_bytes_of("recall"), .minorversion = 1, .numops = 1};
+    const struct nfs4_cb_compound_args head = {
+        .tag = xdr_bytes_of("recall"), .minorversion = 1, .numops = 1};
     struct nfs4_cb_compound_args got;
     layoutrecall_file4 *file = &args.cb_layoutrecall.clora_recall.lor_layout;
     uint32_t op = 0;
 
     (void)state;
-    args.cb_layoutrecall = (CB_LAYOUTRECALL4args){.clora_type = LAYOUT4_BLOCK_VOLUME,
-                                                  .clora_iomode = LAYOUTIOMODE4_ANY,
-                                                  .clora_changed = true,
-                                                  .clora_recall = {.lor_recalltype = LAYOUTRECALL4_FILE}};
+    args.cb_layoutrecall =
+        (CB_LAYOUTRECALL4args){.clora_type = LAYOUT4_BLOCK_VOLUME,
+                               .clora_iomode = LAYOUTIOMODE4_ANY,
+                               .clora_changed = true,
+                               .clora_recall = {.lor_recalltype = LAYOUTRECALL4_FILE}};
     file->lor_fh = xdr_bytes_of("handle");
     file->lor_length = UINT64_MAX;
     file->lor_stateid = (stateid4){.seqid = 2, .other = "123456789012"};
-    assert_true(nfs4_cb_compound_args_encode(&out, &head) && nfs4_op_encode(&out, OP_CB_LAYOUTRECALL) &&
+    assert_true(nfs4_cb_compound_args_encode(&out, &head) &&
+                nfs4_op_encode(&out, OP_CB_LAYOUTRECALL) &&
                 nfs4_cb_args_encode(OP_CB_LAYOUTRECALL, &out, &args));
     memset(&args, 0xff, sizeof(args));
     input();
@@ -157,8 +160,10 @@ static void a_device_notification_survives_a_round_trip(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(numbers_outside_3_to_14_are_no_callbacks),    TEST(a_recall_says_which_file_range_and_stateid),
-        TEST(a_failed_result_is_its_status_alone),         TEST(referring_calls_within_lists_are_bounded),
+        TEST(numbers_outside_3_to_14_are_no_callbacks),
+        TEST(a_recall_says_which_file_range_and_stateid),
+        TEST(a_failed_result_is_its_status_alone),
+        TEST(referring_calls_within_lists_are_bounded),
         TEST(a_device_notification_survives_a_round_trip),
     };
 

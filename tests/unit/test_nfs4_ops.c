@@ -1,7 +1,7 @@
 /*
- * Arguments and results of the operations: what the comparison with rpcgen's code does not say. That
- * comparison has the round trips of every type; here are bounds, hostile counts, COMPOUND's head and
- * READDIR's writer.
+ * Arguments and results of the operations: what the comparison with rpcgen's code does not say.
+ * That comparison has the round trips of every type; here are bounds, hostile counts, COMPOUND's
+ * head and READDIR's writer.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -132,10 +132,12 @@ static void a_bitmap_is_encoded_without_trailing_zero_words(void **state)
     assert_int_equal(xdr_out_len(&out), 12);
 }
 
-/* The count may be within its bound and still promise more than the message or the arena can hold. */
+/* The count may be within its bound and still promise more than the message or the arena can hold.
+ */
 static void array_counts_are_checked_before_they_size_anything(void **state)
 {
-    const uint32_t counts[] = {1, NFS4_MAX_TEST_STATEIDS, NFS4_MAX_TEST_STATEIDS + 1, 1u << 31, UINT32_MAX};
+    const uint32_t counts[] = {1, NFS4_MAX_TEST_STATEIDS, NFS4_MAX_TEST_STATEIDS + 1, 1u << 31,
+                               UINT32_MAX};
 
     (void)state;
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
@@ -268,7 +270,8 @@ static void a_result_that_does_not_fit_is_refused(void **state)
 
 static void a_compound_is_decoded_operation_by_operation(void **state)
 {
-    const struct nfs4_compound_args head = {.tag = xdr_bytes_of("tag"), .minorversion = 1, .numops = 2};
+    const struct nfs4_compound_args head = {
+        .tag = xdr_bytes_of("tag"), .minorversion = 1, .numops = 2};
     struct nfs4_compound_args got;
     uint32_t op = 0;
 
@@ -406,7 +409,8 @@ static void an_entry_that_does_not_fit_leaves_the_list_whole(void **state)
     memset(name, 'n', sizeof(name));
     assert_true(readdir_writer_begin(&w, list, 128, 0, sizeof(list)));
     assert_true(readdir_writer_add(&w, 1, xdr_bytes_of("short"), &no_attrs));
-    assert_false(readdir_writer_add(&w, 2, (struct xdr_bytes){(uint8_t *)name, sizeof(name)}, &no_attrs));
+    assert_false(
+        readdir_writer_add(&w, 2, (struct xdr_bytes){(uint8_t *)name, sizeof(name)}, &no_attrs));
     assert_true(readdir_writer_add(&w, 3, xdr_bytes_of("x"), &no_attrs));
     res.readdir.resok4.reply.encoded = readdir_writer_end(&w, false);
     assert_true(nfs4_res_encode(OP_READDIR, &out, &res));
@@ -415,7 +419,8 @@ static void an_entry_that_does_not_fit_leaves_the_list_whole(void **state)
     assert_int_equal(res.readdir.resok4.reply.entries[1].cookie, 3);
 }
 
-/* Entries form a linked list on the wire: recursion along it would let a peer choose the depth of the stack.
+/* Entries form a linked list on the wire: recursion along it would let a peer choose the depth of
+ * the stack.
  */
 static void a_long_listing_needs_no_deep_stack(void **state)
 {

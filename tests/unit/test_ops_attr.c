@@ -36,10 +36,11 @@ static struct stat stat_of(struct fs_fixture *f, const char *relative)
 static void every_required_attribute_is_supported_and_answered(void **state)
 {
     struct fs_fixture *f = *state;
-    const bitmap4 required = BITMAP4(FATTR4_SUPPORTED_ATTRS, FATTR4_TYPE, FATTR4_FH_EXPIRE_TYPE,
-                                     FATTR4_CHANGE, FATTR4_SIZE, FATTR4_LINK_SUPPORT, FATTR4_SYMLINK_SUPPORT,
-                                     FATTR4_NAMED_ATTR, FATTR4_FSID, FATTR4_UNIQUE_HANDLES, FATTR4_LEASE_TIME,
-                                     FATTR4_RDATTR_ERROR, FATTR4_FILEHANDLE, FATTR4_SUPPATTR_EXCLCREAT);
+    const bitmap4 required =
+        BITMAP4(FATTR4_SUPPORTED_ATTRS, FATTR4_TYPE, FATTR4_FH_EXPIRE_TYPE, FATTR4_CHANGE,
+                FATTR4_SIZE, FATTR4_LINK_SUPPORT, FATTR4_SYMLINK_SUPPORT, FATTR4_NAMED_ATTR,
+                FATTR4_FSID, FATTR4_UNIQUE_HANDLES, FATTR4_LEASE_TIME, FATTR4_RDATTR_ERROR,
+                FATTR4_FILEHANDLE, FATTR4_SUPPATTR_EXCLCREAT);
     struct nfs4_attrs attrs;
 
     fs_write_file(f, "data/a", "12345");
@@ -54,11 +55,13 @@ static void every_required_attribute_is_supported_and_answered(void **state)
     assert_int_equal(f->blocked, 0); /* on the loop */
 }
 
-/* SUPPORTED_ATTRS is true: all that can be read is answered when all is asked for, and nothing else is. */
+/* SUPPORTED_ATTRS is true: all that can be read is answered when all is asked for, and nothing else
+ * is. */
 static void supported_attrs_is_what_getattr_answers(void **state)
 {
     struct fs_fixture *f = *state;
-    const bitmap4 all = {.word = {0xffffffff, 0xffffffff, 0xffffffff}}, write_only = attr_write_only();
+    const bitmap4 all = {.word = {0xffffffff, 0xffffffff, 0xffffffff}},
+                  write_only = attr_write_only();
     const bitmap4 want = bitmap4_minus(&all, &write_only);
     struct nfs4_attrs attrs;
     bitmap4 readable;
@@ -157,7 +160,8 @@ static void bad_values_are_refused_before_anything_is_set(void **state)
     attrs.mode = 010600;
     attrs.present = BITMAP4(FATTR4_MODE);
     assert_int_equal(setattr(f, &attrs), NFS4ERR_INVAL);
-    attrs.time_modify_set = (settime4){.set_it = SET_TO_CLIENT_TIME4, .time = {.nseconds = 1000000000}};
+    attrs.time_modify_set =
+        (settime4){.set_it = SET_TO_CLIENT_TIME4, .time = {.nseconds = 1000000000}};
     attrs.present = BITMAP4(FATTR4_TIME_MODIFY_SET);
     assert_int_equal(setattr(f, &attrs), NFS4ERR_INVAL);
     attrs.present = BITMAP4(FATTR4_CHANGE); /* read-only */
@@ -323,8 +327,8 @@ static uint32_t access_of(struct fs_fixture *f, uint32_t asked)
 static void access_is_the_kernels_answer_for_the_caller(void **state)
 {
     struct fs_fixture *f = *state;
-    const uint32_t all =
-        ACCESS4_READ | ACCESS4_LOOKUP | ACCESS4_MODIFY | ACCESS4_EXTEND | ACCESS4_DELETE | ACCESS4_EXECUTE;
+    const uint32_t all = ACCESS4_READ | ACCESS4_LOOKUP | ACCESS4_MODIFY | ACCESS4_EXTEND |
+                         ACCESS4_DELETE | ACCESS4_EXECUTE;
 
     fs_write_file(f, "data/a", "12345");
     assert_int_equal(chmod(fs_path(f, "data/a"), 0640), 0);
@@ -349,7 +353,8 @@ static void access_is_the_kernels_answer_for_the_caller(void **state)
     assert_int_equal(access_of(f, all), ACCESS4_READ | ACCESS4_LOOKUP);
 }
 
-/* What is known of a file from memory ends with any change of it: also one of its access control list alone.
+/* What is known of a file from memory ends with any change of it: also one of its access control
+ * list alone.
  */
 static void permission_from_memory_sees_chmod_and_setfacl(void **state)
 {

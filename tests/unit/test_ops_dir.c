@@ -122,9 +122,10 @@ static nfsstat4 readdir_once(struct fs_fixture *f, uint64_t cookie, const verifi
     return NFS4_OK;
 }
 
-/* Lists the whole current directory; counts how often each of "f0", "f1", ... appears, and the others. */
-static unsigned list_all(struct fs_fixture *f, uint32_t maxcount, const bitmap4 *want, unsigned char *seen,
-                         unsigned count)
+/* Lists the whole current directory; counts how often each of "f0", "f1", ... appears, and the
+ * others. */
+static unsigned list_all(struct fs_fixture *f, uint32_t maxcount, const bitmap4 *want,
+                         unsigned char *seen, unsigned count)
 {
     verifier4 verifier = {0};
     uint64_t cookie = 0;
@@ -157,9 +158,10 @@ static void ten_thousand_entries_are_listed_once_each(void **state)
     struct fs_fixture *f = *state;
     const bitmap4 plain = BITMAP4(FATTR4_RDATTR_ERROR, FATTR4_FILEID, FATTR4_TYPE);
     const bitmap4 plus =
-        BITMAP4(FATTR4_TYPE, FATTR4_CHANGE, FATTR4_SIZE, FATTR4_FSID, FATTR4_RDATTR_ERROR, FATTR4_FILEHANDLE,
-                FATTR4_FILEID, FATTR4_MODE, FATTR4_NUMLINKS, FATTR4_OWNER, FATTR4_OWNER_GROUP,
-                FATTR4_SPACE_USED, FATTR4_TIME_ACCESS, FATTR4_TIME_METADATA, FATTR4_TIME_MODIFY);
+        BITMAP4(FATTR4_TYPE, FATTR4_CHANGE, FATTR4_SIZE, FATTR4_FSID, FATTR4_RDATTR_ERROR,
+                FATTR4_FILEHANDLE, FATTR4_FILEID, FATTR4_MODE, FATTR4_NUMLINKS, FATTR4_OWNER,
+                FATTR4_OWNER_GROUP, FATTR4_SPACE_USED, FATTR4_TIME_ACCESS, FATTR4_TIME_METADATA,
+                FATTR4_TIME_MODIFY);
     static unsigned char seen[10000];
     char name[64];
 
@@ -172,8 +174,9 @@ static void ten_thousand_entries_are_listed_once_each(void **state)
     for (int round = 0; round < 2; round++) {
         clock_t start = clock();
 
-        assert_int_equal(list_all(f, round ? 32768 : 131072, round ? &plus : &plain, seen, sizeof(seen)),
-                         1); /* "inner" */
+        assert_int_equal(
+            list_all(f, round ? 32768 : 131072, round ? &plus : &plain, seen, sizeof(seen)),
+            1); /* "inner" */
         print_message("10,000 entries %s attributes: %ld ms CPU\n", round ? "with all" : "with few",
                       (long)((clock() - start) * 1000 / CLOCKS_PER_SEC));
         for (unsigned i = 0; i < sizeof(seen); i++)
@@ -218,7 +221,8 @@ static void cookies_and_verifiers_are_checked(void **state)
     assert_int_equal(fs_walk(f, "data"), NFS4_OK);
     assert_int_equal(readdir_once(f, 1, (verifier4){0}, 4096, &want, &res), NFS4ERR_BAD_COOKIE);
     assert_int_equal(readdir_once(f, 2, (verifier4){0}, 4096, &want, &res), NFS4ERR_BAD_COOKIE);
-    assert_int_equal(readdir_once(f, 5000, (verifier4){"stale"}, 4096, &want, &res), NFS4ERR_NOT_SAME);
+    assert_int_equal(readdir_once(f, 5000, (verifier4){"stale"}, 4096, &want, &res),
+                     NFS4ERR_NOT_SAME);
     assert_int_equal(readdir_once(f, 0, (verifier4){0}, 10, &want, &res), NFS4ERR_TOOSMALL);
     assert_int_equal(readdir_once(f, 0, (verifier4){0}, 20, &want, &res),
                      NFS4ERR_TOOSMALL); /* no entry fits */
@@ -227,12 +231,13 @@ static void cookies_and_verifiers_are_checked(void **state)
     assert_int_equal(readdir_once(f, 0, (verifier4){0}, 4096, &want, &res), NFS4ERR_NOTDIR);
 }
 
-/* The pseudo root's names, one of which the peer may not use: that entry has an error for attributes, the
- * listing does not fail. */
+/* The pseudo root's names, one of which the peer may not use: that entry has an error for
+ * attributes, the listing does not fail. */
 static void one_bad_entry_does_not_fail_the_listing(void **state)
 {
     struct fs_fixture *f = *state;
-    const bitmap4 with_error = BITMAP4(FATTR4_RDATTR_ERROR, FATTR4_FILEID), without = BITMAP4(FATTR4_FILEID);
+    const bitmap4 with_error = BITMAP4(FATTR4_RDATTR_ERROR, FATTR4_FILEID),
+                  without = BITMAP4(FATTR4_FILEID);
     unsigned errors = 0;
     READDIR4res res;
 

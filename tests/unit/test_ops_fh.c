@@ -36,7 +36,8 @@ static void a_handle_leads_back_to_its_file(void **state)
     assert_true(xdr_bytes_equal(getfh(f), file));
 }
 
-/* The same inode through two exports has two handles: access is that of the export it was reached through. */
+/* The same inode through two exports has two handles: access is that of the export it was reached
+ * through. */
 static void a_handle_keeps_its_export(void **state)
 {
     struct fs_fixture *f = *state;
@@ -64,7 +65,8 @@ static void forged_and_empty_handles_are_bad(void **state)
     handle = getfh(f);
     memcpy(copy, handle.data, handle.len);
     copy[5] ^= 4; /* another export */
-    assert_int_equal(putfh(f, (struct xdr_bytes){.data = copy, .len = handle.len}), NFS4ERR_BADHANDLE);
+    assert_int_equal(putfh(f, (struct xdr_bytes){.data = copy, .len = handle.len}),
+                     NFS4ERR_BADHANDLE);
     assert_int_equal(putfh(f, (struct xdr_bytes){0}), NFS4ERR_BADHANDLE);
     assert_true(S_ISDIR(file_type(f->c.current.file))); /* the current file handle stays */
 }

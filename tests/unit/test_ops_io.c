@@ -82,14 +82,14 @@ static nfsstat4 do_read(struct file *file, const stateid4 *stateid, uint64_t off
     return status;
 }
 
-static nfsstat4 do_write(struct file *file, const stateid4 *stateid, uint64_t offset, const char *text,
-                         stable_how4 stable, WRITE4resok *res)
+static nfsstat4 do_write(struct file *file, const stateid4 *stateid, uint64_t offset,
+                         const char *text, stable_how4 stable, WRITE4resok *res)
 {
     struct compound *c = bench_compound(0, file);
     nfsstat4 status;
 
-    c->args.write =
-        (WRITE4args){.stateid = *stateid, .offset = offset, .stable = stable, .data = xdr_bytes_of(text)};
+    c->args.write = (WRITE4args){
+        .stateid = *stateid, .offset = offset, .stable = stable, .data = xdr_bytes_of(text)};
     status = bench_run(c, op_write);
     if (res)
         *res = c->res.write.resok4;
@@ -121,7 +121,8 @@ static void eof_is_told_when_and_only_when_the_end_was_reached(void **unused)
         const stateid4 *by[] = {&stateid, &anonymous};
 
         for (unsigned k = 0; k < 2; k++) {
-            assert_int_equal(do_read(file, by[k], cases[i].offset, cases[i].count, text, &eof), NFS4_OK);
+            assert_int_equal(do_read(file, by[k], cases[i].offset, cases[i].count, text, &eof),
+                             NFS4_OK);
             assert_string_equal(text, cases[i].data);
             assert_int_equal(eof, cases[i].eof);
         }
@@ -238,7 +239,8 @@ static void a_write_past_the_largest_file_is_too_big(void **unused)
     struct file *file = bench_file("a", "");
 
     (void)unused;
-    assert_int_equal(do_write(file, &anonymous, UINT64_MAX - 2, "hello", UNSTABLE4, NULL), NFS4ERR_FBIG);
+    assert_int_equal(do_write(file, &anonymous, UINT64_MAX - 2, "hello", UNSTABLE4, NULL),
+                     NFS4ERR_FBIG);
     assert_int_equal(do_write(file, &anonymous, INT64_MAX, "h", UNSTABLE4, NULL), NFS4ERR_FBIG);
     bench.export.max_file_size = 4;
     assert_int_equal(do_write(file, &anonymous, 0, "hello", UNSTABLE4, NULL), NFS4ERR_FBIG);
@@ -287,7 +289,8 @@ static void an_at_rest_seal_gives_way_to_a_write(void **unused)
     file_unref(file);
 }
 
-/* The blocks must stay the file's while they are written: pinned_held says that a release would have waited.
+/* The blocks must stay the file's while they are written: pinned_held says that a release would
+ * have waited.
  */
 static void a_pinned_file_is_written_to_at_its_blocks(void **unused)
 {
@@ -365,7 +368,8 @@ static void commit_answers_with_the_verifier_of_write(void **unused)
     file_unref(file);
 }
 
-/* Wrong: fsync's error dropped, or the verifier kept, so that other clients believe their data safe. */
+/* Wrong: fsync's error dropped, or the verifier kept, so that other clients believe their data
+ * safe. */
 static void a_failed_write_back_is_told_and_changes_the_verifier(void **unused)
 {
     struct file *file = bench_file("a", "");
@@ -379,7 +383,8 @@ static void a_failed_write_back_is_told_and_changes_the_verifier(void **unused)
     assert_int_equal(bench_run(c, op_commit), NFS4ERR_IO);
     fsync_error = 0;
     assert_int_equal(bench_run(c, op_commit), NFS4_OK);
-    assert_memory_not_equal(c->res.commit.resok4.writeverf, before.writeverf, sizeof before.writeverf);
+    assert_memory_not_equal(c->res.commit.resok4.writeverf, before.writeverf,
+                            sizeof before.writeverf);
     before = after = (WRITE4resok){0};
     assert_int_equal(do_write(file, &anonymous, 0, "x", UNSTABLE4, &before), NFS4_OK);
     write_error = EIO;
@@ -410,7 +415,8 @@ static void a_full_disk_is_told_and_what_was_written_counts(void **unused)
     assert_int_equal(res.committed, FILE_SYNC4);
     /* Nothing was lost: the verifier stays. */
     assert_memory_equal(res.writeverf, before.writeverf, sizeof res.writeverf);
-    /* Part of it and then an error of the disk: that is told now, for the kernel does not say it twice. */
+    /* Part of it and then an error of the disk: that is told now, for the kernel does not say it
+     * twice. */
     write_error = EIO;
     write_calls_left = 1;
     assert_int_equal(do_write(file, &anonymous, 0, "hello", FILE_SYNC4, NULL), NFS4ERR_IO);
@@ -426,8 +432,10 @@ static void short_writes_of_the_kernel_are_continued(void **unused)
 
     (void)unused;
     write_at_most = 2;
-    for (unsigned i = 0; i < 2; i++) { /* the second time the descriptor is open, and the loop has a try */
-        assert_int_equal(do_write(file, &anonymous, 0, "hello", i ? UNSTABLE4 : DATA_SYNC4, &res), NFS4_OK);
+    for (unsigned i = 0; i < 2;
+         i++) { /* the second time the descriptor is open, and the loop has a try */
+        assert_int_equal(do_write(file, &anonymous, 0, "hello", i ? UNSTABLE4 : DATA_SYNC4, &res),
+                         NFS4_OK);
         assert_int_equal(res.count, 5);
     }
     assert_int_equal(do_read(file, &anonymous, 0, 10, text, &eof), NFS4_OK);

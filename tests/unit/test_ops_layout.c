@@ -1,6 +1,6 @@
 /*
- * What LAYOUTGET, LAYOUTRETURN, LAYOUTCOMMIT, GETDEVICEINFO and GETDEVICELIST check before they ask the
- * keeper, and how they put its answer on the wire (RFC 8881 sections 18.40 to 18.44).
+ * What LAYOUTGET, LAYOUTRETURN, LAYOUTCOMMIT, GETDEVICEINFO and GETDEVICELIST check before they ask
+ * the keeper, and how they put its answer on the wire (RFC 8881 sections 18.40 to 18.44).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -274,7 +274,8 @@ static void layoutcommit_is_checked_and_never_says_a_new_size(void **unused)
     file_unref(file);
 }
 
-/* Its absence in grace has corrupted files: a client's last writes before a restart are told of this way. */
+/* Its absence in grace has corrupted files: a client's last writes before a restart are told of
+ * this way. */
 static void layoutcommit_may_be_reclaimed_in_grace(void **unused)
 {
     struct file *file = bench_file("a", "");

@@ -1,5 +1,6 @@
 /*
- * LOCK, LOCKT, LOCKU and what they keep from being closed or freed (RFC 8881 sections 18.10 to 18.12, 18.38).
+ * LOCK, LOCKT, LOCKU and what they keep from being closed or freed (RFC 8881 sections 18.10
+ * to 18.12, 18.38).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,10 +14,11 @@
 
 enum { R = OPEN4_SHARE_ACCESS_READ, W = OPEN4_SHARE_ACCESS_WRITE, BOTH = R | W };
 
-/* LOCK by an open's stateid (owner given) or a lock stateid. The answer is kept in c until the caller frees
- * it. */
-static struct compound *lock(unsigned client, struct file *file, const stateid4 *stateid, const char *owner,
-                             nfs_lock_type4 type, uint64_t offset, uint64_t length)
+/* LOCK by an open's stateid (owner given) or a lock stateid. The answer is kept in c until the
+ * caller frees it. */
+static struct compound *lock(unsigned client, struct file *file, const stateid4 *stateid,
+                             const char *owner, nfs_lock_type4 type, uint64_t offset,
+                             uint64_t length)
 {
     struct compound *c = bench_compound(client, file);
     LOCK4args *args = &c->args.lock;
@@ -26,7 +28,8 @@ static struct compound *lock(unsigned client, struct file *file, const stateid4 
     if (owner) {
         args->locker.open_owner.open_stateid = *stateid;
         /* The client id on the wire is to be ignored. */
-        args->locker.open_owner.lock_owner = (lock_owner4){.clientid = 999, .owner = xdr_bytes_of(owner)};
+        args->locker.open_owner.lock_owner =
+            (lock_owner4){.clientid = 999, .owner = xdr_bytes_of(owner)};
     } else {
         args->locker.lock_owner.lock_stateid = *stateid;
     }
@@ -34,8 +37,9 @@ static struct compound *lock(unsigned client, struct file *file, const stateid4 
     return c;
 }
 
-static nfsstat4 do_lock(unsigned client, struct file *file, const stateid4 *stateid, const char *owner,
-                        nfs_lock_type4 type, uint64_t offset, uint64_t length, stateid4 *out)
+static nfsstat4 do_lock(unsigned client, struct file *file, const stateid4 *stateid,
+                        const char *owner, nfs_lock_type4 type, uint64_t offset, uint64_t length,
+                        stateid4 *out)
 {
     struct compound *c = lock(client, file, stateid, owner, type, offset, length);
     nfsstat4 status = c->res.status;
@@ -46,14 +50,14 @@ static nfsstat4 do_lock(unsigned client, struct file *file, const stateid4 *stat
     return status;
 }
 
-static nfsstat4 do_unlock(unsigned client, struct file *file, const stateid4 *stateid, uint64_t offset,
-                          uint64_t length, stateid4 *out)
+static nfsstat4 do_unlock(unsigned client, struct file *file, const stateid4 *stateid,
+                          uint64_t offset, uint64_t length, stateid4 *out)
 {
     struct compound *c = bench_compound(client, file);
     nfsstat4 status;
 
-    c->args.locku =
-        (LOCKU4args){.locktype = READ_LT, .lock_stateid = *stateid, .offset = offset, .length = length};
+    c->args.locku = (LOCKU4args){
+        .locktype = READ_LT, .lock_stateid = *stateid, .offset = offset, .length = length};
     status = bench_run(c, op_locku);
     if (status == NFS4_OK && out)
         *out = c->res.locku.lock_stateid;
@@ -103,7 +107,8 @@ static void a_lock_is_taken_changed_and_given_back(void **unused)
     file_unref(file);
 }
 
-/* Wrong: DENIED without an owner, or with the client id that the asker sent. Right: whose lock it is. */
+/* Wrong: DENIED without an owner, or with the client id that the asker sent. Right: whose lock it
+ * is. */
 static void denied_tells_whose_lock_it_is(void **unused)
 {
     struct file *file = bench_file("a", "");
@@ -228,8 +233,8 @@ static void lock_honours_grace_and_reclaim(void **unused)
     (void)unused;
     assert_int_equal(bench_open(0, file, "o", BOTH, 0, &open), NFS4_OK);
     c = bench_compound(0, file);
-    c->args.lock =
-        (LOCK4args){.locktype = READ_LT, .length = 1, .reclaim = true, .locker.new_lock_owner = true};
+    c->args.lock = (LOCK4args){
+        .locktype = READ_LT, .length = 1, .reclaim = true, .locker.new_lock_owner = true};
     c->args.lock.locker.open_owner.open_stateid = open;
     c->args.lock.locker.open_owner.lock_owner.owner = xdr_bytes_of("l");
     assert_int_equal(bench_run(c, op_lock), NFS4ERR_NO_GRACE);

@@ -39,8 +39,8 @@ static nfsstat4 remove_entry(struct fs_fixture *f, const char *name)
     return fs_run(f, op_remove);
 }
 
-static nfsstat4 rename_entry(struct fs_fixture *f, const char *from, const char *name, const char *to,
-                             const char *new_name)
+static nfsstat4 rename_entry(struct fs_fixture *f, const char *from, const char *name,
+                             const char *to, const char *new_name)
 {
     assert_int_equal(fs_walk(f, from), NFS4_OK);
     fs_save(f);
@@ -64,8 +64,11 @@ static void every_type_is_created_as_the_caller_with_its_attributes(void **state
     static const struct {
         nfs_ftype4 type;
         mode_t mode;
-    } types[] = {
-        {NF4DIR, S_IFDIR}, {NF4SOCK, S_IFSOCK}, {NF4FIFO, S_IFIFO}, {NF4CHR, S_IFCHR}, {NF4BLK, S_IFBLK}};
+    } types[] = {{NF4DIR, S_IFDIR},
+                 {NF4SOCK, S_IFSOCK},
+                 {NF4FIFO, S_IFIFO},
+                 {NF4CHR, S_IFCHR},
+                 {NF4BLK, S_IFBLK}};
     struct fs_fixture *f = *state;
     struct nfs4_attrs attrs = {.mode = 0731, .owner = xdr_bytes_of("1000")};
     struct stat st;
@@ -80,7 +83,8 @@ static void every_type_is_created_as_the_caller_with_its_attributes(void **state
         assert_true(bitmap4_equal(&f->c.res.create.resok4.attrset, &attrs.present));
         assert_false(f->c.res.create.resok4.cinfo.atomic);
         assert_true(f->c.res.create.resok4.cinfo.after != f->c.res.create.resok4.cinfo.before);
-        assert_int_equal(file_type(f->c.current.file), types[i].mode); /* the new current file handle */
+        assert_int_equal(file_type(f->c.current.file),
+                         types[i].mode); /* the new current file handle */
         assert_true(exists(f, path, &st));
         assert_int_equal(st.st_mode, types[i].mode | 0731);
         assert_int_equal(st.st_uid, 1000);
@@ -203,7 +207,8 @@ static void rename_and_link_stay_in_one_export_and_ask_both(void **state)
     assert_int_equal(link_entry(f, "data/a", "data/inner", "b"), NFS4ERR_XDEV);
     assert_int_equal(link_entry(f, "ro/a", "data", "b"), NFS4ERR_XDEV);
     assert_int_equal(link_entry(f, "data/a", "ro", "b"), NFS4ERR_ROFS);
-    assert_int_equal(rename_entry(f, "data", "a", "data", "d"), NFS4ERR_EXIST); /* a file over a directory */
+    assert_int_equal(rename_entry(f, "data", "a", "data", "d"),
+                     NFS4ERR_EXIST); /* a file over a directory */
     assert_int_equal(rename_entry(f, "data", "d", "data", "a"), NFS4ERR_EXIST);
     assert_int_equal(rename_entry(f, "data", "d", "data", "e"), NFS4ERR_NOTEMPTY);
     assert_int_equal(rename_entry(f, "data", "d", "data/d", "x"), NFS4ERR_INVAL); /* into itself */

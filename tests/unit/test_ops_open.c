@@ -194,8 +194,8 @@ static void unchecked_creation_empties_only_when_asked(void **unused)
     file_unref(file);
 }
 
-/* Wrong: the verifier in memory, so that a repetition after a restart fails. Right: it is stored with the
- * file. */
+/* Wrong: the verifier in memory, so that a repetition after a restart fails. Right: it is stored
+ * with the file. */
 static void exclusive_creation_can_be_repeated_with_its_verifier_only(void **unused)
 {
     const struct nfs4_attrs attrs = {.present = BITMAP4(FATTR4_MODE), .mode = 0444};
@@ -205,7 +205,8 @@ static void exclusive_creation_can_be_repeated_with_its_verifier_only(void **unu
         struct compound *c = open_named("new", BOTH);
 
         creates(c, EXCLUSIVE4_1, &attrs);
-        memcpy(c->args.open.openhow.how.ch_createboth.cva_verf, i < 2 ? "\xf1verifie" : "\xf1verifiX", 8);
+        memcpy(c->args.open.openhow.how.ch_createboth.cva_verf,
+               i < 2 ? "\xf1verifie" : "\xf1verifiX", 8);
         /* Whoever created it may write, though its mode says no. */
         bench.permission_denied = true;
         if (i == 2) {
@@ -276,7 +277,8 @@ static void shares_that_conflict_are_denied_even_to_the_same_owner(void **unused
     assert_int_equal(bench_open(0, file, "o", R, OPEN4_SHARE_DENY_WRITE, &first), NFS4_OK);
     assert_int_equal(bench_open(1, file, "o", W, 0, &second), NFS4ERR_SHARE_DENIED);
     assert_int_equal(bench_open(0, file, "o", W, 0, &second), NFS4ERR_SHARE_DENIED);
-    assert_int_equal(bench_open(1, file, "o", R, OPEN4_SHARE_DENY_READ, &second), NFS4ERR_SHARE_DENIED);
+    assert_int_equal(bench_open(1, file, "o", R, OPEN4_SHARE_DENY_READ, &second),
+                     NFS4ERR_SHARE_DENIED);
     /* An expired client does not stand in the way for good. */
     bench.expired_client = 100;
     assert_int_equal(bench_open(1, file, "o", W, 0, &second), NFS4ERR_DELAY);
@@ -330,7 +332,8 @@ static nfsstat4 claim(struct file *file, open_claim_type4 type)
     struct compound *c = bench_compound(0, file);
     nfsstat4 status;
 
-    c->args.open = (OPEN4args){.share_access = R, .owner.owner = xdr_bytes_of("o"), .claim.claim = type};
+    c->args.open =
+        (OPEN4args){.share_access = R, .owner.owner = xdr_bytes_of("o"), .claim.claim = type};
     status = bench_run(c, op_open);
     if (status == NFS4_OK)
         bench_close(0, file, &c->res.open.resok4.stateid);

@@ -1,6 +1,6 @@
 /*
- * Our codecs against rpcgen's code for the RFCs' XDR, and against libtirpc: random values of every type, from
- * fixed seeds.
+ * Our codecs against rpcgen's code for the RFCs' XDR, and against libtirpc: random values of every
+ * type, from fixed seeds.
  *
  * Bytes alone would not notice two fields of one size in the wrong order; test_oracle_order.c does.
  */
@@ -47,12 +47,14 @@ struct subject {
 static bool subject_random(const struct subject *s, struct wire_random *r)
 {
     memset(&value, 0, sizeof(value));
-    return s->type != NULL ? wire_random_value(r, s->type, &value) : wire_random_field(r, s->field, &value);
+    return s->type != NULL ? wire_random_value(r, s->type, &value)
+                           : wire_random_field(r, s->field, &value);
 }
 
 static bool subject_encode(const struct subject *s, struct xdr_out *out, const void *from)
 {
-    return s->type != NULL ? wire_encode(s->type, out, from) : wire_encode_field(s->field, out, from);
+    return s->type != NULL ? wire_encode(s->type, out, from)
+                           : wire_encode_field(s->field, out, from);
 }
 
 static bool subject_decode(const struct subject *s, struct xdr_in *in, struct arena *arena)
@@ -72,8 +74,8 @@ static size_t encode(const struct subject *s, const void *from, uint8_t *buf)
     return xdr_out_len(&out);
 }
 
-/* Our bytes, decoded and encoded by the oracle, are the same bytes; and so are the oracle's, decoded and
- * encoded by us. */
+/* Our bytes, decoded and encoded by the oracle, are the same bytes; and so are the oracle's,
+ * decoded and encoded by us. */
 static void agree_on_value(const struct subject *s, struct arena *arena)
 {
     size_t len = encode(s, &value, ours);
@@ -109,8 +111,10 @@ static void agree_on_truncation(const struct subject *s, size_t len, struct aren
     }
 }
 
-/* We may be stricter than the oracle (booleans, bounds), never laxer, and must read the same bytes. */
-static void agree_on_mutation(const struct subject *s, size_t len, struct wire_random *r, struct arena *arena)
+/* We may be stricter than the oracle (booleans, bounds), never laxer, and must read the same bytes.
+ */
+static void agree_on_mutation(const struct subject *s, size_t len, struct wire_random *r,
+                              struct arena *arena)
 {
     size_t at = wire_random_below(r, (uint32_t)len);
     uint8_t was = ours[at];
@@ -213,7 +217,8 @@ static void every_attribute_agrees_with_rpcgen(void **state)
 static void block_layout_bodies_agree_with_rpcgen(void **state)
 {
     const struct wire_type *const types[] = {&wire_pnfs_block_deviceaddr4, &wire_pnfs_block_layout4,
-                                             &wire_pnfs_block_layoutupdate4, &wire_pnfs_block_layouthint4};
+                                             &wire_pnfs_block_layoutupdate4,
+                                             &wire_pnfs_block_layouthint4};
 
     (void)state;
     for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++)
@@ -236,7 +241,8 @@ static void scsi_layout_bodies_agree_with_rpcgen(void **state)
 {
     (void)state;
     agree(&(struct subject){.name = "pnfs_scsi_deviceaddr4", .type = &wire_pnfs_scsi_deviceaddr4});
-    agree(&(struct subject){.name = "pnfs_scsi_layoutupdate4", .type = &wire_pnfs_scsi_layoutupdate4});
+    agree(&(struct subject){.name = "pnfs_scsi_layoutupdate4",
+                            .type = &wire_pnfs_scsi_layoutupdate4});
     agree(&(struct subject){.name = "pnfs_scsi_layout4", .type = &wire_pnfs_block_layout4});
 }
 
@@ -250,12 +256,14 @@ static size_t put_compound(struct wire_random *r, const char *type,
 
     xdr_out_init(&out, ours, ROOM);
     if (is_res)
-        nfs4_compound_res_encode(&out, &(struct nfs4_compound_res){NFS4_OK, xdr_bytes_of("a tag"), count});
+        nfs4_compound_res_encode(
+            &out, &(struct nfs4_compound_res){NFS4_OK, xdr_bytes_of("a tag"), count});
     else if (op_of == nfs4_wire_op)
-        nfs4_compound_args_encode(&out, &(struct nfs4_compound_args){xdr_bytes_of("a tag"), 1, count});
+        nfs4_compound_args_encode(&out,
+                                  &(struct nfs4_compound_args){xdr_bytes_of("a tag"), 1, count});
     else
-        nfs4_cb_compound_args_encode(&out,
-                                     &(struct nfs4_cb_compound_args){xdr_bytes_of("a tag"), 1, 7, count});
+        nfs4_cb_compound_args_encode(
+            &out, &(struct nfs4_cb_compound_args){xdr_bytes_of("a tag"), 1, 7, count});
     for (uint32_t i = 0; i < count; i++) {
         uint32_t op = 3 + wire_random_below(r, last - 2);
         const struct wire_type *body = is_res ? op_of(op)->res : op_of(op)->args;
@@ -267,7 +275,8 @@ static size_t put_compound(struct wire_random *r, const char *type,
     return xdr_out_len(&out);
 }
 
-static void compounds_agree(const char *type, const struct nfs4_wire_op *(*op_of)(uint32_t), uint32_t last)
+static void compounds_agree(const char *type, const struct nfs4_wire_op *(*op_of)(uint32_t),
+                            uint32_t last)
 {
     size_t len, consumed, written;
     struct wire_random r;
@@ -311,10 +320,10 @@ static size_t put_call(struct wire_random *r, uint8_t *body)
                             .proc = wire_random_below(r, 2)};
     struct xdr_out out;
 
-    call.cred =
-        (struct rpc_auth){wire_random_below(r, 8), {body, wire_random_below(r, RPC_MAX_AUTH_BYTES + 1)}};
-    call.verf =
-        (struct rpc_auth){wire_random_below(r, 8), {body, wire_random_below(r, RPC_MAX_AUTH_BYTES + 1)}};
+    call.cred = (struct rpc_auth){wire_random_below(r, 8),
+                                  {body, wire_random_below(r, RPC_MAX_AUTH_BYTES + 1)}};
+    call.verf = (struct rpc_auth){wire_random_below(r, 8),
+                                  {body, wire_random_below(r, RPC_MAX_AUTH_BYTES + 1)}};
     xdr_out_init(&out, ours, ROOM);
     assert_true(rpc_call_encode(&out, &call));
     return xdr_out_len(&out);
@@ -331,8 +340,8 @@ static size_t put_reply(struct wire_random *r, uint8_t *body)
                               .high = 4};
     struct xdr_out out;
 
-    reply.verf =
-        (struct rpc_auth){wire_random_below(r, 8), {body, wire_random_below(r, RPC_MAX_AUTH_BYTES + 1)}};
+    reply.verf = (struct rpc_auth){wire_random_below(r, 8),
+                                   {body, wire_random_below(r, RPC_MAX_AUTH_BYTES + 1)}};
     xdr_out_init(&out, ours, ROOM);
     assert_true(rpc_reply_encode(&out, &reply));
     return xdr_out_len(&out);

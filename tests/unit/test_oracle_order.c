@@ -1,6 +1,7 @@
 /*
- * The members of our structures have the names, and on the wire the order, that the RFCs' XDR gives them:
- * what the comparison of bytes in test_oracle.c cannot see when two neighbours have the same size.
+ * The members of our structures have the names, and on the wire the order, that the RFCs' XDR gives
+ * them: what the comparison of bytes in test_oracle.c cannot see when two neighbours have the same
+ * size.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -144,7 +145,8 @@ static uint32_t label_value(const struct source *source, const char *label)
             return others[i].value;
     }
     while (next(&at, token)) {
-        if (strcmp(token, label) == 0 && next(&at, token) && strcmp(token, "=") == 0 && next(&at, value))
+        if (strcmp(token, label) == 0 && next(&at, token) && strcmp(token, "=") == 0 &&
+            next(&at, value))
             return isdigit((unsigned char)value[0]) ? (uint32_t)strtoul(value, NULL, 0)
                                                     : label_value(source, value);
     }
@@ -162,7 +164,8 @@ static void check_struct(const struct wire_type *type, const char *at)
         if (strstr(name, "status") != NULL && strcmp(type->fields[i].name, "status") == 0)
             continue;
         if (strcmp(name, type->fields[i].name) != 0)
-            fail_msg("%s: field %u is %s in the RFC, %s here", type->name, i, name, type->fields[i].name);
+            fail_msg("%s: field %u is %s in the RFC, %s here", type->name, i, name,
+                     type->fields[i].name);
     }
     expect(at, "}");
 }
@@ -177,11 +180,12 @@ static const struct wire_arm *arm_for(const struct wire_type *type, bool is_defa
 }
 
 /* One label of the RFC's union leads to the same content here. */
-static void check_label(const struct source *source, const struct wire_type *type, const char *label,
-                        const char *body)
+static void check_label(const struct source *source, const struct wire_type *type,
+                        const char *label, const char *body)
 {
     bool is_default = strcmp(label, "default") == 0;
-    const struct wire_arm *arm = arm_for(type, is_default, is_default ? 0 : label_value(source, label));
+    const struct wire_arm *arm =
+        arm_for(type, is_default, is_default ? 0 : label_value(source, label));
     const char *ours;
 
     if (arm == NULL)
@@ -227,7 +231,8 @@ static void check_union(const struct source *source, const struct wire_type *typ
 static bool is_ours(const char *name)
 {
     static const char *const names[] = {
-        "SECINFO4resok", "SECINFO_NO_NAME4args", "uint32_t", "opaque", "deviceid4", "void", "status"};
+        "SECINFO4resok", "SECINFO_NO_NAME4args", "uint32_t", "opaque", "deviceid4", "void",
+        "status"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcmp(name, names[i]) == 0)

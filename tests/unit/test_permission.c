@@ -1,6 +1,6 @@
 /*
- * What mode bits and POSIX access control lists allow, as permission.c reads them for sealed files. With root
- * the kernel's own answers are asked for as well: both must agree.
+ * What mode bits and POSIX access control lists allow, as permission.c reads them for sealed files.
+ * With root the kernel's own answers are asked for as well: both must agree.
  */
 #include <endian.h>
 #include <errno.h>
@@ -22,7 +22,14 @@
 
 #include "server/permission.h"
 
-enum { OWNER = 1000, MEMBER = 1001, NAMED = 1002, STRANGER = 1003, GROUP = 2000, NAMED_GROUP = 2001 };
+enum {
+    OWNER = 1000,
+    MEMBER = 1001,
+    NAMED = 1002,
+    STRANGER = 1003,
+    GROUP = 2000,
+    NAMED_GROUP = 2001
+};
 
 static struct cred who(uid_t uid, gid_t gid)
 {
@@ -110,7 +117,8 @@ static void a_broken_list_allows_nothing(void **unused)
     (void)unused;
     for (size_t cut = 1; cut < len; cut++)
         assert_false(permission_by_mode(&cred, OWNER, 4000, 0666, acl, cut, W_OK) &&
-                     cut < sizeof(struct posix_acl_xattr_header) + 2 * sizeof(struct posix_acl_xattr_entry));
+                     cut < sizeof(struct posix_acl_xattr_header) +
+                               2 * sizeof(struct posix_acl_xattr_entry));
     acl[0] = 9;
     assert_false(permission_by_mode(&cred, OWNER, GROUP, 0666, acl, len, R_OK));
 }

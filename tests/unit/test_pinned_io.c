@@ -1,6 +1,6 @@
 /*
- * READ and WRITE of pinned files by way of the device, on real file systems: they reach the sealed blocks,
- * local readers see them, the seal stays. Needs root; skipped otherwise.
+ * READ and WRITE of pinned files by way of the device, on real file systems: they reach the sealed
+ * blocks, local readers see them, the seal stays. Needs root; skipped otherwise.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -179,7 +179,8 @@ static void a_write_past_the_sealed_size_is_refused_whole(void **state)
         assert_int_equal(pinned_io_write(f->io, &f->lock, SIZE - 8191, data, sizeof(data)), -EFBIG);
         assert_int_equal(pinned_io_write(f->io, &f->lock, SIZE, data, 1), -EFBIG);
         assert_int_equal(pinned_io_write(f->io, &f->lock, UINT64_MAX, data, 1), -EFBIG);
-        assert_int_equal(pinned_io_write(f->io, &f->lock, UINT64_MAX - 10, data, sizeof(data)), -EFBIG);
+        assert_int_equal(pinned_io_write(f->io, &f->lock, UINT64_MAX - 10, data, sizeof(data)),
+                         -EFBIG);
         assert_int_equal(pinned_io_write(f->io, &f->lock, SIZE, data, 0), 0);
         compare(f, f->fd);
     }
@@ -242,10 +243,8 @@ static void write_to_disk(struct file *f, uint64_t offset, int value)
     assert_int_equal(map_lookup(f->map, offset, &k), 0);
     e = map_extent(f->map, k);
     assert_int_equal(device_open_volume(f->device, true, &disk), 0);
-    assert_int_equal(
-        pwrite(disk, block, 4096,
-               (off_t)(e->device_offset + offset - e->file_offset)),
-        4096);
+    assert_int_equal(pwrite(disk, block, 4096, (off_t)(e->device_offset + offset - e->file_offset)),
+                     4096);
     close(disk);
     memset(f->want + offset, value, 4096);
     free(block);
@@ -270,8 +269,8 @@ static void a_read_sees_what_a_client_wrote_to_the_disk(void **state)
     }
 }
 
-/* A page from before a client's write must not survive the seal: a later write to part of it would undo the
- * client's. */
+/* A page from before a client's write must not survive the seal: a later write to part of it would
+ * undo the client's. */
 static void no_stale_page_outlives_the_seal(void **state)
 {
     (void)state;
@@ -401,7 +400,8 @@ static void a_file_of_another_device_is_refused(void **state)
     struct pinned_io *io = NULL;
 
     (void)state;
-    assert_int_equal(pinned_io_open(files[XFS].fd, files[XFS].map, files[EXT4].device, &io), -EXDEV);
+    assert_int_equal(pinned_io_open(files[XFS].fd, files[XFS].map, files[EXT4].device, &io),
+                     -EXDEV);
     assert_null(io);
 }
 

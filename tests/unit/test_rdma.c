@@ -1,6 +1,6 @@
 /*
- * rdma/ over a device that is played (fake_verbs.h): admission, registration, fence, and every call that can
- * fail. What a real kernel does is shown by tests/rdma.
+ * rdma/ over a device that is played (fake_verbs.h): admission, registration, fence, and every call
+ * that can fail. What a real kernel does is shown by tests/rdma.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -44,8 +44,10 @@ static int setup(void **state)
     options.addresses_count = 1;
     file = mkstemp(path);
     unlink(path);
-    return file >= 0 && ftruncate(file, SIZE) == 0 && rdma_target_create(&options, &target, why) == 0 ? 0
-                                                                                                      : -1;
+    return file >= 0 && ftruncate(file, SIZE) == 0 &&
+                   rdma_target_create(&options, &target, why) == 0
+               ? 0
+               : -1;
 }
 
 /* A region is its users' until they release it, whatever became of its peer. */
@@ -253,7 +255,8 @@ static void soft_roce_pages_on_demand_by_whole_packets_only(void **state)
     }
 }
 
-static void expect_refusal(const void *hello, uint8_t len, enum rdma_admission judged, rdma_refusal4 told)
+static void expect_refusal(const void *hello, uint8_t len, enum rdma_admission judged,
+                           rdma_refusal4 told)
 {
     struct fake_device d = fake_state();
     int ids = d.ids;
@@ -262,7 +265,8 @@ static void expect_refusal(const void *hello, uint8_t len, enum rdma_admission j
     fake_request(hello, len, 1);
     assert_int_equal(rdma_target_dispatch(target), 0);
     d = fake_state();
-    assert_int_equal(rdma_refused_decode((struct xdr_bytes){d.rejected, d.rejected_len}, &refused), 0);
+    assert_int_equal(rdma_refused_decode((struct xdr_bytes){d.rejected, d.rejected_len}, &refused),
+                     0);
     assert_int_equal(refused.rre_why, told);
     assert_int_equal(counters().admissions[judged], 1);
     assert_int_equal(d.ids, ids);
@@ -462,7 +466,8 @@ static void a_release_that_fails_is_no_release(void **state)
     assert_int_equal(release(region), -EBUSY);
     assert_int_equal(counters().regions, 1);
     fake_fail(FAKE_DEREG_MR, 0);
-    assert_ptr_not_equal(make_region(peer, memory), region); /* what failed is not handed out again */
+    assert_ptr_not_equal(make_region(peer, memory),
+                         region); /* what failed is not handed out again */
     assert_int_equal(fake_state().mrs, 2);
     assert_int_equal(rdma_peer_fence(peer, LATE_MS), 0);
     assert_int_equal(fake_state().mrs, 0);
@@ -637,7 +642,8 @@ static void two_who_want_the_same_register_it_once(void **state)
     rdma_memory_put(r[0].memory);
 }
 
-/* Only when the kernel has finished with the device is it sure that nothing of it can be reached. */
+/* Only when the kernel has finished with the device is it sure that nothing of it can be reached.
+ */
 static void a_removed_device_fences_once_it_is_gone_for_good(void **state)
 {
     struct rdma_peer *peer = make_peer(1);

@@ -1,6 +1,6 @@
 /*
- * Bodies of the RDMA layout type: what the comparison with rpcgen's code for docs/rdma-layout.md does not
- * say.
+ * Bodies of the RDMA layout type: what the comparison with rpcgen's code for docs/rdma-layout.md
+ * does not say.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -90,7 +90,8 @@ static void another_version_is_told_from_rubbish(void **state)
     assert_int_equal(rdma_layout_decode((struct xdr_bytes){buf, 3}, &arena, &got), -EBADMSG);
     xdr_out_patch_u32(&out, 0, RDMA_LAYOUT_VERSION);
     assert_int_equal(rdma_layout_decode(body(), &arena, &got), 0);
-    assert_int_equal(rdma_layout_decode((struct xdr_bytes){buf, body().len + 4}, &arena, &got), -EBADMSG);
+    assert_int_equal(rdma_layout_decode((struct xdr_bytes){buf, body().len + 4}, &arena, &got),
+                     -EBADMSG);
 }
 
 /* Encodes around the encoder's own check: the count first, then each extent. */
@@ -182,7 +183,8 @@ static void a_refusal_has_one_of_the_reasons(void **state)
     rdma_refused4 got;
 
     (void)state;
-    assert_true(rdma_refused_encode(&out, &(rdma_refused4){RDMA_LAYOUT_VERSION, RDMA_REFUSED_BUSY}));
+    assert_true(
+        rdma_refused_encode(&out, &(rdma_refused4){RDMA_LAYOUT_VERSION, RDMA_REFUSED_BUSY}));
     assert_int_equal(xdr_out_len(&out), RDMA_REFUSED_SIZE);
     assert_int_equal(rdma_refused_decode((struct xdr_bytes){buf, 148}, &got), 0);
     assert_int_equal(got.rre_why, RDMA_REFUSED_BUSY);
@@ -196,13 +198,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_device_survives_a_round_trip, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_device_has_an_address_and_an_alignment_that_is_a_power_of_two,
-                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            a_device_has_an_address_and_an_alignment_that_is_a_power_of_two, setup, teardown),
         cmocka_unit_test_setup_teardown(another_version_is_told_from_rubbish, setup, teardown),
-        cmocka_unit_test_setup_teardown(extents_that_a_client_could_stumble_over_are_malformed, setup,
+        cmocka_unit_test_setup_teardown(extents_that_a_client_could_stumble_over_are_malformed,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(written_ranges_come_in_order_without_overlap, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(written_ranges_come_in_order_without_overlap, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_hello_fits_the_private_data_and_may_be_padded, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_hello_fits_the_private_data_and_may_be_padded, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_refusal_has_one_of_the_reasons, setup, teardown),
     };
 

@@ -22,7 +22,8 @@ static struct layout_cover cover;
 static int setup(void **state)
 {
     struct map_builder *builder;
-    const struct seal_extent e = {.length = 4 * BLOCK, .device_offset = 16 * BLOCK, .kind = SEAL_EXTENT_DATA};
+    const struct seal_extent e = {
+        .length = 4 * BLOCK, .device_offset = 16 * BLOCK, .kind = SEAL_EXTENT_DATA};
     (void)state;
     return map_builder_create(SIZE, BLOCK, &builder) || map_builder_add(builder, &e) ||
            map_builder_finish(builder, &map);
@@ -37,8 +38,11 @@ static int teardown(void **state)
 
 static struct layout_request request(layoutiomode4 iomode, uint64_t offset, uint64_t minlength)
 {
-    return (struct layout_request){
-        .iomode = iomode, .offset = offset, .length = UINT64_MAX, .minlength = minlength, .maxcount = 4096};
+    return (struct layout_request){.iomode = iomode,
+                                   .offset = offset,
+                                   .length = UINT64_MAX,
+                                   .minlength = minlength,
+                                   .maxcount = 4096};
 }
 
 static int encode(struct layout_request r, bool writable, size_t cap)
@@ -57,7 +61,8 @@ static void grant_is_the_whole_file_in_its_registration(void **state)
     assert_int_equal(cover.offset, 0);
     assert_int_equal(cover.length, SIZE);
     arena_init(&arena, 4096);
-    assert_int_equal(rdma_layout_decode((struct xdr_bytes){body, cover.body_len}, &arena, &layout), 0);
+    assert_int_equal(rdma_layout_decode((struct xdr_bytes){body, cover.body_len}, &arena, &layout),
+                     0);
     assert_memory_equal(layout.rlo_device, id, sizeof id);
     assert_int_equal(layout.rlo_extents_count, 1);
     assert_int_equal(layout.rlo_extents[0].rex_length, SIZE);
@@ -74,7 +79,8 @@ static void grant_is_the_whole_file_in_its_registration(void **state)
 static void memory_is_asked_for_only_when_all_else_is_well(void **state)
 {
     const struct layout_memory small = {.address = 0x7000, .length = SIZE - 1, .key = 42};
-    const struct layout_memory writable = {.address = 0x7000, .length = SIZE, .key = 43, .writable = true};
+    const struct layout_memory writable = {
+        .address = 0x7000, .length = SIZE, .key = 43, .writable = true};
     struct layout_request r = request(LAYOUTIOMODE4_READ, 0, 1);
     (void)state;
     assert_int_equal(encode(r, false, sizeof body), -EAGAIN);
@@ -88,7 +94,8 @@ static void memory_is_asked_for_only_when_all_else_is_well(void **state)
     assert_int_equal(encode(request(LAYOUTIOMODE4_READ, SIZE, 0), true, sizeof body), -ENXIO);
     assert_int_equal(encode(request(LAYOUTIOMODE4_READ, 1, SIZE), true, sizeof body), -ERANGE);
     assert_int_equal(encode(request(LAYOUTIOMODE4_READ, 1, SIZE - 1), true, sizeof body), -EAGAIN);
-    assert_int_equal(encode(request(LAYOUTIOMODE4_READ, 1, UINT64_MAX), true, sizeof body), -EAGAIN);
+    assert_int_equal(encode(request(LAYOUTIOMODE4_READ, 1, UINT64_MAX), true, sizeof body),
+                     -EAGAIN);
 }
 
 static int check(uint64_t granted, uint64_t length, const rdma_range4 *ranges, uint32_t count)
@@ -114,7 +121,8 @@ static void commit_stays_within_the_grant_and_the_file(void **state)
     assert_int_equal(rdma_layout_type.check_commit(map, 0, SIZE, body, 0), 0);
     assert_int_equal(rdma_layout_type.check_commit(map, 0, SIZE, body, 7), -EBADMSG);
     memset(body, 0xff, sizeof body);
-    assert_int_equal(rdma_layout_type.check_commit(map, 0, SIZE, body, 8), -EINVAL); /* of another version */
+    assert_int_equal(rdma_layout_type.check_commit(map, 0, SIZE, body, 8),
+                     -EINVAL); /* of another version */
 }
 
 static void device_is_described_by_what_the_host_knows(void **state)
@@ -137,7 +145,8 @@ static void device_is_described_by_what_the_host_knows(void **state)
     assert_int_equal(rdma_layout_type.describe_device(NULL, &access, body, 16, &len), -ENOSPC);
     assert_int_equal(rdma_layout_type.describe_device(NULL, &access, body, sizeof body, &len), 0);
     arena_init(&arena, 4096);
-    assert_int_equal(rdma_deviceaddr_decode((struct xdr_bytes){body, (uint32_t)len}, &arena, &got), 0);
+    assert_int_equal(rdma_deviceaddr_decode((struct xdr_bytes){body, (uint32_t)len}, &arena, &got),
+                     0);
     assert_int_equal(got.rda_peer, 9);
     arena_free(&arena);
 }

@@ -206,11 +206,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(without_records_there_is_no_grace, setup, teardown),
         cmocka_unit_test_setup_teardown(the_servers_identity_outlives_restarts, setup, teardown),
-        cmocka_unit_test_setup_teardown(grace_ends_when_every_recorded_client_has_completed, setup, teardown),
-        cmocka_unit_test_setup_teardown(who_misses_grace_may_not_reclaim_at_a_later_restart, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_crash_during_grace_takes_the_right_to_reclaim_from_nobody, setup,
+        cmocka_unit_test_setup_teardown(grace_ends_when_every_recorded_client_has_completed, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(a_client_whose_state_was_dropped_may_not_reclaim_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_misses_grace_may_not_reclaim_at_a_later_restart, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_crash_during_grace_takes_the_right_to_reclaim_from_nobody,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(a_client_whose_state_was_dropped_may_not_reclaim_it, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

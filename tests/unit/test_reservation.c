@@ -1,6 +1,6 @@
 /*
- * Persistent reservations over a disk that is not there: ioctl() is ours, and what it gets goes to a small
- * target that keeps keys, a reservation, unit attentions and faults.
+ * Persistent reservations over a disk that is not there: ioctl() is ours, and what it gets goes to
+ * a small target that keeps keys, a reservation, unit attentions and faults.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -90,7 +90,8 @@ static int do_preempt(const struct pr_preempt *p)
     size_t kept = 0;
 
     disk.preempts++;
-    if (disk.preempt_conflicts || !disk.count || disk.keys[0] != p->old_key || !registered(p->new_key))
+    if (disk.preempt_conflicts || !disk.count || disk.keys[0] != p->old_key ||
+        !registered(p->new_key))
         return conflict();
     if (disk.lost_preempts > 0) {
         disk.lost_preempts--;
@@ -219,7 +220,8 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
     case IOC_PR_REGISTER:
         return do_register(((struct pr_registration *)argument)->new_key);
     case IOC_PR_RESERVE:
-        if (disk.held && (disk.holder != ((struct pr_reservation *)argument)->key || disk.type != 6))
+        if (disk.held &&
+            (disk.holder != ((struct pr_reservation *)argument)->key || disk.type != 6))
             return conflict();
         disk.held = true;
         disk.holder = ((struct pr_reservation *)argument)->key;
@@ -235,8 +237,8 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 
 static const struct reservation_ops *const kinds[] = {&reservation_scsi, &reservation_nvme};
 
-#define FOR_EACH_KIND(ops)                                                                                   \
-    for (size_t kind_ = 0; kind_ < 2 && setup(NULL) == 0; kind_++)                                           \
+#define FOR_EACH_KIND(ops)                                                                         \
+    for (size_t kind_ = 0; kind_ < 2 && setup(NULL) == 0; kind_++)                                 \
         for (const struct reservation_ops *ops = kinds[kind_]; ops; ops = NULL)
 
 static void a_disk_is_taken_and_stays_taken(void **state)
@@ -290,7 +292,8 @@ static void a_removed_key_is_seen_to_be_gone_and_no_other_is_touched(void **stat
         assert_false(registered(victim));
         assert_true(registered(own) && registered(reservation_key(SERVER, 8)));
         assert_int_equal(disk.preempts, 1);
-        assert_int_equal(reservation_remove(ops, FD, own, victim, &view), 0); /* again: it is gone */
+        assert_int_equal(reservation_remove(ops, FD, own, victim, &view),
+                         0); /* again: it is gone */
         assert_int_equal(disk.preempts, 1);
     }
 }
@@ -443,7 +446,8 @@ static void more_registrants_of_a_namespace_than_are_read_are_an_error(void **st
     assert_int_equal(reservation_nvme.read(FD, &view), -EOVERFLOW);
 }
 
-/* Whoever it is by, another type lets others in: Write Exclusive - Registrants Only lets all read. */
+/* Whoever it is by, another type lets others in: Write Exclusive - Registrants Only lets all read.
+ */
 static void a_reservation_of_another_type_is_not_ours(void **state)
 {
     (void)state;
@@ -458,7 +462,8 @@ static void a_reservation_of_another_type_is_not_ours(void **state)
     }
 }
 
-/* What drivers say of a conflict: SCSI's status, NVMe's, and NVMe's with Do Not Retry and More beside it. */
+/* What drivers say of a conflict: SCSI's status, NVMe's, and NVMe's with Do Not Retry and More
+ * beside it. */
 static void a_conflict_is_one_in_every_drivers_words(void **state)
 {
     static const int words[] = {0x18, 0x83, 0x4083, 0x6083};
@@ -470,7 +475,8 @@ static void a_conflict_is_one_in_every_drivers_words(void **state)
         assert_int_equal(reservation_take(&reservation_nvme, FD, own, &view), 0);
         disk.type = 3;
         assert_int_equal(reservation_nvme.reserve(FD, own), -EBADE);
-        assert_int_equal(reservation_nvme.preempt(FD, own, victim), -EBADE); /* nobody has that key */
+        assert_int_equal(reservation_nvme.preempt(FD, own, victim),
+                         -EBADE); /* nobody has that key */
     }
 }
 

@@ -43,10 +43,14 @@ static void all_kinds_of_volumes(pnfs_scsi_volume4 volumes[4])
 {
     volumes[0] = (pnfs_scsi_volume4){
         .type = PNFS_SCSI_VOLUME_BASE,
-        .sv_simple_info = {PS_CODE_SET_BINARY, PS_DESIGNATOR_NAA, {(const uint8_t *)"12345678", 8}, 77}};
-    volumes[1] = (pnfs_scsi_volume4){.type = PNFS_SCSI_VOLUME_SLICE, .sv_slice_info = {4096, 1 << 30, 0}};
-    volumes[2] = (pnfs_scsi_volume4){.type = PNFS_SCSI_VOLUME_CONCAT, .sv_concat_info = {2, members}};
-    volumes[3] = (pnfs_scsi_volume4){.type = PNFS_SCSI_VOLUME_STRIPE, .sv_stripe_info = {65536, 2, members}};
+        .sv_simple_info = {
+            PS_CODE_SET_BINARY, PS_DESIGNATOR_NAA, {(const uint8_t *)"12345678", 8}, 77}};
+    volumes[1] =
+        (pnfs_scsi_volume4){.type = PNFS_SCSI_VOLUME_SLICE, .sv_slice_info = {4096, 1 << 30, 0}};
+    volumes[2] =
+        (pnfs_scsi_volume4){.type = PNFS_SCSI_VOLUME_CONCAT, .sv_concat_info = {2, members}};
+    volumes[3] =
+        (pnfs_scsi_volume4){.type = PNFS_SCSI_VOLUME_STRIPE, .sv_stripe_info = {65536, 2, members}};
 }
 
 static void every_kind_of_volume_survives_a_round_trip(void **state)
@@ -67,7 +71,8 @@ static void every_kind_of_volume_survives_a_round_trip(void **state)
     assert_int_equal(got.sda_volumes[3].sv_stripe_info.ssv_stripe_unit, 65536);
 }
 
-/* RFC 8154 section 2.3.2: a reference to itself or to a later volume would let a walk go round for ever. */
+/* RFC 8154 section 2.3.2: a reference to itself or to a later volume would let a walk go round for
+ * ever. */
 static void a_volume_may_only_refer_to_earlier_ones(void **state)
 {
     pnfs_scsi_volume4 volumes[4];
@@ -103,7 +108,8 @@ static void what_is_left_over_makes_a_body_malformed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(every_kind_of_volume_survives_a_round_trip, setup, teardown),
+        cmocka_unit_test_setup_teardown(every_kind_of_volume_survives_a_round_trip, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_volume_may_only_refer_to_earlier_ones, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_left_over_makes_a_body_malformed, setup, teardown),
     };

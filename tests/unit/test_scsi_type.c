@@ -26,11 +26,13 @@ static struct device *make_device(void)
     struct device *device;
 
     disk.signature.component[0].len = 4;
-    disk.designator = (struct designator){PS_CODE_SET_BINARY, PS_DESIGNATOR_NAA, 16, "a NAA of 16 byte"};
+    disk.designator =
+        (struct designator){PS_CODE_SET_BINARY, PS_DESIGNATOR_NAA, 16, "a NAA of 16 byte"};
     for (int i = 0; i < 2; i++) {
         assert_int_equal(device_volume_add_base(&volume, &disk, &at), 0);
         assert_int_equal(device_volume_add_slice(&volume, at, MIB, 512 * MIB, &piece[i]), 0);
-        disk.designator = (struct designator){PS_CODE_SET_BINARY, PS_DESIGNATOR_EUI64, 8, "an EUI!"};
+        disk.designator =
+            (struct designator){PS_CODE_SET_BINARY, PS_DESIGNATOR_EUI64, 8, "an EUI!"};
     }
     assert_int_equal(device_volume_add_concat(&volume, piece, 2, &at), 0);
     assert_int_equal(device_from_description(uuid, &volume, &device), 0);
@@ -47,13 +49,16 @@ static void a_device_is_described_with_the_clients_key(void **state)
 
     (void)state;
     assert_true(device_is_reserved(device) && device_can_reserve(device));
-    assert_int_equal(scsi_layout_type.describe_device(device, &access_by_key, body, 0, &len), -ENOSPC);
-    assert_int_equal(scsi_layout_type.describe_device(device, &access_by_key, body, len - 1, &again),
+    assert_int_equal(scsi_layout_type.describe_device(device, &access_by_key, body, 0, &len),
                      -ENOSPC);
-    assert_int_equal(scsi_layout_type.describe_device(device, &access_by_key, body, len, &again), 0);
+    assert_int_equal(
+        scsi_layout_type.describe_device(device, &access_by_key, body, len - 1, &again), -ENOSPC);
+    assert_int_equal(scsi_layout_type.describe_device(device, &access_by_key, body, len, &again),
+                     0);
     assert_int_equal(len, again);
     arena_init(&arena, 1 << 16);
-    assert_int_equal(scsi_deviceaddr_decode((struct xdr_bytes){body, (uint32_t)len}, &arena, &addr), 0);
+    assert_int_equal(scsi_deviceaddr_decode((struct xdr_bytes){body, (uint32_t)len}, &arena, &addr),
+                     0);
     assert_int_equal(addr.sda_volumes_count, 5);
     assert_int_equal(addr.sda_volumes[0].sv_simple_info.sbv_designator_type, PS_DESIGNATOR_NAA);
     assert_int_equal(addr.sda_volumes[0].sv_simple_info.sbv_designator.len, 16);

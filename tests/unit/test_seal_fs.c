@@ -1,6 +1,7 @@
 /*
- * Sealing real files on real file systems (loop devices): what is granted is the file's data on the disk, and
- * nothing else is. The refusals are in test_seal_refusal.c. Needs root; skipped otherwise.
+ * Sealing real files on real file systems (loop devices): what is granted is the file's data on the
+ * disk, and nothing else is. The refusals are in test_seal_refusal.c. Needs root; skipped
+ * otherwise.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -60,7 +61,8 @@ static void many_extents_are_read_in_batches(void **state)
         /* Backwards, or XFS allocates ahead of the writer, and holes become UNWRITTEN. */
         for (int n = PIECES - 1; n >= 0; n--) {
             memset(block, n % 255 + 1, sizeof(block));
-            assert_int_equal(pwrite(rw, block, sizeof(block), (off_t)n * 8192 + 4096), sizeof(block));
+            assert_int_equal(pwrite(rw, block, sizeof(block), (off_t)n * 8192 + 4096),
+                             sizeof(block));
         }
         close(rw);
         map = sealed(fd, &frozen_sparse);
@@ -237,7 +239,8 @@ static void shared_extents_are_refused_or_unshared(void **state)
     close(clone);
 }
 
-/* Anybody who may read a frozen file can still clone it: that moves nothing, so it is no broken promise. */
+/* Anybody who may read a frozen file can still clone it: that moves nothing, so it is no broken
+ * promise. */
 static void a_clone_of_a_frozen_file_is_no_change_of_its_map(void **state)
 {
     char path[128];

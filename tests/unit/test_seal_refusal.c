@@ -1,6 +1,6 @@
 /*
- * What cannot be sealed, on real file systems: each refusal says why and what to do, and leaves the file as
- * it was. Needs root; skipped otherwise.
+ * What cannot be sealed, on real file systems: each refusal says why and what to do, and leaves the
+ * file as it was. Needs root; skipped otherwise.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -164,8 +164,8 @@ static void refused_on(const struct loopfs_spec *spec, size_t size, enum seal_re
     int fd;
 
     if (loopfs_create(spec, &fs, &why) != 0) {
-        print_message("%s %s not tried: %s\n", spec->type, spec->mount_options ? spec->mount_options : "",
-                      why);
+        print_message("%s %s not tried: %s\n", spec->type,
+                      spec->mount_options ? spec->mount_options : "", why);
         return;
     }
     fd = make(fs, "file", size, path);
@@ -187,7 +187,8 @@ static void other_file_systems_are_refused_by_name(void **state)
 /* With data=journal an fsync leaves the data in the journal; its blocks are still old. */
 static void journalled_data_is_refused(void **state)
 {
-    const struct loopfs_spec spec = {.type = "ext4", .size = 64 << 20, .mount_options = "data=journal"};
+    const struct loopfs_spec spec = {
+        .type = "ext4", .size = 64 << 20, .mount_options = "data=journal"};
 
     (void)state;
     refused_on(&spec, 10000, SEAL_REFUSED_DATA_JOURNAL, "data=ordered");
@@ -216,7 +217,8 @@ static void a_read_only_mount_is_refused(void **state)
 
 static void a_realtime_file_is_refused(void **state)
 {
-    const struct seal_facts facts = {.mode = S_IFREG, .size = 1, .fs_type = "xfs", .realtime = true};
+    const struct seal_facts facts = {
+        .mode = S_IFREG, .size = 1, .fs_type = "xfs", .realtime = true};
     struct loopfs_spec spec = {.type = "xfs"};
     struct seal_refusal why;
     char rt[32];

@@ -24,8 +24,8 @@ static void aligned_reads_go_straight_to_the_callers_memory(void **state)
     assert_int_equal(step.wanted, 4608);
 }
 
-/* Whatever the offset, length and memory: every byte is read once, all device I/O is whole units, nothing
- * leaves the bounce buffer. */
+/* Whatever the offset, length and memory: every byte is read once, all device I/O is whole units,
+ * nothing leaves the bounce buffer. */
 static void every_byte_is_read_exactly_once(void **state)
 {
     (void)state;
@@ -35,7 +35,8 @@ static void every_byte_is_read_exactly_once(void **state)
         uintptr_t memory = 0x100000 + (uintptr_t)(rand() % 3 ? 0 : rand() % 1024);
         const uint64_t end = offset + left;
         while (left > 0) {
-            const struct sealio_read_step step = sealio_align_read(offset, left, (void *)memory, UNIT, CHUNK);
+            const struct sealio_read_step step =
+                sealio_align_read(offset, left, (void *)memory, UNIT, CHUNK);
             assert_int_equal(step.offset % UNIT, 0);
             assert_int_equal(step.length % UNIT, 0);
             assert_int_equal(step.offset + step.skip, offset);
@@ -116,7 +117,8 @@ static void components_outside_the_disk_do_not_match_and_are_not_read(void **sta
     for (size_t i = 0; i < sizeof(outside) / sizeof(outside[0]); i++) {
         pnfs_block_sig_component4 component = {outside[i], {disk.bytes, 4}};
         const pnfs_block_simple_volume_info4 signature = {1, &component};
-        assert_int_equal(sealio_signature_match(&signature, sizeof(disk.bytes), read_fake, &disk), 0);
+        assert_int_equal(sealio_signature_match(&signature, sizeof(disk.bytes), read_fake, &disk),
+                         0);
     }
 }
 
@@ -126,7 +128,8 @@ static void a_disk_that_cannot_be_read_says_so(void **state)
     pnfs_block_sig_component4 component = {0, {disk.bytes, 4}};
     const pnfs_block_simple_volume_info4 signature = {1, &component};
     (void)state;
-    assert_int_equal(sealio_signature_match(&signature, sizeof(disk.bytes), read_fake, &disk), -EIO);
+    assert_int_equal(sealio_signature_match(&signature, sizeof(disk.bytes), read_fake, &disk),
+                     -EIO);
 }
 
 int main(void)

@@ -1,4 +1,5 @@
-/* From file offsets to places on disks: extents (RFC 5663 section 2.3) and volume topologies (section 2.2.2).
+/* From file offsets to places on disks: extents (RFC 5663 section 2.3) and volume topologies
+ * (section 2.2.2).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,14 +13,15 @@
 #include "client/map.h"
 #include "client/volume.h"
 
-#define EXTENT(id, at, len, where, st)                                                                       \
-    (pnfs_block_extent4)                                                                                     \
-    {                                                                                                        \
-        .bex_vol_id = {id}, .bex_file_offset = at, .bex_length = len, .bex_storage_offset = where,           \
-        .bex_state = st                                                                                      \
+#define EXTENT(id, at, len, where, st)                                                             \
+    (pnfs_block_extent4)                                                                           \
+    {                                                                                              \
+        .bex_vol_id = {id}, .bex_file_offset = at, .bex_length = len, .bex_storage_offset = where, \
+        .bex_state = st                                                                            \
     }
 
-static int add(struct sealio_map *map, layoutiomode4 iomode, uint32_t count, pnfs_block_extent4 *extents)
+static int add(struct sealio_map *map, layoutiomode4 iomode, uint32_t count,
+               pnfs_block_extent4 *extents)
 {
     const pnfs_block_layout4 body = {count, extents};
     return sealio_map_add(map, iomode, &body);
@@ -70,7 +72,8 @@ static void a_thousand_extents_are_all_found(void **state)
     static pnfs_block_extent4 extents[1000];
     struct sealio_run run;
     for (uint32_t i = 0; i < 1000; i++)
-        extents[i] = EXTENT(1, i * UINT64_C(4096), 4096, (2000 - i) * UINT64_C(8192), PNFS_BLOCK_READ_DATA);
+        extents[i] =
+            EXTENT(1, i * UINT64_C(4096), 4096, (2000 - i) * UINT64_C(8192), PNFS_BLOCK_READ_DATA);
     assert_int_equal(add(map, LAYOUTIOMODE4_READ, 1000, extents), 0);
     for (uint32_t i = 0; i < 1000; i++) {
         assert_true(sealio_map_find(map, i * UINT64_C(4096) + 17, &run));
@@ -112,11 +115,18 @@ static void extents_that_break_the_rules_are_refused(void **state)
         {LAYOUTIOMODE4_READ, -EBADMSG, {EXTENT(1, 0, 512, 0, PNFS_BLOCK_INVALID_DATA)}, 1},
         {LAYOUTIOMODE4_RW, -EBADMSG, {EXTENT(1, 0, 512, 0, PNFS_BLOCK_NONE_DATA)}, 1},
         {LAYOUTIOMODE4_RW, -ENOTSUP, {EXTENT(1, 0, 512, 0, PNFS_BLOCK_READ_DATA)}, 1},
-        {LAYOUTIOMODE4_READ, -EBADMSG, {EXTENT(1, 0, UINT64_MAX - 511, 0, PNFS_BLOCK_READ_DATA)}, 1},
-        {LAYOUTIOMODE4_READ, -EBADMSG, {EXTENT(1, 0, 512, UINT64_MAX - 511, PNFS_BLOCK_READ_DATA)}, 1},
         {LAYOUTIOMODE4_READ,
          -EBADMSG,
-         {EXTENT(1, 0, 1024, 0, PNFS_BLOCK_READ_DATA), EXTENT(1, 512, 512, 0, PNFS_BLOCK_READ_DATA)},
+         {EXTENT(1, 0, UINT64_MAX - 511, 0, PNFS_BLOCK_READ_DATA)},
+         1},
+        {LAYOUTIOMODE4_READ,
+         -EBADMSG,
+         {EXTENT(1, 0, 512, UINT64_MAX - 511, PNFS_BLOCK_READ_DATA)},
+         1},
+        {LAYOUTIOMODE4_READ,
+         -EBADMSG,
+         {EXTENT(1, 0, 1024, 0, PNFS_BLOCK_READ_DATA),
+          EXTENT(1, 512, 512, 0, PNFS_BLOCK_READ_DATA)},
          2},
         {LAYOUTIOMODE4_READ, -EBADMSG, {EXTENT(1, 0, 512, 0, PNFS_BLOCK_READ_DATA)}, 0},
     };
@@ -129,7 +139,8 @@ static void extents_that_break_the_rules_are_refused(void **state)
 
 /* ---- volumes ---- */
 
-static struct sealio_volume *volume_of(pnfs_block_volume4 *volumes, uint32_t count, const uint64_t *sizes)
+static struct sealio_volume *volume_of(pnfs_block_volume4 *volumes, uint32_t count,
+                                       const uint64_t *sizes)
 {
     const pnfs_block_deviceaddr4 addr = {count, volumes};
     struct sealio_volume *volume = NULL;
@@ -137,15 +148,15 @@ static struct sealio_volume *volume_of(pnfs_block_volume4 *volumes, uint32_t cou
     return volume;
 }
 
-#define SIMPLE                                                                                               \
-    (pnfs_block_volume4)                                                                                     \
-    {                                                                                                        \
-        .type = PNFS_BLOCK_VOLUME_SIMPLE                                                                     \
+#define SIMPLE                                                                                     \
+    (pnfs_block_volume4)                                                                           \
+    {                                                                                              \
+        .type = PNFS_BLOCK_VOLUME_SIMPLE                                                           \
     }
-#define SLICE(start, len, of)                                                                                \
-    (pnfs_block_volume4)                                                                                     \
-    {                                                                                                        \
-        .type = PNFS_BLOCK_VOLUME_SLICE, .bv_slice_info = { start, len, of }                                 \
+#define SLICE(start, len, of)                                                                      \
+    (pnfs_block_volume4)                                                                           \
+    {                                                                                              \
+        .type = PNFS_BLOCK_VOLUME_SLICE, .bv_slice_info = { start, len, of }                       \
     }
 
 static void a_slice_is_shifted_and_bounded(void **state)
@@ -168,10 +179,11 @@ static void a_slice_is_shifted_and_bounded(void **state)
 static void joined_volumes_are_cut_where_they_meet(void **state)
 {
     uint32_t parts[] = {0, 1};
-    pnfs_block_volume4 volumes[] = {SIMPLE,
-                                    SIMPLE,
-                                    {.type = PNFS_BLOCK_VOLUME_CONCAT, .bv_concat_info = {2, parts}},
-                                    SLICE(512, 3072, 2)};
+    pnfs_block_volume4 volumes[] = {
+        SIMPLE,
+        SIMPLE,
+        {.type = PNFS_BLOCK_VOLUME_CONCAT, .bv_concat_info = {2, parts}},
+        SLICE(512, 3072, 2)};
     const uint64_t sizes[] = {2048, 4096};
     struct sealio_volume *volume = volume_of(volumes, 4, sizes);
     struct sealio_place place;
@@ -191,7 +203,10 @@ static void stripes_go_round_their_volumes(void **state)
 {
     uint32_t parts[] = {0, 1, 2};
     pnfs_block_volume4 volumes[] = {
-        SIMPLE, SIMPLE, SIMPLE, {.type = PNFS_BLOCK_VOLUME_STRIPE, .bv_stripe_info = {1024, 3, parts}}};
+        SIMPLE,
+        SIMPLE,
+        SIMPLE,
+        {.type = PNFS_BLOCK_VOLUME_STRIPE, .bv_stripe_info = {1024, 3, parts}}};
     const uint64_t sizes[] = {10240, 10240, 10500};
     struct sealio_volume *volume = volume_of(volumes, 4, sizes);
     (void)state;
@@ -234,8 +249,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(offsets_are_found_in_their_extents, make, unmake),
         cmocka_unit_test_setup_teardown(a_thousand_extents_are_all_found, make, unmake),
-        cmocka_unit_test_setup_teardown(a_second_segment_continues_the_map_and_overlap_is_skipped, make,
-                                        unmake),
+        cmocka_unit_test_setup_teardown(a_second_segment_continues_the_map_and_overlap_is_skipped,
+                                        make, unmake),
         cmocka_unit_test_setup_teardown(extents_that_break_the_rules_are_refused, make, unmake),
         cmocka_unit_test(a_slice_is_shifted_and_bounded),
         cmocka_unit_test(joined_volumes_are_cut_where_they_meet),

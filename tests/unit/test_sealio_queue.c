@@ -35,10 +35,13 @@ static int set_up(void **state)
     for (unsigned i = 0; i < sizeof(rig->content); i++)
         rig->content[i] = (uint8_t)((i >> 3) * 2654435761u >> 13);
     memcpy(fake_nfs_memory(rig->fake) + FAKE_FIRST, rig->content, FAKE_HALF);
-    memcpy(fake_nfs_memory(rig->fake) + FAKE_SECOND, rig->content + FAKE_HALF, FAKE_SIZE - FAKE_HALF);
+    memcpy(fake_nfs_memory(rig->fake) + FAKE_SECOND, rig->content + FAKE_HALF,
+           FAKE_SIZE - FAKE_HALF);
     const char *devices[] = {rig->image};
-    const struct sealio_options options = {.timeout_ms = 20000, .devices = devices, .device_count = 1};
-    if (sealio_session_open("127.0.0.1", fake_nfs_port(rig->fake), &options, NULL, &rig->session) < 0 ||
+    const struct sealio_options options = {
+        .timeout_ms = 20000, .devices = devices, .device_count = 1};
+    if (sealio_session_open("127.0.0.1", fake_nfs_port(rig->fake), &options, NULL, &rig->session) <
+            0 ||
         sealio_file_open(rig->session, "/f", SEALIO_READ | SEALIO_WRITE, 0, &rig->file) < 0 ||
         sealio_queue_create(rig->session, DEPTH, &rig->queue) < 0)
         return -1;
@@ -61,8 +64,8 @@ static int tear_down(void **state)
 static void submit_reads(struct rig *rig)
 {
     for (size_t i = 0; i < DEPTH; i++)
-        assert_int_equal(sealio_queue_read(rig->queue, rig->file, rig->got + i * PIECE, PIECE, i * PIECE, 0,
-                                           rig->got + i * PIECE),
+        assert_int_equal(sealio_queue_read(rig->queue, rig->file, rig->got + i * PIECE, PIECE,
+                                           i * PIECE, 0, rig->got + i * PIECE),
                          0);
 }
 
@@ -110,9 +113,9 @@ static void writes_reach_the_file_and_are_committed(void **state)
     struct sealio_completion done[DEPTH];
     memset(rig->content, 'w', DEPTH * PIECE);
     for (size_t i = 0; i < DEPTH; i++)
-        assert_int_equal(
-            sealio_queue_write(rig->queue, rig->file, rig->content + i * PIECE, PIECE, i * PIECE, 0, NULL),
-            0);
+        assert_int_equal(sealio_queue_write(rig->queue, rig->file, rig->content + i * PIECE, PIECE,
+                                            i * PIECE, 0, NULL),
+                         0);
     for (unsigned got = 0; got < DEPTH;)
         got += sealio_queue_wait(rig->queue, done, DEPTH, 10000);
     assert_int_equal(sealio_file_sync(rig->file), 0);
@@ -129,7 +132,8 @@ static void the_descriptor_is_readable_while_there_are_completions(void **state)
     assert_true(fd.fd >= 0);
     assert_int_equal(poll(&fd, 1, 0), 0);
     for (unsigned i = 0; i < 2; i++)
-        assert_int_equal(sealio_queue_read(rig->queue, rig->file, rig->got + 100 * i, 100, 0, 0, NULL), 0);
+        assert_int_equal(
+            sealio_queue_read(rig->queue, rig->file, rig->got + 100 * i, 100, 0, 0, NULL), 0);
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(poll(&fd, 1, 10000), 1);
         assert_int_equal(sealio_queue_wait(rig->queue, &done, 1, 0), 1);
@@ -143,7 +147,8 @@ static void nonsense_is_refused(void **state)
     struct sealio_queue *queue;
     assert_int_equal(sealio_queue_create(rig->session, 0, &queue), -EINVAL);
     assert_int_equal(sealio_queue_create(rig->session, 1025, &queue), -EINVAL);
-    assert_int_equal(sealio_queue_read(rig->queue, rig->file, rig->got, 1, UINT64_MAX, 0, NULL), -EINVAL);
+    assert_int_equal(sealio_queue_read(rig->queue, rig->file, rig->got, 1, UINT64_MAX, 0, NULL),
+                     -EINVAL);
     assert_int_equal(sealio_queue_wait(rig->queue, NULL, 0, UINT32_MAX), 0);
 }
 

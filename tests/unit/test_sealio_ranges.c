@@ -53,7 +53,8 @@ static void every_byte_that_was_added_is_covered(void **state)
         for (unsigned i = 0; i < SPACE; i++)
             in[i] = 0;
         for (unsigned n = 0; n < 200; n++) {
-            const uint64_t start = (uint64_t)rand() % (SPACE - 20), end = start + 1 + (uint64_t)rand() % 19;
+            const uint64_t start = (uint64_t)rand() % (SPACE - 20),
+                           end = start + 1 + (uint64_t)rand() % 19;
             sealio_ranges_add(&r, start, end);
             for (uint64_t at = start; at < end; at++)
                 in[at] = 1;

@@ -37,7 +37,8 @@ static int set_up(void **state)
     for (unsigned i = 0; i < sizeof(rig->content); i++)
         rig->content[i] = (uint8_t)((i >> 3) * 2654435761u >> 13);
     memcpy(fake_nfs_memory(rig->fake) + FAKE_FIRST, rig->content, FAKE_HALF);
-    memcpy(fake_nfs_memory(rig->fake) + FAKE_SECOND, rig->content + FAKE_HALF, FAKE_SIZE - FAKE_HALF);
+    memcpy(fake_nfs_memory(rig->fake) + FAKE_SECOND, rig->content + FAKE_HALF,
+           FAKE_SIZE - FAKE_HALF);
     fake_rdma_reset(fake_nfs_memory(rig->fake), FAKE_IMAGE_SIZE);
     fake_rdma_set_secret(fake_nfs_secret(rig->fake));
     fake_nfs_offer_memory(rig->fake, true);
@@ -56,7 +57,9 @@ static int tear_down(void **state)
     unlink(rig->image);
     free(rig);
     const struct fake_rdma_state left = fake_rdma_now();
-    return left.channels || left.ids || left.pds || left.comps || left.cqs || left.qps || left.mrs ? -1 : 0;
+    return left.channels || left.ids || left.pds || left.comps || left.cqs || left.qps || left.mrs
+               ? -1
+               : 0;
 }
 
 static void open_with(struct rig *rig, unsigned flags, enum sealio_layouts layouts)
@@ -68,7 +71,8 @@ static void open_with(struct rig *rig, unsigned flags, enum sealio_layouts layou
                                            .direct_timeout_ms = DIRECT_MS,
                                            .devices = devices,
                                            .device_count = 1};
-    int rc = sealio_session_open("127.0.0.1", fake_nfs_port(rig->fake), &options, error, &rig->session);
+    int rc =
+        sealio_session_open("127.0.0.1", fake_nfs_port(rig->fake), &options, error, &rig->session);
     if (rc < 0)
         fail_msg("%s", error);
     rig->session->verbs = &fake_rdma_verbs;
@@ -188,10 +192,10 @@ static void an_unexpected_event_is_no_connection(void **state)
 static void no_answer_is_waited_for_no_longer_than_the_patience(void **state)
 {
     struct rig *rig = *state;
-    const rdma_deviceaddr4 addr = {.rda_alignment = 1,
-                                   .rda_addrs_count = 1,
-                                   .rda_addrs =
-                                       &(netaddr4){xdr_bytes_of("rdma6"), xdr_bytes_of("::1.78.81")}};
+    const rdma_deviceaddr4 addr = {
+        .rda_alignment = 1,
+        .rda_addrs_count = 1,
+        .rda_addrs = &(netaddr4){xdr_bytes_of("rdma6"), xdr_bytes_of("::1.78.81")}};
     struct sealio_rdma *rdma;
     (void)rig;
     assert_int_equal(sealio_rdma_create(&addr, &fake_rdma_verbs, &rdma), 0);
@@ -201,16 +205,17 @@ static void no_answer_is_waited_for_no_longer_than_the_patience(void **state)
     sealio_rdma_free(rdma);
 }
 
-/* The limit is asked for before; between, a connection may be made anew, on which registering fails. */
+/* The limit is asked for before; between, a connection may be made anew, on which registering
+ * fails. */
 static void what_is_too_long_to_be_copied_is_not_copied(void **state)
 {
     struct rig *rig = *state;
-    const rdma_deviceaddr4 addr = {.rda_peer = 5,
-                                   .rda_secret = "ssssssssssssssssssssssssssssssss",
-                                   .rda_alignment = 1,
-                                   .rda_addrs_count = 1,
-                                   .rda_addrs =
-                                       &(netaddr4){xdr_bytes_of("rdma"), xdr_bytes_of("127.0.0.1.78.81")}};
+    const rdma_deviceaddr4 addr = {
+        .rda_peer = 5,
+        .rda_secret = "ssssssssssssssssssssssssssssssss",
+        .rda_alignment = 1,
+        .rda_addrs_count = 1,
+        .rda_addrs = &(netaddr4){xdr_bytes_of("rdma"), xdr_bytes_of("127.0.0.1.78.81")}};
     uint8_t *memory = malloc(2 << 20);
     struct sealio_rdma_op op = {.memory = memory,
                                 .length = 2 << 20,
@@ -329,7 +334,8 @@ static void registered_memory_is_used_itself_and_other_memory_is_copied(void **s
     assert_int_equal(sealio_buffer_register(rig->session, memory, FAKE_HALF, &first), 0);
     assert_int_equal(sealio_file_read(rig->file, memory, FAKE_HALF, 0), FAKE_HALF);
     assert_int_equal(fake_rdma_now().mrs, 1); /* by the connection, which came later; no copy */
-    assert_int_equal(sealio_buffer_register(rig->session, memory + FAKE_HALF, FAKE_HALF, &second), 0);
+    assert_int_equal(sealio_buffer_register(rig->session, memory + FAKE_HALF, FAKE_HALF, &second),
+                     0);
     assert_int_equal(fake_rdma_now().mrs, 2);
     assert_int_equal(sealio_file_read(rig->file, memory + FAKE_HALF, FAKE_HALF, FAKE_HALF),
                      FAKE_SIZE - FAKE_HALF);
@@ -338,7 +344,8 @@ static void registered_memory_is_used_itself_and_other_memory_is_copied(void **s
     sealio_buffer_release(second);
     assert_int_equal(fake_rdma_now().mrs, 1);
     memset(memory, 0, 1 << 20);
-    assert_int_equal(sealio_file_read(rig->file, memory + FAKE_HALF - 5, 10, 100), 10); /* not all inside */
+    assert_int_equal(sealio_file_read(rig->file, memory + FAKE_HALF - 5, 10, 100),
+                     10); /* not all inside */
     assert_int_equal(fake_rdma_now().mrs, 2);
     assert_memory_equal(memory + FAKE_HALF - 5, rig->content + 100, 10);
     sealio_buffer_release(first);
@@ -405,7 +412,8 @@ static void a_recall_waits_for_what_is_under_way_and_no_more_is_posted(void **st
     assert_int_equal(fake_rdma_now().reads, 2);
 }
 
-static void after_an_access_error_data_comes_through_the_server_and_then_by_a_new_layout(void **state)
+static void
+after_an_access_error_data_comes_through_the_server_and_then_by_a_new_layout(void **state)
 {
     struct rig *rig = *state;
     open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_TRY);
@@ -542,8 +550,9 @@ static void a_queue_posts_all_it_has_at_once(void **state)
     assert_int_equal(sealio_queue_create(rig->session, DEPTH, &queue), 0);
     fake_rdma_hold(true);
     for (size_t i = 0; i < DEPTH; i++)
-        assert_int_equal(
-            sealio_queue_read(queue, rig->file, memory + i * PIECE, PIECE, i * PIECE, 0, &memory[i]), 0);
+        assert_int_equal(sealio_queue_read(queue, rig->file, memory + i * PIECE, PIECE, i * PIECE,
+                                           0, &memory[i]),
+                         0);
     assert_int_equal(sealio_queue_read(queue, rig->file, memory, 1, 0, 0, NULL), -EAGAIN);
     assert_int_equal(fake_rdma_now().most_posted, DEPTH);
     assert_int_equal(sealio_queue_wait(queue, &done, 1, 20), 0);
@@ -567,8 +576,9 @@ static void what_the_device_has_no_room_for_waits(void **state)
     assert_int_equal(sealio_queue_create(rig->session, DEPTH, &queue), 0);
     memset(rig->content, 'q', DEPTH * PIECE);
     for (size_t i = 0; i < DEPTH; i++)
-        assert_int_equal(
-            sealio_queue_write(queue, rig->file, rig->content + i * PIECE, PIECE, i * PIECE, 0, NULL), 0);
+        assert_int_equal(sealio_queue_write(queue, rig->file, rig->content + i * PIECE, PIECE,
+                                            i * PIECE, 0, NULL),
+                         0);
     wait_for(queue, DEPTH, PIECE);
     assert_true(fake_rdma_now().most_posted <= 2);
     assert_int_equal(fake_nfs_count(rig->fake, OP_WRITE), 0);
@@ -587,8 +597,8 @@ static void a_queue_falls_back_when_its_layout_is_lost(void **state)
     assert_int_equal(sealio_queue_create(rig->session, DEPTH, &queue), 0);
     fake_rdma_hold(true);
     for (size_t i = 0; i < DEPTH; i++)
-        assert_int_equal(sealio_queue_read(queue, rig->file, memory + i * PIECE, PIECE, i * PIECE, 0, NULL),
-                         0);
+        assert_int_equal(
+            sealio_queue_read(queue, rig->file, memory + i * PIECE, PIECE, i * PIECE, 0, NULL), 0);
     fake_rdma_void_keys(true);
     wait_for(queue, DEPTH, PIECE);
     assert_memory_equal(memory, rig->content, DEPTH * PIECE);

@@ -1,6 +1,6 @@
 /*
- * Who takes what the device has completed: those who wait, one at a time, and the connection's thread for
- * everybody else (client/rdma_lead.c). The device is played.
+ * Who takes what the device has completed: those who wait, one at a time, and the connection's
+ * thread for everybody else (client/rdma_lead.c). The device is played.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -82,8 +82,10 @@ static void come_to_lead(void)
 static int set_up(void **state)
 {
     netaddr4 at = {xdr_bytes_of("rdma"), xdr_bytes_of("127.0.0.1.78.81")};
-    rdma_deviceaddr4 addr = {
-        .rda_version = RDMA_LAYOUT_VERSION, .rda_alignment = 1, .rda_addrs_count = 1, .rda_addrs = &at};
+    rdma_deviceaddr4 addr = {.rda_version = RDMA_LAYOUT_VERSION,
+                             .rda_alignment = 1,
+                             .rda_addrs_count = 1,
+                             .rda_addrs = &at};
     (void)state;
     fake_rdma_reset(remote, sizeof(remote));
     fake_rdma_set_secret(addr.rda_secret);
@@ -99,7 +101,9 @@ static int tear_down(void **state)
     (void)state;
     sealio_rdma_free(path);
     const struct fake_rdma_state left = fake_rdma_now();
-    return left.channels || left.ids || left.pds || left.comps || left.cqs || left.qps || left.mrs ? -1 : 0;
+    return left.channels || left.ids || left.pds || left.comps || left.cqs || left.qps || left.mrs
+               ? -1
+               : 0;
 }
 
 static void who_waits_takes_completions_itself(void **state)
@@ -144,7 +148,8 @@ static void *wait_for_one(void *arg)
     return NULL;
 }
 
-/* The second finds one who leads, and waits by other means. When the first ends the thread takes over. */
+/* The second finds one who leads, and waits by other means. When the first ends the thread takes
+ * over. */
 static void two_who_wait_are_served(void **state)
 {
     struct tried one, two;

@@ -39,8 +39,9 @@ static CB_LAYOUTRECALL4args whole_file(uint32_t seqid)
 static struct sealio_recall_answer bulk(const struct sealio_recall_facts *facts, layouttype4 type,
                                         layoutiomode4 iomode)
 {
-    const CB_LAYOUTRECALL4args args = {
-        .clora_type = type, .clora_iomode = iomode, .clora_recall = {.lor_recalltype = LAYOUTRECALL4_ALL}};
+    const CB_LAYOUTRECALL4args args = {.clora_type = type,
+                                       .clora_iomode = iomode,
+                                       .clora_recall = {.lor_recalltype = LAYOUTRECALL4_ALL}};
     return sealio_recall_bulk(facts, &args);
 }
 
@@ -58,8 +59,8 @@ static void a_recall_with_the_next_seqid_is_obeyed(void **state)
     expect(sealio_recall_file(&facts, &args), NFS4_OK, true);
 }
 
-/* A server that repeats a recall after the OK must not take the answer for a failure: same seqid, same
- * answer. */
+/* A server that repeats a recall after the OK must not take the answer for a failure: same seqid,
+ * same answer. */
 static void a_repeated_recall_gets_ok_again_and_changes_nothing(void **state)
 {
     struct sealio_recall_facts facts = held();
@@ -107,8 +108,8 @@ static void a_recall_of_nothing_finds_no_layout(void **state)
     expect(sealio_recall_file(&facts, &args), NFS4ERR_NOMATCHING_LAYOUT, false);
 }
 
-/* The recall overtook the LAYOUTGET's reply: DELAY, and the layout goes back when it comes, since the server
- * need not ask again. */
+/* The recall overtook the LAYOUTGET's reply: DELAY, and the layout goes back when it comes, since
+ * the server need not ask again. */
 static void a_recall_that_overtakes_the_grant_is_kept(void **state)
 {
     const struct sealio_recall_facts facts = {.getting = true, .type = LAYOUT4_BLOCK_VOLUME};
@@ -166,7 +167,8 @@ static bool see_pending(void *arg, const sessionid4 session, uint32_t slot, uint
 
 static int make(void **state)
 {
-    const struct sealio_cb_owner owner = {NULL, see_recall, see_device, see_recall_any, see_pending};
+    const struct sealio_cb_owner owner = {NULL, see_recall, see_device, see_recall_any,
+                                          see_pending};
     struct sealio_backchannel *backchannel = NULL;
     int rc = sealio_backchannel_create(&owner, &backchannel);
     if (rc == 0)
@@ -191,12 +193,14 @@ struct answer {
     nfsstat4 status[4];
 };
 
-static struct answer send_call(struct sealio_backchannel *backchannel, const uint8_t *message, size_t len)
+static struct answer send_call(struct sealio_backchannel *backchannel, const uint8_t *message,
+                               size_t len)
 {
     struct answer answer = {.len = 0};
     struct xdr_in in;
     struct arena arena;
-    answer.len = sealio_backchannel_serve(backchannel, message, len, answer.bytes, sizeof(answer.bytes));
+    answer.len =
+        sealio_backchannel_serve(backchannel, message, len, answer.bytes, sizeof(answer.bytes));
     if (answer.len == 0)
         return answer;
     arena_init(&arena, 65536);
@@ -243,8 +247,9 @@ static struct answer ask(struct sealio_backchannel *backchannel, const struct re
                                   .prog = request->prog ? request->prog : SEALIO_CB_PROGRAM,
                                   .vers = request->vers ? request->vers : NFS_CB,
                                   .proc = request->proc};
-    const struct nfs4_cb_compound_args compound = {.minorversion = request->minor ? request->minor : 1,
-                                                   .numops = !request->no_sequence + (request->op != 0)};
+    const struct nfs4_cb_compound_args compound = {
+        .minorversion = request->minor ? request->minor : 1,
+        .numops = !request->no_sequence + (request->op != 0)};
     if (request->refers) {
         sequence.cb_sequence.csa_referring_call_lists_count = 1;
         sequence.cb_sequence.csa_referring_call_lists = &list;
@@ -269,9 +274,10 @@ static struct answer ask(struct sealio_backchannel *backchannel, const struct re
 
 static union nfs4_cb_args recall_args(void)
 {
-    return (union nfs4_cb_args){.cb_layoutrecall = {.clora_type = LAYOUT4_BLOCK_VOLUME,
-                                                    .clora_iomode = LAYOUTIOMODE4_ANY,
-                                                    .clora_recall = {.lor_recalltype = LAYOUTRECALL4_ALL}}};
+    return (union nfs4_cb_args){
+        .cb_layoutrecall = {.clora_type = LAYOUT4_BLOCK_VOLUME,
+                            .clora_iomode = LAYOUTIOMODE4_ANY,
+                            .clora_recall = {.lor_recalltype = LAYOUTRECALL4_ALL}}};
 }
 
 static void cb_null_is_answered(void **state)
@@ -284,8 +290,8 @@ static void cb_null_is_answered(void **state)
 
 static void foreign_programs_versions_and_procedures_are_told_apart(void **state)
 {
-    const struct request program = {.prog = 100003, .proc = CB_NULL}, version = {.vers = 4, .proc = CB_NULL},
-                         procedure = {.proc = 2};
+    const struct request program = {.prog = 100003, .proc = CB_NULL},
+                         version = {.vers = 4, .proc = CB_NULL}, procedure = {.proc = 2};
     assert_int_equal(ask(*state, &program).head.accept_stat, RPC_ACCEPT_PROG_UNAVAIL);
     assert_int_equal(ask(*state, &version).head.accept_stat, RPC_ACCEPT_PROG_MISMATCH);
     assert_int_equal(ask(*state, &procedure).head.accept_stat, RPC_ACCEPT_PROC_UNAVAIL);
@@ -330,15 +336,17 @@ static void operations_this_client_has_no_use_for_are_refused_by_name(void **sta
 {
     const union nfs4_cb_args recall = {.cb_recall = {.truncate = false}},
                              lock = {.cb_notify_lock = {.cnla_fh = {NULL, 0}}};
-    struct request request = {.proc = CB_COMPOUND, .sequence = 1, .op = OP_CB_RECALL, .args = &recall};
+    struct request request = {
+        .proc = CB_COMPOUND, .sequence = 1, .op = OP_CB_RECALL, .args = &recall};
     assert_int_equal(ask(*state, &request).status[1], NFS4ERR_BADHANDLE);
-    request = (struct request){.proc = CB_COMPOUND, .sequence = 2, .op = OP_CB_NOTIFY_LOCK, .args = &lock};
+    request = (struct request){
+        .proc = CB_COMPOUND, .sequence = 2, .op = OP_CB_NOTIFY_LOCK, .args = &lock};
     assert_int_equal(ask(*state, &request).status[1], NFS4ERR_NOTSUPP);
     request = (struct request){.proc = CB_COMPOUND, .sequence = 3, .op = 99};
     assert_int_equal(ask(*state, &request).status[1], NFS4ERR_OP_ILLEGAL);
     const union nfs4_cb_args args = recall_args();
-    request =
-        (struct request){.proc = CB_COMPOUND, .no_sequence = true, .op = OP_CB_LAYOUTRECALL, .args = &args};
+    request = (struct request){
+        .proc = CB_COMPOUND, .no_sequence = true, .op = OP_CB_LAYOUTRECALL, .args = &args};
     assert_int_equal(ask(*state, &request).status[0], NFS4ERR_OP_NOT_IN_SESSION);
     request = (struct request){.proc = CB_COMPOUND, .minor = 2, .sequence = 4};
     assert_int_equal(ask(*state, &request).compound.status, NFS4ERR_MINOR_VERS_MISMATCH);
@@ -356,7 +364,8 @@ static void truncated_callbacks_are_errors_not_crashes(void **state)
     memcpy(sequence.cb_sequence.csa_sessionid, session_id, sizeof(session_id));
     xdr_out_init(&out, message, sizeof(message));
     assert_true(rpc_call_encode(&out, &head) && nfs4_cb_compound_args_encode(&out, &compound) &&
-                nfs4_op_encode(&out, OP_CB_SEQUENCE) && nfs4_cb_args_encode(OP_CB_SEQUENCE, &out, &sequence));
+                nfs4_op_encode(&out, OP_CB_SEQUENCE) &&
+                nfs4_cb_args_encode(OP_CB_SEQUENCE, &out, &sequence));
     for (size_t len = 0; len < xdr_out_len(&out); len++) {
         const struct answer answer = send_call(*state, message, len);
         assert_true(answer.len == 0 || answer.compound.status != NFS4_OK);
@@ -374,13 +383,15 @@ int main(void)
         cmocka_unit_test(a_recall_that_overtakes_the_grant_is_kept),
         cmocka_unit_test(a_bulk_recall_takes_what_is_held),
         cmocka_unit_test_setup_teardown(cb_null_is_answered, make, unmake),
-        cmocka_unit_test_setup_teardown(foreign_programs_versions_and_procedures_are_told_apart, make,
+        cmocka_unit_test_setup_teardown(foreign_programs_versions_and_procedures_are_told_apart,
+                                        make, unmake),
+        cmocka_unit_test_setup_teardown(a_replayed_callback_gets_the_same_bytes_and_runs_once, make,
                                         unmake),
-        cmocka_unit_test_setup_teardown(a_replayed_callback_gets_the_same_bytes_and_runs_once, make, unmake),
         cmocka_unit_test_setup_teardown(sequence_errors_leave_the_slot_as_it_was, make, unmake),
-        cmocka_unit_test_setup_teardown(a_callback_that_refers_to_a_call_under_way_waits, make, unmake),
-        cmocka_unit_test_setup_teardown(operations_this_client_has_no_use_for_are_refused_by_name, make,
+        cmocka_unit_test_setup_teardown(a_callback_that_refers_to_a_call_under_way_waits, make,
                                         unmake),
+        cmocka_unit_test_setup_teardown(operations_this_client_has_no_use_for_are_refused_by_name,
+                                        make, unmake),
         cmocka_unit_test_setup_teardown(truncated_callbacks_are_errors_not_crashes, make, unmake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

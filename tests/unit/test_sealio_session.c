@@ -1,4 +1,5 @@
-/* libsealio against a server of the test's own: where data moves, what recalls do, how sessions are got back.
+/* libsealio against a server of the test's own: where data moves, what recalls do, how sessions are
+ * got back.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -72,7 +73,8 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void open_with(struct rig *rig, unsigned flags, enum sealio_layouts layouts, uint32_t timeout_ms)
+static void open_with(struct rig *rig, unsigned flags, enum sealio_layouts layouts,
+                      uint32_t timeout_ms)
 {
     const char *devices[] = {rig->image};
     char error[SEALIO_ERROR_MAX] = "";
@@ -82,7 +84,8 @@ static void open_with(struct rig *rig, unsigned flags, enum sealio_layouts layou
                                            .device_count = 1,
                                            .on_recall = count_recall,
                                            .on_recall_arg = rig};
-    int rc = sealio_session_open("127.0.0.1", fake_nfs_port(rig->fake), &options, error, &rig->session);
+    int rc =
+        sealio_session_open("127.0.0.1", fake_nfs_port(rig->fake), &options, error, &rig->session);
     if (rc < 0)
         fail_msg("%s", error);
     assert_int_equal(sealio_file_open(rig->session, "/f", flags, 0, &rig->file), 0);
@@ -182,8 +185,8 @@ static void required_layouts_do_not_fall_back(void **state)
     assert_int_equal(fake_nfs_count(rig->fake, OP_READ), 0);
 }
 
-/* A disk that merely looks alike must never be read: without the signature there is no direct I/O, and the
- * layout goes back. */
+/* A disk that merely looks alike must never be read: without the signature there is no direct I/O,
+ * and the layout goes back. */
 static void a_disk_without_the_signature_is_not_used(void **state)
 {
     struct rig *rig = *state;
@@ -194,7 +197,8 @@ static void a_disk_without_the_signature_is_not_used(void **state)
     assert_int_equal(fake_nfs_count(rig->fake, OP_LAYOUTRETURN), 1);
 }
 
-/* Whole blocks go to the disk, what shares a block with other bytes by WRITE; both are made stable by sync.
+/* Whole blocks go to the disk, what shares a block with other bytes by WRITE; both are made stable
+ * by sync.
  */
 static void whole_blocks_are_written_to_the_disk_and_committed(void **state)
 {
@@ -242,7 +246,8 @@ static void what_was_written_is_committed_before_the_return(void **state)
     assert_int_equal(fake_nfs_recall(rig->fake, 1), NFS4_OK);
     assert_true(fake_nfs_wait(rig->fake, OP_LAYOUTRETURN, 1));
     assert_int_equal(fake_nfs_count(rig->fake, OP_LAYOUTCOMMIT), 1);
-    assert_true(fake_nfs_when(rig->fake, OP_LAYOUTCOMMIT) < fake_nfs_when(rig->fake, OP_LAYOUTRETURN));
+    assert_true(fake_nfs_when(rig->fake, OP_LAYOUTCOMMIT) <
+                fake_nfs_when(rig->fake, OP_LAYOUTRETURN));
 }
 
 static void a_held_layout_is_returned_only_when_told(void **state)
@@ -263,8 +268,8 @@ static void a_held_layout_is_returned_only_when_told(void **state)
     assert_true(fake_nfs_wait(rig->fake, OP_LAYOUTRETURN, 1));
 }
 
-/* The recall arrives before the reply that grants: the client says DELAY, and returns the layout all the same
- * when it has come. */
+/* The recall arrives before the reply that grants: the client says DELAY, and returns the layout
+ * all the same when it has come. */
 static void a_recall_that_overtakes_its_grant_is_obeyed(void **state)
 {
     struct rig *rig = *state;
@@ -281,7 +286,8 @@ static void a_recall_of_everything_is_acknowledged_in_bulk(void **state)
     assert_int_equal(fake_nfs_recall_all(rig->fake), NFS4ERR_NOMATCHING_LAYOUT);
     check_read(rig, 0, 4096);
     assert_int_equal(fake_nfs_recall_all(rig->fake), NFS4_OK);
-    assert_true(fake_nfs_wait(rig->fake, OP_LAYOUTRETURN, 2)); /* the file's, then LAYOUTRETURN4_ALL */
+    assert_true(
+        fake_nfs_wait(rig->fake, OP_LAYOUTRETURN, 2)); /* the file's, then LAYOUTRETURN4_ALL */
 }
 
 static void two_opens_of_a_file_share_one_layout(void **state)
@@ -302,8 +308,8 @@ static void two_opens_of_a_file_share_one_layout(void **state)
 
 /* ---- sessions ---- */
 
-/* The connection dies after the server has executed a WRITE: the same request on the same slot gets the kept
- * reply. */
+/* The connection dies after the server has executed a WRITE: the same request on the same slot gets
+ * the kept reply. */
 static void a_lost_reply_does_not_execute_twice(void **state)
 {
     struct rig *rig = *state;
@@ -324,18 +330,20 @@ static void a_lost_session_is_made_anew_and_state_stays(void **state)
     struct rig *rig = *state;
     open_reader(rig);
     check_read(rig, 0, 4096);
-    fake_nfs_forget_session(rig->fake); /* noticed without any call: a recall must be able to come */
+    fake_nfs_forget_session(
+        rig->fake); /* noticed without any call: a recall must be able to come */
     assert_true(fake_nfs_wait(rig->fake, OP_CREATE_SESSION, 2));
     assert_int_equal(sealio_stat(rig->session, "/f", &(struct sealio_stat){.size = 0}), 0);
     assert_int_equal(fake_nfs_count(rig->fake, OP_CREATE_SESSION), 2);
     assert_int_equal(fake_nfs_count(rig->fake, OP_EXCHANGE_ID), 1);
     assert_int_equal(fake_nfs_count(rig->fake, OP_OPEN), 1);
-    assert_int_equal(fake_nfs_recall(rig->fake, 1), NFS4_OK); /* the new session's backchannel works */
+    assert_int_equal(fake_nfs_recall(rig->fake, 1),
+                     NFS4_OK); /* the new session's backchannel works */
     assert_true(fake_nfs_wait(rig->fake, OP_LAYOUTRETURN, 1));
 }
 
-/* After a restart: EXCHANGE_ID, opens reclaimed, what was written directly committed as a reclaim, and only
- * then RECLAIM_COMPLETE. */
+/* After a restart: EXCHANGE_ID, opens reclaimed, what was written directly committed as a reclaim,
+ * and only then RECLAIM_COMPLETE. */
 static void after_a_restart_opens_are_reclaimed_before_reclaim_complete(void **state)
 {
     struct rig *rig = *state;
@@ -349,7 +357,8 @@ static void after_a_restart_opens_are_reclaimed_before_reclaim_complete(void **s
     assert_true(fake_nfs_last_commit_was_reclaim(rig->fake));
     assert_int_equal(fake_nfs_count(rig->fake, OP_RECLAIM_COMPLETE), 2);
     assert_true(fake_nfs_when(rig->fake, OP_OPEN) < fake_nfs_when(rig->fake, OP_LAYOUTCOMMIT));
-    assert_true(fake_nfs_when(rig->fake, OP_LAYOUTCOMMIT) < fake_nfs_when(rig->fake, OP_RECLAIM_COMPLETE));
+    assert_true(fake_nfs_when(rig->fake, OP_LAYOUTCOMMIT) <
+                fake_nfs_when(rig->fake, OP_RECLAIM_COMPLETE));
     assert_int_equal(fake_nfs_count(rig->fake, OP_LAYOUTGET),
                      2); /* the layout of before is gone: a new one */
 }
@@ -369,8 +378,8 @@ static void an_idle_session_renews_its_lease(void **state)
     assert_int_equal(after.reads_server, 0);
 }
 
-/* The server may have fenced us and given our blocks away: past the lease nothing is read from the disk
- * before the server has answered. */
+/* The server may have fenced us and given our blocks away: past the lease nothing is read from the
+ * disk before the server has answered. */
 static void past_the_lease_nothing_touches_the_disk(void **state)
 {
     struct rig *rig = *state;
@@ -417,12 +426,13 @@ static void *read_at_random(void *arg)
 {
     struct worker *worker = arg;
     for (unsigned i = 0; i < 300 && !worker->failed; i++)
-        worker->failed = !(i % 8 == 0 ? open_and_read(worker) : read_somewhere(worker, worker->rig->file));
+        worker->failed =
+            !(i % 8 == 0 ? open_and_read(worker) : read_somewhere(worker, worker->rig->file));
     return NULL;
 }
 
-/* Threads open and read while layouts are recalled, connections cut and the server restarted under them:
- * every byte is right and nobody sees an error. */
+/* Threads open and read while layouts are recalled, connections cut and the server restarted under
+ * them: every byte is right and nobody sees an error. */
 static void threads_share_a_session_through_recalls_cuts_and_restarts(void **state)
 {
     enum { WORKERS = 4 };

@@ -38,10 +38,26 @@ static void ipv6_addresses_stand_in_brackets(void **state)
 static void what_is_no_url_is_refused_and_leaves_the_output(void **state)
 {
     static const char *const bad[] = {
-        "",           "nfs:/x",          "http://h/x",      "nfs://",        "nfs://host",   "nfs:///x",
-        "nfs://h:/x", "nfs://h:0/x",     "nfs://h:65536/x", "nfs://h:12a/x", "nfs://h:-1/x", "nfs://[::1/x",
-        "nfs://[]/x", "nfs://[::1]80/x", "nfs://h/%",       "nfs://h/%4",    "nfs://h/%zz",  "nfs://h/%00",
-        "nfs://:1/x", "nfs://h: 2049/x",
+        "",
+        "nfs:/x",
+        "http://h/x",
+        "nfs://",
+        "nfs://host",
+        "nfs:///x",
+        "nfs://h:/x",
+        "nfs://h:0/x",
+        "nfs://h:65536/x",
+        "nfs://h:12a/x",
+        "nfs://h:-1/x",
+        "nfs://[::1/x",
+        "nfs://[]/x",
+        "nfs://[::1]80/x",
+        "nfs://h/%",
+        "nfs://h/%4",
+        "nfs://h/%zz",
+        "nfs://h/%00",
+        "nfs://:1/x",
+        "nfs://h: 2049/x",
     };
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

@@ -1,6 +1,6 @@
 /*
- * test_session.c - sessions, slots and the reply cache (RFC 8881 sections 2.10.6, 18.36, 18.37, 18.46),
- * through a daemon's real connection.
+ * test_session.c - sessions, slots and the reply cache (RFC 8881
+ * sections 2.10.6, 18.36, 18.37, 18.46), through a daemon's real connection.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -86,9 +86,11 @@ static void create_session_is_replayed_errors_too(void **state)
     args = session_args(client.id, client.create_seq, 0);
     assert_int_equal(wire_one(&client.wire, OP_CREATE_SESSION, &args, NULL), NFS4ERR_TOOSMALL);
     args = session_args(client.id, client.create_seq + 2, 0);
-    assert_int_equal(wire_one(&client.wire, OP_CREATE_SESSION, &args, NULL), NFS4ERR_SEQ_MISORDERED);
+    assert_int_equal(wire_one(&client.wire, OP_CREATE_SESSION, &args, NULL),
+                     NFS4ERR_SEQ_MISORDERED);
     args = session_args(client.id, client.create_seq - 1, 0);
-    assert_int_equal(wire_one(&client.wire, OP_CREATE_SESSION, &args, NULL), NFS4ERR_SEQ_MISORDERED);
+    assert_int_equal(wire_one(&client.wire, OP_CREATE_SESSION, &args, NULL),
+                     NFS4ERR_SEQ_MISORDERED);
     memcpy(args.destroy_session.dsa_sessionid, first.create_session.csr_resok4.csr_sessionid,
            NFS4_SESSIONID_SIZE);
     assert_int_equal(wire_one(&client.wire, OP_DESTROY_SESSION, &args, NULL), NFS4_OK);
@@ -102,7 +104,8 @@ static void another_principal_gets_no_session_of_this_client(void **state)
     assert_int_equal(wire_one(&client.wire, OP_CREATE_SESSION, &args, NULL), NFS4ERR_CLID_INUSE);
     client.wire.uid = 0;
     args.create_session.csa_clientid ^= (uint64_t)1 << 40; /* another boot's */
-    assert_int_equal(wire_one(&client.wire, OP_CREATE_SESSION, &args, NULL), NFS4ERR_STALE_CLIENTID);
+    assert_int_equal(wire_one(&client.wire, OP_CREATE_SESSION, &args, NULL),
+                     NFS4ERR_STALE_CLIENTID);
 }
 
 /* Others advanced the slot, or renewed the lease, on an error. */
@@ -133,8 +136,8 @@ static void begin_mkdir(struct nfs_client *who, const char *name)
     wire_op(&who->wire, OP_CREATE, &args);
 }
 
-/* The cache keeps what was said, not the bytes of one transport: the retry comes over another connection,
- * with another xid. */
+/* The cache keeps what was said, not the bytes of one transport: the retry comes over another
+ * connection, with another xid. */
 static void a_retry_is_answered_from_the_cache_over_any_connection(void **state)
 {
     (void)state;
@@ -240,8 +243,10 @@ static nfsstat4 add_session(sessionid4 session)
     return status;
 }
 
-/* Association is many-to-many: under SEQUENCE of A any other session may be destroyed, in any place. */
-static void a_session_is_destroyed_under_sequence_of_another_and_its_own_only_at_the_end(void **state)
+/* Association is many-to-many: under SEQUENCE of A any other session may be destroyed, in any
+ * place. */
+static void
+a_session_is_destroyed_under_sequence_of_another_and_its_own_only_at_the_end(void **state)
 {
     (void)state;
     sessionid4 other;
@@ -288,7 +293,8 @@ static void a_client_has_so_many_sessions_and_no_more(void **state)
     }
 }
 
-/* An operation about a client of another loop visits that loop, and the compound goes on at home. */
+/* An operation about a client of another loop visits that loop, and the compound goes on at home.
+ */
 static void operations_reach_clients_of_every_loop_from_within_a_session(void **state)
 {
     (void)state;
@@ -338,7 +344,8 @@ int main(void)
         cmocka_unit_test(a_different_request_under_an_old_sequence_id_is_a_false_retry),
         cmocka_unit_test(a_retry_of_what_was_not_kept_is_refused_and_does_not_run),
         cmocka_unit_test(slots_are_independent_and_pipelined_requests_all_answered),
-        cmocka_unit_test(a_session_is_destroyed_under_sequence_of_another_and_its_own_only_at_the_end),
+        cmocka_unit_test(
+            a_session_is_destroyed_under_sequence_of_another_and_its_own_only_at_the_end),
         cmocka_unit_test(a_client_has_so_many_sessions_and_no_more),
         cmocka_unit_test(operations_reach_clients_of_every_loop_from_within_a_session),
     };

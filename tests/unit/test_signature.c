@@ -1,4 +1,5 @@
-/* Disk signatures: what a Linux client can use, and what does not change while the file system is mounted. */
+/* Disk signatures: what a Linux client can use, and what does not change while the file system is
+ * mounted. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -69,7 +70,8 @@ static void a_superblock_of_another_file_system_gives_none(void **state)
     make_xfs(block);
     assert_int_equal(signature_from_superblock(SIGNATURE_EXT4, block, 0, uuid, &s), -EINVAL);
     assert_int_equal(signature_from_superblock(SIGNATURE_XFS, block, 0, other, &s), -EINVAL);
-    assert_int_equal(signature_from_superblock(SIGNATURE_XFS, block, UINT64_MAX - 10, uuid, &s), -EINVAL);
+    assert_int_equal(signature_from_superblock(SIGNATURE_XFS, block, UINT64_MAX - 10, uuid, &s),
+                     -EINVAL);
     memset(block + 32, 0, 16);
     assert_int_equal(signature_from_superblock(SIGNATURE_XFS, block, 0, none, &s), -EINVAL);
     assert_int_equal(s.count, 77);
@@ -84,7 +86,8 @@ static void it_is_found_only_on_the_disk_that_carries_it(void **state)
     (void)state;
     assert_true(fd >= 0);
     make_ext4(block);
-    assert_int_equal(signature_from_superblock(SIGNATURE_EXT4, block, 4096 + 4094 - 1128, uuid, &s), 0);
+    assert_int_equal(signature_from_superblock(SIGNATURE_EXT4, block, 4096 + 4094 - 1128, uuid, &s),
+                     0);
     assert_int_equal(ftruncate(fd, 1 << 20), 0);
     assert_int_equal(signature_verify(fd, &s), -ENOENT);
     /* The UUID lies across two 4096-byte units. */

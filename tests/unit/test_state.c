@@ -62,7 +62,8 @@ static void an_older_seqid_is_old_and_a_newer_one_bad(void **unused)
     file_unref(file);
 }
 
-/* Wrong: a stateid looked up in one table for all clients. Right: another client's is BAD_STATEID. */
+/* Wrong: a stateid looked up in one table for all clients. Right: another client's is BAD_STATEID.
+ */
 static void another_clients_stateid_is_bad(void **unused)
 {
     struct file *file = bench_file("a", "");

@@ -26,7 +26,8 @@ static void numbers_survive_a_round_trip(void **state)
     assert_true(xdr_put_u32(&out, 0x01020304) && xdr_put_u64(&out, 0x0102030405060708) &&
                 xdr_put_i64(&out, -2) && xdr_put_bool(&out, true));
     assert_int_equal(xdr_out_len(&out), 24);
-    assert_memory_equal(buf, "\1\2\3\4\1\2\3\4\5\6\7\10\377\377\377\377\377\377\377\376\0\0\0\1", 24);
+    assert_memory_equal(buf, "\1\2\3\4\1\2\3\4\5\6\7\10\377\377\377\377\377\377\377\376\0\0\0\1",
+                        24);
 
     xdr_in_init(&in, buf, xdr_out_len(&out));
     assert_true(xdr_get_u32(&in, &word));

@@ -170,7 +170,8 @@ static bool random_dirlist(struct wire_random *r, dirlist4 *list)
 
         entry->cookie = number(r);
         random_bitmap(r, &entry->attrs.attrmask);
-        if (!bytes(r, WIRE_UNBOUNDED, &entry->name) || !bytes(r, WIRE_UNBOUNDED, &entry->attrs.attr_vals))
+        if (!bytes(r, WIRE_UNBOUNDED, &entry->name) ||
+            !bytes(r, WIRE_UNBOUNDED, &entry->attrs.attr_vals))
             return false;
     }
     return true;

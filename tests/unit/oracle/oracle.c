@@ -25,9 +25,9 @@ static bool_t xdr_rpc_reply(XDR *xdrs, void *value)
     return xdr_replymsg(xdrs, msg);
 }
 
-#define TYPE(t)                                                                                              \
-    {                                                                                                        \
-#t, (xdrproc_t)xdr_##t, sizeof(t)                                                                    \
+#define TYPE(t)                                                                                    \
+    {                                                                                              \
+#t, (xdrproc_t)xdr_##t, sizeof(t)                                                          \
     }
 
 static const struct {
@@ -267,8 +267,8 @@ bool oracle_knows(const char *type)
     return find(type) >= 0;
 }
 
-bool oracle_recode(const char *type, const void *in, size_t len, size_t *consumed, void *out, size_t size,
-                   size_t *written)
+bool oracle_recode(const char *type, const void *in, size_t len, size_t *consumed, void *out,
+                   size_t size, size_t *written)
 {
     int i = find(type);
     void *value = calloc(1, types[i].size);

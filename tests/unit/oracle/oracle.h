@@ -12,10 +12,10 @@
 bool oracle_knows(const char *type);
 
 /*
- * Decodes a value of the type from in and encodes it again into out. False when it refuses to decode;
- * *consumed and *written are what it read and wrote.
+ * Decodes a value of the type from in and encodes it again into out. False when it refuses to
+ * decode; *consumed and *written are what it read and wrote.
  */
-bool oracle_recode(const char *type, const void *in, size_t len, size_t *consumed, void *out, size_t size,
-                   size_t *written);
+bool oracle_recode(const char *type, const void *in, size_t len, size_t *consumed, void *out,
+                   size_t size, size_t *written);
 
 #endif
