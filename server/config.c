@@ -143,8 +143,7 @@ static void set_validators(cfg_t *cfg)
     }
 }
 
-/* ---- from libconfuse's values to ours
- * -------------------------------------------------------------------------- */
+/* ---- from libconfuse's values to ours ---- */
 
 static int store_list(const struct option *option, unsigned count,
                       const char *(*get)(void *, unsigned), void *from, char *base)

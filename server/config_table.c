@@ -243,8 +243,7 @@ bool option_is_list(const struct option *option)
            option->type == TYPE_PATTERNS;
 }
 
-/* ---- reading one value
- * ---------------------------------------------------------------------------------------- */
+/* ---- reading one value ---- */
 
 /* Check text, store it at `at` if that is given. NULL, or what is wrong and what to do, in `why`.
  */

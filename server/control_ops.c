@@ -45,8 +45,7 @@ static bool flag(const struct request *request, const char *name)
     return json_is_true(json_object_get(request->json, name));
 }
 
-/* ---- seal and unseal
- * ----------------------------------------------------------------------------------------- */
+/* ---- seal and unseal ---- */
 
 static void sealed(struct loop_msg *msg)
 {
@@ -211,8 +210,7 @@ static void start_clients(struct request *request)
     loop_post(request->server->loops[0], &request->home);
 }
 
-/* ---- a line becomes a request
- * ----------------------------------------------------------------------------------- */
+/* ---- a line becomes a request ---- */
 
 static const struct control_op operations[] = {
     {"seal", FILE_MUST, start_seal},

@@ -87,8 +87,7 @@ static const char usage_text[] =
     "still under "
     "way.\n";
 
-/* ---- the answers for people
- * -------------------------------------------------------------------------------------- */
+/* ---- the answers for people ---- */
 
 static const char *text_of(const json_t *object, const char *key, char *room, size_t size)
 {
@@ -351,8 +350,7 @@ static const struct command commands[] = {
     {"forget-holders", NEEDS_FILE, false, "forget-holders --yes FILE", print_forgotten},
 };
 
-/* ---- talking to the server
- * -------------------------------------------------------------------------------------- */
+/* ---- talking to the server ---- */
 
 static int connect_to(const char *path)
 {
@@ -590,8 +588,7 @@ static int run(const struct options *options)
     return status;
 }
 
-/* ---- the command line
- * ------------------------------------------------------------------------------------------- */
+/* ---- the command line ---- */
 
 static int wrong_usage(const char *what, const char *which)
 {
