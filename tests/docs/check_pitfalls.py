@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """check_pitfalls.py TOP: every test that docs/pitfalls.md names exists, and every line of its table names one."""
+import glob
 import os
 import re
 import sys
@@ -20,8 +21,9 @@ def exists(module, name):
     """The test is there and is run: in the list of its file's unit tests, or registered with the lab."""
     if module == "broken":
         return os.path.exists(f"{top}/tests/sim/broken/{name}")
-    unit, lab = text_of(f"{top}/tests/unit/test_{module}.c"), text_of(f"{top}/tests/lab/test_{module}.py")
-    listed = re.search(rf"^static void {name}\(", unit, flags=re.M) and len(re.findall(rf"\b{name}\b", unit)) > 1
+    unit = "".join(text_of(path) for path in glob.glob(f"{top}/tests/unit/**/test_{module}.c", recursive=True))
+    lab = text_of(f"{top}/tests/lab/test_{module}.py")
+    listed = re.search(rf"^(static void )?{name}\(", unit, flags=re.M) and len(re.findall(rf"\b{name}\b", unit)) > 1
     return bool(listed or re.search(rf"^@test\(.*\)\ndef {name}\(", lab, flags=re.M))
 
 
