@@ -29,6 +29,7 @@
 #include "server/net/portmap.h"
 #include "server/nfs/commit.h"
 #include "server/nfs/op_counts.h"
+#include "server/nfs/rpc_service.h"
 #include "server/server.h"
 
 /* One loop's sign of life. */
@@ -77,7 +78,7 @@ static void on_pulse(struct loop_msg *msg)
     atomic_store(&pulse->answered, true);
 }
 
-static int make_loops(struct daemon *d)
+static int create_loops(struct daemon *d)
 {
     struct server *s = &d->server;
     unsigned count = loop_count(s->config);
@@ -99,7 +100,7 @@ static int make_loops(struct daemon *d)
     return 0;
 }
 
-static int make_client_tables(struct server *s)
+static int create_client_tables(struct server *s)
 {
     for (unsigned i = 0; i < s->loop_count; i++) {
         int err = client_table_create(s, s->loops[i], &s->clients[i]);
@@ -119,6 +120,12 @@ static int open_recovery(struct server *s)
     return recovery_start_grace(s->recovery, s->loops[0], s->config->grace_time);
 }
 
+static int open_listener(struct server *s)
+{
+    const struct conn_service service = {.on_record = rpc_service_record, .context = s};
+    return listener_create(s->config, s->loops, s->loop_count, &service, &s->listener);
+}
+
 static int start_loops(struct server *s)
 {
     for (unsigned i = 0; i < s->loop_count; i++) {
@@ -132,7 +139,7 @@ static int start_loops(struct server *s)
 static int start_parts(struct daemon *d)
 {
     struct server *s = &d->server;
-    int err = make_loops(d);
+    int err = create_loops(d);
     if (err == 0)
         err = op_counts_create(s->loop_count, &s->op_counts);
     if (err == 0)
@@ -142,17 +149,17 @@ static int start_parts(struct daemon *d)
     if (err == 0)
         err = open_recovery(s);
     if (err == 0)
-        err = export_table_create(s, &s->exports);
+        err = export_table_create(s->config, &s->exports);
     if (err == 0)
-        err = file_table_create(s, &s->files);
+        err = file_table_create(s->exports, s->fh_key, &s->files);
     if (err == 0)
-        err = idmap_create(s, &s->idmap);
+        err = idmap_create(s->config, &s->idmap);
     if (err == 0)
         err = keeper_create(s, &s->keeper);
     if (err == 0)
-        err = make_client_tables(s);
+        err = create_client_tables(s);
     if (err == 0)
-        err = listener_create(s, &s->listener);
+        err = open_listener(s);
     if (err == 0 && s->config->rpcbind)
         (void)portmap_start(listener_port(s->listener), &d->portmap); /* clients do not need it */
     if (err == 0)
@@ -270,6 +277,7 @@ static int replace_config(struct daemon *d, struct config *config)
         return err;
     d->outdated[d->outdated_count++] = d->server.config;
     d->server.config = config;
+    idmap_set_config(d->server.idmap, config);
     return 0;
 }
 
