@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "server/base/buffer.h"
+#include "server/base/cpu_count.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
@@ -51,24 +52,19 @@ struct daemon {
     struct portmap *portmap; /* NULL: not registered */
 };
 
-static unsigned cores(void)
-{
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n < 1 ? 1 : (unsigned)n;
-}
-
 static unsigned loop_count(const struct config *config)
 {
     if (config->loops > 0)
         return config->loops;
-    return cores() < 8 ? cores() : 8;
+    unsigned cpus = cpu_count();
+    return cpus < 8 ? cpus : 8;
 }
 
 static unsigned worker_count(const struct config *config)
 {
     if (config->workers > 0)
         return config->workers;
-    unsigned n = 2 * cores();
+    unsigned n = 2 * cpu_count();
     return n < 4 ? 4 : n > 16 ? 16 : n;
 }
 
