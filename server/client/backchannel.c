@@ -21,9 +21,7 @@
 #include "server/base/log.h"
 #include "server/client/cb_message.h"
 #include "server/client/session_private.h"
-#include "server/keeper/keeper.h"
 #include "server/net/conn.h"
-#include "server/server.h"
 
 enum { PROBE_TIMEOUT_MS = 10000 };
 
@@ -124,9 +122,10 @@ static void answered_well(struct client *client)
 
 static void tell_callable(struct client *client)
 {
+    const struct client_watcher *watcher = &client->table->all->watcher;
+    const struct client_identity identity = client_identity(client);
     if (!client->gone)
-        keeper_client(client->table->server->keeper, KEEPER_CLIENT_CALLABLE, client->id, 0,
-                      client->owner, client->owner_len, client->verifier, client->address);
+        watcher->callable(watcher->context, &identity);
 }
 
 /* ---- sending ---- */
@@ -452,9 +451,8 @@ static struct cb_flight *flight_create(struct client *client, struct cb_call *ca
 static void on_call(struct loop_msg *msg)
 {
     struct cb_call *call = (struct cb_call *)(void *)((char *)msg - offsetof(struct cb_call, send));
-    struct server *server = call->server;
-    struct client *client =
-        client_find(server->clients[client_id_loop(call->client_id)], call->client_id);
+    struct client_table *table = clients_table(call->clients, client_id_loop(call->client_id));
+    struct client *client = client_find(table, call->client_id);
     struct cb_flight *flight =
         client != NULL ? flight_create(client, call, call->timeout_ms) : NULL;
     if (flight == NULL) {
@@ -466,18 +464,18 @@ static void on_call(struct loop_msg *msg)
     backchannel_drive(client);
 }
 
-void backchannel_call(struct server *server, struct cb_call *call)
+void backchannel_call(struct clients *clients, struct cb_call *call)
 {
-    unsigned index = client_id_loop(call->client_id);
-    call->server = server;
+    const struct client_table *table = clients_table(clients, client_id_loop(call->client_id));
+    call->clients = clients;
     call->status = NFS4_OK;
-    if (index >= server->loop_count) {
+    if (table == NULL) {
         call->outcome = CB_NO_CLIENT;
         loop_post(call->done_loop, &call->done);
         return;
     }
     call->send.run = on_call;
-    loop_post(server->loops[index], &call->send);
+    loop_post(table->loop, &call->send);
 }
 
 /* CB_NULL over a connection that has just been bound, after the reply that tells the client so.
@@ -519,7 +517,7 @@ static void on_conn_gone(struct loop_msg *msg)
         backchannel_drive(client); /* what waits for a slot may wait in vain now */
 }
 
-int session_bind_back(struct session *session, struct conn *conn)
+int backchannel_bind(struct session *session, struct conn *conn)
 {
     if (!session->cb_usable)
         return -EPROTONOSUPPORT;

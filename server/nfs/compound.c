@@ -120,11 +120,23 @@ static void drop_files(struct compound *c)
     c->current.file = c->saved.file = NULL;
 }
 
+/* The slot is another request's from here on. */
+static void end_turn(struct compound *c)
+{
+    const struct session_turn turn = {.client = c->client, .session = c->session, .slot = c->slot};
+    /* An uncached SEQUENCE alone needs no memory: its retry is answered anew. */
+    bool kept = c->cache_this && c->numops > 1;
+    session_end_turn(&turn, kept ? &c->out : NULL, c->body_at);
+    c->slot = NULL;
+    c->session = NULL;
+    c->client = NULL;
+}
+
 static void finish(struct compound *c)
 {
     drop_files(c);
     if (c->slot != NULL)
-        session_request_done(c);
+        end_turn(c);
     c->send.sent = compound_sent;
     size_t len = xdr_out_len(&c->out);
     if (len > REPLY_ROOM)

@@ -35,7 +35,7 @@ struct export;
 struct file;
 struct server;
 struct session;
-struct slot;
+struct session_slot;
 
 enum op_next {
     OP_DONE,  /* c->res is filled, its status included */
@@ -75,10 +75,10 @@ struct compound {
 
     struct client
         *client; /* set by SEQUENCE (NULL before, and in sessionless compounds); loop only */
-    struct session *session; /* loop only */
-    struct slot *slot;       /* loop only */
-    uint64_t client_id;      /* copies that workers may read */
-    uint32_t max_reply;      /* bytes the whole reply may have, from the session */
+    struct session *session;   /* loop only */
+    struct session_slot *slot; /* loop only */
+    uint64_t client_id;        /* copies that workers may read */
+    uint32_t max_reply;        /* bytes the whole reply may have, from the session */
     bool cache_this;
 
     struct fh_slot current, saved;

@@ -152,7 +152,8 @@ static enum op_next layoutget_start(struct compound *c)
         .body_buffer = work->body,
         .body_room = room,
     };
-    session_current_call(c, work->get.session, &work->get.slot, &work->get.sequence);
+    session_current_call(c->session, c->slot, work->get.session, &work->get.slot,
+                         &work->get.sequence);
     keeper_layoutget(c->server->keeper, &work->get);
     return OP_WAIT;
 }

@@ -51,7 +51,7 @@ static nfsstat4 denied(struct compound *c, nfsstat4 status, const LOCK4denied *d
     uint64_t holder = denied->owner.clientid;
 
     if (status == NFS4ERR_DENIED && holder != c->client_id &&
-        client_yield_expired(c->server, holder))
+        client_yield_expired(c->server->clients, holder))
         return NFS4ERR_DELAY;
     return status;
 }

@@ -82,7 +82,7 @@ struct lock_state {
 };
 
 struct client_state {
-    struct server *server;
+    uint64_t boot_verifier;
     uint64_t client_id;
     uint64_t next_id;
     uint8_t salt[3];

@@ -19,12 +19,12 @@
 
 enum stateid_kind { STATEID_OPEN = 'O', STATEID_LOCK = 'K', STATEID_LAYOUT = 'L' };
 
+struct client_annex; /* watcher.h */
 struct client_state;
 struct file;
 
-int client_state_create(struct server *server, uint64_t client_id, struct client_state **out);
-/* Drop every open and lock of the client, and the table. */
-void client_state_destroy(struct client_state *state);
+/* How a client comes by its table of stateids, and how it goes, with every open and lock. */
+extern const struct client_annex client_state_annex;
 bool client_state_is_empty(const struct client_state *state);
 /* How many opens and locks (lock states with or without ranges) the client has, for the operator's
  * view. */

@@ -12,6 +12,7 @@
 
 #include "server/client/client.h"
 #include "server/client/recovery.h"
+#include "server/client/watcher.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/file/file.h"

@@ -208,7 +208,7 @@ static void a_client_that_goes_takes_its_state_along(void **unused)
     assert_int_equal(bench_open(0, b, "x", W, 0, &stateid), NFS4_OK);
     assert_int_equal(bench_open(0, b, "y", R, 0, &stateid), NFS4_OK);
     assert_false(client_state_is_empty(bench.clients[0].state));
-    client_state_destroy(bench.clients[0].state);
+    client_state_annex.destroy(bench.clients[0].state);
     bench.clients[0].state = NULL;
     assert_false(state_file_has_writer(a));
     assert_null(b->state);
