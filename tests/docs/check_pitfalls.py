@@ -21,7 +21,7 @@ def exists(module, name):
     if module == "broken":
         return os.path.exists(f"{top}/tests/sim/broken/{name}")
     unit, lab = text_of(f"{top}/tests/unit/test_{module}.c"), text_of(f"{top}/tests/lab/test_{module}.py")
-    listed = re.search(rf"^static void {name}\(", unit, flags=re.M) and len(re.findall(rf"\b{name}\b", unit)) > 1
+    listed = re.search(rf"^static void\s+{name}\(", unit, flags=re.M) and len(re.findall(rf"\b{name}\b", unit)) > 1
     return bool(listed or re.search(rf"^@test\(.*\)\ndef {name}\(", lab, flags=re.M))
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """check_prose.py TOP: prose of markdown and man pages ends at column 80, code in C at column 100.
 
-Not prose: tables, fenced and indented code, a line that is one word (a URL), roff requests and what stands between
+Not prose: tables, fenced and indented code, a line that is one word or one link, roff requests and what stands between
 .nf and .fi. Each line that is too long is named with its file and number.
 """
 import os
@@ -24,10 +24,10 @@ def long_prose(lines):
 
 
 def is_exempt(line, before):
-    """A row of a table; a word that cannot be broken; code, which is indented below an empty line."""
-    alone = len(re.sub(r"^\s*([-*>]|\d+\.)\s", "", line).split()) == 1
+    """A row of a table; a word or link that cannot be broken; code, which is indented below an empty line."""
+    alone = re.fullmatch(r"\s*([-*>]|\d+\.)?\s*(\S+|\[[^]]*\]\(\S*\))[.,;]?", line)
     indented = line.startswith("    ") and (not before.strip() or before.startswith("    "))
-    return line.lstrip().startswith("|") or alone or indented
+    return bool(line.lstrip().startswith("|") or alone or indented)
 
 
 def long_roff(lines):
