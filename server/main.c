@@ -12,9 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "server/config.h"
+#include "server/base/log.h"
+#include "server/config/config.h"
 #include "server/daemon.h"
-#include "server/log.h"
 
 enum { EXIT_CONFIG = 2 };
 

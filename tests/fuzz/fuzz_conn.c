@@ -22,9 +22,9 @@
 #include "proto/nfs4_ops.h"
 #include "proto/record.h"
 #include "proto/rpc.h"
-#include "server/config.h"
-#include "server/conn.h"
+#include "server/config/config.h"
 #include "server/daemon.h"
+#include "server/net/conn.h"
 #include "server/server.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,9 +1,9 @@
 /*
- * A simulator around the layout engine: the world of the unit tests (tests/unit/engine_world.h: the
- * real engine, a journal that loses what is not durable), and around it a disk that knows whose
- * each block is and clients that write to it by themselves, late too. A schedule is a list of
- * steps; each carries its own random number, so a schedule without some of its steps is a schedule
- * again: that is how a failing one is shrunk.
+ * A simulator around the layout engine: the world of the unit tests
+ * (tests/unit/layout/engine_world.h: the real engine, a journal that loses what is not durable),
+ * and around it a disk that knows whose each block is and clients that write to it by themselves,
+ * late too. A schedule is a list of steps; each carries its own random number, so a schedule
+ * without some of its steps is a schedule again: that is how a failing one is shrunk.
  *
  * What must never be:
  *   - a write or a read by a client in a block that is not, or no longer, what its layout says it
@@ -35,7 +35,7 @@
 #ifndef TESTS_SIM_H
 #define TESTS_SIM_H
 
-#include "tests/unit/engine_world.h"
+#include "tests/unit/layout/engine_world.h"
 
 enum {
     SIM_BLOCKS = 18,

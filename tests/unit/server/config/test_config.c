@@ -1,0 +1,222 @@
+/*
+ * test_config.c - sealnfs.conf: what is accepted, and that each mistake is one line with file, line
+ * and remedy.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "server/config/config.h"
+#include "server/config/value.h"
+
+static char directory[] = "/tmp/test_config.XXXXXX";
+static char file[64];
+
+/* Load text as the configuration; the error output goes to `said`. */
+static int load(const char *text, struct config **config, char *said, size_t room)
+{
+    FILE *out = fopen(file, "w"), *errors;
+    int result;
+
+    assert_non_null(out);
+    fputs(text, out);
+    assert_int_equal(fclose(out), 0);
+    memset(said, 0, room);
+    errors = fmemopen(said, room, "w");
+    assert_non_null(errors);
+    result = config_load(file, errors, config);
+    fclose(errors);
+    return result;
+}
+
+static void refused(const char *text, int line, const char *expected)
+{
+    struct config *config = NULL;
+    char said[1024], where[128];
+
+    assert_true(load(text, &config, said, sizeof(said)) < 0);
+    assert_null(config);
+    snprintf(where, sizeof(where), "%s:%d: ", file, line);
+    if (strncmp(said, where, strlen(where)) != 0 || !strstr(said, expected))
+        fail_msg("expected \"%s...%s\", got \"%s\"", where, expected, said);
+    assert_ptr_equal(strchr(said, '\n'), said + strlen(said) - 1); /* one line */
+}
+
+#define GOOD_EXPORT "export \"/d\" { path = \"/tmp\" clients = {\"10.0.0.0/8\"} }\n"
+#define STATE       "state_dir = \"/tmp\"\ncontrol_socket = \"/tmp/s\"\n"
+
+static void a_full_configuration_is_read(void **state)
+{
+    struct config *config;
+    char said[1024];
+    struct in6_addr inside, outside;
+    (void)state;
+
+    assert_int_equal(
+        load("listen = {\"127.0.0.1\", \"::1\"}\nport = 2050\nlease_time = 20\nmax_io_size = 512K\n"
+             "quiesce_is_safe = yes\n" STATE
+             "export \"/d\" { path = \"/tmp\" clients = {\"10.1.0.0/16\", \"2001:db8::/32\"} "
+             "access = \"ro\"\n"
+             "  squash = \"all\" policy = \"at-rest\" at_rest_min_size = 2M layouts = false }\n"
+             "export \"/\" { path = \"/usr\" clients = {\"127.0.0.1\"} }\n",
+             &config, said, sizeof(said)),
+        0);
+    assert_string_equal(said, "");
+    assert_int_equal(config->listen_count, 2);
+    assert_string_equal(config->listen[1], "::1");
+    assert_int_equal(config->port, 2050);
+    assert_int_equal(config->grace_time, 20); /* follows the lease */
+    assert_int_equal(config->max_io_size, 512 << 10);
+    assert_true(config->quiesce_is_safe);
+    assert_int_equal(config->export_count, 2);
+    assert_int_equal(config->exports[0].squash, SQUASH_ALL);
+    assert_int_equal(config->exports[0].policy, POLICY_AT_REST);
+    assert_int_equal(config->exports[0].at_rest_min_size, 2 << 20);
+    assert_false(config->exports[0].layouts);
+    assert_false(config->exports[0].writable);
+    assert_true(config->exports[1].writable);
+    assert_int_equal(config->exports[1].squash, SQUASH_ROOT);
+    assert_int_not_equal(config->exports[0].id, config->exports[1].id);
+    assert_true(config_address_parse("10.1.2.3", &inside));
+    assert_true(config_address_parse("10.2.0.1", &outside));
+    assert_true(config_export_admits(&config->exports[0], &inside));
+    assert_false(config_export_admits(&config->exports[0], &outside));
+    assert_true(config_address_parse("2001:db8:1::7", &inside));
+    assert_true(config_export_admits(&config->exports[0], &inside));
+    config_free(config);
+}
+
+static void every_mistake_names_line_and_remedy(void **state)
+{
+    (void)state;
+    refused(STATE "lease_tme = 5\n" GOOD_EXPORT, 3, "did you mean \"lease_time\"?");
+    refused(STATE "squash = \"all\"\n" GOOD_EXPORT, 3, "inside an export section");
+    refused(STATE "port = 70000\n" GOOD_EXPORT, 3, "give 1 to 65535");
+    refused(STATE "port = -1\n" GOOD_EXPORT, 3, "write digits only");
+    refused(STATE "lease_time = 99999999999999999999\n" GOOD_EXPORT, 3, "digits");
+    refused(STATE "listen = {\"localhost\"}\n" GOOD_EXPORT, 3, "not a numeric address");
+    refused(STATE "fence_hook = \"/no/such/hook\"\n" GOOD_EXPORT, 3,
+            "install it or correct the path");
+    refused(STATE "control_group = \"nosuchgroup\"\n" GOOD_EXPORT, 3, "groupadd");
+    refused(STATE "log_level = \"loud\"\n" GOOD_EXPORT, 3, "error warning info debug");
+    refused(STATE "export \"/d\" {\n path = \"/no/such/directory\"\n clients = {\"::/0\"} }\n", 4,
+            "make it or correct the path");
+    refused(STATE "export \"/d\" {\n path = \"/tmp\"\n clients = {\"10.0.0.1/8\"}\n}\n", 5,
+            "not an address or network");
+    refused(STATE "export \"/d\" { path = \"/tmp\" }\n", 3, "has no \"clients\"; add it");
+    refused(STATE "export \"d\" { path = \"/tmp\" clients = {\"::/0\"} }\n", 3,
+            "not a plain absolute path");
+    refused(STATE GOOD_EXPORT GOOD_EXPORT, 4, "duplicate");
+    refused(STATE
+            "export \"/a\" { path = \"/tmp\" clients = {\"::/0\"} id = 7 }\nexport \"/b\" { path = "
+            "\"/tmp\" clients = {\"::/0\"} id = 7 }\n",
+            4, "same id 7");
+    refused(STATE, 3, "no export; add a section");
+    refused(STATE
+            "export \"/d\" { path = \"/tmp\" clients = {\"::/0\"} layout_types = \"auto+rdma\" }\n",
+            4, "there is no \"rdma_listen\"");
+#ifdef SEAL_HAS_RDMA
+    refused(STATE "rdma_listen = {\"192.0.2.1\", \"::\"}\n" GOOD_EXPORT, 5, "takes no wildcard");
+#else
+    refused(STATE "rdma_listen = {\"192.0.2.1\"}\n" GOOD_EXPORT, 5, "built without RDMA");
+#endif
+    refused(STATE "port 2049\n" GOOD_EXPORT, 3, "sealnfs.conf(5)");
+}
+
+static void a_missing_file_is_told(void **state)
+{
+    struct config *config = NULL;
+    char said[256] = "";
+    FILE *errors = fmemopen(said, sizeof(said), "w");
+    (void)state;
+
+    assert_int_equal(config_load("/no/such/file.conf", errors, &config), -ENOENT);
+    fclose(errors);
+    assert_non_null(strstr(said, "/no/such/file.conf"));
+    assert_null(config);
+}
+
+static void networks_are_exact(void **state)
+{
+    struct config_network network;
+    struct in6_addr address;
+    (void)state;
+
+    assert_true(config_network_parse("192.0.2.128/25", &network));
+    assert_true(config_address_parse("192.0.2.200", &address));
+    assert_true(config_network_contains(&network, &address));
+    assert_true(config_address_parse("192.0.2.127", &address));
+    assert_false(config_network_contains(&network, &address));
+    assert_false(config_network_parse("192.0.2.129/25", &network));
+    assert_false(config_network_parse("192.0.2.0/33", &network));
+    assert_false(config_network_parse("192.0.2.0/", &network));
+    assert_false(config_network_parse("::/129", &network));
+    assert_true(config_network_parse("::/0", &network));
+    assert_true(config_network_contains(&network, &address)); /* everything, IPv4 too */
+}
+
+static void numbers_do_not_wrap(void **state)
+{
+    uint64_t number;
+    (void)state;
+
+    assert_true(config_number_parse("16T", true, &number));
+    assert_int_equal(number, 16ull << 40);
+    assert_false(config_number_parse("18446744073709551616", false, &number));
+    assert_false(config_number_parse("16777216T", true, &number));
+    assert_false(config_number_parse("1K", false, &number));
+    assert_false(config_number_parse("", true, &number));
+    assert_false(config_number_parse("1KB", true, &number));
+}
+
+static void every_option_is_documented(void **state)
+{
+    size_t count;
+    const struct config_option *options = config_options(&count);
+    (void)state;
+
+    assert_true(count > 30);
+    for (size_t i = 0; i < count; i++) {
+        assert_true(strlen(options[i].help) > 10);
+        assert_non_null(options[i].type);
+    }
+}
+
+static int make_directory(void **state)
+{
+    (void)state;
+    if (!mkdtemp(directory))
+        return -1;
+    snprintf(file, sizeof(file), "%s/sealnfs.conf", directory);
+    return 0;
+}
+
+static int remove_directory(void **state)
+{
+    (void)state;
+    unlink(file);
+    return rmdir(directory);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_full_configuration_is_read),
+        cmocka_unit_test(every_mistake_names_line_and_remedy),
+        cmocka_unit_test(a_missing_file_is_told),
+        cmocka_unit_test(networks_are_exact),
+        cmocka_unit_test(numbers_do_not_wrap),
+        cmocka_unit_test(every_option_is_documented),
+    };
+    return cmocka_run_group_tests(tests, make_directory, remove_directory);
+}
