@@ -19,6 +19,7 @@
 #define HASH_INITIAL_NUM_BUCKETS      4U
 #define HASH_INITIAL_NUM_BUCKETS_LOG2 2U
 
+#include "server/base/place.h"
 #include "server/file/file.h"
 #include "server/state/lock_range.h"
 #include "server/state/share.h"

@@ -505,30 +505,6 @@ void keeper_test_stateid(struct keeper *keeper, struct keeper_stateid *test)
 
 /* ---- the dispatcher ---- */
 
-void compound_set_fh(struct compound *c, struct file *file, struct export *export)
-{
-    file_unref(c->current.file);
-    c->current = (struct fh_slot){.file = file, .export = export};
-    c->current_stateid = (stateid4){0};
-    c->has_current_stateid = false;
-}
-
-void compound_set_stateid(struct compound *c, const stateid4 *stateid)
-{
-    c->current_stateid = *stateid;
-    c->has_current_stateid = true;
-}
-
-nfsstat4 compound_resolve_stateid(struct compound *c, const stateid4 *stateid, stateid4 *out)
-{
-    if (!stateid_is_current(stateid)) {
-        *out = *stateid;
-        return NFS4_OK;
-    }
-    *out = c->current_stateid;
-    return c->has_current_stateid ? NFS4_OK : NFS4ERR_BAD_STATEID;
-}
-
 bool export_commits_by_directory(const struct export *export)
 {
     (void)export;

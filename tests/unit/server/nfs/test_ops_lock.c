@@ -277,8 +277,8 @@ static void a_lock_stateid_reads_and_writes_as_its_open(void **unused)
     assert_int_equal(bench_open(0, file, "o", R, 0, &open), NFS4_OK);
     assert_int_equal(do_lock(0, file, &open, "l", READ_LT, 0, 10, &locked), NFS4_OK);
     c = bench_compound(0, file);
-    assert_int_equal(state_find_io(c, &locked, FILE_READ, &opener), NFS4_OK);
-    assert_int_equal(state_find_io(c, &locked, FILE_WRITE, &opener), NFS4ERR_OPENMODE);
+    assert_int_equal(io_state_find(c, &locked, FILE_READ, &opener), NFS4_OK);
+    assert_int_equal(io_state_find(c, &locked, FILE_WRITE, &opener), NFS4ERR_OPENMODE);
     bench_compound_free(c);
     file_unref(file);
 }
