@@ -39,7 +39,7 @@ struct client *client_find_any(struct client_table *table, uint64_t client_id)
 struct client *client_find(struct client_table *table, uint64_t client_id)
 {
     struct client *client = client_find_any(table, client_id);
-    return client != NULL && client->confirmed ? client : NULL;
+    return client && client->confirmed ? client : NULL;
 }
 
 struct client *client_find_owner(struct client_table *table, struct xdr_bytes owner, bool confirmed)
@@ -103,8 +103,8 @@ void client_table_each(struct client_table *table, void (*visit)(struct client *
 static void format_address(const struct in6_addr *peer, char text[INET6_ADDRSTRLEN])
 {
     bool v4 = IN6_IS_ADDR_V4MAPPED(peer);
-    if (inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? &peer->s6_addr[12] : (const void *)peer, text,
-                  INET6_ADDRSTRLEN) == NULL)
+    if (!inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? &peer->s6_addr[12] : (const void *)peer, text,
+                   INET6_ADDRSTRLEN))
         text[0] = '\0';
 }
 
@@ -140,11 +140,11 @@ struct client *client_create(struct client_table *table, const EXCHANGE_ID4args 
 {
     struct xdr_bytes owner = args->eia_clientowner.co_ownerid;
     struct client *client = calloc(1, sizeof(*client));
-    if (client == NULL)
+    if (!client)
         return NULL;
     client->table = table;
     client->owner = malloc(owner.len + 1u);
-    if (client->owner == NULL)
+    if (!client->owner)
         goto fail;
     memcpy(client->owner, owner.data, owner.len);
     client->owner_len = owner.len;
@@ -156,14 +156,14 @@ struct client *client_create(struct client_table *table, const EXCHANGE_ID4args 
     write_text(client);
     do
         client->id = make_id(table, ++table->next_client);
-    while (client_find_any(table, client->id) != NULL);
+    while (client_find_any(table, client->id));
     if (annex_create(client) < 0)
         goto fail;
     HASH_ADD(hh_id, table->by_id, id, sizeof(client->id), client);
-    if (client->hh_id.tbl == NULL)
+    if (!client->hh_id.tbl)
         goto fail;
     HASH_ADD_KEYPTR(hh_owner, table->unconfirmed, client->owner, client->owner_len, client);
-    if (client->hh_owner.tbl == NULL) {
+    if (!client->hh_owner.tbl) {
         HASH_DELETE(hh_id, table->by_id, client);
         goto fail;
     }
@@ -179,7 +179,7 @@ int client_confirm(struct client *client)
     struct client_table *table = client->table;
     HASH_DELETE(hh_owner, table->unconfirmed, client);
     HASH_ADD_KEYPTR(hh_owner, table->confirmed, client->owner, client->owner_len, client);
-    if (client->hh_owner.tbl == NULL) {
+    if (!client->hh_owner.tbl) {
         client->gone = true;
         HASH_DELETE(hh_id, table->by_id, client);
         return -ENOMEM;

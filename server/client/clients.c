@@ -7,6 +7,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 
+#include "server/base/container_of.h"
 #include "server/client/client_private.h"
 #include "server/client/ending.h"
 
@@ -19,15 +20,14 @@ static void on_sweep(evutil_socket_t fd, short events, void *arg)
 
 static void on_yield(struct loop_msg *msg)
 {
-    client_table_yield(
-        (struct client_table *)(void *)((char *)msg - offsetof(struct client_table, yield_msg)));
+    client_table_yield(container_of(msg, struct client_table, yield_msg));
 }
 
 static void table_destroy(struct client_table *table)
 {
-    if (table == NULL)
+    if (!table)
         return;
-    if (table->sweep != NULL)
+    if (table->sweep)
         event_free(table->sweep);
     free(table->lapsed);
     pthread_mutex_destroy(&table->lapsed_lock);
@@ -38,14 +38,14 @@ static int table_create(struct clients *all, struct loop *loop, struct client_ta
 {
     static const struct timeval every = {.tv_sec = 1};
     struct client_table *table = calloc(1, sizeof(*table));
-    if (table == NULL)
+    if (!table)
         return -ENOMEM;
     table->all = all;
     table->loop = loop;
     table->yield_msg.run = on_yield;
     pthread_mutex_init(&table->lapsed_lock, NULL);
     table->sweep = event_new(loop_base(loop), -1, EV_PERSIST, on_sweep, table);
-    if (table->sweep == NULL || event_add(table->sweep, &every) != 0) {
+    if (!table->sweep || event_add(table->sweep, &every) != 0) {
         table_destroy(table);
         return -ENOMEM;
     }
@@ -57,7 +57,7 @@ int clients_create(const struct clients_parts *parts, struct clients **out)
 {
     struct clients *all =
         calloc(1, sizeof(*all) + parts->loop_count * sizeof(struct client_table *));
-    if (all == NULL)
+    if (!all)
         return -ENOMEM;
     all->recovery = parts->recovery;
     all->boot_verifier = parts->boot_verifier;
@@ -82,7 +82,7 @@ void clients_watch(struct clients *all, const struct client_watcher *watcher)
 
 void clients_close(struct clients *all)
 {
-    if (all == NULL)
+    if (!all)
         return;
     for (unsigned i = 0; i < all->loop_count; i++) {
         struct client *client, *next;
@@ -93,7 +93,7 @@ void clients_close(struct clients *all)
 
 void clients_destroy(struct clients *all)
 {
-    if (all == NULL)
+    if (!all)
         return;
     for (unsigned i = 0; i < all->loop_count; i++)
         table_destroy(all->tables[i]);

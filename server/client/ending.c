@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/client/backchannel.h"
 #include "server/client/session_private.h"
@@ -51,7 +52,7 @@ void client_remove(struct client *client)
         HASH_DELETE(hh_owner, table->unconfirmed, client);
     if (client->lapsed)
         client_unlist_lapsed(client);
-    while (client->sessions != NULL)
+    while (client->sessions)
         session_destroy(client->sessions);
     backchannel_drive(client); /* nobody can be called any more: queued calls are answered */
     client_unpin(client);
@@ -61,10 +62,8 @@ void client_remove(struct client *client)
 
 static void on_forgotten(struct loop_msg *msg)
 {
-    struct recovery_call *call =
-        (struct recovery_call *)(void *)((char *)msg - offsetof(struct recovery_call, done));
-    struct client *client =
-        (struct client *)(void *)((char *)call - offsetof(struct client, recovery));
+    struct recovery_call *call = container_of(msg, struct recovery_call, done);
+    struct client *client = container_of(call, struct client, recovery);
     struct clients *all = client->table->all;
     if (call->err < 0) {
         log_error("%s: cannot remove its record: %s; its state is kept", client->text,
@@ -105,7 +104,7 @@ static bool list_lapsed(struct client *client)
     if (!room) {
         unsigned more = table->lapsed_room == 0 ? 64 : table->lapsed_room * 2;
         struct lapsed *larger = realloc(table->lapsed, more * sizeof(*larger));
-        if (larger != NULL) {
+        if (larger) {
             table->lapsed = larger;
             table->lapsed_room = more;
             room = true;
@@ -164,7 +163,7 @@ void client_table_yield(struct client_table *table)
     for (unsigned i = 0; i < table->lapsed_count; i++) {
         struct client *client =
             table->lapsed[i].yield ? client_find_any(table, table->lapsed[i].id) : NULL;
-        if (client != NULL)
+        if (client)
             client_expire(client);
     }
     pthread_mutex_unlock(&table->lapsed_lock);
@@ -173,7 +172,7 @@ void client_table_yield(struct client_table *table)
 bool client_yield_expired(struct clients *clients, uint64_t client_id)
 {
     struct client_table *table = clients_table(clients, client_id_loop(client_id));
-    if (table == NULL)
+    if (!table)
         return false;
     bool listed = false, post = false;
     pthread_mutex_lock(&table->lapsed_lock);

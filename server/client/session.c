@@ -108,10 +108,10 @@ int session_create(struct client *client, const CREATE_SESSION4args *args,
                    const channel_attrs4 *fore, const channel_attrs4 *back, struct session **out)
 {
     struct session *session = calloc(1, sizeof(*session));
-    if (session == NULL)
+    if (!session)
         return -ENOMEM;
     session->slots = calloc(fore->ca_maxrequests, sizeof(*session->slots));
-    if (session->slots == NULL)
+    if (!session->slots)
         goto fail;
     session->slot_count = fore->ca_maxrequests;
     session->fore = *fore;
@@ -124,7 +124,7 @@ int session_create(struct client *client, const CREATE_SESSION4args *args,
     memcpy(session->id, &client->id, sizeof(client->id));
     memcpy(session->id + 8, &serial, sizeof(serial));
     HASH_ADD(hh, client->table->sessions, id, NFS4_SESSIONID_SIZE, session);
-    if (session->hh.tbl == NULL)
+    if (!session->hh.tbl)
         goto fail;
     session->client = client;
     session->next = client->sessions;
@@ -161,7 +161,7 @@ bool client_is_callable(const struct client *client)
 {
     if (client->cb_down)
         return false;
-    for (const struct session *s = client->sessions; s != NULL; s = s->next)
+    for (const struct session *s = client->sessions; s; s = s->next)
         if (session_back_is_bound(s))
             return true;
     return false;
@@ -258,7 +258,7 @@ nfsstat4 session_sequence(struct client_table *table, const SEQUENCE4args *args,
 {
     struct session *session = session_find(table, args->sa_sessionid);
     *turn = (struct session_turn){0};
-    if (session == NULL)
+    if (!session)
         return NFS4ERR_BADSESSION;
     nfsstat4 status = check_slot(session, args);
     if (status != NFS4_OK)
@@ -289,7 +289,7 @@ static bool make_room(struct session_slot *slot, size_t len)
     if (slot->reply_room >= len)
         return true;
     uint8_t *larger = realloc(slot->reply, len);
-    if (larger == NULL)
+    if (!larger)
         return false;
     slot->reply = larger;
     slot->reply_room = (uint32_t)len;
@@ -317,7 +317,7 @@ static bool keep_reply(struct session_slot *slot, const struct xdr_out *reply, s
 
 void session_end_turn(const struct session_turn *turn, const struct xdr_out *reply, size_t body_at)
 {
-    if (reply != NULL && !keep_reply(turn->slot, reply, body_at))
+    if (reply && !keep_reply(turn->slot, reply, body_at))
         log_error("%s: no memory to keep a reply: a retry of this request will be refused",
                   client_describe(turn->client));
     turn->slot->busy = false;
@@ -337,10 +337,10 @@ bool session_set_callback(struct session *session, uint32_t program,
             usable = &parms[i];
             break;
         }
-        if (parms[i].cb_secflavor == RPC_AUTH_NONE && usable == NULL)
+        if (parms[i].cb_secflavor == RPC_AUTH_NONE && !usable)
             usable = &parms[i];
     }
-    if (usable == NULL)
+    if (!usable)
         return false;
     session->cb_program = program;
     session->cb_flavor = usable->cb_secflavor;
@@ -356,12 +356,12 @@ bool session_set_callback(struct session *session, uint32_t program,
 
 bool session_back_is_bound(const struct session *session)
 {
-    return session->cb_usable && session->binds != NULL;
+    return session->cb_usable && session->binds;
 }
 
 bool session_has_back(const struct session *session, const struct conn *conn)
 {
-    for (const struct cb_bind *bind = session->binds; bind != NULL; bind = bind->next)
+    for (const struct cb_bind *bind = session->binds; bind; bind = bind->next)
         if (bind->conn == conn)
             return true;
     return false;
