@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "server/base/buffer.h"
+#include "server/base/container_of.h"
 #include "server/base/cpu_count.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
@@ -72,7 +73,7 @@ static unsigned worker_count(const struct config *config)
 
 static void on_pulse(struct loop_msg *msg)
 {
-    struct pulse *pulse = (struct pulse *)(void *)((char *)msg - offsetof(struct pulse, msg));
+    struct pulse *pulse = container_of(msg, struct pulse, msg);
     atomic_store(&pulse->answered, true);
 }
 
@@ -82,7 +83,7 @@ static int create_loops(struct daemon *d)
     unsigned count = loop_count(s->config);
     s->loops = calloc(count, sizeof(struct loop *));
     d->pulses = calloc(count, sizeof(*d->pulses));
-    if (s->loops == NULL || d->pulses == NULL)
+    if (!s->loops || !d->pulses)
         return -ENOMEM;
     for (unsigned i = 0; i < count; i++) {
         char name[16];
@@ -186,7 +187,7 @@ static int start_parts(struct daemon *d)
 int daemon_start(struct config *config, struct daemon **out)
 {
     struct daemon *d = calloc(1, sizeof(*d));
-    if (d == NULL) {
+    if (!d) {
         config_free(config);
         return -ENOMEM;
     }
@@ -224,17 +225,17 @@ void daemon_stop(struct daemon *d)
     struct server *s = &d->server;
     metrics_destroy(d->metrics); /* it asks the others */
     portmap_stop(d->portmap);
-    if (s->listener != NULL) {
+    if (s->listener) {
         if (d->serving)
             listener_drain(s->listener, DRAIN_SECONDS);
         listener_close(s->listener);
     }
     stop_loops(s);
     clients_close(s->clients);
-    if (d->control != NULL)
+    if (d->control)
         control_stop(d->control);
     keeper_destroy(s->keeper);
-    if (d->control != NULL)
+    if (d->control)
         control_destroy(d->control);
     worker_pool_destroy(s->workers);
     committer_destroy(s->committer);
@@ -278,7 +279,7 @@ static void keep_fixed(const struct config *old, struct config *new)
 static int replace_config(struct daemon *d, struct config *config)
 {
     struct config **outdated = realloc(d->outdated, (d->outdated_count + 1) * sizeof(*outdated));
-    if (outdated == NULL)
+    if (!outdated)
         return -ENOMEM;
     d->outdated = outdated;
     int err = export_table_reload(d->server.exports, config);

@@ -56,7 +56,7 @@ static int parse_options(int argc, char **argv, struct options *options)
             return EXIT_CONFIG;
         }
     }
-    if (optind != argc || (options->config == NULL) == (options->check == NULL)) {
+    if (optind != argc || (!options->config) == (!options->check)) {
         fputs(usage, stderr);
         return EXIT_CONFIG;
     }
@@ -123,7 +123,7 @@ int main(int argc, char **argv)
     int status = parse_options(argc, argv, &options);
     if (status >= 0)
         return status;
-    if (options.check != NULL)
+    if (options.check)
         return check_config(options.check);
     struct config *config;
     if (config_load(options.config, stderr, &config) < 0)

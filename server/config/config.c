@@ -102,7 +102,7 @@ static void print_mistakes(const struct loading *l, FILE *errors)
 static void tell_unknown(struct loading *l, const struct syntax_option *given)
 {
     size_t count, best_distance = 4;
-    const bool in_export = l->export != NULL;
+    const bool in_export = l->export;
     const struct option *options = option_table(in_export, &count);
     const char *best = NULL;
 
@@ -159,7 +159,7 @@ static int store_list(const struct option *option, const struct syntax_value *va
 static void on_option(void *context, const struct syntax_option *given)
 {
     struct loading *l = context;
-    const bool in_export = l->export != NULL;
+    const bool in_export = l->export;
     const struct option *option = option_find(in_export, given->name);
     char *base = in_export ? (char *)l->export : (char *)l->config;
     const size_t before = l->mistake_count;
