@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "server/base/buffer.h"
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
@@ -73,7 +74,7 @@ static unsigned worker_count(const struct config *config)
 
 static void on_pulse(struct loop_msg *msg)
 {
-    struct pulse *pulse = (struct pulse *)(void *)((char *)msg - offsetof(struct pulse, msg));
+    struct pulse *pulse = container_of(msg, struct pulse, msg);
     atomic_store(&pulse->answered, true);
 }
 
@@ -119,6 +120,20 @@ static int open_recovery(struct server *s)
     return recovery_start_grace(s->recovery, s->loops[0], s->config->grace_time);
 }
 
+static int make_keeper(struct server *s)
+{
+    const struct keeper_parts parts = {
+        .config = s->config,
+        .loop_index = s->loop_count,
+        .workers = s->workers,
+        .exports = s->exports,
+        .files = s->files,
+        .recovery = s->recovery,
+        .server = s,
+    };
+    return keeper_create(&parts, &s->keeper);
+}
+
 static int start_loops(struct server *s)
 {
     for (unsigned i = 0; i < s->loop_count; i++) {
@@ -148,7 +163,7 @@ static int start_parts(struct daemon *d)
     if (err == 0)
         err = idmap_create(s, &s->idmap);
     if (err == 0)
-        err = keeper_create(s, &s->keeper);
+        err = make_keeper(s);
     if (err == 0)
         err = make_client_tables(s);
     if (err == 0)
@@ -293,7 +308,7 @@ int daemon_reload(struct daemon *d)
         return err;
     }
     log_set_level(config->log_level);
-    keeper_reload(s->keeper);
+    keeper_reload(s->keeper, config);
     log_info("the configuration was reloaded");
     return 0;
 }

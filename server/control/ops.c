@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
@@ -20,8 +21,6 @@
 #include "server/control/request.h"
 #include "server/file/file.h"
 #include "server/server.h"
-
-#define FROM(member, type, pointer) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 void request_answer(struct request *request, json_t *reply)
 {
@@ -49,7 +48,7 @@ static bool flag(const struct request *request, const char *name)
 
 static void sealed(struct loop_msg *msg)
 {
-    struct request *request = FROM(keeper.seal.call.reply, struct request, msg);
+    struct request *request = container_of(msg, struct request, keeper.seal.call.reply);
     struct keeper_call *call = &request->keeper.call;
 
     if (call->status == NFS4_OK)
@@ -77,7 +76,7 @@ static void start_seal(struct request *request)
 
 static void released(struct loop_msg *msg)
 {
-    struct request *request = FROM(keeper.release.call.reply, struct request, msg);
+    struct request *request = container_of(msg, struct request, keeper.release.call.reply);
     struct keeper_call *call = &request->keeper.call;
 
     if (call->status == NFS4_OK)
@@ -103,7 +102,7 @@ static void start_unseal(struct request *request)
 
 static void forgotten(struct loop_msg *msg)
 {
-    struct request *request = FROM(keeper.forget.call.reply, struct request, msg);
+    struct request *request = container_of(msg, struct request, keeper.forget.call.reply);
     struct keeper_call *call = &request->keeper.call;
 
     if (call->status == NFS4_OK)
@@ -133,7 +132,7 @@ static void start_forget(struct request *request)
 
 static void viewed(struct loop_msg *msg)
 {
-    struct request *request = FROM(keeper.view.call.reply, struct request, msg);
+    struct request *request = container_of(msg, struct request, keeper.view.call.reply);
     struct keeper_view *view = &request->keeper.view;
     json_t *value = view->json ? json_loads(view->json, 0, NULL) : NULL;
 
@@ -177,7 +176,7 @@ static void add_client(struct client *client, void *arg)
 
 static void clients_home(struct loop_msg *msg)
 {
-    struct request *request = FROM(home, struct request, msg);
+    struct request *request = container_of(msg, struct request, home);
     json_t *list = request->clients;
 
     request->clients = NULL;
@@ -186,7 +185,7 @@ static void clients_home(struct loop_msg *msg)
 
 static void clients_of_loop(struct loop_msg *msg)
 {
-    struct request *request = FROM(home, struct request, msg);
+    struct request *request = container_of(msg, struct request, home);
     struct server *server = request->server;
 
     client_table_each(server->clients[request->next_loop], add_client, request->clients);
@@ -231,7 +230,7 @@ static const struct control_op operations[] = {
 
 static void file_opened(struct loop_msg *msg)
 {
-    struct request *request = FROM(home, struct request, msg);
+    struct request *request = container_of(msg, struct request, home);
     const char *path = json_string_value(json_object_get(request->json, "file"));
     char sentence[1024];
 
@@ -249,7 +248,7 @@ static void file_opened(struct loop_msg *msg)
 
 static void open_file(struct work *work)
 {
-    struct request *request = FROM(work, struct request, work);
+    struct request *request = container_of(work, struct request, work);
 
     request->error =
         file_from_path(request->server->files,

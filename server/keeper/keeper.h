@@ -20,23 +20,39 @@
 #include "proto/nfs4_types.h"
 #include "server/base/loop.h"
 
+struct config;
 struct device;
 struct export;
+struct export_table;
 struct file;
 struct file_key;
+struct file_table;
 struct keeper;
+struct recovery;
 struct seal_map;
 struct server;
+struct worker_pool;
+
+/* What a keeper is made with; all of it outlives the keeper. */
+struct keeper_parts {
+    const struct config *config;
+    unsigned loop_index; /* its own */
+    struct worker_pool *workers;
+    struct export_table *exports;
+    struct file_table *files;
+    struct recovery *recovery; /* NULL: there is no grace period */
+    struct server *server;     /* handed on to client/ */
+};
 
 /* Opens the journal in the state directory, replays it, starts the thread. Sealed files are known
  * before this returns. */
-int keeper_create(struct server *server, struct keeper **out);
+int keeper_create(const struct keeper_parts *parts, struct keeper **out);
 /* Stops the thread; seals and the journal stay as they are. */
 void keeper_destroy(struct keeper *keeper);
 
 /* The server's configuration was replaced: take over what may change (timeouts, the fence hook).
  * Any thread. */
-void keeper_reload(struct keeper *keeper);
+void keeper_reload(struct keeper *keeper, const struct config *config);
 
 #define KEEPER_WHY_MAX 512
 

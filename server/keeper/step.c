@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "layout/seal_fs.h"
+#include "server/base/container_of.h"
 #include "server/base/fs_handle.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
@@ -17,7 +18,6 @@
 #include "server/export/export.h"
 #include "server/keeper/private.h"
 #include "server/keeper/rdma/rdma.h"
-#include "server/server.h"
 #include "server/state/state.h"
 
 enum { CLIENT_PAGE = 4096 /* layout_blksize */, PINNED_POLL_US = 5000 };
@@ -45,8 +45,7 @@ struct step_job {
 int keeper_find_file(struct keeper *keeper, const struct file_key *key, bool may_block,
                      struct file **out)
 {
-    struct server *server = keeper->server;
-    struct file *file = file_find(server->files, key);
+    struct file *file = file_find(keeper->files, key);
     if (file) {
         *out = file;
         return 0;
@@ -59,14 +58,14 @@ int keeper_find_file(struct keeper *keeper, const struct file_key *key, bool may
                                .len = (uint8_t)(key->len - FILE_KEY_UUID_SIZE - 1)};
     memcpy(handle.bytes, key->data + FILE_KEY_UUID_SIZE + 1, handle.len);
     int err = -ENOENT;
-    for (unsigned i = 0; i < export_count(server->exports); i++) {
-        struct export *export = export_at(server->exports, i);
+    for (unsigned i = 0; i < export_count(keeper->exports); i++) {
+        struct export *export = export_at(keeper->exports, i);
         if (memcmp(export_fs_uuid(export), key->data, FILE_KEY_UUID_SIZE) != 0)
             continue;
         int fd = fs_handle_open(export_root_fd(export), &handle);
         if (fd < 0)
             return fd;
-        err = file_from_fd(server->files, export, fd, out);
+        err = file_from_fd(keeper->files, export, fd, out);
         if (!err)
             return 0;
     }
@@ -111,7 +110,7 @@ static int prepare(struct step_job *job)
 /* By whatever export it is reached. */
 static bool disk_is_offered(struct step_job *job)
 {
-    struct export_table *exports = job->keeper->server->exports;
+    struct export_table *exports = job->keeper->exports;
     for (unsigned i = 0; i < export_count(exports); i++) {
         const struct export *export = export_at(exports, i);
         if (export_offers_disk(export) &&
@@ -280,7 +279,7 @@ static int run_step(struct step_job *job)
 
 static void work(struct work *item)
 {
-    struct step_job *job = KEEPER_FROM(item, struct step_job, work);
+    struct step_job *job = container_of(item, struct step_job, work);
     job->error = job->file ? 0 : keeper_find_file(job->keeper, &job->effect.key, true, &job->file);
     if (!job->error && !S_ISREG(file_type(job->file)) && !S_ISDIR(file_type(job->file)))
         job->error =
@@ -295,12 +294,12 @@ static void work(struct work *item)
     }
     if (job->error && !job->why.text[0])
         seal_refuse_errno(&job->why, -job->error, "the file cannot be opened");
-    keeper_come_home(job->keeper, &job->home);
+    jobs_come_home(&job->keeper->jobs, &job->home);
 }
 
 static void come_home(struct loop_msg *msg)
 {
-    struct step_job *job = KEEPER_FROM(msg, struct step_job, home);
+    struct step_job *job = container_of(msg, struct step_job, home);
     if (job->effect.step.step == ENGINE_STEP_FLAG && job->writable_fd >= 0)
         keeper_rdma_keep_fd(job->keeper, &job->effect.key, job->writable_fd);
     if (job->effect.step.step == ENGINE_STEP_MAP && !job->error)
@@ -341,13 +340,13 @@ static void submit(evutil_socket_t fd, short what, void *arg)
         while (state_file_has_pinned_io(job->file))
             usleep(PINNED_POLL_US);
     }
-    keeper_submit(job->keeper, &job->work);
+    jobs_submit(&job->keeper->jobs, &job->work);
 }
 
 /* Nothing of the file is registered or mapped any more, or it cannot be seen to be so. */
 static void gate_passed(struct keeper_rdma_gate *gate, int err, const char *why)
 {
-    struct step_job *job = KEEPER_FROM(gate, struct step_job, gate);
+    struct step_job *job = container_of(gate, struct step_job, gate);
     if (!err) {
         submit(-1, 0, job);
         return;

@@ -11,7 +11,6 @@
 #include "server/export/export.h"
 #include "server/keeper/private.h"
 #include "server/keeper/rdma/rdma.h"
-#include "server/server.h"
 
 enum { HEX_MAX = 2 * SIGNATURE_COMPONENT_MAX + 1 };
 
@@ -114,7 +113,7 @@ struct earlier {
 static void add_earlier(const struct device *device, void *arg)
 {
     const struct earlier *earlier = arg;
-    const struct export_table *exports = earlier->keeper->server->exports;
+    const struct export_table *exports = earlier->keeper->exports;
     for (unsigned i = 0; i < export_count(exports); i++) {
         const struct device *now = export_device(export_at(exports, i));
         if (now && memcmp(device_id(now), device_id(device), DEVICE_ID_SIZE) == 0)
@@ -130,7 +129,7 @@ static void add_earlier(const struct device *device, void *arg)
 
 json_t *keeper_view_devices(struct keeper *keeper)
 {
-    const struct export_table *exports = keeper->server->exports;
+    const struct export_table *exports = keeper->exports;
     struct earlier earlier = {.keeper = keeper, .rows = json_array()};
     for (unsigned i = 0; i < export_count(exports); i++)
         json_array_append_new(earlier.rows, export_row(keeper, export_at(exports, i)));

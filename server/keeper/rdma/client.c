@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/config/config.h"
@@ -100,7 +101,7 @@ static void create_work(struct work *work)
     struct rdma_job *job = rdma_job_of_work(work);
     job->error = rdma_peer_create(job->keeper->rdma->target, job->client->number,
                                   job->client->secret, &job->peer);
-    keeper_come_home(job->keeper, &job->home);
+    jobs_come_home(&job->keeper->jobs, &job->home);
 }
 
 static void drive_registrations(struct rdma_client *client)
@@ -153,7 +154,7 @@ void rdma_client_drive(struct rdma_client *client)
 
 static void tell(struct loop_msg *msg)
 {
-    struct rdma_fence *fence = KEEPER_FROM(msg, struct rdma_fence, msg);
+    struct rdma_fence *fence = container_of(msg, struct rdma_fence, msg);
     struct keeper *keeper = fence->keeper;
     uint64_t ticket = fence->ticket, client_id = fence->client_id;
     bool success = fence->success && keeper_past_is_void(keeper);
@@ -181,7 +182,7 @@ static void destroy_work(struct work *work)
     job->error = rdma_peer_destroy(job->peer);
     if (job->error && rdma_peer_fence(job->peer, 1000) == 0)
         job->error = rdma_peer_destroy(job->peer);
-    keeper_come_home(job->keeper, &job->home);
+    jobs_come_home(&job->keeper->jobs, &job->home);
 }
 
 static void destroyed(struct loop_msg *msg)
@@ -254,7 +255,7 @@ static void *fence_main(void *arg)
 {
     struct rdma_job *job = arg;
     job->error = rdma_peer_fence(job->peer, (unsigned)job->size);
-    keeper_come_home(job->keeper, &job->home);
+    jobs_come_home(&job->keeper->jobs, &job->home);
     return NULL;
 }
 
@@ -263,7 +264,7 @@ static void start_thread(struct rdma_job *job)
 {
     pthread_attr_t attr;
     pthread_t thread;
-    atomic_fetch_add(&job->keeper->jobs, 1);
+    jobs_begin(&job->keeper->jobs);
     int err = pthread_attr_init(&attr);
     if (!err) {
         (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
@@ -272,7 +273,7 @@ static void start_thread(struct rdma_job *job)
     }
     if (err) {
         job->error = -err;
-        keeper_come_home(job->keeper, &job->home);
+        jobs_come_home(&job->keeper->jobs, &job->home);
     }
 }
 

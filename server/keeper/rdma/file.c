@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/keeper/rdma/private.h"
 
@@ -42,7 +43,7 @@ static void put_memory(struct work *work)
 {
     struct rdma_job *job = rdma_job_of_work(work);
     rdma_memory_put(job->memory);
-    keeper_come_home(job->keeper, &job->home);
+    jobs_come_home(&job->keeper->jobs, &job->home);
 }
 
 static void memory_was_put(struct loop_msg *msg)
@@ -225,7 +226,7 @@ static void map_work(struct work *work)
         job->error = rdma_memory_open(fd, job->size, &job->facts, &job->memory, job->why);
         file_data_close(job->file, FILE_READ);
     }
-    keeper_come_home(job->keeper, &job->home);
+    jobs_come_home(&job->keeper->jobs, &job->home);
 }
 
 static void mapped(struct loop_msg *msg)
@@ -253,7 +254,7 @@ static void mapped(struct loop_msg *msg)
 static void map_for_reading(struct keeper *keeper, struct rdma_file *file,
                             const struct request *request, const struct engine_seal_view *seal)
 {
-    const struct keeper_layoutget *get = KEEPER_FROM(request->of, struct keeper_layoutget, call);
+    const struct keeper_layoutget *get = container_of(request->of, struct keeper_layoutget, call);
     struct rdma_job *job = rdma_job_make(keeper, map_work, mapped);
     job->rfile = file;
     job->file = file_ref(get->file);
@@ -272,7 +273,7 @@ static void register_work(struct work *work)
     struct rdma_job *job = rdma_job_of_work(work);
     job->error = rdma_peer_register(job->peer, job->memory, job->writable, &job->region, job->why);
     rdma_memory_put(job->memory);
-    keeper_come_home(job->keeper, &job->home);
+    jobs_come_home(&job->keeper->jobs, &job->home);
 }
 
 static void registered(struct loop_msg *msg)
@@ -395,7 +396,7 @@ static void release_work(struct work *work)
 {
     struct rdma_job *job = rdma_job_of_work(work);
     job->error = rdma_region_release(job->region);
-    keeper_come_home(job->keeper, &job->home);
+    jobs_come_home(&job->keeper->jobs, &job->home);
 }
 
 static void released(struct loop_msg *msg)

@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/base/container_of.h"
 #include "server/base/loop.h"
 #include "server/keeper/private.h"
 #include "server/keeper/rdma/past.h"
@@ -89,7 +90,7 @@ struct fence {
 
 static void tell(struct loop_msg *msg)
 {
-    struct fence *fence = KEEPER_FROM(msg, struct fence, msg);
+    struct fence *fence = container_of(msg, struct fence, msg);
     keeper_fence_done(fence->keeper, fence->ticket, fence->client_id,
                       keeper_past_is_void(fence->keeper));
     free(fence);

@@ -10,12 +10,12 @@
 #include <sys/sysmacros.h>
 
 #include "proto/arena.h"
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/keeper/rdma/private.h"
-#include "server/server.h"
 
 enum { LOOK_SECONDS = 5, CONNECTIONS_OF_A_CLIENT = 8, UPDATE_LIMIT = 4 << 20 };
 
@@ -38,17 +38,17 @@ struct rdma_job *rdma_job_make(struct keeper *keeper, void (*run)(struct work *w
 
 void rdma_job_submit(struct rdma_job *job)
 {
-    keeper_submit(job->keeper, &job->work);
+    jobs_submit(&job->keeper->jobs, &job->work);
 }
 
 struct rdma_job *rdma_job_of_work(struct work *work)
 {
-    return KEEPER_FROM(work, struct rdma_job, work);
+    return container_of(work, struct rdma_job, work);
 }
 
 struct rdma_job *rdma_job_of_home(struct loop_msg *msg)
 {
-    return KEEPER_FROM(msg, struct rdma_job, home);
+    return container_of(msg, struct rdma_job, home);
 }
 
 void rdma_requests_finish(struct request **list, nfsstat4 status, const char *why)
@@ -190,7 +190,7 @@ static void listen_work(struct work *work)
     struct rdma_target *target = NULL;
     job->error = listen_now(job->keeper, &target, job->why);
     job->peer = (struct rdma_peer *)(void *)(job->error ? NULL : target);
-    keeper_come_home(job->keeper, &job->home);
+    jobs_come_home(&job->keeper->jobs, &job->home);
 }
 
 static void listened(struct loop_msg *msg)
@@ -276,7 +276,7 @@ struct stop {
 
 static void on_stop(struct loop_msg *msg)
 {
-    struct stop *stop = KEEPER_FROM(msg, struct stop, msg);
+    struct stop *stop = container_of(msg, struct stop, msg);
     struct keeper_rdma *rdma = stop->keeper->rdma;
     rdma->stopping = true;
     stop->all = rdma_clients_stop(stop->keeper) && !rdma->listening;
@@ -465,7 +465,7 @@ struct commit_job {
 
 static void commit_work(struct work *work)
 {
-    struct commit_job *commit = KEEPER_FROM(rdma_job_of_work(work), struct commit_job, job);
+    struct commit_job *commit = container_of(rdma_job_of_work(work), struct commit_job, job);
     struct rdma_job *job = &commit->job;
     for (uint32_t i = 0; !job->error && i < commit->update.rlu_written_count; i++) {
         const rdma_range4 *range = &commit->update.rlu_written[i];
@@ -474,13 +474,13 @@ static void commit_work(struct work *work)
             job->error = 0;
     }
     rdma_memory_put(job->memory);
-    keeper_come_home(job->keeper, &job->home);
+    jobs_come_home(&job->keeper->jobs, &job->home);
 }
 
 static void committed(struct loop_msg *msg)
 {
     struct rdma_job *job = rdma_job_of_home(msg);
-    struct commit_job *commit = KEEPER_FROM(job, struct commit_job, job);
+    struct commit_job *commit = container_of(job, struct commit_job, job);
     commit->request->durable = true;
     if (job->error) {
         log_error("what clients wrote to memory could not be made durable: %s",
