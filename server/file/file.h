@@ -36,6 +36,11 @@ struct server;
  * Written by the keeper. */
 enum seal_word { SEAL_NONE, SEAL_SEALING, SEAL_FROZEN, SEAL_PINNED, SEAL_RELEASING, SEAL_BROKEN };
 #define SEAL_WORD_AT_REST 0x100u /* flag: the seal gives way by itself (policy at-rest) */
+/* The word without its flags. */
+static inline enum seal_word seal_kind(unsigned word)
+{
+    return (enum seal_word)(word & ~SEAL_WORD_AT_REST);
+}
 
 int file_table_create(struct server *server, struct file_table **out);
 void file_table_destroy(struct file_table *table);

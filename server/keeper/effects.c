@@ -36,6 +36,12 @@ static void expire_client(struct keeper *keeper, const struct engine_effect *eff
     client_yield_expired(keeper->server, effect->expire);
 }
 
+static void let_go_memory(struct keeper *keeper, const struct engine_effect *effect)
+{
+    if (keeper->rdma)
+        keeper_rdma_ops->let_go(keeper->rdma, effect);
+}
+
 static void tell_changed(struct keeper *keeper, const struct engine_effect *effect)
 {
     keeper_notify_changed(keeper, effect->device_id);
@@ -66,7 +72,7 @@ static effect_fn *const effects[] = {
     [ENGINE_DO_JOURNAL] = keeper_do_journal, [ENGINE_DO_STEP] = keeper_do_step,
     [ENGINE_DO_RECALL] = keeper_do_recall,   [ENGINE_DO_ASK] = keeper_do_ask,
     [ENGINE_DO_FENCE] = keeper_do_fence,     [ENGINE_DO_EXPIRE] = expire_client,
-    [ENGINE_DO_LET_GO] = keeper_rdma_let_go, [ENGINE_DO_DEVICE_CHANGED] = tell_changed,
+    [ENGINE_DO_LET_GO] = let_go_memory,      [ENGINE_DO_DEVICE_CHANGED] = tell_changed,
     [ENGINE_DO_ANSWER] = answer_call,        [ENGINE_DO_SEAL_WORD] = set_word,
     [ENGINE_DO_OVERLAY] = set_overlay,       [ENGINE_DO_ALARM] = raise_alarm,
     [ENGINE_DO_TRACE] = write_trace,

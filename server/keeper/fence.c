@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <uthash.h>
 #include <utlist.h>
@@ -18,6 +17,7 @@
 #include "server/config/config.h"
 #include "server/keeper/hook.h"
 #include "server/keeper/private.h"
+#include "server/keeper/rdma/past.h"
 #include "server/keeper/rdma/rdma.h"
 #include "server/keeper/san/san.h"
 
@@ -83,6 +83,7 @@ struct fence_job {
     struct hook *hook; /* NULL: waits for its turn */
     uint64_t ticket, client_id;
     enum journal_holder_kind kind;
+    enum journal_way way;
     char address[JOURNAL_ADDRESS_MAX], owner[OWNER_TEXT], device[NAME_TEXT],
         device_id[2 * DEVICE_ID_SIZE + 1], file[NAME_TEXT];
 };
@@ -109,13 +110,13 @@ void keeper_fence_done(struct keeper *keeper, uint64_t ticket, uint64_t client_i
         keeper_note_fenced(keeper, client_id);
 }
 
-static void fence_result(struct fence_job *job, bool success)
+static void end_fence(struct fence_job *job, bool success)
 {
     struct keeper *keeper = job->keeper;
     uint64_t ticket = job->ticket, client_id = job->client_id;
     bool is_nfs = job->kind == JOURNAL_HOLDER_NFS;
     LL_DELETE(keeper->fences, job);
-    if (success)
+    if (success && job->way != JOURNAL_WAY_MEMORY)
         say_fenced(job);
     free(job);
     keeper_fence_done(keeper, ticket, is_nfs ? client_id : 0, success);
@@ -127,21 +128,38 @@ static void hook_done(bool success, void *arg)
     struct fence_job *job = arg;
     job->hook = NULL;
     job->keeper->fences_running--;
-    fence_result(job, success);
+    end_fence(job, success);
 }
 
 static void failed_to_start(struct loop_msg *msg)
 {
-    fence_result(container_of(msg, struct fence_job, msg), false);
+    end_fence(container_of(msg, struct fence_job, msg), false);
 }
 
 static void program_is_gone(struct loop_msg *msg)
 {
-    fence_result(container_of(msg, struct fence_job, msg), true);
+    end_fence(container_of(msg, struct fence_job, msg), true);
+}
+
+/* Memory that an earlier process had registered, of this build or another, goes with it. */
+static void past_is_told(struct loop_msg *msg)
+{
+    struct fence_job *job = container_of(msg, struct fence_job, msg);
+    bool success = keeper_past_is_void(job->keeper->past);
+    if (!success)
+        log_error("client id %016llx may have RDMA layouts of an earlier sealnfsd, which is not "
+                  "seen to have ended",
+                  (unsigned long long)job->client_id);
+    end_fence(job, success);
 }
 
 static void start_job(struct fence_job *job)
 {
+    if (job->way == JOURNAL_WAY_MEMORY) {
+        job->msg.run = past_is_told;
+        loop_post(job->keeper->loop, &job->msg);
+        return;
+    }
     if (job->kind == JOURNAL_HOLDER_CLOSE) {
         job->msg.run = peer_is_gone(job->address) ? program_is_gone : failed_to_start;
         loop_post(job->keeper->loop, &job->msg);
@@ -189,17 +207,11 @@ static void make_printable(const uint8_t *bytes, size_t len, char *text, size_t 
     text[n] = '\0';
 }
 
-static void write_hex(const uint8_t *bytes, size_t len, char *text)
-{
-    for (size_t i = 0; i < len; i++)
-        sprintf(text + 2 * i, "%02x", bytes[i]);
-}
-
 void keeper_do_fence(struct keeper *keeper, const struct engine_effect *effect)
 {
     struct fence_job *job;
-    if (effect->fence.way == JOURNAL_WAY_MEMORY) {
-        keeper_rdma_fence(keeper, effect);
+    if (effect->fence.way == JOURNAL_WAY_MEMORY && keeper->rdma) {
+        keeper_rdma_ops->fence(keeper->rdma, effect);
         return;
     }
     if (effect->fence.kind == JOURNAL_HOLDER_NFS && effect->fence.device &&
@@ -207,10 +219,8 @@ void keeper_do_fence(struct keeper *keeper, const struct engine_effect *effect)
         keeper_san_fence(keeper, effect);
         return;
     }
-    while (!(job = calloc(1, sizeof *job))) {
-        struct timespec pause = {.tv_nsec = 10000000};
-        nanosleep(&pause, NULL); /* a fence that is lost would leave its seal in FENCING */
-    }
+    while (!(job = calloc(1, sizeof *job)))
+        keeper_pause_ms(10); /* a fence that is lost would leave its seal in FENCING */
     job->keeper = keeper;
     job->ticket = effect->fence.ticket;
     job->client_id = effect->fence.client_id;
@@ -220,10 +230,11 @@ void keeper_do_fence(struct keeper *keeper, const struct engine_effect *effect)
     snprintf(job->file, sizeof job->file, "%s", effect->fence.path);
     if (effect->fence.device) {
         device_disks(effect->fence.device, job->device, sizeof job->device);
-        write_hex(device_id(effect->fence.device), DEVICE_ID_SIZE, job->device_id);
+        keeper_to_hex(device_id(effect->fence.device), DEVICE_ID_SIZE, job->device_id);
     }
+    job->way = effect->fence.way;
     LL_APPEND(keeper->fences, job);
-    if (keeper->fences_running < FENCES_AT_ONCE)
+    if (job->way == JOURNAL_WAY_MEMORY || keeper->fences_running < FENCES_AT_ONCE)
         start_job(job);
 }
 

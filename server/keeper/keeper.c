@@ -16,6 +16,14 @@ void keeper_pause_ms(long ms)
     nanosleep(&pause, NULL);
 }
 
+const char *keeper_to_hex(const uint8_t *bytes, size_t len, char *text)
+{
+    text[0] = '\0';
+    for (size_t i = 0; i < len; i++)
+        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+    return text;
+}
+
 static uint64_t now_ns(void)
 {
     uint64_t now = loop_now_ns();

@@ -19,6 +19,7 @@
 
 #include "proto/nfs4_types.h"
 #include "server/base/loop.h"
+#include "server/keeper/rdma/figures.h"
 
 struct config;
 struct device;
@@ -221,11 +222,6 @@ bool keeper_client_was_fenced(struct keeper *keeper, uint64_t client_id);
 
 /* What there is and what has been done, for metrics.h. */
 struct engine_figures;
-struct keeper_rdma_figures {
-    bool configured, listening;
-    uint64_t admitted, refused;           /* requests for connections */
-    uint64_t connections, regions, bytes; /* open, registered now */
-};
 struct keeper_figures {
     struct keeper_call call;
     struct engine_figures *engine;        /* caller's; filled in */

@@ -60,6 +60,37 @@ static int open_trace(struct keeper *keeper)
     return 0;
 }
 
+static void memory_is_void(void *owner)
+{
+    keeper_feed(owner, &(struct engine_event){.type = ENGINE_EV_MEMORY_VOID});
+}
+
+static void fence_of_memory_done(void *owner, uint64_t ticket, uint64_t client_id, bool success)
+{
+    keeper_fence_done(owner, ticket, client_id, success);
+}
+
+static int make_memory(struct keeper *keeper)
+{
+    const struct keeper_past_parts past = {.loop = keeper->loop,
+                                           .engine = keeper->engine,
+                                           .state_dir = keeper->config->state_dir,
+                                           .owner = keeper,
+                                           .is_void = memory_is_void};
+    int err = keeper_past_create(&past, &keeper->past);
+    if (err || !keeper_rdma_ops || keeper->config->rdma_listen_count == 0)
+        return err;
+    const struct keeper_rdma_parts parts = {.config = keeper->config,
+                                            .engine = keeper->engine,
+                                            .jobs = &keeper->jobs,
+                                            .past = keeper->past,
+                                            .owner = keeper,
+                                            .post = keeper_rdma_post,
+                                            .finish = keeper_rdma_finish,
+                                            .fence_done = fence_of_memory_done};
+    return keeper_rdma_ops->create(&parts, &keeper->rdma);
+}
+
 /* Everything the keeper has before its thread starts. */
 static int make_parts(struct keeper *keeper, unsigned index)
 {
@@ -76,9 +107,7 @@ static int make_parts(struct keeper *keeper, unsigned index)
     if (!err)
         err = keeper_san_create(keeper);
     if (!err)
-        err = keeper_past_create(keeper);
-    if (!err)
-        err = keeper_rdma_create(keeper);
+        err = make_memory(keeper);
     return err;
 }
 
@@ -107,7 +136,7 @@ int keeper_create(const struct keeper_parts *parts, struct keeper **out)
     if (err)
         goto fail;
     keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_START});
-    keeper_past_look(keeper);
+    keeper_past_look(keeper->past);
     err = keeper_devices_start(keeper);
     if (err)
         goto fail;
@@ -135,6 +164,8 @@ static void run_reload(struct loop_msg *msg)
     struct reload *reload = container_of(msg, struct reload, msg);
     struct engine_options options;
     reload->keeper->config = reload->config;
+    if (reload->keeper->rdma)
+        keeper_rdma_ops->reload(reload->keeper->rdma, reload->config);
     keeper_options(reload->keeper, &options);
     engine_set_options(reload->keeper->engine, &options);
     free(reload);
@@ -154,7 +185,7 @@ void keeper_reload(struct keeper *keeper, const struct config *config)
 static void close_parts(struct keeper *keeper)
 {
     keeper_cancel_fences(keeper);
-    keeper_past_destroy(keeper, keeper_rdma_destroy(keeper));
+    keeper_past_destroy(keeper->past, !keeper->rdma || keeper_rdma_ops->destroy(keeper->rdma));
     keeper_san_destroy(keeper);
     keeper_devices_stop(keeper);
     keeper_notify_stop(keeper);
@@ -179,7 +210,8 @@ void keeper_destroy(struct keeper *keeper)
         return;
     keeper_scan_stop(keeper);
     if (keeper->running) {
-        keeper_rdma_stop(keeper);
+        if (keeper->rdma)
+            keeper_rdma_ops->stop(keeper->rdma);
         loop_stop(keeper->loop);
     }
     jobs_wait(&keeper->jobs);

@@ -1,6 +1,6 @@
 /*
- * private.h - what the files of keeper share. Everything here is the keeper thread's, unless it says
- * otherwise.
+ * private.h - what the files of keeper share. Everything here is the keeper thread's, unless it
+ * says otherwise.
  *
  * life.c          beginning and end
  * effects.c       what the engine wants done, and who does it
@@ -97,8 +97,14 @@ void keeper_note_fenced(struct keeper *keeper, uint64_t client_id);
 void keeper_forget_fenced(struct keeper *keeper, uint64_t client_id);
 void keeper_options(struct keeper *keeper, struct engine_options *options);
 
+/* What registered memory calls up by (request.c). */
+struct rdma_call;
+void keeper_rdma_post(struct rdma_call *call);
+void keeper_rdma_finish(struct rdma_call *call, nfsstat4 status, const char *why);
 void keeper_carry_out(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_pause_ms(long ms);
+/* text has room for two characters a byte and one more. */
+const char *keeper_to_hex(const uint8_t *bytes, size_t len, char *text);
 int keeper_timer_start(struct keeper *keeper);
 void keeper_timer_stop(struct keeper *keeper);
 

@@ -15,7 +15,6 @@
 #include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/file/at_rest.h"
-#include "server/keeper/rdma/rdma.h"
 #include "server/keeper/request.h"
 #include "server/keeper/san/san.h"
 #include "server/state/state.h"
@@ -87,6 +86,16 @@ void request_post(struct request *request)
     loop_post(request->keeper->loop, &request->msg);
 }
 
+void keeper_rdma_post(struct rdma_call *call)
+{
+    request_post(container_of(call, struct request, rdma));
+}
+
+void keeper_rdma_finish(struct rdma_call *call, nfsstat4 status, const char *why)
+{
+    request_finish(container_of(call, struct request, rdma), status, why);
+}
+
 static void copy_results(struct request *request)
 {
     switch (request->kind) {
@@ -113,19 +122,30 @@ static void copy_results(struct request *request)
     }
 }
 
+static void prepare_memory(struct keeper *keeper, struct request *request)
+{
+    if (keeper->rdma)
+        keeper_rdma_ops->prepare(keeper->rdma, &request->rdma, &request->get,
+                                 OF(request, keeper_layoutget)->file);
+    else
+        request_finish(request, NFS4ERR_LAYOUTUNAVAILABLE,
+                       keeper_rdma_ops ? "this server gives no RDMA layouts (rdma_listen)"
+                                       : "this sealnfsd was built without RDMA");
+}
+
 void keeper_answer(struct keeper *keeper, struct engine_call *call)
 {
     struct request *request = container_of(call, struct request, call);
     if (request->kind == REQUEST_LAYOUTGET && call->result == ENGINE_NEEDS_MEMORY) {
-        keeper_rdma_prepare(keeper, request);
+        prepare_memory(keeper, request);
         return;
     }
-    if (request->kind == REQUEST_LAYOUTGET)
-        keeper_rdma_answered(keeper, request, call->result == ENGINE_OK);
+    if (request->kind == REQUEST_LAYOUTGET && keeper->rdma)
+        keeper_rdma_ops->answered(&request->rdma, call->result == ENGINE_OK);
     if (call->result == ENGINE_OK)
         copy_results(request);
-    if (request->kind == REQUEST_LAYOUTRETURN && call->result == ENGINE_OK &&
-        keeper_rdma_returns(keeper, request))
+    if (request->kind == REQUEST_LAYOUTRETURN && call->result == ENGINE_OK && keeper->rdma &&
+        keeper_rdma_ops->returns(keeper->rdma, &request->rdma, &request->ret))
         return;
     request_finish(request, to_status(call->result), call->why);
 }
@@ -148,7 +168,8 @@ static void run_layoutget(struct loop_msg *msg)
     struct request *request = container_of(msg, struct request, msg);
     if (!may_reach_the_disks(request))
         return;
-    keeper_rdma_offer(request->keeper, request);
+    if (request->keeper->rdma)
+        keeper_rdma_ops->offer(request->keeper->rdma, &request->rdma, &request->get);
     keeper_feed(request->keeper,
                 &(struct engine_event){.type = ENGINE_EV_LAYOUTGET, .layoutget = &request->get});
 }
@@ -257,7 +278,8 @@ static void run_layoutcommit(struct loop_msg *msg)
 {
     struct request *request = container_of(msg, struct request, msg);
     keeper_look_at_grace(request->keeper);
-    if (keeper_rdma_commits(request->keeper, request))
+    if (request->keeper->rdma &&
+        keeper_rdma_ops->commits(request->keeper->rdma, &request->rdma, &request->commit))
         return;
     keeper_feed(request->keeper, &(struct engine_event){.type = ENGINE_EV_LAYOUTCOMMIT,
                                                         .layoutcommit = &request->commit});
@@ -419,7 +441,9 @@ static nfsstat4 find_access(struct request *request, const struct layout_type *t
     if (type->fence != LAYOUT_FENCE_DEREGISTER)
         return NFS4_OK;
     access->rdma = addr;
-    return keeper_rdma_describe(request->keeper, request, info->client_id, device, addr, later);
+    return request->keeper->rdma ? keeper_rdma_ops->describe(request->keeper->rdma, &request->rdma,
+                                                             info->client_id, device, addr, later)
+                                 : NFS4ERR_NOENT;
 }
 
 static nfsstat4 describe_device(struct request *request, struct keeper_deviceinfo *info,
@@ -539,7 +563,9 @@ static void run_figures(struct loop_msg *msg)
     figures->commits = keeper->commits;
     figures->commit_ns = keeper->commit_ns;
     figures->broken = keeper->failing[0] != '\0';
-    keeper_rdma_figures(request->keeper, &figures->rdma);
+    figures->rdma = (struct keeper_rdma_figures){.configured = false};
+    if (keeper->rdma)
+        keeper_rdma_ops->figures(keeper->rdma, &figures->rdma);
     request_finish(request, NFS4_OK, "");
 }
 
@@ -578,7 +604,8 @@ static void run_client(struct loop_msg *msg)
                                         : NULL;
     keeper_feed(keeper, &event);
     keeper_san_farewell_end(keeper, farewell);
-    keeper_rdma_client(keeper, news->what, news->client_id);
+    if (keeper->rdma)
+        keeper_rdma_ops->client(keeper->rdma, news->what, news->client_id);
     if (news->what == ENGINE_CLIENT_RESTARTED)
         keeper_notify_forget(keeper, news->replaces);
     if (news->what == ENGINE_CLIENT_CALLABLE)

@@ -38,7 +38,7 @@ struct step_job {
     /* FLAG and MAP of a file that is to be written to in memory */
     int writable_fd; /* -1: none */
     struct rdma_memory *memory;
-    char why_readonly[KEEPER_WHY_MAX];
+    char why_readonly[KEEPER_RDMA_WHY_MAX];
     struct keeper_rdma_gate gate;
 };
 
@@ -149,6 +149,12 @@ static int stay_where_clients_are_right(struct step_job *job, const struct devic
     return 0;
 }
 
+static bool wants_writable(const struct keeper *keeper, const struct file *file)
+{
+    const struct export *export = file_export(file);
+    return keeper->rdma && export && export_offers(export, LAYOUT4_SEALNFS_RDMA);
+}
+
 /*
  * Opened before the flag, which keeps everybody from it, us too: the only way to a mapping that
  * clients can write through. Without it the seal gives RDMA layouts for reading only, and other
@@ -157,9 +163,8 @@ static int stay_where_clients_are_right(struct step_job *job, const struct devic
 static void open_writable(struct step_job *job)
 {
     struct file_stat stat;
-    if (job->effect.step.kind != SEAL_KIND_PINNED ||
-        !keeper_rdma_wants_writable(job->keeper, job->file) || file_stat(job->file, &stat) ||
-        !(stat.stx.stx_attributes & STATX_ATTR_DAX))
+    if (job->effect.step.kind != SEAL_KIND_PINNED || !wants_writable(job->keeper, job->file) ||
+        file_stat(job->file, &stat) || !(stat.stx.stx_attributes & STATX_ATTR_DAX))
         return;
     job->writable_fd = fs_reopen(file_path_fd(job->file), O_RDWR | O_CLOEXEC);
 }
@@ -194,7 +199,8 @@ static bool read_by_writable(struct step_job *job, const struct device *device)
     if (!err)
         err = read_and_prove(job, job->writable_fd, device);
     if (!err)
-        job->memory = keeper_rdma_map(job->writable_fd, map_file_size(job->map), job->why_readonly);
+        job->memory =
+            keeper_rdma_ops->map(job->writable_fd, map_file_size(job->map), job->why_readonly);
     else
         snprintf(job->why_readonly, sizeof job->why_readonly,
                  "somebody had the file open while it was sealed, so that it could not be mapped "
@@ -297,15 +303,21 @@ static void work(struct work *item)
     jobs_come_home(&job->keeper->jobs, &job->home);
 }
 
+static void hand_over_memory(struct keeper_rdma *rdma, struct step_job *job)
+{
+    if (job->effect.step.step == ENGINE_STEP_FLAG && job->writable_fd >= 0)
+        keeper_rdma_ops->keep_fd(rdma, &job->effect.key, job->writable_fd);
+    if (job->effect.step.step == ENGINE_STEP_MAP && !job->error)
+        keeper_rdma_ops->keep_memory(rdma, &job->effect.key, job->memory, job->why_readonly);
+    else
+        keeper_rdma_ops->drop_memory(rdma, job->memory);
+}
+
 static void come_home(struct loop_msg *msg)
 {
     struct step_job *job = container_of(msg, struct step_job, home);
-    if (job->effect.step.step == ENGINE_STEP_FLAG && job->writable_fd >= 0)
-        keeper_rdma_keep_fd(job->keeper, &job->effect.key, job->writable_fd);
-    if (job->effect.step.step == ENGINE_STEP_MAP && !job->error)
-        keeper_rdma_keep_memory(job->keeper, &job->effect.key, job->memory, job->why_readonly);
-    else
-        keeper_rdma_drop_memory(job->memory);
+    if (job->keeper->rdma)
+        hand_over_memory(job->keeper->rdma, job);
     struct engine_event event = {.type = ENGINE_EV_STEP_DONE,
                                  .step = {.key = job->effect.key,
                                           .step = job->effect.step.step,
@@ -362,15 +374,17 @@ void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect)
         usleep(PINNED_POLL_US); /* a step that is lost would hold its file for ever */
     job->keeper = keeper;
     job->effect = *effect;
-    job->writable_fd =
-        effect->step.step == ENGINE_STEP_MAP ? keeper_rdma_take_fd(keeper, &effect->key) : -1;
+    job->writable_fd = effect->step.step == ENGINE_STEP_MAP && keeper->rdma
+                           ? keeper_rdma_ops->take_fd(keeper->rdma, &effect->key)
+                           : -1;
     job->work.run = work;
     job->home.run = come_home;
     if (keeper_find_file(keeper, &effect->key, false, &job->file))
         job->file = NULL;
     job->gate.pass = gate_passed;
-    if (effect->step.step == ENGINE_STEP_VERIFY || effect->step.step == ENGINE_STEP_UNFLAG)
-        keeper_rdma_enter(keeper, &effect->key, &job->gate);
+    if (keeper->rdma &&
+        (effect->step.step == ENGINE_STEP_VERIFY || effect->step.step == ENGINE_STEP_UNFLAG))
+        keeper_rdma_ops->enter(keeper->rdma, &effect->key, &job->gate);
     else
         submit(-1, 0, job);
 }

@@ -96,8 +96,8 @@ static json_t *explain_sealed(struct keeper *keeper, const struct file *file,
 {
     char why[TEXT_MAX];
     const struct export *export = file_export(file);
-    const char *rdma = export && export_offers(export, LAYOUT4_SEALNFS_RDMA)
-                           ? keeper_rdma_why(keeper, &view->key)
+    const char *rdma = keeper->rdma && export && export_offers(export, LAYOUT4_SEALNFS_RDMA)
+                           ? keeper_rdma_ops->why(keeper->rdma, &view->key)
                            : "";
     const char *told = view->kind == SEAL_KIND_PINNED
                            ? "clients get layouts for reading and writing"

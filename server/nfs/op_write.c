@@ -80,11 +80,6 @@ static enum op_next finish(struct compound *c, struct write_work *work, nfsstat4
     return OP_DONE;
 }
 
-static unsigned seal_kind(const struct file *file)
-{
-    return file_seal(file) & ~SEAL_WORD_AT_REST;
-}
-
 static nfsstat4 check_range(const struct compound *c)
 {
     const WRITE4args *args = &c->args.write;
@@ -166,7 +161,7 @@ static enum op_next start_by_seal(struct compound *c, struct write_work *work)
 {
     nfsstat4 status;
 
-    switch (seal_kind(c->current.file)) {
+    switch (seal_kind(file_seal(c->current.file))) {
     case SEAL_NONE:
         if (write_cached(c, work))
             return finish(c, work, NFS4_OK, UNSTABLE4);

@@ -35,7 +35,7 @@ nfsstat4 seal_wait_start(struct compound *c, struct seal_wait *wait, struct file
 {
     unsigned word = file_seal(file);
 
-    switch (word & ~SEAL_WORD_AT_REST) {
+    switch (seal_kind(word)) {
     case SEAL_NONE:
     case SEAL_SEALING:
     case SEAL_RELEASING:
