@@ -101,7 +101,7 @@ class Lost:
 
     def unseal(self):
         """Ask for all of the files at once; the exit codes."""
-        asked = [self.server.start_ctl("unseal", "--wait", "--timeout", "30", self.disk.file(name)) for name in self.names]
+        asked = [self.server.start_ctl("unseal", "--wait", "--timeout", "60", self.disk.file(name)) for name in self.names]
         return [(process.wait(60), process.stdout.read()) for process in asked]
 
     def others(self):
@@ -257,7 +257,7 @@ def scripted_clients_that_are_lost_in_all_ways(lab):
             seen = server.trace()[-1]["seq"]
             server.wait_trace(lambda entry: entry["what"] == "client-lapsed" and entry["seq"] > seen)
             good.renew()
-        unseal = server.start_ctl("unseal", "--wait", "--timeout", "30", path)
+        unseal = server.start_ctl("unseal", "--wait", "--timeout", "60", path)
         if way.startswith("old"):  # it knows of the recall, but its answer is lost with the connection, and it is asked again on the next one
             holds(lost.recalled.wait(60), "no recall")
             lost.disconnect()
@@ -328,7 +328,7 @@ def a_writer_stopped_past_its_lease_is_never_told_what_is_not_so(lab):
             scene.server.wait_state(path, "stuck")
         elif meanwhile == "fenced":
             with open(f"{lab.directory}/armed", "w"):
-                scene.server.ctl("unseal", "--wait", "--timeout", "30", path)
+                scene.server.ctl("unseal", "--wait", "--timeout", "60", path)
         guest.cont()
         if meanwhile != "fenced":
             equal(writer.wait(), 0, "the writer's end")

@@ -28,7 +28,7 @@ def shared(lab, fs):
 @test(on=shared, fs=("xfs", "ext4"))
 def a_frozen_file_is_read_from_the_disk(scene):
     disk, (guest,) = scene.directory("frozen")
-    digest = disk.write("file", 128 * MIB)
+    digest = disk.write("file", 32 * MIB)
     scene.server.ctl("seal", disk.file("file"))
     equal(guest.sha256("/mnt/n/file"), digest, "read O_DIRECT")
     equal(guest.sha256("/mnt/n/file", direct=False), digest, "read buffered")
@@ -41,9 +41,9 @@ def a_frozen_file_is_read_from_the_disk(scene):
 def a_pinned_file_is_written_on_the_disk(scene):
     """Written by one client in both ways, it reads the same for another client and on the disk."""
     disk, clients = scene.directory("pinned", 2)
-    disk.write("file", 64 * MIB)
+    disk.write("file", 16 * MIB)
     scene.server.ctl("seal", "--pinned", disk.file("file"))
-    written_in_both_ways(disk, *clients, 64)
+    written_in_both_ways(disk, *clients, 16)
 
 
 @test(fs=("xfs", "ext4"), timeout=300)
@@ -136,23 +136,23 @@ def mtime_and_change_follow_a_direct_write(scene):
 def holders_do_not_disturb_one_another(scene):
     """Three clients read one file at the same time, two write halves of another: no recall, no refusal, no detour."""
     disk, guests = scene.directory("together", 3)
-    digest = disk.write("frozen", 64 * MIB)
-    disk.write("pinned", 64 * MIB)
+    digest = disk.write("frozen", 16 * MIB)
+    disk.write("pinned", 16 * MIB)
     scene.server.ctl("seal", disk.file("frozen"))
     scene.server.ctl("seal", "--pinned", disk.file("pinned"))
-    read = "for i in 1 2 3; do dd if=/mnt/n/frozen bs=1M count=64 iflag=direct status=none | sha256sum || exit; done"
+    read = "for i in 1 2 3; do dd if=/mnt/n/frozen bs=1M count=16 iflag=direct status=none | sha256sum || exit; done"
     jobs = [guest.start(read) for guest in guests]
     for job in jobs:
         equal({line.split()[0] for line in job.finish().splitlines()}, {digest}, f"{job.guest.name}: digests of its three reads")
     for guest in guests:
         expect_direct(guest)
 
-    write = ("for i in 1 2 3; do dd if=/dev/urandom of=/tmp/x bs=1M count=32 status=none || exit;"
+    write = ("for i in 1 2 3; do dd if=/dev/urandom of=/tmp/x bs=1M count=8 status=none || exit;"
              "dd if=/tmp/x of=/mnt/n/pinned bs=1M seek={} oflag=direct conv=notrunc status=none || exit; done; sha256sum < /tmp/x")
-    halves = [guest.start(write.format(32 * i)) for i, guest in enumerate(guests[:2])]
+    halves = [guest.start(write.format(8 * i)) for i, guest in enumerate(guests[:2])]
     written = [job.finish().split()[0] for job in halves]
     for i in range(2):
-        equal(digest_of(guests[2], "/mnt/n/pinned", 32, skip=32 * i), written[i], f"half {i} as the third client reads it")
+        equal(digest_of(guests[2], "/mnt/n/pinned", 8, skip=8 * i), written[i], f"half {i} as the third client reads it")
     for guest in guests:
         expect_direct(guest, layouts=2)
     equal([entry for entry in scene.server.trace() if "recall" in str(entry) and disk.path in entry["file"]], [], "recalls in the trace")

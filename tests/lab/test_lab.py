@@ -38,7 +38,7 @@ def a_stopped_guest_answers_after_it_goes_on(lab):
     guest.poll(1)
     holds(not job.done() and time.monotonic() - begin > 0.9, "a stopped guest did something")
     guest.cont()
-    equal(job.finish(20), "back\n")
+    equal(job.finish(60), "back\n")
     guest.kill()
     equal(guest.processes(traced=True), [], "processes of a killed guest")
 
