@@ -13,13 +13,13 @@ activation { udev_sync = 0 udev_rules = 0 }
 EOF
 export LVM_SYSTEM_DIR=/run/lvm
 """)
-SIZE = 88  # of the file, in MiB: most of the volume's blocks, so that it lies on both sides of every boundary
+SIZE = 44  # of the file, in MiB: most of the volume's blocks, so that it lies on both sides of every boundary
 
 # Where the members meet is no multiple of anything that mkfs would align to.
 KINDS = {
-    "linear": "lvm vgcreate -q vg /dev/ubda /dev/ubdb && lvm lvcreate -q -y -Wn -L 60m -n lv vg /dev/ubda && "
-              "lvm lvextend -q -L 144m vg/lv /dev/ubdb",
-    "striped": "lvm vgcreate -q vg /dev/ubda /dev/ubdb && lvm lvcreate -q -y -Wn -i 2 -I 64k -L 144m -n lv vg",
+    "linear": "lvm vgcreate -q vg /dev/ubda /dev/ubdb && lvm lvcreate -q -y -Wn -L 28m -n lv vg /dev/ubda && "
+              "lvm lvextend -q -L 72m vg/lv /dev/ubdb",
+    "striped": "lvm vgcreate -q vg /dev/ubda /dev/ubdb && lvm lvcreate -q -y -Wn -i 2 -I 64k -L 72m -n lv vg",
 }
 NODES = {"linear": "/dev/mapper/vg-lv", "striped": "/dev/mapper/vg-lv"}
 MAKE = {"xfs": "mkfs.xfs -q -f -m reflink=0 --unsupported", "ext4": "mkfs.ext4 -q -F -b 4096 -E nodiscard,lazy_itable_init=1"}
