@@ -88,6 +88,7 @@ class GuestServer(Server):
             if time.monotonic() > deadline:
                 raise ServerError("the trace never showed what was waited for; its end:\n"
                                   + "\n".join(json.dumps(entry) for entry in trace[-15:]))
+            time.sleep(0.3)  # the trace is a file, and to look costs the guest two processes
 
     def log_text(self):
         if self.kept:

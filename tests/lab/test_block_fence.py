@@ -124,7 +124,7 @@ def a_cut_off_writer_never_reaches_another_files_blocks(lab, fs):
     load.rounds(1)
     guest.cut()
     expect_stuck(disk, server, before, guest)
-    others = [disk.write(f"other{i}", 64 * MIB) for i in range(4)]
+    others = [disk.write(f"other{i}", 16 * MIB) for i in range(4)]
     guest.mend()
     server.wait_state(path, "open", 120)
     load.rounds(1, timeout=120)
