@@ -5,7 +5,7 @@ from registry import equal, holds, test
 from san import CLIENT, SERVER, San
 from test_volumes import HOST, MAKE, fill_around_lossy_places, host_sha256
 
-SIZE = 44  # of the file, in MiB: most of the volume's blocks
+SIZE = 44  # of the file, in MiB: on both sides of every boundary
 LVM = (f"{SERVER[0]} dm_mod raid0", SERVER[1] + HOST[1].replace('"ubd"', '"sd"'))
 
 # How a volume is made and taken apart, and its node.
@@ -14,7 +14,7 @@ KINDS = {
                "lvm lvextend -q -L 72m vg/lv /dev/sdb", "lvm vgremove -q -y vg", "/dev/mapper/vg-lv"),
     "striped": ("lvm vgcreate -q vg /dev/sda /dev/sdb && lvm lvcreate -q -y -Wn -i 2 -I 64k -L 72m -n lv vg",
                 "lvm vgremove -q -y vg && wipefs -q -a /dev/sda /dev/sdb", "/dev/mapper/vg-lv"),
-    "partition": ("echo 2048,147456 | sfdisk -q /dev/sda && until [ -b /dev/sda1 ]; do :; done", "sfdisk -q --delete /dev/sda", "/dev/sda1"),
+    "partition": ("echo 2048,264192 | sfdisk -q /dev/sda && until [ -b /dev/sda1 ]; do :; done", "sfdisk -q --delete /dev/sda", "/dev/sda1"),
 }
 
 
@@ -68,7 +68,7 @@ class Volumes:
     """Two LUNs, a server's machine that can make volumes of them, and two clients."""
 
     def __init__(self, lab):
-        self.san = San(lab, disks=2, size=80 * MIB)
+        self.san = San(lab, disks=2, size=136 * MIB)
         self.host = lab.guest(images=[], role=LVM)
         self.clients = [lab.guest(images=[], role=CLIENT) for _ in range(2)]
         self.san.up([self.host, *self.clients])

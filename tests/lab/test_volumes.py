@@ -83,14 +83,16 @@ def fill_around_lossy_places(server, host, size=SIZE):
         cd /mnt/data
         python3 -c '
 import itertools, os
-try:
-    for i in itertools.count():
-        with open(f"p{{i}}", "wb") as f:
-            f.write(bytes(1 << 20))
-            f.flush()
-            os.fsync(f.fileno())
-except OSError:
-    pass'
+number = itertools.count()
+for size in (1 << 20, 1 << 16):  # nothing that a file would begin in is left free there
+    try:
+        while True:
+            with open(f"p{{next(number)}}", "wb") as f:
+                f.write(bytes(size))
+                f.flush()
+                os.fsync(f.fileno())
+    except OSError:
+        pass'
         sync
         {ctl} seal $PWD/p* > /run/sealed 2> /run/why
         cat /run/why
