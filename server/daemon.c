@@ -16,7 +16,7 @@
 #include "server/base/loop.h"
 #include "server/base/worker.h"
 #include "server/client/backchannel.h"
-#include "server/client/client.h"
+#include "server/client/clients.h"
 #include "server/client/recovery.h"
 #include "server/config/config.h"
 #include "server/control/control.h"
@@ -25,11 +25,13 @@
 #include "server/export/idmap.h"
 #include "server/file/file.h"
 #include "server/keeper/keeper.h"
+#include "server/keeper/watch.h"
 #include "server/net/conn.h"
 #include "server/net/portmap.h"
 #include "server/nfs/commit.h"
 #include "server/nfs/op_counts.h"
 #include "server/server.h"
+#include "server/state/state.h"
 
 /* One loop's sign of life. */
 struct pulse {
@@ -82,9 +84,8 @@ static int make_loops(struct daemon *d)
     struct server *s = &d->server;
     unsigned count = loop_count(s->config);
     s->loops = calloc(count, sizeof(struct loop *));
-    s->clients = calloc(count, sizeof(struct client_table *));
     d->pulses = calloc(count, sizeof(*d->pulses));
-    if (s->loops == NULL || s->clients == NULL || d->pulses == NULL)
+    if (s->loops == NULL || d->pulses == NULL)
         return -ENOMEM;
     for (unsigned i = 0; i < count; i++) {
         char name[16];
@@ -99,16 +100,6 @@ static int make_loops(struct daemon *d)
     return 0;
 }
 
-static int make_client_tables(struct server *s)
-{
-    for (unsigned i = 0; i < s->loop_count; i++) {
-        int err = client_table_create(s, s->loops[i], &s->clients[i]);
-        if (err < 0)
-            return err;
-    }
-    return 0;
-}
-
 static int open_recovery(struct server *s)
 {
     int err = recovery_open(s->config->state_dir, s->workers, &s->recovery);
@@ -117,6 +108,30 @@ static int open_recovery(struct server *s)
     recovery_identity(s->recovery, s->server_uuid, s->fh_key);
     randombytes_buf(&s->boot_verifier, sizeof(s->boot_verifier));
     return recovery_start_grace(s->recovery, s->loops[0], s->config->grace_time);
+}
+
+static int make_clients(struct server *s)
+{
+    const struct clients_parts parts = {
+        .loops = s->loops,
+        .loop_count = s->loop_count,
+        .recovery = s->recovery,
+        .boot_verifier = s->boot_verifier,
+        .config = s->config,
+        .annex = &client_state_annex,
+    };
+    return clients_create(&parts, &s->clients);
+}
+
+/* Which clients there are is what the keeper goes by; what becomes of them it is told. */
+static int make_keeper(struct server *s)
+{
+    int err = keeper_create(s, &s->keeper);
+    if (err < 0)
+        return err;
+    const struct client_watcher watcher = keeper_watcher(s->keeper);
+    clients_watch(s->clients, &watcher);
+    return 0;
 }
 
 static int start_loops(struct server *s)
@@ -148,9 +163,9 @@ static int start_parts(struct daemon *d)
     if (err == 0)
         err = idmap_create(s, &s->idmap);
     if (err == 0)
-        err = keeper_create(s, &s->keeper);
+        err = make_clients(s);
     if (err == 0)
-        err = make_client_tables(s);
+        err = make_keeper(s);
     if (err == 0)
         err = listener_create(s, &s->listener);
     if (err == 0 && s->config->rpcbind)
@@ -196,7 +211,6 @@ static void destroy_loops(struct daemon *d)
     for (unsigned i = 0; i < s->loop_count; i++)
         loop_destroy(s->loops[i]);
     free(s->loops);
-    free(s->clients);
     free(d->pulses);
 }
 
@@ -213,9 +227,7 @@ void daemon_stop(struct daemon *d)
         listener_close(s->listener);
     }
     stop_loops(s);
-    if (s->clients != NULL)
-        for (unsigned i = 0; i < s->loop_count; i++)
-            client_table_destroy(s->clients[i]);
+    clients_close(s->clients);
     if (d->control != NULL)
         control_stop(d->control);
     keeper_destroy(s->keeper);
@@ -227,6 +239,7 @@ void daemon_stop(struct daemon *d)
     idmap_destroy(s->idmap);
     file_table_destroy(s->files);
     export_table_destroy(s->exports);
+    clients_destroy(s->clients);
     recovery_close(s->recovery);
     op_counts_destroy(s->op_counts);
     destroy_loops(d);
@@ -270,6 +283,7 @@ static int replace_config(struct daemon *d, struct config *config)
         return err;
     d->outdated[d->outdated_count++] = d->server.config;
     d->server.config = config;
+    clients_reload(d->server.clients, config);
     return 0;
 }
 

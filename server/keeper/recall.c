@@ -98,7 +98,7 @@ static void call(struct recall_job *job)
         job->call.referring.rc_slotid = effect->recall.referral.slot;
         job->call.referring.rc_sequenceid = effect->recall.referral.sequence;
     }
-    backchannel_call(job->keeper->server, &job->call);
+    backchannel_call(job->keeper->server->clients, &job->call);
 }
 
 static void call_found(struct loop_msg *msg)
@@ -187,7 +187,7 @@ void keeper_do_ask(struct keeper *keeper, const struct engine_effect *effect)
     job->call.done_loop = keeper->loop;
     log_info("more than %u grants: client %016llx is asked to keep %u", keeper->config->max_grants,
              (unsigned long long)effect->ask.client_id, effect->ask.keep);
-    backchannel_call(keeper->server, &job->call);
+    backchannel_call(keeper->server->clients, &job->call);
 }
 
 struct fence_job {

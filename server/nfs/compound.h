@@ -26,6 +26,7 @@
 #include "proto/rpc.h"
 #include "proto/xdr.h"
 #include "server/base/loop.h"
+#include "server/base/place.h"
 #include "server/base/worker.h"
 #include "server/net/conn.h"
 
@@ -35,25 +36,13 @@ struct export;
 struct file;
 struct server;
 struct session;
-struct slot;
+struct session_slot;
 
 enum op_next {
     OP_DONE,  /* c->res is filled, its status included */
     OP_BLOCK, /* call me again on a worker */
     OP_LOOP,  /* call me again on the loop */
     OP_WAIT,  /* somebody will call compound_resume, once */
-};
-
-/* The caller's identity as the RPC header gave it; squashing is the export's (cred_for_export in
- * export.h).
- */
-#define CRED_MAX_GIDS 16
-struct cred {
-    uint32_t flavor; /* AUTH_NONE or AUTH_SYS */
-    uid_t uid;
-    gid_t gid;
-    uint32_t gid_count;
-    gid_t gids[CRED_MAX_GIDS];
 };
 
 /* A current or saved file handle. `file` holds a reference. */
@@ -75,10 +64,10 @@ struct compound {
 
     struct client
         *client; /* set by SEQUENCE (NULL before, and in sessionless compounds); loop only */
-    struct session *session; /* loop only */
-    struct slot *slot;       /* loop only */
-    uint64_t client_id;      /* copies that workers may read */
-    uint32_t max_reply;      /* bytes the whole reply may have, from the session */
+    struct session *session;   /* loop only */
+    struct session_slot *slot; /* loop only */
+    uint64_t client_id;        /* copies that workers may read */
+    uint32_t max_reply;        /* bytes the whole reply may have, from the session */
     bool cache_this;
 
     struct fh_slot current, saved;
@@ -166,6 +155,9 @@ void compound_set_stateid(struct compound *c, const stateid4 *stateid);
 /* Substitute the special "current stateid" {1, 0} if `stateid` is it (RFC 8881 section 8.2.3).
  * NFS4_OK or BAD_STATEID. */
 nfsstat4 compound_resolve_stateid(struct compound *c, const stateid4 *stateid, stateid4 *out);
+/* The same where open or lock state may stand: of the current one the latest seqid is meant, and a
+ * special one does not count. */
+nfsstat4 compound_resolve_latest(struct compound *c, const stateid4 *stateid, stateid4 *out);
 
 /* Handlers, by family (file): nfs/op_session.c, nfs/op_fh.c, nfs/op_attr.c, nfs/op_dir.c,
  * nfs/op_open.c, nfs/op_lock.c, nfs/op_io.c, nfs/op_layout.c */

@@ -18,10 +18,10 @@
 #include "server/file/file.h"
 #include "server/file/fs_status.h"
 #include "server/file/permission.h"
+#include "server/nfs/io_state.h"
 #include "server/nfs/op_io.h"
 #include "server/nfs/op_open.h"
 #include "server/server.h"
-#include "server/state/state.h"
 
 /* READ_REPLY_OVERHEAD: the result around the data, and room for the next operation's error.
  * DIRECT_ALIGN: at least the logical block size of any disk and not above the page size. */
@@ -127,7 +127,7 @@ static enum op_next read_start(struct compound *c)
     if (status == NFS4_OK && !work)
         status = NFS4ERR_DELAY;
     if (status == NFS4_OK)
-        status = state_find_io(c, &args->stateid, FILE_READ, &work->opener);
+        status = io_state_find(c, &args->stateid, FILE_READ, &work->opener);
     if (status != NFS4_OK) {
         c->res.status = status;
         return OP_DONE;

@@ -245,7 +245,7 @@ static enum op_next refused(struct compound *c, struct open_work *work, nfsstat4
                             uint64_t conflict)
 {
     if (status == NFS4ERR_SHARE_DENIED && conflict && conflict != c->client_id &&
-        client_yield_expired(c->server, conflict))
+        client_yield_expired(c->server->clients, conflict))
         status = NFS4ERR_DELAY;
     if (status != NFS4ERR_FILE_OPEN || work->released)
         return finish(c, work, status == NFS4ERR_FILE_OPEN ? NFS4ERR_DELAY : status);

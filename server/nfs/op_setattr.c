@@ -18,10 +18,10 @@
 #include "server/file/permission.h"
 #include "server/keeper/keeper.h"
 #include "server/nfs/attr.h"
+#include "server/nfs/io_state.h"
 #include "server/nfs/op_fs.h"
 #include "server/nfs/seal_wait.h"
 #include "server/server.h"
-#include "server/state/state.h"
 
 enum stage {
     START,     /* loop */
@@ -163,7 +163,7 @@ static enum op_next start(struct compound *c, struct setattr *work)
 
         if (!S_ISREG(type))
             return op_done(c, S_ISDIR(type) ? NFS4ERR_ISDIR : NFS4ERR_INVAL);
-        status = state_find_io(c, stateid, FILE_WRITE, &work->opener);
+        status = io_state_find(c, stateid, FILE_WRITE, &work->opener);
         if (status)
             return op_done(c, status);
     }

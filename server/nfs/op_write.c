@@ -25,6 +25,7 @@
 #include "server/file/permission.h"
 #include "server/file/pinned_cache.h"
 #include "server/keeper/keeper.h"
+#include "server/nfs/io_state.h"
 #include "server/nfs/op_io.h"
 #include "server/nfs/op_open.h"
 #include "server/nfs/seal_wait.h"
@@ -197,7 +198,7 @@ static enum op_next start(struct compound *c)
     if (status == NFS4_OK)
         status = check_range(c);
     if (status == NFS4_OK)
-        status = state_find_io(c, &c->args.write.stateid, FILE_WRITE, &work->opener);
+        status = io_state_find(c, &c->args.write.stateid, FILE_WRITE, &work->opener);
     if (status != NFS4_OK) {
         c->res.status = status;
         return OP_DONE;

@@ -16,17 +16,10 @@
 #include "server/client/client.h"
 #include "server/export/idmap.h"
 #include "server/keeper/keeper.h"
-#include "server/state/state.h"
+#include "server/nfs/io_state.h"
 
 static struct fs_fixture *current;
 static struct loop_msg *posted; /* what a stand-in of the keeper answers with */
-
-void compound_set_fh(struct compound *c, struct file *file, struct export *export)
-{
-    file_unref(c->current.file);
-    c->current = (struct fh_slot){.file = file, .export = export};
-    c->has_current_stateid = false;
-}
 
 void compound_resume(struct compound *c)
 {
@@ -51,7 +44,7 @@ void keeper_wrote(struct keeper *keeper, struct keeper_wrote *wrote)
     posted = &wrote->call.reply;
 }
 
-nfsstat4 state_find_io(struct compound *c, const stateid4 *stateid, unsigned access, bool *opener)
+nfsstat4 io_state_find(struct compound *c, const stateid4 *stateid, unsigned access, bool *opener)
 {
     (void)c;
     (void)access;
