@@ -35,6 +35,7 @@ void file_state_put(struct file *file)
 static bool seal_admits_writer(const struct file *file, bool sizes)
 {
     unsigned word = file_seal(file) & ~SEAL_WORD_AT_REST;
+
     return word == SEAL_NONE || (word == SEAL_PINNED && !sizes);
 }
 
@@ -93,6 +94,7 @@ void state_unreserve(struct file *file, uint32_t access, uint32_t deny)
 bool state_file_pinned_begin(struct file *file)
 {
     struct file_state *state = NULL;
+
     file_lock(file);
     if ((file_seal(file) & ~SEAL_WORD_AT_REST) == SEAL_PINNED)
         state = file_state_make(file);
