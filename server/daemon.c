@@ -30,6 +30,7 @@
 #include "server/net/portmap.h"
 #include "server/nfs/commit.h"
 #include "server/nfs/op_counts.h"
+#include "server/nfs/rpc_service.h"
 #include "server/server.h"
 #include "server/state/state.h"
 
@@ -79,7 +80,7 @@ static void on_pulse(struct loop_msg *msg)
     atomic_store(&pulse->answered, true);
 }
 
-static int make_loops(struct daemon *d)
+static int create_loops(struct daemon *d)
 {
     struct server *s = &d->server;
     unsigned count = loop_count(s->config);
@@ -134,6 +135,12 @@ static int make_keeper(struct server *s)
     return 0;
 }
 
+static int open_listener(struct server *s)
+{
+    const struct conn_service service = {.on_record = rpc_service_record, .context = s};
+    return listener_create(s->config, s->loops, s->loop_count, &service, &s->listener);
+}
+
 static int start_loops(struct server *s)
 {
     for (unsigned i = 0; i < s->loop_count; i++) {
@@ -147,7 +154,7 @@ static int start_loops(struct server *s)
 static int start_parts(struct daemon *d)
 {
     struct server *s = &d->server;
-    int err = make_loops(d);
+    int err = create_loops(d);
     if (err == 0)
         err = op_counts_create(s->loop_count, &s->op_counts);
     if (err == 0)
@@ -157,17 +164,17 @@ static int start_parts(struct daemon *d)
     if (err == 0)
         err = open_recovery(s);
     if (err == 0)
-        err = export_table_create(s, &s->exports);
+        err = export_table_create(s->config, &s->exports);
     if (err == 0)
-        err = file_table_create(s, &s->files);
+        err = file_table_create(s->exports, s->fh_key, &s->files);
     if (err == 0)
-        err = idmap_create(s, &s->idmap);
+        err = idmap_create(s->config, &s->idmap);
     if (err == 0)
         err = make_clients(s);
     if (err == 0)
         err = make_keeper(s);
     if (err == 0)
-        err = listener_create(s, &s->listener);
+        err = open_listener(s);
     if (err == 0 && s->config->rpcbind)
         (void)portmap_start(listener_port(s->listener), &d->portmap); /* clients do not need it */
     if (err == 0)
@@ -284,6 +291,7 @@ static int replace_config(struct daemon *d, struct config *config)
     d->outdated[d->outdated_count++] = d->server.config;
     d->server.config = config;
     clients_reload(d->server.clients, config);
+    idmap_set_config(d->server.idmap, config);
     return 0;
 }
 

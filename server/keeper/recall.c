@@ -16,6 +16,7 @@
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/peer.h"
+#include "server/base/place.h"
 #include "server/base/worker.h"
 #include "server/client/backchannel.h"
 #include "server/config/config.h"
@@ -24,7 +25,6 @@
 #include "server/keeper/private.h"
 #include "server/keeper/rdma/rdma.h"
 #include "server/keeper/san/san.h"
-#include "server/nfs/compound.h"
 #include "server/server.h"
 
 enum { CALL_TIMEOUT_MS = 10000, FENCES_AT_ONCE = 16, OWNER_TEXT = 256, NAME_TEXT = 4096 };
@@ -79,9 +79,9 @@ static void call(struct recall_job *job)
                                    .clora_iomode = LAYOUTIOMODE4_ANY};
     args->clora_recall.lor_recalltype = effect->recall.scope;
     if (effect->recall.scope == LAYOUTRECALL4_FILE) {
-        struct fh_slot place = {
-            .file = job->file,
-            .export = export_by_id(job->keeper->server->exports, effect->recall.place)};
+        struct place place = {.file = job->file,
+                              .export =
+                                  export_by_id(job->keeper->server->exports, effect->recall.place)};
         if (!place.export)
             place.export = file_export(job->file);
         args->clora_recall.lor_layout.lor_fh = file_handle(&place, job->handle);

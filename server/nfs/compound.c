@@ -31,8 +31,8 @@ enum {
 
 /* ---- memory ---- */
 
-static struct compound *compound_create(struct conn *conn, struct buffer *request,
-                                        uint32_t request_len)
+static struct compound *compound_create(struct server *server, struct conn *conn,
+                                        struct buffer *request, uint32_t request_len)
 {
     struct buffer *memory = buffer_get(BUFFER_SMALL);
     if (!memory)
@@ -44,10 +44,10 @@ static struct compound *compound_create(struct conn *conn, struct buffer *reques
     c->memory = memory;
     c->request = buffer_ref(request);
     c->request_len = request_len;
-    c->server = conn_server(conn);
+    c->server = server;
     c->conn = conn_ref(conn);
     c->loop = conn_loop(conn);
-    memcpy(c->peer.bytes, conn_peer(conn), sizeof(c->peer.bytes));
+    c->peer = *conn_peer(conn);
     c->max_reply = SESSIONLESS_REPLY;
     xdr_out_init(&c->out, reply, REPLY_ROOM);
     arena_init_with(&c->arena, ARENA_LIMIT, arena, (size_t)(memory->data + memory->size - arena));
@@ -476,10 +476,11 @@ static void read_head(struct compound *c, const struct rpc_call *call, const str
     nfs4_compound_res_begin(&c->out, head.tag, &c->head);
 }
 
-bool compound_start(struct conn *conn, struct buffer *request, uint32_t request_len,
-                    const struct rpc_call *call, const struct cred *cred, const struct xdr_in *in)
+bool compound_start(struct server *server, struct conn *conn, struct buffer *request,
+                    uint32_t request_len, const struct rpc_call *call, const struct cred *cred,
+                    const struct xdr_in *in)
 {
-    struct compound *c = compound_create(conn, request, request_len);
+    struct compound *c = compound_create(server, conn, request, request_len);
     if (!c) {
         conn_close(conn, "out of memory");
         return false;

@@ -102,7 +102,7 @@ static bool read_cached(struct compound *c, struct read_work *work)
     int fd;
 
     if (reads_direct(c->current.file) ||
-        (!work->opener && permission_check_io(c, &c->current, R_OK) != 0))
+        (!work->opener && permission_check_io(&c->cred, &c->current, R_OK, c->on_worker) != 0))
         return false;
     work->opener = true;
     if (file_data_try(c->current.file, FILE_READ, &fd) < 0)
@@ -206,7 +206,7 @@ static enum op_next read_blocking(struct compound *c, struct read_work *work)
     int error = 0;
 
     if (!work->opener)
-        error = permission_check_io(c, &c->current, R_OK);
+        error = permission_check_io(&c->cred, &c->current, R_OK, c->on_worker);
     if (error == 0 && work->count > 0)
         error = reads_direct(c->current.file) ? read_direct(c, work) : read_buffered(c, work);
     return read_finish(c, work, error < 0 ? fs_status(error) : NFS4_OK);
@@ -248,7 +248,7 @@ enum op_next op_commit(struct compound *c)
     if (status == NFS4_OK && !c->on_worker)
         return OP_BLOCK;
     if (status == NFS4_OK)
-        status = fs_status(permission_check_io(c, &c->current, W_OK));
+        status = fs_status(permission_check_io(&c->cred, &c->current, W_OK, c->on_worker));
     if (status == NFS4_OK)
         status = fs_status(sync_file(c));
     if (status == NFS4_OK)

@@ -138,9 +138,10 @@ static nfsstat4 check_permission(const struct compound *c, struct open_work *wor
         mode |= W_OK;
     if ((mode & W_OK) && !export_is_writable(work->at.export))
         return NFS4ERR_ROFS;
-    error = fs_access_check(c, &work->at, mode);
+    error = fs_access_check(&c->cred, &work->at, mode, c->on_worker);
     if (error == -EACCES && mode == R_OK)
-        error = fs_access_check(c, &work->at, X_OK); /* to run it, a client has to read it */
+        error = fs_access_check(&c->cred, &work->at, X_OK,
+                                c->on_worker); /* to run it, a client has to read it */
     work->blocks = !c->on_worker && error == -EAGAIN;
     return error == -EPERM && file_seal(work->at.file) != SEAL_NONE ? NFS4ERR_DELAY
                                                                     : fs_status(error);
@@ -150,7 +151,7 @@ static nfsstat4 find_file(struct compound *c, struct open_work *work)
 {
     if (is_by_name(&c->args.open))
         return open_by_name(c, work);
-    work->at = (struct fh_slot){.file = file_ref(c->current.file), .export = c->current.export};
+    work->at = (struct place){.file = file_ref(c->current.file), .export = c->current.export};
     return NFS4_OK;
 }
 
