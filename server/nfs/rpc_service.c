@@ -84,7 +84,7 @@ static void put_verdict(struct xdr_out *out, uint32_t xid, enum verdict verdict)
 static bool answer_shortly(struct conn *conn, uint32_t xid, enum verdict verdict)
 {
     struct buffer *memory = buffer_get(BUFFER_SMALL);
-    if (memory == NULL) {
+    if (!memory) {
         conn_close(conn, "out of memory");
         return false;
     }
