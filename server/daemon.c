@@ -124,7 +124,16 @@ static int make_clients(struct server *s)
 /* Which clients there are is what the keeper goes by; what becomes of them it is told. */
 static int make_keeper(struct server *s)
 {
-    int err = keeper_create(s, &s->keeper);
+    const struct keeper_parts parts = {
+        .config = s->config,
+        .loop_index = s->loop_count,
+        .workers = s->workers,
+        .exports = s->exports,
+        .files = s->files,
+        .recovery = s->recovery,
+        .clients = s->clients,
+    };
+    int err = keeper_create(&parts, &s->keeper);
     if (err < 0)
         return err;
     const struct client_watcher watcher = keeper_watcher(s->keeper);
@@ -312,7 +321,7 @@ int daemon_reload(struct daemon *d)
         return err;
     }
     log_set_level(config->log_level);
-    keeper_reload(s->keeper);
+    keeper_reload(s->keeper, config);
     log_info("the configuration was reloaded");
     return 0;
 }
