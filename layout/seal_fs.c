@@ -12,6 +12,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "layout/ext4_options.h"
 #include "layout/fiemap.h"
 #include "layout/fs_abi.h"
 #include "layout/mount_info.h"
@@ -59,6 +60,14 @@ static int gather_xfs(int fd, struct seal_facts *facts)
     return 0;
 }
 
+static void gather_ext4(dev_t dev, struct seal_facts *facts)
+{
+    bool journals = true;
+
+    facts->options_error = ext4_options_journal_data(dev, &journals);
+    facts->data_journal = !facts->options_error && journals;
+}
+
 /* On file systems other than XFS and ext4 only what names them is gathered: they are refused
  * anyhow. */
 static int gather(int fd, struct seal_facts *facts, struct mount_info *mount)
@@ -77,12 +86,13 @@ static int gather(int fd, struct seal_facts *facts, struct mount_info *mount)
         .size = (uint64_t)st.st_size,
         .fs_type = mount->type,
         .read_only = mount_info_has(mount, "ro"),
-        .data_journal = mount_info_has(mount, "data=journal"),
     };
     if (!S_ISREG(st.st_mode) || (!xfs && strcmp(mount->type, "ext4") != 0))
         return 0;
     if (xfs)
         err = gather_xfs(fd, facts);
+    else
+        gather_ext4(st.st_dev, facts);
     return err ? err : gather_inode(fd, facts);
 }
 
