@@ -127,13 +127,13 @@ int seal_fs_get_flag(int fd, bool *set)
     return err;
 }
 
-int seal_fs_is_sealed(int fd, bool *sealed, enum seal_kind *kind)
+int seal_fs_is_sealed(int fd, bool *sealed, enum seal_kind *kind, struct file_key *named)
 {
     bool set = false;
     int err = seal_fs_get_flag(fd, &set);
 
     if (!err && set) {
-        err = seal_mark_get(fd, kind);
+        err = seal_mark_find(fd, kind, named);
         set = !err;
     }
     if (err && err != -ENODATA && err != -EOPNOTSUPP)
@@ -212,12 +212,13 @@ static int set_mtime(int fd, const struct timespec *mtime, bool was_flagged)
 int seal_fs_clear_flag(int fd, enum seal_kind kind, const struct timespec *mtime,
                        struct seal_refusal *why)
 {
+    struct file_key named;
     enum seal_kind marked;
     bool set = false;
     int err = seal_fs_get_flag(fd, &set);
 
     if (!err)
-        err = seal_mark_get(fd, &marked);
+        err = seal_mark_find(fd, &marked, &named);
     if (err == -ENODATA)
         return 0;
     if (err)

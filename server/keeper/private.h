@@ -6,6 +6,7 @@
  * keeper/request.c  what the server asks (keeper.h)
  * keeper/local.c    local programs as holders
  * keeper/step.c     the file system's part, on workers
+ * keeper/lost.c     files that their keys do not lead to
  * keeper/journal.c  opening the journal, its watermark, commits
  * keeper/scan.c     seals that the journal does not know
  * keeper/recall.c   recalls and fences
@@ -98,6 +99,14 @@ void keeper_gathered(struct keeper *keeper);
  * else -EAGAIN. */
 int keeper_find_file(struct keeper *keeper, const struct file_key *key, bool may_block,
                      struct file **out);
+
+/* keeper/lost.c. What it means that the key did not lead to a file but to err; says why not.
+ * BLOCKS.
+ */
+enum file_presence keeper_judge_absence(const struct keeper *keeper, const struct file_key *key,
+                                        int err, struct seal_refusal *why);
+/* Is the file system of this key among the exports? */
+bool keeper_exports_fs_of(const struct keeper *keeper, const struct file_key *key);
 
 /* keeper/journal.c. Opens the journal and makes the engine of it. */
 int keeper_open_journal(struct keeper *keeper);
