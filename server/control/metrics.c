@@ -16,6 +16,8 @@
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/client/client.h"
+#include "server/client/clients.h"
+#include "server/client/session.h"
 #include "server/config/config.h"
 #include "server/keeper/keeper.h"
 #include "server/nfs/compound.h"
@@ -60,7 +62,7 @@ static void visit_loop(struct loop_msg *msg)
 {
     struct facts *facts = FACTS(msg, visit);
     struct server *server = facts->server;
-    client_table_each(server->clients[facts->next_loop], count_client, facts);
+    client_table_each(clients_table(server->clients, facts->next_loop), count_client, facts);
     if (++facts->next_loop < server->loop_count)
         loop_post(server->loops[facts->next_loop], &facts->visit);
     else

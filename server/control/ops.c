@@ -16,6 +16,8 @@
 #include "server/base/loop.h"
 #include "server/base/worker.h"
 #include "server/client/client.h"
+#include "server/client/clients.h"
+#include "server/client/session.h"
 #include "server/control/batch.h"
 #include "server/control/request.h"
 #include "server/file/file.h"
@@ -189,7 +191,8 @@ static void clients_of_loop(struct loop_msg *msg)
     struct request *request = FROM(home, struct request, msg);
     struct server *server = request->server;
 
-    client_table_each(server->clients[request->next_loop], add_client, request->clients);
+    client_table_each(clients_table(server->clients, request->next_loop), add_client,
+                      request->clients);
     request->next_loop++;
     if (request->next_loop < server->loop_count) {
         loop_post(server->loops[request->next_loop], &request->home);

@@ -192,7 +192,7 @@ static void carry_out(struct keeper *keeper, const struct engine_effect *effect)
         keeper_do_fence(keeper, effect);
         return;
     case ENGINE_DO_EXPIRE:
-        client_yield_expired(keeper->server, effect->expire);
+        client_yield_expired(keeper->server->clients, effect->expire);
         return;
     case ENGINE_DO_LET_GO:
         keeper_rdma_let_go(keeper, effect);

@@ -15,6 +15,7 @@
 #include "server/base/loop.h"
 #include "server/client/backchannel.h"
 #include "server/keeper/private.h"
+#include "server/server.h"
 
 enum { NOTIFY_TIMEOUT_MS = 10000, NOTIFY_ENTRIES_MAX = 65536 };
 
@@ -132,7 +133,7 @@ static void send_due(struct notify *notify)
     notify->sent = notify->due;
     notify->due = 0;
     notify->under_way = true;
-    backchannel_call(notify->keeper->server, &notify->call);
+    backchannel_call(notify->keeper->server->clients, &notify->call);
 }
 
 void keeper_notify_changed(struct keeper *keeper, const uint8_t device[DEVICE_ID_SIZE])

@@ -16,6 +16,7 @@
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/peer.h"
+#include "server/base/place.h"
 #include "server/base/worker.h"
 #include "server/client/backchannel.h"
 #include "server/config/config.h"
@@ -24,7 +25,6 @@
 #include "server/keeper/private.h"
 #include "server/keeper/rdma/rdma.h"
 #include "server/keeper/san/san.h"
-#include "server/nfs/compound.h"
 #include "server/server.h"
 
 enum { CALL_TIMEOUT_MS = 10000, FENCES_AT_ONCE = 16, OWNER_TEXT = 256, NAME_TEXT = 4096 };
@@ -79,9 +79,9 @@ static void call(struct recall_job *job)
                                    .clora_iomode = LAYOUTIOMODE4_ANY};
     args->clora_recall.lor_recalltype = effect->recall.scope;
     if (effect->recall.scope == LAYOUTRECALL4_FILE) {
-        struct fh_slot place = {
-            .file = job->file,
-            .export = export_by_id(job->keeper->server->exports, effect->recall.place)};
+        struct place place = {.file = job->file,
+                              .export =
+                                  export_by_id(job->keeper->server->exports, effect->recall.place)};
         if (!place.export)
             place.export = file_export(job->file);
         args->clora_recall.lor_layout.lor_fh = file_handle(&place, job->handle);
@@ -98,7 +98,7 @@ static void call(struct recall_job *job)
         job->call.referring.rc_slotid = effect->recall.referral.slot;
         job->call.referring.rc_sequenceid = effect->recall.referral.sequence;
     }
-    backchannel_call(job->keeper->server, &job->call);
+    backchannel_call(job->keeper->server->clients, &job->call);
 }
 
 static void call_found(struct loop_msg *msg)
@@ -187,7 +187,7 @@ void keeper_do_ask(struct keeper *keeper, const struct engine_effect *effect)
     job->call.done_loop = keeper->loop;
     log_info("more than %u grants: client %016llx is asked to keep %u", keeper->config->max_grants,
              (unsigned long long)effect->ask.client_id, effect->ask.keep);
-    backchannel_call(keeper->server, &job->call);
+    backchannel_call(keeper->server->clients, &job->call);
 }
 
 struct fence_job {

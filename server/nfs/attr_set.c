@@ -193,7 +193,7 @@ static int truncate_file(struct file *file, uint64_t size, const struct compound
     rc = file_data_open(file, FILE_WRITE, &fd);
     if (rc)
         return rc;
-    rc = c ? fs_cred_enter(c, c->current.export) : 0;
+    rc = c ? fs_cred_enter(&c->cred, c->current.export) : 0;
     if (!rc) {
         if (ftruncate(fd, (off_t)size) != 0)
             rc = -errno;

@@ -31,8 +31,8 @@ enum {
 
 /* ---- memory ---- */
 
-static struct compound *compound_create(struct conn *conn, struct buffer *request,
-                                        uint32_t request_len)
+static struct compound *compound_create(struct server *server, struct conn *conn,
+                                        struct buffer *request, uint32_t request_len)
 {
     struct buffer *memory = buffer_get(BUFFER_SMALL);
     if (memory == NULL)
@@ -44,10 +44,10 @@ static struct compound *compound_create(struct conn *conn, struct buffer *reques
     c->memory = memory;
     c->request = buffer_ref(request);
     c->request_len = request_len;
-    c->server = conn_server(conn);
+    c->server = server;
     c->conn = conn_ref(conn);
     c->loop = conn_loop(conn);
-    memcpy(c->peer.bytes, conn_peer(conn), sizeof(c->peer.bytes));
+    c->peer = *conn_peer(conn);
     c->max_reply = SESSIONLESS_REPLY;
     xdr_out_init(&c->out, reply, REPLY_ROOM);
     arena_init_with(&c->arena, ARENA_LIMIT, arena, (size_t)(memory->data + memory->size - arena));
@@ -81,36 +81,6 @@ static void charge_more(struct compound *c, size_t bytes)
     conn_charge(c->conn, bytes);
 }
 
-/* ---- file handles and stateids ---- */
-
-void compound_set_fh(struct compound *c, struct file *file, struct export *export)
-{
-    file_unref(c->current.file);
-    c->current = (struct fh_slot){.file = file, .export = export};
-    memset(&c->current_stateid, 0, sizeof(c->current_stateid));
-    c->has_current_stateid = false;
-}
-
-void compound_set_stateid(struct compound *c, const stateid4 *stateid)
-{
-    c->current_stateid = *stateid;
-    c->has_current_stateid = true;
-}
-
-nfsstat4 compound_resolve_stateid(struct compound *c, const stateid4 *stateid, stateid4 *out)
-{
-    static const stateid4 current = {.seqid = 1};
-    if (stateid->seqid != current.seqid ||
-        memcmp(stateid->other, current.other, sizeof(current.other)) != 0) {
-        *out = *stateid;
-        return NFS4_OK;
-    }
-    if (!c->has_current_stateid)
-        return NFS4ERR_BAD_STATEID;
-    *out = c->current_stateid;
-    return NFS4_OK;
-}
-
 /* ---- the end ---- */
 
 static void drop_files(struct compound *c)
@@ -120,11 +90,23 @@ static void drop_files(struct compound *c)
     c->current.file = c->saved.file = NULL;
 }
 
+/* The slot is another request's from here on. */
+static void end_turn(struct compound *c)
+{
+    const struct session_turn turn = {.client = c->client, .session = c->session, .slot = c->slot};
+    /* An uncached SEQUENCE alone needs no memory: its retry is answered anew. */
+    bool kept = c->cache_this && c->numops > 1;
+    session_end_turn(&turn, kept ? &c->out : NULL, c->body_at);
+    c->slot = NULL;
+    c->session = NULL;
+    c->client = NULL;
+}
+
 static void finish(struct compound *c)
 {
     drop_files(c);
     if (c->slot != NULL)
-        session_request_done(c);
+        end_turn(c);
     c->send.sent = compound_sent;
     size_t len = xdr_out_len(&c->out);
     if (len > REPLY_ROOM)
@@ -494,10 +476,11 @@ static void begin(struct compound *c, const struct rpc_call *call, const struct 
     nfs4_compound_res_begin(&c->out, head.tag, &c->head);
 }
 
-bool compound_start(struct conn *conn, struct buffer *request, uint32_t request_len,
-                    const struct rpc_call *call, const struct cred *cred, const struct xdr_in *in)
+bool compound_start(struct server *server, struct conn *conn, struct buffer *request,
+                    uint32_t request_len, const struct rpc_call *call, const struct cred *cred,
+                    const struct xdr_in *in)
 {
-    struct compound *c = compound_create(conn, request, request_len);
+    struct compound *c = compound_create(server, conn, request, request_len);
     if (c == NULL) {
         conn_close(conn, "out of memory");
         return false;

@@ -134,7 +134,7 @@ static int judge_access(const struct compound *c, uint32_t supported, uint32_t *
                 bits |= bit;
         if (!bits || (modes[i] == W_OK && !export_is_writable(c->current.export)))
             continue;
-        rc = fs_access_check(c, &c->current, modes[i]);
+        rc = fs_access_check(&c->cred, &c->current, modes[i], c->on_worker);
         if (rc == -EAGAIN)
             return rc;
         if (rc == 0)

@@ -8,9 +8,11 @@
 
 #include "server/base/log.h"
 #include "server/client/client_private.h"
+#include "server/client/ending.h"
 #include "server/client/exchange_policy.h"
 #include "server/config/config.h"
 #include "server/keeper/keeper.h"
+#include "server/nfs/compound.h"
 #include "server/server.h"
 #include "server/state/state.h"
 
@@ -28,6 +30,16 @@ unsigned owner_loop(const struct server *server, struct xdr_bytes owner)
     for (uint32_t i = 0; i < owner.len; i++)
         h = (h ^ owner.data[i]) * 16777619u;
     return (h ^ h >> 16) % server->loop_count;
+}
+
+struct principal principal_of(const struct compound *c)
+{
+    return (struct principal){.flavor = c->cred.flavor, .uid = c->cred.uid};
+}
+
+struct client_table *client_table_of(const struct compound *c)
+{
+    return clients_table(c->server->clients, loop_index(c->loop));
 }
 
 /* ---- EXCHANGE_ID ---- */
@@ -51,9 +63,9 @@ static nfsstat4 check_exchange(const EXCHANGE_ID4args *args)
     return NFS4ERR_INVAL;
 }
 
-static bool lease_runs(const struct client *client)
+static bool lease_runs(const struct config *config, const struct client *client)
 {
-    uint64_t lease = client->table->server->config->lease_time * second_ns;
+    uint64_t lease = config->lease_time * second_ns;
     return !client->lapsed && loop_now_ns() - client->renewed_at <= lease;
 }
 
@@ -67,8 +79,8 @@ static struct exchange_facts facts_of(const struct compound *c, const struct cli
     facts.confirmed = true;
     facts.same_verifier = memcmp(confirmed->verifier, args->eia_clientowner.co_verifier,
                                  sizeof(confirmed->verifier)) == 0;
-    facts.same_principal = principal_equal(confirmed->principal, principal_of(&c->cred));
-    facts.in_use = lease_runs(confirmed) &&
+    facts.same_principal = principal_equal(confirmed->principal, principal_of(c));
+    facts.in_use = lease_runs(c->server->config, confirmed) &&
                    (confirmed->session_count > 0 || !client_state_is_empty(confirmed->state));
     return facts;
 }
@@ -108,9 +120,9 @@ static void fill_exchange(struct compound *c, const struct client *client)
 }
 
 /* An unconfirmed record costs its sender nothing: there may be only so many. */
-static bool is_full(const struct client_table *table)
+static bool is_full(const struct server *server, const struct client_table *table)
 {
-    unsigned share = table->server->config->max_clients / table->server->loop_count + 1;
+    unsigned share = server->config->max_clients / server->loop_count + 1;
     return HASH_CNT(hh_id, table->by_id) >= share;
 }
 
@@ -119,12 +131,13 @@ static enum op_next exchange_new(struct compound *c, struct client *unconfirmed)
     struct client_table *table = client_table_of(c);
     if (unconfirmed != NULL)
         client_remove(unconfirmed);
-    if (is_full(table)) {
+    if (is_full(c->server, table)) {
         log_warning("%s: refused: max_clients (%u) are known", conn_describe(c->conn),
                     c->server->config->max_clients);
         return done(c, NFS4ERR_DELAY);
     }
-    struct client *client = client_create(table, c, &c->args.exchange_id);
+    struct client *client =
+        client_create(table, &c->args.exchange_id, principal_of(c), conn_peer(c->conn));
     if (client == NULL)
         return done(c, NFS4ERR_DELAY);
     fill_exchange(c, client);

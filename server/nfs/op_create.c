@@ -27,7 +27,7 @@ struct creation {
     char name[NAME_SIZE];
     char target[PATH_MAX]; /* of a symbolic link */
     struct attr_set set;
-    struct fh_slot made;
+    struct place made;
     struct commit_wait commit;
 };
 
@@ -151,7 +151,7 @@ static nfsstat4 create(struct compound *c, struct creation *work)
     if (status)
         return status;
     change_before(c->current.file, &ok->cinfo);
-    rc = fs_cred_enter(c, c->current.export);
+    rc = fs_cred_enter(&c->cred, c->current.export);
     if (rc)
         return fs_status(rc);
     rc = make_and_set(c, work, &ok->attrset);

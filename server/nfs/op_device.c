@@ -10,6 +10,7 @@
 #include "proto/nfs4_attr.h"
 #include "server/export/export.h"
 #include "server/keeper/keeper.h"
+#include "server/nfs/compound.h"
 #include "server/server.h"
 
 /* The list of an export has one device, and this cookie stands behind it. */

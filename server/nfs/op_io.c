@@ -18,10 +18,10 @@
 #include "server/file/file.h"
 #include "server/file/fs_status.h"
 #include "server/file/permission.h"
+#include "server/nfs/io_state.h"
 #include "server/nfs/op_io.h"
 #include "server/nfs/op_open.h"
 #include "server/server.h"
-#include "server/state/state.h"
 
 /* READ_REPLY_OVERHEAD: the result around the data, and room for the next operation's error.
  * DIRECT_ALIGN: at least the logical block size of any disk and not above the page size. */
@@ -102,7 +102,7 @@ static bool read_cached(struct compound *c, struct read_work *work)
     int fd;
 
     if (reads_direct(c->current.file) ||
-        (!work->opener && permission_check_io(c, &c->current, R_OK) != 0))
+        (!work->opener && permission_check_io(&c->cred, &c->current, R_OK, c->on_worker) != 0))
         return false;
     work->opener = true;
     if (file_data_try(c->current.file, FILE_READ, &fd) < 0)
@@ -127,7 +127,7 @@ static enum op_next read_start(struct compound *c)
     if (status == NFS4_OK && !work)
         status = NFS4ERR_DELAY;
     if (status == NFS4_OK)
-        status = state_find_io(c, &args->stateid, FILE_READ, &work->opener);
+        status = io_state_find(c, &args->stateid, FILE_READ, &work->opener);
     if (status != NFS4_OK) {
         c->res.status = status;
         return OP_DONE;
@@ -208,7 +208,7 @@ static enum op_next read_blocking(struct compound *c, struct read_work *work)
     int error = 0;
 
     if (!work->opener)
-        error = permission_check_io(c, &c->current, R_OK);
+        error = permission_check_io(&c->cred, &c->current, R_OK, c->on_worker);
     if (error == 0 && work->count > 0)
         error = reads_direct(c->current.file) ? read_direct(c, work) : read_buffered(c, work);
     return read_finish(c, work, error < 0 ? fs_status(error) : NFS4_OK);
@@ -250,7 +250,7 @@ enum op_next op_commit(struct compound *c)
     if (status == NFS4_OK && !c->on_worker)
         return OP_BLOCK;
     if (status == NFS4_OK)
-        status = fs_status(permission_check_io(c, &c->current, W_OK));
+        status = fs_status(permission_check_io(&c->cred, &c->current, W_OK, c->on_worker));
     if (status == NFS4_OK)
         status = fs_status(commit(c));
     if (status == NFS4_OK)

@@ -14,6 +14,7 @@
 #include "server/export/export.h"
 #include "server/file/file.h"
 #include "server/keeper/keeper.h"
+#include "server/nfs/io_state.h"
 #include "server/nfs/op_open.h"
 #include "server/server.h"
 #include "server/state/state.h"
@@ -129,8 +130,12 @@ static enum op_next layoutget_start(struct compound *c)
     nfsstat4 status = layoutget_check(c, args);
 
     if (status == NFS4_OK)
-        status =
-            state_check_layoutget(c, &args->loga_stateid, args->loga_iomode, &stateid, &is_layout);
+        status = compound_resolve_latest(c, &args->loga_stateid, &stateid);
+    if (status == NFS4_OK) {
+        const struct state_io io = io_state_of(c);
+
+        status = state_check_layoutget(&io, &stateid, args->loga_iomode, &is_layout);
+    }
     if (status != NFS4_OK)
         return done(c, status);
     work = begin(c);
@@ -152,7 +157,8 @@ static enum op_next layoutget_start(struct compound *c)
         .body_buffer = work->body,
         .body_room = room,
     };
-    session_current_call(c, work->get.session, &work->get.slot, &work->get.sequence);
+    session_current_call(c->session, c->slot, work->get.session, &work->get.slot,
+                         &work->get.sequence);
     keeper_layoutget(c->server->keeper, &work->get);
     return OP_WAIT;
 }

@@ -139,9 +139,10 @@ static nfsstat4 check_permission(const struct compound *c, struct open_work *wor
         mode |= W_OK;
     if ((mode & W_OK) && !export_is_writable(work->at.export))
         return NFS4ERR_ROFS;
-    error = fs_access_check(c, &work->at, mode);
+    error = fs_access_check(&c->cred, &work->at, mode, c->on_worker);
     if (error == -EACCES && mode == R_OK)
-        error = fs_access_check(c, &work->at, X_OK); /* to run it, a client has to read it */
+        error = fs_access_check(&c->cred, &work->at, X_OK,
+                                c->on_worker); /* to run it, a client has to read it */
     work->blocks = !c->on_worker && error == -EAGAIN;
     return error == -EPERM && file_seal(work->at.file) != SEAL_NONE ? NFS4ERR_DELAY
                                                                     : fs_status(error);
@@ -151,7 +152,7 @@ static nfsstat4 find_file(struct compound *c, struct open_work *work)
 {
     if (is_by_name(&c->args.open))
         return open_by_name(c, work);
-    work->at = (struct fh_slot){.file = file_ref(c->current.file), .export = c->current.export};
+    work->at = (struct place){.file = file_ref(c->current.file), .export = c->current.export};
     return NFS4_OK;
 }
 
@@ -245,7 +246,7 @@ static enum op_next refused(struct compound *c, struct open_work *work, nfsstat4
                             uint64_t conflict)
 {
     if (status == NFS4ERR_SHARE_DENIED && conflict && conflict != c->client_id &&
-        client_yield_expired(c->server, conflict))
+        client_yield_expired(c->server->clients, conflict))
         status = NFS4ERR_DELAY;
     if (status != NFS4ERR_FILE_OPEN || work->released)
         return finish(c, work, status == NFS4ERR_FILE_OPEN ? NFS4ERR_DELAY : status);

@@ -57,7 +57,7 @@ static void add_verifier_attributes(bitmap4 *attrset)
 
 static int lookup(const struct compound *c, struct open_work *work)
 {
-    int error = fs_cred_enter(c, c->current.export);
+    int error = fs_cred_enter(&c->cred, c->current.export);
 
     if (error < 0)
         return error;
@@ -88,7 +88,7 @@ static void note_mode(struct open_work *work, int fd, mode_t mode)
 static int make(const struct compound *c, struct open_work *work, mode_t mode,
                 const verifier4 *verifier)
 {
-    int fd, error = fs_cred_enter(c, c->current.export);
+    int fd, error = fs_cred_enter(&c->cred, c->current.export);
 
     if (error < 0)
         return error;
@@ -109,7 +109,7 @@ static int make(const struct compound *c, struct open_work *work, mode_t mode,
 }
 
 /* The file behind an open descriptor. */
-static int find_made(const struct compound *c, int fd, struct fh_slot *at)
+static int find_made(const struct compound *c, int fd, struct place *at)
 {
     char path[32];
     int path_fd;
@@ -129,7 +129,7 @@ static int set_attributes(const struct compound *c, struct open_work *work)
 
     bitmap4_clear(&work->set.want, FATTR4_SIZE);
     if (!bitmap4_empty(&work->set.want)) {
-        error = fs_cred_enter(c, c->current.export);
+        error = fs_cred_enter(&c->cred, c->current.export);
         if (error < 0)
             return error;
         error = attr_set_apply(work->at.file, &work->set, &work->attrset);

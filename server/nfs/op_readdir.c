@@ -133,12 +133,12 @@ static nfsstat4 add_junction(struct listing *list, struct pseudo_dir *child, uin
 {
     struct attr_names names;
     struct nfs4_attrs attrs;
-    struct fh_slot place;
+    struct place place;
     fattr4 fattr;
     int rc = file_from_pseudo(list->table, child, &place);
 
     if (!rc) {
-        if (export_admit(place.export, list->c) != NFS4_OK)
+        if (export_admit(place.export, &list->c->peer) != NFS4_OK)
             rc = -EACCES;
         if (!rc)
             rc = attr_of_place(list->c->server, &place, &list->want, true, &names, &attrs);
@@ -174,7 +174,7 @@ static int know_file(struct listing *list, const struct fs_handle *found, struct
     if (rc)
         return rc;
     if (attr_wants_handle(&list->want))
-        *handle = file_handle_of(list->c->server, list->export, found, wire);
+        *handle = file_handle_of(list->table, list->export, found, wire);
     file_stat_finish(list->table, &key, stat);
     return 0;
 }
@@ -351,7 +351,7 @@ static void list_wants(struct listing *list, const bitmap4 *want)
 static nfsstat4 list_directory(struct listing *list, uint64_t cookie)
 {
     nfsstat4 status;
-    int rc = fs_cred_enter(list->c, list->export);
+    int rc = fs_cred_enter(&list->c->cred, list->export);
 
     if (rc)
         return fs_status(rc);

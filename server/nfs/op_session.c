@@ -7,10 +7,14 @@
 #include <string.h>
 
 #include "server/base/log.h"
+#include "server/client/backchannel.h"
 #include "server/client/client_private.h"
+#include "server/client/ending.h"
 #include "server/client/session.h"
 #include "server/config/config.h"
 #include "server/keeper/keeper.h"
+#include "server/nfs/compound.h"
+#include "server/nfs/op_client.h"
 #include "server/server.h"
 
 static enum op_next done(struct compound *c, nfsstat4 status)
@@ -24,12 +28,38 @@ static struct loop *loop_at(const struct compound *c, unsigned index)
     return index < c->server->loop_count ? c->server->loops[index] : c->loop;
 }
 
+static void take_turn(struct compound *c, const struct session_turn *turn)
+{
+    c->max_reply = turn->max_reply;
+    c->max_cached = turn->max_cached;
+    c->replay = turn->replay;
+    c->retry_uncached = turn->retry_uncached;
+    if (turn->slot == NULL)
+        return;
+    c->client = turn->client;
+    c->client_id = client_id(turn->client);
+    c->session = turn->session;
+    c->slot = turn->slot;
+    c->cache_this = c->args.sequence.sa_cachethis;
+}
+
 enum op_next op_sequence(struct compound *c)
 {
-    session_sequence(c);
-    if (c->res.status == NFS4_OK)
-        conn_set_bound(c->conn);
-    return OP_DONE;
+    const struct session_call call = {
+        .principal = principal_of(c),
+        .digest = c->digest,
+        .len = c->request_len,
+        .numops = c->numops,
+        .reply_len = xdr_out_len(&c->out),
+    };
+    struct session_turn turn;
+    nfsstat4 status = session_sequence(client_table_of(c), &c->args.sequence, &call,
+                                       &c->res.sequence.sr_resok4, &turn);
+    if (status != NFS4_OK)
+        return done(c, status);
+    take_turn(c, &turn);
+    conn_set_bound(c->conn);
+    return done(c, NFS4_OK);
 }
 
 /* ---- CREATE_SESSION ---- */
@@ -74,9 +104,8 @@ static enum op_next record_client(struct compound *c, struct client *client)
 }
 
 /* Its previous incarnation goes with everything it had (RFC 8881 section 18.36.4). */
-static nfsstat4 confirm(struct client *client)
+static nfsstat4 confirm(struct keeper *keeper, struct client *client)
 {
-    struct keeper *keeper = client->table->server->keeper;
     struct client *old = client_find_owner(
         client->table, (struct xdr_bytes){client->owner, client->owner_len}, true);
     uint64_t replaces = old != NULL ? old->id : 0;
@@ -111,11 +140,11 @@ static nfsstat4 make_session(struct compound *c, struct client *client)
     const CREATE_SESSION4args *args = &c->args.create_session;
     channel_attrs4 fore, back;
     struct session *session;
-    nfsstat4 status = session_clamp(c->server, args, &fore, &back);
+    nfsstat4 status = session_clamp(c->server->config, args, &fore, &back);
     if (status != NFS4_OK)
         return status;
     if (!client->confirmed) {
-        status = confirm(client);
+        status = confirm(c->server->keeper, client);
         if (status != NFS4_OK)
             return status;
     }
@@ -124,7 +153,7 @@ static nfsstat4 make_session(struct compound *c, struct client *client)
     fill_session(c, session, &fore, &back);
     conn_set_bound(c->conn);
     if ((args->csa_flags & CREATE_SESSION4_FLAG_CONN_BACK_CHAN) != 0 &&
-        session_bind_back(session, c->conn) == 0)
+        backchannel_bind(session, c->conn) == 0)
         c->res.create_session.csr_resok4.csr_flags |= CREATE_SESSION4_FLAG_CONN_BACK_CHAN;
     return NFS4_OK;
 }
@@ -168,7 +197,7 @@ static nfsstat4 check_create(const struct compound *c, const struct client *clie
         return NFS4ERR_INVAL;
     if (client->session_count >= c->server->config->max_sessions_per_client)
         return NFS4ERR_NOSPC;
-    return session_clamp(c->server, &c->args.create_session, &fore, &back);
+    return session_clamp(c->server->config, &c->args.create_session, &fore, &back);
 }
 
 static enum op_next create_session(struct compound *c)
@@ -179,7 +208,7 @@ static enum op_next create_session(struct compound *c)
     struct client *client = client_find_any(client_table_of(c), args->csa_clientid);
     if (client == NULL || client->expiring)
         return done(c, NFS4ERR_STALE_CLIENTID);
-    if (!principal_equal(client->principal, principal_of(&c->cred)))
+    if (!principal_equal(client->principal, principal_of(c)))
         return done(c, NFS4ERR_CLID_INUSE);
     if (client->create_busy)
         return done(c, NFS4ERR_DELAY);
@@ -236,7 +265,7 @@ enum op_next op_bind_conn_to_session(struct compound *c)
     memcpy(ok->bctsr_sessid, args->bctsa_sessid, sizeof(ok->bctsr_sessid));
     bool back = args->bctsa_dir != CDFC4_FORE;
     if (back && !session_has_back(session, c->conn)) {
-        int err = session_bind_back(session, c->conn);
+        int err = backchannel_bind(session, c->conn);
         if (err == -EPROTONOSUPPORT && args->bctsa_dir == CDFC4_FORE_OR_BOTH)
             back = false;
         else if (err < 0)

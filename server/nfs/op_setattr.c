@@ -18,10 +18,10 @@
 #include "server/file/permission.h"
 #include "server/keeper/keeper.h"
 #include "server/nfs/attr.h"
+#include "server/nfs/io_state.h"
 #include "server/nfs/op_fs.h"
 #include "server/nfs/seal_wait.h"
 #include "server/server.h"
-#include "server/state/state.h"
 
 enum stage {
     START,     /* loop */
@@ -49,7 +49,7 @@ static bool wants_size(const struct compound *c)
 static nfsstat4 set_size(struct compound *c, struct setattr *work)
 {
     struct file *file = c->current.file;
-    int rc = work->opener ? 0 : permission_check_io(c, &c->current, W_OK);
+    int rc = work->opener ? 0 : permission_check_io(&c->cred, &c->current, W_OK, c->on_worker);
 
     if (!rc)
         rc = attr_set_size_as(c, file, work->set.size);
@@ -60,7 +60,7 @@ static nfsstat4 set_size(struct compound *c, struct setattr *work)
 
 static nfsstat4 set_others(struct compound *c, struct setattr *work)
 {
-    int rc = fs_cred_enter(c, c->current.export);
+    int rc = fs_cred_enter(&c->cred, c->current.export);
 
     if (rc)
         return fs_status(rc);
@@ -107,8 +107,9 @@ static nfsstat4 may_change(const struct compound *c, const struct setattr *work)
         return NFS4_OK;
     if (asks_owner(&work->set))
         return NFS4ERR_PERM;
-    return wants_size(c) && work->opener ? NFS4_OK
-                                         : fs_status(fs_access_check(c, &c->current, W_OK));
+    return wants_size(c) && work->opener
+               ? NFS4_OK
+               : fs_status(fs_access_check(&c->cred, &c->current, W_OK, c->on_worker));
 }
 
 static enum op_next apply_sealed(struct compound *c, struct setattr *work)
@@ -163,7 +164,7 @@ static enum op_next start(struct compound *c, struct setattr *work)
 
         if (!S_ISREG(type))
             return op_done(c, S_ISDIR(type) ? NFS4ERR_ISDIR : NFS4ERR_INVAL);
-        status = state_find_io(c, stateid, FILE_WRITE, &work->opener);
+        status = io_state_find(c, stateid, FILE_WRITE, &work->opener);
         if (status)
             return op_done(c, status);
     }

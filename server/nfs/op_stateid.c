@@ -6,6 +6,7 @@
 
 #include "server/client/client.h"
 #include "server/keeper/keeper.h"
+#include "server/nfs/compound.h"
 #include "server/server.h"
 #include "server/state/state.h"
 

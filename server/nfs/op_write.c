@@ -25,6 +25,7 @@
 #include "server/file/permission.h"
 #include "server/file/pinned_cache.h"
 #include "server/keeper/keeper.h"
+#include "server/nfs/io_state.h"
 #include "server/nfs/op_io.h"
 #include "server/nfs/op_open.h"
 #include "server/nfs/seal_wait.h"
@@ -107,7 +108,7 @@ static ssize_t write_some(struct compound *c, struct write_work *work, int fd, i
         .iov_base = (void *)(uintptr_t)(args->data.data + work->done),
         .iov_len = args->data.len - work->done,
     };
-    ssize_t n = fs_cred_enter(c, c->current.export);
+    ssize_t n = fs_cred_enter(&c->cred, c->current.export);
 
     if (n < 0)
         return n;
@@ -125,7 +126,7 @@ static bool write_cached(struct compound *c, struct write_work *work)
     int fd;
 
     if (c->args.write.stable != UNSTABLE4 ||
-        (!work->opener && permission_check_io(c, &c->current, W_OK) != 0))
+        (!work->opener && permission_check_io(&c->cred, &c->current, W_OK, c->on_worker) != 0))
         return false;
     work->opener = true;
     if (file_data_try(c->current.file, FILE_WRITE, &fd) < 0)
@@ -197,7 +198,7 @@ static enum op_next start(struct compound *c)
     if (status == NFS4_OK)
         status = check_range(c);
     if (status == NFS4_OK)
-        status = state_find_io(c, &c->args.write.stateid, FILE_WRITE, &work->opener);
+        status = io_state_find(c, &c->args.write.stateid, FILE_WRITE, &work->opener);
     if (status != NFS4_OK) {
         c->res.status = status;
         return OP_DONE;
@@ -260,7 +261,7 @@ static enum op_next write_file(struct compound *c, struct write_work *work)
     int fd, error = 0;
 
     if (!work->opener)
-        error = permission_check_io(c, &c->current, W_OK);
+        error = permission_check_io(&c->cred, &c->current, W_OK, c->on_worker);
     if (error == 0 && c->args.write.data.len > 0) {
         error = file_data_open(c->current.file, FILE_WRITE, &fd);
         if (error == -EPERM && file_seal(c->current.file) != SEAL_NONE)
@@ -287,7 +288,7 @@ static enum op_next write_blocks(struct compound *c, struct write_work *work)
     int error = 0;
 
     if (!work->opener)
-        error = permission_check_io(c, &c->current, W_OK);
+        error = permission_check_io(&c->cred, &c->current, W_OK, c->on_worker);
     if (error == 0 && args->data.len > 0)
         error = pinned_cache_write(c->current.file, work->map, args->offset, args->data.data,
                                    args->data.len);

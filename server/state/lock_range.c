@@ -46,7 +46,7 @@ const struct lock_range *lock_list_conflict(const struct lock_list *list, const 
     return NULL;
 }
 
-static void insert(struct lock_list *list, struct lock_range *range)
+static void insert_range(struct lock_list *list, struct lock_range *range)
 {
     struct lock_range **at = &list->head;
 
@@ -61,8 +61,8 @@ static void insert(struct lock_list *list, struct lock_range *range)
  * `spare`; the return value says whether the spare was used (at most once, since a holder's ranges
  * do not overlap).
  */
-static bool cut(struct lock_list *list, const void *holder, uint64_t first, uint64_t last,
-                struct lock_range *spare)
+static bool cut_range(struct lock_list *list, const void *holder, uint64_t first, uint64_t last,
+                      struct lock_range *spare)
 {
     struct lock_range **at = &list->head, *moved = NULL;
     bool split = false;
@@ -91,15 +91,15 @@ static bool cut(struct lock_list *list, const void *holder, uint64_t first, uint
         }
     }
     if (moved)
-        insert(list, moved);
+        insert_range(list, moved);
     if (split)
-        insert(list, spare);
+        insert_range(list, spare);
     return split;
 }
 
 /* Join the holder's ranges of the same kind that touch `range` into it, so that lists stay as short
  * as the locks are. */
-static void merge(struct lock_list *list, struct lock_range *range)
+static void merge_ranges(struct lock_list *list, struct lock_range *range)
 {
     struct lock_range **at = &list->head;
 
@@ -131,12 +131,12 @@ int lock_list_set(struct lock_list *list, void *holder, uint64_t first, uint64_t
         free(spare);
         return -ENOMEM;
     }
-    if (!cut(list, holder, first, last, spare))
+    if (!cut_range(list, holder, first, last, spare))
         free(spare);
     *range =
         (struct lock_range){.holder = holder, .first = first, .last = last, .exclusive = exclusive};
-    merge(list, range);
-    insert(list, range);
+    merge_ranges(list, range);
+    insert_range(list, range);
     return 0;
 }
 
@@ -146,7 +146,7 @@ int lock_list_clear(struct lock_list *list, const void *holder, uint64_t first, 
 
     if (!spare)
         return -ENOMEM;
-    if (!cut(list, holder, first, last, spare))
+    if (!cut_range(list, holder, first, last, spare))
         free(spare);
     return 0;
 }

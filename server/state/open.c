@@ -111,10 +111,10 @@ static void file_unlink(struct file_state *state, struct open_state *open)
 }
 
 /* The file's side of an OPEN: one critical section decides and counts. */
-static nfsstat4 open_on_file(struct open_state *open, const struct state_open *request,
+static nfsstat4 open_on_file(struct open_state *open, const struct state_open *wanted,
                              uint64_t *conflict)
 {
-    struct file *file = request->file;
+    struct file *file = wanted->file;
     struct file_state *state;
     nfsstat4 status = NFS4ERR_DELAY;
 
@@ -122,14 +122,14 @@ static nfsstat4 open_on_file(struct open_state *open, const struct state_open *r
     state = file_state_make(file); /* is there already when reserved */
     if (!state)
         goto unlock;
-    if (request->reserved)
-        file_state_unreserve(state, request->access, request->deny);
-    status = file_state_admit(file, state, request->access, request->deny, false, open->client_id,
+    if (wanted->reserved)
+        file_state_unreserve(state, wanted->access, wanted->deny);
+    status = file_state_admit(file, state, wanted->access, wanted->deny, false, open->client_id,
                               conflict);
     if (status == NFS4_OK) {
         if (!open->share.access)
             file_link(state, open);
-        share_add(&state->shares, &open->share, request->access, request->deny);
+        share_add(&state->shares, &open->share, wanted->access, wanted->deny);
     }
     file_state_put(file);
 unlock:
@@ -137,19 +137,19 @@ unlock:
     return status;
 }
 
-static void remember_cred(struct open_state *open, const struct state_open *request)
+static void remember_cred(struct open_state *open, const struct state_open *wanted)
 {
-    if (!cred_equal(&open->cred, request->cred)) {
-        open->cred = *request->cred;
+    if (!cred_equal(&open->cred, wanted->cred)) {
+        open->cred = *wanted->cred;
         open->cred_access = 0;
     }
-    open->cred_access |= request->access;
+    open->cred_access |= wanted->access;
 }
 
-nfsstat4 state_open(struct client_state *client, const struct state_open *request,
-                    stateid4 *stateid, uint64_t *conflict)
+nfsstat4 state_open(struct client_state *client, const struct state_open *wanted, stateid4 *stateid,
+                    uint64_t *conflict)
 {
-    struct open_owner *owner = owner_get(client, request->owner);
+    struct open_owner *owner = owner_get(client, wanted->owner);
     struct open_state *open;
     nfsstat4 status = NFS4ERR_DELAY;
     bool fresh = false;
@@ -157,27 +157,27 @@ nfsstat4 state_open(struct client_state *client, const struct state_open *reques
     *conflict = 0;
     if (!owner)
         goto unreserve;
-    open = open_find(client, owner, request->file);
+    open = open_find(client, owner, wanted->file);
     if (!open) {
-        open = open_make(client, owner, request->file);
+        open = open_make(client, owner, wanted->file);
         fresh = true;
     }
     if (!open) {
         owner_put(client, owner);
         goto unreserve;
     }
-    status = open_on_file(open, request, conflict);
+    status = open_on_file(open, wanted, conflict);
     if (status != NFS4_OK) {
         if (fresh)
             open_unmake(open);
         return status;
     }
-    remember_cred(open, request);
+    remember_cred(open, wanted);
     state_advance(&open->state, stateid);
     return NFS4_OK;
 unreserve:
-    if (request->reserved)
-        state_unreserve(request->file, request->access, request->deny);
+    if (wanted->reserved)
+        state_unreserve(wanted->file, wanted->access, wanted->deny);
     return status;
 }
 

@@ -39,7 +39,7 @@ bool share_conflicts(const struct share_totals *totals, uint32_t access, uint32_
 }
 
 /* Count what changes when an open's bits go from `was` to `now`. */
-static void recount(uint32_t count[2], uint32_t was, uint32_t now)
+static void recount_bits(uint32_t count[2], uint32_t was, uint32_t now)
 {
     for (unsigned bit = 0; bit < 2; bit++) {
         bool had = was >> bit & 1, has = now >> bit & 1;
@@ -54,8 +54,8 @@ static void recount(uint32_t count[2], uint32_t was, uint32_t now)
 static void set_bits(struct share_totals *totals, struct share_open *open, uint32_t access,
                      uint32_t deny)
 {
-    recount(totals->access, open->access, access);
-    recount(totals->deny, open->deny, deny);
+    recount_bits(totals->access, open->access, access);
+    recount_bits(totals->deny, open->deny, deny);
     open->access = (uint8_t)access;
     open->deny = (uint8_t)deny;
 }

@@ -10,29 +10,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/client/client.h"
-#include "server/config/config.h"
-#include "server/server.h"
+#include "server/client/watcher.h"
 #include "server/state/private.h"
 
-int client_state_create(struct server *server, uint64_t client_id, struct client_state **out)
+/* Seqids of stateids may differ by as many calls as the client has under way. */
+static int create_state(uint64_t boot_verifier, uint64_t client_id, uint64_t max_calls,
+                        struct client_state **out)
 {
     struct client_state *client = calloc(1, sizeof *client);
-    const struct config *config = server->config;
-    uint64_t window = (uint64_t)config->max_slots * config->max_sessions_per_client;
 
     if (!client)
         return -ENOMEM;
-    client->server = server;
+    client->boot_verifier = boot_verifier;
     client->client_id = client_id;
     for (unsigned i = 0; i < sizeof client->salt; i++)
         client->salt[i] = (uint8_t)(client_id * UINT64_C(0x9e3779b97f4a7c15) >> (40 + 8 * i));
-    client->seqid_window = window < UINT32_MAX / 4 ? (uint32_t)window : UINT32_MAX / 4;
+    client->seqid_window = max_calls < UINT32_MAX / 4 ? (uint32_t)max_calls : UINT32_MAX / 4;
     *out = client;
     return 0;
 }
 
-void client_state_destroy(struct client_state *client)
+static void destroy_state(struct client_state *client)
 {
     struct open_state *open, *next;
 
@@ -42,6 +40,11 @@ void client_state_destroy(struct client_state *client)
     open_state_destroy(open);
     free(client);
 }
+
+const struct client_annex client_state_annex = {
+    .create = create_state,
+    .destroy = destroy_state,
+};
 
 bool client_state_is_empty(const struct client_state *client)
 {
@@ -61,8 +64,7 @@ void client_state_count(const struct client_state *client, size_t *opens, size_t
  */
 static void make_other(struct client_state *client, enum stateid_kind kind, uint8_t other[12])
 {
-    uint64_t id =
-        (client->server->boot_verifier ^ ++client->next_id) * UINT64_C(0xff51afd7ed558ccd);
+    uint64_t id = (client->boot_verifier ^ ++client->next_id) * UINT64_C(0xff51afd7ed558ccd);
 
     other[0] = (uint8_t)kind;
     memcpy(other + 1, client->salt, 3);
