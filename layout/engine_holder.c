@@ -478,8 +478,8 @@ static void client_gone(struct engine *e, struct holder *holder, bool ended)
 {
     if (!holder->lapsed) {
         holder->lapsed = true;
-        holder->lapsed_at =
-            e->now + e->options.lease_time; /* it may have renewed just now, and not know */
+        /* It may have renewed just now, and not know. */
+        holder->lapsed_at = e->now + e->options.lease_time;
     }
     lose_client_id(e, holder);
     if (holder_has_past(holder) || fence_is_under_way(holder))

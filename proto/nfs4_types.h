@@ -12,8 +12,8 @@
  *  - arms without content have no member.
  *
  * How each one is encoded is described in nfs4_wire_*.c, family by family as here;
- * tests/unit/test_oracle.c checks it against rpcgen's code, tests/unit/test_oracle_order.c against
- * the RFC's text.
+ * tests/unit/proto/test_oracle.c checks it against rpcgen's code,
+ * tests/unit/proto/test_oracle_order.c against the RFC's text.
  */
 #ifndef PROTO_NFS4_TYPES_H
 #define PROTO_NFS4_TYPES_H

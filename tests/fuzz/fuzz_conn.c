@@ -22,9 +22,9 @@
 #include "proto/nfs4_ops.h"
 #include "proto/record.h"
 #include "proto/rpc.h"
-#include "server/config.h"
-#include "server/conn.h"
+#include "server/config/config.h"
 #include "server/daemon.h"
+#include "server/net/conn.h"
 #include "server/server.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -51,7 +51,7 @@ static int connect_to_daemon(void)
     int fds[2];
     struct server *server = daemon_server(daemon_of_fuzz);
     must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0, "socketpair");
-    must(conn_adopt(server, server->loops[0], fds[1]) == 0, "conn_adopt");
+    must(conn_adopt(server->listener, server->loops[0], fds[1]) == 0, "conn_adopt");
     return fds[0];
 }
 

@@ -15,7 +15,7 @@
 #include "proto/record.h"
 #include "proto/rpc.h"
 #include "proto/scsi_wire.h"
-#include "wire_random.h"
+#include "tests/unit/proto/wire_random.h"
 
 enum { ROOM = 1 << 16 };
 

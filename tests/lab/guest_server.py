@@ -23,7 +23,7 @@ class GuestServer(Server):
         self.bin = f"{guest.directory}/bin"
         os.mkdir(self.bin)
         for name in ("sealnfsd", "sealctl"):
-            shutil.copy(f"{build}/server/{name}", self.bin)
+            shutil.copy(f"{build}/bin/{name}", self.bin)
         shutil.copy(f"{HERE}/guest-run-server", self.bin)
         super().__init__(guest.directory, build, exports=exports, listen=[guest.ip, "127.0.0.1"], **options)
         # The log is written here, the rest where the guest has it in memory.

@@ -93,7 +93,7 @@ class Server:
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         notify.bind(path)
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([*self.wrapper, f"{self.build}/server/sealnfsd", "-c", self.config], stdin=subprocess.DEVNULL, stdout=log,
+            self.process = subprocess.Popen([*self.wrapper, f"{self.build}/bin/sealnfsd", "-c", self.config], stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, env=dict(os.environ, NOTIFY_SOCKET=path))
         try:
             self._wait_ready(notify, time.monotonic() + timeout)
@@ -161,7 +161,7 @@ class Server:
 
     def sealctl(self, *arguments, timeout=120):
         """Run sealctl; (exit code, what it printed on either stream)."""
-        done = subprocess.run([f"{self.build}/server/sealctl", "-s", self.control, *arguments], stdin=subprocess.DEVNULL,
+        done = subprocess.run([f"{self.build}/bin/sealctl", "-s", self.control, *arguments], stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout)
         return done.returncode, done.stdout
 
@@ -194,7 +194,7 @@ class Server:
 
     def start_ctl(self, *arguments):
         """sealctl in the background."""
-        return subprocess.Popen([f"{self.build}/server/sealctl", "-s", self.control, *arguments], stdin=subprocess.DEVNULL,
+        return subprocess.Popen([f"{self.build}/bin/sealctl", "-s", self.control, *arguments], stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def trace(self):

@@ -41,7 +41,7 @@ def a_client_gives_back_what_it_does_not_use_when_asked(lab):
     disk.write("other", MIB)
     for name in ("waiting", "other"):
         server.ctl("seal", disk.file(name))
-    url, tool = "nfs://127.0.0.1:2049/data", f"{lab.build}/client/sealio"
+    url, tool = "nfs://127.0.0.1:2049/data", f"{lab.build}/bin/sealio"
     waiting = subprocess.Popen([tool, "cat", "--quiet", f"{url}/waiting"], stdout=subprocess.PIPE)
     copied = hashlib.sha256(waiting.stdout.read(MIB))
     other = subprocess.Popen([tool, "cat", "--hold-until-recall", f"{url}/other"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -44,7 +44,7 @@ def the_watchdog_is_fed(lab):
     notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     notify.bind(path)
     notify.settimeout(60)
-    process = subprocess.Popen([f"{lab.build}/server/sealnfsd", "--config", server.config], stderr=subprocess.DEVNULL,
+    process = subprocess.Popen([f"{lab.build}/bin/sealnfsd", "--config", server.config], stderr=subprocess.DEVNULL,
                                env=dict(os.environ, NOTIFY_SOCKET=path, WATCHDOG_USEC="1000000"))
     seen = []
     while seen.count("WATCHDOG=1") < 3:
@@ -68,21 +68,21 @@ def a_mistake_is_one_line_with_file_line_and_remedy_and_no_start(lab):
         with open(server.config, "w") as f:
             f.write(wrong + good)
         for arguments in (["--check", server.config], ["--config", server.config]):
-            done = subprocess.run([f"{lab.build}/server/sealnfsd", *arguments], capture_output=True, text=True, timeout=60)
+            done = subprocess.run([f"{lab.build}/bin/sealnfsd", *arguments], capture_output=True, text=True, timeout=60)
             equal(done.returncode, 2, f"exit status of {arguments[0]}")
             lines = (done.stdout + done.stderr).splitlines()
             equal(len(lines), 1, f"lines said: {lines}")
             holds(lines[0].startswith(f"{server.config}:1: ") and words in lines[0], lines[0])
     with open(server.config, "w") as f:
         f.write(good)
-    equal(subprocess.run([f"{lab.build}/server/sealnfsd", "--check", server.config], timeout=60).returncode, 0, "good check")
+    equal(subprocess.run([f"{lab.build}/bin/sealnfsd", "--check", server.config], timeout=60).returncode, 0, "good check")
 
 
 @test()
 def a_second_server_on_the_same_state_does_not_start(lab):
     lab.disk(size=400 << 20)
     server = lab.server()
-    second = subprocess.run([f"{lab.build}/server/sealnfsd", "--config", server.config], capture_output=True, text=True, timeout=60)
+    second = subprocess.run([f"{lab.build}/bin/sealnfsd", "--config", server.config], capture_output=True, text=True, timeout=60)
     equal(second.returncode, 1, "exit status of the second")
     holds("other sealnfsd" in second.stderr, second.stderr)
     equal(server.sealctl("status")[0], 0, "the first one still answers")
@@ -120,7 +120,7 @@ def the_control_socket_is_for_root_and_the_group(lab):
     os.chmod(lab.directory, 0o755)
     server = lab.server(control_group="games")
     os.chmod(server.directory, 0o755)
-    command = [f"{lab.build}/server/sealctl", "-s", server.control, "status"]
+    command = [f"{lab.build}/bin/sealctl", "-s", server.control, "status"]
     as_user = ["setpriv", "--reuid=65534", "--clear-groups"]
     equal(subprocess.run([*as_user, "--regid=games", *command]).returncode, 0, "a member of the group")
     equal(subprocess.run([*as_user, "--regid=65534", *command], capture_output=True).returncode, 3, "anybody else")
@@ -165,7 +165,7 @@ def reload_changes_who_is_admitted(lab):
     digest = disk.write("file", 1 << 20)
     server = lab.server()
     url = "nfs://127.0.0.1:2049/data/file"
-    cat = [f"{lab.build}/client/sealio", "cat", "--no-layout", url]
+    cat = [f"{lab.build}/bin/sealio", "cat", "--no-layout", url]
     done = subprocess.run(f"{' '.join(cat)} | sha256sum", shell=True, capture_output=True, text=True)
     equal(done.stdout.split()[0], digest, "read before")
     server.exports["/data"]["clients"] = ["10.99.0.77"]
@@ -191,7 +191,7 @@ def the_units_capabilities_suffice(lab, fs):
         os.chown(disk.file(name), 1000, 1000)
         os.chmod(disk.file(name), 0o600)
     server = lab.server(wrapper=as_the_unit())
-    url, tool = "nfs://127.0.0.1:2049/data", f"{lab.build}/client/sealio"
+    url, tool = "nfs://127.0.0.1:2049/data", f"{lab.build}/bin/sealio"
     server.ctl("seal", disk.file("frozen"))
     server.ctl("seal", "--pinned", disk.file("pinned"))
     for _ in range(2):
@@ -252,7 +252,7 @@ def libsealio_works_over_ipv6(lab):
     digest = disk.write("file", 1 << 20)
     server = lab.server(listen=["::1"], export={"clients": ["::1/128"]})
     server.ctl("seal", disk.file("file"))
-    url, tool = "nfs://[::1]:2049/data/file", f"{lab.build}/client/sealio"
+    url, tool = "nfs://[::1]:2049/data/file", f"{lab.build}/bin/sealio"
     with open(f"{lab.directory}/copy", "wb") as copy:
         holder = subprocess.Popen([tool, "cat", "--require-layout", "--hold-until-recall", url], stdout=copy, stderr=subprocess.PIPE, text=True)
     holds("holding the layout" in holder.stderr.readline(), "it holds a layout")
@@ -273,14 +273,14 @@ def a_new_machine_needs_no_directory_made(lab):
     config, log = f"{lab.directory}/sealnfs.conf", f"{lab.directory}/log"
     with open(config, "w") as f:
         f.write(f'export "/data" {{\n    path = "{disk.path}"\n    clients = {{"192.0.2.0/24"}}\n}}\n')
-    program = f"{lab.build}/server/sealnfsd"
+    program = f"{lab.build}/bin/sealnfsd"
     done = subprocess.run([program, "--check", config], capture_output=True, text=True)
     equal((done.returncode, done.stderr), (0, ""), "the check")
     holds(not os.path.exists("/var/lib/sealnfs"), "a check makes nothing")
     with open(log, "w") as stream:
         process = subprocess.Popen([program, "--config", config], stderr=stream)
     deadline = time.monotonic() + 20
-    while subprocess.run([f"{lab.build}/server/sealctl", "status"], capture_output=True).returncode != 0:
+    while subprocess.run([f"{lab.build}/bin/sealctl", "status"], capture_output=True).returncode != 0:
         holds(time.monotonic() < deadline and process.poll() is None, open(log).read())
         select.select([], [], [], 0.1)
     holds(null_answered("127.0.0.1"), "it serves")

@@ -54,7 +54,7 @@ def moved_blocks_are_found_by_the_first_grant_after_a_restart(lab, fs):
     path, url = disk.file("file"), "nfs://127.0.0.1:2049/data/file"
     server = lab.server(scrub_interval=0)
     server.ctl("seal", "--pinned", path)
-    cat = [f"{lab.build}/client/sealio", "cat", "--require-layout", url]
+    cat = [f"{lab.build}/bin/sealio", "cat", "--require-layout", url]
     equal(subprocess.run(cat, stdout=subprocess.DEVNULL).returncode, 0, "a direct read before")
     server.stop()
     old = extents(path)[0]
@@ -65,7 +65,7 @@ def moved_blocks_are_found_by_the_first_grant_after_a_restart(lab, fs):
     equal(server.state(path), "broken")
     moved = next(line for line in server.log_text().splitlines() if "clients may have written" in line)
     holds(f"were at byte {old[1]} of the device" in moved, f"the old place {old} is not named: {moved}")
-    done = subprocess.run([f"{lab.build}/client/sealio", "cp", "--no-layout", "--in-place", f"{path}.copy", url], capture_output=True, text=True)
+    done = subprocess.run([f"{lab.build}/bin/sealio", "cp", "--no-layout", "--in-place", f"{path}.copy", url], capture_output=True, text=True)
     holds(done.returncode != 0, "a write through the server went by the old map")
     equal(disk.sha256("file"), disk.sha256("file.copy"), "the file's data")
     server.ctl("unseal", "--wait", path)

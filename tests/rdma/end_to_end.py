@@ -109,7 +109,7 @@ class Stats(dict):
 
 
 def sealio(*arguments, **options):
-    return [*CLIENT_RUN, f"{BUILD}/client/sealio", *arguments]
+    return [*CLIENT_RUN, f"{BUILD}/bin/sealio", *arguments]
 
 
 def url(server, path):

@@ -1,0 +1,228 @@
+/*
+ * client.c - the table of clients of one loop: finding them, making and confirming them, their
+ * leases (RFC 8881 sections 2.4, 8.3). How they end: ending.c.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/base/log.h"
+#include "server/client/client_private.h"
+#include "server/config/config.h"
+
+/* Client ids: which boot, which loop, which one. */
+static uint64_t make_id(const struct client_table *table, uint32_t number)
+{
+    return table->all->boot_verifier << 32 | (uint64_t)loop_index(table->loop) << 24 |
+           (number & 0xffffff);
+}
+
+unsigned client_id_loop(uint64_t client_id)
+{
+    return (unsigned)(client_id >> 24) & 0xff;
+}
+
+bool principal_equal(struct principal a, struct principal b)
+{
+    return a.flavor == b.flavor && a.uid == b.uid;
+}
+
+struct client *client_find_any(struct client_table *table, uint64_t client_id)
+{
+    struct client *client;
+    HASH_FIND(hh_id, table->by_id, &client_id, sizeof(client_id), client);
+    return client;
+}
+
+struct client *client_find(struct client_table *table, uint64_t client_id)
+{
+    struct client *client = client_find_any(table, client_id);
+    return client && client->confirmed ? client : NULL;
+}
+
+struct client *client_find_owner(struct client_table *table, struct xdr_bytes owner, bool confirmed)
+{
+    struct client *client;
+    HASH_FIND(hh_owner, confirmed ? table->confirmed : table->unconfirmed, owner.data, owner.len,
+              client);
+    return client;
+}
+
+uint64_t client_id(const struct client *client)
+{
+    return client->id;
+}
+
+const char *client_describe(const struct client *client)
+{
+    return client->text;
+}
+
+struct client_identity client_identity(const struct client *client)
+{
+    return (struct client_identity){
+        .client_id = client->id,
+        .owner = client->owner,
+        .owner_len = client->owner_len,
+        .verifier = client->verifier,
+        .address = client->address,
+    };
+}
+
+bool client_reclaim_is_complete(const struct client *client)
+{
+    return client->reclaim_complete;
+}
+
+bool client_may_reclaim(const struct client *client)
+{
+    return client->may_reclaim && !client->reclaim_complete &&
+           recovery_in_grace(client->table->all->recovery);
+}
+
+struct client_state *client_state(struct client *client)
+{
+    return client->state;
+}
+
+void client_table_each(struct client_table *table, void (*visit)(struct client *client, void *arg),
+                       void *arg)
+{
+    struct client *client, *next;
+    HASH_ITER(hh_id, table->by_id, client, next)
+    if (client->confirmed)
+        visit(client, arg);
+}
+
+/* ---- a client's life ---- */
+
+/* The host's address, without the port: it names the machine to logs, sealctl and the fence hook.
+ */
+static void format_address(const struct in6_addr *peer, char text[INET6_ADDRSTRLEN])
+{
+    bool v4 = IN6_IS_ADDR_V4MAPPED(peer);
+    if (!inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? &peer->s6_addr[12] : (const void *)peer, text,
+                   INET6_ADDRSTRLEN))
+        text[0] = '\0';
+}
+
+static void write_text(struct client *client)
+{
+    size_t n = (size_t)snprintf(client->text, sizeof(client->text), "%s (", client->address);
+    for (uint32_t i = 0; i < client->owner_len && n + 2 < sizeof(client->text); i++) {
+        uint8_t byte = client->owner[i];
+        client->text[n++] = byte >= 0x20 && byte < 0x7f ? (char)byte : '.';
+    }
+    client->text[n++] = ')';
+    client->text[n] = '\0';
+}
+
+static void client_free(struct client *client)
+{
+    client->table->all->annex->destroy(client->state);
+    free(client->owner);
+    free(client);
+}
+
+static int annex_create(struct client *client)
+{
+    const struct clients *all = client->table->all;
+    const struct config *config = clients_config(all);
+    return all->annex->create(all->boot_verifier, client->id,
+                              (uint64_t)config->max_slots * config->max_sessions_per_client,
+                              &client->state);
+}
+
+struct client *client_create(struct client_table *table, const EXCHANGE_ID4args *args,
+                             struct principal principal, const struct in6_addr *peer)
+{
+    struct xdr_bytes owner = args->eia_clientowner.co_ownerid;
+    struct client *client = calloc(1, sizeof(*client));
+    if (!client)
+        return NULL;
+    client->table = table;
+    client->owner = malloc(owner.len + 1u);
+    if (!client->owner)
+        goto fail;
+    memcpy(client->owner, owner.data, owner.len);
+    client->owner_len = owner.len;
+    memcpy(client->verifier, args->eia_clientowner.co_verifier, sizeof(client->verifier));
+    client->principal = principal;
+    client->renewed_at = loop_now_ns();
+    client->create_res.status = NFS4ERR_SEQ_MISORDERED;
+    format_address(peer, client->address);
+    write_text(client);
+    do
+        client->id = make_id(table, ++table->next_client);
+    while (client_find_any(table, client->id));
+    if (annex_create(client) < 0)
+        goto fail;
+    HASH_ADD(hh_id, table->by_id, id, sizeof(client->id), client);
+    if (!client->hh_id.tbl)
+        goto fail;
+    HASH_ADD_KEYPTR(hh_owner, table->unconfirmed, client->owner, client->owner_len, client);
+    if (!client->hh_owner.tbl) {
+        HASH_DELETE(hh_id, table->by_id, client);
+        goto fail;
+    }
+    return client;
+
+fail:
+    client_free(client);
+    return NULL;
+}
+
+int client_confirm(struct client *client)
+{
+    struct client_table *table = client->table;
+    HASH_DELETE(hh_owner, table->unconfirmed, client);
+    HASH_ADD_KEYPTR(hh_owner, table->confirmed, client->owner, client->owner_len, client);
+    if (!client->hh_owner.tbl) {
+        client->gone = true;
+        HASH_DELETE(hh_id, table->by_id, client);
+        return -ENOMEM;
+    }
+    client->confirmed = true;
+    client->may_reclaim =
+        recovery_may_reclaim(table->all->recovery, client->owner, client->owner_len);
+    client_renew(client);
+    return 0;
+}
+
+void client_unlist_lapsed(struct client *client)
+{
+    struct client_table *table = client->table;
+    pthread_mutex_lock(&table->lapsed_lock);
+    for (unsigned i = 0; i < table->lapsed_count; i++)
+        if (table->lapsed[i].id == client->id) {
+            table->lapsed[i] = table->lapsed[--table->lapsed_count];
+            break;
+        }
+    pthread_mutex_unlock(&table->lapsed_lock);
+}
+
+void client_pin(struct client *client)
+{
+    client->pins++;
+}
+
+void client_unpin(struct client *client)
+{
+    if (--client->pins == 0 && client->gone)
+        client_free(client);
+}
+
+void client_renew(struct client *client)
+{
+    client->renewed_at = loop_now_ns();
+    if (!client->lapsed || client->expiring)
+        return;
+    client->lapsed = false;
+    client_unlist_lapsed(client);
+    const struct client_watcher *watcher = &client->table->all->watcher;
+    const struct client_identity identity = client_identity(client);
+    watcher->renewed(watcher->context, &identity);
+    log_info("%s: heard again after its lease had run out; its state was kept", client->text);
+}

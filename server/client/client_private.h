@@ -1,0 +1,113 @@
+/*
+ * client_private.h - what a client and its sessions are made of: for this room, nfs/op_session.c
+ * and nfs/op_client.c. All of it belongs to the client's loop.
+ */
+#ifndef SEALNFS_SERVER_CLIENT_CLIENT_PRIVATE_H
+#define SEALNFS_SERVER_CLIENT_CLIENT_PRIVATE_H
+
+#define HASH_NONFATAL_OOM 1
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <uthash.h>
+
+#include "proto/nfs4_ops.h"
+#include "server/client/client.h"
+#include "server/client/clients.h"
+#include "server/client/recovery.h"
+#include "server/client/session.h"
+
+enum { CB_SLOTS_MAX = 8, CLIENT_TEXT_MAX = 160 };
+
+struct cb_flight;
+
+struct client {
+    struct client_table *table;
+    uint64_t id;
+    uint8_t *owner;
+    uint32_t owner_len;
+    verifier4 verifier;
+    struct principal principal;
+    bool confirmed;
+    bool lapsed;      /* the lease has run out; the state is kept as a courtesy */
+    bool gone;        /* out of the table; freed when the last pin goes */
+    bool expiring;    /* its recovery record is being removed */
+    bool may_reclaim; /* has a record of an earlier boot */
+    bool reclaim_complete;
+    unsigned pins;       /* compounds and messages under way */
+    unsigned flights;    /* of these, calls to the client: they say nothing about its being alive */
+    uint64_t renewed_at; /* loop_now_ns */
+    struct client_state *state;
+    struct session *sessions;
+    unsigned session_count;
+    uint32_t next_serial;
+
+    /* CREATE_SESSION's slot of one (RFC 8881 section 18.36.4) */
+    uint32_t create_seq;
+    bool create_busy;
+    CREATE_SESSION4res create_res;
+
+    /* The backchannel: backchannel.c */
+    struct cb_flight *cb_queue;
+    bool cb_asked; /* has ever wanted one */
+    bool cb_down;  /* the last call or probe had no answer */
+
+    struct recovery_call recovery;  /* for removal */
+    char address[INET6_ADDRSTRLEN]; /* without the port */
+    char text[CLIENT_TEXT_MAX];
+    UT_hash_handle hh_id;
+    UT_hash_handle hh_owner;
+};
+
+struct client_table {
+    struct clients *all;
+    struct loop *loop;
+    struct client *by_id;
+    struct client *confirmed;   /* by owner */
+    struct client *unconfirmed; /* by owner */
+    struct session *sessions;   /* by id */
+    uint32_t next_client;
+    struct event *sweep;
+    /* Lapsed clients, so that other threads can ask for them: client_yield_expired. */
+    pthread_mutex_t lapsed_lock;
+    struct lapsed {
+        uint64_t id;
+        bool yield;
+    } * lapsed;
+    unsigned lapsed_count, lapsed_room;
+    bool yield_posted;
+    struct loop_msg yield_msg;
+};
+
+struct clients {
+    struct recovery *recovery;
+    uint64_t boot_verifier;
+    _Atomic(const struct config *) config; /* a reload puts another in its place */
+    const struct client_annex *annex;
+    struct client_watcher watcher;
+    unsigned loop_count;
+    struct client_table *tables[];
+};
+
+static inline const struct config *clients_config(const struct clients *all)
+{
+    return atomic_load(&all->config);
+}
+
+struct client *client_find_any(struct client_table *table,
+                               uint64_t client_id); /* unconfirmed too */
+struct client *client_find_owner(struct client_table *table, struct xdr_bytes owner,
+                                 bool confirmed);
+/* A new, unconfirmed client. NULL: out of memory. */
+struct client *client_create(struct client_table *table, const EXCHANGE_ID4args *args,
+                             struct principal principal, const struct in6_addr *peer);
+/* Its record is durable: it becomes the confirmed one of its owner. -ENOMEM. */
+int client_confirm(struct client *client);
+void client_pin(struct client *client);
+void client_unpin(struct client *client);
+void client_renew(struct client *client);
+/* It is not one of the lapsed any more. */
+void client_unlist_lapsed(struct client *client);
+struct client_identity client_identity(const struct client *client);
+
+#endif

@@ -1,0 +1,366 @@
+/*
+ * recovery.c - client records and grace, see recovery.h.
+ *
+ * A record carries the number of the boot in which the client was last confirmed. Records of
+ * earlier boots are the clients that may reclaim; they are deleted when grace ends, before the end
+ * is announced, so that a client that missed it can never reclaim at a later restart (RFC 8881
+ * section 8.4.2.1). One mutex guards the database and one the list in memory; the database is used
+ * by workers, and at start and end by the main thread.
+ */
+#include "server/client/recovery.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <pthread.h>
+#include <sodium.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/base/container_of.h"
+#include "server/base/log.h"
+
+struct awaited {
+    uint8_t *owner;
+    uint32_t len;
+    bool done;
+};
+
+struct recovery {
+    struct worker_pool *workers;
+    pthread_mutex_t db_lock;
+    sqlite3 *db;
+    sqlite3_stmt *confirm, *forget, *end_grace;
+    int64_t boot;
+    uint8_t server_uuid[16];
+    uint8_t fh_key[16];
+    atomic_bool grace;
+    atomic_bool ending; /* the end of grace is being written */
+    struct work end_work;
+    struct event *timer;
+    pthread_mutex_t list_lock; /* guards awaited[].done and left */
+    struct awaited *awaited;
+    size_t awaited_count, left;
+};
+
+static int sql_error(const struct recovery *r, int rc, const char *what)
+{
+    if (rc == SQLITE_OK || rc == SQLITE_DONE || rc == SQLITE_ROW)
+        return 0;
+    log_error("client records: cannot %s: %s", what,
+              r->db ? sqlite3_errmsg(r->db) : sqlite3_errstr(rc));
+    return rc == SQLITE_NOMEM ? -ENOMEM : -EIO;
+}
+
+static int run_sql(struct recovery *r, const char *sql, const char *what)
+{
+    return sql_error(r, sqlite3_exec(r->db, sql, NULL, NULL, NULL), what);
+}
+
+/* A value made at the first start and kept since. */
+static int load_secret(struct recovery *r, const char *name, uint8_t value[16])
+{
+    sqlite3_stmt *stmt = NULL;
+    uint8_t fresh[16];
+    randombytes_buf(fresh, sizeof(fresh));
+    int rc = sqlite3_prepare_v2(r->db, "INSERT OR IGNORE INTO identity(name, value) VALUES(?1, ?2)",
+                                -1, &stmt, NULL);
+    if (rc == SQLITE_OK) {
+        sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
+        sqlite3_bind_blob(stmt, 2, fresh, sizeof(fresh), SQLITE_STATIC);
+        rc = sqlite3_step(stmt);
+    }
+    sqlite3_finalize(stmt);
+    int err = sql_error(r, rc, "write the server's identity");
+    if (err < 0)
+        return err;
+    rc = sqlite3_prepare_v2(r->db, "SELECT value FROM identity WHERE name = ?1", -1, &stmt, NULL);
+    if (rc == SQLITE_OK) {
+        sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
+        rc = sqlite3_step(stmt);
+    }
+    err = sql_error(r, rc, "read the server's identity");
+    if (err == 0 && (rc != SQLITE_ROW || sqlite3_column_bytes(stmt, 0) != 16))
+        err = -EIO;
+    if (err == 0)
+        memcpy(value, sqlite3_column_blob(stmt, 0), 16);
+    sqlite3_finalize(stmt);
+    return err;
+}
+
+static int new_boot(struct recovery *r)
+{
+    sqlite3_stmt *stmt = NULL;
+    int err = run_sql(
+        r,
+        "INSERT OR IGNORE INTO boot(id, number) VALUES(0, 0); UPDATE boot SET number = number + 1",
+        "count the start");
+    if (err < 0)
+        return err;
+    int rc = sqlite3_prepare_v2(r->db, "SELECT number FROM boot", -1, &stmt, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW)
+        r->boot = sqlite3_column_int64(stmt, 0);
+    sqlite3_finalize(stmt);
+    return sql_error(r, rc, "count the start");
+}
+
+static int add_awaited(struct recovery *r, const void *owner, int len)
+{
+    struct awaited *more = realloc(r->awaited, (r->awaited_count + 1) * sizeof(*more));
+    if (!more)
+        return -ENOMEM;
+    r->awaited = more;
+    struct awaited *a = &more[r->awaited_count];
+    *a = (struct awaited){.owner = malloc((size_t)len + 1), .len = (uint32_t)len};
+    if (!a->owner)
+        return -ENOMEM;
+    if (len > 0)
+        memcpy(a->owner, owner, (size_t)len);
+    r->awaited_count++;
+    r->left++;
+    return 0;
+}
+
+static int load_awaited(struct recovery *r)
+{
+    sqlite3_stmt *stmt = NULL;
+    int err = 0;
+    int rc = sqlite3_prepare_v2(r->db, "SELECT owner FROM client", -1, &stmt, NULL);
+    while (rc == SQLITE_OK || rc == SQLITE_ROW) {
+        rc = sqlite3_step(stmt);
+        if (rc != SQLITE_ROW)
+            break;
+        err = add_awaited(r, sqlite3_column_blob(stmt, 0), sqlite3_column_bytes(stmt, 0));
+        if (err < 0)
+            break;
+    }
+    sqlite3_finalize(stmt);
+    return err < 0 ? err : sql_error(r, rc, "read");
+}
+
+static int prepare_sql(struct recovery *r, const char *sql, sqlite3_stmt **stmt)
+{
+    return sql_error(r, sqlite3_prepare_v3(r->db, sql, -1, SQLITE_PREPARE_PERSISTENT, stmt, NULL),
+                     "prepare");
+}
+
+static int open_db(struct recovery *r, const char *dir)
+{
+    static const char schema[] =
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+        "CREATE TABLE IF NOT EXISTS identity(name TEXT PRIMARY KEY, value BLOB NOT NULL);"
+        "CREATE TABLE IF NOT EXISTS boot(id INTEGER PRIMARY KEY, number INTEGER NOT NULL);"
+        "CREATE TABLE IF NOT EXISTS client(owner BLOB PRIMARY KEY, boot INTEGER NOT NULL) WITHOUT "
+        "ROWID;";
+    char path[4096];
+    if ((size_t)snprintf(path, sizeof(path), "%s/clients.db", dir) >= sizeof(path))
+        return -ENAMETOOLONG;
+    int rc = sqlite3_open_v2(
+        path, &r->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, NULL);
+    if (rc != SQLITE_OK) {
+        log_error("client records: cannot open %s: %s", path, sqlite3_errstr(rc));
+        return -EIO;
+    }
+    sqlite3_busy_timeout(r->db, 5000);
+    int err = run_sql(r, schema, "make the tables");
+    if (err == 0)
+        err = new_boot(r);
+    if (err == 0)
+        err = load_secret(r, "server", r->server_uuid);
+    if (err == 0)
+        err = load_secret(r, "file handle key", r->fh_key);
+    if (err == 0)
+        err = load_awaited(r);
+    if (err == 0)
+        err = prepare_sql(
+            r, "INSERT INTO client VALUES(?1, ?2) ON CONFLICT(owner) DO UPDATE SET boot = ?2",
+            &r->confirm);
+    if (err == 0)
+        err = prepare_sql(r, "DELETE FROM client WHERE owner = ?1", &r->forget);
+    if (err == 0)
+        err = prepare_sql(r, "DELETE FROM client WHERE boot < ?1", &r->end_grace);
+    return err;
+}
+
+int recovery_open(const char *dir, struct worker_pool *workers, struct recovery **out)
+{
+    if (sodium_init() < 0)
+        return -EIO;
+    struct recovery *r = calloc(1, sizeof(*r));
+    if (!r)
+        return -ENOMEM;
+    r->workers = workers;
+    pthread_mutex_init(&r->db_lock, NULL);
+    pthread_mutex_init(&r->list_lock, NULL);
+    int err = open_db(r, dir);
+    if (err < 0) {
+        recovery_close(r);
+        return err;
+    }
+    *out = r;
+    return 0;
+}
+
+void recovery_close(struct recovery *r)
+{
+    if (!r)
+        return;
+    if (r->timer)
+        event_free(r->timer);
+    sqlite3_finalize(r->confirm);
+    sqlite3_finalize(r->forget);
+    sqlite3_finalize(r->end_grace);
+    sqlite3_close(r->db);
+    for (size_t i = 0; i < r->awaited_count; i++)
+        free(r->awaited[i].owner);
+    free(r->awaited);
+    pthread_mutex_destroy(&r->list_lock);
+    pthread_mutex_destroy(&r->db_lock);
+    free(r);
+}
+
+void recovery_identity(const struct recovery *r, uint8_t server_uuid[16], uint8_t fh_key[16])
+{
+    memcpy(server_uuid, r->server_uuid, 16);
+    memcpy(fh_key, r->fh_key, 16);
+}
+
+/* ---- grace ---- */
+
+bool recovery_in_grace(const struct recovery *r)
+{
+    return atomic_load_explicit(&r->grace, memory_order_acquire);
+}
+
+static int step_once(struct recovery *r, sqlite3_stmt *stmt, const char *what)
+{
+    int err = sql_error(r, sqlite3_step(stmt), what);
+    sqlite3_reset(stmt);
+    sqlite3_clear_bindings(stmt);
+    return err;
+}
+
+static void end_grace(struct work *work)
+{
+    struct recovery *r = container_of(work, struct recovery, end_work);
+    pthread_mutex_lock(&r->db_lock);
+    sqlite3_bind_int64(r->end_grace, 1, r->boot);
+    int err = step_once(r, r->end_grace, "end grace");
+    pthread_mutex_unlock(&r->db_lock);
+    atomic_store(&r->ending, false);
+    if (err < 0)
+        return; /* grace goes on; the timer tries again */
+    atomic_store_explicit(&r->grace, false, memory_order_release);
+    pthread_mutex_lock(&r->list_lock);
+    size_t left = r->left;
+    pthread_mutex_unlock(&r->list_lock);
+    if (left > 0)
+        log_warning("grace is over: %zu of %zu clients did not come back", left, r->awaited_count);
+    else
+        log_info("grace is over: all clients have come back");
+}
+
+static void want_end(struct recovery *r)
+{
+    if (recovery_in_grace(r) && !atomic_exchange(&r->ending, true))
+        worker_submit(r->workers, &r->end_work);
+}
+
+static void on_grace_timer(evutil_socket_t fd, short events, void *arg)
+{
+    (void)fd;
+    (void)events;
+    struct recovery *r = arg;
+    static const struct timeval again = {.tv_sec = 5};
+    if (!recovery_in_grace(r))
+        return;
+    want_end(r);
+    evtimer_add(r->timer, &again);
+}
+
+int recovery_start_grace(struct recovery *r, struct loop *loop, unsigned seconds)
+{
+    struct timeval when = {.tv_sec = seconds};
+    if (r->awaited_count == 0)
+        return 0;
+    r->end_work.run = end_grace;
+    r->timer = evtimer_new(loop_base(loop), on_grace_timer, r);
+    if (!r->timer || evtimer_add(r->timer, &when) != 0)
+        return -ENOMEM;
+    atomic_store(&r->grace, true);
+    log_info("grace for %u s: %zu clients may reclaim what they had", seconds, r->awaited_count);
+    return 0;
+}
+
+static struct awaited *find_awaited(const struct recovery *r, const uint8_t *owner, uint32_t len)
+{
+    for (size_t i = 0; i < r->awaited_count; i++)
+        if (r->awaited[i].len == len && memcmp(r->awaited[i].owner, owner, len) == 0)
+            return &r->awaited[i];
+    return NULL;
+}
+
+bool recovery_may_reclaim(struct recovery *r, const uint8_t *owner, uint32_t owner_len)
+{
+    if (!recovery_in_grace(r))
+        return false;
+    pthread_mutex_lock(&r->list_lock);
+    const struct awaited *a = find_awaited(r, owner, owner_len);
+    bool may = a && !a->done;
+    pthread_mutex_unlock(&r->list_lock);
+    return may;
+}
+
+void recovery_reclaim_done(struct recovery *r, const uint8_t *owner, uint32_t owner_len)
+{
+    if (!recovery_in_grace(r))
+        return;
+    bool all = false;
+    pthread_mutex_lock(&r->list_lock);
+    struct awaited *a = find_awaited(r, owner, owner_len);
+    if (a && !a->done) {
+        a->done = true;
+        all = --r->left == 0;
+    }
+    pthread_mutex_unlock(&r->list_lock);
+    if (all)
+        want_end(r);
+}
+
+/* ---- records ---- */
+
+static void write_record(struct work *work)
+{
+    struct recovery_call *call = container_of(work, struct recovery_call, work);
+    struct recovery *r = call->recovery;
+    sqlite3_stmt *stmt = call->remove ? r->forget : r->confirm;
+    pthread_mutex_lock(&r->db_lock);
+    sqlite3_bind_blob(stmt, 1, call->owner, (int)call->owner_len, SQLITE_STATIC);
+    if (!call->remove)
+        sqlite3_bind_int64(stmt, 2, r->boot);
+    call->err = step_once(r, stmt, call->remove ? "remove a record" : "write a record");
+    pthread_mutex_unlock(&r->db_lock);
+    loop_post(call->done_loop, &call->done);
+}
+
+static void submit_change(struct recovery *r, struct recovery_call *call, bool remove)
+{
+    call->recovery = r;
+    call->remove = remove;
+    call->work.run = write_record;
+    worker_submit(r->workers, &call->work);
+}
+
+void recovery_confirm(struct recovery *r, struct recovery_call *call)
+{
+    submit_change(r, call, false);
+}
+
+void recovery_forget(struct recovery *r, struct recovery_call *call)
+{
+    submit_change(r, call, true);
+}

@@ -1,0 +1,514 @@
+/*
+ * config.c - sealnfs.conf: one table of options drives parsing, checking, defaults and the drift
+ * tests of the man page.
+ *
+ * syntax.c finds the options and knows their lines; every value arrives as text and is read by the
+ * option's type, so that every mistake is told in the same way: file, line, what is wrong, what to
+ * do. Reading goes on after a mistake, and all are told in the order of their lines.
+ */
+#include "server/config/config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <limits.h>
+#include <sodium.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "proto/rdma_layout.h"
+#include "server/base/log.h"
+#include "server/config/syntax.h"
+#include "server/config/table.h"
+#include "server/config/value.h"
+
+enum { FILE_MAX = 4 << 20 };
+
+/* ---- mistakes ---- */
+
+struct mistake {
+    unsigned line;
+    bool of_syntax;
+    char *text;
+};
+
+struct loading {
+    const char *path;
+    struct config *config;
+    struct config_export *export;        /* the section that is being read; NULL: none */
+    unsigned lines[2][OPTION_TABLE_MAX]; /* of options given: at the top, in the export; 0: not */
+    unsigned *export_lines;              /* of config->exports */
+    unsigned rdma_line;                  /* of the first export that wants RDMA layouts */
+    struct mistake *mistakes;
+    size_t mistake_count;
+    int error; /* -ENOMEM */
+};
+
+/* Where the syntax is wrong, whatever else is wrong in the line is its consequence. */
+static bool is_consequence(const struct loading *l, unsigned line)
+{
+    for (size_t i = 0; i < l->mistake_count; i++)
+        if (l->mistakes[i].of_syntax && l->mistakes[i].line == line)
+            return true;
+    return false;
+}
+
+static void add_mistake(struct loading *l, unsigned line, bool of_syntax, const char *name,
+                        const char *what)
+{
+    struct mistake *more = realloc(l->mistakes, (l->mistake_count + 1) * sizeof(*more));
+    char *text = NULL;
+
+    if (more)
+        l->mistakes = more;
+    if (!more || asprintf(&text, "%s%s%s", name ? name : "", name ? ": " : "", what) < 0)
+        l->error = -ENOMEM;
+    else if (is_consequence(l, line))
+        free(text);
+    else
+        l->mistakes[l->mistake_count++] = (struct mistake){line, of_syntax, text};
+}
+
+__attribute__((format(printf, 4, 5))) static void
+tell_mistake(struct loading *l, unsigned line, const char *name, const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    add_mistake(l, line, false, name, text);
+}
+
+static void print_mistakes(const struct loading *l, FILE *errors)
+{
+    for (unsigned last = 0, line; last != UINT_MAX; last = line) {
+        line = UINT_MAX;
+        for (size_t i = 0; i < l->mistake_count; i++)
+            if (l->mistakes[i].line > last && l->mistakes[i].line < line)
+                line = l->mistakes[i].line;
+        for (size_t i = 0; i < l->mistake_count; i++)
+            if (l->mistakes[i].line == line)
+                fprintf(errors, "%s:%u: %s\n", l->path, line, l->mistakes[i].text);
+    }
+}
+
+/* ---- options ---- */
+
+static void tell_unknown(struct loading *l, const struct syntax_option *given)
+{
+    size_t count, best_distance = 4;
+    const bool in_export = l->export;
+    const struct option *options = option_table(in_export, &count);
+    const char *best = NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        size_t distance = config_word_distance(given->name, options[i].name);
+        if (distance < best_distance) {
+            best_distance = distance;
+            best = options[i].name;
+        }
+    }
+    if (option_find(!in_export, given->name))
+        tell_mistake(l, given->line, given->name, "this option belongs %s; move it there",
+                     in_export ? "outside the export sections" : "inside an export section");
+    else if (best)
+        tell_mistake(l, given->line, given->name, "unknown option; did you mean \"%s\"?", best);
+    else
+        tell_mistake(l, given->line, given->name,
+                     "unknown option; see sealnfs.conf(5) for the ones there are");
+}
+
+static void free_texts(char **texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(texts[i]);
+    free(texts);
+}
+
+/* In the place of what was there: the default, or an earlier line's. */
+static int store_list(const struct option *option, const struct syntax_value *values, size_t count,
+                      char *base)
+{
+    void **at = (void **)(void *)(base + option->offset);
+    size_t *stored = (size_t *)(void *)(base + option->count_offset);
+    const bool networks = option->type == TYPE_NETWORKS;
+    void *list =
+        calloc(count ? count : 1, networks ? sizeof(struct config_network) : sizeof(char *));
+
+    if (!list)
+        return -ENOMEM;
+    if (networks)
+        free(*at);
+    else
+        free_texts(*at, *stored);
+    *at = list;
+    for (*stored = 0; *stored < count; ++*stored) {
+        if (networks)
+            config_network_parse(values[*stored].text, &((struct config_network *)list)[*stored]);
+        else if (!(((char **)list)[*stored] = strdup(values[*stored].text)))
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static void on_option(void *context, const struct syntax_option *given)
+{
+    struct loading *l = context;
+    const bool in_export = l->export;
+    const struct option *option = option_find(in_export, given->name);
+    char *base = in_export ? (char *)l->export : (char *)l->config;
+    const size_t before = l->mistake_count;
+    char why[1024];
+    size_t count;
+
+    if (l->error)
+        return;
+    if (!option) {
+        tell_unknown(l, given);
+        return;
+    }
+    if (given->is_list && !option_is_list(option)) {
+        tell_mistake(l, given->line, option->name,
+                     "it takes one value, not a list; write it without {}");
+        return;
+    }
+    l->lines[in_export][option - option_table(in_export, &count)] = given->line;
+    for (size_t i = 0; i < given->count; i++) {
+        const char *wrong =
+            option_read(option, given->values[i].text,
+                        option_is_list(option) ? NULL : base + option->offset, why, sizeof(why));
+        if (wrong)
+            tell_mistake(l, given->values[i].line, option->name, "%s", wrong);
+    }
+    if (option_is_list(option) && given->count > 0 && l->mistake_count == before &&
+        store_list(option, given->values, given->count, base) != 0)
+        l->error = -ENOMEM;
+}
+
+static void store_defaults(struct loading *l, bool in_export, void *base)
+{
+    size_t count;
+    const struct option *options = option_table(in_export, &count);
+    char why[512];
+
+    memset(l->lines[in_export], 0, sizeof(l->lines[in_export]));
+    for (size_t i = 0; i < count; i++) {
+        const struct syntax_value value = {.text = options[i].initial};
+        bool failed;
+
+        if (!value.text)
+            continue;
+        if (option_is_list(&options[i]))
+            failed = store_list(&options[i], &value, 1, base) != 0;
+        else
+            failed = option_read(&options[i], value.text, (char *)base + options[i].offset, why,
+                                 sizeof(why)) != NULL;
+        if (failed)
+            l->error = -ENOMEM;
+    }
+}
+
+/* 0: not given. */
+static unsigned line_of(const struct loading *l, bool in_export, const char *name)
+{
+    size_t count;
+
+    return l->lines[in_export][option_find(in_export, name) - option_table(in_export, &count)];
+}
+
+/* ---- exports ---- */
+
+static uint32_t id_from_name(const char *pseudo)
+{
+    static const unsigned char key[crypto_shorthash_KEYBYTES] = "sealnfs export";
+    unsigned char hash[crypto_shorthash_BYTES];
+    uint32_t id;
+
+    crypto_shorthash(hash, (const unsigned char *)pseudo, strlen(pseudo), key);
+    memcpy(&id, hash, sizeof(id));
+    return id ? id : 1;
+}
+
+static struct config_export *add_export(struct loading *l, unsigned line)
+{
+    struct config *config = l->config;
+    const size_t count = config->export_count + 1;
+    struct config_export *exports = realloc(config->exports, count * sizeof(*exports));
+    unsigned *lines = realloc(l->export_lines, count * sizeof(*lines));
+
+    if (exports)
+        config->exports = exports;
+    if (lines)
+        l->export_lines = lines;
+    if (!exports || !lines)
+        return NULL;
+    lines[count - 1] = line;
+    memset(&exports[count - 1], 0, sizeof(*exports));
+    config->export_count = count;
+    return &exports[count - 1];
+}
+
+static void on_export(void *context, const char *name, unsigned line)
+{
+    struct loading *l = context;
+
+    if (l->error)
+        return;
+    if (!config_pseudo_is_normal(name))
+        tell_mistake(
+            l, line, "export",
+            "its name is not a plain absolute path; write it as in export \"/data\" { ... }");
+    for (size_t i = 0; i < l->config->export_count; i++)
+        if (strcmp(l->config->exports[i].pseudo, name) == 0)
+            tell_mistake(l, line, "export",
+                         "\"%s\" is a duplicate of the export in line %u; give it another name",
+                         name, l->export_lines[i]);
+    l->export = add_export(l, line);
+    if (l->export)
+        l->export->pseudo = strdup(name);
+    if (!l->export || !l->export->pseudo)
+        l->error = -ENOMEM;
+    else
+        store_defaults(l, true, l->export);
+}
+
+static void on_export_end(void *context)
+{
+    struct loading *l = context;
+    struct config_export *export = l->export;
+    const unsigned id_line = line_of(l, true, "id");
+    unsigned line;
+
+    if (l->error)
+        return;
+    line = l->export_lines[export - l->config->exports];
+    if (line_of(l, true, "path") == 0)
+        tell_mistake(l, line, NULL, "export \"%s\" has no \"path\"; add it", export->pseudo);
+    if (line_of(l, true, "clients") == 0)
+        tell_mistake(l, line, NULL, "export \"%s\" has no \"clients\"; add it", export->pseudo);
+    if (config_export_has_rdma(export) && l->rdma_line == 0)
+        l->rdma_line = line_of(l, true, "layout_types");
+    if (export->id == 0)
+        export->id = id_from_name(export->pseudo);
+    for (struct config_export *other = l->config->exports; other < export; other++)
+        if (other->id == export->id && strcmp(other->pseudo, export->pseudo) != 0)
+            tell_mistake(l, id_line ? id_line : line, NULL,
+                         "exports \"%s\" and \"%s\" have the same id %" PRIu32
+                         "; give one another \"id\"",
+                         other->pseudo, export->pseudo, export->id);
+    l->export = NULL;
+}
+
+static void on_syntax_mistake(void *context, unsigned line, const char *what)
+{
+    add_mistake(context, line, true, NULL, what);
+}
+
+/* ---- the whole ---- */
+
+/* RDMA layouts need an address, of a device, and a build that knows of it. */
+static void check_rdma(struct loading *l)
+{
+    const struct config *config = l->config;
+    const unsigned line = line_of(l, false, "rdma_listen");
+    struct in6_addr address;
+
+    if (l->rdma_line > 0 && line == 0)
+        tell_mistake(l, l->rdma_line, "layout_types",
+                     "there is \"rdma\" in it and no \"rdma_listen\"; add that at the top, such as "
+                     "rdma_listen = {\"192.0.2.1\"}");
+    if (config->rdma_listen_count > RDMA_LAYOUT_MAX_ADDRS)
+        tell_mistake(l, line, "rdma_listen", "too many addresses; 16 is the most");
+    for (size_t i = 0; i < config->rdma_listen_count; i++)
+        if (config_address_parse(config->rdma_listen[i], &address) &&
+            (IN6_IS_ADDR_UNSPECIFIED(&address) ||
+             (IN6_IS_ADDR_V4MAPPED(&address) && address.s6_addr32[3] == 0)))
+            tell_mistake(l, line, "rdma_listen",
+                         "it takes no wildcard; write the addresses of the RDMA device");
+#ifndef SEAL_HAS_RDMA
+    if (line > 0)
+        tell_mistake(l, line, "rdma_listen",
+                     "this sealnfsd was built without RDMA; take it out, or build with libibverbs "
+                     "and librdmacm");
+#endif
+}
+
+static void read_text(struct loading *l, const char *text, size_t len)
+{
+    const struct syntax_events events = {.on_option = on_option,
+                                         .on_export = on_export,
+                                         .on_export_end = on_export_end,
+                                         .on_mistake = on_syntax_mistake,
+                                         .context = l};
+    unsigned lines = 0;
+
+    store_defaults(l, false, l->config);
+    if (syntax_read(text, len, &events) != 0)
+        l->error = -ENOMEM;
+    if (l->error)
+        return;
+    if (l->config->grace_time == 0)
+        l->config->grace_time = l->config->lease_time;
+    for (size_t i = 0; i < len; i++)
+        lines += text[i] == '\n' || i + 1 == len;
+    if (l->config->export_count == 0)
+        tell_mistake(l, lines ? lines : 1, NULL,
+                     "no export; add a section such as export \"/data\" { path = \"/srv/data\" "
+                     "clients = {\"192.0.2.0/24\"} }");
+    check_rdma(l);
+}
+
+/* The file as it is; its length, or -errno. */
+static ssize_t read_file(const char *path, char **out)
+{
+    FILE *stream = fopen(path, "re");
+    char *text = malloc(FILE_MAX);
+    ssize_t len = -ENOMEM;
+
+    if (!stream)
+        len = -errno;
+    else if (text)
+        len = (ssize_t)fread(text, 1, FILE_MAX, stream);
+    if (stream && ferror(stream))
+        len = -EIO;
+    if (stream && fclose(stream) != 0)
+        len = -EIO;
+    if (len == FILE_MAX)
+        len = -EFBIG;
+    if (len >= 0)
+        *out = text;
+    else
+        free(text);
+    return len;
+}
+
+static void free_loading(struct loading *l)
+{
+    for (size_t i = 0; i < l->mistake_count; i++)
+        free(l->mistakes[i].text);
+    free(l->mistakes);
+    free(l->export_lines);
+}
+
+int config_load(const char *path, FILE *errors, struct config **out)
+{
+    struct loading loading = {.path = path, .config = calloc(1, sizeof(struct config))};
+    char *text = NULL;
+    const ssize_t len = read_file(path, &text);
+
+    if (len < 0)
+        loading.error = (int)len;
+    else if (!loading.config || !(loading.config->file = strdup(path)))
+        loading.error = -ENOMEM;
+    else
+        read_text(&loading, text, (size_t)len);
+    if (loading.error)
+        fprintf(errors, "%s:0: cannot be read: %s; give the right file with --config\n", path,
+                strerror(-loading.error));
+    else if (loading.mistake_count > 0)
+        loading.error = -EINVAL;
+    print_mistakes(&loading, errors);
+    free_loading(&loading);
+    free(text);
+    if (loading.error)
+        config_free(loading.config);
+    else
+        *out = loading.config;
+    return loading.error;
+}
+
+static int make_directory(const char *path, mode_t mode)
+{
+    if (mkdir(path, mode) == 0 || errno == EEXIST)
+        return 0;
+    const int error = -errno;
+    log_error("directory %s cannot be made: %s; make it", path, strerror(-error));
+    return error;
+}
+
+int config_make_places(const struct config *config)
+{
+    char path[PATH_MAX], *dir;
+    int error = make_directory(config->state_dir, 0700);
+
+    snprintf(path, sizeof(path), "%s", config->control_socket);
+    if (!error)
+        error = make_directory(dirname(path), 0755);
+    snprintf(path, sizeof(path), "%s", config->trace_file ? config->trace_file : "");
+    dir = dirname(path);
+    if (!error && option_dir_is_ours(dir))
+        error = make_directory(dir, 0700);
+    return error;
+}
+
+static void describe_addresses(const char *what, unsigned port, char *const *addresses,
+                               size_t count, FILE *out)
+{
+    fprintf(out, "%s %u on", what, port);
+    for (size_t i = 0; i < count; i++)
+        fprintf(out, " %s", addresses[i]);
+    fputc('\n', out);
+}
+
+void config_describe(const struct config *config, FILE *out)
+{
+    describe_addresses("port", config->port, config->listen, config->listen_count, out);
+    if (config->rdma_listen_count > 0)
+        describe_addresses("RDMA port", config->rdma_port, config->rdma_listen,
+                           config->rdma_listen_count, out);
+    for (size_t i = 0; i < config->export_count; i++) {
+        const struct config_export *export = &config->exports[i];
+        fprintf(out, "export \"%s\" of %s, %s, layouts: %s\n", export->pseudo, export->path,
+                export->writable ? "rw" : "ro",
+                export->layouts ? option_word(TYPE_LAYOUT_TYPES, (int)export->layout_types)
+                                : "none");
+    }
+}
+
+void config_free(struct config *config)
+{
+    if (!config)
+        return;
+    for (size_t i = 0; i < config->export_count; i++) {
+        free(config->exports[i].pseudo);
+        free(config->exports[i].path);
+        free(config->exports[i].networks);
+        free_texts(config->exports[i].include, config->exports[i].include_count);
+        free_texts(config->exports[i].exclude, config->exports[i].exclude_count);
+    }
+    free_texts(config->listen, config->listen_count);
+    free_texts(config->rdma_listen, config->rdma_listen_count);
+    free(config->exports);
+    free(config->file);
+    free(config->state_dir);
+    free(config->control_socket);
+    free(config->control_group);
+    free(config->trace_file);
+    free(config->metrics_listen);
+    free(config->fence_hook);
+    free(config->idmap_domain);
+    free(config);
+}
+
+enum config_layout_types config_export_disk_types(const struct config_export *export)
+{
+    return (enum config_layout_types)((unsigned)export->layout_types & LAYOUT_TYPES_DISK);
+}
+
+bool config_export_has_rdma(const struct config_export *export)
+{
+    return (unsigned)export->layout_types & LAYOUT_TYPES_RDMA;
+}
+
+bool config_export_admits(const struct config_export *export, const struct in6_addr *peer)
+{
+    for (size_t i = 0; i < export->network_count; i++)
+        if (config_network_contains(&export->networks[i], peer))
+            return true;
+    return false;
+}

@@ -1,0 +1,134 @@
+/*
+ * config.h - what sealnfs.conf says, checked. Loaded before threads start; a reload (SIGHUP) loads
+ * a new one beside it and swaps what may change while running (exports' clients and access, log
+ * level, timeouts).
+ *
+ * All strings are owned by the config and NUL-terminated. Times are in seconds, sizes in bytes.
+ */
+#ifndef SEALNFS_SERVER_CONFIG_CONFIG_H
+#define SEALNFS_SERVER_CONFIG_CONFIG_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "server/base/log.h"
+
+enum config_squash { SQUASH_NONE, SQUASH_ROOT, SQUASH_ALL };
+enum config_policy { POLICY_MANUAL, POLICY_AT_REST };
+/* The disk's type; with RDMA beside it, or RDMA alone. */
+enum config_layout_types {
+    LAYOUT_TYPES_AUTO,
+    LAYOUT_TYPES_SCSI,
+    LAYOUT_TYPES_BLOCK,
+    LAYOUT_TYPES_NO_DISK,
+    LAYOUT_TYPES_DISK = 3, /* a mask */
+    LAYOUT_TYPES_RDMA = 4, /* a flag */
+};
+
+/* An address with its prefix length; IPv4 is kept IPv4-mapped (prefix + 96), so one comparison
+ * serves both.
+ */
+struct config_network {
+    struct in6_addr address;
+    unsigned prefix;
+};
+
+struct config_export {
+    char *pseudo; /* where clients see it: "/data"; "/" for the root itself */
+    char *path;   /* absolute, an existing directory */
+    uint32_t id;  /* stable: from the option, else derived from the pseudo path; unique */
+    bool writable;
+    enum config_squash squash;
+    uid_t anon_uid;
+    gid_t anon_gid;
+    bool layouts;
+    bool stripes; /* layouts on striped volumes too */
+    enum config_layout_types layout_types;
+    enum config_policy policy;
+    uint64_t
+        at_rest_min_size; /* bytes; files below are never sealed at rest; sent as mdsthreshold */
+    size_t include_count, exclude_count;
+    char **include, **exclude; /* patterns of paths below the export: what is sealed at rest */
+    size_t network_count;      /* 0: nobody */
+    struct config_network *networks;
+};
+
+struct config {
+    char *file; /* path it came from */
+    size_t listen_count;
+    char **listen; /* numeric addresses */
+    uint16_t port;
+    unsigned loops;   /* 0: one a CPU (cpu_count.h), up to 8 */
+    unsigned workers; /* 0: 2 a CPU, 4 to 16 */
+    char *state_dir;
+    size_t rdma_listen_count;
+    char **rdma_listen; /* numeric addresses of one RDMA device; none: no RDMA layouts */
+    uint16_t rdma_port;
+    char *control_socket;
+    char *control_group;  /* NULL: root only */
+    char *metrics_listen; /* NULL: none; "address:port" for scrapers */
+    char *trace_file;     /* NULL: none; one JSON line per layout engine event and effect */
+    unsigned lease_time;
+    unsigned grace_time;     /* default: the lease time */
+    unsigned recall_timeout; /* from CB_LAYOUTRECALL to the fence */
+    unsigned max_grants;     /* soft; 0: no limit */
+    char *fence_hook;        /* NULL: none */
+    unsigned fence_timeout;  /* a hook that runs longer has failed */
+    unsigned fence_retry;    /* STUCK: tried again after so long */
+    bool quiesce_is_safe;    /* no hook: lease expiry + quiesce_time counts as a fence; the operator
+                                says so */
+    unsigned quiesce_time;
+    unsigned device_interval; /* the exports' devices are looked at again after so long */
+    unsigned
+        at_rest_pause;    /* before a file that gave way is sealed at rest again, the first time */
+    unsigned at_rest_max; /* seals at rest */
+    unsigned scrub_interval; /* every sealed file is looked at once in it; 0: never */
+    unsigned max_connections;
+    unsigned max_clients;
+    unsigned max_sessions_per_client;
+    unsigned max_slots;          /* per session */
+    uint32_t max_io_size;        /* rsize/wsize, bytes */
+    uint64_t max_request_memory; /* bytes over all connections */
+    char *idmap_domain;          /* NULL: libnfsidmap's own configuration */
+    bool numeric_owners; /* send owners as numbers when AUTH_SYS is used (what Linux clients expect)
+                          */
+    bool sync_metadata;  /* commit directory and inode changes before the reply */
+    bool rpcbind;
+    enum log_level log_level;
+    size_t export_count;
+    struct config_export *exports;
+};
+
+/* Load and check. For every mistake one line "file:line: what is wrong; what to do" goes to
+ * `errors`, in the order of the lines, and -EINVAL is returned; or -ENOMEM, -ENOENT and the like,
+ * with one line. Any thread. */
+int config_load(const char *path, FILE *errors, struct config **out);
+void config_free(struct config *config);
+/* What it would serve, for people: exports, ports, layout types. */
+void config_describe(const struct config *config, FILE *out);
+/* Makes the default directories of our own that are not there; one that the file names is, or it
+ * was refused. 0, or -errno, told in the log. */
+int config_make_places(const struct config *config);
+
+/* Every option as documentation generators and drift tests see it. */
+struct config_option {
+    const char *section; /* "" for top level, "export" */
+    const char *name;
+    const char *type; /* "string", "strings", "int", "size", "bool", "seconds" */
+    const char *default_text;
+    const char *help;
+};
+const struct config_option *config_options(size_t *count);
+
+/* Clients of the export may be given layouts of this disk type; RDMA layouts. */
+enum config_layout_types config_export_disk_types(const struct config_export *export);
+bool config_export_has_rdma(const struct config_export *export);
+
+/* Does the network list admit this peer (IPv4-mapped for IPv4)? */
+bool config_export_admits(const struct config_export *export, const struct in6_addr *peer);
+
+#endif

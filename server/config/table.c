@@ -1,0 +1,498 @@
+/*
+ * table.c - the table of options: names, types, defaults, ranges and their explanation, and
+ * the reading of single values by type.
+ */
+#include "server/config/table.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "server/config/config.h"
+#include "server/config/value.h"
+
+static const char *const type_names[] = {
+    [TYPE_TEXT] = "string",
+    [TYPE_PSEUDO] = "path",
+    [TYPE_DIRECTORY] = "directory",
+    [TYPE_PLACE] = "path",
+    [TYPE_PROGRAM] = "program",
+    [TYPE_GROUP] = "group",
+    [TYPE_ADDRESSES] = "addresses",
+    [TYPE_NETWORKS] = "networks",
+    [TYPE_UNSIGNED] = "number",
+    [TYPE_PORT] = "number",
+    [TYPE_ID] = "number",
+    [TYPE_SIZE32] = "size",
+    [TYPE_SIZE64] = "size",
+    [TYPE_BOOL] = "bool",
+    [TYPE_ACCESS] = "\"rw\" or \"ro\"",
+    [TYPE_ENDPOINT] = "address:port",
+    [TYPE_PATTERNS] = "patterns",
+    [TYPE_SQUASH] = "squash",
+    [TYPE_POLICY] = "policy",
+    [TYPE_LEVEL] = "log level",
+    [TYPE_LAYOUT_TYPES] = "layout types",
+};
+
+#define AT(field) .offset = offsetof(struct config, field)
+#define LIST(count, at)                                                                            \
+    .count_offset = offsetof(struct config, count), .offset = offsetof(struct config, at)
+#define XAT(field)       .offset = offsetof(struct config_export, field)
+#define RANGE(low, high) .min = (low), .max = (high)
+
+static const struct option server_options[] = {
+    {"listen", TYPE_ADDRESSES, "::", LIST(listen_count, listen),
+     .help = "Numeric addresses to listen on. \"::\" takes IPv6 and IPv4."},
+    {"port", TYPE_PORT, "2049", AT(port), RANGE(1, 65535), .help = "TCP port to listen on."},
+    {"loops", TYPE_UNSIGNED, "0", AT(loops), RANGE(0, 64),
+     .help = "Event loops, one thread each. 0: one a CPU that the server may use (its affinity "
+             "mask, its cgroup's quota), 8 at most."},
+    {"workers", TYPE_UNSIGNED, "0", AT(workers), RANGE(0, 256),
+     .help = "Threads for file-system work that blocks. 0: two a CPU that the server may use, at "
+             "least 4, at most 16."},
+    {"state_dir", TYPE_DIRECTORY, "/var/lib/sealnfs", AT(state_dir),
+     .help = "Directory of the journal, the client records and the keys. Losing it means losing "
+             "track of who "
+             "may hold layouts: "
+             "keep it on a disk that survives."},
+    {"control_socket", TYPE_PLACE, "/run/sealnfs/control.sock", AT(control_socket),
+     .help = "Unix socket that sealctl talks to."},
+    {"control_group", TYPE_GROUP, NULL, AT(control_group),
+     .help = "Group that may use the control socket besides root."},
+    {"rdma_listen", TYPE_ADDRESSES, NULL, LIST(rdma_listen_count, rdma_listen),
+     .help = "Numeric addresses, all of one RDMA device, on which clients connect to read and "
+             "write files in the "
+             "server's memory (RDMA layouts; which exports have them says layout_types). No "
+             "wildcards. Default: "
+             "none."},
+    {"rdma_port", TYPE_PORT, "20050", AT(rdma_port), RANGE(1, 65535),
+     .help = "Port of the RDMA connection manager for them."},
+    {"metrics_listen", TYPE_ENDPOINT, NULL, AT(metrics_listen),
+     .help =
+         "Address and port that answer GET /metrics for Prometheus, such as \"127.0.0.1:9820\". "
+         "Without "
+         "encryption or a password: keep it on loopback or a management network. Default: off."},
+    {"trace_file", TYPE_PLACE, NULL, AT(trace_file),
+     .help = "File that gets one JSON line for every event and effect of the layout engine, "
+             "numbered in order."},
+    {"lease_time", TYPE_UNSIGNED, "90", AT(lease_time), RANGE(5, 3600),
+     .help = "Seconds a client's state lives without a word from it."},
+    {"grace_time", TYPE_UNSIGNED, NULL, AT(grace_time), RANGE(1, 3600),
+     .help =
+         "Seconds after a start in which clients reclaim their state. Default: the lease time."},
+    {"recall_timeout", TYPE_UNSIGNED, "60", AT(recall_timeout), RANGE(1, 3600),
+     .help = "Seconds a client has to return a recalled layout before it is fenced."},
+    {"max_grants", TYPE_UNSIGNED, "262144", AT(max_grants), RANGE(0, 100000000),
+     .help = "Layouts held by all clients together, beyond which those that hold most are asked to "
+             "give some "
+             "back. It is a request: nothing is refused, nobody is fenced. 0: never ask."},
+    {"fence_hook", TYPE_PROGRAM, NULL, AT(fence_hook),
+     .help = "Program that cuts a client off from the shared disk; exit status 0 says that it is "
+             "cut off, "
+             "anything else that it is not. "
+             "Without it a client that does not return its layout leaves the seal STUCK."},
+    {"fence_timeout", TYPE_UNSIGNED, "30", AT(fence_timeout), RANGE(1, 3600),
+     .help = "Seconds the fence hook may run; then it is killed and has failed."},
+    {"fence_retry", TYPE_UNSIGNED, "60", AT(fence_retry), RANGE(1, 86400),
+     .help = "Seconds after which the fence of a STUCK seal is tried again."},
+    {"quiesce_is_safe", TYPE_BOOL, "false", AT(quiesce_is_safe),
+     .help = "Say true only if a client whose lease has run out is certain to have no I/O to the "
+             "disk left "
+             "after quiesce_time. "
+             "Then that counts as a fence where no hook is given."},
+    {"quiesce_time", TYPE_UNSIGNED, "60", AT(quiesce_time), RANGE(1, 86400),
+     .help =
+         "Seconds after the end of its lease in which a client's I/O may still reach the disk."},
+    {"device_interval", TYPE_UNSIGNED, "60", AT(device_interval), RANGE(1, 86400),
+     .help = "Seconds after which the devices under the exports are looked at again, for changes "
+             "of size or "
+             "place."},
+    {"at_rest_pause", TYPE_UNSIGNED, "10", AT(at_rest_pause), RANGE(0, 3600),
+     .help = "Seconds after a seal at rest gave way to a writer before the file is sealed at rest "
+             "again. Doubles "
+             "each time, up to an hour; time without a change takes that back. 0: no pause."},
+    {"at_rest_max", TYPE_UNSIGNED, "100000", AT(at_rest_max), RANGE(1, 10000000),
+     .help = "Seals at rest at one time. Beyond that the one that has been without a layout for "
+             "longest is "
+             "released to make room."},
+    {"scrub_interval", TYPE_UNSIGNED, "86400", AT(scrub_interval), RANGE(0, 31536000),
+     .help = "Seconds in which every sealed file is looked at once, one at a time, evenly spread: "
+             "whether "
+             "its map "
+             "and its immutable flag are still what was sealed. 0: never."},
+    {"max_connections", TYPE_UNSIGNED, "4096", AT(max_connections), RANGE(1, 1000000),
+     .help = "Connections at one time."},
+    {"max_clients", TYPE_UNSIGNED, "16384", AT(max_clients), RANGE(1, 1000000),
+     .help = "Client ids at one time."},
+    {"max_sessions_per_client", TYPE_UNSIGNED, "16", AT(max_sessions_per_client), RANGE(1, 1024),
+     .help = "Sessions of one client."},
+    {"max_slots", TYPE_UNSIGNED, "64", AT(max_slots), RANGE(1, 1024),
+     .help = "Requests that a session may have under way."},
+    {"max_io_size", TYPE_SIZE32, "1M", AT(max_io_size), RANGE(4096, 8u << 20),
+     .help = "Largest READ or WRITE (rsize, wsize)."},
+    {"max_request_memory", TYPE_SIZE64, "256M", AT(max_request_memory), RANGE(4u << 20, 1ull << 40),
+     .help = "Memory for requests and replies under way, over all connections. When it is used up, "
+             "reading "
+             "stops until some is free."},
+    {"idmap_domain", TYPE_TEXT, NULL, AT(idmap_domain),
+     .help = "Domain of names such as user@domain. Default: what /etc/idmapd.conf says."},
+    {"numeric_owners", TYPE_BOOL, "true", AT(numeric_owners),
+     .help = "Send owners as numbers, as Linux clients expect with AUTH_SYS. Names are understood "
+             "either way."},
+    {"sync_metadata", TYPE_BOOL, "true", AT(sync_metadata),
+     .help = "Make a create, remove, rename, link or attribute change durable before answering."},
+    {"rpcbind", TYPE_BOOL, "true", AT(rpcbind), .help = "Register with rpcbind when one answers."},
+    {"log_level", TYPE_LEVEL, "info", AT(log_level), .help = "error, warning, info or debug."},
+};
+
+static const struct option export_options[] = {
+    {"path", TYPE_DIRECTORY, NULL, XAT(path),
+     .help = "The exported directory. Needed. Layouts want XFS or ext4 on a block device."},
+    {"id", TYPE_ID, NULL, XAT(id), RANGE(1, UINT32_MAX),
+     .help = "Number in this export's file handles. Default: made from the name, so renaming an "
+             "export makes "
+             "its handles stale."},
+    {"clients", TYPE_NETWORKS, NULL, .count_offset = offsetof(struct config_export, network_count),
+     .offset = offsetof(struct config_export, networks),
+     .help = "Addresses and networks that may use the export, such as \"192.0.2.7\" or "
+             "\"2001:db8::/32\". "
+             "Needed."},
+    {"access", TYPE_ACCESS, "rw", XAT(writable), .help = "\"rw\" or \"ro\"."},
+    {"squash", TYPE_SQUASH, "root", XAT(squash),
+     .help = "Whose requests are made as the anonymous user: \"none\", \"root\" or \"all\"."},
+    {"anon_uid", TYPE_ID, "65534", XAT(anon_uid), RANGE(0, UINT32_MAX - 1),
+     .help = "User id of the anonymous user."},
+    {"anon_gid", TYPE_ID, "65534", XAT(anon_gid), RANGE(0, UINT32_MAX - 1),
+     .help = "Group id of the anonymous user."},
+    {"layouts", TYPE_BOOL, "true", XAT(layouts), .help = "Hand out layouts on sealed files."},
+    {"stripes", TYPE_BOOL, "false", XAT(stripes),
+     .help = "Do so on striped volumes (LVM striped, md raid0) too. A Linux client whose kernel "
+             "lacks \"pNFS: "
+             "Fix "
+             "stripe mapping in block/scsi layout\" (in 6.17, and in stable kernels since August "
+             "2025) reads and "
+             "writes wrong places of a stripe: say true only if every client has it."},
+    {"layout_types", TYPE_LAYOUT_TYPES, "auto", XAT(layout_types),
+     .help = "Which layouts. \"scsi\": the disks are kept under a persistent reservation, and a "
+             "client that does "
+             "not answer is fenced by its reservation key; clients need no blkmapd. \"block\": "
+             "clients find the "
+             "disk by its contents, and fencing is left to fence_hook. \"auto\": scsi when every "
+             "disk under the "
+             "file system can be reserved, else block. \"rdma\": none of the disk, but RDMA "
+             "layouts, by which "
+             "clients of libsealio read and write the file in the server's memory (rdma_listen). "
+             "\"auto+rdma\", "
+             "\"scsi+rdma\" and \"block+rdma\": both, and clients choose."},
+    {"policy", TYPE_POLICY, "manual", XAT(policy),
+     .help = "How seals come about. \"manual\": by sealctl only. \"at-rest\": also when a client "
+             "asks for a "
+             "read layout of a quiet file; such a "
+             "seal gives way when somebody needs to change the file."},
+    {"at_rest_min_size", TYPE_SIZE64, "1M", XAT(at_rest_min_size), RANGE(0, INT64_MAX),
+     .help = "Files below this size are not sealed at rest; clients are told by the mdsthreshold "
+             "attribute."},
+    {"at_rest_include", TYPE_PATTERNS, NULL,
+     .count_offset = offsetof(struct config_export, include_count),
+     .offset = offsetof(struct config_export, include),
+     .help = "Only files whose path below the export matches one of these patterns are sealed at "
+             "rest, such as "
+             "\"*.qcow2\" or \"media/*\"; * matches / too. Default: all."},
+    {"at_rest_exclude", TYPE_PATTERNS, NULL,
+     .count_offset = offsetof(struct config_export, exclude_count),
+     .offset = offsetof(struct config_export, exclude),
+     .help =
+         "Files whose path below the export matches one of these patterns are not sealed at rest, "
+         "included or "
+         "not."},
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+_Static_assert(COUNT(server_options) <= OPTION_TABLE_MAX &&
+                   COUNT(export_options) <= OPTION_TABLE_MAX,
+               "raise OPTION_TABLE_MAX");
+
+const struct option *option_table(bool in_export, size_t *count)
+{
+    *count = in_export ? COUNT(export_options) : COUNT(server_options);
+    return in_export ? export_options : server_options;
+}
+
+const struct option *option_find(bool in_export, const char *name)
+{
+    size_t count;
+    const struct option *options = option_table(in_export, &count);
+
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(options[i].name, name) == 0)
+            return &options[i];
+    return NULL;
+}
+
+bool option_is_list(const struct option *option)
+{
+    return option->type == TYPE_ADDRESSES || option->type == TYPE_NETWORKS ||
+           option->type == TYPE_PATTERNS;
+}
+
+/* ---- reading one value ---- */
+
+bool option_dir_is_ours(const char *dir)
+{
+    char parent[PATH_MAX];
+
+    snprintf(parent, sizeof(parent), "%s", option_find(false, "control_socket")->initial);
+    return strcmp(dir, option_find(false, "state_dir")->initial) == 0 ||
+           strcmp(dir, dirname(parent)) == 0;
+}
+
+static bool is_directory(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* These check text, and store it at `at` if that is given. NULL, or what is wrong and what to do,
+ * in `why`. */
+static const char *check_path(const struct option *option, const char *text, char *why, size_t room)
+{
+    struct stat st;
+    char parent[PATH_MAX];
+
+    if (text[0] != '/' || strlen(text) >= sizeof(parent)) {
+        snprintf(why, room, "\"%s\" is not an absolute path; write it from the root", text);
+        return why;
+    }
+    snprintf(parent, sizeof(parent), "%s", text);
+    switch (option->type) {
+    case TYPE_DIRECTORY:
+        if (!is_directory(text) && !(option->initial && option_dir_is_ours(text)))
+            snprintf(why, room, "directory %s is not there; make it or correct the path", text);
+        break;
+    case TYPE_PLACE:
+        if (!is_directory(dirname(parent)) && !option_dir_is_ours(parent))
+            snprintf(why, room, "directory of %s is not there; make it or correct the path", text);
+        break;
+    case TYPE_PROGRAM:
+        if (stat(text, &st) < 0 || !S_ISREG(st.st_mode) || access(text, X_OK) < 0)
+            snprintf(why, room, "%s is not an executable file; install it or correct the path",
+                     text);
+        break;
+    default:
+        if (!config_pseudo_is_normal(text))
+            snprintf(
+                why, room,
+                "\"%s\" is not a plain path; write it as in \"/data\", without . or .. or // in it",
+                text);
+    }
+    return why[0] ? why : NULL;
+}
+
+static bool store_number(const struct option *option, uint64_t number, void *at)
+{
+    switch (option->type) {
+    case TYPE_UNSIGNED:
+        *(unsigned *)at = (unsigned)number;
+        return true;
+    case TYPE_PORT:
+        *(uint16_t *)at = (uint16_t)number;
+        return true;
+    case TYPE_ID:
+    case TYPE_SIZE32:
+        *(uint32_t *)at = (uint32_t)number;
+        return true;
+    default:
+        *(uint64_t *)at = number;
+        return true;
+    }
+}
+
+static const char *read_number(const struct option *option, const char *text, void *at, char *why,
+                               size_t room)
+{
+    bool units = option->type == TYPE_SIZE32 || option->type == TYPE_SIZE64;
+    uint64_t number;
+
+    if (!config_number_parse(text, units, &number)) {
+        snprintf(why, room, "\"%s\" is not a %s; write digits%s", text, type_names[option->type],
+                 units ? ", with K, M, G or T after them if you like" : " only");
+        return why;
+    }
+    if (number < option->min || number > option->max) {
+        snprintf(why, room, "%s is out of range; give %" PRIu64 " to %" PRIu64, text, option->min,
+                 option->max);
+        return why;
+    }
+    if (at)
+        store_number(option, number, at);
+    return NULL;
+}
+
+static const struct choice {
+    enum option_type type;
+    const char *word;
+    int value;
+} choices[] = {
+    {TYPE_BOOL, "true", 1},
+    {TYPE_BOOL, "yes", 1},
+    {TYPE_BOOL, "on", 1},
+    {TYPE_BOOL, "false", 0},
+    {TYPE_BOOL, "no", 0},
+    {TYPE_BOOL, "off", 0},
+    {TYPE_ACCESS, "rw", 1},
+    {TYPE_ACCESS, "ro", 0},
+    {TYPE_SQUASH, "none", SQUASH_NONE},
+    {TYPE_SQUASH, "root", SQUASH_ROOT},
+    {TYPE_SQUASH, "all", SQUASH_ALL},
+    {TYPE_POLICY, "manual", POLICY_MANUAL},
+    {TYPE_POLICY, "at-rest", POLICY_AT_REST},
+    {TYPE_LAYOUT_TYPES, "auto", LAYOUT_TYPES_AUTO},
+    {TYPE_LAYOUT_TYPES, "scsi", LAYOUT_TYPES_SCSI},
+    {TYPE_LAYOUT_TYPES, "block", LAYOUT_TYPES_BLOCK},
+    {TYPE_LAYOUT_TYPES, "rdma", LAYOUT_TYPES_NO_DISK | LAYOUT_TYPES_RDMA},
+    {TYPE_LAYOUT_TYPES, "auto+rdma", LAYOUT_TYPES_AUTO | LAYOUT_TYPES_RDMA},
+    {TYPE_LAYOUT_TYPES, "scsi+rdma", LAYOUT_TYPES_SCSI | LAYOUT_TYPES_RDMA},
+    {TYPE_LAYOUT_TYPES, "block+rdma", LAYOUT_TYPES_BLOCK | LAYOUT_TYPES_RDMA},
+    {TYPE_LEVEL, "error", LOG_LEVEL_ERROR},
+    {TYPE_LEVEL, "warning", LOG_LEVEL_WARNING},
+    {TYPE_LEVEL, "info", LOG_LEVEL_INFO},
+    {TYPE_LEVEL, "debug", LOG_LEVEL_DEBUG},
+};
+
+const char *option_word(enum option_type type, int value)
+{
+    for (size_t i = 0; i < COUNT(choices); i++)
+        if (choices[i].type == type && choices[i].value == value)
+            return choices[i].word;
+    return "?";
+}
+
+static const char *read_choice(const struct option *option, const char *text, void *at, char *why,
+                               size_t room)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < COUNT(choices); i++) {
+        if (choices[i].type != option->type || strcmp(choices[i].word, text) != 0)
+            continue;
+        if (at && (option->type == TYPE_BOOL || option->type == TYPE_ACCESS))
+            *(bool *)at = choices[i].value != 0;
+        else if (at)
+            *(int *)at = choices[i].value;
+        return NULL;
+    }
+    used += (size_t)snprintf(why, room, "\"%s\" is not known here; write one of:", text);
+    for (size_t i = 0; i < COUNT(choices) && used < room; i++)
+        if (choices[i].type == option->type)
+            used += (size_t)snprintf(why + used, room - used, " %s", choices[i].word);
+    return why;
+}
+
+static const char *check_word(const struct option *option, const char *text, char *why, size_t room)
+{
+    struct config_network network;
+
+    if (option->type == TYPE_GROUP && !getgrnam(text))
+        snprintf(why, room, "group \"%s\" is not known; create it with groupadd or name another",
+                 text);
+    else if (option->type == TYPE_ADDRESSES && !config_address_parse(text, &network.address))
+        snprintf(why, room,
+                 "\"%s\" is not a numeric address; write one such as \"192.0.2.1\" or \"::\"",
+                 text);
+    else if (option->type == TYPE_NETWORKS && !config_network_parse(text, &network))
+        snprintf(why, room,
+                 "\"%s\" is not an address or network; write one such as \"192.0.2.0/24\" or "
+                 "\"2001:db8::1\"",
+                 text);
+    else if (option->type == TYPE_PATTERNS && !config_pattern_is_sane(text))
+        snprintf(
+            why, room,
+            "\"%s\" is not a pattern for paths below the export; write one such as \"*.qcow2\" or "
+            "\"media/*\", "
+            "without a / at its start and with every [ closed",
+            text);
+    else if (option->type == TYPE_ENDPOINT && !config_endpoint_parse(text))
+        snprintf(
+            why, room,
+            "\"%s\" is not a numeric address with a port; write one such as \"127.0.0.1:9820\" or "
+            "\"[::1]:9820\"",
+            text);
+    return why[0] ? why : NULL;
+}
+
+static const char *store_text(const char *text, void *at, char *why, size_t room)
+{
+    char *copy = at ? strdup(text) : NULL;
+
+    if (!at)
+        return NULL;
+    if (!copy) {
+        snprintf(why, room, "out of memory");
+        return why;
+    }
+    free(*(char **)at);
+    *(char **)at = copy;
+    return NULL;
+}
+
+const char *option_read(const struct option *option, const char *text, void *at, char *why,
+                        size_t room)
+{
+    why[0] = '\0';
+    switch (option->type) {
+    case TYPE_TEXT:
+    case TYPE_GROUP:
+    case TYPE_ENDPOINT:
+    case TYPE_PSEUDO:
+    case TYPE_DIRECTORY:
+    case TYPE_PLACE:
+    case TYPE_PROGRAM:
+        if ((option->type == TYPE_GROUP || option->type == TYPE_ENDPOINT) &&
+            check_word(option, text, why, room))
+            return why;
+        if (option->type >= TYPE_PSEUDO && option->type <= TYPE_PROGRAM &&
+            check_path(option, text, why, room))
+            return why;
+        return store_text(text, at, why, room);
+    case TYPE_ADDRESSES:
+    case TYPE_NETWORKS:
+    case TYPE_PATTERNS:
+        return check_word(option, text, why, room);
+    case TYPE_BOOL:
+    case TYPE_ACCESS:
+    case TYPE_SQUASH:
+    case TYPE_POLICY:
+    case TYPE_LAYOUT_TYPES:
+    case TYPE_LEVEL:
+        return read_choice(option, text, at, why, room);
+    default:
+        return read_number(option, text, at, why, room);
+    }
+}
+
+const struct config_option *config_options(size_t *count)
+{
+    static struct config_option list[COUNT(server_options) + COUNT(export_options)];
+    size_t used = 0;
+
+    for (int in_export = 0; in_export < 2; in_export++) {
+        size_t of_section;
+        const struct option *options = option_table(in_export, &of_section);
+        for (size_t i = 0; i < of_section; i++)
+            list[used++] = (struct config_option){
+                in_export ? "export" : "", options[i].name, type_names[options[i].type],
+                options[i].initial ? options[i].initial : "", options[i].help};
+    }
+    *count = used;
+    return list;
+}

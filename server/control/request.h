@@ -1,0 +1,64 @@
+/*
+ * request.h - a request of the control socket under way; for control/ops.c and
+ * control/hold.c. Control loop only, but for what a worker does with `work`.
+ */
+#ifndef SEALNFS_SERVER_CONTROL_REQUEST_H
+#define SEALNFS_SERVER_CONTROL_REQUEST_H
+
+#include "server/base/container_of.h"
+#include "server/base/loop.h"
+#include "server/base/worker.h"
+#include "server/control/ops.h"
+#include "server/keeper/keeper.h"
+
+struct request;
+
+struct control_op {
+    const char *name;
+    enum { FILE_NONE, FILE_MAY, FILE_MUST } file;
+    void (*start)(struct request *request);
+};
+
+struct request {
+    struct server *server;
+    struct loop *loop;
+    struct control_peer *peer;
+    control_answer_fn answer;
+    void *context;
+    const struct control_op *op;
+    json_t *json;
+    struct file *file;
+    int error;            /* of opening the file */
+    struct work work;     /* opening the file */
+    struct loop_msg home; /* and back */
+    unsigned next_loop;   /* clients: the loop being asked */
+    json_t *clients;
+    struct hold *hold; /* hold, return, wrote */
+    union {
+        struct keeper_call call;
+        struct keeper_seal seal;
+        struct keeper_release release;
+        struct keeper_forget forget;
+        struct keeper_view view;
+        struct keeper_local_request local;
+        struct keeper_hold hold;
+        struct keeper_layoutreturn ret;
+        struct keeper_wrote wrote;
+    } keeper;
+};
+
+#define REQUEST_OF(member, pointer) container_of(pointer, struct request, member)
+
+/* Answers and frees; reply may be NULL: out of memory. */
+void request_answer(struct request *request, json_t *reply);
+void request_fail(struct request *request, const char *code, const char *sentence);
+
+/* control/hold.c */
+void start_holder(struct request *request);
+void start_hold(struct request *request);
+void start_return(struct request *request);
+void start_resumed(struct request *request);
+void start_wrote(struct request *request);
+void start_fenced(struct request *request);
+
+#endif

@@ -1,0 +1,504 @@
+/*
+ * The exports; see export.h. What is found out about an export's file system is found out once,
+ * before threads start: its root directory stays open, so the file system cannot go away under the
+ * server. The options that a reload may change are one pointer into the configuration, swapped
+ * atomically, and so is what is known of the device. Who still looks at an older state is not
+ * known, so states are kept; one that was seen before is taken again, so that a path that comes and
+ * goes costs nothing.
+ */
+#include "server/export/export.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "layout/device.h"
+#include "layout/file_key.h"
+#include "proto/rdma_layout.h"
+#include "server/base/fs_handle.h"
+#include "server/base/log.h"
+#include "server/export/pseudo.h"
+
+struct device_state {
+    struct device_state *older;
+    struct device *device;   /* the last that was found; NULL: none was */
+    struct seal_refusal why; /* no text: layouts can be given */
+};
+
+struct export
+{
+    _Atomic(const struct config_export *) config;
+    uint32_t id;
+    char *real_path;
+    int root_fd;
+    int mount_id;
+    uint8_t fs_uuid[FILE_KEY_UUID_SIZE];
+    struct file_key root_key;
+    uint64_t max_file_size;
+    uint32_t max_links;
+    bool commits_by_directory;
+    struct pseudo_dir *pseudo;
+    _Atomic(struct device_state *) state; /* NULL: layouts are off */
+    struct device_state *states;
+};
+
+struct export_table {
+    struct pseudo_dir *root;
+    unsigned count;
+    struct export *exports;
+};
+
+static void learn_limits(struct export *export)
+{
+    struct statfs fs;
+
+    export->max_file_size = INT64_MAX;
+    export->max_links = 32000;
+    if (fstatfs(export->root_fd, &fs) != 0)
+        return;
+    export->commits_by_directory = fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC;
+    if (fs.f_type == EXT4_SUPER_MAGIC) {
+        /* 2^32 - 1 blocks (ext4's i_data extents), and its own limit on links. */
+        export->max_file_size = (uint64_t)UINT32_MAX * (uint64_t)fs.f_bsize;
+        export->max_links = 65000;
+    } else if (fs.f_type == XFS_SUPER_MAGIC) {
+        export->max_links = INT32_MAX;
+    }
+}
+
+static int learn_root(struct export *export, const char *path)
+{
+    struct fs_handle handle;
+    int rc;
+
+    export->root_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (export->root_fd < 0)
+        return -errno;
+    export->real_path = realpath(path, NULL);
+    if (!export->real_path)
+        return -errno;
+    rc = file_key_fs_uuid(export->root_fd, export->fs_uuid);
+    if (rc)
+        return rc;
+    rc = fs_handle_get(export->root_fd, "", &handle);
+    if (rc)
+        return rc;
+    export->mount_id = handle.mount_id;
+    learn_limits(export);
+    return file_key_from_handle(export->fs_uuid, handle.type, handle.bytes, handle.len,
+                                &export->root_key);
+}
+
+static bool state_is(const struct device_state *state, const struct device *device, const char *why)
+{
+    return state->device == device && strcmp(state->why.text, why) == 0;
+}
+
+static int take_state(struct export *export, struct device *device, const struct seal_refusal *why)
+{
+    struct device_state *state = export->states;
+
+    while (state && !state_is(state, device, why->text))
+        state = state->older;
+    if (!state) {
+        state = calloc(1, sizeof(*state));
+        if (!state)
+            return -ENOMEM;
+        state->device = device ? device_ref(device) : NULL;
+        state->why = *why;
+        state->older = export->states;
+        export->states = state;
+    }
+    atomic_store_explicit(&export->state, state, memory_order_release);
+    return 0;
+}
+
+static const struct device_state *state_of(const struct export *export)
+{
+    return atomic_load_explicit(&export->state, memory_order_acquire);
+}
+
+/* The device of an earlier look that is the same in everything: it keeps its place among the
+ * states. */
+static struct device *same_as_before(const struct export *export, struct device *device)
+{
+    for (const struct device_state *s = export->states; s; s = s->older)
+        if (s->device && device_same(s->device, device))
+            return s->device;
+    return device;
+}
+
+int export_set_device(struct export *export, struct device *device)
+{
+    static const struct seal_refusal none = {.text = ""};
+
+    return take_state(export, same_as_before(export, device), &none);
+}
+
+int export_set_no_device(struct export *export, const struct seal_refusal *why)
+{
+    const struct device_state *now = state_of(export);
+
+    return take_state(export, now ? now->device : NULL, why);
+}
+
+int export_find_device(const struct export *export, struct device **out, struct seal_refusal *why)
+{
+    enum config_layout_types types = config_export_disk_types(export_config(export));
+    struct device *device;
+    int rc = device_find(export->root_fd, &device, why);
+
+    if (rc)
+        return rc;
+    if (types == LAYOUT_TYPES_NO_DISK) {
+        *out = device;
+        return 0;
+    }
+    if (device_volume_root(device_volume(device))->kind == DEVICE_STRIPE &&
+        !export_config(export)->stripes) {
+        rc = seal_refuse(
+            why, SEAL_REFUSED_DEVICE, EOPNOTSUPP,
+            "%s is striped, and older Linux clients would read and write wrong places of it; when "
+            "every client of the export has a kernel that maps stripes right, say stripes = true "
+            "(see sealnfs.conf)",
+            device_volume_path(device));
+        device_free(device);
+        return rc;
+    }
+    if (types != LAYOUT_TYPES_BLOCK && device_can_reserve(device))
+        device_set_reserved(device);
+    if (types == LAYOUT_TYPES_SCSI && !device_is_reserved(device)) {
+        rc = seal_refuse(
+            why, SEAL_REFUSED_DEVICE, EOPNOTSUPP,
+            "layout_types is \"scsi\", but not every disk of %s can be reserved (persistent "
+            "reservations, and a NAA or EUI-64 name in VPD page 0x83)",
+            device_volume_path(device));
+        device_free(device);
+        return rc;
+    }
+    *out = device;
+    return 0;
+}
+
+bool export_offers_disk(const struct export *export)
+{
+    return config_export_disk_types(export_config(export)) != LAYOUT_TYPES_NO_DISK;
+}
+
+unsigned export_layout_types(const struct export *export,
+                             layouttype4 types[EXPORT_LAYOUT_TYPES_MAX])
+{
+    const struct device *device = export_device(export);
+    unsigned count = 0;
+
+    if (export_offers_disk(export))
+        types[count++] = device && device_is_reserved(device) ? LAYOUT4_SCSI : LAYOUT4_BLOCK_VOLUME;
+    if (config_export_has_rdma(export_config(export)))
+        types[count++] = LAYOUT4_SEALNFS_RDMA;
+    return count;
+}
+
+bool export_offers(const struct export *export, layouttype4 type)
+{
+    layouttype4 types[EXPORT_LAYOUT_TYPES_MAX];
+    unsigned count = export_layout_types(export, types);
+
+    for (unsigned i = 0; i < count; i++)
+        if (types[i] == type)
+            return true;
+    return false;
+}
+
+bool export_knows_type(layouttype4 type)
+{
+    return type == LAYOUT4_BLOCK_VOLUME || type == LAYOUT4_SCSI || type == LAYOUT4_SEALNFS_RDMA;
+}
+
+static int find_device(struct export *export)
+{
+    struct seal_refusal why = {.text = ""};
+    struct device *device;
+    int rc;
+
+    if (export_find_device(export, &device, &why)) {
+        log_warning("export %s: no layouts, clients read and write through the server: %s",
+                    export_config(export)->pseudo, why.text);
+        return export_set_no_device(export, &why);
+    }
+    rc = export_set_device(export, device);
+    device_free(device);
+    return rc;
+}
+
+static int export_open(struct export *export, const struct config_export *config)
+{
+    int rc;
+
+    export->id = config->id;
+    atomic_init(&export->config, config);
+    rc = learn_root(export, config->path);
+    if (rc) {
+        log_error("export %s: %s: %s%s", config->pseudo, config->path, strerror(-rc),
+                  rc == -EOPNOTSUPP ? "; its file system has no file handles and cannot be exported"
+                                    : "");
+        return rc;
+    }
+    return config->layouts ? find_device(export) : 0;
+}
+
+static int export_add(struct export_table *table, const struct config_export *config)
+{
+    struct export *export = &table->exports[table->count];
+    int rc;
+
+    export->root_fd = -1;
+    table->count++;
+    rc = export_open(export, config);
+    if (rc)
+        return rc;
+    rc = pseudo_tree_add(table->root, config->pseudo, export, &export->pseudo);
+    if (rc)
+        log_error("export %s: cannot be placed in the name space: %s", config->pseudo,
+                  strerror(-rc));
+    return rc;
+}
+
+int export_table_create(const struct config *config, struct export_table **out)
+{
+    struct export_table *table = calloc(1, sizeof(*table));
+    int rc = -ENOMEM;
+
+    if (!table)
+        return -ENOMEM;
+    table->exports =
+        calloc(config->export_count ? config->export_count : 1, sizeof(*table->exports));
+    if (!table->exports)
+        goto fail;
+    rc = pseudo_tree_create(&table->root);
+    for (size_t i = 0; !rc && i < config->export_count; i++)
+        rc = export_add(table, &config->exports[i]);
+    if (rc)
+        goto fail;
+    *out = table;
+    return 0;
+fail:
+    export_table_destroy(table);
+    return rc;
+}
+
+void export_table_destroy(struct export_table *table)
+{
+    if (!table)
+        return;
+    for (unsigned i = 0; i < table->count; i++) {
+        struct export *export = &table->exports[i];
+
+        while (export->states) {
+            struct device_state *state = export->states;
+
+            export->states = state->older;
+            device_free(state->device);
+            free(state);
+        }
+        if (export->root_fd >= 0)
+            close(export->root_fd);
+        free(export->real_path);
+    }
+    pseudo_tree_destroy(table->root);
+    free(table->exports);
+    free(table);
+}
+
+/* The new configuration's entry for an export that is where it was; NULL if it moved or is gone. */
+static const struct config_export *entry_of(const struct config *config,
+                                            const struct export *export)
+{
+    const struct config_export *old = atomic_load(&export->config);
+
+    for (size_t i = 0; i < config->export_count; i++) {
+        const struct config_export *entry = &config->exports[i];
+
+        if (entry->id == old->id && strcmp(entry->pseudo, old->pseudo) == 0 &&
+            strcmp(entry->path, old->path) == 0 && entry->layouts == old->layouts &&
+            entry->layout_types == old->layout_types)
+            return entry;
+    }
+    return NULL;
+}
+
+int export_table_reload(struct export_table *table, const struct config *config)
+{
+    if (config->export_count != table->count)
+        return -EINVAL;
+    for (unsigned i = 0; i < table->count; i++)
+        if (!entry_of(config, &table->exports[i]))
+            return -EINVAL;
+    for (unsigned i = 0; i < table->count; i++)
+        atomic_store(&table->exports[i].config, entry_of(config, &table->exports[i]));
+    return 0;
+}
+
+unsigned export_count(const struct export_table *table)
+{
+    return table->count;
+}
+
+struct export *export_at(const struct export_table *table, unsigned index)
+{
+    return index < table->count ? &table->exports[index] : NULL;
+}
+
+uint32_t export_id(const struct export *export)
+{
+    return export->id;
+}
+
+struct export *export_by_id(struct export_table *table, uint32_t id)
+{
+    for (unsigned i = 0; i < table->count; i++)
+        if (table->exports[i].id == id)
+            return &table->exports[i];
+    return NULL;
+}
+
+const struct config_export *export_config(const struct export *export)
+{
+    return atomic_load_explicit(&export->config, memory_order_acquire);
+}
+
+bool export_is_writable(const struct export *export)
+{
+    return export && export_config(export)->writable;
+}
+
+bool export_has_layouts(const struct export *export, const char **why_not)
+{
+    const char *why = NULL;
+
+    if (!export)
+        why = "directories of the pseudo root have no layouts";
+    else if (!export_config(export)->layouts)
+        why = "the export's configuration does not turn layouts on (layouts = true)";
+    else if (!state_of(export))
+        why = "layouts were turned on after the start; restart sealnfsd";
+    else if (state_of(export)->why.text[0])
+        why = state_of(export)->why.text;
+    if (why && why_not)
+        *why_not = why;
+    return !why;
+}
+
+const struct device *export_device(const struct export *export)
+{
+    const struct device_state *state = state_of(export);
+
+    return state ? state->device : NULL;
+}
+
+nfsstat4 export_admit(const struct export *export, const struct in6_addr *peer)
+{
+    if (!export) /* the pseudo root shows names only */
+        return NFS4_OK;
+    return config_export_admits(export_config(export), peer) ? NFS4_OK : NFS4ERR_ACCESS;
+}
+
+static void become_anonymous(const struct config_export *config, struct cred *out)
+{
+    out->uid = config ? config->anon_uid : 65534;
+    out->gid = config ? config->anon_gid : 65534;
+    out->gid_count = 0;
+}
+
+void export_cred(const struct export *export, const struct cred *cred, struct cred *out)
+{
+    const struct config_export *config = export ? export_config(export) : NULL;
+    struct cred squashed = *cred;
+
+    if (!config || config->squash == SQUASH_ALL || cred->flavor != RPC_AUTH_SYS) {
+        become_anonymous(config, &squashed);
+    } else if (config->squash == SQUASH_ROOT) {
+        if (cred->uid == 0)
+            become_anonymous(config, &squashed);
+        if (squashed.gid == 0)
+            squashed.gid = config->anon_gid;
+        for (uint32_t i = 0; i < squashed.gid_count; i++)
+            if (squashed.gids[i] == 0)
+                squashed.gids[i] = config->anon_gid;
+    }
+    *out = squashed;
+}
+
+struct pseudo_dir *export_pseudo(const struct export *export)
+{
+    return export->pseudo;
+}
+
+struct pseudo_dir *export_table_pseudo_root(const struct export_table *table)
+{
+    return table->root;
+}
+
+int export_root_fd(const struct export *export)
+{
+    return export->root_fd;
+}
+
+int export_mount_id(const struct export *export)
+{
+    return export->mount_id;
+}
+
+const uint8_t *export_fs_uuid(const struct export *export)
+{
+    return export->fs_uuid;
+}
+
+const struct file_key *export_root_key(const struct export *export)
+{
+    return &export->root_key;
+}
+
+uint64_t export_max_file_size(const struct export *export)
+{
+    return export->max_file_size;
+}
+
+bool export_commits_by_directory(const struct export *export)
+{
+    return export->commits_by_directory;
+}
+
+uint32_t export_max_links(const struct export *export)
+{
+    return export->max_links;
+}
+
+static bool path_is_below(const char *path, const char *root)
+{
+    size_t len = strlen(root);
+
+    if (len == 1) /* "/" */
+        return true;
+    return strncmp(path, root, len) == 0 && (path[len] == '/' || path[len] == 0);
+}
+
+struct export *export_of_path(const struct export_table *table, const char *path, int mount_id)
+{
+    struct export *best = NULL;
+
+    for (unsigned i = 0; i < table->count; i++) {
+        struct export *export = &table->exports[i];
+
+        if (export->mount_id != mount_id || !path_is_below(path, export->real_path))
+            continue;
+        if (!best || strlen(export->real_path) > strlen(best->real_path))
+            best = export;
+    }
+    return best;
+}

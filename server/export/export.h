@@ -1,0 +1,92 @@
+/*
+ * export.h - the exports and the pseudo root that joins them (RFC 8881 section 7).
+ *
+ * The table is built from the configuration before threads start. A reload changes who is admitted
+ * and how; an export itself is never freed while the server runs, so `struct export *` may be kept.
+ * Reading functions: any thread.
+ */
+#ifndef SEALNFS_SERVER_EXPORT_EXPORT_H
+#define SEALNFS_SERVER_EXPORT_EXPORT_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/nfs4.h"
+#include "server/base/place.h"
+#include "server/config/config.h"
+
+struct export_table;
+struct file_key;
+struct pseudo_dir;
+struct device;
+struct seal_refusal;
+
+/* The configuration outlives the table, or the next reload but one. */
+int export_table_create(const struct config *config, struct export_table **out);
+void export_table_destroy(struct export_table *table);
+/* Take over the reloadable options of a new configuration. -EINVAL when exports were added, removed
+ * or moved.
+ */
+int export_table_reload(struct export_table *table, const struct config *config);
+
+unsigned export_count(const struct export_table *table);
+struct export *export_at(const struct export_table *table, unsigned index);
+uint32_t export_id(const struct export *export);
+struct export *export_by_id(struct export_table *table, uint32_t id); /* NULL: none */
+const struct config_export *export_config(
+    const struct export *export); /* a consistent snapshot, valid until the next reload but one */
+bool export_is_writable(const struct export *export);
+/* Layouts are on and the file system can give them: block device known, signature found. If not,
+ * why. */
+bool export_has_layouts(const struct export *export, const char **why_not);
+/* layout/device.h: the last that was found, also while it is away; NULL without layouts. Valid for
+ * ever. */
+const struct device *export_device(const struct export *export);
+/* Looks for the device under the export, and says how it is to be offered (layout_types). Blocks.
+ */
+int export_find_device(const struct export *export, struct device **device,
+                       struct seal_refusal *why);
+/*
+ * The layout types of the export's files, the server's favourite first: at most one by which
+ * clients use the disk (LAYOUT4_SCSI for a device under a reservation, else blocks), and RDMA. How
+ * many.
+ */
+enum { EXPORT_LAYOUT_TYPES_MAX = 2 };
+unsigned export_layout_types(const struct export *export,
+                             layouttype4 types[EXPORT_LAYOUT_TYPES_MAX]);
+bool export_offers(const struct export *export, layouttype4 type);
+/* Of any export: a type that this server knows. */
+bool export_knows_type(layouttype4 type);
+/* Clients find the disks, and read and write them. */
+bool export_offers_disk(const struct export *export);
+/* What a later look found; one thread at a time (the keeper's). -ENOMEM: nothing has changed. */
+int export_set_device(struct export *export,
+                      struct device *device); /* takes a reference of its own */
+int export_set_no_device(struct export *export, const struct seal_refusal *why);
+
+/* May this peer (IPv4-mapped for IPv4) use the export? NFS4_OK, or NFS4ERR_ACCESS. */
+nfsstat4 export_admit(const struct export *export, const struct in6_addr *peer);
+/* The identity to act with on this export: the RPC's, squashed. export NULL (pseudo directories):
+ * nobody's.
+ */
+void export_cred(const struct export *export, const struct cred *cred, struct cred *out);
+
+/* Where it hangs in the pseudo root. */
+struct pseudo_dir *export_pseudo(const struct export *export);
+struct pseudo_dir *export_table_pseudo_root(const struct export_table *table);
+
+/* Of its root directory and file system, found at start. */
+int export_root_fd(const struct export *export); /* O_RDONLY: good for open_by_handle_at */
+int export_mount_id(const struct export *export);
+const uint8_t *export_fs_uuid(const struct export *export); /* as in file_key */
+const struct file_key *export_root_key(const struct export *export);
+uint64_t export_max_file_size(const struct export *export);
+uint32_t export_max_links(const struct export *export);
+/* A directory's fsync makes the inodes durable that were made with its names (XFS, ext4). */
+bool export_commits_by_directory(const struct export *export);
+/* The innermost export that a path of this machine (realpath'ed) lies in, and that has this mount
+ * id; NULL: none. */
+struct export *export_of_path(const struct export_table *table, const char *path, int mount_id);
+
+#endif

@@ -1,0 +1,326 @@
+/*
+ * One file: what it is, its data descriptors, its attributes with the overlay of a pinned seal; see
+ * file.h. The table is file/table.c, the ways to a file are file/place.c.
+ */
+#include "server/file/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "layout/fd_path.h"
+#include "server/base/loop.h"
+#include "server/file/impl.h"
+
+#define SECOND_NS UINT64_C(1000000000)
+
+const struct file_key *file_key(const struct file *file)
+{
+    return &file->key;
+}
+
+struct export *file_export(const struct file *file)
+{
+    return file->export;
+}
+
+int file_path_fd(const struct file *file)
+{
+    return file->path_fd;
+}
+
+mode_t file_type(const struct file *file)
+{
+    return file->type;
+}
+
+bool file_is_pseudo(const struct file *file)
+{
+    return file->pseudo;
+}
+
+unsigned file_seal(const struct file *file)
+{
+    return atomic_load(&file->seal);
+}
+
+uint64_t file_plain_since(const struct file *file)
+{
+    return atomic_load_explicit(&file->plain_since, memory_order_relaxed);
+}
+
+void file_set_plain_since(struct file *file, uint64_t ctime_ns)
+{
+    atomic_store_explicit(&file->plain_since, ctime_ns, memory_order_relaxed);
+}
+
+void file_lock(struct file *file)
+{
+    pthread_mutex_lock(&file->lock);
+}
+
+void file_unlock(struct file *file)
+{
+    pthread_mutex_unlock(&file->lock);
+}
+
+struct file_state **file_state_slot(struct file *file)
+{
+    return &file->state;
+}
+
+void file_describe(const struct file *file, char *text, size_t size)
+{
+    struct fd_path link;
+    ssize_t len;
+
+    if (size == 0)
+        return;
+    if (file->pseudo) {
+        snprintf(text, size, "(pseudo root)/%s", pseudo_name(file->pseudo));
+        return;
+    }
+    link = fd_path_of(file->path_fd);
+    len = readlink(link.text, text, size - 1);
+    text[len < 0 ? 0 : len] = 0;
+    for (char *p = text; *p; p++)
+        if ((unsigned char)*p < ' ' || *p == 127) /* one log line stays one line */
+            *p = '?';
+}
+
+static enum file_data_kind kind_of(unsigned access)
+{
+    if (access & FILE_WRITE)
+        return DATA_WRITER;
+    return access & FILE_DIRECT ? DATA_DIRECT : DATA_READER;
+}
+
+static bool is_sealed(const struct file *file)
+{
+    return seal_kind(file_seal(file)) != SEAL_NONE;
+}
+
+/* One more user of an open descriptor; -1: not open. */
+static int data_take(struct file *file, enum file_data_kind kind)
+{
+    struct file_data *data = &file->data[kind];
+    int fd;
+
+    pthread_mutex_lock(&file->inner);
+    fd = data->fd;
+    if (fd >= 0)
+        data->users++;
+    pthread_mutex_unlock(&file->inner);
+    return fd;
+}
+
+int fs_reopen(int path_fd, int flags)
+{
+    struct fd_path path;
+    int fd;
+
+    path = fd_path_of(path_fd);
+    fd = open(path.text, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    return fd < 0 ? -errno : fd;
+}
+
+/* Opens the descriptor, or finds that another thread was faster. */
+static int data_open(struct file *file, enum file_data_kind kind)
+{
+    static const int flags[DATA_KINDS] = {
+        [DATA_READER] = O_RDONLY, [DATA_WRITER] = O_RDWR, [DATA_DIRECT] = O_RDONLY | O_DIRECT};
+    struct file_data *data = &file->data[kind];
+    int opened = fs_reopen(file->path_fd, flags[kind]), fd;
+
+    if (opened < 0)
+        return opened;
+    pthread_mutex_lock(&file->inner);
+    if (kind == DATA_WRITER && is_sealed(file)) {
+        fd = -EPERM; /* the seal's word was set while we opened: the seal looks for writers after
+                        that */
+    } else {
+        if (data->fd < 0) {
+            data->fd = opened;
+            opened = -1;
+        }
+        fd = data->fd;
+        data->users++;
+    }
+    pthread_mutex_unlock(&file->inner);
+    if (opened >= 0)
+        close(opened);
+    return fd;
+}
+
+int file_data_open(struct file *file, unsigned access, int *fd)
+{
+    enum file_data_kind kind = kind_of(access);
+    int found;
+
+    if (!S_ISREG(file->type))
+        return S_ISDIR(file->type) ? -EISDIR : -EINVAL;
+    if (kind == DATA_WRITER && is_sealed(file))
+        return -EPERM;
+    found = data_take(file, kind);
+    if (found < 0)
+        found = data_open(file, kind);
+    if (found < 0)
+        return found;
+    *fd = found;
+    return 0;
+}
+
+int file_data_try(struct file *file, unsigned access, int *fd)
+{
+    enum file_data_kind kind = kind_of(access);
+    int found;
+
+    if (kind == DATA_WRITER && is_sealed(file))
+        return -EPERM;
+    found = data_take(file, kind);
+    if (found < 0)
+        return -EAGAIN;
+    *fd = found;
+    return 0;
+}
+
+void file_data_close(struct file *file, unsigned access)
+{
+    enum file_data_kind kind = kind_of(access);
+    bool idle_writer;
+
+    pthread_mutex_lock(&file->inner);
+    file->data[kind].users--;
+    idle_writer = kind == DATA_WRITER && file->data[kind].users == 0;
+    if (idle_writer)
+        file->writer_idle_since = loop_now_ns();
+    pthread_mutex_unlock(&file->inner);
+    if (idle_writer)
+        file_reaper_writer_idle(file);
+}
+
+static int data_drop(struct file *file, enum file_data_kind kind)
+{
+    struct file_data *data = &file->data[kind];
+    int fd, rc = 0;
+
+    pthread_mutex_lock(&file->inner);
+    fd = data->fd;
+    if (fd >= 0 && data->users > 0)
+        rc = -EBUSY;
+    else
+        data->fd = -1;
+    pthread_mutex_unlock(&file->inner);
+    if (!rc && fd >= 0)
+        close(fd);
+    return rc;
+}
+
+int file_drop_writer(struct file *file)
+{
+    int rc = data_drop(file, DATA_WRITER);
+
+    if (!rc)
+        file_reaper_await_close(file);
+    return rc;
+}
+
+int file_drop_readers(struct file *file)
+{
+    int rc = data_drop(file, DATA_READER);
+
+    return rc ? rc : data_drop(file, DATA_DIRECT);
+}
+
+static uint64_t to_ns(const struct statx_timestamp *time)
+{
+    return (uint64_t)time->tv_sec * SECOND_NS + time->tv_nsec;
+}
+
+static struct statx_timestamp from_ns(uint64_t ns)
+{
+    return (struct statx_timestamp){.tv_sec = (int64_t)(ns / SECOND_NS),
+                                    .tv_nsec = (uint32_t)(ns % SECOND_NS)};
+}
+
+/* The change attribute is the ctime in nanoseconds, moved on by one where the clock stood still or
+ * went back, so that it never repeats while the file is in memory. A file leaves memory long after
+ * its last change by us. Under file->inner. */
+static uint64_t change_of(struct file *file, uint64_t ctime_ns)
+{
+    if (!file->change_known) {
+        file->change_told = ctime_ns;
+    } else if (ctime_ns != file->ctime_seen) {
+        file->change_told = ctime_ns > file->change_told ? ctime_ns : file->change_told + 1;
+    } else if (file->changed) {
+        file->change_told++;
+    }
+    file->change_known = true;
+    file->changed = false;
+    file->ctime_seen = ctime_ns;
+    return file->change_told;
+}
+
+void file_overlay_apply(const struct file_overlay *overlay, struct file_stat *stat)
+{
+    if (!overlay->mtime_ns)
+        return;
+    stat->stx.stx_mtime = from_ns(overlay->mtime_ns);
+    if (to_ns(&stat->stx.stx_ctime) < overlay->mtime_ns)
+        stat->stx.stx_ctime = stat->stx.stx_mtime;
+    if (stat->change < overlay->change)
+        stat->change = overlay->change;
+}
+
+uint64_t file_change_of_statx(const struct statx *stx)
+{
+    return to_ns(&stx->stx_ctime);
+}
+
+void file_stat_complete(struct file *file, struct file_stat *stat)
+{
+    pthread_mutex_lock(&file->inner);
+    stat->change = change_of(file, to_ns(&stat->stx.stx_ctime));
+    file_overlay_apply(&file->overlay, stat);
+    file->change_told = stat->change;
+    pthread_mutex_unlock(&file->inner);
+}
+
+/* A directory of the pseudo root: fixed, as old as the server's start. */
+static void stat_pseudo(const struct file *file, struct file_stat *out)
+{
+    const struct statx_timestamp start = from_ns(file->table->start_ns);
+
+    memset(out, 0, sizeof(*out));
+    out->stx.stx_mask = STATX_BASIC_STATS;
+    out->stx.stx_mode = S_IFDIR | 0555;
+    out->stx.stx_nlink = 2 + pseudo_child_count(file->pseudo);
+    out->stx.stx_ino = pseudo_fileid(file->pseudo);
+    out->stx.stx_size = 4096;
+    out->stx.stx_blksize = 4096;
+    out->stx.stx_atime = out->stx.stx_mtime = out->stx.stx_ctime = start;
+    out->change = file->table->start_ns;
+}
+
+int file_stat(struct file *file, struct file_stat *out)
+{
+    if (file->pseudo) {
+        stat_pseudo(file, out);
+        return 0;
+    }
+    if (statx(file->path_fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_BASIC_STATS | STATX_BTIME,
+              &out->stx) != 0)
+        return -errno;
+    file_stat_complete(file, out);
+    return 0;
+}
+
+void file_changed(struct file *file)
+{
+    pthread_mutex_lock(&file->inner);
+    file->changed = true;
+    pthread_mutex_unlock(&file->inner);
+}

@@ -1,0 +1,173 @@
+/*
+ * file.h - the files that clients hold handles of, each once, with its descriptors, its open and
+ * lock state and its seal word.
+ *
+ * Handles are name_to_handle_at's with an export id and a keyed MAC (fh.h). A file is found or made
+ * by its file_key (layout/file_key.h) and is reference-counted; the table keeps unreferenced files
+ * with their O_PATH descriptor in an LRU of bounded size. Hard links are one file. Directories of
+ * the pseudo root are files too, without a descriptor. `file_lock` guards the open and lock state
+ * hung on it (state.h) and is held for memory operations only. Any thread.
+ *
+ * Lock order: file table shard -> file -> nothing. No I/O under either.
+ */
+#ifndef SEALNFS_SERVER_FILE_FILE_H
+#define SEALNFS_SERVER_FILE_FILE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "layout/file_key.h"
+#include "proto/nfs4_types.h"
+#include "proto/xdr.h"
+#include "server/base/place.h"
+#include "server/file/fh.h"
+
+struct export_table;
+struct file_state; /* state.h */
+struct file_table;
+struct fs_handle; /* fs_handle.h */
+struct handle_cache;
+struct pseudo_dir;
+
+/* Whether a file is sealed, in one atomic word beside it: unsealed files never ask the keeper.
+ * Written by the keeper. */
+enum seal_word { SEAL_NONE, SEAL_SEALING, SEAL_FROZEN, SEAL_PINNED, SEAL_RELEASING, SEAL_BROKEN };
+#define SEAL_WORD_AT_REST 0x100u /* flag: the seal gives way by itself (policy at-rest) */
+/* The word without its flags. */
+static inline enum seal_word seal_kind(unsigned word)
+{
+    return (enum seal_word)(word & ~SEAL_WORD_AT_REST);
+}
+
+/* fh_key: of the MAC of file handles; copied. The exports stay the caller's and outlive the table.
+ */
+int file_table_create(struct export_table *exports, const uint8_t fh_key[FH_KEY_SIZE],
+                      struct file_table **out);
+void file_table_destroy(struct file_table *table);
+/* A worker, after ENOSPC: returns when the descriptors of files that were removed before the call,
+ * by whomever, and that nobody uses, are closed, so that their space can be used. */
+void file_table_settle(struct file_table *table);
+
+struct handle_cache *file_table_handles(struct file_table *table); /* handle_cache.h */
+
+struct file *file_ref(struct file *file);
+void file_unref(struct file *file); /* NULL is fine */
+
+const struct file_key *file_key(const struct file *file);
+struct export *file_export(const struct file *file); /* that it was first reached through; NULL: a
+                                                        directory of the pseudo root */
+int file_path_fd(
+    const struct file *file); /* O_PATH, or -1 for pseudo directories; valid while referenced */
+mode_t file_type(const struct file *file); /* S_IFMT bits */
+void file_describe(const struct file *file, char *text,
+                   size_t size); /* for logs: its path as last seen */
+
+/* For fs_access.c: the ctime (ns) at which the file was seen to have no access control list; 0: not
+ * known. */
+uint64_t file_plain_since(const struct file *file);
+void file_set_plain_since(struct file *file, uint64_t ctime_ns);
+
+unsigned file_seal(const struct file *file); /* enum seal_word | flags */
+void file_set_seal(struct file *file, unsigned word);
+/* The file of this key if it is in memory, with a reference; else NULL. */
+struct file *file_find(struct file_table *table, const struct file_key *key);
+/* The same as file_set_seal and file_set_overlay for a file that need not be in memory: the table
+ * remembers the word and the overlay by key for as long as they are not zero, and a file that comes
+ * (back) into memory takes them on. The keeper tells every seal of its journal so before clients
+ * are served. -ENOMEM. */
+int file_table_set_seal(struct file_table *table, const struct file_key *key, unsigned word);
+int file_table_set_overlay(struct file_table *table, const struct file_key *key, uint64_t mtime_ns,
+                           uint64_t change);
+
+/*
+ * Ways to a file; each gives a reference. may_block false (loops): -EAGAIN when the answer is not
+ * in memory. Where said so, permission to search is checked by the kernel for the identity the
+ * thread has taken on (fs_cred.h).
+ *
+ * A place is a file and the export it was reached through (place.h): where exports overlap,
+ * one file has several. The reference is the caller's.
+ *
+ * By the wire's handle, as the server: -EBADMSG: not one of ours (BADHANDLE); -ESTALE: gone.
+ */
+int file_from_handle(struct file_table *table, struct xdr_bytes handle, bool may_block,
+                     struct place *out);
+/* By name in a directory, as the client. Does not follow symbolic links and does not cross mount
+ * points
+ * (-ENOENT); exports below a directory of the pseudo root come before what the file system has
+ * there. The name is one that name_check passed. */
+int file_lookup(const struct place *dir, const char *name, bool may_block, struct place *out);
+/* The parent of a directory, as the client; -ENOENT at the pseudo root. Never above an export's
+ * root: from there into the pseudo root. */
+int file_parent(const struct place *dir, bool may_block, struct place *out);
+/* By a descriptor (O_PATH or any other) of something in the export; takes over path_fd in every
+ * case. Does not block. */
+int file_from_fd(struct file_table *table, struct export *export, int path_fd, struct file **out);
+/* The pseudo root, or the root of the export mounted there. */
+int file_root(struct file_table *table, struct place *out);
+/* The file at a path of this machine, inside an export; for the operator's tools. -EXDEV when it is
+ * in no export. BLOCKS (workers). */
+int file_from_path(struct file_table *table, const char *path, struct file **out);
+
+/* Is the directory still below its export's root? -ENOENT: it was moved out by a local program. As
+ * the server. BLOCKS. */
+int file_check_inside(const struct place *dir);
+/* The names that the pseudo root adds to a directory: those of the exports below it; NULL: none. */
+struct pseudo_dir *file_junctions(const struct place *dir);
+/* A directory of the pseudo root, or the root of the export that hangs there. Does not block. */
+int file_from_pseudo(struct file_table *table, struct pseudo_dir *dir, struct place *out);
+/* A directory of the pseudo root (file_export is NULL). */
+bool file_is_pseudo(const struct file *file);
+/* The wire's handle of the place, written to wire; a view of it. */
+struct xdr_bytes file_handle(const struct place *at, uint8_t wire[NFS4_FHSIZE]);
+/* The same for what fs_handle_get gave (READDIR). */
+struct xdr_bytes file_handle_of(const struct file_table *table, const struct export *export,
+                                const struct fs_handle *handle, uint8_t wire[NFS4_FHSIZE]);
+/* Its last name is gone: drop it from memory when nobody uses it any more, so that its space is
+ * given back.
+ */
+void file_forget(struct file *file);
+
+/* A descriptor for data: readable, writable, direct. Opened on first use, shared, counted;
+ * file_data_close gives it back. BLOCKS on first use (workers). -EPERM for writing while sealed.
+ * Acts as the server: call it outside fs_cred_enter .. fs_cred_leave; whether the client may was
+ * OPEN's question. FILE_READ | FILE_DIRECT is an O_DIRECT descriptor of its own. */
+enum file_access { FILE_READ = 1, FILE_WRITE = 2, FILE_DIRECT = 4 };
+int file_data_open(struct file *file, unsigned access, int *fd);
+void file_data_close(struct file *file, unsigned access);
+/* As file_data_open, if the descriptor is open already: does not block. -EAGAIN when it is not. */
+int file_data_try(struct file *file, unsigned access, int *fd);
+/* Close the writable descriptor now if nobody uses it, so that a seal can prove that no writer is
+ * left. 0, or -EBUSY. */
+int file_drop_writer(struct file *file);
+/* The same for the descriptors that only read. */
+int file_drop_readers(struct file *file);
+
+/* A descriptor of its own for what path_fd is, by /proc/self/fd; the kernel checks the thread's
+ * identity. A directory is read by one. Negative errno on failure. BLOCKS. */
+int fs_reopen(int path_fd, int flags);
+
+void file_lock(struct file *file);
+void file_unlock(struct file *file);
+struct file_state **
+file_state_slot(struct file *file); /* under file_lock; state.c owns what hangs there */
+
+/* statx of the file with the pinned overlay (mtime, change) applied. Does not block: the inode is
+ * in memory.
+ */
+struct file_stat {
+    struct statx stx;
+    uint64_t change;
+};
+int file_stat(struct file *file, struct file_stat *out);
+/* The same after the caller did the statx itself (READDIR, relative to the directory): fills
+ * change, applies the overlay. The file need not be in memory. */
+void file_stat_finish(struct file_table *table, const struct file_key *key, struct file_stat *stat);
+/* This server has just changed the file: makes `change` differ even when the kernel's clock did not
+ * tick. */
+void file_changed(struct file *file);
+/* The keeper's overlay of a pinned file, kept in its journal: time_ns 0 clears it. */
+void file_set_overlay(struct file *file, uint64_t mtime_ns, uint64_t change);
+
+#endif

@@ -1,0 +1,468 @@
+/*
+ * The table of files: sharded by key, reference counts, and the LRU of files that nobody refers to;
+ * see file.h. Any thread; memory operations only: descriptors are closed by the reaper
+ * (file/reaper.c), since closing the last one of an unlinked file frees its blocks.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "server/base/log.h"
+#include "server/base/loop.h"
+#include "server/file/handle_cache.h"
+#include "server/file/impl.h"
+#include "server/file/name_hints.h"
+
+enum {
+    WANTED_DESCRIPTORS = 262144,
+    IDLE_FILES_MAX = 32768,
+    IDLE_FILES_MIN = 256,
+};
+
+/* Raises the limit on descriptors as far as it goes; half of it is for files that nobody uses at
+ * the moment, each of which may have its path and one descriptor of every kind open. */
+static unsigned idle_file_budget(void)
+{
+    struct rlimit limit;
+    rlim_t budget;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return IDLE_FILES_MIN;
+    if (limit.rlim_cur < limit.rlim_max || limit.rlim_max < WANTED_DESCRIPTORS) {
+        struct rlimit more = limit;
+
+        if (more.rlim_max < WANTED_DESCRIPTORS)
+            more.rlim_max = WANTED_DESCRIPTORS;
+        more.rlim_cur = more.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &more) != 0) {
+            more.rlim_max = limit.rlim_max;
+            more.rlim_cur = limit.rlim_max;
+        }
+        if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+            limit = more;
+    }
+    budget = limit.rlim_cur / 2 / (1 + DATA_KINDS);
+    if (budget > IDLE_FILES_MAX)
+        return IDLE_FILES_MAX;
+    return budget < IDLE_FILES_MIN ? IDLE_FILES_MIN : (unsigned)budget;
+}
+
+static uint64_t wall_clock_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+int file_table_create(struct export_table *exports, const uint8_t fh_key[FH_KEY_SIZE],
+                      struct file_table **out)
+{
+    struct file_table *table = calloc(1, sizeof(*table));
+    int rc;
+
+    if (!table)
+        return -ENOMEM;
+    table->exports = exports;
+    memcpy(table->fh_key, fh_key, FH_KEY_SIZE);
+    table->start_ns = wall_clock_ns();
+    table->idle_limit = idle_file_budget() / FILE_SHARDS;
+    for (unsigned i = 0; i < FILE_SHARDS; i++)
+        pthread_mutex_init(&table->shards[i].lock, NULL);
+    rc = handle_cache_create(&table->handles);
+    if (!rc)
+        rc = name_hints_create(&table->names);
+    if (!rc)
+        rc = file_reaper_start(table);
+    if (rc) {
+        name_hints_destroy(table->names);
+        handle_cache_destroy(table->handles);
+        free(table);
+        return rc;
+    }
+    *out = table;
+    return 0;
+}
+
+static void shard_empty(struct file_shard *shard)
+{
+    struct file *file, *next;
+    struct file_mark *mark, *next_mark;
+
+    HASH_ITER(hh, shard->files, file, next)
+    {
+        HASH_DELETE(hh, shard->files, file);
+        file_destroy(file);
+    }
+    HASH_ITER(hh, shard->marks, mark, next_mark)
+    {
+        HASH_DELETE(hh, shard->marks, mark);
+        free(mark);
+    }
+    pthread_mutex_destroy(&shard->lock);
+}
+
+void file_table_destroy(struct file_table *table)
+{
+    if (!table)
+        return;
+    file_reaper_stop(table);
+    for (unsigned i = 0; i < FILE_SHARDS; i++)
+        shard_empty(&table->shards[i]);
+    name_hints_destroy(table->names);
+    handle_cache_destroy(table->handles);
+    free(table);
+}
+
+struct handle_cache *file_table_handles(struct file_table *table)
+{
+    return table->handles;
+}
+
+static unsigned key_hash(const struct file_key *key)
+{
+    unsigned hash;
+
+    HASH_VALUE(key, sizeof(*key), hash);
+    return hash;
+}
+
+static struct file_shard *shard_of(struct file_table *table, unsigned hash)
+{
+    return &table->shards[(hash >> 24) % FILE_SHARDS];
+}
+
+static void lru_remove(struct file_shard *shard, struct file *file)
+{
+    if (file->lru_prev)
+        file->lru_prev->lru_next = file->lru_next;
+    else
+        shard->lru_first = file->lru_next;
+    if (file->lru_next)
+        file->lru_next->lru_prev = file->lru_prev;
+    else
+        shard->lru_last = file->lru_prev;
+    file->lru_prev = file->lru_next = NULL;
+    shard->idle--;
+}
+
+static void lru_append(struct file_shard *shard, struct file *file)
+{
+    file->idle_since = loop_now_ns();
+    file->lru_prev = shard->lru_last;
+    file->lru_next = NULL;
+    if (shard->lru_last)
+        shard->lru_last->lru_next = file;
+    else
+        shard->lru_first = file;
+    shard->lru_last = file;
+    shard->idle++;
+}
+
+/* The file with a reference, or NULL. Under the shard's lock. */
+static struct file *shard_find(struct file_shard *shard, const struct file_key *key, unsigned hash)
+{
+    struct file *file;
+
+    HASH_FIND_BYHASHVALUE(hh, shard->files, key, sizeof(*key), hash, file);
+    if (file && atomic_fetch_add(&file->refs, 1) == 0)
+        lru_remove(shard, file);
+    return file;
+}
+
+struct file *file_find(struct file_table *table, const struct file_key *key)
+{
+    unsigned hash = key_hash(key);
+    struct file_shard *shard = shard_of(table, hash);
+    struct file *file;
+
+    pthread_mutex_lock(&shard->lock);
+    file = shard_find(shard, key, hash);
+    pthread_mutex_unlock(&shard->lock);
+    return file;
+}
+
+/* A look at a file, no use of it: its place among the idle ones stays. */
+void file_stat_finish(struct file_table *table, const struct file_key *key, struct file_stat *stat)
+{
+    unsigned hash = key_hash(key);
+    struct file_shard *shard = shard_of(table, hash);
+    struct file_mark *mark = NULL;
+    struct file *file;
+
+    stat->change = file_change_of_statx(&stat->stx);
+    pthread_mutex_lock(&shard->lock);
+    HASH_FIND_BYHASHVALUE(hh, shard->files, key, sizeof(*key), hash, file);
+    if (file)
+        file_stat_complete(file, stat);
+    else
+        HASH_FIND_BYHASHVALUE(hh, shard->marks, key, sizeof(*key), hash, mark);
+    if (mark)
+        file_overlay_apply(&mark->overlay, stat);
+    pthread_mutex_unlock(&shard->lock);
+}
+
+struct file *file_ref(struct file *file)
+{
+    atomic_fetch_add(&file->refs, 1);
+    return file;
+}
+
+/* Takes an idle file out of the table. Under the shard's lock. */
+static void evict_file(struct file_shard *shard, struct file *file)
+{
+    lru_remove(shard, file);
+    HASH_DELETE(hh, shard->files, file);
+    file_reaper_bury(file->table, file);
+}
+
+void file_unref(struct file *file)
+{
+    struct file_shard *shard;
+    unsigned refs;
+
+    if (!file)
+        return;
+    refs = atomic_load(&file->refs);
+    while (refs > 1)
+        if (atomic_compare_exchange_weak(&file->refs, &refs, refs - 1))
+            return;
+    /* Perhaps the last: the table must not find it in between. */
+    shard = shard_of(file->table, key_hash(&file->key));
+    pthread_mutex_lock(&shard->lock);
+    if (atomic_fetch_sub(&file->refs, 1) == 1) {
+        lru_append(shard, file);
+        if (file->forgotten)
+            evict_file(shard, file);
+        else if (shard->idle > file->table->idle_limit)
+            evict_file(shard, shard->lru_first);
+    }
+    pthread_mutex_unlock(&shard->lock);
+}
+
+void file_forget(struct file *file)
+{
+    struct file_shard *shard = shard_of(file->table, key_hash(&file->key));
+
+    pthread_mutex_lock(&shard->lock);
+    file->forgotten = true;
+    pthread_mutex_unlock(&shard->lock);
+}
+
+/* Its last name was taken away, by a program of this machine: our descriptors are what keeps its
+ * blocks. */
+static bool was_removed(const struct file *file)
+{
+    struct statx stx;
+
+    return file->path_fd >= 0 &&
+           statx(file->path_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK, &stx) == 0 &&
+           stx.stx_nlink == 0;
+}
+
+/* Of those idle for longest, at most so many are asked: the others' turn comes when these go. */
+static void shard_evict_removed(struct file_shard *shard, unsigned most)
+{
+    struct file *next;
+
+    for (struct file *file = shard->lru_first; file && most > 0; file = next, most--) {
+        next = file->lru_next;
+        if (was_removed(file))
+            evict_file(shard, file);
+    }
+}
+
+void file_table_evict_idle(struct file_table *table, uint64_t before_ns, unsigned most_asked)
+{
+    for (unsigned i = 0; i < FILE_SHARDS; i++) {
+        struct file_shard *shard = &table->shards[i];
+
+        pthread_mutex_lock(&shard->lock);
+        while (shard->lru_first && shard->lru_first->idle_since <= before_ns)
+            evict_file(shard, shard->lru_first);
+        shard_evict_removed(shard, most_asked);
+        pthread_mutex_unlock(&shard->lock);
+    }
+}
+
+static struct file *file_new(struct file_table *table, const struct file_key *key,
+                             struct export *export, struct pseudo_dir *pseudo)
+{
+    struct file *file = calloc(1, sizeof(*file));
+
+    if (!file)
+        return NULL;
+    file->key = *key;
+    file->table = table;
+    file->export = export;
+    file->pseudo = pseudo;
+    file->path_fd = -1;
+    file->type = S_IFDIR;
+    /* A directory of the pseudo root stays. */
+    atomic_init(&file->refs, pseudo ? 2 : 1);
+    for (unsigned i = 0; i < DATA_KINDS; i++)
+        file->data[i].fd = -1;
+    pthread_mutex_init(&file->lock, NULL);
+    pthread_mutex_init(&file->inner, NULL);
+    return file;
+}
+
+/* Puts the file in, or gives the one that came first. Under the shard's lock. */
+static int shard_insert(struct file_shard *shard, struct file *file, unsigned hash,
+                        struct file **out)
+{
+    struct file *first = shard_find(shard, &file->key, hash);
+    struct file_mark *mark;
+
+    if (first) {
+        *out = first;
+        return 0;
+    }
+    HASH_FIND_BYHASHVALUE(hh, shard->marks, &file->key, sizeof(file->key), hash, mark);
+    if (mark) {
+        atomic_store(&file->seal, mark->seal);
+        file->overlay = mark->overlay;
+    }
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, shard->files, &file->key, sizeof(file->key), hash, file);
+    if (!file->hh.tbl)
+        return -ENOMEM;
+    *out = file;
+    return 0;
+}
+
+int file_table_intern(struct file_table *table, const struct file_key *key, struct export *export,
+                      struct pseudo_dir *pseudo, int path_fd, struct file **out)
+{
+    unsigned hash = key_hash(key);
+    struct file_shard *shard = shard_of(table, hash);
+    struct file *file = file_find(table, key), *found;
+    struct stat st;
+    int rc = -ENOMEM;
+
+    if (file) {
+        if (path_fd >= 0)
+            close(path_fd);
+        *out = file;
+        return 0;
+    }
+    file = file_new(table, key, export, pseudo);
+    if (!file) {
+        if (path_fd >= 0)
+            close(path_fd);
+        return -ENOMEM;
+    }
+    file->path_fd = path_fd;
+    if (path_fd >= 0 && fstat(path_fd, &st) != 0) {
+        rc = -errno;
+        goto fail;
+    }
+    if (path_fd >= 0)
+        file->type = st.st_mode & S_IFMT;
+    pthread_mutex_lock(&shard->lock);
+    rc = shard_insert(shard, file, hash, &found);
+    pthread_mutex_unlock(&shard->lock);
+    if (rc)
+        goto fail;
+    if (found != file)
+        file_destroy(file);
+    *out = found;
+    return 0;
+fail:
+    file_destroy(file);
+    return rc;
+}
+
+/* The mark of the key, made when there is none. Under the shard's lock; NULL: no memory. */
+static struct file_mark *mark_get(struct file_shard *shard, const struct file_key *key,
+                                  unsigned hash)
+{
+    struct file_mark *mark;
+
+    HASH_FIND_BYHASHVALUE(hh, shard->marks, key, sizeof(*key), hash, mark);
+    if (mark)
+        return mark;
+    mark = calloc(1, sizeof(*mark));
+    if (!mark)
+        return NULL;
+    mark->key = *key;
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, shard->marks, &mark->key, sizeof(mark->key), hash, mark);
+    if (mark->hh.tbl)
+        return mark;
+    free(mark);
+    return NULL;
+}
+
+static void mark_drop_if_empty(struct file_shard *shard, struct file_mark *mark)
+{
+    if (mark->seal || mark->overlay.mtime_ns)
+        return;
+    HASH_DELETE(hh, shard->marks, mark);
+    free(mark);
+}
+
+/* Changes the mark, and the file if it is in memory. word or overlay NULL: stays as it is. */
+static int mark_set(struct file_table *table, const struct file_key *key, const unsigned *word,
+                    const struct file_overlay *overlay)
+{
+    unsigned hash = key_hash(key);
+    struct file_shard *shard = shard_of(table, hash);
+    struct file_mark *mark;
+    struct file *file;
+    int rc = 0;
+
+    pthread_mutex_lock(&shard->lock);
+    HASH_FIND_BYHASHVALUE(hh, shard->files, key, sizeof(*key), hash, file);
+    if (file && word)
+        atomic_store(&file->seal, *word);
+    if (file && overlay) {
+        pthread_mutex_lock(&file->inner);
+        file->overlay = *overlay;
+        pthread_mutex_unlock(&file->inner);
+    }
+    mark = mark_get(shard, key, hash);
+    if (mark) {
+        if (word)
+            mark->seal = *word;
+        if (overlay)
+            mark->overlay = *overlay;
+        mark_drop_if_empty(shard, mark);
+    } else if (file) {
+        /* No memory for the mark: the file itself stays in memory for good. */
+        if (atomic_fetch_add(&file->refs, 1) == 0)
+            lru_remove(shard, file);
+    } else {
+        rc = -ENOMEM;
+    }
+    pthread_mutex_unlock(&shard->lock);
+    return rc;
+}
+
+int file_table_set_seal(struct file_table *table, const struct file_key *key, unsigned word)
+{
+    return mark_set(table, key, &word, NULL);
+}
+
+int file_table_set_overlay(struct file_table *table, const struct file_key *key, uint64_t mtime_ns,
+                           uint64_t change)
+{
+    const struct file_overlay overlay = {.mtime_ns = mtime_ns, .change = change};
+
+    return mark_set(table, key, NULL, &overlay);
+}
+
+void file_set_seal(struct file *file, unsigned word)
+{
+    (void)mark_set(file->table, &file->key, &word, NULL); /* cannot fail: the file is in memory */
+}
+
+void file_set_overlay(struct file *file, uint64_t mtime_ns, uint64_t change)
+{
+    const struct file_overlay overlay = {.mtime_ns = mtime_ns, .change = change};
+
+    (void)mark_set(file->table, &file->key, NULL, &overlay);
+}

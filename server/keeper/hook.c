@@ -1,0 +1,246 @@
+/* hook.c - see hook.h. */
+#include "server/keeper/hook.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "server/base/log.h"
+
+enum { LINE_MAX_BYTES = 512, VARIABLES = 8 };
+
+struct hook {
+    pid_t pid;
+    int pidfd, output;
+    struct event *exit_event, *output_event;
+    bool timed_out;
+    size_t line_len;
+    char line[LINE_MAX_BYTES];
+    void (*done)(bool success, void *arg);
+    void *arg;
+};
+
+static void log_line(struct hook *hook)
+{
+    if (hook->line_len > 0)
+        log_info("fence hook %d: %.*s", (int)hook->pid, (int)hook->line_len, hook->line);
+    hook->line_len = 0;
+}
+
+static void read_output(struct hook *hook)
+{
+    char bytes[LINE_MAX_BYTES];
+    ssize_t n;
+    while ((n = read(hook->output, bytes, sizeof bytes)) > 0) {
+        for (ssize_t i = 0; i < n; i++) {
+            unsigned char c = (unsigned char)bytes[i];
+            if (c == '\n' || hook->line_len == sizeof hook->line)
+                log_line(hook);
+            if (c != '\n')
+                hook->line[hook->line_len++] = c < 0x20 || c == 0x7f ? '?' : (char)c;
+        }
+    }
+    if (n == 0 && hook->output_event)
+        event_del(hook->output_event);
+}
+
+static void on_output(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    read_output(arg);
+}
+
+static void hook_free(struct hook *hook)
+{
+    if (hook->exit_event)
+        event_free(hook->exit_event);
+    if (hook->output_event)
+        event_free(hook->output_event);
+    if (hook->pidfd >= 0)
+        close(hook->pidfd);
+    if (hook->output >= 0)
+        close(hook->output);
+    free(hook);
+}
+
+static bool reap(struct hook *hook)
+{
+    siginfo_t info = {0};
+    int rc;
+    do
+        rc = waitid(P_PID, (id_t)hook->pid, &info, WEXITED);
+    while (rc != 0 && errno == EINTR);
+    bool success = rc == 0 && info.si_code == CLD_EXITED && info.si_status == 0 && !hook->timed_out;
+    if (rc != 0)
+        log_warning("fence hook %d: its end could not be seen: %s", (int)hook->pid,
+                    strerror(errno));
+    else if (!success)
+        log_warning("fence hook %d failed: %s %d%s", (int)hook->pid,
+                    info.si_code == CLD_EXITED ? "exit status" : "killed by signal", info.si_status,
+                    hook->timed_out ? ", its time was over" : "");
+    return success;
+}
+
+static void on_exit_or_timeout(evutil_socket_t fd, short what, void *arg)
+{
+    struct hook *hook = arg;
+    (void)fd;
+    if (what & EV_TIMEOUT) {
+        hook->timed_out = true;
+        kill(-hook->pid, SIGKILL);
+        event_add(hook->exit_event, NULL); /* its end is still to be seen */
+        return;
+    }
+    read_output(hook);
+    log_line(hook);
+    bool success = reap(hook);
+    void (*done)(bool, void *) = hook->done;
+    void *done_arg = hook->arg;
+    hook_free(hook);
+    done(success, done_arg);
+}
+
+static char *variable(const char *name, const char *value)
+{
+    char *text;
+    return asprintf(&text, "%s=%s", name, value ? value : "") < 0 ? NULL : text;
+}
+
+static bool make_environment(const struct hook_request *request, char *env[VARIABLES + 1])
+{
+    char id[17];
+    snprintf(id, sizeof id, "%016llx", (unsigned long long)request->client_id);
+    env[0] = variable("SEALNFS_CLIENT_ADDRESS", request->address);
+    env[1] = variable("SEALNFS_CLIENT_OWNER", request->owner);
+    env[2] = variable("SEALNFS_CLIENT_ID", id);
+    env[3] = variable("SEALNFS_DEVICE", request->device);
+    env[4] = variable("SEALNFS_DEVICE_ID", request->device_id);
+    env[5] = variable("SEALNFS_FILE", request->file);
+    env[6] = strdup("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    env[7] = strdup("LC_ALL=C.UTF-8");
+    env[VARIABLES] = NULL;
+    for (int i = 0; i < VARIABLES; i++) {
+        if (!env[i])
+            return false;
+    }
+    return true;
+}
+
+static int set_up_spawn(posix_spawnattr_t *attr, posix_spawn_file_actions_t *actions, int output)
+{
+    sigset_t all, none;
+    sigfillset(&all);
+    sigemptyset(&none);
+    int err = posix_spawnattr_setflags(attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
+                                                 POSIX_SPAWN_SETSIGDEF);
+    if (!err)
+        err = posix_spawnattr_setpgroup(attr, 0);
+    if (!err)
+        err = posix_spawnattr_setsigmask(attr, &none);
+    if (!err)
+        err = posix_spawnattr_setsigdefault(attr, &all);
+    if (!err)
+        err = posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDONLY, 0);
+    if (!err)
+        err = posix_spawn_file_actions_adddup2(actions, output, 1);
+    if (!err)
+        err = posix_spawn_file_actions_adddup2(actions, output, 2);
+    return -err;
+}
+
+static int spawn(const struct hook_request *request, int output, pid_t *pid)
+{
+    posix_spawnattr_t attr;
+    posix_spawn_file_actions_t actions;
+    char *env[VARIABLES + 1] = {0};
+    char *argv[] = {strdup(request->program), strdup(request->action), NULL};
+    int err = -posix_spawnattr_init(&attr);
+    if (err)
+        goto free_argv;
+    err = -posix_spawn_file_actions_init(&actions);
+    if (err)
+        goto free_attr;
+    err = argv[0] && argv[1] && make_environment(request, env)
+              ? set_up_spawn(&attr, &actions, output)
+              : -ENOMEM;
+    if (!err)
+        err = -posix_spawn(pid, request->program, &actions, &attr, argv, env);
+    for (int i = 0; i < VARIABLES; i++)
+        free(env[i]);
+    posix_spawn_file_actions_destroy(&actions);
+free_attr:
+    posix_spawnattr_destroy(&attr);
+free_argv:
+    free(argv[0]);
+    free(argv[1]);
+    return err;
+}
+
+/* The process runs: from here on a failure kills it. */
+static int watch(struct event_base *base, struct hook *hook, unsigned timeout_ms)
+{
+    struct timeval timeout = {.tv_sec = timeout_ms / 1000,
+                              .tv_usec = (suseconds_t)(timeout_ms % 1000) * 1000};
+    hook->pidfd = (int)syscall(SYS_pidfd_open, hook->pid, 0);
+    if (hook->pidfd < 0)
+        return -errno;
+    fcntl(hook->pidfd, F_SETFD, FD_CLOEXEC);
+    hook->exit_event = event_new(base, hook->pidfd, EV_READ, on_exit_or_timeout, hook);
+    hook->output_event = event_new(base, hook->output, EV_READ | EV_PERSIST, on_output, hook);
+    if (!hook->exit_event || !hook->output_event || event_add(hook->exit_event, &timeout) != 0 ||
+        event_add(hook->output_event, NULL) != 0)
+        return -ENOMEM;
+    return 0;
+}
+
+int hook_start(struct event_base *base, const struct hook_request *request, struct hook **out)
+{
+    int fds[2];
+    struct hook *hook = calloc(1, sizeof *hook);
+    if (!hook)
+        return -ENOMEM;
+    hook->pidfd = hook->output = -1;
+    hook->done = request->done;
+    hook->arg = request->arg;
+    if (pipe2(fds, O_CLOEXEC) != 0) {
+        int err = -errno;
+        hook_free(hook);
+        return err;
+    }
+    hook->output = fds[0];
+    fcntl(fds[0], F_SETFL, O_NONBLOCK);
+    int err = spawn(request, fds[1], &hook->pid);
+    close(fds[1]);
+    if (err) {
+        log_error("fence hook %s could not be started: %s", request->program, strerror(-err));
+        hook_free(hook);
+        return err;
+    }
+    err = watch(base, hook, request->timeout_ms);
+    if (err) {
+        hook_cancel(hook);
+        return err;
+    }
+    log_info("fence hook %d started for client %s (id %016llx), device %s, file %s", (int)hook->pid,
+             request->address, (unsigned long long)request->client_id, request->device,
+             request->file);
+    *out = hook;
+    return 0;
+}
+
+void hook_cancel(struct hook *hook)
+{
+    kill(-hook->pid, SIGKILL);
+    while (waitpid(hook->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    hook_free(hook);
+}

@@ -1,0 +1,238 @@
+/*
+ * journal.c - the journal as the keeper uses it: opened and judged at start, written record
+ * by record, committed with its watermark (layout/watermark.h).
+ *
+ * A damaged journal is put aside under another name, and a new one is begun: the server comes up,
+ * every file system it exports is in doubt, and nothing there is granted or released until the
+ * operator has spoken. The same follows when the journal is missing or older than the file systems
+ * remember. Putting the right journal back and starting again ends the doubt: watermarks are not
+ * written while there is any.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "layout/watermark.h"
+#include "server/base/log.h"
+#include "server/config/config.h"
+#include "server/export/export.h"
+#include "server/keeper/private.h"
+
+enum { JOURNAL_PATH_MAX = 4096 };
+
+static int take_doubt(const uint8_t *fs_uuid, void *arg)
+{
+    return engine_restore_doubt(arg, fs_uuid, true);
+}
+
+static int take_device(const struct journal_device *device, void *arg)
+{
+    return engine_restore_device(arg, device);
+}
+
+static int take_seal(const struct journal_seal *seal, void *arg)
+{
+    return engine_restore_seal(arg, seal);
+}
+
+static int take_holder(const struct journal_holder *holder, void *arg)
+{
+    return engine_restore_holder(arg, holder);
+}
+
+static int take_fenced(const struct journal_holder *holder, void *arg)
+{
+    return engine_restore_fenced(arg, holder);
+}
+
+/* What the file system remembers of the journal. NULL: nothing that contradicts it. */
+static const char *contradiction(const struct keeper *keeper, const struct export *export)
+{
+    struct watermark mark;
+    int err = watermark_read(export_root_fd(export), export_fs_uuid(export), &mark);
+    if (err == -ENODATA)
+        return NULL;
+    if (err)
+        return "what the file system remembers of its journal cannot be read";
+    if (mark.journal_id != journal_id(keeper->journal))
+        return "the file system belongs to another journal";
+    if (mark.count > journal_watermark(keeper->journal))
+        return "the journal is older than what the file system remembers of it";
+    return NULL;
+}
+
+static int find_doubts(struct keeper *keeper, bool set_aside)
+{
+    int err = 0;
+    for (unsigned i = 0; !err && i < export_count(keeper->exports); i++) {
+        const struct export *export = export_at(keeper->exports, i);
+        const char *why = set_aside ? "the journal was damaged" : contradiction(keeper, export);
+        if (!why)
+            continue;
+        log_error("export %s: %s: there may be seals and clients with layouts that nobody knows "
+                  "of, so nothing "
+                  "there is granted or released; put the right journal back into %s and restart "
+                  "sealnfsd, or "
+                  "cut all clients off or restart them and say so: sealctl forget-holders --yes "
+                  "and any file of it",
+                  export_config(export)->path, why, keeper->config->state_dir);
+        err = engine_restore_doubt(keeper->engine, export_fs_uuid(export), false);
+    }
+    return err;
+}
+
+static int load(struct keeper *keeper, bool set_aside)
+{
+    static const struct journal_visitor visitor = {.doubt = take_doubt,
+                                                   .device = take_device,
+                                                   .seal = take_seal,
+                                                   .holder = take_holder,
+                                                   .fenced = take_fenced};
+    struct engine_options options;
+    keeper_options(keeper, &options);
+    int err = engine_create(&options, &keeper->engine);
+    if (!err)
+        err = find_doubts(keeper, set_aside);
+    if (!err)
+        err = journal_load(keeper->journal, &visitor, keeper->engine);
+    return err;
+}
+
+static void forget(struct keeper *keeper)
+{
+    engine_destroy(keeper->engine);
+    journal_close(keeper->journal);
+    keeper->engine = NULL;
+    keeper->journal = NULL;
+}
+
+static int open_and_load(struct keeper *keeper, const char *path, bool set_aside)
+{
+    int err = journal_open(path, &keeper->journal);
+    if (!err)
+        err = load(keeper, set_aside);
+    if (err)
+        forget(keeper);
+    return err;
+}
+
+static int rename_part(const char *path, const char *part, const char *suffix)
+{
+    char from[JOURNAL_PATH_MAX], to[JOURNAL_PATH_MAX];
+    if (snprintf(from, sizeof from, "%s%s", path, part) >= (int)sizeof from ||
+        snprintf(to, sizeof to, "%s.%s%s", path, suffix, part) >= (int)sizeof to)
+        return -ENAMETOOLONG;
+    return rename(from, to) == 0 || errno == ENOENT ? 0 : -errno;
+}
+
+static int set_aside(const char *path)
+{
+    char suffix[64];
+    struct tm now;
+    time_t seconds = time(NULL);
+    if (!gmtime_r(&seconds, &now))
+        return -EOVERFLOW;
+    strftime(suffix, sizeof suffix, "damaged-%Y%m%dT%H%M%SZ", &now);
+    log_error("the journal %s is damaged: it is kept as %s.%s, and a new one is begun", path, path,
+              suffix);
+    int err = rename_part(path, "-wal", suffix);
+    return err ? err : rename_part(path, "", suffix);
+}
+
+int keeper_open_journal(struct keeper *keeper)
+{
+    char path[JOURNAL_PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/journal.db", keeper->config->state_dir) >= (int)sizeof path)
+        return -ENAMETOOLONG;
+    keeper->raise = calloc(export_count(keeper->exports) + 1, sizeof *keeper->raise);
+    if (!keeper->raise)
+        return -ENOMEM;
+    int err = open_and_load(keeper, path, false);
+    if (err == -EUCLEAN) {
+        err = set_aside(path);
+        if (!err)
+            err = open_and_load(keeper, path, true);
+    }
+    if (err)
+        log_error("the journal %s cannot be opened: %s; it says which files are sealed: do not "
+                  "remove it, see "
+                  "that no other sealnfsd uses it, and that this one may write it",
+                  path, err == -EPROTO ? "it is of another version of sealnfsd" : strerror(-err));
+    return err;
+}
+
+/* Whose watermark goes up with the record; NULL: none (see raises_watermark() in layout/journal.c).
+ */
+static const uint8_t *fs_of(const struct keeper *keeper, const struct journal_record *record)
+{
+    const struct device *device;
+    switch (record->op) {
+    case JOURNAL_SEAL_PUT:
+        return record->seal.phase == JOURNAL_SEALED ? record->seal.key.data : NULL;
+    case JOURNAL_SEAL_PHASE:
+        return record->seal.phase == JOURNAL_RELEASING ? record->seal.key.data : NULL;
+    case JOURNAL_HOLDER_PUT:
+        device = engine_device(keeper->engine, record->holder.device_id);
+        return device ? device_fs_uuid(device) : NULL;
+    case JOURNAL_DOUBT_DELETE:
+        return record->fs_uuid;
+    default:
+        return NULL;
+    }
+}
+
+void keeper_write_record(struct keeper *keeper, const struct journal_record *record)
+{
+    const uint8_t *fs_uuid = fs_of(keeper, record);
+    while (journal_write(keeper->journal, record) == -ENOMEM)
+        usleep(10000);
+    for (unsigned i = 0; fs_uuid && i < export_count(keeper->exports); i++) {
+        const struct export *export = export_at(keeper->exports, i);
+        if (memcmp(export_fs_uuid(export), fs_uuid, FILE_KEY_UUID_SIZE) == 0)
+            keeper->raise[i] = true;
+    }
+}
+
+/* Without the watermark the journal still stands; only an older one put in its place would not be
+ * noticed. */
+static void write_watermarks(struct keeper *keeper)
+{
+    struct watermark mark = {journal_id(keeper->journal), journal_watermark(keeper->journal)};
+    for (unsigned i = 0; i < export_count(keeper->exports); i++) {
+        const struct export *export = export_at(keeper->exports, i);
+        if (!keeper->raise[i])
+            continue;
+        keeper->raise[i] = false;
+        if (engine_is_in_doubt(keeper->engine, export_fs_uuid(export)))
+            continue;
+        int err = watermark_write(export_root_fd(export), export_fs_uuid(export), &mark);
+        if (err)
+            log_error("export %s: the journal's watermark cannot be written: %s",
+                      export_config(export)->path, strerror(-err));
+    }
+}
+
+int keeper_commit(struct keeper *keeper)
+{
+    int err = journal_commit(keeper->journal);
+    if (err) {
+        if (!keeper->failing[0])
+            log_error("the journal in %s cannot be written (%s): nothing is sealed, granted or "
+                      "released until it "
+                      "can; it is tried again every second",
+                      keeper->config->state_dir, journal_error(keeper->journal));
+        snprintf(keeper->failing, sizeof keeper->failing,
+                 "the journal in %.90s cannot be written just now (%.60s); see to its disk, it "
+                 "goes on by itself",
+                 keeper->config->state_dir, journal_error(keeper->journal));
+        return err;
+    }
+    if (keeper->failing[0])
+        log_info("the journal in %s can be written again", keeper->config->state_dir);
+    keeper->failing[0] = '\0';
+    write_watermarks(keeper);
+    return 0;
+}

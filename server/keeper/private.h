@@ -1,0 +1,181 @@
+/*
+ * private.h - what the files of keeper share. Everything here is the keeper thread's, unless it
+ * says otherwise.
+ *
+ * life.c          beginning and end
+ * effects.c       what the engine wants done, and who does it
+ * request.c       what the server asks (keeper.h)
+ * view*.c         what the operator sees
+ * local.c         local programs as holders
+ * recall.c        recalls
+ * fence.c         fences
+ * step.c          the file system's part, on workers
+ * lost.c          files that their keys do not lead to
+ * device.c        devices, looked at again from time to time
+ * notify.c        CB_NOTIFY_DEVICEID
+ * scan.c          seals that the journal does not know
+ * commit.c        when the journal is committed
+ * journal.c       the journal's opening, its watermark
+ * keeper.c        the thread: events into the engine, time
+ * san/, rdma/     disks under a reservation, registered memory
+ */
+#ifndef SEALNFS_SERVER_KEEPER_PRIVATE_H
+#define SEALNFS_SERVER_KEEPER_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "layout/engine.h"
+#include "layout/journal.h"
+#include "server/base/container_of.h"
+#include "server/base/jobs.h"
+#include "server/file/file.h"
+#include "server/keeper/keeper.h"
+
+#define SECONDS(n) ((uint64_t)(n)*UINT64_C(1000000000))
+
+struct clients;
+struct config;
+struct event;
+struct fence_job;
+struct fenced_mark;
+struct keeper_look;
+struct keeper_past;
+struct keeper_rdma;
+struct keeper_san;
+struct notify;
+struct scan;
+struct work;
+
+struct keeper {
+    const struct config *config; /* as of the last reload that it heard of */
+    struct export_table *exports;
+    struct file_table *files;
+    struct recovery *recovery;
+    struct clients *clients; /* whom to recall */
+    struct loop *loop;
+    struct engine *engine;
+    struct journal *journal;
+    struct event *timer, *commit_now, *commit_later, *commit_gathered;
+    uint64_t ticket; /* of the last record written */
+    bool dirty;      /* records wait for a commit */
+    bool patient;    /* what is being fed to the engine is a step's end: its records may wait for
+                        others' */
+    unsigned gather_until; /* commit when no more steps than this are under way */
+    bool *raise; /* by export: its file system's watermark is to be written with the next commit */
+    char failing[KEEPER_WHY_MAX]; /* why the journal cannot be written just now; empty: it can */
+    uint64_t records, commits, commit_ns; /* of the journal, since the start */
+    bool running;                         /* the loop's thread runs */
+    bool grace;
+    FILE *trace;
+    struct jobs jobs;            /* they come home before the keeper goes */
+    struct fence_job *fences;    /* running and waiting */
+    struct keeper_local *locals; /* connected programs */
+    uint64_t next_local;
+    unsigned fences_running;
+    struct event *look_timer;
+    struct keeper_look *look;
+    struct notify *notifies, *notifies_gone;
+    struct scan *scan; /* under way */
+    struct keeper_san *san;
+    struct keeper_past *past;
+    struct keeper_rdma *rdma; /* NULL: not configured, or not built */
+
+    /* Client ids that were fenced: read by any thread. */
+    pthread_mutex_t fenced_lock;
+    struct fenced_mark *fenced;
+    atomic_uint fenced_count;
+};
+
+#define KEEPER_FROM container_of /* san/ says it so */
+
+/* Feed the engine and carry out what it says. Not from inside an effect. */
+void keeper_feed(struct keeper *keeper, const struct engine_event *event);
+/* Before an event whose answer depends on the grace period. */
+void keeper_look_at_grace(struct keeper *keeper);
+void keeper_note_fenced(struct keeper *keeper, uint64_t client_id);
+void keeper_forget_fenced(struct keeper *keeper, uint64_t client_id);
+void keeper_options(struct keeper *keeper, struct engine_options *options);
+
+/* What registered memory calls up by (request.c). */
+struct rdma_call;
+void keeper_rdma_post(struct rdma_call *call);
+void keeper_rdma_finish(struct rdma_call *call, nfsstat4 status, const char *why);
+void keeper_carry_out(struct keeper *keeper, const struct engine_effect *effect);
+void keeper_pause_ms(long ms);
+/* text has room for two characters a byte and one more. */
+const char *keeper_to_hex(const uint8_t *bytes, size_t len, char *text);
+int keeper_timer_start(struct keeper *keeper);
+void keeper_timer_stop(struct keeper *keeper);
+
+/* commit.c */
+int keeper_commits_start(struct keeper *keeper);
+void keeper_commits_stop(struct keeper *keeper);
+void keeper_do_journal(struct keeper *keeper, const struct engine_effect *effect);
+/* A step has come home, and been fed. */
+void keeper_gathered(struct keeper *keeper);
+
+/* The file of this key, opened by its handle if it is not in memory. BLOCKS (workers) if may_block;
+ * else -EAGAIN. */
+int keeper_find_file(struct keeper *keeper, const struct file_key *key, bool may_block,
+                     struct file **out);
+
+/* keeper/lost.c. What it means that the key did not lead to a file but to err; says why not.
+ * BLOCKS.
+ */
+enum file_presence keeper_judge_absence(const struct keeper *keeper, const struct file_key *key,
+                                        int err, struct seal_refusal *why);
+/* Is the file system of this key among the exports? */
+bool keeper_exports_fs_of(const struct keeper *keeper, const struct file_key *key);
+
+/* keeper/journal.c. Opens the journal and makes the engine of it. */
+int keeper_open_journal(struct keeper *keeper);
+void keeper_write_record(struct keeper *keeper, const struct journal_record *record);
+int keeper_commit(struct keeper *keeper);
+
+/* keeper/scan.c */
+void keeper_scan_start(struct keeper *keeper); /* if there are file systems in doubt */
+bool keeper_scan_is_running(const struct keeper *keeper);
+void keeper_scan_stop(struct keeper *keeper); /* while the loop still runs */
+void keeper_scan_free(struct keeper *keeper); /* once it does not */
+/* Is it sealed without the keeper's knowledge? The engine is told, then `then` runs on the keeper's
+ * thread.
+ */
+void keeper_recognize(struct keeper *keeper, struct file *file, struct loop_msg *then);
+
+void keeper_answer(struct keeper *keeper, struct engine_call *call);
+void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect);
+void keeper_do_recall(struct keeper *keeper, const struct engine_effect *effect);
+void keeper_do_ask(struct keeper *keeper, const struct engine_effect *effect);
+void keeper_recall_local(struct keeper *keeper, const struct engine_effect *effect);
+void keeper_do_fence(struct keeper *keeper, const struct engine_effect *effect);
+void keeper_cancel_fences(struct keeper *keeper);
+void keeper_fenced_clear(struct keeper *keeper);
+/* A fence has ended, and was seen to work or not; client_id 0: of a local program. Not from inside
+ * an effect. */
+void keeper_fence_done(struct keeper *keeper, uint64_t ticket, uint64_t client_id, bool success);
+/* The engine hears of every export's device, now and whenever it is looked at again. After
+ * ENGINE_EV_START. */
+int keeper_devices_start(struct keeper *keeper);
+void keeper_devices_stop(struct keeper *keeper);
+/* Of the bits asked for, those that the client will be told of. 0 ends it. */
+uint32_t keeper_notify_promise(struct keeper *keeper, uint64_t client_id, layouttype4 type,
+                               const uint8_t device[DEVICE_ID_SIZE], uint32_t asked);
+void keeper_notify_changed(struct keeper *keeper, const uint8_t device[DEVICE_ID_SIZE]);
+/* What could not be told before. */
+void keeper_notify_due(struct keeper *keeper, uint64_t client_id);
+void keeper_notify_all_due(struct keeper *keeper);
+void keeper_notify_forget(struct keeper *keeper, uint64_t client_id);
+/* The loops have stopped: no answer comes any more. */
+void keeper_notify_stop(struct keeper *keeper);
+struct json_t;
+/* An array of what is known of devices. */
+struct json_t *keeper_view_devices(struct keeper *keeper);
+/* JSON text, malloc'ed; NULL: no memory. */
+/* What the operator must know whatever was asked. */
+void keeper_view_warning(const struct keeper *keeper, char *text, size_t size);
+char *keeper_view_json(struct keeper *keeper, const char *what, struct file *file);
+
+#endif

@@ -1,0 +1,174 @@
+/* reserver.c - see reserver.h. */
+#include "server/keeper/san/reserver.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "layout/reservation.h"
+#include "server/base/log.h"
+
+enum { END_TIMEOUT_SECONDS = 2 };
+
+struct reserver {
+    pthread_t thread;
+    pthread_mutex_t lock; /* of jobs, device, stop */
+    pthread_cond_t wake;
+    struct reserver_job *jobs;
+    struct device *device;
+    bool stop;
+    uint64_t own;
+    struct reservation_view view; /* the thread's */
+};
+
+static int take_keys(struct reserver_disk *disk, const struct reservation_view *view)
+{
+    disk->keys = malloc((view->key_count + 1) * sizeof(*disk->keys));
+    if (!disk->keys)
+        return -ENOMEM;
+    memcpy(disk->keys, view->keys, view->key_count * sizeof(*disk->keys));
+    disk->key_count = view->key_count;
+    return 0;
+}
+
+static int work_on(struct reserver *r, const struct reservation_ops *ops, int fd, uint64_t victim,
+                   struct reserver_disk *disk)
+{
+    int err = reservation_check(ops, fd, r->own, &r->view, &disk->lost);
+
+    if (err == -EBUSY)
+        disk->holder_key = r->view.holder_key;
+    disk->was_there = !err && victim && reservation_has_key(&r->view, victim);
+    if (!err && victim)
+        err = reservation_remove(ops, fd, r->own, victim, &r->view);
+    if (err)
+        return err;
+    disk->removed = victim != 0;
+    return take_keys(disk, &r->view);
+}
+
+static void work(struct reserver *r, const struct device *device, struct reserver_job *job)
+{
+    job->disk_count = device_volume(device)->base_count;
+    for (uint32_t i = 0; i < job->disk_count; i++) {
+        const struct reservation_ops *ops;
+        struct reserver_disk *disk = &job->disk[i];
+        int fd;
+
+        disk->name = device_volume(device)->base[i].designator;
+        disk->error = device_open_disk(device, i, true, &fd);
+        if (disk->error)
+            continue;
+        disk->error = reservation_of(fd, &ops);
+        if (!disk->error)
+            disk->error = work_on(r, ops, fd, job->victim, disk);
+        (void)close(fd);
+    }
+}
+
+static void *run(void *arg)
+{
+    struct reserver *r = arg;
+
+    pthread_mutex_lock(&r->lock);
+    for (;;) {
+        struct reserver_job *job;
+        struct device *device;
+
+        while (!r->jobs && !r->stop)
+            pthread_cond_wait(&r->wake, &r->lock);
+        if (r->stop)
+            break;
+        job = r->jobs;
+        LL_DELETE(r->jobs, job);
+        device = device_ref(r->device);
+        pthread_mutex_unlock(&r->lock);
+        work(r, device, job);
+        device_free(device);
+        pthread_mutex_lock(&r->lock);
+        if (!r->stop) /* else the loop may be gone, and nobody waits */
+            loop_post(job->loop, &job->home);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return NULL;
+}
+
+int reserver_create(struct device *device, uint64_t own_key, struct reserver **out)
+{
+    struct reserver *r = calloc(1, sizeof(*r));
+    int err;
+
+    if (!r)
+        return -ENOMEM;
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_cond_init(&r->wake, NULL);
+    r->device = device_ref(device);
+    r->own = own_key;
+    err = pthread_create(&r->thread, NULL, run, r);
+    if (err) {
+        device_free(r->device);
+        free(r);
+        return -err;
+    }
+    (void)pthread_setname_np(r->thread, "reserver");
+    *out = r;
+    return 0;
+}
+
+void reserver_set_device(struct reserver *r, struct device *device)
+{
+    struct device *old;
+
+    pthread_mutex_lock(&r->lock);
+    old = r->device;
+    r->device = device_ref(device);
+    pthread_mutex_unlock(&r->lock);
+    device_free(old);
+}
+
+void reserver_submit(struct reserver *r, struct reserver_job *job)
+{
+    job->next = NULL;
+    job->disk_count = 0;
+    memset(job->disk, 0, sizeof(job->disk));
+    pthread_mutex_lock(&r->lock);
+    LL_APPEND(r->jobs, job);
+    pthread_cond_signal(&r->wake);
+    pthread_mutex_unlock(&r->lock);
+}
+
+void reserver_job_clear(struct reserver_job *job)
+{
+    for (uint32_t i = 0; i < DEVICE_BASES_MAX; i++) {
+        free(job->disk[i].keys);
+        job->disk[i].keys = NULL;
+    }
+}
+
+bool reserver_destroy(struct reserver *r)
+{
+    struct timespec until;
+
+    if (!r)
+        return true;
+    pthread_mutex_lock(&r->lock);
+    r->stop = true;
+    pthread_cond_signal(&r->wake);
+    pthread_mutex_unlock(&r->lock);
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += END_TIMEOUT_SECONDS;
+    if (pthread_timedjoin_np(r->thread, NULL, &until) != 0) {
+        log_warning("a disk does not answer; its reservation's thread is left behind");
+        (void)pthread_detach(r->thread);
+        return false;
+    }
+    device_free(r->device);
+    pthread_cond_destroy(&r->wake);
+    pthread_mutex_destroy(&r->lock);
+    free(r);
+    return true;
+}

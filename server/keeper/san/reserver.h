@@ -1,0 +1,49 @@
+/*
+ * reserver.h - a thread for each device under a reservation, which does what blocks for as long as
+ * a path may be down: keeping the reservation, reading keys, preempting one (layout/reservation.h).
+ * One job after the other, so nobody else speaks of reservations to those disks at the same time.
+ */
+#ifndef SEALNFS_SERVER_KEEPER_SAN_RESERVER_H
+#define SEALNFS_SERVER_KEEPER_SAN_RESERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "layout/device.h"
+#include "server/base/loop.h"
+
+struct reserver;
+
+struct reserver_disk {
+    struct designator name;
+    int error;           /* of the check, or of the preemption */
+    bool lost;           /* the reservation was not there and has been taken again */
+    bool was_there;      /* the victim was registered before */
+    bool removed;        /* the victim was seen not to be, at the end */
+    uint64_t holder_key; /* error is -EBUSY: who holds the disk */
+    uint64_t *keys;      /* malloc'ed, the job's */
+    size_t key_count;
+};
+
+struct reserver_job {
+    struct loop_msg home; /* posted once to `loop`; the caller sets run */
+    struct loop *loop;
+    uint64_t victim; /* to be preempted; 0: only look */
+    uint64_t since;  /* the caller's: when it was submitted */
+    struct reserver_job *next;
+    uint32_t disk_count; /* out, from here on */
+    struct reserver_disk disk[DEVICE_BASES_MAX];
+};
+
+/* Takes a reference to the device. */
+int reserver_create(struct device *device, uint64_t own_key, struct reserver **out);
+/* The same device with other paths to its disks; for the jobs after this. */
+void reserver_set_device(struct reserver *reserver, struct device *device);
+void reserver_submit(struct reserver *reserver, struct reserver_job *job);
+/* Frees what the job brought home; not the job. */
+void reserver_job_clear(struct reserver_job *job);
+/* No job comes home any more. false: a thread hangs in a path that is down and is left to itself,
+ * with its job. */
+bool reserver_destroy(struct reserver *reserver);
+
+#endif

@@ -1,0 +1,248 @@
+/*
+ * scan.c - seals that the journal does not know: files that carry our mark and the immutable
+ * flag (layout/seal_mark.h). They are safe without being known, since nothing clears their flag;
+ * they are looked for so that the operator can see them and, in the end, release them.
+ *
+ * The exports of file systems in doubt are searched at start by a thread of its own: one statx a
+ * file, which tells the flag; only immutable files are opened. One file is looked at when the
+ * operator asks about it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "layout/seal_fs.h"
+#include "server/base/container_of.h"
+#include "server/base/log.h"
+#include "server/base/loop.h"
+#include "server/base/worker.h"
+#include "server/config/config.h"
+#include "server/export/export.h"
+#include "server/keeper/private.h"
+
+enum { LOOK_PATH_MAX = 1024 };
+
+struct found {
+    struct loop_msg msg;
+    struct keeper *keeper;
+    struct file_key key;
+    enum seal_kind kind;
+    char path[];
+};
+
+struct scan {
+    struct loop_msg over;
+    struct keeper *keeper;
+    pthread_t thread;
+    atomic_bool stop, running;
+    bool *exports; /* which to search */
+    uint64_t looked_at, found;
+};
+
+static void feed_found(struct keeper *keeper, const struct file_key *key, const char *path,
+                       enum seal_kind kind)
+{
+    keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_FOUND,
+                                               .found = {.key = *key, .path = path, .kind = kind}});
+}
+
+static void run_found(struct loop_msg *msg)
+{
+    struct found *found = container_of(msg, struct found, msg);
+    feed_found(found->keeper, &found->key, found->path, found->kind);
+    free(found);
+}
+
+static void post_found(struct scan *scan, const char *path, const struct file_key *key,
+                       enum seal_kind kind)
+{
+    size_t size = strlen(path) + 1;
+    struct found *found = malloc(sizeof *found + size);
+    if (!found) {
+        log_error("out of memory: %s is sealed, but is not listed", path);
+        return;
+    }
+    *found =
+        (struct found){.msg.run = run_found, .keeper = scan->keeper, .key = *key, .kind = kind};
+    memcpy(found->path, path, size);
+    scan->found++;
+    loop_post(scan->keeper->loop, &found->msg);
+}
+
+static void look_at_path(struct scan *scan, const char *path)
+{
+    struct statx stx;
+    struct file_key key, named;
+    enum seal_kind kind;
+    bool sealed = false;
+    scan->looked_at++;
+    if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &stx) || !S_ISREG(stx.stx_mode) ||
+        !(stx.stx_attributes & STATX_ATTR_IMMUTABLE))
+        return;
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) {
+        log_error("%s is immutable and cannot be looked at: %s", path, strerror(errno));
+        return;
+    }
+    if (seal_fs_is_sealed(fd, &sealed, &kind, &named) == 0 && sealed &&
+        file_key_from_fd(fd, &key) == 0)
+        post_found(scan, path, &key, kind);
+    close(fd);
+}
+
+static void scan_tree(struct scan *scan, const char *root)
+{
+    char *const roots[] = {(char *)(uintptr_t)root, NULL};
+    FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, NULL);
+    FTSENT *entry;
+    if (!tree) {
+        log_error("%s cannot be searched for seals: %s", root, strerror(errno));
+        return;
+    }
+    while ((entry = fts_read(tree))) {
+        /* To stop is to enter no further directory: fts_close in the middle of a tree leaks memory.
+         */
+        if (atomic_load(&scan->stop))
+            (void)fts_set(tree, entry, FTS_SKIP);
+        else if (entry->fts_info == FTS_F)
+            look_at_path(scan, entry->fts_path);
+        else if (entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR)
+            log_error("%s cannot be searched for seals: %s", entry->fts_path,
+                      strerror(entry->fts_errno));
+    }
+    fts_close(tree);
+}
+
+static void scan_is_over(struct loop_msg *msg)
+{
+    struct scan *scan = container_of(msg, struct scan, over);
+    log_info("the search for seals that the journal does not know is over: %" PRIu64
+             " files looked at, %" PRIu64 " seals found",
+             scan->looked_at, scan->found);
+    atomic_store(&scan->running, false);
+}
+
+static void *run_scan(void *arg)
+{
+    struct scan *scan = arg;
+    struct export_table *exports = scan->keeper->exports;
+    for (unsigned i = 0; i < export_count(exports); i++) {
+        if (scan->exports[i])
+            scan_tree(scan, export_config(export_at(exports, i))->path);
+    }
+    loop_post(scan->keeper->loop, &scan->over);
+    return NULL;
+}
+
+static bool choose_exports(struct keeper *keeper, bool *chosen)
+{
+    bool any = false;
+    for (unsigned i = 0; i < export_count(keeper->exports); i++) {
+        chosen[i] =
+            engine_is_in_doubt(keeper->engine, export_fs_uuid(export_at(keeper->exports, i)));
+        any = any || chosen[i];
+    }
+    return any;
+}
+
+/* The engine is still ours alone: its loop has not started. */
+void keeper_scan_start(struct keeper *keeper)
+{
+    struct scan *scan = calloc(1, sizeof *scan);
+    bool *chosen = calloc(export_count(keeper->exports) + 1, sizeof *chosen);
+    if (!scan || !chosen || !choose_exports(keeper, chosen)) {
+        free(chosen);
+        free(scan);
+        return;
+    }
+    *scan = (struct scan){.over.run = scan_is_over, .keeper = keeper, .exports = chosen};
+    keeper->scan = scan;
+    atomic_store(&scan->running, true);
+    int err = pthread_create(&scan->thread, NULL, run_scan, scan);
+    if (err) {
+        log_error("the file systems cannot be searched for seals: %s", strerror(err));
+        keeper->scan = NULL;
+        free(chosen);
+        free(scan);
+    }
+}
+
+bool keeper_scan_is_running(const struct keeper *keeper)
+{
+    return keeper->scan && atomic_load(&keeper->scan->running);
+}
+
+void keeper_scan_stop(struct keeper *keeper)
+{
+    if (!keeper->scan)
+        return;
+    atomic_store(&keeper->scan->stop, true);
+    pthread_join(keeper->scan->thread, NULL);
+}
+
+void keeper_scan_free(struct keeper *keeper)
+{
+    if (keeper->scan)
+        free(keeper->scan->exports);
+    free(keeper->scan);
+}
+
+struct look {
+    struct work work;
+    struct loop_msg home;
+    struct keeper *keeper;
+    struct file *file;
+    struct loop_msg *then;
+    bool sealed;
+    enum seal_kind kind;
+    struct file_key named;
+};
+
+static void look_work(struct work *work)
+{
+    struct look *look = container_of(work, struct look, work);
+    int fd;
+    if (file_data_open(look->file, FILE_READ, &fd) == 0) {
+        if (seal_fs_is_sealed(fd, &look->sealed, &look->kind, &look->named))
+            look->sealed = false;
+        file_data_close(look->file, FILE_READ);
+    }
+    jobs_come_home(&look->keeper->jobs, &look->home);
+}
+
+static void look_home(struct loop_msg *msg)
+{
+    struct look *look = container_of(msg, struct look, home);
+    struct loop_msg *then = look->then;
+    char path[LOOK_PATH_MAX];
+    if (look->sealed) {
+        file_describe(look->file, path, sizeof path);
+        feed_found(look->keeper, file_key(look->file), path, look->kind);
+    }
+    file_unref(look->file);
+    free(look);
+    then->run(then);
+}
+
+void keeper_recognize(struct keeper *keeper, struct file *file, struct loop_msg *then)
+{
+    struct look *look = NULL;
+    if (file_type(file) == S_IFREG && file_seal(file) == SEAL_NONE)
+        look = calloc(1, sizeof *look);
+    if (!look) {
+        loop_post(keeper->loop, then);
+        return;
+    }
+    *look = (struct look){.work.run = look_work,
+                          .home.run = look_home,
+                          .keeper = keeper,
+                          .file = file_ref(file),
+                          .then = then};
+    jobs_submit(&keeper->jobs, &look->work);
+}

@@ -1,0 +1,394 @@
+/*
+ * step.c - the file system's part of sealing and releasing (layout/seal_fs.h), on worker
+ * threads. A step names its file by key; a file that is not in memory is opened by its handle.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "layout/seal_fs.h"
+#include "server/base/container_of.h"
+#include "server/base/fs_handle.h"
+#include "server/base/log.h"
+#include "server/base/loop.h"
+#include "server/base/worker.h"
+#include "server/export/export.h"
+#include "server/keeper/private.h"
+#include "server/keeper/rdma/rdma.h"
+#include "server/state/state.h"
+
+enum { CLIENT_PAGE = 4096 /* layout_blksize */, PINNED_POLL_US = 5000 };
+
+struct step_job {
+    struct work work;
+    struct loop_msg home;
+    struct keeper *keeper;
+    struct engine_effect effect;
+    struct file *file;
+    int fd;
+    int error;
+    enum file_presence presence;
+    struct seal_refusal why;
+    struct seal_map *map;
+    struct device *device;
+    uint64_t mtime_ns, change;
+    bool flag_cleared;
+    /* FLAG and MAP of a file that is to be written to in memory */
+    int writable_fd; /* -1: none */
+    struct rdma_memory *memory;
+    char why_readonly[KEEPER_RDMA_WHY_MAX];
+    struct keeper_rdma_gate gate;
+};
+
+int keeper_find_file(struct keeper *keeper, const struct file_key *key, bool may_block,
+                     struct file **out)
+{
+    struct file *file = file_find(keeper->files, key);
+    if (file) {
+        *out = file;
+        return 0;
+    }
+    if (!may_block)
+        return -EAGAIN;
+    if (key->len <= FILE_KEY_UUID_SIZE + 1)
+        return -EINVAL;
+    struct fs_handle handle = {.type = key->data[FILE_KEY_UUID_SIZE],
+                               .len = (uint8_t)(key->len - FILE_KEY_UUID_SIZE - 1)};
+    memcpy(handle.bytes, key->data + FILE_KEY_UUID_SIZE + 1, handle.len);
+    int err = -ENOENT;
+    for (unsigned i = 0; i < export_count(keeper->exports); i++) {
+        struct export *export = export_at(keeper->exports, i);
+        if (memcmp(export_fs_uuid(export), key->data, FILE_KEY_UUID_SIZE) != 0)
+            continue;
+        int fd = fs_handle_open(export_root_fd(export), &handle);
+        if (fd < 0)
+            return fd;
+        err = file_from_fd(keeper->files, export, fd, out);
+        if (!err)
+            return 0;
+    }
+    return err;
+}
+
+/* The server's own part of the proof that nobody writes: opens of NFS clients, and its own
+ * descriptors. */
+static int no_nfs_writer(struct step_job *job)
+{
+    if (state_file_has_writer(job->file))
+        return seal_refuse(&job->why, SEAL_REFUSED_WRITER, EBUSY,
+                           "an NFS client has the file open for writing; close it there first");
+    if (file_drop_writer(job->file))
+        return seal_refuse(&job->why, SEAL_REFUSED_WRITER, EBUSY,
+                           "the file is being written to; try again");
+    return 0;
+}
+
+static int prepare(struct step_job *job)
+{
+    const struct engine_effect *effect = &job->effect;
+    const char *why_not = NULL;
+    struct file_stat stat;
+    if (!file_export(job->file) || !export_has_layouts(file_export(job->file), &why_not))
+        return seal_refuse(&job->why, SEAL_REFUSED_FILESYSTEM, EOPNOTSUPP, "%s",
+                           why_not ? why_not : "no layouts here");
+    int err = no_nfs_writer(job);
+    if (!err && effect->step.min_size) {
+        err = file_stat(job->file, &stat);
+        if (!err && stat.stx.stx_size < effect->step.min_size)
+            err = seal_refuse(&job->why, SEAL_REFUSED_EMPTY, EFBIG,
+                              "the file is smaller than at_rest_min_size (%llu bytes)",
+                              (unsigned long long)effect->step.min_size);
+    }
+    if (err)
+        return err;
+    struct seal_fs_request request = {.kind = effect->step.kind, .fill = effect->step.fill};
+    return seal_fs_prepare(job->fd, &request, &job->why);
+}
+
+/* By whatever export it is reached. */
+static bool disk_is_offered(struct step_job *job)
+{
+    struct export_table *exports = job->keeper->exports;
+    for (unsigned i = 0; i < export_count(exports); i++) {
+        const struct export *export = export_at(exports, i);
+        if (export_offers_disk(export) &&
+            memcmp(export_fs_uuid(export), job->effect.key.data, FILE_KEY_UUID_SIZE) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Where common clients would lose data nothing is granted: see device_volume_is_lossy. */
+static int stay_where_clients_are_right(struct step_job *job, const struct device *device)
+{
+    if (!disk_is_offered(job))
+        return 0;
+    if (!map_is_aligned(job->map, CLIENT_PAGE))
+        return seal_refuse(
+            &job->why, SEAL_REFUSED_FILESYSTEM, EOPNOTSUPP,
+            "its pieces on disk begin within pages of %d bytes, because the file system's blocks "
+            "are "
+            "smaller: Linux clients read and write wrong data there; use a file system with "
+            "blocks of 4096 bytes (mkfs.ext4 -b 4096)",
+            CLIENT_PAGE);
+    for (size_t i = 0; i < map_extent_count(job->map); i++) {
+        const struct seal_extent *e = map_extent(job->map, i);
+        if (e->kind == SEAL_EXTENT_DATA &&
+            device_volume_is_lossy(device_volume(device), e->device_offset, e->length))
+            return seal_refuse(
+                &job->why, SEAL_REFUSED_DEVICE, EOPNOTSUPP,
+                "its bytes from %llu on lie in a part of the volume %s (the end of a partition's "
+                "or "
+                "logical volume's first piece, or the beginning of a stripe) where Linux clients "
+                "lose "
+                "what they write, see sealnfs.conf(5); copy the file, so that it lies elsewhere",
+                (unsigned long long)e->file_offset, device_volume_path(device));
+    }
+    return 0;
+}
+
+static bool wants_writable(const struct keeper *keeper, const struct file *file)
+{
+    const struct export *export = file_export(file);
+    return keeper->rdma && export && export_offers(export, LAYOUT4_SEALNFS_RDMA);
+}
+
+/*
+ * Opened before the flag, which keeps everybody from it, us too: the only way to a mapping that
+ * clients can write through. Without it the seal gives RDMA layouts for reading only, and other
+ * layouts as ever.
+ */
+static void open_writable(struct step_job *job)
+{
+    struct file_stat stat;
+    if (job->effect.step.kind != SEAL_KIND_PINNED || !wants_writable(job->keeper, job->file) ||
+        file_stat(job->file, &stat) || !(stat.stx.stx_attributes & STATX_ATTR_DAX))
+        return;
+    job->writable_fd = fs_reopen(file_path_fd(job->file), O_RDWR | O_CLOEXEC);
+}
+
+static int set_flag(struct step_job *job)
+{
+    open_writable(job);
+    int err = seal_fs_set_flag(job->fd, job->effect.step.kind, &job->why);
+    if (err && job->writable_fd >= 0) {
+        close(job->writable_fd);
+        job->writable_fd = -1;
+    }
+    return err;
+}
+
+static int read_and_prove(struct step_job *job, int fd, const struct device *device)
+{
+    int err = seal_fs_prove_no_writer(fd, &job->why);
+    return err ? err
+               : seal_fs_read_map(fd, job->effect.step.kind, job->effect.step.sparse,
+                                  device_size(device), &job->map, &job->why);
+}
+
+/* By the descriptor that is open for writing, if it is the only one: then it is mapped. */
+static bool read_by_writable(struct step_job *job, const struct device *device)
+{
+    int err;
+    if (job->writable_fd < 0)
+        return false;
+    file_data_close(job->file, FILE_READ);
+    err = file_drop_readers(job->file);
+    if (!err)
+        err = read_and_prove(job, job->writable_fd, device);
+    if (!err)
+        job->memory =
+            keeper_rdma_ops->map(job->writable_fd, map_file_size(job->map), job->why_readonly);
+    else
+        snprintf(job->why_readonly, sizeof job->why_readonly,
+                 "somebody had the file open while it was sealed, so that it could not be mapped "
+                 "for writing; to "
+                 "write "
+                 "to it by RDMA, unseal it and seal it anew when nobody on the server reads it "
+                 "(reading works)");
+    close(job->writable_fd);
+    job->writable_fd = -1;
+    job->fd = -1;
+    (void)file_data_open(job->file, FILE_READ,
+                         &job->fd); /* if that fails, so does what is tried by it */
+    return !err;
+}
+
+static int read_map(struct step_job *job)
+{
+    const struct device *device = export_device(file_export(job->file));
+    struct file_stat stat;
+    int err = no_nfs_writer(job);
+    if (!err && !device)
+        err = seal_refuse(&job->why, SEAL_REFUSED_DEVICE, ENODEV,
+                          "the device behind the export is not known");
+    if (!err && !read_by_writable(job, device))
+        err = read_and_prove(job, job->fd, device);
+    if (!err)
+        err = stay_where_clients_are_right(job, device);
+    if (!err)
+        err = file_stat(job->file, &stat);
+    if (err)
+        return err;
+    job->device = device_ref((struct device *)(uintptr_t)device);
+    job->mtime_ns =
+        (uint64_t)stat.stx.stx_mtime.tv_sec * UINT64_C(1000000000) + stat.stx.stx_mtime.tv_nsec;
+    job->change = stat.change;
+    return 0;
+}
+
+static int unflag(struct step_job *job)
+{
+    uint64_t mtime = job->effect.step.mtime_ns;
+    struct timespec when = {.tv_sec = (time_t)(mtime / UINT64_C(1000000000)),
+                            .tv_nsec = (long)(mtime % UINT64_C(1000000000))};
+    return seal_fs_clear_flag(job->fd, job->effect.step.kind, mtime ? &when : NULL, &job->why);
+}
+
+/* Without the flag the map may be any by now; that it is gone is for the engine to judge. */
+static int verify(struct step_job *job)
+{
+    bool set = false;
+    int err = seal_fs_get_flag(job->fd, &set);
+    return err || !set ? err : seal_fs_reread_map(job->fd, &job->map, &job->why);
+}
+
+/* Looks, and changes nothing. */
+static int watch(struct step_job *job)
+{
+    bool set = false;
+    int err = seal_fs_get_flag(job->fd, &set);
+    job->flag_cleared = !err && !set;
+    return err ? err : seal_fs_reread_map(job->fd, &job->map, &job->why);
+}
+
+static int run_step(struct step_job *job)
+{
+    switch (job->effect.step.step) {
+    case ENGINE_STEP_PREPARE:
+        return prepare(job);
+    case ENGINE_STEP_FLAG:
+        return set_flag(job);
+    case ENGINE_STEP_MAP:
+        return read_map(job);
+    case ENGINE_STEP_VERIFY:
+        return verify(job);
+    case ENGINE_STEP_UNFLAG:
+        return unflag(job);
+    case ENGINE_STEP_WATCH:
+        return watch(job);
+    }
+    return -EINVAL;
+}
+
+static void work(struct work *item)
+{
+    struct step_job *job = container_of(item, struct step_job, work);
+    job->error = job->file ? 0 : keeper_find_file(job->keeper, &job->effect.key, true, &job->file);
+    if (job->error)
+        job->presence = keeper_judge_absence(job->keeper, &job->effect.key, job->error, &job->why);
+    if (!job->error && !S_ISREG(file_type(job->file)) && !S_ISDIR(file_type(job->file)))
+        job->error =
+            seal_refuse(&job->why, SEAL_REFUSED_NOT_REGULAR, EINVAL, /* not even opened */
+                        "only regular files can be sealed, this is a FIFO, a socket or a device");
+    if (!job->error)
+        job->error = file_data_open(job->file, FILE_READ, &job->fd);
+    if (!job->error) {
+        job->error = run_step(job);
+        if (job->fd >= 0)
+            file_data_close(job->file, FILE_READ);
+    }
+    if (job->error && !job->why.text[0])
+        seal_refuse_errno(&job->why, -job->error, "the file cannot be opened");
+    jobs_come_home(&job->keeper->jobs, &job->home);
+}
+
+static void hand_over_memory(struct keeper_rdma *rdma, struct step_job *job)
+{
+    if (job->effect.step.step == ENGINE_STEP_FLAG && job->writable_fd >= 0)
+        keeper_rdma_ops->keep_fd(rdma, &job->effect.key, job->writable_fd);
+    if (job->effect.step.step == ENGINE_STEP_MAP && !job->error)
+        keeper_rdma_ops->keep_memory(rdma, &job->effect.key, job->memory, job->why_readonly);
+    else
+        keeper_rdma_ops->drop_memory(rdma, job->memory);
+}
+
+static void come_home(struct loop_msg *msg)
+{
+    struct step_job *job = container_of(msg, struct step_job, home);
+    if (job->keeper->rdma)
+        hand_over_memory(job->keeper->rdma, job);
+    struct engine_event event = {.type = ENGINE_EV_STEP_DONE,
+                                 .step = {.key = job->effect.key,
+                                          .step = job->effect.step.step,
+                                          .error = job->error,
+                                          .why = &job->why,
+                                          .map = job->map,
+                                          .device = job->device,
+                                          .mtime_ns = job->mtime_ns,
+                                          .change = job->change,
+                                          .ticket = job->effect.step.ticket,
+                                          .flag_cleared = job->flag_cleared,
+                                          .presence = job->presence}};
+    keeper_feed(job->keeper, &event);
+    keeper_gathered(job->keeper);
+    map_free(job->map);
+    device_free(job->device);
+    file_unref(job->file);
+    free(job);
+}
+
+/* The word says RELEASING already, so no new pinned I/O starts; what is under way must end before
+ * the map may change. */
+static void submit(evutil_socket_t fd, short what, void *arg)
+{
+    struct step_job *job = arg;
+    (void)fd;
+    (void)what;
+    if (job->effect.step.step == ENGINE_STEP_VERIFY && job->file &&
+        state_file_has_pinned_io(job->file)) {
+        struct timeval soon = {.tv_usec = PINNED_POLL_US};
+        if (event_base_once(loop_base(job->keeper->loop), -1, EV_TIMEOUT, submit, job, &soon) == 0)
+            return;
+        while (state_file_has_pinned_io(job->file))
+            usleep(PINNED_POLL_US);
+    }
+    jobs_submit(&job->keeper->jobs, &job->work);
+}
+
+/* Nothing of the file is registered or mapped any more, or it cannot be seen to be so. */
+static void gate_passed(struct keeper_rdma_gate *gate, int err, const char *why)
+{
+    struct step_job *job = container_of(gate, struct step_job, gate);
+    if (!err) {
+        submit(-1, 0, job);
+        return;
+    }
+    job->error = seal_refuse(&job->why, SEAL_REFUSED_DEVICE, EBUSY, "%s", why);
+    loop_post(job->keeper->loop, &job->home);
+}
+
+void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect)
+{
+    struct step_job *job;
+    while (!(job = calloc(1, sizeof *job)))
+        usleep(PINNED_POLL_US); /* a step that is lost would hold its file for ever */
+    job->keeper = keeper;
+    job->effect = *effect;
+    job->writable_fd = effect->step.step == ENGINE_STEP_MAP && keeper->rdma
+                           ? keeper_rdma_ops->take_fd(keeper->rdma, &effect->key)
+                           : -1;
+    job->work.run = work;
+    job->home.run = come_home;
+    if (keeper_find_file(keeper, &effect->key, false, &job->file))
+        job->file = NULL;
+    job->gate.pass = gate_passed;
+    if (keeper->rdma &&
+        (effect->step.step == ENGINE_STEP_VERIFY || effect->step.step == ENGINE_STEP_UNFLAG))
+        keeper_rdma_ops->enter(keeper->rdma, &effect->key, &job->gate);
+    else
+        submit(-1, 0, job);
+}

@@ -1,0 +1,197 @@
+/*
+ * view.c - what the operator sees: "status" and "grants" as arrays of rows, "explain" as one
+ * object with the sentence that says why a file has no layout, and what to do about it. On the
+ * keeper's thread.
+ */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/rdma_layout.h"
+#include "server/base/loop.h"
+#include "server/config/config.h"
+#include "server/export/export.h"
+#include "server/file/at_rest.h"
+#include "server/keeper/private.h"
+#include "server/keeper/rdma/rdma.h"
+#include "server/state/state.h"
+
+enum { TEXT_MAX = 512 };
+
+static const char *policy_name(bool at_rest)
+{
+    return at_rest ? "at-rest" : "manual";
+}
+
+static json_t *seal_row(const struct engine_seal_view *view)
+{
+    char file[TEXT_MAX];
+    snprintf(file, sizeof file, "%s", view->path);
+    json_t *row = json_pack(
+        "{s:s, s:s, s:s, s:I, s:I, s:i, s:i, s:b}", "state", engine_state_name(view->state), "kind",
+        view->kind == SEAL_KIND_PINNED ? "pinned" : "frozen", "policy", policy_name(view->at_rest),
+        "size", (json_int_t)(view->map ? map_file_size(view->map) : 0), "extents",
+        (json_int_t)(view->map ? map_extent_count(view->map) : 0), "holders", (int)view->grants,
+        "maybe", (int)view->maybe, "broken", view->broken);
+    if (!row)
+        return NULL;
+    /* Names need not be UTF-8; JSON must be. */
+    json_t *name = json_string(file);
+    json_object_set_new(row, "file", name ? name : json_string("(a name that is not UTF-8)"));
+    json_object_set_new(row, "why", json_string(view->why));
+    return row;
+}
+
+static void add_seal(const struct engine_seal_view *view, void *arg)
+{
+    json_array_append_new(arg, seal_row(view));
+}
+
+static json_t *status(struct keeper *keeper, struct file *file)
+{
+    struct engine_seal_view view;
+    json_t *rows = json_array();
+    if (!file)
+        engine_each_seal(keeper->engine, add_seal, rows);
+    else if (engine_seal_view(keeper->engine, file_key(file), &view) == 0)
+        add_seal(&view, rows);
+    return rows;
+}
+
+static void add_grant(const struct engine_grant_view *view, void *arg)
+{
+    char client[TEXT_MAX], id[24];
+    snprintf(id, sizeof id, "%016llx", (unsigned long long)view->client_id);
+    snprintf(client, sizeof client, "%s %.*s", view->address, (int)view->owner_len,
+             (const char *)view->owner);
+    json_t *row =
+        json_pack("{s:s, s:s, s:I, s:I, s:s}", "client_id", id, "iomode",
+                  view->maybe                        ? "?"
+                  : view->iomode == LAYOUTIOMODE4_RW ? "RW"
+                                                     : "READ",
+                  "offset", (json_int_t)view->offset, "length", (json_int_t)view->length, "state",
+                  view->maybe      ? "maybe, from before the restart"
+                  : view->recalled ? "recalled"
+                                   : "granted");
+    json_t *name = json_string(client), *file = json_string(view->path);
+    json_object_set_new(row, "client", name ? name : json_string(view->address));
+    json_object_set_new(row, "file", file ? file : json_string("(a name that is not UTF-8)"));
+    json_array_append_new(arg, row);
+}
+
+static json_t *grants(struct keeper *keeper, struct file *file)
+{
+    json_t *rows = json_array();
+    engine_each_grant(keeper->engine, file ? file_key(file) : NULL, add_grant, rows);
+    return rows;
+}
+
+static json_t *because(const char *why, const char *advice)
+{
+    return json_pack("{s:s, s:s}", "why", why, "advice", advice);
+}
+
+static json_t *explain_sealed(struct keeper *keeper, const struct file *file,
+                              const struct engine_seal_view *view)
+{
+    char why[TEXT_MAX];
+    const struct export *export = file_export(file);
+    const char *rdma = keeper->rdma && export && export_offers(export, LAYOUT4_SEALNFS_RDMA)
+                           ? keeper_rdma_ops->why(keeper->rdma, &view->key)
+                           : "";
+    const char *told = view->kind == SEAL_KIND_PINNED
+                           ? "clients get layouts for reading and writing"
+                           : "clients get layouts for reading";
+    if (rdma[0] && !export_offers_disk(export))
+        told = "the last layout that was asked for was refused";
+    snprintf(why, sizeof why, "it has a %s seal (%s, %s) and %u grants: %s",
+             view->kind == SEAL_KIND_PINNED ? "pinned" : "frozen", policy_name(view->at_rest),
+             engine_state_name(view->state), view->grants, told);
+    if (rdma[0])
+        return because(why, rdma);
+    return because(
+        why,
+        view->why[0]
+            ? view->why
+            : "if a client uses READ and WRITE all the same, see that it finds the disk (blkmapd, "
+              "/proc/self/mountstats there) and that it has a callback channel (sealctl clients)");
+}
+
+static json_t *explain_unsealed(struct keeper *keeper, struct file *file)
+{
+    char why[TEXT_MAX];
+    struct file_stat stat;
+    const struct export *export = file_export(file);
+    const char *why_not = NULL;
+    if (!export)
+        return because("it is not in an export", "");
+    if (file_type(file) != S_IFREG)
+        return because("it is not a regular file", "");
+    if (!export_has_layouts(export, &why_not))
+        return because(why_not ? why_not : "its export gives no layouts",
+                       "see the export in sealnfs.conf");
+    const struct config_export *config = export_config(export);
+    if (config->policy != POLICY_AT_REST)
+        return because("it is not sealed, and its export's policy is manual",
+                       "seal it: sealctl seal FILE");
+    if (state_file_has_writer(file))
+        return because("it is not sealed: a client has it open for writing",
+                       "it is sealed when it is read after the last close");
+    if (file_stat(file, &stat) == 0 && stat.stx.stx_size < config->at_rest_min_size)
+        return because("it is not sealed: it is smaller than at_rest_min_size",
+                       "seal it by hand: sealctl seal FILE");
+    if (!at_rest_is_wanted(export, file))
+        return because(
+            "it is not sealed: at_rest_include or at_rest_exclude of its export leaves it out",
+            "seal it by hand: sealctl seal FILE");
+    if (engine_at_rest_explain(keeper->engine, file_key(file), loop_now_ns(), why, sizeof why))
+        return because(why, "seal it by hand if it is not to wait: sealctl seal FILE");
+    return because(
+        "it is not sealed yet",
+        "it is sealed when a client asks for a layout to read it; sealctl seal FILE does it now, "
+        "and says what is in the way");
+}
+
+static json_t *explain(struct keeper *keeper, struct file *file)
+{
+    struct engine_seal_view view;
+    if (!file)
+        return because("no file was named", "");
+    if (engine_seal_view(keeper->engine, file_key(file), &view) != 0)
+        return explain_unsealed(keeper, file);
+    return view.state == ENGINE_SEALED ? explain_sealed(keeper, file, &view)
+                                       : because(view.why, "");
+}
+
+void keeper_view_warning(const struct keeper *keeper, char *text, size_t size)
+{
+    struct export_table *exports = keeper->exports;
+    if (keeper->failing[0]) {
+        snprintf(text, size, "%s", keeper->failing);
+        return;
+    }
+    for (unsigned i = 0; i < export_count(exports); i++) {
+        const struct export *export = export_at(exports, i);
+        if (!engine_is_in_doubt(keeper->engine, export_fs_uuid(export)))
+            continue;
+        snprintf(text, size,
+                 "the journal was lost, damaged or replaced: there may be clients with layouts "
+                 "below %.90s that "
+                 "nobody knows of; see the log, and sealctl forget-holders --yes FILE%s",
+                 export_config(export)->path,
+                 keeper_scan_is_running(keeper) ? " (seals are being searched)" : "");
+        return;
+    }
+}
+
+char *keeper_view_json(struct keeper *keeper, const char *what, struct file *file)
+{
+    json_t *value = strcmp(what, "status") == 0    ? status(keeper, file)
+                    : strcmp(what, "devices") == 0 ? keeper_view_devices(keeper)
+                    : strcmp(what, "grants") == 0  ? grants(keeper, file)
+                    : strcmp(what, "explain") == 0 ? explain(keeper, file)
+                                                   : NULL;
+    char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    json_decref(value);
+    return text;
+}

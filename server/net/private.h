@@ -1,0 +1,108 @@
+/*
+ * private.h - shared by conn.c (receiving, life and death), net/send.c (sending, calls) and
+ * listener.c (accepting).
+ */
+#ifndef SEALNFS_SERVER_NET_PRIVATE_H
+#define SEALNFS_SERVER_NET_PRIVATE_H
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "proto/record.h"
+#include "server/net/conn.h"
+
+enum {
+    CONN_MAX_REQUESTS = 128,        /* under way on one connection */
+    CONN_RECORD_SLACK = 64 << 10,   /* what a request may have beside one payload of max_io_size */
+    CONN_CALL_REPLY_MAX = 64 << 10, /* a callback's reply */
+    CONN_PARTIAL_SECONDS = 30,      /* a record that has begun must end */
+    CONN_STALL_SECONDS = 60, /* a peer that takes no byte of our replies for so long is gone */
+    CONN_IDLE_SECONDS = 600, /* nothing bound, nothing said */
+};
+
+/* The connections of one loop. */
+struct conn_home {
+    struct listener *listener;
+    struct loop *loop;
+    struct conn *first;
+    struct event *sweep;
+    struct loop_msg close_msg;
+    bool closing;
+};
+
+struct listener {
+    struct loop **loops;
+    unsigned loop_count;
+    struct conn_service service;
+    void (*on_drained)(struct listener *listener); /* the last request has ended; any loop */
+    uint32_t max_record;
+    size_t max_conn_bytes;
+    size_t max_bytes;
+    unsigned max_connections;
+    atomic_size_t bytes;
+    atomic_uint connections;
+    atomic_uint stalled;  /* connections that wait for memory of others */
+    atomic_uint requests; /* under way, replies that have not left included */
+    atomic_bool draining; /* nothing more is read */
+    pthread_mutex_t drain_lock;
+    pthread_cond_t drained;
+    struct event *accept_again;
+    struct loop_msg close_msg;
+    bool refusing; /* said so in the log */
+    unsigned next_loop;
+    unsigned socket_count;
+    struct listener_socket {
+        struct listener *listener;
+        int fd;
+        struct event *event;
+    } * sockets;
+    struct conn_home homes[];
+};
+
+struct conn {
+    atomic_uint refs;
+    int fd;
+    struct listener *listener;
+    _Atomic(struct loop *) loop;
+    struct conn_home *home; /* NULL while it moves */
+    struct conn *prev, *next;
+    struct event read_event, write_event;
+    bool read_on, write_on, corked, closed, bound, pumping;
+
+    struct record_reader reader;
+    struct buffer *stage; /* bytes received and not yet looked at */
+    size_t stage_at, stage_len;
+    struct buffer *record; /* a record being put together */
+    uint32_t record_len;
+    bool record_partial;
+
+    unsigned requests;
+    atomic_size_t bytes;
+    struct conn_out *out_first, **out_last;
+    uint64_t heard_at, record_at, sent_at; /* loop_now_ns */
+
+    pthread_mutex_t lock; /* guards the lists below */
+    bool gone;
+    struct conn_watch *watches;
+    struct conn_call *calls;
+    atomic_uint xid;
+    atomic_bool called; /* by us, at any time */
+
+    struct loop_msg arrive;
+    struct in6_addr peer;
+    char text[INET6_ADDRSTRLEN + 10];
+};
+
+int conn_create(struct listener *listener, int fd, struct conn **out);
+void conn_pump(struct conn *conn);
+/* Send what is queued. Its loop. */
+void conn_flush(struct conn *conn);
+void conn_drop_output(struct conn *conn);
+/* Post every watch and call; none can be added afterwards. */
+void conn_tell_gone(struct conn *conn);
+void conn_events_init(struct conn *conn);
+void conn_on_writable(evutil_socket_t fd, short events, void *arg);
+
+#endif

@@ -1,0 +1,514 @@
+/*
+ * compound.c - the dispatcher: from a COMPOUND call to its reply (RFC 8881
+ * sections 2.10.6.4, 15.1, 16.2).
+ *
+ * A compound lies in one pooled buffer: the struct, then the start of the reply, then the arena's
+ * first chunk; ordinary requests need no other memory. It starts on its connection's loop, runs on
+ * the loop of the client that its first operation names, visits the workers when an operation asks,
+ * and ends on the client's loop, where the reply is cached and handed to the connection.
+ */
+#include "server/nfs/compound.h"
+
+#include <string.h>
+
+#include "server/base/buffer.h"
+#include "server/base/container_of.h"
+#include "server/base/log.h"
+#include "server/client/client.h"
+#include "server/client/session.h"
+#include "server/export/export.h"
+#include "server/file/file.h"
+#include "server/nfs/op_counts.h"
+#include "server/nfs/route.h"
+#include "server/server.h"
+
+enum {
+    REPLY_ROOM = 6 << 10,        /* in the compound's own buffer */
+    ARENA_LIMIT = 4 << 20,       /* what one compound's operations may ask for together */
+    SESSIONLESS_REPLY = 8 << 10, /* before a session has said more */
+    ERROR_ROOM = 32,             /* kept free for the error of a following operation */
+    ILLEGAL_OP = UINT32_MAX,
+};
+
+/* ---- memory ---- */
+
+static struct compound *compound_create(struct server *server, struct conn *conn,
+                                        struct buffer *request, uint32_t request_len)
+{
+    struct buffer *memory = buffer_get(BUFFER_SMALL);
+    if (!memory)
+        return NULL;
+    struct compound *c = (struct compound *)(void *)memory->data;
+    memset(c, 0, sizeof(*c));
+    uint8_t *reply = memory->data + (sizeof(*c) + 63) / 64 * 64;
+    uint8_t *arena = reply + REPLY_ROOM;
+    c->memory = memory;
+    c->request = buffer_ref(request);
+    c->request_len = request_len;
+    c->server = server;
+    c->conn = conn_ref(conn);
+    c->loop = conn_loop(conn);
+    c->peer = *conn_peer(conn);
+    c->max_reply = SESSIONLESS_REPLY;
+    xdr_out_init(&c->out, reply, REPLY_ROOM);
+    arena_init_with(&c->arena, ARENA_LIMIT, arena, (size_t)(memory->data + memory->size - arena));
+    c->charged = memory->size + request_len;
+    conn_charge(conn, c->charged);
+    conn_request_begin(conn);
+    return c;
+}
+
+/* The reply has left, or never will. The connection's loop. */
+static void compound_sent(struct conn_out *out, bool ok)
+{
+    (void)ok;
+    struct compound *c = container_of(out, struct compound, send);
+    struct conn *conn = c->conn;
+    const struct xdr_splice *splice;
+    for (unsigned i = 0; (splice = xdr_out_splice_at(&c->out, i)); i++)
+        buffer_unref(splice->owner);
+    arena_free(&c->arena);
+    buffer_unref(c->larger);
+    buffer_unref(c->request);
+    conn_discharge(conn, c->charged);
+    buffer_unref(c->memory);
+    conn_request_end(conn);
+    conn_unref(conn);
+}
+
+static void charge_more(struct compound *c, size_t bytes)
+{
+    c->charged += bytes;
+    conn_charge(c->conn, bytes);
+}
+
+/* ---- the end ---- */
+
+static void drop_files(struct compound *c)
+{
+    file_unref(c->current.file);
+    file_unref(c->saved.file);
+    c->current.file = c->saved.file = NULL;
+}
+
+/* The slot is another request's from here on. */
+static void end_turn(struct compound *c)
+{
+    const struct session_turn turn = {.client = c->client, .session = c->session, .slot = c->slot};
+    /* An uncached SEQUENCE alone needs no memory: its retry is answered anew. */
+    bool kept = c->cache_this && c->numops > 1;
+    session_end_turn(&turn, kept ? &c->out : NULL, c->body_at);
+    c->slot = NULL;
+    c->session = NULL;
+    c->client = NULL;
+}
+
+static void finish_compound(struct compound *c)
+{
+    drop_files(c);
+    if (c->slot)
+        end_turn(c);
+    c->send.sent = compound_sent;
+    size_t len = xdr_out_len(&c->out);
+    if (len > REPLY_ROOM)
+        charge_more(c, len);
+    if (!conn_out_set(&c->send, &c->out)) {
+        log_error("%s: a reply could not be put together", conn_describe(c->conn));
+        /* An empty record answers nothing; the client retries on a new connection. */
+        xdr_out_truncate(&c->out, 0);
+        conn_out_set(&c->send, &c->out);
+    }
+    conn_send(c->conn, &c->send);
+}
+
+static void go_home(struct compound *c)
+{
+    loop_post(c->loop, &c->msg);
+}
+
+static void end_compound(struct compound *c, nfsstat4 status)
+{
+    nfs4_compound_res_end(&c->out, &c->head, status, c->op_count);
+    if (c->on_worker) {
+        c->ended = true;
+        drop_files(c);
+        go_home(c);
+    } else {
+        finish_compound(c);
+    }
+}
+
+/* The reply is the one that the slot kept. */
+static void end_with_replay(struct compound *c)
+{
+    xdr_out_truncate(&c->out, c->body_at);
+    if (xdr_out_left(&c->out) < c->replay.len) {
+        c->larger = buffer_get(c->body_at + c->replay.len);
+        if (c->larger)
+            xdr_out_rebase(&c->out, c->larger->data, c->larger->size);
+    }
+    xdr_put_fixed(&c->out, c->replay.data, c->replay.len);
+    finish_compound(c);
+}
+
+/* ---- one operation's result ---- */
+
+static bool is_last(const struct compound *c)
+{
+    return c->op_index + 1 >= c->numops;
+}
+
+/* What the reply may have in all once this operation's result is in it. */
+static size_t reply_limit(const struct compound *c)
+{
+    size_t limit = c->max_reply;
+    if (c->cache_this && c->max_cached < limit)
+        limit = c->max_cached;
+    return is_last(c) || limit < ERROR_ROOM ? limit : limit - ERROR_ROOM;
+}
+
+static nfsstat4 too_big(const struct compound *c, size_t need)
+{
+    return c->cache_this && need <= c->max_reply ? NFS4ERR_REP_TOO_BIG_TO_CACHE
+                                                 : NFS4ERR_REP_TOO_BIG;
+}
+
+static bool put_result(struct compound *c)
+{
+    return nfs4_op_encode(&c->out, c->op) && nfs4_res_encode(c->op, &c->out, &c->res);
+}
+
+static bool grow_reply(struct compound *c, size_t limit)
+{
+    size_t want = !c->larger ? 60 << 10 : c->larger->size * 4;
+    size_t now = !c->larger ? REPLY_ROOM : c->larger->size;
+    if (want > limit + BUFFER_SMALL)
+        want = limit + BUFFER_SMALL;
+    if (want <= now)
+        return false;
+    struct buffer *larger = buffer_get(want);
+    if (!larger)
+        return false;
+    xdr_out_rebase(&c->out, larger->data, larger->size);
+    buffer_unref(c->larger);
+    c->larger = larger;
+    return true;
+}
+
+/* READ's data travel by reference as long as there are references left; then they are copied. */
+static struct buffer *detach_payload(struct compound *c)
+{
+    struct buffer *owner = NULL;
+    if (c->op == OP_READ && c->res.status == NFS4_OK &&
+        xdr_out_splice_at(&c->out, XDR_OUT_MAX_SPLICES - 1)) {
+        owner = c->res.read.resok4.data_owner;
+        c->res.read.resok4.data_owner = NULL;
+    }
+    return owner;
+}
+
+static void drop_payload(struct compound *c)
+{
+    if (c->op == OP_READ && c->res.status == NFS4_OK)
+        buffer_unref(c->res.read.resok4.data_owner);
+}
+
+/* Writes the result of the operation; false: it was the last one to run. */
+static bool put_op_result(struct compound *c)
+{
+    size_t at = xdr_out_pos(&c->out);
+    size_t limit = c->res.status == NFS4_OK ? reply_limit(c) : c->max_reply;
+    struct buffer *detached = detach_payload(c);
+    xdr_out_set_limit(&c->out, limit);
+    bool ok = put_result(c);
+    while (!ok) {
+        xdr_out_truncate(&c->out, at);
+        if (!grow_reply(c, limit))
+            break;
+        ok = put_result(c);
+    }
+    buffer_unref(detached);
+    xdr_out_set_limit(&c->out, SIZE_MAX);
+    if (!ok) {
+        drop_payload(c);
+        memset(&c->res, 0, sizeof(c->res));
+        c->res.status = too_big(c, c->max_reply);
+        put_result(c);
+    }
+    c->op_count++;
+    op_counts_add(c->server->op_counts, loop_index(c->loop), c->op, c->res.status);
+    return c->res.status == NFS4_OK;
+}
+
+static bool fail_op(struct compound *c, nfsstat4 status)
+{
+    memset(&c->res, 0, sizeof(c->res));
+    c->res.status = status;
+    put_op_result(c);
+    return false;
+}
+
+/* ---- before one operation ---- */
+
+/* Where SEQUENCE and the operations that need none may stand (RFC 8881 sections 2.10.6.4
+ * and 18.46.3). */
+static nfsstat4 check_position(const struct compound *c, const struct op_entry *entry)
+{
+    if (c->op_index > 0) {
+        if (c->op == OP_SEQUENCE)
+            return NFS4ERR_SEQUENCE_POS;
+        if (c->op == OP_BIND_CONN_TO_SESSION)
+            return NFS4ERR_NOT_ONLY_OP;
+        return c->retry_uncached ? NFS4ERR_RETRY_UNCACHED_REP : NFS4_OK;
+    }
+    if (c->op == OP_SEQUENCE)
+        return NFS4_OK;
+    if ((entry->needs & OP_FIRST_ONLY) == 0)
+        return NFS4ERR_OP_NOT_IN_SESSION;
+    return c->numops > 1 ? NFS4ERR_NOT_ONLY_OP : NFS4_OK;
+}
+
+/* An operation that changes something does not run unless its reply will fit (RFC 8881
+ * section 2.10.6.4). */
+static nfsstat4 check_reply_size(const struct compound *c, const struct op_entry *entry)
+{
+    if ((entry->needs & OP_MODIFIES) == 0)
+        return NFS4_OK;
+    size_t bound = entry->reply_bound ? entry->reply_bound(c) : entry->reply_max;
+    size_t need = xdr_out_len(&c->out) + 4 + bound;
+    if (need > c->max_reply)
+        return NFS4ERR_REP_TOO_BIG;
+    return c->cache_this && need > c->max_cached ? NFS4ERR_REP_TOO_BIG_TO_CACHE : NFS4_OK;
+}
+
+static nfsstat4 check_op(const struct compound *c, const struct op_entry *entry)
+{
+    nfsstat4 status = check_position(c, entry);
+    if (status != NFS4_OK)
+        return status;
+    if (!entry->handler)
+        return NFS4ERR_NOTSUPP;
+    if ((entry->needs & OP_NEEDS_FH) != 0 && !c->current.file)
+        return NFS4ERR_NOFILEHANDLE;
+    if ((entry->needs & OP_NEEDS_SAVED_FH) != 0 && !c->saved.file)
+        return NFS4ERR_NOFILEHANDLE;
+    if ((entry->needs & OP_ROFS) != 0 &&
+        (!c->current.export || !export_is_writable(c->current.export)))
+        return NFS4ERR_ROFS;
+    return check_reply_size(c, entry);
+}
+
+/* The arguments of the next operation. NFS4_OK, or what is wrong with them. */
+static nfsstat4 decode_op(struct compound *c)
+{
+    if (!nfs4_op_decode(&c->in, &c->op)) {
+        c->op = ILLEGAL_OP;
+        return NFS4ERR_BADXDR;
+    }
+    if (!nfs4_op_known(c->op))
+        return NFS4ERR_OP_ILLEGAL;
+    return nfs4_args_decode(c->op, &c->in, &c->arena, &c->args) ? NFS4_OK : NFS4ERR_BADXDR;
+}
+
+static void put_illegal(struct compound *c)
+{
+    nfs4_illegal_res_encode(&c->out);
+    c->op_count++;
+}
+
+/* Gets the next operation ready. False: there is none, or it cannot run; the reply has ended. */
+static bool begin_op(struct compound *c)
+{
+    if (c->op_index >= c->numops) {
+        end_compound(c, NFS4_OK);
+        return false;
+    }
+    nfsstat4 status = c->op_index == 0 ? c->first_status : decode_op(c);
+    if (status == NFS4ERR_OP_ILLEGAL) {
+        put_illegal(c);
+        end_compound(c, status);
+        return false;
+    }
+    if (c->op == ILLEGAL_OP) {
+        end_compound(c, status);
+        return false;
+    }
+    if (status == NFS4_OK)
+        status = check_op(c, &op_table[c->op]);
+    if (status != NFS4_OK) {
+        fail_op(c, status);
+        end_compound(c, c->res.status);
+        return false;
+    }
+    memset(&c->res, 0, sizeof(c->res));
+    c->stage = 0;
+    c->op_state = NULL;
+    c->op_ready = true;
+    if (c->op == OP_READ)
+        charge_more(c, c->args.read.count < c->max_reply ? c->args.read.count : c->max_reply);
+    return true;
+}
+
+/* ---- running ---- */
+
+static bool complete_op(struct compound *c)
+{
+    c->op_ready = false;
+    if (c->replay.data) {
+        end_with_replay(c);
+        return false;
+    }
+    if (!put_op_result(c)) {
+        end_compound(c, c->res.status);
+        return false;
+    }
+    c->op_index++;
+    return true;
+}
+
+static void run_ops(struct compound *c)
+{
+    for (;;) {
+        if (!c->op_ready && !begin_op(c))
+            return;
+        switch (op_table[c->op].handler(c)) {
+        case OP_DONE:
+            if (!complete_op(c))
+                return;
+            break;
+        case OP_BLOCK:
+            if (c->on_worker)
+                break;
+            worker_submit(c->server->workers, &c->work);
+            return;
+        case OP_LOOP:
+            if (!c->on_worker && loop_self() == c->loop)
+                break;
+            go_home(c);
+            return;
+        case OP_WAIT:
+            /* It may be running elsewhere by now. */
+            return;
+        }
+    }
+}
+
+static void on_loop(struct loop_msg *msg)
+{
+    struct compound *c = container_of(msg, struct compound, msg);
+    c->on_worker = false;
+    if (c->ended)
+        finish_compound(c);
+    else
+        run_ops(c);
+}
+
+static void on_worker(struct work *work)
+{
+    struct compound *c = container_of(work, struct compound, work);
+    c->on_worker = true;
+    run_ops(c);
+}
+
+void compound_resume(struct compound *c)
+{
+    loop_post(c->loop, &c->msg);
+}
+
+enum op_next compound_visit(struct compound *c, struct loop *target,
+                            enum op_next (*body)(struct compound *c))
+{
+    if (c->visited) {
+        c->visited = false;
+        return OP_DONE;
+    }
+    if (c->on_worker && !c->home && target == c->loop)
+        return OP_LOOP;
+    if (target != c->loop) {
+        c->home = c->loop;
+        c->loop = target;
+        return OP_LOOP;
+    }
+    enum op_next next = body(c);
+    if (next != OP_DONE || !c->home)
+        return next;
+    c->loop = c->home;
+    c->home = NULL;
+    c->visited = true;
+    return OP_LOOP;
+}
+
+/* ---- the start ---- */
+
+/* A retry is told from a different request under the same slot and sequence id by this (RFC 8881
+ * section 2.10.6.1.3.1). It need not resist an attacker, who could only fool his own session. Long
+ * payloads are sampled at both ends. */
+static uint64_t digest_of(const uint8_t *data, size_t len)
+{
+    enum { SAMPLE = 1024 };
+    uint64_t h = 0x9e3779b97f4a7c15u ^ len;
+    const uint8_t *ends[2] = {data, data + len - (len > SAMPLE ? SAMPLE : 0)};
+    size_t lens[2] = {len > SAMPLE ? SAMPLE : len, len > SAMPLE ? SAMPLE : 0};
+    for (unsigned e = 0; e < 2; e++)
+        for (size_t i = 0; i + 8 <= lens[e]; i += 8) {
+            uint64_t word;
+            memcpy(&word, ends[e] + i, sizeof(word));
+            h = (h ^ word) * 0xff51afd7ed558ccdu;
+            h ^= h >> 32;
+        }
+    for (size_t i = lens[0] & ~(size_t)7; i < lens[0]; i++)
+        h = (h ^ data[i]) * 0xff51afd7ed558ccdu;
+    return h ^ (h >> 29);
+}
+
+/* Its head is well-formed: rpc_service.c has looked. */
+static void read_head(struct compound *c, const struct rpc_call *call, const struct xdr_in *in)
+{
+    struct nfs4_compound_args head;
+    c->in = *in;
+    c->digest = digest_of(xdr_in_pos(in), xdr_in_left(in));
+    nfs4_compound_args_decode(&c->in, &head);
+    c->xid = call->xid;
+    c->minor = head.minorversion;
+    c->numops = head.numops;
+    rpc_reply_put_accepted(&c->out, call->xid, RPC_ACCEPT_SUCCESS);
+    c->body_at = xdr_out_pos(&c->out);
+    nfs4_compound_res_begin(&c->out, head.tag, &c->head);
+}
+
+bool compound_start(struct server *server, struct conn *conn, struct buffer *request,
+                    uint32_t request_len, const struct rpc_call *call, const struct cred *cred,
+                    const struct xdr_in *in)
+{
+    struct compound *c = compound_create(server, conn, request, request_len);
+    if (!c) {
+        conn_close(conn, "out of memory");
+        return false;
+    }
+    c->cred = *cred;
+    c->msg.run = on_loop;
+    c->work.run = on_worker;
+    read_head(c, call, in);
+    if (c->minor != 1) {
+        end_compound(c, NFS4ERR_MINOR_VERS_MISMATCH);
+        return true;
+    }
+    if (c->numops == 0) {
+        end_compound(c, NFS4_OK);
+        return true;
+    }
+    c->first_status = decode_op(c);
+    struct loop *target = c->first_status == NFS4_OK ? compound_route(c) : c->loop;
+    if (target == c->loop) {
+        run_ops(c);
+        return true;
+    }
+    c->loop = target;
+    /* Alone on its connection, it takes the connection along; else only the compound goes. The
+     * arrival of the connection is posted first. */
+    bool moves = conn_requests(conn) == 1;
+    if (moves)
+        conn_move(conn, target);
+    loop_post(target, &c->msg);
+    return !moves;
+}

@@ -1,0 +1,319 @@
+/*
+ * op_client.c - EXCHANGE_ID, DESTROY_CLIENTID, RECLAIM_COMPLETE (RFC 8881
+ * sections 18.35, 18.50, 18.51). They run on the loop of the client that they name.
+ */
+#include "server/nfs/op_client.h"
+
+#include <string.h>
+
+#include "server/base/container_of.h"
+#include "server/base/log.h"
+#include "server/client/client_private.h"
+#include "server/client/ending.h"
+#include "server/client/exchange_policy.h"
+#include "server/config/config.h"
+#include "server/keeper/keeper.h"
+#include "server/nfs/compound.h"
+#include "server/server.h"
+#include "server/state/state.h"
+
+static const uint64_t second_ns = 1000000000u;
+
+unsigned owner_loop(const struct server *server, struct xdr_bytes owner)
+{
+    uint32_t h = 2166136261u; /* FNV-1a */
+    for (uint32_t i = 0; i < owner.len; i++)
+        h = (h ^ owner.data[i]) * 16777619u;
+    return (h ^ h >> 16) % server->loop_count;
+}
+
+struct principal principal_of(const struct compound *c)
+{
+    return (struct principal){.flavor = c->cred.flavor, .uid = c->cred.uid};
+}
+
+struct client_table *client_table_of(const struct compound *c)
+{
+    return clients_table(c->server->clients, loop_index(c->loop));
+}
+
+/* ---- EXCHANGE_ID ---- */
+
+static nfsstat4 check_exchange(const EXCHANGE_ID4args *args)
+{
+    const uint32_t known = EXCHGID4_FLAG_SUPP_MOVED_REFER | EXCHGID4_FLAG_SUPP_MOVED_MIGR |
+                           EXCHGID4_FLAG_BIND_PRINC_STATEID | EXCHGID4_FLAG_MASK_PNFS |
+                           EXCHGID4_FLAG_UPD_CONFIRMED_REC_A;
+    if ((args->eia_flags & ~known) != 0)
+        return NFS4ERR_INVAL;
+    switch (args->eia_state_protect.spa_how) {
+    case SP4_NONE:
+        return NFS4_OK;
+    case SP4_MACH_CRED:
+        /* Only with RPCSEC_GSS, which this server does not have (RFC 8881 section 18.35.3). */
+        return NFS4ERR_INVAL;
+    case SP4_SSV:
+        return NFS4ERR_ENCR_ALG_UNSUPP;
+    }
+    return NFS4ERR_INVAL;
+}
+
+static bool lease_runs(const struct config *config, const struct client *client)
+{
+    uint64_t lease = config->lease_time * second_ns;
+    return !client->lapsed && loop_now_ns() - client->renewed_at <= lease;
+}
+
+static struct exchange_facts facts_of(const struct compound *c, const struct client *confirmed)
+{
+    const EXCHANGE_ID4args *args = &c->args.exchange_id;
+    struct exchange_facts facts = {.update =
+                                       (args->eia_flags & EXCHGID4_FLAG_UPD_CONFIRMED_REC_A) != 0};
+    if (!confirmed)
+        return facts;
+    facts.confirmed = true;
+    facts.same_verifier = memcmp(confirmed->verifier, args->eia_clientowner.co_verifier,
+                                 sizeof(confirmed->verifier)) == 0;
+    facts.same_principal = principal_equal(confirmed->principal, principal_of(c));
+    facts.in_use = lease_runs(c->server->config, confirmed) &&
+                   (confirmed->session_count > 0 || !client_state_is_empty(confirmed->state));
+    return facts;
+}
+
+/* The roles do not mix (RFC 8881 section 13.1). */
+static bool gives_layouts(const struct config *config)
+{
+    for (size_t i = 0; i < config->export_count; i++)
+        if (config->exports[i].layouts)
+            return true;
+    return false;
+}
+
+static void fill_exchange(struct compound *c, const struct client *client)
+{
+    static const struct nfs_impl_id4 impl_of_ours = {
+        {(const uint8_t *)"sealnfs.org", 11}, {NULL, 0}, {0, 0}};
+    EXCHANGE_ID4resok *ok = &c->res.exchange_id.eir_resok4;
+    struct server *server = c->server;
+    ok->eir_clientid = client->id;
+    ok->eir_sequenceid = client->create_seq + 1;
+    ok->eir_flags =
+        gives_layouts(server->config) ? EXCHGID4_FLAG_USE_PNFS_MDS : EXCHGID4_FLAG_USE_NON_PNFS;
+    if (client->confirmed)
+        ok->eir_flags |= EXCHGID4_FLAG_CONFIRMED_R;
+    ok->eir_state_protect.spr_how = SP4_NONE;
+    ok->eir_server_owner.so_minor_id = 0;
+    ok->eir_server_owner.so_major_id =
+        (struct xdr_bytes){server->server_uuid, sizeof(server->server_uuid)};
+    ok->eir_server_scope = (struct xdr_bytes){server->server_uuid, sizeof(server->server_uuid)};
+    nfs_impl_id4 *impl = arena_dup(&c->arena, &impl_of_ours, sizeof(impl_of_ours));
+    if (impl) {
+        impl->nii_name = xdr_bytes_of("sealnfsd " SEALNFS_VERSION);
+        ok->eir_server_impl_id_count = 1;
+        ok->eir_server_impl_id = impl;
+    }
+}
+
+/* An unconfirmed record costs its sender nothing: there may be only so many. */
+static bool is_full(const struct server *server, const struct client_table *table)
+{
+    unsigned share = server->config->max_clients / server->loop_count + 1;
+    return HASH_CNT(hh_id, table->by_id) >= share;
+}
+
+static enum op_next exchange_new(struct compound *c, struct client *unconfirmed)
+{
+    struct client_table *table = client_table_of(c);
+    if (unconfirmed)
+        client_remove(unconfirmed);
+    if (is_full(c->server, table)) {
+        log_warning("%s: refused: max_clients (%u) are known", conn_describe(c->conn),
+                    c->server->config->max_clients);
+        return op_done(c, NFS4ERR_DELAY);
+    }
+    struct client *client =
+        client_create(table, &c->args.exchange_id, principal_of(c), conn_peer(c->conn));
+    if (!client)
+        return op_done(c, NFS4ERR_DELAY);
+    fill_exchange(c, client);
+    return op_done(c, NFS4_OK);
+}
+
+static enum op_next exchange_existing(struct compound *c, struct client *client)
+{
+    fill_exchange(c, client);
+    return op_done(c, NFS4_OK);
+}
+
+static enum op_next exchange_id(struct compound *c)
+{
+    const EXCHANGE_ID4args *args = &c->args.exchange_id;
+    struct client_table *table = client_table_of(c);
+    nfsstat4 status = check_exchange(args);
+    if (status != NFS4_OK)
+        return op_done(c, status);
+    struct client *confirmed = client_find_owner(table, args->eia_clientowner.co_ownerid, true);
+    struct client *unconfirmed = client_find_owner(table, args->eia_clientowner.co_ownerid, false);
+    if (confirmed && confirmed->expiring)
+        return op_done(c, NFS4ERR_DELAY);
+    struct exchange_facts facts = facts_of(c, confirmed);
+    switch (exchange_decide(&facts)) {
+    case EXCHANGE_NEW:
+    case EXCHANGE_RESTART:
+        return exchange_new(c, unconfirmed);
+    case EXCHANGE_EXISTING:
+    case EXCHANGE_UPDATE:
+        return exchange_existing(c, confirmed);
+    case EXCHANGE_TAKE_OVER:
+        /* Its record goes first; the caller comes again. */
+        client_expire(confirmed);
+        return op_done(c, NFS4ERR_DELAY);
+    case EXCHANGE_IN_USE:
+        return op_done(c, NFS4ERR_CLID_INUSE);
+    case EXCHANGE_NO_ENTRY:
+        return op_done(c, NFS4ERR_NOENT);
+    case EXCHANGE_NOT_SAME:
+        return op_done(c, NFS4ERR_NOT_SAME);
+    case EXCHANGE_PERMISSION:
+        return op_done(c, NFS4ERR_PERM);
+    }
+    return op_done(c, NFS4ERR_SERVERFAULT);
+}
+
+enum op_next op_exchange_id(struct compound *c)
+{
+    unsigned index = owner_loop(c->server, c->args.exchange_id.eia_clientowner.co_ownerid);
+    return compound_visit(c, c->server->loops[index], exchange_id);
+}
+
+/* ---- DESTROY_CLIENTID ---- */
+
+struct destroying {
+    struct keeper_client_query query;
+    struct recovery_call recovery;
+    struct compound *compound;
+    struct client *client; /* pinned */
+};
+
+static void on_queried(struct loop_msg *msg)
+{
+    struct keeper_client_query *query = container_of(msg, struct keeper_client_query, call.reply);
+    compound_resume((container_of(query, struct destroying, query))->compound);
+}
+
+static void on_forgotten(struct loop_msg *msg)
+{
+    struct recovery_call *call = container_of(msg, struct recovery_call, done);
+    compound_resume((container_of(call, struct destroying, recovery))->compound);
+}
+
+static bool is_busy(const struct client *client)
+{
+    return client->session_count > 0 || !client_state_is_empty(client->state);
+}
+
+/* Does the keeper hold grants of it? */
+static enum op_next destroy_ask(struct compound *c)
+{
+    struct client *client =
+        client_find_any(client_table_of(c), c->args.destroy_clientid.dca_clientid);
+    if (!client)
+        return op_done(c, NFS4ERR_STALE_CLIENTID);
+    if (is_busy(client) || client->create_busy || client->expiring)
+        return op_done(c, NFS4ERR_CLIENTID_BUSY);
+    if (!client->confirmed) {
+        client_remove(client);
+        return op_done(c, NFS4_OK);
+    }
+    struct destroying *wait = arena_alloc(&c->arena, sizeof(*wait));
+    if (!wait)
+        return op_done(c, NFS4ERR_DELAY);
+    wait->compound = c;
+    wait->client = client;
+    client_pin(client);
+    c->op_state = wait;
+    c->stage = 1;
+    wait->query.call.reply.run = on_queried;
+    wait->query.call.reply_loop = c->loop;
+    wait->query.client_id = client->id;
+    keeper_client_query(c->server->keeper, &wait->query);
+    return OP_WAIT;
+}
+
+/* Then its record. */
+static enum op_next destroy_record(struct compound *c)
+{
+    struct destroying *wait = c->op_state;
+    struct client *client = wait->client;
+    if (wait->query.call.status != NFS4_OK || client->gone || client->expiring || is_busy(client)) {
+        client_unpin(client);
+        return op_done(c, NFS4ERR_CLIENTID_BUSY);
+    }
+    c->stage = 2;
+    client->expiring = true; /* no new session meanwhile */
+    wait->recovery = (struct recovery_call){
+        .done.run = on_forgotten,
+        .done_loop = c->loop,
+        .owner = client->owner,
+        .owner_len = client->owner_len,
+    };
+    recovery_forget(c->server->recovery, &wait->recovery);
+    return OP_WAIT;
+}
+
+static enum op_next destroy_finish(struct compound *c)
+{
+    struct destroying *wait = c->op_state;
+    struct client *client = wait->client;
+    nfsstat4 status = NFS4_OK;
+    client->expiring = false;
+    if (wait->recovery.err < 0) {
+        log_error("%s: cannot remove its record: %s", client_describe(client),
+                  strerror(-wait->recovery.err));
+        status = NFS4ERR_DELAY;
+    } else if (!client->gone) {
+        recovery_reclaim_done(c->server->recovery, client->owner, client->owner_len);
+        keeper_client(c->server->keeper, KEEPER_CLIENT_DESTROYED, client->id, 0, client->owner,
+                      client->owner_len, client->verifier, client->address);
+        log_info("%s: client id destroyed", client_describe(client));
+        client_remove(client);
+    }
+    client_unpin(client);
+    return op_done(c, status);
+}
+
+static enum op_next destroy_clientid(struct compound *c)
+{
+    switch (c->stage) {
+    case 0:
+        return destroy_ask(c);
+    case 1:
+        return destroy_record(c);
+    default:
+        return destroy_finish(c);
+    }
+}
+
+enum op_next op_destroy_clientid(struct compound *c)
+{
+    unsigned index = client_id_loop(c->args.destroy_clientid.dca_clientid);
+    struct loop *target = index < c->server->loop_count ? c->server->loops[index] : c->loop;
+    return compound_visit(c, target, destroy_clientid);
+}
+
+/* ---- RECLAIM_COMPLETE ---- */
+
+enum op_next op_reclaim_complete(struct compound *c)
+{
+    if (c->on_worker)
+        return OP_LOOP;
+    struct client *client = c->client;
+    if (c->args.reclaim_complete.rca_one_fs)
+        /* For a file system that moved here; none do (RFC 8881 section 18.51.3). */
+        return op_done(c, !c->current.file ? NFS4ERR_NOFILEHANDLE : NFS4_OK);
+    if (client->reclaim_complete)
+        return op_done(c, NFS4ERR_COMPLETE_ALREADY);
+    client->reclaim_complete = true;
+    recovery_reclaim_done(c->server->recovery, client->owner, client->owner_len);
+    return op_done(c, NFS4_OK);
+}

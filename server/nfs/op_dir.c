@@ -1,0 +1,115 @@
+/*
+ * LOOKUP, LOOKUPP, READLINK (RFC 8881 sections 18.13, 18.14, 18.24). LOOKUP is answered on the loop
+ * when the kernel's name cache has it (openat2 with RESOLVE_CACHED), else on a worker. READDIR is
+ * in nfs/op_readdir.c.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/export/export.h"
+#include "server/export/pseudo.h"
+#include "server/file/file.h"
+#include "server/file/fs_access.h"
+#include "server/file/fs_cred.h"
+#include "server/file/fs_status.h"
+#include "server/nfs/op_fs.h"
+#include "server/server.h"
+
+nfsstat4 op_check_directory(const struct place *dir)
+{
+    mode_t type = file_type(dir->file);
+
+    if (S_ISLNK(type))
+        return NFS4ERR_SYMLINK;
+    return S_ISDIR(type) ? NFS4_OK : NFS4ERR_NOTDIR;
+}
+
+/* On the loop: permission from memory, the name from the kernel's cache. -EAGAIN: not all of it is
+ * there. */
+static int lookup_quick(struct compound *c, const char *name, struct place *out)
+{
+    struct cred cred;
+    int rc = 0;
+
+    export_cred(c->current.export, &c->cred, &cred);
+    if (cred.uid != 0 && !file_is_pseudo(c->current.file))
+        rc = fs_access_quick(&cred, c->current.file, X_OK);
+    return rc ? rc : file_lookup(&c->current, name, false, out);
+}
+
+static int lookup_blocking(struct compound *c, const char *name, struct place *out)
+{
+    int rc = fs_cred_enter(&c->cred, c->current.export);
+
+    if (rc)
+        return rc;
+    rc = file_lookup(&c->current, name, true, out);
+    fs_cred_leave();
+    if (!file_is_pseudo(c->current.file))
+        fs_access_learn(c->current.file);
+    return rc;
+}
+
+enum op_next op_lookup(struct compound *c)
+{
+    char name[NAME_SIZE];
+    struct place place;
+    nfsstat4 status = op_check_directory(&c->current);
+    int rc;
+
+    if (!status)
+        status = name_check(c->args.lookup.objname, name);
+    if (status)
+        return op_done(c, status);
+    rc = c->on_worker ? lookup_blocking(c, name, &place) : lookup_quick(c, name, &place);
+    if (rc == -EAGAIN && !c->on_worker)
+        return OP_BLOCK;
+    return op_done(c, rc ? fs_status(rc) : op_enter_place(c, &place));
+}
+
+enum op_next op_lookupp(struct compound *c)
+{
+    struct place place;
+    nfsstat4 status = op_check_directory(&c->current);
+    int rc;
+
+    if (status)
+        return op_done(c, status);
+    if (!c->on_worker && !file_junctions(&c->current))
+        return OP_BLOCK;
+    rc = fs_cred_enter(&c->cred, c->current.export);
+    if (rc)
+        return op_done(c, fs_status(rc));
+    rc = file_parent(&c->current, c->on_worker, &place);
+    fs_cred_leave();
+    if (rc)
+        return op_done(c, fs_status(rc));
+    rc = c->on_worker ? file_check_inside(&place) : 0;
+    if (rc) {
+        file_unref(place.file);
+        return op_done(c, fs_status(rc));
+    }
+    return op_done(c, op_enter_place(c, &place));
+}
+
+enum op_next op_readlink(struct compound *c)
+{
+    char *target;
+    ssize_t len;
+
+    if (!S_ISLNK(file_type(c->current.file)))
+        return op_done(c, NFS4ERR_WRONG_TYPE);
+    if (!c->on_worker)
+        return OP_BLOCK;
+    target = arena_alloc(&c->arena, PATH_MAX);
+    if (!target)
+        return op_done(c, NFS4ERR_DELAY);
+    len = readlinkat(file_path_fd(c->current.file), "", target, PATH_MAX);
+    if (len < 0)
+        return op_done(c, fs_status(-errno));
+    c->res.readlink.resok4.link =
+        (struct xdr_bytes){.data = (uint8_t *)target, .len = (uint32_t)len};
+    return op_done(c, NFS4_OK);
+}

@@ -1,0 +1,125 @@
+/*
+ * op_lock.c - LOCK, LOCKT, LOCKU (RFC 8881 sections 18.10 to 18.12). On the client's loop; nothing
+ * waits: a client polls for a lock it was denied (9.6).
+ */
+#include "server/client/client.h"
+#include "server/client/recovery.h"
+#include "server/file/file.h"
+#include "server/nfs/compound.h"
+#include "server/nfs/op_open.h"
+#include "server/server.h"
+#include "server/state/lock_range.h"
+#include "server/state/state.h"
+
+static bool type_is_known(nfs_lock_type4 type)
+{
+    return type == READ_LT || type == WRITE_LT || type == READW_LT || type == WRITEW_LT;
+}
+
+static bool type_is_exclusive(nfs_lock_type4 type)
+{
+    return type == WRITE_LT || type == WRITEW_LT;
+}
+
+static nfsstat4 make_request(const struct compound *c, nfs_lock_type4 type, offset4 offset,
+                             length4 length, struct state_lock *request)
+{
+    nfsstat4 status = open_check_type(file_type(c->current.file));
+
+    if (status != NFS4_OK)
+        return status;
+    request->file = c->current.file;
+    request->exclusive = type_is_exclusive(type);
+    return type_is_known(type) &&
+                   lock_range_from_wire(offset, length, &request->first, &request->last)
+               ? NFS4_OK
+               : NFS4ERR_INVAL;
+}
+
+/* A lock that an expired client left behind goes. */
+static nfsstat4 judge_denied(struct compound *c, nfsstat4 status, const LOCK4denied *denied)
+{
+    uint64_t holder = denied->owner.clientid;
+
+    if (status == NFS4ERR_DENIED && holder != c->client_id &&
+        client_yield_expired(c->server->clients, holder))
+        return NFS4ERR_DELAY;
+    return status;
+}
+
+enum op_next op_lock(struct compound *c)
+{
+    const LOCK4args *args = &c->args.lock;
+    const locker4 *locker = &args->locker;
+    const stateid4 *named = locker->new_lock_owner ? &locker->open_owner.open_stateid
+                                                   : &locker->lock_owner.lock_stateid;
+    const struct xdr_bytes *owner =
+        locker->new_lock_owner ? &locker->open_owner.lock_owner.owner : NULL;
+    struct state_lock request;
+    LOCK4denied conflict = {0};
+    stateid4 stateid, out;
+    nfsstat4 status = make_request(c, args->locktype, args->offset, args->length, &request);
+
+    if (c->on_worker)
+        return OP_LOOP;
+    if (status == NFS4_OK)
+        status = reclaim_check(c, args->reclaim);
+    if (status == NFS4_OK)
+        status = compound_resolve_latest(c, named, &stateid);
+    if (status == NFS4_OK)
+        status = state_lock_set(client_state(c->client), &request, &stateid, owner, &c->arena, &out,
+                                &conflict);
+    status = judge_denied(c, status, &conflict);
+    if (status == NFS4ERR_DENIED && args->reclaim)
+        status = NFS4ERR_RECLAIM_CONFLICT;
+    c->res.status = status;
+    if (status == NFS4_OK) {
+        c->res.lock.resok4.lock_stateid = out;
+        compound_set_stateid(c, &out);
+    } else if (status == NFS4ERR_DENIED) {
+        c->res.lock.denied = conflict;
+    }
+    return OP_DONE;
+}
+
+enum op_next op_lockt(struct compound *c)
+{
+    const LOCKT4args *args = &c->args.lockt;
+    struct state_lock request;
+    LOCK4denied conflict = {0};
+    nfsstat4 status = make_request(c, args->locktype, args->offset, args->length, &request);
+
+    if (c->on_worker)
+        return OP_LOOP;
+    if (status == NFS4_OK && recovery_in_grace(c->server->recovery))
+        status = NFS4ERR_GRACE;
+    if (status == NFS4_OK)
+        status = state_lock_test(client_state(c->client), &request, args->owner.owner, &c->arena,
+                                 &conflict);
+    status = judge_denied(c, status, &conflict);
+    c->res.status = status;
+    if (status == NFS4ERR_DENIED)
+        c->res.lockt.denied = conflict;
+    return OP_DONE;
+}
+
+enum op_next op_locku(struct compound *c)
+{
+    const LOCKU4args *args = &c->args.locku;
+    struct state_lock request;
+    stateid4 stateid, out;
+    nfsstat4 status = make_request(c, args->locktype, args->offset, args->length, &request);
+
+    if (c->on_worker)
+        return OP_LOOP;
+    if (status == NFS4_OK)
+        status = compound_resolve_latest(c, &args->lock_stateid, &stateid);
+    if (status == NFS4_OK)
+        status = state_lock_clear(client_state(c->client), &request, &stateid, &out);
+    c->res.status = status;
+    if (status == NFS4_OK) {
+        c->res.locku.lock_stateid = out;
+        compound_set_stateid(c, &out);
+    }
+    return OP_DONE;
+}

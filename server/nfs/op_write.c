@@ -1,0 +1,335 @@
+/*
+ * op_write.c - WRITE (RFC 8881 section 18.32).
+ *
+ * An ordinary file: tried at once on the loop, into the page cache; what would block, and what is
+ * to be stable, on a worker. As the client, so that the kernel takes setuid bits off as for any
+ * user's write.
+ *
+ * A file with an at-rest seal: waits for its release, then as above. A pinned file: to the disk at
+ * the map's blocks, with the map fetched from the keeper between state_file_pinned_begin and _end,
+ * so that the seal cannot be released meanwhile; the new times go into the keeper's journal before
+ * the reply. Such writes are always stable.
+ */
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "layout/map.h"
+#include "server/base/container_of.h"
+#include "server/export/export.h"
+#include "server/file/file.h"
+#include "server/file/fs_cred.h"
+#include "server/file/fs_status.h"
+#include "server/file/permission.h"
+#include "server/file/pinned_cache.h"
+#include "server/keeper/keeper.h"
+#include "server/nfs/io_state.h"
+#include "server/nfs/op_io.h"
+#include "server/nfs/op_open.h"
+#include "server/nfs/seal_wait.h"
+#include "server/server.h"
+#include "server/state/state.h"
+
+enum write_stage {
+    WRITE_START,
+    WRITE_FILE,
+    WRITE_RELEASED,
+    WRITE_MAPPED,
+    WRITE_BLOCKS,
+    WRITE_TOLD,
+    WRITE_NOTED
+};
+
+struct write_work {
+    bool opener; /* need not be asked for permission */
+    struct compound *compound;
+    uint32_t done;   /* bytes written */
+    nfsstat4 status; /* of the blocks of a pinned file */
+    bool pinned;     /* between state_file_pinned_begin and _end */
+    bool released;   /* an at-rest seal gave way */
+    struct seal_map *map;
+    union {
+        struct seal_wait release;
+        struct keeper_map mapping;
+        struct keeper_wrote wrote;
+    };
+};
+
+static enum op_next next_stage(struct compound *c, enum write_stage stage, enum op_next where)
+{
+    c->stage = stage;
+    return where;
+}
+
+static enum op_next finish_write(struct compound *c, struct write_work *work, nfsstat4 status,
+                                 stable_how4 committed)
+{
+    WRITE4resok *res = &c->res.write.resok4;
+
+    map_free(work->map);
+    if (work->pinned)
+        state_file_pinned_end(c->current.file);
+    if (status == NFS4ERR_PERM) /* not among WRITE's errors (15.2) */
+        status = NFS4ERR_ACCESS;
+    c->res.status = status;
+    res->count = work->done;
+    res->committed = committed;
+    write_verifier(c->server, res->writeverf);
+    return OP_DONE;
+}
+
+static nfsstat4 check_range(const struct compound *c)
+{
+    const WRITE4args *args = &c->args.write;
+    uint64_t limit = export_max_file_size(c->current.export);
+
+    return args->data.len > 0 && (args->offset > limit || args->data.len > limit - args->offset)
+               ? NFS4ERR_FBIG
+               : NFS4_OK;
+}
+
+static int sync_flags(stable_how4 stable)
+{
+    return stable == FILE_SYNC4 ? RWF_SYNC : stable == DATA_SYNC4 ? RWF_DSYNC : 0;
+}
+
+/* One system call as the client. The number written, or -errno. */
+static ssize_t write_some(struct compound *c, struct write_work *work, int fd, int flags)
+{
+    const WRITE4args *args = &c->args.write;
+    struct iovec iov = {
+        .iov_base = (void *)(uintptr_t)(args->data.data + work->done),
+        .iov_len = args->data.len - work->done,
+    };
+    ssize_t n = fs_cred_enter(&c->cred, c->current.export);
+
+    if (n < 0)
+        return n;
+    n = pwritev2(fd, &iov, 1, (off_t)(args->offset + work->done), flags);
+    if (n < 0)
+        n = -errno;
+    fs_cred_leave();
+    return n;
+}
+
+/* True: all of it is in the page cache. */
+static bool write_cached(struct compound *c, struct write_work *work)
+{
+    ssize_t n;
+    int fd;
+
+    if (c->args.write.stable != UNSTABLE4 ||
+        (!work->opener && permission_check_io(&c->cred, &c->current, W_OK, c->on_worker) != 0))
+        return false;
+    work->opener = true;
+    if (file_data_try(c->current.file, FILE_WRITE, &fd) < 0)
+        return false;
+    n = write_some(c, work, fd, RWF_NOWAIT);
+    file_data_close(c->current.file, FILE_WRITE);
+    if (n > 0) {
+        work->done = (uint32_t)n;
+        file_changed(c->current.file);
+    }
+    return work->done == c->args.write.data.len;
+}
+
+/* Has the file's map made by the keeper while the seal is held. */
+static void on_mapped(struct loop_msg *msg)
+{
+    struct keeper_map *mapping = container_of(msg, struct keeper_map, call.reply);
+
+    compound_resume(container_of(mapping, struct write_work, mapping)->compound);
+}
+
+static enum op_next start_pinned(struct compound *c, struct write_work *work)
+{
+    if (!state_file_pinned_begin(c->current.file))
+        return finish_write(c, work, NFS4ERR_DELAY, UNSTABLE4);
+    work->pinned = true;
+    work->mapping = (struct keeper_map){
+        .call = {.reply.run = on_mapped, .reply_loop = c->loop},
+        .file = c->current.file,
+    };
+    keeper_map(c->server->keeper, &work->mapping);
+    return next_stage(c, WRITE_MAPPED, OP_WAIT);
+}
+
+/* By what the seal is at this moment. */
+static enum op_next start_by_seal(struct compound *c, struct write_work *work)
+{
+    nfsstat4 status;
+
+    switch (seal_kind(file_seal(c->current.file))) {
+    case SEAL_NONE:
+        if (write_cached(c, work))
+            return finish_write(c, work, NFS4_OK, UNSTABLE4);
+        return next_stage(c, WRITE_FILE, OP_BLOCK);
+    case SEAL_PINNED:
+        return start_pinned(c, work);
+    default:
+        if (work->released)
+            return finish_write(c, work, NFS4ERR_DELAY, UNSTABLE4);
+        status = seal_wait_start(c, &work->release, c->current.file);
+        if (status != NFS4_OK)
+            return finish_write(c, work, status, UNSTABLE4);
+        return next_stage(c, WRITE_RELEASED, OP_WAIT);
+    }
+}
+
+static enum op_next start_write(struct compound *c)
+{
+    struct write_work *work = arena_alloc(&c->arena, sizeof *work);
+    nfsstat4 status = open_check_type(file_type(c->current.file));
+
+    if (status == NFS4_OK && !work)
+        status = NFS4ERR_DELAY;
+    if (status == NFS4_OK && !export_is_writable(c->current.export))
+        status = NFS4ERR_ROFS;
+    if (status == NFS4_OK)
+        status = check_range(c);
+    if (status == NFS4_OK)
+        status = io_state_find(c, &c->args.write.stateid, FILE_WRITE, &work->opener);
+    if (status != NFS4_OK)
+        return op_done(c, status);
+    work->compound = c;
+    c->op_state = work;
+    return start_by_seal(c, work);
+}
+
+static enum op_next seal_released(struct compound *c, struct write_work *work)
+{
+    nfsstat4 status = seal_wait_status(&work->release, c->current.file);
+
+    if (status != NFS4_OK)
+        return finish_write(c, work, status, UNSTABLE4);
+    work->released = true;
+    return start_by_seal(c, work);
+}
+
+/* Does the error say that data may be lost that was written before, whoever wrote it? No space is
+ * no loss. */
+static bool is_loss(ssize_t error)
+{
+    return error < 0 && error != -ENOSPC && error != -EDQUOT && error != -EFBIG && error != -EAGAIN;
+}
+
+/* What was written counts, and the client comes again for the rest (18.32.4); but a failed
+ * write-back is told, since the kernel says it once only. */
+static int write_all(struct compound *c, struct write_work *work, int fd)
+{
+    int flags = sync_flags(c->args.write.stable);
+    uint32_t before = work->done;
+    bool settled = false;
+    ssize_t n = 0;
+
+    while (work->done < c->args.write.data.len) {
+        n = write_some(c, work, fd, flags);
+        if (n == -EINTR)
+            continue;
+        if (n == -ENOSPC && !settled) {
+            file_table_settle(c->server->files);
+            settled = true;
+            continue;
+        }
+        if (n <= 0)
+            break;
+        work->done += (uint32_t)n;
+    }
+    if (work->done > before)
+        file_changed(c->current.file);
+    if (n >= 0)
+        return 0;
+    if (flags && is_loss(n))
+        write_verifier_renew();
+    return work->done == 0 || (flags && is_loss(n)) ? (int)n : 0;
+}
+
+static enum op_next write_file(struct compound *c, struct write_work *work)
+{
+    int fd, error = 0;
+
+    if (!work->opener)
+        error = permission_check_io(&c->cred, &c->current, W_OK, c->on_worker);
+    if (error == 0 && c->args.write.data.len > 0) {
+        error = file_data_open(c->current.file, FILE_WRITE, &fd);
+        if (error == -EPERM && file_seal(c->current.file) != SEAL_NONE)
+            return finish_write(c, work, NFS4ERR_DELAY, UNSTABLE4); /* sealed in this moment */
+        if (error == 0) {
+            error = write_all(c, work, fd);
+            file_data_close(c->current.file, FILE_WRITE);
+        }
+    }
+    return finish_write(c, work, fs_status(error), c->args.write.stable);
+}
+
+static enum op_next write_mapped(struct compound *c, struct write_work *work)
+{
+    if (work->mapping.call.status != NFS4_OK)
+        return finish_write(c, work, work->mapping.call.status, UNSTABLE4);
+    work->map = work->mapping.map;
+    return next_stage(c, WRITE_BLOCKS, OP_BLOCK);
+}
+
+static enum op_next write_blocks(struct compound *c, struct write_work *work)
+{
+    const WRITE4args *args = &c->args.write;
+    int error = 0;
+
+    if (!work->opener)
+        error = permission_check_io(&c->cred, &c->current, W_OK, c->on_worker);
+    if (error == 0 && args->data.len > 0)
+        error = pinned_cache_write(c->current.file, work->map, args->offset, args->data.data,
+                                   args->data.len);
+    work->status = fs_status(error);
+    if (error < 0 || args->data.len == 0)
+        return finish_write(c, work, work->status, FILE_SYNC4);
+    work->done = args->data.len;
+    return next_stage(c, WRITE_TOLD, OP_LOOP);
+}
+
+static void on_noted(struct loop_msg *msg)
+{
+    struct keeper_wrote *wrote = container_of(msg, struct keeper_wrote, call.reply);
+
+    compound_resume(container_of(wrote, struct write_work, wrote)->compound);
+}
+
+static enum op_next tell_keeper(struct compound *c, struct write_work *work)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    work->wrote = (struct keeper_wrote){
+        .call = {.reply.run = on_noted, .reply_loop = c->loop},
+        .file = c->current.file,
+        .mtime_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
+    };
+    keeper_wrote(c->server->keeper, &work->wrote);
+    return next_stage(c, WRITE_NOTED, OP_WAIT);
+}
+
+enum op_next op_write(struct compound *c)
+{
+    struct write_work *work = c->op_state;
+
+    switch ((enum write_stage)c->stage) {
+    case WRITE_START:
+        return c->on_worker ? OP_LOOP : start_write(c);
+    case WRITE_FILE:
+        return write_file(c, work);
+    case WRITE_RELEASED:
+        return seal_released(c, work);
+    case WRITE_MAPPED:
+        return write_mapped(c, work);
+    case WRITE_BLOCKS:
+        return write_blocks(c, work);
+    case WRITE_TOLD:
+        return tell_keeper(c, work);
+    case WRITE_NOTED:
+        return finish_write(c, work, work->wrote.call.status, FILE_SYNC4);
+    }
+    return op_done(c, NFS4ERR_SERVERFAULT);
+}

@@ -1,0 +1,173 @@
+/*
+ * state.c - a client's table of stateids: making, finding and checking them (RFC 8881 section 8.2).
+ *
+ * Runs on the client's loop. state/open.c and state/lock.c say what an open and a lock are;
+ * state/file.c keeps what hangs on files.
+ */
+#include "server/state/state.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/client/watcher.h"
+#include "server/state/private.h"
+
+/* Seqids of stateids may differ by as many calls as the client has under way. */
+static int create_state(uint64_t boot_verifier, uint64_t client_id, uint64_t max_calls,
+                        struct client_state **out)
+{
+    struct client_state *client = calloc(1, sizeof(*client));
+    if (!client)
+        return -ENOMEM;
+    client->boot_verifier = boot_verifier;
+    client->client_id = client_id;
+    for (unsigned i = 0; i < sizeof(client->salt); i++)
+        client->salt[i] = (uint8_t)(client_id * UINT64_C(0x9e3779b97f4a7c15) >> (40 + 8 * i));
+    client->seqid_window = max_calls < UINT32_MAX / 4 ? (uint32_t)max_calls : UINT32_MAX / 4;
+    *out = client;
+    return 0;
+}
+
+static void destroy_state(struct client_state *client)
+{
+    struct open_state *open, *next;
+    if (!client)
+        return;
+    HASH_ITER(by_key, client->opens, open, next)
+    open_state_destroy(open);
+    free(client);
+}
+
+const struct client_annex client_state_annex = {
+    .create = create_state,
+    .destroy = destroy_state,
+};
+
+bool client_state_is_empty(const struct client_state *client)
+{
+    return client->count == 0;
+}
+
+void client_state_count(const struct client_state *client, size_t *opens, size_t *locks)
+{
+    *opens = client->open_count;
+    *locks = client->count - client->open_count;
+}
+
+/*
+ * `other`: the kind, three bytes of the client id, and a counter that no two boots and no two
+ * states of a client share: the multiplication by an odd number keeps values apart and makes
+ * neighbours look unlike.
+ */
+static void make_other(struct client_state *client, enum stateid_kind kind, uint8_t other[12])
+{
+    uint64_t id = (client->boot_verifier ^ ++client->next_id) * UINT64_C(0xff51afd7ed558ccd);
+    other[0] = (uint8_t)kind;
+    memcpy(other + 1, client->salt, 3);
+    memcpy(other + 4, &id, 8);
+}
+
+int state_enter(struct client_state *client, struct state *state, enum stateid_kind kind,
+                struct file *file)
+{
+    if (client->count >= STATE_MAX_PER_CLIENT)
+        return -ENOMEM;
+    make_other(client, kind, state->other);
+    state->seqid = 0;
+    HASH_ADD(hh, client->states, other, sizeof(state->other), state);
+    if (!state->hh.tbl)
+        return -ENOMEM;
+    state->file = file_ref(file);
+    client->count++;
+    return 0;
+}
+
+void state_leave(struct client_state *client, struct state *state)
+{
+    HASH_DEL(client->states, state);
+    client->count--;
+    file_unref(state->file);
+    state->file = NULL;
+}
+
+void state_advance(struct state *state, stateid4 *out)
+{
+    if (++state->seqid == 0)
+        state->seqid = 1;
+    out->seqid = state->seqid;
+    memcpy(out->other, state->other, sizeof(out->other));
+}
+
+/* Is a before b, as RFC 8881 section 8.2.2 counts: numerically, except across the wrap. */
+static bool seqid_before(uint32_t a, uint32_t b, uint32_t window)
+{
+    if (a < window && b > UINT32_MAX - window)
+        return false;
+    if (b < window && a > UINT32_MAX - window)
+        return true;
+    return a < b;
+}
+
+nfsstat4 state_find(struct client_state *client, const stateid4 *stateid, const struct file *file,
+                    int kind, struct state **out)
+{
+    struct state *state;
+    HASH_FIND(hh, client->states, stateid->other, sizeof(stateid->other), state);
+    if (!state || (file && state->file != file) ||
+        (kind && state_kind(state) != (enum stateid_kind)kind))
+        return NFS4ERR_BAD_STATEID;
+    if (stateid->seqid != 0 && stateid->seqid != state->seqid)
+        return seqid_before(stateid->seqid, state->seqid, client->seqid_window)
+                   ? NFS4ERR_OLD_STATEID
+                   : NFS4ERR_BAD_STATEID;
+    *out = state;
+    return NFS4_OK;
+}
+
+static bool other_is(const stateid4 *stateid, uint8_t byte)
+{
+    for (unsigned i = 0; i < sizeof(stateid->other); i++)
+        if (stateid->other[i] != byte)
+            return false;
+    return true;
+}
+
+bool stateid_is_anonymous(const stateid4 *stateid)
+{
+    return stateid->seqid == 0 && other_is(stateid, 0);
+}
+
+bool stateid_is_read_bypass(const stateid4 *stateid)
+{
+    return stateid->seqid == UINT32_MAX && other_is(stateid, 0xff);
+}
+
+bool stateid_is_current(const stateid4 *stateid)
+{
+    return stateid->seqid == 1 && other_is(stateid, 0);
+}
+
+nfsstat4 state_test_stateid(struct client_state *client, const stateid4 *stateid)
+{
+    struct state *state;
+    return state_find(client, stateid, NULL, 0, &state);
+}
+
+nfsstat4 state_free_stateid(struct client_state *client, const stateid4 *stateid)
+{
+    struct state *state;
+    nfsstat4 status = state_find(client, stateid, NULL, 0, &state);
+    if (status != NFS4_OK)
+        return status;
+    if (state_kind(state) == STATEID_OPEN)
+        return NFS4ERR_LOCKS_HELD;
+    file_lock(state->file);
+    struct file_state *on_file = file_state_get(state->file);
+    bool held = on_file && lock_list_holds(&on_file->locks, state);
+    file_unlock(state->file);
+    if (held)
+        return NFS4ERR_LOCKS_HELD;
+    lock_state_destroy((struct lock_state *)state);
+    return NFS4_OK;
+}

@@ -1,0 +1,267 @@
+/* What the layout engine claims of LAYOUTCOMMIT and seals at rest: one test a claim. The world
+ * checks the rule at every flag that is cleared. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/unit/layout/engine_scene.h"
+
+static void commit_is_answered_when_its_times_are_durable(void **state)
+{
+    struct world *w = scene_granted(state);
+    struct engine_layoutcommit call = {
+        .has_last_write = true, .last_write = 4095, .has_mtime = true, .mtime_ns = 9 * SECOND};
+    w->auto_commit = false;
+    assert_int_equal(world_layoutcommit(w, 0, 0, 0, 4096, &call), ENGINE_UNDER_WAY);
+    assert_int_equal(w->files[0].overlay_mtime, 0);
+    world_commit_all(w);
+    assert_true(world_answered(w, &call.call));
+    assert_int_equal(call.call.result, ENGINE_OK);
+    assert_int_equal(w->files[0].overlay_mtime, 9 * SECOND);
+    w->auto_commit = true;
+    world_crash(w);
+    assert_int_equal(w->files[0].overlay_mtime, 9 * SECOND);
+}
+
+static void commit_never_takes_times_back(void **state)
+{
+    struct world *w = scene_granted(state);
+    struct engine_layoutcommit call = {.has_mtime = true, .mtime_ns = 9 * SECOND},
+                               older = {.has_mtime = true, .mtime_ns = SECOND};
+    assert_int_equal(world_layoutcommit(w, 0, 0, 0, 4096, &call), ENGINE_OK);
+    uint64_t change = w->files[0].overlay_change;
+    assert_int_equal(world_layoutcommit(w, 0, 0, 0, 4096, &older), ENGINE_OK);
+    assert_int_equal(w->files[0].overlay_mtime, 9 * SECOND);
+    assert_true(w->files[0].overlay_change > change);
+}
+
+static void commit_without_a_time_uses_the_clock(void **state)
+{
+    struct world *w = scene_granted(state);
+    struct engine_layoutcommit call = {0};
+    assert_int_equal(world_layoutcommit(w, 0, 0, 0, 4096, &call), ENGINE_OK);
+    assert_int_equal(w->files[0].overlay_mtime, w->now);
+}
+
+static void commit_is_checked_against_the_grant(void **state)
+{
+    struct world *w = scene_granted(state);
+    struct engine_layoutcommit past = {.has_last_write = true,
+                                       .last_write =
+                                           (1 << 20) - 50}; /* in the last block, past the size */
+    struct engine_layoutcommit outside = {.has_last_write = true, .last_write = 9000};
+    struct engine_layoutcommit plain = {0}, bad = {0};
+    assert_int_equal(world_layoutcommit(w, 0, 0, 0, 1 << 20, &past), ENGINE_INVALID);
+    assert_int_equal(world_layoutcommit(w, 0, 0, 0, 4096, &outside), ENGINE_INVALID);
+    assert_int_equal(world_layoutcommit(w, 0, 0, UINT64_MAX - 4, 10, &plain), ENGINE_INVALID);
+    assert_int_equal(world_layoutcommit(w, 0, 0, UINT64_C(1) << 30, 4096, &plain),
+                     ENGINE_BAD_LAYOUT);
+    w->clients[0].stateid[0].other[5] ^= 1;
+    assert_int_equal(world_layoutcommit(w, 0, 0, 0, 4096, &bad), ENGINE_BAD_STATEID);
+}
+
+static void commit_needs_a_layout_for_writing(void **state)
+{
+    struct world *w = scene_pinned(state);
+    struct engine_layoutcommit call = {0};
+    assert_int_equal(world_got(w, 0, 0, READ), ENGINE_OK);
+    assert_int_equal(world_layoutcommit(w, 0, 0, 0, 4096, &call), ENGINE_BAD_IOMODE);
+}
+
+static void commit_of_blocks_never_granted_is_refused(void **state)
+{
+    struct world *w = scene_granted(state);
+    static const uint8_t garbage[3] = {1, 2, 3};
+    struct engine_layoutcommit call = {.update = garbage, .update_len = sizeof garbage};
+    assert_int_equal(world_layoutcommit(w, 0, 0, 0, 4096, &call), ENGINE_BAD_XDR);
+}
+
+static void commit_is_taken_while_the_layout_is_recalled(void **state)
+{
+    struct engine_release release;
+    struct world *w = scene_recalling(state, &release);
+    struct engine_layoutcommit call = {0};
+    assert_int_equal(world_layoutcommit(w, 0, 0, 0, 4096, &call), ENGINE_OK);
+    w->clients[0].stateid[0] = w->recalls[0].recall.stateid;
+    assert_int_equal(world_return(w, 0, 0, ANY, 0, ALL), ENGINE_OK);
+}
+
+static void reclaiming_commit_is_taken_in_grace_from_a_former_holder_only(void **state)
+{
+    struct world *w = scene_granted(state);
+    struct engine_layoutcommit call = {.reclaim = true}, stranger = {.reclaim = true},
+                               late = {.reclaim = true};
+    world_crash(w);
+    world_confirm(w, 0);
+    world_confirm(w, 1);
+    assert_int_equal(world_layoutcommit(w, 1, 0, 0, 4096, &stranger), ENGINE_RECLAIM_BAD);
+    assert_int_equal(world_layoutcommit(w, 0, 0, 0, 4096, &call), ENGINE_OK);
+    assert_int_equal(world_grants(w, 0), 0);
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_GRACE_ENDED});
+    assert_int_equal(world_layoutcommit(w, 0, 0, 0, 4096, &late), ENGINE_NO_GRACE);
+    world_answer_recall(w, 0, ENGINE_RECALL_ANSWERED, NFS4ERR_NOMATCHING_LAYOUT);
+}
+
+static void write_through_the_server_moves_the_times_on(void **state)
+{
+    struct world *w = scene_pinned(state);
+    struct engine_wrote call = {.key = w->files[0].key, .mtime_ns = 50 * SECOND};
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_WROTE, .wrote = &call});
+    assert_true(world_answered(w, &call.call));
+    assert_int_equal(w->files[0].overlay_mtime, 50 * SECOND);
+}
+
+static void overlay_goes_to_the_file_with_the_flag(void **state)
+{
+    struct world *w = scene_granted(state);
+    struct engine_layoutcommit call = {.has_mtime = true, .mtime_ns = 9 * SECOND};
+    struct engine_release release;
+    assert_int_equal(world_layoutcommit(w, 0, 0, 0, 4096, &call), ENGINE_OK);
+    assert_int_equal(world_return(w, 0, 0, ANY, 0, ALL), ENGINE_OK);
+    w->auto_step = false;
+    world_release(w, 0, true, 0, &release);
+    world_step(w, 0);
+    assert_int_equal(w->steps[0].step.step, ENGINE_STEP_UNFLAG);
+    assert_int_equal(w->steps[0].step.mtime_ns, 9 * SECOND);
+    world_step(w, 0);
+    assert_int_equal(w->files[0].overlay_mtime, 0);
+}
+
+static void get_at_rest(struct world *w, unsigned client, unsigned file, layoutiomode4 iomode,
+                        struct engine_layoutget *get)
+{
+    *get = (struct engine_layoutget){.key = w->files[file].key,
+                                     .client_id = w->clients[client].id,
+                                     .type = LAYOUT4_BLOCK_VOLUME,
+                                     .want = {.iomode = iomode, .length = ALL, .maxcount = 65536},
+                                     .may_seal = true,
+                                     .min_size = 4096,
+                                     .path = "/at-rest",
+                                     .body = w->body,
+                                     .body_room = sizeof w->body};
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_LAYOUTGET, .layoutget = get});
+}
+
+static void quiet_file_is_sealed_when_a_reader_asks(void **state)
+{
+    struct world *w = *state;
+    struct engine_layoutget get;
+    world_confirm(w, 0);
+    get_at_rest(w, 0, 2, READ, &get);
+    assert_true(world_answered(w, &get.call));
+    assert_int_equal(get.call.result, ENGINE_OK);
+    w->clients[0].holds[2] = true;
+    w->clients[0].stateid[2] = get.granted_stateid;
+    assert_true(w->files[2].word_at_rest);
+    assert_int_equal(w->files[2].word, ENGINE_WORD_FROZEN);
+}
+
+static void readers_that_come_while_it_is_sealed_wait_for_it(void **state)
+{
+    struct world *w = *state;
+    struct engine_layoutget first, second;
+    world_confirm(w, 0);
+    world_confirm(w, 1);
+    w->auto_step = false;
+    get_at_rest(w, 0, 2, READ, &first);
+    get_at_rest(w, 1, 2, READ, &second);
+    assert_int_equal(w->step_count, 1);
+    assert_int_equal(w->steps[0].step.min_size, 4096);
+    world_steps(w);
+    assert_int_equal(first.call.result, ENGINE_OK);
+    assert_int_equal(second.call.result, ENGINE_OK);
+    assert_int_equal(world_grants(w, 2), 2);
+}
+
+static void file_that_cannot_be_sealed_at_rest_is_unavailable(void **state)
+{
+    struct world *w = *state;
+    struct engine_layoutget get;
+    world_confirm(w, 0);
+    w->step_error[ENGINE_STEP_PREPARE] = -EBUSY;
+    get_at_rest(w, 0, 2, READ, &get);
+    assert_true(world_answered(w, &get.call));
+    assert_int_equal(get.call.result, ENGINE_UNAVAILABLE);
+    assert_int_equal(world_state(w, 2), ENGINE_OPEN);
+}
+
+static void writer_is_not_given_an_at_rest_seal(void **state)
+{
+    struct world *w = *state;
+    struct engine_layoutget get;
+    world_confirm(w, 0);
+    get_at_rest(w, 0, 2, RW, &get);
+    assert_int_equal(get.call.result, ENGINE_UNAVAILABLE);
+    assert_int_equal(world_state(w, 2), ENGINE_OPEN);
+    get_at_rest(w, 0, 2, READ, &get);
+    get_at_rest(w, 0, 2, RW, &get);
+    assert_int_equal(get.call.result, ENGINE_UNAVAILABLE);
+}
+
+static void at_rest_seal_gives_way_to_an_operation(void **state)
+{
+    struct world *w = *state;
+    struct engine_release release;
+    quiet_file_is_sealed_when_a_reader_asks(state);
+    world_release(w, 2, false, 10 * SECOND, &release);
+    assert_int_equal(w->recall_count, 1);
+    scene_accept_recall(w, 0, 2);
+    assert_int_equal(world_return(w, 0, 2, ANY, 0, ALL), ENGINE_OK);
+    assert_true(world_answered(w, &release.call));
+    assert_int_equal(release.call.result, ENGINE_OK);
+    assert_false(w->files[2].flag);
+}
+
+static void operation_that_comes_while_it_is_sealed_stops_the_sealing(void **state)
+{
+    struct world *w = *state;
+    struct engine_layoutget get;
+    struct engine_release release;
+    world_confirm(w, 0);
+    w->auto_step = false;
+    get_at_rest(w, 0, 2, READ, &get);
+    world_release(w, 2, false, 10 * SECOND, &release);
+    world_steps(w);
+    assert_true(world_answered(w, &release.call));
+    assert_int_equal(release.call.result, ENGINE_OK);
+    assert_true(world_answered(w, &get.call));
+    assert_int_equal(get.call.result, ENGINE_UNAVAILABLE);
+    assert_false(w->files[2].flag);
+}
+
+static void manual_seal_over_an_at_rest_one_stays(void **state)
+{
+    struct world *w = *state;
+    struct engine_release release;
+    quiet_file_is_sealed_when_a_reader_asks(state);
+    assert_int_equal(world_sealed(w, 2, SEAL_KIND_FROZEN), ENGINE_OK);
+    assert_false(w->files[2].word_at_rest);
+    world_release(w, 2, false, SECOND, &release);
+    assert_int_equal(release.call.result, ENGINE_NOT_ALLOWED);
+    world_crash(w);
+    assert_false(w->files[2].word_at_rest);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(commit_is_answered_when_its_times_are_durable),
+        T(commit_never_takes_times_back),
+        T(commit_without_a_time_uses_the_clock),
+        T(commit_is_checked_against_the_grant),
+        T(commit_needs_a_layout_for_writing),
+        T(commit_of_blocks_never_granted_is_refused),
+        T(commit_is_taken_while_the_layout_is_recalled),
+        T(reclaiming_commit_is_taken_in_grace_from_a_former_holder_only),
+        T(write_through_the_server_moves_the_times_on),
+        T(overlay_goes_to_the_file_with_the_flag),
+        T(quiet_file_is_sealed_when_a_reader_asks),
+        T(readers_that_come_while_it_is_sealed_wait_for_it),
+        T(file_that_cannot_be_sealed_at_rest_is_unavailable),
+        T(writer_is_not_given_an_at_rest_seal),
+        T(at_rest_seal_gives_way_to_an_operation),
+        T(operation_that_comes_while_it_is_sealed_stops_the_sealing),
+        T(manual_seal_over_an_at_rest_one_stays),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

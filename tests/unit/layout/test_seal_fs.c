@@ -1,0 +1,504 @@
+/*
+ * Sealing real files on real file systems (loop devices): what is granted is the file's data on the
+ * disk, and nothing else is. The refusals are in test_seal_refusal.c. Needs root; skipped
+ * otherwise.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "layout/device.h"
+#include "layout/file_key.h"
+#include "layout/seal_fill.h"
+#include "layout/seal_mark.h"
+#include "tests/unit/layout/seal_fixture.h"
+
+static void a_sealed_map_leads_to_the_files_data(void **state)
+{
+    char path[128];
+
+    (void)state;
+    for (int i = 0; i < FILESYSTEMS; i++) {
+        int fd = make(on[i], "plain", (1 << 20) + 100, path);
+        struct seal_map *map = sealed(fd, i == CLONING ? &frozen : &pinned);
+
+        assert_int_equal(map_end(map), (1 << 20) + map_block_size(map));
+        assert_int_equal(open(path, O_RDWR), -1);
+        assert_int_equal(errno, EPERM);
+        release(fd, map);
+        close(fd);
+    }
+}
+
+static void many_extents_are_read_in_batches(void **state)
+{
+    enum { PIECES = 700 };
+    char path[128];
+    uint8_t block[4096];
+
+    (void)state;
+    for (int i = 0; i < FILESYSTEMS; i++) {
+        int fd = make(on[i], "many", 0, path);
+        int rw = open(path, O_WRONLY);
+        struct seal_map *map;
+
+        /* Backwards, or XFS allocates ahead of the writer, and holes become UNWRITTEN. */
+        for (int n = PIECES - 1; n >= 0; n--) {
+            memset(block, n % 255 + 1, sizeof(block));
+            assert_int_equal(pwrite(rw, block, sizeof(block), (off_t)n * 8192 + 4096),
+                             sizeof(block));
+        }
+        close(rw);
+        map = sealed(fd, &frozen_sparse);
+        assert_int_equal(map_extent_count(map), 2 * PIECES);
+        release(fd, map);
+        close(fd);
+    }
+}
+
+static void readers_do_not_hinder_a_seal(void **state)
+{
+    char path[128];
+
+    (void)state;
+    for (int i = 0; i < FILESYSTEMS; i++) {
+        int fd = make(on[i], "readers", 10000, path);
+        int other = open(path, O_RDONLY);
+        void *m = mmap(NULL, 10000, PROT_READ, MAP_SHARED, other, 0);
+
+        assert_true(m != MAP_FAILED);
+        release(fd, sealed(fd, &frozen));
+        munmap(m, 10000);
+        close(other);
+        close(fd);
+    }
+}
+
+/* Blocks that were allocated and never written hold other files' old data. */
+static void unwritten_blocks_are_refused_or_filled_never_granted(void **state)
+{
+    char path[128];
+    uint8_t page[4096];
+
+    (void)state;
+    for (int i = 0; i < FILESYSTEMS; i++) {
+        int fd = make(on[i], "unwritten", 4096, path);
+        int rw = open(path, O_RDWR);
+        struct seal_map *map;
+
+        assert_int_equal(fallocate(rw, 0, 0, 1 << 20), 0);
+        assert_int_equal(pwrite(rw, "in the midst", 12, 500000), 12);
+        fsync(rw);
+        close(rw);
+        refused(fd, &frozen, SEAL_REFUSED_UNWRITTEN, "--fill");
+        assert_int_equal(pread(fd, page, sizeof(page), 700000),
+                         sizeof(page)); /* some pages are cached, clean */
+        map = sealed(fd, i == CLONING ? &frozen_fill : &pinned_fill);
+        assert_false(map_has_holes(map));
+        release(fd, map);
+        close(fd);
+    }
+}
+
+static void holes_are_granted_frozen_and_filled_for_pinned(void **state)
+{
+    char path[128];
+
+    (void)state;
+    for (int i = 0; i < FILESYSTEMS; i++) {
+        int fd = make(on[i], "holes", 5000, path);
+        struct seal_map *map;
+
+        assert_int_equal(truncate(path, 3 * 1000 * 1000), 0);
+        refused(fd, &frozen, SEAL_REFUSED_HOLE, "--sparse");
+        map = sealed(fd, &frozen_sparse);
+        assert_true(map_has_holes(map));
+        release(fd, map);
+        if (i != CLONING) {
+            refused(fd, &pinned, SEAL_REFUSED_HOLE, "are a hole");
+            map = sealed(fd, &pinned_fill);
+            assert_false(map_has_holes(map));
+            release(fd, map);
+        }
+        close(fd);
+    }
+}
+
+static void preallocation_past_the_end_is_no_hindrance(void **state)
+{
+    char path[128];
+
+    (void)state;
+    for (int i = 0; i < FILESYSTEMS; i++) {
+        int fd = make(on[i], "past", 5000, path);
+        int rw = open(path, O_RDWR);
+        struct seal_map *map;
+
+        assert_int_equal(fallocate(rw, FALLOC_FL_KEEP_SIZE, 0, 1 << 20), 0);
+        close(rw);
+        map = sealed(fd, &frozen);
+        assert_int_equal(map_end(map), i == SMALL_BLOCKS ? 5120 : 8192);
+        release(fd, map);
+        close(fd);
+    }
+}
+
+enum { RACE_PAGES = 1024 };
+
+struct writing {
+    int fd;
+    unsigned round;
+};
+
+/* Each page once, in an order of its own: what is destroyed is not made good by a later write. */
+static void *write_pages_once(void *arg)
+{
+    const struct writing *w = arg;
+    uint8_t data[1000];
+
+    for (unsigned n = 0; n < RACE_PAGES; n++) {
+        unsigned page = (n * 389 + w->round * 13) % RACE_PAGES;
+
+        memset(data, (int)(page % 255 + 1), sizeof(data));
+        if (pwrite(w->fd, data, sizeof(data), (off_t)page * 4096 + 100) != sizeof(data))
+            abort();
+    }
+    return NULL;
+}
+
+static void assert_pages_written(int fd)
+{
+    uint8_t data[1000];
+
+    for (unsigned page = 0; page < RACE_PAGES; page++) {
+        assert_int_equal(pread(fd, data, sizeof(data), (off_t)page * 4096 + 100), sizeof(data));
+        assert_int_equal(data[0], page % 255 + 1);
+        assert_int_equal(data[sizeof(data) - 1], page % 255 + 1);
+    }
+}
+
+/* Writing zeros where UNWRITTEN was seen would destroy what came in between. */
+static void filling_beside_a_writer_loses_nothing_it_wrote(void **state)
+{
+    char path[128];
+    struct seal_refusal why;
+
+    (void)state;
+    for (int i = 0; i < FILESYSTEMS; i++) {
+        int fd = make(on[i], "race", 0, path);
+        struct writing w = {.fd = open(path, O_RDWR)};
+
+        for (w.round = 0; w.round < 8; w.round++) {
+            pthread_t thread;
+
+            assert_int_equal(ftruncate(w.fd, 0), 0);
+            assert_int_equal(fallocate(w.fd, 0, 0, RACE_PAGES * 4096), 0);
+            assert_int_equal(pthread_create(&thread, NULL, write_pages_once, &w), 0);
+            assert_int_equal(seal_fill(fd, RACE_PAGES * 4096, &why), 0);
+            assert_int_equal(pthread_join(thread, NULL), 0);
+            assert_pages_written(fd);
+        }
+        close(w.fd);
+        release(fd, sealed(fd, &frozen_fill));
+        close(fd);
+    }
+}
+
+static void shared_extents_are_refused_or_unshared(void **state)
+{
+    struct seal_fs_request unshare = {.kind = SEAL_KIND_FROZEN, .unshare = true};
+    char path[128];
+    char other[128];
+    int fd = make(on[CLONING], "shared", 100000, path);
+    int clone = make(on[CLONING], "clone", 0, other);
+    int rw = open(other, O_RDWR);
+
+    (void)state;
+    assert_int_equal(ioctl(rw, FICLONE, fd), 0);
+    close(rw);
+    refused(fd, &frozen, SEAL_REFUSED_SHARED, "reflink copy");
+    refused(clone, &frozen, SEAL_REFUSED_SHARED, "reflink copy");
+    release(fd, sealed(fd, &unshare));
+    close(fd);
+    close(clone);
+}
+
+/* Anybody who may read a frozen file can still clone it: that moves nothing, so it is no broken
+ * promise. */
+static void a_clone_of_a_frozen_file_is_no_change_of_its_map(void **state)
+{
+    char path[128];
+    char other[128];
+    int fd = make(on[CLONING], "cloned", 100000, path);
+    int clone = make(on[CLONING], "its-clone", 0, other);
+    int rw = open(other, O_RDWR);
+    struct seal_map *map = sealed(fd, &frozen);
+    struct seal_map *again;
+    struct seal_refusal why;
+
+    (void)state;
+    assert_int_equal(ioctl(rw, FICLONE, fd), 0);
+    assert_int_equal(pwrite(rw, "the clone's own", 15, 0), 15);
+    close(rw);
+    assert_int_equal(seal_fs_reread_map(fd, &again, &why), 0);
+    assert_true(map_equal(map, again));
+    map_free(again);
+    release(fd, map);
+    close(fd);
+    close(clone);
+}
+
+static void a_file_with_two_names_is_sealed_under_both(void **state)
+{
+    char path[128];
+    char other[160];
+
+    (void)state;
+    for (int i = 0; i < FILESYSTEMS; i++) {
+        int fd = make(on[i], "name", 10000, path);
+        struct seal_map *map;
+        int second;
+
+        (void)snprintf(other, sizeof(other), "%s.second", path);
+        assert_int_equal(link(path, other), 0);
+        map = sealed(fd, &frozen);
+        second = open(other, O_RDONLY);
+        assert_true(flag_set(second));
+        assert_int_equal(open(other, O_WRONLY), -1);
+        close(second);
+        release(fd, map);
+        close(fd);
+    }
+}
+
+static void a_time_kept_aside_is_set_at_release(void **state)
+{
+    const struct timespec mtime = {1234567890, 123456789};
+    char path[128];
+    struct stat st;
+
+    (void)state;
+    for (int i = 0; i < FILESYSTEMS; i++) {
+        int fd = make(on[i], "times", 10000, path);
+        struct seal_map *map = sealed(fd, &frozen);
+        struct seal_refusal why;
+
+        assert_int_equal(seal_fs_clear_flag(fd, SEAL_KIND_FROZEN, &mtime, &why), 0);
+        assert_false(flag_set(fd));
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_mtim.tv_sec, mtime.tv_sec);
+        assert_int_equal(st.st_mtim.tv_nsec, mtime.tv_nsec);
+        map_free(map);
+        close(fd);
+    }
+}
+
+/* As after a crash between the flag and the time: the mark is still there. */
+static void a_release_cut_short_is_finished_and_time_never_goes_back(void **state)
+{
+    struct timespec later = {.tv_sec = 4000000000}, earlier = {.tv_sec = 1000000000};
+    char path[128];
+    struct stat st;
+
+    (void)state;
+    for (int i = 0; i < FILESYSTEMS; i++) {
+        int fd = make(on[i], "cut", 10000, path);
+        struct seal_map *map = sealed(fd, &frozen);
+        struct seal_refusal why;
+        enum seal_kind kind;
+        int flags;
+
+        assert_int_equal(ioctl(fd, FS_IOC_GETFLAGS, &flags), 0);
+        flags &= ~FS_IMMUTABLE_FL;
+        assert_int_equal(ioctl(fd, FS_IOC_SETFLAGS, &flags), 0);
+        assert_int_equal(seal_fs_clear_flag(fd, SEAL_KIND_FROZEN, &later, &why), 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_mtim.tv_sec, later.tv_sec);
+        assert_int_equal(seal_mark_get(fd, &kind), -ENODATA);
+
+        assert_int_equal(seal_mark_set(fd, SEAL_KIND_FROZEN), 0);
+        assert_int_equal(seal_fs_clear_flag(fd, SEAL_KIND_FROZEN, &earlier, &why), 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_mtim.tv_sec, later.tv_sec);
+        map_free(map);
+        close(fd);
+    }
+}
+
+static void the_mark_names_its_file_and_no_copy_of_it(void **state)
+{
+    char path[128], copy[160], value[128];
+
+    (void)state;
+    for (int i = 0; i < FILESYSTEMS; i++) {
+        int fd = make(on[i], "marked", 10000, path), other;
+        struct seal_map *map = sealed(fd, &frozen);
+        struct file_key named;
+        enum seal_kind kind;
+        bool is_sealed = false;
+        ssize_t len;
+
+        assert_int_equal(seal_fs_is_sealed(fd, &is_sealed, &kind, &named), 0);
+        assert_true(is_sealed);
+        assert_int_equal(kind, SEAL_KIND_FROZEN);
+        (void)snprintf(copy, sizeof(copy), "%s.copy", path);
+        other = open(copy, O_RDWR | O_CREAT | O_EXCL, 0644);
+        len = fgetxattr(fd, SEAL_MARK_NAME, value, sizeof(value));
+        assert_true(len > 0);
+        assert_int_equal(fsetxattr(other, SEAL_MARK_NAME, value, (size_t)len, 0), 0);
+        assert_int_equal(seal_mark_get(other, &kind), -ENODATA);
+        release(fd, map);
+        assert_int_equal(seal_mark_get(fd, &kind), -ENODATA);
+        close(other);
+        close(fd);
+    }
+}
+
+/* Root's own chattr +i, with or without a mark that came by a copy, is not ours to clear. */
+static void a_flag_without_our_mark_is_left_alone(void **state)
+{
+    char path[128];
+
+    (void)state;
+    for (int i = 0; i < FILESYSTEMS; i++) {
+        int fd = make(on[i], "roots", 10000, path), flags;
+        struct seal_refusal why;
+        bool is_sealed = true;
+        struct file_key named;
+        enum seal_kind kind;
+
+        assert_int_equal(ioctl(fd, FS_IOC_GETFLAGS, &flags), 0);
+        flags |= FS_IMMUTABLE_FL;
+        assert_int_equal(ioctl(fd, FS_IOC_SETFLAGS, &flags), 0);
+        assert_int_equal(seal_fs_is_sealed(fd, &is_sealed, &kind, &named), 0);
+        assert_false(is_sealed);
+        assert_int_equal(seal_fs_clear_flag(fd, SEAL_KIND_FROZEN, NULL, &why), 0);
+        assert_true(flag_set(fd));
+        flags &= ~FS_IMMUTABLE_FL;
+        assert_int_equal(ioctl(fd, FS_IOC_SETFLAGS, &flags), 0);
+        close(fd);
+    }
+}
+
+/* Then the journal does not know the file any more, but the mark still says what it is. */
+static void a_seal_is_known_and_cleared_under_another_uuid_of_its_file_system(void **state)
+{
+    static const char *const relabel[FILESYSTEMS] = {
+        [CLONING] = "xfs_admin -U generate $V",
+        [PLAIN_XFS] = "xfs_admin -U generate $V",
+        [EXT4] = "e2fsck -fy $V; tune2fs -U random $V",
+        [SMALL_BLOCKS] = "e2fsck -fy $V; tune2fs -U random $V",
+    };
+    char path[128];
+
+    (void)state;
+    for (int i = 0; i < FILESYSTEMS; i++) {
+        int fd = make(on[i], "relabelled", 10000, path);
+        struct file_key before, now, named;
+        struct seal_refusal why;
+        enum seal_kind kind;
+        bool is_sealed = false;
+
+        map_free(sealed(fd, &frozen));
+        assert_int_equal(file_key_from_fd(fd, &before), 0);
+        close(fd);
+        assert_int_equal(loopfs_run("umount %s", loopfs_dir(on[i])), 0);
+        assert_int_equal(loopfs_run("V=%s; %s", loopfs_volume(on[i]), relabel[i]), 0);
+        assert_int_equal(loopfs_run("mount %s %s", loopfs_volume(on[i]), loopfs_dir(on[i])), 0);
+        fd = open(path, O_RDONLY);
+        assert_int_equal(file_key_from_fd(fd, &now), 0);
+        assert_false(file_key_equal(&before, &now));
+        assert_int_equal(seal_mark_get(fd, &kind), -ENODATA);
+        assert_int_equal(seal_fs_is_sealed(fd, &is_sealed, &kind, &named), 0);
+        assert_true(is_sealed);
+        assert_true(file_key_equal(&before, &named));
+        assert_int_equal(seal_fs_clear_flag(fd, SEAL_KIND_FROZEN, NULL, &why), 0);
+        assert_false(flag_set(fd));
+        close(fd);
+    }
+}
+
+static void a_seal_survives_unmounting(void **state)
+{
+    char path[128];
+    struct file_key key;
+    struct file_key key_after;
+    char hex[FILE_KEY_HEX_SIZE];
+
+    (void)state;
+    for (int i = 0; i < FILESYSTEMS; i++) {
+        int fd = make(on[i], "survives", 100000, path);
+        struct seal_map *map = sealed(fd, &frozen);
+        struct seal_map *again;
+        struct seal_refusal why;
+        struct device *device;
+        uint8_t id[DEVICE_ID_SIZE];
+
+        assert_int_equal(device_find(fd, &device, &why), 0);
+        memcpy(id, device_id(device), sizeof(id));
+        device_free(device);
+        assert_int_equal(file_key_from_fd(fd, &key), 0);
+        close(fd);
+        assert_int_equal(loopfs_cycle(on[i]), 0);
+        fd = open(path, O_PATH);
+        assert_int_equal(file_key_from_fd(fd, &key_after), 0);
+        close(fd);
+        assert_true(file_key_equal(&key, &key_after));
+        assert_int_equal(strlen(file_key_hex(&key, hex)), 2 * (size_t)key.len);
+        fd = open(path, O_RDONLY);
+        assert_true(flag_set(fd));
+        assert_int_equal(seal_fs_reread_map(fd, &again, &why), 0);
+        assert_true(map_equal(map, again));
+        map_free(again);
+        assert_int_equal(device_find(fd, &device, &why), 0);
+        assert_memory_equal(id, device_id(device), sizeof(id));
+        device_free(device);
+        release(fd, map);
+        close(fd);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_sealed_map_leads_to_the_files_data),
+        cmocka_unit_test(many_extents_are_read_in_batches),
+        cmocka_unit_test(readers_do_not_hinder_a_seal),
+        cmocka_unit_test(unwritten_blocks_are_refused_or_filled_never_granted),
+        cmocka_unit_test(holes_are_granted_frozen_and_filled_for_pinned),
+        cmocka_unit_test(preallocation_past_the_end_is_no_hindrance),
+        cmocka_unit_test(filling_beside_a_writer_loses_nothing_it_wrote),
+        cmocka_unit_test(shared_extents_are_refused_or_unshared),
+        cmocka_unit_test(a_clone_of_a_frozen_file_is_no_change_of_its_map),
+        cmocka_unit_test(a_file_with_two_names_is_sealed_under_both),
+        cmocka_unit_test(a_time_kept_aside_is_set_at_release),
+        cmocka_unit_test(a_release_cut_short_is_finished_and_time_never_goes_back),
+        cmocka_unit_test(the_mark_names_its_file_and_no_copy_of_it),
+        cmocka_unit_test(a_flag_without_our_mark_is_left_alone),
+        cmocka_unit_test(a_seal_survives_unmounting),
+        cmocka_unit_test(a_seal_is_known_and_cleared_under_another_uuid_of_its_file_system),
+    };
+    const char *why = "";
+
+    if (!loopfs_possible(&why)) {
+        print_message("skipped: %s\n", why);
+        return 77;
+    }
+    return cmocka_run_group_tests(tests, seal_fixture_make, seal_fixture_destroy);
+}

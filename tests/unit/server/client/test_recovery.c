@@ -1,0 +1,219 @@
+/*
+ * test_recovery.c - client records over restarts, and grace (RFC 8881 section 8.4.2).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/base/log.h"
+#include "server/client/recovery.h"
+
+static char dir[64];
+static struct worker_pool *workers;
+static struct loop *loop;
+static struct recovery *recovery;
+
+static void boot(unsigned grace_seconds)
+{
+    assert_int_equal(worker_pool_create(2, &workers), 0);
+    assert_int_equal(loop_create("test", 0, &loop), 0);
+    assert_int_equal(recovery_open(dir, workers, &recovery), 0);
+    assert_int_equal(recovery_start_grace(recovery, loop, grace_seconds), 0);
+    assert_int_equal(loop_start(loop), 0);
+}
+
+static void crash(void)
+{
+    loop_stop(loop);
+    worker_pool_destroy(workers);
+    recovery_close(recovery);
+    loop_destroy(loop);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    log_set_level(LOG_LEVEL_ERROR);
+    strcpy(dir, "/tmp/sealnfs-recovery-XXXXXX");
+    return mkdtemp(dir) == NULL;
+}
+
+static int teardown(void **state)
+{
+    char command[96];
+    (void)state;
+    snprintf(command, sizeof(command), "rm -rf %s", dir);
+    return system(command);
+}
+
+struct waiting {
+    struct recovery_call call;
+    sem_t answered;
+};
+
+static void on_done(struct loop_msg *msg)
+{
+    sem_post(&((struct waiting *)(void *)msg)->answered);
+}
+
+static void change(const char *owner, void (*how)(struct recovery *, struct recovery_call *))
+{
+    struct waiting w = {.call = {.done.run = on_done,
+                                 .done_loop = loop,
+                                 .owner = (const uint8_t *)owner,
+                                 .owner_len = (uint32_t)strlen(owner)}};
+    sem_init(&w.answered, 0, 0);
+    how(recovery, &w.call);
+    sem_wait(&w.answered);
+    assert_int_equal(w.call.err, 0);
+}
+
+static void confirm(const char *owner)
+{
+    change(owner, recovery_confirm);
+}
+
+static bool may_reclaim(const char *owner)
+{
+    return recovery_may_reclaim(recovery, (const uint8_t *)owner, (uint32_t)strlen(owner));
+}
+
+static void complete(const char *owner)
+{
+    recovery_reclaim_done(recovery, (const uint8_t *)owner, (uint32_t)strlen(owner));
+}
+
+static void wait_for_the_end_of_grace(void)
+{
+    for (unsigned i = 0; i < 500 && recovery_in_grace(recovery); i++)
+        usleep(10000);
+    assert_false(recovery_in_grace(recovery));
+}
+
+static void without_records_there_is_no_grace(void **state)
+{
+    (void)state;
+    boot(60);
+    assert_false(recovery_in_grace(recovery));
+    assert_false(may_reclaim("a"));
+    confirm("a"); /* a client of this boot has nothing to reclaim in it */
+    assert_false(may_reclaim("a"));
+    crash();
+}
+
+static void the_servers_identity_outlives_restarts(void **state)
+{
+    (void)state;
+    uint8_t uuid[2][16], key[2][16];
+    for (unsigned i = 0; i < 2; i++) {
+        boot(60);
+        recovery_identity(recovery, uuid[i], key[i]);
+        crash();
+    }
+    assert_memory_equal(uuid[0], uuid[1], 16);
+    assert_memory_equal(key[0], key[1], 16);
+    assert_memory_not_equal(uuid[0], key[0], 16);
+}
+
+static void grace_ends_when_every_recorded_client_has_completed(void **state)
+{
+    (void)state;
+    boot(60);
+    confirm("a");
+    confirm("b");
+    crash();
+    boot(60);
+    assert_true(recovery_in_grace(recovery));
+    assert_true(may_reclaim("a"));
+    assert_false(may_reclaim("c"));
+    confirm("a");
+    complete("a");
+    complete("a");
+    assert_false(may_reclaim("a")); /* a second incarnation has nothing left to reclaim */
+    complete("c");
+    usleep(50000);
+    assert_true(recovery_in_grace(recovery));
+    assert_true(may_reclaim("b"));
+    complete("b");
+    wait_for_the_end_of_grace();
+    crash();
+    /* b completed without a confirmation in that boot, so its record is gone; a's is there. */
+    boot(60);
+    assert_true(may_reclaim("a"));
+    assert_false(may_reclaim("b"));
+    crash();
+}
+
+static void who_misses_grace_may_not_reclaim_at_a_later_restart(void **state)
+{
+    (void)state;
+    boot(60);
+    confirm("late");
+    confirm("a");
+    crash();
+    boot(1);
+    assert_true(may_reclaim("late"));
+    confirm("a");
+    wait_for_the_end_of_grace();
+    assert_false(may_reclaim("late"));
+    crash();
+    boot(60);
+    assert_true(may_reclaim("a"));
+    assert_false(may_reclaim("late"));
+    crash();
+}
+
+static void a_crash_during_grace_takes_the_right_to_reclaim_from_nobody(void **state)
+{
+    (void)state;
+    boot(60);
+    confirm("a");
+    confirm("b");
+    crash();
+    boot(60);
+    confirm("a");
+    complete("a");
+    crash();
+    boot(60);
+    assert_true(may_reclaim("a"));
+    assert_true(may_reclaim("b"));
+    crash();
+}
+
+static void a_client_whose_state_was_dropped_may_not_reclaim_it(void **state)
+{
+    (void)state;
+    boot(60);
+    confirm("dropped");
+    change("dropped", recovery_forget);
+    crash();
+    boot(60);
+    assert_false(may_reclaim("dropped"));
+    crash();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(without_records_there_is_no_grace, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_servers_identity_outlives_restarts, setup, teardown),
+        cmocka_unit_test_setup_teardown(grace_ends_when_every_recorded_client_has_completed, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(who_misses_grace_may_not_reclaim_at_a_later_restart, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_crash_during_grace_takes_the_right_to_reclaim_from_nobody,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(a_client_whose_state_was_dropped_may_not_reclaim_it, setup,
+                                        teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,385 @@
+/*
+ * test_config.c - sealnfs.conf: what is accepted, and that each mistake is one line with file, line
+ * and remedy.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "server/config/config.h"
+#include "server/config/value.h"
+
+static char directory[] = "/tmp/test_config.XXXXXX";
+static char file[64];
+
+/* Load text as the configuration; the error output goes to `said`. */
+static int load(const char *text, struct config **config, char *said, size_t room)
+{
+    FILE *out = fopen(file, "w"), *errors;
+    int result;
+
+    assert_non_null(out);
+    fputs(text, out);
+    assert_int_equal(fclose(out), 0);
+    memset(said, 0, room);
+    errors = fmemopen(said, room, "w");
+    assert_non_null(errors);
+    result = config_load(file, errors, config);
+    fclose(errors);
+    return result;
+}
+
+static void refused(const char *text, int line, const char *expected)
+{
+    struct config *config = NULL;
+    char said[1024], where[128];
+
+    assert_true(load(text, &config, said, sizeof(said)) < 0);
+    assert_null(config);
+    snprintf(where, sizeof(where), "%s:%d: ", file, line);
+    if (strncmp(said, where, strlen(where)) != 0 || !strstr(said, expected))
+        fail_msg("expected \"%s...%s\", got \"%s\"", where, expected, said);
+    assert_ptr_equal(strchr(said, '\n'), said + strlen(said) - 1); /* one line */
+}
+
+#define GOOD_EXPORT "export \"/d\" { path = \"/tmp\" clients = {\"10.0.0.0/8\"} }\n"
+#define STATE       "state_dir = \"/tmp\"\ncontrol_socket = \"/tmp/s\"\n"
+
+static void a_full_configuration_is_read(void **state)
+{
+    struct config *config;
+    char said[1024];
+    struct in6_addr inside, outside;
+    (void)state;
+
+    assert_int_equal(
+        load("listen = {\"127.0.0.1\", \"::1\"}\nport = 2050\nlease_time = 20\nmax_io_size = 512K\n"
+             "quiesce_is_safe = yes\n" STATE
+             "export \"/d\" { path = \"/tmp\" clients = {\"10.1.0.0/16\", \"2001:db8::/32\"} "
+             "access = \"ro\"\n"
+             "  squash = \"all\" policy = \"at-rest\" at_rest_min_size = 2M layouts = false }\n"
+             "export \"/\" { path = \"/usr\" clients = {\"127.0.0.1\"} }\n",
+             &config, said, sizeof(said)),
+        0);
+    assert_string_equal(said, "");
+    assert_int_equal(config->listen_count, 2);
+    assert_string_equal(config->listen[1], "::1");
+    assert_int_equal(config->port, 2050);
+    assert_int_equal(config->grace_time, 20); /* follows the lease */
+    assert_int_equal(config->max_io_size, 512 << 10);
+    assert_true(config->quiesce_is_safe);
+    assert_int_equal(config->export_count, 2);
+    assert_int_equal(config->exports[0].squash, SQUASH_ALL);
+    assert_int_equal(config->exports[0].policy, POLICY_AT_REST);
+    assert_int_equal(config->exports[0].at_rest_min_size, 2 << 20);
+    assert_false(config->exports[0].layouts);
+    assert_false(config->exports[0].writable);
+    assert_true(config->exports[1].writable);
+    assert_int_equal(config->exports[1].squash, SQUASH_ROOT);
+    assert_int_not_equal(config->exports[0].id, config->exports[1].id);
+    assert_true(config_address_parse("10.1.2.3", &inside));
+    assert_true(config_address_parse("10.2.0.1", &outside));
+    assert_true(config_export_admits(&config->exports[0], &inside));
+    assert_false(config_export_admits(&config->exports[0], &outside));
+    assert_true(config_address_parse("2001:db8:1::7", &inside));
+    assert_true(config_export_admits(&config->exports[0], &inside));
+    config_free(config);
+}
+
+static void every_mistake_names_line_and_remedy(void **state)
+{
+    (void)state;
+    refused(STATE "lease_tme = 5\n" GOOD_EXPORT, 3, "did you mean \"lease_time\"?");
+    refused(STATE "squash = \"all\"\n" GOOD_EXPORT, 3, "inside an export section");
+    refused(STATE "port = 70000\n" GOOD_EXPORT, 3, "give 1 to 65535");
+    refused(STATE "port = -1\n" GOOD_EXPORT, 3, "write digits only");
+    refused(STATE "lease_time = 99999999999999999999\n" GOOD_EXPORT, 3, "digits");
+    refused(STATE "listen = {\"localhost\"}\n" GOOD_EXPORT, 3, "not a numeric address");
+    refused(STATE "fence_hook = \"/no/such/hook\"\n" GOOD_EXPORT, 3,
+            "install it or correct the path");
+    refused(STATE "control_group = \"nosuchgroup\"\n" GOOD_EXPORT, 3, "groupadd");
+    refused(STATE "log_level = \"loud\"\n" GOOD_EXPORT, 3, "error warning info debug");
+    refused(STATE "export \"/d\" {\n path = \"/no/such/directory\"\n clients = {\"::/0\"} }\n", 4,
+            "make it or correct the path");
+    refused(STATE "export \"/d\" {\n path = \"/tmp\"\n clients = {\"10.0.0.1/8\"}\n}\n", 5,
+            "not an address or network");
+    refused(STATE "export \"/d\" { path = \"/tmp\" }\n", 3, "has no \"clients\"; add it");
+    refused(STATE "export \"d\" { path = \"/tmp\" clients = {\"::/0\"} }\n", 3,
+            "not a plain absolute path");
+    refused(STATE GOOD_EXPORT GOOD_EXPORT, 4, "duplicate");
+    refused(STATE
+            "export \"/a\" { path = \"/tmp\" clients = {\"::/0\"} id = 7 }\nexport \"/b\" { path = "
+            "\"/tmp\" clients = {\"::/0\"} id = 7 }\n",
+            4, "same id 7");
+    refused(STATE, 2, "no export; add a section");
+    refused(STATE
+            "export \"/d\" { path = \"/tmp\" clients = {\"::/0\"} layout_types = \"auto+rdma\" }\n",
+            3, "no \"rdma_listen\"; add that");
+#ifdef SEAL_HAS_RDMA
+    refused(STATE "rdma_listen = {\"192.0.2.1\", \"::\"}\n" GOOD_EXPORT, 3, "takes no wildcard");
+#else
+    refused(STATE "rdma_listen = {\"192.0.2.1\"}\n" GOOD_EXPORT, 3, "built without RDMA");
+#endif
+    refused(STATE "port 2049\n" GOOD_EXPORT, 3, "sealnfs.conf(5)");
+}
+
+/* Every line of what was said, in order: "LINE: words" for each of the expected. */
+static void refused_for_all(const char *text, size_t count, const unsigned *lines,
+                            const char *const *expected)
+{
+    struct config *config = NULL;
+    char said[4096], where[128], *next = said;
+
+    assert_int_equal(load(text, &config, said, sizeof(said)), -EINVAL);
+    for (size_t i = 0; i < count; i++) {
+        char *end = strchr(next, '\n');
+        snprintf(where, sizeof(where), "%s:%u: ", file, lines[i]);
+        if (!end)
+            fail_msg("nothing is said about \"%s\"", expected[i]);
+        *end = '\0';
+        if (strncmp(next, where, strlen(where)) != 0 || !strstr(next, expected[i]))
+            fail_msg("expected \"%s...%s\", got \"%s\"", where, expected[i], next);
+        next = end + 1;
+    }
+    assert_string_equal(next, "");
+}
+
+static void all_mistakes_are_told_at_once_in_the_order_of_lines(void **state)
+{
+    static const unsigned lines[] = {3, 4, 5, 6, 6, 7, 9, 10};
+    static const char *const expected[] = {"give 1 to 65535", "did you mean", "no = behind it",
+                                           "\"a\"",           "\"b\"",        "has no \"clients\"",
+                                           "make it",         "none root all"};
+    (void)state;
+
+    refused_for_all(STATE "port = 70000\nlease_tme = 5\nlog_level \"info\"\n"
+                          "listen = {\"a\", \"b\"}\n"
+                          "export \"/d\" {\n"
+                          "  # path\n"
+                          "  path = \"/no/such/directory\"\n"
+                          "  squash = \"some\"\n}\n",
+                    8, lines, expected);
+}
+
+static void comments_blank_lines_lists_and_strings_count_as_the_lines_they_are(void **state)
+{
+    (void)state;
+    refused("# one\n# two\n\n\n# five\n" STATE "port = 0\n" GOOD_EXPORT, 8, "give 1 to 65535");
+    refused(STATE "/* three\n four\n five */ port = 0\n" GOOD_EXPORT, 5, "give 1 to 65535");
+    refused(STATE "// three\nport = 0 # \"\n" GOOD_EXPORT, 4, "give 1 to 65535");
+    refused(STATE
+            "listen = {\n\"::1\",\n# of no host\n\"nowhere\",\n\"127.0.0.1\"\n}\n" GOOD_EXPORT,
+            6, "\"nowhere\" is not a numeric address");
+    refused(STATE "listen = {\n\"::1\",\n\"127.0.0.1\"\n}\nport = 0\n" GOOD_EXPORT, 7,
+            "give 1 to 65535");
+    refused(STATE "idmap_domain = \"exam\\\nple.\\\norg\"\nport = 0\n" GOOD_EXPORT, 6,
+            "give 1 to 65535");
+    refused(STATE "log_level = \"in\\\nform\"\nport = 1\n" GOOD_EXPORT, 3,
+            "\"inform\" is not known");
+}
+
+static void what_is_not_closed_is_named_where_it_begins(void **state)
+{
+    (void)state;
+    refused(STATE "log_level = \"info\nport = 2049\n" GOOD_EXPORT, 3, "a string is not closed");
+    refused(STATE "listen = {\"::\"\nport = 2049\n" GOOD_EXPORT, 3, "listen: a list is not closed");
+    refused(STATE GOOD_EXPORT "listen = {\"::\",\n# and\n", 4, "listen: a list is not closed");
+    refused(STATE "export \"/d\" {\n path = \"/tmp\"\n clients = {\"::/0\"}\n\n", 3,
+            "export: it is not closed");
+    refused(STATE "export \"/d\" {\n path = \"/tmp\"\n clients = {\"::/0\"}\n"
+                  "export \"/e\" { path = \"/tmp\" clients = {\"::/0\"} }\n",
+            3, "export: it is not closed");
+    refused(STATE "export \"/d\" {\n path = \"/tmp\"\n clients = {\"::/0}\n}\n", 5,
+            "a string is not closed");
+    refused(STATE "export \"/d\" { path = \"/tmp clients = {\"::/0\"} }\n", 3,
+            "a string is not closed");
+    refused(STATE GOOD_EXPORT "}\n", 4, "a } closes nothing");
+    refused(STATE GOOD_EXPORT "/* and\nso on\n", 4, "a comment is not closed");
+}
+
+static void odd_syntax_is_told_with_its_line(void **state)
+{
+    (void)state;
+    refused(STATE "port =\nlease_time = 20\n" GOOD_EXPORT, 3, "port: there is no value");
+    refused(STATE "port = {1, 2}\n" GOOD_EXPORT, 3, "takes one value");
+    refused(STATE "listen = {\"::1\"\n\"127.0.0.1\"}\n" GOOD_EXPORT, 4, "a comma is missing");
+    refused(STATE "{ }\n" GOOD_EXPORT, 3, "does not belong here");
+    refused(STATE "export { path = \"/tmp\" clients = {\"::/0\"} }\n", 3,
+            "not a plain absolute path");
+    refused(STATE "export \"/d\"\n path = \"/tmp\"\n clients = {\"::/0\"} }\n", 3,
+            "there is no { behind its name");
+}
+
+static void the_last_of_an_option_given_twice_counts(void **state)
+{
+    struct config *config;
+    char said[1024];
+    (void)state;
+
+    assert_int_equal(load(STATE
+                          "listen = {\"::1\", \"::\"}\nport = 1\nlisten = '127.0.0.1'\nport = 2\n"
+                          "control_socket = \"/tmp/t\"\n" GOOD_EXPORT,
+                          &config, said, sizeof(said)),
+                     0);
+    assert_int_equal(config->listen_count, 1);
+    assert_string_equal(config->listen[0], "127.0.0.1");
+    assert_int_equal(config->port, 2);
+    assert_string_equal(config->control_socket, "/tmp/t");
+    config_free(config);
+}
+
+static void only_the_default_directories_may_be_missing(void **state)
+{
+    struct config *config;
+    char said[1024];
+    (void)state;
+
+    assert_int_equal(load("state_dir = \"/var/lib/sealnfs\"\n"
+                          "control_socket = \"/run/sealnfs/control.sock\"\n"
+                          "trace_file = \"/var/lib/sealnfs/trace.jsonl\"\n" GOOD_EXPORT,
+                          &config, said, sizeof(said)),
+                     0);
+    config_free(config);
+    refused("state_dir = \"/var/lib/no-such\"\n" GOOD_EXPORT, 1, "make it or correct the path");
+    refused("trace_file = \"/var/lib/no-such/trace\"\n" GOOD_EXPORT, 1, "make it or correct");
+    refused("\nexport \"/d\" {\n path = \"/var/lib/no-such\"\n clients = {\"::/0\"} }\n", 3,
+            "make it");
+}
+
+static void a_good_configuration_says_what_it_would_serve(void **state)
+{
+    struct config *config;
+    char said[1024] = "";
+    FILE *out = fmemopen(said, sizeof(said), "w");
+    (void)state;
+
+    assert_int_equal(load(STATE
+                          "port = 2050\nexport \"/d\" { path = \"/tmp\" clients = {\"::/0\"} "
+                          "access = \"ro\" layout_types = \"scsi\" }\n"
+                          "export \"/e\" { path = \"/usr\" clients = {\"::/0\"} layouts = no }\n",
+                          &config, said, sizeof(said)),
+                     0);
+    config_describe(config, out);
+    fclose(out);
+    config_free(config);
+    assert_string_equal(said, "port 2050 on ::\n"
+                              "export \"/d\" of /tmp, ro, layouts: scsi\n"
+                              "export \"/e\" of /usr, rw, layouts: none\n");
+}
+
+static void a_missing_file_is_told(void **state)
+{
+    struct config *config = NULL;
+    char said[256] = "";
+    FILE *errors = fmemopen(said, sizeof(said), "w");
+    (void)state;
+
+    assert_int_equal(config_load("/no/such/file.conf", errors, &config), -ENOENT);
+    fclose(errors);
+    assert_non_null(strstr(said, "/no/such/file.conf"));
+    assert_null(config);
+}
+
+static void networks_are_exact(void **state)
+{
+    struct config_network network;
+    struct in6_addr address;
+    (void)state;
+
+    assert_true(config_network_parse("192.0.2.128/25", &network));
+    assert_true(config_address_parse("192.0.2.200", &address));
+    assert_true(config_network_contains(&network, &address));
+    assert_true(config_address_parse("192.0.2.127", &address));
+    assert_false(config_network_contains(&network, &address));
+    assert_false(config_network_parse("192.0.2.129/25", &network));
+    assert_false(config_network_parse("192.0.2.0/33", &network));
+    assert_false(config_network_parse("192.0.2.0/", &network));
+    assert_false(config_network_parse("::/129", &network));
+    assert_true(config_network_parse("::/0", &network));
+    assert_true(config_network_contains(&network, &address)); /* everything, IPv4 too */
+}
+
+static void numbers_do_not_wrap(void **state)
+{
+    uint64_t number;
+    (void)state;
+
+    assert_true(config_number_parse("16T", true, &number));
+    assert_int_equal(number, 16ull << 40);
+    assert_false(config_number_parse("18446744073709551616", false, &number));
+    assert_false(config_number_parse("16777216T", true, &number));
+    assert_false(config_number_parse("1K", false, &number));
+    assert_false(config_number_parse("", true, &number));
+    assert_false(config_number_parse("1KB", true, &number));
+}
+
+static void pattern_that_could_never_match_is_no_pattern(void **state)
+{
+    (void)state;
+    assert_true(config_pattern_is_sane("[ab]*"));
+    assert_true(config_pattern_is_sane("a\\[b"));
+    assert_false(config_pattern_is_sane(""));
+    assert_false(config_pattern_is_sane("/media/*"));
+    assert_false(config_pattern_is_sane("media/[ab"));
+    assert_false(config_pattern_is_sane("media\\"));
+}
+
+static void every_option_is_documented(void **state)
+{
+    size_t count;
+    const struct config_option *options = config_options(&count);
+    (void)state;
+
+    assert_true(count > 30);
+    for (size_t i = 0; i < count; i++) {
+        assert_true(strlen(options[i].help) > 10);
+        assert_non_null(options[i].type);
+    }
+}
+
+static int make_directory(void **state)
+{
+    (void)state;
+    if (!mkdtemp(directory))
+        return -1;
+    snprintf(file, sizeof(file), "%s/sealnfs.conf", directory);
+    return 0;
+}
+
+static int remove_directory(void **state)
+{
+    (void)state;
+    unlink(file);
+    return rmdir(directory);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_full_configuration_is_read),
+        cmocka_unit_test(every_mistake_names_line_and_remedy),
+        cmocka_unit_test(all_mistakes_are_told_at_once_in_the_order_of_lines),
+        cmocka_unit_test(comments_blank_lines_lists_and_strings_count_as_the_lines_they_are),
+        cmocka_unit_test(what_is_not_closed_is_named_where_it_begins),
+        cmocka_unit_test(odd_syntax_is_told_with_its_line),
+        cmocka_unit_test(the_last_of_an_option_given_twice_counts),
+        cmocka_unit_test(only_the_default_directories_may_be_missing),
+        cmocka_unit_test(a_good_configuration_says_what_it_would_serve),
+        cmocka_unit_test(a_missing_file_is_told),
+        cmocka_unit_test(networks_are_exact),
+        cmocka_unit_test(numbers_do_not_wrap),
+        cmocka_unit_test(pattern_that_could_never_match_is_no_pattern),
+        cmocka_unit_test(every_option_is_documented),
+    };
+    return cmocka_run_group_tests(tests, make_directory, remove_directory);
+}

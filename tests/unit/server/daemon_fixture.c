@@ -1,0 +1,360 @@
+/*
+ * daemon_fixture.c - see daemon_fixture.h.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "proto/record.h"
+#include "server/config/config.h"
+#include "server/daemon.h"
+#include "server/net/conn.h"
+#include "server/server.h"
+#include "tests/unit/server/daemon_fixture.h"
+
+enum { ROOM = 2 << 20, REPLY_TIMEOUT_MS = 20000 };
+
+static char base[64], files[96];
+
+const char *fixture_files(void)
+{
+    return files;
+}
+
+static void make_dirs(void)
+{
+    char path[128];
+    if (base[0] != '\0')
+        return;
+    strcpy(base, "/tmp/sealnfs-test-XXXXXX");
+    assert_non_null(mkdtemp(base));
+    snprintf(files, sizeof(files), "%s/files", base);
+    assert_int_equal(mkdir(files, 0777), 0);
+    assert_int_equal(chmod(files, 0777), 0);
+    snprintf(path, sizeof(path), "%s/state", base);
+    assert_int_equal(mkdir(path, 0700), 0);
+}
+
+struct daemon *fixture_start(const char *extra_config)
+{
+    char path[128];
+    struct config *config;
+    struct daemon *daemon;
+    make_dirs();
+    snprintf(path, sizeof(path), "%s/conf", base);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(
+        file,
+        "listen = {\"127.0.0.1\"}\nloops = 2\nworkers = 2\nrpcbind = false\nlog_level = \"error\"\n"
+        "state_dir = \"%s/state\"\ncontrol_socket = \"%s/control\"\n%s\n"
+        "export \"/data\" {\n path = \"%s\"\n clients = {\"127.0.0.0/8\", \"::1/128\"}\n squash = "
+        "\"none\"\n"
+        " layouts = false\n}\n",
+        base, base, extra_config, files);
+    fclose(file);
+    assert_int_equal(config_load(path, stderr, &config), 0);
+    config->port = 0; /* any that is free */
+    assert_int_equal(daemon_start(config, &daemon), 0);
+    return daemon;
+}
+
+void fixture_stop(struct daemon *daemon)
+{
+    daemon_stop(daemon);
+}
+
+void fixture_clean(void)
+{
+    char command[128];
+    if (base[0] == '\0')
+        return;
+    snprintf(command, sizeof(command), "rm -rf %s", base);
+    assert_int_equal(system(command), 0);
+    base[0] = '\0';
+}
+
+/* ---- one connection ---- */
+
+void wire_open_on(struct wire *w, struct daemon *daemon, unsigned loop)
+{
+    int fds[2];
+    struct server *server = daemon_server(daemon);
+    memset(w, 0, sizeof(*w));
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    w->fd = fds[0];
+    w->xid = 1000;
+    w->out_bytes = malloc(ROOM);
+    w->in_bytes = malloc(ROOM);
+    assert_non_null(w->out_bytes);
+    assert_non_null(w->in_bytes);
+    arena_init(&w->arena, ROOM);
+    assert_int_equal(conn_adopt(server->listener, server->loops[loop % server->loop_count], fds[1]),
+                     0);
+}
+
+void wire_open(struct wire *w, struct daemon *daemon)
+{
+    wire_open_on(w, daemon, 0);
+}
+
+void wire_close(struct wire *w)
+{
+    if (w->fd >= 0)
+        close(w->fd);
+    w->fd = -1;
+    arena_free(&w->arena);
+    free(w->out_bytes);
+    free(w->in_bytes);
+    w->out_bytes = w->in_bytes = NULL;
+}
+
+void wire_begin_minor(struct wire *w, uint32_t minor)
+{
+    uint8_t body[RPC_MAX_AUTH_BYTES];
+    authsys_parms parms = {.uid = w->uid, .machinename = xdr_bytes_of("test")};
+    struct rpc_call call = {
+        .xid = ++w->xid, .rpcvers = 2, .prog = NFS4_PROGRAM, .vers = NFS_V4, .proc = 1};
+    struct nfs4_compound_args head = {.minorversion = minor};
+    xdr_out_init(&w->out, w->out_bytes + RECORD_MARK_SIZE, ROOM - RECORD_MARK_SIZE);
+    assert_true(rpc_authsys_cred(&parms, body, sizeof(body), &call.cred));
+    assert_true(rpc_call_encode(&w->out, &call));
+    assert_true(nfs4_compound_args_encode(&w->out, &head));
+    w->numops_at = xdr_out_pos(&w->out) - 4;
+    w->numops = 0;
+}
+
+void wire_begin(struct wire *w)
+{
+    wire_begin_minor(w, 1);
+}
+
+void wire_count_op(struct wire *w)
+{
+    assert_true(xdr_out_patch_u32(&w->out, w->numops_at, ++w->numops));
+}
+
+void wire_op(struct wire *w, uint32_t op, const union nfs4_args *args)
+{
+    static const union nfs4_args none;
+    assert_true(nfs4_op_encode(&w->out, op));
+    assert_true(nfs4_args_encode(op, &w->out, args != NULL ? args : &none));
+    wire_count_op(w);
+}
+
+void wire_word(struct wire *w, uint32_t word)
+{
+    assert_true(xdr_put_u32(&w->out, word));
+}
+
+void wire_send_raw(struct wire *w, const void *data, size_t len)
+{
+    const uint8_t *at = data;
+    while (len > 0) {
+        ssize_t n = send(w->fd, at, len, MSG_NOSIGNAL);
+        if (n < 0)
+            return; /* closed: the next receive says so */
+        at += n;
+        len -= (size_t)n;
+    }
+}
+
+void wire_send(struct wire *w)
+{
+    assert_true(xdr_out_ok(&w->out));
+    uint32_t len = (uint32_t)xdr_out_len(&w->out);
+    record_mark_put(w->out_bytes, len);
+    wire_send_raw(w, w->out_bytes, RECORD_MARK_SIZE + len);
+}
+
+static bool read_exactly(int fd, uint8_t *data, size_t len, int timeout_ms)
+{
+    while (len > 0) {
+        struct pollfd pfd = {.fd = fd, .events = POLLIN};
+        if (poll(&pfd, 1, timeout_ms) != 1)
+            return false;
+        ssize_t n = recv(fd, data, len, 0);
+        if (n <= 0)
+            return false;
+        data += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+bool wire_next_message(struct wire *w, int timeout_ms, enum rpc_msg_type *type)
+{
+    uint8_t mark[RECORD_MARK_SIZE];
+    uint32_t xid;
+    if (!read_exactly(w->fd, mark, sizeof(mark), timeout_ms))
+        return false;
+    w->in_len = (uint32_t)(mark[0] & 0x7f) << 24 | (uint32_t)mark[1] << 16 |
+                (uint32_t)mark[2] << 8 | mark[3];
+    assert_true((mark[0] & 0x80) != 0);
+    assert_in_range(w->in_len, 8, ROOM);
+    if (!read_exactly(w->fd, w->in_bytes, w->in_len, REPLY_TIMEOUT_MS))
+        return false;
+    assert_true(rpc_msg_peek(w->in_bytes, w->in_len, &xid, type));
+    xdr_in_init(&w->in, w->in_bytes, w->in_len);
+    return true;
+}
+
+static void answer_null(struct wire *w)
+{
+    uint8_t bytes[64];
+    struct xdr_out out;
+    struct rpc_call call;
+    assert_int_equal(rpc_call_decode(&w->in, &call), 0);
+    assert_int_equal(call.proc, 0);
+    xdr_out_init(&out, bytes + RECORD_MARK_SIZE, sizeof(bytes) - RECORD_MARK_SIZE);
+    assert_true(rpc_reply_put_accepted(&out, call.xid, RPC_ACCEPT_SUCCESS));
+    record_mark_put(bytes, (uint32_t)xdr_out_len(&out));
+    wire_send_raw(w, bytes, RECORD_MARK_SIZE + xdr_out_len(&out));
+}
+
+bool wire_receive(struct wire *w)
+{
+    struct rpc_reply reply;
+    struct nfs4_compound_res head;
+    enum rpc_msg_type type;
+    for (;;) {
+        if (!wire_next_message(w, REPLY_TIMEOUT_MS, &type))
+            return false;
+        if (type == RPC_REPLY)
+            break;
+        answer_null(w);
+    }
+    arena_reset(&w->arena);
+    assert_int_equal(rpc_reply_decode(&w->in, &reply), 0);
+    assert_int_equal(reply.stat, RPC_MSG_ACCEPTED);
+    assert_int_equal(reply.accept_stat, RPC_ACCEPT_SUCCESS);
+    assert_true(nfs4_compound_res_decode(&w->in, &head));
+    w->status = head.status;
+    w->numres = head.numres;
+    return true;
+}
+
+bool wire_call(struct wire *w)
+{
+    wire_send(w);
+    return wire_receive(w);
+}
+
+nfsstat4 wire_result(struct wire *w, uint32_t op, union nfs4_res *res)
+{
+    union nfs4_res own;
+    uint32_t got;
+    if (res == NULL)
+        res = &own;
+    assert_true(nfs4_op_decode(&w->in, &got));
+    assert_int_equal(got, op);
+    assert_true(nfs4_res_decode(op, &w->in, &w->arena, res));
+    return res->status;
+}
+
+nfsstat4 wire_one(struct wire *w, uint32_t op, const union nfs4_args *args, union nfs4_res *res)
+{
+    wire_begin(w);
+    wire_op(w, op, args);
+    assert_true(wire_call(w));
+    nfsstat4 status = wire_result(w, op, res);
+    assert_int_equal(w->status, status);
+    return status;
+}
+
+/* ---- a client ---- */
+
+union nfs4_args exchange_args(const char *owner, uint8_t verifier, uint32_t flags)
+{
+    union nfs4_args args = {.exchange_id = {.eia_flags = flags}};
+    args.exchange_id.eia_clientowner.co_ownerid = xdr_bytes_of(owner);
+    memset(args.exchange_id.eia_clientowner.co_verifier, verifier, sizeof(verifier4));
+    return args;
+}
+
+union nfs4_args session_args(clientid4 id, sequenceid4 seq, uint32_t flags)
+{
+    static callback_sec_parms4 none = {.cb_secflavor = RPC_AUTH_NONE};
+    return (union nfs4_args){
+        .create_session =
+            {
+                .csa_clientid = id,
+                .csa_sequence = seq,
+                .csa_flags = flags,
+                .csa_fore_chan_attrs = {.ca_headerpadsize = 64,
+                                        .ca_maxrequestsize = 2 << 20,
+                                        .ca_maxresponsesize = 2 << 20,
+                                        .ca_maxresponsesize_cached = 4096,
+                                        .ca_maxoperations = 16,
+                                        .ca_maxrequests = 8},
+                .csa_back_chan_attrs = {.ca_maxrequestsize = 4096,
+                                        .ca_maxresponsesize = 4096,
+                                        .ca_maxoperations = 2,
+                                        .ca_maxrequests = 2},
+                .csa_cb_program = 0x40000000,
+                .csa_sec_parms_count = 1,
+                .csa_sec_parms = &none,
+            },
+    };
+}
+
+void nfs_client_start(struct nfs_client *client, struct daemon *daemon, const char *owner,
+                      uint32_t session_flags)
+{
+    union nfs4_res res;
+    memset(client, 0, sizeof(*client));
+    wire_open(&client->wire, daemon);
+    snprintf(client->owner, sizeof(client->owner), "%s", owner);
+    union nfs4_args args = exchange_args(client->owner, 1, 0);
+    assert_int_equal(wire_one(&client->wire, OP_EXCHANGE_ID, &args, &res), NFS4_OK);
+    client->id = res.exchange_id.eir_resok4.eir_clientid;
+    client->create_seq = res.exchange_id.eir_resok4.eir_sequenceid;
+    args = session_args(client->id, client->create_seq, session_flags);
+    assert_int_equal(wire_one(&client->wire, OP_CREATE_SESSION, &args, &res), NFS4_OK);
+    client->created = res.create_session.csr_resok4;
+    memcpy(client->session, client->created.csr_sessionid, sizeof(client->session));
+    nfs_begin(client, false);
+    args = (union nfs4_args){.reclaim_complete = {.rca_one_fs = false}};
+    wire_op(&client->wire, OP_RECLAIM_COMPLETE, &args);
+    assert_true(wire_call(&client->wire));
+    nfs_sequence_ok(client);
+    assert_int_equal(wire_result(&client->wire, OP_RECLAIM_COMPLETE, NULL), NFS4_OK);
+}
+
+void nfs_begin(struct nfs_client *client, bool cache)
+{
+    union nfs4_args args = {
+        .sequence = {.sa_sequenceid = ++client->slot_seq[0], .sa_cachethis = cache}};
+    memcpy(args.sequence.sa_sessionid, client->session, sizeof(client->session));
+    wire_begin(&client->wire);
+    wire_op(&client->wire, OP_SEQUENCE, &args);
+}
+
+void nfs_sequence_ok(struct nfs_client *client)
+{
+    assert_int_equal(wire_result(&client->wire, OP_SEQUENCE, NULL), NFS4_OK);
+}
+
+void nfs_lookup_export(struct nfs_client *client)
+{
+    union nfs4_args args = {.lookup = {.objname = xdr_bytes_of("data")}};
+    wire_op(&client->wire, OP_PUTROOTFH, NULL);
+    wire_op(&client->wire, OP_LOOKUP, &args);
+}
+
+void nfs_lookup_export_results(struct nfs_client *client)
+{
+    assert_int_equal(wire_result(&client->wire, OP_PUTROOTFH, NULL), NFS4_OK);
+    assert_int_equal(wire_result(&client->wire, OP_LOOKUP, NULL), NFS4_OK);
+}

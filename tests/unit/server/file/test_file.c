@@ -1,0 +1,474 @@
+/*
+ * The table of files: identity, handles, descriptors, seal marks, the change attribute, acting as
+ * the client.
+ */
+#include "tests/unit/server/fs_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "server/file/fs_cred.h"
+
+static struct file *file_at(struct fs_fixture *f, const char *relative)
+{
+    struct file *file;
+
+    assert_int_equal(file_from_path(f->server.files, fs_path(f, relative), &file), 0);
+    return file;
+}
+
+static struct export *data_export(struct fs_fixture *f)
+{
+    return export_by_id(f->server.exports, 100 + EXPORT_DATA);
+}
+
+static struct xdr_bytes handle_of(struct fs_fixture *f, struct file *file,
+                                  uint8_t wire[NFS4_FHSIZE])
+{
+    const struct place at = {.file = file, .export = data_export(f)};
+
+    return file_handle(&at, wire);
+}
+
+/* Gives the reference back and waits until the table has dropped the file (the reaper holds one
+ * that had a writer a while). */
+static void leave_memory(struct fs_fixture *f, struct file *file)
+{
+    const struct file_key key = *file_key(file);
+
+    file_forget(file);
+    file_unref(file);
+    for (unsigned tries = 0; (file = file_find(f->server.files, &key)) != NULL; tries++) {
+        file_unref(file);
+        assert_true(tries < 500);
+        usleep(10000);
+    }
+}
+
+static void hard_links_are_one_file(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct file *a, *b;
+
+    fs_write_file(f, "data/a", "x");
+    assert_int_equal(link(fs_path(f, "data/a"), fs_path(f, "data/b")), 0);
+    a = file_at(f, "data/a");
+    b = file_at(f, "data/b");
+    assert_ptr_equal(a, b);
+    file_unref(a);
+    file_unref(b);
+}
+
+static void a_path_outside_of_every_export_is_refused(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct file *file;
+
+    assert_int_equal(file_from_path(f->server.files, "/etc/passwd", &file), -EXDEV);
+    assert_int_equal(file_from_path(f->server.files, fs_path(f, "nothing"), &file), -ENOENT);
+}
+
+static void handles_survive_rename_and_restart(void **state)
+{
+    struct fs_fixture *f = *state;
+    uint8_t wire[NFS4_FHSIZE];
+    struct xdr_bytes handle;
+    struct place place;
+    struct file *file;
+
+    fs_write_file(f, "data/a", "x");
+    file = file_at(f, "data/a");
+    handle = handle_of(f, file, wire);
+    file_unref(file);
+    assert_int_equal(rename(fs_path(f, "data/a"), fs_path(f, "data/z")), 0);
+    file_table_destroy(f->server.files); /* the restart: nothing in memory */
+    assert_int_equal(file_table_create(f->server.exports, f->server.fh_key, &f->server.files), 0);
+    assert_int_equal(file_from_handle(f->server.files, handle, false, &place), -EAGAIN);
+    assert_int_equal(file_from_handle(f->server.files, handle, true, &place), 0);
+    assert_ptr_equal(place.export, data_export(f));
+    file_unref(place.file);
+    assert_int_equal(file_from_handle(f->server.files, handle, false, &place), 0);
+    file_unref(place.file);
+}
+
+static void a_handle_of_what_is_gone_is_stale(void **state)
+{
+    struct fs_fixture *f = *state;
+    uint8_t wire[NFS4_FHSIZE];
+    struct xdr_bytes handle;
+    struct place place;
+    struct file *file;
+
+    fs_write_file(f, "data/a", "x");
+    file = file_at(f, "data/a");
+    handle = handle_of(f, file, wire);
+    assert_int_equal(unlink(fs_path(f, "data/a")), 0);
+    assert_int_equal(file_from_handle(f->server.files, handle, true, &place), 0); /* still in use */
+    file_unref(place.file);
+    file_forget(file);
+    file_unref(file);
+    for (int rc = 0, tries = 0; rc != -ESTALE; tries++) { /* the reaper closes it soon */
+        rc = file_from_handle(f->server.files, handle, true, &place);
+        if (rc == 0) {
+            file_forget(place.file);
+            file_unref(place.file);
+        }
+        assert_true(tries < 500);
+        usleep(10000);
+    }
+}
+
+static void a_forged_handle_is_bad(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct file *file = file_at(f, "data");
+    uint8_t wire[NFS4_FHSIZE];
+    struct xdr_bytes handle = handle_of(f, file, wire);
+    struct place place;
+
+    wire[handle.len - 1] ^= 1;
+    assert_int_equal(file_from_handle(f->server.files, handle, true, &place), -EBADMSG);
+    assert_int_equal(file_from_handle(f->server.files, (struct xdr_bytes){0}, true, &place),
+                     -EBADMSG);
+    file_unref(file);
+}
+
+static void lookup_never_crosses_links_or_leaves_by_dotdot(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct place dir = {.file = file_at(f, "data"), .export = data_export(f)}, place;
+
+    assert_int_equal(symlink("/etc", fs_path(f, "data/link")), 0);
+    assert_int_equal(file_lookup(&dir, "link", true, &place), 0);
+    assert_true(S_ISLNK(file_type(place.file)));
+    file_unref(place.file);
+    /* ".." of an export's root is the pseudo directory above it, whatever the file system has
+     * there. */
+    assert_int_equal(file_parent(&dir, true, &place), 0);
+    assert_true(file_is_pseudo(place.file));
+    file_unref(place.file);
+    file_unref(dir.file);
+}
+
+/* Local programs change names behind the server's back, however often and lately it has looked them
+ * up. */
+static void a_name_that_was_just_found_is_asked_of_the_kernel_again(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct place dir = {.file = file_at(f, "data"), .export = data_export(f)}, place;
+    struct file *one, *two;
+
+    fs_write_file(f, "data/one", "x");
+    fs_write_file(f, "data/two", "y");
+    one = file_at(f, "data/one");
+    two = file_at(f, "data/two");
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(file_lookup(&dir, "one", i == 0, &place), 0);
+        assert_ptr_equal(place.file, one);
+        file_unref(place.file);
+    }
+    assert_int_equal(rename(fs_path(f, "data/two"), fs_path(f, "data/one")), 0);
+    assert_int_equal(file_lookup(&dir, "one", true, &place), 0);
+    assert_ptr_equal(place.file, two);
+    file_unref(place.file);
+    assert_int_equal(unlink(fs_path(f, "data/one")), 0);
+    assert_int_equal(file_lookup(&dir, "one", true, &place), -ENOENT);
+    assert_int_equal(file_lookup(&dir, "two", true, &place), -ENOENT);
+    file_unref(one);
+    file_unref(two);
+    file_unref(dir.file);
+}
+
+static void a_directory_moved_out_of_the_export_has_no_way_up(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct place dir = {.export = data_export(f)};
+
+    assert_int_equal(mkdir(fs_path(f, "data/d"), 0755), 0);
+    dir.file = file_at(f, "data/d");
+    assert_int_equal(file_check_inside(&dir), 0);
+    assert_int_equal(rename(fs_path(f, "data/d"), fs_path(f, "d")), 0);
+    assert_int_equal(file_check_inside(&dir), -ENOENT);
+    file_unref(dir.file);
+}
+
+static void change_differs_after_each_change_and_never_goes_back(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct file *file;
+    struct file_stat stat;
+    uint64_t before;
+
+    fs_write_file(f, "data/a", "x");
+    file = file_at(f, "data/a");
+    assert_int_equal(file_stat(file, &stat), 0);
+    before = stat.change;
+    assert_int_equal(file_stat(file, &stat), 0);
+    assert_true(stat.change == before);
+    for (unsigned i = 0; i < 1000; i++) { /* many within one tick of the kernel's clock */
+        assert_int_equal(chmod(fs_path(f, "data/a"), 0600 + i % 2), 0);
+        file_changed(file);
+        assert_int_equal(file_stat(file, &stat), 0);
+        assert_true(stat.change > before);
+        before = stat.change;
+    }
+    /* A change within the same tick of a coarse clock: the ctime is the same, the change attribute
+     * is not. */
+    file_changed(file);
+    assert_int_equal(file_stat(file, &stat), 0);
+    assert_true(stat.change > before);
+    file_unref(file);
+}
+
+static void a_sealed_file_gives_no_writer_and_the_word_outlives_the_memory(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct file *file;
+    struct file_key key;
+    int fd;
+
+    fs_write_file(f, "data/a", "x");
+    file = file_at(f, "data/a");
+    key = *file_key(file);
+    assert_int_equal(file_data_open(file, FILE_WRITE, &fd), 0);
+    assert_int_equal(file_drop_writer(file), -EBUSY);
+    file_data_close(file, FILE_WRITE);
+    file_set_seal(file, SEAL_PINNED);
+    assert_int_equal(file_data_open(file, FILE_WRITE, &fd), -EPERM);
+    assert_int_equal(file_drop_writer(file), 0);
+    assert_int_equal(fcntl(fd, F_GETFD), -1); /* closed, not merely forgotten */
+    assert_int_equal(file_data_open(file, FILE_READ, &fd), 0);
+    file_data_close(file, FILE_READ);
+    leave_memory(f, file);
+    file = file_at(f, "data/a");
+    assert_int_equal(file_seal(file), SEAL_PINNED);
+    assert_int_equal(file_table_set_seal(f->server.files, &key, SEAL_NONE), 0);
+    assert_int_equal(file_seal(file), SEAL_NONE);
+    file_unref(file);
+}
+
+static void the_overlay_shows_in_stat_and_is_taken_up_again(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct file_stat stat;
+    struct file_key key;
+    struct file *file;
+    uint64_t before;
+
+    fs_write_file(f, "data/a", "x");
+    file = file_at(f, "data/a");
+    key = *file_key(file);
+    assert_int_equal(file_stat(file, &stat), 0);
+    before = stat.change;
+    file_set_overlay(file, UINT64_C(4000000000123456789), before + 5);
+    leave_memory(f, file);
+    assert_int_equal(statx(AT_FDCWD, fs_path(f, "data/a"), 0, STATX_BASIC_STATS, &stat.stx), 0);
+    file_stat_finish(f->server.files, &key, &stat); /* as READDIR does */
+    assert_int_equal(stat.stx.stx_mtime.tv_sec, 4000000000);
+    assert_true(stat.change == before + 5);
+    file = file_at(f, "data/a");
+    assert_int_equal(file_stat(file, &stat), 0);
+    assert_int_equal(stat.stx.stx_mtime.tv_sec, 4000000000);
+    assert_int_equal(stat.stx.stx_mtime.tv_nsec, 123456789);
+    assert_true(stat.change == before + 5);
+    assert_int_equal(file_table_set_overlay(f->server.files, &key, 0, 0), 0);
+    assert_int_equal(file_stat(file, &stat), 0);
+    assert_true(stat.stx.stx_mtime.tv_sec < 4000000000);
+    assert_true(stat.change >= before + 5); /* does not go back */
+    file_unref(file);
+}
+
+static void an_idle_writer_is_closed_soon(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct file *file;
+    int fd;
+
+    fs_write_file(f, "data/a", "x");
+    file = file_at(f, "data/a");
+    assert_int_equal(file_data_open(file, FILE_WRITE, &fd), 0);
+    file_data_close(file, FILE_WRITE);
+    for (unsigned tries = 0; fcntl(fd, F_GETFD) != -1; tries++) {
+        assert_true(tries < 500);
+        usleep(10000);
+    }
+    assert_int_equal(file_data_open(file, FILE_WRITE, &fd), 0);
+    file_data_close(file, FILE_WRITE);
+    file_unref(file);
+}
+
+/* Who removes a file on a full disk and writes the next one must not be told that there is no
+ * space. */
+static void a_removed_file_is_closed_when_space_is_wanted(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct file_key key;
+    struct file *file;
+    int fd;
+
+    fs_write_file(f, "data/a", "x");
+    file = file_at(f, "data/a");
+    key = *file_key(file);
+    assert_int_equal(file_data_open(file, FILE_WRITE, &fd), 0);
+    file_data_close(file, FILE_WRITE);
+    assert_int_equal(unlink(fs_path(f, "data/a")), 0);
+    file_forget(file);
+    file_unref(file);
+    file_table_settle(f->server.files);
+    assert_null(file_find(f->server.files, &key));
+    assert_int_equal(fcntl(fd, F_GETFD), -1);
+}
+
+/* What keeps a file in memory must not keep the space of one that an operator removes. */
+static void a_file_removed_by_a_local_program_is_closed_soon(void **state)
+{
+    const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+    struct fs_fixture *f = *state;
+    struct file_key key, kept;
+    struct file *file;
+    int fd;
+
+    fs_write_file(f, "data/a", "x");
+    fs_write_file(f, "data/b", "x");
+    file = file_at(f, "data/b");
+    kept = *file_key(file);
+    file_unref(file);
+    file = file_at(f, "data/a");
+    key = *file_key(file);
+    assert_int_equal(file_data_open(file, FILE_READ, &fd), 0);
+    file_data_close(file, FILE_READ);
+    file_unref(file);
+    assert_int_equal(unlink(fs_path(f, "data/a")), 0);
+    for (int i = 0; fcntl(fd, F_GETFD) != -1; i++) { /* the reaper's round is a second */
+        assert_true(i < 500);
+        nanosleep(&pause, NULL);
+    }
+    assert_null(file_find(f->server.files, &key));
+    file = file_find(f->server.files, &kept);
+    assert_non_null(file);
+    file_unref(file);
+}
+
+/* And at once when a client wants the space. */
+static void a_file_removed_by_a_local_program_is_closed_when_space_is_wanted(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct file_key key;
+    struct file *file;
+
+    fs_write_file(f, "data/a", "x");
+    file = file_at(f, "data/a");
+    key = *file_key(file);
+    file_unref(file);
+    assert_int_equal(unlink(fs_path(f, "data/a")), 0);
+    file_table_settle(f->server.files);
+    assert_null(file_find(f->server.files, &key));
+}
+
+static void acting_as_the_client_and_back(void **state)
+{
+    struct fs_fixture *f = *state;
+    const struct cred user = {
+        .flavor = RPC_AUTH_SYS, .uid = 4711, .gid = 4712, .gid_count = 1, .gids = {4713}};
+    struct stat st;
+    int fd;
+
+    assert_int_equal(chmod(fs_path(f, "data"), 0777), 0);
+    fs_write_file(f, "closed/secret", "x");
+    assert_int_equal(chmod(fs_path(f, "closed/secret"), 0600), 0);
+    assert_int_equal(fs_cred_enter_as(&user), 0);
+    assert_int_equal(open(fs_path(f, "closed/secret"), O_RDONLY), -1);
+    fd = open(fs_path(f, "data/mine"), O_CREAT | O_WRONLY, 0644);
+    fs_cred_leave();
+    assert_true(fd >= 0);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_uid, 4711);
+    assert_int_equal(st.st_gid, 4712);
+    close(fd);
+    fd = open(fs_path(f, "closed/secret"), O_RDONLY); /* the server's own identity is back */
+    assert_true(fd >= 0);
+    close(fd);
+}
+
+/* 2^32 - 1 is "leave it as it is" to setfsuid: taken literally, the client would act as root. */
+static void the_id_that_means_no_change_is_refused(void **state)
+{
+    const struct cred trick = {.flavor = RPC_AUTH_SYS, .uid = 0xffffffff, .gid = 1};
+    const struct cred trick_group = {.flavor = RPC_AUTH_SYS, .uid = 1, .gid = 0xffffffff};
+
+    (void)state;
+    assert_int_equal(fs_cred_enter_as(&trick), -EACCES);
+    assert_int_equal(fs_cred_enter_as(&trick_group), -EACCES);
+}
+
+static void *take_and_give(void *arg)
+{
+    struct fs_fixture *f = arg;
+    char name[128];
+
+    for (unsigned i = 0; i < 20000; i++) {
+        struct file *file;
+        int fd;
+
+        snprintf(name, sizeof(name), "%s/data/f%u", f->dir, i % 50);
+        if (file_from_path(f->server.files, name, &file) != 0)
+            continue;
+        if (i % 3 == 0)
+            file_forget(file);
+        if (i % 5 == 0 && file_data_open(file, i % 2 ? FILE_WRITE : FILE_READ, &fd) == 0)
+            file_data_close(file, i % 2 ? FILE_WRITE : FILE_READ);
+        if (i % 7 == 0)
+            file_drop_writer(file);
+        file_unref(file);
+    }
+    return NULL;
+}
+
+static void threads_may_take_and_give_the_same_files(void **state)
+{
+    struct fs_fixture *f = *state;
+    pthread_t threads[4];
+    char name[128];
+
+    for (unsigned i = 0; i < 50; i++) {
+        snprintf(name, sizeof(name), "data/f%u", i);
+        fs_write_file(f, name, "x");
+    }
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, take_and_give, f), 0);
+    for (unsigned i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fs_setup, fs_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(hard_links_are_one_file),
+        TEST(a_path_outside_of_every_export_is_refused),
+        TEST(handles_survive_rename_and_restart),
+        TEST(a_handle_of_what_is_gone_is_stale),
+        TEST(a_forged_handle_is_bad),
+        TEST(lookup_never_crosses_links_or_leaves_by_dotdot),
+        TEST(a_name_that_was_just_found_is_asked_of_the_kernel_again),
+        TEST(a_directory_moved_out_of_the_export_has_no_way_up),
+        TEST(change_differs_after_each_change_and_never_goes_back),
+        TEST(a_sealed_file_gives_no_writer_and_the_word_outlives_the_memory),
+        TEST(the_overlay_shows_in_stat_and_is_taken_up_again),
+        TEST(an_idle_writer_is_closed_soon),
+        TEST(a_removed_file_is_closed_when_space_is_wanted),
+        TEST(a_file_removed_by_a_local_program_is_closed_soon),
+        TEST(a_file_removed_by_a_local_program_is_closed_when_space_is_wanted),
+        TEST(acting_as_the_client_and_back),
+        TEST(the_id_that_means_no_change_is_refused),
+        TEST(threads_may_take_and_give_the_same_files),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,479 @@
+/*
+ * OPEN, OPEN_DOWNGRADE, CLOSE (RFC 8881 sections 18.16, 18.18, 18.2).
+ */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "proto/nfs4_attr.h"
+#include "tests/unit/server/nfs/ops_bench.h"
+
+enum { R = OPEN4_SHARE_ACCESS_READ, W = OPEN4_SHARE_ACCESS_WRITE, BOTH = R | W };
+
+/* OPEN by name in the bench's directory. */
+static struct compound *open_named(const char *name, uint32_t access)
+{
+    struct compound *c = bench_compound(0, bench.root);
+
+    c->args.open = (OPEN4args){
+        .share_access = access,
+        .owner.owner = xdr_bytes_of("owner"),
+        .claim = {.claim = CLAIM_NULL, .file = xdr_bytes_of(name)},
+    };
+    return c;
+}
+
+static void creates(struct compound *c, createmode4 mode, const struct nfs4_attrs *attrs)
+{
+    createhow4 *how = &c->args.open.openhow.how;
+    fattr4 *fattr = mode == EXCLUSIVE4_1 ? &how->ch_createboth.cva_attrs : &how->createattrs;
+
+    c->args.open.openhow.opentype = OPEN4_CREATE;
+    how->mode = mode;
+    assert_int_equal(nfs4_attrs_pack(attrs, &attrs->present, NULL, &c->arena, fattr), 0);
+}
+
+/* Runs an OPEN and, when it worked, closes what it opened. */
+static nfsstat4 open_and_close(struct compound *c)
+{
+    nfsstat4 status = bench_run(c, op_open);
+
+    if (status == NFS4_OK) {
+        c->args.close.open_stateid = (stateid4){.seqid = 1}; /* the current stateid */
+        assert_int_equal(bench_run(c, op_close), NFS4_OK);
+    }
+    bench_compound_free(c);
+    return status;
+}
+
+static nfsstat4 open_existing(const char *name, uint32_t access)
+{
+    return open_and_close(open_named(name, access));
+}
+
+static bool exists(const char *name)
+{
+    return faccessat(bench.dir_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void share_access_zero_is_invalid(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    stateid4 stateid;
+
+    (void)unused;
+    assert_int_equal(bench_open(0, file, "o", 0, 0, &stateid), NFS4ERR_INVAL);
+    assert_int_equal(bench_open(0, file, "o", 4, 0, &stateid), NFS4ERR_INVAL);
+    assert_int_equal(bench_open(0, file, "o", R, 4, &stateid), NFS4ERR_INVAL);
+    file_unref(file);
+}
+
+/* Wrong: CLAIM_FH opens whatever the handle is of. Right: the type's own error. */
+static void other_types_are_refused_by_name(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    stateid4 stateid;
+
+    (void)unused;
+    assert_int_equal(bench_open(0, bench.root, "o", R, 0, &stateid), NFS4ERR_ISDIR);
+    file->type = S_IFLNK;
+    assert_int_equal(bench_open(0, file, "o", R, 0, &stateid), NFS4ERR_SYMLINK);
+    file->type = S_IFIFO;
+    assert_int_equal(bench_open(0, file, "o", R, 0, &stateid), NFS4ERR_WRONG_TYPE);
+    file_unref(file);
+    assert_int_equal(symlinkat("a", bench.dir_fd, "link"), 0);
+    assert_int_equal(mkfifoat(bench.dir_fd, "fifo", 0600), 0);
+    assert_int_equal(mkdirat(bench.dir_fd, "dir", 0700), 0);
+    assert_int_equal(open_existing("link", R), NFS4ERR_SYMLINK);
+    assert_int_equal(open_existing("fifo", R), NFS4ERR_WRONG_TYPE);
+    assert_int_equal(open_existing("dir", R), NFS4ERR_ISDIR);
+    assert_int_equal(open_existing("nothing", R), NFS4ERR_NOENT);
+}
+
+static void a_name_needs_a_directory(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    struct compound *c = open_named("b", R);
+
+    (void)unused;
+    compound_set_fh(c, file, &bench.export);
+    assert_int_equal(open_and_close(c), NFS4ERR_NOTDIR);
+    assert_int_equal(open_existing("", R), NFS4ERR_INVAL);
+    assert_int_equal(open_existing("a/b", R), NFS4ERR_BADCHAR);
+}
+
+static void opening_makes_the_file_current(void **unused)
+{
+    struct compound *c = open_named("a", R);
+    struct file *file = bench_file("a", "");
+
+    (void)unused;
+    assert_int_equal(bench_run(c, op_open), NFS4_OK);
+    assert_ptr_not_equal(c->current.file, bench.root);
+    assert_true(S_ISREG(file_type(c->current.file)));
+    assert_true(c->has_current_stateid);
+    assert_int_equal(c->res.open.resok4.rflags, OPEN4_RESULT_LOCKTYPE_POSIX);
+    assert_int_equal(c->res.open.resok4.delegation.delegation_type, OPEN_DELEGATE_NONE);
+    c->args.close.open_stateid = (stateid4){.seqid = 1};
+    assert_int_equal(bench_run(c, op_close), NFS4_OK);
+    /* CLOSE answers with the invalid stateid, which cannot be used by mistake. */
+    assert_int_equal(c->res.close.open_stateid.seqid, UINT32_MAX);
+    assert_int_equal(bench_run(c, op_close), NFS4ERR_BAD_STATEID);
+    bench_compound_free(c);
+    file_unref(file);
+}
+
+static void unwanted_delegations_are_explained(void **unused)
+{
+    struct compound *c = open_named("a", R | OPEN4_SHARE_ACCESS_WANT_NO_DELEG);
+    struct file *file = bench_file("a", "");
+
+    (void)unused;
+    assert_int_equal(bench_run(c, op_open), NFS4_OK);
+    assert_int_equal(c->res.open.resok4.delegation.delegation_type, OPEN_DELEGATE_NONE_EXT);
+    assert_int_equal(c->res.open.resok4.delegation.od_whynone.ond_why, WND4_NOT_WANTED);
+    bench_close(0, c->current.file, &c->res.open.resok4.stateid);
+    bench_compound_free(c);
+    file_unref(file);
+}
+
+static void guarded_creation_happens_once(void **unused)
+{
+    const struct nfs4_attrs attrs = {.present = BITMAP4(FATTR4_MODE), .mode = 0640};
+    struct compound *c = open_named("new", BOTH);
+    struct stat st;
+
+    (void)unused;
+    creates(c, GUARDED4, &attrs);
+    assert_int_equal(bench_run(c, op_open), NFS4_OK);
+    assert_true(bitmap4_isset(&c->res.open.resok4.attrset, FATTR4_MODE));
+    assert_true(c->res.open.resok4.cinfo.after > c->res.open.resok4.cinfo.before);
+    assert_false(c->res.open.resok4.cinfo.atomic);
+    bench_close(0, c->current.file, &c->res.open.resok4.stateid);
+    bench_compound_free(c);
+    assert_int_equal(fstatat(bench.dir_fd, "new", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    c = open_named("new", BOTH);
+    creates(c, GUARDED4, &attrs);
+    assert_int_equal(open_and_close(c), NFS4ERR_EXIST);
+}
+
+static void unchecked_creation_empties_only_when_asked(void **unused)
+{
+    struct nfs4_attrs attrs = {.present = BITMAP4(FATTR4_MODE), .mode = 0600};
+    struct compound *c = open_named("a", BOTH);
+    struct file *file = bench_file("a", "content");
+    struct file_stat stat;
+
+    (void)unused;
+    creates(c, UNCHECKED4, &attrs);
+    assert_int_equal(open_and_close(c), NFS4_OK);
+    assert_int_equal(file_stat(file, &stat), 0);
+    assert_int_equal(stat.stx.stx_size, 7);
+    assert_int_equal(stat.stx.stx_mode & 07777, 0644);
+
+    c = open_named("a", BOTH);
+    bitmap4_set(&attrs.present, FATTR4_SIZE);
+    creates(c, UNCHECKED4, &attrs);
+    assert_int_equal(bench_run(c, op_open), NFS4_OK);
+    assert_true(bitmap4_isset(&c->res.open.resok4.attrset, FATTR4_SIZE));
+    assert_false(bitmap4_isset(&c->res.open.resok4.attrset, FATTR4_MODE));
+    assert_int_equal(file_stat(file, &stat), 0);
+    assert_int_equal(stat.stx.stx_size, 0);
+    bench_close(0, c->current.file, &c->res.open.resok4.stateid);
+    assert_null(c->current.file->state);
+    bench_compound_free(c);
+    file_unref(file);
+}
+
+/* Wrong: the verifier in memory, so that a repetition after a restart fails. Right: it is stored
+ * with the file. */
+static void exclusive_creation_can_be_repeated_with_its_verifier_only(void **unused)
+{
+    const struct nfs4_attrs attrs = {.present = BITMAP4(FATTR4_MODE), .mode = 0444};
+
+    (void)unused;
+    for (unsigned i = 0; i < 3; i++) {
+        struct compound *c = open_named("new", BOTH);
+
+        creates(c, EXCLUSIVE4_1, &attrs);
+        memcpy(c->args.open.openhow.how.ch_createboth.cva_verf,
+               i < 2 ? "\xf1verifie" : "\xf1verifiX", 8);
+        /* Whoever created it may write, though its mode says no. */
+        bench.permission_denied = true;
+        if (i == 2) {
+            assert_int_equal(open_and_close(c), NFS4ERR_EXIST);
+            break;
+        }
+        assert_int_equal(bench_run(c, op_open), NFS4_OK);
+        assert_true(bitmap4_isset(&c->res.open.resok4.attrset, FATTR4_MODE));
+        assert_true(bitmap4_isset(&c->res.open.resok4.attrset, FATTR4_TIME_MODIFY_SET));
+        assert_true(bitmap4_isset(&c->res.open.resok4.attrset, FATTR4_TIME_ACCESS_SET));
+        bench_close(0, c->current.file, &c->res.open.resok4.stateid);
+        bench_compound_free(c);
+    }
+}
+
+static void exclusive_creation_refuses_what_holds_the_verifier(void **unused)
+{
+    const struct nfs4_attrs attrs = {.present = BITMAP4(FATTR4_TIME_MODIFY_SET)};
+    struct compound *c = open_named("new", BOTH);
+
+    (void)unused;
+    creates(c, EXCLUSIVE4_1, &attrs);
+    assert_int_equal(open_and_close(c), NFS4ERR_INVAL);
+    /* EXCLUSIVE4 is not for pNFS servers. */
+    c = open_named("new", BOTH);
+    c->args.open.openhow = (openflag4){.opentype = OPEN4_CREATE, .how.mode = EXCLUSIVE4};
+    assert_int_equal(open_and_close(c), NFS4ERR_INVAL);
+    assert_false(exists("new"));
+}
+
+static void a_read_only_export_is_opened_for_reading_only(void **unused)
+{
+    const struct nfs4_attrs attrs = {0};
+    struct file *file = bench_file("a", "");
+    struct compound *c = open_named("new", R);
+
+    (void)unused;
+    bench.export.writable = false;
+    assert_int_equal(open_existing("a", R), NFS4_OK);
+    assert_int_equal(open_existing("a", W), NFS4ERR_ROFS);
+    creates(c, UNCHECKED4, &attrs);
+    assert_int_equal(open_and_close(c), NFS4ERR_ROFS);
+    assert_false(exists("new"));
+    c = open_named("a", R);
+    creates(c, UNCHECKED4, &attrs);
+    assert_int_equal(open_and_close(c), NFS4_OK);
+    file_unref(file);
+}
+
+static void permission_is_the_kernels_word(void **unused)
+{
+    struct file *file = bench_file("a", "");
+
+    (void)unused;
+    bench.permission_denied = true;
+    assert_int_equal(open_existing("a", R), NFS4ERR_ACCESS);
+    assert_int_equal(open_existing("a", W), NFS4ERR_ACCESS);
+    assert_true(client_state_is_empty(bench.clients[0].state));
+    file_unref(file);
+}
+
+static void shares_that_conflict_are_denied_even_to_the_same_owner(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    stateid4 first, second;
+
+    (void)unused;
+    assert_int_equal(bench_open(0, file, "o", R, OPEN4_SHARE_DENY_WRITE, &first), NFS4_OK);
+    assert_int_equal(bench_open(1, file, "o", W, 0, &second), NFS4ERR_SHARE_DENIED);
+    assert_int_equal(bench_open(0, file, "o", W, 0, &second), NFS4ERR_SHARE_DENIED);
+    assert_int_equal(bench_open(1, file, "o", R, OPEN4_SHARE_DENY_READ, &second),
+                     NFS4ERR_SHARE_DENIED);
+    /* An expired client does not stand in the way for good. */
+    bench.expired_client = 100;
+    assert_int_equal(bench_open(1, file, "o", W, 0, &second), NFS4ERR_DELAY);
+    assert_int_equal(bench_open(0, file, "o", W, 0, &second), NFS4ERR_SHARE_DENIED);
+    bench_close(0, file, &first);
+    file_unref(file);
+}
+
+static void opening_again_upgrades_and_one_close_ends_it(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    stateid4 first, second;
+
+    (void)unused;
+    assert_int_equal(bench_open(0, file, "o", R, 0, &first), NFS4_OK);
+    assert_int_equal(bench_open(0, file, "o", BOTH, 0, &second), NFS4_OK);
+    assert_memory_equal(first.other, second.other, sizeof first.other);
+    assert_int_equal(second.seqid, first.seqid + 1);
+    /* CLOSE with the seqid from before the upgrade would close what the client has not heard of. */
+    assert_int_equal(bench_close(0, file, &first), NFS4ERR_OLD_STATEID);
+    assert_int_equal(bench_close(0, file, &second), NFS4_OK);
+    file_unref(file);
+}
+
+static void downgrade_gives_up_the_writer(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    struct compound *c;
+    stateid4 stateid;
+
+    (void)unused;
+    assert_int_equal(bench_open(0, file, "o", R, 0, &stateid), NFS4_OK);
+    assert_int_equal(bench_open(0, file, "o", W, 0, &stateid), NFS4_OK);
+    c = bench_compound(0, file);
+    c->args.open_downgrade = (OPEN_DOWNGRADE4args){.open_stateid = stateid, .share_access = 0};
+    assert_int_equal(bench_run(c, op_open_downgrade), NFS4ERR_INVAL);
+    c->args.open_downgrade.share_access = R;
+    assert_int_equal(bench_run(c, op_open_downgrade), NFS4_OK);
+    stateid = c->res.open_downgrade.resok4.open_stateid;
+    assert_int_equal(stateid.seqid, 3);
+    assert_false(state_file_has_writer(file));
+    c->args.open_downgrade = (OPEN_DOWNGRADE4args){.open_stateid = stateid, .share_access = W};
+    assert_int_equal(bench_run(c, op_open_downgrade), NFS4ERR_INVAL);
+    bench_compound_free(c);
+    bench_close(0, file, &stateid);
+    file_unref(file);
+}
+
+static nfsstat4 claim(struct file *file, open_claim_type4 type)
+{
+    struct compound *c = bench_compound(0, file);
+    nfsstat4 status;
+
+    c->args.open =
+        (OPEN4args){.share_access = R, .owner.owner = xdr_bytes_of("o"), .claim.claim = type};
+    status = bench_run(c, op_open);
+    if (status == NFS4_OK)
+        bench_close(0, file, &c->res.open.resok4.stateid);
+    bench_compound_free(c);
+    return status;
+}
+
+/* Wrong: a reclaim without a record granted; an OPEN before RECLAIM_COMPLETE granted. */
+static void reclaim_follows_the_record_and_the_grace_period(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    struct client *client = &bench.clients[0];
+
+    (void)unused;
+    assert_int_equal(claim(file, CLAIM_PREVIOUS), NFS4ERR_NO_GRACE);
+    client->reclaim_complete = false;
+    assert_int_equal(claim(file, CLAIM_FH), NFS4ERR_GRACE);
+    assert_int_equal(claim(file, CLAIM_PREVIOUS), NFS4ERR_NO_GRACE);
+    bench.grace = true;
+    assert_int_equal(claim(file, CLAIM_PREVIOUS), NFS4ERR_RECLAIM_BAD);
+    client->may_reclaim = true;
+    assert_int_equal(claim(file, CLAIM_PREVIOUS), NFS4_OK);
+    assert_int_equal(claim(file, CLAIM_FH), NFS4ERR_GRACE);
+    client->reclaim_complete = true;
+    assert_int_equal(claim(file, CLAIM_PREVIOUS), NFS4ERR_NO_GRACE);
+    assert_int_equal(claim(file, CLAIM_FH), NFS4ERR_GRACE);
+    file_unref(file);
+}
+
+static void claims_of_delegations_never_granted_are_refused(void **unused)
+{
+    struct file *file = bench_file("a", "");
+
+    (void)unused;
+    assert_int_equal(claim(file, CLAIM_DELEG_CUR_FH), NFS4ERR_BAD_STATEID);
+    assert_int_equal(claim(file, CLAIM_DELEGATE_CUR), NFS4ERR_BAD_STATEID);
+    assert_int_equal(claim(file, CLAIM_DELEGATE_PREV), NFS4ERR_NOTSUPP);
+    assert_int_equal(claim(file, CLAIM_DELEG_PREV_FH), NFS4ERR_NOTSUPP);
+    file_unref(file);
+}
+
+static void a_manual_seal_refuses_writers_and_lets_readers_in(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    stateid4 stateid;
+
+    (void)unused;
+    file->seal = SEAL_FROZEN;
+    assert_int_equal(bench_open(0, file, "o", W, 0, &stateid), NFS4ERR_PERM);
+    assert_int_equal(bench.releases, 0);
+    assert_int_equal(bench_open(0, file, "o", R, 0, &stateid), NFS4_OK);
+    bench_close(0, file, &stateid);
+    file->seal = SEAL_SEALING;
+    assert_int_equal(bench_open(0, file, "o", W, 0, &stateid), NFS4ERR_DELAY);
+    file_unref(file);
+}
+
+static void an_at_rest_seal_gives_way_to_a_writer(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    stateid4 stateid;
+
+    (void)unused;
+    file->seal = SEAL_FROZEN | SEAL_WORD_AT_REST;
+    bench.keeper_status = NFS4ERR_DELAY;
+    assert_int_equal(bench_open(0, file, "o", W, 0, &stateid), NFS4ERR_DELAY);
+    assert_int_equal(bench.releases, 1);
+    bench.keeper_status = NFS4_OK;
+    bench.keeper_clears_seal = true;
+    assert_int_equal(bench_open(0, file, "o", W, 0, &stateid), NFS4_OK);
+    assert_int_equal(bench.releases, 2);
+    assert_true(state_file_has_writer(file));
+    bench_close(0, file, &stateid);
+    file_unref(file);
+}
+
+/* Sealed again at once by another client's LAYOUTGET: the writer does not spin in the server. */
+static void a_seal_that_comes_back_is_answered_with_delay(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    stateid4 stateid;
+
+    (void)unused;
+    file->seal = SEAL_FROZEN | SEAL_WORD_AT_REST;
+    bench.keeper_status = NFS4_OK;
+    assert_int_equal(bench_open(0, file, "o", W, 0, &stateid), NFS4ERR_DELAY);
+    assert_int_equal(bench.releases, 1);
+    file_unref(file);
+}
+
+static void a_pinned_file_is_opened_for_writing(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    stateid4 stateid;
+
+    (void)unused;
+    file->seal = SEAL_PINNED;
+    assert_int_equal(bench_open(0, file, "o", BOTH, 0, &stateid), NFS4_OK);
+    assert_true(state_file_has_writer(file));
+    bench_close(0, file, &stateid);
+    file_unref(file);
+}
+
+static void a_name_that_is_not_in_memory_is_looked_up_by_a_worker(void **unused)
+{
+    struct file *file = bench_file("a", "");
+
+    (void)unused;
+    bench.names_on_disk = true;
+    assert_int_equal(open_existing("a", R), NFS4_OK);
+    assert_int_equal(open_existing("b", R), NFS4ERR_NOENT);
+    file_unref(file);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(share_access_zero_is_invalid),
+        TEST(other_types_are_refused_by_name),
+        TEST(a_name_needs_a_directory),
+        TEST(opening_makes_the_file_current),
+        TEST(unwanted_delegations_are_explained),
+        TEST(guarded_creation_happens_once),
+        TEST(unchecked_creation_empties_only_when_asked),
+        TEST(exclusive_creation_can_be_repeated_with_its_verifier_only),
+        TEST(exclusive_creation_refuses_what_holds_the_verifier),
+        TEST(a_read_only_export_is_opened_for_reading_only),
+        TEST(permission_is_the_kernels_word),
+        TEST(shares_that_conflict_are_denied_even_to_the_same_owner),
+        TEST(opening_again_upgrades_and_one_close_ends_it),
+        TEST(downgrade_gives_up_the_writer),
+        TEST(reclaim_follows_the_record_and_the_grace_period),
+        TEST(claims_of_delegations_never_granted_are_refused),
+        TEST(a_manual_seal_refuses_writers_and_lets_readers_in),
+        TEST(an_at_rest_seal_gives_way_to_a_writer),
+        TEST(a_seal_that_comes_back_is_answered_with_delay),
+        TEST(a_pinned_file_is_opened_for_writing),
+        TEST(a_name_that_is_not_in_memory_is_looked_up_by_a_worker),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
