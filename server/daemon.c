@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "server/base/buffer.h"
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
@@ -30,6 +31,7 @@
 #include "server/net/portmap.h"
 #include "server/nfs/commit.h"
 #include "server/nfs/op_counts.h"
+#include "server/nfs/rpc_service.h"
 #include "server/server.h"
 #include "server/state/state.h"
 
@@ -75,11 +77,11 @@ static unsigned worker_count(const struct config *config)
 
 static void on_pulse(struct loop_msg *msg)
 {
-    struct pulse *pulse = (struct pulse *)(void *)((char *)msg - offsetof(struct pulse, msg));
+    struct pulse *pulse = container_of(msg, struct pulse, msg);
     atomic_store(&pulse->answered, true);
 }
 
-static int make_loops(struct daemon *d)
+static int create_loops(struct daemon *d)
 {
     struct server *s = &d->server;
     unsigned count = loop_count(s->config);
@@ -126,12 +128,27 @@ static int make_clients(struct server *s)
 /* Which clients there are is what the keeper goes by; what becomes of them it is told. */
 static int make_keeper(struct server *s)
 {
-    int err = keeper_create(s, &s->keeper);
+    const struct keeper_parts parts = {
+        .config = s->config,
+        .loop_index = s->loop_count,
+        .workers = s->workers,
+        .exports = s->exports,
+        .files = s->files,
+        .recovery = s->recovery,
+        .clients = s->clients,
+    };
+    int err = keeper_create(&parts, &s->keeper);
     if (err < 0)
         return err;
     const struct client_watcher watcher = keeper_watcher(s->keeper);
     clients_watch(s->clients, &watcher);
     return 0;
+}
+
+static int open_listener(struct server *s)
+{
+    const struct conn_service service = {.on_record = rpc_service_record, .context = s};
+    return listener_create(s->config, s->loops, s->loop_count, &service, &s->listener);
 }
 
 static int start_loops(struct server *s)
@@ -147,7 +164,7 @@ static int start_loops(struct server *s)
 static int start_parts(struct daemon *d)
 {
     struct server *s = &d->server;
-    int err = make_loops(d);
+    int err = create_loops(d);
     if (err == 0)
         err = op_counts_create(s->loop_count, &s->op_counts);
     if (err == 0)
@@ -157,17 +174,17 @@ static int start_parts(struct daemon *d)
     if (err == 0)
         err = open_recovery(s);
     if (err == 0)
-        err = export_table_create(s, &s->exports);
+        err = export_table_create(s->config, &s->exports);
     if (err == 0)
-        err = file_table_create(s, &s->files);
+        err = file_table_create(s->exports, s->fh_key, &s->files);
     if (err == 0)
-        err = idmap_create(s, &s->idmap);
+        err = idmap_create(s->config, &s->idmap);
     if (err == 0)
         err = make_clients(s);
     if (err == 0)
         err = make_keeper(s);
     if (err == 0)
-        err = listener_create(s, &s->listener);
+        err = open_listener(s);
     if (err == 0 && s->config->rpcbind)
         (void)portmap_start(listener_port(s->listener), &d->portmap); /* clients do not need it */
     if (err == 0)
@@ -284,6 +301,7 @@ static int replace_config(struct daemon *d, struct config *config)
     d->outdated[d->outdated_count++] = d->server.config;
     d->server.config = config;
     clients_reload(d->server.clients, config);
+    idmap_set_config(d->server.idmap, config);
     return 0;
 }
 
@@ -307,7 +325,7 @@ int daemon_reload(struct daemon *d)
         return err;
     }
     log_set_level(config->log_level);
-    keeper_reload(s->keeper);
+    keeper_reload(s->keeper, config);
     log_info("the configuration was reloaded");
     return 0;
 }

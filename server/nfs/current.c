@@ -11,7 +11,7 @@
 void compound_set_fh(struct compound *c, struct file *file, struct export *export)
 {
     file_unref(c->current.file);
-    c->current = (struct fh_slot){.file = file, .export = export};
+    c->current = (struct place){.file = file, .export = export};
     memset(&c->current_stateid, 0, sizeof(c->current_stateid));
     c->has_current_stateid = false;
 }

@@ -137,9 +137,9 @@ int fs_setup(void **state)
     assert_int_equal(mkdir(fs_path(f, "inner"), 0755), 0);
     assert_int_equal(mkdir(fs_path(f, "closed"), 0755), 0);
     make_config(f);
-    assert_int_equal(idmap_create(&f->server, &f->server.idmap), 0);
-    assert_int_equal(export_table_create(&f->server, &f->server.exports), 0);
-    assert_int_equal(file_table_create(&f->server, &f->server.files), 0);
+    assert_int_equal(idmap_create(&f->config, &f->server.idmap), 0);
+    assert_int_equal(export_table_create(&f->config, &f->server.exports), 0);
+    assert_int_equal(file_table_create(f->server.exports, f->server.fh_key, &f->server.files), 0);
     f->c.server = &f->server;
     f->c.max_reply = sizeof(f->reply);
     arena_init(&f->c.arena, 4 << 20);

@@ -134,9 +134,9 @@ void export_cred(const struct export *export, const struct cred *cred, struct cr
     *out = *cred;
 }
 
-int fs_cred_enter(const struct compound *c, const struct export *export)
+int fs_cred_enter(const struct cred *caller, const struct export *export)
 {
-    (void)c;
+    (void)caller;
     (void)export;
     return 0;
 }
@@ -145,19 +145,20 @@ void fs_cred_leave(void)
 {
 }
 
-int fs_access_check(const struct compound *c, const struct fh_slot *at, int mode)
+int fs_access_check(const struct cred *caller, const struct place *at, int mode, bool may_block)
 {
+    (void)caller;
     (void)mode;
-    if (!c->on_worker && !at->file->permissions_cached)
+    if (!may_block && !at->file->permissions_cached)
         return -EAGAIN;
     at->file->permissions_cached = true;
     bench.permission_asked++;
     return bench.permission_denied ? -EACCES : 0;
 }
 
-int permission_check_io(const struct compound *c, const struct fh_slot *at, int mode)
+int permission_check_io(const struct cred *caller, const struct place *at, int mode, bool may_block)
 {
-    return fs_access_check(c, at, mode);
+    return fs_access_check(caller, at, mode, may_block);
 }
 
 /* ---- files ---- */
@@ -308,7 +309,7 @@ void file_data_close(struct file *file, unsigned access)
     descriptors[i].file = NULL;
 }
 
-int file_lookup(const struct fh_slot *dir, const char *name, bool may_block, struct fh_slot *out)
+int file_lookup(const struct place *dir, const char *name, bool may_block, struct place *out)
 {
     int fd = openat(dir->file->path_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
@@ -318,7 +319,7 @@ int file_lookup(const struct fh_slot *dir, const char *name, bool may_block, str
     }
     if (fd < 0)
         return -errno;
-    *out = (struct fh_slot){.file = file_new(fd), .export = dir->export};
+    *out = (struct place){.file = file_new(fd), .export = dir->export};
     return 0;
 }
 
@@ -575,7 +576,7 @@ struct compound *bench_compound(unsigned client, struct file *file)
     c->max_reply = 1 << 20;
     c->cred.uid = 1000;
     arena_init(&c->arena, 1 << 20);
-    c->current = (struct fh_slot){.file = file_ref(file), .export = &bench.export};
+    c->current = (struct place){.file = file_ref(file), .export = &bench.export};
     return c;
 }
 
