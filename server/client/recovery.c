@@ -353,6 +353,7 @@ static void submit(struct recovery *r, struct recovery_call *call, bool remove)
     call->recovery = r;
     call->remove = remove;
     call->work.run = write_record;
+    call->work.key = 0;
     worker_submit(r->workers, &call->work);
 }
 
