@@ -3,9 +3,8 @@
  *
  *   seal    one sealed file, from the first step of sealing to the last of releasing
  *   holder  one run of one client (owner and verifier); outlives its client ids
- *   reach   one holder, one device, and a way to it (enum journal_way): what is journalled of a
- * holder, and what a fence cuts off grant   one holder's layouts of one seal and type, under one
- * layout stateid
+ *   reach   one holder, one device, one way to it (enum journal_way): what is fenced and journalled
+ *   grant   one holder's layouts of one seal and type, under one layout stateid
  */
 #ifndef LAYOUT_ENGINE_PRIVATE_H
 #define LAYOUT_ENGINE_PRIVATE_H

@@ -17,6 +17,8 @@
 #include "server/base/loop.h"
 #include "server/base/worker.h"
 #include "server/client/client.h"
+#include "server/client/clients.h"
+#include "server/client/session.h"
 #include "server/control/batch.h"
 #include "server/control/request.h"
 #include "server/export/export.h"
@@ -40,14 +42,14 @@ void request_fail(struct request *request, const char *code, const char *sentenc
     request_answer(request, json_pack("{s:b, s:s, s:s}", "ok", 0, "code", code, "error", sentence));
 }
 
-static bool flag(const struct request *request, const char *name)
+static bool has_flag(const struct request *request, const char *name)
 {
     return json_is_true(json_object_get(request->json, name));
 }
 
 /* ---- seal and unseal ---- */
 
-static void sealed(struct loop_msg *msg)
+static void on_sealed(struct loop_msg *msg)
 {
     struct request *request = container_of(msg, struct request, keeper.seal.call.reply);
     struct keeper_call *call = &request->keeper.call;
@@ -60,22 +62,22 @@ static void sealed(struct loop_msg *msg)
 
 static void start_seal(struct request *request)
 {
-    if (flag(request, "pinned") && flag(request, "sparse")) {
+    if (has_flag(request, "pinned") && has_flag(request, "sparse")) {
         request_fail(request, "refused",
                      "a pinned file can have no holes: use --fill instead of --sparse");
         return;
     }
     request->keeper.seal = (struct keeper_seal){
-        .call = {.reply = {.run = sealed}, .reply_loop = request->loop},
+        .call = {.reply = {.run = on_sealed}, .reply_loop = request->loop},
         .file = request->file,
-        .pinned = flag(request, "pinned"),
-        .fill = flag(request, "fill"),
-        .sparse = flag(request, "sparse"),
+        .pinned = has_flag(request, "pinned"),
+        .fill = has_flag(request, "fill"),
+        .sparse = has_flag(request, "sparse"),
     };
     keeper_seal(request->server->keeper, &request->keeper.seal);
 }
 
-static void released(struct loop_msg *msg)
+static void on_released(struct loop_msg *msg)
 {
     struct request *request = container_of(msg, struct request, keeper.release.call.reply);
     struct keeper_call *call = &request->keeper.call;
@@ -93,7 +95,7 @@ static void start_unseal(struct request *request)
     if (timeout < 0 || timeout > UINT32_MAX)
         timeout = UINT32_MAX;
     request->keeper.release = (struct keeper_release){
-        .call = {.reply = {.run = released}, .reply_loop = request->loop},
+        .call = {.reply = {.run = on_released}, .reply_loop = request->loop},
         .file = request->file,
         .by_operator = true,
         .timeout_ms = (uint32_t)timeout,
@@ -101,7 +103,7 @@ static void start_unseal(struct request *request)
     keeper_release(request->server->keeper, &request->keeper.release);
 }
 
-static void forgotten(struct loop_msg *msg)
+static void on_forgotten(struct loop_msg *msg)
 {
     struct request *request = container_of(msg, struct request, keeper.forget.call.reply);
     struct keeper_call *call = &request->keeper.call;
@@ -114,7 +116,7 @@ static void forgotten(struct loop_msg *msg)
 
 static void start_forget(struct request *request)
 {
-    if (!flag(request, "yes")) {
+    if (!has_flag(request, "yes")) {
         request_fail(request, "refused",
                      "this says that no client that ever had a layout of this file system can "
                      "still use it: each has "
@@ -123,7 +125,7 @@ static void start_forget(struct request *request)
         return;
     }
     request->keeper.forget = (struct keeper_forget){
-        .call = {.reply = {.run = forgotten}, .reply_loop = request->loop},
+        .call = {.reply = {.run = on_forgotten}, .reply_loop = request->loop},
         .file = request->file,
     };
     keeper_forget_holders(request->server->keeper, &request->keeper.forget);
@@ -131,7 +133,7 @@ static void start_forget(struct request *request)
 
 /* ---- views ---- */
 
-static void viewed(struct loop_msg *msg)
+static void on_viewed(struct loop_msg *msg)
 {
     struct request *request = container_of(msg, struct request, keeper.view.call.reply);
     struct keeper_view *view = &request->keeper.view;
@@ -155,7 +157,7 @@ static void viewed(struct loop_msg *msg)
 static void start_view(struct request *request)
 {
     request->keeper.view = (struct keeper_view){
-        .call = {.reply = {.run = viewed}, .reply_loop = request->loop},
+        .call = {.reply = {.run = on_viewed}, .reply_loop = request->loop},
         .what = request->op->name,
         .file = request->file,
     };
@@ -189,7 +191,8 @@ static void clients_of_loop(struct loop_msg *msg)
     struct request *request = container_of(msg, struct request, home);
     struct server *server = request->server;
 
-    client_table_each(server->clients[request->next_loop], add_client, request->clients);
+    client_table_each(clients_table(server->clients, request->next_loop), add_client,
+                      request->clients);
     request->next_loop++;
     if (request->next_loop < server->loop_count) {
         loop_post(server->loops[request->next_loop], &request->home);

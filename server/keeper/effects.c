@@ -33,7 +33,7 @@ static void set_overlay(struct keeper *keeper, const struct engine_effect *effec
 
 static void expire_client(struct keeper *keeper, const struct engine_effect *effect)
 {
-    client_yield_expired(keeper->server, effect->expire);
+    client_yield_expired(keeper->clients, effect->expire);
 }
 
 static void let_go_memory(struct keeper *keeper, const struct engine_effect *effect)

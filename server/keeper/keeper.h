@@ -31,7 +31,7 @@ struct file_table;
 struct keeper;
 struct recovery;
 struct seal_map;
-struct server;
+struct clients;
 struct worker_pool;
 
 /* What a keeper is made with; all of it outlives the keeper. */
@@ -42,7 +42,7 @@ struct keeper_parts {
     struct export_table *exports;
     struct file_table *files;
     struct recovery *recovery; /* NULL: there is no grace period */
-    struct server *server;     /* handed on to client/ */
+    struct clients *clients;   /* whom to recall */
 };
 
 /* Opens the journal in the state directory, replays it, starts the thread. Sealed files are known

@@ -133,7 +133,7 @@ int keeper_create(const struct keeper_parts *parts, struct keeper **out)
     keeper->exports = parts->exports;
     keeper->files = parts->files;
     keeper->recovery = parts->recovery;
-    keeper->server = parts->server;
+    keeper->clients = parts->clients;
     keeper->grace = true;
     pthread_mutex_init(&keeper->fenced_lock, NULL);
     int err = make_parts(keeper, parts->loop_index);

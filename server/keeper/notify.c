@@ -133,7 +133,7 @@ static void send_due(struct notify *notify)
     notify->sent = notify->due;
     notify->due = 0;
     notify->under_way = true;
-    backchannel_call(notify->keeper->server, &notify->call);
+    backchannel_call(notify->keeper->clients, &notify->call);
 }
 
 void keeper_notify_changed(struct keeper *keeper, const uint8_t device[DEVICE_ID_SIZE])

@@ -38,6 +38,7 @@
 
 #define SECONDS(n) ((uint64_t)(n)*UINT64_C(1000000000))
 
+struct clients;
 struct config;
 struct event;
 struct fence_job;
@@ -70,7 +71,7 @@ struct keeper {
     struct export_table *exports;
     struct file_table *files;
     struct recovery *recovery;
-    struct server *server; /* client/'s business */
+    struct clients *clients; /* whom to recall */
     struct loop *loop;
     struct engine *engine;
     struct journal *journal;

@@ -12,6 +12,7 @@
 #include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
+#include "server/base/place.h"
 #include "server/base/worker.h"
 #include "server/client/backchannel.h"
 #include "server/config/config.h"
@@ -70,8 +71,8 @@ static void call(struct recall_job *job)
                                    .clora_iomode = LAYOUTIOMODE4_ANY};
     args->clora_recall.lor_recalltype = effect->recall.scope;
     if (effect->recall.scope == LAYOUTRECALL4_FILE) {
-        struct fh_slot place = {.file = job->file,
-                                .export = export_by_id(job->keeper->exports, effect->recall.place)};
+        struct place place = {.file = job->file,
+                              .export = export_by_id(job->keeper->exports, effect->recall.place)};
         if (!place.export)
             place.export = file_export(job->file);
         args->clora_recall.lor_layout.lor_fh = file_handle(&place, job->handle);
@@ -88,7 +89,7 @@ static void call(struct recall_job *job)
         job->call.referring.rc_slotid = effect->recall.referral.slot;
         job->call.referring.rc_sequenceid = effect->recall.referral.sequence;
     }
-    backchannel_call(job->keeper->server, &job->call);
+    backchannel_call(job->keeper->clients, &job->call);
 }
 
 static void call_found(struct loop_msg *msg)
@@ -178,5 +179,5 @@ void keeper_do_ask(struct keeper *keeper, const struct engine_effect *effect)
     job->call.done_loop = keeper->loop;
     log_info("more than %u grants: client %016llx is asked to keep %u", keeper->config->max_grants,
              (unsigned long long)effect->ask.client_id, effect->ask.keep);
-    backchannel_call(keeper->server, &job->call);
+    backchannel_call(keeper->clients, &job->call);
 }

@@ -84,7 +84,7 @@ static bool has_next_group(struct lane *lane)
     bool more;
 
     pthread_mutex_lock(&lane->lock);
-    more = lane->first != NULL;
+    more = lane->first;
     lane->flushing = more;
     pthread_mutex_unlock(&lane->lock);
     return more;
@@ -109,7 +109,7 @@ static void flush_group(struct work *work)
                       work); /* behind what waits, so that no lane keeps a worker */
 }
 
-static void join(struct lane *lane, struct commit_wait *wait, uint64_t work_key)
+static void join_lane(struct lane *lane, struct commit_wait *wait, uint64_t work_key)
 {
     bool start;
 
@@ -140,8 +140,8 @@ enum op_next commit_dirs(struct compound *c, struct commit_wait *wait, struct fi
         wait->error = flush_all(c->server, &flushed, wait->dirs);
         return OP_DONE;
     }
-    join(&committer->lanes[export_id(c->current.export) % LANES], wait,
-         export_work_key(c->current.export));
+    join_lane(&committer->lanes[export_id(c->current.export) % LANES], wait,
+              export_work_key(c->current.export));
     return OP_WAIT;
 }
 

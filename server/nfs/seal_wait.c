@@ -15,7 +15,7 @@
  * retransmit. */
 enum { RELEASE_WAIT_MS = 2000, FILE_TEXT = 512 };
 
-static void resume(struct loop_msg *msg)
+static void on_released(struct loop_msg *msg)
 {
     struct seal_wait *wait = container_of(msg, struct seal_wait, release.call.reply);
 
@@ -49,7 +49,7 @@ nfsstat4 seal_wait_start(struct compound *c, struct seal_wait *wait, struct file
     }
     wait->compound = c;
     wait->release = (struct keeper_release){
-        .call = {.reply.run = resume, .reply_loop = c->loop},
+        .call = {.reply.run = on_released, .reply_loop = c->loop},
         .file = file,
         .timeout_ms = RELEASE_WAIT_MS,
     };

@@ -61,7 +61,7 @@ struct rdma_file {
     UT_hash_handle hh;
 };
 
-enum client_state { CLIENT_NEW, CLIENT_CREATING, CLIENT_READY, CLIENT_FENCING, CLIENT_STUCK };
+enum rdma_client_state { CLIENT_NEW, CLIENT_CREATING, CLIENT_READY, CLIENT_FENCING, CLIENT_STUCK };
 
 struct rdma_fence {
     struct rdma_fence *next;
@@ -81,7 +81,7 @@ struct rdma_client {
     char address[JOURNAL_ADDRESS_MAX];
     uint64_t client_id, number;
     uint8_t secret[RDMA_SECRET_SIZE];
-    enum client_state state;
+    enum rdma_client_state state;
     bool over; /* its client id is */
     bool lapsed;
     struct rdma_peer *peer;
