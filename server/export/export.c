@@ -478,7 +478,7 @@ uint64_t export_work_key_of_path(const struct export_table *table, const char *p
             best_len = len;
         }
     }
-    return best ? export_work_key(best) : UNKNOWN_PLACE;
+    return best ? export_work_key(best) + 1 : UNKNOWN_PLACE;
 }
 
 const uint8_t *export_fs_uuid(const struct export *export)

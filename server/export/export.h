@@ -82,7 +82,8 @@ int export_mount_id(const struct export *export);
 const uint8_t *export_fs_uuid(const struct export *export); /* as in file_key */
 /* What work on its file system may hang on (worker.h). NULL: the pseudo root, on nothing. */
 uint64_t export_work_key(const struct export *export);
-/* The same of a path of this machine, as far as its text tells. Any thread, does not block. */
+/* The same for opening a path of this machine, as far as its text tells: a share of its own, since
+ * it does not wait where a change to the file system does. Any thread, does not block. */
 uint64_t export_work_key_of_path(const struct export_table *table, const char *path);
 const struct file_key *export_root_key(const struct export *export);
 uint64_t export_max_file_size(const struct export *export);

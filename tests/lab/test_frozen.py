@@ -107,6 +107,7 @@ def a_frozen_export_holds_up_nobody_else(lab, fs):
         holds(not lost.usable(), "the deaf holder was not fenced")
         within(4, "sealing on the other export", lambda: server.ctl("seal", live.file("later")))
         status_names(server, cold.path)
+        within(1, "the state of a seal on the frozen one", lambda: server.state(cold.file("sealed")))
         for _ in range(50):
             within(2, "a READ on the other export", lambda: read_all(reader))
         equal((unseal.poll(), immutable(cold.file("sealed"))), (None, True), "the unseal on the frozen one")
