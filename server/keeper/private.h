@@ -10,6 +10,7 @@
  * recall.c        recalls
  * fence.c         fences
  * step.c          the file system's part, on workers
+ * lost.c          files that their keys do not lead to
  * device.c        devices, looked at again from time to time
  * notify.c        CB_NOTIFY_DEVICEID
  * scan.c          seals that the journal does not know
@@ -136,6 +137,14 @@ void keeper_gathered(struct keeper *keeper);
  * else -EAGAIN. */
 int keeper_find_file(struct keeper *keeper, const struct file_key *key, bool may_block,
                      struct file **out);
+
+/* keeper/lost.c. What it means that the key did not lead to a file but to err; says why not.
+ * BLOCKS.
+ */
+enum file_presence keeper_judge_absence(const struct keeper *keeper, const struct file_key *key,
+                                        int err, struct seal_refusal *why);
+/* Is the file system of this key among the exports? */
+bool keeper_exports_fs_of(const struct keeper *keeper, const struct file_key *key);
 
 /* keeper/journal.c. Opens the journal and makes the engine of it. */
 int keeper_open_journal(struct keeper *keeper);
