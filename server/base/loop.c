@@ -19,6 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/base/container_of.h"
+
 struct loop {
     struct event_base *base;
     struct event *wake_event;
@@ -64,7 +66,7 @@ static void on_wake(evutil_socket_t fd, short events, void *arg)
 
 static void on_stop(struct loop_msg *msg)
 {
-    struct loop *loop = (struct loop *)(void *)((char *)msg - offsetof(struct loop, stop));
+    struct loop *loop = container_of(msg, struct loop, stop);
     loop->stopping = true;
     event_base_loopbreak(loop->base);
 }

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/config/config.h"
 #include "server/net/private.h"
@@ -53,7 +54,7 @@ static void on_sweep(evutil_socket_t fd, short events, void *arg)
 
 static void on_arrive(struct loop_msg *msg)
 {
-    struct conn *conn = (struct conn *)(void *)((char *)msg - offsetof(struct conn, arrive));
+    struct conn *conn = container_of(msg, struct conn, arrive);
     struct conn_home *home = &conn->listener->homes[loop_index(conn_loop(conn))];
     conn->home = home;
     conn->next = home->first;
@@ -202,8 +203,7 @@ static int listen_on(struct listener *listener, const char *address, uint16_t po
 
 static void close_home(struct loop_msg *msg)
 {
-    struct conn_home *home =
-        (struct conn_home *)(void *)((char *)msg - offsetof(struct conn_home, close_msg));
+    struct conn_home *home = container_of(msg, struct conn_home, close_msg);
     home->closing = true;
     while (home->first != NULL)
         conn_close(home->first, NULL);
@@ -220,8 +220,7 @@ static void close_sockets(struct listener *listener)
 
 static void on_close(struct loop_msg *msg)
 {
-    struct listener *listener =
-        (struct listener *)(void *)((char *)msg - offsetof(struct listener, close_msg));
+    struct listener *listener = container_of(msg, struct listener, close_msg);
     event_del(listener->accept_again);
     close_sockets(listener);
     for (unsigned i = 0; i < listener->loop_count; i++)

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "server/base/buffer.h"
+#include "server/base/container_of.h"
 #include "server/net/private.h"
 
 enum { FLUSH_IOV = 64 };
@@ -123,8 +124,7 @@ void conn_on_writable(evutil_socket_t fd, short events, void *arg)
 
 static void send_here(struct loop_msg *msg)
 {
-    struct conn_out *out =
-        (struct conn_out *)(void *)((char *)msg - offsetof(struct conn_out, msg));
+    struct conn_out *out = container_of(msg, struct conn_out, msg);
     conn_send(out->conn, out);
 }
 

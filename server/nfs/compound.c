@@ -383,11 +383,13 @@ static bool is_out_of_place(const struct compound *c)
 static void run_ops(struct compound *c)
 {
     for (;;) {
-        if (!c->op_ready && !begin_op(c))
-            return;
-        if (is_out_of_place(c)) {
-            go_home(c);
-            return;
+        if (!c->op_ready) {
+            if (!begin_op(c))
+                return;
+            if (is_out_of_place(c)) {
+                go_home(c);
+                return;
+            }
         }
         switch (op_table[c->op].handler(c)) {
         case OP_DONE:

@@ -15,13 +15,16 @@ def write(data):
     return u32(38) + ANONYMOUS + u64(0) + u32(0) + opaque(data)
 
 
+def write_at(export, name):
+    return [PUTROOTFH, lookup(export), lookup(name), write(b"x" * 4096)]
+
+
 class Writer(Session):
-    """Has one WRITE under way on the frozen export, and does not wait for it."""
+    """Has one WRITE under way on the frozen export, and does not wait for it. It comes there from the other one, in one compound."""
 
     def begin(self, name):
         self.sequence_id += 1
-        self.connection.send(record(compound(sequence(self.id, self.sequence_id), PUTROOTFH, lookup(b"data1"), lookup(name.encode()),
-                                             write(b"x" * 4096))))
+        self.connection.send(record(compound(sequence(self.id, self.sequence_id), *write_at(b"data", b"written"), *write_at(b"data1", name.encode()))))
 
     def end(self):
         self.connection.socket.settimeout(60)
@@ -53,7 +56,7 @@ def within(seconds, what, action):
 
 def place(lab, fs):
     live, cold = lab.disk("live", fs=fs, size=400 * MIB), lab.disk("cold", fs=fs, size=400 * MIB)
-    for name in ("read", "kept", "lost", "later"):
+    for name in ("read", "written", "kept", "lost", "later"):
         live.write(name, MIB)
     for name in ("sealed", *(f"w{i}" for i in range(WRITERS))):
         cold.write(name, MIB)
@@ -64,8 +67,9 @@ def place(lab, fs):
     return live, cold, server
 
 
-def read_all(session):
+def read_and_write(session):
     expect(session.compound(PUTROOTFH, lookup(b"data"), lookup(b"read"), read(ANONYMOUS, 0, 65536))[0])
+    expect(session.compound(*write_at(b"data", b"written"))[0])
 
 
 def released(server, path):
@@ -97,7 +101,7 @@ def a_frozen_export_holds_up_nobody_else(lab, fs):
             writer.begin(f"w{i}")
         unseal = server.start_ctl("unseal", "--wait", cold.file("sealed"))
         for _ in range(50):
-            within(2, "a READ on the other export", lambda: read_all(reader))
+            within(2, "READ and WRITE on the other export", lambda: read_and_write(reader))
         within(3, "a new client", Session).close()
         kept.give_back()
         equal(within(4, "LAYOUTGET on the other export", lambda: kept.get_soon("kept")), OK, "LAYOUTGET")
@@ -109,7 +113,7 @@ def a_frozen_export_holds_up_nobody_else(lab, fs):
         status_names(server, cold.path)
         within(1, "the state of a seal on the frozen one", lambda: server.state(cold.file("sealed")))
         for _ in range(50):
-            within(2, "a READ on the other export", lambda: read_all(reader))
+            within(2, "READ and WRITE on the other export", lambda: read_and_write(reader))
         equal((unseal.poll(), immutable(cold.file("sealed"))), (None, True), "the unseal on the frozen one")
     for writer in writers:
         writer.end()
