@@ -48,19 +48,19 @@ struct worker_pool {
 
 static _Thread_local const struct worker_pool *pool_here; /* whose worker this thread is */
 
-static void append(struct worker_pool *pool, struct work *work)
+static void append_work(struct worker_pool *pool, struct work *work)
 {
     work->next = NULL;
     *pool->last = work;
     pool->last = &work->next;
 }
 
-static struct work *pop(struct work **first, struct work ***last)
+static struct work *pop_first(struct work **first, struct work ***last)
 {
     struct work *work = *first;
-    if (work != NULL) {
+    if (work) {
         *first = work->next;
-        if (*first == NULL)
+        if (!*first)
             *last = first;
     }
     return work;
@@ -78,19 +78,19 @@ static struct worker_share *share_of(struct worker_pool *pool, uint64_t key)
         if (share->running == 0)
             idle = share;
     }
-    if (idle == NULL && pool->keys < KEYS)
+    if (!idle && pool->keys < KEYS)
         idle = &pool->shares[pool->keys++];
-    if (idle == NULL)
+    if (!idle)
         return &pool->shares[key % KEYS];
     *idle = (struct worker_share){.key = key, .last = &idle->first};
     return idle;
 }
 
 /* False: it waits for its share. */
-static bool admit(struct worker_pool *pool, struct work *work)
+static bool admit_work(struct worker_pool *pool, struct work *work)
 {
     work->share = work->key == 0 ? NULL : share_of(pool, work->key);
-    if (work->share == NULL)
+    if (!work->share)
         return true;
     if (work->share->running < pool->share) {
         work->share->running++;
@@ -108,14 +108,14 @@ static void leave_share(struct worker *worker)
     struct worker_share *share = worker->share;
     worker->share = NULL;
     worker->key = 0;
-    if (share == NULL)
+    if (!share)
         return;
     share->running--;
-    struct work *next = pop(&share->first, &share->last);
-    if (next == NULL)
+    struct work *next = pop_first(&share->first, &share->last);
+    if (!next)
         return;
     share->running++;
-    append(worker->pool, next);
+    append_work(worker->pool, next);
 }
 
 static void enter_share(struct worker *worker, const struct work *work)
@@ -133,9 +133,9 @@ static struct work *take_next(struct worker *worker)
     struct worker_pool *pool = worker->pool;
     pthread_mutex_lock(&pool->lock);
     leave_share(worker);
-    struct work *work = pop(&pool->first, &pool->last);
-    const bool sleep = work == NULL && !pool->ending;
-    if (work != NULL)
+    struct work *work = pop_first(&pool->first, &pool->last);
+    const bool sleep = !work && !pool->ending;
+    if (work)
         enter_share(worker, work);
     if (sleep) {
         worker->next = pool->sleeping;
@@ -153,7 +153,7 @@ static void *worker_main(void *arg)
 {
     pool_here = ((struct worker *)arg)->pool;
     pthread_setname_np(pthread_self(), "worker");
-    for (struct work *work; (work = take_next(arg)) != NULL;)
+    for (struct work *work; (work = take_next(arg));)
         work->run(work);
     return NULL;
 }
@@ -161,7 +161,7 @@ static void *worker_main(void *arg)
 int worker_pool_create(unsigned threads, unsigned share, struct worker_pool **out)
 {
     struct worker_pool *pool = calloc(1, sizeof(*pool) + threads * sizeof(pool->workers[0]));
-    if (pool == NULL)
+    if (!pool)
         return -ENOMEM;
     pool->last = &pool->first;
     pool->share = share;
@@ -182,7 +182,7 @@ int worker_pool_create(unsigned threads, unsigned share, struct worker_pool **ou
     return 0;
 }
 
-static void wake(struct worker *worker, struct work *work)
+static void wake_worker(struct worker *worker, struct work *work)
 {
     worker->given = work;
     sem_post(&worker->woken);
@@ -192,18 +192,18 @@ void worker_submit(struct worker_pool *pool, struct work *work)
 {
     struct worker *worker = NULL;
     pthread_mutex_lock(&pool->lock);
-    if (admit(pool, work)) {
+    if (admit_work(pool, work)) {
         worker = pool->sleeping;
-        if (worker != NULL) {
+        if (worker) {
             pool->sleeping = worker->next;
             enter_share(worker, work);
         } else {
-            append(pool, work);
+            append_work(pool, work);
         }
     }
     pthread_mutex_unlock(&pool->lock);
-    if (worker != NULL)
-        wake(worker, work);
+    if (worker)
+        wake_worker(worker, work);
 }
 
 void worker_follow(struct worker_pool *pool, struct work *work)
@@ -213,8 +213,8 @@ void worker_follow(struct worker_pool *pool, struct work *work)
         return;
     }
     pthread_mutex_lock(&pool->lock);
-    if (admit(pool, work))
-        append(pool, work);
+    if (admit_work(pool, work))
+        append_work(pool, work);
     pthread_mutex_unlock(&pool->lock);
 }
 
@@ -233,16 +233,16 @@ uint64_t worker_longest(struct worker_pool *pool, uint64_t key)
 
 void worker_pool_destroy(struct worker_pool *pool)
 {
-    if (pool == NULL)
+    if (!pool)
         return;
     pthread_mutex_lock(&pool->lock);
     pool->ending = true;
     struct worker *sleeping = pool->sleeping;
     pool->sleeping = NULL;
     pthread_mutex_unlock(&pool->lock);
-    for (struct worker *next; sleeping != NULL; sleeping = next) {
+    for (struct worker *next; sleeping; sleeping = next) {
         next = sleeping->next;
-        wake(sleeping, NULL);
+        wake_worker(sleeping, NULL);
     }
     for (unsigned i = 0; i < pool->count; i++) {
         pthread_join(pool->workers[i].thread, NULL);
