@@ -97,10 +97,12 @@ static void await(void)
     struct timespec end;
     clock_gettime(CLOCK_REALTIME, &end);
     end.tv_sec += 30;
+    int rc = 0;
     pthread_mutex_lock(&lock);
-    while (!replied)
-        assert_int_equal(pthread_cond_timedwait(&wake, &lock, &end), 0);
+    while (!replied && rc == 0)
+        rc = pthread_cond_timedwait(&wake, &lock, &end);
     pthread_mutex_unlock(&lock);
+    assert_int_equal(rc, 0);
 }
 
 static int try_start(const char *extra)
@@ -268,6 +270,7 @@ static int make_file(void **state)
 static int clean_up(void **state)
 {
     (void)state;
+    set_hold(false);
     if (daemon_now)
         stop();
     return 0;
@@ -486,11 +489,13 @@ static unsigned wait_for_marks(unsigned begun)
     struct timespec end;
     clock_gettime(CLOCK_REALTIME, &end);
     end.tv_sec += 30;
+    int rc = 0;
     pthread_mutex_lock(&lock);
-    while (marks_begun < begun)
-        assert_int_equal(pthread_cond_timedwait(&wake, &lock, &end), 0);
+    while (marks_begun < begun && rc == 0)
+        rc = pthread_cond_timedwait(&wake, &lock, &end);
     unsigned count = marks_begun;
     pthread_mutex_unlock(&lock);
+    assert_int_equal(rc, 0);
     return count;
 }
 
