@@ -23,6 +23,7 @@
 
 #include <utlist.h>
 
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/config/config.h"
@@ -92,8 +93,7 @@ static void write_line(struct control_conn *conn, const json_t *line)
 
 static void conn_say(struct control_peer *peer, json_t *line)
 {
-    struct control_conn *conn =
-        (struct control_conn *)(void *)((char *)peer - offsetof(struct control_conn, peer));
+    struct control_conn *conn = container_of(peer, struct control_conn, peer);
 
     if (conn->stream && line)
         write_line(conn, line);

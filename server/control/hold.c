@@ -20,6 +20,7 @@
 #include "layout/device.h"
 #include "layout/local_type.h"
 #include "layout/map.h"
+#include "server/base/container_of.h"
 #include "server/base/peer.h"
 #include "server/control/request.h"
 #include "server/file/file.h"
@@ -78,9 +79,7 @@ void control_holder_free(struct control_holder *holder)
 
 static void on_closed(struct loop_msg *msg)
 {
-    struct control_holder *holder =
-        (struct control_holder *)(void *)((char *)msg -
-                                          offsetof(struct control_holder, goodbye.call.reply));
+    struct control_holder *holder = container_of(msg, struct control_holder, goodbye.call.reply);
     void (*done)(void *) = holder->done;
     void *arg = holder->arg;
     control_holder_free(holder);
@@ -105,8 +104,7 @@ void control_holder_close(struct control_holder *holder, bool by_peer, void (*do
 
 static void on_recalled(struct keeper_local *local, const struct file_key *key, uint64_t left_ns)
 {
-    struct control_holder *holder =
-        (struct control_holder *)(void *)((char *)local - offsetof(struct control_holder, local));
+    struct control_holder *holder = container_of(local, struct control_holder, local);
     struct hold *hold;
     DL_FOREACH(holder->holds, hold)
     {

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "layout/engine.h"
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/client/client.h"
@@ -43,8 +44,7 @@ struct facts {
     uint64_t clients, callable;
 };
 
-#define FACTS(pointer, member)                                                                     \
-    ((struct facts *)(void *)((char *)(pointer)-offsetof(struct facts, member)))
+#define FACTS(pointer, member) container_of(pointer, struct facts, member)
 
 static void keeper_answered(struct loop_msg *msg)
 {

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
@@ -22,8 +23,6 @@
 #include "server/control/request.h"
 #include "server/file/file.h"
 #include "server/server.h"
-
-#define FROM(member, type, pointer) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 void request_answer(struct request *request, json_t *reply)
 {
@@ -51,7 +50,7 @@ static bool has_flag(const struct request *request, const char *name)
 
 static void on_sealed(struct loop_msg *msg)
 {
-    struct request *request = FROM(keeper.seal.call.reply, struct request, msg);
+    struct request *request = container_of(msg, struct request, keeper.seal.call.reply);
     struct keeper_call *call = &request->keeper.call;
 
     if (call->status == NFS4_OK)
@@ -79,7 +78,7 @@ static void start_seal(struct request *request)
 
 static void on_released(struct loop_msg *msg)
 {
-    struct request *request = FROM(keeper.release.call.reply, struct request, msg);
+    struct request *request = container_of(msg, struct request, keeper.release.call.reply);
     struct keeper_call *call = &request->keeper.call;
 
     if (call->status == NFS4_OK)
@@ -105,7 +104,7 @@ static void start_unseal(struct request *request)
 
 static void on_forgotten(struct loop_msg *msg)
 {
-    struct request *request = FROM(keeper.forget.call.reply, struct request, msg);
+    struct request *request = container_of(msg, struct request, keeper.forget.call.reply);
     struct keeper_call *call = &request->keeper.call;
 
     if (call->status == NFS4_OK)
@@ -135,7 +134,7 @@ static void start_forget(struct request *request)
 
 static void on_viewed(struct loop_msg *msg)
 {
-    struct request *request = FROM(keeper.view.call.reply, struct request, msg);
+    struct request *request = container_of(msg, struct request, keeper.view.call.reply);
     struct keeper_view *view = &request->keeper.view;
     json_t *value = view->json ? json_loads(view->json, 0, NULL) : NULL;
 
@@ -179,7 +178,7 @@ static void add_client(struct client *client, void *arg)
 
 static void clients_home(struct loop_msg *msg)
 {
-    struct request *request = FROM(home, struct request, msg);
+    struct request *request = container_of(msg, struct request, home);
     json_t *list = request->clients;
 
     request->clients = NULL;
@@ -188,7 +187,7 @@ static void clients_home(struct loop_msg *msg)
 
 static void clients_of_loop(struct loop_msg *msg)
 {
-    struct request *request = FROM(home, struct request, msg);
+    struct request *request = container_of(msg, struct request, home);
     struct server *server = request->server;
 
     client_table_each(clients_table(server->clients, request->next_loop), add_client,
@@ -234,7 +233,7 @@ static const struct control_op operations[] = {
 
 static void file_opened(struct loop_msg *msg)
 {
-    struct request *request = FROM(home, struct request, msg);
+    struct request *request = container_of(msg, struct request, home);
     const char *path = json_string_value(json_object_get(request->json, "file"));
     char sentence[1024];
 
@@ -252,7 +251,7 @@ static void file_opened(struct loop_msg *msg)
 
 static void open_file(struct work *work)
 {
-    struct request *request = FROM(work, struct request, work);
+    struct request *request = container_of(work, struct request, work);
 
     request->error =
         file_from_path(request->server->files,

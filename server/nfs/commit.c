@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "server/base/container_of.h"
 #include "server/base/worker.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
@@ -92,7 +93,7 @@ static bool has_next_group(struct lane *lane)
 /* Everything in the group was changed before the first of these flushes began. */
 static void flush_group(struct work *work)
 {
-    struct lane *lane = (struct lane *)(void *)((char *)work - offsetof(struct lane, work));
+    struct lane *lane = container_of(work, struct lane, work);
     struct server *server = lane->committer->server;
     struct commit_wait *group = take_group(lane), *wait, *next;
     struct flushed flushed = {.count = 0};

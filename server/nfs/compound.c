@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "server/base/buffer.h"
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/client/client.h"
 #include "server/client/session.h"
@@ -61,7 +62,7 @@ static struct compound *compound_create(struct server *server, struct conn *conn
 static void compound_sent(struct conn_out *out, bool ok)
 {
     (void)ok;
-    struct compound *c = (struct compound *)(void *)((char *)out - offsetof(struct compound, send));
+    struct compound *c = container_of(out, struct compound, send);
     struct conn *conn = c->conn;
     const struct xdr_splice *splice;
     for (unsigned i = 0; (splice = xdr_out_splice_at(&c->out, i)); i++)
@@ -394,7 +395,7 @@ static void run_ops(struct compound *c)
 
 static void on_loop(struct loop_msg *msg)
 {
-    struct compound *c = (struct compound *)(void *)((char *)msg - offsetof(struct compound, msg));
+    struct compound *c = container_of(msg, struct compound, msg);
     c->on_worker = false;
     if (c->ended)
         finish_compound(c);
@@ -404,8 +405,7 @@ static void on_loop(struct loop_msg *msg)
 
 static void on_worker(struct work *work)
 {
-    struct compound *c =
-        (struct compound *)(void *)((char *)work - offsetof(struct compound, work));
+    struct compound *c = container_of(work, struct compound, work);
     c->on_worker = true;
     run_ops(c);
 }

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/client/client_private.h"
 #include "server/client/ending.h"
@@ -177,21 +178,14 @@ struct destroying {
 
 static void on_queried(struct loop_msg *msg)
 {
-    struct keeper_client_query *query =
-        (struct keeper_client_query *)(void *)((char *)msg -
-                                               offsetof(struct keeper_client_query, call.reply));
-    compound_resume(
-        ((struct destroying *)(void *)((char *)query - offsetof(struct destroying, query)))
-            ->compound);
+    struct keeper_client_query *query = container_of(msg, struct keeper_client_query, call.reply);
+    compound_resume((container_of(query, struct destroying, query))->compound);
 }
 
 static void on_forgotten(struct loop_msg *msg)
 {
-    struct recovery_call *call =
-        (struct recovery_call *)(void *)((char *)msg - offsetof(struct recovery_call, done));
-    compound_resume(
-        ((struct destroying *)(void *)((char *)call - offsetof(struct destroying, recovery)))
-            ->compound);
+    struct recovery_call *call = container_of(msg, struct recovery_call, done);
+    compound_resume((container_of(call, struct destroying, recovery))->compound);
 }
 
 static bool is_busy(const struct client *client)

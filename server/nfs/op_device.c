@@ -8,6 +8,7 @@
 
 #include "layout/device.h"
 #include "proto/nfs4_attr.h"
+#include "server/base/container_of.h"
 #include "server/export/export.h"
 #include "server/keeper/keeper.h"
 #include "server/nfs/compound.h"
@@ -23,12 +24,9 @@ struct device_work {
 
 static void on_answer(struct loop_msg *msg)
 {
-    struct keeper_deviceinfo *info =
-        (struct keeper_deviceinfo *)((char *)msg - offsetof(struct keeper_deviceinfo, call) -
-                                     offsetof(struct keeper_call, reply));
+    struct keeper_deviceinfo *info = container_of(msg, struct keeper_deviceinfo, call.reply);
 
-    compound_resume(
-        ((struct device_work *)((char *)info - offsetof(struct device_work, info)))->compound);
+    compound_resume(container_of(info, struct device_work, info)->compound);
 }
 
 static enum op_next deviceinfo_start(struct compound *c)

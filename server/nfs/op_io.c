@@ -87,7 +87,7 @@ static uint32_t clamp_count(const struct compound *c, uint64_t offset, uint32_t 
 
 static bool reads_direct(const struct file *file)
 {
-    unsigned word = file_seal(file) & ~SEAL_WORD_AT_REST;
+    enum seal_word word = seal_kind(file_seal(file));
 
     return word == SEAL_PINNED || word == SEAL_RELEASING || word == SEAL_BROKEN;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/client/client.h"
 #include "server/client/recovery.h"
@@ -42,10 +43,8 @@ _Static_assert(offsetof(struct keeper_layoutcommit, call) == 0, "call comes firs
 
 static void on_answer(struct loop_msg *msg)
 {
-    struct keeper_call *call =
-        (struct keeper_call *)((char *)msg - offsetof(struct keeper_call, reply));
-    struct layout_work *work =
-        (struct layout_work *)((char *)call - offsetof(struct layout_work, get));
+    struct keeper_call *call = container_of(msg, struct keeper_call, reply);
+    struct layout_work *work = container_of(call, struct layout_work, get);
 
     compound_resume(work->compound);
 }

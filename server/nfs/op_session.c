@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/client/backchannel.h"
 #include "server/client/client_private.h"
@@ -67,10 +68,8 @@ struct confirming {
 
 static void on_recorded(struct loop_msg *msg)
 {
-    struct recovery_call *call =
-        (struct recovery_call *)(void *)((char *)msg - offsetof(struct recovery_call, done));
-    struct confirming *wait =
-        (struct confirming *)(void *)((char *)call - offsetof(struct confirming, recovery));
+    struct recovery_call *call = container_of(msg, struct recovery_call, done);
+    struct confirming *wait = container_of(call, struct confirming, recovery);
     compound_resume(wait->compound);
 }
 

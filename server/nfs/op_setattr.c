@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/export/export.h"
 #include "server/file/file.h"
@@ -202,8 +203,7 @@ static enum op_next seal_released(struct compound *c, struct setattr *work)
 
 static void time_told(struct loop_msg *msg)
 {
-    struct setattr *work =
-        (struct setattr *)((char *)msg - offsetof(struct setattr, wrote.call.reply));
+    struct setattr *work = container_of(msg, struct setattr, wrote.call.reply);
 
     compound_resume(work->compound);
 }

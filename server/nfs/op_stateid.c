@@ -4,6 +4,7 @@
  */
 #include <stddef.h>
 
+#include "server/base/container_of.h"
 #include "server/client/client.h"
 #include "server/keeper/keeper.h"
 #include "server/nfs/compound.h"
@@ -19,10 +20,7 @@ struct stateid_work {
 
 static void on_answer(struct loop_msg *msg)
 {
-    struct stateid_work *work =
-        (struct stateid_work *)((char *)msg - offsetof(struct stateid_work, ask) -
-                                offsetof(struct keeper_stateid, call) -
-                                offsetof(struct keeper_call, reply));
+    struct stateid_work *work = container_of(msg, struct stateid_work, ask.call.reply);
 
     compound_resume(work->compound);
 }

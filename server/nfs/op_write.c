@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "layout/map.h"
+#include "server/base/container_of.h"
 #include "server/export/export.h"
 #include "server/file/file.h"
 #include "server/file/fs_cred.h"
@@ -79,11 +80,6 @@ static enum op_next finish_write(struct compound *c, struct write_work *work, nf
     return OP_DONE;
 }
 
-static unsigned seal_kind(const struct file *file)
-{
-    return file_seal(file) & ~SEAL_WORD_AT_REST;
-}
-
 static nfsstat4 check_range(const struct compound *c)
 {
     const WRITE4args *args = &c->args.write;
@@ -142,12 +138,9 @@ static bool write_cached(struct compound *c, struct write_work *work)
 /* Has the file's map made by the keeper while the seal is held. */
 static void on_mapped(struct loop_msg *msg)
 {
-    struct keeper_map *mapping =
-        (struct keeper_map *)((char *)msg - offsetof(struct keeper_map, call) -
-                              offsetof(struct keeper_call, reply));
+    struct keeper_map *mapping = container_of(msg, struct keeper_map, call.reply);
 
-    compound_resume(
-        ((struct write_work *)((char *)mapping - offsetof(struct write_work, mapping)))->compound);
+    compound_resume(container_of(mapping, struct write_work, mapping)->compound);
 }
 
 static enum op_next start_pinned(struct compound *c, struct write_work *work)
@@ -168,7 +161,7 @@ static enum op_next start_by_seal(struct compound *c, struct write_work *work)
 {
     nfsstat4 status;
 
-    switch (seal_kind(c->current.file)) {
+    switch (seal_kind(file_seal(c->current.file))) {
     case SEAL_NONE:
         if (write_cached(c, work))
             return finish_write(c, work, NFS4_OK, UNSTABLE4);
@@ -298,12 +291,9 @@ static enum op_next write_blocks(struct compound *c, struct write_work *work)
 
 static void on_noted(struct loop_msg *msg)
 {
-    struct keeper_wrote *wrote =
-        (struct keeper_wrote *)((char *)msg - offsetof(struct keeper_wrote, call) -
-                                offsetof(struct keeper_call, reply));
+    struct keeper_wrote *wrote = container_of(msg, struct keeper_wrote, call.reply);
 
-    compound_resume(
-        ((struct write_work *)((char *)wrote - offsetof(struct write_work, wrote)))->compound);
+    compound_resume(container_of(wrote, struct write_work, wrote)->compound);
 }
 
 static enum op_next tell_keeper(struct compound *c, struct write_work *work)

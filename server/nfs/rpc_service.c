@@ -12,6 +12,7 @@
 
 #include "proto/rpc.h"
 #include "server/base/buffer.h"
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/net/conn.h"
 #include "server/nfs/compound.h"
@@ -30,8 +31,7 @@ struct short_reply {
 static void short_reply_sent(struct conn_out *out, bool ok)
 {
     (void)ok;
-    struct short_reply *reply =
-        (struct short_reply *)(void *)((char *)out - offsetof(struct short_reply, send));
+    struct short_reply *reply = container_of(out, struct short_reply, send);
     struct conn *conn = reply->conn;
     conn_discharge(conn, reply->charged);
     buffer_unref(reply->memory);

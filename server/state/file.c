@@ -34,7 +34,7 @@ void file_state_put(struct file *file)
  * lock, before it is counted. So one of the two sees the other. */
 static bool seal_admits_writer(const struct file *file, bool sizes)
 {
-    unsigned word = file_seal(file) & ~SEAL_WORD_AT_REST;
+    enum seal_word word = seal_kind(file_seal(file));
 
     return word == SEAL_NONE || (word == SEAL_PINNED && !sizes);
 }
@@ -96,7 +96,7 @@ bool state_file_pinned_begin(struct file *file)
     struct file_state *state = NULL;
 
     file_lock(file);
-    if ((file_seal(file) & ~SEAL_WORD_AT_REST) == SEAL_PINNED)
+    if (seal_kind(file_seal(file)) == SEAL_PINNED)
         state = file_state_make(file);
     if (state)
         state->pinned_io++;
