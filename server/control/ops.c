@@ -21,6 +21,7 @@
 #include "server/client/session.h"
 #include "server/control/batch.h"
 #include "server/control/request.h"
+#include "server/export/export.h"
 #include "server/file/file.h"
 #include "server/server.h"
 
@@ -317,6 +318,7 @@ void control_submit(struct server *server, struct loop *loop, struct control_pee
         request_fail(request, "bad-request", "this request needs a \"file\"");
     else if (request->op->file != FILE_NONE && path) {
         request->work.run = open_file;
+        request->work.key = export_work_key_of_path(server->exports, path);
         worker_submit(server->workers, &request->work);
     } else
         request->op->start(request);

@@ -78,7 +78,7 @@ static void post_found(struct scan *scan, const char *path, const struct file_ke
 static void look_at_path(struct scan *scan, const char *path)
 {
     struct statx stx;
-    struct file_key key;
+    struct file_key key, named;
     enum seal_kind kind;
     bool sealed = false;
     scan->looked_at++;
@@ -90,7 +90,8 @@ static void look_at_path(struct scan *scan, const char *path)
         log_error("%s is immutable and cannot be looked at: %s", path, strerror(errno));
         return;
     }
-    if (seal_fs_is_sealed(fd, &sealed, &kind) == 0 && sealed && file_key_from_fd(fd, &key) == 0)
+    if (seal_fs_is_sealed(fd, &sealed, &kind, &named) == 0 && sealed &&
+        file_key_from_fd(fd, &key) == 0)
         post_found(scan, path, &key, kind);
     close(fd);
 }
@@ -200,6 +201,7 @@ struct look {
     struct loop_msg *then;
     bool sealed;
     enum seal_kind kind;
+    struct file_key named;
 };
 
 static void look_work(struct work *work)
@@ -207,7 +209,7 @@ static void look_work(struct work *work)
     struct look *look = container_of(work, struct look, work);
     int fd;
     if (file_data_open(look->file, FILE_READ, &fd) == 0) {
-        if (seal_fs_is_sealed(fd, &look->sealed, &look->kind))
+        if (seal_fs_is_sealed(fd, &look->sealed, &look->kind, &look->named))
             look->sealed = false;
         file_data_close(look->file, FILE_READ);
     }
@@ -237,7 +239,7 @@ void keeper_recognize(struct keeper *keeper, struct file *file, struct loop_msg 
         loop_post(keeper->loop, then);
         return;
     }
-    *look = (struct look){.work.run = look_work,
+    *look = (struct look){.work = {.run = look_work, .key = worker_key(file_key(file)->data)},
                           .home.run = look_home,
                           .keeper = keeper,
                           .file = file_ref(file),

@@ -30,6 +30,7 @@ struct step_job {
     struct file *file;
     int fd;
     int error;
+    enum file_presence presence;
     struct seal_refusal why;
     struct seal_map *map;
     struct device *device;
@@ -287,6 +288,8 @@ static void work(struct work *item)
 {
     struct step_job *job = container_of(item, struct step_job, work);
     job->error = job->file ? 0 : keeper_find_file(job->keeper, &job->effect.key, true, &job->file);
+    if (job->error)
+        job->presence = keeper_judge_absence(job->keeper, &job->effect.key, job->error, &job->why);
     if (!job->error && !S_ISREG(file_type(job->file)) && !S_ISDIR(file_type(job->file)))
         job->error =
             seal_refuse(&job->why, SEAL_REFUSED_NOT_REGULAR, EINVAL, /* not even opened */
@@ -328,7 +331,8 @@ static void come_home(struct loop_msg *msg)
                                           .mtime_ns = job->mtime_ns,
                                           .change = job->change,
                                           .ticket = job->effect.step.ticket,
-                                          .flag_cleared = job->flag_cleared}};
+                                          .flag_cleared = job->flag_cleared,
+                                          .presence = job->presence}};
     keeper_feed(job->keeper, &event);
     keeper_gathered(job->keeper);
     map_free(job->map);
@@ -378,6 +382,7 @@ void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect)
                            ? keeper_rdma_ops->take_fd(keeper->rdma, &effect->key)
                            : -1;
     job->work.run = work;
+    job->work.key = worker_key(effect->key.data);
     job->home.run = come_home;
     if (keeper_find_file(keeper, &effect->key, false, &job->file))
         job->file = NULL;
