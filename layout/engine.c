@@ -96,6 +96,7 @@ static void timer(struct engine *e)
     HASH_ITER(hh, e->holders, holder, next_holder)
     {
         holder_tidy(e, holder, false);
+        haunts_timer(e, holder);
         if (holder->bulk.phase != RECALL_PAUSED)
             continue;
         if (holder->bulk.at <= e->now)
@@ -179,6 +180,12 @@ static void dispatch(struct engine *e, const struct engine_event *event)
         return;
     case ENGINE_EV_DEVICE:
         device_seen(e, event->device);
+        return;
+    case ENGINE_EV_NEXUS_SEEN:
+        nexus_seen(e, event);
+        return;
+    case ENGINE_EV_GAP:
+        gap_passed(e, event->gap);
         return;
     }
 }

@@ -407,8 +407,8 @@ static void recall_of_file(struct sim *s, size_t i, unsigned m, bool willing)
     unsigned f = world_file_of(s->w, &recall->key);
     stateid4 stateid = recall->recall.stateid;
     /* A request that the recall names has to be finished first (RFC 8881 section 2.10.6.3). */
-    bool named = machine->replies[f].held && recall->recall.referral.present &&
-                 recall->recall.referral.sequence == machine->reply_sequence[f];
+    bool named = machine->replies[f].held && recall->recall.referral_count &&
+                 recall->recall.referral[0].sequence == machine->reply_sequence[f];
     if (named && !willing && sim_chance(s, 30)) {
         recall_reply(s, i, m, ENGINE_RECALL_ANSWERED, NFS4ERR_DELAY);
         return;
