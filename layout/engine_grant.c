@@ -169,7 +169,7 @@ static void note_referral(struct grant *grant, const struct engine_referral *ref
             memcmp(grant->referral[i].session, referral->session, sizeof referral->session) != 0))
         i++;
     if (i == ENGINE_REFERRALS) {
-        grant->shaken = true;
+        grant->unnamed = true;
         i--;
     } else if (i == grant->referral_count) {
         grant->referral_count++;
@@ -320,6 +320,14 @@ static void refuse_encoding(struct engine *e, struct engine_layoutget *get, int 
     }
 }
 
+/* Who asks as one that has none, and may have thrown it away. What it returns from here on is what
+ * it gets now. */
+static bool was_forgotten(const struct grant *grant, const struct engine_layoutget *get)
+{
+    return grant->shaken && !get->has_stateid && grant->reach->way == JOURNAL_WAY_DISK &&
+           !holder_is_local(grant->holder);
+}
+
 /* All is checked and on record: the grant itself. Nothing is given away unless all of it worked. */
 static void give(struct engine *e, struct seal *seal, struct reach *reach,
                  struct engine_layoutget *get)
@@ -334,6 +342,10 @@ static void give(struct engine *e, struct seal *seal, struct reach *reach,
         return;
     }
     struct grant *grant = grant_find(e, seal, holder, get->type);
+    if (grant && was_forgotten(grant, get)) {
+        haunt_begin(e, grant);
+        grant = NULL;
+    }
     bool is_new = !grant;
     if (is_new)
         grant = grant_make(e, seal, reach, get->type);

@@ -43,7 +43,7 @@ bool end_is_proven(const struct grant *grant, enum engine_end how)
         return !grant->stale;
     case ENGINE_END_RETURNED_BULK: /* these name no stateid: a run that lost it says them too */
     case ENGINE_END_DENIED:
-        return !grant->stale && !grant->shaken;
+        return !grant->stale && !grant->shaken && !grant->unnamed;
     case ENGINE_END_FENCED:
     case ENGINE_END_UNMOUNTED:
         return true;
@@ -89,9 +89,18 @@ void haunts_timer(struct engine *e, struct holder *holder)
         uint64_t end = haunt_ends_at(e, reach);
         if (end && end <= e->now)
             reach_past_is_over(e, reach, ENGINE_END_SETTLED);
-        else
-            e->wake = sooner(e->wake, end);
     }
+}
+
+/* The client has forgotten it, and is here to know. */
+void haunt_begin(struct engine *e, struct grant *grant)
+{
+    struct reach *reach = grant->reach;
+    grant_make_stale(e, grant);
+    reach->haunted_at = e->now;
+    reach->seen_at = 0;
+    trace(e, "haunted", grant->seal, grant->holder->client_id, "%s", "");
+    haunts_plan(e, grant->holder);
 }
 
 /* Of a run that is not back under an id of its own since the loss it proves nothing. */
@@ -118,6 +127,13 @@ static void end_stale(struct engine *e, struct reach *reach, enum engine_end how
     }
 }
 
+/* Its word is enough for what this process has registered and takes back by itself, not for what an
+ * earlier one has. */
+static bool ends_maybe(enum engine_end how)
+{
+    return how != ENGINE_END_DENIED && how != ENGINE_END_RETURNED_BULK;
+}
+
 /* While anything is left by another way, the records stay. */
 void reach_past_is_over(struct engine *e, struct reach *reach, enum engine_end how)
 {
@@ -126,12 +142,11 @@ void reach_past_is_over(struct engine *e, struct reach *reach, enum engine_end h
         return;
     trace(e, "past-is-over", NULL, holder->last_client_id, "\"how\":\"%s\"", end_name(how));
     end_stale(e, reach, how);
-    reach_set_maybe(reach, false);
+    if (ends_maybe(how))
+        reach_set_maybe(reach, false);
     reach->haunted_at = reach->seen_at = 0;
-    if (!holder_has_past(holder)) {
-        holder->bulk = (struct recall){0};
+    if (!holder_has_past(holder))
         record_take_out(e, holder, NULL);
-    }
     release_drive_volume(e, reach->volume);
     holder_drop_if_empty(e, holder);
 }
@@ -140,6 +155,8 @@ void holder_past_is_over(struct engine *e, struct holder *holder, enum journal_w
                          enum engine_end how)
 {
     struct reach *reach;
+    if (way == JOURNAL_WAY_MEMORY)
+        holder->bulk = (struct recall){0};
     LL_FOREACH(holder->reaches, reach)
     {
         if (reach->way == way)

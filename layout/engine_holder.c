@@ -263,8 +263,6 @@ static void void_memory(struct engine *e, struct reach *reach)
     reach_set_maybe(reach, false);
     if (reach->row == ROW_NONE && !reach->grant_count)
         record_take_out(e, holder, reach);
-    if (!holder_has_past(holder))
-        holder->bulk = (struct recall){0};
     holder_drop_if_empty(e, holder);
 }
 

@@ -141,7 +141,8 @@ struct grant {
     uint64_t serial; /* names the stateid */
     uint32_t seqid;
     bool stale;  /* granted under a client id that is gone: its stateid is dead, the grant is not */
-    bool shaken; /* the client may have forgotten it without draining: only a return, no denial */
+    bool shaken; /* the client may have forgotten it without draining */
+    bool unnamed; /* a reply that no recall can name may be under way */
     struct range_set ranges;
     struct recall recall;
     struct engine_referral referral[ENGINE_REFERRALS]; /* one a slot, the last first */
@@ -317,6 +318,7 @@ bool bulk_is_pending(const struct engine *e, const struct holder *holder);
 
 /* engine_haunt.c: what is left of runs that lost their state, and what ends it. */
 bool haunt_is_on(const struct reach *reach);
+void haunt_begin(struct engine *e, struct grant *grant);
 /* 0: no time ends it. */
 uint64_t haunt_ends_at(const struct engine *e, const struct reach *reach);
 void haunts_timer(struct engine *e, struct holder *holder);

@@ -319,16 +319,11 @@ static void recall_is_known(struct engine *e, struct grant *grant)
 static void denied(struct engine *e, struct grant *grant)
 {
     struct seal *seal = grant->seal;
-    struct reach *reach = grant->reach;
     if (end_is_proven(grant, ENGINE_END_DENIED)) {
         grant_end(e, grant, ENGINE_END_DENIED);
         return;
     }
-    grant_make_stale(e, grant);
-    reach->haunted_at = e->now;
-    reach->seen_at = 0;
-    trace(e, "haunted", seal, grant->holder->client_id, "%s", "");
-    haunts_plan(e, grant->holder);
+    haunt_begin(e, grant);
     release_drive(e, seal);
 }
 
@@ -410,11 +405,23 @@ static layouttype4 memory_type(const struct engine *e)
     return *type ? (*type)->number : e->options.types[0]->number;
 }
 
+/* What this process has registered for it, and its stateid is dead. */
+static bool has_stale_memory(const struct holder *holder)
+{
+    const struct grant *grant;
+    DL_FOREACH2(holder->grants, grant, holder_next)
+    {
+        if (grant->stale && grant->reach->way == JOURNAL_WAY_MEMORY)
+            return true;
+    }
+    return false;
+}
+
 void bulk_drive(struct engine *e, struct holder *holder)
 {
     struct recall *bulk = &holder->bulk;
-    if (!holder->client_id || !holder->callable ||
-        !holder_has_past_by(holder, JOURNAL_WAY_MEMORY) || holder_is_local(holder))
+    if (!holder->client_id || !holder->callable || holder_is_local(holder) ||
+        !has_stale_memory(holder))
         return;
     if (bulk->phase == RECALL_SENT || bulk->phase == RECALL_KNOWN ||
         (bulk->phase == RECALL_PAUSED && bulk->at > e->now) || !effect_has_room(e))

@@ -27,7 +27,7 @@
 #include "server/nfs/compound.h"
 #include "server/server.h"
 
-_Static_assert(ENGINE_REFERRALS <= CB_REFERRING_MAX, "a recall names all that granted");
+_Static_assert((int)ENGINE_REFERRALS <= (int)CB_REFERRING_MAX, "a recall names all that granted");
 
 enum { CALL_TIMEOUT_MS = 10000, FENCES_AT_ONCE = 16, OWNER_TEXT = 256, NAME_TEXT = 4096 };
 

@@ -367,6 +367,21 @@ static void shaken_client_is_not_believed_to_have_none(void **state)
     fenced_at_the_deadline(w);
 }
 
+/* The new layout's return says nothing of the one that was thrown away. */
+static void layout_of_a_shaken_client_begins_anew(void **state)
+{
+    struct engine_release release;
+    struct world *w = scene_granted(state);
+    world_client_event(w, 0, ENGINE_CLIENT_SHAKEN);
+    assert_int_equal(world_got(w, 0, 0, RW), ENGINE_OK);
+    assert_int_equal(world_grants(w, 0), 2);
+    assert_int_equal(world_return(w, 0, 0, ANY, 0, ALL), ENGINE_OK);
+    w->clients[0].holds[0] = true;
+    assert_int_equal(world_grants(w, 0), 1);
+    world_release(w, 0, true, 0, &release);
+    fenced_at_the_deadline(w);
+}
+
 /* Who knows the stateid has not forgotten the layout. */
 static void shaken_client_returns_as_ever(void **state)
 {
@@ -505,6 +520,7 @@ int main(void)
         T(client_that_is_back_quiesces_where_that_is_safe),
         T(block_layouts_without_a_hook_are_stuck),
         T(shaken_client_is_not_believed_to_have_none),
+        T(layout_of_a_shaken_client_begins_anew),
         T(shaken_client_returns_as_ever),
         T(client_that_was_told_that_its_stateid_is_bad_is_shaken),
         T(recall_names_every_request_that_may_be_under_way),
