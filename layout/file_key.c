@@ -105,6 +105,13 @@ bool file_key_equal(const struct file_key *a, const struct file_key *b)
     return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
 }
 
+bool file_key_equal_handle(const struct file_key *a, const struct file_key *b)
+{
+    return a->len == b->len && a->len > FILE_KEY_UUID_SIZE &&
+           memcmp(a->data + FILE_KEY_UUID_SIZE, b->data + FILE_KEY_UUID_SIZE,
+                  (size_t)a->len - FILE_KEY_UUID_SIZE) == 0;
+}
+
 const char *file_key_hex(const struct file_key *key, char hex[FILE_KEY_HEX_SIZE])
 {
     static const char digits[] = "0123456789abcdef";

@@ -17,7 +17,6 @@
 
 #include "server/config/config.h"
 #include "server/config/value.h"
-#include "server/file/at_rest.h"
 
 static const char *const type_names[] = {
     [TYPE_TEXT] = "string",
@@ -389,7 +388,7 @@ static const char *check_word(const struct option *option, const char *text, cha
                  "\"%s\" is not an address or network; write one such as \"192.0.2.0/24\" or "
                  "\"2001:db8::1\"",
                  text);
-    else if (option->type == TYPE_PATTERNS && !at_rest_pattern_is_sane(text))
+    else if (option->type == TYPE_PATTERNS && !config_pattern_is_sane(text))
         snprintf(
             why, room,
             "\"%s\" is not a pattern for paths below the export; write one such as \"*.qcow2\" or "

@@ -11,25 +11,6 @@
 #include "server/export/export.h"
 #include "server/file/file.h"
 
-bool at_rest_pattern_is_sane(const char *pattern)
-{
-    bool open = false;
-
-    if (pattern[0] == '\0' || pattern[0] == '/' || strlen(pattern) >= PATH_MAX)
-        return false;
-    for (const char *p = pattern; *p; p++) {
-        if (*p == '\\') {
-            if (!*++p)
-                return false;
-        } else if (*p == '[') {
-            open = true;
-        } else if (*p == ']') {
-            open = false;
-        }
-    }
-    return !open;
-}
-
 static bool matches(char *const *patterns, size_t count, const char *path)
 {
     for (size_t i = 0; i < count; i++)

@@ -65,15 +65,15 @@ void fs_access_learn(struct file *file)
         file_set_plain_since(file, ctime_ns(&stat.stx));
 }
 
-int fs_access_check(const struct compound *c, const struct fh_slot *at, int mode)
+int fs_access_check(const struct cred *caller, const struct place *at, int mode, bool may_block)
 {
     struct cred cred;
     int rc;
 
-    export_cred(at->export, &c->cred, &cred);
+    export_cred(at->export, caller, &cred);
     rc = fs_access_quick(&cred, at->file, mode);
-    if (rc != -EAGAIN || !c->on_worker)
+    if (rc != -EAGAIN || !may_block)
         return rc;
     fs_access_learn(at->file);
-    return permission_check(c, at, mode);
+    return permission_check(caller, at, mode);
 }

@@ -60,14 +60,16 @@ static uint64_t wall_clock_ns(void)
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
-int file_table_create(struct server *server, struct file_table **out)
+int file_table_create(struct export_table *exports, const uint8_t fh_key[FH_KEY_SIZE],
+                      struct file_table **out)
 {
     struct file_table *table = calloc(1, sizeof(*table));
     int rc;
 
     if (!table)
         return -ENOMEM;
-    table->server = server;
+    table->exports = exports;
+    memcpy(table->fh_key, fh_key, FH_KEY_SIZE);
     table->start_ns = wall_clock_ns();
     table->idle_limit = idle_file_budget() / FILE_SHARDS;
     for (unsigned i = 0; i < FILE_SHARDS; i++)

@@ -18,8 +18,6 @@
 #include "server/base/buffer.h"
 #include "server/base/log.h"
 #include "server/net/private.h"
-#include "server/nfs/rpc_service.h"
-#include "server/server.h"
 
 enum { PUMP_ROUNDS = 16 };
 
@@ -50,11 +48,6 @@ const char *conn_describe(const struct conn *conn)
 struct loop *conn_loop(struct conn *conn)
 {
     return atomic_load_explicit(&conn->loop, memory_order_acquire);
-}
-
-struct server *conn_server(const struct conn *conn)
-{
-    return conn->server;
 }
 
 unsigned conn_requests(const struct conn *conn)
@@ -120,7 +113,6 @@ int conn_create(struct listener *listener, int fd, struct conn **out)
     set_socket_options(fd);
     atomic_init(&conn->refs, 1);
     conn->fd = fd;
-    conn->server = listener->server;
     conn->listener = listener;
     conn->out_last = &conn->out_first;
     conn->heard_at = loop_now_ns();
@@ -182,7 +174,7 @@ void conn_request_end(struct conn *conn)
     conn->requests--;
     if (atomic_fetch_sub(&conn->listener->requests, 1) == 1 &&
         atomic_load(&conn->listener->draining))
-        listener_tell_drained(conn->listener);
+        conn->listener->on_drained(conn->listener);
     if (conn->read_on || conn->pumping || conn->closed || conn->home == NULL || !may_read(conn))
         return;
     set_read_interest(conn, true);
@@ -238,7 +230,7 @@ static void forget_stage(struct conn *conn)
     conn->stage_at = conn->stage_len = 0;
 }
 
-static bool append(struct conn *conn, struct xdr_bytes chunk)
+static bool append_chunk(struct conn *conn, struct xdr_bytes chunk)
 {
     if (chunk.len == 0)
         return true;
@@ -249,6 +241,12 @@ static bool append(struct conn *conn, struct xdr_bytes chunk)
     return true;
 }
 
+static bool hand_over(struct conn *conn, struct buffer *buffer, const uint8_t *data, uint32_t len)
+{
+    const struct conn_service *service = &conn->listener->service;
+    return service->on_record(service->context, conn, buffer, data, len);
+}
+
 /* Serve the record that has just been completed in conn->record. False: leave the connection alone.
  */
 static bool serve_record(struct conn *conn)
@@ -256,7 +254,7 @@ static bool serve_record(struct conn *conn)
     struct buffer *buffer = buffer_ref(conn->record);
     uint32_t len = conn->record_len;
     forget_record(conn);
-    bool mine = rpc_service_message(conn, buffer, buffer->data, len);
+    bool mine = hand_over(conn, buffer, buffer->data, len);
     buffer_unref(buffer);
     return mine;
 }
@@ -285,7 +283,7 @@ static bool take_staged(struct conn *conn)
             return false;
         }
         if (event == RECORD_MORE || event == RECORD_CHUNK) {
-            if (!append(conn, chunk))
+            if (!append_chunk(conn, chunk))
                 return out_of_memory(conn);
             conn->record_partial = !record_reader_idle(&conn->reader);
             conn->record_at = loop_now_ns();
@@ -295,10 +293,10 @@ static bool take_staged(struct conn *conn)
         if (conn->record_len == 0) {
             struct buffer *stage = buffer_ref(conn->stage);
             conn->record_partial = false;
-            mine = rpc_service_message(conn, stage, chunk.data, chunk.len);
+            mine = hand_over(conn, stage, chunk.data, chunk.len);
             buffer_unref(stage);
         } else {
-            if (!append(conn, chunk))
+            if (!append_chunk(conn, chunk))
                 return out_of_memory(conn);
             mine = serve_record(conn);
         }
@@ -311,7 +309,7 @@ static bool take_staged(struct conn *conn)
 
 enum got { GOT_SOME, GOT_NOTHING, GOT_END };
 
-static enum got receive(struct conn *conn, void *data, size_t size, size_t *len)
+static enum got receive_bytes(struct conn *conn, void *data, size_t size, size_t *len)
 {
     ssize_t n;
     do
@@ -339,7 +337,7 @@ static enum got receive_record(struct conn *conn)
     }
     size_t room = conn->record->size - conn->record_len;
     enum got got =
-        receive(conn, conn->record->data + conn->record_len, left < room ? left : room, &len);
+        receive_bytes(conn, conn->record->data + conn->record_len, left < room ? left : room, &len);
     if (got != GOT_SOME)
         return got;
     conn->record_len += (uint32_t)len;
@@ -356,7 +354,7 @@ static enum got receive_stage(struct conn *conn)
         out_of_memory(conn);
         return GOT_END;
     }
-    enum got got = receive(conn, conn->stage->data, conn->stage->size, &len);
+    enum got got = receive_bytes(conn, conn->stage->data, conn->stage->size, &len);
     if (got != GOT_SOME) {
         forget_stage(conn);
         return got;

@@ -179,6 +179,17 @@ static void numbers_do_not_wrap(void **state)
     assert_false(config_number_parse("1KB", true, &number));
 }
 
+static void pattern_that_could_never_match_is_no_pattern(void **state)
+{
+    (void)state;
+    assert_true(config_pattern_is_sane("[ab]*"));
+    assert_true(config_pattern_is_sane("a\\[b"));
+    assert_false(config_pattern_is_sane(""));
+    assert_false(config_pattern_is_sane("/media/*"));
+    assert_false(config_pattern_is_sane("media/[ab"));
+    assert_false(config_pattern_is_sane("media\\"));
+}
+
 static void every_option_is_documented(void **state)
 {
     size_t count;
@@ -216,6 +227,7 @@ int main(void)
         cmocka_unit_test(a_missing_file_is_told),
         cmocka_unit_test(networks_are_exact),
         cmocka_unit_test(numbers_do_not_wrap),
+        cmocka_unit_test(pattern_that_could_never_match_is_no_pattern),
         cmocka_unit_test(every_option_is_documented),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
