@@ -532,7 +532,6 @@ struct engine_run_view {
     const char *address;
     uint64_t client_id; /* 0: not here at present */
     bool fenced;
-    bool haunted; /* it may have something queued of what it was granted before */
 };
 void engine_each_run(const struct engine *engine, enum journal_holder_kind kind,
                      const uint8_t *owner, uint32_t owner_len,
@@ -546,6 +545,9 @@ struct engine_run_name {
 };
 bool engine_client_run(const struct engine *engine, uint64_t client_id,
                        struct engine_run_name *run);
+/* The runs of clients that may have something queued of what they were granted before. */
+void engine_each_haunted(const struct engine *engine,
+                         void (*visit)(const struct engine_run_name *run, void *arg), void *arg);
 /* Somebody may hold what an earlier process of the server had registered. */
 bool engine_has_memory_past(const struct engine *engine);
 enum engine_result engine_test_stateid(const struct engine *engine, uint64_t client_id,

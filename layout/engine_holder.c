@@ -488,13 +488,34 @@ void engine_each_run(const struct engine *e, enum journal_holder_kind kind, cons
     const struct holder *holder;
     LL_FOREACH2(owner ? owner->holders : NULL, holder, owner_next)
     {
-        struct engine_run_view view = {.address = holder->address,
-                                       .client_id = holder->client_id,
-                                       .fenced = holder->fenced,
-                                       .haunted = !holder_is_local(holder) &&
-                                                  holder_has_past_by(holder, JOURNAL_WAY_DISK)};
+        struct engine_run_view view = {
+            .address = holder->address, .client_id = holder->client_id, .fenced = holder->fenced};
         memcpy(view.verifier, holder->verifier, sizeof view.verifier);
         visit(&view, arg);
+    }
+}
+
+static void name_run(const struct holder *holder, struct engine_run_name *run)
+{
+    run->owner = holder->owner->bytes;
+    run->owner_len = holder->owner->len;
+    run->address = holder->address;
+    memcpy(run->verifier, holder->verifier, JOURNAL_VERIFIER_SIZE);
+}
+
+void engine_each_haunted(const struct engine *e,
+                         void (*visit)(const struct engine_run_name *run, void *arg), void *arg)
+{
+    const struct owner *owner = e->owners[JOURNAL_HOLDER_NFS];
+    for (; owner; owner = owner->hh.next) {
+        const struct holder *holder;
+        LL_FOREACH2(owner->holders, holder, owner_next)
+        {
+            struct engine_run_name run;
+            name_run(holder, &run);
+            if (holder_has_past_by(holder, JOURNAL_WAY_DISK))
+                visit(&run, arg);
+        }
     }
 }
 
@@ -503,10 +524,7 @@ bool engine_client_run(const struct engine *e, uint64_t client_id, struct engine
     const struct holder *holder = holder_find(e, client_id);
     if (!holder)
         return false;
-    run->owner = holder->owner->bytes;
-    run->owner_len = holder->owner->len;
-    run->address = holder->address;
-    memcpy(run->verifier, holder->verifier, JOURNAL_VERIFIER_SIZE);
+    name_run(holder, run);
     return true;
 }
 

@@ -59,10 +59,12 @@ struct keeper {
     struct engine *engine;
     struct journal *journal;
     struct event *timer, *commit_now, *commit_later, *commit_gathered;
-    uint64_t ticket; /* of the last record written */
-    bool dirty;      /* records wait for a commit */
-    bool patient;    /* what is being fed to the engine is a step's end: its records may wait for
-                        others' */
+    struct event *beat;
+    uint64_t listened_at; /* gap.c */
+    uint64_t ticket;      /* of the last record written */
+    bool dirty;           /* records wait for a commit */
+    bool patient; /* what is being fed to the engine is a step's end: its records may wait for
+                     others' */
     unsigned gather_until; /* commit when no more steps than this are under way */
     bool *raise; /* by export: its file system's watermark is to be written with the next commit */
     char failing[KEEPER_WHY_MAX]; /* why the journal cannot be written just now; empty: it can */
@@ -90,6 +92,13 @@ struct keeper {
 };
 
 #define KEEPER_FROM container_of /* san/ says it so */
+
+/* gap.c: time in which this process did not listen. */
+int keeper_gap_start(struct keeper *keeper);
+void keeper_gap_stop(struct keeper *keeper);
+void keeper_gap_look(struct keeper *keeper); /* before any event is fed */
+/* How much of it has passed since the last call; 0: none. */
+uint64_t keeper_gap(uint64_t *listened_at, uint64_t now);
 
 /* Feed the engine and carry out what it says. Not from inside an effect. */
 void keeper_feed(struct keeper *keeper, const struct engine_event *event);
