@@ -608,6 +608,13 @@ void sim_machine_come_back(struct sim *s, unsigned m)
         sim_program_come_back(s, m);
     if (machine->kind != JOURNAL_HOLDER_NFS || !sim_machine_reaches_server(s, m))
         return;
+    if (s->w->clients[m].id && !machine->lapsed && !machine->good && sim_chance(s, 10)) {
+        s->acted = true;
+        sim_say(s, "client %u takes its id for lost", m);
+        sim_machine_server_lost(s, m);
+        confirm(s, m);
+        return;
+    }
     if (s->w->clients[m].id) {
         if (!machine->lapsed)
             return;

@@ -323,9 +323,9 @@ static void set_up(struct sim *s, uint64_t seed)
     options->quiesce_time = (5 + sim_below(s, 30)) * SECOND;
     options->max_grants = sim_below(s, WORLD_FILES);
     options->scrub_interval = sim_below(s, 4) * 100 * SECOND;
-    if (sim_chance(s, 40)) {
+    if (sim_chance(s, 30)) {
         device_set_reserved(s->w->device);
-        options->settle_time = sim_below(s, 4) * 60 * SECOND;
+        options->settle_time = sim_below(s, 4) * 30 * SECOND;
     }
     engine_set_options(s->w->engine, options);
     sim_disk_format(s);
