@@ -82,6 +82,7 @@ struct config {
     bool quiesce_is_safe;    /* no hook: lease expiry + quiesce_time counts as a fence; the operator
                                 says so */
     unsigned quiesce_time;
+    unsigned initiator_settle_time; /* reserved disks; 0: not believed */
     unsigned device_interval; /* the exports' devices are looked at again after so long */
     unsigned
         at_rest_pause;    /* before a file that gave way is sealed at rest again, the first time */

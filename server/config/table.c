@@ -112,6 +112,14 @@ static const struct option server_options[] = {
     {"quiesce_time", TYPE_UNSIGNED, "60", AT(quiesce_time), RANGE(1, 86400),
      .help =
          "Seconds after the end of its lease in which a client's I/O may still reach the disk."},
+    {"initiator_settle_time", TYPE_UNSIGNED, "0", AT(initiator_settle_time), RANGE(0, 86400),
+     .help = "Seconds after which commands that a client had queued for a reserved disk have come "
+             "in or been given up, counted from when its path was seen to work (it registered a "
+             "key that it was told anew). Only then what it was granted before it lost its state "
+             "(a restart of the server, a lost lease) keeps a seal no longer, without a fence. To "
+             "cover the initiator's own limits: on Linux 30 s a command, 5 retries, and "
+             "replacement_timeout of open-iscsi (120 s); with dm-multipath no queue_if_no_path. 0: "
+             "not believed, such a client is fenced when one of its files is unsealed."},
     {"device_interval", TYPE_UNSIGNED, "60", AT(device_interval), RANGE(1, 86400),
      .help = "Seconds after which the devices under the exports are looked at again, for changes "
              "of size or "

@@ -35,6 +35,7 @@ void keeper_options(struct keeper *keeper, struct engine_options *options)
         .recall_pause = SECONDS(1),
         .fence_retry = SECONDS(config->fence_retry),
         .quiesce_time = SECONDS(config->quiesce_time),
+        .settle_time = SECONDS(config->initiator_settle_time),
         .scrub_interval = SECONDS(config->scrub_interval),
         .at_rest_pause = SECONDS(config->at_rest_pause),
         .at_rest_max = config->at_rest_max,

@@ -77,6 +77,8 @@ struct keeper {
     struct engine *engine;
     struct journal *journal;
     struct event *timer;
+    struct event *beat;
+    uint64_t listened_at; /* gap.c */
     struct keeper_commit commit;
     struct keeper_marks *marks;
     bool patient; /* what is being fed to the engine is a step's end: its records may wait for
@@ -105,6 +107,13 @@ struct keeper {
 };
 
 #define KEEPER_FROM container_of /* san/ says it so */
+
+/* gap.c: time in which this process did not listen. */
+int keeper_gap_start(struct keeper *keeper);
+void keeper_gap_stop(struct keeper *keeper);
+void keeper_gap_look(struct keeper *keeper); /* before any event is fed */
+/* How much of it has passed since the last call; 0: none. */
+uint64_t keeper_gap(uint64_t *listened_at, uint64_t now);
 
 /* Feed the engine and carry out what it says. Not from inside an effect. */
 void keeper_feed(struct keeper *keeper, const struct engine_event *event);

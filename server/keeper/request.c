@@ -625,6 +625,7 @@ void keeper_client(struct keeper *keeper, enum keeper_client_event event, uint64
     static const enum engine_client_event events[] = {
         [KEEPER_CLIENT_CONFIRMED] = ENGINE_CLIENT_CONFIRMED,
         [KEEPER_CLIENT_RESTARTED] = ENGINE_CLIENT_RESTARTED,
+        [KEEPER_CLIENT_SHAKEN] = ENGINE_CLIENT_SHAKEN,
         [KEEPER_CLIENT_LAPSED] = ENGINE_CLIENT_LAPSED,
         [KEEPER_CLIENT_RENEWED] = ENGINE_CLIENT_RENEWED,
         [KEEPER_CLIENT_CALLABLE] = ENGINE_CLIENT_CALLABLE,
