@@ -740,6 +740,22 @@ int key_rule_mark(struct key_rule *rule, const struct key_plan *plan, const stru
     return err;
 }
 
+int key_rule_missed(struct key_rule *rule, uint32_t fenced, const struct designator *disk)
+{
+    int err = 0;
+
+    for (struct run *run = rule->runs; run; run = run->hh.next) {
+        struct row *row;
+
+        DL_FOREACH(run->rows, row)
+        {
+            if (!err && row->fence == fenced && is_on_disk(row, disk))
+                err = set_state(rule, row, KEY_ON, 0, false);
+        }
+    }
+    return err;
+}
+
 static enum key_proof judge_nexus(const struct key_rule *rule, const struct row *row,
                                   const struct key_look *look, struct key_verdict *verdict)
 {

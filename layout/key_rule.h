@@ -162,6 +162,9 @@ void key_rule_plan(const struct key_rule *rule, uint32_t run, const struct key_l
 /* Durable before the first PREEMPT: what is gone after a crash in between is gone because of it. */
 int key_rule_mark(struct key_rule *rule, const struct key_plan *plan, const struct key_look *look);
 
+/* A victim was gone before our PREEMPT reached it: what was marked proves nothing. */
+int key_rule_missed(struct key_rule *rule, uint32_t run, const struct designator *disk);
+
 enum key_proof {
     KEY_PROVEN,
     KEY_OUTSTANDING, /* told and not seen: by `run` */

@@ -336,6 +336,43 @@ static int make_events(struct keeper *keeper)
                : -ENOMEM;
 }
 
+/* What the room of reserved disks calls. */
+static const struct config *san_config(void *arg)
+{
+    return ((const struct keeper *)arg)->config;
+}
+
+static bool san_in_grace(void *arg)
+{
+    return ((const struct keeper *)arg)->grace;
+}
+
+static void san_fence_done(void *arg, uint64_t ticket, uint64_t client_id, bool success)
+{
+    keeper_fence_done(arg, ticket, client_id, success);
+}
+
+static void san_recall_all(void *arg, uint64_t client_id)
+{
+    keeper_recall_all(arg, client_id, LAYOUT4_SCSI);
+}
+
+static int make_san(struct keeper *keeper)
+{
+    const struct keeper_san_calls calls = {
+        .arg = keeper,
+        .loop = keeper->loop,
+        .engine = keeper->engine,
+        .journal_id = journal_id(keeper->journal),
+        .journal_boot = journal_boot(keeper->journal),
+        .config = san_config,
+        .in_grace = san_in_grace,
+        .fence_done = san_fence_done,
+        .recall_all = san_recall_all,
+    };
+    return keeper_san_create(&calls, &keeper->san);
+}
+
 int keeper_create(struct server *server, struct keeper **out)
 {
     struct keeper *keeper = calloc(1, sizeof *keeper);
@@ -353,7 +390,7 @@ int keeper_create(struct server *server, struct keeper **out)
     if (!err)
         err = make_events(keeper);
     if (!err)
-        err = keeper_san_create(keeper);
+        err = make_san(keeper);
     if (!err)
         err = keeper_past_create(keeper);
     if (!err)
@@ -426,7 +463,8 @@ void keeper_destroy(struct keeper *keeper)
     }
     keeper_cancel_fences(keeper);
     keeper_past_destroy(keeper, keeper_rdma_destroy(keeper));
-    keeper_san_destroy(keeper);
+    keeper_san_destroy(keeper->san);
+    keeper->san = NULL;
     keeper_devices_stop(keeper);
     keeper_notify_stop(keeper);
     if (keeper->timer)

@@ -394,6 +394,17 @@ static void a_failed_attempt_is_no_evidence_for_later(void **state)
     assert_int_equal(fence(ONE), KEY_VANISHED);
 }
 
+/* It went by itself between the look and the preempt, and the generation moved for that. */
+static void a_victim_that_went_by_itself_proves_nothing(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    begin_fence(ONE);
+    unregister(EAST);
+    assert_int_equal(key_rule_missed(rule, ONE, &disk), 0);
+    assert_int_equal(end_fence(ONE, false), KEY_VANISHED);
+}
+
 static void a_crash_after_the_preempt_loses_nothing(void **state)
 {
     uint64_t key = comes(ONE, EAST);
@@ -728,6 +739,7 @@ int main(void)
         T(a_target_that_forgot_proves_nothing),
         T(a_preempt_that_was_not_carried_out_proves_nothing),
         T(a_failed_attempt_is_no_evidence_for_later),
+        T(a_victim_that_went_by_itself_proves_nothing),
         T(a_crash_after_the_preempt_loses_nothing),
         T(what_cannot_be_written_does_not_count),
         T(a_record_that_may_lack_something_proves_nothing),
