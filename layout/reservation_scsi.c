@@ -186,7 +186,7 @@ static int identify(int fd, struct designator *designator)
 static int probe(int fd, bool *persists)
 {
     enum { TYPE_MASK_VALID = 0x80, EXCLUSIVE_REGISTRANTS_BIT = 0x40, PTPL_CAPABLE = 0x01 };
-    uint8_t data[8];
+    uint8_t data[4096];
     unsigned got = 0;
     int err = reserve_in(fd, READ_FULL_STATUS, data, sizeof(data), &got);
 
@@ -228,10 +228,14 @@ static int read_persistence(int fd, bool *persists)
     return err == -EOPNOTSUPP ? 0 : err;
 }
 
-/* Most disks have few registrants; the longest answer that can be asked for has 64 KiB. */
+/*
+ * Most disks have few registrants; the longest answer that can be asked for has 64 KiB. LIO leaves
+ * out what does not fit and gives the length of the rest, against SPC-4 6.16.5: an answer that one
+ * more descriptor would not fit behind may not be the whole of it.
+ */
 static int read_registrations(int fd, struct reservation_view *view)
 {
-    enum { FEW = 4096, MANY = 65532 };
+    enum { FEW = 4096, MANY = 65532, HEAD = 8, DESCRIPTOR_MAX = 24 + 4 + 256 };
     uint8_t *data = malloc(MANY);
     int err = -EOVERFLOW;
 
@@ -244,6 +248,8 @@ static int read_registrations(int fd, struct reservation_view *view)
         if (!err)
             err = key_nexus_read_full_status(data, got, view->reg, RESERVATION_KEYS_MAX,
                                              &view->count, &view->generation);
+        if (!err && HEAD + get(data + 4, 4) + DESCRIPTOR_MAX > size)
+            err = -EOVERFLOW;
     }
     free(data);
     return err == -EBADMSG ? -EIO : err;

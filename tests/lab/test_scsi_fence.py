@@ -167,8 +167,8 @@ def mount_anew(scene, guest):
 
 
 def fill(scene, free):
-    """Leave so many bytes free: whoever wants blocks gets those that were freed last."""
-    scene.host.run(f"fallocate -l $(($(stat -f -c '%a * %S' /mnt/data) - {free})) /mnt/data/filler; sync")
+    """Leave so many bytes free, root's reserve counted: whoever wants blocks gets those that were freed last."""
+    scene.host.run(f"fallocate -l $(($(stat -f -c '%f * %S' /mnt/data) - {free})) /mnt/data/filler; sync")
 
 
 def small_san(lab, clients=1, **options):

@@ -31,8 +31,8 @@ static struct {
     int attentions;    /* unit attentions that wait */
     int lost_preempts; /* answered with success, and nothing done */
     bool preempt_conflicts, gone, no_persistence, forgetful;
-    bool kept; /* registrations, over a power failure */
-    bool no_full_status;
+    bool kept;                 /* registrations, over a power failure */
+    bool no_full_status, cuts; /* the second: leaves out what does not fit, and the length of it */
     bool no_nguid, no_eui64, no_exclusive_registrants;
     int conflict; /* the driver's word for one, 0: SCSI's */
     unsigned preempts, registrations;
@@ -131,8 +131,11 @@ static void read_scsi(uint8_t action, uint8_t *data, unsigned len)
     case 3:
         put(data, disk.generation, 4);
         put(data + 4, STATUS_SIZE * disk.count, 4);
-        for (size_t i = 0; i < disk.count && 8 + STATUS_SIZE * (i + 1) <= len; i++)
+        for (size_t i = 0; i < disk.count && 8 + STATUS_SIZE * (i + 1) <= len; i++) {
             put_status(data + 8 + STATUS_SIZE * i, i);
+            if (disk.cuts)
+                put(data + 4, STATUS_SIZE * (i + 1), 4);
+        }
         return;
     case 1:
         put(data, disk.generation, 4);
@@ -437,6 +440,11 @@ static void many_registrations_are_asked_for_again(void **state)
     disk.count = 1000;
     assert_int_equal(reservation_scsi.read(FD, &view), 0);
     assert_int_equal(view.count, 1000);
+    disk.cuts = true; /* as LIO does */
+    assert_int_equal(reservation_scsi.read(FD, &view), 0);
+    assert_int_equal(view.count, 1000);
+    disk.count = 1400;
+    assert_int_equal(reservation_scsi.read(FD, &view), -EOVERFLOW);
 }
 
 static void more_keys_than_are_read_are_an_error(void **state)
