@@ -59,6 +59,7 @@ void engine_destroy(struct engine *e)
         return;
     effects_drop(e);
     at_rest_destroy(e);
+    scrub_destroy(e);
     seals_bury(e);
     destroy_seals(e);
     holders_bury(e);
@@ -179,6 +180,12 @@ static void dispatch(struct engine *e, const struct engine_event *event)
         return;
     case ENGINE_EV_DEVICE:
         device_seen(e, event->device);
+        return;
+    case ENGINE_EV_UNDESCRIBED:
+        device_undescribed(e, event->undescribed.fs_uuid, event->undescribed.why);
+        return;
+    case ENGINE_EV_DOUBT_PASSED:
+        doubt_passed(e, event->doubt_passed);
         return;
     }
 }

@@ -55,6 +55,7 @@
 #include "layout/journal_record.h"
 #include "layout/layout_type.h"
 #include "layout/map.h"
+#include "layout/presence.h"
 #include "layout/refusal.h"
 #include "layout/seal_fs.h"
 #include "proto/nfs4_types.h"
@@ -96,6 +97,9 @@ void engine_set_options(struct engine *engine, const struct engine_options *opti
  * ENGINE_EV_FORGET. on_record: by the journal's own word. */
 int engine_restore_doubt(struct engine *engine, const uint8_t fs_uuid[FILE_KEY_UUID_SIZE],
                          bool on_record);
+/* The same, but only because what would tell could not be read: it is not put on record, so that
+ * the next start judges anew, and ENGINE_EV_DOUBT_PASSED ends it. */
+int engine_restore_passing_doubt(struct engine *engine, const uint8_t fs_uuid[FILE_KEY_UUID_SIZE]);
 int engine_restore_device(struct engine *engine, const struct journal_device *device);
 int engine_restore_seal(struct engine *engine, const struct journal_seal *seal);
 int engine_restore_holder(struct engine *engine, const struct journal_holder *holder);
@@ -291,9 +295,12 @@ enum engine_event_type {
     ENGINE_EV_LAYOUTRETURN,
     ENGINE_EV_LAYOUTCOMMIT,
     ENGINE_EV_WROTE,
-    ENGINE_EV_MEMORY_VOID, /* every earlier process of the server was seen to be gone, and so is
-                              what it had registered */
-    ENGINE_EV_DEVICE,      /* a device as it is now: found at the start, or by a later look */
+    ENGINE_EV_MEMORY_VOID,  /* every earlier process of the server was seen to be gone, and so is
+                               what it had registered */
+    ENGINE_EV_DEVICE,       /* a device as it is now: found at the start, or by a later look */
+    ENGINE_EV_UNDESCRIBED,  /* what is under a file system definitely is nothing that clients can be
+                               told of (a mirror, the origin of a snapshot); not a failed look */
+    ENGINE_EV_DOUBT_PASSED, /* of engine_restore_passing_doubt: there was no reason for it */
 };
 
 struct engine_event {
@@ -311,6 +318,7 @@ struct engine_event {
             uint64_t mtime_ns, change;      /* MAP: the file's own, where an overlay starts */
             uint64_t ticket;                /* WATCH: as the effect gave it */
             bool flag_cleared;              /* WATCH */
+            enum file_presence presence;    /* with an error: what is known of the file itself */
         } step;
         struct {
             uint64_t ticket; /* this and the next four as the effect gave them */
@@ -344,6 +352,11 @@ struct engine_event {
             const char *path;
             enum seal_kind kind;
         } found;
+        struct {
+            const uint8_t *fs_uuid;
+            const char *why; /* a sentence */
+        } undescribed;
+        const uint8_t *doubt_passed; /* a file system's UUID */
         struct engine_forget *forget;
         struct engine_seal *seal;
         struct engine_release *release;

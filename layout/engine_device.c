@@ -102,23 +102,26 @@ static void settle_generation(struct engine *e, struct device *device)
         newest->superseded = true;
 }
 
+bool volume_is_settled(const struct volume *volume)
+{
+    return !volume->superseded && !volume->undescribed;
+}
+
 /* Their blocks are not where clients look for them any more: every layout has to come back. */
-static void release_superseded(struct engine *e)
+static void release_unsettled(struct engine *e, const char *what)
 {
     struct seal *seal, *next;
     HASH_ITER(hh, e->seals, seal, next)
     {
-        if (!seal->volume || !seal->volume->superseded || seal->state != ENGINE_SEALED)
+        if (!seal->volume || volume_is_settled(seal->volume) || seal->state != ENGINE_SEALED)
             continue;
         if (!effect_has_room(e)) /* the next look goes on */
             return;
         alarm_push(e, seal,
-                   "%s: the volume that it is on has been changed underneath (pvmove? a new "
-                   "partition table?): its "
-                   "layouts are recalled and its seal is taken off; seal it again when the volume "
-                   "is settled, and "
-                   "compare the file if clients were writing to it",
-                   seal->path);
+                   "%s: the volume that it is on has been changed underneath (%s): its layouts "
+                   "are recalled and its seal is taken off; seal it again when the volume is "
+                   "settled, and compare the file if clients were writing to it",
+                   seal->path, what);
         release_start(e, seal);
     }
 }
@@ -128,8 +131,20 @@ void device_seen(struct engine *e, struct device *device)
 {
     struct volume *volume;
     settle_generation(e, device);
-    (void)volume_make(e, device, &volume);
-    release_superseded(e);
+    if (volume_make(e, device, &volume) == 0)
+        volume->undescribed = false;
+    release_unsettled(e, "pvmove? a new partition table?");
+}
+
+/* A volume without a device is one of a journal that lost it: it grants nothing anyhow. */
+void device_undescribed(struct engine *e, const uint8_t *fs_uuid, const char *why)
+{
+    for (struct volume *volume = e->volumes; volume; volume = volume->hh.next) {
+        if (volume->device &&
+            memcmp(device_fs_uuid(volume->device), fs_uuid, FILE_KEY_UUID_SIZE) == 0)
+            volume->undescribed = true;
+    }
+    release_unsettled(e, why);
 }
 
 bool engine_device_is_superseded(const struct engine *e, const uint8_t id[DEVICE_ID_SIZE])

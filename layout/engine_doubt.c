@@ -12,6 +12,7 @@
 struct doubt {
     uint8_t fs_uuid[FILE_KEY_UUID_SIZE];
     bool on_record;
+    bool passing; /* not to be put on record: the file system could not be read */
     UT_hash_handle hh;
 };
 
@@ -34,9 +35,13 @@ bool engine_is_in_doubt(const struct engine *e, const uint8_t fs_uuid[FILE_KEY_U
 
 static int doubt_add(struct engine *e, const uint8_t *fs_uuid, bool on_record)
 {
-    if (doubt_find(e, fs_uuid))
+    struct doubt *doubt = doubt_find(e, fs_uuid);
+    if (doubt) { /* there is a better reason for it now */
+        doubt->passing = false;
+        doubt->on_record = doubt->on_record || on_record;
         return 0;
-    struct doubt *doubt = calloc(1, sizeof *doubt);
+    }
+    doubt = calloc(1, sizeof *doubt);
     if (!doubt)
         return -ENOMEM;
     memcpy(doubt->fs_uuid, fs_uuid, FILE_KEY_UUID_SIZE);
@@ -47,6 +52,15 @@ static int doubt_add(struct engine *e, const uint8_t *fs_uuid, bool on_record)
         return -ENOMEM;
     }
     return 0;
+}
+
+int engine_restore_passing_doubt(struct engine *e, const uint8_t fs_uuid[FILE_KEY_UUID_SIZE])
+{
+    bool known = doubt_find(e, fs_uuid) != NULL;
+    int err = doubt_add(e, fs_uuid, false);
+    if (!err && !known)
+        doubt_find(e, fs_uuid)->passing = true;
+    return err;
 }
 
 int engine_restore_doubt(struct engine *e, const uint8_t fs_uuid[FILE_KEY_UUID_SIZE],
@@ -61,7 +75,7 @@ void doubts_record(struct engine *e)
     HASH_ITER(hh, e->doubts, doubt, next)
     {
         uint64_t ticket;
-        if (doubt->on_record)
+        if (doubt->on_record || doubt->passing)
             continue;
         memcpy(journal_push(e, JOURNAL_DOUBT_PUT, &ticket)->fs_uuid, doubt->fs_uuid,
                FILE_KEY_UUID_SIZE);
@@ -118,6 +132,28 @@ void seal_found(struct engine *e, const struct engine_event *event)
                seal->path);
 }
 
+/* Whatever comes of it is recorded after what ended the doubt, and so done after its commit. */
+static void release_undoubted(struct engine *e, const uint8_t *fs_uuid)
+{
+    struct seal *seal, *next;
+    DL_FOREACH_SAFE2(e->active, seal, next, active_next)
+    {
+        if (memcmp(seal->key.data, fs_uuid, FILE_KEY_UUID_SIZE) == 0)
+            release_drive(e, seal);
+    }
+}
+
+void doubt_passed(struct engine *e, const uint8_t *fs_uuid)
+{
+    struct doubt *doubt = doubt_find(e, fs_uuid);
+    if (!doubt || !doubt->passing)
+        return;
+    HASH_DEL(e->doubts, doubt);
+    free(doubt);
+    trace(e, "doubt-passed", NULL, 0, "%s", "");
+    release_undoubted(e, fs_uuid);
+}
+
 void doubt_forget(struct engine *e, struct engine_forget *call)
 {
     struct doubt *doubt = doubt_find(e, call->fs_uuid);
@@ -133,11 +169,5 @@ void doubt_forget(struct engine *e, struct engine_forget *call)
     free(doubt);
     trace(e, "doubt-over", NULL, 0, "%s", "");
     answer_after(e, &call->call, ticket);
-    /* Whatever comes of it is recorded after this record, and so done after its commit. */
-    struct seal *seal, *next;
-    DL_FOREACH_SAFE2(e->active, seal, next, active_next)
-    {
-        if (memcmp(seal->key.data, call->fs_uuid, FILE_KEY_UUID_SIZE) == 0)
-            release_drive(e, seal);
-    }
+    release_undoubted(e, call->fs_uuid);
 }

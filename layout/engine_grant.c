@@ -239,6 +239,9 @@ static bool seal_is_grantable(struct engine *e, struct seal *seal, struct engine
     else if (!seal->map || !seal->volume || !seal->volume->device)
         answer(e, &get->call, ENGINE_UNAVAILABLE,
                "the journal has lost the map or the device of this seal");
+    else if (!volume_is_settled(seal->volume))
+        answer(e, &get->call, ENGINE_UNAVAILABLE,
+               "the volume under the file was changed (sealctl devices)");
     else if (get->want.iomode == LAYOUTIOMODE4_RW && seal->kind != SEAL_KIND_PINNED)
         answer(e, &get->call, ENGINE_UNAVAILABLE, "a frozen seal gives layouts for reading only");
     else if (watch_is_due(e, seal)) {

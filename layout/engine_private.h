@@ -3,9 +3,8 @@
  *
  *   seal    one sealed file, from the first step of sealing to the last of releasing
  *   holder  one run of one client (owner and verifier); outlives its client ids
- *   reach   one holder, one device, and a way to it (enum journal_way): what is journalled of a
- * holder, and what a fence cuts off grant   one holder's layouts of one seal and type, under one
- * layout stateid
+ *   reach   one holder, one device, one way to it (enum journal_way): what is fenced and journalled
+ *   grant   one holder's layouts of one seal and type, under one layout stateid
  */
 #ifndef LAYOUT_ENGINE_PRIVATE_H
 #define LAYOUT_ENGINE_PRIVATE_H
@@ -62,8 +61,9 @@ enum row_state { ROW_NONE, ROW_WRITING, ROW_WRITTEN };
 struct volume {
     uint8_t id[DEVICE_ID_SIZE];
     struct device *device;
-    bool superseded; /* what it describes is elsewhere now, under another id: no grants on it any
-                        more */
+    bool superseded;  /* what it describes is elsewhere now, under another id: no grants on it any
+                         more */
+    bool undescribed; /* the same, and there is no other description */
     struct reach *maybe; /* holders of before the restart that may have grants here */
     uint32_t maybe_count;
     UT_hash_handle hh;
@@ -181,7 +181,8 @@ struct seal {
     uint64_t wait_ticket;
     struct seal *wait_next;
     uint64_t deadline, wake;
-    uint64_t step_at; /* a failed UNFLAG is tried again */
+    uint64_t step_at; /* a failed UNFLAG is tried again, or a file that seemed gone looked for */
+    uint64_t gone_at; /* since then it seems to be gone; 0: it does not */
     struct engine_call *seal_calls, *get_calls, *release_calls;
     char *failure; /* why sealing failed; allocated */
     char *breach;  /* how it was broken; allocated, may be missing */
@@ -216,6 +217,9 @@ struct engine {
     size_t grant_count;
     struct engine_counters counters;
     uint64_t scrub_at, scrub_ticket; /* the next look; the one under way */
+    uint64_t scrub_since;            /* when that began */
+    struct file_key scrub_key;       /* whose it is */
+    struct hung *hung;               /* engine_watch.c's own: file systems that do not answer it */
     struct seal *scrub_next;         /* NULL: from the first */
     struct backoff *backoffs;        /* engine_at_rest.c's own */
     struct seal *idle;
@@ -287,6 +291,10 @@ void watch_tell_moves(struct engine *e, struct seal *seal, const struct seal_map
 void scrub_plan(struct engine *e);
 void scrub_timer(struct engine *e);
 void scrub_forget(struct engine *e, const struct seal *seal);
+void scrub_destroy(struct engine *e);
+/* Its file seems to be gone: is that so? Not before it has been seen again, a while later. */
+bool gone_is_certain(struct engine *e, struct seal *seal);
+uint64_t gone_look_again(const struct seal *seal);
 
 /* engine_at_rest.c: how often, and how many. */
 bool at_rest_may_seal(struct engine *e, struct engine_layoutget *get); /* false: answered */
@@ -319,6 +327,7 @@ bool doubt_is_about(const struct engine *e, const struct file_key *key);
 void doubts_record(struct engine *e);
 void doubts_free(struct engine *e);
 void doubt_forget(struct engine *e, struct engine_forget *call);
+void doubt_passed(struct engine *e, const uint8_t *fs_uuid);
 void seal_found(struct engine *e, const struct engine_event *event);
 struct volume *volume_of_fs(const struct engine *e, const uint8_t *fs_uuid);
 
@@ -385,6 +394,8 @@ int volume_need(struct engine *e, const uint8_t id[DEVICE_ID_SIZE], struct volum
 /* Journals what is new about it. */
 int volume_make(struct engine *e, struct device *device, struct volume **out);
 void device_seen(struct engine *e, struct device *device);
+void device_undescribed(struct engine *e, const uint8_t *fs_uuid, const char *why);
+bool volume_is_settled(const struct volume *volume); /* clients may be told of what is on it */
 
 /* engine_restore.c */
 void engine_start(struct engine *e);

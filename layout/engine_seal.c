@@ -334,7 +334,7 @@ static void mapped(struct engine *e, struct seal *seal, const struct engine_even
         err = -EINVAL;
     if (!err && !seal->release_wanted)
         err = volume_make(e, event->step.device, &seal->volume);
-    if (!err && seal->volume && seal->volume->superseded)
+    if (!err && seal->volume && !volume_is_settled(seal->volume))
         err = -ESTALE;
     if (err || seal->release_wanted) {
         if (err)
@@ -402,9 +402,14 @@ static void verified(struct engine *e, struct seal *seal, const struct engine_ev
 static void unflagged(struct engine *e, struct seal *seal, const struct engine_event *event)
 {
     int err = event->step.error;
-    /* Only ESTALE says that the file is gone; -ENOENT says that its file system is not mounted or
-     * not exported now. */
-    if (err && err != -ESTALE) {
+    bool gone = err && event->step.presence == FILE_GONE;
+    if (gone && !gone_is_certain(e, seal)) {
+        seal->step_at = gone_look_again(seal);
+        seal_plan(e, seal, 0);
+        return;
+    }
+    if (err && !gone) {
+        seal->gone_at = 0;
         if (!seal->told)
             alarm_push(e, seal,
                        "%s: the immutable flag could not be cleared (%s); it is tried again, the "
@@ -564,7 +569,10 @@ void seal_timer(struct engine *e, struct seal *seal)
 {
     if (seal->step_at && seal->step_at <= e->now && !seal->held_back) {
         seal->step_at = 0;
-        push_step(e, seal, ENGINE_STEP_UNFLAG);
+        if (seal->state == ENGINE_RELEASING || seal->undo)
+            push_step(e, seal, ENGINE_STEP_UNFLAG);
+        else
+            watch_start(e, seal);
     }
     answer_impatient(e, seal);
     if (seal->state == ENGINE_RECALLING || seal->state == ENGINE_FENCING ||

@@ -16,9 +16,11 @@
 #include "layout/map_move.h"
 
 enum {
-    TRUST_SECONDS = 60, /* a map seen as sealed so lately is not read again for a grant */
-    SCRUB_SKIP = 64,    /* seals looked at in one go for one that can be scrubbed */
-    MOVES_NAMED = 32,   /* in the log, a line each */
+    TRUST_SECONDS = 60,          /* a map seen as sealed so lately is not read again for a grant */
+    SCRUB_SKIP = 64,             /* seals looked at in one go for one that can be scrubbed */
+    SCRUB_PATIENCE_SECONDS = 60, /* for one look; then its file system is left out of the scrub */
+    GONE_SECONDS = 10,           /* between two looks for a file that seems to be gone */
+    MOVES_NAMED = 32,            /* in the log, a line each */
 };
 
 #define NS_PER_S UINT64_C(1000000000)
@@ -156,11 +158,91 @@ static void unseen(struct engine *e, struct seal *seal, const struct engine_even
     answer_all(e, &seal->get_calls, ENGINE_TRY_LATER, "the file's map could not be read");
 }
 
+/* A file system whose look has not come home: others are not to wait for it. */
+struct hung {
+    uint8_t fs_uuid[FILE_KEY_UUID_SIZE];
+    uint64_t ticket;
+    UT_hash_handle hh;
+};
+
+static struct hung *hung_find(const struct engine *e, const struct file_key *key)
+{
+    struct hung *hung;
+    HASH_FIND(hh, e->hung, key->data, FILE_KEY_UUID_SIZE, hung);
+    return hung;
+}
+
+static void hung_answered(struct engine *e, const struct file_key *key, uint64_t ticket)
+{
+    struct hung *hung = hung_find(e, key);
+    if (!hung || hung->ticket != ticket)
+        return;
+    HASH_DEL(e->hung, hung);
+    free(hung);
+}
+
+/* Without memory for it the scrub waits on. */
+static bool hung_add(struct engine *e)
+{
+    struct hung *hung = calloc(1, sizeof *hung);
+    if (!hung)
+        return false;
+    memcpy(hung->fs_uuid, e->scrub_key.data, FILE_KEY_UUID_SIZE);
+    hung->ticket = e->scrub_ticket;
+    HASH_ADD(hh, e->hung, fs_uuid, FILE_KEY_UUID_SIZE, hung);
+    if (!hung->hh.tbl) {
+        free(hung);
+        return false;
+    }
+    return true;
+}
+
+void scrub_destroy(struct engine *e)
+{
+    struct hung *hung, *next;
+    HASH_ITER(hh, e->hung, hung, next)
+    {
+        HASH_DEL(e->hung, hung);
+        free(hung);
+    }
+}
+
+/*
+ * One look may be fooled: open_by_handle_at() says the same of a disk that fails. So it takes two,
+ * some time apart, and nothing else said in between. Until then nothing more is granted.
+ */
+bool gone_is_certain(struct engine *e, struct seal *seal)
+{
+    if (!seal->gone_at)
+        seal->gone_at = e->now;
+    return e->now - seal->gone_at >= GONE_SECONDS * NS_PER_S;
+}
+
+uint64_t gone_look_again(const struct seal *seal)
+{
+    return seal->gone_at + GONE_SECONDS * NS_PER_S;
+}
+
+static void seems_gone(struct engine *e, struct seal *seal, const struct engine_event *event)
+{
+    if (gone_is_certain(e, seal)) {
+        seal->gone_at = 0;
+        broken(e, seal, "the file is gone, and its blocks may be other files' by now", NULL);
+        return;
+    }
+    unseen(e, seal, event);
+    if (seal->state == ENGINE_SEALED) {
+        seal->step_at = gone_look_again(seal);
+        seal_plan(e, seal, 0);
+    }
+}
+
 void watch_done(struct engine *e, struct seal *seal, const struct engine_event *event)
 {
     char moved[ENGINE_WHY_MAX / 2], what[ENGINE_WHY_MAX];
     if (e->scrub_ticket == event->step.ticket)
         e->scrub_ticket = 0;
+    hung_answered(e, &event->step.key, event->step.ticket);
     if (!seal || !seal->watching || seal->watch_ticket != event->step.ticket)
         return;
     seal->watching = false;
@@ -171,9 +253,12 @@ void watch_done(struct engine *e, struct seal *seal, const struct engine_event *
         return;
     const struct seal_map *now = event->step.map;
     bool differs = now && seal->map && map_describe_change(seal->map, now, moved, sizeof moved);
-    if (event->step.error == -ESTALE) {
-        broken(e, seal, "the file is gone, and its blocks may be other files' by now", NULL);
-    } else if (event->step.error) {
+    if (event->step.error && event->step.presence == FILE_GONE) {
+        seems_gone(e, seal, event);
+        return;
+    }
+    seal->gone_at = 0;
+    if (event->step.error) {
         unseen(e, seal, event);
     } else if (event->step.flag_cleared || differs) {
         snprintf(what, sizeof what, "%s%s%.*s",
@@ -187,6 +272,20 @@ void watch_done(struct engine *e, struct seal *seal, const struct engine_event *
 }
 
 /* ---- the scrub: one file at a time, all of them once in scrub_interval */
+
+static void give_up_on_look(struct engine *e)
+{
+    const struct seal *seal = seal_find(e, &e->scrub_key);
+    if (!e->scrub_ticket || e->now - e->scrub_since < SCRUB_PATIENCE_SECONDS * NS_PER_S ||
+        !hung_add(e))
+        return;
+    e->scrub_ticket = 0;
+    alarm_push(e, seal,
+               "%s: looking at it has taken more than %d seconds: its file system or disk does "
+               "not answer (frozen? a path down?); the other file systems' sealed files are "
+               "looked at without it",
+               seal ? seal->path : "a sealed file", SCRUB_PATIENCE_SECONDS);
+}
 
 static uint64_t scrub_gap(const struct engine *e)
 {
@@ -214,15 +313,19 @@ void scrub_timer(struct engine *e)
     if (!e->scrub_at || e->scrub_at > e->now)
         return;
     e->scrub_at = 0;
+    give_up_on_look(e);
     for (unsigned i = 0; !e->scrub_ticket && i < SCRUB_SKIP; i++) {
         struct seal *seal = e->scrub_next ? e->scrub_next : e->seals;
         if (!seal)
             return;
         e->scrub_next = seal->hh.next;
-        if (seal->state != ENGINE_SEALED || !seal->map || seal->watching)
+        if (seal->state != ENGINE_SEALED || !seal->map || seal->watching ||
+            hung_find(e, &seal->key))
             continue;
         watch_start(e, seal);
         e->scrub_ticket = seal->watch_ticket;
+        e->scrub_since = e->now;
+        e->scrub_key = seal->key;
     }
 }
 

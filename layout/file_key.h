@@ -40,6 +40,9 @@ int file_key_from_handle(const uint8_t uuid[FILE_KEY_UUID_SIZE], int handle_type
                          const void *handle, size_t handle_len, struct file_key *key);
 
 bool file_key_equal(const struct file_key *a, const struct file_key *b);
+/* But for the file system's UUID: the same file if it is the same file system, whose UUID was
+ * changed, or its counterpart on a copy of the disk. */
+bool file_key_equal_handle(const struct file_key *a, const struct file_key *b);
 /* The terminated hexadecimal form; returns hex. */
 const char *file_key_hex(const struct file_key *key, char hex[FILE_KEY_HEX_SIZE]);
 

@@ -12,6 +12,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "layout/ext4_options.h"
 #include "layout/fiemap.h"
 #include "layout/fs_abi.h"
 #include "layout/mount_info.h"
@@ -59,6 +60,14 @@ static int gather_xfs(int fd, struct seal_facts *facts)
     return 0;
 }
 
+static void gather_ext4(dev_t dev, struct seal_facts *facts)
+{
+    bool journals = true;
+
+    facts->options_error = ext4_options_journal_data(dev, &journals);
+    facts->data_journal = !facts->options_error && journals;
+}
+
 /* On file systems other than XFS and ext4 only what names them is gathered: they are refused
  * anyhow. */
 static int gather(int fd, struct seal_facts *facts, struct mount_info *mount)
@@ -77,12 +86,13 @@ static int gather(int fd, struct seal_facts *facts, struct mount_info *mount)
         .size = (uint64_t)st.st_size,
         .fs_type = mount->type,
         .read_only = mount_info_has(mount, "ro"),
-        .data_journal = mount_info_has(mount, "data=journal"),
     };
     if (!S_ISREG(st.st_mode) || (!xfs && strcmp(mount->type, "ext4") != 0))
         return 0;
     if (xfs)
         err = gather_xfs(fd, facts);
+    else
+        gather_ext4(st.st_dev, facts);
     return err ? err : gather_inode(fd, facts);
 }
 
@@ -117,13 +127,13 @@ int seal_fs_get_flag(int fd, bool *set)
     return err;
 }
 
-int seal_fs_is_sealed(int fd, bool *sealed, enum seal_kind *kind)
+int seal_fs_is_sealed(int fd, bool *sealed, enum seal_kind *kind, struct file_key *named)
 {
     bool set = false;
     int err = seal_fs_get_flag(fd, &set);
 
     if (!err && set) {
-        err = seal_mark_get(fd, kind);
+        err = seal_mark_find(fd, kind, named);
         set = !err;
     }
     if (err && err != -ENODATA && err != -EOPNOTSUPP)
@@ -202,12 +212,13 @@ static int set_mtime(int fd, const struct timespec *mtime, bool was_flagged)
 int seal_fs_clear_flag(int fd, enum seal_kind kind, const struct timespec *mtime,
                        struct seal_refusal *why)
 {
+    struct file_key named;
     enum seal_kind marked;
     bool set = false;
     int err = seal_fs_get_flag(fd, &set);
 
     if (!err)
-        err = seal_mark_get(fd, &marked);
+        err = seal_mark_find(fd, &marked, &named);
     if (err == -ENODATA)
         return 0;
     if (err)

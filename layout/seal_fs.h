@@ -23,6 +23,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "layout/file_key.h"
 #include "layout/map.h"
 #include "layout/refusal.h"
 
@@ -79,8 +80,8 @@ int seal_fs_clear_flag(int fd, enum seal_kind kind, const struct timespec *mtime
                        struct seal_refusal *why);
 /* Is FS_IMMUTABLE_FL set? */
 int seal_fs_get_flag(int fd, bool *set);
-/* Does the file carry the flag and our mark? */
-int seal_fs_is_sealed(int fd, bool *sealed, enum seal_kind *kind);
+/* Does the file carry the flag and our mark? *named: the key in the mark (seal_mark_find). */
+int seal_fs_is_sealed(int fd, bool *sealed, enum seal_kind *kind, struct file_key *named);
 
 /* All the steps of sealing in a row, with nothing journalled; the flag is cleared again when one
  * fails. */

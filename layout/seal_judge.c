@@ -21,7 +21,15 @@ static int judge_fs(const struct seal_facts *f, enum seal_kind kind, struct seal
         return seal_refuse(why, SEAL_REFUSED_DATA_JOURNAL, EOPNOTSUPP,
                            "the file's data goes through ext4's journal (data=journal), so its "
                            "blocks may be stale; "
-                           "mount with data=ordered, or chattr -j the file and rewrite it");
+                           "mount with data=ordered (tune2fs -o ^journal_data if it is the "
+                           "default), or chattr -j the file and rewrite it");
+    if (f->options_error)
+        return seal_refuse(why, SEAL_REFUSED_DATA_JOURNAL, EOPNOTSUPP,
+                           "it cannot be told whether data goes through ext4's journal "
+                           "(data=journal may be the file system's default, which only "
+                           "/proc/fs/ext4/DEVICE/options shows): reading that: %s; let the server "
+                           "see /proc/fs/ext4 and /sys/dev/block",
+                           strerror(-f->options_error));
     if (f->realtime)
         return seal_refuse(
             why, SEAL_REFUSED_REALTIME, EOPNOTSUPP,

@@ -18,6 +18,7 @@ struct seal_facts {
     const char *fs_type; /* as in mountinfo */
     bool read_only;      /* the mount */
     bool data_journal;   /* ext4 data=journal, the mount or the file */
+    int options_error;   /* -errno: it could not be read how ext4 is mounted */
     bool immutable;
     bool encrypted;
     bool realtime; /* XFS */

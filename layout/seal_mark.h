@@ -11,6 +11,7 @@
 #ifndef LAYOUT_SEAL_MARK_H
 #define LAYOUT_SEAL_MARK_H
 
+#include "layout/file_key.h"
 #include "layout/seal_fs.h"
 
 #define SEAL_MARK_NAME "trusted.sealnfs.seal"
@@ -20,5 +21,11 @@ int seal_mark_set(int fd, enum seal_kind kind);
 int seal_mark_remove(int fd);
 /* -ENODATA: no mark, or another file's. */
 int seal_mark_get(int fd, enum seal_kind *kind);
+/*
+ * The same, also when the mark was made while the file system had another UUID (it was changed
+ * since, or the disk is a copy): *named is the key in the mark, under which the journal knows the
+ * seal.
+ */
+int seal_mark_find(int fd, enum seal_kind *kind, struct file_key *named);
 
 #endif

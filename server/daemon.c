@@ -12,11 +12,13 @@
 #include <unistd.h>
 
 #include "server/base/buffer.h"
+#include "server/base/container_of.h"
+#include "server/base/cpu_count.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
 #include "server/client/backchannel.h"
-#include "server/client/client.h"
+#include "server/client/clients.h"
 #include "server/client/recovery.h"
 #include "server/config/config.h"
 #include "server/control/control.h"
@@ -25,11 +27,14 @@
 #include "server/export/idmap.h"
 #include "server/file/file.h"
 #include "server/keeper/keeper.h"
+#include "server/keeper/watch.h"
 #include "server/net/conn.h"
 #include "server/net/portmap.h"
 #include "server/nfs/commit.h"
 #include "server/nfs/op_counts.h"
+#include "server/nfs/rpc_service.h"
 #include "server/server.h"
+#include "server/state/state.h"
 
 /* One loop's sign of life. */
 struct pulse {
@@ -50,41 +55,35 @@ struct daemon {
     struct portmap *portmap; /* NULL: not registered */
 };
 
-static unsigned cores(void)
-{
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n < 1 ? 1 : (unsigned)n;
-}
-
 static unsigned loop_count(const struct config *config)
 {
     if (config->loops > 0)
         return config->loops;
-    return cores() < 8 ? cores() : 8;
+    unsigned cpus = cpu_count();
+    return cpus < 8 ? cpus : 8;
 }
 
 static unsigned worker_count(const struct config *config)
 {
     if (config->workers > 0)
         return config->workers;
-    unsigned n = 2 * cores();
+    unsigned n = 2 * cpu_count();
     return n < 4 ? 4 : n > 16 ? 16 : n;
 }
 
 static void on_pulse(struct loop_msg *msg)
 {
-    struct pulse *pulse = (struct pulse *)(void *)((char *)msg - offsetof(struct pulse, msg));
+    struct pulse *pulse = container_of(msg, struct pulse, msg);
     atomic_store(&pulse->answered, true);
 }
 
-static int make_loops(struct daemon *d)
+static int create_loops(struct daemon *d)
 {
     struct server *s = &d->server;
     unsigned count = loop_count(s->config);
     s->loops = calloc(count, sizeof(struct loop *));
-    s->clients = calloc(count, sizeof(struct client_table *));
     d->pulses = calloc(count, sizeof(*d->pulses));
-    if (s->loops == NULL || s->clients == NULL || d->pulses == NULL)
+    if (!s->loops || !d->pulses)
         return -ENOMEM;
     for (unsigned i = 0; i < count; i++) {
         char name[16];
@@ -99,16 +98,6 @@ static int make_loops(struct daemon *d)
     return 0;
 }
 
-static int make_client_tables(struct server *s)
-{
-    for (unsigned i = 0; i < s->loop_count; i++) {
-        int err = client_table_create(s, s->loops[i], &s->clients[i]);
-        if (err < 0)
-            return err;
-    }
-    return 0;
-}
-
 static int open_recovery(struct server *s)
 {
     int err = recovery_open(s->config->state_dir, s->workers, &s->recovery);
@@ -117,6 +106,45 @@ static int open_recovery(struct server *s)
     recovery_identity(s->recovery, s->server_uuid, s->fh_key);
     randombytes_buf(&s->boot_verifier, sizeof(s->boot_verifier));
     return recovery_start_grace(s->recovery, s->loops[0], s->config->grace_time);
+}
+
+static int make_clients(struct server *s)
+{
+    const struct clients_parts parts = {
+        .loops = s->loops,
+        .loop_count = s->loop_count,
+        .recovery = s->recovery,
+        .boot_verifier = s->boot_verifier,
+        .config = s->config,
+        .annex = &client_state_annex,
+    };
+    return clients_create(&parts, &s->clients);
+}
+
+/* Which clients there are is what the keeper goes by; what becomes of them it is told. */
+static int make_keeper(struct server *s)
+{
+    const struct keeper_parts parts = {
+        .config = s->config,
+        .loop_index = s->loop_count,
+        .workers = s->workers,
+        .exports = s->exports,
+        .files = s->files,
+        .recovery = s->recovery,
+        .clients = s->clients,
+    };
+    int err = keeper_create(&parts, &s->keeper);
+    if (err < 0)
+        return err;
+    const struct client_watcher watcher = keeper_watcher(s->keeper);
+    clients_watch(s->clients, &watcher);
+    return 0;
+}
+
+static int open_listener(struct server *s)
+{
+    const struct conn_service service = {.on_record = rpc_service_record, .context = s};
+    return listener_create(s->config, s->loops, s->loop_count, &service, &s->listener);
 }
 
 static int start_loops(struct server *s)
@@ -132,7 +160,7 @@ static int start_loops(struct server *s)
 static int start_parts(struct daemon *d)
 {
     struct server *s = &d->server;
-    int err = make_loops(d);
+    int err = create_loops(d);
     if (err == 0)
         err = op_counts_create(s->loop_count, &s->op_counts);
     if (err == 0)
@@ -142,17 +170,17 @@ static int start_parts(struct daemon *d)
     if (err == 0)
         err = open_recovery(s);
     if (err == 0)
-        err = export_table_create(s, &s->exports);
+        err = export_table_create(s->config, &s->exports);
     if (err == 0)
-        err = file_table_create(s, &s->files);
+        err = file_table_create(s->exports, s->fh_key, &s->files);
     if (err == 0)
-        err = idmap_create(s, &s->idmap);
+        err = idmap_create(s->config, &s->idmap);
     if (err == 0)
-        err = keeper_create(s, &s->keeper);
+        err = make_clients(s);
     if (err == 0)
-        err = make_client_tables(s);
+        err = make_keeper(s);
     if (err == 0)
-        err = listener_create(s, &s->listener);
+        err = open_listener(s);
     if (err == 0 && s->config->rpcbind)
         (void)portmap_start(listener_port(s->listener), &d->portmap); /* clients do not need it */
     if (err == 0)
@@ -168,7 +196,7 @@ static int start_parts(struct daemon *d)
 int daemon_start(struct config *config, struct daemon **out)
 {
     struct daemon *d = calloc(1, sizeof(*d));
-    if (d == NULL) {
+    if (!d) {
         config_free(config);
         return -ENOMEM;
     }
@@ -196,7 +224,6 @@ static void destroy_loops(struct daemon *d)
     for (unsigned i = 0; i < s->loop_count; i++)
         loop_destroy(s->loops[i]);
     free(s->loops);
-    free(s->clients);
     free(d->pulses);
 }
 
@@ -207,19 +234,17 @@ void daemon_stop(struct daemon *d)
     struct server *s = &d->server;
     metrics_destroy(d->metrics); /* it asks the others */
     portmap_stop(d->portmap);
-    if (s->listener != NULL) {
+    if (s->listener) {
         if (d->serving)
             listener_drain(s->listener, DRAIN_SECONDS);
         listener_close(s->listener);
     }
     stop_loops(s);
-    if (s->clients != NULL)
-        for (unsigned i = 0; i < s->loop_count; i++)
-            client_table_destroy(s->clients[i]);
-    if (d->control != NULL)
+    clients_close(s->clients);
+    if (d->control)
         control_stop(d->control);
     keeper_destroy(s->keeper);
-    if (d->control != NULL)
+    if (d->control)
         control_destroy(d->control);
     worker_pool_destroy(s->workers);
     committer_destroy(s->committer);
@@ -227,6 +252,7 @@ void daemon_stop(struct daemon *d)
     idmap_destroy(s->idmap);
     file_table_destroy(s->files);
     export_table_destroy(s->exports);
+    clients_destroy(s->clients);
     recovery_close(s->recovery);
     op_counts_destroy(s->op_counts);
     destroy_loops(d);
@@ -262,7 +288,7 @@ static void keep_fixed(const struct config *old, struct config *new)
 static int replace_config(struct daemon *d, struct config *config)
 {
     struct config **outdated = realloc(d->outdated, (d->outdated_count + 1) * sizeof(*outdated));
-    if (outdated == NULL)
+    if (!outdated)
         return -ENOMEM;
     d->outdated = outdated;
     int err = export_table_reload(d->server.exports, config);
@@ -270,6 +296,8 @@ static int replace_config(struct daemon *d, struct config *config)
         return err;
     d->outdated[d->outdated_count++] = d->server.config;
     d->server.config = config;
+    clients_reload(d->server.clients, config);
+    idmap_set_config(d->server.idmap, config);
     return 0;
 }
 
@@ -293,7 +321,7 @@ int daemon_reload(struct daemon *d)
         return err;
     }
     log_set_level(config->log_level);
-    keeper_reload(s->keeper);
+    keeper_reload(s->keeper, config);
     log_info("the configuration was reloaded");
     return 0;
 }

@@ -13,20 +13,20 @@ struct server {
     _Atomic(struct config *)
         config; /* config.h; a reload puts another in its place, the old ones stay until the end */
     unsigned loop_count;
-    struct loop **loops;           /* loop.h; network loops, index 0.. */
-    struct worker_pool *workers;   /* worker.h */
-    struct committer *committer;   /* commit.h */
-    struct keeper *keeper;         /* keeper.h: the layout engine's thread */
-    struct export_table *exports;  /* export.h */
-    struct file_table *files;      /* file.h */
-    struct idmap *idmap;           /* idmap.h */
-    struct recovery *recovery;     /* recovery.h: client records on disk, grace */
-    struct client_table **clients; /* client.h: one per loop, same index */
-    struct listener *listener;     /* conn.h */
-    struct op_counts *op_counts;   /* op_counts.h; NULL in tests that do without */
-    uint64_t boot_verifier;        /* differs at every start: write verifier, client ids */
-    uint8_t server_uuid[16]; /* from the state directory: server_owner, server_scope; stable */
-    uint8_t fh_key[16];      /* file handle MAC key, from the state directory; stable */
+    struct loop **loops;          /* loop.h; network loops, index 0.. */
+    struct worker_pool *workers;  /* worker.h */
+    struct committer *committer;  /* commit.h */
+    struct keeper *keeper;        /* keeper.h: the layout engine's thread */
+    struct export_table *exports; /* export.h */
+    struct file_table *files;     /* file.h */
+    struct idmap *idmap;          /* idmap.h */
+    struct recovery *recovery;    /* recovery.h: client records on disk, grace */
+    struct clients *clients;      /* clients.h */
+    struct listener *listener;    /* conn.h */
+    struct op_counts *op_counts;  /* op_counts.h; NULL in tests that do without */
+    uint64_t boot_verifier;       /* differs at every start: write verifier, client ids */
+    uint8_t server_uuid[16];      /* from the state directory: server_owner, server_scope; stable */
+    uint8_t fh_key[16];           /* file handle MAC key, from the state directory; stable */
 };
 
 #endif

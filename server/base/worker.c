@@ -32,24 +32,24 @@ struct worker_pool {
 
 static _Thread_local const struct worker_pool *pool_here; /* whose worker this thread is */
 
-static struct work *pop(struct worker_pool *pool)
+static struct work *pop_work(struct worker_pool *pool)
 {
     struct work *work = pool->first;
-    if (work != NULL) {
+    if (work) {
         pool->first = work->next;
-        if (pool->first == NULL)
+        if (!pool->first)
             pool->last = &pool->first;
     }
     return work;
 }
 
 /* NULL: the pool ends. */
-static struct work *take(struct worker *worker)
+static struct work *await_work(struct worker *worker)
 {
     struct worker_pool *pool = worker->pool;
     pthread_mutex_lock(&pool->lock);
-    struct work *work = pop(pool);
-    const bool sleep = work == NULL && !pool->ending;
+    struct work *work = pop_work(pool);
+    const bool sleep = !work && !pool->ending;
     if (sleep) {
         worker->next = pool->sleeping;
         pool->sleeping = worker;
@@ -66,7 +66,7 @@ static void *worker_main(void *arg)
 {
     pool_here = ((struct worker *)arg)->pool;
     pthread_setname_np(pthread_self(), "worker");
-    for (struct work *work; (work = take(arg)) != NULL;)
+    for (struct work *work; (work = await_work(arg)) != NULL;)
         work->run(work);
     return NULL;
 }
@@ -74,7 +74,7 @@ static void *worker_main(void *arg)
 int worker_pool_create(unsigned threads, struct worker_pool **out)
 {
     struct worker_pool *pool = calloc(1, sizeof(*pool) + threads * sizeof(pool->workers[0]));
-    if (pool == NULL)
+    if (!pool)
         return -ENOMEM;
     pool->last = &pool->first;
     pthread_mutex_init(&pool->lock, NULL);
@@ -94,13 +94,13 @@ int worker_pool_create(unsigned threads, struct worker_pool **out)
     return 0;
 }
 
-static void wake(struct worker *worker, struct work *work)
+static void wake_worker(struct worker *worker, struct work *work)
 {
     worker->given = work;
     sem_post(&worker->woken);
 }
 
-static void append(struct worker_pool *pool, struct work *work)
+static void append_work(struct worker_pool *pool, struct work *work)
 {
     work->next = NULL;
     *pool->last = work;
@@ -111,13 +111,13 @@ void worker_submit(struct worker_pool *pool, struct work *work)
 {
     pthread_mutex_lock(&pool->lock);
     struct worker *worker = pool->sleeping;
-    if (worker != NULL)
+    if (worker)
         pool->sleeping = worker->next;
     else
-        append(pool, work);
+        append_work(pool, work);
     pthread_mutex_unlock(&pool->lock);
-    if (worker != NULL)
-        wake(worker, work);
+    if (worker)
+        wake_worker(worker, work);
 }
 
 void worker_follow(struct worker_pool *pool, struct work *work)
@@ -127,22 +127,22 @@ void worker_follow(struct worker_pool *pool, struct work *work)
         return;
     }
     pthread_mutex_lock(&pool->lock);
-    append(pool, work);
+    append_work(pool, work);
     pthread_mutex_unlock(&pool->lock);
 }
 
 void worker_pool_destroy(struct worker_pool *pool)
 {
-    if (pool == NULL)
+    if (!pool)
         return;
     pthread_mutex_lock(&pool->lock);
     pool->ending = true;
     struct worker *sleeping = pool->sleeping;
     pool->sleeping = NULL;
     pthread_mutex_unlock(&pool->lock);
-    for (struct worker *next; sleeping != NULL; sleeping = next) {
+    for (struct worker *next; sleeping; sleeping = next) {
         next = sleeping->next;
-        wake(sleeping, NULL);
+        wake_worker(sleeping, NULL);
     }
     for (unsigned i = 0; i < pool->count; i++) {
         pthread_join(pool->workers[i].thread, NULL);

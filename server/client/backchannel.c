@@ -18,12 +18,11 @@
 #include <string.h>
 
 #include "server/base/buffer.h"
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/client/cb_message.h"
 #include "server/client/session_private.h"
-#include "server/keeper/keeper.h"
 #include "server/net/conn.h"
-#include "server/server.h"
 
 enum { PROBE_TIMEOUT_MS = 10000 };
 
@@ -51,7 +50,7 @@ static void flight_unref(struct cb_flight *flight)
     if (atomic_fetch_sub(&flight->refs, 1) != 1)
         return;
     buffer_unref(flight->message);
-    if (flight->conn != NULL)
+    if (flight->conn)
         conn_unref(flight->conn);
     free(flight);
 }
@@ -59,13 +58,13 @@ static void flight_unref(struct cb_flight *flight)
 static void on_sent(struct conn_out *out, bool ok)
 {
     (void)ok; /* a connection that closed says so to the call as well */
-    flight_unref((struct cb_flight *)(void *)((char *)out - offsetof(struct cb_flight, send)));
+    flight_unref(container_of(out, struct cb_flight, send));
 }
 
 static void tell_caller(struct cb_flight *flight, enum cb_outcome outcome, nfsstat4 status)
 {
     struct cb_call *call = flight->call;
-    if (call == NULL)
+    if (!call)
         return;
     flight->call = NULL;
     call->outcome = outcome;
@@ -80,7 +79,7 @@ static void flight_end(struct cb_flight *flight, enum cb_outcome outcome, nfssta
     event_del(&flight->timer);
     event_del(&flight->pause);
     tell_caller(flight, outcome, status);
-    if (flight->session != NULL)
+    if (flight->session)
         session_unref(flight->session);
     flight_unref(flight);
     client->flights--;
@@ -94,21 +93,21 @@ static void free_slot(struct cb_flight *flight, bool unsure)
     slot->unsure = unsure;
 }
 
-static void enqueue(struct cb_flight *flight)
+static void queue_flight(struct cb_flight *flight)
 {
     struct cb_flight **at = &flight->client->cb_queue;
-    while (*at != NULL)
+    while (*at)
         at = &(*at)->next;
     flight->next = NULL;
     *at = flight;
 }
 
-static bool dequeue(struct cb_flight *flight)
+static bool unqueue_flight(struct cb_flight *flight)
 {
     struct cb_flight **at = &flight->client->cb_queue;
-    while (*at != NULL && *at != flight)
+    while (*at && *at != flight)
         at = &(*at)->next;
-    if (*at == NULL)
+    if (!*at)
         return false;
     *at = flight->next;
     return true;
@@ -124,9 +123,10 @@ static void answered_well(struct client *client)
 
 static void tell_callable(struct client *client)
 {
+    const struct client_watcher *watcher = &client->table->all->watcher;
+    const struct client_identity identity = client_identity(client);
     if (!client->gone)
-        keeper_client(client->table->server->keeper, KEEPER_CLIENT_CALLABLE, client->id, 0,
-                      client->owner, client->owner_len, client->verifier, client->address);
+        watcher->callable(watcher->context, &identity);
 }
 
 /* ---- sending ---- */
@@ -140,7 +140,7 @@ static struct cb_target target_of(const struct cb_flight *flight)
                               .sys = &session->cb_sys};
 }
 
-static bool encode(struct cb_flight *flight, struct xdr_out *out)
+static bool encode_flight(struct cb_flight *flight, struct xdr_out *out)
 {
     struct session *session = flight->session;
     struct cb_target target = target_of(flight);
@@ -171,7 +171,7 @@ static bool send_over(struct cb_flight *flight, struct conn *conn)
     if (atomic_load(&flight->refs) > 1)
         return false;
     flight->answer.xid = conn_next_xid(conn);
-    if (!encode(flight, &out) || !conn_out_set(&flight->send, &out))
+    if (!encode_flight(flight, &out) || !conn_out_set(&flight->send, &out))
         return false;
     if (!conn_call_expect(conn, &flight->answer))
         return false;
@@ -184,7 +184,7 @@ static bool send_over(struct cb_flight *flight, struct conn *conn)
 
 static bool send_on_session(struct cb_flight *flight)
 {
-    for (struct cb_bind *bind = flight->session->binds; bind != NULL; bind = bind->next)
+    for (struct cb_bind *bind = flight->session->binds; bind; bind = bind->next)
         if (send_over(flight, bind->conn))
             return true;
     return false;
@@ -198,12 +198,12 @@ static bool session_can_call(const struct session *session)
 
 static bool find_slot(struct cb_flight *flight, bool *any_channel)
 {
-    for (struct session *s = flight->client->sessions; s != NULL; s = s->next) {
+    for (struct session *s = flight->client->sessions; s; s = s->next) {
         if (!session_can_call(s))
             continue;
         *any_channel = true;
         for (unsigned i = 0; i < s->cb_slot_count; i++)
-            if (s->cb_slots[i].flight == NULL) {
+            if (!s->cb_slots[i].flight) {
                 flight->session = session_ref(s);
                 flight->slot = i;
                 s->cb_slots[i].flight = flight;
@@ -215,7 +215,7 @@ static bool find_slot(struct cb_flight *flight, bool *any_channel)
     return false;
 }
 
-static void launch(struct cb_flight *flight)
+static void launch_flight(struct cb_flight *flight)
 {
     if (send_on_session(flight))
         return;
@@ -227,17 +227,17 @@ static void launch(struct cb_flight *flight)
 void backchannel_drive(struct client *client)
 {
     client_pin(client);
-    while (client->cb_queue != NULL) {
+    while (client->cb_queue) {
         struct cb_flight *flight = client->cb_queue;
         bool any_channel = false;
         if (client->gone) {
-            dequeue(flight);
+            unqueue_flight(flight);
             flight_end(flight, CB_NO_CLIENT, NFS4_OK);
         } else if (find_slot(flight, &any_channel)) {
-            dequeue(flight);
-            launch(flight);
+            unqueue_flight(flight);
+            launch_flight(flight);
         } else if (!any_channel) {
-            dequeue(flight);
+            unqueue_flight(flight);
             flight_end(flight, CB_NO_CHANNEL, NFS4_OK);
         } else {
             break; /* slots will come free */
@@ -262,7 +262,7 @@ static bool sequence_refused(struct cb_flight *flight, nfsstat4 status)
         /* The client had not seen the call before: its sequence id is still to be used. */
         flight->reused_seq = true;
         slot->seq--;
-        return flight->call != NULL && send_on_session(flight);
+        return flight->call && send_on_session(flight);
     case NFS4ERR_DELAY:
         slot->seq--;
         evtimer_add(&flight->pause, &pause_time);
@@ -301,7 +301,8 @@ static void heed_target(struct session *session, const CB_SEQUENCE4resok *got)
         session->cb_slot_count = most;
 }
 
-static void land(struct cb_flight *flight, bool unsure, enum cb_outcome outcome, nfsstat4 status)
+static void land_flight(struct cb_flight *flight, bool unsure, enum cb_outcome outcome,
+                        nfsstat4 status)
 {
     struct client *client = flight->client;
     client_pin(client);
@@ -317,23 +318,23 @@ static void call_answered(struct cb_flight *flight)
     const void *data = flight->answer.reply_buffer->data;
     if (!cb_compound_decode(data, flight->answer.reply_len, flight->op, &answer)) {
         log_warning("%s: an answer to a callback makes no sense", client_describe(flight->client));
-        land(flight, true, CB_BROKEN, NFS4_OK);
+        land_flight(flight, true, CB_BROKEN, NFS4_OK);
         return;
     }
     answered_well(flight->client);
     if (answer.sequence_status == NFS4_OK) {
         if (!sequence_matches(flight, &answer.sequence)) {
             flight->session->cb_fault = true;
-            land(flight, true, CB_BROKEN, NFS4_OK);
+            land_flight(flight, true, CB_BROKEN, NFS4_OK);
             return;
         }
         heed_target(flight->session, &answer.sequence);
-        land(flight, false, CB_ANSWERED, answer.status);
+        land_flight(flight, false, CB_ANSWERED, answer.status);
     } else if (answer.sequence_status == NFS4ERR_RETRY_UNCACHED_REP) {
         /* A retry: it has run, what it said is lost. As if it said that it is at it. */
-        land(flight, false, CB_ANSWERED, NFS4ERR_DELAY);
+        land_flight(flight, false, CB_ANSWERED, NFS4ERR_DELAY);
     } else if (!sequence_refused(flight, answer.sequence_status)) {
-        land(flight, flight->session->cb_slots[flight->slot].unsure, CB_NO_CHANNEL, NFS4_OK);
+        land_flight(flight, flight->session->cb_slots[flight->slot].unsure, CB_NO_CHANNEL, NFS4_OK);
     }
 }
 
@@ -351,19 +352,17 @@ static void probe_answered(struct cb_flight *flight, bool alive)
 
 static void on_answer(struct loop_msg *msg)
 {
-    struct conn_call *answer =
-        (struct conn_call *)(void *)((char *)msg - offsetof(struct conn_call, done));
-    struct cb_flight *flight =
-        (struct cb_flight *)(void *)((char *)answer - offsetof(struct cb_flight, answer));
+    struct conn_call *answer = container_of(msg, struct conn_call, done);
+    struct cb_flight *flight = container_of(answer, struct cb_flight, answer);
     struct buffer *reply = answer->reply_buffer;
     conn_unref(flight->conn);
     flight->conn = NULL;
     if (flight->is_probe)
-        probe_answered(flight, reply != NULL && cb_null_decode(reply->data, answer->reply_len));
-    else if (reply != NULL)
+        probe_answered(flight, reply && cb_null_decode(reply->data, answer->reply_len));
+    else if (reply)
         call_answered(flight);
-    else if (flight->session->client == NULL || flight->call == NULL || !send_on_session(flight))
-        land(flight, true, CB_NO_CHANNEL, NFS4_OK);
+    else if (!flight->session->client || !flight->call || !send_on_session(flight))
+        land_flight(flight, true, CB_NO_CHANNEL, NFS4_OK);
     buffer_unref(reply);
 }
 
@@ -379,7 +378,7 @@ static void on_timeout(evutil_socket_t fd, short events, void *arg)
     if (flight->is_probe) {
         if (conn_call_cancel(flight->conn, &flight->answer))
             flight_end(flight, CB_TIMEOUT, NFS4_OK);
-    } else if (dequeue(flight)) {
+    } else if (unqueue_flight(flight)) {
         flight_end(flight, CB_TIMEOUT, NFS4_OK);
     } else {
         /* The slot stays taken: the answer may come yet. */
@@ -406,14 +405,14 @@ static void on_pause(evutil_socket_t fd, short events, void *arg)
         send_probe(flight);
         return;
     }
-    bool wanted = flight->call != NULL && session->client != NULL;
+    bool wanted = flight->call && session->client;
     if (wanted)
         session->cb_slots[flight->slot].seq++;
     if (wanted && send_on_session(flight))
         return;
     if (wanted)
         session->cb_slots[flight->slot].seq--;
-    land(flight, session->cb_slots[flight->slot].unsure, CB_NO_CHANNEL, NFS4_OK);
+    land_flight(flight, session->cb_slots[flight->slot].unsure, CB_NO_CHANNEL, NFS4_OK);
 }
 
 /* ---- calls and probes ---- */
@@ -423,17 +422,17 @@ static struct cb_flight *flight_create(struct client *client, struct cb_call *ca
 {
     struct event_base *base = loop_base(client->table->loop);
     struct cb_flight *flight = calloc(1, sizeof(*flight));
-    if (flight == NULL)
+    if (!flight)
         return NULL;
     flight->message = buffer_get(BUFFER_SMALL);
-    if (flight->message == NULL) {
+    if (!flight->message) {
         free(flight);
         return NULL;
     }
     flight->client = client;
     flight->call = call;
-    flight->op = call != NULL ? call->op : 0;
-    flight->is_probe = call == NULL;
+    flight->op = call ? call->op : 0;
+    flight->is_probe = !call;
     flight->answer.done.run = on_answer;
     flight->answer.loop = client->table->loop;
     atomic_init(&flight->refs, 1);
@@ -451,42 +450,40 @@ static struct cb_flight *flight_create(struct client *client, struct cb_call *ca
 
 static void on_call(struct loop_msg *msg)
 {
-    struct cb_call *call = (struct cb_call *)(void *)((char *)msg - offsetof(struct cb_call, send));
-    struct server *server = call->server;
-    struct client *client =
-        client_find(server->clients[client_id_loop(call->client_id)], call->client_id);
-    struct cb_flight *flight =
-        client != NULL ? flight_create(client, call, call->timeout_ms) : NULL;
-    if (flight == NULL) {
-        call->outcome = client == NULL ? CB_NO_CLIENT : CB_NO_CHANNEL;
+    struct cb_call *call = container_of(msg, struct cb_call, send);
+    struct client_table *table = clients_table(call->clients, client_id_loop(call->client_id));
+    struct client *client = client_find(table, call->client_id);
+    struct cb_flight *flight = client ? flight_create(client, call, call->timeout_ms) : NULL;
+    if (!flight) {
+        call->outcome = !client ? CB_NO_CLIENT : CB_NO_CHANNEL;
         loop_post(call->done_loop, &call->done);
         return;
     }
-    enqueue(flight);
+    queue_flight(flight);
     backchannel_drive(client);
 }
 
-void backchannel_call(struct server *server, struct cb_call *call)
+void backchannel_call(struct clients *clients, struct cb_call *call)
 {
-    unsigned index = client_id_loop(call->client_id);
-    call->server = server;
+    const struct client_table *table = clients_table(clients, client_id_loop(call->client_id));
+    call->clients = clients;
     call->status = NFS4_OK;
-    if (index >= server->loop_count) {
+    if (!table) {
         call->outcome = CB_NO_CLIENT;
         loop_post(call->done_loop, &call->done);
         return;
     }
     call->send.run = on_call;
-    loop_post(server->loops[index], &call->send);
+    loop_post(table->loop, &call->send);
 }
 
 /* CB_NULL over a connection that has just been bound, after the reply that tells the client so.
  * Pending recalls go out once it has answered. */
-static void probe(struct session *session, struct conn *conn)
+static void start_probe(struct session *session, struct conn *conn)
 {
     static const struct timeval after_the_reply = {.tv_usec = 5000};
     struct cb_flight *flight = flight_create(session->client, NULL, PROBE_TIMEOUT_MS);
-    if (flight == NULL)
+    if (!flight)
         return;
     flight->session = session_ref(session);
     flight->conn = conn_ref(conn);
@@ -498,9 +495,9 @@ static void probe(struct session *session, struct conn *conn)
 static void bind_free(struct cb_bind *bind)
 {
     struct cb_bind **at = &bind->session->binds;
-    while (*at != NULL && *at != bind)
+    while (*at && *at != bind)
         at = &(*at)->next;
-    if (*at != NULL)
+    if (*at)
         *at = bind->next;
     conn_unref(bind->conn);
     session_unref(bind->session);
@@ -509,22 +506,20 @@ static void bind_free(struct cb_bind *bind)
 
 static void on_conn_gone(struct loop_msg *msg)
 {
-    struct conn_watch *watch =
-        (struct conn_watch *)(void *)((char *)msg - offsetof(struct conn_watch, msg));
-    struct cb_bind *bind =
-        (struct cb_bind *)(void *)((char *)watch - offsetof(struct cb_bind, watch));
+    struct conn_watch *watch = container_of(msg, struct conn_watch, msg);
+    struct cb_bind *bind = container_of(watch, struct cb_bind, watch);
     struct client *client = bind->session->client;
     bind_free(bind);
-    if (client != NULL)
+    if (client)
         backchannel_drive(client); /* what waits for a slot may wait in vain now */
 }
 
-int session_bind_back(struct session *session, struct conn *conn)
+int backchannel_bind(struct session *session, struct conn *conn)
 {
     if (!session->cb_usable)
         return -EPROTONOSUPPORT;
     struct cb_bind *bind = calloc(1, sizeof(*bind));
-    if (bind == NULL)
+    if (!bind)
         return -ENOMEM;
     bind->watch.msg.run = on_conn_gone;
     bind->watch.loop = session->client->table->loop;
@@ -538,13 +533,13 @@ int session_bind_back(struct session *session, struct conn *conn)
     session->binds = bind;
     session->client->cb_asked = true;
     session->client->cb_down = false;
-    probe(session, conn);
+    start_probe(session, conn);
     return 0;
 }
 
 static void drop_binds(struct session *session)
 {
-    for (struct cb_bind *bind = session->binds, *next; bind != NULL; bind = next) {
+    for (struct cb_bind *bind = session->binds, *next; bind; bind = next) {
         next = bind->next;
         if (conn_watch_remove(bind->conn, &bind->watch))
             bind_free(bind);
@@ -559,8 +554,7 @@ void backchannel_session_gone(struct session *session, struct client *client)
     drop_binds(session);
     for (unsigned i = 0; i < CB_SLOTS_MAX; i++) {
         struct cb_flight *flight = session->cb_slots[i].flight;
-        if (flight == NULL || flight->conn == NULL ||
-            !conn_call_cancel(flight->conn, &flight->answer))
+        if (!flight || !flight->conn || !conn_call_cancel(flight->conn, &flight->answer))
             continue; /* its message or its pause ends it */
         free_slot(flight, true);
         flight_end(flight, client->gone ? CB_NO_CLIENT : CB_NO_CHANNEL, NFS4_OK);

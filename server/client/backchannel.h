@@ -13,7 +13,10 @@
 #include "proto/nfs4_cb.h"
 #include "server/base/loop.h"
 
-struct server;
+struct client;
+struct clients;
+struct conn;
+struct session;
 
 enum cb_outcome {
     CB_ANSWERED,   /* status is the client's word for the operation */
@@ -39,10 +42,20 @@ struct cb_call {
     /* out */
     enum cb_outcome outcome;
     nfsstat4 status;
-    struct server *server; /* the module's */
+    struct clients *clients; /* the module's */
 };
 
 /* Any thread. */
-void backchannel_call(struct server *server, struct cb_call *call);
+void backchannel_call(struct clients *clients, struct cb_call *call);
+
+/* Of a client, on its loop. */
+
+/* Bind a connection to the session's backchannel. -ENOTCONN: it has closed. -EPROTONOSUPPORT: the
+ * client gave no way to call it that we can use. -ENOMEM. */
+int backchannel_bind(struct session *session, struct conn *conn);
+/* Its queued calls are to be looked at again. */
+void backchannel_drive(struct client *client);
+/* The session is out of the client's: what is under way on it ends. */
+void backchannel_session_gone(struct session *session, struct client *client);
 
 #endif

@@ -8,17 +8,21 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "proto/nfs4_types.h"
+
+/* Who may act for a client (RFC 8881 section 2.4): with AUTH_SYS, the user. */
+struct principal {
+    uint32_t flavor;
+    uid_t uid;
+};
+bool principal_equal(struct principal a, struct principal b);
 
 struct client;
 struct client_state; /* state.h: its stateids and owners */
 struct client_table;
-struct loop;
-struct server;
-
-int client_table_create(struct server *server, struct loop *loop, struct client_table **out);
-void client_table_destroy(struct client_table *table);
+struct clients; /* clients.h */
 
 unsigned client_id_loop(uint64_t client_id);
 /* Of this loop's table; NULL if unknown. Confirmed ones only unless said. */
@@ -27,8 +31,6 @@ struct client *client_find(struct client_table *table, uint64_t client_id);
 uint64_t client_id(const struct client *client);
 const char *
 client_describe(const struct client *client); /* for logs: address and owner, printable */
-bool client_is_callable(
-    const struct client *client); /* a backchannel is bound and not known to be down */
 bool client_reclaim_is_complete(const struct client *client);
 bool client_may_reclaim(
     const struct client *client); /* has a recovery record of the previous boot and grace lasts */
@@ -37,7 +39,7 @@ struct client_state *client_state(struct client *client); /* never NULL for a co
 /* An expired client is in somebody's way (a share or lock conflict): its opens and locks are
  * dropped if its lease has run out. Any thread; true if it will be (the caller answers
  * NFS4ERR_DELAY). */
-bool client_yield_expired(struct server *server, uint64_t client_id);
+bool client_yield_expired(struct clients *clients, uint64_t client_id);
 
 /* For each client of the table: the operator's view. */
 void client_table_each(struct client_table *table, void (*visit)(struct client *client, void *arg),

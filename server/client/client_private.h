@@ -1,29 +1,25 @@
 /*
- * client_private.h - what a client and its sessions are made of: for client.c, session.c,
- * nfs/op_session.c, nfs/op_client.c and backchannel.c. All of it belongs to the client's loop.
+ * client_private.h - what a client and its sessions are made of: for this room, nfs/op_session.c
+ * and nfs/op_client.c. All of it belongs to the client's loop.
  */
 #ifndef SEALNFS_SERVER_CLIENT_CLIENT_PRIVATE_H
 #define SEALNFS_SERVER_CLIENT_CLIENT_PRIVATE_H
 
 #define HASH_NONFATAL_OOM 1
+#include <netinet/in.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <uthash.h>
 
 #include "proto/nfs4_ops.h"
 #include "server/client/client.h"
+#include "server/client/clients.h"
 #include "server/client/recovery.h"
 #include "server/client/session.h"
-#include "server/nfs/compound.h"
 
 enum { CB_SLOTS_MAX = 8, CLIENT_TEXT_MAX = 160 };
 
 struct cb_flight;
-
-/* Who may act for a client (RFC 8881 section 2.4): with AUTH_SYS, the user. */
-struct principal {
-    uint32_t flavor;
-    uid_t uid;
-};
 
 struct client {
     struct client_table *table;
@@ -64,7 +60,7 @@ struct client {
 };
 
 struct client_table {
-    struct server *server;
+    struct clients *all;
     struct loop *loop;
     struct client *by_id;
     struct client *confirmed;   /* by owner */
@@ -83,29 +79,35 @@ struct client_table {
     struct loop_msg yield_msg;
 };
 
+struct clients {
+    struct recovery *recovery;
+    uint64_t boot_verifier;
+    _Atomic(const struct config *) config; /* a reload puts another in its place */
+    const struct client_annex *annex;
+    struct client_watcher watcher;
+    unsigned loop_count;
+    struct client_table *tables[];
+};
+
+static inline const struct config *clients_config(const struct clients *all)
+{
+    return atomic_load(&all->config);
+}
+
 struct client *client_find_any(struct client_table *table,
                                uint64_t client_id); /* unconfirmed too */
 struct client *client_find_owner(struct client_table *table, struct xdr_bytes owner,
                                  bool confirmed);
 /* A new, unconfirmed client. NULL: out of memory. */
-struct client *client_create(struct client_table *table, const struct compound *c,
-                             const EXCHANGE_ID4args *args);
+struct client *client_create(struct client_table *table, const EXCHANGE_ID4args *args,
+                             struct principal principal, const struct in6_addr *peer);
 /* Its record is durable: it becomes the confirmed one of its owner. -ENOMEM. */
 int client_confirm(struct client *client);
-/* Out of the tables, sessions and all; its state goes with its last pin. */
-void client_remove(struct client *client);
-/* As client_remove after the recovery record is gone for good; the keeper is told that it is
- * forgotten. */
-void client_expire(struct client *client);
 void client_pin(struct client *client);
 void client_unpin(struct client *client);
 void client_renew(struct client *client);
-struct principal principal_of(const struct cred *cred);
-bool principal_equal(struct principal a, struct principal b);
-struct client_table *client_table_of(const struct compound *c); /* of the loop that is running */
-
-/* backchannel.c: a client's calls are to be looked at again; a session is gone */
-void backchannel_drive(struct client *client);
-void backchannel_session_gone(struct session *session, struct client *client);
+/* It is not one of the lapsed any more. */
+void client_unlist_lapsed(struct client *client);
+struct client_identity client_identity(const struct client *client);
 
 #endif

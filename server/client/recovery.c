@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 
 struct awaited {
@@ -49,7 +50,7 @@ static int sql_error(const struct recovery *r, int rc, const char *what)
     if (rc == SQLITE_OK || rc == SQLITE_DONE || rc == SQLITE_ROW)
         return 0;
     log_error("client records: cannot %s: %s", what,
-              r->db != NULL ? sqlite3_errmsg(r->db) : sqlite3_errstr(rc));
+              r->db ? sqlite3_errmsg(r->db) : sqlite3_errstr(rc));
     return rc == SQLITE_NOMEM ? -ENOMEM : -EIO;
 }
 
@@ -110,12 +111,12 @@ static int new_boot(struct recovery *r)
 static int add_awaited(struct recovery *r, const void *owner, int len)
 {
     struct awaited *more = realloc(r->awaited, (r->awaited_count + 1) * sizeof(*more));
-    if (more == NULL)
+    if (!more)
         return -ENOMEM;
     r->awaited = more;
     struct awaited *a = &more[r->awaited_count];
     *a = (struct awaited){.owner = malloc((size_t)len + 1), .len = (uint32_t)len};
-    if (a->owner == NULL)
+    if (!a->owner)
         return -ENOMEM;
     if (len > 0)
         memcpy(a->owner, owner, (size_t)len);
@@ -141,7 +142,7 @@ static int load_awaited(struct recovery *r)
     return err < 0 ? err : sql_error(r, rc, "read");
 }
 
-static int prepare(struct recovery *r, const char *sql, sqlite3_stmt **stmt)
+static int prepare_sql(struct recovery *r, const char *sql, sqlite3_stmt **stmt)
 {
     return sql_error(r, sqlite3_prepare_v3(r->db, sql, -1, SQLITE_PREPARE_PERSISTENT, stmt, NULL),
                      "prepare");
@@ -175,13 +176,13 @@ static int open_db(struct recovery *r, const char *dir)
     if (err == 0)
         err = load_awaited(r);
     if (err == 0)
-        err = prepare(
+        err = prepare_sql(
             r, "INSERT INTO client VALUES(?1, ?2) ON CONFLICT(owner) DO UPDATE SET boot = ?2",
             &r->confirm);
     if (err == 0)
-        err = prepare(r, "DELETE FROM client WHERE owner = ?1", &r->forget);
+        err = prepare_sql(r, "DELETE FROM client WHERE owner = ?1", &r->forget);
     if (err == 0)
-        err = prepare(r, "DELETE FROM client WHERE boot < ?1", &r->end_grace);
+        err = prepare_sql(r, "DELETE FROM client WHERE boot < ?1", &r->end_grace);
     return err;
 }
 
@@ -190,7 +191,7 @@ int recovery_open(const char *dir, struct worker_pool *workers, struct recovery 
     if (sodium_init() < 0)
         return -EIO;
     struct recovery *r = calloc(1, sizeof(*r));
-    if (r == NULL)
+    if (!r)
         return -ENOMEM;
     r->workers = workers;
     pthread_mutex_init(&r->db_lock, NULL);
@@ -206,9 +207,9 @@ int recovery_open(const char *dir, struct worker_pool *workers, struct recovery 
 
 void recovery_close(struct recovery *r)
 {
-    if (r == NULL)
+    if (!r)
         return;
-    if (r->timer != NULL)
+    if (r->timer)
         event_free(r->timer);
     sqlite3_finalize(r->confirm);
     sqlite3_finalize(r->forget);
@@ -245,8 +246,7 @@ static int step_once(struct recovery *r, sqlite3_stmt *stmt, const char *what)
 
 static void end_grace(struct work *work)
 {
-    struct recovery *r =
-        (struct recovery *)(void *)((char *)work - offsetof(struct recovery, end_work));
+    struct recovery *r = container_of(work, struct recovery, end_work);
     pthread_mutex_lock(&r->db_lock);
     sqlite3_bind_int64(r->end_grace, 1, r->boot);
     int err = step_once(r, r->end_grace, "end grace");
@@ -289,7 +289,7 @@ int recovery_start_grace(struct recovery *r, struct loop *loop, unsigned seconds
         return 0;
     r->end_work.run = end_grace;
     r->timer = evtimer_new(loop_base(loop), on_grace_timer, r);
-    if (r->timer == NULL || evtimer_add(r->timer, &when) != 0)
+    if (!r->timer || evtimer_add(r->timer, &when) != 0)
         return -ENOMEM;
     atomic_store(&r->grace, true);
     log_info("grace for %u s: %zu clients may reclaim what they had", seconds, r->awaited_count);
@@ -310,7 +310,7 @@ bool recovery_may_reclaim(struct recovery *r, const uint8_t *owner, uint32_t own
         return false;
     pthread_mutex_lock(&r->list_lock);
     const struct awaited *a = find_awaited(r, owner, owner_len);
-    bool may = a != NULL && !a->done;
+    bool may = a && !a->done;
     pthread_mutex_unlock(&r->list_lock);
     return may;
 }
@@ -322,7 +322,7 @@ void recovery_reclaim_done(struct recovery *r, const uint8_t *owner, uint32_t ow
     bool all = false;
     pthread_mutex_lock(&r->list_lock);
     struct awaited *a = find_awaited(r, owner, owner_len);
-    if (a != NULL && !a->done) {
+    if (a && !a->done) {
         a->done = true;
         all = --r->left == 0;
     }
@@ -335,8 +335,7 @@ void recovery_reclaim_done(struct recovery *r, const uint8_t *owner, uint32_t ow
 
 static void write_record(struct work *work)
 {
-    struct recovery_call *call =
-        (struct recovery_call *)(void *)((char *)work - offsetof(struct recovery_call, work));
+    struct recovery_call *call = container_of(work, struct recovery_call, work);
     struct recovery *r = call->recovery;
     sqlite3_stmt *stmt = call->remove ? r->forget : r->confirm;
     pthread_mutex_lock(&r->db_lock);
@@ -348,7 +347,7 @@ static void write_record(struct work *work)
     loop_post(call->done_loop, &call->done);
 }
 
-static void submit(struct recovery *r, struct recovery_call *call, bool remove)
+static void submit_change(struct recovery *r, struct recovery_call *call, bool remove)
 {
     call->recovery = r;
     call->remove = remove;
@@ -358,10 +357,10 @@ static void submit(struct recovery *r, struct recovery_call *call, bool remove)
 
 void recovery_confirm(struct recovery *r, struct recovery_call *call)
 {
-    submit(r, call, false);
+    submit_change(r, call, false);
 }
 
 void recovery_forget(struct recovery *r, struct recovery_call *call)
 {
-    submit(r, call, true);
+    submit_change(r, call, true);
 }

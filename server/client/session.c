@@ -15,8 +15,6 @@
 #include "server/base/log.h"
 #include "server/client/session_private.h"
 #include "server/config/config.h"
-#include "server/keeper/keeper.h"
-#include "server/server.h"
 
 enum {
     MIN_REQUEST = 512, /* below these sizes no useful COMPOUND fits */
@@ -45,22 +43,17 @@ struct session *session_find(struct client_table *table, const sessionid4 id)
     return session;
 }
 
-void session_current_call(const struct compound *c, sessionid4 session, slotid4 *slot,
-                          sequenceid4 *sequence)
+void session_current_call(const struct session *session, const struct session_slot *slot,
+                          sessionid4 id, slotid4 *slot_id, sequenceid4 *sequence)
 {
-    memcpy(session, c->session->id, NFS4_SESSIONID_SIZE);
-    *slot = (slotid4)(c->slot - c->session->slots);
-    *sequence = c->slot->seq;
+    memcpy(id, session->id, NFS4_SESSIONID_SIZE);
+    *slot_id = (slotid4)(slot - session->slots);
+    *sequence = slot->seq;
 }
 
 const uint8_t *session_id(const struct session *session)
 {
     return session->id;
-}
-
-struct session *session_next(const struct session *session)
-{
-    return session->next;
 }
 
 /* ---- life ---- */
@@ -77,10 +70,9 @@ static uint32_t cached_per_slot(uint32_t slots)
     return share < ENOUGH_CACHED ? ENOUGH_CACHED : at_most(share, MAX_CACHED);
 }
 
-nfsstat4 session_clamp(const struct server *server, const CREATE_SESSION4args *args,
+nfsstat4 session_clamp(const struct config *config, const CREATE_SESSION4args *args,
                        channel_attrs4 *fore, channel_attrs4 *back)
 {
-    const struct config *config = server->config;
     uint32_t max_size = config->max_io_size + REQUEST_OVERHEAD;
     *fore = args->csa_fore_chan_attrs;
     *back = args->csa_back_chan_attrs;
@@ -116,10 +108,10 @@ int session_create(struct client *client, const CREATE_SESSION4args *args,
                    const channel_attrs4 *fore, const channel_attrs4 *back, struct session **out)
 {
     struct session *session = calloc(1, sizeof(*session));
-    if (session == NULL)
+    if (!session)
         return -ENOMEM;
     session->slots = calloc(fore->ca_maxrequests, sizeof(*session->slots));
-    if (session->slots == NULL)
+    if (!session->slots)
         goto fail;
     session->slot_count = fore->ca_maxrequests;
     session->fore = *fore;
@@ -132,7 +124,7 @@ int session_create(struct client *client, const CREATE_SESSION4args *args,
     memcpy(session->id, &client->id, sizeof(client->id));
     memcpy(session->id + 8, &serial, sizeof(serial));
     HASH_ADD(hh, client->table->sessions, id, NFS4_SESSIONID_SIZE, session);
-    if (session->hh.tbl == NULL)
+    if (!session->hh.tbl)
         goto fail;
     session->client = client;
     session->next = client->sessions;
@@ -163,21 +155,17 @@ void session_unref(struct session *session)
     free(session);
 }
 
-void session_destroy(struct session *session)
-{
-    struct client *client = session->client;
-    struct session **at = &client->sessions;
-    while (*at != session)
-        at = &(*at)->next;
-    *at = session->next;
-    client->session_count--;
-    HASH_DELETE(hh, client->table->sessions, session);
-    session->client = NULL;
-    backchannel_session_gone(session, client);
-    session_unref(session);
-}
-
 /* ---- SEQUENCE ---- */
+
+bool client_is_callable(const struct client *client)
+{
+    if (client->cb_down)
+        return false;
+    for (const struct session *s = client->sessions; s; s = s->next)
+        if (session_back_is_bound(s))
+            return true;
+    return false;
+}
 
 static uint32_t status_flags(const struct session *session)
 {
@@ -189,37 +177,35 @@ static uint32_t status_flags(const struct session *session)
         flags |= SEQ4_STATUS_CB_PATH_DOWN_SESSION;
     if (session->cb_fault)
         flags |= SEQ4_STATUS_BACKCHANNEL_FAULT;
-    if (keeper_client_was_fenced(client->table->server->keeper, client->id))
+    const struct client_watcher *watcher = &client->table->all->watcher;
+    if (watcher->was_fenced(watcher->context, client->id))
         flags |= SEQ4_STATUS_RECALLABLE_STATE_REVOKED;
     return flags;
 }
 
-static void fill_result(struct compound *c, const struct session *session)
+static void fill_result(const struct session *session, const SEQUENCE4args *args,
+                        SEQUENCE4resok *ok)
 {
-    const SEQUENCE4args *args = &c->args.sequence;
-    SEQUENCE4resok *ok = &c->res.sequence.sr_resok4;
     memcpy(ok->sr_sessionid, session->id, sizeof(ok->sr_sessionid));
     ok->sr_sequenceid = args->sa_sequenceid;
     ok->sr_slotid = args->sa_slotid;
     ok->sr_highest_slotid = session->slot_count - 1;
     ok->sr_target_highest_slotid = session->slot_count - 1;
     ok->sr_status_flags = status_flags(session);
-    c->res.status = NFS4_OK;
 }
 
 /* A retry of the slot's last request (RFC 8881 section 2.10.6.2). */
-static nfsstat4 replay(struct compound *c, struct session *session, struct slot *slot)
+static nfsstat4 replay_slot(const struct session_slot *slot, const struct session_call *call,
+                            struct session_turn *turn)
 {
     if (slot->busy)
         return NFS4ERR_DELAY;
-    if (slot->digest != c->digest || !principal_equal(slot->principal, principal_of(&c->cred)))
+    if (slot->digest != call->digest || !principal_equal(slot->principal, call->principal))
         return NFS4ERR_SEQ_FALSE_RETRY;
-    if (slot->cached) {
-        c->replay = (struct xdr_bytes){slot->reply, slot->reply_len};
-        return NFS4_OK;
-    }
-    c->retry_uncached = true;
-    c->max_reply = session->fore.ca_maxresponsesize;
+    if (slot->cached)
+        turn->replay = (struct xdr_bytes){slot->reply, slot->reply_len};
+    else
+        turn->retry_uncached = true;
     return NFS4_OK;
 }
 
@@ -232,80 +218,78 @@ static nfsstat4 check_slot(const struct session *session, const SEQUENCE4args *a
     return NFS4_OK;
 }
 
-static nfsstat4 check_request(const struct compound *c, const struct session *session)
+static nfsstat4 check_call(const struct session *session, const SEQUENCE4args *args,
+                           const struct session_call *call)
 {
     enum { SEQUENCE_REPLY = 80 }; /* header, and SEQUENCE's result */
-    if (c->request_len > session->fore.ca_maxrequestsize)
+    if (call->len > session->fore.ca_maxrequestsize)
         return NFS4ERR_REQ_TOO_BIG;
-    if (c->numops > session->fore.ca_maxoperations)
+    if (call->numops > session->fore.ca_maxoperations)
         return NFS4ERR_TOO_MANY_OPS;
-    if (c->args.sequence.sa_cachethis &&
-        session->fore.ca_maxresponsesize_cached < xdr_out_len(&c->out) + SEQUENCE_REPLY)
+    if (args->sa_cachethis &&
+        session->fore.ca_maxresponsesize_cached < call->reply_len + SEQUENCE_REPLY)
         return NFS4ERR_REP_TOO_BIG_TO_CACHE;
     return NFS4_OK;
 }
 
-static void take_slot(struct compound *c, struct session *session, struct slot *slot)
+static void take_slot(struct session *session, struct session_slot *slot,
+                      const struct session_call *call, struct session_turn *turn)
 {
     slot->seq++;
     slot->used = true;
     slot->busy = true;
     slot->cached = false;
-    slot->digest = c->digest;
-    slot->principal = principal_of(&c->cred);
+    slot->digest = call->digest;
+    slot->principal = call->principal;
     if (slot->reply_room > REPLY_KEEP) {
         free(slot->reply);
         slot->reply = NULL;
         slot->reply_room = 0;
     }
     client_pin(session->client);
-    c->client = session->client;
-    c->client_id = session->client->id;
-    c->session = session_ref(session);
-    c->slot = slot;
-    c->max_reply = session->fore.ca_maxresponsesize;
-    c->max_cached = session->fore.ca_maxresponsesize_cached;
-    c->cache_this = c->args.sequence.sa_cachethis;
+    turn->client = session->client;
+    turn->session = session_ref(session);
+    turn->slot = slot;
 }
 
-void session_sequence(struct compound *c)
+nfsstat4 session_sequence(struct client_table *table, const SEQUENCE4args *args,
+                          const struct session_call *call, SEQUENCE4resok *ok,
+                          struct session_turn *turn)
 {
-    const SEQUENCE4args *args = &c->args.sequence;
-    struct session *session = session_find(client_table_of(c), args->sa_sessionid);
-    if (session == NULL) {
-        c->res.status = NFS4ERR_BADSESSION;
-        return;
-    }
+    struct session *session = session_find(table, args->sa_sessionid);
+    *turn = (struct session_turn){0};
+    if (!session)
+        return NFS4ERR_BADSESSION;
     nfsstat4 status = check_slot(session, args);
-    if (status != NFS4_OK) {
-        c->res.status = status;
-        return;
-    }
-    struct slot *slot = &session->slots[args->sa_slotid];
+    if (status != NFS4_OK)
+        return status;
+    struct session_slot *slot = &session->slots[args->sa_slotid];
     if (args->sa_sequenceid == slot->seq && slot->used) {
-        status = replay(c, session, slot);
+        status = replay_slot(slot, call, turn);
     } else if (args->sa_sequenceid != slot->seq + 1 || slot->busy) {
         status = NFS4ERR_SEQ_MISORDERED;
     } else {
-        status = check_request(c, session);
+        status = check_call(session, args, call);
         if (status == NFS4_OK)
-            take_slot(c, session, slot);
+            take_slot(session, slot, call, turn);
     }
-    c->res.status = status;
     if (status != NFS4_OK)
-        return;
+        return status;
+    turn->max_reply = session->fore.ca_maxresponsesize;
+    turn->max_cached = session->fore.ca_maxresponsesize_cached;
     client_renew(session->client);
-    fill_result(c, session);
+    fill_result(session, args, ok);
+    return NFS4_OK;
 }
 
 /* ---- the reply cache ---- */
 
-static bool make_room(struct slot *slot, size_t len)
+static bool make_room(struct session_slot *slot, size_t len)
 {
     if (slot->reply_room >= len)
         return true;
     uint8_t *larger = realloc(slot->reply, len);
-    if (larger == NULL)
+    if (!larger)
         return false;
     slot->reply = larger;
     slot->reply_room = (uint32_t)len;
@@ -313,16 +297,13 @@ static bool make_room(struct slot *slot, size_t len)
 }
 
 /* The reply from COMPOUND4res on, payload included. */
-static void keep_reply(struct slot *slot, const struct compound *c)
+static bool keep_reply(struct session_slot *slot, const struct xdr_out *reply, size_t body_at)
 {
     struct iovec iov[XDR_OUT_MAX_IOV];
-    unsigned count = xdr_out_iov(&c->out, iov, XDR_OUT_MAX_IOV);
-    size_t skip = c->body_at, len = xdr_out_len(&c->out) - skip, at = 0;
-    if (!make_room(slot, len)) {
-        log_error("%s: no memory to keep a reply: a retry of this request will be refused",
-                  client_describe(c->client));
-        return;
-    }
+    unsigned count = xdr_out_iov(reply, iov, XDR_OUT_MAX_IOV);
+    size_t skip = body_at, len = xdr_out_len(reply) - skip, at = 0;
+    if (!make_room(slot, len))
+        return false;
     for (unsigned i = 0; i < count; i++) {
         size_t drop = skip < iov[i].iov_len ? skip : iov[i].iov_len;
         memcpy(slot->reply + at, (const uint8_t *)iov[i].iov_base + drop, iov[i].iov_len - drop);
@@ -331,21 +312,18 @@ static void keep_reply(struct slot *slot, const struct compound *c)
     }
     slot->reply_len = (uint32_t)len;
     slot->cached = true;
+    return true;
 }
 
-void session_request_done(struct compound *c)
+void session_end_turn(const struct session_turn *turn, const struct xdr_out *reply, size_t body_at)
 {
-    struct slot *slot = c->slot;
-    /* An uncached SEQUENCE alone needs no memory: its retry is answered anew. */
-    if (c->cache_this && c->numops > 1)
-        keep_reply(slot, c);
-    slot->busy = false;
-    client_renew(c->client);
-    c->slot = NULL;
-    session_unref(c->session);
-    client_unpin(c->client);
-    c->session = NULL;
-    c->client = NULL;
+    if (reply && !keep_reply(turn->slot, reply, body_at))
+        log_error("%s: no memory to keep a reply: a retry of this request will be refused",
+                  client_describe(turn->client));
+    turn->slot->busy = false;
+    client_renew(turn->client);
+    session_unref(turn->session);
+    client_unpin(turn->client);
 }
 
 /* ---- the backchannel's side of a session ---- */
@@ -359,10 +337,10 @@ bool session_set_callback(struct session *session, uint32_t program,
             usable = &parms[i];
             break;
         }
-        if (parms[i].cb_secflavor == RPC_AUTH_NONE && usable == NULL)
+        if (parms[i].cb_secflavor == RPC_AUTH_NONE && !usable)
             usable = &parms[i];
     }
-    if (usable == NULL)
+    if (!usable)
         return false;
     session->cb_program = program;
     session->cb_flavor = usable->cb_secflavor;
@@ -378,12 +356,12 @@ bool session_set_callback(struct session *session, uint32_t program,
 
 bool session_back_is_bound(const struct session *session)
 {
-    return session->cb_usable && session->binds != NULL;
+    return session->cb_usable && session->binds;
 }
 
 bool session_has_back(const struct session *session, const struct conn *conn)
 {
-    for (const struct cb_bind *bind = session->binds; bind != NULL; bind = bind->next)
+    for (const struct cb_bind *bind = session->binds; bind; bind = bind->next)
         if (bind->conn == conn)
             return true;
     return false;

@@ -12,14 +12,13 @@
 #include <stdint.h>
 
 #include "proto/nfs4_types.h"
+#include "server/client/client.h"
 
-struct client;
-struct client_table;
-struct compound;
+struct config;
 struct conn;
-struct server;
 struct session;
-struct slot;
+struct session_slot;
+struct xdr_out;
 
 /* The loop in whose table the session must be, if it is one of ours. */
 unsigned session_loop(const sessionid4 id);
@@ -27,36 +26,50 @@ struct session *session_find(struct client_table *table, const sessionid4 id);
 const uint8_t *session_id(const struct session *session);
 
 /* Clamp what CREATE_SESSION asks for to what this server does. NFS4_OK, TOOSMALL or INVAL. */
-nfsstat4 session_clamp(const struct server *server, const CREATE_SESSION4args *args,
+nfsstat4 session_clamp(const struct config *config, const CREATE_SESSION4args *args,
                        channel_attrs4 *fore, channel_attrs4 *back);
 /* A session of the client with these (clamped) channels. -ENOMEM. */
 int session_create(struct client *client, const CREATE_SESSION4args *args,
                    const channel_attrs4 *fore, const channel_attrs4 *back, struct session **out);
-/* Out of the tables; calls under way on it finish. */
-void session_destroy(struct session *session);
 struct session *session_ref(struct session *session);
 void session_unref(struct session *session);
 
 /* The request under way, as a callback's referring call names it (RFC 8881 section 2.10.6.3). Not
  * in sessionless compounds. */
-void session_current_call(const struct compound *c, sessionid4 session, slotid4 *slot,
-                          sequenceid4 *sequence);
+void session_current_call(const struct session *session, const struct session_slot *slot,
+                          sessionid4 id, slotid4 *slot_id, sequenceid4 *sequence);
 
-/* SEQUENCE: fills c->res and, when NFS4_OK, the compound's client, session and slot, or its replay.
- */
-void session_sequence(struct compound *c);
-/* The compound that held the slot has its whole reply in c->out: keep it if it is to be kept, free
- * the slot.
- */
-void session_request_done(struct compound *c);
+/* A COMPOUND that begins with SEQUENCE, as its session sees it. */
+struct session_call {
+    struct principal principal;
+    uint64_t digest; /* of the request's body, to know a false retry */
+    uint32_t len;    /* of the whole RPC message */
+    uint32_t numops;
+    size_t reply_len; /* of what the reply has before SEQUENCE's result */
+};
+/* What SEQUENCE gives it: a slot, or the word that it is a retry. */
+struct session_turn {
+    struct client *client;          /* pinned, with slot */
+    struct session *session;        /* holds a reference, with slot */
+    struct session_slot *slot;      /* NULL: a retry */
+    uint32_t max_reply, max_cached; /* bytes that the whole reply may have; when it is kept */
+    struct xdr_bytes replay;        /* data set: the cached reply, to be sent instead */
+    bool retry_uncached;            /* the reply was not kept: the next operation gets
+                                       NFS4ERR_RETRY_UNCACHED_REP */
+};
+nfsstat4 session_sequence(struct client_table *table, const SEQUENCE4args *args,
+                          const struct session_call *call, SEQUENCE4resok *ok,
+                          struct session_turn *turn);
+/* The end of a turn that had a slot: keep the reply, from body_at on, for a retry (NULL: it is not
+ * to be kept), free the slot, drop client and session. */
+void session_end_turn(const struct session_turn *turn, const struct xdr_out *reply, size_t body_at);
 
 /* The callback program and a usable entry of the security parameters; false: none is usable. */
 bool session_set_callback(struct session *session, uint32_t program,
                           const callback_sec_parms4 *parms, uint32_t count);
-/* Bind a connection to the backchannel. -ENOTCONN: it has closed. -ENOMEM. */
-int session_bind_back(struct session *session, struct conn *conn);
 bool session_has_back(const struct session *session, const struct conn *conn);
 bool session_back_is_bound(const struct session *session);
-struct session *session_next(const struct session *session); /* of the same client */
+/* A backchannel of one of its sessions is bound and not known to be down. */
+bool client_is_callable(const struct client *client);
 
 #endif

@@ -4,9 +4,12 @@
 #ifndef SEALNFS_SERVER_CLIENT_SESSION_PRIVATE_H
 #define SEALNFS_SERVER_CLIENT_SESSION_PRIVATE_H
 
+#include "proto/rpc.h"
 #include "server/client/client_private.h"
+#include "server/net/conn.h"
 
-struct slot {
+/* A slot of the fore channel: one request at a time, and its reply (RFC 8881 section 2.10.6.1). */
+struct session_slot {
     uint32_t seq;
     bool used; /* a first request has come */
     bool busy;
@@ -39,7 +42,7 @@ struct session {
     unsigned refs;
     channel_attrs4 fore, back;
     unsigned slot_count;
-    struct slot *slots;
+    struct session_slot *slots;
 
     uint32_t cb_program;
     uint32_t cb_flavor; /* RPC_AUTH_NONE or RPC_AUTH_SYS */

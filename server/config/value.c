@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <event2/util.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,7 +84,7 @@ bool config_network_parse(const char *text, struct config_network *out)
     address[length] = '\0';
     if (!config_address_parse(address, &network.address))
         return false;
-    v4 = strchr(address, ':') == NULL;
+    v4 = !strchr(address, ':');
     prefix = v4 ? 32 : 128;
     if (slash && (!config_number_parse(slash + 1, false, &prefix) || prefix > (v4 ? 32u : 128u)))
         return false;
@@ -120,6 +121,25 @@ bool config_pseudo_is_normal(const char *path)
         part += length;
     }
     return true;
+}
+
+bool config_pattern_is_sane(const char *pattern)
+{
+    bool open = false;
+
+    if (pattern[0] == '\0' || pattern[0] == '/' || strlen(pattern) >= PATH_MAX)
+        return false;
+    for (const char *p = pattern; *p; p++) {
+        if (*p == '\\') {
+            if (!*++p)
+                return false;
+        } else if (*p == '[') {
+            open = true;
+        } else if (*p == ']') {
+            open = false;
+        }
+    }
+    return !open;
 }
 
 size_t config_word_distance(const char *a, const char *b)

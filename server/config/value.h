@@ -15,14 +15,17 @@ struct config_network;
 bool config_number_parse(const char *text, bool units, uint64_t *out);
 /* A numeric address; IPv4 becomes IPv4-mapped. */
 bool config_address_parse(const char *text, struct in6_addr *out);
-/* ADDRESS or ADDRESS/PREFIX; bits beyond the prefix must be zero. */
 /* "192.0.2.1:80" or "[2001:db8::1]:80". */
 bool config_endpoint_parse(const char *text);
+/* ADDRESS or ADDRESS/PREFIX; bits beyond the prefix must be zero. */
 bool config_network_parse(const char *text, struct config_network *out);
 bool config_network_contains(const struct config_network *network, const struct in6_addr *address);
 /* "/" or "/a/b": absolute, no empty, "." or ".." part, no slash at the end, parts of at most 255
  * bytes. */
 bool config_pseudo_is_normal(const char *path);
+/* A pattern of fnmatch(3) for a path such as "media/film.mkv": not empty, relative, every [ closed.
+ */
+bool config_pattern_is_sane(const char *pattern);
 /* How many letters have to change to get from one word to the other; words of 40 letters and more
  * are far from all. */
 size_t config_word_distance(const char *a, const char *b);

@@ -12,16 +12,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
 #include "server/client/client.h"
+#include "server/client/clients.h"
+#include "server/client/session.h"
 #include "server/control/batch.h"
 #include "server/control/request.h"
 #include "server/file/file.h"
 #include "server/server.h"
-
-#define FROM(member, type, pointer) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 void request_answer(struct request *request, json_t *reply)
 {
@@ -40,16 +41,16 @@ void request_fail(struct request *request, const char *code, const char *sentenc
     request_answer(request, json_pack("{s:b, s:s, s:s}", "ok", 0, "code", code, "error", sentence));
 }
 
-static bool flag(const struct request *request, const char *name)
+static bool has_flag(const struct request *request, const char *name)
 {
     return json_is_true(json_object_get(request->json, name));
 }
 
 /* ---- seal and unseal ---- */
 
-static void sealed(struct loop_msg *msg)
+static void on_sealed(struct loop_msg *msg)
 {
-    struct request *request = FROM(keeper.seal.call.reply, struct request, msg);
+    struct request *request = container_of(msg, struct request, keeper.seal.call.reply);
     struct keeper_call *call = &request->keeper.call;
 
     if (call->status == NFS4_OK)
@@ -60,24 +61,24 @@ static void sealed(struct loop_msg *msg)
 
 static void start_seal(struct request *request)
 {
-    if (flag(request, "pinned") && flag(request, "sparse")) {
+    if (has_flag(request, "pinned") && has_flag(request, "sparse")) {
         request_fail(request, "refused",
                      "a pinned file can have no holes: use --fill instead of --sparse");
         return;
     }
     request->keeper.seal = (struct keeper_seal){
-        .call = {.reply = {.run = sealed}, .reply_loop = request->loop},
+        .call = {.reply = {.run = on_sealed}, .reply_loop = request->loop},
         .file = request->file,
-        .pinned = flag(request, "pinned"),
-        .fill = flag(request, "fill"),
-        .sparse = flag(request, "sparse"),
+        .pinned = has_flag(request, "pinned"),
+        .fill = has_flag(request, "fill"),
+        .sparse = has_flag(request, "sparse"),
     };
     keeper_seal(request->server->keeper, &request->keeper.seal);
 }
 
-static void released(struct loop_msg *msg)
+static void on_released(struct loop_msg *msg)
 {
-    struct request *request = FROM(keeper.release.call.reply, struct request, msg);
+    struct request *request = container_of(msg, struct request, keeper.release.call.reply);
     struct keeper_call *call = &request->keeper.call;
 
     if (call->status == NFS4_OK)
@@ -93,7 +94,7 @@ static void start_unseal(struct request *request)
     if (timeout < 0 || timeout > UINT32_MAX)
         timeout = UINT32_MAX;
     request->keeper.release = (struct keeper_release){
-        .call = {.reply = {.run = released}, .reply_loop = request->loop},
+        .call = {.reply = {.run = on_released}, .reply_loop = request->loop},
         .file = request->file,
         .by_operator = true,
         .timeout_ms = (uint32_t)timeout,
@@ -101,9 +102,9 @@ static void start_unseal(struct request *request)
     keeper_release(request->server->keeper, &request->keeper.release);
 }
 
-static void forgotten(struct loop_msg *msg)
+static void on_forgotten(struct loop_msg *msg)
 {
-    struct request *request = FROM(keeper.forget.call.reply, struct request, msg);
+    struct request *request = container_of(msg, struct request, keeper.forget.call.reply);
     struct keeper_call *call = &request->keeper.call;
 
     if (call->status == NFS4_OK)
@@ -114,7 +115,7 @@ static void forgotten(struct loop_msg *msg)
 
 static void start_forget(struct request *request)
 {
-    if (!flag(request, "yes")) {
+    if (!has_flag(request, "yes")) {
         request_fail(request, "refused",
                      "this says that no client that ever had a layout of this file system can "
                      "still use it: each has "
@@ -123,7 +124,7 @@ static void start_forget(struct request *request)
         return;
     }
     request->keeper.forget = (struct keeper_forget){
-        .call = {.reply = {.run = forgotten}, .reply_loop = request->loop},
+        .call = {.reply = {.run = on_forgotten}, .reply_loop = request->loop},
         .file = request->file,
     };
     keeper_forget_holders(request->server->keeper, &request->keeper.forget);
@@ -131,9 +132,9 @@ static void start_forget(struct request *request)
 
 /* ---- views ---- */
 
-static void viewed(struct loop_msg *msg)
+static void on_viewed(struct loop_msg *msg)
 {
-    struct request *request = FROM(keeper.view.call.reply, struct request, msg);
+    struct request *request = container_of(msg, struct request, keeper.view.call.reply);
     struct keeper_view *view = &request->keeper.view;
     json_t *value = view->json ? json_loads(view->json, 0, NULL) : NULL;
 
@@ -155,7 +156,7 @@ static void viewed(struct loop_msg *msg)
 static void start_view(struct request *request)
 {
     request->keeper.view = (struct keeper_view){
-        .call = {.reply = {.run = viewed}, .reply_loop = request->loop},
+        .call = {.reply = {.run = on_viewed}, .reply_loop = request->loop},
         .what = request->op->name,
         .file = request->file,
     };
@@ -177,7 +178,7 @@ static void add_client(struct client *client, void *arg)
 
 static void clients_home(struct loop_msg *msg)
 {
-    struct request *request = FROM(home, struct request, msg);
+    struct request *request = container_of(msg, struct request, home);
     json_t *list = request->clients;
 
     request->clients = NULL;
@@ -186,10 +187,11 @@ static void clients_home(struct loop_msg *msg)
 
 static void clients_of_loop(struct loop_msg *msg)
 {
-    struct request *request = FROM(home, struct request, msg);
+    struct request *request = container_of(msg, struct request, home);
     struct server *server = request->server;
 
-    client_table_each(server->clients[request->next_loop], add_client, request->clients);
+    client_table_each(clients_table(server->clients, request->next_loop), add_client,
+                      request->clients);
     request->next_loop++;
     if (request->next_loop < server->loop_count) {
         loop_post(server->loops[request->next_loop], &request->home);
@@ -231,7 +233,7 @@ static const struct control_op operations[] = {
 
 static void file_opened(struct loop_msg *msg)
 {
-    struct request *request = FROM(home, struct request, msg);
+    struct request *request = container_of(msg, struct request, home);
     const char *path = json_string_value(json_object_get(request->json, "file"));
     char sentence[1024];
 
@@ -249,7 +251,7 @@ static void file_opened(struct loop_msg *msg)
 
 static void open_file(struct work *work)
 {
-    struct request *request = FROM(work, struct request, work);
+    struct request *request = container_of(work, struct request, work);
 
     request->error =
         file_from_path(request->server->files,

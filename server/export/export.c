@@ -24,7 +24,6 @@
 #include "server/base/fs_handle.h"
 #include "server/base/log.h"
 #include "server/export/pseudo.h"
-#include "server/server.h"
 
 struct device_state {
     struct device_state *older;
@@ -289,9 +288,8 @@ static int export_add(struct export_table *table, const struct config_export *co
     return rc;
 }
 
-int export_table_create(struct server *server, struct export_table **out)
+int export_table_create(const struct config *config, struct export_table **out)
 {
-    const struct config *config = server->config;
     struct export_table *table = calloc(1, sizeof(*table));
     int rc = -ENOMEM;
 
@@ -422,14 +420,11 @@ const struct device *export_device(const struct export *export)
     return state ? state->device : NULL;
 }
 
-nfsstat4 export_admit(const struct export *export, const struct compound *c)
+nfsstat4 export_admit(const struct export *export, const struct in6_addr *peer)
 {
-    struct in6_addr peer;
-
     if (!export) /* the pseudo root shows names only */
         return NFS4_OK;
-    memcpy(&peer, c->peer.bytes, sizeof(peer));
-    return config_export_admits(export_config(export), &peer) ? NFS4_OK : NFS4ERR_ACCESS;
+    return config_export_admits(export_config(export), peer) ? NFS4_OK : NFS4ERR_ACCESS;
 }
 
 static void become_anonymous(const struct config_export *config, struct cred *out)

@@ -8,20 +8,22 @@
 #ifndef SEALNFS_SERVER_EXPORT_EXPORT_H
 #define SEALNFS_SERVER_EXPORT_EXPORT_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proto/nfs4.h"
+#include "server/base/place.h"
 #include "server/config/config.h"
-#include "server/nfs/compound.h"
 
-struct export;
 struct export_table;
 struct file_key;
 struct pseudo_dir;
 struct device;
 struct seal_refusal;
 
-int export_table_create(struct server *server, struct export_table **out);
+/* The configuration outlives the table, or the next reload but one. */
+int export_table_create(const struct config *config, struct export_table **out);
 void export_table_destroy(struct export_table *table);
 /* Take over the reloadable options of a new configuration. -EINVAL when exports were added, removed
  * or moved.
@@ -63,8 +65,8 @@ int export_set_device(struct export *export,
                       struct device *device); /* takes a reference of its own */
 int export_set_no_device(struct export *export, const struct seal_refusal *why);
 
-/* May this compound's peer use the export? NFS4_OK, or NFS4ERR_ACCESS. */
-nfsstat4 export_admit(const struct export *export, const struct compound *c);
+/* May this peer (IPv4-mapped for IPv4) use the export? NFS4_OK, or NFS4ERR_ACCESS. */
+nfsstat4 export_admit(const struct export *export, const struct in6_addr *peer);
 /* The identity to act with on this export: the RPC's, squashed. export NULL (pseudo directories):
  * nobody's.
  */

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <nfsidmap.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,6 @@
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/config/config.h"
-#include "server/server.h"
 
 #define SECOND_NS    UINT64_C(1000000000)
 #define HIT_LIFE_NS  (600 * SECOND_NS)
@@ -47,7 +47,7 @@ struct idmap_entry {
 };
 
 struct idmap {
-    struct server *server;
+    _Atomic(const struct config *) config;
     pthread_mutex_t lock; /* the cache */
     struct idmap_entry *entries;
     pthread_mutex_t library; /* libnfsidmap; never held together with a loop's work */
@@ -56,17 +56,27 @@ struct idmap {
     char library_domain[NFS4_MAX_DOMAIN_LEN]; /* what libnfsidmap takes for its own */
 };
 
-int idmap_create(struct server *server, struct idmap **out)
+int idmap_create(const struct config *config, struct idmap **out)
 {
     struct idmap *idmap = calloc(1, sizeof(*idmap));
 
     if (!idmap)
         return -ENOMEM;
-    idmap->server = server;
+    atomic_init(&idmap->config, config);
     pthread_mutex_init(&idmap->lock, NULL);
     pthread_mutex_init(&idmap->library, NULL);
     *out = idmap;
     return 0;
+}
+
+void idmap_set_config(struct idmap *idmap, const struct config *config)
+{
+    atomic_store_explicit(&idmap->config, config, memory_order_release);
+}
+
+static const struct config *config_of(const struct idmap *idmap)
+{
+    return atomic_load_explicit(&idmap->config, memory_order_acquire);
 }
 
 void idmap_destroy(struct idmap *idmap)
@@ -151,7 +161,7 @@ static void cache_put(struct idmap *idmap, const struct idmap_entry *answer)
 /* False: the library cannot be used. Afterwards library_end, in both cases. */
 static bool library_begin(struct idmap *idmap)
 {
-    const struct config *config = idmap->server->config;
+    const struct config *config = config_of(idmap);
     int rc = 0;
 
     pthread_mutex_lock(&idmap->library);
@@ -260,7 +270,7 @@ int idmap_to_owner(struct idmap *idmap, enum idmap_kind kind, uint32_t id, bool 
 {
     struct idmap_entry entry;
 
-    if (!idmap || idmap->server->config->numeric_owners) {
+    if (!idmap || config_of(idmap)->numeric_owners) {
         put_number(id, owner);
         return 0;
     }

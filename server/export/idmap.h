@@ -14,13 +14,17 @@
 
 #include "proto/xdr.h"
 
+struct config;
 struct idmap;
-struct server;
 
 enum idmap_kind { IDMAP_USER, IDMAP_GROUP };
 enum { IDMAP_OWNER_MAX = 256 };
 
-int idmap_create(struct server *server, struct idmap **out);
+/* The configuration outlives the idmap. */
+int idmap_create(const struct config *config, struct idmap **out);
+/* A reload: from now on this one says whether owners are sent as numbers. Any thread; calls under
+ * way may still look at the other. */
+void idmap_set_config(struct idmap *idmap, const struct config *config);
 void idmap_destroy(struct idmap *idmap);
 
 /* 0; -EINVAL: not mappable (NFS4ERR_BADOWNER); -EAGAIN: not known without blocking. */

@@ -11,9 +11,6 @@ struct config_export;
 struct export;
 struct file;
 
-/* A pattern of fnmatch(3) for a path such as "media/film.mkv": not empty, relative, every [ closed.
- */
-bool at_rest_pattern_is_sane(const char *pattern);
 /* Do the patterns let a file of this path below the export be sealed? */
 bool at_rest_path_is_wanted(const struct config_export *config, const char *below);
 /* The same for a file as it is called just now. One whose name is not known is not wanted where

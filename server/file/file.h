@@ -21,23 +21,30 @@
 #include "layout/file_key.h"
 #include "proto/nfs4_types.h"
 #include "proto/xdr.h"
+#include "server/base/place.h"
+#include "server/file/fh.h"
 
-struct export;
-struct file;
+struct export_table;
 struct file_state; /* state.h */
 struct file_table;
 struct fs_handle; /* fs_handle.h */
-struct fh_slot;   /* compound.h */
 struct handle_cache;
 struct pseudo_dir;
-struct server;
 
 /* Whether a file is sealed, in one atomic word beside it: unsealed files never ask the keeper.
  * Written by the keeper. */
 enum seal_word { SEAL_NONE, SEAL_SEALING, SEAL_FROZEN, SEAL_PINNED, SEAL_RELEASING, SEAL_BROKEN };
 #define SEAL_WORD_AT_REST 0x100u /* flag: the seal gives way by itself (policy at-rest) */
+/* The word without its flags. */
+static inline enum seal_word seal_kind(unsigned word)
+{
+    return (enum seal_word)(word & ~SEAL_WORD_AT_REST);
+}
 
-int file_table_create(struct server *server, struct file_table **out);
+/* fh_key: of the MAC of file handles; copied. The exports stay the caller's and outlive the table.
+ */
+int file_table_create(struct export_table *exports, const uint8_t fh_key[FH_KEY_SIZE],
+                      struct file_table **out);
 void file_table_destroy(struct file_table *table);
 /* A worker, after ENOSPC: returns when the descriptors of files that were removed before the call,
  * by whomever, and that nobody uses, are closed, so that their space can be used. */
@@ -79,43 +86,43 @@ int file_table_set_overlay(struct file_table *table, const struct file_key *key,
  * in memory. Where said so, permission to search is checked by the kernel for the identity the
  * thread has taken on (fs_cred.h).
  *
- * A place is a file and the export it was reached through (struct fh_slot): where exports overlap,
+ * A place is a file and the export it was reached through (place.h): where exports overlap,
  * one file has several. The reference is the caller's.
  *
  * By the wire's handle, as the server: -EBADMSG: not one of ours (BADHANDLE); -ESTALE: gone.
  */
 int file_from_handle(struct file_table *table, struct xdr_bytes handle, bool may_block,
-                     struct fh_slot *out);
+                     struct place *out);
 /* By name in a directory, as the client. Does not follow symbolic links and does not cross mount
  * points
  * (-ENOENT); exports below a directory of the pseudo root come before what the file system has
  * there. The name is one that name_check passed. */
-int file_lookup(const struct fh_slot *dir, const char *name, bool may_block, struct fh_slot *out);
+int file_lookup(const struct place *dir, const char *name, bool may_block, struct place *out);
 /* The parent of a directory, as the client; -ENOENT at the pseudo root. Never above an export's
  * root: from there into the pseudo root. */
-int file_parent(const struct fh_slot *dir, bool may_block, struct fh_slot *out);
+int file_parent(const struct place *dir, bool may_block, struct place *out);
 /* By a descriptor (O_PATH or any other) of something in the export; takes over path_fd in every
  * case. Does not block. */
 int file_from_fd(struct file_table *table, struct export *export, int path_fd, struct file **out);
 /* The pseudo root, or the root of the export mounted there. */
-int file_root(struct file_table *table, struct fh_slot *out);
+int file_root(struct file_table *table, struct place *out);
 /* The file at a path of this machine, inside an export; for the operator's tools. -EXDEV when it is
  * in no export. BLOCKS (workers). */
 int file_from_path(struct file_table *table, const char *path, struct file **out);
 
 /* Is the directory still below its export's root? -ENOENT: it was moved out by a local program. As
  * the server. BLOCKS. */
-int file_check_inside(const struct fh_slot *dir);
+int file_check_inside(const struct place *dir);
 /* The names that the pseudo root adds to a directory: those of the exports below it; NULL: none. */
-struct pseudo_dir *file_junctions(const struct fh_slot *dir);
+struct pseudo_dir *file_junctions(const struct place *dir);
 /* A directory of the pseudo root, or the root of the export that hangs there. Does not block. */
-int file_from_pseudo(struct file_table *table, struct pseudo_dir *dir, struct fh_slot *out);
+int file_from_pseudo(struct file_table *table, struct pseudo_dir *dir, struct place *out);
 /* A directory of the pseudo root (file_export is NULL). */
 bool file_is_pseudo(const struct file *file);
 /* The wire's handle of the place, written to wire; a view of it. */
-struct xdr_bytes file_handle(const struct fh_slot *at, uint8_t wire[NFS4_FHSIZE]);
+struct xdr_bytes file_handle(const struct place *at, uint8_t wire[NFS4_FHSIZE]);
 /* The same for what fs_handle_get gave (READDIR). */
-struct xdr_bytes file_handle_of(const struct server *server, const struct export *export,
+struct xdr_bytes file_handle_of(const struct file_table *table, const struct export *export,
                                 const struct fs_handle *handle, uint8_t wire[NFS4_FHSIZE]);
 /* Its last name is gone: drop it from memory when nobody uses it any more, so that its space is
  * given back.

@@ -9,17 +9,17 @@
 #ifndef SEALNFS_SERVER_FILE_FS_ACCESS_H
 #define SEALNFS_SERVER_FILE_FS_ACCESS_H
 
-#include "server/nfs/compound.h"
+#include <stdbool.h>
 
-struct file;
+#include "server/base/place.h"
 
 /* mode: R_OK, W_OK, X_OK or a sum of them. 0, -EACCES, or -EAGAIN: not known from memory. cred is
  * squashed. Does not block. */
 int fs_access_quick(const struct cred *cred, struct file *file, int mode);
-/* The compound's caller, squashed for the place's export: 0, -EACCES, -EROFS and the like. On a
- * loop -EAGAIN: ask on a worker, where the kernel is asked for what is not known, and it is known
- * afterwards. Not inside fs_cred_enter. */
-int fs_access_check(const struct compound *c, const struct fh_slot *at, int mode);
+/* The caller, squashed for the place's export: 0, -EACCES, -EROFS and the like. may_block false
+ * (loops): -EAGAIN: ask on a worker, where the kernel is asked for what is not known, and it is
+ * known afterwards. Not inside fs_cred_enter. */
+int fs_access_check(const struct cred *caller, const struct place *at, int mode, bool may_block);
 /* Finds out whether the file has an access control list. As the server. BLOCKS. */
 void fs_access_learn(struct file *file);
 

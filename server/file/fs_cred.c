@@ -92,11 +92,11 @@ undo:
     return -EACCES;
 }
 
-int fs_cred_enter(const struct compound *c, const struct export *export)
+int fs_cred_enter(const struct cred *caller, const struct export *export)
 {
     struct cred squashed;
 
-    export_cred(export, &c->cred, &squashed);
+    export_cred(export, caller, &squashed);
     return fs_cred_enter_as(&squashed);
 }
 

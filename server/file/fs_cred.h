@@ -12,14 +12,12 @@
 #ifndef SEALNFS_SERVER_FILE_FS_CRED_H
 #define SEALNFS_SERVER_FILE_FS_CRED_H
 
-#include "server/nfs/compound.h"
-
-struct export;
+#include "server/base/place.h"
 
 /* 0, or -EACCES when the identity cannot be taken on (an id the kernel does not know, as 2^32 - 1):
  * then nothing was changed and fs_cred_leave must not be called. export NULL (pseudo directories):
  * root is squashed. */
-int fs_cred_enter(const struct compound *c, const struct export *export);
+int fs_cred_enter(const struct cred *caller, const struct export *export);
 /* Preserves errno. */
 void fs_cred_leave(void);
 

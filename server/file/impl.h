@@ -19,8 +19,6 @@
 #include "server/export/export.h"
 #include "server/export/pseudo.h"
 #include "server/file/file.h"
-#include "server/nfs/compound.h"
-#include "server/server.h"
 
 enum file_data_kind { DATA_READER, DATA_WRITER, DATA_DIRECT, DATA_KINDS };
 
@@ -88,7 +86,8 @@ struct file_shard {
 };
 
 struct file_table {
-    struct server *server;
+    struct export_table *exports;
+    uint8_t fh_key[FH_KEY_SIZE];
     unsigned idle_limit; /* per shard */
     uint64_t start_ns;   /* wall clock */
     struct handle_cache *handles;

@@ -10,16 +10,18 @@
 #include <stddef.h>
 #include <sys/stat.h>
 
-#include "server/nfs/compound.h"
+#include "server/base/place.h"
 
-/* `at`: the file, and the export whose squashing counts. mode: R_OK, W_OK, X_OK or a sum of them,
- * of access(2). 0, -EACCES, -EROFS, or what else the kernel says. Takes on the caller's identity
- * for the moment: not inside fs_cred_enter. BLOCKS (the inode is in memory; an access control list
- * may not be). */
-int permission_check(const struct compound *c, const struct fh_slot *at, int mode);
+/* `caller`: the identity's, as it came; `at`: the file, and the export whose squashing counts.
+ * mode: R_OK, W_OK, X_OK or a sum of them, of access(2). 0, -EACCES, -EROFS, or what else the
+ * kernel says. Takes on the caller's identity for the moment: not inside fs_cred_enter. BLOCKS (the
+ * inode is in memory; an access control list may not be). */
+int permission_check(const struct cred *caller, const struct place *at, int mode);
 /* For READ and WRITE: the owner of a file may always, as one who has it open could after a chmod;
- * who may execute may read. On a loop -EAGAIN when a worker has to find out. */
-int permission_check_io(const struct compound *c, const struct fh_slot *at, int mode);
+ * who may execute may read. may_block false
+ * (loops): -EAGAIN when a worker has to find out. */
+int permission_check_io(const struct cred *caller, const struct place *at, int mode,
+                        bool may_block);
 
 /* Pure: what mode bits and a POSIX access control list (the value of system.posix_acl_access;
  * length 0: none) allow. */

@@ -20,7 +20,7 @@
 
 enum { DEPTH_MAX = 4096 };
 
-struct pseudo_dir *file_junctions(const struct fh_slot *dir)
+struct pseudo_dir *file_junctions(const struct place *dir)
 {
     if (dir->file->pseudo)
         return dir->file->pseudo;
@@ -29,7 +29,7 @@ struct pseudo_dir *file_junctions(const struct fh_slot *dir)
     return NULL;
 }
 
-static int export_root(struct file_table *table, struct export *export, struct fh_slot *out)
+static int export_root(struct file_table *table, struct export *export, struct place *out)
 {
     struct file *file = file_find(table, export_root_key(export));
     int fd, rc;
@@ -42,11 +42,11 @@ static int export_root(struct file_table *table, struct export *export, struct f
         if (rc)
             return rc;
     }
-    *out = (struct fh_slot){.file = file, .export = export};
+    *out = (struct place){.file = file, .export = export};
     return 0;
 }
 
-int file_from_pseudo(struct file_table *table, struct pseudo_dir *dir, struct fh_slot *out)
+int file_from_pseudo(struct file_table *table, struct pseudo_dir *dir, struct place *out)
 {
     static const uint8_t no_uuid[FILE_KEY_UUID_SIZE];
     const uint64_t fileid = pseudo_fileid(dir);
@@ -61,13 +61,13 @@ int file_from_pseudo(struct file_table *table, struct pseudo_dir *dir, struct fh
         rc = file_table_intern(table, &key, NULL, dir, -1, &file);
     if (rc)
         return rc;
-    *out = (struct fh_slot){.file = file};
+    *out = (struct place){.file = file};
     return 0;
 }
 
-int file_root(struct file_table *table, struct fh_slot *out)
+int file_root(struct file_table *table, struct place *out)
 {
-    return file_from_pseudo(table, export_table_pseudo_root(table->server->exports), out);
+    return file_from_pseudo(table, export_table_pseudo_root(table->exports), out);
 }
 
 int file_from_fd(struct file_table *table, struct export *export, int path_fd, struct file **out)
@@ -86,7 +86,7 @@ int file_from_fd(struct file_table *table, struct export *export, int path_fd, s
     return file_table_intern(table, &key, export, NULL, path_fd, out);
 }
 
-struct xdr_bytes file_handle(const struct fh_slot *at, uint8_t wire[NFS4_FHSIZE])
+struct xdr_bytes file_handle(const struct place *at, uint8_t wire[NFS4_FHSIZE])
 {
     const struct file_key *key = &at->file->key;
     const uint8_t *data = key->data + FILE_KEY_UUID_SIZE;
@@ -96,11 +96,10 @@ struct xdr_bytes file_handle(const struct fh_slot *at, uint8_t wire[NFS4_FHSIZE]
                     .len = (uint8_t)(key->len - FILE_KEY_UUID_SIZE - 1)};
 
     memcpy(fh.bytes, data + 1, fh.len);
-    return (struct xdr_bytes){.data = wire,
-                              .len = fh_encode(&fh, at->file->table->server->fh_key, wire)};
+    return (struct xdr_bytes){.data = wire, .len = fh_encode(&fh, at->file->table->fh_key, wire)};
 }
 
-struct xdr_bytes file_handle_of(const struct server *server, const struct export *export,
+struct xdr_bytes file_handle_of(const struct file_table *table, const struct export *export,
                                 const struct fs_handle *handle, uint8_t wire[NFS4_FHSIZE])
 {
     struct fh fh = {.kind = FH_FILE,
@@ -109,10 +108,10 @@ struct xdr_bytes file_handle_of(const struct server *server, const struct export
                     .len = handle->len};
 
     memcpy(fh.bytes, handle->bytes, handle->len);
-    return (struct xdr_bytes){.data = wire, .len = fh_encode(&fh, server->fh_key, wire)};
+    return (struct xdr_bytes){.data = wire, .len = fh_encode(&fh, table->fh_key, wire)};
 }
 
-static int from_pseudo_handle(struct file_table *table, const struct fh *fh, struct fh_slot *out)
+static int from_pseudo_handle(struct file_table *table, const struct fh *fh, struct place *out)
 {
     struct pseudo_dir *dir;
     uint64_t fileid;
@@ -120,7 +119,7 @@ static int from_pseudo_handle(struct file_table *table, const struct fh *fh, str
     if (fh->len != sizeof(fileid))
         return -EBADMSG;
     memcpy(&fileid, fh->bytes, sizeof(fileid));
-    dir = pseudo_by_fileid(export_table_pseudo_root(table->server->exports), fileid);
+    dir = pseudo_by_fileid(export_table_pseudo_root(table->exports), fileid);
     return dir ? file_from_pseudo(table, dir, out) : -ESTALE;
 }
 
@@ -141,19 +140,19 @@ static int open_handle(struct file_table *table, struct export *export, const st
 }
 
 int file_from_handle(struct file_table *table, struct xdr_bytes handle, bool may_block,
-                     struct fh_slot *out)
+                     struct place *out)
 {
     struct export *export;
     struct file_key key;
     struct file *file;
     struct fh fh;
-    int rc = fh_decode(handle, table->server->fh_key, &fh);
+    int rc = fh_decode(handle, table->fh_key, &fh);
 
     if (rc)
         return rc;
     if (fh.kind == FH_PSEUDO)
         return from_pseudo_handle(table, &fh, out);
-    export = export_by_id(table->server->exports, fh.export_id);
+    export = export_by_id(table->exports, fh.export_id);
     if (!export)
         return -ESTALE;
     rc = file_key_from_handle(export_fs_uuid(export), fh.handle_type, fh.bytes, fh.len, &key);
@@ -167,13 +166,13 @@ int file_from_handle(struct file_table *table, struct xdr_bytes handle, bool may
         if (rc)
             return rc;
     }
-    *out = (struct fh_slot){.file = file, .export = export};
+    *out = (struct place){.file = file, .export = export};
     return 0;
 }
 
 /* One step from a directory. -EAGAIN when cached is asked for and the kernel's cache does not have
  * it. */
-static int step(int dirfd, const char *name, bool cached)
+static int step_from(int dirfd, const char *name, bool cached)
 {
     struct open_how how = {.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
                            .resolve = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS |
@@ -188,7 +187,7 @@ static int step(int dirfd, const char *name, bool cached)
 
 /* The file that the name led to a moment ago, if it is in memory and the kernel says that the name
  * still leads to it; else NULL, which says nothing. */
-static struct file *known_by_name(const struct fh_slot *dir, const char *name)
+static struct file *known_by_name(const struct place *dir, const char *name)
 {
     struct file_table *table = dir->file->table;
     struct fs_handle handle;
@@ -208,7 +207,7 @@ static struct file *known_by_name(const struct fh_slot *dir, const char *name)
     return NULL;
 }
 
-int file_lookup(const struct fh_slot *dir, const char *name, bool may_block, struct fh_slot *out)
+int file_lookup(const struct place *dir, const char *name, bool may_block, struct place *out)
 {
     struct file_table *table = dir->file->table;
     struct pseudo_dir *junctions = file_junctions(dir);
@@ -224,21 +223,21 @@ int file_lookup(const struct fh_slot *dir, const char *name, bool may_block, str
         return -ENOTDIR;
     file = known_by_name(dir, name);
     if (file) {
-        *out = (struct fh_slot){.file = file, .export = dir->export};
+        *out = (struct place){.file = file, .export = dir->export};
         return 0;
     }
-    fd = step(dir->file->path_fd, name, !may_block);
+    fd = step_from(dir->file->path_fd, name, !may_block);
     if (fd < 0)
         return fd;
     rc = file_from_fd(table, dir->export, fd, &file);
     if (rc)
         return rc;
     name_hints_keep(table->names, &dir->file->key, name, loop_now_ns(), &file->key);
-    *out = (struct fh_slot){.file = file, .export = dir->export};
+    *out = (struct place){.file = file, .export = dir->export};
     return 0;
 }
 
-int file_parent(const struct fh_slot *dir, bool may_block, struct fh_slot *out)
+int file_parent(const struct place *dir, bool may_block, struct place *out)
 {
     struct file_table *table = dir->file->table;
     struct pseudo_dir *here = file_junctions(dir);
@@ -249,13 +248,13 @@ int file_parent(const struct fh_slot *dir, bool may_block, struct fh_slot *out)
         return pseudo_parent(here) ? file_from_pseudo(table, pseudo_parent(here), out) : -ENOENT;
     if (!S_ISDIR(dir->file->type))
         return -ENOTDIR;
-    fd = step(dir->file->path_fd, "..", !may_block);
+    fd = step_from(dir->file->path_fd, "..", !may_block);
     if (fd < 0)
         return fd;
     rc = file_from_fd(table, dir->export, fd, &file);
     if (rc)
         return rc;
-    *out = (struct fh_slot){.file = file, .export = dir->export};
+    *out = (struct place){.file = file, .export = dir->export};
     return 0;
 }
 
@@ -270,7 +269,7 @@ static bool is_export_root(const struct export *export, int fd)
            file_key_equal(&key, export_root_key(export));
 }
 
-int file_check_inside(const struct fh_slot *dir)
+int file_check_inside(const struct place *dir)
 {
     int fd, above, rc = -ENOENT;
 
@@ -286,7 +285,7 @@ int file_check_inside(const struct fh_slot *dir)
             rc = 0;
             break;
         }
-        above = step(fd, "..", false);
+        above = step_from(fd, "..", false);
         close(fd);
         fd = above;
         if (fd < 0)
@@ -308,7 +307,7 @@ int file_from_path(struct file_table *table, const char *path, struct file **out
     fd = open(real, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     rc = fd < 0 ? -errno : fs_handle_get(fd, "", &handle);
     if (!rc)
-        export = export_of_path(table->server->exports, real, handle.mount_id);
+        export = export_of_path(table->exports, real, handle.mount_id);
     free(real);
     if (!rc && export)
         return file_from_fd(table, export, fd, out);

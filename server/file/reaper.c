@@ -173,7 +173,7 @@ void file_table_settle(struct file_table *table)
 
 /* Closes all that is idle, for those who wait for space. Writers first: a removed file's last
  * reference may be the list's. */
-static void settle(struct file_table *table, uint64_t now)
+static void settle_round(struct file_table *table, uint64_t now)
 {
     uint64_t asked;
 
@@ -202,7 +202,7 @@ static void *reaper_run(void *arg)
         uint64_t now = loop_now_ns();
 
         reap_dead(table);
-        settle(table, now);
+        settle_round(table, now);
         if (now < round)
             continue;
         round = now + REAPER_ROUND_NS;

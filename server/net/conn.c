@@ -18,8 +18,6 @@
 #include "server/base/buffer.h"
 #include "server/base/log.h"
 #include "server/net/private.h"
-#include "server/nfs/rpc_service.h"
-#include "server/server.h"
 
 enum { PUMP_ROUNDS = 16 };
 
@@ -50,11 +48,6 @@ const char *conn_describe(const struct conn *conn)
 struct loop *conn_loop(struct conn *conn)
 {
     return atomic_load_explicit(&conn->loop, memory_order_acquire);
-}
-
-struct server *conn_server(const struct conn *conn)
-{
-    return conn->server;
 }
 
 unsigned conn_requests(const struct conn *conn)
@@ -93,8 +86,7 @@ static void describe_peer(struct conn *conn)
         inet_ntop(AF_INET, conn->peer.s6_addr + 12, host, sizeof(host));
     else
         inet_ntop(AF_INET6, &conn->peer, host, sizeof(host));
-    snprintf(conn->text, sizeof(conn->text), strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host,
-             port);
+    snprintf(conn->text, sizeof(conn->text), strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
 }
 
 /* A peer that vanished is noticed by keepalive, or by the reply it does not acknowledge. */
@@ -114,13 +106,12 @@ static void set_socket_options(int fd)
 int conn_create(struct listener *listener, int fd, struct conn **out)
 {
     struct conn *conn = calloc(1, sizeof(*conn));
-    if (conn == NULL)
+    if (!conn)
         return -ENOMEM;
     evutil_make_socket_nonblocking(fd);
     set_socket_options(fd);
     atomic_init(&conn->refs, 1);
     conn->fd = fd;
-    conn->server = listener->server;
     conn->listener = listener;
     conn->out_last = &conn->out_first;
     conn->heard_at = loop_now_ns();
@@ -182,11 +173,11 @@ void conn_request_end(struct conn *conn)
     conn->requests--;
     if (atomic_fetch_sub(&conn->listener->requests, 1) == 1 &&
         atomic_load(&conn->listener->draining))
-        listener_tell_drained(conn->listener);
-    if (conn->read_on || conn->pumping || conn->closed || conn->home == NULL || !may_read(conn))
+        conn->listener->on_drained(conn->listener);
+    if (conn->read_on || conn->pumping || conn->closed || !conn->home || !may_read(conn))
         return;
     set_read_interest(conn, true);
-    if (!conn->closed && conn->stage != NULL)
+    if (!conn->closed && conn->stage)
         event_active(&conn->read_event, EV_READ, 0);
 }
 
@@ -195,7 +186,7 @@ void conn_request_end(struct conn *conn)
 static bool make_room(struct conn *conn, uint32_t more)
 {
     size_t want = (size_t)conn->record_len + more;
-    if (conn->record != NULL && conn->record->size >= want)
+    if (conn->record && conn->record->size >= want)
         return true;
     /* When the length of the whole is known, take it at once: most of it will be received in place.
      * Not when memory is scarce: a peer then gets room for what it has sent, twice over. */
@@ -207,10 +198,10 @@ static bool make_room(struct conn *conn, uint32_t more)
     else
         want = 2 * want;
     struct buffer *larger = buffer_get(want);
-    if (larger == NULL)
+    if (!larger)
         return false;
     conn_charge(conn, larger->size);
-    if (conn->record != NULL) {
+    if (conn->record) {
         memcpy(larger->data, conn->record->data, conn->record_len);
         conn_discharge(conn, conn->record->size);
         buffer_unref(conn->record);
@@ -222,7 +213,7 @@ static bool make_room(struct conn *conn, uint32_t more)
 /* The record's buffer goes to whoever took a reference of it. */
 static void forget_record(struct conn *conn)
 {
-    if (conn->record != NULL) {
+    if (conn->record) {
         conn_discharge(conn, conn->record->size);
         buffer_unref(conn->record);
     }
@@ -238,7 +229,7 @@ static void forget_stage(struct conn *conn)
     conn->stage_at = conn->stage_len = 0;
 }
 
-static bool append(struct conn *conn, struct xdr_bytes chunk)
+static bool append_chunk(struct conn *conn, struct xdr_bytes chunk)
 {
     if (chunk.len == 0)
         return true;
@@ -249,6 +240,12 @@ static bool append(struct conn *conn, struct xdr_bytes chunk)
     return true;
 }
 
+static bool hand_over(struct conn *conn, struct buffer *buffer, const uint8_t *data, uint32_t len)
+{
+    const struct conn_service *service = &conn->listener->service;
+    return service->on_record(service->context, conn, buffer, data, len);
+}
+
 /* Serve the record that has just been completed in conn->record. False: leave the connection alone.
  */
 static bool serve_record(struct conn *conn)
@@ -256,7 +253,7 @@ static bool serve_record(struct conn *conn)
     struct buffer *buffer = buffer_ref(conn->record);
     uint32_t len = conn->record_len;
     forget_record(conn);
-    bool mine = rpc_service_message(conn, buffer, buffer->data, len);
+    bool mine = hand_over(conn, buffer, buffer->data, len);
     buffer_unref(buffer);
     return mine;
 }
@@ -285,7 +282,7 @@ static bool take_staged(struct conn *conn)
             return false;
         }
         if (event == RECORD_MORE || event == RECORD_CHUNK) {
-            if (!append(conn, chunk))
+            if (!append_chunk(conn, chunk))
                 return out_of_memory(conn);
             conn->record_partial = !record_reader_idle(&conn->reader);
             conn->record_at = loop_now_ns();
@@ -295,10 +292,10 @@ static bool take_staged(struct conn *conn)
         if (conn->record_len == 0) {
             struct buffer *stage = buffer_ref(conn->stage);
             conn->record_partial = false;
-            mine = rpc_service_message(conn, stage, chunk.data, chunk.len);
+            mine = hand_over(conn, stage, chunk.data, chunk.len);
             buffer_unref(stage);
         } else {
-            if (!append(conn, chunk))
+            if (!append_chunk(conn, chunk))
                 return out_of_memory(conn);
             mine = serve_record(conn);
         }
@@ -311,7 +308,7 @@ static bool take_staged(struct conn *conn)
 
 enum got { GOT_SOME, GOT_NOTHING, GOT_END };
 
-static enum got receive(struct conn *conn, void *data, size_t size, size_t *len)
+static enum got receive_bytes(struct conn *conn, void *data, size_t size, size_t *len)
 {
     ssize_t n;
     do
@@ -339,7 +336,7 @@ static enum got receive_record(struct conn *conn)
     }
     size_t room = conn->record->size - conn->record_len;
     enum got got =
-        receive(conn, conn->record->data + conn->record_len, left < room ? left : room, &len);
+        receive_bytes(conn, conn->record->data + conn->record_len, left < room ? left : room, &len);
     if (got != GOT_SOME)
         return got;
     conn->record_len += (uint32_t)len;
@@ -352,11 +349,11 @@ static enum got receive_stage(struct conn *conn)
 {
     size_t len = 0;
     conn->stage = buffer_get(BUFFER_SMALL);
-    if (conn->stage == NULL) {
+    if (!conn->stage) {
         out_of_memory(conn);
         return GOT_END;
     }
-    enum got got = receive(conn, conn->stage->data, conn->stage->size, &len);
+    enum got got = receive_bytes(conn, conn->stage->data, conn->stage->size, &len);
     if (got != GOT_SOME) {
         forget_stage(conn);
         return got;
@@ -371,10 +368,10 @@ static enum got receive_stage(struct conn *conn)
 /* One round: GOT_END when the connection is no longer ours to touch. */
 static enum got pump_once(struct conn *conn)
 {
-    if (conn->stage != NULL)
+    if (conn->stage)
         return take_staged(conn) ? GOT_SOME : GOT_END;
     /* Short remainders come with whatever follows them, in one recv. */
-    if (conn->record != NULL && record_reader_fragment_left(&conn->reader) > BUFFER_SMALL / 2)
+    if (conn->record && record_reader_fragment_left(&conn->reader) > BUFFER_SMALL / 2)
         return receive_record(conn);
     return receive_stage(conn);
 }
@@ -396,7 +393,7 @@ void conn_pump(struct conn *conn)
              * sweep. */
             bool more = may_read(conn);
             set_read_interest(conn, more);
-            if (more && conn->stage != NULL)
+            if (more && conn->stage)
                 event_active(&conn->read_event, EV_READ, 0);
         }
     }
@@ -427,11 +424,11 @@ static void leave_home(struct conn *conn)
         atomic_fetch_sub_explicit(&conn->listener->stalled, 1, memory_order_relaxed);
     conn->read_on = true;
     conn->write_on = false;
-    if (conn->prev != NULL)
+    if (conn->prev)
         conn->prev->next = conn->next;
     else
         home->first = conn->next;
-    if (conn->next != NULL)
+    if (conn->next)
         conn->next->prev = conn->prev;
     conn->prev = conn->next = NULL;
     conn->home = NULL;
@@ -450,14 +447,14 @@ void conn_close(struct conn *conn, const char *why)
 {
     if (conn->closed)
         return;
-    if (why != NULL)
+    if (why)
         log_info("%s: connection closed: %s", conn->text, why);
     else
         log_debug("%s: connection closed", conn->text);
     conn->closed = true;
     conn->pumping = false;
     conn->corked = false;
-    if (conn->home != NULL)
+    if (conn->home)
         leave_home(conn);
     close(conn->fd);
     conn->fd = -1;

@@ -20,13 +20,25 @@
 #include "server/base/loop.h"
 
 struct buffer;
+struct config;
 struct conn;
 struct listener;
-struct server;
 
-/* Bind and listen on every configured address; nothing is accepted before the loops run. -errno,
- * logged with the address. */
-int listener_create(struct server *server, struct listener **out);
+/* Who gets what the connections receive. */
+struct conn_service {
+    /* One whole record; data lies in `buffer`, of which a reference is taken if it has to stay. The
+     * connection's loop. False: the connection has been given to another loop, or closed; it is not
+     * touched again. */
+    bool (*on_record)(void *context, struct conn *conn, struct buffer *buffer, const uint8_t *data,
+                      uint32_t len);
+    void *context;
+};
+
+/* Bind and listen on every configured address; nothing is accepted before the loops run. Of the
+ * configuration only what it says now counts. The loops are the caller's, and outlive the listener.
+ * -errno, logged with the address. */
+int listener_create(const struct config *config, struct loop **loops, unsigned loop_count,
+                    const struct conn_service *service, struct listener **out);
 /* Read nothing more, and wait until every request under way is answered, or so long. Not on a loop;
  * they still run. */
 void listener_drain(struct listener *listener, unsigned seconds);
@@ -38,14 +50,13 @@ uint16_t listener_port(const struct listener *listener);
 unsigned listener_connections(const struct listener *listener);
 
 /* Serve this socket (already connected) on a loop. Takes over fd in every case. Any thread. */
-int conn_adopt(struct server *server, struct loop *loop, int fd);
+int conn_adopt(struct listener *listener, struct loop *loop, int fd);
 
 struct conn *conn_ref(struct conn *conn);                  /* any thread */
 void conn_unref(struct conn *conn);                        /* any thread */
 const struct in6_addr *conn_peer(const struct conn *conn); /* IPv4-mapped for IPv4; any thread */
 const char *conn_describe(const struct conn *conn);        /* "192.0.2.1:700"; any thread */
 struct loop *conn_loop(struct conn *conn);                 /* where it lives now; any thread */
-struct server *conn_server(const struct conn *conn);
 
 /* One message to send: the record mark and a message's iovec. The memory stays the caller's until
  * `sent`. */

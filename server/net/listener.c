@@ -11,10 +11,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/config/config.h"
 #include "server/net/private.h"
-#include "server/server.h"
 
 enum { ACCEPT_BATCH = 64, BACKLOG = 1024 };
 
@@ -22,7 +22,7 @@ static const uint64_t second_ns = 1000000000u;
 
 static const char *why_to_close(const struct conn *conn, uint64_t now)
 {
-    if (conn->out_first != NULL && now - conn->sent_at > CONN_STALL_SECONDS * second_ns)
+    if (conn->out_first && now - conn->sent_at > CONN_STALL_SECONDS * second_ns)
         return "the peer takes no replies";
     if (conn->record_partial && conn->read_on &&
         now - conn->record_at > CONN_PARTIAL_SECONDS * second_ns)
@@ -38,10 +38,10 @@ static void on_sweep(evutil_socket_t fd, short events, void *arg)
     (void)events;
     struct conn_home *home = arg;
     uint64_t now = loop_now_ns();
-    for (struct conn *conn = home->first, *next; conn != NULL; conn = next) {
+    for (struct conn *conn = home->first, *next; conn; conn = next) {
         next = conn->next;
         const char *why = why_to_close(conn, now);
-        if (why != NULL)
+        if (why)
             conn_close(conn, why);
         else if (!conn->read_on)
             conn_pump(conn);
@@ -54,11 +54,11 @@ static void on_sweep(evutil_socket_t fd, short events, void *arg)
 
 static void on_arrive(struct loop_msg *msg)
 {
-    struct conn *conn = (struct conn *)(void *)((char *)msg - offsetof(struct conn, arrive));
+    struct conn *conn = container_of(msg, struct conn, arrive);
     struct conn_home *home = &conn->listener->homes[loop_index(conn_loop(conn))];
     conn->home = home;
     conn->next = home->first;
-    if (home->first != NULL)
+    if (home->first)
         home->first->prev = conn;
     home->first = conn;
     conn_events_init(conn);
@@ -70,12 +70,12 @@ static void on_arrive(struct loop_msg *msg)
         conn_close(conn, "out of memory");
     if (!conn->closed)
         conn_flush(conn);
-    if (!conn->closed && conn->stage != NULL)
+    if (!conn->closed && conn->stage)
         conn_pump(conn);
     conn_unref(conn);
 }
 
-static int adopt(struct listener *listener, struct loop *loop, int fd)
+int conn_adopt(struct listener *listener, struct loop *loop, int fd)
 {
     struct conn *conn;
     int err = conn_create(listener, fd, &conn);
@@ -88,11 +88,6 @@ static int adopt(struct listener *listener, struct loop *loop, int fd)
     conn->arrive.run = on_arrive;
     loop_post(loop, &conn->arrive);
     return 0;
-}
-
-int conn_adopt(struct server *server, struct loop *loop, int fd)
-{
-    return adopt(server->listener, loop, fd);
 }
 
 static void set_accepting(struct listener *listener, bool on)
@@ -143,9 +138,8 @@ static void on_acceptable(evutil_socket_t fd, short events, void *arg)
             close(conn_fd);
             continue;
         }
-        struct server *server = listener->server;
-        int err =
-            adopt(listener, server->loops[listener->next_loop++ % server->loop_count], conn_fd);
+        int err = conn_adopt(
+            listener, listener->loops[listener->next_loop++ % listener->loop_count], conn_fd);
         if (err < 0)
             log_error("cannot serve a connection: %s", strerror(-err));
     }
@@ -155,7 +149,7 @@ static void on_acceptable(evutil_socket_t fd, short events, void *arg)
 static bool listens_on_ipv4(const struct config *config)
 {
     for (size_t i = 0; i < config->listen_count; i++)
-        if (strchr(config->listen[i], ':') == NULL)
+        if (!strchr(config->listen[i], ':'))
             return true;
     return false;
 }
@@ -177,7 +171,7 @@ static int open_socket(const struct addrinfo *ai, int v6only)
     return fd;
 }
 
-static int listen_on(struct listener *listener, const char *address, uint16_t port)
+static int listen_on(struct listener *listener, const char *address, uint16_t port, bool v6only)
 {
     char service[8];
     struct addrinfo hints = {.ai_family = AF_UNSPEC,
@@ -187,7 +181,7 @@ static int listen_on(struct listener *listener, const char *address, uint16_t po
     snprintf(service, sizeof(service), "%u", port);
     int fd = -EINVAL;
     if (getaddrinfo(address, service, &hints, &ai) == 0)
-        fd = open_socket(ai, listens_on_ipv4(listener->server->config));
+        fd = open_socket(ai, v6only);
     freeaddrinfo(ai);
     if (fd < 0) {
         log_error("cannot listen on %s port %u: %s", address, port, strerror(-fd));
@@ -196,10 +190,9 @@ static int listen_on(struct listener *listener, const char *address, uint16_t po
     struct listener_socket *s = &listener->sockets[listener->socket_count];
     s->listener = listener;
     s->fd = fd;
-    s->event = event_new(loop_base(listener->server->loops[0]), fd, EV_READ | EV_PERSIST,
-                         on_acceptable, s);
-    if (s->event == NULL || event_add(s->event, NULL) != 0) {
-        if (s->event != NULL)
+    s->event = event_new(loop_base(listener->loops[0]), fd, EV_READ | EV_PERSIST, on_acceptable, s);
+    if (!s->event || event_add(s->event, NULL) != 0) {
+        if (s->event)
             event_free(s->event);
         close(fd);
         return -ENOMEM;
@@ -210,10 +203,9 @@ static int listen_on(struct listener *listener, const char *address, uint16_t po
 
 static void close_home(struct loop_msg *msg)
 {
-    struct conn_home *home =
-        (struct conn_home *)(void *)((char *)msg - offsetof(struct conn_home, close_msg));
+    struct conn_home *home = container_of(msg, struct conn_home, close_msg);
     home->closing = true;
-    while (home->first != NULL)
+    while (home->first)
         conn_close(home->first, NULL);
 }
 
@@ -228,15 +220,14 @@ static void close_sockets(struct listener *listener)
 
 static void on_close(struct loop_msg *msg)
 {
-    struct listener *listener =
-        (struct listener *)(void *)((char *)msg - offsetof(struct listener, close_msg));
+    struct listener *listener = container_of(msg, struct listener, close_msg);
     event_del(listener->accept_again);
     close_sockets(listener);
-    for (unsigned i = 0; i < listener->server->loop_count; i++)
-        loop_post(listener->server->loops[i], &listener->homes[i].close_msg);
+    for (unsigned i = 0; i < listener->loop_count; i++)
+        loop_post(listener->loops[i], &listener->homes[i].close_msg);
 }
 
-void listener_tell_drained(struct listener *listener)
+static void signal_drained(struct listener *listener)
 {
     pthread_mutex_lock(&listener->drain_lock);
     pthread_cond_signal(&listener->drained);
@@ -262,21 +253,21 @@ void listener_drain(struct listener *listener, unsigned seconds)
 void listener_close(struct listener *listener)
 {
     listener->close_msg.run = on_close;
-    loop_post(listener->server->loops[0], &listener->close_msg);
+    loop_post(listener->loops[0], &listener->close_msg);
 }
 
 void listener_destroy(struct listener *listener)
 {
-    if (listener == NULL)
+    if (!listener)
         return;
     close_sockets(listener);
-    if (listener->accept_again != NULL)
+    if (listener->accept_again)
         event_free(listener->accept_again);
-    for (unsigned i = 0; i < listener->server->loop_count; i++) {
+    for (unsigned i = 0; i < listener->loop_count; i++) {
         struct conn_home *home = &listener->homes[i];
-        while (home->first != NULL)
+        while (home->first)
             conn_close(home->first, NULL);
-        if (home->sweep != NULL)
+        if (home->sweep)
             event_free(home->sweep);
     }
     pthread_cond_destroy(&listener->drained);
@@ -285,29 +276,32 @@ void listener_destroy(struct listener *listener)
     free(listener);
 }
 
-static int make_homes(struct listener *listener)
+static int create_homes(struct listener *listener)
 {
     static const struct timeval soon = {.tv_sec = 1};
-    for (unsigned i = 0; i < listener->server->loop_count; i++) {
+    for (unsigned i = 0; i < listener->loop_count; i++) {
         struct conn_home *home = &listener->homes[i];
         home->listener = listener;
-        home->loop = listener->server->loops[i];
+        home->loop = listener->loops[i];
         home->close_msg.run = close_home;
         home->sweep = evtimer_new(loop_base(home->loop), on_sweep, home);
-        if (home->sweep == NULL || evtimer_add(home->sweep, &soon) != 0)
+        if (!home->sweep || evtimer_add(home->sweep, &soon) != 0)
             return -ENOMEM;
     }
     return 0;
 }
 
-int listener_create(struct server *server, struct listener **out)
+int listener_create(const struct config *config, struct loop **loops, unsigned loop_count,
+                    const struct conn_service *service, struct listener **out)
 {
-    const struct config *config = server->config;
     struct listener *listener =
-        calloc(1, sizeof(*listener) + server->loop_count * sizeof(listener->homes[0]));
-    if (listener == NULL)
+        calloc(1, sizeof(*listener) + loop_count * sizeof(listener->homes[0]));
+    if (!listener)
         return -ENOMEM;
-    listener->server = server;
+    listener->loops = loops;
+    listener->loop_count = loop_count;
+    listener->service = *service;
+    listener->on_drained = signal_drained;
     listener->max_record = config->max_io_size + CONN_RECORD_SLACK;
     listener->max_bytes = config->max_request_memory;
     listener->max_conn_bytes = config->max_request_memory / 8;
@@ -320,16 +314,16 @@ int listener_create(struct server *server, struct listener **out)
     pthread_cond_init(&listener->drained, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&listener->drain_lock, NULL);
-    int err = make_homes(listener);
+    int err = create_homes(listener);
     if (err < 0)
         goto fail;
     err = -ENOMEM;
-    listener->accept_again = evtimer_new(loop_base(server->loops[0]), on_accept_again, listener);
+    listener->accept_again = evtimer_new(loop_base(loops[0]), on_accept_again, listener);
     listener->sockets = calloc(config->listen_count + 1, sizeof(listener->sockets[0]));
-    if (listener->accept_again == NULL || listener->sockets == NULL)
+    if (!listener->accept_again || !listener->sockets)
         goto fail;
     for (size_t i = 0; i < config->listen_count; i++) {
-        err = listen_on(listener, config->listen[i], config->port);
+        err = listen_on(listener, config->listen[i], config->port, listens_on_ipv4(config));
         if (err < 0)
             goto fail;
     }

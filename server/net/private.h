@@ -33,7 +33,10 @@ struct conn_home {
 };
 
 struct listener {
-    struct server *server;
+    struct loop **loops;
+    unsigned loop_count;
+    struct conn_service service;
+    void (*on_drained)(struct listener *listener); /* the last request has ended; any loop */
     uint32_t max_record;
     size_t max_conn_bytes;
     size_t max_bytes;
@@ -61,7 +64,6 @@ struct listener {
 struct conn {
     atomic_uint refs;
     int fd;
-    struct server *server;
     struct listener *listener;
     _Atomic(struct loop *) loop;
     struct conn_home *home; /* NULL while it moves */
@@ -92,9 +94,6 @@ struct conn {
     struct in6_addr peer;
     char text[INET6_ADDRSTRLEN + 10];
 };
-
-/* The last request has ended while the listener drains. Any loop. */
-void listener_tell_drained(struct listener *listener);
 
 int conn_create(struct listener *listener, int fd, struct conn **out);
 void conn_pump(struct conn *conn);

@@ -241,14 +241,14 @@ int attr_fill(const struct attr_source *source, const bitmap4 *want, bool may_bl
 }
 
 /* An export's root is mounted on a directory of the pseudo root. */
-uint64_t attr_mounted_on(const struct fh_slot *at)
+uint64_t attr_mounted_on(const struct place *at)
 {
     struct pseudo_dir *dir = at->export ? file_junctions(at) : NULL;
 
     return dir ? pseudo_fileid(dir) : 0;
 }
 
-int attr_of_place(const struct server *server, const struct fh_slot *at, const bitmap4 *want,
+int attr_of_place(const struct server *server, const struct place *at, const bitmap4 *want,
                   bool may_block, struct attr_names *names, struct nfs4_attrs *out)
 {
     struct attr_source source = {.server = server, .export = at->export};

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "layout/fd_path.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/file/file.h"
@@ -60,7 +61,8 @@ static nfsstat4 set_mode(const struct nfs4_attrs *attrs, struct attr_set *set)
 }
 
 /* The values, and whether all of them may be set. */
-static nfsstat4 unpack(const struct export *export, const fattr4 *fattr, struct nfs4_attrs *attrs)
+static nfsstat4 unpack_attrs(const struct export *export, const fattr4 *fattr,
+                             struct nfs4_attrs *attrs)
 {
     const bitmap4 supported = attr_supported(export), settable = attr_settable();
     const bitmap4 unknown = bitmap4_minus(&fattr->attrmask, &supported);
@@ -81,7 +83,7 @@ nfsstat4 attr_set_decode(const struct compound *c, const fattr4 *fattr, struct a
 {
     struct attr_set set = {.atime.tv_nsec = UTIME_OMIT, .mtime.tv_nsec = UTIME_OMIT};
     struct nfs4_attrs attrs;
-    nfsstat4 status = unpack(c->current.export, fattr, &attrs);
+    nfsstat4 status = unpack_attrs(c->current.export, fattr, &attrs);
 
     if (status)
         return status;
@@ -124,10 +126,10 @@ static int apply_owner(struct file *file, const struct attr_set *set, bitmap4 *d
 /* By /proc/self/fd: fchmodat2 would take the O_PATH descriptor, but needs Linux 6.6. */
 static int change_mode(struct file *file, mode_t mode)
 {
-    char path[32];
+    struct fd_path path;
 
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", file_path_fd(file));
-    return chmod(path, mode) == 0 ? 0 : -errno;
+    path = fd_path_of(file_path_fd(file));
+    return chmod(path.text, mode) == 0 ? 0 : -errno;
 }
 
 static int apply_mode(struct file *file, const struct attr_set *set, bitmap4 *done)
@@ -193,7 +195,7 @@ static int truncate_file(struct file *file, uint64_t size, const struct compound
     rc = file_data_open(file, FILE_WRITE, &fd);
     if (rc)
         return rc;
-    rc = c ? fs_cred_enter(c, c->current.export) : 0;
+    rc = c ? fs_cred_enter(&c->cred, c->current.export) : 0;
     if (!rc) {
         if (ftruncate(fd, (off_t)size) != 0)
             rc = -errno;

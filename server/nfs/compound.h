@@ -15,6 +15,7 @@
 #ifndef SEALNFS_SERVER_NFS_COMPOUND_H
 #define SEALNFS_SERVER_NFS_COMPOUND_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -26,6 +27,7 @@
 #include "proto/rpc.h"
 #include "proto/xdr.h"
 #include "server/base/loop.h"
+#include "server/base/place.h"
 #include "server/base/worker.h"
 #include "server/net/conn.h"
 
@@ -35,7 +37,7 @@ struct export;
 struct file;
 struct server;
 struct session;
-struct slot;
+struct session_slot;
 
 enum op_next {
     OP_DONE,  /* c->res is filled, its status included */
@@ -44,44 +46,24 @@ enum op_next {
     OP_WAIT,  /* somebody will call compound_resume, once */
 };
 
-/* The caller's identity as the RPC header gave it; squashing is the export's (cred_for_export in
- * export.h).
- */
-#define CRED_MAX_GIDS 16
-struct cred {
-    uint32_t flavor; /* AUTH_NONE or AUTH_SYS */
-    uid_t uid;
-    gid_t gid;
-    uint32_t gid_count;
-    gid_t gids[CRED_MAX_GIDS];
-};
-
-/* A current or saved file handle. `file` holds a reference. */
-struct fh_slot {
-    struct file *file;     /* NULL: no file handle */
-    struct export *export; /* borrowed from the export table; NULL on the pseudo root */
-};
-
 struct compound {
     struct server *server;
     struct conn *conn; /* holds a reference; replies go there */
     struct loop *loop; /* the client's loop, where it lives */
     uint32_t xid;
     struct cred cred;
-    struct in6_addr_box {
-        uint8_t bytes[16];
-    } peer; /* IPv4-mapped for IPv4 */
+    struct in6_addr peer; /* IPv4-mapped for IPv4 */
     uint32_t minor;
 
     struct client
         *client; /* set by SEQUENCE (NULL before, and in sessionless compounds); loop only */
-    struct session *session; /* loop only */
-    struct slot *slot;       /* loop only */
-    uint64_t client_id;      /* copies that workers may read */
-    uint32_t max_reply;      /* bytes the whole reply may have, from the session */
+    struct session *session;   /* loop only */
+    struct session_slot *slot; /* loop only */
+    uint64_t client_id;        /* copies that workers may read */
+    uint32_t max_reply;        /* bytes the whole reply may have, from the session */
     bool cache_this;
 
-    struct fh_slot current, saved;
+    struct place current, saved; /* `file` holds a reference */
     stateid4 current_stateid,
         saved_stateid; /* RFC 8881 section 16.2.3.1.2; see compound_set_stateid */
     bool has_current_stateid, has_saved_stateid;
@@ -127,8 +109,9 @@ struct compound {
 
 /* Start the COMPOUND call whose arguments `in` shows; `request` is referenced. The connection's
  * loop. False: the connection has been given to another loop. */
-bool compound_start(struct conn *conn, struct buffer *request, uint32_t request_len,
-                    const struct rpc_call *call, const struct cred *cred, const struct xdr_in *in);
+bool compound_start(struct server *server, struct conn *conn, struct buffer *request,
+                    uint32_t request_len, const struct rpc_call *call, const struct cred *cred,
+                    const struct xdr_in *in);
 
 /* Resume after OP_WAIT: the handler is called again on the compound's loop. Any thread. */
 void compound_resume(struct compound *c);
@@ -166,6 +149,16 @@ void compound_set_stateid(struct compound *c, const stateid4 *stateid);
 /* Substitute the special "current stateid" {1, 0} if `stateid` is it (RFC 8881 section 8.2.3).
  * NFS4_OK or BAD_STATEID. */
 nfsstat4 compound_resolve_stateid(struct compound *c, const stateid4 *stateid, stateid4 *out);
+/* The same where open or lock state may stand: of the current one the latest seqid is meant, and a
+ * special one does not count. */
+nfsstat4 compound_resolve_latest(struct compound *c, const stateid4 *stateid, stateid4 *out);
+
+/* How a handler ends. */
+static inline enum op_next op_done(struct compound *c, nfsstat4 status)
+{
+    c->res.status = status;
+    return OP_DONE;
+}
 
 /* Handlers, by family (file): nfs/op_session.c, nfs/op_fh.c, nfs/op_attr.c, nfs/op_dir.c,
  * nfs/op_open.c, nfs/op_lock.c, nfs/op_io.c, nfs/op_layout.c */

@@ -17,7 +17,7 @@
 #include "server/nfs/op_fs.h"
 #include "server/server.h"
 
-nfsstat4 op_check_directory(const struct fh_slot *dir)
+nfsstat4 op_check_directory(const struct place *dir)
 {
     mode_t type = file_type(dir->file);
 
@@ -28,7 +28,7 @@ nfsstat4 op_check_directory(const struct fh_slot *dir)
 
 /* On the loop: permission from memory, the name from the kernel's cache. -EAGAIN: not all of it is
  * there. */
-static int lookup_quick(struct compound *c, const char *name, struct fh_slot *out)
+static int lookup_quick(struct compound *c, const char *name, struct place *out)
 {
     struct cred cred;
     int rc = 0;
@@ -39,9 +39,9 @@ static int lookup_quick(struct compound *c, const char *name, struct fh_slot *ou
     return rc ? rc : file_lookup(&c->current, name, false, out);
 }
 
-static int lookup_blocking(struct compound *c, const char *name, struct fh_slot *out)
+static int lookup_blocking(struct compound *c, const char *name, struct place *out)
 {
-    int rc = fs_cred_enter(c, c->current.export);
+    int rc = fs_cred_enter(&c->cred, c->current.export);
 
     if (rc)
         return rc;
@@ -55,7 +55,7 @@ static int lookup_blocking(struct compound *c, const char *name, struct fh_slot 
 enum op_next op_lookup(struct compound *c)
 {
     char name[NAME_SIZE];
-    struct fh_slot place;
+    struct place place;
     nfsstat4 status = op_check_directory(&c->current);
     int rc;
 
@@ -71,7 +71,7 @@ enum op_next op_lookup(struct compound *c)
 
 enum op_next op_lookupp(struct compound *c)
 {
-    struct fh_slot place;
+    struct place place;
     nfsstat4 status = op_check_directory(&c->current);
     int rc;
 
@@ -79,7 +79,7 @@ enum op_next op_lookupp(struct compound *c)
         return op_done(c, status);
     if (!c->on_worker && !file_junctions(&c->current))
         return OP_BLOCK;
-    rc = fs_cred_enter(c, c->current.export);
+    rc = fs_cred_enter(&c->cred, c->current.export);
     if (rc)
         return op_done(c, fs_status(rc));
     rc = file_parent(&c->current, c->on_worker, &place);

@@ -12,9 +12,9 @@
 #include "server/nfs/op_fs.h"
 #include "server/server.h"
 
-nfsstat4 op_enter_place(struct compound *c, struct fh_slot *place)
+nfsstat4 op_enter_place(struct compound *c, struct place *place)
 {
-    nfsstat4 status = export_admit(place->export, c);
+    nfsstat4 status = export_admit(place->export, &c->peer);
 
     if (status) {
         file_unref(place->file);
@@ -26,7 +26,7 @@ nfsstat4 op_enter_place(struct compound *c, struct fh_slot *place)
 
 enum op_next op_putrootfh(struct compound *c)
 {
-    struct fh_slot root;
+    struct place root;
     int rc = file_root(c->server->files, &root);
 
     return op_done(c, rc ? fs_status(rc) : op_enter_place(c, &root));
@@ -40,7 +40,7 @@ enum op_next op_putpubfh(struct compound *c)
 
 enum op_next op_putfh(struct compound *c)
 {
-    struct fh_slot place;
+    struct place place;
     int rc = file_from_handle(c->server->files, c->args.putfh.object, c->on_worker, &place);
 
     if (rc == -EAGAIN && !c->on_worker)
@@ -95,10 +95,10 @@ static enum op_next secinfo_answer(struct compound *c)
 }
 
 /* Does the name exist for this caller? 0 or -errno; -EAGAIN on the loop. */
-static int probe(struct compound *c, const char *name)
+static int probe_name(struct compound *c, const char *name)
 {
-    struct fh_slot place;
-    int rc = fs_cred_enter(c, c->current.export);
+    struct place place;
+    int rc = fs_cred_enter(&c->cred, c->current.export);
 
     if (rc)
         return rc;
@@ -120,7 +120,7 @@ enum op_next op_secinfo(struct compound *c)
         status = name_check(c->args.secinfo.name, name);
     if (status)
         return op_done(c, status);
-    rc = probe(c, name);
+    rc = probe_name(c, name);
     if (rc == -EAGAIN && !c->on_worker)
         return OP_BLOCK;
     return rc ? op_done(c, fs_status(rc)) : secinfo_answer(c);
@@ -142,7 +142,7 @@ enum op_next op_secinfo_no_name(struct compound *c)
     status = op_check_directory(&c->current);
     if (status)
         return op_done(c, status);
-    rc = probe(c, NULL);
+    rc = probe_name(c, NULL);
     if (rc == -EAGAIN && !c->on_worker)
         return OP_BLOCK;
     return rc ? op_done(c, fs_status(rc)) : secinfo_answer(c);

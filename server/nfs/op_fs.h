@@ -7,19 +7,13 @@
 
 #include "server/nfs/compound.h"
 
-static inline enum op_next op_done(struct compound *c, nfsstat4 status)
-{
-    c->res.status = status;
-    return OP_DONE;
-}
-
 /* Is this a directory that names can be looked up in? NFS4_OK, SYMLINK or NOTDIR. */
-nfsstat4 op_check_directory(const struct fh_slot *dir);
+nfsstat4 op_check_directory(const struct place *dir);
 /* And changed through this server? ROFS in the pseudo root and on a read-only export, ACCESS for a
  * name that the pseudo root puts there. */
-nfsstat4 op_check_name(const struct fh_slot *dir, struct xdr_bytes component, char *name);
+nfsstat4 op_check_name(const struct place *dir, struct xdr_bytes component, char *name);
 /* Makes a place that was found the current file handle, if the peer may use its export; the
  * reference goes with it. */
-nfsstat4 op_enter_place(struct compound *c, struct fh_slot *place);
+nfsstat4 op_enter_place(struct compound *c, struct place *place);
 
 #endif

@@ -18,10 +18,10 @@
 #include "server/file/file.h"
 #include "server/file/fs_status.h"
 #include "server/file/permission.h"
+#include "server/nfs/io_state.h"
 #include "server/nfs/op_io.h"
 #include "server/nfs/op_open.h"
 #include "server/server.h"
-#include "server/state/state.h"
 
 /* READ_REPLY_OVERHEAD: the result around the data, and room for the next operation's error.
  * DIRECT_ALIGN: at least the logical block size of any disk and not above the page size. */
@@ -66,7 +66,7 @@ static uint32_t clamp_count(const struct compound *c, uint64_t offset, uint32_t 
 
 static bool reads_direct(const struct file *file)
 {
-    unsigned word = file_seal(file) & ~SEAL_WORD_AT_REST;
+    enum seal_word word = seal_kind(file_seal(file));
 
     return word == SEAL_PINNED || word == SEAL_RELEASING || word == SEAL_BROKEN;
 }
@@ -102,7 +102,7 @@ static bool read_cached(struct compound *c, struct read_work *work)
     int fd;
 
     if (reads_direct(c->current.file) ||
-        (!work->opener && permission_check_io(c, &c->current, R_OK) != 0))
+        (!work->opener && permission_check_io(&c->cred, &c->current, R_OK, c->on_worker) != 0))
         return false;
     work->opener = true;
     if (file_data_try(c->current.file, FILE_READ, &fd) < 0)
@@ -127,11 +127,9 @@ static enum op_next read_start(struct compound *c)
     if (status == NFS4_OK && !work)
         status = NFS4ERR_DELAY;
     if (status == NFS4_OK)
-        status = state_find_io(c, &args->stateid, FILE_READ, &work->opener);
-    if (status != NFS4_OK) {
-        c->res.status = status;
-        return OP_DONE;
-    }
+        status = io_state_find(c, &args->stateid, FILE_READ, &work->opener);
+    if (status != NFS4_OK)
+        return op_done(c, status);
     c->op_state = work;
     work->count = clamp_count(c, args->offset, args->count);
     work->buffer =
@@ -208,7 +206,7 @@ static enum op_next read_blocking(struct compound *c, struct read_work *work)
     int error = 0;
 
     if (!work->opener)
-        error = permission_check_io(c, &c->current, R_OK);
+        error = permission_check_io(&c->cred, &c->current, R_OK, c->on_worker);
     if (error == 0 && work->count > 0)
         error = reads_direct(c->current.file) ? read_direct(c, work) : read_buffered(c, work);
     return read_finish(c, work, error < 0 ? fs_status(error) : NFS4_OK);
@@ -221,7 +219,7 @@ enum op_next op_read(struct compound *c)
     return read_blocking(c, c->op_state);
 }
 
-static int commit(struct compound *c)
+static int sync_file(struct compound *c)
 {
     unsigned access = file_seal(c->current.file) == SEAL_NONE ? FILE_WRITE : FILE_READ;
     int fd, error = file_data_open(c->current.file, access, &fd);
@@ -250,11 +248,10 @@ enum op_next op_commit(struct compound *c)
     if (status == NFS4_OK && !c->on_worker)
         return OP_BLOCK;
     if (status == NFS4_OK)
-        status = fs_status(permission_check_io(c, &c->current, W_OK));
+        status = fs_status(permission_check_io(&c->cred, &c->current, W_OK, c->on_worker));
     if (status == NFS4_OK)
-        status = fs_status(commit(c));
+        status = fs_status(sync_file(c));
     if (status == NFS4_OK)
         write_verifier(c->server, c->res.commit.resok4.writeverf);
-    c->res.status = status;
-    return OP_DONE;
+    return op_done(c, status);
 }

@@ -5,6 +5,7 @@
 #include "server/client/client.h"
 #include "server/client/recovery.h"
 #include "server/file/file.h"
+#include "server/nfs/compound.h"
 #include "server/nfs/op_open.h"
 #include "server/server.h"
 #include "server/state/lock_range.h"
@@ -35,23 +36,13 @@ static nfsstat4 make_request(const struct compound *c, nfs_lock_type4 type, offs
                : NFS4ERR_INVAL;
 }
 
-/* The current stateid put in; then its latest seqid is meant (8.2.3). */
-static nfsstat4 resolve(struct compound *c, const stateid4 *stateid, stateid4 *out)
-{
-    nfsstat4 status = compound_resolve_stateid(c, stateid, out);
-
-    if (status == NFS4_OK && stateid_is_current(stateid))
-        out->seqid = 0;
-    return status;
-}
-
 /* A lock that an expired client left behind goes. */
-static nfsstat4 denied(struct compound *c, nfsstat4 status, const LOCK4denied *denied)
+static nfsstat4 judge_denied(struct compound *c, nfsstat4 status, const LOCK4denied *denied)
 {
     uint64_t holder = denied->owner.clientid;
 
     if (status == NFS4ERR_DENIED && holder != c->client_id &&
-        client_yield_expired(c->server, holder))
+        client_yield_expired(c->server->clients, holder))
         return NFS4ERR_DELAY;
     return status;
 }
@@ -74,11 +65,11 @@ enum op_next op_lock(struct compound *c)
     if (status == NFS4_OK)
         status = reclaim_check(c, args->reclaim);
     if (status == NFS4_OK)
-        status = resolve(c, named, &stateid);
+        status = compound_resolve_latest(c, named, &stateid);
     if (status == NFS4_OK)
         status = state_lock_set(client_state(c->client), &request, &stateid, owner, &c->arena, &out,
                                 &conflict);
-    status = denied(c, status, &conflict);
+    status = judge_denied(c, status, &conflict);
     if (status == NFS4ERR_DENIED && args->reclaim)
         status = NFS4ERR_RECLAIM_CONFLICT;
     c->res.status = status;
@@ -105,7 +96,7 @@ enum op_next op_lockt(struct compound *c)
     if (status == NFS4_OK)
         status = state_lock_test(client_state(c->client), &request, args->owner.owner, &c->arena,
                                  &conflict);
-    status = denied(c, status, &conflict);
+    status = judge_denied(c, status, &conflict);
     c->res.status = status;
     if (status == NFS4ERR_DENIED)
         c->res.lockt.denied = conflict;
@@ -122,7 +113,7 @@ enum op_next op_locku(struct compound *c)
     if (c->on_worker)
         return OP_LOOP;
     if (status == NFS4_OK)
-        status = resolve(c, &args->lock_stateid, &stateid);
+        status = compound_resolve_latest(c, &args->lock_stateid, &stateid);
     if (status == NFS4_OK)
         status = state_lock_clear(client_state(c->client), &request, &stateid, &out);
     c->res.status = status;

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "layout/fd_path.h"
 #include "server/export/export.h"
 #include "server/export/pseudo.h"
 #include "server/file/file.h"
@@ -44,7 +45,7 @@ struct name_change {
 /* Two files can be in the way of a rename, and each be sealed again once. */
 enum { RELEASES_MAX = 4 };
 
-nfsstat4 op_check_name(const struct fh_slot *dir, struct xdr_bytes component, char *name)
+nfsstat4 op_check_name(const struct place *dir, struct xdr_bytes component, char *name)
 {
     struct pseudo_dir *junctions = file_junctions(dir);
     nfsstat4 status = op_check_directory(dir);
@@ -61,9 +62,9 @@ nfsstat4 op_check_name(const struct fh_slot *dir, struct xdr_bytes component, ch
 
 /* The file behind a name, to look at its seal and to forget it when its last name goes; NULL when
  * it is not in memory and not sealed. */
-static struct file *file_behind(const struct fh_slot *dir, const char *name)
+static struct file *file_behind(const struct place *dir, const char *name)
 {
-    struct fh_slot place;
+    struct place place;
 
     return file_lookup(dir, name, true, &place) == 0 ? place.file : NULL;
 }
@@ -80,7 +81,7 @@ static void lost_name(struct file *file)
 
 /* Would the kernel refuse this caller even without the seal? A sticky directory's names are their
  * owners' (unlink(2)): nobody else makes a seal give way by asking for what he cannot have. */
-static bool sticky_forbids(const struct compound *c, const struct fh_slot *dir, struct file *file)
+static bool sticky_forbids(const struct compound *c, const struct place *dir, struct file *file)
 {
     struct file_stat in, of;
     struct cred cred;
@@ -94,7 +95,7 @@ static bool sticky_forbids(const struct compound *c, const struct fh_slot *dir, 
 
 /* The same for a link to a file that is neither his nor his to write (protected_hardlinks in
  * proc(5)). */
-static bool ownership_forbids(const struct compound *c, const struct fh_slot *at)
+static bool ownership_forbids(const struct compound *c, const struct place *at)
 {
     struct file_stat stat;
     struct cred cred;
@@ -103,13 +104,13 @@ static bool ownership_forbids(const struct compound *c, const struct fh_slot *at
     if (file_stat(at->file, &stat) != 0)
         return true;
     return cred.uid != 0 && cred.uid != stat.stx.stx_uid &&
-           fs_access_check(c, at, R_OK | W_OK) != 0;
+           fs_access_check(&c->cred, at, R_OK | W_OK, c->on_worker) != 0;
 }
 
 /* The kernel said EPERM: is it for the seal of this name's file? Then the file is kept in
  * work->sealed. */
 static bool seal_of_name(struct name_change *work, const struct compound *c,
-                         const struct fh_slot *dir, struct file *file)
+                         const struct place *dir, struct file *file)
 {
     if (!file || file_seal(file) == SEAL_NONE || sticky_forbids(c, dir, file))
         return false;
@@ -118,7 +119,7 @@ static bool seal_of_name(struct name_change *work, const struct compound *c,
 }
 
 static bool seal_of_target(struct name_change *work, const struct compound *c,
-                           const struct fh_slot *at)
+                           const struct place *at)
 {
     if (file_seal(at->file) == SEAL_NONE || ownership_forbids(c, at))
         return false;
@@ -126,7 +127,7 @@ static bool seal_of_target(struct name_change *work, const struct compound *c,
     return true;
 }
 
-static enum op_next unseal(struct compound *c, struct name_change *work)
+static enum op_next release_seal(struct compound *c, struct name_change *work)
 {
     nfsstat4 status = NFS4ERR_DELAY;
 
@@ -141,7 +142,7 @@ static enum op_next unseal(struct compound *c, struct name_change *work)
     return op_done(c, status);
 }
 
-static enum op_next released(struct compound *c, struct name_change *work)
+static enum op_next seal_released(struct compound *c, struct name_change *work)
 {
     nfsstat4 status = seal_wait_status(&work->wait, work->sealed);
 
@@ -154,9 +155,9 @@ static enum op_next released(struct compound *c, struct name_change *work)
 }
 
 /* Runs the stages; `check` judges the names on the loop, `change` does the work on the worker. */
-static enum op_next run(struct compound *c,
-                        nfsstat4 (*check)(struct compound *c, struct name_change *work),
-                        enum op_next (*change)(struct compound *c, struct name_change *work))
+static enum op_next run_stages(struct compound *c,
+                               nfsstat4 (*check)(struct compound *c, struct name_change *work),
+                               enum op_next (*change)(struct compound *c, struct name_change *work))
 {
     struct name_change *work = c->op_state;
     nfsstat4 status;
@@ -174,11 +175,11 @@ static enum op_next run(struct compound *c,
     case CHANGE:
         return change(c, work);
     case UNSEAL:
-        return unseal(c, work);
+        return release_seal(c, work);
     case COMMITTED:
         return op_done(c, fs_status(work->commit.error));
     default:
-        return released(c, work);
+        return seal_released(c, work);
     }
 }
 
@@ -190,8 +191,8 @@ static enum op_next make_way(struct compound *c)
 }
 
 /* The end of a change: commit what is named, answer. */
-static enum op_next finish(struct compound *c, struct name_change *work, int rc, struct file *dir,
-                           struct file *other)
+static enum op_next finish_change(struct compound *c, struct name_change *work, int rc,
+                                  struct file *dir, struct file *other)
 {
     if (rc)
         return op_done(c, fs_status(rc));
@@ -206,7 +207,7 @@ static nfsstat4 check_remove(struct compound *c, struct name_change *work)
     return op_check_name(&c->current, c->args.remove.target, work->name);
 }
 
-static int remove_name(const struct fh_slot *dir, const char *name)
+static int remove_name(const struct place *dir, const char *name)
 {
     int dirfd = file_path_fd(dir->file);
 
@@ -224,7 +225,7 @@ static enum op_next change_remove(struct compound *c, struct name_change *work)
     REMOVE4resok *ok = &c->res.remove.resok4;
     struct file *victim;
     bool sealed;
-    int rc = fs_cred_enter(c, c->current.export);
+    int rc = fs_cred_enter(&c->cred, c->current.export);
 
     if (rc)
         return op_done(c, fs_status(rc));
@@ -239,12 +240,12 @@ static enum op_next change_remove(struct compound *c, struct name_change *work)
     }
     sealed = rc == -EPERM && seal_of_name(work, c, &c->current, victim);
     file_unref(victim);
-    return sealed ? make_way(c) : finish(c, work, rc, c->current.file, NULL);
+    return sealed ? make_way(c) : finish_change(c, work, rc, c->current.file, NULL);
 }
 
 enum op_next op_remove(struct compound *c)
 {
-    return run(c, check_remove, change_remove);
+    return run_stages(c, check_remove, change_remove);
 }
 
 static nfsstat4 check_rename(struct compound *c, struct name_change *work)
@@ -270,7 +271,7 @@ static enum op_next change_rename(struct compound *c, struct name_change *work)
     RENAME4resok *ok = &c->res.rename.resok4;
     struct file *source, *victim;
     bool sealed;
-    int rc = fs_cred_enter(c, c->current.export);
+    int rc = fs_cred_enter(&c->cred, c->current.export);
 
     if (rc)
         return op_done(c, fs_status(rc));
@@ -294,12 +295,12 @@ static enum op_next change_rename(struct compound *c, struct name_change *work)
                               seal_of_name(work, c, &c->current, victim));
     file_unref(source);
     file_unref(victim);
-    return sealed ? make_way(c) : finish(c, work, rc, c->current.file, c->saved.file);
+    return sealed ? make_way(c) : finish_change(c, work, rc, c->current.file, c->saved.file);
 }
 
 enum op_next op_rename(struct compound *c)
 {
-    return run(c, check_rename, change_rename);
+    return run_stages(c, check_rename, change_rename);
 }
 
 static nfsstat4 check_link(struct compound *c, struct name_change *work)
@@ -317,16 +318,16 @@ static enum op_next change_link(struct compound *c, struct name_change *work)
 {
     LINK4resok *ok = &c->res.link.resok4;
     struct file *source = c->saved.file;
-    char path[32];
-    int rc = fs_cred_enter(c, c->current.export);
+    struct fd_path path;
+    int rc = fs_cred_enter(&c->cred, c->current.export);
 
     if (rc)
         return op_done(c, fs_status(rc));
     /* AT_EMPTY_PATH would need a capability that the client's identity does not have. */
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", file_path_fd(source));
+    path = fd_path_of(file_path_fd(source));
     change_before(c->current.file, &ok->cinfo);
-    if (linkat(AT_FDCWD, path, file_path_fd(c->current.file), work->new_name, AT_SYMLINK_FOLLOW) !=
-        0)
+    if (linkat(AT_FDCWD, path.text, file_path_fd(c->current.file), work->new_name,
+               AT_SYMLINK_FOLLOW) != 0)
         rc = -errno;
     fs_cred_leave();
     if (rc == -EPERM && seal_of_target(work, c, &c->saved))
@@ -335,10 +336,10 @@ static enum op_next change_link(struct compound *c, struct name_change *work)
         change_after(c->current.file, &ok->cinfo);
         file_changed(source);
     }
-    return finish(c, work, rc, c->current.file, NULL);
+    return finish_change(c, work, rc, c->current.file, NULL);
 }
 
 enum op_next op_link(struct compound *c)
 {
-    return run(c, check_link, change_link);
+    return run_stages(c, check_link, change_link);
 }

@@ -19,7 +19,7 @@ struct open_work {
     struct seal_wait release;
     char name[NAME_SIZE];
     struct attr_set set; /* the attributes to create with */
-    struct fh_slot at;   /* what is opened; holds a reference */
+    struct place at;     /* what is opened; holds a reference */
     uint32_t access;     /* OPEN4_SHARE_ACCESS_*, which are FILE_READ and FILE_WRITE too */
     struct commit_wait commit;
     bool commit_dir; /* before the answer */

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "layout/fd_path.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/file/file.h"
@@ -55,9 +56,9 @@ static void add_verifier_attributes(bitmap4 *attrset)
     bitmap4_set(attrset, FATTR4_TIME_MODIFY_SET);
 }
 
-static int lookup(const struct compound *c, struct open_work *work)
+static int lookup_name(const struct compound *c, struct open_work *work)
 {
-    int error = fs_cred_enter(c, c->current.export);
+    int error = fs_cred_enter(&c->cred, c->current.export);
 
     if (error < 0)
         return error;
@@ -85,10 +86,10 @@ static void note_mode(struct open_work *work, int fd, mode_t mode)
 
 /* Makes the file as the client: O_RDONLY, since a writer's descriptor would be in the way of a
  * seal. */
-static int make(const struct compound *c, struct open_work *work, mode_t mode,
-                const verifier4 *verifier)
+static int make_file(const struct compound *c, struct open_work *work, mode_t mode,
+                     const verifier4 *verifier)
 {
-    int fd, error = fs_cred_enter(c, c->current.export);
+    int fd, error = fs_cred_enter(&c->cred, c->current.export);
 
     if (error < 0)
         return error;
@@ -109,13 +110,13 @@ static int make(const struct compound *c, struct open_work *work, mode_t mode,
 }
 
 /* The file behind an open descriptor. */
-static int find_made(const struct compound *c, int fd, struct fh_slot *at)
+static int find_made(const struct compound *c, int fd, struct place *at)
 {
-    char path[32];
+    struct fd_path path;
     int path_fd;
 
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    path_fd = open(path, O_PATH | O_CLOEXEC);
+    path = fd_path_of(fd);
+    path_fd = open(path.text, O_PATH | O_CLOEXEC);
     if (path_fd < 0)
         return -errno;
     at->export = c->current.export;
@@ -129,7 +130,7 @@ static int set_attributes(const struct compound *c, struct open_work *work)
 
     bitmap4_clear(&work->set.want, FATTR4_SIZE);
     if (!bitmap4_empty(&work->set.want)) {
-        error = fs_cred_enter(c, c->current.export);
+        error = fs_cred_enter(&c->cred, c->current.export);
         if (error < 0)
             return error;
         error = attr_set_apply(work->at.file, &work->set, &work->attrset);
@@ -162,16 +163,16 @@ static bool sets_more(const struct open_work *work)
 }
 
 /* Creates the file; -EEXIST when the name is taken, with nothing changed. */
-static int create(const struct compound *c, struct open_work *work, const verifier4 *verifier)
+static int create_file(const struct compound *c, struct open_work *work, const verifier4 *verifier)
 {
     bool untouched;
     int error, fd;
 
     change_before(c->current.file, &work->cinfo);
-    fd = make(c, work, attr_set_mode(&work->set, MODE_OTHERWISE), verifier);
+    fd = make_file(c, work, attr_set_mode(&work->set, MODE_OTHERWISE), verifier);
     if (fd == -ENOSPC) {
         file_table_settle(c->server->files);
-        fd = make(c, work, attr_set_mode(&work->set, MODE_OTHERWISE), verifier);
+        fd = make_file(c, work, attr_set_mode(&work->set, MODE_OTHERWISE), verifier);
     }
     if (fd < 0)
         return fd;
@@ -198,7 +199,7 @@ static int create_unchecked(const struct compound *c, struct open_work *work)
     int error = -EAGAIN;
 
     for (int races = 0; races < NAME_RACES && error == -EAGAIN; races++) {
-        error = lookup(c, work);
+        error = lookup_name(c, work);
         if (error == 0) {
             work->truncate = bitmap4_isset(&work->set.want, FATTR4_SIZE) && work->set.size == 0;
             return 0;
@@ -207,7 +208,7 @@ static int create_unchecked(const struct compound *c, struct open_work *work)
             return error;
         if (!export_is_writable(c->current.export))
             return -EROFS;
-        error = create(c, work, NULL);
+        error = create_file(c, work, NULL);
         if (error == -EEXIST)
             error = -EAGAIN; /* made by somebody else meanwhile */
     }
@@ -217,11 +218,11 @@ static int create_unchecked(const struct compound *c, struct open_work *work)
 static int create_exclusive(const struct compound *c, struct open_work *work,
                             const verifier4 *verifier)
 {
-    int error = create(c, work, verifier);
+    int error = create_file(c, work, verifier);
 
     if (error != -EEXIST)
         return error;
-    error = lookup(c, work);
+    error = lookup_name(c, work);
     if (error < 0)
         return error == -ENOENT ? -EAGAIN : error;
     if (!has_verifier(work->at.file, *verifier))
@@ -264,7 +265,7 @@ static nfsstat4 create_by_name(const struct compound *c, struct open_work *work)
     else if (!export_is_writable(c->current.export))
         error = -EROFS;
     else if (how->mode == GUARDED4)
-        error = create(c, work, NULL);
+        error = create_file(c, work, NULL);
     else
         error = create_exclusive(c, work, &how->ch_createboth.cva_verf);
     return error == -EAGAIN ? NFS4ERR_DELAY : fs_status(error);
@@ -277,7 +278,7 @@ nfsstat4 open_by_name(struct compound *c, struct open_work *work)
     if (c->args.open.openhow.opentype == OPEN4_CREATE) {
         status = create_by_name(c, work);
     } else {
-        int error = lookup(c, work);
+        int error = lookup_name(c, work);
 
         work->blocks = error == -EAGAIN && !c->on_worker;
         status = fs_status(error);

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/export/export.h"
 #include "server/file/file.h"
@@ -18,10 +19,10 @@
 #include "server/file/permission.h"
 #include "server/keeper/keeper.h"
 #include "server/nfs/attr.h"
+#include "server/nfs/io_state.h"
 #include "server/nfs/op_fs.h"
 #include "server/nfs/seal_wait.h"
 #include "server/server.h"
-#include "server/state/state.h"
 
 enum stage {
     START,     /* loop */
@@ -49,7 +50,7 @@ static bool wants_size(const struct compound *c)
 static nfsstat4 set_size(struct compound *c, struct setattr *work)
 {
     struct file *file = c->current.file;
-    int rc = work->opener ? 0 : permission_check_io(c, &c->current, W_OK);
+    int rc = work->opener ? 0 : permission_check_io(&c->cred, &c->current, W_OK, c->on_worker);
 
     if (!rc)
         rc = attr_set_size_as(c, file, work->set.size);
@@ -60,7 +61,7 @@ static nfsstat4 set_size(struct compound *c, struct setattr *work)
 
 static nfsstat4 set_others(struct compound *c, struct setattr *work)
 {
-    int rc = fs_cred_enter(c, c->current.export);
+    int rc = fs_cred_enter(&c->cred, c->current.export);
 
     if (rc)
         return fs_status(rc);
@@ -107,8 +108,9 @@ static nfsstat4 may_change(const struct compound *c, const struct setattr *work)
         return NFS4_OK;
     if (asks_owner(&work->set))
         return NFS4ERR_PERM;
-    return wants_size(c) && work->opener ? NFS4_OK
-                                         : fs_status(fs_access_check(c, &c->current, W_OK));
+    return wants_size(c) && work->opener
+               ? NFS4_OK
+               : fs_status(fs_access_check(&c->cred, &c->current, W_OK, c->on_worker));
 }
 
 static enum op_next apply_sealed(struct compound *c, struct setattr *work)
@@ -122,7 +124,7 @@ static enum op_next apply_sealed(struct compound *c, struct setattr *work)
     return OP_LOOP;
 }
 
-static enum op_next apply(struct compound *c, struct setattr *work)
+static enum op_next apply_attrs(struct compound *c, struct setattr *work)
 {
     const bitmap4 size = BITMAP4(FATTR4_SIZE);
     nfsstat4 status = attr_set_decode(c, &c->args.setattr.obj_attributes, &work->set);
@@ -149,7 +151,7 @@ static enum op_next apply(struct compound *c, struct setattr *work)
     return op_done(c, status);
 }
 
-static enum op_next start(struct compound *c, struct setattr *work)
+static enum op_next start_setattr(struct compound *c, struct setattr *work)
 {
     const stateid4 *stateid = &c->args.setattr.stateid;
     nfsstat4 status;
@@ -163,15 +165,15 @@ static enum op_next start(struct compound *c, struct setattr *work)
 
         if (!S_ISREG(type))
             return op_done(c, S_ISDIR(type) ? NFS4ERR_ISDIR : NFS4ERR_INVAL);
-        status = state_find_io(c, stateid, FILE_WRITE, &work->opener);
+        status = io_state_find(c, stateid, FILE_WRITE, &work->opener);
         if (status)
             return op_done(c, status);
     }
     c->stage = APPLY;
-    return c->on_worker ? apply(c, work) : OP_BLOCK;
+    return c->on_worker ? apply_attrs(c, work) : OP_BLOCK;
 }
 
-static enum op_next unseal(struct compound *c, struct setattr *work)
+static enum op_next release_seal(struct compound *c, struct setattr *work)
 {
     nfsstat4 status;
 
@@ -189,7 +191,7 @@ static enum op_next unseal(struct compound *c, struct setattr *work)
     return OP_WAIT;
 }
 
-static enum op_next released(struct compound *c, struct setattr *work)
+static enum op_next seal_released(struct compound *c, struct setattr *work)
 {
     nfsstat4 status = seal_wait_status(&work->wait, c->current.file);
 
@@ -201,8 +203,7 @@ static enum op_next released(struct compound *c, struct setattr *work)
 
 static void time_told(struct loop_msg *msg)
 {
-    struct setattr *work =
-        (struct setattr *)((char *)msg - offsetof(struct setattr, wrote.call.reply));
+    struct setattr *work = container_of(msg, struct setattr, wrote.call.reply);
 
     compound_resume(work->compound);
 }
@@ -231,7 +232,7 @@ static enum op_next tell_time(struct compound *c, struct setattr *work)
     return OP_WAIT;
 }
 
-static enum op_next told(struct compound *c, struct setattr *work)
+static enum op_next told_time(struct compound *c, struct setattr *work)
 {
     if (work->wrote.call.status == NFS4_OK)
         bitmap4_set(&c->res.setattr.attrsset, FATTR4_TIME_MODIFY_SET);
@@ -241,8 +242,8 @@ static enum op_next told(struct compound *c, struct setattr *work)
 enum op_next op_setattr(struct compound *c)
 {
     static enum op_next (*const stages[])(struct compound * c, struct setattr * work) = {
-        [START] = start,       [APPLY] = apply,         [UNSEAL] = unseal,
-        [RELEASED] = released, [TELL_TIME] = tell_time, [TOLD] = told,
+        [START] = start_setattr,    [APPLY] = apply_attrs,   [UNSEAL] = release_seal,
+        [RELEASED] = seal_released, [TELL_TIME] = tell_time, [TOLD] = told_time,
     };
 
     if (!c->op_state)

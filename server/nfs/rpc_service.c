@@ -12,6 +12,7 @@
 
 #include "proto/rpc.h"
 #include "server/base/buffer.h"
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/net/conn.h"
 #include "server/nfs/compound.h"
@@ -30,8 +31,7 @@ struct short_reply {
 static void short_reply_sent(struct conn_out *out, bool ok)
 {
     (void)ok;
-    struct short_reply *reply =
-        (struct short_reply *)(void *)((char *)out - offsetof(struct short_reply, send));
+    struct short_reply *reply = container_of(out, struct short_reply, send);
     struct conn *conn = reply->conn;
     conn_discharge(conn, reply->charged);
     buffer_unref(reply->memory);
@@ -84,7 +84,7 @@ static void put_verdict(struct xdr_out *out, uint32_t xid, enum verdict verdict)
 static bool answer_shortly(struct conn *conn, uint32_t xid, enum verdict verdict)
 {
     struct buffer *memory = buffer_get(BUFFER_SMALL);
-    if (memory == NULL) {
+    if (!memory) {
         conn_close(conn, "out of memory");
         return false;
     }
@@ -128,7 +128,8 @@ static bool cred_of_call(const struct rpc_call *call, struct cred *cred, enum ve
     return true;
 }
 
-static bool serve_call(struct conn *conn, struct buffer *buffer, uint32_t len, struct xdr_in *in)
+static bool serve_call(struct server *server, struct conn *conn, struct buffer *buffer,
+                       uint32_t len, struct xdr_in *in)
 {
     struct rpc_call call;
     struct cred cred;
@@ -156,11 +157,11 @@ static bool serve_call(struct conn *conn, struct buffer *buffer, uint32_t len, s
     struct xdr_in look = *in;
     if (!nfs4_compound_args_decode(&look, &head))
         return answer_shortly(conn, call.xid, GARBAGE);
-    return compound_start(conn, buffer, len, &call, &cred, in);
+    return compound_start(server, conn, buffer, len, &call, &cred, in);
 }
 
-bool rpc_service_message(struct conn *conn, struct buffer *buffer, const uint8_t *data,
-                         uint32_t len)
+bool rpc_service_record(void *server, struct conn *conn, struct buffer *buffer, const uint8_t *data,
+                        uint32_t len)
 {
     uint32_t xid;
     enum rpc_msg_type type;
@@ -178,5 +179,5 @@ bool rpc_service_message(struct conn *conn, struct buffer *buffer, const uint8_t
         return false;
     }
     xdr_in_init(&in, data, len);
-    return serve_call(conn, buffer, len, &in);
+    return serve_call(server, conn, buffer, len, &in);
 }

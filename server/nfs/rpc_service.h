@@ -11,10 +11,8 @@
 struct buffer;
 struct conn;
 
-/* One whole message; data lies in `buffer`, of which a reference is taken if it has to stay. The
- * connection's loop. False: the connection has been given to another loop, or closed; the caller
- * leaves it alone. */
-bool rpc_service_message(struct conn *conn, struct buffer *buffer, const uint8_t *data,
-                         uint32_t len);
+/* conn_service.on_record (conn.h), for a struct server: one whole message. */
+bool rpc_service_record(void *server, struct conn *conn, struct buffer *buffer, const uint8_t *data,
+                        uint32_t len);
 
 #endif

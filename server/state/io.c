@@ -4,45 +4,29 @@
  */
 #include <string.h>
 
-#include "server/client/client.h"
 #include "server/client/recovery.h"
 #include "server/export/export.h"
-#include "server/server.h"
 #include "server/state/private.h"
 
 bool cred_equal(const struct cred *a, const struct cred *b)
 {
     return a->flavor == b->flavor && a->uid == b->uid && a->gid == b->gid &&
            a->gid_count == b->gid_count &&
-           memcmp(a->gids, b->gids, a->gid_count * sizeof a->gids[0]) == 0;
+           memcmp(a->gids, b->gids, a->gid_count * sizeof(a->gids[0])) == 0;
 }
 
 /* Without an open: only what no open denies, and nothing while opens may still be reclaimed
  * (section 8.4.2.1). */
-static nfsstat4 check_anonymous(struct compound *c, unsigned access, bool bypass)
+static nfsstat4 check_anonymous(const struct state_io *io, unsigned access, bool bypass)
 {
-    struct file *file = c->current.file;
-    const struct file_state *state;
-    uint32_t denied;
-
-    if (recovery_in_grace(c->server->recovery))
+    struct file *file = io->file;
+    if (recovery_in_grace(io->recovery))
         return NFS4ERR_GRACE;
     file_lock(file);
-    state = file_state_get(file);
-    denied = state && !bypass ? share_totals_deny(&state->shares) : 0;
+    const struct file_state *state = file_state_get(file);
+    uint32_t denied = state && !bypass ? share_totals_deny(&state->shares) : 0;
     file_unlock(file);
     return access & denied ? NFS4ERR_LOCKED : NFS4_OK;
-}
-
-/* The stateid with the current one put in. Then seqid 0, "the latest", stands for it
- * (section 8.2.3), except for layouts. */
-static nfsstat4 resolve(struct compound *c, const stateid4 *stateid, stateid4 *out)
-{
-    nfsstat4 status = compound_resolve_stateid(c, stateid, out);
-
-    if (status == NFS4_OK && stateid_is_current(stateid) && out->other[0] != STATEID_LAYOUT)
-        out->seqid = 0;
-    return status;
 }
 
 static struct open_state *open_behind(struct state *state)
@@ -52,46 +36,38 @@ static struct open_state *open_behind(struct state *state)
     return ((struct lock_state *)state)->open;
 }
 
-static bool is_opener(const struct compound *c, const struct open_state *open, unsigned access)
+static bool is_opener(const struct state_io *io, const struct open_state *open, unsigned access)
 {
     struct cred cred = {0};
-
-    export_cred(c->current.export, &c->cred, &cred);
+    export_cred(io->export, io->cred, &cred);
     return (open->cred_access & access) == access && cred_equal(&open->cred, &cred);
 }
 
-nfsstat4 state_find_io(struct compound *c, const stateid4 *stateid, unsigned access, bool *opener)
+nfsstat4 state_find_io(const struct state_io *io, const stateid4 *stateid, unsigned access,
+                       bool *opener)
 {
-    stateid4 resolved;
     struct state *state;
-    const struct open_state *open;
-    nfsstat4 status;
-
     *opener = false;
     if (stateid_is_anonymous(stateid) || stateid_is_read_bypass(stateid))
-        return check_anonymous(c, access, stateid_is_read_bypass(stateid) && access == FILE_READ);
-    status = resolve(c, stateid, &resolved);
-    if (status == NFS4_OK)
-        status = state_find(client_state(c->client), &resolved, c->current.file, 0, &state);
+        return check_anonymous(io, access, stateid_is_read_bypass(stateid) && access == FILE_READ);
+    nfsstat4 status = state_find(io->client, stateid, io->file, 0, &state);
     if (status != NFS4_OK)
         return status;
-    open = open_behind(state);
+    const struct open_state *open = open_behind(state);
     /* READ through an open for writing only is allowed, as clients need it to fill pages they write
      * to in part. */
     if ((access & FILE_WRITE) && !(open->share.access & OPEN4_SHARE_ACCESS_WRITE))
         return NFS4ERR_OPENMODE;
-    *opener = is_opener(c, open, access);
+    *opener = is_opener(io, open, access);
     return NFS4_OK;
 }
 
 /* A layout stateid does not say what the file is open for: look at the client's opens of it. */
 static bool client_writes(struct file *file, uint64_t client_id)
 {
-    const struct file_state *state;
     bool writes = false;
-
     file_lock(file);
-    state = file_state_get(file);
+    const struct file_state *state = file_state_get(file);
     for (const struct open_state *open = state ? state->opens : NULL; open && !writes;
          open = open->file_next)
         writes = open->client_id == client_id && (open->share.access & OPEN4_SHARE_ACCESS_WRITE);
@@ -99,23 +75,18 @@ static bool client_writes(struct file *file, uint64_t client_id)
     return writes;
 }
 
-nfsstat4 state_check_layoutget(struct compound *c, const stateid4 *stateid, layoutiomode4 iomode,
-                               stateid4 *resolved, bool *is_layout)
+nfsstat4 state_check_layoutget(const struct state_io *io, const stateid4 *stateid,
+                               layoutiomode4 iomode, bool *is_layout)
 {
     struct state *state;
-    nfsstat4 status;
-
     if (stateid_is_anonymous(stateid) || stateid_is_read_bypass(stateid))
         return NFS4ERR_BAD_STATEID;
-    status = resolve(c, stateid, resolved);
-    if (status != NFS4_OK)
-        return status;
-    *is_layout = resolved->other[0] == STATEID_LAYOUT;
+    *is_layout = stateid->other[0] == STATEID_LAYOUT;
     if (*is_layout)
-        return iomode != LAYOUTIOMODE4_RW || client_writes(c->current.file, c->client_id)
+        return iomode != LAYOUTIOMODE4_RW || client_writes(io->file, io->client->client_id)
                    ? NFS4_OK
                    : NFS4ERR_OPENMODE;
-    status = state_find(client_state(c->client), resolved, c->current.file, 0, &state);
+    nfsstat4 status = state_find(io->client, stateid, io->file, 0, &state);
     if (status != NFS4_OK)
         return status;
     if (iomode == LAYOUTIOMODE4_RW &&

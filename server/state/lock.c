@@ -20,15 +20,13 @@ static bool is_named(const struct lock_state *lock, const void *name, uint32_t l
 static bool same_owner(const void *a, const void *b)
 {
     const struct lock_state *x = a, *y = b;
-
     return x == y || (x->client_id == y->client_id && is_named(x, y->name, y->len));
 }
 
 static struct lock_state *lock_make(struct client_state *client, struct open_state *open,
                                     struct xdr_bytes owner)
 {
-    struct lock_state *lock = calloc(1, sizeof *lock + owner.len);
-
+    struct lock_state *lock = calloc(1, sizeof(*lock) + owner.len);
     if (!lock)
         return NULL;
     lock->open = open;
@@ -51,10 +49,8 @@ void lock_state_destroy(struct lock_state *lock)
 {
     struct open_state *open = lock->open;
     struct file *file = lock->state.file;
-    struct file_state *state;
-
     file_lock(file);
-    state = file_state_get(file);
+    struct file_state *state = file_state_get(file);
     lock_list_drop(&state->locks, lock);
     file_unlock(file);
     if (lock->prev)
@@ -77,11 +73,11 @@ static struct lock_state *lock_find(struct open_state *open, struct xdr_bytes ow
 
 /* Under file_lock: the holder's name is copied, since the holder may go once the lock is released.
  */
-static nfsstat4 describe(const struct lock_range *range, struct arena *arena, LOCK4denied *denied)
+static nfsstat4 fill_denied(const struct lock_range *range, struct arena *arena,
+                            LOCK4denied *denied)
 {
     const struct lock_state *holder = range->holder;
     uint8_t *name = arena_dup(arena, holder->name, holder->len);
-
     if (!name)
         return NFS4ERR_DELAY;
     denied->offset = range->first;
@@ -93,15 +89,13 @@ static nfsstat4 describe(const struct lock_range *range, struct arena *arena, LO
 }
 
 /* What a LOCK acts on: the lock state of its stateid, or of its open and owner, made if need be. */
-static nfsstat4 lock_state_for(struct client_state *client, const struct state_lock *request,
+static nfsstat4 lock_state_for(struct client_state *client, const struct state_lock *wanted,
                                const stateid4 *stateid, const struct xdr_bytes *new_owner,
                                struct lock_state **out, bool *fresh)
 {
     struct state *state;
-    struct lock_state *lock;
     nfsstat4 status =
-        state_find(client, stateid, request->file, new_owner ? STATEID_OPEN : STATEID_LOCK, &state);
-
+        state_find(client, stateid, wanted->file, new_owner ? STATEID_OPEN : STATEID_LOCK, &state);
     *fresh = false;
     if (status != NFS4_OK)
         return status;
@@ -109,7 +103,7 @@ static nfsstat4 lock_state_for(struct client_state *client, const struct state_l
         *out = (struct lock_state *)state;
         return NFS4_OK;
     }
-    lock = lock_find((struct open_state *)state, *new_owner);
+    struct lock_state *lock = lock_find((struct open_state *)state, *new_owner);
     if (!lock) {
         lock = lock_make(client, (struct open_state *)state, *new_owner);
         *fresh = true;
@@ -120,34 +114,30 @@ static nfsstat4 lock_state_for(struct client_state *client, const struct state_l
     return NFS4_OK;
 }
 
-nfsstat4 state_lock_set(struct client_state *client, const struct state_lock *request,
+nfsstat4 state_lock_set(struct client_state *client, const struct state_lock *wanted,
                         const stateid4 *stateid, const struct xdr_bytes *new_owner,
                         struct arena *arena, stateid4 *out, LOCK4denied *denied)
 {
-    uint32_t needed = request->exclusive ? OPEN4_SHARE_ACCESS_WRITE : OPEN4_SHARE_ACCESS_READ;
-    const struct lock_range *conflict;
-    struct file_state *state;
+    uint32_t needed = wanted->exclusive ? OPEN4_SHARE_ACCESS_WRITE : OPEN4_SHARE_ACCESS_READ;
     struct lock_state *lock;
     bool fresh;
-    nfsstat4 status = lock_state_for(client, request, stateid, new_owner, &lock, &fresh);
-
+    nfsstat4 status = lock_state_for(client, wanted, stateid, new_owner, &lock, &fresh);
     if (status != NFS4_OK)
         return status;
-    file_lock(request->file);
-    state = file_state_get(request->file);
+    file_lock(wanted->file);
+    struct file_state *state = file_state_get(wanted->file);
     if (!(lock->open->share.access & needed)) {
         status = NFS4ERR_OPENMODE;
         goto unlock;
     }
-    conflict = lock_list_conflict(&state->locks, lock, same_owner, request->first, request->last,
-                                  request->exclusive);
+    const struct lock_range *conflict = lock_list_conflict(
+        &state->locks, lock, same_owner, wanted->first, wanted->last, wanted->exclusive);
     if (conflict)
-        status = describe(conflict, arena, denied);
-    else if (lock_list_set(&state->locks, lock, request->first, request->last, request->exclusive) <
-             0)
+        status = fill_denied(conflict, arena, denied);
+    else if (lock_list_set(&state->locks, lock, wanted->first, wanted->last, wanted->exclusive) < 0)
         status = NFS4ERR_DELAY;
 unlock:
-    file_unlock(request->file);
+    file_unlock(wanted->file);
     if (status == NFS4_OK)
         state_advance(&lock->state, out);
     else if (fresh)
@@ -155,45 +145,42 @@ unlock:
     return status;
 }
 
-nfsstat4 state_lock_test(struct client_state *client, const struct state_lock *request,
+nfsstat4 state_lock_test(struct client_state *client, const struct state_lock *wanted,
                          struct xdr_bytes owner, struct arena *arena, LOCK4denied *denied)
 {
-    struct lock_state *asker = calloc(1, sizeof *asker + owner.len);
+    struct lock_state *asker = calloc(1, sizeof(*asker) + owner.len);
     const struct lock_range *conflict = NULL;
-    struct file_state *state;
     nfsstat4 status = NFS4_OK;
-
     if (!asker)
         return NFS4ERR_DELAY;
     asker->client_id = client->client_id;
     asker->len = owner.len;
     if (owner.len)
         memcpy(asker->name, owner.data, owner.len);
-    file_lock(request->file);
-    state = file_state_get(request->file);
+    file_lock(wanted->file);
+    struct file_state *state = file_state_get(wanted->file);
     if (state)
-        conflict = lock_list_conflict(&state->locks, asker, same_owner, request->first,
-                                      request->last, request->exclusive);
+        conflict = lock_list_conflict(&state->locks, asker, same_owner, wanted->first, wanted->last,
+                                      wanted->exclusive);
     if (conflict)
-        status = describe(conflict, arena, denied);
-    file_unlock(request->file);
+        status = fill_denied(conflict, arena, denied);
+    file_unlock(wanted->file);
     free(asker);
     return status;
 }
 
-nfsstat4 state_lock_clear(struct client_state *client, const struct state_lock *request,
+nfsstat4 state_lock_clear(struct client_state *client, const struct state_lock *wanted,
                           const stateid4 *stateid, stateid4 *out)
 {
     struct state *lock;
-    nfsstat4 status = state_find(client, stateid, request->file, STATEID_LOCK, &lock);
+    nfsstat4 status = state_find(client, stateid, wanted->file, STATEID_LOCK, &lock);
     int error;
-
     if (status != NFS4_OK)
         return status;
-    file_lock(request->file);
+    file_lock(wanted->file);
     error =
-        lock_list_clear(&file_state_get(request->file)->locks, lock, request->first, request->last);
-    file_unlock(request->file);
+        lock_list_clear(&file_state_get(wanted->file)->locks, lock, wanted->first, wanted->last);
+    file_unlock(wanted->file);
     if (error < 0)
         return NFS4ERR_DELAY;
     state_advance(lock, out);

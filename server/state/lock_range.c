@@ -46,10 +46,9 @@ const struct lock_range *lock_list_conflict(const struct lock_list *list, const 
     return NULL;
 }
 
-static void insert(struct lock_list *list, struct lock_range *range)
+static void insert_range(struct lock_list *list, struct lock_range *range)
 {
     struct lock_range **at = &list->head;
-
     while (*at && (*at)->first <= range->first)
         at = &(*at)->next;
     range->next = *at;
@@ -61,12 +60,11 @@ static void insert(struct lock_list *list, struct lock_range *range)
  * `spare`; the return value says whether the spare was used (at most once, since a holder's ranges
  * do not overlap).
  */
-static bool cut(struct lock_list *list, const void *holder, uint64_t first, uint64_t last,
-                struct lock_range *spare)
+static bool cut_range(struct lock_list *list, const void *holder, uint64_t first, uint64_t last,
+                      struct lock_range *spare)
 {
     struct lock_range **at = &list->head, *moved = NULL;
     bool split = false;
-
     while (*at && (*at)->first <= last) {
         struct lock_range *range = *at;
 
@@ -91,18 +89,17 @@ static bool cut(struct lock_list *list, const void *holder, uint64_t first, uint
         }
     }
     if (moved)
-        insert(list, moved);
+        insert_range(list, moved);
     if (split)
-        insert(list, spare);
+        insert_range(list, spare);
     return split;
 }
 
 /* Join the holder's ranges of the same kind that touch `range` into it, so that lists stay as short
  * as the locks are. */
-static void merge(struct lock_list *list, struct lock_range *range)
+static void merge_ranges(struct lock_list *list, struct lock_range *range)
 {
     struct lock_range **at = &list->head;
-
     while (*at) {
         struct lock_range *other = *at;
         bool touches = (other->last != UINT64_MAX && other->last + 1 == range->first) ||
@@ -124,29 +121,27 @@ static void merge(struct lock_list *list, struct lock_range *range)
 int lock_list_set(struct lock_list *list, void *holder, uint64_t first, uint64_t last,
                   bool exclusive)
 {
-    struct lock_range *range = malloc(sizeof *range), *spare = malloc(sizeof *spare);
-
+    struct lock_range *range = malloc(sizeof(*range)), *spare = malloc(sizeof(*spare));
     if (!range || !spare) {
         free(range);
         free(spare);
         return -ENOMEM;
     }
-    if (!cut(list, holder, first, last, spare))
+    if (!cut_range(list, holder, first, last, spare))
         free(spare);
     *range =
         (struct lock_range){.holder = holder, .first = first, .last = last, .exclusive = exclusive};
-    merge(list, range);
-    insert(list, range);
+    merge_ranges(list, range);
+    insert_range(list, range);
     return 0;
 }
 
 int lock_list_clear(struct lock_list *list, const void *holder, uint64_t first, uint64_t last)
 {
-    struct lock_range *spare = malloc(sizeof *spare);
-
+    struct lock_range *spare = malloc(sizeof(*spare));
     if (!spare)
         return -ENOMEM;
-    if (!cut(list, holder, first, last, spare))
+    if (!cut_range(list, holder, first, last, spare))
         free(spare);
     return 0;
 }
@@ -162,7 +157,6 @@ bool lock_list_holds(const struct lock_list *list, const void *holder)
 void lock_list_drop(struct lock_list *list, const void *holder)
 {
     struct lock_range **at = &list->head;
-
     while (*at) {
         struct lock_range *range = *at;
 

@@ -19,6 +19,7 @@
 #define HASH_INITIAL_NUM_BUCKETS      4U
 #define HASH_INITIAL_NUM_BUCKETS_LOG2 2U
 
+#include "server/base/place.h"
 #include "server/file/file.h"
 #include "server/state/lock_range.h"
 #include "server/state/share.h"
@@ -82,7 +83,7 @@ struct lock_state {
 };
 
 struct client_state {
-    struct server *server;
+    uint64_t boot_verifier;
     uint64_t client_id;
     uint64_t next_id;
     uint8_t salt[3];

@@ -9,7 +9,6 @@ uint32_t share_access_mode(uint32_t share_access)
                       OPEN4_SHARE_ACCESS_WANT_SIGNAL_DELEG_WHEN_RESRC_AVAIL |
                       OPEN4_SHARE_ACCESS_WANT_PUSH_DELEG_WHEN_UNCONTENDED;
     uint32_t mode = share_access & ~wishes;
-
     return mode <= OPEN4_SHARE_ACCESS_BOTH ? mode : 0;
 }
 
@@ -39,7 +38,7 @@ bool share_conflicts(const struct share_totals *totals, uint32_t access, uint32_
 }
 
 /* Count what changes when an open's bits go from `was` to `now`. */
-static void recount(uint32_t count[2], uint32_t was, uint32_t now)
+static void recount_bits(uint32_t count[2], uint32_t was, uint32_t now)
 {
     for (unsigned bit = 0; bit < 2; bit++) {
         bool had = was >> bit & 1, has = now >> bit & 1;
@@ -54,8 +53,8 @@ static void recount(uint32_t count[2], uint32_t was, uint32_t now)
 static void set_bits(struct share_totals *totals, struct share_open *open, uint32_t access,
                      uint32_t deny)
 {
-    recount(totals->access, open->access, access);
-    recount(totals->deny, open->deny, deny);
+    recount_bits(totals->access, open->access, access);
+    recount_bits(totals->deny, open->deny, deny);
     open->access = (uint8_t)access;
     open->deny = (uint8_t)deny;
 }
@@ -77,7 +76,6 @@ void share_remove(struct share_totals *totals, struct share_open *open)
 static uint8_t modes_within(uint8_t modes, uint32_t limit)
 {
     uint8_t kept = 0;
-
     for (uint32_t mode = 0; mode <= 3; mode++)
         if ((modes >> mode & 1) && !(mode & ~limit))
             kept |= (uint8_t)(1u << mode);
@@ -87,7 +85,6 @@ static uint8_t modes_within(uint8_t modes, uint32_t limit)
 static uint32_t modes_union(uint8_t modes)
 {
     uint32_t all = 0;
-
     for (uint32_t mode = 0; mode <= 3; mode++)
         if (modes >> mode & 1)
             all |= mode;
@@ -99,7 +96,6 @@ bool share_downgrade(struct share_totals *totals, struct share_open *open, uint3
 {
     uint8_t access_modes = modes_within(open->access_modes, access);
     uint8_t deny_modes = modes_within(open->deny_modes, deny);
-
     if (modes_union(access_modes) != access)
         return false;
     /* A deny of NONE is always within reach: a client may have forgotten that it opened with it

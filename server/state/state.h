@@ -14,17 +14,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/arena.h"
 #include "proto/nfs4_types.h"
-#include "server/nfs/compound.h"
 
 enum stateid_kind { STATEID_OPEN = 'O', STATEID_LOCK = 'K', STATEID_LAYOUT = 'L' };
 
+struct client_annex; /* watcher.h */
 struct client_state;
+struct cred; /* place.h */
+struct export;
 struct file;
+struct recovery;
 
-int client_state_create(struct server *server, uint64_t client_id, struct client_state **out);
-/* Drop every open and lock of the client, and the table. */
-void client_state_destroy(struct client_state *state);
+/* How a client comes by its table of stateids, and how it goes, with every open and lock. */
+extern const struct client_annex client_state_annex;
 bool client_state_is_empty(const struct client_state *state);
 /* How many opens and locks (lock states with or without ranges) the client has, for the operator's
  * view. */
@@ -36,16 +39,23 @@ bool stateid_is_anonymous(const stateid4 *stateid);
 bool stateid_is_read_bypass(const stateid4 *stateid);
 bool stateid_is_current(const stateid4 *stateid);
 
-/* May this stateid be used on the compound's current file for reading or writing (enum
- * file_access)? Special stateids (8.2.3) and the current stateid included. *opener: there is an
- * open behind it, and the caller has the identity that the open was checked for, with this access.
- */
-nfsstat4 state_find_io(struct compound *c, const stateid4 *stateid, unsigned access, bool *opener);
-/* The same for LAYOUTGET's first stateid: open or lock state of this client on the current file,
- * for LAYOUTIOMODE4_RW with write access; layout stateids are the keeper's. *resolved has the
- * current stateid in place. */
-nfsstat4 state_check_layoutget(struct compound *c, const stateid4 *stateid, layoutiomode4 iomode,
-                               stateid4 *resolved, bool *is_layout);
+/* Who wants to get at a file's data. The current stateid has been put in by the caller. */
+struct state_io {
+    struct client_state *client;
+    const struct recovery *recovery;
+    struct file *file;
+    const struct export *export;
+    const struct cred *cred; /* as the RPC header gave it */
+};
+/* May this stateid be used on the file for reading or writing (enum file_access)? Special stateids
+ * (8.2.3) included. *opener: there is an open behind it, and the caller has the identity that the
+ * open was checked for, with this access. */
+nfsstat4 state_find_io(const struct state_io *io, const stateid4 *stateid, unsigned access,
+                       bool *opener);
+/* The same for LAYOUTGET's first stateid: open or lock state of this client on the file, for
+ * LAYOUTIOMODE4_RW with write access; layout stateids are the keeper's. */
+nfsstat4 state_check_layoutget(const struct state_io *io, const stateid4 *stateid,
+                               layoutiomode4 iomode, bool *is_layout);
 
 /* TEST_STATEID's answer for any but a layout stateid. */
 nfsstat4 state_test_stateid(struct client_state *state, const stateid4 *stateid);

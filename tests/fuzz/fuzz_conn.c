@@ -51,7 +51,7 @@ static int connect_to_daemon(void)
     int fds[2];
     struct server *server = daemon_server(daemon_of_fuzz);
     must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0, "socketpair");
-    must(conn_adopt(server, server->loops[0], fds[1]) == 0, "conn_adopt");
+    must(conn_adopt(server->listener, server->loops[0], fds[1]) == 0, "conn_adopt");
     return fds[0];
 }
 

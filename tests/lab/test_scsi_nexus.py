@@ -39,7 +39,7 @@ def mount_second(scene, guest):
               f"'echo second > /proc/sys/kernel/hostname; mount -t nfs4 -o vers=4.1 {scene.host.ip}:/data /mnt/two'")
 
 
-@test(timeout=600)
+@test(seconds=100, timeout=600)
 def two_clients_of_one_machine_are_fenced_together(lab):
     """The second's key takes the place of the first's. The first is lost with a write queued: the second is recalled by name, returns what it has and
     is not lost with it, and nothing of the first's reaches the blocks that were released."""
@@ -82,7 +82,7 @@ def lose_and_reuse(scene, guest, name):
     return writer, reuse(scene, name, before)
 
 
-@test(timeout=600)
+@test(seconds=100, timeout=600)
 def a_target_that_keeps_registrations_keeps_a_fence_over_its_restart(lab):
     """Fenced, released, reused; the target is restarted and given its registrations again (APTPL); the client comes back with what it had queued."""
     scene = small_san(lab)
@@ -99,7 +99,7 @@ def a_target_that_keeps_registrations_keeps_a_fence_over_its_restart(lab):
     holds(scene.server.ctl("devices")["devices"][0]["layouts"], "SCSI layouts are offered still")
 
 
-@test(timeout=600)
+@test(seconds=100, timeout=600)
 def a_target_that_forgets_gets_no_scsi_layouts_any_more(lab):
     """It says that it keeps registrations, and is restarted without. The next look finds out; the log, `devices` and `explain` say why, clients read
     and write through the server, and the operator can insist."""

@@ -6,12 +6,10 @@
  * without some of its steps is a schedule again: that is how a failing one is shrunk.
  *
  * What must never be:
- *   - a write or a read by a client in a block that is not, or no longer, what its layout says it
- * is;
- *   - a flag cleared while a client could still use a layout over the file, or has I/O for it under
- * way;
+ *   - a write or a read by a client in a block that is not, or no longer, what its layout says;
+ *   - a flag cleared while a client could still use a layout over the file, or has I/O for it;
  *   - a grant while the file is not sealed, flagged and on record with its map, by a holder not on
- * record, or to one that is on record as fenced;
+ *     record, or to one that is on record as fenced;
  *   - a fence before its release's deadline, or of a client that answers in time;
  *   - a recall for no release;
  *   - a LAYOUTCOMMIT answered before the journal has it;
@@ -28,9 +26,9 @@
  *   sim_disk.c      blocks, files, I/O
  *   sim_client.c    machines: LAYOUTGET, I/O, LAYOUTRETURN, answers to recalls, restarts
  *   sim_program.c   local programs as holders
- *   sim_server.c    the host: journal, steps, fences, leases, crashes; the checks of what the
- * engine does sim_schedule.c  steps, a schedule's life and end, shrinking sim.c           the
- * command
+ *   sim_server.c    the host: journal, steps, fences, crashes; the checks of what the engine does
+ *   sim_schedule.c  steps, a schedule's life and end, shrinking
+ *   sim.c           the command
  */
 #ifndef TESTS_SIM_H
 #define TESTS_SIM_H

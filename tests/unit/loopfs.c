@@ -226,6 +226,9 @@ static int create(struct loopfs *fs, const struct loopfs_spec *spec, const char 
         loopfs_run("mkfs.%s -q %s %s %s", spec->type, strcmp(spec->type, "ext4") == 0 ? "-F" : "-f",
                    spec->mkfs_options ? spec->mkfs_options : "", fs->volume) != 0)
         return -EIO;
+    *why = "the tool that tunes it failed or is not installed";
+    if (spec->tune && loopfs_run("%s %s", spec->tune, fs->volume) != 0)
+        return -EIO;
     *why = "the kernel does not mount it";
     return mount_it(fs, 0);
 }

@@ -10,8 +10,9 @@
 #include <stdint.h>
 
 struct loopfs_spec {
-    const char *type;          /* "xfs", "ext4", "btrfs", "tmpfs" */
-    const char *mkfs_options;  /* "-m reflink=0"; or NULL */
+    const char *type;         /* "xfs", "ext4", "btrfs", "tmpfs" */
+    const char *mkfs_options; /* "-m reflink=0"; or NULL */
+    const char *tune; /* run on the volume before it is mounted: "tune2fs -o acl"; or NULL */
     const char *mount_options; /* for mount(2)'s data: "data=journal"; or NULL */
     uint64_t size;    /* of the image; 0: 320 MiB, the least that mkfs.xfs takes. Sparse. */
     uint32_t sector;  /* logical block size of the loop device; 0: 512 */

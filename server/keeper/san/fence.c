@@ -287,7 +287,7 @@ static void wait_a_little(struct san_fence *fence)
 static void preempted(struct loop_msg *msg)
 {
     struct san_fence *fence =
-        SAN_FROM(SAN_FROM(msg, struct reserver_job, home), struct san_fence, job);
+        container_of(container_of(msg, struct reserver_job, home), struct san_fence, job);
     if (fence->answered || !san_judge(fence->slot, &fence->job, fence->why, sizeof fence->why)) {
         end_fence(fence, fence->why); /* once answered, the run may have been told anew */
         return;
@@ -330,7 +330,7 @@ static int mark_victims(struct san_fence *fence)
 static void looked(struct loop_msg *msg)
 {
     struct san_fence *fence =
-        SAN_FROM(SAN_FROM(msg, struct reserver_job, home), struct san_fence, job);
+        container_of(container_of(msg, struct reserver_job, home), struct san_fence, job);
     if (fence->answered || !san_judge(fence->slot, &fence->job, fence->why, sizeof fence->why)) {
         end_fence(fence, fence->why);
         return;
@@ -376,7 +376,7 @@ static void time_is_over(evutil_socket_t fd, short what, void *arg)
 
 static void cannot_begin(struct loop_msg *msg)
 {
-    struct san_fence *fence = SAN_FROM(msg, struct san_fence, failed);
+    struct san_fence *fence = container_of(msg, struct san_fence, failed);
     struct keeper_san *san = fence->san;
     uint64_t ticket = fence->ticket, client_id = fence->client_id;
     log_error("client %s (id %016" PRIx64

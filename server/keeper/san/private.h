@@ -12,6 +12,7 @@
 #include "layout/engine.h"
 #include "layout/key_rule.h"
 #include "layout/key_store.h"
+#include "server/base/container_of.h"
 #include "server/config/config.h"
 #include "server/keeper/san/reserver.h"
 #include "server/keeper/san/san.h"
@@ -56,8 +57,6 @@ struct keeper_san {
     struct event *soon; /* somebody has been told of a key */
     uint64_t started;
 };
-
-#define SAN_FROM(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 static inline const struct config *san_config(const struct keeper_san *san)
 {

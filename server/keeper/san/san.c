@@ -145,7 +145,7 @@ const char *san_disk_path(const struct san_slot *slot, uint32_t disk)
 static void orphan_home(struct loop_msg *msg)
 {
     struct san_orphan *orphan =
-        SAN_FROM(SAN_FROM(msg, struct reserver_job, home), struct san_orphan, job);
+        container_of(container_of(msg, struct reserver_job, home), struct san_orphan, job);
     struct keeper_san *san = orphan->slot->san;
     bool gone = orphan->job.disk_count > 0;
     for (uint32_t i = 0; i < orphan->job.disk_count; i++)
@@ -200,10 +200,11 @@ static void say_foreign(struct san_slot *slot, const char *path, uint64_t key, c
     if (slot->foreign == key)
         return;
     slot->foreign = key;
-    log_warning("%s: key 0x%016" PRIx64
-                " of %s was not given out by this server and lets its owner write to the disk; "
-                "it is left alone",
-                path, key, nexus);
+    log_warning(
+        "%s: key 0x%016" PRIx64
+        " was not given out by this server and lets its owner, %s, write to the disk; it is "
+        "left alone",
+        path, key, nexus);
 }
 
 static void say_intruder(const struct keeper_san *san, const char *path, const char *nexus,
@@ -369,7 +370,7 @@ static bool judge_persistence(struct san_slot *slot, const struct reserver_job *
 static void look_home(struct loop_msg *msg)
 {
     struct san_slot *slot =
-        SAN_FROM(SAN_FROM(msg, struct reserver_job, home), struct san_slot, look);
+        container_of(container_of(msg, struct reserver_job, home), struct san_slot, look);
     char why[SAN_WHY_MAX] = "";
     bool ours = san_judge(slot, &slot->look, why, sizeof why) &&
                 judge_persistence(slot, &slot->look, why, sizeof why);

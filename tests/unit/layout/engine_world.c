@@ -430,8 +430,10 @@ static int run_step(struct world *w, const struct engine_effect *step, struct en
     struct world_file *file = &w->files[index];
     int error = w->step_error[step->step.step];
     w->step_error[step->step.step] = 0;
-    if (error)
+    if (error) {
+        done->step.presence = w->step_presence;
         return error;
+    }
     switch (step->step.step) {
     case ENGINE_STEP_PREPARE:
         return 0;

@@ -71,6 +71,7 @@ struct world {
     bool auto_commit, auto_step, auto_expire; /* at once */
     bool verbose;                             /* print traces */
     int step_error[6];                        /* the next such step fails with this, once */
+    enum file_presence step_presence;         /* and says this of the file */
     enum seal_refusal_code step_code;
     struct device *device;
     struct world_file files[WORLD_FILES];

@@ -83,6 +83,35 @@ static void doubt_outlives_a_crash(void **state)
     assert_true(w->files[0].flag);
 }
 
+/* The disk did not answer at the start: once it does, the doubt was none, and no record says so. */
+static void doubt_for_want_of_reading_passes_and_is_not_put_on_record(void **state)
+{
+    struct world *w = scene_pinned(state);
+    w->files[1].key.data[0] ^= 1; /* elsewhere */
+    assert_int_equal(engine_restore_passing_doubt(w->engine, w->files[0].key.data), 0);
+    assert_int_equal(world_got(w, 0, 0, READ), ENGINE_UNAVAILABLE);
+    found(w, 1);
+    assert_memory_equal(w->durable.doubt_about, w->files[1].key.data, FILE_KEY_UUID_SIZE);
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_DOUBT_PASSED,
+                                         .doubt_passed = w->files[0].key.data});
+    assert_int_equal(world_got(w, 0, 0, READ), ENGINE_OK);
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_DOUBT_PASSED,
+                                         .doubt_passed = w->files[1].key.data});
+    assert_true(engine_is_in_doubt(w->engine, w->files[1].key.data));
+}
+
+/* The search that it started found a seal that nobody knows of: that does not pass. */
+static void passing_doubt_with_a_reason_stays(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(engine_restore_passing_doubt(w->engine, w->files[0].key.data), 0);
+    found(w, 0);
+    assert_true(w->durable.doubt);
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_DOUBT_PASSED,
+                                         .doubt_passed = w->files[0].key.data});
+    assert_true(engine_is_in_doubt(w->engine, w->files[0].key.data));
+}
+
 static void nothing_is_sealed_under_doubt(void **state)
 {
     struct world *w = *state;
@@ -167,6 +196,8 @@ int main(void)
         T(no_hook_and_no_lease_ends_the_doubt),
         T(a_found_seal_goes_once_the_operator_has_spoken),
         T(doubt_outlives_a_crash),
+        T(doubt_for_want_of_reading_passes_and_is_not_put_on_record),
+        T(passing_doubt_with_a_reason_stays),
         T(nothing_is_sealed_under_doubt),
         T(under_doubt_no_record_of_a_seal_is_finished),
         T(holders_on_record_are_still_waited_for_after_the_operators_word),

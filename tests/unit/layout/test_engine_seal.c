@@ -212,9 +212,57 @@ static void device_that_moved_gets_a_new_id_and_its_seals_are_released(void **st
     device_free(moved);
 }
 
+static void look(struct world *w, const char *why)
+{
+    world_send(
+        w, &(struct engine_event){.type = ENGINE_EV_UNDESCRIBED,
+                                  .undescribed = {.fs_uuid = w->files[0].key.data, .why = why}});
+}
+
+/* pvmove while it runs, lvcreate -s: a direct write reaches one copy, or tears the snapshot. */
+static void volume_that_cannot_be_described_any_more_releases_its_seals(void **state)
+{
+    struct world *w = scene_granted(state);
+    assert_int_equal(world_sealed(w, 1, SEAL_KIND_PINNED), ENGINE_OK);
+    look(w, "/dev/dm-1 is mirrored");
+    assert_int_equal(w->recall_count, 1);
+    assert_non_null(strstr(w->alarm, "mirrored"));
+    assert_int_equal(world_state(w, 0), ENGINE_RECALLING);
+    assert_int_equal(world_state(w, 1), ENGINE_OPEN); /* nobody held it */
+    assert_true(w->files[0].flag);
+    world_pass(w, 91 * SECOND); /* the holder stays silent */
+    assert_int_equal(w->fence_count, 1);
+    world_fence_done(w, 0, true);
+    assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+}
+
+static void volume_that_is_described_again_gives_layouts_again(void **state)
+{
+    struct world *w = scene_pinned(state);
+    look(w, "/dev/dm-1 is mirrored");
+    assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+    assert_int_equal(world_sealed(w, 0, SEAL_KIND_PINNED), ENGINE_REFUSED);
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = w->device});
+    assert_int_equal(world_sealed(w, 0, SEAL_KIND_PINNED), ENGINE_OK);
+    assert_int_equal(world_got(w, 0, 0, RW), ENGINE_OK);
+}
+
+static void volume_of_another_file_system_keeps_its_seals(void **state)
+{
+    struct world *w = scene_granted(state);
+    uint8_t other[FILE_KEY_UUID_SIZE] = {99};
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_UNDESCRIBED,
+                                         .undescribed = {.fs_uuid = other, .why = "mirrored"}});
+    assert_int_equal(world_state(w, 0), ENGINE_SEALED);
+    assert_int_equal(w->recall_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(volume_that_cannot_be_described_any_more_releases_its_seals),
+        T(volume_that_is_described_again_gives_layouts_again),
+        T(volume_of_another_file_system_keeps_its_seals),
         T(device_that_moved_gets_a_new_id_and_its_seals_are_released),
         T(device_that_grew_keeps_its_id_and_is_told_of),
         T(seal_journals_the_intent_before_the_flag),

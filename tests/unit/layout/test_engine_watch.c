@@ -146,14 +146,130 @@ static void broken_seal_is_still_broken_after_a_crash(void **state)
     assert_int_equal(world_got(w, 1, 0, READ), ENGINE_UNAVAILABLE);
 }
 
-static void file_that_is_gone_is_a_broken_seal(void **state)
+static void next_look_says(struct world *w, enum engine_step step, enum file_presence presence)
+{
+    w->step_error[step] = -ESTALE;
+    w->step_presence = presence;
+}
+
+static void file_that_is_gone_twice_is_a_broken_seal(void **state)
 {
     struct world *w = scene_granted(state);
-    w->step_error[ENGINE_STEP_WATCH] = -ESTALE;
-    scrub_every(w, 10 * SECOND);
+    scrub_every(w, 100 * SECOND);
+    next_look_says(w, ENGINE_STEP_WATCH, FILE_GONE);
+    world_pass(w, 101 * SECOND);
+    assert_int_equal(world_state(w, 0), ENGINE_SEALED);
+    next_look_says(w, ENGINE_STEP_WATCH, FILE_GONE);
     world_pass(w, 11 * SECOND);
     assert_int_equal(world_state(w, 0), ENGINE_RECALLING);
-    assert_int_equal(w->alarm_count, 2);
+    assert_int_equal(w->durable.seals[0].phase, JOURNAL_BROKEN);
+}
+
+/* open_by_handle_at() says ESTALE for a disk that fails, and for a file system that was shut down.
+ */
+static void stale_handle_alone_breaks_nothing_and_fences_nobody(void **state)
+{
+    struct world *w = scene_granted(state);
+    scrub_every(w, 10 * SECOND);
+    for (unsigned i = 0; i < 20; i++) {
+        next_look_says(w, ENGINE_STEP_WATCH, FILE_UNREADABLE);
+        world_pass(w, 11 * SECOND);
+    }
+    assert_int_equal(world_state(w, 0), ENGINE_SEALED);
+    assert_int_equal(w->recall_count, 0);
+    assert_int_equal(w->fence_count, 0);
+    assert_int_equal(w->durable.seals[0].phase, JOURNAL_SEALED);
+    w->step_error[ENGINE_STEP_WATCH] = 0;
+    world_pass(w, 11 * SECOND);
+    assert_int_equal(world_got(w, 1, 0, READ), ENGINE_OK);
+}
+
+static void file_that_is_back_was_not_gone(void **state)
+{
+    struct world *w = scene_granted(state);
+    scrub_every(w, 100 * SECOND);
+    for (unsigned i = 0; i < 3; i++) {
+        next_look_says(w, ENGINE_STEP_WATCH, FILE_GONE);
+        world_pass(w, 101 * SECOND);
+        world_pass(w, 11 * SECOND); /* the second look finds it */
+    }
+    assert_int_equal(world_state(w, 0), ENGINE_SEALED);
+    assert_int_equal(w->recall_count, 0);
+}
+
+static void record_of_an_unreadable_file_is_kept_until_its_flag_is_cleared(void **state)
+{
+    struct world *w = scene_pinned(state);
+    struct engine_release release;
+    next_look_says(w, ENGINE_STEP_UNFLAG, FILE_UNREADABLE);
+    world_release(w, 0, true, 1000 * SECOND, &release);
+    assert_int_equal(world_state(w, 0), ENGINE_RELEASING);
+    for (unsigned i = 0; i < 10; i++) {
+        next_look_says(w, ENGINE_STEP_UNFLAG, FILE_UNREADABLE);
+        world_pass(w, w->options.fence_retry);
+        assert_int_equal(w->step_error[ENGINE_STEP_UNFLAG], 0); /* it was tried */
+    }
+    assert_int_equal(world_state(w, 0), ENGINE_RELEASING);
+    assert_int_equal(w->durable.seal_count, 1);
+    world_pass(w, w->options.fence_retry);
+    assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+    assert_false(w->files[0].flag);
+}
+
+static void record_of_a_file_that_is_gone_twice_is_taken_out(void **state)
+{
+    struct world *w = scene_pinned(state);
+    struct engine_release release;
+    next_look_says(w, ENGINE_STEP_UNFLAG, FILE_GONE);
+    world_release(w, 0, true, 1000 * SECOND, &release);
+    assert_int_equal(world_state(w, 0), ENGINE_RELEASING);
+    assert_int_equal(w->durable.seal_count, 1);
+    next_look_says(w, ENGINE_STEP_UNFLAG, FILE_GONE);
+    world_pass(w, 11 * SECOND);
+    assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+    assert_true(world_answered(w, &release.call));
+    assert_int_equal(w->durable.seal_count, 0);
+}
+
+/* The look that broke the seal asked for another: that one must clear no flag. */
+static void look_for_a_gone_file_clears_no_flag_while_it_is_recalled(void **state)
+{
+    struct world *w = scene_granted(state);
+    struct engine_release release;
+    scrub_every(w, 100 * SECOND);
+    next_look_says(w, ENGINE_STEP_WATCH, FILE_GONE);
+    world_pass(w, 101 * SECOND);
+    world_release(w, 0, true, 1000 * SECOND, &release);
+    assert_int_equal(world_state(w, 0), ENGINE_RECALLING);
+    world_pass(w, 20 * SECOND);
+    assert_true(w->files[0].flag);
+    assert_int_equal(w->unflags, 0);
+}
+
+static void hung_look_does_not_stop_the_scrub_of_other_file_systems(void **state)
+{
+    struct world *w = *state;
+    w->files[1].key.data[0] ^= 1; /* on another */
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(world_sealed(w, i, SEAL_KIND_FROZEN), ENGINE_OK);
+    scrub_every(w, 300 * SECOND);
+    w->auto_step = false;
+    world_pass(w, 101 * SECOND);
+    assert_int_equal(w->step_count, 1); /* file 0's, which does not come home */
+    world_pass(w, 101 * SECOND);
+    assert_int_equal(w->step_count, 2);
+    assert_memory_equal(&w->steps[1].key, &w->files[1].key, sizeof w->files[1].key);
+    assert_int_equal(w->alarm_count, 1);
+    assert_non_null(strstr(w->alarm, "does not answer"));
+    world_step(w, 1);
+    world_pass(w, 101 * SECOND); /* file 2 is left out, as it is where file 0 is */
+    assert_memory_equal(&w->steps[1].key, &w->files[1].key, sizeof w->files[1].key);
+    world_step(w, 0);
+    w->auto_step = true;
+    world_steps(w);
+    uint64_t before = watched(w);
+    world_pass(w, 400 * SECOND);
+    assert_true(watched(w) >= before + 3);
 }
 
 static void map_that_cannot_be_read_breaks_nothing_and_grants_nothing(void **state)
@@ -208,7 +324,7 @@ static void scrub_looks_at_every_seal_once_one_at_a_time(void **state)
     world_step(w, 0);
     world_pass(w, 101 * SECOND);
     assert_int_equal(w->step_count, 1);
-    assert_int_equal(w->alarm_count, 0);
+    assert_int_equal(w->alarm_count, 1); /* that the file system does not answer */
 }
 
 int main(void)
@@ -221,7 +337,13 @@ int main(void)
         T(holder_of_a_broken_seal_is_fenced_as_for_a_release),
         T(moved_bytes_are_named_with_what_may_have_been_written),
         T(broken_seal_is_still_broken_after_a_crash),
-        T(file_that_is_gone_is_a_broken_seal),
+        T(file_that_is_gone_twice_is_a_broken_seal),
+        T(stale_handle_alone_breaks_nothing_and_fences_nobody),
+        T(file_that_is_back_was_not_gone),
+        T(record_of_an_unreadable_file_is_kept_until_its_flag_is_cleared),
+        T(record_of_a_file_that_is_gone_twice_is_taken_out),
+        T(look_for_a_gone_file_clears_no_flag_while_it_is_recalled),
+        T(hung_look_does_not_stop_the_scrub_of_other_file_systems),
         T(map_that_cannot_be_read_breaks_nothing_and_grants_nothing),
         T(look_that_began_before_a_release_says_nothing_of_the_next_seal),
         T(scrub_looks_at_every_seal_once_one_at_a_time),

@@ -349,11 +349,12 @@ static void the_mark_names_its_file_and_no_copy_of_it(void **state)
     for (int i = 0; i < FILESYSTEMS; i++) {
         int fd = make(on[i], "marked", 10000, path), other;
         struct seal_map *map = sealed(fd, &frozen);
+        struct file_key named;
         enum seal_kind kind;
         bool is_sealed = false;
         ssize_t len;
 
-        assert_int_equal(seal_fs_is_sealed(fd, &is_sealed, &kind), 0);
+        assert_int_equal(seal_fs_is_sealed(fd, &is_sealed, &kind, &named), 0);
         assert_true(is_sealed);
         assert_int_equal(kind, SEAL_KIND_FROZEN);
         (void)snprintf(copy, sizeof(copy), "%s.copy", path);
@@ -379,17 +380,56 @@ static void a_flag_without_our_mark_is_left_alone(void **state)
         int fd = make(on[i], "roots", 10000, path), flags;
         struct seal_refusal why;
         bool is_sealed = true;
+        struct file_key named;
         enum seal_kind kind;
 
         assert_int_equal(ioctl(fd, FS_IOC_GETFLAGS, &flags), 0);
         flags |= FS_IMMUTABLE_FL;
         assert_int_equal(ioctl(fd, FS_IOC_SETFLAGS, &flags), 0);
-        assert_int_equal(seal_fs_is_sealed(fd, &is_sealed, &kind), 0);
+        assert_int_equal(seal_fs_is_sealed(fd, &is_sealed, &kind, &named), 0);
         assert_false(is_sealed);
         assert_int_equal(seal_fs_clear_flag(fd, SEAL_KIND_FROZEN, NULL, &why), 0);
         assert_true(flag_set(fd));
         flags &= ~FS_IMMUTABLE_FL;
         assert_int_equal(ioctl(fd, FS_IOC_SETFLAGS, &flags), 0);
+        close(fd);
+    }
+}
+
+/* Then the journal does not know the file any more, but the mark still says what it is. */
+static void a_seal_is_known_and_cleared_under_another_uuid_of_its_file_system(void **state)
+{
+    static const char *const relabel[FILESYSTEMS] = {
+        [CLONING] = "xfs_admin -U generate $V",
+        [PLAIN_XFS] = "xfs_admin -U generate $V",
+        [EXT4] = "e2fsck -fy $V; tune2fs -U random $V",
+        [SMALL_BLOCKS] = "e2fsck -fy $V; tune2fs -U random $V",
+    };
+    char path[128];
+
+    (void)state;
+    for (int i = 0; i < FILESYSTEMS; i++) {
+        int fd = make(on[i], "relabelled", 10000, path);
+        struct file_key before, now, named;
+        struct seal_refusal why;
+        enum seal_kind kind;
+        bool is_sealed = false;
+
+        map_free(sealed(fd, &frozen));
+        assert_int_equal(file_key_from_fd(fd, &before), 0);
+        close(fd);
+        assert_int_equal(loopfs_run("umount %s", loopfs_dir(on[i])), 0);
+        assert_int_equal(loopfs_run("V=%s; %s", loopfs_volume(on[i]), relabel[i]), 0);
+        assert_int_equal(loopfs_run("mount %s %s", loopfs_volume(on[i]), loopfs_dir(on[i])), 0);
+        fd = open(path, O_RDONLY);
+        assert_int_equal(file_key_from_fd(fd, &now), 0);
+        assert_false(file_key_equal(&before, &now));
+        assert_int_equal(seal_mark_get(fd, &kind), -ENODATA);
+        assert_int_equal(seal_fs_is_sealed(fd, &is_sealed, &kind, &named), 0);
+        assert_true(is_sealed);
+        assert_true(file_key_equal(&before, &named));
+        assert_int_equal(seal_fs_clear_flag(fd, SEAL_KIND_FROZEN, NULL, &why), 0);
+        assert_false(flag_set(fd));
         close(fd);
     }
 }
@@ -452,6 +492,7 @@ int main(void)
         cmocka_unit_test(the_mark_names_its_file_and_no_copy_of_it),
         cmocka_unit_test(a_flag_without_our_mark_is_left_alone),
         cmocka_unit_test(a_seal_survives_unmounting),
+        cmocka_unit_test(a_seal_is_known_and_cleared_under_another_uuid_of_its_file_system),
     };
     const char *why = "";
 

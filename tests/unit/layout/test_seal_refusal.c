@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -194,6 +195,53 @@ static void journalled_data_is_refused(void **state)
     refused_on(&spec, 10000, SEAL_REFUSED_DATA_JOURNAL, "data=ordered");
 }
 
+/* /proc/self/mountinfo leaves out what is the super block's default. */
+static void journalled_data_by_default_is_refused(void **state)
+{
+    const struct loopfs_spec spec = {
+        .type = "ext4", .size = 64 << 20, .tune = "tune2fs -o journal_data"};
+
+    (void)state;
+    refused_on(&spec, 10000, SEAL_REFUSED_DATA_JOURNAL, "data=ordered");
+}
+
+static void a_file_system_whose_options_cannot_be_read_is_refused(void **state)
+{
+    char path[128];
+    int fd = make(on[EXT4], "options", 10000, path);
+
+    (void)state;
+    assert_int_equal(mount("none", "/proc/fs/ext4", "tmpfs", 0, NULL), 0);
+    refused(fd, &frozen, SEAL_REFUSED_DATA_JOURNAL, "/proc/fs/ext4");
+    assert_int_equal(umount("/proc/fs/ext4"), 0);
+    release(fd, sealed(fd, &frozen));
+    close(fd);
+}
+
+/* Set by debugfs: chattr +j needs a capability that containers lack. */
+static void a_file_with_a_journal_flag_of_its_own_is_refused(void **state)
+{
+    const struct loopfs_spec spec = {.type = "ext4", .size = 64 << 20};
+    struct loopfs *fs = NULL;
+    const char *why = "";
+    char path[128];
+    int fd;
+
+    (void)state;
+    if (loopfs_create(&spec, &fs, &why) != 0)
+        fail_msg("%s", why);
+    close(make(fs, "flagged", 10000, path));
+    assert_int_equal(loopfs_run("umount %s", loopfs_dir(fs)), 0);
+    assert_int_equal(
+        loopfs_run("debugfs -w -R 'set_inode_field flagged flags 0x84000' %s", loopfs_volume(fs)),
+        0);
+    assert_int_equal(loopfs_run("mount %s %s", loopfs_volume(fs), loopfs_dir(fs)), 0);
+    fd = open(path, O_RDONLY);
+    refused(fd, &frozen, SEAL_REFUSED_DATA_JOURNAL, "chattr -j");
+    close(fd);
+    loopfs_destroy(fs);
+}
+
 static void inline_data_is_refused(void **state)
 {
     const struct loopfs_spec spec = {
@@ -286,6 +334,9 @@ int main(void)
         cmocka_unit_test(what_is_no_file_is_refused),
         cmocka_unit_test(other_file_systems_are_refused_by_name),
         cmocka_unit_test(journalled_data_is_refused),
+        cmocka_unit_test(journalled_data_by_default_is_refused),
+        cmocka_unit_test(a_file_system_whose_options_cannot_be_read_is_refused),
+        cmocka_unit_test(a_file_with_a_journal_flag_of_its_own_is_refused),
         cmocka_unit_test(inline_data_is_refused),
         cmocka_unit_test(a_read_only_mount_is_refused),
         cmocka_unit_test(a_realtime_file_is_refused),

@@ -100,7 +100,8 @@ void wire_open_on(struct wire *w, struct daemon *daemon, unsigned loop)
     assert_non_null(w->out_bytes);
     assert_non_null(w->in_bytes);
     arena_init(&w->arena, ROOM);
-    assert_int_equal(conn_adopt(server, server->loops[loop % server->loop_count], fds[1]), 0);
+    assert_int_equal(conn_adopt(server->listener, server->loops[loop % server->loop_count], fds[1]),
+                     0);
 }
 
 void wire_open(struct wire *w, struct daemon *daemon)

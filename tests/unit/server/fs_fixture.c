@@ -16,17 +16,10 @@
 #include "server/client/client.h"
 #include "server/export/idmap.h"
 #include "server/keeper/keeper.h"
-#include "server/state/state.h"
+#include "server/nfs/io_state.h"
 
 static struct fs_fixture *current;
 static struct loop_msg *posted; /* what a stand-in of the keeper answers with */
-
-void compound_set_fh(struct compound *c, struct file *file, struct export *export)
-{
-    file_unref(c->current.file);
-    c->current = (struct fh_slot){.file = file, .export = export};
-    c->has_current_stateid = false;
-}
 
 void compound_resume(struct compound *c)
 {
@@ -51,7 +44,7 @@ void keeper_wrote(struct keeper *keeper, struct keeper_wrote *wrote)
     posted = &wrote->call.reply;
 }
 
-nfsstat4 state_find_io(struct compound *c, const stateid4 *stateid, unsigned access, bool *opener)
+nfsstat4 io_state_find(struct compound *c, const stateid4 *stateid, unsigned access, bool *opener)
 {
     (void)c;
     (void)access;
@@ -144,9 +137,9 @@ int fs_setup(void **state)
     assert_int_equal(mkdir(fs_path(f, "inner"), 0755), 0);
     assert_int_equal(mkdir(fs_path(f, "closed"), 0755), 0);
     make_config(f);
-    assert_int_equal(idmap_create(&f->server, &f->server.idmap), 0);
-    assert_int_equal(export_table_create(&f->server, &f->server.exports), 0);
-    assert_int_equal(file_table_create(&f->server, &f->server.files), 0);
+    assert_int_equal(idmap_create(&f->config, &f->server.idmap), 0);
+    assert_int_equal(export_table_create(&f->config, &f->server.exports), 0);
+    assert_int_equal(file_table_create(f->server.exports, f->server.fh_key, &f->server.files), 0);
     f->c.server = &f->server;
     f->c.max_reply = sizeof(f->reply);
     arena_init(&f->c.arena, 4 << 20);

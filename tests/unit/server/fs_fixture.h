@@ -38,7 +38,7 @@ struct fs_fixture {
     unsigned blocked; /* times that the last operation asked for a worker */
 
     /* The stand-ins */
-    nfsstat4 io_status;      /* state_find_io's answer */
+    nfsstat4 io_status;      /* io_state_find's answer */
     nfsstat4 release_status; /* keeper_release's */
     unsigned releases;
     void (*on_release)(struct fs_fixture *f,

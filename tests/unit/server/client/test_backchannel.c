@@ -62,7 +62,7 @@ static void start_call(struct waiting *w, clientid4 client, uint32_t timeout_ms)
     w->call.op = OP_CB_RECALL_ANY;
     w->call.args.cb_recall_any.craa_objects_to_keep = 7;
     w->call.timeout_ms = timeout_ms;
-    backchannel_call(server, &w->call);
+    backchannel_call(server->clients, &w->call);
 }
 
 static enum cb_outcome outcome_of(struct waiting *w)

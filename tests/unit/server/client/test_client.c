@@ -248,8 +248,8 @@ static void a_lapsed_client_keeps_its_state_until_it_is_in_the_way(void **state)
     assert_int_equal(sequence_status(&harmless), NFS4_OK);
     open_denying_all(&wants, "quiet", &status);
     assert_int_equal(status, NFS4ERR_SHARE_DENIED);
-    assert_false(
-        client_yield_expired(daemon_server(daemon_of_test), harmless.id)); /* it was heard again */
+    assert_false(client_yield_expired(daemon_server(daemon_of_test)->clients,
+                                      harmless.id)); /* it was heard again */
     wire_close(&harmless.wire);
     wire_close(&in_the_way.wire);
     wire_close(&wants.wire);

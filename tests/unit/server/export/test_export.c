@@ -32,12 +32,12 @@ static void only_admitted_networks_get_in(void **state)
 
     inet_pton(AF_INET6, "::ffff:192.0.2.0", &network.address);
     f->exports[EXPORT_DATA].networks = &network;
-    inet_pton(AF_INET6, "::ffff:192.0.2.77", f->c.peer.bytes);
-    assert_int_equal(export_admit(export_of(f, EXPORT_DATA), &f->c), NFS4_OK);
-    inet_pton(AF_INET6, "::ffff:192.0.3.77", f->c.peer.bytes);
-    assert_int_equal(export_admit(export_of(f, EXPORT_DATA), &f->c), NFS4ERR_ACCESS);
-    assert_int_equal(export_admit(export_of(f, EXPORT_CLOSED), &f->c), NFS4ERR_ACCESS);
-    assert_int_equal(export_admit(NULL, &f->c), NFS4_OK);
+    inet_pton(AF_INET6, "::ffff:192.0.2.77", &f->c.peer);
+    assert_int_equal(export_admit(export_of(f, EXPORT_DATA), &f->c.peer), NFS4_OK);
+    inet_pton(AF_INET6, "::ffff:192.0.3.77", &f->c.peer);
+    assert_int_equal(export_admit(export_of(f, EXPORT_DATA), &f->c.peer), NFS4ERR_ACCESS);
+    assert_int_equal(export_admit(export_of(f, EXPORT_CLOSED), &f->c.peer), NFS4ERR_ACCESS);
+    assert_int_equal(export_admit(NULL, &f->c.peer), NFS4_OK);
 }
 
 static void root_squash_squashes_uid_gid_and_groups(void **state)

@@ -13,16 +13,14 @@
 
 #include "server/config/config.h"
 #include "server/export/idmap.h"
-#include "server/server.h"
 
 static struct config config;
-static struct server server = {.config = &config};
 
 static int setup(void **state)
 {
     memset(&config, 0, sizeof(config));
     config.numeric_owners = true;
-    return idmap_create(&server, (struct idmap **)state);
+    return idmap_create(&config, (struct idmap **)state);
 }
 
 static int teardown(void **state)

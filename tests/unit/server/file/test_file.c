@@ -31,7 +31,7 @@ static struct export *data_export(struct fs_fixture *f)
 static struct xdr_bytes handle_of(struct fs_fixture *f, struct file *file,
                                   uint8_t wire[NFS4_FHSIZE])
 {
-    const struct fh_slot at = {.file = file, .export = data_export(f)};
+    const struct place at = {.file = file, .export = data_export(f)};
 
     return file_handle(&at, wire);
 }
@@ -79,7 +79,7 @@ static void handles_survive_rename_and_restart(void **state)
     struct fs_fixture *f = *state;
     uint8_t wire[NFS4_FHSIZE];
     struct xdr_bytes handle;
-    struct fh_slot place;
+    struct place place;
     struct file *file;
 
     fs_write_file(f, "data/a", "x");
@@ -88,7 +88,7 @@ static void handles_survive_rename_and_restart(void **state)
     file_unref(file);
     assert_int_equal(rename(fs_path(f, "data/a"), fs_path(f, "data/z")), 0);
     file_table_destroy(f->server.files); /* the restart: nothing in memory */
-    assert_int_equal(file_table_create(&f->server, &f->server.files), 0);
+    assert_int_equal(file_table_create(f->server.exports, f->server.fh_key, &f->server.files), 0);
     assert_int_equal(file_from_handle(f->server.files, handle, false, &place), -EAGAIN);
     assert_int_equal(file_from_handle(f->server.files, handle, true, &place), 0);
     assert_ptr_equal(place.export, data_export(f));
@@ -102,7 +102,7 @@ static void a_handle_of_what_is_gone_is_stale(void **state)
     struct fs_fixture *f = *state;
     uint8_t wire[NFS4_FHSIZE];
     struct xdr_bytes handle;
-    struct fh_slot place;
+    struct place place;
     struct file *file;
 
     fs_write_file(f, "data/a", "x");
@@ -130,7 +130,7 @@ static void a_forged_handle_is_bad(void **state)
     struct file *file = file_at(f, "data");
     uint8_t wire[NFS4_FHSIZE];
     struct xdr_bytes handle = handle_of(f, file, wire);
-    struct fh_slot place;
+    struct place place;
 
     wire[handle.len - 1] ^= 1;
     assert_int_equal(file_from_handle(f->server.files, handle, true, &place), -EBADMSG);
@@ -142,7 +142,7 @@ static void a_forged_handle_is_bad(void **state)
 static void lookup_never_crosses_links_or_leaves_by_dotdot(void **state)
 {
     struct fs_fixture *f = *state;
-    struct fh_slot dir = {.file = file_at(f, "data"), .export = data_export(f)}, place;
+    struct place dir = {.file = file_at(f, "data"), .export = data_export(f)}, place;
 
     assert_int_equal(symlink("/etc", fs_path(f, "data/link")), 0);
     assert_int_equal(file_lookup(&dir, "link", true, &place), 0);
@@ -161,7 +161,7 @@ static void lookup_never_crosses_links_or_leaves_by_dotdot(void **state)
 static void a_name_that_was_just_found_is_asked_of_the_kernel_again(void **state)
 {
     struct fs_fixture *f = *state;
-    struct fh_slot dir = {.file = file_at(f, "data"), .export = data_export(f)}, place;
+    struct place dir = {.file = file_at(f, "data"), .export = data_export(f)}, place;
     struct file *one, *two;
 
     fs_write_file(f, "data/one", "x");
@@ -188,7 +188,7 @@ static void a_name_that_was_just_found_is_asked_of_the_kernel_again(void **state
 static void a_directory_moved_out_of_the_export_has_no_way_up(void **state)
 {
     struct fs_fixture *f = *state;
-    struct fh_slot dir = {.export = data_export(f)};
+    struct place dir = {.export = data_export(f)};
 
     assert_int_equal(mkdir(fs_path(f, "data/d"), 0755), 0);
     dir.file = file_at(f, "data/d");

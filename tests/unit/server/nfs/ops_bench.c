@@ -72,9 +72,9 @@ const char *client_describe(const struct client *client)
     return "client";
 }
 
-bool client_yield_expired(struct server *server, uint64_t client_id)
+bool client_yield_expired(struct clients *clients, uint64_t client_id)
 {
-    (void)server;
+    (void)clients;
     return client_id == bench.expired_client;
 }
 
@@ -134,9 +134,9 @@ void export_cred(const struct export *export, const struct cred *cred, struct cr
     *out = *cred;
 }
 
-int fs_cred_enter(const struct compound *c, const struct export *export)
+int fs_cred_enter(const struct cred *caller, const struct export *export)
 {
-    (void)c;
+    (void)caller;
     (void)export;
     return 0;
 }
@@ -145,19 +145,20 @@ void fs_cred_leave(void)
 {
 }
 
-int fs_access_check(const struct compound *c, const struct fh_slot *at, int mode)
+int fs_access_check(const struct cred *caller, const struct place *at, int mode, bool may_block)
 {
+    (void)caller;
     (void)mode;
-    if (!c->on_worker && !at->file->permissions_cached)
+    if (!may_block && !at->file->permissions_cached)
         return -EAGAIN;
     at->file->permissions_cached = true;
     bench.permission_asked++;
     return bench.permission_denied ? -EACCES : 0;
 }
 
-int permission_check_io(const struct compound *c, const struct fh_slot *at, int mode)
+int permission_check_io(const struct cred *caller, const struct place *at, int mode, bool may_block)
 {
-    return fs_access_check(c, at, mode);
+    return fs_access_check(caller, at, mode, may_block);
 }
 
 /* ---- files ---- */
@@ -308,7 +309,7 @@ void file_data_close(struct file *file, unsigned access)
     descriptors[i].file = NULL;
 }
 
-int file_lookup(const struct fh_slot *dir, const char *name, bool may_block, struct fh_slot *out)
+int file_lookup(const struct place *dir, const char *name, bool may_block, struct place *out)
 {
     int fd = openat(dir->file->path_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
@@ -318,7 +319,7 @@ int file_lookup(const struct fh_slot *dir, const char *name, bool may_block, str
     }
     if (fd < 0)
         return -errno;
-    *out = (struct fh_slot){.file = file_new(fd), .export = dir->export};
+    *out = (struct place){.file = file_new(fd), .export = dir->export};
     return 0;
 }
 
@@ -441,12 +442,13 @@ void keeper_wrote(struct keeper *keeper, struct keeper_wrote *wrote)
     asked = &wrote->call;
 }
 
-void session_current_call(const struct compound *c, sessionid4 session, slotid4 *slot,
-                          sequenceid4 *sequence)
+void session_current_call(const struct session *session, const struct session_slot *slot,
+                          sessionid4 id, slotid4 *slot_id, sequenceid4 *sequence)
 {
-    (void)c;
-    memset(session, 0, NFS4_SESSIONID_SIZE);
-    *slot = 0;
+    (void)session;
+    (void)slot;
+    memset(id, 0, NFS4_SESSIONID_SIZE);
+    *slot_id = 0;
     *sequence = 1;
 }
 
@@ -503,30 +505,6 @@ void keeper_test_stateid(struct keeper *keeper, struct keeper_stateid *test)
 }
 
 /* ---- the dispatcher ---- */
-
-void compound_set_fh(struct compound *c, struct file *file, struct export *export)
-{
-    file_unref(c->current.file);
-    c->current = (struct fh_slot){.file = file, .export = export};
-    c->current_stateid = (stateid4){0};
-    c->has_current_stateid = false;
-}
-
-void compound_set_stateid(struct compound *c, const stateid4 *stateid)
-{
-    c->current_stateid = *stateid;
-    c->has_current_stateid = true;
-}
-
-nfsstat4 compound_resolve_stateid(struct compound *c, const stateid4 *stateid, stateid4 *out)
-{
-    if (!stateid_is_current(stateid)) {
-        *out = *stateid;
-        return NFS4_OK;
-    }
-    *out = c->current_stateid;
-    return c->has_current_stateid ? NFS4_OK : NFS4ERR_BAD_STATEID;
-}
 
 bool export_commits_by_directory(const struct export *export)
 {
@@ -598,7 +576,7 @@ struct compound *bench_compound(unsigned client, struct file *file)
     c->max_reply = 1 << 20;
     c->cred.uid = 1000;
     arena_init(&c->arena, 1 << 20);
-    c->current = (struct fh_slot){.file = file_ref(file), .export = &bench.export};
+    c->current = (struct place){.file = file_ref(file), .export = &bench.export};
     return c;
 }
 
@@ -655,8 +633,6 @@ int bench_setup(void **state)
 {
     (void)state;
     memset(&bench, 0, sizeof bench);
-    bench.config.max_slots = 64;
-    bench.config.max_sessions_per_client = 4;
     bench.config.max_io_size = 1 << 20;
     bench.server.config = &bench.config;
     bench.server.boot_verifier = 0x1122334455667788;
@@ -669,7 +645,8 @@ int bench_setup(void **state)
     for (unsigned i = 0; i < 3; i++) {
         bench.clients[i] =
             (struct client){.id = 100 + i, .callable = true, .reclaim_complete = true};
-        if (client_state_create(&bench.server, 100 + i, &bench.clients[i].state) < 0)
+        if (client_state_annex.create(0x1122334455667788, 100 + i, 256, &bench.clients[i].state) <
+            0)
             return -1;
     }
     return 0;
@@ -681,7 +658,7 @@ int bench_teardown(void **state)
 
     (void)state;
     for (unsigned i = 0; i < 3; i++)
-        client_state_destroy(bench.clients[i].state);
+        client_state_annex.destroy(bench.clients[i].state);
     assert_int_equal(bench.root->refs, 1);
     file_unref(bench.root);
     close(bench.dir_fd);

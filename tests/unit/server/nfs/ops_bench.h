@@ -12,11 +12,13 @@
 
 #include "server/client/client.h"
 #include "server/client/recovery.h"
+#include "server/client/watcher.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/file/file.h"
 #include "server/keeper/keeper.h"
 #include "server/nfs/compound.h"
+#include "server/nfs/io_state.h"
 #include "server/server.h"
 #include "server/state/state.h"
 

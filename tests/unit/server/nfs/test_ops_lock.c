@@ -133,7 +133,7 @@ static void denied_tells_whose_lock_it_is(void **unused)
     client_state_count(bench.clients[1].state, &opens, &locks);
     assert_int_equal(locks, 0); /* a denied lock leaves no state behind */
     assert_int_equal(bench_close(1, file, &other), NFS4_OK);
-    client_state_destroy(bench.clients[0].state);
+    client_state_annex.destroy(bench.clients[0].state);
     bench.clients[0].state = NULL;
     file_unref(file);
 }
@@ -260,7 +260,7 @@ static void an_expired_clients_lock_gives_way(void **unused)
     assert_int_equal(do_lock(0, file, &open, "l", WRITE_LT, 0, 10, NULL), NFS4_OK);
     bench.expired_client = 100;
     assert_int_equal(do_lock(1, file, &other, "l", READ_LT, 0, 10, NULL), NFS4ERR_DELAY);
-    client_state_destroy(bench.clients[0].state);
+    client_state_annex.destroy(bench.clients[0].state);
     bench.clients[0].state = NULL;
     assert_int_equal(do_lock(1, file, &other, "l", READ_LT, 0, 10, NULL), NFS4_OK);
     file_unref(file);
@@ -277,8 +277,8 @@ static void a_lock_stateid_reads_and_writes_as_its_open(void **unused)
     assert_int_equal(bench_open(0, file, "o", R, 0, &open), NFS4_OK);
     assert_int_equal(do_lock(0, file, &open, "l", READ_LT, 0, 10, &locked), NFS4_OK);
     c = bench_compound(0, file);
-    assert_int_equal(state_find_io(c, &locked, FILE_READ, &opener), NFS4_OK);
-    assert_int_equal(state_find_io(c, &locked, FILE_WRITE, &opener), NFS4ERR_OPENMODE);
+    assert_int_equal(io_state_find(c, &locked, FILE_READ, &opener), NFS4_OK);
+    assert_int_equal(io_state_find(c, &locked, FILE_WRITE, &opener), NFS4ERR_OPENMODE);
     bench_compound_free(c);
     file_unref(file);
 }

@@ -19,7 +19,7 @@ static nfsstat4 check(unsigned client, struct file *file, const stateid4 *statei
 {
     struct compound *c = bench_compound(client, file);
     bool opener;
-    nfsstat4 status = state_find_io(c, stateid, access, &opener);
+    nfsstat4 status = io_state_find(c, stateid, access, &opener);
 
     bench_compound_free(c);
     return status;
@@ -167,13 +167,13 @@ static void the_current_stateid_stands_in(void **unused)
     (void)unused;
     assert_int_equal(bench_open(0, file, "o", R, 0, &stateid), NFS4_OK);
     compound_set_stateid(c, &stateid);
-    assert_int_equal(state_find_io(c, &current, FILE_READ, &opener), NFS4_OK);
+    assert_int_equal(io_state_find(c, &current, FILE_READ, &opener), NFS4_OK);
     /* An upgrade meanwhile does not matter: its latest seqid is meant. */
     assert_int_equal(bench_open(0, file, "o", R, 0, &again), NFS4_OK);
-    assert_int_equal(state_find_io(c, &current, FILE_READ, &opener), NFS4_OK);
+    assert_int_equal(io_state_find(c, &current, FILE_READ, &opener), NFS4_OK);
     /* Wrong: an anonymous current stateid passed on. Right: BAD_STATEID. */
     compound_set_stateid(c, &anonymous);
-    assert_int_equal(state_find_io(c, &current, FILE_READ, &opener), NFS4ERR_BAD_STATEID);
+    assert_int_equal(io_state_find(c, &current, FILE_READ, &opener), NFS4ERR_BAD_STATEID);
     bench_compound_free(c);
     bench_close(0, file, &again);
     file_unref(file);
@@ -208,7 +208,7 @@ static void a_client_that_goes_takes_its_state_along(void **unused)
     assert_int_equal(bench_open(0, b, "x", W, 0, &stateid), NFS4_OK);
     assert_int_equal(bench_open(0, b, "y", R, 0, &stateid), NFS4_OK);
     assert_false(client_state_is_empty(bench.clients[0].state));
-    client_state_destroy(bench.clients[0].state);
+    client_state_annex.destroy(bench.clients[0].state);
     bench.clients[0].state = NULL;
     assert_false(state_file_has_writer(a));
     assert_null(b->state);

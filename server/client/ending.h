@@ -1,0 +1,24 @@
+/*
+ * ending.h - how clients and sessions end. A client's loop.
+ */
+#ifndef SEALNFS_SERVER_CLIENT_ENDING_H
+#define SEALNFS_SERVER_CLIENT_ENDING_H
+
+struct client;
+struct client_table;
+struct session;
+
+/* Out of the tables, sessions and all; its state goes with its last pin. */
+void client_remove(struct client *client);
+/* As client_remove after the recovery record is gone for good; who watches is told that it is
+ * forgotten. */
+void client_expire(struct client *client);
+/* Out of the tables; calls under way on it finish. */
+void session_destroy(struct session *session);
+
+/* From time to time: leases that have run out. */
+void client_table_sweep(struct client_table *table);
+/* Lapsed clients have been asked to go: client_yield_expired. */
+void client_table_yield(struct client_table *table);
+
+#endif

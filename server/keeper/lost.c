@@ -1,0 +1,58 @@
+/*
+ * lost.c - files that their keys do not lead to: what that says of the file (layout/presence.h),
+ * and where else it may be. On workers; it blocks.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "layout/seal_mark.h"
+#include "server/base/fs_handle.h"
+#include "server/export/export.h"
+#include "server/keeper/private.h"
+
+static const struct export *export_of_key(const struct keeper *keeper, const struct file_key *key)
+{
+    for (unsigned i = 0; i < export_count(keeper->exports); i++) {
+        const struct export *export = export_at(keeper->exports, i);
+        if (memcmp(export_fs_uuid(export), key->data, FILE_KEY_UUID_SIZE) == 0)
+            return export;
+    }
+    return NULL;
+}
+
+bool keeper_exports_fs_of(const struct keeper *keeper, const struct file_key *key)
+{
+    return export_of_key(keeper, key) != NULL;
+}
+
+/* Every one of them is of the same file system: export_table_create() sees to that. */
+enum file_presence keeper_judge_absence(const struct keeper *keeper, const struct file_key *key,
+                                        int err, struct seal_refusal *why)
+{
+    const struct export *export = export_of_key(keeper, key);
+    int answers = 0;
+    if (!export) {
+        (void)seal_refuse(why, SEAL_REFUSED_FILESYSTEM, ENOENT,
+                          "no file system of its UUID is exported now; mount it, see that it is in "
+                          "sealnfs.conf, and restart sealnfsd; if its UUID was changed, name the "
+                          "file by its path below the export");
+        return FILE_UNREADABLE;
+    }
+    enum file_presence presence =
+        presence_judge(err, export_root_fd(export), export_device(export), &answers);
+    if (presence == FILE_GONE)
+        (void)seal_refuse(why, SEAL_REFUSED_SYSTEM, ESTALE,
+                          "the file system answers, and says that the file is gone");
+    else if (answers)
+        (void)seal_refuse(
+            why, SEAL_REFUSED_SYSTEM, -answers,
+            "the file system does not answer: %s; see the kernel's log, repair it and "
+            "mount it again, then restart sealnfsd",
+            strerror(-answers));
+    else
+        (void)seal_refuse_errno(why, -err, "the file cannot be opened");
+    return presence;
+}

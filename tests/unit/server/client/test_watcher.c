@@ -1,0 +1,266 @@
+/*
+ * test_watcher.c - what rooms above clients hang on to them: who watches hears of lapses, returns
+ * and ends, each once; the annex lives as long as its client. No daemon: the sweep is the test's.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/base/log.h"
+#include "server/client/client_private.h"
+#include "server/client/ending.h"
+#include "server/config/config.h"
+
+enum { BOOT = 0x1122334, SLOTS = 64, SESSIONS = 4 };
+
+static char dir[64];
+static struct worker_pool *workers;
+static struct loop *loop;
+static struct recovery *recovery;
+static struct clients *clients;
+
+/* No lease: whoever is looked at a moment later has lapsed, and at the next look is to go. */
+static const struct config config = {
+    .lease_time = 0, .max_clients = 1000, .max_slots = SLOTS, .max_sessions_per_client = SESSIONS};
+
+/* ---- who watches, and the annex ---- */
+
+static struct {
+    unsigned lapsed, renewed, callable, forgotten;
+    bool fenced;
+    uint64_t client_id;
+    char owner[16], address[64];
+    uint8_t verifier[8];
+    sem_t told; /* forgotten */
+    unsigned annexes;
+    bool annex_was_there; /* when forgotten was told */
+    uint64_t max_calls;
+} seen;
+
+static void note(const struct client_identity *client)
+{
+    seen.client_id = client->client_id;
+    snprintf(seen.owner, sizeof(seen.owner), "%.*s", (int)client->owner_len,
+             (const char *)client->owner);
+    snprintf(seen.address, sizeof(seen.address), "%s", client->address);
+    memcpy(seen.verifier, client->verifier, sizeof(seen.verifier));
+}
+
+static void on_lapsed(void *context, const struct client_identity *client)
+{
+    assert_ptr_equal(context, &seen);
+    seen.lapsed++;
+    note(client);
+}
+
+static void on_renewed(void *context, const struct client_identity *client)
+{
+    assert_ptr_equal(context, &seen);
+    seen.renewed++;
+    note(client);
+}
+
+static void on_callable(void *context, const struct client_identity *client)
+{
+    assert_ptr_equal(context, &seen);
+    seen.callable++;
+    note(client);
+}
+
+static void on_forgotten(void *context, const struct client_identity *client)
+{
+    assert_ptr_equal(context, &seen);
+    seen.forgotten++;
+    seen.annex_was_there = seen.annexes > 0;
+    note(client);
+    sem_post(&seen.told);
+}
+
+static bool was_fenced(void *context, uint64_t client_id)
+{
+    assert_ptr_equal(context, &seen);
+    return seen.fenced && client_id == seen.client_id;
+}
+
+static const struct client_watcher watcher = {.context = &seen,
+                                              .lapsed = on_lapsed,
+                                              .renewed = on_renewed,
+                                              .callable = on_callable,
+                                              .forgotten = on_forgotten,
+                                              .was_fenced = was_fenced};
+
+static int create_annex(uint64_t boot_verifier, uint64_t client_id, uint64_t max_calls,
+                        struct client_state **out)
+{
+    assert_int_equal(boot_verifier, BOOT);
+    assert_int_equal(client_id >> 32, BOOT);
+    seen.max_calls = max_calls;
+    seen.annexes++;
+    *out = malloc(1);
+    return 0;
+}
+
+static void destroy_annex(struct client_state *state)
+{
+    seen.annexes -= state != NULL;
+    free(state);
+}
+
+static const struct client_annex annex = {.create = create_annex, .destroy = destroy_annex};
+
+/* ---- clients ---- */
+
+static int setup(void **state)
+{
+    (void)state;
+    log_set_level(LOG_LEVEL_ERROR);
+    memset(&seen, 0, sizeof(seen));
+    sem_init(&seen.told, 0, 0);
+    strcpy(dir, "/tmp/sealnfs-watcher-XXXXXX");
+    if (!mkdtemp(dir) || worker_pool_create(1, &workers) < 0 || loop_create("test", 0, &loop) < 0 ||
+        recovery_open(dir, workers, &recovery) < 0)
+        return -1;
+    const struct clients_parts parts = {.loops = &loop,
+                                        .loop_count = 1,
+                                        .recovery = recovery,
+                                        .boot_verifier = BOOT,
+                                        .config = &config,
+                                        .annex = &annex};
+    if (clients_create(&parts, &clients) < 0)
+        return -1;
+    clients_watch(clients, &watcher);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    char command[96];
+    (void)state;
+    clients_close(clients);
+    assert_int_equal(seen.annexes, 0);
+    clients_destroy(clients);
+    worker_pool_destroy(workers);
+    recovery_close(recovery);
+    loop_destroy(loop);
+    snprintf(command, sizeof(command), "rm -rf %s", dir);
+    return system(command);
+}
+
+static struct client_table *table(void)
+{
+    return clients_table(clients, 0);
+}
+
+static struct client *make_client(const char *owner)
+{
+    const EXCHANGE_ID4args args = {
+        .eia_clientowner = {.co_verifier = "12345678", .co_ownerid = xdr_bytes_of(owner)}};
+    const struct in6_addr peer = {.s6_addr = {[10] = 0xff, 0xff, 192, 0, 2, 7}};
+    struct client *client = client_create(table(), &args, (struct principal){0}, &peer);
+    assert_non_null(client);
+    assert_int_equal(client_confirm(client), 0);
+    return client;
+}
+
+/* The look that comes every second, a moment after whatever was before. */
+static void sweep(void)
+{
+    const uint64_t now = loop_now_ns();
+    while (loop_now_ns() == now)
+        ;
+    client_table_sweep(table());
+}
+
+static void assert_told_of(const struct client *client, const char *owner)
+{
+    assert_int_equal(seen.client_id, client_id(client));
+    assert_string_equal(seen.owner, owner);
+    assert_string_equal(seen.address, "192.0.2.7");
+    assert_memory_equal(seen.verifier, "12345678", 8);
+}
+
+/* ---- the claims ---- */
+
+static void a_lapse_and_a_return_are_told_once_each(void **state)
+{
+    (void)state;
+    struct client *client = make_client("returns");
+    client_renew(client);
+    assert_int_equal(seen.renewed, 0); /* it had not lapsed */
+    client_pin(client);
+    sweep();
+    assert_int_equal(seen.lapsed, 0); /* a compound of it is under way */
+    client_unpin(client);
+    sweep();
+    assert_int_equal(seen.lapsed, 1);
+    assert_told_of(client, "returns");
+    memset(seen.owner, 0, sizeof(seen.owner));
+    client_renew(client);
+    client_renew(client);
+    assert_int_equal(seen.renewed, 1);
+    assert_told_of(client, "returns");
+    assert_int_equal(seen.forgotten, 0);
+}
+
+static void a_client_is_forgotten_before_its_annex_goes(void **state)
+{
+    (void)state;
+    struct client *client = make_client("gone");
+    assert_int_equal(seen.max_calls, SLOTS * SESSIONS);
+    sweep();
+    sweep(); /* its record is being removed */
+    assert_int_equal(seen.lapsed, 1);
+    assert_int_equal(seen.forgotten, 0);
+    const uint64_t id = client_id(client);
+    assert_int_equal(loop_start(loop), 0);
+    sem_wait(&seen.told);
+    loop_stop(loop);
+    assert_int_equal(seen.forgotten, 1);
+    assert_int_equal(seen.client_id, id);
+    assert_true(seen.annex_was_there);
+    assert_int_equal(seen.annexes, 0);
+    assert_null(client_find(table(), id));
+}
+
+static void sequence_says_what_the_watcher_knows_of_fences(void **state)
+{
+    (void)state;
+    struct client *client = make_client("fenced");
+    struct session *session;
+    const CREATE_SESSION4args args = {0};
+    const channel_attrs4 channel = {.ca_maxrequestsize = 4096,
+                                    .ca_maxresponsesize = 4096,
+                                    .ca_maxoperations = 8,
+                                    .ca_maxrequests = 1};
+    assert_int_equal(session_create(client, &args, &channel, &channel, &session), 0);
+    seen.client_id = client_id(client);
+    for (uint32_t i = 1; i <= 2; i++) {
+        SEQUENCE4args sequence = {.sa_sequenceid = i};
+        const struct session_call call = {.digest = i, .numops = 1};
+        struct session_turn turn;
+        SEQUENCE4resok ok;
+        memcpy(sequence.sa_sessionid, session_id(session), sizeof(sequence.sa_sessionid));
+        seen.fenced = i == 2;
+        assert_int_equal(session_sequence(table(), &sequence, &call, &ok, &turn), NFS4_OK);
+        assert_int_equal(ok.sr_status_flags, i == 2 ? SEQ4_STATUS_RECALLABLE_STATE_REVOKED : 0);
+        session_end_turn(&turn, NULL, 0);
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_lapse_and_a_return_are_told_once_each),
+        TEST(a_client_is_forgotten_before_its_annex_goes),
+        TEST(sequence_says_what_the_watcher_knows_of_fences),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
