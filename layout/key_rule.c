@@ -415,6 +415,15 @@ int key_rule_tell(struct key_rule *rule, uint32_t id, uint32_t number,
     return err;
 }
 
+enum key_state key_rule_telling(const struct key_rule *rule, uint32_t id, uint32_t number,
+                                const struct designator *disk)
+{
+    const struct run *run = find_run(rule, id);
+    const struct row *row = run ? find_row(run, number, disk, &nowhere) : NULL;
+
+    return row ? (enum key_state)row->row.state : 0;
+}
+
 /* ---- looking ---- */
 
 static bool is_registered(const struct key_look *look, uint64_t key)

@@ -122,6 +122,10 @@ enum key_may key_rule_may_tell(const struct key_rule *rule, uint32_t run,
 int key_rule_tell(struct key_rule *rule, uint32_t run, uint32_t number,
                   const struct designator *disks, size_t count);
 
+/* KEY_TOLD or KEY_SEEN; 0: it was not told of it there, or that is over. */
+enum key_state key_rule_telling(const struct key_rule *rule, uint32_t run, uint32_t number,
+                                const struct designator *disk);
+
 /* What a disk said at one moment. */
 struct key_look {
     const struct designator *disk;

@@ -120,3 +120,26 @@ def a_target_that_forgets_gets_no_scsi_layouts_any_more(lab):
     scene.mount(guest)
     guest.write("/mnt/n/file", 1)
     holds(guest.counters()["WRITE"] > 0, "through the server")
+
+
+@test(seconds=100, timeout=600)
+def a_key_that_the_target_forgot_is_no_fence(lab):
+    """The operator insists on a target that forgets. A client that is cut off with a write queued, and whose key goes with the target's memory, was not
+    preempted by anybody: its seal waits until it has unmounted."""
+    scene = small_san(lab, keeps=False, export={"scsi_volatile_reservations": "allow"})
+    guest, = scene.clients
+    writer = direct_writer(scene, guest, "file")
+    scene.server.wait_log("is registered by")
+    cut_off_from_both(scene, guest)
+    scene.san.down()
+    scene.san.up([])
+    scene.server.wait_log("scsi_volatile_reservations is \"allow\"")
+    release = scene.server.start_ctl("unseal", scene.file("file"))
+    scene.server.wait_state(scene.file("file"), "stuck")
+    scene.server.wait_log("is gone, and not because the server preempted it")
+    scene.host.fails(f"truncate -s 0 {scene.file('file')}")
+    heal(scene, guest)
+    writer.end()
+    guest.run("umount /mnt/n")
+    release.wait()
+    scene.server.wait_state(scene.file("file"), "open")

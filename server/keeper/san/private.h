@@ -45,6 +45,14 @@ struct san_asked {
     uint64_t at;
 };
 
+/* A telling whose registration is waited for: the last one of a run for a device. */
+struct san_told {
+    struct san_told *next;
+    uint64_t client_id;
+    uint32_t run, number;
+    uint8_t device[DEVICE_ID_SIZE];
+};
+
 struct keeper_san {
     struct keeper_san_calls calls;
     struct key_store *keys; /* NULL: not needed so far */
@@ -53,6 +61,7 @@ struct keeper_san {
     struct san_orphan *orphans;
     struct san_fence *fences;
     struct san_asked *asked;
+    struct san_told *told;
     struct event *timer;
     struct event *soon; /* somebody has been told of a key */
     uint64_t started;
@@ -83,6 +92,9 @@ const char *san_run_text(const struct keeper_san *san, uint32_t run, char text[S
 bool san_run_client(const struct keeper_san *san, uint32_t run, uint64_t *client_id);
 void san_retire_departed(struct keeper_san *san);
 struct san_asked *san_find_asked(const struct keeper_san *san, uint32_t run);
+
+/* After each look at the slot. */
+void san_tell_seen(struct san_slot *slot);
 
 /* fence.c */
 bool san_is_being_fenced(const struct keeper_san *san, uint32_t run);

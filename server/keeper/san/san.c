@@ -309,7 +309,7 @@ static void note_loss(struct san_slot *slot, const struct reserver_disk *disk, u
         log_error("%s has lost every registration (its target was restarted and does not keep "
                   "them): whoever was fenced from it could write to it until now, by the server's "
                   "next look; check what was written in files that were given a fenced client's "
-                  "blocks, and have the target keep registrations (see sealnfsd(8))",
+                  "blocks, and have the target keep registrations (see sealnfs.conf(5))",
                   path);
     } else if (disk->lost && slot->ours) {
         log_warning("%s had lost the server's reservation; it has been taken again", path);
@@ -383,6 +383,7 @@ static void look_home(struct loop_msg *msg)
     memcpy(slot->why, why, sizeof why);
     san_take_keys(slot, &slot->look);
     reserver_job_clear(&slot->look);
+    san_tell_seen(slot);
 }
 
 static void look_at(struct san_slot *slot)
@@ -509,6 +510,11 @@ static void free_slots(struct keeper_san *san)
         struct san_asked *asked = san->asked;
         san->asked = asked->next;
         free(asked);
+    }
+    while (san->told) {
+        struct san_told *told = san->told;
+        san->told = told->next;
+        free(told);
     }
 }
 

@@ -40,6 +40,9 @@ struct keeper_san_calls {
     const struct config *(*config)(void *arg); /* as it is now */
     bool (*in_grace)(void *arg);
     void (*fence_done)(void *arg, uint64_t ticket, uint64_t client_id, bool success);
+    /* A key that the run of this client id was told of under it was seen registered on every disk
+     * of the device: its path works. NULL: nobody wants to know. */
+    void (*nexus_seen)(void *arg, uint64_t client_id, const uint8_t device[DEVICE_ID_SIZE]);
     /* CB_LAYOUTRECALL of all SCSI layouts of the client; what comes of it are LAYOUTRETURNs. */
     void (*recall_all)(void *arg, uint64_t client_id);
 };

@@ -186,6 +186,61 @@ static int tell(struct keeper_san *san, uint32_t run, const struct device *devic
     return err;
 }
 
+/* Without memory nobody hears that it was seen, which is to be on the safe side. */
+static void note_told(struct keeper_san *san, uint32_t run, uint64_t client_id,
+                      const struct device *device, uint64_t key)
+{
+    struct san_told *told;
+    LL_FOREACH(san->told, told)
+    {
+        if (told->run == run && memcmp(told->device, device_id(device), DEVICE_ID_SIZE) == 0)
+            break;
+    }
+    if (!told && (told = calloc(1, sizeof *told)))
+        LL_PREPEND(san->told, told);
+    if (!told)
+        return;
+    told->run = run;
+    told->client_id = client_id;
+    told->number = reservation_key_number(key);
+    memcpy(told->device, device_id(device), DEVICE_ID_SIZE);
+}
+
+/* The telling is over on no disk, and outstanding on none. */
+static bool is_seen(const struct san_slot *slot, const struct san_told *told, bool *over)
+{
+    struct designator disks[DEVICE_BASES_MAX];
+    size_t count = disks_of(slot->device, disks);
+    bool seen = true;
+    *over = false;
+    for (size_t i = 0; i < count; i++) {
+        enum key_state state =
+            key_rule_telling(slot->san->rule, told->run, told->number, &disks[i]);
+        seen = seen && state == KEY_SEEN;
+        *over = *over || state == 0;
+    }
+    return seen;
+}
+
+void san_tell_seen(struct san_slot *slot)
+{
+    struct keeper_san *san = slot->san;
+    struct san_told *told, *next;
+    LL_FOREACH_SAFE(san->told, told, next)
+    {
+        bool over, seen;
+        if (memcmp(told->device, device_id(slot->device), DEVICE_ID_SIZE) != 0)
+            continue;
+        seen = is_seen(slot, told, &over);
+        if (!seen && !over)
+            continue;
+        LL_DELETE(san->told, told);
+        if (seen && san->calls.nexus_seen)
+            san->calls.nexus_seen(san->calls.arg, told->client_id, told->device);
+        free(told);
+    }
+}
+
 static nfsstat4 refuse(const struct keeper_san *san, uint32_t run, enum key_may may,
                        const struct device *device)
 {
@@ -211,15 +266,17 @@ nfsstat4 keeper_san_key(struct keeper_san *san, uint64_t client_id, const struct
     uint32_t run;
     if (!slot || engine_client_was_fenced(san->calls.engine, client_id))
         return NFS4ERR_NOENT;
-    if (!slot->ours || give_run(san, client_id, &run) || san_is_being_fenced(san, run) ||
-        san_find_asked(san, run))
+    if (!slot->ours || give_run(san, client_id, &run) || san_is_being_fenced(san, run))
         return NFS4ERR_DELAY;
+    if (san_find_asked(san, run)) /* for longer than an application should wait */
+        return NFS4ERR_NOENT;
     san_set_time(san);
     enum key_may may = key_rule_may_tell(san->rule, run, disks, count);
     if (may != KEY_MAY)
         return refuse(san, run, may, device);
     if (tell(san, run, device, key))
         return NFS4ERR_DELAY;
+    note_told(san, run, client_id, device, *key);
     if (!evtimer_pending(san->soon, NULL)) /* else the next of the usual looks sees it */
         (void)evtimer_add(san->soon, &(struct timeval){.tv_usec = LOOK_SOON_US});
     return NFS4_OK;

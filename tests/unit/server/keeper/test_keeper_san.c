@@ -40,7 +40,7 @@ static unsigned job_count;
 static struct device *left, *right; /* two volumes on one disk */
 static bool fenced;                 /* the engine's opinion of LOST */
 static bool near_holds;
-static uint64_t ticket, lost_key, recalled;
+static uint64_t ticket, lost_key, recalled, seen_client;
 static enum { NOTHING, SHOWN, NOT_SHOWN } answer;
 
 static struct {
@@ -149,6 +149,13 @@ static void recall_all(void *arg, uint64_t client_id)
 {
     (void)arg;
     recalled = client_id;
+}
+
+static void nexus_seen(void *arg, uint64_t client_id, const uint8_t device[DEVICE_ID_SIZE])
+{
+    (void)arg;
+    assert_non_null(device);
+    seen_client = client_id;
 }
 
 static struct device *volume_on_the_disk(uint8_t number)
@@ -294,7 +301,8 @@ static void start(void)
                                            .config = the_config,
                                            .in_grace = in_grace,
                                            .fence_done = fence_done,
-                                           .recall_all = recall_all};
+                                           .recall_all = recall_all,
+                                           .nexus_seen = nexus_seen};
     assert_int_equal(keeper_san_create(&calls, &san), 0);
     look(left);
     look(right);
@@ -318,7 +326,7 @@ static int setup(void **state)
     config.recall_timeout = 60;
     fenced = near_holds = false;
     job_count = 0;
-    lost_key = recalled = 0;
+    lost_key = recalled = seen_client = 0;
     left = volume_on_the_disk(1);
     right = volume_on_the_disk(2);
     start();
@@ -548,7 +556,7 @@ static void a_neighbour_is_recalled_before_it_is_cut_off(void **state)
     assert_int_equal(job_count, 0); /* waits */
     assert_true(is_registered(key));
     assert_int_equal(keeper_san_prepare(san, NEAR, left, &why), -EAGAIN);
-    assert_int_equal(keeper_san_key(san, NEAR, left, &key), NFS4ERR_DELAY);
+    assert_int_equal(keeper_san_key(san, NEAR, left, &key), NFS4ERR_NOENT);
     near_holds = false; /* it returned them */
     while (answer == NOTHING) {
         while (job_count == 0)
@@ -639,6 +647,25 @@ static void the_operators_word_lets_a_fenced_client_in(void **state)
     assert_int_equal(tell(left), NFS4_OK);
 }
 
+/* By the client id that it was told under: a key of before says nothing of now. */
+static void who_registers_what_it_was_told_has_a_path_that_works(void **state)
+{
+    (void)state;
+    assert_int_equal(tell(left), NFS4_OK);
+    look(left);
+    assert_int_equal(seen_client, 0);
+    registers(EAST, lost_key);
+    look(left);
+    assert_int_equal(seen_client, LOST);
+    seen_client = 0;
+    assert_int_equal(keeper_san_key(san, LOST_TOO, left, &lost_key), NFS4_OK);
+    look(left); /* with the key of before */
+    assert_int_equal(seen_client, 0);
+    registers(EAST, lost_key);
+    look(left);
+    assert_int_equal(seen_client, LOST_TOO);
+}
+
 /* Long before the usual look. */
 static void a_client_that_was_told_is_looked_for_soon(void **state)
 {
@@ -680,6 +707,7 @@ int main(void)
         KEY_TEST(a_target_that_says_it_keeps_and_does_not_is_found_out),
         KEY_TEST(a_reservation_that_somebody_released_is_taken_again),
         KEY_TEST(the_operators_word_lets_a_fenced_client_in),
+        KEY_TEST(who_registers_what_it_was_told_has_a_path_that_works),
         KEY_TEST(a_client_that_was_told_is_looked_for_soon),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
