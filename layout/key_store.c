@@ -31,11 +31,23 @@ static const char schema[] =
     " run INTEGER NOT NULL, state INTEGER NOT NULL, drained INTEGER NOT NULL,"
     " generation INTEGER NOT NULL, sum BLOB NOT NULL, PRIMARY KEY (number, disk, nexus))"
     " WITHOUT ROWID;"
+    "CREATE TABLE disk (name BLOB PRIMARY KEY, generation INTEGER NOT NULL,"
+    " forgets INTEGER NOT NULL) WITHOUT ROWID;"
     "INSERT INTO meta VALUES ('server', 0), ('number', 0), ('journal', 0), ('boot', 0),"
     " ('doubt', 0);"
     "PRAGMA user_version = 3;";
 
-enum statement { ST_ADD_RUN, ST_PUT, ST_DROP, ST_DROP_RUN, ST_DROP_ROWS, ST_META, ST_COUNT };
+enum statement {
+    ST_ADD_RUN,
+    ST_PUT,
+    ST_DROP,
+    ST_DROP_RUN,
+    ST_DROP_ROWS,
+    ST_META,
+    ST_DISK,
+    ST_NOTE,
+    ST_COUNT
+};
 
 static const char *const statements[ST_COUNT] = {
     [ST_ADD_RUN] = "INSERT INTO run (owner, verifier, sum) VALUES (?1, ?2, ?3)",
@@ -44,6 +56,8 @@ static const char *const statements[ST_COUNT] = {
     [ST_DROP_RUN] = "DELETE FROM run WHERE id = ?1",
     [ST_DROP_ROWS] = "DELETE FROM tell WHERE run = ?1",
     [ST_META] = "UPDATE meta SET value = ?2 WHERE name = ?1",
+    [ST_DISK] = "SELECT generation, forgets FROM disk WHERE name = ?1",
+    [ST_NOTE] = "INSERT OR REPLACE INTO disk VALUES (?1, ?2, ?3)",
 };
 
 struct key_store {
@@ -223,6 +237,35 @@ int key_store_put(void *arg, const struct key_row *row)
 int key_store_drop(void *arg, const struct key_row *row)
 {
     return step(bind_row(arg, ST_DROP, row));
+}
+
+int key_store_disk(struct key_store *store, const struct designator *disk,
+                   struct key_store_disk *out)
+{
+    sqlite3_stmt *stmt = store->statement[ST_DISK];
+    uint8_t name[DISK_BYTES];
+    int rc;
+
+    bind_blob(stmt, 1, name, pack_disk(disk, name));
+    rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW)
+        *out = (struct key_store_disk){.generation = (uint32_t)sqlite3_column_int64(stmt, 0),
+                                       .forgets = sqlite3_column_int(stmt, 1) != 0};
+    sqlite3_reset(stmt);
+    sqlite3_clear_bindings(stmt);
+    return rc == SQLITE_ROW ? 0 : rc == SQLITE_DONE ? -ENOENT : to_errno(rc);
+}
+
+int key_store_note_disk(struct key_store *store, const struct designator *disk,
+                        const struct key_store_disk *note)
+{
+    sqlite3_stmt *stmt = store->statement[ST_NOTE];
+    uint8_t name[DISK_BYTES];
+
+    bind_blob(stmt, 1, name, pack_disk(disk, name));
+    sqlite3_bind_int64(stmt, 2, note->generation);
+    sqlite3_bind_int(stmt, 3, note->forgets);
+    return step(stmt);
 }
 
 /* Rows of a run that is not there are dropped at the next start: see load_rows. */

@@ -53,6 +53,17 @@ int key_store_add_run(struct key_store *store, const struct key_run *name, uint3
 /* One that was never given. -ENOSPC: there are no more. */
 int key_store_number(struct key_store *store, uint32_t *number);
 
+/* What is known of a disk's target. -ENOENT: nothing; the disk was never reserved by this server.
+ */
+struct key_store_disk {
+    uint32_t generation; /* when it was seen to be ours first, or last again */
+    bool forgets;        /* it lost registrations that it said it keeps */
+};
+int key_store_disk(struct key_store *store, const struct designator *disk,
+                   struct key_store_disk *out);
+int key_store_note_disk(struct key_store *store, const struct designator *disk,
+                        const struct key_store_disk *note);
+
 /* For struct key_rule_store; arg is the store. */
 int key_store_put(void *arg, const struct key_row *row);
 int key_store_drop(void *arg, const struct key_row *row);

@@ -294,6 +294,28 @@ static void explain_disk(const struct reserver_disk *disk, const char *path, cha
         snprintf(why, size, "%s cannot be reserved: %s", path, strerror(-disk->error));
 }
 
+static void write_note(const struct san_slot *slot, const struct reserver_disk *disk)
+{
+    const struct key_store_disk note = {.generation = disk->generation, .forgets = slot->forgets};
+    if (key_store_note_disk(slot->san->keys, &disk->name, &note))
+        log_error("keys.db cannot be written: whether a target forgets its registrations is not "
+                  "known after the next start of the server");
+}
+
+/* Of an earlier run of the server. */
+static void read_note(struct san_slot *slot, const struct reserver_disk *disk, uint32_t i)
+{
+    struct key_store_disk note;
+    if (slot->generation[i])
+        return;
+    if (key_store_disk(slot->san->keys, &disk->name, &note)) {
+        write_note(slot, disk);
+        return;
+    }
+    slot->generation[i] = note.generation;
+    slot->forgets = slot->forgets || note.forgets;
+}
+
 /* It counts from the start again, and our registration is one of the first. */
 static bool has_forgotten(const struct san_slot *slot, const struct reserver_disk *disk, uint32_t i)
 {
@@ -304,16 +326,19 @@ static bool has_forgotten(const struct san_slot *slot, const struct reserver_dis
 static void note_loss(struct san_slot *slot, const struct reserver_disk *disk, uint32_t i)
 {
     const char *path = san_disk_path(slot, i);
+    read_note(slot, disk, i);
     if (has_forgotten(slot, disk, i)) {
         slot->forgets = true;
         log_error("%s has lost every registration (its target was restarted and does not keep "
-                  "them): whoever was fenced from it could write to it until now, by the server's "
-                  "next look; check what was written in files that were given a fenced client's "
-                  "blocks, and have the target keep registrations (see sealnfs.conf(5))",
+                  "them): whoever was fenced from it could write to it until now; check what was "
+                  "written in files that were given a fenced client's blocks, and have the target "
+                  "keep registrations (see sealnfs.conf(5))",
                   path);
     } else if (disk->lost && slot->ours) {
         log_warning("%s had lost the server's reservation; it has been taken again", path);
     }
+    if (disk->lost)
+        write_note(slot, disk);
     slot->generation[i] = disk->generation;
 }
 
@@ -323,13 +348,15 @@ static bool explain_volatile(struct san_slot *slot, const struct reserver_disk *
     const char *path = san_disk_path(slot, i);
     if (disk->persists && !slot->forgets)
         return false;
-    snprintf(why, size,
-             "%s %s over a loss of power (APTPL), so that a client which was fenced could write "
-             "again after the target's restart: have the target keep them, or use layout_types = "
-             "\"block\", or say scsi_volatile_reservations = \"allow\" (see sealnfs.conf(5))",
-             path,
-             disk->persists ? "has lost registrations that it said it keeps"
-                            : "does not keep its registrations");
+    snprintf(
+        why, size,
+        "%s %s over a loss of power (APTPL), so that a client which was fenced could write "
+        "again after the target's restart: have the target keep them, or use layout_types = "
+        "\"block\", or say scsi_volatile_reservations = \"allow\" (see sealnfs.conf(5)); when it "
+        "keeps them now, say sealctl forget-holders",
+        path,
+        disk->persists ? "has lost registrations that it said it keeps"
+                       : "does not keep its registrations");
     if (!device_may_forget(slot->device))
         return true;
     if (!slot->told_volatile)

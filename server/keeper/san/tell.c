@@ -293,7 +293,7 @@ void keeper_san_forgot(struct keeper_san *san, const struct key_run *name)
 
 void keeper_san_forgive(struct keeper_san *san, const uint8_t fs_uuid[DEVICE_UUID_SIZE])
 {
-    const struct san_slot *slot;
+    struct san_slot *slot;
     if (!san->rule)
         return;
     LL_FOREACH(san->slots, slot)
@@ -302,8 +302,11 @@ void keeper_san_forgive(struct keeper_san *san, const uint8_t fs_uuid[DEVICE_UUI
         size_t count = disks_of(slot->device, disks);
         if (memcmp(device_fs_uuid(slot->device), fs_uuid, DEVICE_UUID_SIZE) != 0)
             continue;
+        slot->forgets = false;
         for (size_t i = 0; i < count; i++)
-            if (key_rule_forgive(san->rule, &disks[i]))
+            if (key_rule_forgive(san->rule, &disks[i]) ||
+                key_store_note_disk(san->keys, &disks[i],
+                                    &(struct key_store_disk){.generation = slot->generation[i]}))
                 log_error("the word on fenced clients of %s could not be written down; say it "
                           "again",
                           device_volume_path(slot->device));

@@ -157,6 +157,20 @@ static void rows_are_known_again(void **state)
     assert_int_equal(seen.runs, 1);
 }
 
+static void what_a_target_forgot_is_remembered(void **state)
+{
+    const struct key_store_disk note = {.generation = 4000000000, .forgets = true};
+    struct key_store_disk found;
+
+    (void)state;
+    assert_int_equal(key_store_disk(store, &disk, &found), -ENOENT);
+    assert_int_equal(key_store_note_disk(store, &disk, &note), 0);
+    restart();
+    assert_int_equal(key_store_disk(store, &disk, &found), 0);
+    assert_int_equal(found.generation, 4000000000);
+    assert_true(found.forgets);
+}
+
 static void an_older_copy_is_doubted(void **state)
 {
     uint32_t last;
@@ -281,6 +295,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_number_is_never_given_twice),
         T(rows_are_known_again),
+        T(what_a_target_forgot_is_remembered),
         T(an_older_copy_is_doubted),
         T(a_copy_beside_another_journal_is_doubted),
         T(a_row_that_was_damaged_is_not_believed),

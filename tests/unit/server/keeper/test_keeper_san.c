@@ -321,6 +321,7 @@ static int setup(void **state)
     if (!mkdtemp(directory))
         return -1;
     memset(&target, 0, sizeof target);
+    target.generation = 1; /* of the server's own registration */
     config.state_dir = directory;
     config.fence_timeout = 1000;
     config.recall_timeout = 60;
@@ -622,6 +623,23 @@ static void a_target_that_says_it_keeps_and_does_not_is_found_out(void **state)
     assert_non_null(strstr(keeper_san_why_not(san, left), "has lost registrations"));
     look(left);
     assert_non_null(keeper_san_why_not(san, left));
+    restart();
+    assert_non_null(keeper_san_why_not(san, left));
+    keeper_san_forgive(san, device_fs_uuid(left)); /* it keeps them now */
+    look(left);
+    assert_null(keeper_san_why_not(san, left));
+}
+
+/* The power of all went. */
+static void a_target_that_forgot_while_the_server_was_down_is_found_out(void **state)
+{
+    (void)state;
+    comes(EAST);
+    target.count = 0;
+    target.generation = 1;
+    target.lost = true;
+    restart();
+    assert_non_null(strstr(keeper_san_why_not(san, left), "has lost registrations"));
 }
 
 static void a_reservation_that_somebody_released_is_taken_again(void **state)
@@ -705,6 +723,7 @@ int main(void)
         KEY_TEST(a_client_on_another_machine_is_left_alone),
         KEY_TEST(a_target_that_forgets_gets_no_layouts),
         KEY_TEST(a_target_that_says_it_keeps_and_does_not_is_found_out),
+        KEY_TEST(a_target_that_forgot_while_the_server_was_down_is_found_out),
         KEY_TEST(a_reservation_that_somebody_released_is_taken_again),
         KEY_TEST(the_operators_word_lets_a_fenced_client_in),
         KEY_TEST(who_registers_what_it_was_told_has_a_path_that_works),
