@@ -46,7 +46,7 @@ struct config_export {
     uid_t anon_uid;
     gid_t anon_gid;
     bool layouts;
-    bool stripes;       /* layouts on striped volumes too */
+    bool stripes; /* layouts on striped volumes too */
     bool scsi_volatile; /* SCSI layouts where the target may forget who was fenced */
     enum config_layout_types layout_types;
     enum config_policy policy;
@@ -74,16 +74,16 @@ struct config {
     char *metrics_listen; /* NULL: none; "address:port" for scrapers */
     char *trace_file;     /* NULL: none; one JSON line per layout engine event and effect */
     unsigned lease_time;
-    unsigned grace_time;            /* default: the lease time */
-    unsigned recall_timeout;        /* from CB_LAYOUTRECALL to the fence */
-    unsigned max_grants;            /* soft; 0: no limit */
-    char *fence_hook;               /* NULL: none */
-    unsigned fence_timeout;         /* a hook that runs longer has failed */
-    unsigned fence_retry;           /* STUCK: tried again after so long */
-    unsigned initiator_settle_time; /* an initiator's old commands are over; 0: never believed */
-    bool quiesce_is_safe; /* no hook: lease expiry + quiesce_time counts as a fence; the operator
-                             says so */
+    unsigned grace_time;     /* default: the lease time */
+    unsigned recall_timeout; /* from CB_LAYOUTRECALL to the fence */
+    unsigned max_grants;     /* soft; 0: no limit */
+    char *fence_hook;        /* NULL: none */
+    unsigned fence_timeout;  /* a hook that runs longer has failed */
+    unsigned fence_retry;    /* STUCK: tried again after so long */
+    bool quiesce_is_safe;    /* no hook: lease expiry + quiesce_time counts as a fence; the operator
+                                says so */
     unsigned quiesce_time;
+    unsigned initiator_settle_time; /* reserved disks; 0: not believed */
     unsigned device_interval; /* the exports' devices are looked at again after so long */
     unsigned
         at_rest_pause;    /* before a file that gave way is sealed at rest again, the first time */

@@ -113,12 +113,13 @@ static const struct option server_options[] = {
      .help =
          "Seconds after the end of its lease in which a client's I/O may still reach the disk."},
     {"initiator_settle_time", TYPE_UNSIGNED, "0", AT(initiator_settle_time), RANGE(0, 86400),
-     .help = "Seconds after which a client's machine has given up every command that it had sent "
-             "to a shared disk before. A client that was fenced by its key, and is known to have "
-             "dropped its layouts, is given a key again when they have passed. Count all tries and "
-             "path failures: Linux takes 30 s a command, 5 retries and 120 s until it gives up an "
-             "iSCSI session, so 300; with queue_if_no_path of multipath, or a replacement_timeout "
-             "below 0, it never ends. 0: never believe it; the client has to unmount first."},
+     .help = "Seconds after which commands that a client had queued for a reserved disk have come "
+             "in or been given up, counted from when its path was seen to work (it registered a "
+             "key that it was told anew). Only then what it was granted before it lost its state "
+             "(a restart of the server, a lost lease) keeps a seal no longer, without a fence. To "
+             "cover the initiator's own limits: on Linux 30 s a command, 5 retries, and "
+             "replacement_timeout of open-iscsi (120 s); with dm-multipath no queue_if_no_path. 0: "
+             "not believed, such a client is fenced when one of its files is unsealed."},
     {"device_interval", TYPE_UNSIGNED, "60", AT(device_interval), RANGE(1, 86400),
      .help = "Seconds after which the devices under the exports are looked at again, for changes "
              "of size or "
