@@ -47,6 +47,7 @@ struct config_export {
     gid_t anon_gid;
     bool layouts;
     bool stripes; /* layouts on striped volumes too */
+    bool scsi_volatile; /* SCSI layouts where the target may forget who was fenced */
     enum config_layout_types layout_types;
     enum config_policy policy;
     uint64_t
