@@ -85,7 +85,11 @@ static void released(struct loop_msg *msg)
     if (call->status == NFS4_OK)
         request_answer(request, json_pack("{s:b, s:s}", "ok", 1, "note", call->why));
     else
-        request_fail(request, call->status == NFS4ERR_DELAY ? "pending" : "refused", call->why);
+        request_fail(request,
+                     call->status == NFS4ERR_DELAY   ? "pending"
+                     : call->status == NFS4ERR_NOENT ? "not-found"
+                                                     : "refused",
+                     call->why);
 }
 
 static void start_unseal(struct request *request)
@@ -97,6 +101,7 @@ static void start_unseal(struct request *request)
     request->keeper.release = (struct keeper_release){
         .call = {.reply = {.run = released}, .reply_loop = request->loop},
         .file = request->file,
+        .path = json_string_value(json_object_get(request->json, "file")),
         .by_operator = true,
         .timeout_ms = (uint32_t)timeout,
     };
@@ -142,7 +147,7 @@ static void viewed(struct loop_msg *msg)
     free(view->json);
     if (view->call.status != NFS4_OK || !value) {
         json_decref(value);
-        request_fail(request, "failed",
+        request_fail(request, view->call.status == NFS4ERR_NOENT ? "not-found" : "failed",
                      view->call.why[0]
                          ? view->call.why
                          : "the server could not make the answer; is it out of memory?");
@@ -160,6 +165,7 @@ static void start_view(struct request *request)
         .call = {.reply = {.run = viewed}, .reply_loop = request->loop},
         .what = request->op->name,
         .file = request->file,
+        .path = json_string_value(json_object_get(request->json, "file")),
     };
     keeper_view(request->server->keeper, &request->keeper.view);
 }
@@ -232,13 +238,20 @@ static const struct control_op operations[] = {
     {"devices", FILE_NONE, start_view},
 };
 
+/* The file is gone, but its seal may be known by the path it had. */
+static bool is_on_record_perhaps(const struct request *request)
+{
+    return (request->error == -ENOENT || request->error == -ENOTDIR || request->error == -ESTALE) &&
+           (request->op->start == start_unseal || request->op->start == start_view);
+}
+
 static void file_opened(struct loop_msg *msg)
 {
     struct request *request = FROM(home, struct request, msg);
     const char *path = json_string_value(json_object_get(request->json, "file"));
     char sentence[1024];
 
-    if (!request->error) {
+    if (!request->error || is_on_record_perhaps(request)) {
         request->op->start(request);
         return;
     }

@@ -452,5 +452,6 @@ void keeper_destroy(struct keeper *keeper)
     }
     pthread_mutex_destroy(&keeper->fenced_lock);
     free(keeper->raise);
+    free(keeper->unread);
     free(keeper);
 }

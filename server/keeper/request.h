@@ -41,6 +41,7 @@ struct request {
         struct engine_release release;
         struct engine_forget forget;
         struct engine_wrote wrote;
+        struct file_key key; /* VIEW: of the seal */
     };
     char path[REQUEST_PATH_MAX];
     struct request *next; /* in a list of those that wait for the same (keeper/rdma/rdma.h) */
