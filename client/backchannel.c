@@ -18,7 +18,7 @@ enum { CB_ARENA_LIMIT = 256 << 10 };
 
 /* A slot of the backchannel: the reply to its last request, for when the server did not get it
  * (section 2.10.6.1). */
-struct slot {
+struct cb_slot {
     uint32_t sequence;
     uint32_t cached_len;
     uint8_t cached[SEALIO_CB_MAX_REPLY];
@@ -32,7 +32,7 @@ struct sealio_backchannel {
     uint64_t generation; /* of sessions: an answer to a call of an earlier one is not kept */
     sessionid4 session;
     uint32_t slot_count;
-    struct slot slots[SEALIO_CB_SLOTS];
+    struct cb_slot slots[SEALIO_CB_SLOTS];
 };
 
 /* One CB_COMPOUND on its way. */
@@ -42,8 +42,8 @@ struct cb {
     struct xdr_out out;
     struct arena arena;
     uint64_t generation;
-    struct slot *slot;
-    const struct slot *replay;
+    struct cb_slot *slot;
+    const struct cb_slot *replay;
 };
 
 int sealio_backchannel_create(const struct sealio_cb_owner *owner, struct sealio_backchannel **out)
@@ -104,7 +104,7 @@ static nfsstat4 judge_sequence(struct cb *cb, const CB_SEQUENCE4args *args, bool
         return NFS4ERR_BADSLOT;
     if (args->csa_highest_slotid >= backchannel->slot_count)
         return NFS4ERR_BAD_HIGH_SLOT;
-    struct slot *slot = &backchannel->slots[args->csa_slotid];
+    struct cb_slot *slot = &backchannel->slots[args->csa_slotid];
     if (args->csa_sequenceid == slot->sequence && slot->cached_len > 0) {
         cb->replay = slot;
         return NFS4_OK;
@@ -151,7 +151,7 @@ static nfsstat4 recall_any(struct sealio_backchannel *backchannel, const CB_RECA
 
 /* One operation after CB_SEQUENCE. This client holds no delegations and asked for no notifications
  * but those of devices. */
-static nfsstat4 run(struct cb *cb, uint32_t op, const union nfs4_cb_args *args)
+static nfsstat4 run_op(struct cb *cb, uint32_t op, const union nfs4_cb_args *args)
 {
     struct sealio_backchannel *backchannel = cb->backchannel;
     switch (op) {
@@ -186,7 +186,7 @@ static nfsstat4 run_sequence(struct cb *cb, const CB_SEQUENCE4args *args, union 
 }
 
 /* Decodes, runs and answers one operation. */
-static nfsstat4 step(struct cb *cb, bool first)
+static nfsstat4 answer_op(struct cb *cb, bool first)
 {
     union nfs4_cb_args args;
     union nfs4_cb_res res = {0};
@@ -205,13 +205,13 @@ static nfsstat4 step(struct cb *cb, bool first)
     else if (first)
         res.status = run_sequence(cb, &args.cb_sequence, &res);
     else
-        res.status = run(cb, op, &args);
+        res.status = run_op(cb, op, &args);
     nfs4_op_encode(&cb->out, op);
     nfs4_cb_res_encode(op, &cb->out, &res);
     return res.status;
 }
 
-static void compound(struct cb *cb)
+static void answer_compound(struct cb *cb)
 {
     struct nfs4_cb_compound_args args;
     struct nfs4_compound_head head;
@@ -227,7 +227,7 @@ static void compound(struct cb *cb)
         status = NFS4ERR_MINOR_VERS_MISMATCH;
     while (status == NFS4_OK && done < args.numops && !cb->replay && xdr_out_ok(&cb->out)) {
         const size_t before = xdr_out_pos(&cb->out);
-        status = step(cb, done == 0);
+        status = answer_op(cb, done == 0);
         done += xdr_out_pos(&cb->out) > before;
     }
     nfs4_compound_res_end(&cb->out, &head, status, done);
@@ -240,7 +240,7 @@ static void serve_compound(struct cb *cb, uint32_t xid)
 {
     rpc_reply_put_accepted(&cb->out, xid, RPC_ACCEPT_SUCCESS);
     const size_t body = xdr_out_pos(&cb->out);
-    compound(cb);
+    answer_compound(cb);
     pthread_mutex_lock(&cb->backchannel->lock);
     if (cb->replay) {
         xdr_out_truncate(&cb->out, body);

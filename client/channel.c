@@ -57,7 +57,7 @@ static void break_channel(struct sealio_channel *channel)
 }
 
 /* Hands a reply to its caller; data is passed on or freed. */
-static void deliver(struct sealio_channel *channel, uint32_t xid, uint8_t *data, size_t len)
+static void deliver_reply(struct sealio_channel *channel, uint32_t xid, uint8_t *data, size_t len)
 {
     pthread_mutex_lock(&channel->lock);
     struct waiting *w = channel->waiting;
@@ -89,7 +89,7 @@ static void serve_call(struct sealio_channel *channel, const uint8_t *data, size
         break_channel(channel);
 }
 
-static int receive(int fd, uint8_t *data, size_t len)
+static int receive_all(int fd, uint8_t *data, size_t len)
 {
     while (len > 0) {
         ssize_t got = recv(fd, data, len, MSG_WAITALL);
@@ -112,7 +112,7 @@ static enum record_event receive_fragment(int fd, struct record_reader *reader, 
     if (!grown)
         return RECORD_BAD;
     *data = grown;
-    if (receive(fd, grown + have, more) < 0)
+    if (receive_all(fd, grown + have, more) < 0)
         return RECORD_BAD;
     return record_reader_took(reader, more);
 }
@@ -131,7 +131,7 @@ static int receive_record(struct sealio_channel *channel, struct record_reader *
         } else {
             uint8_t mark[RECORD_MARK_SIZE];
             struct xdr_bytes in = {mark, sizeof(mark)}, chunk;
-            if (receive(channel->fd, mark, sizeof(mark)) < 0)
+            if (receive_all(channel->fd, mark, sizeof(mark)) < 0)
                 break;
             record_reader_set_limit(reader, atomic_load(&channel->max_record));
             event = record_reader_next(reader, &in, &chunk);
@@ -164,7 +164,7 @@ static void *reader_main(void *arg)
             break;
         }
         if (type == RPC_REPLY) {
-            deliver(channel, xid, data, len);
+            deliver_reply(channel, xid, data, len);
         } else {
             serve_call(channel, data, len);
             free(data);

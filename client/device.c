@@ -107,8 +107,8 @@ static int make_memory_entry(struct sealio_session *session, const deviceid4 id,
     return 0;
 }
 
-static int ask(struct sealio_session *session, layouttype4 type, const deviceid4 id,
-               struct sealio_reply *reply, union nfs4_res *res)
+static int send_getdeviceinfo(struct sealio_session *session, layouttype4 type, const deviceid4 id,
+                              struct sealio_reply *reply, union nfs4_res *res)
 {
     uint8_t buf[1024];
     struct sealio_call call;
@@ -131,8 +131,9 @@ static int ask(struct sealio_session *session, layouttype4 type, const deviceid4
     return 0;
 }
 
-static int take(struct sealio_session *session, layouttype4 type, const deviceid4 id,
-                const device_addr4 *body, struct arena *arena, struct sealio_volume_entry **out)
+static int make_from_body(struct sealio_session *session, layouttype4 type, const deviceid4 id,
+                          const device_addr4 *body, struct arena *arena,
+                          struct sealio_volume_entry **out)
 {
     pnfs_block_deviceaddr4 block;
     rdma_deviceaddr4 rdma;
@@ -148,15 +149,15 @@ static int take(struct sealio_session *session, layouttype4 type, const deviceid
                                         : make_memory_entry(session, id, &rdma, out);
 }
 
-static int fetch(struct sealio_session *session, layouttype4 type, const deviceid4 id,
-                 struct sealio_volume_entry **out)
+static int fetch_entry(struct sealio_session *session, layouttype4 type, const deviceid4 id,
+                       struct sealio_volume_entry **out)
 {
     struct sealio_reply reply = {.data = NULL};
     union nfs4_res res;
-    int rc = ask(session, type, id, &reply, &res);
+    int rc = send_getdeviceinfo(session, type, id, &reply, &res);
     if (rc == 0)
-        rc = take(session, type, id, &res.getdeviceinfo.gdir_resok4.gdir_device_addr, &reply.arena,
-                  out);
+        rc = make_from_body(session, type, id, &res.getdeviceinfo.gdir_resok4.gdir_device_addr,
+                            &reply.arena, out);
     sealio_reply_free(&reply);
     return rc;
 }
@@ -171,8 +172,8 @@ static void tell_memories(struct sealio_session *session, struct sealio_rdma *rd
 }
 
 /* The entry of the device id, made if there is none. */
-static int know(struct sealio_session *session, layouttype4 type, const deviceid4 id,
-                struct sealio_volume_entry **out)
+static int get_entry(struct sealio_session *session, layouttype4 type, const deviceid4 id,
+                     struct sealio_volume_entry **out)
 {
     struct sealio_volume_entry *entry;
     pthread_mutex_lock(&session->lock);
@@ -181,7 +182,7 @@ static int know(struct sealio_session *session, layouttype4 type, const deviceid
     pthread_mutex_unlock(&session->lock);
     if (*out)
         return 0;
-    int rc = fetch(session, type, id, &entry);
+    int rc = fetch_entry(session, type, id, &entry);
     if (rc < 0)
         return rc;
     entry->generation = generation;
@@ -211,7 +212,7 @@ static int connect_to(struct sealio_session *session, struct sealio_volume_entry
 int sealio_volumes_ensure(struct sealio_session *session, layouttype4 type, const deviceid4 id)
 {
     struct sealio_volume_entry *entry;
-    int rc = know(session, type, id, &entry);
+    int rc = get_entry(session, type, id, &entry);
     if (rc < 0 || type == LAYOUT4_BLOCK_VOLUME)
         return rc;
     if (!entry->rdma)
@@ -221,7 +222,7 @@ int sealio_volumes_ensure(struct sealio_session *session, layouttype4 type, cons
         return rc;
     /* The secret may have ended: the server tells the one that holds now. */
     sealio_volumes_forget(session, id);
-    rc = know(session, type, id, &entry);
+    rc = get_entry(session, type, id, &entry);
     if (rc == 0)
         rc = entry->rdma ? connect_to(session, entry) : -EBADMSG;
     return rc == -EACCES ? -ENODEV : rc;

@@ -1,5 +1,5 @@
 /*
- * Disks: search by signature, O_DIRECT I/O with bouncing. See disk.h.
+ * Disks: finding them by signature, O_DIRECT I/O with bouncing. See disk.h.
  *
  * Everything is read with O_DIRECT, the signatures too: this machine's page cache of a shared disk
  * may be older than the disk.
@@ -41,7 +41,7 @@ static int open_direct(const char *path, int flags)
     return fd < 0 ? -errno : fd;
 }
 
-static int measure(struct sealio_disk *disk)
+static int measure_disk(struct sealio_disk *disk)
 {
     struct stat st;
     if (fstat(disk->read_fd, &st) < 0)
@@ -78,7 +78,7 @@ int sealio_disk_open(const char *path, bool writable, struct sealio_disk **out)
     pthread_mutex_init(&disk->lock, NULL);
     disk->write_fd = -1;
     disk->read_fd = open_direct(path, O_RDONLY | O_NONBLOCK);
-    int rc = disk->read_fd < 0 ? disk->read_fd : measure(disk);
+    int rc = disk->read_fd < 0 ? disk->read_fd : measure_disk(disk);
     if (rc == 0 && writable)
         rc = sealio_disk_make_writable(disk);
     if (rc < 0) {
@@ -227,11 +227,11 @@ int sealio_disk_flush(struct sealio_disk *disk)
     return fd >= 0 && fdatasync(fd) < 0 ? -errno : 0;
 }
 
-/* ---- search ---- */
+/* ---- the disk that has a signature ---- */
 
-struct search {
+struct disk_matches {
     const pnfs_block_simple_volume_info4 *signature;
-    struct sealio_disk *found[MAX_MATCHES];
+    struct sealio_disk *disks[MAX_MATCHES];
     unsigned count;
     unsigned unreadable;
     int last_error;
@@ -242,25 +242,25 @@ static int read_signature(void *arg, void *buf, size_t len, uint64_t offset)
     return sealio_disk_read(arg, buf, len, offset);
 }
 
-static void try_disk(struct search *search, const char *path)
+static void try_disk(struct disk_matches *matches, const char *path)
 {
     struct sealio_disk *disk;
     int rc = sealio_disk_open(path, false, &disk);
     if (rc == 0) {
-        rc = sealio_signature_match(search->signature, disk->size, read_signature, disk);
-        for (unsigned i = 0; i < search->count; i++) {
-            if (disk->device != 0 && search->found[i]->device == disk->device)
+        rc = sealio_signature_match(matches->signature, disk->size, read_signature, disk);
+        for (unsigned i = 0; i < matches->count; i++) {
+            if (disk->device != 0 && matches->disks[i]->device == disk->device)
                 rc = 0; /* the same disk under another name */
         }
-        if (rc == 1 && search->count < MAX_MATCHES) {
-            search->found[search->count++] = disk;
+        if (rc == 1 && matches->count < MAX_MATCHES) {
+            matches->disks[matches->count++] = disk;
             return;
         }
         sealio_disk_close(disk);
     }
     if (rc < 0) {
-        search->unreadable++;
-        search->last_error = rc;
+        matches->unreadable++;
+        matches->last_error = rc;
     }
 }
 
@@ -281,7 +281,7 @@ static bool worth_a_look(const char *name)
     return sized;
 }
 
-static int try_all(struct search *search)
+static int try_all(struct disk_matches *matches)
 {
     DIR *dir = opendir("/sys/class/block");
     if (!dir)
@@ -293,14 +293,14 @@ static int try_all(struct search *search)
         snprintf(path, sizeof(path), "/dev/%s", entry->d_name);
         for (char *bang = path; (bang = strchr(bang, '!'));)
             *bang = '/'; /* sysfs writes cciss/c0d0 as cciss!c0d0 */
-        try_disk(search, path);
+        try_disk(matches, path);
     }
     closedir(dir);
     return 0;
 }
 
 /* Is `upper` (a device mapper or MD device, say a multipath map) built on `lower`? */
-static bool holds(const struct sealio_disk *upper, const struct sealio_disk *lower)
+static bool is_built_on(const struct sealio_disk *upper, const struct sealio_disk *lower)
 {
     char path[600];
     const char *upper_name = strrchr(upper->path, '/'), *lower_name = strrchr(lower->path, '/');
@@ -310,50 +310,50 @@ static bool holds(const struct sealio_disk *upper, const struct sealio_disk *low
     return access(path, F_OK) == 0;
 }
 
-static void drop_lower_layers(struct search *search)
+static void drop_lower_layers(struct disk_matches *matches)
 {
     unsigned i = 0;
-    while (i < search->count) {
+    while (i < matches->count) {
         bool held = false;
-        for (unsigned k = 0; k < search->count && !held; k++)
-            held = k != i && holds(search->found[k], search->found[i]);
+        for (unsigned k = 0; k < matches->count && !held; k++)
+            held = k != i && is_built_on(matches->disks[k], matches->disks[i]);
         if (!held) {
             i++;
             continue;
         }
-        sealio_disk_close(search->found[i]);
-        search->found[i] = search->found[--search->count];
+        sealio_disk_close(matches->disks[i]);
+        matches->disks[i] = matches->disks[--matches->count];
     }
 }
 
 int sealio_disk_find(const pnfs_block_simple_volume_info4 *signature, char *const *paths,
                      size_t count, char *text, size_t size, struct sealio_disk **out)
 {
-    struct search search = {.signature = signature};
+    struct disk_matches matches = {.signature = signature};
     int rc = 0;
     if (count == 0)
-        rc = try_all(&search);
+        rc = try_all(&matches);
     for (size_t i = 0; i < count; i++)
-        try_disk(&search, paths[i]);
-    drop_lower_layers(&search);
-    if (rc == 0 && search.count == 1) {
-        *out = search.found[0];
+        try_disk(&matches, paths[i]);
+    drop_lower_layers(&matches);
+    if (rc == 0 && matches.count == 1) {
+        *out = matches.disks[0];
         return 0;
     }
     if (rc < 0) {
         snprintf(text, size, "cannot list block devices: %s", strerror(-rc));
-    } else if (search.count > 1) {
+    } else if (matches.count > 1) {
         rc = -ENOTUNIQ;
         snprintf(text, size,
                  "%s and %s both bear the volume's signature: name the right one with --device",
-                 search.found[0]->path, search.found[1]->path);
+                 matches.disks[0]->path, matches.disks[1]->path);
     } else {
         rc = -ENODEV;
         snprintf(text, size, "no block device here bears the volume's signature%s%s",
-                 search.unreadable ? "; some could not be read: " : "",
-                 search.unreadable ? strerror(-search.last_error) : "");
+                 matches.unreadable ? "; some could not be read: " : "",
+                 matches.unreadable ? strerror(-matches.last_error) : "");
     }
-    for (unsigned i = 0; i < search.count; i++)
-        sealio_disk_close(search.found[i]);
+    for (unsigned i = 0; i < matches.count; i++)
+        sealio_disk_close(matches.disks[i]);
     return rc;
 }

@@ -36,7 +36,7 @@ struct sealio_holder {
     struct sealio_hold *holds;
 };
 
-static void say(struct sealio_holder *holder, const char *what)
+static void note_error(struct sealio_holder *holder, const char *what)
 {
     snprintf(holder->error, sizeof holder->error, "%s", what ? what : "the server gave no reason");
 }
@@ -73,20 +73,20 @@ static int to_errno(const char *code)
     return -EIO;
 }
 
-static int judge(struct sealio_holder *holder, json_t *answer, json_t **out)
+static int judge_answer(struct sealio_holder *holder, json_t *answer, json_t **out)
 {
     if (json_is_true(json_object_get(answer, "ok"))) {
         *out = answer;
         return 0;
     }
     int err = to_errno(json_string_value(json_object_get(answer, "code")));
-    say(holder, json_string_value(json_object_get(answer, "error")));
+    note_error(holder, json_string_value(json_object_get(answer, "error")));
     json_decref(answer);
     return err;
 }
 
 /* One request and its answer; takes over the request. *out (may be NULL) is the caller's. */
-static int ask(struct sealio_holder *holder, json_t *request, json_t **out)
+static int ask_server(struct sealio_holder *holder, json_t *request, json_t **out)
 {
     json_t *line = NULL;
     int err = hold_wire_send(&holder->wire, request);
@@ -103,13 +103,14 @@ static int ask(struct sealio_holder *holder, json_t *request, json_t **out)
         json_decref(line);
     }
     if (err) {
-        say(holder, err == -ENOTCONN ? "the server has closed the connection" : strerror(-err));
+        note_error(holder,
+                   err == -ENOTCONN ? "the server has closed the connection" : strerror(-err));
         if (err == -ENOTCONN)
             hold_wire_close(&holder->wire);
         return err;
     }
     json_t *answer = NULL;
-    err = judge(holder, line, &answer);
+    err = judge_answer(holder, line, &answer);
     if (!err && out)
         *out = answer;
     else
@@ -117,7 +118,7 @@ static int ask(struct sealio_holder *holder, json_t *request, json_t **out)
     return err;
 }
 
-static int introduce(struct sealio_holder *holder, bool resume)
+static int introduce_program(struct sealio_holder *holder, bool resume)
 {
     static const char *const fences[] = {
         [SEALIO_FENCE_CLOSE] = "close", [SEALIO_FENCE_HOOK] = "hook", [SEALIO_FENCE_NONE] = "none"};
@@ -126,7 +127,7 @@ static int introduce(struct sealio_holder *holder, bool resume)
     json_t *answer = NULL;
     if (resume)
         json_object_set_new(request, "token", json_string(holder->token));
-    int err = ask(holder, request, &answer);
+    int err = ask_server(holder, request, &answer);
     if (err)
         return err;
     const char *token = json_string_value(json_object_get(answer, "token"));
@@ -154,12 +155,12 @@ static int set_up(struct sealio_holder *holder, const struct sealio_holder_optio
         path = "/run/sealnfs/control.sock";
     if (!options->name || options->fence < SEALIO_FENCE_CLOSE ||
         options->fence > SEALIO_FENCE_NONE) {
-        say(holder, "a holder needs a name and a declared fence");
+        note_error(holder, "a holder needs a name and a declared fence");
         return -EINVAL;
     }
     if (strlen(path) >= sizeof holder->socket || strlen(options->name) >= sizeof holder->name ||
         (options->token && strlen(options->token) >= sizeof holder->token)) {
-        say(holder, "the socket's path, the name or the token is too long");
+        note_error(holder, "the socket's path, the name or the token is too long");
         return -ENAMETOOLONG;
     }
     strcpy(holder->socket, path);
@@ -180,7 +181,7 @@ int sealio_holder_open(const struct sealio_holder_options *options, char *error,
     if (!err)
         err = connect_to(holder);
     if (!err)
-        err = introduce(holder, options->token != NULL);
+        err = introduce_program(holder, options->token != NULL);
     if (!err) {
         *out = holder;
         return 0;
@@ -204,7 +205,7 @@ void sealio_holder_close(struct sealio_holder *holder)
 
 int sealio_holder_resumed(struct sealio_holder *holder)
 {
-    return ask(holder, json_pack("{s:s}", "op", "resumed"), NULL);
+    return ask_server(holder, json_pack("{s:s}", "op", "resumed"), NULL);
 }
 
 const char *sealio_holder_token(const struct sealio_holder *holder)
@@ -262,9 +263,10 @@ static int take_answer(struct sealio_hold *hold, const json_t *answer)
 
 static int ask_for(struct sealio_hold *hold, json_t **answer)
 {
-    return ask(hold->holder,
-               json_pack("{s:s, s:s, s:b}", "op", "hold", "file", hold->path, "write", hold->write),
-               answer);
+    return ask_server(
+        hold->holder,
+        json_pack("{s:s, s:s, s:b}", "op", "hold", "file", hold->path, "write", hold->write),
+        answer);
 }
 
 static void hold_free(struct sealio_hold *hold)
@@ -284,13 +286,13 @@ int sealio_hold_open(struct sealio_holder *holder, const char *path, bool write,
     hold->write = write;
     int err = strlen(path) < sizeof hold->path ? 0 : -ENAMETOOLONG;
     if (err) {
-        say(holder, "the path is too long");
+        note_error(holder, "the path is too long");
         goto fail;
     }
     strcpy(hold->path, path);
     for (const struct sealio_hold *other = holder->holds; other; other = other->next) {
         if (strcmp(other->path, path) == 0) {
-            say(holder, "this holder holds the file already");
+            note_error(holder, "this holder holds the file already");
             err = -EALREADY;
             goto fail;
         }
@@ -312,7 +314,7 @@ fail:
 
 static int ask_about(struct sealio_hold *hold, const char *op)
 {
-    return ask(hold->holder, json_pack("{s:s, s:I}", "op", op, "hold", hold->id), NULL);
+    return ask_server(hold->holder, json_pack("{s:s, s:I}", "op", op, "hold", hold->id), NULL);
 }
 
 int sealio_hold_close(struct sealio_hold *hold)
@@ -432,14 +434,14 @@ int sealio_holder_resume(struct sealio_holder *holder)
     int err = connect_to(holder);
     if (err)
         return err;
-    err = introduce(holder, true);
+    err = introduce_program(holder, true);
     if (err)
         hold_wire_close(&holder->wire);
     if (err == -ENOENT) { /* it was ended while we were away: nothing of it is left */
         for (struct sealio_hold *hold = holder->holds; hold; hold = hold->next)
             hold->lost = true;
         err = connect_to(holder);
-        return err ? err : introduce(holder, false);
+        return err ? err : introduce_program(holder, false);
     }
     if (err)
         return err;

@@ -206,7 +206,7 @@ static int first_stateid(struct sealio_file *file, struct incoming *in)
 }
 
 /* Asks until the whole file is covered or the server refuses. */
-static int ask(struct sealio_file *file, struct incoming *in)
+static int ask_for_all(struct sealio_file *file, struct incoming *in)
 {
     struct sealio_session *session = file->session;
     const uint32_t patience =
@@ -314,7 +314,7 @@ static int finish_locked(struct sealio_file *file, struct incoming *in, layoutio
     return 0;
 }
 
-static int get(struct sealio_file *file, enum sealio_layout_kind kind, layoutiomode4 wanted)
+static int get_layout(struct sealio_file *file, enum sealio_layout_kind kind, layoutiomode4 wanted)
 {
     struct sealio_session *session = file->session;
     struct sealio_layout *layout = file->layout;
@@ -325,7 +325,7 @@ static int get(struct sealio_file *file, enum sealio_layout_kind kind, layoutiom
     pthread_mutex_unlock(&session->lock);
     int rc = sealio_map_create(&in.map);
     if (rc == 0)
-        rc = ask(file, &in);
+        rc = ask_for_all(file, &in);
     if (rc == 0 && in.status == NFS4_OK)
         rc = find_devices(session, &in);
     pthread_mutex_lock(&session->lock);
@@ -360,7 +360,7 @@ static int have_locked(struct sealio_file *file, layoutiomode4 iomode)
         if (!layout->offered[kind] || (layout->held && layout->kind != kind) ||
             sealio_now_ms() < layout->refused_until[kind][iomode])
             continue;
-        const int rc = get(file, kind, iomode);
+        const int rc = get_layout(file, kind, iomode);
         if (rc != -ENODATA)
             return rc;
     }

@@ -71,7 +71,8 @@ struct commit {
     stateid4 stateid;
 };
 
-static struct commit look(struct sealio_session *session, const struct sealio_layout *layout)
+static struct commit snapshot_commit(struct sealio_session *session,
+                                     const struct sealio_layout *layout)
 {
     pthread_mutex_lock(&session->lock);
     const struct commit commit = {layout->dirty, layout->writes, layout->held, layout->kind,
@@ -105,7 +106,7 @@ static int send_commit(struct sealio_session *session, struct sealio_layout *lay
 
 int sealio_layout_commit(struct sealio_session *session, struct sealio_layout *layout, bool reclaim)
 {
-    const struct commit commit = look(session, layout);
+    const struct commit commit = snapshot_commit(session, layout);
     if (commit.dirty.count == 0)
         return 0;
     int rc = sealio_volumes_flush(session);
@@ -189,7 +190,7 @@ static struct sealio_recall_facts facts_of(const struct sealio_layout *layout)
     };
 }
 
-static void obey(struct sealio_session *session, struct sealio_layout *layout)
+static void begin_return(struct sealio_session *session, struct sealio_layout *layout)
 {
     SESSION_COUNT(session, recalls, 1);
     layout->recalls++;
@@ -213,7 +214,7 @@ static nfsstat4 recall_file(struct sealio_session *session, const CB_LAYOUTRECAL
     const struct sealio_recall_facts facts = facts_of(layout);
     const struct sealio_recall_answer answer = sealio_recall_file(&facts, args);
     if (answer.obey) {
-        obey(session, layout);
+        begin_return(session, layout);
         layout->recall_offset = recall->lor_offset;
         layout->recall_length = recall->lor_length;
         layout->recall_seqid = recall->lor_stateid.seqid;
@@ -235,7 +236,7 @@ static nfsstat4 recall_bulk(struct sealio_session *session, const CB_LAYOUTRECAL
         const struct sealio_recall_facts facts = facts_of(layout);
         const struct sealio_recall_answer answer = sealio_recall_bulk(&facts, args);
         if (answer.obey && !layout->recalled)
-            obey(session, layout);
+            begin_return(session, layout);
         if (answer.status == NFS4ERR_DELAY ||
             (answer.status == NFS4_OK && status == NFS4ERR_NOMATCHING_LAYOUT))
             status = answer.status;

@@ -97,8 +97,8 @@ static int walk_batch(struct sealio_session *session, const char **path, const c
     return rc;
 }
 
-static int walk(struct sealio_session *session, const char *path, const char *end,
-                struct sealio_fh *fh)
+static int walk_path(struct sealio_session *session, const char *path, const char *end,
+                     struct sealio_fh *fh)
 {
     const char *at = path;
     int rc;
@@ -121,10 +121,10 @@ int sealio_path_parent(struct sealio_session *session, const char *path, struct 
     while (start > path && start[-1] != '/')
         start--;
     *name = (struct xdr_bytes){(const uint8_t *)start, (uint32_t)(end - start)};
-    return walk(session, path, start, dir);
+    return walk_path(session, path, start, dir);
 }
 
 int sealio_path_find(struct sealio_session *session, const char *path, struct sealio_fh *fh)
 {
-    return walk(session, path, path + strlen(path), fh);
+    return walk_path(session, path, path + strlen(path), fh);
 }

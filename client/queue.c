@@ -54,7 +54,7 @@ struct sealio_queue {
     struct queue_op ops[];
 };
 
-static void append(struct queue_list *list, struct queue_op *op)
+static void append_op(struct queue_list *list, struct queue_op *op)
 {
     op->next = NULL;
     *list->end = op;
@@ -80,14 +80,14 @@ static void signal_fd(struct sealio_queue *queue)
         return; /* full: it is readable */
 }
 
-static void complete(struct queue_op *op, ssize_t result)
+static void complete_op(struct queue_op *op, ssize_t result)
 {
     struct sealio_queue *queue = op->queue;
     pthread_mutex_lock(&queue->lock);
     op->result = result;
     if (!queue->done.first)
         signal_fd(queue);
-    append(&queue->done, op);
+    append_op(&queue->done, op);
     pthread_cond_signal(&queue->done_came);
     atomic_store(&queue->stirred, true);
     if (queue->leading > 0)
@@ -97,7 +97,7 @@ static void complete(struct queue_op *op, ssize_t result)
 
 /* ---- workers ---- */
 
-static ssize_t run(struct queue_op *op)
+static ssize_t run_op(struct queue_op *op)
 {
     if (sealio_now_ms() >= op->deadline_ms)
         return -ETIMEDOUT;
@@ -120,7 +120,7 @@ static void *worker_main(void *arg)
             continue;
         }
         pthread_mutex_unlock(&queue->lock);
-        complete(op, run(op));
+        complete_op(op, run_op(op));
         pthread_mutex_lock(&queue->lock);
     }
     pthread_mutex_unlock(&queue->lock);
@@ -150,7 +150,7 @@ static int hand_over(struct queue_op *op)
         rc = add_worker(queue);
     if (rc == 0 || queue->workers_count > 0) {
         rc = 0;
-        append(&queue->work, op);
+        append_op(&queue->work, op);
         pthread_cond_signal(&queue->work_came);
     }
     pthread_mutex_unlock(&queue->lock);
@@ -171,7 +171,7 @@ static void memory_done(struct sealio_rdma_op *memory, int rc)
         /* By another way, if there is time. */
         rc = sealio_now_ms() < op->deadline_ms ? hand_over(op) : -ETIMEDOUT;
         if (rc < 0)
-            complete(op, rc);
+            complete_op(op, rc);
         return;
     }
     if (op->write) {
@@ -183,7 +183,7 @@ static void memory_done(struct sealio_rdma_op *memory, int rc)
         SESSION_COUNT(session, bytes_read_direct, op->len);
         SESSION_COUNT(session, bytes_read_rdma, op->len);
     }
-    complete(op, (ssize_t)op->len);
+    complete_op(op, (ssize_t)op->len);
 }
 
 /* An operation goes that way. What is under way to two of them at a time is left to their threads.
@@ -293,7 +293,7 @@ static void put_free(struct sealio_queue *queue, struct queue_op *op)
     queue->under_way--;
 }
 
-static int submit(struct sealio_queue *queue, const struct queue_op *what, uint32_t deadline_ms)
+static int submit_op(struct sealio_queue *queue, const struct queue_op *what, uint32_t deadline_ms)
 {
     if (what->file->session != queue->session || what->len > SSIZE_MAX ||
         what->offset > INT64_MAX || what->len > INT64_MAX - what->offset)
@@ -317,7 +317,7 @@ int sealio_queue_read(struct sealio_queue *queue, struct sealio_file *file, void
                       uint64_t offset, uint32_t deadline_ms, void *arg)
 {
     const struct queue_op op = {.file = file, .buf = buf, .len = len, .offset = offset, .arg = arg};
-    return submit(queue, &op, deadline_ms);
+    return submit_op(queue, &op, deadline_ms);
 }
 
 int sealio_queue_write(struct sealio_queue *queue, struct sealio_file *file, const void *buf,
@@ -329,11 +329,11 @@ int sealio_queue_write(struct sealio_queue *queue, struct sealio_file *file, con
                                 .len = len,
                                 .offset = offset,
                                 .arg = arg};
-    return submit(queue, &op, deadline_ms);
+    return submit_op(queue, &op, deadline_ms);
 }
 
 /* Under the lock, dropped meanwhile: waits on the data path. False: that cannot be done now. */
-static bool lead(struct sealio_queue *queue, uint64_t until_ms)
+static bool lead_path(struct sealio_queue *queue, uint64_t until_ms)
 {
     struct sealio_rdma *path = queue->path;
     if (!path || queue->fd >= 0)
@@ -355,7 +355,7 @@ static bool await_done(struct sealio_queue *queue, uint32_t timeout_ms)
     const struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
                                    .tv_nsec = (long)(until_ms % 1000) * 1000000};
     while (!queue->done.first && queue->under_way > 0) {
-        if (lead(queue, until_ms)) {
+        if (lead_path(queue, until_ms)) {
             if (sealio_now_ms() >= until_ms)
                 break;
         } else if (queue->done.first) {

@@ -12,12 +12,12 @@
 #include "client/transport.h"
 #include "rdma/admission.h"
 
-static int failed(void)
+static int error_of_call(void)
 {
     return errno ? -errno : -EIO;
 }
 
-static int refusal(struct xdr_bytes data)
+static int error_of_refusal(struct xdr_bytes data)
 {
     rdma_refused4 refused;
     if (rdma_refused_decode(data, &refused) < 0)
@@ -46,9 +46,9 @@ static int await_event(struct sealio_rdma *rdma, enum rdma_cm_event_type wanted,
     if (ready <= 0)
         return ready < 0 ? -errno : -ETIMEDOUT;
     if (rdma->verbs->get_cm_event(rdma->channel, &event) != 0)
-        return failed();
+        return error_of_call();
     if (event->event == RDMA_CM_EVENT_REJECTED)
-        rc = refusal(
+        rc = error_of_refusal(
             (struct xdr_bytes){event->param.conn.private_data, event->param.conn.private_data_len});
     else if (event->event != wanted)
         rc = event->status < 0 ? event->status : -EHOSTUNREACH;
@@ -56,20 +56,20 @@ static int await_event(struct sealio_rdma *rdma, enum rdma_cm_event_type wanted,
     return rc;
 }
 
-static int resolve(struct sealio_rdma *rdma, struct sockaddr *address, unsigned patience_ms,
-                   uint64_t deadline_ms)
+static int resolve_address(struct sealio_rdma *rdma, struct sockaddr *address, unsigned patience_ms,
+                           uint64_t deadline_ms)
 {
     const struct sealio_verbs *verbs = rdma->verbs;
     rdma->channel = verbs->create_event_channel();
     if (!rdma->channel || verbs->create_id(rdma->channel, &rdma->id) != 0)
-        return failed();
+        return error_of_call();
     if (verbs->resolve_addr(rdma->id, address, (int)patience_ms) != 0)
-        return failed();
+        return error_of_call();
     int rc = await_event(rdma, RDMA_CM_EVENT_ADDR_RESOLVED, deadline_ms);
     if (rc < 0)
         return rc;
     if (verbs->resolve_route(rdma->id, (int)patience_ms) != 0)
-        return failed();
+        return error_of_call();
     return await_event(rdma, RDMA_CM_EVENT_ROUTE_RESOLVED, deadline_ms);
 }
 
@@ -77,7 +77,7 @@ static int resolve(struct sealio_rdma *rdma, struct sockaddr *address, unsigned 
 static int never_block(int fd)
 {
     const int flags = fcntl(fd, F_GETFL);
-    return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? failed() : 0;
+    return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? error_of_call() : 0;
 }
 
 static int make_queue_pair(struct sealio_rdma *rdma, const struct ibv_device_attr *device)
@@ -90,7 +90,7 @@ static int make_queue_pair(struct sealio_rdma *rdma, const struct ibv_device_att
                    ? verbs->create_cq(rdma->id->verbs, (int)rdma->depth + 1, rdma->completions)
                    : NULL;
     if (!rdma->cq)
-        return failed();
+        return error_of_call();
     struct ibv_qp_init_attr attr = {
         .send_cq = rdma->cq,
         .recv_cq = rdma->cq,
@@ -98,10 +98,10 @@ static int make_queue_pair(struct sealio_rdma *rdma, const struct ibv_device_att
         .cap = {
             .max_send_wr = rdma->depth, .max_recv_wr = 1, .max_send_sge = 1, .max_recv_sge = 1}};
     if (verbs->create_qp(rdma->id, rdma->pd, &attr) != 0)
-        return failed();
+        return error_of_call();
     int rc = never_block(rdma->completions->fd);
     if (rc == 0 && verbs->req_notify_cq(rdma->cq) != 0)
-        rc = failed();
+        rc = error_of_call();
     return rc;
 }
 
@@ -129,7 +129,7 @@ static int say_hello(struct sealio_rdma *rdma, const struct ibv_device_attr *dev
                                     .private_data_len = sizeof(hello)};
     rdma_hello_make(rdma->secret, rdma->peer, next_counter(rdma), hello);
     if (rdma->verbs->connect(rdma->id, &param) != 0)
-        return failed();
+        return error_of_call();
     int rc = await_event(rdma, RDMA_CM_EVENT_ESTABLISHED, deadline_ms);
     return rc < 0 ? rc : never_block(rdma->channel->fd);
 }
@@ -148,9 +148,9 @@ int sealio_rdma_conn_open(struct sealio_rdma *rdma, struct sockaddr *address, un
 {
     const uint64_t deadline_ms = sealio_now_ms() + patience_ms;
     struct ibv_device_attr device;
-    int rc = resolve(rdma, address, patience_ms, deadline_ms);
+    int rc = resolve_address(rdma, address, patience_ms, deadline_ms);
     if (rc == 0 && rdma->verbs->query_device(rdma->id->verbs, &device) != 0)
-        rc = failed();
+        rc = error_of_call();
     if (rc == 0)
         rc = make_queue_pair(rdma, &device);
     if (rc == 0)

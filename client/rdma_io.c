@@ -21,7 +21,7 @@ void sealio_rdma_wake(int eventfd)
         return;
 }
 
-static void append(struct rdma_ops *ops, struct sealio_rdma_op *op)
+static void append_op(struct rdma_ops *ops, struct sealio_rdma_op *op)
 {
     op->next = NULL;
     *ops->end = op;
@@ -44,8 +44,8 @@ static struct sealio_rdma_op *take_first(struct rdma_ops *ops)
 /* ---- memory to move from and to ---- */
 
 /* Under the lock: the registration that the memory lies in. */
-static const struct ibv_mr *registered(const struct sealio_rdma *rdma, const void *memory,
-                                       size_t length)
+static const struct ibv_mr *find_registration(const struct sealio_rdma *rdma, const void *memory,
+                                              size_t length)
 {
     const uintptr_t at = (uintptr_t)memory;
     for (unsigned i = 0; i < rdma->memories_count; i++) {
@@ -66,7 +66,7 @@ size_t sealio_rdma_limit(struct sealio_rdma *rdma, const void *memory, size_t le
     if (length <= RDMA_BOUNCE_SIZE - skip)
         return length;
     pthread_mutex_lock(&rdma->lock);
-    const bool direct = skip == 0 && registered(rdma, memory, length);
+    const bool direct = skip == 0 && find_registration(rdma, memory, length);
     pthread_mutex_unlock(&rdma->lock);
     return direct ? length : RDMA_BOUNCE_SIZE - skip;
 }
@@ -121,13 +121,14 @@ static void put_bounce(struct sealio_rdma *rdma, struct sealio_rdma_op *op)
 /* ---- posting ---- */
 
 /* Under the lock. 1: the device has it; 0: no room, later; or the error. */
-static int post(struct sealio_rdma *rdma, struct sealio_rdma_op *op)
+static int post_op(struct sealio_rdma *rdma, struct sealio_rdma_op *op)
 {
     int rc = 0;
     if (rdma->posted.count >= rdma->depth)
         return 0;
     op->skip = op->write ? 0 : (size_t)(op->remote & (rdma->alignment - 1));
-    const struct ibv_mr *mr = op->skip == 0 ? registered(rdma, op->memory, op->length) : NULL;
+    const struct ibv_mr *mr =
+        op->skip == 0 ? find_registration(rdma, op->memory, op->length) : NULL;
     if (!mr && op->skip + op->length > RDMA_BOUNCE_SIZE)
         return -ENOMEM; /* it was registered when the limit was asked for, and is not any more */
     if (!mr && !take_bounce(rdma, op, &rc))
@@ -146,7 +147,7 @@ static int post(struct sealio_rdma *rdma, struct sealio_rdma_op *op)
             put_bounce(rdma, op);
         return -ECONNRESET;
     }
-    append(&rdma->posted, op);
+    append_op(&rdma->posted, op);
     return 1;
 }
 
@@ -160,9 +161,9 @@ int sealio_rdma_submit(struct sealio_rdma *rdma, struct sealio_rdma_op *op)
     if (rdma->state == RDMA_UP) {
         rdma->active = true;
         sooner = op->deadline_ms < rdma->sleeps_until_ms;
-        rc = rdma->waiting.first ? 0 : post(rdma, op);
+        rc = rdma->waiting.first ? 0 : post_op(rdma, op);
         if (rc == 0)
-            append(&rdma->waiting, op);
+            append_op(&rdma->waiting, op);
         if (op->unattended && rdma->led)
             sealio_rdma_give_back(rdma);
     }
@@ -204,8 +205,8 @@ void sealio_rdma_end(struct sealio_rdma *rdma, int why)
 }
 
 /* Under the lock: one operation is over; it goes onto `over`. */
-static void finish(struct sealio_rdma *rdma, struct sealio_rdma_op *op, int rc,
-                   struct rdma_ops *over)
+static void finish_op(struct sealio_rdma *rdma, struct sealio_rdma_op *op, int rc,
+                      struct rdma_ops *over)
 {
     if (op->bounce) {
         if (rc == 0 && !op->write)
@@ -213,11 +214,11 @@ static void finish(struct sealio_rdma *rdma, struct sealio_rdma_op *op, int rc,
         put_bounce(rdma, op);
     }
     op->rc = rc;
-    append(over, op);
+    append_op(over, op);
 }
 
 /* Under the lock: takes what the device has completed. A queue pair completes in order. */
-static void collect(struct sealio_rdma *rdma, struct rdma_ops *over)
+static void collect_completions(struct sealio_rdma *rdma, struct rdma_ops *over)
 {
     struct ibv_wc wc[COMPLETIONS];
     int n;
@@ -230,7 +231,7 @@ static void collect(struct sealio_rdma *rdma, struct rdma_ops *over)
             const int rc = status_errno(wc[i].status, rdma->why);
             if (rc < 0)
                 sealio_rdma_end(rdma, rc == -EACCES ? -ECONNRESET : rc);
-            finish(rdma, op, rc, over);
+            finish_op(rdma, op, rc, over);
         }
     }
     if (n < 0)
@@ -242,7 +243,7 @@ static void post_waiting(struct sealio_rdma *rdma, struct rdma_ops *over)
 {
     while (rdma->state == RDMA_UP && rdma->waiting.first) {
         struct sealio_rdma_op *op = take_first(&rdma->waiting);
-        const int rc = post(rdma, op);
+        const int rc = post_op(rdma, op);
         if (rc == 0) { /* back to the front */
             op->next = rdma->waiting.first;
             if (!op->next)
@@ -252,13 +253,13 @@ static void post_waiting(struct sealio_rdma *rdma, struct rdma_ops *over)
             return;
         }
         if (rc < 0)
-            finish(rdma, op, rc, over);
+            finish_op(rdma, op, rc, over);
     }
 }
 
 void sealio_rdma_collect(struct sealio_rdma *rdma, struct rdma_ops *over)
 {
-    collect(rdma, over);
+    collect_completions(rdma, over);
     post_waiting(rdma, over);
 }
 
@@ -332,7 +333,7 @@ static void sleep_until(struct sealio_rdma *rdma, uint64_t deadline_ms, bool led
 }
 
 /* One round: collect, post, look at the deadlines. False: the connection is over. */
-static bool serve(struct sealio_rdma *rdma, uint64_t *deadline_ms, bool *led)
+static bool serve_round(struct sealio_rdma *rdma, uint64_t *deadline_ms, bool *led)
 {
     struct rdma_ops over = {.end = &over.first};
     pthread_mutex_lock(&rdma->lock);
@@ -349,14 +350,14 @@ static bool serve(struct sealio_rdma *rdma, uint64_t *deadline_ms, bool *led)
 }
 
 /* The connection is over: the queue pair's error gives back what the device has. */
-static void drain(struct sealio_rdma *rdma)
+static void drain_device(struct sealio_rdma *rdma)
 {
     const uint64_t until_ms = sealio_now_ms() + RDMA_LINGER_MS;
     (void)rdma->verbs->qp_to_error(rdma->id->qp);
     for (unsigned left = 1; left > 0 && sealio_now_ms() < until_ms;) {
         struct rdma_ops over = {.end = &over.first};
         pthread_mutex_lock(&rdma->lock);
-        collect(rdma, &over);
+        collect_completions(rdma, &over);
         left = rdma->posted.count;
         pthread_mutex_unlock(&rdma->lock);
         sealio_rdma_call_done(&over);
@@ -371,9 +372,9 @@ static void fail_rest(struct sealio_rdma *rdma)
     struct rdma_ops over = {.end = &over.first};
     pthread_mutex_lock(&rdma->lock);
     for (struct sealio_rdma_op *op; (op = take_first(&rdma->posted));)
-        finish(rdma, op, rdma->why, &over);
+        finish_op(rdma, op, rdma->why, &over);
     for (struct sealio_rdma_op *op; (op = take_first(&rdma->waiting));)
-        finish(rdma, op, rdma->why, &over);
+        finish_op(rdma, op, rdma->why, &over);
     while (rdma->users > 0)
         pthread_cond_wait(&rdma->changed, &rdma->lock);
     pthread_mutex_unlock(&rdma->lock);
@@ -385,9 +386,9 @@ void *sealio_rdma_conn_main(void *arg)
     struct sealio_rdma *rdma = arg;
     uint64_t deadline_ms;
     bool led;
-    while (serve(rdma, &deadline_ms, &led))
+    while (serve_round(rdma, &deadline_ms, &led))
         sleep_until(rdma, deadline_ms, led);
-    drain(rdma);
+    drain_device(rdma);
     sealio_rdma_conn_close_qp(rdma);
     fail_rest(rdma);
     sealio_rdma_conn_close(rdma);

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-static struct sealio_recall_answer answer(nfsstat4 status, bool obey)
+static struct sealio_recall_answer make_answer(nfsstat4 status, bool obey)
 {
     return (struct sealio_recall_answer){status, obey};
 }
@@ -35,30 +35,31 @@ struct sealio_recall_answer sealio_recall_file(const struct sealio_recall_facts 
     const uint32_t seqid = recall->lor_stateid.seqid;
     /* The LAYOUTGET's reply is still to come; the layout it brings is the one that is meant. */
     if (!facts->held)
-        return answer(facts->getting ? NFS4ERR_DELAY : NFS4ERR_NOMATCHING_LAYOUT, facts->getting);
+        return make_answer(facts->getting ? NFS4ERR_DELAY : NFS4ERR_NOMATCHING_LAYOUT,
+                           facts->getting);
     if (args->clora_type != facts->type || !iomode_matches(facts->iomode, args->clora_iomode) ||
         !range_overlaps(recall, facts->length))
-        return answer(NFS4ERR_NOMATCHING_LAYOUT, false);
+        return make_answer(NFS4ERR_NOMATCHING_LAYOUT, false);
     if (memcmp(recall->lor_stateid.other, facts->stateid.other, sizeof(facts->stateid.other)) != 0)
-        return answer(NFS4ERR_BAD_STATEID, false);
+        return make_answer(NFS4ERR_BAD_STATEID, false);
     if (facts->recalled && seqid == facts->recall_seqid)
-        return answer(NFS4_OK, false);
+        return make_answer(NFS4_OK, false);
     if (seqid == next_seqid(facts->stateid.seqid))
-        return answer(NFS4_OK, true);
+        return make_answer(NFS4_OK, true);
     /* Serial numbers: the difference counts, so that a wrapped seqid is still newer. */
     if (seqid == 0 || (int32_t)(seqid - facts->stateid.seqid) <= 0)
-        return answer(NFS4ERR_OLD_STATEID, false);
-    return answer(NFS4ERR_DELAY, true);
+        return make_answer(NFS4ERR_OLD_STATEID, false);
+    return make_answer(NFS4ERR_DELAY, true);
 }
 
 struct sealio_recall_answer sealio_recall_bulk(const struct sealio_recall_facts *facts,
                                                const CB_LAYOUTRECALL4args *args)
 {
     if (args->clora_type != facts->type)
-        return answer(NFS4ERR_NOMATCHING_LAYOUT, false);
+        return make_answer(NFS4ERR_NOMATCHING_LAYOUT, false);
     if (facts->getting)
-        return answer(NFS4ERR_DELAY, true);
+        return make_answer(NFS4ERR_DELAY, true);
     if (!facts->held || !iomode_matches(facts->iomode, args->clora_iomode))
-        return answer(NFS4ERR_NOMATCHING_LAYOUT, false);
-    return answer(NFS4_OK, true);
+        return make_answer(NFS4ERR_NOMATCHING_LAYOUT, false);
+    return make_answer(NFS4_OK, true);
 }

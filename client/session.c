@@ -162,8 +162,8 @@ static int wait_changed(struct sealio_session *session, uint64_t deadline_ms)
 }
 
 /* Waits until the session works and the caller has a slot. *channel gets a reference. */
-static int enter(struct sealio_session *session, uint64_t deadline_ms, int *slot,
-                 struct sealio_channel **channel)
+static int enter_slot(struct sealio_session *session, uint64_t deadline_ms, int *slot,
+                      struct sealio_channel **channel)
 {
     int rc = 0;
     pthread_mutex_lock(&session->lock);
@@ -221,8 +221,8 @@ enum { REBIND_PAUSE_MS = 10000 };
 
 /* SEQUENCE succeeded: the slot moves on, the lease is good from when the request was sent, and the
  * server's flags are heeded. */
-static void account(struct sealio_session *session, const struct sealio_channel *channel,
-                    uint32_t slot, uint64_t sent_ms, const SEQUENCE4resok *ok)
+static void account_reply(struct sealio_session *session, const struct sealio_channel *channel,
+                          uint32_t slot, uint64_t sent_ms, const SEQUENCE4resok *ok)
 {
     pthread_mutex_lock(&session->lock);
     if (memcmp(ok->sr_sessionid, session->sessionid, NFS4_SESSIONID_SIZE) != 0) {
@@ -246,8 +246,9 @@ static void account(struct sealio_session *session, const struct sealio_channel 
     pthread_mutex_unlock(&session->lock);
 }
 
-static enum sequence_verdict judge(struct sealio_session *session,
-                                   const struct sealio_channel *channel, nfsstat4 status, int *rc)
+static enum sequence_verdict judge_sequence(struct sealio_session *session,
+                                            const struct sealio_channel *channel, nfsstat4 status,
+                                            int *rc)
 {
     switch (status) {
     case NFS4ERR_DELAY:
@@ -285,9 +286,9 @@ static uint32_t highest_busy(const struct sealio_session *session)
     return highest;
 }
 
-static int exchange(struct sealio_session *session, struct sealio_channel *channel,
-                    struct sealio_call *call, uint32_t slot, uint64_t deadline_ms,
-                    struct sealio_reply *reply)
+static int exchange_messages(struct sealio_session *session, struct sealio_channel *channel,
+                             struct sealio_call *call, uint32_t slot, uint64_t deadline_ms,
+                             struct sealio_reply *reply)
 {
     struct iovec iov[XDR_OUT_MAX_IOV];
     uint8_t *data;
@@ -318,7 +319,7 @@ enum sequence_verdict sealio_session_transact(struct sealio_session *session,
     union nfs4_res res;
     *reply = (struct sealio_reply){.data = NULL};
     const uint64_t sent_ms = sealio_now_ms();
-    *rc = exchange(session, channel, call, slot, deadline_ms, reply);
+    *rc = exchange_messages(session, channel, call, slot, deadline_ms, reply);
     if (*rc == -ECONNRESET || *rc == -EPIPE)
         return SEQUENCE_AGAIN;
     if (*rc == -ETIMEDOUT) {
@@ -332,9 +333,9 @@ enum sequence_verdict sealio_session_transact(struct sealio_session *session,
         sealio_fail(session, *rc, "the server at %s gave no usable answer", session->host);
         verdict = SEQUENCE_FAILED;
     } else if (res.status != NFS4_OK) {
-        verdict = judge(session, channel, res.status, rc);
+        verdict = judge_sequence(session, channel, res.status, rc);
     } else {
-        account(session, channel, slot, sent_ms, &res.sequence.sr_resok4);
+        account_reply(session, channel, slot, sent_ms, &res.sequence.sr_resok4);
     }
     if (verdict != SEQUENCE_FINE)
         sealio_reply_free(reply);
@@ -350,7 +351,7 @@ static int execute_once(struct sealio_session *session, struct sealio_call *call
     int slot = -1, rc;
     unsigned attempt = 0;
     do {
-        rc = enter(session, deadline_ms, &slot, &channel);
+        rc = enter_slot(session, deadline_ms, &slot, &channel);
         if (rc == -ETIMEDOUT)
             sealio_fail(session, rc, "no session with %s in time", session->host);
         if (rc < 0)

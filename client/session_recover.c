@@ -19,7 +19,7 @@
 
 enum { CONNECT_MS = 10000, STEP_MS = 30000 };
 
-static uint64_t earlier(uint64_t a, uint64_t b)
+static uint64_t earlier_of(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
 }
@@ -41,7 +41,7 @@ static int make_channel(struct sealio_session *session, uint64_t deadline_ms)
     struct sealio_channel *channel;
     int fd;
     int rc = sealio_connect(session->host, session->port,
-                            earlier(deadline_ms, sealio_now_ms() + CONNECT_MS), &fd);
+                            earlier_of(deadline_ms, sealio_now_ms() + CONNECT_MS), &fd);
     if (rc < 0)
         return sealio_fail(session, rc, "cannot connect to %s port %u: %s", session->host,
                            (unsigned)session->port, strerror(-rc));
@@ -144,7 +144,7 @@ static int begin_anew(struct sealio_session *session)
 }
 
 /* One try, from a connection upwards. */
-static int attempt(struct sealio_session *session, uint64_t deadline_ms)
+static int attempt_recovery(struct sealio_session *session, uint64_t deadline_ms)
 {
     bool known = true;
     const bool first = session->clientid == 0;
@@ -192,7 +192,7 @@ int sealio_session_restore(struct sealio_session *session, uint64_t deadline_ms)
     set_recovering(session, true);
     for (unsigned tries = 0;; tries++) {
         drop_channel(session);
-        rc = attempt(session, earlier(deadline_ms, sealio_now_ms() + STEP_MS));
+        rc = attempt_recovery(session, earlier_of(deadline_ms, sealio_now_ms() + STEP_MS));
         if (rc == 0 || !is_passing(rc))
             break;
         /* A server that is not there at all is told at once when the session is first opened. */

@@ -14,7 +14,7 @@
  * connection is made anew at once. */
 enum { RENEW_RETRY_MS = 2000 };
 
-static void renew(struct sealio_session *session)
+static void renew_lease(struct sealio_session *session)
 {
     uint8_t buf[512];
     struct sealio_call call;
@@ -123,7 +123,7 @@ static void *upkeep_main(void *arg)
         }
         not_before = now + RENEW_RETRY_MS;
         pthread_mutex_unlock(&session->lock);
-        renew(session);
+        renew_lease(session);
         pthread_mutex_lock(&session->lock);
     }
     pthread_mutex_unlock(&session->lock);

@@ -15,8 +15,8 @@ enum { BARE_SIZE = 2048 };
 /* Sends a call without SEQUENCE, once. 0: res is the result of its only operation; views in it live
  * in reply.
  */
-static int bare(struct sealio_session *session, uint32_t op, const union nfs4_args *args,
-                uint64_t deadline_ms, struct sealio_reply *reply, union nfs4_res *res)
+static int call_bare(struct sealio_session *session, uint32_t op, const union nfs4_args *args,
+                     uint64_t deadline_ms, struct sealio_reply *reply, union nfs4_res *res)
 {
     uint8_t buf[BARE_SIZE];
     struct sealio_call call;
@@ -59,7 +59,7 @@ int sealio_wire_exchange_id(struct sealio_session *session, uint64_t deadline_ms
     client_owner4 *owner = &args.exchange_id.eia_clientowner;
     memcpy(owner->co_verifier, session->verifier, NFS4_VERIFIER_SIZE);
     owner->co_ownerid = (struct xdr_bytes){session->owner, session->owner_len};
-    int rc = bare(session, OP_EXCHANGE_ID, &args, deadline_ms, &reply, &res);
+    int rc = call_bare(session, OP_EXCHANGE_ID, &args, deadline_ms, &reply, &res);
     if (rc == 0 && res.status != NFS4_OK)
         rc = sealio_fail(session, sealio_status_errno(res.status),
                          "EXCHANGE_ID: the server answers %s", nfs4_status_name(res.status));
@@ -76,7 +76,7 @@ int sealio_wire_exchange_id(struct sealio_session *session, uint64_t deadline_ms
     return rc;
 }
 
-static uint32_t smaller(uint32_t a, uint32_t b)
+static uint32_t smaller_of(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
 }
@@ -87,11 +87,11 @@ static void adopt_session(struct sealio_session *session, const CREATE_SESSION4r
     memcpy(session->sessionid, ok->csr_sessionid, NFS4_SESSIONID_SIZE);
     session->create_sequence++;
     session->limits = (struct session_limits){
-        .max_request = smaller(fore->ca_maxrequestsize, SEALIO_MAX_MESSAGE),
-        .max_response = smaller(fore->ca_maxresponsesize, SEALIO_MAX_MESSAGE),
+        .max_request = smaller_of(fore->ca_maxrequestsize, SEALIO_MAX_MESSAGE),
+        .max_response = smaller_of(fore->ca_maxresponsesize, SEALIO_MAX_MESSAGE),
         .max_ops = fore->ca_maxoperations,
     };
-    session->slot_count = smaller(fore->ca_maxrequests, SEALIO_SLOTS);
+    session->slot_count = smaller_of(fore->ca_maxrequests, SEALIO_SLOTS);
     for (unsigned i = 0; i < SEALIO_SLOTS; i++)
         session->slots[i].sequence = 0;
     sealio_backchannel_reset(session->backchannel, session->sessionid,
@@ -124,7 +124,7 @@ int sealio_wire_create_session(struct sealio_session *session, uint64_t deadline
         }};
     union nfs4_res res;
     struct sealio_reply reply;
-    int rc = bare(session, OP_CREATE_SESSION, &args, deadline_ms, &reply, &res);
+    int rc = call_bare(session, OP_CREATE_SESSION, &args, deadline_ms, &reply, &res);
     if (rc == 0) {
         const CREATE_SESSION4resok *ok = &res.create_session.csr_resok4;
         *status = res.status;
@@ -150,7 +150,7 @@ int sealio_wire_bind(struct sealio_session *session, uint64_t deadline_ms, nfsst
     union nfs4_res res;
     struct sealio_reply reply;
     memcpy(args.bind_conn_to_session.bctsa_sessid, session->sessionid, NFS4_SESSIONID_SIZE);
-    int rc = bare(session, OP_BIND_CONN_TO_SESSION, &args, deadline_ms, &reply, &res);
+    int rc = call_bare(session, OP_BIND_CONN_TO_SESSION, &args, deadline_ms, &reply, &res);
     if (rc == 0)
         *status = res.status;
     sealio_reply_free(&reply);
@@ -182,11 +182,11 @@ void sealio_wire_destroy(struct sealio_session *session, uint64_t deadline_ms)
     union nfs4_res res;
     struct sealio_reply reply;
     memcpy(args.destroy_session.dsa_sessionid, session->sessionid, NFS4_SESSIONID_SIZE);
-    int rc = bare(session, OP_DESTROY_SESSION, &args, deadline_ms, &reply, &res);
+    int rc = call_bare(session, OP_DESTROY_SESSION, &args, deadline_ms, &reply, &res);
     sealio_reply_free(&reply);
     if (rc < 0)
         return;
     args = (union nfs4_args){.destroy_clientid = {session->clientid}};
-    bare(session, OP_DESTROY_CLIENTID, &args, deadline_ms, &reply, &res);
+    call_bare(session, OP_DESTROY_CLIENTID, &args, deadline_ms, &reply, &res);
     sealio_reply_free(&reply);
 }

@@ -154,7 +154,7 @@ uint64_t sealio_volume_size(const struct sealio_volume *volume)
     return volume->nodes[volume->count - 1].size;
 }
 
-static void clip(uint64_t *length, uint64_t most)
+static void clip_length(uint64_t *length, uint64_t most)
 {
     if (*length > most)
         *length = most;
@@ -162,8 +162,8 @@ static void clip(uint64_t *length, uint64_t most)
 
 /* One step down: offset becomes an offset on the member that is returned, length what is contiguous
  * there. */
-static uint32_t step(const struct sealio_volume *volume, const struct node *node, uint64_t *offset,
-                     uint64_t *length)
+static uint32_t step_down(const struct sealio_volume *volume, const struct node *node,
+                          uint64_t *offset, uint64_t *length)
 {
     uint32_t member = 0;
     if (node->type == PNFS_BLOCK_VOLUME_SLICE) {
@@ -173,13 +173,13 @@ static uint32_t step(const struct sealio_volume *volume, const struct node *node
     if (node->type == PNFS_BLOCK_VOLUME_CONCAT) {
         while (*offset >= volume->nodes[node->members[member]].size)
             *offset -= volume->nodes[node->members[member++]].size;
-        clip(length, volume->nodes[node->members[member]].size - *offset);
+        clip_length(length, volume->nodes[node->members[member]].size - *offset);
         return node->members[member];
     }
     const uint64_t unit = *offset / node->start;
     const uint64_t within = *offset % node->start;
     *offset = unit / node->member_count * node->start + within;
-    clip(length, node->start - within);
+    clip_length(length, node->start - within);
     return node->members[unit % node->member_count];
 }
 
@@ -191,7 +191,7 @@ int sealio_volume_resolve(const struct sealio_volume *volume, uint64_t offset, u
     if (length == 0 || __builtin_add_overflow(offset, length, &end) || end > node->size)
         return -ERANGE;
     while (node->type != PNFS_BLOCK_VOLUME_SIMPLE)
-        node = &volume->nodes[step(volume, node, &offset, &length)];
+        node = &volume->nodes[step_down(volume, node, &offset, &length)];
     *out = (struct sealio_place){node->leaf, offset, length};
     return 0;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "server/base/buffer.h"
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
@@ -76,7 +77,7 @@ static unsigned worker_count(const struct config *config)
 
 static void on_pulse(struct loop_msg *msg)
 {
-    struct pulse *pulse = (struct pulse *)(void *)((char *)msg - offsetof(struct pulse, msg));
+    struct pulse *pulse = container_of(msg, struct pulse, msg);
     atomic_store(&pulse->answered, true);
 }
 
@@ -127,7 +128,16 @@ static int make_clients(struct server *s)
 /* Which clients there are is what the keeper goes by; what becomes of them it is told. */
 static int make_keeper(struct server *s)
 {
-    int err = keeper_create(s, &s->keeper);
+    const struct keeper_parts parts = {
+        .config = s->config,
+        .loop_index = s->loop_count,
+        .workers = s->workers,
+        .exports = s->exports,
+        .files = s->files,
+        .recovery = s->recovery,
+        .clients = s->clients,
+    };
+    int err = keeper_create(&parts, &s->keeper);
     if (err < 0)
         return err;
     const struct client_watcher watcher = keeper_watcher(s->keeper);
@@ -315,7 +325,7 @@ int daemon_reload(struct daemon *d)
         return err;
     }
     log_set_level(config->log_level);
-    keeper_reload(s->keeper);
+    keeper_reload(s->keeper, config);
     log_info("the configuration was reloaded");
     return 0;
 }

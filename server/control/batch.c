@@ -8,7 +8,7 @@
 
 struct batch;
 
-struct slot {
+struct batch_part {
     struct batch *batch;
     size_t index;
 };
@@ -18,15 +18,16 @@ struct batch {
     void *context;
     json_t *results;
     size_t left, refused, pending;
-    struct slot slots[];
+    struct batch_part parts[];
 };
 
-static void refuse(control_answer_fn answer, void *context, const char *code, const char *sentence)
+static void refuse_batch(control_answer_fn answer, void *context, const char *code,
+                         const char *sentence)
 {
     answer(context, json_pack("{s:b, s:s, s:s}", "ok", 0, "code", code, "error", sentence));
 }
 
-static void finish(struct batch *batch)
+static void finish_batch(struct batch *batch)
 {
     char sentence[128];
     json_t *reply = json_pack("{s:b, s:O}", "ok", !batch->refused && !batch->pending, "results",
@@ -47,9 +48,9 @@ static void finish(struct batch *batch)
 /* reply: ours; NULL when there was no memory for it. */
 static void one_answered(void *context, json_t *reply)
 {
-    struct slot *slot = context;
-    struct batch *batch = slot->batch;
-    json_t *result = json_array_get(batch->results, slot->index);
+    struct batch_part *part = context;
+    struct batch *batch = part->batch;
+    json_t *result = json_array_get(batch->results, part->index);
     const char *code = json_string_value(json_object_get(reply, "code"));
 
     if (!json_is_true(json_object_get(reply, "ok"))) {
@@ -64,7 +65,7 @@ static void one_answered(void *context, json_t *reply)
         json_object_set_new(result, "ok", json_false());
     json_decref(reply);
     if (--batch->left == 0)
-        finish(batch);
+        finish_batch(batch);
 }
 
 static json_t *request_of(json_t *request, json_t *file)
@@ -78,10 +79,10 @@ static json_t *request_of(json_t *request, json_t *file)
     return one;
 }
 
-static struct batch *make(const json_t *files, control_answer_fn answer, void *context)
+static struct batch *make_batch(const json_t *files, control_answer_fn answer, void *context)
 {
     size_t count = json_array_size(files), i;
-    struct batch *batch = calloc(1, sizeof *batch + count * sizeof batch->slots[0]);
+    struct batch *batch = calloc(1, sizeof *batch + count * sizeof batch->parts[0]);
     json_t *file;
 
     if (!batch)
@@ -90,7 +91,7 @@ static struct batch *make(const json_t *files, control_answer_fn answer, void *c
         .answer = answer, .context = context, .results = json_array(), .left = count};
     json_array_foreach(files, i, file)
     {
-        batch->slots[i] = (struct slot){.batch = batch, .index = i};
+        batch->parts[i] = (struct batch_part){.batch = batch, .index = i};
         if (json_array_append_new(batch->results, json_pack("{s:O}", "file", file)) != 0) {
             json_decref(batch->results);
             free(batch);
@@ -114,10 +115,10 @@ void control_batch(struct server *server, struct loop *loop, json_t *request,
             count = 0;
     }
     if (count == 0 || count > CONTROL_BATCH_MAX) {
-        refuse(answer, context, "bad-request", "\"files\" wants a list of 1 to 4096 paths");
+        refuse_batch(answer, context, "bad-request", "\"files\" wants a list of 1 to 4096 paths");
         return;
     }
-    batch = make(files, answer, context);
+    batch = make_batch(files, answer, context);
     if (!batch) {
         answer(context, NULL);
         return;
@@ -126,5 +127,5 @@ void control_batch(struct server *server, struct loop *loop, json_t *request,
      * `files` are not its. */
     for (i = 0; i < count; i++)
         control_submit(server, loop, NULL, request_of(request, json_array_get(files, i)),
-                       one_answered, &batch->slots[i]);
+                       one_answered, &batch->parts[i]);
 }

@@ -23,6 +23,7 @@
 
 #include <utlist.h>
 
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/config/config.h"
@@ -92,8 +93,7 @@ static void write_line(struct control_conn *conn, const json_t *line)
 
 static void conn_say(struct control_peer *peer, json_t *line)
 {
-    struct control_conn *conn =
-        (struct control_conn *)(void *)((char *)peer - offsetof(struct control_conn, peer));
+    struct control_conn *conn = container_of(peer, struct control_conn, peer);
 
     if (conn->stream && line)
         write_line(conn, line);
@@ -171,8 +171,8 @@ static void conn_event(struct bufferevent *stream, short what, void *arg)
     conn_free_if_over(conn);
 }
 
-static void accepted(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
-                     int length, void *arg)
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
+                      int length, void *arg)
 {
     struct control *control = arg;
     struct control_conn *conn = NULL;
@@ -248,7 +248,7 @@ static int listen_on(struct control *control, const struct config *config)
     if (!error && listen(fd, 16) < 0)
         error = -errno;
     if (!error) {
-        control->listener = evconnlistener_new(loop_base(control->loop), accepted, control,
+        control->listener = evconnlistener_new(loop_base(control->loop), on_accept, control,
                                                LEV_OPT_CLOSE_ON_FREE, 0, fd);
         error = control->listener ? 0 : -ENOMEM;
     }

@@ -20,6 +20,7 @@
 #include "layout/device.h"
 #include "layout/local_type.h"
 #include "layout/map.h"
+#include "server/base/container_of.h"
 #include "server/base/peer.h"
 #include "server/control/request.h"
 #include "server/file/file.h"
@@ -76,11 +77,9 @@ void control_holder_free(struct control_holder *holder)
     free(holder);
 }
 
-static void closed(struct loop_msg *msg)
+static void on_closed(struct loop_msg *msg)
 {
-    struct control_holder *holder =
-        (struct control_holder *)(void *)((char *)msg -
-                                          offsetof(struct control_holder, goodbye.call.reply));
+    struct control_holder *holder = container_of(msg, struct control_holder, goodbye.call.reply);
     void (*done)(void *) = holder->done;
     void *arg = holder->arg;
     control_holder_free(holder);
@@ -94,7 +93,7 @@ void control_holder_close(struct control_holder *holder, bool by_peer, void (*do
     holder->done = done;
     holder->arg = arg;
     holder->goodbye = (struct keeper_local_request){
-        .call = {.reply = {.run = closed}, .reply_loop = holder->local.loop},
+        .call = {.reply = {.run = on_closed}, .reply_loop = holder->local.loop},
         .local = &holder->local,
         .closed = by_peer,
     };
@@ -103,10 +102,9 @@ void control_holder_close(struct control_holder *holder, bool by_peer, void (*do
 
 /* ---- recalls */
 
-static void recalled(struct keeper_local *local, const struct file_key *key, uint64_t left_ns)
+static void on_recalled(struct keeper_local *local, const struct file_key *key, uint64_t left_ns)
 {
-    struct control_holder *holder =
-        (struct control_holder *)(void *)((char *)local - offsetof(struct control_holder, local));
+    struct control_holder *holder = container_of(local, struct control_holder, local);
     struct hold *hold;
     DL_FOREACH(holder->holds, hold)
     {
@@ -152,13 +150,13 @@ static bool parse_token(const char *text, uint8_t token[KEEPER_TOKEN_SIZE])
     return true;
 }
 
-static void hex(const uint8_t *bytes, size_t len, char *text)
+static void put_hex(const uint8_t *bytes, size_t len, char *text)
 {
     for (size_t i = 0; i < len; i++)
         sprintf(text + 2 * i, "%02x", bytes[i]);
 }
 
-static void opened(struct loop_msg *msg)
+static void on_opened(struct loop_msg *msg)
 {
     struct request *request = REQUEST_OF(keeper.local.call.reply, msg);
     struct keeper_local_request *local = &request->keeper.local;
@@ -175,7 +173,7 @@ static void opened(struct loop_msg *msg)
         return;
     }
     holder->open = true;
-    hex(local->token, sizeof local->token, token);
+    put_hex(local->token, sizeof local->token, token);
     request_answer(request,
                    json_pack("{s:b, s:s, s:b}", "ok", 1, "token", token, "resumed", local->resume));
 }
@@ -188,7 +186,7 @@ void start_holder(struct request *request)
     struct control_holder *holder;
 
     *local = (struct keeper_local_request){
-        .call = {.reply = {.run = opened}, .reply_loop = request->loop}, .resume = token != NULL};
+        .call = {.reply = {.run = on_opened}, .reply_loop = request->loop}, .resume = token};
     if (request->peer->holder)
         request_fail(request, "bad-request", "this connection is a holder already");
     else if (!name_is_good(name))
@@ -210,7 +208,7 @@ void start_holder(struct request *request)
         strcpy(holder->name, name);
         if (peer_describe(request->peer->fd, holder->address, sizeof holder->address))
             strcpy(holder->address, "unknown process");
-        holder->local = (struct keeper_local){.loop = request->loop, .recalled = recalled};
+        holder->local = (struct keeper_local){.loop = request->loop, .recalled = on_recalled};
         holder->peer = request->peer;
         holder->server = request->server;
         request->peer->holder = holder;
@@ -231,7 +229,7 @@ static struct control_holder *need_holder(struct request *request)
     return NULL;
 }
 
-static void resumed(struct loop_msg *msg)
+static void on_resumed(struct loop_msg *msg)
 {
     request_answer(REQUEST_OF(keeper.local.call.reply, msg), json_pack("{s:b}", "ok", 1));
 }
@@ -242,7 +240,8 @@ void start_resumed(struct request *request)
     if (!holder)
         return;
     request->keeper.local = (struct keeper_local_request){
-        .call = {.reply = {.run = resumed}, .reply_loop = request->loop}, .local = &holder->local};
+        .call = {.reply = {.run = on_resumed}, .reply_loop = request->loop},
+        .local = &holder->local};
     keeper_local_resumed(request->server->keeper, &request->keeper.local);
 }
 
@@ -272,7 +271,7 @@ static json_t *hold_json(const struct hold *hold, const struct seal_map *map,
 {
     char id[2 * DEVICE_ID_SIZE + 1];
     dev_t dev = device_st_dev(device);
-    hex(device_id(device), DEVICE_ID_SIZE, id);
+    put_hex(device_id(device), DEVICE_ID_SIZE, id);
     return json_pack("{s:b, s:I, s:b, s:I, s:I, s:{s:s, s:s, s:I, s:I}, s:o}", "ok", 1, "hold",
                      hold->id, "write", hold->write, "size", (json_int_t)map_file_size(map),
                      "block_size", (json_int_t)map_block_size(map), "device", "id", id, "path",
@@ -311,7 +310,7 @@ static void gave_back_unusable(struct loop_msg *msg)
     request_fail(request, "refused", "the file is in more than 65536 pieces: it cannot be held");
 }
 
-static void held(struct loop_msg *msg)
+static void on_held(struct loop_msg *msg)
 {
     struct request *request = REQUEST_OF(keeper.hold.call.reply, msg);
     struct keeper_hold *keeper = &request->keeper.hold;
@@ -364,7 +363,7 @@ void start_hold(struct request *request)
     hold->write = json_is_true(json_object_get(request->json, "write"));
     request->hold = hold;
     request->keeper.hold = (struct keeper_hold){
-        .call = {.reply = {.run = held}, .reply_loop = request->loop},
+        .call = {.reply = {.run = on_held}, .reply_loop = request->loop},
         .local = &holder->local,
         .file = hold->file,
         .write = hold->write,
@@ -386,7 +385,7 @@ static struct hold *need_hold(struct request *request, struct control_holder *ho
     return NULL;
 }
 
-static void returned(struct loop_msg *msg)
+static void on_returned(struct loop_msg *msg)
 {
     struct request *request = REQUEST_OF(keeper.ret.call.reply, msg);
     struct keeper_call *call = &request->keeper.call;
@@ -409,10 +408,10 @@ void start_return(struct request *request)
     if (!hold)
         return;
     request->hold = hold;
-    give_back(request, hold, returned);
+    give_back(request, hold, on_returned);
 }
 
-static void wrote(struct loop_msg *msg)
+static void on_wrote(struct loop_msg *msg)
 {
     struct request *request = REQUEST_OF(keeper.wrote.call.reply, msg);
     struct keeper_call *call = &request->keeper.call;
@@ -436,7 +435,7 @@ void start_wrote(struct request *request)
     }
     clock_gettime(CLOCK_REALTIME, &now);
     request->keeper.wrote = (struct keeper_wrote){
-        .call = {.reply = {.run = wrote}, .reply_loop = request->loop},
+        .call = {.reply = {.run = on_wrote}, .reply_loop = request->loop},
         .file = hold->file,
         .mtime_ns = (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec,
     };
@@ -445,7 +444,7 @@ void start_wrote(struct request *request)
 
 /* ---- the operator's word */
 
-static void fenced(struct loop_msg *msg)
+static void on_fenced(struct loop_msg *msg)
 {
     struct request *request = REQUEST_OF(keeper.local.call.reply, msg);
     struct keeper_call *call = &request->keeper.call;
@@ -463,6 +462,6 @@ void start_fenced(struct request *request)
         return;
     }
     request->keeper.local = (struct keeper_local_request){
-        .call = {.reply = {.run = fenced}, .reply_loop = request->loop}, .name = name};
+        .call = {.reply = {.run = on_fenced}, .reply_loop = request->loop}, .name = name};
     keeper_local_fenced(request->server->keeper, &request->keeper.local);
 }

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "layout/engine.h"
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/client/client.h"
@@ -43,8 +44,7 @@ struct facts {
     uint64_t clients, callable;
 };
 
-#define FACTS(pointer, member)                                                                     \
-    ((struct facts *)(void *)((char *)(pointer)-offsetof(struct facts, member)))
+#define FACTS(pointer, member) container_of(pointer, struct facts, member)
 
 static void keeper_answered(struct loop_msg *msg)
 {
@@ -75,7 +75,7 @@ static void wait_for(sem_t *sem)
         ;
 }
 
-static void gather(struct server *server, struct facts *facts)
+static void gather_facts(struct server *server, struct facts *facts)
 {
     *facts = (struct facts){
         .keeper = {.call = {.reply = {.run = keeper_answered}, .reply_loop = server->loops[0]},
@@ -91,21 +91,21 @@ static void gather(struct server *server, struct facts *facts)
     sem_destroy(&facts->answered);
 }
 
-static void head(struct evbuffer *text, const char *name, const char *type, const char *help)
+static void put_head(struct evbuffer *text, const char *name, const char *type, const char *help)
 {
     evbuffer_add_printf(text, "# HELP sealnfs_%s %s\n# TYPE sealnfs_%s %s\n", name, help, name,
                         type);
 }
 
-static void one(struct evbuffer *text, const char *name, const char *type, const char *help,
-                uint64_t value)
+static void put_one(struct evbuffer *text, const char *name, const char *type, const char *help,
+                    uint64_t value)
 {
-    head(text, name, type, help);
+    put_head(text, name, type, help);
     evbuffer_add_printf(text, "sealnfs_%s %" PRIu64 "\n", name, value);
 }
 
-static void row(struct evbuffer *text, const char *name, const char *label, const char *word,
-                uint64_t value)
+static void put_row(struct evbuffer *text, const char *name, const char *label, const char *word,
+                    uint64_t value)
 {
     evbuffer_add_printf(text, "sealnfs_%s{%s=\"%s\"} %" PRIu64 "\n", name, label, word, value);
 }
@@ -113,70 +113,74 @@ static void row(struct evbuffer *text, const char *name, const char *label, cons
 static void say_seals(struct evbuffer *text, const struct engine_figures *f)
 {
     const struct engine_counters *c = &f->counters;
-    head(text, "seals", "gauge", "Seals by state.");
+    put_head(text, "seals", "gauge", "Seals by state.");
     for (unsigned i = ENGINE_SEALING; i < ENGINE_STATES; i++)
-        row(text, "seals", "state", engine_state_name((enum engine_state)i), f->by_state[i]);
-    one(text, "seals_at_rest", "gauge", "Seals that the server made by policy at-rest.",
-        f->at_rest);
-    one(text, "seals_broken", "gauge", "Seals broken from outside, not yet taken off.", f->broken);
-    one(text, "sealed_total", "counter", "Files sealed.", c->sealed);
-    one(text, "seal_refusals_total", "counter", "Files that could not be sealed.", c->refused);
-    one(text, "released_total", "counter", "Seals released.", c->released);
-    one(text, "at_rest_gave_way_total", "counter",
-        "Seals at rest released for somebody who changes the file.", c->at_rest_gave_way);
-    one(text, "at_rest_made_room_total", "counter",
-        "Idle seals at rest released because of at_rest_max.", c->at_rest_made_room);
-    one(text, "watched_total", "counter",
-        "Looks at sealed files: whether flag and map are as sealed.", c->watched);
-    one(text, "broken_total", "counter", "Seals found broken from outside.", c->breaches);
+        put_row(text, "seals", "state", engine_state_name((enum engine_state)i), f->by_state[i]);
+    put_one(text, "seals_at_rest", "gauge", "Seals that the server made by policy at-rest.",
+            f->at_rest);
+    put_one(text, "seals_broken", "gauge", "Seals broken from outside, not yet taken off.",
+            f->broken);
+    put_one(text, "sealed_total", "counter", "Files sealed.", c->sealed);
+    put_one(text, "seal_refusals_total", "counter", "Files that could not be sealed.", c->refused);
+    put_one(text, "released_total", "counter", "Seals released.", c->released);
+    put_one(text, "at_rest_gave_way_total", "counter",
+            "Seals at rest released for somebody who changes the file.", c->at_rest_gave_way);
+    put_one(text, "at_rest_made_room_total", "counter",
+            "Idle seals at rest released because of at_rest_max.", c->at_rest_made_room);
+    put_one(text, "watched_total", "counter",
+            "Looks at sealed files: whether flag and map are as sealed.", c->watched);
+    put_one(text, "broken_total", "counter", "Seals found broken from outside.", c->breaches);
 }
 
 static void say_holders(struct evbuffer *text, const struct engine_figures *f)
 {
     const struct engine_counters *c = &f->counters;
-    one(text, "grants", "gauge", "Grants out.", f->grants);
-    one(text, "holders", "gauge",
-        "Runs of clients and programs that hold or may hold grants, or may be given some.",
-        f->holders);
-    one(text, "recalls_total", "counter", "Recalls sent, repeats included.", c->recalls);
-    head(text, "fences_total", "counter", "Fences by outcome.");
-    row(text, "fences_total", "outcome", "succeeded", c->fences_succeeded);
-    row(text, "fences_total", "outcome", "failed", c->fences_failed);
-    row(text, "fences_total", "outcome", "outlived", c->fences_outlived);
+    put_one(text, "grants", "gauge", "Grants out.", f->grants);
+    put_one(text, "holders", "gauge",
+            "Runs of clients and programs that hold or may hold grants, or may be given some.",
+            f->holders);
+    put_one(text, "recalls_total", "counter", "Recalls sent, repeats included.", c->recalls);
+    put_head(text, "fences_total", "counter", "Fences by outcome.");
+    put_row(text, "fences_total", "outcome", "succeeded", c->fences_succeeded);
+    put_row(text, "fences_total", "outcome", "failed", c->fences_failed);
+    put_row(text, "fences_total", "outcome", "outlived", c->fences_outlived);
 }
 
 static void say_journal(struct evbuffer *text, const struct keeper_figures *k)
 {
-    one(text, "journal_records_total", "counter", "Records written to the journal.", k->records);
-    head(text, "journal_commit_seconds", "summary",
-         "Flushes of the journal, and the time they took.");
+    put_one(text, "journal_records_total", "counter", "Records written to the journal.",
+            k->records);
+    put_head(text, "journal_commit_seconds", "summary",
+             "Flushes of the journal, and the time they took.");
     evbuffer_add_printf(text, "sealnfs_journal_commit_seconds_sum %" PRIu64 ".%09" PRIu64 "\n",
                         k->commit_ns / 1000000000, k->commit_ns % 1000000000);
     evbuffer_add_printf(text, "sealnfs_journal_commit_seconds_count %" PRIu64 "\n", k->commits);
-    one(text, "journal_broken", "gauge", "1: the journal cannot be written just now.", k->broken);
+    put_one(text, "journal_broken", "gauge", "1: the journal cannot be written just now.",
+            k->broken);
 }
 
 static void say_rdma(struct evbuffer *text, const struct keeper_rdma_figures *f)
 {
     if (!f->configured)
         return;
-    one(text, "rdma_listening", "gauge", "1: the RDMA device is there and listened on.",
-        f->listening);
-    head(text, "rdma_admissions_total", "counter",
-         "Requests to connect to the RDMA data path by outcome.");
-    row(text, "rdma_admissions_total", "outcome", "admitted", f->admitted);
-    row(text, "rdma_admissions_total", "outcome", "refused", f->refused);
-    one(text, "rdma_connections", "gauge", "Connections of the RDMA data path.", f->connections);
-    one(text, "rdma_registrations", "gauge", "Files registered for clients, each for each client.",
-        f->regions);
-    one(text, "rdma_registered_bytes", "gauge", "Bytes in them.", f->bytes);
+    put_one(text, "rdma_listening", "gauge", "1: the RDMA device is there and listened on.",
+            f->listening);
+    put_head(text, "rdma_admissions_total", "counter",
+             "Requests to connect to the RDMA data path by outcome.");
+    put_row(text, "rdma_admissions_total", "outcome", "admitted", f->admitted);
+    put_row(text, "rdma_admissions_total", "outcome", "refused", f->refused);
+    put_one(text, "rdma_connections", "gauge", "Connections of the RDMA data path.",
+            f->connections);
+    put_one(text, "rdma_registrations", "gauge",
+            "Files registered for clients, each for each client.", f->regions);
+    put_one(text, "rdma_registered_bytes", "gauge", "Bytes in them.", f->bytes);
 }
 
 /* Only what has happened: a few rows, not three for every operation there is. */
 static void say_operations(struct evbuffer *text, const struct op_counts *counts)
 {
     static const char *const outcomes[OP_OUTCOMES] = {"ok", "delay", "error"};
-    head(text, "operations_total", "counter", "NFSv4.1 operations by name and outcome.");
+    put_head(text, "operations_total", "counter", "NFSv4.1 operations by name and outcome.");
     for (uint32_t op = 0; op < OP_TABLE_SIZE; op++) {
         for (unsigned o = 0; o < OP_OUTCOMES; o++) {
             uint64_t n = op_counts_get(counts, op, (enum op_outcome)o);
@@ -188,21 +192,21 @@ static void say_operations(struct evbuffer *text, const struct op_counts *counts
     }
 }
 
-static void serve(struct evhttp_request *request, void *arg)
+static void serve_metrics(struct evhttp_request *request, void *arg)
 {
     struct metrics *metrics = arg;
     struct facts facts;
     struct evbuffer *text = evhttp_request_get_output_buffer(request);
-    gather(metrics->server, &facts);
+    gather_facts(metrics->server, &facts);
     if (facts.keeper.call.status != NFS4_OK) {
         evhttp_send_error(request, HTTP_SERVUNAVAIL, NULL);
         return;
     }
     say_seals(text, &facts.engine);
     say_holders(text, &facts.engine);
-    one(text, "clients", "gauge", "NFS clients known.", facts.clients);
-    one(text, "clients_callable", "gauge", "NFS clients whose callback channel answers.",
-        facts.callable);
+    put_one(text, "clients", "gauge", "NFS clients known.", facts.clients);
+    put_one(text, "clients_callable", "gauge", "NFS clients whose callback channel answers.",
+            facts.callable);
     say_journal(text, &facts.keeper);
     say_rdma(text, &facts.keeper.rdma);
     say_operations(text, metrics->server->op_counts);
@@ -236,13 +240,13 @@ static int listen_on(struct metrics *metrics, const char *endpoint)
 static int make_http(struct metrics *metrics, const char *endpoint)
 {
     metrics->http = evhttp_new(loop_base(metrics->loop));
-    if (metrics->http == NULL)
+    if (!metrics->http)
         return -ENOMEM;
     evhttp_set_allowed_methods(metrics->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
     evhttp_set_max_headers_size(metrics->http, HEADERS_MAX);
     evhttp_set_max_body_size(metrics->http, BODY_MAX);
     evhttp_set_timeout(metrics->http, TIMEOUT_SECONDS);
-    if (evhttp_set_cb(metrics->http, "/metrics", serve, metrics) != 0)
+    if (evhttp_set_cb(metrics->http, "/metrics", serve_metrics, metrics) != 0)
         return -ENOMEM;
     return listen_on(metrics, endpoint);
 }
@@ -254,10 +258,10 @@ int metrics_create(struct server *server, struct metrics **out)
     struct metrics *metrics;
     int err;
     *out = NULL;
-    if (endpoint == NULL)
+    if (!endpoint)
         return 0;
     metrics = calloc(1, sizeof *metrics);
-    if (metrics == NULL)
+    if (!metrics)
         return -ENOMEM;
     metrics->server = server;
     err = loop_create("metrics", 0, &metrics->loop);
@@ -268,9 +272,9 @@ int metrics_create(struct server *server, struct metrics **out)
     if (err != 0) {
         log_error("metrics_listen %s: %s; is another program listening there?", endpoint,
                   strerror(-err));
-        if (metrics->http != NULL)
+        if (metrics->http)
             evhttp_free(metrics->http);
-        if (metrics->loop != NULL)
+        if (metrics->loop)
             loop_destroy(metrics->loop);
         free(metrics);
         return err;
@@ -281,7 +285,7 @@ int metrics_create(struct server *server, struct metrics **out)
 
 void metrics_destroy(struct metrics *metrics)
 {
-    if (metrics == NULL)
+    if (!metrics)
         return;
     loop_stop(metrics->loop);
     evhttp_free(metrics->http);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
@@ -22,8 +23,6 @@
 #include "server/control/request.h"
 #include "server/file/file.h"
 #include "server/server.h"
-
-#define FROM(member, type, pointer) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 void request_answer(struct request *request, json_t *reply)
 {
@@ -42,16 +41,16 @@ void request_fail(struct request *request, const char *code, const char *sentenc
     request_answer(request, json_pack("{s:b, s:s, s:s}", "ok", 0, "code", code, "error", sentence));
 }
 
-static bool flag(const struct request *request, const char *name)
+static bool has_flag(const struct request *request, const char *name)
 {
     return json_is_true(json_object_get(request->json, name));
 }
 
 /* ---- seal and unseal ---- */
 
-static void sealed(struct loop_msg *msg)
+static void on_sealed(struct loop_msg *msg)
 {
-    struct request *request = FROM(keeper.seal.call.reply, struct request, msg);
+    struct request *request = container_of(msg, struct request, keeper.seal.call.reply);
     struct keeper_call *call = &request->keeper.call;
 
     if (call->status == NFS4_OK)
@@ -62,24 +61,24 @@ static void sealed(struct loop_msg *msg)
 
 static void start_seal(struct request *request)
 {
-    if (flag(request, "pinned") && flag(request, "sparse")) {
+    if (has_flag(request, "pinned") && has_flag(request, "sparse")) {
         request_fail(request, "refused",
                      "a pinned file can have no holes: use --fill instead of --sparse");
         return;
     }
     request->keeper.seal = (struct keeper_seal){
-        .call = {.reply = {.run = sealed}, .reply_loop = request->loop},
+        .call = {.reply = {.run = on_sealed}, .reply_loop = request->loop},
         .file = request->file,
-        .pinned = flag(request, "pinned"),
-        .fill = flag(request, "fill"),
-        .sparse = flag(request, "sparse"),
+        .pinned = has_flag(request, "pinned"),
+        .fill = has_flag(request, "fill"),
+        .sparse = has_flag(request, "sparse"),
     };
     keeper_seal(request->server->keeper, &request->keeper.seal);
 }
 
-static void released(struct loop_msg *msg)
+static void on_released(struct loop_msg *msg)
 {
-    struct request *request = FROM(keeper.release.call.reply, struct request, msg);
+    struct request *request = container_of(msg, struct request, keeper.release.call.reply);
     struct keeper_call *call = &request->keeper.call;
 
     if (call->status == NFS4_OK)
@@ -99,7 +98,7 @@ static void start_unseal(struct request *request)
     if (timeout < 0 || timeout > UINT32_MAX)
         timeout = UINT32_MAX;
     request->keeper.release = (struct keeper_release){
-        .call = {.reply = {.run = released}, .reply_loop = request->loop},
+        .call = {.reply = {.run = on_released}, .reply_loop = request->loop},
         .file = request->file,
         .path = json_string_value(json_object_get(request->json, "file")),
         .by_operator = true,
@@ -108,9 +107,9 @@ static void start_unseal(struct request *request)
     keeper_release(request->server->keeper, &request->keeper.release);
 }
 
-static void forgotten(struct loop_msg *msg)
+static void on_forgotten(struct loop_msg *msg)
 {
-    struct request *request = FROM(keeper.forget.call.reply, struct request, msg);
+    struct request *request = container_of(msg, struct request, keeper.forget.call.reply);
     struct keeper_call *call = &request->keeper.call;
 
     if (call->status == NFS4_OK)
@@ -121,7 +120,7 @@ static void forgotten(struct loop_msg *msg)
 
 static void start_forget(struct request *request)
 {
-    if (!flag(request, "yes")) {
+    if (!has_flag(request, "yes")) {
         request_fail(request, "refused",
                      "this says that no client that ever had a layout of this file system can "
                      "still use it: each has "
@@ -130,7 +129,7 @@ static void start_forget(struct request *request)
         return;
     }
     request->keeper.forget = (struct keeper_forget){
-        .call = {.reply = {.run = forgotten}, .reply_loop = request->loop},
+        .call = {.reply = {.run = on_forgotten}, .reply_loop = request->loop},
         .file = request->file,
     };
     keeper_forget_holders(request->server->keeper, &request->keeper.forget);
@@ -138,9 +137,9 @@ static void start_forget(struct request *request)
 
 /* ---- views ---- */
 
-static void viewed(struct loop_msg *msg)
+static void on_viewed(struct loop_msg *msg)
 {
-    struct request *request = FROM(keeper.view.call.reply, struct request, msg);
+    struct request *request = container_of(msg, struct request, keeper.view.call.reply);
     struct keeper_view *view = &request->keeper.view;
     json_t *value = view->json ? json_loads(view->json, 0, NULL) : NULL;
 
@@ -162,7 +161,7 @@ static void viewed(struct loop_msg *msg)
 static void start_view(struct request *request)
 {
     request->keeper.view = (struct keeper_view){
-        .call = {.reply = {.run = viewed}, .reply_loop = request->loop},
+        .call = {.reply = {.run = on_viewed}, .reply_loop = request->loop},
         .what = request->op->name,
         .file = request->file,
         .path = json_string_value(json_object_get(request->json, "file")),
@@ -185,7 +184,7 @@ static void add_client(struct client *client, void *arg)
 
 static void clients_home(struct loop_msg *msg)
 {
-    struct request *request = FROM(home, struct request, msg);
+    struct request *request = container_of(msg, struct request, home);
     json_t *list = request->clients;
 
     request->clients = NULL;
@@ -194,7 +193,7 @@ static void clients_home(struct loop_msg *msg)
 
 static void clients_of_loop(struct loop_msg *msg)
 {
-    struct request *request = FROM(home, struct request, msg);
+    struct request *request = container_of(msg, struct request, home);
     struct server *server = request->server;
 
     client_table_each(clients_table(server->clients, request->next_loop), add_client,
@@ -247,7 +246,7 @@ static bool is_on_record_perhaps(const struct request *request)
 
 static void file_opened(struct loop_msg *msg)
 {
-    struct request *request = FROM(home, struct request, msg);
+    struct request *request = container_of(msg, struct request, home);
     const char *path = json_string_value(json_object_get(request->json, "file"));
     char sentence[1024];
 
@@ -265,7 +264,7 @@ static void file_opened(struct loop_msg *msg)
 
 static void open_file(struct work *work)
 {
-    struct request *request = FROM(work, struct request, work);
+    struct request *request = container_of(work, struct request, work);
 
     request->error =
         file_from_path(request->server->files,

@@ -5,6 +5,7 @@
 #ifndef SEALNFS_SERVER_CONTROL_REQUEST_H
 #define SEALNFS_SERVER_CONTROL_REQUEST_H
 
+#include "server/base/container_of.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
 #include "server/control/ops.h"
@@ -46,8 +47,7 @@ struct request {
     } keeper;
 };
 
-#define REQUEST_OF(member, pointer)                                                                \
-    ((struct request *)(void *)((char *)(pointer)-offsetof(struct request, member)))
+#define REQUEST_OF(member, pointer) container_of(pointer, struct request, member)
 
 /* Answers and frees; reply may be NULL: out of memory. */
 void request_answer(struct request *request, json_t *reply);

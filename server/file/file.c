@@ -99,7 +99,7 @@ static enum file_data_kind kind_of(unsigned access)
 
 static bool is_sealed(const struct file *file)
 {
-    return (file_seal(file) & ~SEAL_WORD_AT_REST) != SEAL_NONE;
+    return seal_kind(file_seal(file)) != SEAL_NONE;
 }
 
 /* One more user of an open descriptor; -1: not open. */

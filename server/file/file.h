@@ -35,6 +35,11 @@ struct pseudo_dir;
  * Written by the keeper. */
 enum seal_word { SEAL_NONE, SEAL_SEALING, SEAL_FROZEN, SEAL_PINNED, SEAL_RELEASING, SEAL_BROKEN };
 #define SEAL_WORD_AT_REST 0x100u /* flag: the seal gives way by itself (policy at-rest) */
+/* The word without its flags. */
+static inline enum seal_word seal_kind(unsigned word)
+{
+    return (enum seal_word)(word & ~SEAL_WORD_AT_REST);
+}
 
 /* fh_key: of the MAC of file handles; copied. The exports stay the caller's and outlive the table.
  */

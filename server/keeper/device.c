@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "layout/watermark.h"
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
@@ -16,7 +17,6 @@
 #include "server/export/export.h"
 #include "server/keeper/private.h"
 #include "server/keeper/san/san.h"
-#include "server/server.h"
 
 struct found {
     struct export *export;
@@ -38,7 +38,7 @@ struct keeper_look {
 
 static void look(struct work *item)
 {
-    struct keeper_look *job = KEEPER_FROM(item, struct keeper_look, work);
+    struct keeper_look *job = container_of(item, struct keeper_look, work);
     for (unsigned i = 0; i < job->count; i++) {
         struct found *found = &job->found[i];
         found->device = NULL;
@@ -48,7 +48,7 @@ static void look(struct work *item)
             found->mark_error = watermark_read(export_root_fd(found->export),
                                                export_fs_uuid(found->export), &found->mark);
     }
-    keeper_come_home(job->keeper, &job->home);
+    jobs_come_home(&job->keeper->jobs, &job->home);
 }
 
 static void see(struct keeper *keeper, struct device *device)
@@ -130,7 +130,7 @@ static void plan(struct keeper_look *job)
 
 static void come_home(struct loop_msg *msg)
 {
-    struct keeper_look *job = KEEPER_FROM(msg, struct keeper_look, home);
+    struct keeper_look *job = container_of(msg, struct keeper_look, home);
     for (unsigned i = 0; i < job->count; i++) {
         take(job->keeper, &job->found[i]);
         reread(job->keeper, &job->found[i]);
@@ -150,12 +150,12 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
     if (keeper->look->under_way)
         return;
     keeper->look->under_way = true;
-    keeper_submit(keeper, &keeper->look->work);
+    jobs_submit(&keeper->jobs, &keeper->look->work);
 }
 
 int keeper_devices_start(struct keeper *keeper)
 {
-    struct export_table *exports = keeper->server->exports;
+    struct export_table *exports = keeper->exports;
     struct keeper_look *job = calloc(1, sizeof *job + export_count(exports) * sizeof job->found[0]);
     if (!job)
         return -ENOMEM;

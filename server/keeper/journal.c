@@ -20,7 +20,6 @@
 #include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/keeper/private.h"
-#include "server/server.h"
 
 enum { JOURNAL_PATH_MAX = 4096 };
 
@@ -76,7 +75,7 @@ static const char *find_reason(struct keeper *keeper, const struct export *expor
 /* A failed read is no reason that lasts: it is tried again with every look at the devices. */
 static int doubt_for_now(struct keeper *keeper, unsigned i, const char *why)
 {
-    const struct export *export = export_at(keeper->server->exports, i);
+    const struct export *export = export_at(keeper->exports, i);
     log_error("export %s: %s: nothing there is granted or released until it can; see to its disk "
               "and file system",
               export_config(export)->path, why);
@@ -87,8 +86,8 @@ static int doubt_for_now(struct keeper *keeper, unsigned i, const char *why)
 static int find_doubts(struct keeper *keeper, bool set_aside)
 {
     int err = 0;
-    for (unsigned i = 0; !err && i < export_count(keeper->server->exports); i++) {
-        const struct export *export = export_at(keeper->server->exports, i);
+    for (unsigned i = 0; !err && i < export_count(keeper->exports); i++) {
+        const struct export *export = export_at(keeper->exports, i);
         bool passing = false;
         const char *why =
             set_aside ? "the journal was damaged" : find_reason(keeper, export, &passing);
@@ -173,8 +172,8 @@ int keeper_open_journal(struct keeper *keeper)
     char path[JOURNAL_PATH_MAX];
     if (snprintf(path, sizeof path, "%s/journal.db", keeper->config->state_dir) >= (int)sizeof path)
         return -ENAMETOOLONG;
-    keeper->raise = calloc(export_count(keeper->server->exports) + 1, sizeof *keeper->raise);
-    keeper->unread = calloc(export_count(keeper->server->exports) + 1, sizeof *keeper->unread);
+    keeper->raise = calloc(export_count(keeper->exports) + 1, sizeof *keeper->raise);
+    keeper->unread = calloc(export_count(keeper->exports) + 1, sizeof *keeper->unread);
     if (!keeper->raise || !keeper->unread)
         return -ENOMEM;
     int err = open_and_load(keeper, path, false);
@@ -216,8 +215,8 @@ void keeper_write_record(struct keeper *keeper, const struct journal_record *rec
     const uint8_t *fs_uuid = fs_of(keeper, record);
     while (journal_write(keeper->journal, record) == -ENOMEM)
         usleep(10000);
-    for (unsigned i = 0; fs_uuid && i < export_count(keeper->server->exports); i++) {
-        const struct export *export = export_at(keeper->server->exports, i);
+    for (unsigned i = 0; fs_uuid && i < export_count(keeper->exports); i++) {
+        const struct export *export = export_at(keeper->exports, i);
         if (memcmp(export_fs_uuid(export), fs_uuid, FILE_KEY_UUID_SIZE) == 0)
             keeper->raise[i] = true;
     }
@@ -228,8 +227,8 @@ void keeper_write_record(struct keeper *keeper, const struct journal_record *rec
 static void write_watermarks(struct keeper *keeper)
 {
     struct watermark mark = {journal_id(keeper->journal), journal_watermark(keeper->journal)};
-    for (unsigned i = 0; i < export_count(keeper->server->exports); i++) {
-        const struct export *export = export_at(keeper->server->exports, i);
+    for (unsigned i = 0; i < export_count(keeper->exports); i++) {
+        const struct export *export = export_at(keeper->exports, i);
         if (!keeper->raise[i])
             continue;
         keeper->raise[i] = false;

@@ -19,24 +19,41 @@
 
 #include "proto/nfs4_types.h"
 #include "server/base/loop.h"
+#include "server/keeper/rdma/figures.h"
 
+struct config;
 struct device;
 struct export;
+struct export_table;
 struct file;
 struct file_key;
+struct file_table;
 struct keeper;
+struct recovery;
 struct seal_map;
-struct server;
+struct clients;
+struct worker_pool;
+
+/* What a keeper is made with; all of it outlives the keeper. */
+struct keeper_parts {
+    const struct config *config;
+    unsigned loop_index; /* its own */
+    struct worker_pool *workers;
+    struct export_table *exports;
+    struct file_table *files;
+    struct recovery *recovery; /* NULL: there is no grace period */
+    struct clients *clients;   /* whom to recall */
+};
 
 /* Opens the journal in the state directory, replays it, starts the thread. Sealed files are known
  * before this returns. */
-int keeper_create(struct server *server, struct keeper **out);
+int keeper_create(const struct keeper_parts *parts, struct keeper **out);
 /* Stops the thread; seals and the journal stay as they are. */
 void keeper_destroy(struct keeper *keeper);
 
 /* The server's configuration was replaced: take over what may change (timeouts, the fence hook).
  * Any thread. */
-void keeper_reload(struct keeper *keeper);
+void keeper_reload(struct keeper *keeper, const struct config *config);
 
 #define KEEPER_WHY_MAX 512
 
@@ -206,11 +223,6 @@ bool keeper_client_was_fenced(struct keeper *keeper, uint64_t client_id);
 
 /* What there is and what has been done, for metrics.h. */
 struct engine_figures;
-struct keeper_rdma_figures {
-    bool configured, listening;
-    uint64_t admitted, refused;           /* requests for connections */
-    uint64_t connections, regions, bytes; /* open, registered now */
-};
 struct keeper_figures {
     struct keeper_call call;
     struct engine_figures *engine;        /* caller's; filled in */

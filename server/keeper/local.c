@@ -12,12 +12,12 @@
 #include <utlist.h>
 
 #include "layout/local_type.h"
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/keeper/private.h"
 #include "server/keeper/request.h"
-#include "server/server.h"
 
 /* The byte of a client id that names its loop (client.h); no loop has this one. */
 #define LOCAL_LOOP     UINT64_C(0xff)
@@ -120,7 +120,7 @@ static const char *why_no_resume(const struct keeper_local_request *request)
 
 static void run_open(struct loop_msg *msg)
 {
-    struct keeper_local_request *request = KEEPER_FROM(msg, struct keeper_local_request, ask);
+    struct keeper_local_request *request = container_of(msg, struct keeper_local_request, ask);
     struct keeper *keeper = request->keeper;
     struct keeper_local *local = request->local;
     const char *why = request->resume ? why_no_resume(request) : NULL;
@@ -155,7 +155,7 @@ void keeper_local_open(struct keeper *keeper, struct keeper_local_request *reque
 
 static void run_resumed(struct loop_msg *msg)
 {
-    struct keeper_local_request *request = KEEPER_FROM(msg, struct keeper_local_request, ask);
+    struct keeper_local_request *request = container_of(msg, struct keeper_local_request, ask);
     static const uint8_t none[KEEPER_TOKEN_SIZE];
     tell(request, ENGINE_CLIENT_RESUMED, request->local->client_id, JOURNAL_HOLDER_NFS, none);
     reply(request, NFS4_OK, "");
@@ -168,7 +168,7 @@ void keeper_local_resumed(struct keeper *keeper, struct keeper_local_request *re
 
 static void run_close(struct loop_msg *msg)
 {
-    struct keeper_local_request *request = KEEPER_FROM(msg, struct keeper_local_request, ask);
+    struct keeper_local_request *request = container_of(msg, struct keeper_local_request, ask);
     struct keeper_local *local = request->local;
     static const uint8_t none[KEEPER_TOKEN_SIZE];
     if (local->client_id) {
@@ -205,7 +205,7 @@ static void note_absent(const struct engine_run_view *run, void *arg)
 
 static void run_fenced(struct loop_msg *msg)
 {
-    struct keeper_local_request *request = KEEPER_FROM(msg, struct keeper_local_request, ask);
+    struct keeper_local_request *request = container_of(msg, struct keeper_local_request, ask);
     unsigned ended = 0, connected = 0;
     LOCAL_KINDS(kind)
     {
@@ -251,7 +251,7 @@ static bool device_is_here(struct request *request)
 
 static void run_hold(struct loop_msg *msg)
 {
-    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    struct request *request = container_of(msg, struct request, msg);
     if (!device_is_here(request)) {
         request_finish(
             request, NFS4ERR_LAYOUTUNAVAILABLE,
@@ -282,7 +282,7 @@ void keeper_hold(struct keeper *keeper, struct keeper_hold *hold)
 
 void keeper_hold_granted(struct request *request)
 {
-    struct keeper_hold *hold = KEEPER_FROM(request->of, struct keeper_hold, call);
+    struct keeper_hold *hold = container_of(request->of, struct keeper_hold, call);
     struct engine_seal_view view;
     hold->stateid = request->get.granted_stateid;
     if (engine_seal_view(request->keeper->engine, &request->get.key, &view) || !view.map ||
@@ -304,7 +304,7 @@ struct local_recall {
 
 static void recall_back(struct loop_msg *msg)
 {
-    struct local_recall *recall = KEEPER_FROM(msg, struct local_recall, msg);
+    struct local_recall *recall = container_of(msg, struct local_recall, msg);
     struct engine_event event = {.type = ENGINE_EV_RECALL_ANSWERED,
                                  .recall = {.ticket = recall->effect.recall.ticket,
                                             .client_id = recall->effect.recall.client_id,
@@ -322,7 +322,7 @@ static void recall_back(struct loop_msg *msg)
  * known. */
 static void recall_there(struct loop_msg *msg)
 {
-    struct local_recall *recall = KEEPER_FROM(msg, struct local_recall, msg);
+    struct local_recall *recall = container_of(msg, struct local_recall, msg);
     recall->local->recalled(recall->local, &recall->effect.key, recall->left_ns);
     recall->msg.run = recall_back;
     loop_post(recall->keeper->loop, &recall->msg);

@@ -13,12 +13,11 @@
 #include "server/base/fs_handle.h"
 #include "server/export/export.h"
 #include "server/keeper/private.h"
-#include "server/server.h"
 
 static const struct export *export_of_key(const struct keeper *keeper, const struct file_key *key)
 {
-    for (unsigned i = 0; i < export_count(keeper->server->exports); i++) {
-        const struct export *export = export_at(keeper->server->exports, i);
+    for (unsigned i = 0; i < export_count(keeper->exports); i++) {
+        const struct export *export = export_at(keeper->exports, i);
         if (memcmp(export_fs_uuid(export), key->data, FILE_KEY_UUID_SIZE) == 0)
             return export;
     }
@@ -53,13 +52,13 @@ int keeper_find_relabelled(struct keeper *keeper, const struct file_key *key,
 {
     if (keeper_exports_fs_of(keeper, key))
         return -ENOENT;
-    for (unsigned i = 0; i < export_count(keeper->server->exports); i++) {
-        struct export *export = export_at(keeper->server->exports, i);
+    for (unsigned i = 0; i < export_count(keeper->exports); i++) {
+        struct export *export = export_at(keeper->exports, i);
         int fd = fs_handle_open(export_root_fd(export), handle);
         if (fd < 0)
             continue;
         if (bears_mark_of(fd, key))
-            return file_from_fd(keeper->server->files, export, fd, out);
+            return file_from_fd(keeper->files, export, fd, out);
         close(fd);
     }
     return -ENOENT;

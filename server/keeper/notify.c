@@ -11,11 +11,11 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/client/backchannel.h"
 #include "server/keeper/private.h"
-#include "server/server.h"
 
 enum { NOTIFY_TIMEOUT_MS = 10000, NOTIFY_ENTRIES_MAX = 65536 };
 
@@ -98,8 +98,8 @@ static void told(struct notify *notify)
 
 static void answered(struct loop_msg *msg)
 {
-    struct cb_call *call = KEEPER_FROM(msg, struct cb_call, done);
-    struct notify *notify = KEEPER_FROM(call, struct notify, call);
+    struct cb_call *call = container_of(msg, struct cb_call, done);
+    struct notify *notify = container_of(call, struct notify, call);
     const bool heard = call->outcome == CB_ANSWERED && call->status != NFS4ERR_DELAY;
     notify->under_way = false;
     if (notify->gone) {
@@ -133,7 +133,7 @@ static void send_due(struct notify *notify)
     notify->sent = notify->due;
     notify->due = 0;
     notify->under_way = true;
-    backchannel_call(notify->keeper->server->clients, &notify->call);
+    backchannel_call(notify->keeper->clients, &notify->call);
 }
 
 void keeper_notify_changed(struct keeper *keeper, const uint8_t device[DEVICE_ID_SIZE])

@@ -1,20 +1,23 @@
 /*
- * private.h - what keeper*.c share. Everything here is the keeper's thread's, unless it says
- * otherwise.
+ * private.h - what the files of keeper share. Everything here is the keeper thread's, unless it
+ * says otherwise.
  *
- * keeper.c          the thread: events into the engine, effects out, journal, time
- * keeper/request.c  what the server asks (keeper.h)
- * keeper/local.c    local programs as holders
- * keeper/step.c     the file system's part, on workers
- * keeper/lost.c     files that their keys do not lead to
- * keeper/journal.c  opening the journal, its watermark, commits
- * keeper/scan.c     seals that the journal does not know
- * keeper/recall.c   recalls and fences
- * keeper_rdma*.c    registered memory
- * keeper/rdma/past.c     that of earlier processes
- * keeper/device.c   devices, looked at again from time to time
- * keeper/notify.c   CB_NOTIFY_DEVICEID
- * keeper_view*.c    what the operator sees
+ * life.c          beginning and end
+ * effects.c       what the engine wants done, and who does it
+ * request.c       what the server asks (keeper.h)
+ * view*.c         what the operator sees
+ * local.c         local programs as holders
+ * recall.c        recalls
+ * fence.c         fences
+ * step.c          the file system's part, on workers
+ * lost.c          files that their keys do not lead to
+ * device.c        devices, looked at again from time to time
+ * notify.c        CB_NOTIFY_DEVICEID
+ * scan.c          seals that the journal does not know
+ * commit.c        when the journal is committed
+ * journal.c       the journal's opening, its watermark
+ * keeper.c        the thread: events into the engine, time
+ * san/, rdma/     disks under a reservation, registered memory
  */
 #ifndef SEALNFS_SERVER_KEEPER_PRIVATE_H
 #define SEALNFS_SERVER_KEEPER_PRIVATE_H
@@ -26,9 +29,14 @@
 
 #include "layout/engine.h"
 #include "layout/journal.h"
+#include "server/base/container_of.h"
+#include "server/base/jobs.h"
 #include "server/file/file.h"
 #include "server/keeper/keeper.h"
 
+#define SECONDS(n) ((uint64_t)(n)*UINT64_C(1000000000))
+
+struct clients;
 struct config;
 struct event;
 struct fence_job;
@@ -42,8 +50,11 @@ struct scan;
 struct work;
 
 struct keeper {
-    struct server *server;
-    const struct config *config; /* the keeper's view: the server's may be replaced at any moment */
+    const struct config *config; /* as of the last reload that it heard of */
+    struct export_table *exports;
+    struct file_table *files;
+    struct recovery *recovery;
+    struct clients *clients; /* whom to recall */
     struct loop *loop;
     struct engine *engine;
     struct journal *journal;
@@ -61,7 +72,7 @@ struct keeper {
     bool running;                         /* the loop's thread runs */
     bool grace;
     FILE *trace;
-    atomic_uint jobs;            /* on workers: they come home before the keeper goes */
+    struct jobs jobs;            /* they come home before the keeper goes */
     struct fence_job *fences;    /* running and waiting */
     struct keeper_local *locals; /* connected programs */
     uint64_t next_local;
@@ -80,8 +91,7 @@ struct keeper {
     atomic_uint fenced_count;
 };
 
-#define KEEPER_FROM(pointer, type, member)                                                         \
-    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+#define KEEPER_FROM container_of /* san/ says it so */
 
 /* Feed the engine and carry out what it says. Not from inside an effect. */
 void keeper_feed(struct keeper *keeper, const struct engine_event *event);
@@ -91,9 +101,21 @@ void keeper_note_fenced(struct keeper *keeper, uint64_t client_id);
 void keeper_forget_fenced(struct keeper *keeper, uint64_t client_id);
 void keeper_options(struct keeper *keeper, struct engine_options *options);
 
-/* Hand work to the workers, and the last thing it does there: msg goes home. */
-void keeper_submit(struct keeper *keeper, struct work *work);
-void keeper_come_home(struct keeper *keeper, struct loop_msg *msg);
+/* What registered memory calls up by (request.c). */
+struct rdma_call;
+void keeper_rdma_post(struct rdma_call *call);
+void keeper_rdma_finish(struct rdma_call *call, nfsstat4 status, const char *why);
+void keeper_carry_out(struct keeper *keeper, const struct engine_effect *effect);
+void keeper_pause_ms(long ms);
+/* text has room for two characters a byte and one more. */
+const char *keeper_to_hex(const uint8_t *bytes, size_t len, char *text);
+int keeper_timer_start(struct keeper *keeper);
+void keeper_timer_stop(struct keeper *keeper);
+
+/* commit.c */
+int keeper_commits_start(struct keeper *keeper);
+void keeper_commits_stop(struct keeper *keeper);
+void keeper_do_journal(struct keeper *keeper, const struct engine_effect *effect);
 /* A step has come home, and been fed. */
 void keeper_gathered(struct keeper *keeper);
 
@@ -145,6 +167,7 @@ void keeper_do_ask(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_recall_local(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_do_fence(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_cancel_fences(struct keeper *keeper);
+void keeper_fenced_clear(struct keeper *keeper);
 /* A fence has ended, and was seen to work or not; client_id 0: of a local program. Not from inside
  * an effect. */
 void keeper_fence_done(struct keeper *keeper, uint64_t ticket, uint64_t client_id, bool success);

@@ -9,20 +9,19 @@
 #include <time.h>
 
 #include "layout/map.h"
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/file/at_rest.h"
-#include "server/keeper/rdma/rdma.h"
 #include "server/keeper/request.h"
 #include "server/keeper/san/san.h"
-#include "server/server.h"
 #include "server/state/state.h"
 
 enum { DESCRIPTION_MAX = 16384 };
 
-#define OF(request, type) KEEPER_FROM((request)->of, struct type, call)
+#define OF(request, type) container_of((request)->of, struct type, call)
 
 static nfsstat4 to_status(enum engine_result result)
 {
@@ -87,6 +86,16 @@ void request_post(struct request *request)
     loop_post(request->keeper->loop, &request->msg);
 }
 
+void keeper_rdma_post(struct rdma_call *call)
+{
+    request_post(container_of(call, struct request, rdma));
+}
+
+void keeper_rdma_finish(struct rdma_call *call, nfsstat4 status, const char *why)
+{
+    request_finish(container_of(call, struct request, rdma), status, why);
+}
+
 static void copy_results(struct request *request)
 {
     switch (request->kind) {
@@ -113,19 +122,30 @@ static void copy_results(struct request *request)
     }
 }
 
+static void prepare_memory(struct keeper *keeper, struct request *request)
+{
+    if (keeper->rdma)
+        keeper_rdma_ops->prepare(keeper->rdma, &request->rdma, &request->get,
+                                 OF(request, keeper_layoutget)->file);
+    else
+        request_finish(request, NFS4ERR_LAYOUTUNAVAILABLE,
+                       keeper_rdma_ops ? "this server gives no RDMA layouts (rdma_listen)"
+                                       : "this sealnfsd was built without RDMA");
+}
+
 void keeper_answer(struct keeper *keeper, struct engine_call *call)
 {
-    struct request *request = KEEPER_FROM(call, struct request, call);
+    struct request *request = container_of(call, struct request, call);
     if (request->kind == REQUEST_LAYOUTGET && call->result == ENGINE_NEEDS_MEMORY) {
-        keeper_rdma_prepare(keeper, request);
+        prepare_memory(keeper, request);
         return;
     }
-    if (request->kind == REQUEST_LAYOUTGET)
-        keeper_rdma_answered(keeper, request, call->result == ENGINE_OK);
+    if (request->kind == REQUEST_LAYOUTGET && keeper->rdma)
+        keeper_rdma_ops->answered(&request->rdma, call->result == ENGINE_OK);
     if (call->result == ENGINE_OK)
         copy_results(request);
-    if (request->kind == REQUEST_LAYOUTRETURN && call->result == ENGINE_OK &&
-        keeper_rdma_returns(keeper, request))
+    if (request->kind == REQUEST_LAYOUTRETURN && call->result == ENGINE_OK && keeper->rdma &&
+        keeper_rdma_ops->returns(keeper->rdma, &request->rdma, &request->ret))
         return;
     request_finish(request, to_status(call->result), call->why);
 }
@@ -145,10 +165,11 @@ static bool may_reach_the_disks(struct request *request)
 
 static void run_layoutget(struct loop_msg *msg)
 {
-    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    struct request *request = container_of(msg, struct request, msg);
     if (!may_reach_the_disks(request))
         return;
-    keeper_rdma_offer(request->keeper, request);
+    if (request->keeper->rdma)
+        keeper_rdma_ops->offer(request->keeper->rdma, &request->rdma, &request->get);
     keeper_feed(request->keeper,
                 &(struct engine_event){.type = ENGINE_EV_LAYOUTGET, .layoutget = &request->get});
 }
@@ -220,7 +241,7 @@ void keeper_layoutget(struct keeper *keeper, struct keeper_layoutget *get)
 
 static void run_layoutreturn(struct loop_msg *msg)
 {
-    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    struct request *request = container_of(msg, struct request, msg);
     keeper_feed(request->keeper, &(struct engine_event){.type = ENGINE_EV_LAYOUTRETURN,
                                                         .layoutreturn = &request->ret});
 }
@@ -255,9 +276,10 @@ static uint64_t wall_ns(void)
 
 static void run_layoutcommit(struct loop_msg *msg)
 {
-    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    struct request *request = container_of(msg, struct request, msg);
     keeper_look_at_grace(request->keeper);
-    if (keeper_rdma_commits(request->keeper, request))
+    if (request->keeper->rdma &&
+        keeper_rdma_ops->commits(request->keeper->rdma, &request->rdma, &request->commit))
         return;
     keeper_feed(request->keeper, &(struct engine_event){.type = ENGINE_EV_LAYOUTCOMMIT,
                                                         .layoutcommit = &request->commit});
@@ -290,7 +312,7 @@ void keeper_layoutcommit(struct keeper *keeper, struct keeper_layoutcommit *comm
 
 static void run_seal(struct loop_msg *msg)
 {
-    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    struct request *request = container_of(msg, struct request, msg);
     if (!file_key_equal(&request->seal.key, file_key(OF(request, keeper_seal)->file))) {
         request_finish(request, NFS4ERR_INVAL,
                        "has a seal of before its file system's UUID was changed; unseal it first");
@@ -348,7 +370,7 @@ static bool find_by_path(struct request *request, struct file_key *key, bool bro
 
 static void run_release(struct loop_msg *msg)
 {
-    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    struct request *request = container_of(msg, struct request, msg);
     const struct keeper_release *release = OF(request, keeper_release);
     struct engine_seal_view view;
     if (!release->file && !find_by_path(request, &request->release.key, false)) {
@@ -387,7 +409,7 @@ void keeper_release(struct keeper *keeper, struct keeper_release *release)
 
 static void run_forget(struct loop_msg *msg)
 {
-    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    struct request *request = container_of(msg, struct request, msg);
     if (keeper_scan_is_running(request->keeper))
         request_finish(request, NFS4ERR_DELAY,
                        "the file systems are still being searched for seals that the journal does "
@@ -409,7 +431,7 @@ void keeper_forget_holders(struct keeper *keeper, struct keeper_forget *forget)
 
 static void run_wrote(struct loop_msg *msg)
 {
-    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    struct request *request = container_of(msg, struct request, msg);
     keeper_feed(request->keeper,
                 &(struct engine_event){.type = ENGINE_EV_WROTE, .wrote = &request->wrote});
 }
@@ -426,7 +448,7 @@ void keeper_wrote(struct keeper *keeper, struct keeper_wrote *wrote)
 
 static void run_map(struct loop_msg *msg)
 {
-    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    struct request *request = container_of(msg, struct request, msg);
     struct keeper_map *map = OF(request, keeper_map);
     struct engine_seal_view view;
     if (engine_seal_view(request->keeper->engine, file_key(map->file), &view) || !view.map ||
@@ -469,7 +491,9 @@ static nfsstat4 find_access(struct request *request, const struct layout_type *t
     if (type->fence != LAYOUT_FENCE_DEREGISTER)
         return NFS4_OK;
     access->rdma = addr;
-    return keeper_rdma_describe(request->keeper, request, info->client_id, device, addr, later);
+    return request->keeper->rdma ? keeper_rdma_ops->describe(request->keeper->rdma, &request->rdma,
+                                                             info->client_id, device, addr, later)
+                                 : NFS4ERR_NOENT;
 }
 
 static nfsstat4 describe_device(struct request *request, struct keeper_deviceinfo *info,
@@ -500,7 +524,7 @@ static nfsstat4 describe_device(struct request *request, struct keeper_deviceinf
 
 static void run_deviceinfo(struct loop_msg *msg)
 {
-    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    struct request *request = container_of(msg, struct request, msg);
     struct keeper_deviceinfo *info = OF(request, keeper_deviceinfo);
     bool later = false;
     nfsstat4 status = describe_device(request, info, &later);
@@ -523,7 +547,7 @@ void keeper_deviceinfo(struct keeper *keeper, struct keeper_deviceinfo *info)
 
 static void run_test_stateid(struct loop_msg *msg)
 {
-    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    struct request *request = container_of(msg, struct request, msg);
     struct keeper_stateid *test = OF(request, keeper_stateid);
     request_finish(
         request,
@@ -541,7 +565,7 @@ void keeper_test_stateid(struct keeper *keeper, struct keeper_stateid *test)
 
 static void run_client_query(struct loop_msg *msg)
 {
-    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    struct request *request = container_of(msg, struct request, msg);
     const struct keeper_client_query *query = OF(request, keeper_client_query);
     bool holds = engine_client_holds(request->keeper->engine, query->client_id);
     request_finish(request, holds ? NFS4ERR_CLIENTID_BUSY : NFS4_OK,
@@ -558,7 +582,7 @@ void keeper_client_query(struct keeper *keeper, struct keeper_client_query *quer
 
 static void run_view(struct loop_msg *msg)
 {
-    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    struct request *request = container_of(msg, struct request, msg);
     struct keeper_view *view = OF(request, keeper_view);
     if (view->path && !view->file) {
         snprintf(request->path, sizeof request->path, "%s", view->path);
@@ -589,7 +613,7 @@ void keeper_view(struct keeper *keeper, struct keeper_view *view)
 
 static void run_figures(struct loop_msg *msg)
 {
-    struct request *request = KEEPER_FROM(msg, struct request, msg);
+    struct request *request = container_of(msg, struct request, msg);
     const struct keeper *keeper = request->keeper;
     struct keeper_figures *figures = OF(request, keeper_figures);
     engine_figures(keeper->engine, figures->engine);
@@ -597,7 +621,9 @@ static void run_figures(struct loop_msg *msg)
     figures->commits = keeper->commits;
     figures->commit_ns = keeper->commit_ns;
     figures->broken = keeper->failing[0] != '\0';
-    keeper_rdma_figures(request->keeper, &figures->rdma);
+    figures->rdma = (struct keeper_rdma_figures){.configured = false};
+    if (keeper->rdma)
+        keeper_rdma_ops->figures(keeper->rdma, &figures->rdma);
     request_finish(request, NFS4_OK, "");
 }
 
@@ -621,7 +647,7 @@ struct client_news {
 
 static void run_client(struct loop_msg *msg)
 {
-    struct client_news *news = KEEPER_FROM(msg, struct client_news, msg);
+    struct client_news *news = container_of(msg, struct client_news, msg);
     struct keeper *keeper = news->keeper;
     struct engine_event event = {.type = ENGINE_EV_CLIENT,
                                  .client = {.what = news->what,
@@ -636,7 +662,8 @@ static void run_client(struct loop_msg *msg)
                                         : NULL;
     keeper_feed(keeper, &event);
     keeper_san_farewell_end(keeper, farewell);
-    keeper_rdma_client(keeper, news->what, news->client_id);
+    if (keeper->rdma)
+        keeper_rdma_ops->client(keeper->rdma, news->what, news->client_id);
     if (news->what == ENGINE_CLIENT_RESTARTED)
         keeper_notify_forget(keeper, news->replaces);
     if (news->what == ENGINE_CLIENT_CALLABLE)

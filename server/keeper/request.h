@@ -6,6 +6,7 @@
 #define SEALNFS_SERVER_KEEPER_REQUEST_H
 
 #include "server/keeper/private.h"
+#include "server/keeper/rdma/rdma.h"
 
 enum { REQUEST_PATH_MAX = 1024 };
 
@@ -44,9 +45,7 @@ struct request {
         struct file_key key; /* VIEW: of the seal */
     };
     char path[REQUEST_PATH_MAX];
-    struct request *next; /* in a list of those that wait for the same (keeper/rdma/rdma.h) */
-    struct registration *registration; /* in use for this one */
-    bool durable;                      /* LAYOUTCOMMIT: its ranges are */
+    struct rdma_call rdma;
 };
 
 /* NULL: out of memory, and answered. */

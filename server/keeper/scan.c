@@ -18,13 +18,13 @@
 #include <unistd.h>
 
 #include "layout/seal_fs.h"
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/keeper/private.h"
-#include "server/server.h"
 
 enum { LOOK_PATH_MAX = 1024 };
 
@@ -69,7 +69,7 @@ static void feed_found(struct keeper *keeper, const struct file_key *key,
 
 static void run_found(struct loop_msg *msg)
 {
-    struct found *found = KEEPER_FROM(msg, struct found, msg);
+    struct found *found = container_of(msg, struct found, msg);
     if (!is_known_by_its_mark(found->keeper, &found->key, &found->named))
         feed_found(found->keeper, &found->key, &found->named, found->path, found->kind);
     free(found);
@@ -137,7 +137,7 @@ static void scan_tree(struct scan *scan, const char *root)
 
 static void scan_is_over(struct loop_msg *msg)
 {
-    struct scan *scan = KEEPER_FROM(msg, struct scan, over);
+    struct scan *scan = container_of(msg, struct scan, over);
     log_info("the search for seals that the journal does not know is over: %" PRIu64
              " files looked at, %" PRIu64 " seals found",
              scan->looked_at, scan->found);
@@ -147,7 +147,7 @@ static void scan_is_over(struct loop_msg *msg)
 static void *run_scan(void *arg)
 {
     struct scan *scan = arg;
-    struct export_table *exports = scan->keeper->server->exports;
+    struct export_table *exports = scan->keeper->exports;
     for (unsigned i = 0; i < export_count(exports); i++) {
         if (scan->exports[i])
             scan_tree(scan, export_config(export_at(exports, i))->path);
@@ -159,9 +159,9 @@ static void *run_scan(void *arg)
 static bool choose_exports(struct keeper *keeper, bool *chosen)
 {
     bool any = false;
-    for (unsigned i = 0; i < export_count(keeper->server->exports); i++) {
-        chosen[i] = engine_is_in_doubt(keeper->engine,
-                                       export_fs_uuid(export_at(keeper->server->exports, i)));
+    for (unsigned i = 0; i < export_count(keeper->exports); i++) {
+        chosen[i] =
+            engine_is_in_doubt(keeper->engine, export_fs_uuid(export_at(keeper->exports, i)));
         any = any || chosen[i];
     }
     return any;
@@ -171,7 +171,7 @@ static bool choose_exports(struct keeper *keeper, bool *chosen)
 void keeper_scan_start(struct keeper *keeper)
 {
     struct scan *scan = calloc(1, sizeof *scan);
-    bool *chosen = calloc(export_count(keeper->server->exports) + 1, sizeof *chosen);
+    bool *chosen = calloc(export_count(keeper->exports) + 1, sizeof *chosen);
     if (!scan || !chosen || !choose_exports(keeper, chosen)) {
         free(chosen);
         free(scan);
@@ -223,19 +223,19 @@ struct look {
 
 static void look_work(struct work *work)
 {
-    struct look *look = KEEPER_FROM(work, struct look, work);
+    struct look *look = container_of(work, struct look, work);
     int fd;
     if (file_data_open(look->file, FILE_READ, &fd) == 0) {
         if (seal_fs_is_sealed(fd, &look->sealed, &look->kind, &look->named))
             look->sealed = false;
         file_data_close(look->file, FILE_READ);
     }
-    keeper_come_home(look->keeper, &look->home);
+    jobs_come_home(&look->keeper->jobs, &look->home);
 }
 
 static void look_home(struct loop_msg *msg)
 {
-    struct look *look = KEEPER_FROM(msg, struct look, home);
+    struct look *look = container_of(msg, struct look, home);
     struct loop_msg *then = look->then;
     char path[LOOK_PATH_MAX];
     if (look->sealed && is_known_by_its_mark(look->keeper, file_key(look->file), &look->named)) {
@@ -266,5 +266,5 @@ void keeper_recognize(struct keeper *keeper, struct file *file, struct file_key 
                           .file = file_ref(file),
                           .key = key,
                           .then = then};
-    keeper_submit(keeper, &look->work);
+    jobs_submit(&keeper->jobs, &look->work);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "layout/seal_fs.h"
+#include "server/base/container_of.h"
 #include "server/base/fs_handle.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
@@ -17,7 +18,6 @@
 #include "server/export/export.h"
 #include "server/keeper/private.h"
 #include "server/keeper/rdma/rdma.h"
-#include "server/server.h"
 #include "server/state/state.h"
 
 enum { CLIENT_PAGE = 4096 /* layout_blksize */, PINNED_POLL_US = 5000 };
@@ -39,15 +39,14 @@ struct step_job {
     /* FLAG and MAP of a file that is to be written to in memory */
     int writable_fd; /* -1: none */
     struct rdma_memory *memory;
-    char why_readonly[KEEPER_WHY_MAX];
+    char why_readonly[KEEPER_RDMA_WHY_MAX];
     struct keeper_rdma_gate gate;
 };
 
 int keeper_find_file(struct keeper *keeper, const struct file_key *key, bool may_block,
                      struct file **out)
 {
-    struct server *server = keeper->server;
-    struct file *file = file_find(server->files, key);
+    struct file *file = file_find(keeper->files, key);
     if (file) {
         *out = file;
         return 0;
@@ -60,14 +59,14 @@ int keeper_find_file(struct keeper *keeper, const struct file_key *key, bool may
                                .len = (uint8_t)(key->len - FILE_KEY_UUID_SIZE - 1)};
     memcpy(handle.bytes, key->data + FILE_KEY_UUID_SIZE + 1, handle.len);
     int err = -ENOENT;
-    for (unsigned i = 0; i < export_count(server->exports); i++) {
-        struct export *export = export_at(server->exports, i);
+    for (unsigned i = 0; i < export_count(keeper->exports); i++) {
+        struct export *export = export_at(keeper->exports, i);
         if (memcmp(export_fs_uuid(export), key->data, FILE_KEY_UUID_SIZE) != 0)
             continue;
         int fd = fs_handle_open(export_root_fd(export), &handle);
         if (fd < 0)
             return fd;
-        err = file_from_fd(server->files, export, fd, out);
+        err = file_from_fd(keeper->files, export, fd, out);
         if (!err)
             return 0;
     }
@@ -112,7 +111,7 @@ static int prepare(struct step_job *job)
 /* By whatever export it is reached. */
 static bool disk_is_offered(struct step_job *job)
 {
-    struct export_table *exports = job->keeper->server->exports;
+    struct export_table *exports = job->keeper->exports;
     for (unsigned i = 0; i < export_count(exports); i++) {
         const struct export *export = export_at(exports, i);
         if (export_offers_disk(export) &&
@@ -151,6 +150,12 @@ static int stay_where_clients_are_right(struct step_job *job, const struct devic
     return 0;
 }
 
+static bool wants_writable(const struct keeper *keeper, const struct file *file)
+{
+    const struct export *export = file_export(file);
+    return keeper->rdma && export && export_offers(export, LAYOUT4_SEALNFS_RDMA);
+}
+
 /*
  * Opened before the flag, which keeps everybody from it, us too: the only way to a mapping that
  * clients can write through. Without it the seal gives RDMA layouts for reading only, and other
@@ -159,9 +164,8 @@ static int stay_where_clients_are_right(struct step_job *job, const struct devic
 static void open_writable(struct step_job *job)
 {
     struct file_stat stat;
-    if (job->effect.step.kind != SEAL_KIND_PINNED ||
-        !keeper_rdma_wants_writable(job->keeper, job->file) || file_stat(job->file, &stat) ||
-        !(stat.stx.stx_attributes & STATX_ATTR_DAX))
+    if (job->effect.step.kind != SEAL_KIND_PINNED || !wants_writable(job->keeper, job->file) ||
+        file_stat(job->file, &stat) || !(stat.stx.stx_attributes & STATX_ATTR_DAX))
         return;
     job->writable_fd = fs_reopen(file_path_fd(job->file), O_RDWR | O_CLOEXEC);
 }
@@ -196,7 +200,8 @@ static bool read_by_writable(struct step_job *job, const struct device *device)
     if (!err)
         err = read_and_prove(job, job->writable_fd, device);
     if (!err)
-        job->memory = keeper_rdma_map(job->writable_fd, map_file_size(job->map), job->why_readonly);
+        job->memory =
+            keeper_rdma_ops->map(job->writable_fd, map_file_size(job->map), job->why_readonly);
     else
         snprintf(job->why_readonly, sizeof job->why_readonly,
                  "somebody had the file open while it was sealed, so that it could not be mapped "
@@ -281,7 +286,7 @@ static int run_step(struct step_job *job)
 
 static void work(struct work *item)
 {
-    struct step_job *job = KEEPER_FROM(item, struct step_job, work);
+    struct step_job *job = container_of(item, struct step_job, work);
     job->error = job->file ? 0 : keeper_find_file(job->keeper, &job->effect.key, true, &job->file);
     if (job->error)
         job->presence = keeper_judge_absence(job->keeper, &job->effect.key, job->error, &job->why);
@@ -298,18 +303,24 @@ static void work(struct work *item)
     }
     if (job->error && !job->why.text[0])
         seal_refuse_errno(&job->why, -job->error, "the file cannot be opened");
-    keeper_come_home(job->keeper, &job->home);
+    jobs_come_home(&job->keeper->jobs, &job->home);
+}
+
+static void hand_over_memory(struct keeper_rdma *rdma, struct step_job *job)
+{
+    if (job->effect.step.step == ENGINE_STEP_FLAG && job->writable_fd >= 0)
+        keeper_rdma_ops->keep_fd(rdma, &job->effect.key, job->writable_fd);
+    if (job->effect.step.step == ENGINE_STEP_MAP && !job->error)
+        keeper_rdma_ops->keep_memory(rdma, &job->effect.key, job->memory, job->why_readonly);
+    else
+        keeper_rdma_ops->drop_memory(rdma, job->memory);
 }
 
 static void come_home(struct loop_msg *msg)
 {
-    struct step_job *job = KEEPER_FROM(msg, struct step_job, home);
-    if (job->effect.step.step == ENGINE_STEP_FLAG && job->writable_fd >= 0)
-        keeper_rdma_keep_fd(job->keeper, &job->effect.key, job->writable_fd);
-    if (job->effect.step.step == ENGINE_STEP_MAP && !job->error)
-        keeper_rdma_keep_memory(job->keeper, &job->effect.key, job->memory, job->why_readonly);
-    else
-        keeper_rdma_drop_memory(job->memory);
+    struct step_job *job = container_of(msg, struct step_job, home);
+    if (job->keeper->rdma)
+        hand_over_memory(job->keeper->rdma, job);
     struct engine_event event = {.type = ENGINE_EV_STEP_DONE,
                                  .step = {.key = job->effect.key,
                                           .step = job->effect.step.step,
@@ -345,13 +356,13 @@ static void submit(evutil_socket_t fd, short what, void *arg)
         while (state_file_has_pinned_io(job->file))
             usleep(PINNED_POLL_US);
     }
-    keeper_submit(job->keeper, &job->work);
+    jobs_submit(&job->keeper->jobs, &job->work);
 }
 
 /* Nothing of the file is registered or mapped any more, or it cannot be seen to be so. */
 static void gate_passed(struct keeper_rdma_gate *gate, int err, const char *why)
 {
-    struct step_job *job = KEEPER_FROM(gate, struct step_job, gate);
+    struct step_job *job = container_of(gate, struct step_job, gate);
     if (!err) {
         submit(-1, 0, job);
         return;
@@ -367,15 +378,17 @@ void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect)
         usleep(PINNED_POLL_US); /* a step that is lost would hold its file for ever */
     job->keeper = keeper;
     job->effect = *effect;
-    job->writable_fd =
-        effect->step.step == ENGINE_STEP_MAP ? keeper_rdma_take_fd(keeper, &effect->key) : -1;
+    job->writable_fd = effect->step.step == ENGINE_STEP_MAP && keeper->rdma
+                           ? keeper_rdma_ops->take_fd(keeper->rdma, &effect->key)
+                           : -1;
     job->work.run = work;
     job->home.run = come_home;
     if (keeper_find_file(keeper, &effect->key, false, &job->file))
         job->file = NULL;
     job->gate.pass = gate_passed;
-    if (effect->step.step == ENGINE_STEP_VERIFY || effect->step.step == ENGINE_STEP_UNFLAG)
-        keeper_rdma_enter(keeper, &effect->key, &job->gate);
+    if (keeper->rdma &&
+        (effect->step.step == ENGINE_STEP_VERIFY || effect->step.step == ENGINE_STEP_UNFLAG))
+        keeper_rdma_ops->enter(keeper->rdma, &effect->key, &job->gate);
     else
         submit(-1, 0, job);
 }

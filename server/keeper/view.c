@@ -14,7 +14,6 @@
 #include "server/file/at_rest.h"
 #include "server/keeper/private.h"
 #include "server/keeper/rdma/rdma.h"
-#include "server/server.h"
 #include "server/state/state.h"
 
 enum { TEXT_MAX = 512 };
@@ -97,8 +96,8 @@ static json_t *explain_sealed(struct keeper *keeper, const struct file *file,
 {
     char why[TEXT_MAX];
     const struct export *export = file_export(file);
-    const char *rdma = export && export_offers(export, LAYOUT4_SEALNFS_RDMA)
-                           ? keeper_rdma_why(keeper, &view->key)
+    const char *rdma = keeper->rdma && export && export_offers(export, LAYOUT4_SEALNFS_RDMA)
+                           ? keeper_rdma_ops->why(keeper->rdma, &view->key)
                            : "";
     const char *told = view->kind == SEAL_KIND_PINNED
                            ? "clients get layouts for reading and writing"
@@ -203,7 +202,7 @@ static json_t *explain(struct keeper *keeper, struct file *file, const struct fi
 
 void keeper_view_warning(const struct keeper *keeper, char *text, size_t size)
 {
-    struct export_table *exports = keeper->server->exports;
+    struct export_table *exports = keeper->exports;
     if (keeper->failing[0]) {
         snprintf(text, size, "%s", keeper->failing);
         return;

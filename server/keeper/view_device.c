@@ -11,17 +11,8 @@
 #include "server/export/export.h"
 #include "server/keeper/private.h"
 #include "server/keeper/rdma/rdma.h"
-#include "server/server.h"
 
 enum { HEX_MAX = 2 * SIGNATURE_COMPONENT_MAX + 1 };
-
-static const char *to_hex(const uint8_t *bytes, size_t len, char text[HEX_MAX])
-{
-    text[0] = '\0';
-    for (size_t i = 0; i < len; i++)
-        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
-    return text;
-}
 
 static json_t *disk_row(const struct device_base *base)
 {
@@ -29,8 +20,9 @@ static json_t *disk_row(const struct device_base *base)
     for (uint32_t i = 0; i < base->signature.count; i++) {
         const struct signature_component *c = &base->signature.component[i];
         char bytes[HEX_MAX];
-        json_array_append_new(signature, json_pack("{s:I, s:s}", "offset", (json_int_t)c->offset,
-                                                   "bytes", to_hex(c->bytes, c->len, bytes)));
+        json_array_append_new(signature,
+                              json_pack("{s:I, s:s}", "offset", (json_int_t)c->offset, "bytes",
+                                        keeper_to_hex(c->bytes, c->len, bytes)));
     }
     return json_pack("{s:s, s:I, s:o}", "path", base->path, "size", (json_int_t)base->size,
                      "signature", signature);
@@ -62,7 +54,7 @@ static json_t *device_row(const struct device *device, size_t seals)
     const struct device_volume *v = device_volume(device);
     char id[HEX_MAX];
     json_t *row = json_pack("{s:s, s:s, s:I, s:I}", "device_id",
-                            to_hex(device_id(device), DEVICE_ID_SIZE, id), "volume",
+                            keeper_to_hex(device_id(device), DEVICE_ID_SIZE, id), "volume",
                             device_volume_path(device), "size", (json_int_t)device_size(device),
                             "seals", (json_int_t)seals);
     json_t *disks = json_array(), *nodes = json_array();
@@ -114,7 +106,7 @@ struct earlier {
 static void add_earlier(const struct device *device, void *arg)
 {
     const struct earlier *earlier = arg;
-    const struct export_table *exports = earlier->keeper->server->exports;
+    const struct export_table *exports = earlier->keeper->exports;
     for (unsigned i = 0; i < export_count(exports); i++) {
         const struct device *now = export_device(export_at(exports, i));
         if (now && memcmp(device_id(now), device_id(device), DEVICE_ID_SIZE) == 0)
@@ -130,12 +122,12 @@ static void add_earlier(const struct device *device, void *arg)
 
 json_t *keeper_view_devices(struct keeper *keeper)
 {
-    const struct export_table *exports = keeper->server->exports;
+    const struct export_table *exports = keeper->exports;
     struct earlier earlier = {.keeper = keeper, .rows = json_array()};
     for (unsigned i = 0; i < export_count(exports); i++)
         json_array_append_new(earlier.rows, export_row(keeper, export_at(exports, i)));
     engine_each_device(keeper->engine, add_earlier, &earlier);
-    json_t *rdma = keeper_rdma_view(keeper);
+    json_t *rdma = keeper->rdma ? keeper_rdma_ops->view(keeper->rdma) : NULL;
     if (rdma)
         json_array_append_new(earlier.rows, rdma);
     return earlier.rows;

@@ -60,7 +60,8 @@ static nfsstat4 set_mode(const struct nfs4_attrs *attrs, struct attr_set *set)
 }
 
 /* The values, and whether all of them may be set. */
-static nfsstat4 unpack(const struct export *export, const fattr4 *fattr, struct nfs4_attrs *attrs)
+static nfsstat4 unpack_attrs(const struct export *export, const fattr4 *fattr,
+                             struct nfs4_attrs *attrs)
 {
     const bitmap4 supported = attr_supported(export), settable = attr_settable();
     const bitmap4 unknown = bitmap4_minus(&fattr->attrmask, &supported);
@@ -81,7 +82,7 @@ nfsstat4 attr_set_decode(const struct compound *c, const fattr4 *fattr, struct a
 {
     struct attr_set set = {.atime.tv_nsec = UTIME_OMIT, .mtime.tv_nsec = UTIME_OMIT};
     struct nfs4_attrs attrs;
-    nfsstat4 status = unpack(c->current.export, fattr, &attrs);
+    nfsstat4 status = unpack_attrs(c->current.export, fattr, &attrs);
 
     if (status)
         return status;

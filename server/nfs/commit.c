@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "server/base/container_of.h"
 #include "server/base/worker.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
@@ -83,7 +84,7 @@ static bool has_next_group(struct lane *lane)
     bool more;
 
     pthread_mutex_lock(&lane->lock);
-    more = lane->first != NULL;
+    more = lane->first;
     lane->flushing = more;
     pthread_mutex_unlock(&lane->lock);
     return more;
@@ -92,7 +93,7 @@ static bool has_next_group(struct lane *lane)
 /* Everything in the group was changed before the first of these flushes began. */
 static void flush_group(struct work *work)
 {
-    struct lane *lane = (struct lane *)(void *)((char *)work - offsetof(struct lane, work));
+    struct lane *lane = container_of(work, struct lane, work);
     struct server *server = lane->committer->server;
     struct commit_wait *group = take_group(lane), *wait, *next;
     struct flushed flushed = {.count = 0};
@@ -108,7 +109,7 @@ static void flush_group(struct work *work)
                       work); /* behind what waits, so that no lane keeps a worker */
 }
 
-static void join(struct lane *lane, struct commit_wait *wait)
+static void join_lane(struct lane *lane, struct commit_wait *wait)
 {
     bool start;
 
@@ -137,7 +138,7 @@ enum op_next commit_dirs(struct compound *c, struct commit_wait *wait, struct fi
         wait->error = flush_all(c->server, &flushed, wait->dirs);
         return OP_DONE;
     }
-    join(&committer->lanes[export_id(c->current.export) % LANES], wait);
+    join_lane(&committer->lanes[export_id(c->current.export) % LANES], wait);
     return OP_WAIT;
 }
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "server/base/buffer.h"
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/client/client.h"
 #include "server/client/session.h"
@@ -35,7 +36,7 @@ static struct compound *compound_create(struct server *server, struct conn *conn
                                         struct buffer *request, uint32_t request_len)
 {
     struct buffer *memory = buffer_get(BUFFER_SMALL);
-    if (memory == NULL)
+    if (!memory)
         return NULL;
     struct compound *c = (struct compound *)(void *)memory->data;
     memset(c, 0, sizeof(*c));
@@ -61,10 +62,10 @@ static struct compound *compound_create(struct server *server, struct conn *conn
 static void compound_sent(struct conn_out *out, bool ok)
 {
     (void)ok;
-    struct compound *c = (struct compound *)(void *)((char *)out - offsetof(struct compound, send));
+    struct compound *c = container_of(out, struct compound, send);
     struct conn *conn = c->conn;
     const struct xdr_splice *splice;
-    for (unsigned i = 0; (splice = xdr_out_splice_at(&c->out, i)) != NULL; i++)
+    for (unsigned i = 0; (splice = xdr_out_splice_at(&c->out, i)); i++)
         buffer_unref(splice->owner);
     arena_free(&c->arena);
     buffer_unref(c->larger);
@@ -102,10 +103,10 @@ static void end_turn(struct compound *c)
     c->client = NULL;
 }
 
-static void finish(struct compound *c)
+static void finish_compound(struct compound *c)
 {
     drop_files(c);
-    if (c->slot != NULL)
+    if (c->slot)
         end_turn(c);
     c->send.sent = compound_sent;
     size_t len = xdr_out_len(&c->out);
@@ -125,7 +126,7 @@ static void go_home(struct compound *c)
     loop_post(c->loop, &c->msg);
 }
 
-static void end(struct compound *c, nfsstat4 status)
+static void end_compound(struct compound *c, nfsstat4 status)
 {
     nfs4_compound_res_end(&c->out, &c->head, status, c->op_count);
     if (c->on_worker) {
@@ -133,7 +134,7 @@ static void end(struct compound *c, nfsstat4 status)
         drop_files(c);
         go_home(c);
     } else {
-        finish(c);
+        finish_compound(c);
     }
 }
 
@@ -143,11 +144,11 @@ static void end_with_replay(struct compound *c)
     xdr_out_truncate(&c->out, c->body_at);
     if (xdr_out_left(&c->out) < c->replay.len) {
         c->larger = buffer_get(c->body_at + c->replay.len);
-        if (c->larger != NULL)
+        if (c->larger)
             xdr_out_rebase(&c->out, c->larger->data, c->larger->size);
     }
     xdr_put_fixed(&c->out, c->replay.data, c->replay.len);
-    finish(c);
+    finish_compound(c);
 }
 
 /* ---- one operation's result ---- */
@@ -179,14 +180,14 @@ static bool put_result(struct compound *c)
 
 static bool grow_reply(struct compound *c, size_t limit)
 {
-    size_t want = c->larger == NULL ? 60 << 10 : c->larger->size * 4;
-    size_t now = c->larger == NULL ? REPLY_ROOM : c->larger->size;
+    size_t want = !c->larger ? 60 << 10 : c->larger->size * 4;
+    size_t now = !c->larger ? REPLY_ROOM : c->larger->size;
     if (want > limit + BUFFER_SMALL)
         want = limit + BUFFER_SMALL;
     if (want <= now)
         return false;
     struct buffer *larger = buffer_get(want);
-    if (larger == NULL)
+    if (!larger)
         return false;
     xdr_out_rebase(&c->out, larger->data, larger->size);
     buffer_unref(c->larger);
@@ -199,7 +200,7 @@ static struct buffer *detach_payload(struct compound *c)
 {
     struct buffer *owner = NULL;
     if (c->op == OP_READ && c->res.status == NFS4_OK &&
-        xdr_out_splice_at(&c->out, XDR_OUT_MAX_SPLICES - 1) != NULL) {
+        xdr_out_splice_at(&c->out, XDR_OUT_MAX_SPLICES - 1)) {
         owner = c->res.read.resok4.data_owner;
         c->res.read.resok4.data_owner = NULL;
     }
@@ -273,7 +274,7 @@ static nfsstat4 check_reply_size(const struct compound *c, const struct op_entry
 {
     if ((entry->needs & OP_MODIFIES) == 0)
         return NFS4_OK;
-    size_t bound = entry->reply_bound != NULL ? entry->reply_bound(c) : entry->reply_max;
+    size_t bound = entry->reply_bound ? entry->reply_bound(c) : entry->reply_max;
     size_t need = xdr_out_len(&c->out) + 4 + bound;
     if (need > c->max_reply)
         return NFS4ERR_REP_TOO_BIG;
@@ -285,14 +286,14 @@ static nfsstat4 check_op(const struct compound *c, const struct op_entry *entry)
     nfsstat4 status = check_position(c, entry);
     if (status != NFS4_OK)
         return status;
-    if (entry->handler == NULL)
+    if (!entry->handler)
         return NFS4ERR_NOTSUPP;
-    if ((entry->needs & OP_NEEDS_FH) != 0 && c->current.file == NULL)
+    if ((entry->needs & OP_NEEDS_FH) != 0 && !c->current.file)
         return NFS4ERR_NOFILEHANDLE;
-    if ((entry->needs & OP_NEEDS_SAVED_FH) != 0 && c->saved.file == NULL)
+    if ((entry->needs & OP_NEEDS_SAVED_FH) != 0 && !c->saved.file)
         return NFS4ERR_NOFILEHANDLE;
     if ((entry->needs & OP_ROFS) != 0 &&
-        (c->current.export == NULL || !export_is_writable(c->current.export)))
+        (!c->current.export || !export_is_writable(c->current.export)))
         return NFS4ERR_ROFS;
     return check_reply_size(c, entry);
 }
@@ -319,24 +320,24 @@ static void put_illegal(struct compound *c)
 static bool begin_op(struct compound *c)
 {
     if (c->op_index >= c->numops) {
-        end(c, NFS4_OK);
+        end_compound(c, NFS4_OK);
         return false;
     }
     nfsstat4 status = c->op_index == 0 ? c->first_status : decode_op(c);
     if (status == NFS4ERR_OP_ILLEGAL) {
         put_illegal(c);
-        end(c, status);
+        end_compound(c, status);
         return false;
     }
     if (c->op == ILLEGAL_OP) {
-        end(c, status);
+        end_compound(c, status);
         return false;
     }
     if (status == NFS4_OK)
         status = check_op(c, &op_table[c->op]);
     if (status != NFS4_OK) {
         fail_op(c, status);
-        end(c, c->res.status);
+        end_compound(c, c->res.status);
         return false;
     }
     memset(&c->res, 0, sizeof(c->res));
@@ -353,19 +354,19 @@ static bool begin_op(struct compound *c)
 static bool complete_op(struct compound *c)
 {
     c->op_ready = false;
-    if (c->replay.data != NULL) {
+    if (c->replay.data) {
         end_with_replay(c);
         return false;
     }
     if (!put_op_result(c)) {
-        end(c, c->res.status);
+        end_compound(c, c->res.status);
         return false;
     }
     c->op_index++;
     return true;
 }
 
-static void run(struct compound *c)
+static void run_ops(struct compound *c)
 {
     for (;;) {
         if (!c->op_ready && !begin_op(c))
@@ -394,20 +395,19 @@ static void run(struct compound *c)
 
 static void on_loop(struct loop_msg *msg)
 {
-    struct compound *c = (struct compound *)(void *)((char *)msg - offsetof(struct compound, msg));
+    struct compound *c = container_of(msg, struct compound, msg);
     c->on_worker = false;
     if (c->ended)
-        finish(c);
+        finish_compound(c);
     else
-        run(c);
+        run_ops(c);
 }
 
 static void on_worker(struct work *work)
 {
-    struct compound *c =
-        (struct compound *)(void *)((char *)work - offsetof(struct compound, work));
+    struct compound *c = container_of(work, struct compound, work);
     c->on_worker = true;
-    run(c);
+    run_ops(c);
 }
 
 void compound_resume(struct compound *c)
@@ -422,7 +422,7 @@ enum op_next compound_visit(struct compound *c, struct loop *target,
         c->visited = false;
         return OP_DONE;
     }
-    if (c->on_worker && c->home == NULL && target == c->loop)
+    if (c->on_worker && !c->home && target == c->loop)
         return OP_LOOP;
     if (target != c->loop) {
         c->home = c->loop;
@@ -430,7 +430,7 @@ enum op_next compound_visit(struct compound *c, struct loop *target,
         return OP_LOOP;
     }
     enum op_next next = body(c);
-    if (next != OP_DONE || c->home == NULL)
+    if (next != OP_DONE || !c->home)
         return next;
     c->loop = c->home;
     c->home = NULL;
@@ -462,7 +462,7 @@ static uint64_t digest_of(const uint8_t *data, size_t len)
 }
 
 /* Its head is well-formed: rpc_service.c has looked. */
-static void begin(struct compound *c, const struct rpc_call *call, const struct xdr_in *in)
+static void read_head(struct compound *c, const struct rpc_call *call, const struct xdr_in *in)
 {
     struct nfs4_compound_args head;
     c->in = *in;
@@ -481,26 +481,26 @@ bool compound_start(struct server *server, struct conn *conn, struct buffer *req
                     const struct xdr_in *in)
 {
     struct compound *c = compound_create(server, conn, request, request_len);
-    if (c == NULL) {
+    if (!c) {
         conn_close(conn, "out of memory");
         return false;
     }
     c->cred = *cred;
     c->msg.run = on_loop;
     c->work.run = on_worker;
-    begin(c, call, in);
+    read_head(c, call, in);
     if (c->minor != 1) {
-        end(c, NFS4ERR_MINOR_VERS_MISMATCH);
+        end_compound(c, NFS4ERR_MINOR_VERS_MISMATCH);
         return true;
     }
     if (c->numops == 0) {
-        end(c, NFS4_OK);
+        end_compound(c, NFS4_OK);
         return true;
     }
     c->first_status = decode_op(c);
     struct loop *target = c->first_status == NFS4_OK ? compound_route(c) : c->loop;
     if (target == c->loop) {
-        run(c);
+        run_ops(c);
         return true;
     }
     c->loop = target;

@@ -153,6 +153,13 @@ nfsstat4 compound_resolve_stateid(struct compound *c, const stateid4 *stateid, s
  * special one does not count. */
 nfsstat4 compound_resolve_latest(struct compound *c, const stateid4 *stateid, stateid4 *out);
 
+/* How a handler ends. */
+static inline enum op_next op_done(struct compound *c, nfsstat4 status)
+{
+    c->res.status = status;
+    return OP_DONE;
+}
+
 /* Handlers, by family (file): nfs/op_session.c, nfs/op_fh.c, nfs/op_attr.c, nfs/op_dir.c,
  * nfs/op_open.c, nfs/op_lock.c, nfs/op_io.c, nfs/op_layout.c */
 #define OP_HANDLER(name) enum op_next op_##name(struct compound *c)

@@ -49,7 +49,7 @@ enum op_next op_getattr(struct compound *c)
 
 /* NFS4ERR_SAME or NFS4ERR_NOT_SAME, or what is wrong with the request. Values are compared as
  * encoded. */
-static enum op_next compare(struct compound *c, const fattr4 *given, nfsstat4 *verdict)
+static enum op_next compare_attrs(struct compound *c, const fattr4 *given, nfsstat4 *verdict)
 {
     const bitmap4 supported = attr_supported(c->current.export);
     const bitmap4 unknown = bitmap4_minus(&given->attrmask, &supported);
@@ -79,7 +79,7 @@ enum op_next op_verify(struct compound *c)
 {
     nfsstat4 verdict;
 
-    if (compare(c, &c->args.verify.obj_attributes, &verdict) == OP_BLOCK)
+    if (compare_attrs(c, &c->args.verify.obj_attributes, &verdict) == OP_BLOCK)
         return OP_BLOCK;
     return op_done(c, verdict == NFS4ERR_SAME ? NFS4_OK : verdict);
 }
@@ -88,7 +88,7 @@ enum op_next op_nverify(struct compound *c)
 {
     nfsstat4 verdict;
 
-    if (compare(c, &c->args.nverify.obj_attributes, &verdict) == OP_BLOCK)
+    if (compare_attrs(c, &c->args.nverify.obj_attributes, &verdict) == OP_BLOCK)
         return OP_BLOCK;
     return op_done(c, verdict == NFS4ERR_NOT_SAME ? NFS4_OK : verdict);
 }

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/client/client_private.h"
 #include "server/client/ending.h"
@@ -17,12 +18,6 @@
 #include "server/state/state.h"
 
 static const uint64_t second_ns = 1000000000u;
-
-static enum op_next done(struct compound *c, nfsstat4 status)
-{
-    c->res.status = status;
-    return OP_DONE;
-}
 
 unsigned owner_loop(const struct server *server, struct xdr_bytes owner)
 {
@@ -74,7 +69,7 @@ static struct exchange_facts facts_of(const struct compound *c, const struct cli
     const EXCHANGE_ID4args *args = &c->args.exchange_id;
     struct exchange_facts facts = {.update =
                                        (args->eia_flags & EXCHGID4_FLAG_UPD_CONFIRMED_REC_A) != 0};
-    if (confirmed == NULL)
+    if (!confirmed)
         return facts;
     facts.confirmed = true;
     facts.same_verifier = memcmp(confirmed->verifier, args->eia_clientowner.co_verifier,
@@ -112,7 +107,7 @@ static void fill_exchange(struct compound *c, const struct client *client)
         (struct xdr_bytes){server->server_uuid, sizeof(server->server_uuid)};
     ok->eir_server_scope = (struct xdr_bytes){server->server_uuid, sizeof(server->server_uuid)};
     nfs_impl_id4 *impl = arena_dup(&c->arena, &impl_of_ours, sizeof(impl_of_ours));
-    if (impl != NULL) {
+    if (impl) {
         impl->nii_name = xdr_bytes_of("sealnfsd " SEALNFS_VERSION);
         ok->eir_server_impl_id_count = 1;
         ok->eir_server_impl_id = impl;
@@ -129,25 +124,25 @@ static bool is_full(const struct server *server, const struct client_table *tabl
 static enum op_next exchange_new(struct compound *c, struct client *unconfirmed)
 {
     struct client_table *table = client_table_of(c);
-    if (unconfirmed != NULL)
+    if (unconfirmed)
         client_remove(unconfirmed);
     if (is_full(c->server, table)) {
         log_warning("%s: refused: max_clients (%u) are known", conn_describe(c->conn),
                     c->server->config->max_clients);
-        return done(c, NFS4ERR_DELAY);
+        return op_done(c, NFS4ERR_DELAY);
     }
     struct client *client =
         client_create(table, &c->args.exchange_id, principal_of(c), conn_peer(c->conn));
-    if (client == NULL)
-        return done(c, NFS4ERR_DELAY);
+    if (!client)
+        return op_done(c, NFS4ERR_DELAY);
     fill_exchange(c, client);
-    return done(c, NFS4_OK);
+    return op_done(c, NFS4_OK);
 }
 
 static enum op_next exchange_existing(struct compound *c, struct client *client)
 {
     fill_exchange(c, client);
-    return done(c, NFS4_OK);
+    return op_done(c, NFS4_OK);
 }
 
 static enum op_next exchange_id(struct compound *c)
@@ -156,11 +151,11 @@ static enum op_next exchange_id(struct compound *c)
     struct client_table *table = client_table_of(c);
     nfsstat4 status = check_exchange(args);
     if (status != NFS4_OK)
-        return done(c, status);
+        return op_done(c, status);
     struct client *confirmed = client_find_owner(table, args->eia_clientowner.co_ownerid, true);
     struct client *unconfirmed = client_find_owner(table, args->eia_clientowner.co_ownerid, false);
-    if (confirmed != NULL && confirmed->expiring)
-        return done(c, NFS4ERR_DELAY);
+    if (confirmed && confirmed->expiring)
+        return op_done(c, NFS4ERR_DELAY);
     struct exchange_facts facts = facts_of(c, confirmed);
     switch (exchange_decide(&facts)) {
     case EXCHANGE_NEW:
@@ -172,17 +167,17 @@ static enum op_next exchange_id(struct compound *c)
     case EXCHANGE_TAKE_OVER:
         /* Its record goes first; the caller comes again. */
         client_expire(confirmed);
-        return done(c, NFS4ERR_DELAY);
+        return op_done(c, NFS4ERR_DELAY);
     case EXCHANGE_IN_USE:
-        return done(c, NFS4ERR_CLID_INUSE);
+        return op_done(c, NFS4ERR_CLID_INUSE);
     case EXCHANGE_NO_ENTRY:
-        return done(c, NFS4ERR_NOENT);
+        return op_done(c, NFS4ERR_NOENT);
     case EXCHANGE_NOT_SAME:
-        return done(c, NFS4ERR_NOT_SAME);
+        return op_done(c, NFS4ERR_NOT_SAME);
     case EXCHANGE_PERMISSION:
-        return done(c, NFS4ERR_PERM);
+        return op_done(c, NFS4ERR_PERM);
     }
-    return done(c, NFS4ERR_SERVERFAULT);
+    return op_done(c, NFS4ERR_SERVERFAULT);
 }
 
 enum op_next op_exchange_id(struct compound *c)
@@ -202,21 +197,14 @@ struct destroying {
 
 static void on_queried(struct loop_msg *msg)
 {
-    struct keeper_client_query *query =
-        (struct keeper_client_query *)(void *)((char *)msg -
-                                               offsetof(struct keeper_client_query, call.reply));
-    compound_resume(
-        ((struct destroying *)(void *)((char *)query - offsetof(struct destroying, query)))
-            ->compound);
+    struct keeper_client_query *query = container_of(msg, struct keeper_client_query, call.reply);
+    compound_resume((container_of(query, struct destroying, query))->compound);
 }
 
 static void on_forgotten(struct loop_msg *msg)
 {
-    struct recovery_call *call =
-        (struct recovery_call *)(void *)((char *)msg - offsetof(struct recovery_call, done));
-    compound_resume(
-        ((struct destroying *)(void *)((char *)call - offsetof(struct destroying, recovery)))
-            ->compound);
+    struct recovery_call *call = container_of(msg, struct recovery_call, done);
+    compound_resume((container_of(call, struct destroying, recovery))->compound);
 }
 
 static bool is_busy(const struct client *client)
@@ -229,17 +217,17 @@ static enum op_next destroy_ask(struct compound *c)
 {
     struct client *client =
         client_find_any(client_table_of(c), c->args.destroy_clientid.dca_clientid);
-    if (client == NULL)
-        return done(c, NFS4ERR_STALE_CLIENTID);
+    if (!client)
+        return op_done(c, NFS4ERR_STALE_CLIENTID);
     if (is_busy(client) || client->create_busy || client->expiring)
-        return done(c, NFS4ERR_CLIENTID_BUSY);
+        return op_done(c, NFS4ERR_CLIENTID_BUSY);
     if (!client->confirmed) {
         client_remove(client);
-        return done(c, NFS4_OK);
+        return op_done(c, NFS4_OK);
     }
     struct destroying *wait = arena_alloc(&c->arena, sizeof(*wait));
-    if (wait == NULL)
-        return done(c, NFS4ERR_DELAY);
+    if (!wait)
+        return op_done(c, NFS4ERR_DELAY);
     wait->compound = c;
     wait->client = client;
     client_pin(client);
@@ -259,7 +247,7 @@ static enum op_next destroy_record(struct compound *c)
     struct client *client = wait->client;
     if (wait->query.call.status != NFS4_OK || client->gone || client->expiring || is_busy(client)) {
         client_unpin(client);
-        return done(c, NFS4ERR_CLIENTID_BUSY);
+        return op_done(c, NFS4ERR_CLIENTID_BUSY);
     }
     c->stage = 2;
     client->expiring = true; /* no new session meanwhile */
@@ -291,7 +279,7 @@ static enum op_next destroy_finish(struct compound *c)
         client_remove(client);
     }
     client_unpin(client);
-    return done(c, status);
+    return op_done(c, status);
 }
 
 static enum op_next destroy_clientid(struct compound *c)
@@ -322,10 +310,10 @@ enum op_next op_reclaim_complete(struct compound *c)
     struct client *client = c->client;
     if (c->args.reclaim_complete.rca_one_fs)
         /* For a file system that moved here; none do (RFC 8881 section 18.51.3). */
-        return done(c, c->current.file == NULL ? NFS4ERR_NOFILEHANDLE : NFS4_OK);
+        return op_done(c, !c->current.file ? NFS4ERR_NOFILEHANDLE : NFS4_OK);
     if (client->reclaim_complete)
-        return done(c, NFS4ERR_COMPLETE_ALREADY);
+        return op_done(c, NFS4ERR_COMPLETE_ALREADY);
     client->reclaim_complete = true;
     recovery_reclaim_done(c->server->recovery, client->owner, client->owner_len);
-    return done(c, NFS4_OK);
+    return op_done(c, NFS4_OK);
 }

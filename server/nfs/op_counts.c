@@ -19,11 +19,11 @@ struct op_counts {
 int op_counts_create(unsigned loops, struct op_counts **out)
 {
     struct op_counts *counts = malloc(sizeof *counts);
-    if (counts == NULL)
+    if (!counts)
         return -ENOMEM;
     counts->loops = loops;
     counts->rows = aligned_alloc(_Alignof(struct row), loops * sizeof(struct row));
-    if (counts->rows == NULL) {
+    if (!counts->rows) {
         free(counts);
         return -ENOMEM;
     }
@@ -37,7 +37,7 @@ int op_counts_create(unsigned loops, struct op_counts **out)
 
 void op_counts_destroy(struct op_counts *counts)
 {
-    if (counts == NULL)
+    if (!counts)
         return;
     free(counts->rows);
     free(counts);
@@ -60,7 +60,7 @@ static enum op_outcome outcome_of(nfsstat4 status)
 
 void op_counts_add(struct op_counts *counts, unsigned loop, uint32_t op, nfsstat4 status)
 {
-    if (counts == NULL || op >= OP_TABLE_SIZE || loop >= counts->loops)
+    if (!counts || op >= OP_TABLE_SIZE || loop >= counts->loops)
         return;
     atomic_fetch_add_explicit(&counts->rows[loop].count[op][outcome_of(status)], 1,
                               memory_order_relaxed);

@@ -76,7 +76,7 @@ static int make_node(const struct compound *c, const struct creation *work, mode
                                                                                         : -errno;
 }
 
-static int make(const struct compound *c, const struct creation *work)
+static int make_object(const struct compound *c, const struct creation *work)
 {
     const int dirfd = file_path_fd(c->current.file);
     const mode_t mode = attr_set_mode(&work->set, OTHER_MODE);
@@ -118,11 +118,11 @@ static void settle_mode(struct creation *work, bitmap4 *done)
 /* Makes it, sets what was asked for; takes it away again if that cannot be. As the client. */
 static int make_and_set(struct compound *c, struct creation *work, bitmap4 *done)
 {
-    int rc = make(c, work);
+    int rc = make_object(c, work);
 
     if (rc == -ENOSPC) {
         file_table_settle(c->server->files);
-        rc = make(c, work);
+        rc = make_object(c, work);
     }
     if (rc)
         return rc;
@@ -140,7 +140,7 @@ static int make_and_set(struct compound *c, struct creation *work, bitmap4 *done
     return rc;
 }
 
-static nfsstat4 create(struct compound *c, struct creation *work)
+static nfsstat4 create_object(struct compound *c, struct creation *work)
 {
     CREATE4resok *ok = &c->res.create.resok4;
     nfsstat4 status = attr_set_decode(c, &c->args.create.createattrs, &work->set);
@@ -163,7 +163,7 @@ static nfsstat4 create(struct compound *c, struct creation *work)
 }
 
 /* It is durable, or is not. */
-static enum op_next committed(struct compound *c, struct creation *work)
+static enum op_next create_committed(struct compound *c, struct creation *work)
 {
     if (work->commit.error)
         file_unref(work->made.file);
@@ -178,7 +178,7 @@ enum op_next op_create(struct compound *c)
     nfsstat4 status;
 
     if (c->stage == COMMITTED)
-        return committed(c, work);
+        return create_committed(c, work);
     if (!c->on_worker)
         return OP_BLOCK;
     work = c->op_state = arena_alloc(&c->arena, sizeof(*work));
@@ -186,12 +186,12 @@ enum op_next op_create(struct compound *c)
         return op_done(c, NFS4ERR_DELAY);
     status = check_create(c, work);
     if (!status)
-        status = create(c, work);
+        status = create_object(c, work);
     if (status)
         return op_done(c, status);
     c->stage = COMMITTED;
     if (commit_dirs(c, &work->commit, c->current.file,
                     S_ISDIR(file_type(work->made.file)) ? work->made.file : NULL) == OP_WAIT)
         return OP_WAIT;
-    return committed(c, work);
+    return create_committed(c, work);
 }

@@ -8,6 +8,7 @@
 
 #include "layout/device.h"
 #include "proto/nfs4_attr.h"
+#include "server/base/container_of.h"
 #include "server/export/export.h"
 #include "server/keeper/keeper.h"
 #include "server/nfs/compound.h"
@@ -21,14 +22,11 @@ struct device_work {
     struct compound *compound;
 };
 
-static void answered(struct loop_msg *msg)
+static void on_answer(struct loop_msg *msg)
 {
-    struct keeper_deviceinfo *info =
-        (struct keeper_deviceinfo *)((char *)msg - offsetof(struct keeper_deviceinfo, call) -
-                                     offsetof(struct keeper_call, reply));
+    struct keeper_deviceinfo *info = container_of(msg, struct keeper_deviceinfo, call.reply);
 
-    compound_resume(
-        ((struct device_work *)((char *)info - offsetof(struct device_work, info)))->compound);
+    compound_resume(container_of(info, struct device_work, info)->compound);
 }
 
 static enum op_next deviceinfo_start(struct compound *c)
@@ -36,18 +34,14 @@ static enum op_next deviceinfo_start(struct compound *c)
     const GETDEVICEINFO4args *args = &c->args.getdeviceinfo;
     struct device_work *work;
 
-    if (!export_knows_type(args->gdia_layout_type)) {
-        c->res.status = NFS4ERR_UNKNOWN_LAYOUTTYPE;
-        return OP_DONE;
-    }
+    if (!export_knows_type(args->gdia_layout_type))
+        return op_done(c, NFS4ERR_UNKNOWN_LAYOUTTYPE);
     work = arena_alloc(&c->arena, sizeof *work);
-    if (!work) {
-        c->res.status = NFS4ERR_DELAY;
-        return OP_DONE;
-    }
+    if (!work)
+        return op_done(c, NFS4ERR_DELAY);
     c->op_state = work;
     work->compound = c;
-    work->info.call.reply.run = answered;
+    work->info.call.reply.run = on_answer;
     work->info.call.reply_loop = c->loop;
     work->info.type = args->gdia_layout_type;
     memcpy(work->info.device, args->gdia_device_id, sizeof work->info.device);
@@ -104,7 +98,7 @@ enum op_next op_getdeviceinfo(struct compound *c)
     return OP_DONE;
 }
 
-static nfsstat4 devicelist(struct compound *c)
+static nfsstat4 list_devices(struct compound *c)
 {
     const GETDEVICELIST4args *args = &c->args.getdevicelist;
     GETDEVICELIST4resok *res = &c->res.getdevicelist.gdlr_resok4;
@@ -135,6 +129,5 @@ static nfsstat4 devicelist(struct compound *c)
 
 enum op_next op_getdevicelist(struct compound *c)
 {
-    c->res.status = devicelist(c);
-    return OP_DONE;
+    return op_done(c, list_devices(c));
 }

@@ -95,7 +95,7 @@ static enum op_next secinfo_answer(struct compound *c)
 }
 
 /* Does the name exist for this caller? 0 or -errno; -EAGAIN on the loop. */
-static int probe(struct compound *c, const char *name)
+static int probe_name(struct compound *c, const char *name)
 {
     struct place place;
     int rc = fs_cred_enter(&c->cred, c->current.export);
@@ -120,7 +120,7 @@ enum op_next op_secinfo(struct compound *c)
         status = name_check(c->args.secinfo.name, name);
     if (status)
         return op_done(c, status);
-    rc = probe(c, name);
+    rc = probe_name(c, name);
     if (rc == -EAGAIN && !c->on_worker)
         return OP_BLOCK;
     return rc ? op_done(c, fs_status(rc)) : secinfo_answer(c);
@@ -142,7 +142,7 @@ enum op_next op_secinfo_no_name(struct compound *c)
     status = op_check_directory(&c->current);
     if (status)
         return op_done(c, status);
-    rc = probe(c, NULL);
+    rc = probe_name(c, NULL);
     if (rc == -EAGAIN && !c->on_worker)
         return OP_BLOCK;
     return rc ? op_done(c, fs_status(rc)) : secinfo_answer(c);

@@ -7,12 +7,6 @@
 
 #include "server/nfs/compound.h"
 
-static inline enum op_next op_done(struct compound *c, nfsstat4 status)
-{
-    c->res.status = status;
-    return OP_DONE;
-}
-
 /* Is this a directory that names can be looked up in? NFS4_OK, SYMLINK or NOTDIR. */
 nfsstat4 op_check_directory(const struct place *dir);
 /* And changed through this server? ROFS in the pseudo root and on a read-only export, ACCESS for a

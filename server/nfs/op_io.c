@@ -66,7 +66,7 @@ static uint32_t clamp_count(const struct compound *c, uint64_t offset, uint32_t 
 
 static bool reads_direct(const struct file *file)
 {
-    unsigned word = file_seal(file) & ~SEAL_WORD_AT_REST;
+    enum seal_word word = seal_kind(file_seal(file));
 
     return word == SEAL_PINNED || word == SEAL_RELEASING || word == SEAL_BROKEN;
 }
@@ -128,10 +128,8 @@ static enum op_next read_start(struct compound *c)
         status = NFS4ERR_DELAY;
     if (status == NFS4_OK)
         status = io_state_find(c, &args->stateid, FILE_READ, &work->opener);
-    if (status != NFS4_OK) {
-        c->res.status = status;
-        return OP_DONE;
-    }
+    if (status != NFS4_OK)
+        return op_done(c, status);
     c->op_state = work;
     work->count = clamp_count(c, args->offset, args->count);
     work->buffer =
@@ -221,7 +219,7 @@ enum op_next op_read(struct compound *c)
     return read_blocking(c, c->op_state);
 }
 
-static int commit(struct compound *c)
+static int sync_file(struct compound *c)
 {
     unsigned access = file_seal(c->current.file) == SEAL_NONE ? FILE_WRITE : FILE_READ;
     int fd, error = file_data_open(c->current.file, access, &fd);
@@ -252,9 +250,8 @@ enum op_next op_commit(struct compound *c)
     if (status == NFS4_OK)
         status = fs_status(permission_check_io(&c->cred, &c->current, W_OK, c->on_worker));
     if (status == NFS4_OK)
-        status = fs_status(commit(c));
+        status = fs_status(sync_file(c));
     if (status == NFS4_OK)
         write_verifier(c->server, c->res.commit.resok4.writeverf);
-    c->res.status = status;
-    return OP_DONE;
+    return op_done(c, status);
 }

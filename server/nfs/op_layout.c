@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/client/client.h"
 #include "server/client/recovery.h"
@@ -40,22 +41,20 @@ _Static_assert(offsetof(struct keeper_layoutget, call) == 0, "call comes first")
 _Static_assert(offsetof(struct keeper_layoutreturn, call) == 0, "call comes first");
 _Static_assert(offsetof(struct keeper_layoutcommit, call) == 0, "call comes first");
 
-static void answered(struct loop_msg *msg)
+static void on_answer(struct loop_msg *msg)
 {
-    struct keeper_call *call =
-        (struct keeper_call *)((char *)msg - offsetof(struct keeper_call, reply));
-    struct layout_work *work =
-        (struct layout_work *)((char *)call - offsetof(struct layout_work, get));
+    struct keeper_call *call = container_of(msg, struct keeper_call, reply);
+    struct layout_work *work = container_of(call, struct layout_work, get);
 
     compound_resume(work->compound);
 }
 
 static struct keeper_call keeper_call_of(const struct compound *c)
 {
-    return (struct keeper_call){.reply.run = answered, .reply_loop = c->loop};
+    return (struct keeper_call){.reply.run = on_answer, .reply_loop = c->loop};
 }
 
-static struct layout_work *begin(struct compound *c)
+static struct layout_work *begin_work(struct compound *c)
 {
     struct layout_work *work = arena_alloc(&c->arena, sizeof *work);
 
@@ -63,12 +62,6 @@ static struct layout_work *begin(struct compound *c)
         work->compound = c;
     c->op_state = work;
     return work;
-}
-
-static enum op_next done(struct compound *c, nfsstat4 status)
-{
-    c->res.status = status;
-    return OP_DONE;
 }
 
 static bool range_is_valid(uint64_t offset, uint64_t length)
@@ -137,10 +130,10 @@ static enum op_next layoutget_start(struct compound *c)
         status = state_check_layoutget(&io, &stateid, args->loga_iomode, &is_layout);
     }
     if (status != NFS4_OK)
-        return done(c, status);
-    work = begin(c);
+        return op_done(c, status);
+    work = begin_work(c);
     if (!work || !(work->body = malloc(room ? room : 1)))
-        return done(c, NFS4ERR_DELAY);
+        return op_done(c, NFS4ERR_DELAY);
     work->get = (struct keeper_layoutget){
         .call = keeper_call_of(c),
         .file = c->current.file,
@@ -190,10 +183,10 @@ static enum op_next layoutget_finish(struct compound *c, struct layout_work *wor
     free(work->body);
     if (get->call.status != NFS4_OK) {
         c->res.layoutget.logr_will_signal_layout_avail = false;
-        return done(c, get->call.status);
+        return op_done(c, get->call.status);
     }
     if (!layout || !body)
-        return done(c, NFS4ERR_DELAY);
+        return op_done(c, NFS4ERR_DELAY);
     *layout = (layout4){
         .lo_offset = get->granted_offset,
         .lo_length = get->granted_length,
@@ -205,7 +198,7 @@ static enum op_next layoutget_finish(struct compound *c, struct layout_work *wor
     *res = (LAYOUTGET4resok){
         .logr_stateid = get->layout_stateid, .logr_layout_count = 1, .logr_layout = layout};
     compound_set_stateid(c, &res->logr_stateid);
-    return done(c, NFS4_OK);
+    return op_done(c, NFS4_OK);
 }
 
 enum op_next op_layoutget(struct compound *c)
@@ -250,7 +243,7 @@ static enum op_next layoutreturn_start(struct compound *c)
     const LAYOUTRETURN4args *args = &c->args.layoutreturn;
     const layoutreturn_file4 *file = &args->lora_layoutreturn.lr_layout;
     layoutreturn_type4 scope = args->lora_layoutreturn.lr_returntype;
-    struct layout_work *work = begin(c);
+    struct layout_work *work = begin_work(c);
     nfsstat4 status = layoutreturn_check(c, args);
     stateid4 stateid = {0};
 
@@ -259,9 +252,9 @@ static enum op_next layoutreturn_start(struct compound *c)
     if (status == NFS4_OK && scope == LAYOUTRETURN4_FILE)
         status = layoutreturn_stateid_of(c, args, &stateid);
     if (status == NFS4_OK && scope == LAYOUTRETURN4_FSID && !c->current.export)
-        return done(c, NFS4_OK); /* no layouts on the pseudo root */
+        return op_done(c, NFS4_OK); /* no layouts on the pseudo root */
     if (status != NFS4_OK)
-        return done(c, status);
+        return op_done(c, status);
     work->ret = (struct keeper_layoutreturn){
         .call = keeper_call_of(c),
         .scope = scope,
@@ -288,12 +281,12 @@ static enum op_next layoutreturn_finish(struct compound *c, struct layout_work *
     static const stateid4 none;
 
     if (ret->call.status != NFS4_OK)
-        return done(c, ret->call.status);
+        return op_done(c, ret->call.status);
     c->res.layoutreturn.lorr_stateid.lrs_present = ret->stateid_present;
     c->res.layoutreturn.lorr_stateid.lrs_stateid = ret->layout_stateid;
     if (ret->scope == LAYOUTRETURN4_FILE)
         compound_set_stateid(c, ret->stateid_present ? &ret->layout_stateid : &none);
-    return done(c, NFS4_OK);
+    return op_done(c, NFS4_OK);
 }
 
 enum op_next op_layoutreturn(struct compound *c)
@@ -340,7 +333,7 @@ static uint64_t time_ns(const nfstime4 *time)
 static enum op_next layoutcommit_start(struct compound *c)
 {
     const LAYOUTCOMMIT4args *args = &c->args.layoutcommit;
-    struct layout_work *work = begin(c);
+    struct layout_work *work = begin_work(c);
     nfsstat4 status = layoutcommit_check(c, args);
     stateid4 stateid = args->loca_stateid;
 
@@ -351,7 +344,7 @@ static enum op_next layoutcommit_start(struct compound *c)
     if (status == NFS4_OK && !args->loca_reclaim && stateid.other[0] != STATEID_LAYOUT)
         status = NFS4ERR_BAD_STATEID;
     if (status != NFS4_OK)
-        return done(c, status);
+        return op_done(c, status);
     work->commit = (struct keeper_layoutcommit){
         .call = keeper_call_of(c),
         .file = c->current.file,
@@ -380,5 +373,5 @@ enum op_next op_layoutcommit(struct compound *c)
         return c->on_worker ? OP_LOOP : layoutcommit_start(c);
     /* A sealed file never changes its size. */
     c->res.layoutcommit.locr_resok4.locr_newsize.ns_sizechanged = false;
-    return done(c, work->commit.call.status);
+    return op_done(c, work->commit.call.status);
 }

@@ -37,7 +37,7 @@ static nfsstat4 make_request(const struct compound *c, nfs_lock_type4 type, offs
 }
 
 /* A lock that an expired client left behind goes. */
-static nfsstat4 denied(struct compound *c, nfsstat4 status, const LOCK4denied *denied)
+static nfsstat4 judge_denied(struct compound *c, nfsstat4 status, const LOCK4denied *denied)
 {
     uint64_t holder = denied->owner.clientid;
 
@@ -69,7 +69,7 @@ enum op_next op_lock(struct compound *c)
     if (status == NFS4_OK)
         status = state_lock_set(client_state(c->client), &request, &stateid, owner, &c->arena, &out,
                                 &conflict);
-    status = denied(c, status, &conflict);
+    status = judge_denied(c, status, &conflict);
     if (status == NFS4ERR_DENIED && args->reclaim)
         status = NFS4ERR_RECLAIM_CONFLICT;
     c->res.status = status;
@@ -96,7 +96,7 @@ enum op_next op_lockt(struct compound *c)
     if (status == NFS4_OK)
         status = state_lock_test(client_state(c->client), &request, args->owner.owner, &c->arena,
                                  &conflict);
-    status = denied(c, status, &conflict);
+    status = judge_denied(c, status, &conflict);
     c->res.status = status;
     if (status == NFS4ERR_DENIED)
         c->res.lockt.denied = conflict;

@@ -126,7 +126,7 @@ static bool seal_of_target(struct name_change *work, const struct compound *c,
     return true;
 }
 
-static enum op_next unseal(struct compound *c, struct name_change *work)
+static enum op_next release_seal(struct compound *c, struct name_change *work)
 {
     nfsstat4 status = NFS4ERR_DELAY;
 
@@ -141,7 +141,7 @@ static enum op_next unseal(struct compound *c, struct name_change *work)
     return op_done(c, status);
 }
 
-static enum op_next released(struct compound *c, struct name_change *work)
+static enum op_next seal_released(struct compound *c, struct name_change *work)
 {
     nfsstat4 status = seal_wait_status(&work->wait, work->sealed);
 
@@ -154,9 +154,9 @@ static enum op_next released(struct compound *c, struct name_change *work)
 }
 
 /* Runs the stages; `check` judges the names on the loop, `change` does the work on the worker. */
-static enum op_next run(struct compound *c,
-                        nfsstat4 (*check)(struct compound *c, struct name_change *work),
-                        enum op_next (*change)(struct compound *c, struct name_change *work))
+static enum op_next run_stages(struct compound *c,
+                               nfsstat4 (*check)(struct compound *c, struct name_change *work),
+                               enum op_next (*change)(struct compound *c, struct name_change *work))
 {
     struct name_change *work = c->op_state;
     nfsstat4 status;
@@ -174,11 +174,11 @@ static enum op_next run(struct compound *c,
     case CHANGE:
         return change(c, work);
     case UNSEAL:
-        return unseal(c, work);
+        return release_seal(c, work);
     case COMMITTED:
         return op_done(c, fs_status(work->commit.error));
     default:
-        return released(c, work);
+        return seal_released(c, work);
     }
 }
 
@@ -190,8 +190,8 @@ static enum op_next make_way(struct compound *c)
 }
 
 /* The end of a change: commit what is named, answer. */
-static enum op_next finish(struct compound *c, struct name_change *work, int rc, struct file *dir,
-                           struct file *other)
+static enum op_next finish_change(struct compound *c, struct name_change *work, int rc,
+                                  struct file *dir, struct file *other)
 {
     if (rc)
         return op_done(c, fs_status(rc));
@@ -239,12 +239,12 @@ static enum op_next change_remove(struct compound *c, struct name_change *work)
     }
     sealed = rc == -EPERM && seal_of_name(work, c, &c->current, victim);
     file_unref(victim);
-    return sealed ? make_way(c) : finish(c, work, rc, c->current.file, NULL);
+    return sealed ? make_way(c) : finish_change(c, work, rc, c->current.file, NULL);
 }
 
 enum op_next op_remove(struct compound *c)
 {
-    return run(c, check_remove, change_remove);
+    return run_stages(c, check_remove, change_remove);
 }
 
 static nfsstat4 check_rename(struct compound *c, struct name_change *work)
@@ -294,12 +294,12 @@ static enum op_next change_rename(struct compound *c, struct name_change *work)
                               seal_of_name(work, c, &c->current, victim));
     file_unref(source);
     file_unref(victim);
-    return sealed ? make_way(c) : finish(c, work, rc, c->current.file, c->saved.file);
+    return sealed ? make_way(c) : finish_change(c, work, rc, c->current.file, c->saved.file);
 }
 
 enum op_next op_rename(struct compound *c)
 {
-    return run(c, check_rename, change_rename);
+    return run_stages(c, check_rename, change_rename);
 }
 
 static nfsstat4 check_link(struct compound *c, struct name_change *work)
@@ -335,10 +335,10 @@ static enum op_next change_link(struct compound *c, struct name_change *work)
         change_after(c->current.file, &ok->cinfo);
         file_changed(source);
     }
-    return finish(c, work, rc, c->current.file, NULL);
+    return finish_change(c, work, rc, c->current.file, NULL);
 }
 
 enum op_next op_link(struct compound *c)
 {
-    return run(c, check_link, change_link);
+    return run_stages(c, check_link, change_link);
 }

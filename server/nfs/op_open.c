@@ -40,17 +40,16 @@ enum open_stage {
     OPEN_TRUNCATED
 };
 
-static enum op_next next(struct compound *c, enum open_stage stage, enum op_next where)
+static enum op_next next_stage(struct compound *c, enum open_stage stage, enum op_next where)
 {
     c->stage = stage;
     return where;
 }
 
-static enum op_next finish(struct compound *c, struct open_work *work, nfsstat4 status)
+static enum op_next finish_open(struct compound *c, struct open_work *work, nfsstat4 status)
 {
     file_unref(work->at.file);
-    c->res.status = status;
-    return OP_DONE;
+    return op_done(c, status);
 }
 
 static bool is_by_name(const OPEN4args *args)
@@ -157,14 +156,14 @@ static nfsstat4 find_file(struct compound *c, struct open_work *work)
 }
 
 /* What this OPEN has created is durable, or is not. */
-static enum op_next committed(struct compound *c, struct open_work *work)
+static enum op_next open_committed(struct compound *c, struct open_work *work)
 {
     if (work->commit.error)
-        return finish(c, work, fs_status(work->commit.error));
-    return next(c, OPEN_SHARE, OP_LOOP);
+        return finish_open(c, work, fs_status(work->commit.error));
+    return next_stage(c, OPEN_SHARE, OP_LOOP);
 }
 
-static enum op_next find(struct compound *c, struct open_work *work)
+static enum op_next find_target(struct compound *c, struct open_work *work)
 {
     nfsstat4 status = find_file(c, work);
 
@@ -176,17 +175,17 @@ static enum op_next find(struct compound *c, struct open_work *work)
         file_unref(work->at.file);
         work->at.file = NULL;
         work->blocks = false;
-        return next(c, OPEN_FIND, OP_BLOCK);
+        return next_stage(c, OPEN_FIND, OP_BLOCK);
     }
     if (status != NFS4_OK)
-        return finish(c, work, status);
+        return finish_open(c, work, status);
     c->stage = OPEN_COMMITTED;
     if (work->commit_dir && commit_dirs(c, &work->commit, c->current.file, NULL) == OP_WAIT)
         return OP_WAIT;
-    return committed(c, work);
+    return open_committed(c, work);
 }
 
-static enum op_next start(struct compound *c)
+static enum op_next start_open(struct compound *c)
 {
     const OPEN4args *args = &c->args.open;
     struct open_work *work = arena_alloc(&c->arena, sizeof *work);
@@ -204,11 +203,10 @@ static enum op_next start(struct compound *c)
         goto fail;
     work->access = share_access_mode(args->share_access);
     if (args->openhow.opentype == OPEN4_CREATE)
-        return next(c, OPEN_FIND, OP_BLOCK);
-    return find(c, work);
+        return next_stage(c, OPEN_FIND, OP_BLOCK);
+    return find_target(c, work);
 fail:
-    c->res.status = status;
-    return OP_DONE;
+    return op_done(c, status);
 }
 
 static void put_delegation(uint32_t share_access, open_delegation4 *delegation)
@@ -224,7 +222,8 @@ static void put_delegation(uint32_t share_access, open_delegation4 *delegation)
         delegation->od_whynone.ond_why = WND4_NOT_SUPP_FTYPE;
 }
 
-static enum op_next succeed(struct compound *c, struct open_work *work, const stateid4 *stateid)
+static enum op_next open_succeeded(struct compound *c, struct open_work *work,
+                                   const stateid4 *stateid)
 {
     OPEN4resok *res = &c->res.open.resok4;
 
@@ -238,25 +237,25 @@ static enum op_next succeed(struct compound *c, struct open_work *work, const st
     if (is_by_name(&c->args.open))
         compound_set_fh(c, file_ref(work->at.file), work->at.export);
     compound_set_stateid(c, stateid);
-    return finish(c, work, NFS4_OK);
+    return finish_open(c, work, NFS4_OK);
 }
 
 /* A share reservation or the seal said no. */
-static enum op_next refused(struct compound *c, struct open_work *work, nfsstat4 status,
-                            uint64_t conflict)
+static enum op_next open_refused(struct compound *c, struct open_work *work, nfsstat4 status,
+                                 uint64_t conflict)
 {
     if (status == NFS4ERR_SHARE_DENIED && conflict && conflict != c->client_id &&
         client_yield_expired(c->server->clients, conflict))
         status = NFS4ERR_DELAY;
     if (status != NFS4ERR_FILE_OPEN || work->released)
-        return finish(c, work, status == NFS4ERR_FILE_OPEN ? NFS4ERR_DELAY : status);
+        return finish_open(c, work, status == NFS4ERR_FILE_OPEN ? NFS4ERR_DELAY : status);
     status = seal_wait_start(c, &work->release, work->at.file);
     if (status != NFS4_OK)
-        return finish(c, work, status);
-    return next(c, OPEN_RELEASED, OP_WAIT);
+        return finish_open(c, work, status);
+    return next_stage(c, OPEN_RELEASED, OP_WAIT);
 }
 
-static enum op_next share(struct compound *c, struct open_work *work, bool reserved)
+static enum op_next take_share(struct compound *c, struct open_work *work, bool reserved)
 {
     struct cred cred = {0};
     struct state_open open = {
@@ -274,30 +273,30 @@ static enum op_next share(struct compound *c, struct open_work *work, bool reser
     export_cred(work->at.export, &c->cred, &cred);
     status = state_open(client_state(c->client), &open, &stateid, &conflict);
     if (status != NFS4_OK)
-        return refused(c, work, status, conflict);
-    return succeed(c, work, &stateid);
+        return open_refused(c, work, status, conflict);
+    return open_succeeded(c, work, &stateid);
 }
 
-static enum op_next reserve(struct compound *c, struct open_work *work)
+static enum op_next reserve_share(struct compound *c, struct open_work *work)
 {
     uint64_t conflict = 0;
     nfsstat4 status =
         state_reserve(work->at.file, work->access, c->args.open.share_deny, &conflict);
 
     if (status != NFS4_OK)
-        return refused(c, work, status, conflict);
-    return next(c, OPEN_TRUNCATE, OP_BLOCK);
+        return open_refused(c, work, status, conflict);
+    return next_stage(c, OPEN_TRUNCATE, OP_BLOCK);
 }
 
 /* The at-rest seal is gone, or is not. */
-static enum op_next released(struct compound *c, struct open_work *work)
+static enum op_next open_released(struct compound *c, struct open_work *work)
 {
     nfsstat4 status = seal_wait_status(&work->release, work->at.file);
 
     if (status != NFS4_OK)
-        return finish(c, work, status);
+        return finish_open(c, work, status);
     work->released = true;
-    return next(c, OPEN_SHARE, OP_LOOP);
+    return next_stage(c, OPEN_SHARE, OP_LOOP);
 }
 
 static enum op_next truncate_file(struct compound *c, struct open_work *work)
@@ -306,13 +305,14 @@ static enum op_next truncate_file(struct compound *c, struct open_work *work)
 
     if (error < 0) {
         state_unreserve(work->at.file, work->access, c->args.open.share_deny);
-        return finish(c, work,
-                      error == -EPERM && file_seal(work->at.file) != SEAL_NONE ? NFS4ERR_DELAY
-                                                                               : fs_status(error));
+        return finish_open(c, work,
+                           error == -EPERM && file_seal(work->at.file) != SEAL_NONE
+                               ? NFS4ERR_DELAY
+                               : fs_status(error));
     }
     file_changed(work->at.file);
     bitmap4_set(&work->attrset, FATTR4_SIZE);
-    return next(c, OPEN_TRUNCATED, OP_LOOP);
+    return next_stage(c, OPEN_TRUNCATED, OP_LOOP);
 }
 
 enum op_next op_open(struct compound *c)
@@ -321,22 +321,21 @@ enum op_next op_open(struct compound *c)
 
     switch ((enum open_stage)c->stage) {
     case OPEN_START:
-        return c->on_worker ? OP_LOOP : start(c);
+        return c->on_worker ? OP_LOOP : start_open(c);
     case OPEN_FIND:
-        return find(c, work);
+        return find_target(c, work);
     case OPEN_COMMITTED:
-        return committed(c, work);
+        return open_committed(c, work);
     case OPEN_SHARE:
-        return work->truncate ? reserve(c, work) : share(c, work, false);
+        return work->truncate ? reserve_share(c, work) : take_share(c, work, false);
     case OPEN_RELEASED:
-        return released(c, work);
+        return open_released(c, work);
     case OPEN_TRUNCATE:
         return truncate_file(c, work);
     case OPEN_TRUNCATED:
-        return share(c, work, true);
+        return take_share(c, work, true);
     }
-    c->res.status = NFS4ERR_SERVERFAULT;
-    return OP_DONE;
+    return op_done(c, NFS4ERR_SERVERFAULT);
 }
 
 enum op_next op_open_downgrade(struct compound *c)
@@ -355,8 +354,7 @@ enum op_next op_open_downgrade(struct compound *c)
                                       args->share_deny, out);
     if (status == NFS4_OK)
         compound_set_stateid(c, out);
-    c->res.status = status;
-    return OP_DONE;
+    return op_done(c, status);
 }
 
 enum op_next op_close(struct compound *c)
@@ -373,6 +371,5 @@ enum op_next op_close(struct compound *c)
         *out = (stateid4){.seqid = UINT32_MAX};
         compound_set_stateid(c, out);
     }
-    c->res.status = status;
-    return OP_DONE;
+    return op_done(c, status);
 }

@@ -55,7 +55,7 @@ static void add_verifier_attributes(bitmap4 *attrset)
     bitmap4_set(attrset, FATTR4_TIME_MODIFY_SET);
 }
 
-static int lookup(const struct compound *c, struct open_work *work)
+static int lookup_name(const struct compound *c, struct open_work *work)
 {
     int error = fs_cred_enter(&c->cred, c->current.export);
 
@@ -85,8 +85,8 @@ static void note_mode(struct open_work *work, int fd, mode_t mode)
 
 /* Makes the file as the client: O_RDONLY, since a writer's descriptor would be in the way of a
  * seal. */
-static int make(const struct compound *c, struct open_work *work, mode_t mode,
-                const verifier4 *verifier)
+static int make_file(const struct compound *c, struct open_work *work, mode_t mode,
+                     const verifier4 *verifier)
 {
     int fd, error = fs_cred_enter(&c->cred, c->current.export);
 
@@ -162,16 +162,16 @@ static bool sets_more(const struct open_work *work)
 }
 
 /* Creates the file; -EEXIST when the name is taken, with nothing changed. */
-static int create(const struct compound *c, struct open_work *work, const verifier4 *verifier)
+static int create_file(const struct compound *c, struct open_work *work, const verifier4 *verifier)
 {
     bool untouched;
     int error, fd;
 
     change_before(c->current.file, &work->cinfo);
-    fd = make(c, work, attr_set_mode(&work->set, MODE_OTHERWISE), verifier);
+    fd = make_file(c, work, attr_set_mode(&work->set, MODE_OTHERWISE), verifier);
     if (fd == -ENOSPC) {
         file_table_settle(c->server->files);
-        fd = make(c, work, attr_set_mode(&work->set, MODE_OTHERWISE), verifier);
+        fd = make_file(c, work, attr_set_mode(&work->set, MODE_OTHERWISE), verifier);
     }
     if (fd < 0)
         return fd;
@@ -198,7 +198,7 @@ static int create_unchecked(const struct compound *c, struct open_work *work)
     int error = -EAGAIN;
 
     for (int races = 0; races < NAME_RACES && error == -EAGAIN; races++) {
-        error = lookup(c, work);
+        error = lookup_name(c, work);
         if (error == 0) {
             work->truncate = bitmap4_isset(&work->set.want, FATTR4_SIZE) && work->set.size == 0;
             return 0;
@@ -207,7 +207,7 @@ static int create_unchecked(const struct compound *c, struct open_work *work)
             return error;
         if (!export_is_writable(c->current.export))
             return -EROFS;
-        error = create(c, work, NULL);
+        error = create_file(c, work, NULL);
         if (error == -EEXIST)
             error = -EAGAIN; /* made by somebody else meanwhile */
     }
@@ -217,11 +217,11 @@ static int create_unchecked(const struct compound *c, struct open_work *work)
 static int create_exclusive(const struct compound *c, struct open_work *work,
                             const verifier4 *verifier)
 {
-    int error = create(c, work, verifier);
+    int error = create_file(c, work, verifier);
 
     if (error != -EEXIST)
         return error;
-    error = lookup(c, work);
+    error = lookup_name(c, work);
     if (error < 0)
         return error == -ENOENT ? -EAGAIN : error;
     if (!has_verifier(work->at.file, *verifier))
@@ -264,7 +264,7 @@ static nfsstat4 create_by_name(const struct compound *c, struct open_work *work)
     else if (!export_is_writable(c->current.export))
         error = -EROFS;
     else if (how->mode == GUARDED4)
-        error = create(c, work, NULL);
+        error = create_file(c, work, NULL);
     else
         error = create_exclusive(c, work, &how->ch_createboth.cva_verf);
     return error == -EAGAIN ? NFS4ERR_DELAY : fs_status(error);
@@ -277,7 +277,7 @@ nfsstat4 open_by_name(struct compound *c, struct open_work *work)
     if (c->args.open.openhow.opentype == OPEN4_CREATE) {
         status = create_by_name(c, work);
     } else {
-        int error = lookup(c, work);
+        int error = lookup_name(c, work);
 
         work->blocks = error == -EAGAIN && !c->on_worker;
         status = fs_status(error);

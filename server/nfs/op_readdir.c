@@ -100,8 +100,8 @@ static nfsstat4 attrs_of_failure(struct listing *list, nfsstat4 error, fattr4 *o
     return fs_status(nfs4_attrs_pack(&attrs, &only, NULL, &list->arena, out));
 }
 
-static nfsstat4 add(struct listing *list, uint64_t cookie, const char *name, int error,
-                    const fattr4 *fattr)
+static nfsstat4 add_name(struct listing *list, uint64_t cookie, const char *name, int error,
+                         const fattr4 *fattr)
 {
     nfsstat4 status = NFS4_OK;
     fattr4 failed;
@@ -118,7 +118,7 @@ static nfsstat4 add(struct listing *list, uint64_t cookie, const char *name, int
     return status;
 }
 
-static int pack(struct listing *list, const struct attr_source *source, fattr4 *out)
+static int pack_attrs(struct listing *list, const struct attr_source *source, fattr4 *out)
 {
     struct attr_names names;
     struct nfs4_attrs attrs;
@@ -146,7 +146,7 @@ static nfsstat4 add_junction(struct listing *list, struct pseudo_dir *child, uin
             rc = nfs4_attrs_pack(&attrs, &list->want, NULL, &list->arena, &fattr);
         file_unref(place.file);
     }
-    return add(list, cookie, pseudo_name(child), rc, &fattr);
+    return add_name(list, cookie, pseudo_name(child), rc, &fattr);
 }
 
 static nfsstat4 list_junctions(struct listing *list, uint64_t cookie)
@@ -250,8 +250,8 @@ static nfsstat4 add_entry(struct listing *list, const struct dirent_record *entr
     source.change = stat.change;
     source.fs = list->has_fs ? &list->fs : NULL;
     if (!rc)
-        rc = pack(list, &source, &fattr);
-    return add(list, cookie, entry->name, rc, &fattr);
+        rc = pack_attrs(list, &source, &fattr);
+    return add_name(list, cookie, entry->name, rc, &fattr);
 }
 
 static bool is_shown(const struct listing *list, const char *name)
@@ -381,7 +381,7 @@ static uint32_t reply_room(const struct compound *c)
     return (uint32_t)(room < REPLY_MAX ? room : REPLY_MAX);
 }
 
-static nfsstat4 answer(struct compound *c, struct listing *list)
+static nfsstat4 answer_listing(struct compound *c, struct listing *list)
 {
     const READDIR4args *args = &c->args.readdir;
     READDIR4resok *ok = &c->res.readdir.resok4;
@@ -425,7 +425,7 @@ enum op_next op_readdir(struct compound *c)
     list->junctions = file_junctions(&c->current);
     list_wants(list, &c->args.readdir.attr_request);
     arena_init_with(&list->arena, ENTRY_ARENA, list->scratch, sizeof(list->scratch));
-    status = answer(c, list);
+    status = answer_listing(c, list);
     arena_free(&list->arena);
     free(list);
     return op_done(c, status);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/client/backchannel.h"
 #include "server/client/client_private.h"
@@ -16,12 +17,6 @@
 #include "server/nfs/compound.h"
 #include "server/nfs/op_client.h"
 #include "server/server.h"
-
-static enum op_next done(struct compound *c, nfsstat4 status)
-{
-    c->res.status = status;
-    return OP_DONE;
-}
 
 static struct loop *loop_at(const struct compound *c, unsigned index)
 {
@@ -34,7 +29,7 @@ static void take_turn(struct compound *c, const struct session_turn *turn)
     c->max_cached = turn->max_cached;
     c->replay = turn->replay;
     c->retry_uncached = turn->retry_uncached;
-    if (turn->slot == NULL)
+    if (!turn->slot)
         return;
     c->client = turn->client;
     c->client_id = client_id(turn->client);
@@ -56,10 +51,10 @@ enum op_next op_sequence(struct compound *c)
     nfsstat4 status = session_sequence(client_table_of(c), &c->args.sequence, &call,
                                        &c->res.sequence.sr_resok4, &turn);
     if (status != NFS4_OK)
-        return done(c, status);
+        return op_done(c, status);
     take_turn(c, &turn);
     conn_set_bound(c->conn);
-    return done(c, NFS4_OK);
+    return op_done(c, NFS4_OK);
 }
 
 /* ---- CREATE_SESSION ---- */
@@ -73,10 +68,8 @@ struct confirming {
 
 static void on_recorded(struct loop_msg *msg)
 {
-    struct recovery_call *call =
-        (struct recovery_call *)(void *)((char *)msg - offsetof(struct recovery_call, done));
-    struct confirming *wait =
-        (struct confirming *)(void *)((char *)call - offsetof(struct confirming, recovery));
+    struct recovery_call *call = container_of(msg, struct recovery_call, done);
+    struct confirming *wait = container_of(call, struct confirming, recovery);
     compound_resume(wait->compound);
 }
 
@@ -85,8 +78,8 @@ static void on_recorded(struct loop_msg *msg)
 static enum op_next record_client(struct compound *c, struct client *client)
 {
     struct confirming *wait = arena_alloc(&c->arena, sizeof(*wait));
-    if (wait == NULL)
-        return done(c, NFS4ERR_DELAY);
+    if (!wait)
+        return op_done(c, NFS4ERR_DELAY);
     wait->compound = c;
     wait->client = client;
     wait->recovery = (struct recovery_call){
@@ -104,12 +97,12 @@ static enum op_next record_client(struct compound *c, struct client *client)
 }
 
 /* Its previous incarnation goes with everything it had (RFC 8881 section 18.36.4). */
-static nfsstat4 confirm(struct keeper *keeper, struct client *client)
+static nfsstat4 confirm_client(struct keeper *keeper, struct client *client)
 {
     struct client *old = client_find_owner(
         client->table, (struct xdr_bytes){client->owner, client->owner_len}, true);
-    uint64_t replaces = old != NULL ? old->id : 0;
-    if (old != NULL)
+    uint64_t replaces = old ? old->id : 0;
+    if (old)
         client_remove(old);
     if (client_confirm(client) < 0)
         return NFS4ERR_DELAY;
@@ -144,7 +137,7 @@ static nfsstat4 make_session(struct compound *c, struct client *client)
     if (status != NFS4_OK)
         return status;
     if (!client->confirmed) {
-        status = confirm(c->server->keeper, client);
+        status = confirm_client(c->server->keeper, client);
         if (status != NFS4_OK)
             return status;
     }
@@ -178,9 +171,9 @@ static enum op_next create_recorded(struct compound *c)
     if (wait->recovery.err < 0) {
         log_error("%s: cannot record the client: %s", client_describe(client),
                   strerror(-wait->recovery.err));
-        next = done(c, NFS4ERR_DELAY);
+        next = op_done(c, NFS4ERR_DELAY);
     } else if (client->gone) {
-        next = done(c, NFS4ERR_STALE_CLIENTID);
+        next = op_done(c, NFS4ERR_STALE_CLIENTID);
     } else {
         next = finish_create(c, client);
     }
@@ -206,24 +199,24 @@ static enum op_next create_session(struct compound *c)
         return create_recorded(c);
     const CREATE_SESSION4args *args = &c->args.create_session;
     struct client *client = client_find_any(client_table_of(c), args->csa_clientid);
-    if (client == NULL || client->expiring)
-        return done(c, NFS4ERR_STALE_CLIENTID);
+    if (!client || client->expiring)
+        return op_done(c, NFS4ERR_STALE_CLIENTID);
     if (!principal_equal(client->principal, principal_of(c)))
-        return done(c, NFS4ERR_CLID_INUSE);
+        return op_done(c, NFS4ERR_CLID_INUSE);
     if (client->create_busy)
-        return done(c, NFS4ERR_DELAY);
+        return op_done(c, NFS4ERR_DELAY);
     if (args->csa_sequence == client->create_seq) {
         c->res.create_session = client->create_res;
         return OP_DONE;
     }
     if (args->csa_sequence != client->create_seq + 1)
-        return done(c, NFS4ERR_SEQ_MISORDERED);
+        return op_done(c, NFS4ERR_SEQ_MISORDERED);
     nfsstat4 status = check_create(c, client);
     if (status != NFS4_OK) {
         client->create_seq = args->csa_sequence;
         memset(&client->create_res, 0, sizeof(client->create_res));
         client->create_res.status = status;
-        return done(c, status);
+        return op_done(c, status);
     }
     return client->confirmed ? finish_create(c, client) : record_client(c, client);
 }
@@ -240,18 +233,18 @@ static enum op_next destroy_session(struct compound *c)
 {
     struct session *session =
         session_find(client_table_of(c), c->args.destroy_session.dsa_sessionid);
-    if (session == NULL)
-        return done(c, NFS4ERR_BADSESSION);
+    if (!session)
+        return op_done(c, NFS4ERR_BADSESSION);
     session_destroy(session);
-    return done(c, NFS4_OK);
+    return op_done(c, NFS4_OK);
 }
 
 enum op_next op_destroy_session(struct compound *c)
 {
     const uint8_t *id = c->args.destroy_session.dsa_sessionid;
-    bool own = c->session != NULL && memcmp(session_id(c->session), id, NFS4_SESSIONID_SIZE) == 0;
+    bool own = c->session && memcmp(session_id(c->session), id, NFS4_SESSIONID_SIZE) == 0;
     if (own && !c->visited && c->op_index + 1 < c->numops)
-        return done(c, NFS4ERR_NOT_ONLY_OP);
+        return op_done(c, NFS4ERR_NOT_ONLY_OP);
     return compound_visit(c, loop_at(c, session_loop(id)), destroy_session);
 }
 
@@ -260,8 +253,8 @@ enum op_next op_bind_conn_to_session(struct compound *c)
     const BIND_CONN_TO_SESSION4args *args = &c->args.bind_conn_to_session;
     BIND_CONN_TO_SESSION4resok *ok = &c->res.bind_conn_to_session.bctsr_resok4;
     struct session *session = session_find(client_table_of(c), args->bctsa_sessid);
-    if (session == NULL)
-        return done(c, NFS4ERR_BADSESSION);
+    if (!session)
+        return op_done(c, NFS4ERR_BADSESSION);
     memcpy(ok->bctsr_sessid, args->bctsa_sessid, sizeof(ok->bctsr_sessid));
     bool back = args->bctsa_dir != CDFC4_FORE;
     if (back && !session_has_back(session, c->conn)) {
@@ -269,14 +262,14 @@ enum op_next op_bind_conn_to_session(struct compound *c)
         if (err == -EPROTONOSUPPORT && args->bctsa_dir == CDFC4_FORE_OR_BOTH)
             back = false;
         else if (err < 0)
-            return done(c, err == -EPROTONOSUPPORT ? NFS4ERR_INVAL : NFS4ERR_DELAY);
+            return op_done(c, err == -EPROTONOSUPPORT ? NFS4ERR_INVAL : NFS4ERR_DELAY);
     }
     if (!back)
         ok->bctsr_dir = CDFS4_FORE;
     else
         ok->bctsr_dir = args->bctsa_dir == CDFC4_BACK ? CDFS4_BACK : CDFS4_BOTH;
     conn_set_bound(c->conn);
-    return done(c, NFS4_OK);
+    return op_done(c, NFS4_OK);
 }
 
 enum op_next op_backchannel_ctl(struct compound *c)
@@ -286,9 +279,9 @@ enum op_next op_backchannel_ctl(struct compound *c)
     const BACKCHANNEL_CTL4args *args = &c->args.backchannel_ctl;
     for (uint32_t i = 0; i < args->bca_sec_parms_count; i++)
         if (args->bca_sec_parms[i].cb_secflavor == RPC_AUTH_GSS)
-            return done(c, NFS4ERR_NOENT); /* there are no GSS handles here */
+            return op_done(c, NFS4ERR_NOENT); /* there are no GSS handles here */
     if (!session_set_callback(c->session, args->bca_cb_program, args->bca_sec_parms,
                               args->bca_sec_parms_count))
-        return done(c, NFS4ERR_INVAL);
-    return done(c, NFS4_OK);
+        return op_done(c, NFS4ERR_INVAL);
+    return op_done(c, NFS4_OK);
 }

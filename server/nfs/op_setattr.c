@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/export/export.h"
 #include "server/file/file.h"
@@ -123,7 +124,7 @@ static enum op_next apply_sealed(struct compound *c, struct setattr *work)
     return OP_LOOP;
 }
 
-static enum op_next apply(struct compound *c, struct setattr *work)
+static enum op_next apply_attrs(struct compound *c, struct setattr *work)
 {
     const bitmap4 size = BITMAP4(FATTR4_SIZE);
     nfsstat4 status = attr_set_decode(c, &c->args.setattr.obj_attributes, &work->set);
@@ -150,7 +151,7 @@ static enum op_next apply(struct compound *c, struct setattr *work)
     return op_done(c, status);
 }
 
-static enum op_next start(struct compound *c, struct setattr *work)
+static enum op_next start_setattr(struct compound *c, struct setattr *work)
 {
     const stateid4 *stateid = &c->args.setattr.stateid;
     nfsstat4 status;
@@ -169,10 +170,10 @@ static enum op_next start(struct compound *c, struct setattr *work)
             return op_done(c, status);
     }
     c->stage = APPLY;
-    return c->on_worker ? apply(c, work) : OP_BLOCK;
+    return c->on_worker ? apply_attrs(c, work) : OP_BLOCK;
 }
 
-static enum op_next unseal(struct compound *c, struct setattr *work)
+static enum op_next release_seal(struct compound *c, struct setattr *work)
 {
     nfsstat4 status;
 
@@ -190,7 +191,7 @@ static enum op_next unseal(struct compound *c, struct setattr *work)
     return OP_WAIT;
 }
 
-static enum op_next released(struct compound *c, struct setattr *work)
+static enum op_next seal_released(struct compound *c, struct setattr *work)
 {
     nfsstat4 status = seal_wait_status(&work->wait, c->current.file);
 
@@ -202,8 +203,7 @@ static enum op_next released(struct compound *c, struct setattr *work)
 
 static void time_told(struct loop_msg *msg)
 {
-    struct setattr *work =
-        (struct setattr *)((char *)msg - offsetof(struct setattr, wrote.call.reply));
+    struct setattr *work = container_of(msg, struct setattr, wrote.call.reply);
 
     compound_resume(work->compound);
 }
@@ -232,7 +232,7 @@ static enum op_next tell_time(struct compound *c, struct setattr *work)
     return OP_WAIT;
 }
 
-static enum op_next told(struct compound *c, struct setattr *work)
+static enum op_next told_time(struct compound *c, struct setattr *work)
 {
     if (work->wrote.call.status == NFS4_OK)
         bitmap4_set(&c->res.setattr.attrsset, FATTR4_TIME_MODIFY_SET);
@@ -242,8 +242,8 @@ static enum op_next told(struct compound *c, struct setattr *work)
 enum op_next op_setattr(struct compound *c)
 {
     static enum op_next (*const stages[])(struct compound * c, struct setattr * work) = {
-        [START] = start,       [APPLY] = apply,         [UNSEAL] = unseal,
-        [RELEASED] = released, [TELL_TIME] = tell_time, [TOLD] = told,
+        [START] = start_setattr,    [APPLY] = apply_attrs,   [UNSEAL] = release_seal,
+        [RELEASED] = seal_released, [TELL_TIME] = tell_time, [TOLD] = told_time,
     };
 
     if (!c->op_state)

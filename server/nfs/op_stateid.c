@@ -4,6 +4,7 @@
  */
 #include <stddef.h>
 
+#include "server/base/container_of.h"
 #include "server/client/client.h"
 #include "server/keeper/keeper.h"
 #include "server/nfs/compound.h"
@@ -17,12 +18,9 @@ struct stateid_work {
     uint32_t at;
 };
 
-static void answered(struct loop_msg *msg)
+static void on_answer(struct loop_msg *msg)
 {
-    struct stateid_work *work =
-        (struct stateid_work *)((char *)msg - offsetof(struct stateid_work, ask) -
-                                offsetof(struct keeper_stateid, call) -
-                                offsetof(struct keeper_call, reply));
+    struct stateid_work *work = container_of(msg, struct stateid_work, ask.call.reply);
 
     compound_resume(work->compound);
 }
@@ -31,7 +29,7 @@ static enum op_next ask_keeper(struct compound *c, struct stateid_work *work,
                                const stateid4 *stateid)
 {
     work->ask = (struct keeper_stateid){
-        .call = {.reply.run = answered, .reply_loop = c->loop},
+        .call = {.reply.run = on_answer, .reply_loop = c->loop},
         .client_id = c->client_id,
         .stateid = *stateid,
     };
@@ -39,7 +37,7 @@ static enum op_next ask_keeper(struct compound *c, struct stateid_work *work,
     return OP_WAIT;
 }
 
-static struct stateid_work *begin(struct compound *c)
+static struct stateid_work *begin_work(struct compound *c)
 {
     struct stateid_work *work = arena_alloc(&c->arena, sizeof *work);
 
@@ -64,13 +62,11 @@ enum op_next op_test_stateid(struct compound *c)
     if (work) {
         work->codes[work->at++] = work->ask.call.status;
     } else {
-        work = begin(c);
+        work = begin_work(c);
         if (work)
             work->codes = arena_array(&c->arena, args->ts_stateids_count, sizeof work->codes[0]);
-        if (!work || !work->codes) {
-            c->res.status = NFS4ERR_DELAY;
-            return OP_DONE;
-        }
+        if (!work || !work->codes)
+            return op_done(c, NFS4ERR_DELAY);
     }
     for (; work->at < args->ts_stateids_count; work->at++) {
         const stateid4 *stateid = &args->ts_stateids[work->at];
@@ -81,8 +77,7 @@ enum op_next op_test_stateid(struct compound *c)
     }
     c->res.test_stateid.tsr_resok4.tsr_status_codes_count = args->ts_stateids_count;
     c->res.test_stateid.tsr_resok4.tsr_status_codes = work->codes;
-    c->res.status = NFS4_OK;
-    return OP_DONE;
+    return op_done(c, NFS4_OK);
 }
 
 /* A layout that is still one is not freed; one that was revoked is acknowledged thereby (12.5.6).
@@ -109,20 +104,15 @@ enum op_next op_free_stateid(struct compound *c)
 
     if (c->on_worker)
         return OP_LOOP;
-    if (work) {
-        c->res.status = free_layout_status(work->ask.call.status);
-        return OP_DONE;
-    }
+    if (work)
+        return op_done(c, free_layout_status(work->ask.call.status));
     c->res.status = compound_resolve_stateid(c, &c->args.free_stateid.fsa_stateid, &stateid);
     if (c->res.status != NFS4_OK)
         return OP_DONE;
-    if (!is_layout(&stateid)) {
-        c->res.status = state_free_stateid(client_state(c->client), &stateid);
-        return OP_DONE;
-    }
-    work = begin(c);
+    if (!is_layout(&stateid))
+        return op_done(c, state_free_stateid(client_state(c->client), &stateid));
+    work = begin_work(c);
     if (work)
         return ask_keeper(c, work, &stateid);
-    c->res.status = NFS4ERR_DELAY;
-    return OP_DONE;
+    return op_done(c, NFS4ERR_DELAY);
 }

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "layout/map.h"
+#include "server/base/container_of.h"
 #include "server/export/export.h"
 #include "server/file/file.h"
 #include "server/file/fs_cred.h"
@@ -57,14 +58,14 @@ struct write_work {
     };
 };
 
-static enum op_next next(struct compound *c, enum write_stage stage, enum op_next where)
+static enum op_next next_stage(struct compound *c, enum write_stage stage, enum op_next where)
 {
     c->stage = stage;
     return where;
 }
 
-static enum op_next finish(struct compound *c, struct write_work *work, nfsstat4 status,
-                           stable_how4 committed)
+static enum op_next finish_write(struct compound *c, struct write_work *work, nfsstat4 status,
+                                 stable_how4 committed)
 {
     WRITE4resok *res = &c->res.write.resok4;
 
@@ -78,11 +79,6 @@ static enum op_next finish(struct compound *c, struct write_work *work, nfsstat4
     res->committed = committed;
     write_verifier(c->server, res->writeverf);
     return OP_DONE;
-}
-
-static unsigned seal_kind(const struct file *file)
-{
-    return file_seal(file) & ~SEAL_WORD_AT_REST;
 }
 
 static nfsstat4 check_range(const struct compound *c)
@@ -141,27 +137,24 @@ static bool write_cached(struct compound *c, struct write_work *work)
 }
 
 /* Has the file's map made by the keeper while the seal is held. */
-static void mapped(struct loop_msg *msg)
+static void on_mapped(struct loop_msg *msg)
 {
-    struct keeper_map *mapping =
-        (struct keeper_map *)((char *)msg - offsetof(struct keeper_map, call) -
-                              offsetof(struct keeper_call, reply));
+    struct keeper_map *mapping = container_of(msg, struct keeper_map, call.reply);
 
-    compound_resume(
-        ((struct write_work *)((char *)mapping - offsetof(struct write_work, mapping)))->compound);
+    compound_resume(container_of(mapping, struct write_work, mapping)->compound);
 }
 
 static enum op_next start_pinned(struct compound *c, struct write_work *work)
 {
     if (!state_file_pinned_begin(c->current.file))
-        return finish(c, work, NFS4ERR_DELAY, UNSTABLE4);
+        return finish_write(c, work, NFS4ERR_DELAY, UNSTABLE4);
     work->pinned = true;
     work->mapping = (struct keeper_map){
-        .call = {.reply.run = mapped, .reply_loop = c->loop},
+        .call = {.reply.run = on_mapped, .reply_loop = c->loop},
         .file = c->current.file,
     };
     keeper_map(c->server->keeper, &work->mapping);
-    return next(c, WRITE_MAPPED, OP_WAIT);
+    return next_stage(c, WRITE_MAPPED, OP_WAIT);
 }
 
 /* By what the seal is at this moment. */
@@ -169,24 +162,24 @@ static enum op_next start_by_seal(struct compound *c, struct write_work *work)
 {
     nfsstat4 status;
 
-    switch (seal_kind(c->current.file)) {
+    switch (seal_kind(file_seal(c->current.file))) {
     case SEAL_NONE:
         if (write_cached(c, work))
-            return finish(c, work, NFS4_OK, UNSTABLE4);
-        return next(c, WRITE_FILE, OP_BLOCK);
+            return finish_write(c, work, NFS4_OK, UNSTABLE4);
+        return next_stage(c, WRITE_FILE, OP_BLOCK);
     case SEAL_PINNED:
         return start_pinned(c, work);
     default:
         if (work->released)
-            return finish(c, work, NFS4ERR_DELAY, UNSTABLE4);
+            return finish_write(c, work, NFS4ERR_DELAY, UNSTABLE4);
         status = seal_wait_start(c, &work->release, c->current.file);
         if (status != NFS4_OK)
-            return finish(c, work, status, UNSTABLE4);
-        return next(c, WRITE_RELEASED, OP_WAIT);
+            return finish_write(c, work, status, UNSTABLE4);
+        return next_stage(c, WRITE_RELEASED, OP_WAIT);
     }
 }
 
-static enum op_next start(struct compound *c)
+static enum op_next start_write(struct compound *c)
 {
     struct write_work *work = arena_alloc(&c->arena, sizeof *work);
     nfsstat4 status = open_check_type(file_type(c->current.file));
@@ -199,21 +192,19 @@ static enum op_next start(struct compound *c)
         status = check_range(c);
     if (status == NFS4_OK)
         status = io_state_find(c, &c->args.write.stateid, FILE_WRITE, &work->opener);
-    if (status != NFS4_OK) {
-        c->res.status = status;
-        return OP_DONE;
-    }
+    if (status != NFS4_OK)
+        return op_done(c, status);
     work->compound = c;
     c->op_state = work;
     return start_by_seal(c, work);
 }
 
-static enum op_next released(struct compound *c, struct write_work *work)
+static enum op_next seal_released(struct compound *c, struct write_work *work)
 {
     nfsstat4 status = seal_wait_status(&work->release, c->current.file);
 
     if (status != NFS4_OK)
-        return finish(c, work, status, UNSTABLE4);
+        return finish_write(c, work, status, UNSTABLE4);
     work->released = true;
     return start_by_seal(c, work);
 }
@@ -265,21 +256,21 @@ static enum op_next write_file(struct compound *c, struct write_work *work)
     if (error == 0 && c->args.write.data.len > 0) {
         error = file_data_open(c->current.file, FILE_WRITE, &fd);
         if (error == -EPERM && file_seal(c->current.file) != SEAL_NONE)
-            return finish(c, work, NFS4ERR_DELAY, UNSTABLE4); /* sealed in this moment */
+            return finish_write(c, work, NFS4ERR_DELAY, UNSTABLE4); /* sealed in this moment */
         if (error == 0) {
             error = write_all(c, work, fd);
             file_data_close(c->current.file, FILE_WRITE);
         }
     }
-    return finish(c, work, fs_status(error), c->args.write.stable);
+    return finish_write(c, work, fs_status(error), c->args.write.stable);
 }
 
 static enum op_next write_mapped(struct compound *c, struct write_work *work)
 {
     if (work->mapping.call.status != NFS4_OK)
-        return finish(c, work, work->mapping.call.status, UNSTABLE4);
+        return finish_write(c, work, work->mapping.call.status, UNSTABLE4);
     work->map = work->mapping.map;
-    return next(c, WRITE_BLOCKS, OP_BLOCK);
+    return next_stage(c, WRITE_BLOCKS, OP_BLOCK);
 }
 
 static enum op_next write_blocks(struct compound *c, struct write_work *work)
@@ -294,19 +285,16 @@ static enum op_next write_blocks(struct compound *c, struct write_work *work)
                                    args->data.len);
     work->status = fs_status(error);
     if (error < 0 || args->data.len == 0)
-        return finish(c, work, work->status, FILE_SYNC4);
+        return finish_write(c, work, work->status, FILE_SYNC4);
     work->done = args->data.len;
-    return next(c, WRITE_TOLD, OP_LOOP);
+    return next_stage(c, WRITE_TOLD, OP_LOOP);
 }
 
-static void noted(struct loop_msg *msg)
+static void on_noted(struct loop_msg *msg)
 {
-    struct keeper_wrote *wrote =
-        (struct keeper_wrote *)((char *)msg - offsetof(struct keeper_wrote, call) -
-                                offsetof(struct keeper_call, reply));
+    struct keeper_wrote *wrote = container_of(msg, struct keeper_wrote, call.reply);
 
-    compound_resume(
-        ((struct write_work *)((char *)wrote - offsetof(struct write_work, wrote)))->compound);
+    compound_resume(container_of(wrote, struct write_work, wrote)->compound);
 }
 
 static enum op_next tell_keeper(struct compound *c, struct write_work *work)
@@ -315,12 +303,12 @@ static enum op_next tell_keeper(struct compound *c, struct write_work *work)
 
     clock_gettime(CLOCK_REALTIME, &now);
     work->wrote = (struct keeper_wrote){
-        .call = {.reply.run = noted, .reply_loop = c->loop},
+        .call = {.reply.run = on_noted, .reply_loop = c->loop},
         .file = c->current.file,
         .mtime_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
     };
     keeper_wrote(c->server->keeper, &work->wrote);
-    return next(c, WRITE_NOTED, OP_WAIT);
+    return next_stage(c, WRITE_NOTED, OP_WAIT);
 }
 
 enum op_next op_write(struct compound *c)
@@ -329,11 +317,11 @@ enum op_next op_write(struct compound *c)
 
     switch ((enum write_stage)c->stage) {
     case WRITE_START:
-        return c->on_worker ? OP_LOOP : start(c);
+        return c->on_worker ? OP_LOOP : start_write(c);
     case WRITE_FILE:
         return write_file(c, work);
     case WRITE_RELEASED:
-        return released(c, work);
+        return seal_released(c, work);
     case WRITE_MAPPED:
         return write_mapped(c, work);
     case WRITE_BLOCKS:
@@ -341,8 +329,7 @@ enum op_next op_write(struct compound *c)
     case WRITE_TOLD:
         return tell_keeper(c, work);
     case WRITE_NOTED:
-        return finish(c, work, work->wrote.call.status, FILE_SYNC4);
+        return finish_write(c, work, work->wrote.call.status, FILE_SYNC4);
     }
-    c->res.status = NFS4ERR_SERVERFAULT;
-    return OP_DONE;
+    return op_done(c, NFS4ERR_SERVERFAULT);
 }

@@ -12,6 +12,7 @@
 
 #include "proto/rpc.h"
 #include "server/base/buffer.h"
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/net/conn.h"
 #include "server/nfs/compound.h"
@@ -30,8 +31,7 @@ struct short_reply {
 static void short_reply_sent(struct conn_out *out, bool ok)
 {
     (void)ok;
-    struct short_reply *reply =
-        (struct short_reply *)(void *)((char *)out - offsetof(struct short_reply, send));
+    struct short_reply *reply = container_of(out, struct short_reply, send);
     struct conn *conn = reply->conn;
     conn_discharge(conn, reply->charged);
     buffer_unref(reply->memory);
@@ -84,7 +84,7 @@ static void put_verdict(struct xdr_out *out, uint32_t xid, enum verdict verdict)
 static bool answer_shortly(struct conn *conn, uint32_t xid, enum verdict verdict)
 {
     struct buffer *memory = buffer_get(BUFFER_SMALL);
-    if (memory == NULL) {
+    if (!memory) {
         conn_close(conn, "out of memory");
         return false;
     }

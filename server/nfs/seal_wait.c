@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/client/client.h"
 #include "server/file/file.h"
@@ -14,12 +15,9 @@
  * retransmit. */
 enum { RELEASE_WAIT_MS = 2000, FILE_TEXT = 512 };
 
-static void resume(struct loop_msg *msg)
+static void on_released(struct loop_msg *msg)
 {
-    struct seal_wait *wait =
-        (struct seal_wait *)((char *)msg - offsetof(struct seal_wait, release) -
-                             offsetof(struct keeper_release, call) -
-                             offsetof(struct keeper_call, reply));
+    struct seal_wait *wait = container_of(msg, struct seal_wait, release.call.reply);
 
     compound_resume(wait->compound);
 }
@@ -37,7 +35,7 @@ nfsstat4 seal_wait_start(struct compound *c, struct seal_wait *wait, struct file
 {
     unsigned word = file_seal(file);
 
-    switch (word & ~SEAL_WORD_AT_REST) {
+    switch (seal_kind(word)) {
     case SEAL_NONE:
     case SEAL_SEALING:
     case SEAL_RELEASING:
@@ -51,7 +49,7 @@ nfsstat4 seal_wait_start(struct compound *c, struct seal_wait *wait, struct file
     }
     wait->compound = c;
     wait->release = (struct keeper_release){
-        .call = {.reply.run = resume, .reply_loop = c->loop},
+        .call = {.reply.run = on_released, .reply_loop = c->loop},
         .file = file,
         .timeout_ms = RELEASE_WAIT_MS,
     };

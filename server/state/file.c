@@ -15,16 +15,14 @@ struct file_state *file_state_get(struct file *file)
 struct file_state *file_state_make(struct file *file)
 {
     struct file_state **slot = file_state_slot(file);
-
     if (!*slot)
-        *slot = calloc(1, sizeof **slot);
+        *slot = calloc(1, sizeof(**slot));
     return *slot;
 }
 
 void file_state_put(struct file *file)
 {
     struct file_state **slot = file_state_slot(file);
-
     if (*slot && !(*slot)->opens && !(*slot)->locks.head && (*slot)->reservations == 0 &&
         (*slot)->pinned_io == 0) {
         free(*slot);
@@ -36,7 +34,7 @@ void file_state_put(struct file *file)
  * lock, before it is counted. So one of the two sees the other. */
 static bool seal_admits_writer(const struct file *file, bool sizes)
 {
-    unsigned word = file_seal(file) & ~SEAL_WORD_AT_REST;
+    enum seal_word word = seal_kind(file_seal(file));
 
     return word == SEAL_NONE || (word == SEAL_PINNED && !sizes);
 }
@@ -62,11 +60,9 @@ nfsstat4 file_state_admit(const struct file *file, const struct file_state *stat
 nfsstat4 state_reserve(struct file *file, uint32_t access, uint32_t deny, uint64_t *conflict)
 {
     struct share_open reservation = {0};
-    struct file_state *state;
     nfsstat4 status = NFS4ERR_DELAY;
-
     file_lock(file);
-    state = file_state_make(file);
+    struct file_state *state = file_state_make(file);
     if (state)
         status = file_state_admit(file, state, access | OPEN4_SHARE_ACCESS_WRITE, deny, true, 0,
                                   conflict);
@@ -83,7 +79,6 @@ void file_state_unreserve(struct file_state *state, uint32_t access, uint32_t de
 {
     struct share_open reservation = {.access = (uint8_t)(access | OPEN4_SHARE_ACCESS_WRITE),
                                      .deny = (uint8_t)deny};
-
     share_remove(&state->shares, &reservation);
     state->reservations--;
 }
@@ -101,7 +96,7 @@ bool state_file_pinned_begin(struct file *file)
     struct file_state *state = NULL;
 
     file_lock(file);
-    if ((file_seal(file) & ~SEAL_WORD_AT_REST) == SEAL_PINNED)
+    if (seal_kind(file_seal(file)) == SEAL_PINNED)
         state = file_state_make(file);
     if (state)
         state->pinned_io++;
@@ -119,36 +114,27 @@ void state_file_pinned_end(struct file *file)
 
 bool state_file_has_pinned_io(struct file *file)
 {
-    struct file_state *state;
-    bool busy;
-
     file_lock(file);
-    state = file_state_get(file);
-    busy = state && state->pinned_io > 0;
+    struct file_state *state = file_state_get(file);
+    bool busy = state && state->pinned_io > 0;
     file_unlock(file);
     return busy;
 }
 
 bool state_file_has_writer(struct file *file)
 {
-    struct file_state *state;
-    bool writer;
-
     file_lock(file);
-    state = file_state_get(file);
-    writer = state && (share_totals_access(&state->shares) & OPEN4_SHARE_ACCESS_WRITE);
+    struct file_state *state = file_state_get(file);
+    bool writer = state && (share_totals_access(&state->shares) & OPEN4_SHARE_ACCESS_WRITE);
     file_unlock(file);
     return writer;
 }
 
 bool state_file_is_open(struct file *file)
 {
-    struct file_state *state;
-    bool open;
-
     file_lock(file);
-    state = file_state_get(file);
-    open = state && (state->opens || state->reservations);
+    struct file_state *state = file_state_get(file);
+    bool open = state && (state->opens || state->reservations);
     file_unlock(file);
     return open;
 }

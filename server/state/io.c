@@ -12,7 +12,7 @@ bool cred_equal(const struct cred *a, const struct cred *b)
 {
     return a->flavor == b->flavor && a->uid == b->uid && a->gid == b->gid &&
            a->gid_count == b->gid_count &&
-           memcmp(a->gids, b->gids, a->gid_count * sizeof a->gids[0]) == 0;
+           memcmp(a->gids, b->gids, a->gid_count * sizeof(a->gids[0])) == 0;
 }
 
 /* Without an open: only what no open denies, and nothing while opens may still be reclaimed
@@ -20,14 +20,11 @@ bool cred_equal(const struct cred *a, const struct cred *b)
 static nfsstat4 check_anonymous(const struct state_io *io, unsigned access, bool bypass)
 {
     struct file *file = io->file;
-    const struct file_state *state;
-    uint32_t denied;
-
     if (recovery_in_grace(io->recovery))
         return NFS4ERR_GRACE;
     file_lock(file);
-    state = file_state_get(file);
-    denied = state && !bypass ? share_totals_deny(&state->shares) : 0;
+    const struct file_state *state = file_state_get(file);
+    uint32_t denied = state && !bypass ? share_totals_deny(&state->shares) : 0;
     file_unlock(file);
     return access & denied ? NFS4ERR_LOCKED : NFS4_OK;
 }
@@ -42,7 +39,6 @@ static struct open_state *open_behind(struct state *state)
 static bool is_opener(const struct state_io *io, const struct open_state *open, unsigned access)
 {
     struct cred cred = {0};
-
     export_cred(io->export, io->cred, &cred);
     return (open->cred_access & access) == access && cred_equal(&open->cred, &cred);
 }
@@ -51,16 +47,13 @@ nfsstat4 state_find_io(const struct state_io *io, const stateid4 *stateid, unsig
                        bool *opener)
 {
     struct state *state;
-    const struct open_state *open;
-    nfsstat4 status;
-
     *opener = false;
     if (stateid_is_anonymous(stateid) || stateid_is_read_bypass(stateid))
         return check_anonymous(io, access, stateid_is_read_bypass(stateid) && access == FILE_READ);
-    status = state_find(io->client, stateid, io->file, 0, &state);
+    nfsstat4 status = state_find(io->client, stateid, io->file, 0, &state);
     if (status != NFS4_OK)
         return status;
-    open = open_behind(state);
+    const struct open_state *open = open_behind(state);
     /* READ through an open for writing only is allowed, as clients need it to fill pages they write
      * to in part. */
     if ((access & FILE_WRITE) && !(open->share.access & OPEN4_SHARE_ACCESS_WRITE))
@@ -72,11 +65,9 @@ nfsstat4 state_find_io(const struct state_io *io, const stateid4 *stateid, unsig
 /* A layout stateid does not say what the file is open for: look at the client's opens of it. */
 static bool client_writes(struct file *file, uint64_t client_id)
 {
-    const struct file_state *state;
     bool writes = false;
-
     file_lock(file);
-    state = file_state_get(file);
+    const struct file_state *state = file_state_get(file);
     for (const struct open_state *open = state ? state->opens : NULL; open && !writes;
          open = open->file_next)
         writes = open->client_id == client_id && (open->share.access & OPEN4_SHARE_ACCESS_WRITE);
@@ -88,8 +79,6 @@ nfsstat4 state_check_layoutget(const struct state_io *io, const stateid4 *statei
                                layoutiomode4 iomode, bool *is_layout)
 {
     struct state *state;
-    nfsstat4 status;
-
     if (stateid_is_anonymous(stateid) || stateid_is_read_bypass(stateid))
         return NFS4ERR_BAD_STATEID;
     *is_layout = stateid->other[0] == STATEID_LAYOUT;
@@ -97,7 +86,7 @@ nfsstat4 state_check_layoutget(const struct state_io *io, const stateid4 *statei
         return iomode != LAYOUTIOMODE4_RW || client_writes(io->file, io->client->client_id)
                    ? NFS4_OK
                    : NFS4ERR_OPENMODE;
-    status = state_find(io->client, stateid, io->file, 0, &state);
+    nfsstat4 status = state_find(io->client, stateid, io->file, 0, &state);
     if (status != NFS4_OK)
         return status;
     if (iomode == LAYOUTIOMODE4_RW &&

@@ -20,15 +20,13 @@ static bool is_named(const struct lock_state *lock, const void *name, uint32_t l
 static bool same_owner(const void *a, const void *b)
 {
     const struct lock_state *x = a, *y = b;
-
     return x == y || (x->client_id == y->client_id && is_named(x, y->name, y->len));
 }
 
 static struct lock_state *lock_make(struct client_state *client, struct open_state *open,
                                     struct xdr_bytes owner)
 {
-    struct lock_state *lock = calloc(1, sizeof *lock + owner.len);
-
+    struct lock_state *lock = calloc(1, sizeof(*lock) + owner.len);
     if (!lock)
         return NULL;
     lock->open = open;
@@ -51,10 +49,8 @@ void lock_state_destroy(struct lock_state *lock)
 {
     struct open_state *open = lock->open;
     struct file *file = lock->state.file;
-    struct file_state *state;
-
     file_lock(file);
-    state = file_state_get(file);
+    struct file_state *state = file_state_get(file);
     lock_list_drop(&state->locks, lock);
     file_unlock(file);
     if (lock->prev)
@@ -82,7 +78,6 @@ static nfsstat4 fill_denied(const struct lock_range *range, struct arena *arena,
 {
     const struct lock_state *holder = range->holder;
     uint8_t *name = arena_dup(arena, holder->name, holder->len);
-
     if (!name)
         return NFS4ERR_DELAY;
     denied->offset = range->first;
@@ -99,10 +94,8 @@ static nfsstat4 lock_state_for(struct client_state *client, const struct state_l
                                struct lock_state **out, bool *fresh)
 {
     struct state *state;
-    struct lock_state *lock;
     nfsstat4 status =
         state_find(client, stateid, wanted->file, new_owner ? STATEID_OPEN : STATEID_LOCK, &state);
-
     *fresh = false;
     if (status != NFS4_OK)
         return status;
@@ -110,7 +103,7 @@ static nfsstat4 lock_state_for(struct client_state *client, const struct state_l
         *out = (struct lock_state *)state;
         return NFS4_OK;
     }
-    lock = lock_find((struct open_state *)state, *new_owner);
+    struct lock_state *lock = lock_find((struct open_state *)state, *new_owner);
     if (!lock) {
         lock = lock_make(client, (struct open_state *)state, *new_owner);
         *fresh = true;
@@ -126,22 +119,19 @@ nfsstat4 state_lock_set(struct client_state *client, const struct state_lock *wa
                         struct arena *arena, stateid4 *out, LOCK4denied *denied)
 {
     uint32_t needed = wanted->exclusive ? OPEN4_SHARE_ACCESS_WRITE : OPEN4_SHARE_ACCESS_READ;
-    const struct lock_range *conflict;
-    struct file_state *state;
     struct lock_state *lock;
     bool fresh;
     nfsstat4 status = lock_state_for(client, wanted, stateid, new_owner, &lock, &fresh);
-
     if (status != NFS4_OK)
         return status;
     file_lock(wanted->file);
-    state = file_state_get(wanted->file);
+    struct file_state *state = file_state_get(wanted->file);
     if (!(lock->open->share.access & needed)) {
         status = NFS4ERR_OPENMODE;
         goto unlock;
     }
-    conflict = lock_list_conflict(&state->locks, lock, same_owner, wanted->first, wanted->last,
-                                  wanted->exclusive);
+    const struct lock_range *conflict = lock_list_conflict(
+        &state->locks, lock, same_owner, wanted->first, wanted->last, wanted->exclusive);
     if (conflict)
         status = fill_denied(conflict, arena, denied);
     else if (lock_list_set(&state->locks, lock, wanted->first, wanted->last, wanted->exclusive) < 0)
@@ -158,11 +148,9 @@ unlock:
 nfsstat4 state_lock_test(struct client_state *client, const struct state_lock *wanted,
                          struct xdr_bytes owner, struct arena *arena, LOCK4denied *denied)
 {
-    struct lock_state *asker = calloc(1, sizeof *asker + owner.len);
+    struct lock_state *asker = calloc(1, sizeof(*asker) + owner.len);
     const struct lock_range *conflict = NULL;
-    struct file_state *state;
     nfsstat4 status = NFS4_OK;
-
     if (!asker)
         return NFS4ERR_DELAY;
     asker->client_id = client->client_id;
@@ -170,7 +158,7 @@ nfsstat4 state_lock_test(struct client_state *client, const struct state_lock *w
     if (owner.len)
         memcpy(asker->name, owner.data, owner.len);
     file_lock(wanted->file);
-    state = file_state_get(wanted->file);
+    struct file_state *state = file_state_get(wanted->file);
     if (state)
         conflict = lock_list_conflict(&state->locks, asker, same_owner, wanted->first, wanted->last,
                                       wanted->exclusive);
@@ -187,7 +175,6 @@ nfsstat4 state_lock_clear(struct client_state *client, const struct state_lock *
     struct state *lock;
     nfsstat4 status = state_find(client, stateid, wanted->file, STATEID_LOCK, &lock);
     int error;
-
     if (status != NFS4_OK)
         return status;
     file_lock(wanted->file);

@@ -49,7 +49,6 @@ const struct lock_range *lock_list_conflict(const struct lock_list *list, const 
 static void insert_range(struct lock_list *list, struct lock_range *range)
 {
     struct lock_range **at = &list->head;
-
     while (*at && (*at)->first <= range->first)
         at = &(*at)->next;
     range->next = *at;
@@ -66,7 +65,6 @@ static bool cut_range(struct lock_list *list, const void *holder, uint64_t first
 {
     struct lock_range **at = &list->head, *moved = NULL;
     bool split = false;
-
     while (*at && (*at)->first <= last) {
         struct lock_range *range = *at;
 
@@ -102,7 +100,6 @@ static bool cut_range(struct lock_list *list, const void *holder, uint64_t first
 static void merge_ranges(struct lock_list *list, struct lock_range *range)
 {
     struct lock_range **at = &list->head;
-
     while (*at) {
         struct lock_range *other = *at;
         bool touches = (other->last != UINT64_MAX && other->last + 1 == range->first) ||
@@ -124,8 +121,7 @@ static void merge_ranges(struct lock_list *list, struct lock_range *range)
 int lock_list_set(struct lock_list *list, void *holder, uint64_t first, uint64_t last,
                   bool exclusive)
 {
-    struct lock_range *range = malloc(sizeof *range), *spare = malloc(sizeof *spare);
-
+    struct lock_range *range = malloc(sizeof(*range)), *spare = malloc(sizeof(*spare));
     if (!range || !spare) {
         free(range);
         free(spare);
@@ -142,8 +138,7 @@ int lock_list_set(struct lock_list *list, void *holder, uint64_t first, uint64_t
 
 int lock_list_clear(struct lock_list *list, const void *holder, uint64_t first, uint64_t last)
 {
-    struct lock_range *spare = malloc(sizeof *spare);
-
+    struct lock_range *spare = malloc(sizeof(*spare));
     if (!spare)
         return -ENOMEM;
     if (!cut_range(list, holder, first, last, spare))
@@ -162,7 +157,6 @@ bool lock_list_holds(const struct lock_list *list, const void *holder)
 void lock_list_drop(struct lock_list *list, const void *holder)
 {
     struct lock_range **at = &list->head;
-
     while (*at) {
         struct lock_range *range = *at;
 

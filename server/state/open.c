@@ -13,13 +13,12 @@
 static struct open_owner *owner_get(struct client_state *client, struct xdr_bytes name)
 {
     struct open_owner *owner;
-
     if (name.len == 0)
         name.data = (const uint8_t *)"";
     HASH_FIND(hh, client->owners, name.data, name.len, owner);
     if (owner)
         return owner;
-    owner = calloc(1, sizeof *owner + name.len);
+    owner = calloc(1, sizeof(*owner) + name.len);
     if (!owner)
         return NULL;
     owner->len = name.len;
@@ -45,8 +44,7 @@ static struct open_state *open_find(struct client_state *client, const struct op
 {
     struct open_key key = {.owner = owner, .file = file};
     struct open_state *open;
-
-    HASH_FIND(by_key, client->opens, &key, sizeof key, open);
+    HASH_FIND(by_key, client->opens, &key, sizeof(key), open);
     return open;
 }
 
@@ -54,8 +52,7 @@ static struct open_state *open_find(struct client_state *client, const struct op
 static struct open_state *open_make(struct client_state *client, struct open_owner *owner,
                                     struct file *file)
 {
-    struct open_state *open = calloc(1, sizeof *open);
-
+    struct open_state *open = calloc(1, sizeof(*open));
     if (!open)
         return NULL;
     open->client = client;
@@ -64,7 +61,7 @@ static struct open_state *open_make(struct client_state *client, struct open_own
     open->key = (struct open_key){.owner = owner, .file = file};
     if (state_enter(client, &open->state, STATEID_OPEN, file) < 0)
         goto drop;
-    HASH_ADD(by_key, client->opens, key, sizeof open->key, open);
+    HASH_ADD(by_key, client->opens, key, sizeof(open->key), open);
     if (!open->by_key.tbl)
         goto leave;
     owner->opens++;
@@ -81,7 +78,6 @@ drop:
 static void open_unmake(struct open_state *open)
 {
     struct client_state *client = open->client;
-
     HASH_DELETE(by_key, client->opens, open);
     state_leave(client, &open->state);
     client->open_count--;
@@ -115,11 +111,9 @@ static nfsstat4 open_on_file(struct open_state *open, const struct state_open *w
                              uint64_t *conflict)
 {
     struct file *file = wanted->file;
-    struct file_state *state;
     nfsstat4 status = NFS4ERR_DELAY;
-
     file_lock(file);
-    state = file_state_make(file); /* is there already when reserved */
+    struct file_state *state = file_state_make(file); /* is there already when reserved */
     if (!state)
         goto unlock;
     if (wanted->reserved)
@@ -150,14 +144,12 @@ nfsstat4 state_open(struct client_state *client, const struct state_open *wanted
                     uint64_t *conflict)
 {
     struct open_owner *owner = owner_get(client, wanted->owner);
-    struct open_state *open;
     nfsstat4 status = NFS4ERR_DELAY;
     bool fresh = false;
-
     *conflict = 0;
     if (!owner)
         goto unreserve;
-    open = open_find(client, owner, wanted->file);
+    struct open_state *open = open_find(client, owner, wanted->file);
     if (!open) {
         open = open_make(client, owner, wanted->file);
         fresh = true;
@@ -186,15 +178,12 @@ nfsstat4 state_open_downgrade(struct client_state *client, struct file *file,
                               stateid4 *out)
 {
     struct state *state;
-    struct open_state *open;
     nfsstat4 status = state_find(client, stateid, file, STATEID_OPEN, &state);
-    bool valid;
-
     if (status != NFS4_OK)
         return status;
-    open = (struct open_state *)state;
+    struct open_state *open = (struct open_state *)state;
     file_lock(file);
-    valid = share_downgrade(&file_state_get(file)->shares, &open->share, access, deny);
+    bool valid = share_downgrade(&file_state_get(file)->shares, &open->share, access, deny);
     file_unlock(file);
     if (!valid)
         return NFS4ERR_INVAL;
@@ -206,12 +195,10 @@ nfsstat4 state_open_downgrade(struct client_state *client, struct file *file,
 void open_state_destroy(struct open_state *open)
 {
     struct file *file = file_ref(open->state.file);
-    struct file_state *state;
-
     while (open->locks)
         lock_state_destroy(open->locks);
     file_lock(file);
-    state = file_state_get(file);
+    struct file_state *state = file_state_get(file);
     share_remove(&state->shares, &open->share);
     file_unlink(state, open);
     file_state_put(file);
@@ -225,7 +212,6 @@ static bool holds_locks(struct open_state *open)
     struct file *file = open->state.file;
     const struct lock_state *lock;
     bool held = false;
-
     file_lock(file);
     for (lock = open->locks; lock && !held; lock = lock->next)
         held = lock_list_holds(&file_state_get(file)->locks, lock);
@@ -237,7 +223,6 @@ nfsstat4 state_close(struct client_state *client, struct file *file, const state
 {
     struct state *state;
     nfsstat4 status = state_find(client, stateid, file, STATEID_OPEN, &state);
-
     if (status != NFS4_OK)
         return status;
     if (holds_locks((struct open_state *)state))

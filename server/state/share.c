@@ -9,7 +9,6 @@ uint32_t share_access_mode(uint32_t share_access)
                       OPEN4_SHARE_ACCESS_WANT_SIGNAL_DELEG_WHEN_RESRC_AVAIL |
                       OPEN4_SHARE_ACCESS_WANT_PUSH_DELEG_WHEN_UNCONTENDED;
     uint32_t mode = share_access & ~wishes;
-
     return mode <= OPEN4_SHARE_ACCESS_BOTH ? mode : 0;
 }
 
@@ -77,7 +76,6 @@ void share_remove(struct share_totals *totals, struct share_open *open)
 static uint8_t modes_within(uint8_t modes, uint32_t limit)
 {
     uint8_t kept = 0;
-
     for (uint32_t mode = 0; mode <= 3; mode++)
         if ((modes >> mode & 1) && !(mode & ~limit))
             kept |= (uint8_t)(1u << mode);
@@ -87,7 +85,6 @@ static uint8_t modes_within(uint8_t modes, uint32_t limit)
 static uint32_t modes_union(uint8_t modes)
 {
     uint32_t all = 0;
-
     for (uint32_t mode = 0; mode <= 3; mode++)
         if (modes >> mode & 1)
             all |= mode;
@@ -99,7 +96,6 @@ bool share_downgrade(struct share_totals *totals, struct share_open *open, uint3
 {
     uint8_t access_modes = modes_within(open->access_modes, access);
     uint8_t deny_modes = modes_within(open->deny_modes, deny);
-
     if (modes_union(access_modes) != access)
         return false;
     /* A deny of NONE is always within reach: a client may have forgotten that it opened with it

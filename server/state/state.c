@@ -17,13 +17,12 @@
 static int create_state(uint64_t boot_verifier, uint64_t client_id, uint64_t max_calls,
                         struct client_state **out)
 {
-    struct client_state *client = calloc(1, sizeof *client);
-
+    struct client_state *client = calloc(1, sizeof(*client));
     if (!client)
         return -ENOMEM;
     client->boot_verifier = boot_verifier;
     client->client_id = client_id;
-    for (unsigned i = 0; i < sizeof client->salt; i++)
+    for (unsigned i = 0; i < sizeof(client->salt); i++)
         client->salt[i] = (uint8_t)(client_id * UINT64_C(0x9e3779b97f4a7c15) >> (40 + 8 * i));
     client->seqid_window = max_calls < UINT32_MAX / 4 ? (uint32_t)max_calls : UINT32_MAX / 4;
     *out = client;
@@ -33,7 +32,6 @@ static int create_state(uint64_t boot_verifier, uint64_t client_id, uint64_t max
 static void destroy_state(struct client_state *client)
 {
     struct open_state *open, *next;
-
     if (!client)
         return;
     HASH_ITER(by_key, client->opens, open, next)
@@ -65,7 +63,6 @@ void client_state_count(const struct client_state *client, size_t *opens, size_t
 static void make_other(struct client_state *client, enum stateid_kind kind, uint8_t other[12])
 {
     uint64_t id = (client->boot_verifier ^ ++client->next_id) * UINT64_C(0xff51afd7ed558ccd);
-
     other[0] = (uint8_t)kind;
     memcpy(other + 1, client->salt, 3);
     memcpy(other + 4, &id, 8);
@@ -78,7 +75,7 @@ int state_enter(struct client_state *client, struct state *state, enum stateid_k
         return -ENOMEM;
     make_other(client, kind, state->other);
     state->seqid = 0;
-    HASH_ADD(hh, client->states, other, sizeof state->other, state);
+    HASH_ADD(hh, client->states, other, sizeof(state->other), state);
     if (!state->hh.tbl)
         return -ENOMEM;
     state->file = file_ref(file);
@@ -99,7 +96,7 @@ void state_advance(struct state *state, stateid4 *out)
     if (++state->seqid == 0)
         state->seqid = 1;
     out->seqid = state->seqid;
-    memcpy(out->other, state->other, sizeof out->other);
+    memcpy(out->other, state->other, sizeof(out->other));
 }
 
 /* Is a before b, as RFC 8881 section 8.2.2 counts: numerically, except across the wrap. */
@@ -116,8 +113,7 @@ nfsstat4 state_find(struct client_state *client, const stateid4 *stateid, const 
                     int kind, struct state **out)
 {
     struct state *state;
-
-    HASH_FIND(hh, client->states, stateid->other, sizeof stateid->other, state);
+    HASH_FIND(hh, client->states, stateid->other, sizeof(stateid->other), state);
     if (!state || (file && state->file != file) ||
         (kind && state_kind(state) != (enum stateid_kind)kind))
         return NFS4ERR_BAD_STATEID;
@@ -131,7 +127,7 @@ nfsstat4 state_find(struct client_state *client, const stateid4 *stateid, const 
 
 static bool other_is(const stateid4 *stateid, uint8_t byte)
 {
-    for (unsigned i = 0; i < sizeof stateid->other; i++)
+    for (unsigned i = 0; i < sizeof(stateid->other); i++)
         if (stateid->other[i] != byte)
             return false;
     return true;
@@ -155,7 +151,6 @@ bool stateid_is_current(const stateid4 *stateid)
 nfsstat4 state_test_stateid(struct client_state *client, const stateid4 *stateid)
 {
     struct state *state;
-
     return state_find(client, stateid, NULL, 0, &state);
 }
 
@@ -163,15 +158,13 @@ nfsstat4 state_free_stateid(struct client_state *client, const stateid4 *stateid
 {
     struct state *state;
     nfsstat4 status = state_find(client, stateid, NULL, 0, &state);
-    bool held;
-
     if (status != NFS4_OK)
         return status;
     if (state_kind(state) == STATEID_OPEN)
         return NFS4ERR_LOCKS_HELD;
     file_lock(state->file);
     struct file_state *on_file = file_state_get(state->file);
-    held = on_file && lock_list_holds(&on_file->locks, state);
+    bool held = on_file && lock_list_holds(&on_file->locks, state);
     file_unlock(state->file);
     if (held)
         return NFS4ERR_LOCKS_HELD;

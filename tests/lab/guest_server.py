@@ -33,7 +33,7 @@ class GuestServer(Server):
     def _make_state_dir(self):
         self.guest.run(f"mkdir -p {RUN}/state")
 
-    def start(self, timeout=60):
+    def start(self, timeout=120):
         self.write_config()
         self.job = self.guest.start(f"exec /mnt/lab/bin/guest-run-server {RUN}/pid {self.log} {' '.join(as_the_unit())} "
                                     "/mnt/lab/bin/sealnfsd -c /mnt/lab/sealnfsd/sealnfs.conf")
@@ -44,7 +44,7 @@ class GuestServer(Server):
         self.guest.run(f"kill -9 $(cat {RUN}/pid)")
         self.job.wait()
 
-    def stop(self, timeout=30):
+    def stop(self, timeout=90):
         self.guest.run(f"kill $(cat {RUN}/pid)")
         if self.job.wait(timeout) != 0:
             raise ServerError(f"sealnfsd ended with {self.job.code} on SIGTERM:\n{self.log_tail()}")
@@ -63,7 +63,7 @@ class GuestServer(Server):
         if self.job and self.guest.process.poll() is None and self.job.done() and self.job.code not in (0, 128 + 9):
             raise ServerError(f"sealnfsd had ended by itself with {self.job.code}")
 
-    def sealctl(self, *arguments, timeout=60):
+    def sealctl(self, *arguments, timeout=120):
         words = " ".join("'" + argument.replace("'", "'\\''") + "'" for argument in arguments)
         job = self.guest.start(f"/mnt/lab/bin/sealctl -s {self.control} {words} 2>&1")
         return job.wait(timeout), job.output()
@@ -78,7 +78,7 @@ class GuestServer(Server):
         text = self.guest.run(f"cat {self.trace_file} 2>/dev/null; true")
         return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
 
-    def wait_trace(self, match, timeout=60):
+    def wait_trace(self, match, timeout=120):
         deadline = time.monotonic() + timeout
         while True:
             trace = self.trace()
@@ -88,6 +88,7 @@ class GuestServer(Server):
             if time.monotonic() > deadline:
                 raise ServerError("the trace never showed what was waited for; its end:\n"
                                   + "\n".join(json.dumps(entry) for entry in trace[-15:]))
+            time.sleep(0.3)  # the trace is a file, and to look costs the guest two processes
 
     def log_text(self):
         if self.kept:

@@ -142,10 +142,12 @@ class Holder:
         self.session, self.sequence_id, self.handle, self.open_stateid = result[8:24], 0, None, None
 
     def disconnect(self):
-        """Close the connection; the session stays."""
+        """Close the connection; the session stays. A return that was under way has ended, one way or the other."""
         with contextlib.suppress(OSError):  # the server may have done so before
             self.connection.socket.shutdown(socket.SHUT_RDWR)
-        self.reader.join(10)
+        self.reader.join(60)
+        if self.returning and self.returning is not threading.current_thread():
+            self.returning.join(60)
         self.connection.close()
 
     def rebind(self):
@@ -243,6 +245,7 @@ class Holder:
         """The answer to CB_LAYOUTRECALL, and what to do after it was sent."""
         call.fixed(12)
         one_file = call.u32() == RETURN_FILE
+        obeys = self.obeys  # who waits for `recalled` may change it
         self.recalls += 1
         known = self.recalls > 1 and self.recalled.is_set()
         if not self.held and self.answer is None:
@@ -251,7 +254,7 @@ class Holder:
         status = self.answer if known and self.answer is not None else OK
         self.answers.append(status)
         self.recalled.set()
-        return status, (self.give_back if one_file else self.give_all_back) if self.obeys else None
+        return status, (self.give_back if one_file else self.give_all_back) if obeys else None
 
     # Layouts
 
@@ -308,7 +311,7 @@ class Holder:
             self.path.drop()
             self.held = []
 
-    def wait_answers(self, count, timeout=10):
+    def wait_answers(self, count, timeout=60):
         """Wait until so many recalls were answered."""
         deadline = time.monotonic() + timeout
         while len(self.answers) < count:

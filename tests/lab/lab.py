@@ -14,14 +14,19 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class Lab:
-    """`turn` is the test's number in the run: tests that run at the same time begin on different processors."""
+    """`turn` is the batch's number in the run: those that run at the same time begin on different processors. `long`: every
+    repetition is wanted."""
 
-    def __init__(self, directory, build, turn=0):
-        self.directory, self.build, self.turn = directory, build, turn
+    def __init__(self, directory, build, turn=0, long=False):
+        self.directory, self.build, self.turn, self.long = directory, build, turn, long
         self.guests, self.disks, self.servers = [], [], []
         self.storage = False  # a second network, for iSCSI
         self.memory, self.shim = f"{directory}/memory", f"{directory}/xshim.so"
         self._network()
+
+    def times(self, short, full):
+        """How often to repeat something: `short` in a run of every day, `full` in a long one."""
+        return full if self.long else short
 
     def _network(self):
         _ip("link set lo up")

@@ -90,7 +90,7 @@ class GarbageArguments(Exception):
 
 
 class Connection:
-    def __init__(self, address="127.0.0.1", port=2049, timeout=10):
+    def __init__(self, address="127.0.0.1", port=2049, timeout=60):
         self.socket = socket.create_connection((address, port), timeout)
 
     def __enter__(self):

@@ -71,7 +71,7 @@ class Server:
 
     # Life
 
-    def start(self, timeout=30):
+    def start(self, timeout=90):
         """Start, and wait for READY=1 on a notify socket of our own."""
         self.write_config()
         path = f"{self.directory}/notify"
@@ -108,7 +108,7 @@ class Server:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
-    def stop(self, timeout=20):
+    def stop(self, timeout=90):
         """An orderly end, which must be a clean one (a sanitizer's complaint is not)."""
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(timeout)
@@ -146,20 +146,20 @@ class Server:
 
     # The operator's view
 
-    def sealctl(self, *arguments, timeout=60):
+    def sealctl(self, *arguments, timeout=120):
         """Run sealctl; (exit code, what it printed on either stream)."""
         done = subprocess.run([f"{self.build}/bin/sealctl", "-s", self.control, *arguments], stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout)
         return done.returncode, done.stdout
 
-    def ctl(self, *arguments, timeout=60):
+    def ctl(self, *arguments, timeout=120):
         """A sealctl command that must succeed; its JSON answer."""
         code, text = self.sealctl("--json", *arguments, timeout=timeout)
         if code != 0:
             raise ServerError(f"sealctl {' '.join(arguments)}: exit {code}: {text}")
         return json.loads(text) if text.strip() else None
 
-    def refused(self, *arguments, timeout=60):
+    def refused(self, *arguments, timeout=120):
         """A sealctl command that must fail; what it said."""
         code, text = self.sealctl(*arguments, timeout=timeout)
         if code == 0:
@@ -171,7 +171,7 @@ class Server:
         seals = self.ctl("status", path)["status"]
         return seals[0]["state"].lower() if seals else "open"
 
-    def wait_state(self, path, wanted, timeout=60):
+    def wait_state(self, path, wanted, timeout=120):
         """Ask until the file's seal is in the state; nothing on the control socket waits for states other than release."""
         deadline = time.monotonic() + timeout
         while (state := self.state(path)) != wanted:
@@ -191,7 +191,7 @@ class Server:
         with open(self.trace_file) as f:
             return [json.loads(line) for line in f if line.endswith("\n")]
 
-    def wait_trace(self, match, timeout=60):
+    def wait_trace(self, match, timeout=120):
         """Follow the trace until an entry matches; that entry."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
@@ -214,7 +214,7 @@ class Server:
         with open(self.log, errors="replace") as f:
             return f.read()
 
-    def wait_log(self, text, timeout=60):
+    def wait_log(self, text, timeout=120):
         deadline = time.monotonic() + timeout
         while text not in self.log_text():
             if time.monotonic() > deadline:

@@ -2,17 +2,21 @@
 from disk import MIB, immutable
 from load import reading
 from registry import equal, holds, test
+from stage import Stage
 from trace import Trace
 
 AT_REST = {"policy": "at-rest"}
 
 
-@test(fs=("xfs", "ext4"))
-def a_closed_file_is_read_directly_without_an_administrator(lab, fs):
-    disk = lab.disk(fs=fs)
-    path = disk.file("file")
-    server = lab.server(export=AT_REST)
-    writer, reader = lab.clients(2)
+def shared(lab, fs):
+    """A stage."""
+    return Stage(lab, fs, export=AT_REST)
+
+
+@test(on=shared, fs=("xfs", "ext4"))
+def a_closed_file_is_read_directly_without_an_administrator(scene):
+    disk, (writer, reader) = scene.directory("closed", 2)
+    server, path = scene.server, disk.file("file")
     digest = writer.run("dd if=/dev/urandom of=/tmp/x bs=1M count=8 status=none; cp /tmp/x /mnt/n/file; sha256sum < /tmp/x").split()[0]
     equal(reader.sha256("/mnt/n/file"), digest, "what another client reads")
     counters = reader.counters()
@@ -33,13 +37,12 @@ CHANGES = {"truncate": "truncate -s 1M /mnt/n/file", "remove": "rm /mnt/n/file",
            "chmod": "chmod 600 /mnt/n/file", "link": "ln /mnt/n/file /mnt/n/new", "replace": "mv /mnt/n/small /mnt/n/file"}
 
 
-@test(change=tuple(CHANGES))
-def the_seal_gives_way_to(lab, change):
-    disk = lab.disk()
+@test(on=shared, fs=("xfs",), change=tuple(CHANGES))
+def the_seal_gives_way_to(scene, change):
+    disk, (reader, other) = scene.directory(change, 2)
+    server = scene.server
     disk.write("file", 4 * MIB)
     disk.write("small", 4096)
-    server = lab.server(export=AT_REST)
-    reader, other = lab.clients(2)
     load = reading(reader, "/mnt/n/file", 1, reader.run("head -c 1048576 /mnt/n/file | sha256sum").split()[0])
     load.rounds(1)
     equal(server.state(disk.file("file")), "sealed")
@@ -47,19 +50,20 @@ def the_seal_gives_way_to(lab, change):
     if change in ("truncate", "chmod", "link"):  # the reader's file is still there
         load.rounds(1)
         load.end()
+    else:
+        reader.run(f"touch {load.flag}")
+        load.job.wait()
 
 
-@test(fs=("xfs", "ext4"))
-def readers_are_not_disturbed_by_readers(lab, fs):
-    disk = lab.disk(fs=fs)
+@test(on=shared, fs=("xfs", "ext4"))
+def readers_are_not_disturbed_by_readers(scene):
+    disk, guests = scene.directory("readers", 2)
     digest = disk.write("file", 16 * MIB)
-    server = lab.server(export=AT_REST)
-    guests = lab.clients(2)
     for job in [guest.start("dd if=/mnt/n/file bs=1M count=16 iflag=direct status=none | sha256sum") for guest in guests]:
         equal(job.finish().split()[0], digest, "what a client reads")
     for guest in guests:
         guest.sha256("/mnt/n/file")
-    equal(Trace(server, disk.file("file")).all("recall"), [], "recalls")
+    equal(Trace(scene.server, disk.file("file")).all("recall"), [], "recalls")
     equal(guests[1].counters()["LAYOUTRETURN"], 0)
 
 
@@ -99,15 +103,13 @@ def only_what_the_patterns_take_is_sealed(lab):
     holds("at_rest_include" in why, f"explain: {why}")
 
 
-@test()
-def small_files_are_left_alone(lab):
+@test(on=shared, fs=("xfs",))
+def small_files_are_left_alone(scene):
     """Clients are told by mdsthreshold, and do not even ask."""
-    disk = lab.disk()
+    disk, (guest,) = scene.directory("small")
     digest = disk.write("file", MIB - 4096)
-    server = lab.server(export=AT_REST)
-    guest, = lab.clients(1)
     equal(guest.sha256("/mnt/n/file"), digest)
-    equal(server.state(disk.file("file")), "open")
+    equal(scene.server.state(disk.file("file")), "open")
     counters = guest.counters()
     equal(counters["LAYOUTGET"], 0, f"LAYOUTGET for a small file ({counters.show()})")
 

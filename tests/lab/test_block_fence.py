@@ -7,7 +7,7 @@ from load import writing
 from registry import equal, holds, test
 from trace import Trace
 
-RECALL_TIMEOUT = 3
+RECALL_TIMEOUT = 2
 SECOND = 10**9
 
 
@@ -46,7 +46,7 @@ def holder(lab, fs, hook=None, lease_time=60):
 def expect_stuck(disk, server, before, guest):
     """The seal stays, nothing is freed, and the operator is told who and what to do."""
     path = disk.file("file")
-    code, text = server.sealctl("unseal", "--wait", "--timeout", "20", path)
+    code, text = server.sealctl("unseal", "--wait", "--timeout", "60", path)
     holds(code in (1, 4), f"unseal: exit {code}: {text}")
     holds(guest.ip in text, f"unseal does not name the holder: {text}")
     server.wait_state(path, "stuck")
@@ -65,7 +65,7 @@ def a_stopped_holder_is_fenced_and_then_the_seal_released(lab, fs):
     guest.stop()
     with open(f"{lab.directory}/processes", "w") as f:
         f.write(" ".join(map(str, guest.processes(traced=True))))
-    server.ctl("unseal", "--wait", "--timeout", "30", path)
+    server.ctl("unseal", "--wait", "--timeout", "60", path)
     holds(not immutable(path), "a released file carries no flag")
 
     call, = hook_calls(lab)
@@ -124,7 +124,7 @@ def a_cut_off_writer_never_reaches_another_files_blocks(lab, fs):
     load.rounds(1)
     guest.cut()
     expect_stuck(disk, server, before, guest)
-    others = [disk.write(f"other{i}", 64 * MIB) for i in range(4)]
+    others = [disk.write(f"other{i}", 16 * MIB) for i in range(4)]
     guest.mend()
     server.wait_state(path, "open", 120)
     load.rounds(1, timeout=120)
@@ -150,7 +150,7 @@ def a_dead_holder_waits_with_quiesce_only_if_the_operator_says_so(lab, fs):
     """quiesce_is_safe: the end of the lease plus the quiesce time counts as a fence, and not a moment before."""
     disk = lab.disk(fs=fs)
     disk.write("file", MIB)
-    lease, quiesce = 5, 5
+    lease, quiesce = 3, 3
     server = lab.server(recall_timeout=1, lease_time=lease, quiesce_is_safe=True, quiesce_time=quiesce, fence_retry=2)
     server.ctl("seal", disk.file("file"))
     guest, = lab.clients(1)
@@ -170,7 +170,7 @@ def healthy_holders_are_not_fenced(lab, fs):
     healthy, = lab.clients(1)
     healthy.sha256("/mnt/n/file")
     guest.stop()
-    server.ctl("unseal", "--wait", "--timeout", "30", disk.file("file"))
+    server.ctl("unseal", "--wait", "--timeout", "60", disk.file("file"))
     equal([call["SEALNFS_CLIENT_ADDRESS"] for call in hook_calls(lab)], [guest.ip], "who was fenced")
     guest.kill()
     healthy.sha256("/mnt/n/file")

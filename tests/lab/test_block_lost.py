@@ -1,4 +1,4 @@
-"""Writers that are cut off from the server and from the disk, with writes in their queues, and come back late: twenty times each.
+"""Writers that are cut off from the server and from the disk, with writes in their queues, and come back late: twenty times each in a long run.
 
 Their files are unsealed, truncated and removed, their blocks go to other files, and the path to the disk is back before the
 network. No byte of theirs may be in another file: because the release waited for the fence, or because it never happened.
@@ -14,7 +14,8 @@ from trace import Trace
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 RECALL_TIMEOUT, LEASE = 1, 5
-SIZE, SPARE, RUNS = 8 * MIB, 4 * MIB, 20
+SIZE, SPARE = 8 * MIB, 4 * MIB
+RUNS = 6, 20  # in a short run and in a long one
 SECOND = 10**9
 WAYS = ("silent", "closed", "lapsed")  # how the server loses the client
 
@@ -100,7 +101,7 @@ class Lost:
 
     def unseal(self):
         """Ask for all of the files at once; the exit codes."""
-        asked = [self.server.start_ctl("unseal", "--wait", "--timeout", "30", self.disk.file(name)) for name in self.names]
+        asked = [self.server.start_ctl("unseal", "--wait", "--timeout", "60", self.disk.file(name)) for name in self.names]
         return [(process.wait(60), process.stdout.read()) for process in asked]
 
     def others(self):
@@ -120,13 +121,13 @@ def clients(lab, count):
     return guests
 
 
-@test(fs=("xfs",), timeout=500)
+@test(fs=("xfs",), seconds=80, timeout=900)
 def never_released_without_a_fence(lab, fs):
-    """Two guests, ten times: the seal is STUCK, the late writes land in the file itself, and when the client is back it is released."""
+    """Two guests, each time: the seal is STUCK, the late writes land in the file itself, and when the client is back it is released."""
     scene = Lost(lab, fs)
     guests = clients(lab, 2)
     runs, begin = 0, time.monotonic()
-    while runs < RUNS:
+    while runs < lab.times(*RUNS):
         way = WAYS[runs // 2 % len(WAYS)]
         scene.names = [f"file{runs}", f"file{runs + 1}"]
         if runs:
@@ -202,21 +203,22 @@ def fenced_run(lab, scene, way):
         os.unlink(scene.disk.file(name))
 
 
-@test(timeout=600)
+@test(seconds=60, timeout=900)
 def released_only_after_the_fence(lab):
-    """Two guests, ten times: the hook ends their way to the disk, the blocks are other files' at once, and no late byte comes."""
+    """Two guests, each time: the hook ends their way to the disk, the blocks are other files' at once, and no late byte comes."""
     scene = Lost(lab, "ext4", fence_hook=install_switch(lab))
-    for run in range(0, RUNS, 2):
+    runs = lab.times(*RUNS)
+    for run in range(0, runs, 2):
         begin, way = time.monotonic(), WAYS[run // 2 % len(WAYS)]
         scene.names = [f"file{run}", f"file{run + 1}"]
         if run:
             scene.make()
         fenced_run(lab, scene, way)
         print(f"{run + 2} runs, {way}, {time.monotonic() - begin:.0f} s")
-    equal(len(fenced_addresses(lab)), RUNS, "calls of the hook")
+    equal(len(fenced_addresses(lab)), runs, "calls of the hook")
 
 
-@test(timeout=200)
+@test(seconds=20, timeout=300)
 def a_fence_that_lies_is_seen_in_the_other_file(lab):
     """What the runs above look for does happen when the hook says 0 and does nothing. Only the operator can keep this from happening."""
     scene = Lost(lab, "ext4", fence_hook=install_switch(lab, "exit 0"))
@@ -228,16 +230,16 @@ def a_fence_that_lies_is_seen_in_the_other_file(lab):
     raise AssertionError("late writes of clients that nobody fenced are not seen")
 
 
-@test(timeout=200)
+@test(seconds=20, timeout=400)
 def scripted_clients_that_are_lost_in_all_ways(lab):
-    """Twenty times, beside a healthy client that is never fenced: silent, closed, past the lease, or answering a repeated recall with
+    """Beside a healthy client that is never fenced: silent, closed, past the lease, or answering a repeated recall with
     OLD_STATEID before it is lost, or after which it returns."""
     disk = lab.disk(size=320 * MIB)
     server = lab.server(recall_timeout=RECALL_TIMEOUT, lease_time=LEASE, grace_time=1, fence_timeout=15, fence_retry=1,
                         fence_hook=install_hook(lab.directory))
     good, lost = (Holder(disk, owner, lab.directory).connect() for owner in ("good", "lost"))
     fences = 0
-    for run in range(RUNS):
+    for run in range(lab.times(5, 20)):
         way = ("silent", "closed", "old stateid, then silent", "old stateid, then returned", "lapsed")[run % 5]
         path, other = disk.file(f"file{run}"), f"other{run}"
         disk.write(f"file{run}", SIZE)
@@ -255,9 +257,9 @@ def scripted_clients_that_are_lost_in_all_ways(lab):
             seen = server.trace()[-1]["seq"]
             server.wait_trace(lambda entry: entry["what"] == "client-lapsed" and entry["seq"] > seen)
             good.renew()
-        unseal = server.start_ctl("unseal", "--wait", "--timeout", "30", path)
+        unseal = server.start_ctl("unseal", "--wait", "--timeout", "60", path)
         if way.startswith("old"):  # it knows of the recall, but its answer is lost with the connection, and it is asked again on the next one
-            holds(lost.recalled.wait(10), "no recall")
+            holds(lost.recalled.wait(60), "no recall")
             lost.disconnect()
             lost.swallows = False
             lost.rebind()
@@ -304,7 +306,7 @@ def nothing_is_lost(scene, writer, name):
         equal(data[number * 4096:number * 4096 + 8], b"%08d" % number, f"block {number}, of which the client was told that it is written")
 
 
-@test(timeout=240)
+@test(seconds=40, timeout=400)
 def a_writer_stopped_past_its_lease_is_never_told_what_is_not_so(lab):
     """Continued, it goes on where it was: left alone, asked for its layout meanwhile, or fenced meanwhile."""
     scene = Lost(lab, "xfs", files=3, fence_hook=install_switch(lab, f'[ -e {lab.directory}/armed ] || exit 1; kill -9 "$pid"'))
@@ -326,7 +328,7 @@ def a_writer_stopped_past_its_lease_is_never_told_what_is_not_so(lab):
             scene.server.wait_state(path, "stuck")
         elif meanwhile == "fenced":
             with open(f"{lab.directory}/armed", "w"):
-                scene.server.ctl("unseal", "--wait", "--timeout", "30", path)
+                scene.server.ctl("unseal", "--wait", "--timeout", "60", path)
         guest.cont()
         if meanwhile != "fenced":
             equal(writer.wait(), 0, "the writer's end")

@@ -3,6 +3,7 @@ import os
 
 from disk import MIB, fragment
 from registry import equal, test
+from stage import Stage
 
 
 def expect_direct(guest, layouts=1):
@@ -19,13 +20,16 @@ def digest_of(guest, path, mib, skip=0):
     return guest.run(f"dd if={path} bs=1M skip={skip} count={mib} iflag=direct status=none | sha256sum").split()[0]
 
 
-@test(fs=("xfs", "ext4"))
-def a_frozen_file_is_read_from_the_disk(lab, fs):
-    disk = lab.disk(fs=fs)
-    digest = disk.write("file", 128 * MIB)
-    server = lab.server()
-    server.ctl("seal", disk.file("file"))
-    guest, = lab.clients(1)
+def shared(lab, fs):
+    """A stage."""
+    return Stage(lab, fs, clients=3, plain=1)
+
+
+@test(on=shared, fs=("xfs", "ext4"))
+def a_frozen_file_is_read_from_the_disk(scene):
+    disk, (guest,) = scene.directory("frozen")
+    digest = disk.write("file", 32 * MIB)
+    scene.server.ctl("seal", disk.file("file"))
     equal(guest.sha256("/mnt/n/file"), digest, "read O_DIRECT")
     equal(guest.sha256("/mnt/n/file", direct=False), digest, "read buffered")
     expect_direct(guest)
@@ -33,18 +37,25 @@ def a_frozen_file_is_read_from_the_disk(lab, fs):
     expect_direct(guest)
 
 
-@test(fs=("xfs", "ext4"), partition=(False, True), timeout=300)
-def a_pinned_file_is_written_on_the_disk(lab, fs, partition):
-    """Written by one client in both ways, it reads the same for another client and on the disk.
+@test(on=shared, fs=("xfs", "ext4"), timeout=300, seconds=10)
+def a_pinned_file_is_written_on_the_disk(scene):
+    """Written by one client in both ways, it reads the same for another client and on the disk."""
+    disk, clients = scene.directory("pinned", 2)
+    disk.write("file", 16 * MIB)
+    scene.server.ctl("seal", "--pinned", disk.file("file"))
+    written_in_both_ways(disk, *clients, 16)
 
-    With a partition the clients see the whole disk and are told of a slice of it.
-    """
-    disk = lab.disk(fs=fs, partition=partition)
-    size = 8 if partition else 64
-    disk.write("file", size * MIB)
-    server = lab.server()
-    server.ctl("seal", "--pinned", disk.file("file"))
-    writer, reader = lab.clients(2)
+
+@test(fs=("xfs", "ext4"), timeout=300)
+def a_pinned_file_is_written_on_the_disk_in_a_partition(lab, fs):
+    """The same; the clients see the whole disk and are told of a slice of it."""
+    disk = lab.disk(fs=fs, partition=True)
+    disk.write("file", 8 * MIB)
+    lab.server().ctl("seal", "--pinned", disk.file("file"))
+    written_in_both_ways(disk, *lab.clients(2), 8)
+
+
+def written_in_both_ways(disk, writer, reader, size):
     for direct in (True, False):
         digest = writer.write("/mnt/n/file", size, direct)
         how = "O_DIRECT" if direct else "buffered"
@@ -55,15 +66,12 @@ def a_pinned_file_is_written_on_the_disk(lab, fs, partition):
     expect_direct(reader)
 
 
-@test(fs=("xfs", "ext4"))
-def what_a_client_wrote_is_what_the_server_reads(lab, fs):
+@test(on=shared, fs=("xfs", "ext4"))
+def what_a_client_wrote_is_what_the_server_reads(scene):
     """READ through the server, before and after a client's direct write: nothing stale from the server's page cache."""
-    disk = lab.disk(fs=fs)
+    disk, (writer, reader) = scene.directory("wrote", 1, plain=1)
     before = disk.write("file", 8 * MIB)
-    server = lab.server()
-    server.ctl("seal", "--pinned", disk.file("file"))
-    writer, = lab.clients(1)
-    reader = lab.guest().without_layouts().mount("/data")
+    scene.server.ctl("seal", "--pinned", disk.file("file"))
     equal(reader.sha256("/mnt/n/file"), before, "read through the server before")
     digest = writer.write("/mnt/n/file", 8)
     equal(reader.sha256("/mnt/n/file"), digest, "read through the server after")
@@ -72,14 +80,11 @@ def what_a_client_wrote_is_what_the_server_reads(lab, fs):
     equal((counters["LAYOUTGET"], counters["READ"] > 0), (0, True), f"the reader asked the server ({counters.show()})")
 
 
-@test(fs=("xfs", "ext4"))
-def a_write_through_the_server_is_what_clients_read_directly(lab, fs):
-    disk = lab.disk(fs=fs)
+@test(on=shared, fs=("xfs", "ext4"))
+def a_write_through_the_server_is_what_clients_read_directly(scene):
+    disk, (direct, through) = scene.directory("through", 1, plain=1)
     disk.write("file", 8 * MIB)
-    server = lab.server()
-    server.ctl("seal", "--pinned", disk.file("file"))
-    direct, = lab.clients(1)
-    through = lab.guest().without_layouts().mount("/data")
+    scene.server.ctl("seal", "--pinned", disk.file("file"))
     direct.sha256("/mnt/n/file")
     digest = through.write("/mnt/n/file", 8, direct=False)
     equal(through.counters()["WRITE"] > 0, True, "the writer asked the server")
@@ -88,17 +93,15 @@ def a_write_through_the_server_is_what_clients_read_directly(lab, fs):
     expect_direct(direct)
 
 
-@test(fs=("xfs", "ext4"), timeout=300)
-def a_file_of_a_thousand_extents_takes_as_few_layoutgets_as_the_client_lets_it(lab, fs):
+@test(on=shared, fs=("xfs", "ext4"), timeout=300, seconds=8)
+def a_file_of_a_thousand_extents_takes_as_few_layoutgets_as_the_client_lets_it(scene):
     """Debian 12's client takes 4096 bytes of layout at a time: 56 for the head, 44 for an extent."""
-    disk = lab.disk(fs=fs)
+    disk, (writer, reader) = scene.directory("extents", 2)
     fragment(disk.file("frozen"), 1000)
     fragment(disk.file("pinned"), 1000)
     digest = disk.sha256("frozen")
-    server = lab.server()
-    server.ctl("seal", disk.file("frozen"))
-    server.ctl("seal", "--pinned", disk.file("pinned"))
-    writer, reader = lab.clients(2)
+    scene.server.ctl("seal", disk.file("frozen"))
+    scene.server.ctl("seal", "--pinned", disk.file("pinned"))
     layouts = -(-1000 // ((4096 - 56) // 44))
     equal(reader.sha256("/mnt/n/frozen"), digest, "read O_DIRECT")
     equal(reader.sha256("/mnt/n/frozen", direct=False), digest, "read buffered")
@@ -109,51 +112,47 @@ def a_file_of_a_thousand_extents_takes_as_few_layoutgets_as_the_client_lets_it(l
     expect_direct(reader, 2 * layouts)
 
 
-@test(fs=("xfs", "ext4"))
-def mtime_and_change_follow_a_direct_write(lab, fs):
+@test(on=shared, fs=("xfs", "ext4"))
+def mtime_and_change_follow_a_direct_write(scene):
     """The flag forbids changing times on disk; clients see them change all the same, and release writes them down."""
-    disk = lab.disk(fs=fs)
+    disk, (writer, other) = scene.directory("times", 2)
     disk.write("file", MIB)
     os.utime(disk.file("file"), (1000000000, 1000000000))
-    server = lab.server()
-    server.ctl("seal", "--pinned", disk.file("file"))
-    writer, other = lab.clients(2)
+    scene.server.ctl("seal", "--pinned", disk.file("file"))
     equal(other.run("stat -c %Y /mnt/n/file").strip(), "1000000000", "mtime before")
     writer.write("/mnt/n/file", 1)
     writer.run("sync /mnt/n/file")
     expect_direct(writer)
     equal(writer.counters()["LAYOUTCOMMIT"] > 0, True, "a LAYOUTCOMMIT")
     other.run("umount /mnt/n")
-    other.mount("/data")
+    other.mount("/data/times")
     seen = int(other.run("stat -c %Y /mnt/n/file"))
     equal(seen > 1700000000, True, f"mtime after the write: {seen}")
-    server.ctl("unseal", "--wait", disk.file("file"))
+    scene.server.ctl("unseal", "--wait", disk.file("file"))
     equal(int(os.stat(disk.file("file")).st_mtime), seen, "mtime on the disk after the release")
 
 
-@test(fs=("xfs", "ext4"), timeout=300)
-def holders_do_not_disturb_one_another(lab, fs):
+@test(on=shared, fs=("xfs", "ext4"), timeout=300, seconds=15)
+def holders_do_not_disturb_one_another(scene):
     """Three clients read one file at the same time, two write halves of another: no recall, no refusal, no detour."""
-    disk = lab.disk(fs=fs)
-    digest = disk.write("frozen", 64 * MIB)
-    disk.write("pinned", 64 * MIB)
-    server = lab.server()
-    server.ctl("seal", disk.file("frozen"))
-    server.ctl("seal", "--pinned", disk.file("pinned"))
-    guests = lab.clients(3)
-    read = "for i in 1 2 3; do dd if=/mnt/n/frozen bs=1M count=64 iflag=direct status=none | sha256sum || exit; done"
+    disk, guests = scene.directory("together", 3)
+    digest = disk.write("frozen", 16 * MIB)
+    disk.write("pinned", 16 * MIB)
+    scene.server.ctl("seal", disk.file("frozen"))
+    scene.server.ctl("seal", "--pinned", disk.file("pinned"))
+    read = "for i in 1 2 3; do dd if=/mnt/n/frozen bs=1M count=16 iflag=direct status=none | sha256sum || exit; done"
     jobs = [guest.start(read) for guest in guests]
     for job in jobs:
         equal({line.split()[0] for line in job.finish().splitlines()}, {digest}, f"{job.guest.name}: digests of its three reads")
     for guest in guests:
         expect_direct(guest)
 
-    write = ("for i in 1 2 3; do dd if=/dev/urandom of=/tmp/x bs=1M count=32 status=none || exit;"
+    write = ("for i in 1 2 3; do dd if=/dev/urandom of=/tmp/x bs=1M count=8 status=none || exit;"
              "dd if=/tmp/x of=/mnt/n/pinned bs=1M seek={} oflag=direct conv=notrunc status=none || exit; done; sha256sum < /tmp/x")
-    halves = [guest.start(write.format(32 * i)) for i, guest in enumerate(guests[:2])]
+    halves = [guest.start(write.format(8 * i)) for i, guest in enumerate(guests[:2])]
     written = [job.finish().split()[0] for job in halves]
     for i in range(2):
-        equal(digest_of(guests[2], "/mnt/n/pinned", 32, skip=32 * i), written[i], f"half {i} as the third client reads it")
+        equal(digest_of(guests[2], "/mnt/n/pinned", 8, skip=8 * i), written[i], f"half {i} as the third client reads it")
     for guest in guests:
         expect_direct(guest, layouts=2)
-    equal([entry for entry in server.trace() if "recall" in str(entry)], [], "recalls in the trace")
+    equal([entry for entry in scene.server.trace() if "recall" in str(entry) and disk.path in entry["file"]], [], "recalls in the trace")

@@ -5,11 +5,11 @@ from registry import equal, holds, test
 from test_nfs_ordinary import lock_holder, locker
 
 
-@test(fs=("xfs", "ext4"), timeout=400)
+@test(fs=("xfs", "ext4"), timeout=400, seconds=25)
 def clients_carry_on_through_a_crash(lab, fs):
     disk = lab.disk(fs=fs)
-    digest = disk.write("frozen", 16 * MIB)
-    disk.write("pinned", 16 * MIB)
+    digest = disk.write("frozen", 4 * MIB)
+    disk.write("pinned", 4 * MIB)
     disk.write("plain", 4 * MIB)
     server = lab.server(lease_time=20, grace_time=20)
     server.ctl("seal", disk.file("frozen"))
@@ -17,7 +17,7 @@ def clients_carry_on_through_a_crash(lab, fs):
     maps = [extents(disk.file(name)) for name in ("frozen", "pinned")]
     one, two = lab.clients(2)
     holder = lock_holder(one, "/mnt/n/plain", then="os.pwrite(fd, b'held', 0)\nos.fsync(fd)")
-    loads = [reading(one, "/mnt/n/frozen", 16, digest), writing(two, "/mnt/n/pinned", 8),
+    loads = [reading(one, "/mnt/n/frozen", 4, digest), writing(two, "/mnt/n/pinned", 2),
              Load(two, "making", "mkdir /mnt/n/d && mv /mnt/n/d /mnt/n/e && rmdir /mnt/n/e || exit 1")]
     for load in loads:
         load.rounds(1)
@@ -51,7 +51,7 @@ def a_silent_holder_of_before_the_crash_keeps_the_seal(lab, fs):
     guest.stop()
     server.kill()
     server.start()
-    code, text = server.sealctl("unseal", "--wait", "--timeout", "20", path)
+    code, text = server.sealctl("unseal", "--wait", "--timeout", "60", path)
     holds(code in (1, 4), f"unseal: exit {code}: {text}")
     holds(immutable(path), "released under a holder of before the crash")
     equal(extents(path), before, "the file's blocks")

@@ -107,7 +107,7 @@ def released(server, path):
 
 def stuck(server, path, *words):
     """The seal stays, and the operator is told why and what to do."""
-    code, text = server.sealctl("unseal", "--wait", "--timeout", "20", path)
+    code, text = server.sealctl("unseal", "--wait", "--timeout", "60", path)
     holds(code in (1, 4), f"unseal: exit {code}: {text}")
     server.wait_state(path, "stuck")
     why = server.ctl("status", path)["status"][0]["why"]

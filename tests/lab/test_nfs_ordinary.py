@@ -4,14 +4,14 @@ import subprocess
 
 from disk import MIB
 from registry import equal, holds, test
+from stage import Stage
 
 EROFS, ENOSPC = "Read-only file system", "No space left on device"
 
 
-def mounted(lab, count=1, fs="xfs", **options):
-    disk = lab.disk(fs=fs)
-    lab.server(**options)
-    return disk, lab.clients(count)
+def shared(lab, fs):
+    """A stage."""
+    return Stage(lab, fs)
 
 
 def make_tree(directory):
@@ -31,20 +31,20 @@ def make_tree(directory):
     os.chmod(f"{directory}/Makefile", 0o640)
 
 
-@test(fs=("xfs", "ext4"), timeout=300)
-def a_source_tree_is_unpacked_built_compared_and_removed(lab, fs):
-    _, (guest,) = mounted(lab, fs=fs)
-    make_tree(f"{lab.directory}/tree")
-    subprocess.run(["tar", "-C", lab.directory, "-cf", f"{guest.directory}/tree.tar", "tree"], check=True)
+@test(on=shared, fs=("xfs", "ext4"), timeout=300)
+def a_source_tree_is_unpacked_built_compared_and_removed(scene):
+    _, (guest,) = scene.directory("source")
+    make_tree(f"{scene.lab.directory}/tree")
+    subprocess.run(["tar", "-C", scene.lab.directory, "-cf", f"{guest.directory}/tree.tar", "tree"], check=True)
     guest.run("cd /mnt/n && tar -xf /mnt/lab/tree.tar && cd tree && make && ./program", timeout=200)
     guest.run("mkdir /tmp/t && tar -C /tmp/t -xf /mnt/lab/tree.tar && cd /mnt/n/tree && rm program src/*.o && diff -r /tmp/t/tree .")
     equal(guest.run("cd /mnt/n/tree && stat -c %h src/main.c && readlink header && stat -c %a Makefile").split(), ["2", "src/part.h", "640"])
     equal(guest.run("rm -r /mnt/n/tree && ls -A /mnt/n | grep -v lost+found || true"), "", "what is left")
 
 
-@test(fs=("xfs", "ext4"))
-def ten_thousand_files_are_listed_once_each(lab, fs):
-    disk, (guest,) = mounted(lab, fs=fs)
+@test(on=shared, fs=("xfs", "ext4"))
+def ten_thousand_files_are_listed_once_each(scene):
+    disk, (guest,) = scene.directory("listed")
     os.mkdir(disk.file("many"))
     for i in range(10000):
         os.close(os.open(disk.file(f"many/a-name-of-some-length-{i}"), os.O_CREAT | os.O_WRONLY, 0o644))
@@ -53,9 +53,9 @@ def ten_thousand_files_are_listed_once_each(lab, fs):
     equal(guest.run("ls -ln /mnt/n/many | tail -n +2 | awk '{print $1, $5}' | sort | uniq -c | tr -s ' '").strip(), "10000 -rw-r--r-- 0")
 
 
-@test()
-def an_open_file_survives_rename_over_it_and_removal(lab):
-    _, (guest, other) = mounted(lab, 2)
+@test(on=shared, fs=("xfs",))
+def an_open_file_survives_rename_over_it_and_removal(scene):
+    _, (guest, other) = scene.directory("removed", 2)
     guest.run("""cd /mnt/n; echo old > file; echo new > next; exec 5< file 6< file
                  mv next file; read -u 5 line; [ "$line" = old ]; read line < file; [ "$line" = new ]""")
     reader = guest.start("""cd /mnt/n; exec 5< file; say open; until [ -e /tmp/go ]; do sleep 0.1; done; rm -f seen; cat <&5""")
@@ -93,9 +93,9 @@ def lock_holder(guest, path="/mnt/n/file", then=""):
     return job
 
 
-@test(fs=("xfs", "ext4"))
-def locks_are_seen_by_the_other_client(lab, fs):
-    _, (one, two) = mounted(lab, 2, fs=fs)
+@test(on=shared, fs=("xfs", "ext4"))
+def locks_are_seen_by_the_other_client(scene):
+    _, (one, two) = scene.directory("locks", 2)
     one.run("echo 0123456789 > /mnt/n/file")
     holder = lock_holder(one)
     locker(two, "lock(fd, fcntl.F_WRLCK, 0, 2)\nlock(fd, fcntl.F_RDLCK, 5, 5)").finish()
@@ -109,9 +109,9 @@ def locks_are_seen_by_the_other_client(lab, fs):
     waiting.finish(60)
 
 
-@test()
-def open_flags_and_truncation(lab):
-    disk, (one, two) = mounted(lab, 2)
+@test(on=shared, fs=("xfs",))
+def open_flags_and_truncation(scene):
+    disk, (one, two) = scene.directory("flags", 2)
     one.run("set -C; echo first > /mnt/n/exclusive")  # noclobber: O_EXCL
     holds("exist" in two.fails("set -C; echo second > /mnt/n/exclusive"), "O_EXCL on a file that is there")
     one.run("for i in 1 2 3; do echo $i >> /mnt/n/log; done")
@@ -125,9 +125,9 @@ def open_flags_and_truncation(lab):
     equal(disk.run(f"cat {disk.file('log')}"), "shorter\n")
 
 
-@test(fs=("xfs", "ext4"))
-def names_links_and_attributes(lab, fs):
-    disk, (guest,) = mounted(lab, fs=fs)
+@test(on=shared, fs=("xfs", "ext4"))
+def names_links_and_attributes(scene):
+    disk, (guest,) = scene.directory("names")
     longest = "ä" * 127 + "x"  # 255 bytes
     guest.run(f"cd /mnt/n; echo here > '{longest}'; [ $(ls | grep -c '{longest}') = 1 ]; mv '{longest}' 'sp ace \\\\ \"q\"'; cat 'sp ace \\\\ \"q\"'")
     holds("too long" in guest.fails(f"touch /mnt/n/{longest}y"), "a name of 256 bytes")
@@ -142,9 +142,9 @@ def names_links_and_attributes(lab, fs):
     holds("denied" in guest.fails("cd /mnt/n; chmod 600 f; setpriv --reuid=1000 --regid=1000 --clear-groups cat f"), "another user's file")
 
 
-@test(fs=("xfs", "ext4"))
-def a_file_past_four_gigabytes(lab, fs):
-    disk, (guest,) = mounted(lab, fs=fs)
+@test(on=shared, fs=("xfs", "ext4"))
+def a_file_past_four_gigabytes(scene):
+    disk, (guest,) = scene.directory("large")
     at = 5 << 30
     guest.run(f"cd /mnt/n; echo end | dd of=file bs=1 seek={at} status=none; [ $(stat -c %s file) = {at + 4} ]; truncate -s {at + 4096} file")
     equal(guest.run(f"dd if=/mnt/n/file bs=1 skip={at} count=4 status=none; dd if=/mnt/n/file bs=1M skip=4090 count=20 status=none | tr -d '\\0' | wc -c"),

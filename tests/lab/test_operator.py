@@ -20,7 +20,7 @@ NULL_CALL = struct.pack(">10I", 0x5EA1, 0, 2, 100003, 4, 0, 0, 0, 0, 0)
 def null_answered(address, port=2049):
     """Does a NULL call get its answer?"""
     with socket.create_connection((address, port), 5) as connection:
-        connection.settimeout(5)
+        connection.settimeout(60)
         connection.sendall(struct.pack(">I", 0x80000000 | len(NULL_CALL)) + NULL_CALL)
         reply = connection.recv(4096)
     return struct.unpack(">3I", reply[4:16]) == (0x5EA1, 1, 0)
@@ -43,7 +43,7 @@ def the_watchdog_is_fed(lab):
     path = f"{lab.directory}/notify"
     notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     notify.bind(path)
-    notify.settimeout(20)
+    notify.settimeout(60)
     process = subprocess.Popen([f"{lab.build}/bin/sealnfsd", "--config", server.config], stderr=subprocess.DEVNULL,
                                env=dict(os.environ, NOTIFY_SOCKET=path, WATCHDOG_USEC="1000000"))
     seen = []
@@ -53,7 +53,7 @@ def the_watchdog_is_fed(lab):
     process.send_signal(signal.SIGTERM)
     while "STOPPING=1" not in seen:
         seen += notify.recv(4096).decode().split("\n")
-    equal(process.wait(20), 0, "exit status")
+    equal(process.wait(60), 0, "exit status")
 
 
 @test()
@@ -68,21 +68,21 @@ def a_mistake_is_one_line_with_file_line_and_remedy_and_no_start(lab):
         with open(server.config, "w") as f:
             f.write(wrong + good)
         for arguments in (["--check", server.config], ["--config", server.config]):
-            done = subprocess.run([f"{lab.build}/bin/sealnfsd", *arguments], capture_output=True, text=True, timeout=20)
+            done = subprocess.run([f"{lab.build}/bin/sealnfsd", *arguments], capture_output=True, text=True, timeout=60)
             equal(done.returncode, 2, f"exit status of {arguments[0]}")
             lines = (done.stdout + done.stderr).splitlines()
             equal(len(lines), 1, f"lines said: {lines}")
             holds(lines[0].startswith(f"{server.config}:1: ") and words in lines[0], lines[0])
     with open(server.config, "w") as f:
         f.write(good)
-    equal(subprocess.run([f"{lab.build}/bin/sealnfsd", "--check", server.config], timeout=20).returncode, 0, "good check")
+    equal(subprocess.run([f"{lab.build}/bin/sealnfsd", "--check", server.config], timeout=60).returncode, 0, "good check")
 
 
 @test()
 def a_second_server_on_the_same_state_does_not_start(lab):
     lab.disk(size=400 << 20)
     server = lab.server()
-    second = subprocess.run([f"{lab.build}/bin/sealnfsd", "--config", server.config], capture_output=True, text=True, timeout=20)
+    second = subprocess.run([f"{lab.build}/bin/sealnfsd", "--config", server.config], capture_output=True, text=True, timeout=60)
     equal(second.returncode, 1, "exit status of the second")
     holds("other sealnfsd" in second.stderr, second.stderr)
     equal(server.sealctl("status")[0], 0, "the first one still answers")
@@ -133,7 +133,7 @@ def garbage_on_the_control_socket_gets_an_answer_and_harms_nobody(lab):
     for line in (b"\n", b"{}\n", b"[1]\n", b'{"op":"seal"}\n', b'{"op":7,"file":[]}\n', b"\xff\xfe\x00\n", b"x" * 200000 + b"\n",
                  b'{"op":"unseal","file":"/","timeout_ms":-5}\n', b"[" * 60000 + b"\n"):
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(10)
+            connection.settimeout(60)
             connection.connect(server.control)
             connection.sendall(line)
             answer = json.loads(connection.makefile().readline())
@@ -241,7 +241,7 @@ def an_orderly_end_answers_what_it_has_begun(lab):
             hear()
     except nfs4.Closed:
         pass
-    equal(server.process.wait(20), 0, "exit code")
+    equal(server.process.wait(60), 0, "exit code")
     equal(set(os.listdir(disk.file("made"))), answered, "the directories that were made, and those that were answered for")
 
 
@@ -286,4 +286,4 @@ def a_new_machine_needs_no_directory_made(lab):
     holds(null_answered("127.0.0.1"), "it serves")
     equal(oct(os.stat("/var/lib/sealnfs").st_mode & 0o777), oct(0o700), "who may see the journal")
     process.send_signal(signal.SIGTERM)
-    equal(process.wait(20), 0, "exit status")
+    equal(process.wait(60), 0, "exit status")

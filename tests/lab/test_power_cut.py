@@ -1,7 +1,8 @@
 """kill -9 of sealnfsd before every effect it has on the world, with clients that write to the disk all the while.
 
-cut.c kills the server before its effect number 1, 2, 3, ... until a seal's whole life passes without a cut. Each time: whoever may
-still write has the flag and its blocks; after a restart all ends in a release; and what the next file gets is clean.
+cut.c kills the server before its effect number 1, 2, 3, ... until a seal's whole life passes without a cut; in a run that is not a long
+one before every third, until each kind of effect was among them. Each time: whoever may still write has the flag and its blocks; after
+a restart all ends in a release; and what the next file gets is clean.
 """
 import collections
 import os
@@ -39,6 +40,7 @@ class Scene:
         self.write(self.path)
         self.disk.run(f"fallocate -l $(($(stat -f -c '%a * %S' {self.disk.path}) - {SPARE})) {self.disk.file('filler')}; sync -f {self.disk.path}")
         self.plug, self.kills, self.reused = Plug(lab.directory), collections.Counter(), 0
+        self.step, self.first = lab.times(3, 1), 1 if fs == "xfs" else 2
         self.server = lab.server(wrapper=self.plug.wrapper, log_level="info", **{"lease_time": 20, "recall_timeout": 30, "grace_time": 20, **options})
         self.clients = [Holder(self.disk, f"holder{i}", lab.directory).connect() for i in range(clients)]
 
@@ -55,13 +57,13 @@ class Scene:
         """Was it killed? Then it is dead when this returns."""
         if self.plug.read()[2] is None:
             return False
-        self.server.process.wait(10)
+        self.server.process.wait(60)
         return True
 
     def passed(self):
         """What was to be cut has ended; it may have been killed in its last moment."""
         if self.plug.disarm():
-            self.server.process.wait(10)
+            self.server.process.wait(60)
             raise Died()
 
     def ctl(self, *arguments):
@@ -72,7 +74,7 @@ class Scene:
 
     def call(self, function, *arguments):
         """A client's request, again while the server says later."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             try:
                 status = function(*arguments)
@@ -81,7 +83,7 @@ class Scene:
                 raise Died() from None
             if status not in (DELAY, GRACE, LAYOUTTRYLATER):
                 break
-            holds(time.monotonic() < deadline, f"still {status} after 30 s")
+            holds(time.monotonic() < deadline, f"still {status} after 60 s")
             time.sleep(0.005)
         holds(status in (0, None) or isinstance(status, Holder), f"status {status}")
 
@@ -123,22 +125,35 @@ class Scene:
 
     def release(self):
         """In the end the file is released, whoever asked for it, and nobody can write to it any more."""
-        unseal = self.server.start_ctl("unseal", "--wait", "--timeout", "30", self.path)
+        unseal = self.server.start_ctl("unseal", "--wait", "--timeout", "60", self.path)
         while True:
             try:
                 text = unseal.communicate(timeout=1)[0]
                 break
             except subprocess.TimeoutExpired:
-                for client in self.clients:
-                    if not client.deaf:
-                        client.renew()
+                self.renew(unseal)
         if self.died():
             raise Died()
         code = unseal.returncode
         holds(code == 0 or "not sealed" in text, f"unseal: exit {code}: {text}")
-        self.server.wait_state(self.path, "open", 30)
+        try:
+            self.server.wait_state(self.path, "open", 60)
+        except ServerError:
+            if not self.died():
+                raise
+            raise Died() from None
         holds(not immutable(self.path), "a released file carries no flag")
         equal([client.owner for client in self.clients if client.usable()], [], "clients that can write to what was released")
+
+    def renew(self, unseal):
+        """On a slow machine a release takes its time, and the server may be killed while its clients say that they are there."""
+        try:
+            for client in self.clients:
+                if not client.deaf:
+                    self.call(client.renew)
+        except Died:
+            unseal.communicate(timeout=60)
+            raise
 
     def reuse(self):
         """Give the file's blocks to another one, and look whether anybody writes to them."""
@@ -182,7 +197,7 @@ class Scene:
             client.end()
         total = self.kills.total()
         print(f"{total} kills: {dict(self.kills)}")
-        holds(total >= at_least, f"only {total} kills")
+        holds(total >= at_least // self.step - 2, f"only {total} kills")
         equal(kinds - set(self.kills), set(), "effects that it was never killed before")
         equal({entry["client"] for entry in self.server.trace() if entry["what"] == "fence" and not fenced}, set(), "clients that were fenced")
 
@@ -190,17 +205,18 @@ class Scene:
 def life(scene):
     """From the seal to the release, with clients that behave."""
     scene.use()
-    scene.ctl("unseal", "--wait", "--timeout", "20", scene.path)
+    scene.ctl("unseal", "--wait", "--timeout", "60", scene.path)
 
 
 def cuts(scene, kinds):
-    """Before which effect to cut: the first, the second, ... until there is none left. They do not come in the same order each time, so a kind of
-    effect that one sweep has leapt over is looked for in another."""
-    for _ in range(SWEEPS):
-        number, before = 0, -1
+    """Before which effect to cut: the first, the second, ... until there is none left; or with a step between them. They do not come in the same
+    order each time, so a kind of effect that one sweep has leapt over is looked for in another."""
+    for sweep in range(SWEEPS * scene.step):
+        number, before = (scene.first + sweep - 1) % scene.step + 1, -1
         while scene.kills.total() > before:
-            number, before = number + 1, scene.kills.total()
+            before = scene.kills.total()
             yield number
+            number += scene.step
         if kinds <= set(scene.kills):
             return
 
@@ -266,7 +282,8 @@ class Torn:
             return
         self.doubts += 1
         flagged = immutable(scene.path)
-        scene.server.refused("unseal", "--wait", "--timeout", "5", scene.path)
+        if flagged or scene.server.state(scene.path) != "open":  # else it was killed before anything was sealed
+            scene.server.refused("unseal", "--wait", "--timeout", "5", scene.path)
         scene.server.refused("seal", "--pinned", scene.path)
         equal(immutable(scene.path), flagged, "the flag, in doubt")
         scene.check_rule("in doubt")
@@ -281,7 +298,8 @@ def killed_before_every_effect_and_the_journals_last_pages_torn(lab, fs):
     torn = Torn(scene)
     every_effect(scene, life, LIFE, torn)
     print(f"in doubt {torn.doubts} times, right {torn.sound} times")
-    holds(torn.doubts >= 5 and torn.sound >= 5, f"in doubt {torn.doubts} times, right {torn.sound} times: not both were seen")
+    enough = lab.times(1, 5)
+    holds(torn.doubts >= enough and torn.sound >= enough, f"in doubt {torn.doubts} times, right {torn.sound} times: not both were seen")
     scene.end(50, LIFE)
 
 
@@ -296,7 +314,7 @@ def killed_before_every_effect_of_a_restart(lab):
         scene.use()
         scene.server.sealctl("unseal", scene.path)
         for client in scene.clients:
-            holds(client.recalled.wait(20), "no recall")
+            holds(client.recalled.wait(60), "no recall")
             client.obeys = True
         scene.server.kill()
         scene.check_rule("killed while it recalled")
@@ -324,7 +342,7 @@ def killed_before_every_effect_of_a_fence(lab):
         scene.use()
         lost.deaf = True
         seen = scene.server.trace()[-1]["seq"]
-        unseal = scene.server.start_ctl("unseal", "--wait", "--timeout", "20", scene.path)
+        unseal = scene.server.start_ctl("unseal", "--wait", "--timeout", "60", scene.path)
         scene.server.wait_trace(lambda entry: entry["what"] == "grant-ended" and entry["how"] == "returned" and entry["seq"] > seen)
         scene.plug.arm(number)
         unseal.communicate(timeout=60)
@@ -365,7 +383,7 @@ def under_a_stock_client(scene, guest, number, granting):
     if not granting:
         direct = (guest.counters() - before)["WRITE"] == 0
         scene.plug.arm(number)
-        scene.server.sealctl("unseal", "--wait", "--timeout", "40", scene.path)
+        scene.server.sealctl("unseal", "--wait", "--timeout", "60", scene.path)
     killed = scene.died()
     if killed:
         scene.kills[scene.plug.read()[2]] += 1
@@ -386,13 +404,18 @@ def killed_before_every_effect_under_a_stock_client(lab):
     os.unlink(scene.path)
     guest, = lab.clients(1)
     shutil.copy(f"{HERE}/direct-visitor", guest.directory)
+    kinds = {"write journal.db-wal", "flush journal.db-wal", "flag cleared", "send"}
     rounds = [(granting, number) for granting, most in ((True, 8), (False, 14)) for number in range(1, most + 1)]
-    directly = 0
+    enough = len(rounds) // scene.step
+    rounds.sort(key=lambda one: one[1] % scene.step != 1 % scene.step)  # in a short run every third, and of the others those that are needed
+    directly, releases, done = 0, 0, 0
     for granting, number in rounds:
+        if done >= enough and kinds <= set(scene.kills):
+            break
         killed, direct = under_a_stock_client(scene, guest, number, granting)
         holds(killed or not granting, f"not killed at effect {number} of a grant")
-        directly += direct
-    print(f"{len(rounds)} rounds; the client wrote directly before {directly} of the 14 releases; blocks given to another file in {scene.reused}")
-    holds(directly >= 12, "the client wrote through the server")
-    holds(scene.reused >= len(rounds) // 2, "the blocks were hardly ever given to another file: this shows nothing")
-    scene.end(16, {"write journal.db-wal", "flush journal.db-wal", "flag cleared", "send"})
+        directly, releases, done = directly + direct, releases + (not granting), done + 1
+    print(f"{done} rounds; the client wrote directly before {directly} of {releases} releases; blocks given to another file in {scene.reused}")
+    holds(directly >= releases * 3 // 4, "the client wrote through the server")
+    holds(scene.reused >= done // 2, "the blocks were hardly ever given to another file: this shows nothing")
+    scene.end(16, kinds)

@@ -6,10 +6,14 @@ from registry import equal, holds, test
 from san import SanLab
 
 
-@test()
-def two_clients_read_and_write_one_pinned_file_directly(lab):
+def pair(lab):
+    """A stage."""
+    return SanLab(lab, clients=2, lease_time=5, grace_time=1)
+
+
+@test(on=pair, seconds=20)
+def two_clients_read_and_write_one_pinned_file_directly(scene):
     """READ 0, WRITE 0, and the target has a key for the server and one for each client."""
-    scene = SanLab(lab, clients=2)
     one, two = scene.clients
     digest = scene.write("file", 8 * MIB)
     scene.server.ctl("seal", "--pinned", scene.file("file"))
@@ -27,6 +31,7 @@ def two_clients_read_and_write_one_pinned_file_directly(lab):
     equal(sorted(keys), sorted(guest.name for guest in (scene.host, one, two)), f"who has registered ({keys})")
     holds(len({key for name in keys for key in keys[name]}) == 3, f"one key each: {keys}")
     holds("Exclusive Access, Registrants Only" in scene.san.reservation(), scene.san.reservation())
+    scene.server.ctl("unseal", "--wait", scene.file("file"))
 
 
 def register(guest, key):
@@ -38,32 +43,31 @@ def register(guest, key):
               "sys.exit(said[-1])'")
 
 
-@test(timeout=400)
-def keys_outlive_a_crash_and_those_that_nobody_has_are_preempted(lab):
+@test(on=pair, seconds=30, timeout=400)
+def keys_outlive_a_crash_and_those_that_nobody_has_are_preempted(scene):
     """Over a crash a client keeps its key: it unregisters it when all layouts are recalled, and registers the same one again. A key with the
     server's own prefix that nobody has is found at the start and preempted; one that the server never gave out is reported and left alone."""
-    scene = SanLab(lab, clients=2, lease_time=5, grace_time=1)
     one, two = scene.clients
-    digest = scene.write("file", 4 * MIB)
-    scene.server.ctl("seal", "--pinned", scene.file("file"))
+    digest = scene.write("kept", 4 * MIB)
+    scene.server.ctl("seal", "--pinned", scene.file("kept"))
     for guest in (one, two):
-        equal(guest.sha256("/mnt/n/file"), digest, f"{guest.name} reads")
+        equal(guest.sha256("/mnt/n/kept"), digest, f"{guest.name} reads")
     before = scene.san.keys()
     orphan = (int(before[two.name][0], 16) & ~0xFFFFFF) | 0xABCDE  # the server's own prefix, a number that nobody has
     foreign = 0x1234567890ABCDEF
     scene.server.kill()
     register(two, orphan)
     scene.server.start()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while two.name in scene.san.keys():
         holds(time.monotonic() < deadline, f"a key that nobody has is still at the target: {scene.san.keys()}")
         time.sleep(0.2)  # nothing tells of a change at the target
     holds(f"key 0x{orphan:016x} of a client that is no more, or was fenced, was taken off the disk" in scene.server.log_text(), "the log says so")
     register(two, foreign)
     while f"key 0x{foreign:016x} was not given out by this server" not in scene.server.log_text():
-        holds(time.monotonic() < deadline + 60, "a foreign key is reported")
+        holds(time.monotonic() < deadline + 120, "a foreign key is reported")
         time.sleep(0.2)
-    one.write("/mnt/n/file", 4)
+    one.write("/mnt/n/kept", 4)
     counters = one.counters()
     equal((counters.pnfs, counters.data()), ("LAYOUT_SCSI", 0), f"{one.name}, over the crash: {counters.show()}")
     keys = scene.san.keys()

@@ -5,14 +5,14 @@ from registry import equal, holds, test
 from san import CLIENT, SERVER, San
 from test_volumes import HOST, MAKE, fill_around_lossy_places, host_sha256
 
-SIZE = 88  # of the file, in MiB: most of the volume's blocks
+SIZE = 44  # of the file, in MiB: on both sides of every boundary
 LVM = (f"{SERVER[0]} dm_mod raid0", SERVER[1] + HOST[1].replace('"ubd"', '"sd"'))
 
 # How a volume is made and taken apart, and its node.
 KINDS = {
-    "linear": ("lvm vgcreate -q vg /dev/sda /dev/sdb && lvm lvcreate -q -y -Wn -L 60m -n lv vg /dev/sda && "
-               "lvm lvextend -q -L 144m vg/lv /dev/sdb", "lvm vgremove -q -y vg", "/dev/mapper/vg-lv"),
-    "striped": ("lvm vgcreate -q vg /dev/sda /dev/sdb && lvm lvcreate -q -y -Wn -i 2 -I 64k -L 144m -n lv vg",
+    "linear": ("lvm vgcreate -q vg /dev/sda /dev/sdb && lvm lvcreate -q -y -Wn -L 28m -n lv vg /dev/sda && "
+               "lvm lvextend -q -L 72m vg/lv /dev/sdb", "lvm vgremove -q -y vg", "/dev/mapper/vg-lv"),
+    "striped": ("lvm vgcreate -q vg /dev/sda /dev/sdb && lvm lvcreate -q -y -Wn -i 2 -I 64k -L 72m -n lv vg",
                 "lvm vgremove -q -y vg && wipefs -q -a /dev/sda /dev/sdb", "/dev/mapper/vg-lv"),
     "partition": ("echo 2048,264192 | sfdisk -q /dev/sda && until [ -b /dev/sda1 ]; do :; done", "sfdisk -q --delete /dev/sda", "/dev/sda1"),
 }
@@ -40,9 +40,7 @@ def expect_direct(guest):
 def throughput(reader):
     """Of direct reads, as dd says it. Not judged: every LUN of this lab is a file of the same machine. And not to the end, where a client asks for
     a layout of what is not there."""
-    said = reader.run(f"dd if=/mnt/n/file of=/dev/null bs=4M count={SIZE // 4} iflag=direct 2>&1").splitlines()[-1]
-    holds(said.startswith(f"{SIZE * MIB} bytes"), f"dd read {said}")
-    return said
+    return reader.run(f"dd if=/mnt/n/file of=/dev/null bs=4M count={SIZE // 4} iflag=direct 2>&1").splitlines()[-1]
 
 
 def through_a_volume(server, host, clients, kind, fs):
@@ -66,18 +64,27 @@ def through_a_volume(server, host, clients, kind, fs):
     take_apart(server, host, kind, clients)
 
 
-@test(fs=("xfs", "ext4"), timeout=900)
-def clients_read_and_write_volumes_of_two_luns_and_a_partition(lab, fs):
-    san = San(lab, disks=2, size=136 * MIB)
-    host = lab.guest(images=[], role=LVM)
-    clients = [lab.guest(images=[], role=CLIENT) for _ in range(2)]
-    san.up([host, *clients])
-    san.log_in(host, *clients)
-    server = GuestServer(host, lab.build, {"/data": {"path": "/mnt/data", "stripes": True}}, grace_time=1, lease_time=10)
-    lab.servers.append(server)
-    for kind in KINDS:
-        print(kind)
-        through_a_volume(server, host, clients, kind, fs)
+class Volumes:
+    """Two LUNs, a server's machine that can make volumes of them, and two clients."""
+
+    def __init__(self, lab):
+        self.san = San(lab, disks=2, size=136 * MIB)
+        self.host = lab.guest(images=[], role=LVM)
+        self.clients = [lab.guest(images=[], role=CLIENT) for _ in range(2)]
+        self.san.up([self.host, *self.clients])
+        self.san.log_in(self.host, *self.clients)
+        self.server = GuestServer(self.host, lab.build, {"/data": {"path": "/mnt/data", "stripes": True}}, grace_time=1, lease_time=10)
+        lab.servers.append(self.server)
+
+
+def volumes(lab, fs):
+    """A stage for each file system, so that they run side by side."""
+    return Volumes(lab)
+
+
+@test(on=volumes, fs=("xfs", "ext4"), kind=tuple(KINDS), seconds=25, timeout=400)
+def clients_read_and_write_volumes_of_two_luns_and_a_partition(scene, kind, fs):
+    through_a_volume(scene.server, scene.host, scene.clients, kind, fs)
     for disk in range(2):
-        keys = san.keys(disk)
-        holds(host.name in keys, f"the server keeps disk {disk} under its reservation: {keys}")
+        keys = scene.san.keys(disk)
+        holds(scene.host.name in keys, f"the server keeps disk {disk} under its reservation: {keys}")

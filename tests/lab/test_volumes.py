@@ -13,13 +13,13 @@ activation { udev_sync = 0 udev_rules = 0 }
 EOF
 export LVM_SYSTEM_DIR=/run/lvm
 """)
-SIZE = 88  # of the file, in MiB: most of the volume's blocks, so that it lies on both sides of every boundary
+SIZE = 44  # of the file, in MiB: most of the volume's blocks, so that it lies on both sides of every boundary
 
 # Where the members meet is no multiple of anything that mkfs would align to.
 KINDS = {
-    "linear": "lvm vgcreate -q vg /dev/ubda /dev/ubdb && lvm lvcreate -q -y -Wn -L 60m -n lv vg /dev/ubda && "
-              "lvm lvextend -q -L 144m vg/lv /dev/ubdb",
-    "striped": "lvm vgcreate -q vg /dev/ubda /dev/ubdb && lvm lvcreate -q -y -Wn -i 2 -I 64k -L 144m -n lv vg",
+    "linear": "lvm vgcreate -q vg /dev/ubda /dev/ubdb && lvm lvcreate -q -y -Wn -L 28m -n lv vg /dev/ubda && "
+              "lvm lvextend -q -L 72m vg/lv /dev/ubdb",
+    "striped": "lvm vgcreate -q vg /dev/ubda /dev/ubdb && lvm lvcreate -q -y -Wn -i 2 -I 64k -L 72m -n lv vg",
 }
 NODES = {"linear": "/dev/mapper/vg-lv", "striped": "/dev/mapper/vg-lv"}
 MAKE = {"xfs": "mkfs.xfs -q -f -m reflink=0 --unsupported", "ext4": "mkfs.ext4 -q -F -b 4096 -E nodiscard,lazy_itable_init=1"}
@@ -33,11 +33,36 @@ def images(lab, count=2, size=96 * MIB):
     return paths
 
 
-def serve(lab, host, node, fs, **export):
-    host.run(f"mkdir -p /mnt/data; {MAKE[fs]} {node} && mount -t {fs} {node} /mnt/data")
-    server = GuestServer(host, lab.build, {"/data": {"path": "/mnt/data", **export}})
-    lab.servers.append(server)
-    return server.start()
+class Volumes:
+    """A server's machine that can make volumes of two disks, and clients that see the disks."""
+
+    def __init__(self, lab, clients):
+        disks = images(lab)
+        self.host = lab.guest(images=disks, role=HOST)
+        self.clients = [lab.guest(images=disks) for _ in range(clients)]
+        self.server = GuestServer(self.host.ready(), lab.build, {"/data": {"path": "/mnt/data"}})
+        lab.servers.append(self.server)
+
+    def serve(self, make, node, fs, **export):
+        self.host.run(f"{make}; mkdir -p /mnt/data; {MAKE[fs]} {node} && mount -t {fs} {node} /mnt/data")
+        self.server.exports["/data"].update(export)
+        return self.server.start()
+
+    def take_apart(self, script):
+        for guest in self.clients:
+            guest.umount()
+        self.server.stop()
+        self.host.run(f"umount /mnt/data && {script} && wipefs -q -a /dev/ubda /dev/ubdb")
+
+
+def volumes(lab, fs):
+    """A stage for each file system, so that they run side by side."""
+    return Volumes(lab, 2)
+
+
+def refusals(lab):
+    """A stage."""
+    return Volumes(lab, 0)
 
 
 def host_sha256(host):
@@ -58,32 +83,35 @@ def fill_around_lossy_places(server, host, size=SIZE):
         cd /mnt/data
         python3 -c '
 import itertools, os
-try:
-    for i in itertools.count():
-        with open(f"p{{i}}", "wb") as f:
-            f.write(bytes(1 << 20))
-            f.flush()
-            os.fsync(f.fileno())
-except OSError:
-    pass'
+number = itertools.count()
+for size in (1 << 20, 1 << 16):  # nothing that a file would begin in is left free there
+    try:
+        while True:
+            with open(f"p{{next(number)}}", "wb") as f:
+                f.write(bytes(size))
+                f.flush()
+                os.fsync(f.fileno())
+    except OSError:
+        pass'
         sync
         {ctl} seal $PWD/p* > /run/sealed 2> /run/why
         cat /run/why
         sed -n 's/: sealed$//p' /run/sealed > /run/free
         xargs {ctl} unseal --wait < /run/free > /dev/null
-        while read -r path; do truncate -s 0 "$path"; rm "$path"; done < /run/free
+        xargs truncate -s 0 < /run/free
+        xargs rm < /run/free
         sync
         dd if=/dev/urandom of=file bs=1M count={size} conv=fsync status=none""", timeout=300)
     return "where Linux clients lose what they write" in refused
 
 
-@test(kind=("linear", "striped"), fs=("xfs", "ext4"), timeout=420)
-def a_client_reads_and_writes_a_volume_of_two_disks(lab, kind, fs):
-    disks = images(lab)
-    host = lab.guest(images=disks, role=HOST)
-    clients = [lab.guest(images=disks) for _ in range(2)]
-    host.ready().run(KINDS[kind])
-    server = serve(lab, host, NODES[kind], fs, stripes=kind != "linear")
+REMOVE_GROUP = "lvm vgremove -q -ff -y vg"
+
+
+@test(on=volumes, fs=("xfs", "ext4"), kind=tuple(KINDS), timeout=420, seconds=20)
+def a_client_reads_and_writes_a_volume_of_two_disks(scene, kind, fs):
+    host, clients = scene.host, scene.clients
+    server = scene.serve(KINDS[kind], NODES[kind], fs, stripes=kind != "linear")
     some_refused = fill_around_lossy_places(server, host)
     holds(some_refused or kind != "linear", "files at the end of the first piece were refused")
     server.ctl("seal", "--pinned", "/mnt/data/file")
@@ -96,30 +124,34 @@ def a_client_reads_and_writes_a_volume_of_two_disks(lab, kind, fs):
     equal(reader.sha256("/mnt/n/file"), digest, "read by another client")
     expect_direct(writer)
     expect_direct(reader)
+    server.ctl("unseal", "--wait", "/mnt/data/file")
+    scene.take_apart(REMOVE_GROUP)
 
 
-def refused(lab, host, node, words, fs="ext4"):
-    server = serve(lab, host, node, fs)
-    host.run("dd if=/dev/zero of=/mnt/data/file bs=1M count=1 conv=fsync status=none")
+# What clients cannot be told: how it is made, its node, how it is taken apart, what the refusal says.
+GROUP = "lvm vgcreate -q vg /dev/ubda /dev/ubdb && "
+LV = "/dev/mapper/vg-lv"
+REFUSED = {
+    "thin": (GROUP + "lvm lvcreate -q -y --type thin-pool -L 64m -n pool vg && lvm lvcreate -q -y -V 96m --thinpool pool -n lv vg",
+             LV, REMOVE_GROUP, ["is a thin volume"]),
+    "crypt": ("dmsetup create --noudevrules --noudevsync secret --table '0 131072 crypt cipher_null-ecb - 0 /dev/ubda 0'",
+              "/dev/dm-0", "dmsetup remove --noudevrules --noudevsync secret", ["is encrypted"]),
+    "snapshot": (GROUP + "lvm lvcreate -q -y -Wn -L 64m -n first vg && lvm lvcreate -q -y -s -L 32m -n lv vg/first",
+                 LV, REMOVE_GROUP, ["is a snapshot"]),
+    "origin": (GROUP + "lvm lvcreate -q -y -Wn -L 64m -n lv vg && lvm lvcreate -q -y -s -L 32m -n second vg/lv",
+               LV, REMOVE_GROUP, ["is the origin of a snapshot"]),
+    "raid1": ("mdadm --create /dev/md0 --run --quiet --level=1 --metadata=1.2 --raid-devices=2 --assume-clean /dev/ubda /dev/ubdb",
+              "/dev/md0", "mdadm --stop --quiet /dev/md0", ["/dev/md0 is an md raid1 array"]),
+    "striped": (GROUP + "lvm lvcreate -q -y -Wn -i 2 -L 64m -n lv vg", LV, REMOVE_GROUP, ["is striped", "stripes = true"]),
+}
+
+
+@test(on=refusals, kind=tuple(REFUSED))
+def what_clients_cannot_be_told_is_refused_by_name(scene, kind):
+    make, node, remove, words = REFUSED[kind]
+    server = scene.serve(make, node, "ext4")
+    scene.host.run("dd if=/dev/zero of=/mnt/data/file bs=1M count=1 conv=fsync status=none")
     said = server.refused("seal", "/mnt/data/file")
     for word in words:
         holds(word in said, f"{word!r} in {said!r}")
-
-
-@test(kind=("thin", "crypt", "snapshot", "origin", "raid1", "striped"))
-def what_clients_cannot_be_told_is_refused_by_name(lab, kind):
-    host = lab.guest(images=images(lab), role=HOST).ready()
-    plain = "lvm vgcreate -q vg /dev/ubda /dev/ubdb && "
-    scripts = {
-        "thin": plain + "lvm lvcreate -q -y --type thin-pool -L 64m -n pool vg && lvm lvcreate -q -y -V 96m --thinpool pool -n lv vg",
-        "snapshot": plain + "lvm lvcreate -q -y -Wn -L 64m -n first vg && lvm lvcreate -q -y -s -L 32m -n lv vg/first",
-        "origin": plain + "lvm lvcreate -q -y -Wn -L 64m -n lv vg && lvm lvcreate -q -y -s -L 32m -n second vg/lv",
-        "striped": plain + "lvm lvcreate -q -y -Wn -i 2 -L 64m -n lv vg",
-        "crypt": "dmsetup create --noudevrules --noudevsync secret --table '0 131072 crypt cipher_null-ecb - 0 /dev/ubda 0'",
-        "raid1": "mdadm --create /dev/md0 --run --quiet --level=1 --metadata=1.2 --raid-devices=2 --assume-clean /dev/ubda /dev/ubdb",
-    }
-    says = {"thin": ["is a thin volume"], "crypt": ["is encrypted"], "snapshot": ["is a snapshot"],
-            "origin": ["is the origin of a snapshot"], "raid1": ["/dev/md0 is an md raid1 array"],
-            "striped": ["is striped", "stripes = true"]}
-    host.run(scripts[kind])
-    refused(lab, host, {"raid1": "/dev/md0", "crypt": "/dev/dm-0"}.get(kind, "/dev/mapper/vg-lv"), says[kind])
+    scene.take_apart(remove)

@@ -36,7 +36,7 @@ struct data_options {
 };
 
 /* One of the operations under way. */
-struct slot {
+struct flight {
     uint8_t *memory;
     uint64_t start_ns;
 };
@@ -46,7 +46,7 @@ struct data_bench {
     struct tool_remote remote;
     struct sealio_queue *queue;
     struct sealio_buffer *buffer;
-    struct slot *slots;
+    struct flight *flights;
     uint8_t *memory;
     uint64_t blocks, next; /* whole blocks in the file; the one that comes next */
     uint64_t layout_ns, first_ns;
@@ -121,16 +121,16 @@ void tool_bench_rdma_usage(void)
 
 /* ---- the work ---- */
 
-static int submit(struct data_bench *bench, struct slot *slot)
+static int submit(struct data_bench *bench, struct flight *flight)
 {
     const struct data_options *options = bench->options;
     const uint64_t offset = bench->next * options->block;
     bench->next = (bench->next + 1) % bench->blocks;
-    slot->start_ns = now_ns();
-    return options->write ? sealio_queue_write(bench->queue, bench->remote.file, slot->memory,
-                                               options->block, offset, OP_MS, slot)
-                          : sealio_queue_read(bench->queue, bench->remote.file, slot->memory,
-                                              options->block, offset, OP_MS, slot);
+    flight->start_ns = now_ns();
+    return options->write ? sealio_queue_write(bench->queue, bench->remote.file, flight->memory,
+                                               options->block, offset, OP_MS, flight)
+                          : sealio_queue_read(bench->queue, bench->remote.file, flight->memory,
+                                              options->block, offset, OP_MS, flight);
 }
 
 static void tell(struct data_bench *bench, uint64_t started_ns, bool last)
@@ -146,10 +146,10 @@ static void tell(struct data_bench *bench, uint64_t started_ns, bool last)
             last ? "\n" : " ");
 }
 
-/* One completion; its slot goes on. */
+/* One completion; its flight goes on. */
 static int take(struct data_bench *bench, const struct sealio_completion *done, bool go_on)
 {
-    struct slot *slot = done->arg;
+    struct flight *flight = done->arg;
     if (done->result < 0)
         return (int)done->result;
     if ((size_t)done->result != bench->options->block)
@@ -157,12 +157,12 @@ static int take(struct data_bench *bench, const struct sealio_completion *done, 
     if (bench->counts) {
         bench->ops++;
         bench->bytes += bench->options->block;
-        bench_latency_add(&bench->latency, now_ns() - slot->start_ns);
+        bench_latency_add(&bench->latency, now_ns() - flight->start_ns);
     }
-    return go_on ? submit(bench, slot) : 0;
+    return go_on ? submit(bench, flight) : 0;
 }
 
-/* Runs for so long; the slots are under way when it begins and when it ends. */
+/* Runs for so long; the flights are under way when it begins and when it ends. */
 static int run_for(struct data_bench *bench, double seconds)
 {
     struct sealio_completion done[16];
@@ -183,7 +183,7 @@ static int measure(struct data_bench *bench, double *seconds, double *cpu)
     struct bench_result mark = {.ops = 0};
     int rc = 0;
     for (unsigned i = 0; rc == 0 && i < bench->options->depth; i++)
-        rc = submit(bench, &bench->slots[i]);
+        rc = submit(bench, &bench->flights[i]);
     const bool terminal = bench->terminal;
     bench->terminal = false;
     if (rc == 0)
@@ -225,13 +225,13 @@ static int prepare(struct data_bench *bench)
     if (bench->blocks == 0)
         return -EFBIG; /* the block, for this file */
     const size_t stride = (options->block + ALIGN - 1) / ALIGN * ALIGN;
-    bench->slots = calloc(options->depth, sizeof(*bench->slots));
+    bench->flights = calloc(options->depth, sizeof(*bench->flights));
     bench->memory = aligned_alloc(ALIGN, stride * options->depth);
-    if (!bench->slots || !bench->memory)
+    if (!bench->flights || !bench->memory)
         return -ENOMEM;
     memset(bench->memory, 0x5a, stride * options->depth);
     for (unsigned i = 0; i < options->depth; i++)
-        bench->slots[i].memory = bench->memory + i * stride;
+        bench->flights[i].memory = bench->memory + i * stride;
     rc = begin(bench);
     if (rc == 0)
         rc = sealio_buffer_register(bench->remote.session, bench->memory, stride * options->depth,
@@ -280,7 +280,7 @@ static int run(const struct data_options *options, const char *url)
         code = report(&bench, seconds, cpu);
     sealio_buffer_release(bench.buffer);
     code = tool_remote_close(&options->tool, &bench.remote, code);
-    free(bench.slots);
+    free(bench.flights);
     free(bench.memory);
     return code;
 }

@@ -2,20 +2,22 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/config/config.h"
 #include "server/keeper/rdma/past.h"
 #include "server/keeper/rdma/private.h"
 
-struct rdma_client *rdma_client_of_run(struct keeper *keeper, const uint8_t *owner,
+struct rdma_client *rdma_client_of_run(struct keeper_rdma *rdma, const uint8_t *owner,
                                        uint32_t owner_len, const uint8_t *verifier)
 {
     struct rdma_client *client;
-    LL_FOREACH(keeper->rdma->clients, client)
+    LL_FOREACH(rdma->clients, client)
     {
         if (client->owner_len == owner_len && memcmp(client->owner, owner, owner_len) == 0 &&
             memcmp(client->verifier, verifier, JOURNAL_VERIFIER_SIZE) == 0)
@@ -24,10 +26,10 @@ struct rdma_client *rdma_client_of_run(struct keeper *keeper, const uint8_t *own
     return NULL;
 }
 
-struct rdma_client *rdma_client_of_id(struct keeper *keeper, uint64_t client_id)
+struct rdma_client *rdma_client_of_id(struct keeper_rdma *rdma, uint64_t client_id)
 {
     struct rdma_client *client;
-    LL_FOREACH(keeper->rdma->clients, client)
+    LL_FOREACH(rdma->clients, client)
     {
         if (client->client_id == client_id)
             return client;
@@ -35,7 +37,7 @@ struct rdma_client *rdma_client_of_id(struct keeper *keeper, uint64_t client_id)
     return NULL;
 }
 
-static struct rdma_client *client_make(struct keeper *keeper, uint64_t client_id,
+static struct rdma_client *client_make(struct keeper_rdma *rdma, uint64_t client_id,
                                        const struct engine_run_name *run)
 {
     struct rdma_client *client = calloc(1, sizeof *client);
@@ -49,11 +51,11 @@ static struct rdma_client *client_make(struct keeper *keeper, uint64_t client_id
     client->owner_len = run->owner_len;
     memcpy(client->verifier, run->verifier, sizeof client->verifier);
     snprintf(client->address, sizeof client->address, "%s", run->address);
-    client->keeper = keeper;
+    client->rdma = rdma;
     client->client_id = client_id;
     randombytes_buf(&client->number, sizeof client->number);
     randombytes_buf(client->secret, sizeof client->secret);
-    LL_PREPEND(keeper->rdma->clients, client);
+    LL_PREPEND(rdma->clients, client);
     return client;
 }
 
@@ -64,19 +66,19 @@ static void client_free(struct rdma_client *client)
     free(client);
 }
 
-struct rdma_client *rdma_client_get(struct keeper *keeper, uint64_t client_id, nfsstat4 *status,
+struct rdma_client *rdma_client_get(struct keeper_rdma *rdma, uint64_t client_id, nfsstat4 *status,
                                     const char **why)
 {
     struct engine_run_name run;
     struct rdma_client *client;
     *status = NFS4ERR_LAYOUTUNAVAILABLE;
     *why = "the client is not known to the layout engine";
-    if (!engine_client_run(keeper->engine, client_id, &run))
+    if (!engine_client_run(rdma->parts.engine, client_id, &run))
         return NULL;
-    *why = keeper->rdma->why[0] ? keeper->rdma->why : "the RDMA device is away";
-    if (!keeper->rdma->target || keeper->rdma->gone || keeper->rdma->stopping)
+    *why = rdma->why[0] ? rdma->why : "the RDMA device is away";
+    if (!rdma->target || rdma->gone || rdma->stopping)
         return NULL;
-    client = rdma_client_of_run(keeper, run.owner, run.owner_len, run.verifier);
+    client = rdma_client_of_run(rdma, run.owner, run.owner_len, run.verifier);
     *status = NFS4ERR_LAYOUTTRYLATER;
     *why = "what was registered for the client before is being taken back";
     if (client && client->client_id != client_id) {
@@ -87,7 +89,7 @@ struct rdma_client *rdma_client_get(struct keeper *keeper, uint64_t client_id, n
     if (client && (client->state == CLIENT_FENCING || client->state == CLIENT_STUCK))
         return NULL;
     if (!client)
-        client = client_make(keeper, client_id, &run);
+        client = client_make(rdma, client_id, &run);
     if (!client)
         *why = "out of memory";
     return client;
@@ -98,9 +100,9 @@ struct rdma_client *rdma_client_get(struct keeper *keeper, uint64_t client_id, n
 static void create_work(struct work *work)
 {
     struct rdma_job *job = rdma_job_of_work(work);
-    job->error = rdma_peer_create(job->keeper->rdma->target, job->client->number,
-                                  job->client->secret, &job->peer);
-    keeper_come_home(job->keeper, &job->home);
+    job->error =
+        rdma_peer_create(job->rdma->target, job->client->number, job->client->secret, &job->peer);
+    jobs_come_home(job->rdma->parts.jobs, &job->home);
 }
 
 static void drive_registrations(struct rdma_client *client)
@@ -123,16 +125,16 @@ static void created(struct loop_msg *msg)
         snprintf(job->why, sizeof job->why, "the RDMA device gives no protection domain: %s",
                  strerror(-job->error));
         rdma_registrations_fail(client, NFS4ERR_LAYOUTTRYLATER, job->why);
-        rdma_requests_finish(&client->describing, NFS4ERR_DELAY, job->why);
+        rdma_calls_finish(client->rdma, &client->describing, NFS4ERR_DELAY, job->why);
         client->over = true;
     } else {
         if (client->lapsed)
             rdma_peer_set_lease(client->peer, false);
-        if (client->fences || client->keeper->rdma->gone || client->keeper->rdma->stopping)
+        if (client->fences || client->rdma->gone || client->rdma->stopping)
             rdma_client_begin_fence(client);
         else
             drive_registrations(client);
-        rdma_requests_post(&client->describing);
+        rdma_calls_post(client->rdma, &client->describing);
     }
     free(job);
     rdma_client_settle(client);
@@ -142,7 +144,7 @@ void rdma_client_drive(struct rdma_client *client)
 {
     if (client->state != CLIENT_NEW)
         return;
-    struct rdma_job *job = rdma_job_make(client->keeper, create_work, created);
+    struct rdma_job *job = rdma_job_make(client->rdma, create_work, created);
     job->client = client;
     client->state = CLIENT_CREATING;
     client->jobs++;
@@ -153,16 +155,16 @@ void rdma_client_drive(struct rdma_client *client)
 
 static void tell(struct loop_msg *msg)
 {
-    struct rdma_fence *fence = KEEPER_FROM(msg, struct rdma_fence, msg);
-    struct keeper *keeper = fence->keeper;
+    struct rdma_fence *fence = container_of(msg, struct rdma_fence, msg);
+    struct keeper_rdma *rdma = fence->rdma;
     uint64_t ticket = fence->ticket, client_id = fence->client_id;
-    bool success = fence->success && keeper_past_is_void(keeper);
+    bool success = fence->success && keeper_past_is_void(rdma->parts.past);
     if (fence->success && !success)
         log_error("client id %016llx may have RDMA layouts of an earlier sealnfsd, which is not "
                   "seen to have ended",
                   (unsigned long long)client_id);
     free(fence);
-    keeper_fence_done(keeper, ticket, client_id, success);
+    rdma->parts.fence_done(rdma->parts.owner, ticket, client_id, success);
 }
 
 static void tell_fences(struct rdma_client *client, bool success)
@@ -171,7 +173,7 @@ static void tell_fences(struct rdma_client *client, bool success)
         struct rdma_fence *fence = client->fences;
         client->fences = fence->next;
         fence->success = success;
-        loop_post(client->keeper->loop, &fence->msg);
+        loop_post(client->rdma->parts.jobs->loop, &fence->msg);
     }
 }
 
@@ -181,7 +183,7 @@ static void destroy_work(struct work *work)
     job->error = rdma_peer_destroy(job->peer);
     if (job->error && rdma_peer_fence(job->peer, 1000) == 0)
         job->error = rdma_peer_destroy(job->peer);
-    keeper_come_home(job->keeper, &job->home);
+    jobs_come_home(job->rdma->parts.jobs, &job->home);
 }
 
 static void destroyed(struct loop_msg *msg)
@@ -190,9 +192,9 @@ static void destroyed(struct loop_msg *msg)
     struct rdma_client *client = job->client;
     client->jobs--;
     if (!job->error) {
-        LL_DELETE(job->keeper->rdma->zombies, client);
+        LL_DELETE(job->rdma->zombies, client);
         client_free(client);
-        rdma_target_settle(job->keeper);
+        rdma_target_settle(job->rdma);
     }
     free(job);
 }
@@ -200,7 +202,7 @@ static void destroyed(struct loop_msg *msg)
 /* Of a fenced client nothing can be reached; its protection domain goes when the kernel lets it. */
 static void destroy(struct rdma_client *client)
 {
-    struct rdma_job *job = rdma_job_make(client->keeper, destroy_work, destroyed);
+    struct rdma_job *job = rdma_job_make(client->rdma, destroy_work, destroyed);
     job->client = client;
     job->peer = client->peer;
     client->jobs++;
@@ -210,10 +212,11 @@ static void destroy(struct rdma_client *client)
 /* It is void: out of the list, so that its run can have another. */
 static void bury(struct rdma_client *client)
 {
-    struct keeper_rdma *rdma = client->keeper->rdma;
+    struct keeper_rdma *rdma = client->rdma;
     rdma_registrations_voided(client);
-    rdma_requests_finish(&client->describing, NFS4ERR_DELAY, "the client is being fenced");
-    rdma_requests_finish(&client->returning, NFS4_OK, "");
+    rdma_calls_finish(client->rdma, &client->describing, NFS4ERR_DELAY,
+                      "the client is being fenced");
+    rdma_calls_finish(client->rdma, &client->returning, NFS4_OK, "");
     tell_fences(client, true);
     LL_DELETE(rdma->clients, client);
     if (!client->peer) {
@@ -243,8 +246,8 @@ static void fenced(struct loop_msg *msg)
                   "connections be seen to be gone; its files stay sealed, and it is tried again",
                   client->address, (unsigned long long)client->client_id, strerror(-job->error));
         client->state = CLIENT_STUCK;
-        rdma_gates_fail(client->keeper, client);
-        rdma_requests_finish(&client->returning, NFS4_OK, "");
+        rdma_gates_fail(client);
+        rdma_calls_finish(client->rdma, &client->returning, NFS4_OK, "");
         tell_fences(client, false);
     }
     free(job);
@@ -254,7 +257,7 @@ static void *fence_main(void *arg)
 {
     struct rdma_job *job = arg;
     job->error = rdma_peer_fence(job->peer, (unsigned)job->size);
-    keeper_come_home(job->keeper, &job->home);
+    jobs_come_home(job->rdma->parts.jobs, &job->home);
     return NULL;
 }
 
@@ -263,7 +266,7 @@ static void start_thread(struct rdma_job *job)
 {
     pthread_attr_t attr;
     pthread_t thread;
-    atomic_fetch_add(&job->keeper->jobs, 1);
+    jobs_begin(job->rdma->parts.jobs);
     int err = pthread_attr_init(&attr);
     if (!err) {
         (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
@@ -272,7 +275,7 @@ static void start_thread(struct rdma_job *job)
     }
     if (err) {
         job->error = -err;
-        keeper_come_home(job->keeper, &job->home);
+        jobs_come_home(job->rdma->parts.jobs, &job->home);
     }
 }
 
@@ -284,10 +287,10 @@ void rdma_client_begin_fence(struct rdma_client *client)
         bury(client);
         return;
     }
-    struct rdma_job *job = rdma_job_make(client->keeper, NULL, fenced);
+    struct rdma_job *job = rdma_job_make(client->rdma, NULL, fenced);
     job->client = client;
     job->peer = client->peer;
-    job->size = client->keeper->config->fence_timeout * 1000 / 2; /* each of two steps */
+    job->size = client->rdma->parts.config->fence_timeout * 1000 / 2; /* each of two steps */
     client->state = CLIENT_FENCING;
     client->jobs++;
     start_thread(job);
@@ -307,7 +310,7 @@ static bool is_returning(const struct rdma_client *client)
 void rdma_client_settle(struct rdma_client *client)
 {
     struct rdma_client *zombie;
-    LL_FOREACH(client->keeper->rdma->zombies, zombie)
+    LL_FOREACH(client->rdma->zombies, zombie)
     {
         if (zombie == client) {
             if (!client->jobs)
@@ -316,51 +319,47 @@ void rdma_client_settle(struct rdma_client *client)
         }
     }
     if (!is_returning(client))
-        rdma_requests_finish(&client->returning, NFS4_OK, "");
+        rdma_calls_finish(client->rdma, &client->returning, NFS4_OK, "");
     if (client->over && !client->registrations && !client->jobs && client->state != CLIENT_FENCING)
         rdma_client_begin_fence(client);
 }
 
-void keeper_rdma_fence(struct keeper *keeper, const struct engine_effect *effect)
+void keeper_rdma_fence(struct keeper_rdma *rdma, const struct engine_effect *effect)
 {
     struct rdma_fence *fence;
     while (!(fence = calloc(1, sizeof *fence))) {
         struct timespec pause = {.tv_nsec = 10000000};
         nanosleep(&pause, NULL); /* a fence that is lost would leave its seal in FENCING */
     }
-    fence->keeper = keeper;
+    fence->rdma = rdma;
     fence->msg.run = tell;
     fence->ticket = effect->fence.ticket;
     fence->client_id = effect->fence.client_id;
     fence->success = true; /* of whom nothing is registered */
-    struct rdma_client *client =
-        keeper->rdma ? rdma_client_of_run(keeper, effect->fence.owner, effect->fence.owner_len,
-                                          effect->fence.verifier)
-                     : NULL;
+    struct rdma_client *client = rdma_client_of_run(
+        rdma, effect->fence.owner, effect->fence.owner_len, effect->fence.verifier);
     if (!client) {
-        loop_post(keeper->loop, &fence->msg);
+        loop_post(rdma->parts.jobs->loop, &fence->msg);
         return;
     }
     LL_PREPEND(client->fences, fence);
     rdma_client_begin_fence(client);
 }
 
-void keeper_rdma_client(struct keeper *keeper, enum engine_client_event what, uint64_t client_id)
+void keeper_rdma_client(struct keeper_rdma *rdma, enum engine_client_event what, uint64_t client_id)
 {
     struct engine_run_name run;
     struct rdma_client *client, *next;
-    if (!keeper->rdma)
-        return;
-    client = rdma_client_of_id(keeper, client_id);
+    client = rdma_client_of_id(rdma, client_id);
     if (client) {
         client->lapsed =
             what == ENGINE_CLIENT_LAPSED || (client->lapsed && what == ENGINE_CLIENT_CALLABLE);
         if (client->peer)
             rdma_peer_set_lease(client->peer, !client->lapsed);
     }
-    LL_FOREACH_SAFE(keeper->rdma->clients, client, next)
+    LL_FOREACH_SAFE(rdma->clients, client, next)
     {
-        if (engine_client_run(keeper->engine, client->client_id, &run))
+        if (engine_client_run(rdma->parts.engine, client->client_id, &run))
             continue;
         client->over = true;
         if (client->peer)
@@ -369,21 +368,20 @@ void keeper_rdma_client(struct keeper *keeper, enum engine_client_event what, ui
     }
 }
 
-bool rdma_clients_stop(struct keeper *keeper)
+bool rdma_clients_stop(struct keeper_rdma *rdma)
 {
     struct rdma_client *client, *next;
-    LL_FOREACH_SAFE(keeper->rdma->clients, client, next)
+    LL_FOREACH_SAFE(rdma->clients, client, next)
     {
         client->over = true; /* what is being created ends when it is there */
         rdma_client_begin_fence(client);
     }
-    return !keeper->rdma->clients && !keeper->rdma->zombies;
+    return !rdma->clients && !rdma->zombies;
 }
 
 /* Everything is taken back while that is possible; what is not goes with the process. */
-void rdma_clients_destroy(struct keeper *keeper)
+void rdma_clients_destroy(struct keeper_rdma *rdma)
 {
-    struct keeper_rdma *rdma = keeper->rdma;
     struct rdma_client *client, *next;
     LL_CONCAT(rdma->zombies, rdma->clients);
     rdma->clients = NULL;

@@ -1,9 +1,11 @@
 /* file.c - see keeper/rdma/private.h. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/keeper/rdma/private.h"
 
@@ -13,16 +15,16 @@
     "not again "                                                                                   \
     "after a restart; to write to it by RDMA, unseal it and seal it anew (reading works)"
 
-struct rdma_file *rdma_file_find(const struct keeper *keeper, const struct file_key *key)
+struct rdma_file *rdma_file_find(const struct keeper_rdma *rdma, const struct file_key *key)
 {
     struct rdma_file *file;
-    HASH_FIND(hh, keeper->rdma->files, key, sizeof *key, file);
+    HASH_FIND(hh, rdma->files, key, sizeof *key, file);
     return file;
 }
 
-static struct rdma_file *file_make(struct keeper *keeper, const struct file_key *key)
+static struct rdma_file *file_make(struct keeper_rdma *rdma, const struct file_key *key)
 {
-    struct rdma_file *file = rdma_file_find(keeper, key);
+    struct rdma_file *file = rdma_file_find(rdma, key);
     if (file)
         return file;
     file = calloc(1, sizeof *file);
@@ -30,7 +32,7 @@ static struct rdma_file *file_make(struct keeper *keeper, const struct file_key 
         return NULL;
     file->key = *key;
     file->fd = -1;
-    HASH_ADD(hh, keeper->rdma->files, key, sizeof file->key, file);
+    HASH_ADD(hh, rdma->files, key, sizeof file->key, file);
     if (!file->hh.tbl) {
         free(file);
         return NULL;
@@ -38,30 +40,46 @@ static struct rdma_file *file_make(struct keeper *keeper, const struct file_key 
     return file;
 }
 
-static void put_memory(struct work *work)
+static void put_away(struct work *work)
 {
     struct rdma_job *job = rdma_job_of_work(work);
     rdma_memory_put(job->memory);
-    keeper_come_home(job->keeper, &job->home);
+    if (job->fd >= 0)
+        close(job->fd);
+    jobs_come_home(job->rdma->parts.jobs, &job->home);
 }
 
-static void memory_was_put(struct loop_msg *msg)
+static void was_put_away(struct loop_msg *msg)
 {
     struct rdma_job *job = rdma_job_of_home(msg);
-    job->rfile->jobs--;
-    rdma_file_settle(job->keeper, job->rfile);
+    if (job->rfile) {
+        job->rfile->jobs--;
+        rdma_file_settle(job->rdma, job->rfile);
+    }
     free(job);
 }
 
-/* Taking a large mapping down takes its time. */
-static void unmap(struct keeper *keeper, struct rdma_file *file, bool writable)
+/* Taking a large mapping down takes its time, and a close may wait for the file system. file NULL:
+ * nothing waits for it. */
+static void discard(struct keeper_rdma *rdma, struct rdma_file *file, struct rdma_memory *memory,
+                    int fd)
 {
-    struct rdma_job *job = rdma_job_make(keeper, put_memory, memory_was_put);
+    if (!memory && fd < 0)
+        return;
+    struct rdma_job *job = rdma_job_make(rdma, put_away, was_put_away);
     job->rfile = file;
-    job->memory = file->memory[writable];
-    file->memory[writable] = NULL;
-    file->jobs++;
+    job->memory = memory;
+    job->fd = fd;
+    if (file)
+        file->jobs++;
     rdma_job_submit(job);
+}
+
+static void unmap(struct keeper_rdma *rdma, struct rdma_file *file, bool writable)
+{
+    struct rdma_memory *memory = file->memory[writable];
+    file->memory[writable] = NULL;
+    discard(rdma, file, memory, -1);
 }
 
 static bool uses(const struct rdma_file *file, bool writable)
@@ -75,15 +93,15 @@ static bool uses(const struct rdma_file *file, bool writable)
     return false;
 }
 
-static void close_fd(struct rdma_file *file)
+static void drop_fd(struct keeper_rdma *rdma, struct rdma_file *file)
 {
-    if (file->fd >= 0)
-        close(file->fd);
+    int fd = file->fd;
     file->fd = -1;
+    discard(rdma, file, NULL, fd);
 }
 
 /* A release has come to this file: nothing of it may stay. */
-static void clear(struct keeper *keeper, struct rdma_file *file)
+static void clear(struct keeper_rdma *rdma, struct rdma_file *file)
 {
     struct registration *registration, *next;
     LL_FOREACH_SAFE2(file->registrations, registration, next, file_next)
@@ -91,9 +109,9 @@ static void clear(struct keeper *keeper, struct rdma_file *file)
         registration->granted = false;
         rdma_registration_drop(registration);
     }
-    close_fd(file);
+    drop_fd(rdma, file);
     if (!file->registrations && file->memory[1])
-        unmap(keeper, file, true);
+        unmap(rdma, file, true);
 }
 
 static void open_gates(struct rdma_file *file, int err, const char *why)
@@ -113,26 +131,26 @@ static bool is_idle(const struct rdma_file *file)
            file->fd < 0;
 }
 
-void rdma_file_settle(struct keeper *keeper, struct rdma_file *file)
+void rdma_file_settle(struct keeper_rdma *rdma, struct rdma_file *file)
 {
     if (file->memory[0] && !file->mapping && !uses(file, false))
-        unmap(keeper, file, false);
+        unmap(rdma, file, false);
     if (file->gates)
-        clear(keeper, file);
+        clear(rdma, file);
     if (!is_idle(file))
         return;
     bool sealed = !file->gates && (file->why[0] || file->why_readonly[0]);
     open_gates(file, 0, "");
     if (sealed) /* what was said of it is kept until its release */
         return;
-    HASH_DEL(keeper->rdma->files, file);
+    HASH_DEL(rdma->files, file);
     free(file);
 }
 
-void keeper_rdma_enter(struct keeper *keeper, const struct file_key *key,
+void keeper_rdma_enter(struct keeper_rdma *rdma, const struct file_key *key,
                        struct keeper_rdma_gate *gate)
 {
-    struct rdma_file *file = keeper->rdma ? rdma_file_find(keeper, key) : NULL;
+    struct rdma_file *file = rdma_file_find(rdma, key);
     gate->next = NULL;
     if (!file) {
         gate->pass(gate, 0, "");
@@ -145,16 +163,15 @@ void keeper_rdma_enter(struct keeper *keeper, const struct file_key *key,
         if (registration->client->state == CLIENT_STUCK)
             rdma_client_begin_fence(registration->client);
     }
-    rdma_file_settle(keeper, file);
+    rdma_file_settle(rdma, file);
 }
 
 /* The client's registrations are not known to be void: releases of their files do not get through.
  */
-void rdma_gates_fail(struct keeper *keeper, struct rdma_client *client)
+void rdma_gates_fail(struct rdma_client *client)
 {
-    char why[KEEPER_WHY_MAX];
+    char why[KEEPER_RDMA_WHY_MAX];
     struct registration *registration, *next;
-    (void)keeper;
     snprintf(why, sizeof why,
              "cannot be released: what is registered for client %s (id %016llx) with the RDMA "
              "device could not be "
@@ -194,12 +211,12 @@ struct registration *rdma_registration_find(const struct rdma_client *client,
 
 static void fail(struct registration *registration, nfsstat4 status, const char *why)
 {
-    struct keeper *keeper = registration->client->keeper;
+    struct keeper_rdma *rdma = registration->client->rdma;
     struct rdma_file *file = registration->file;
     snprintf(file->why, sizeof file->why, "%s", why);
-    rdma_requests_finish(&registration->waiting, status, why);
+    rdma_calls_finish(rdma, &registration->waiting, status, why);
     registration_free(registration);
-    rdma_file_settle(keeper, file);
+    rdma_file_settle(rdma, file);
 }
 
 void rdma_registrations_fail(struct rdma_client *client, nfsstat4 status, const char *why)
@@ -225,7 +242,7 @@ static void map_work(struct work *work)
         job->error = rdma_memory_open(fd, job->size, &job->facts, &job->memory, job->why);
         file_data_close(job->file, FILE_READ);
     }
-    keeper_come_home(job->keeper, &job->home);
+    jobs_come_home(job->rdma->parts.jobs, &job->home);
 }
 
 static void mapped(struct loop_msg *msg)
@@ -245,20 +262,19 @@ static void mapped(struct loop_msg *msg)
             rdma_registration_drive(registration);
     }
     file->jobs--; /* not before: it would have gone with its last registration */
-    rdma_file_settle(job->keeper, file);
+    rdma_file_settle(job->rdma, file);
     file_unref(job->file);
     free(job);
 }
 
-static void map_for_reading(struct keeper *keeper, struct rdma_file *file,
-                            const struct request *request, const struct engine_seal_view *seal)
+static void map_for_reading(struct keeper_rdma *rdma, struct rdma_file *file, struct file *of,
+                            const struct engine_seal_view *seal)
 {
-    const struct keeper_layoutget *get = KEEPER_FROM(request->of, struct keeper_layoutget, call);
-    struct rdma_job *job = rdma_job_make(keeper, map_work, mapped);
+    struct rdma_job *job = rdma_job_make(rdma, map_work, mapped);
     job->rfile = file;
-    job->file = file_ref(get->file);
+    job->file = file_ref(of);
     job->size = map_file_size(seal->map);
-    job->facts = (struct rdma_facts){.on_demand = rdma_target_on_demand(keeper->rdma->target),
+    job->facts = (struct rdma_facts){.on_demand = rdma_target_on_demand(rdma->target),
                                      .frozen = seal->kind == SEAL_KIND_FROZEN};
     file->mapping = true;
     file->jobs++;
@@ -272,7 +288,7 @@ static void register_work(struct work *work)
     struct rdma_job *job = rdma_job_of_work(work);
     job->error = rdma_peer_register(job->peer, job->memory, job->writable, &job->region, job->why);
     rdma_memory_put(job->memory);
-    keeper_come_home(job->keeper, &job->home);
+    jobs_come_home(job->rdma->parts.jobs, &job->home);
 }
 
 static void registered(struct loop_msg *msg)
@@ -300,7 +316,8 @@ static void registered(struct loop_msg *msg)
                                                       .writable = registration->writable};
         registration->file->why[0] = '\0';
         registration->state = REGISTRATION_THERE;
-        rdma_requests_post(
+        rdma_calls_post(
+            client->rdma,
             &registration->waiting); /* they find it; if none does any more, the gate drops it */
     }
     rdma_client_settle(client);
@@ -310,7 +327,7 @@ static void registered(struct loop_msg *msg)
 static void make(struct registration *registration)
 {
     struct rdma_client *client = registration->client;
-    struct rdma_job *job = rdma_job_make(client->keeper, register_work, registered);
+    struct rdma_job *job = rdma_job_make(client->rdma, register_work, registered);
     job->registration = registration;
     job->client = client;
     job->peer = client->peer;
@@ -327,7 +344,7 @@ static void make(struct registration *registration)
 static bool is_refused(struct registration *registration)
 {
     char why[RDMA_WHY_MAX];
-    struct rdma_target *target = registration->client->keeper->rdma->target;
+    struct rdma_target *target = registration->client->rdma->target;
     const struct rdma_memory *memory = registration->file->memory[registration->writable];
     struct rdma_facts facts = {.dax = true, .on_demand = target && rdma_target_on_demand(target)};
     if (rdma_memory_strategy(memory) != RDMA_ON_DEMAND ||
@@ -349,33 +366,33 @@ void rdma_registration_drive(struct registration *registration)
         make(registration);
 }
 
-void rdma_registration_want(struct rdma_client *client, struct request *request,
-                            const struct engine_seal_view *seal)
+void rdma_registration_want(struct rdma_client *client, struct rdma_call *call,
+                            const struct rdma_want *want)
 {
-    struct keeper *keeper = client->keeper;
-    bool writable = request->get.want.iomode == LAYOUTIOMODE4_RW;
-    struct rdma_file *file = file_make(keeper, &request->get.key);
+    struct keeper_rdma *rdma = client->rdma;
+    bool writable = want->get->want.iomode == LAYOUTIOMODE4_RW;
+    struct rdma_file *file = file_make(rdma, &want->get->key);
     struct registration *registration =
         file ? rdma_registration_find(client, &file->key, writable) : NULL;
     if (file && file->gates) {
-        request_finish(request, NFS4ERR_RECALLCONFLICT, "the seal is being released");
+        rdma->parts.finish(call, NFS4ERR_RECALLCONFLICT, "the seal is being released");
         return;
     }
     if (file && writable && !file->memory[1]) {
         snprintf(file->why, sizeof file->why, "%s",
                  file->why_readonly[0] ? file->why_readonly : NO_WRITABLE_MAPPING);
-        request_finish(request, NFS4ERR_LAYOUTUNAVAILABLE, file->why);
+        rdma->parts.finish(call, NFS4ERR_LAYOUTUNAVAILABLE, file->why);
         return;
     }
     if (registration && registration->state >= REGISTRATION_GOING) {
-        request_finish(request, NFS4ERR_LAYOUTTRYLATER,
-                       "what was registered for the client before is being taken back");
+        rdma->parts.finish(call, NFS4ERR_LAYOUTTRYLATER,
+                           "what was registered for the client before is being taken back");
         return;
     }
     if (!registration)
         registration = file ? calloc(1, sizeof *registration) : NULL;
     if (!registration) {
-        request_finish(request, NFS4ERR_LAYOUTTRYLATER, "out of memory");
+        rdma->parts.finish(call, NFS4ERR_LAYOUTTRYLATER, "out of memory");
         return;
     }
     if (!registration->file) {
@@ -383,9 +400,9 @@ void rdma_registration_want(struct rdma_client *client, struct request *request,
         LL_PREPEND2(file->registrations, registration, file_next);
         LL_PREPEND2(client->registrations, registration, client_next);
     }
-    LL_PREPEND(registration->waiting, request);
+    LL_PREPEND(registration->waiting, call);
     if (!writable && !file->memory[0] && !file->mapping)
-        map_for_reading(keeper, file, request, seal);
+        map_for_reading(rdma, file, want->file, &want->seal);
     rdma_registration_drive(registration);
 }
 
@@ -395,7 +412,7 @@ static void release_work(struct work *work)
 {
     struct rdma_job *job = rdma_job_of_work(work);
     job->error = rdma_region_release(job->region);
-    keeper_come_home(job->keeper, &job->home);
+    jobs_come_home(job->rdma->parts.jobs, &job->home);
 }
 
 static void released(struct loop_msg *msg)
@@ -419,7 +436,7 @@ static void released(struct loop_msg *msg)
             rdma_client_begin_fence(client);
     } else {
         registration_free(registration);
-        rdma_file_settle(job->keeper, file);
+        rdma_file_settle(job->rdma, file);
     }
     rdma_client_settle(client);
     free(job);
@@ -431,7 +448,7 @@ void rdma_registration_drop(struct registration *registration)
     if (registration->granted || registration->users || registration->state != REGISTRATION_THERE ||
         registration->detached || client->state != CLIENT_READY)
         return;
-    struct rdma_job *job = rdma_job_make(client->keeper, release_work, released);
+    struct rdma_job *job = rdma_job_make(client->rdma, release_work, released);
     job->registration = registration;
     job->client = client;
     job->region = registration->region;
@@ -454,15 +471,15 @@ void rdma_registration_leave(struct registration *registration)
 /* Those that a request or a job still has live on until it has done, out of every list. */
 void rdma_registrations_voided(struct rdma_client *client)
 {
-    struct keeper *keeper = client->keeper;
+    struct keeper_rdma *rdma = client->rdma;
     while (client->registrations) {
         struct registration *registration = client->registrations;
         struct rdma_file *file = registration->file;
         if (registration->region)
             (void)rdma_region_release(registration->region); /* a fence has it: does not block */
         registration->region = NULL;
-        rdma_requests_finish(&registration->waiting, NFS4ERR_LAYOUTTRYLATER,
-                             "the client is being fenced");
+        rdma_calls_finish(rdma, &registration->waiting, NFS4ERR_LAYOUTTRYLATER,
+                          "the client is being fenced");
         LL_DELETE2(client->registrations, registration, client_next);
         LL_DELETE2(file->registrations, registration, file_next);
         registration->detached = true;
@@ -470,17 +487,18 @@ void rdma_registrations_voided(struct rdma_client *client)
         registration->file = NULL;
         if (!registration->users)
             free(registration);
-        rdma_file_settle(keeper, file);
+        rdma_file_settle(rdma, file);
     }
 }
 
-void rdma_files_destroy(struct keeper *keeper)
+void rdma_files_destroy(struct keeper_rdma *rdma)
 {
     struct rdma_file *file, *next;
-    HASH_ITER(hh, keeper->rdma->files, file, next)
+    HASH_ITER(hh, rdma->files, file, next)
     {
-        HASH_DEL(keeper->rdma->files, file);
-        close_fd(file);
+        HASH_DEL(rdma->files, file);
+        if (file->fd >= 0)
+            close(file->fd);
         rdma_memory_put(file->memory[0]);
         rdma_memory_put(file->memory[1]);
         free(file);
@@ -489,20 +507,20 @@ void rdma_files_destroy(struct keeper *keeper)
 
 /* ---- what sealing leaves here ---- */
 
-void keeper_rdma_keep_fd(struct keeper *keeper, const struct file_key *key, int fd)
+void keeper_rdma_keep_fd(struct keeper_rdma *rdma, const struct file_key *key, int fd)
 {
-    struct rdma_file *file = file_make(keeper, key);
+    struct rdma_file *file = file_make(rdma, key);
     if (!file) {
-        close(fd);
+        discard(rdma, NULL, NULL, fd);
         return;
     }
-    close_fd(file);
+    drop_fd(rdma, file);
     file->fd = fd;
 }
 
-int keeper_rdma_take_fd(struct keeper *keeper, const struct file_key *key)
+int keeper_rdma_take_fd(struct keeper_rdma *rdma, const struct file_key *key)
 {
-    struct rdma_file *file = keeper->rdma ? rdma_file_find(keeper, key) : NULL;
+    struct rdma_file *file = rdma_file_find(rdma, key);
     int fd = file ? file->fd : -1;
     if (file)
         file->fd = -1;
@@ -516,32 +534,31 @@ struct rdma_memory *keeper_rdma_map(int fd, uint64_t size, char *why)
     struct rdma_memory *memory;
     char text[RDMA_WHY_MAX] = "";
     int err = rdma_memory_open(fd, size, &facts, &memory, text);
-    snprintf(why, KEEPER_WHY_MAX, "%s", text);
+    snprintf(why, KEEPER_RDMA_WHY_MAX, "%s", text);
     return err ? NULL : memory;
 }
 
-void keeper_rdma_keep_memory(struct keeper *keeper, const struct file_key *key,
+void keeper_rdma_keep_memory(struct keeper_rdma *rdma, const struct file_key *key,
                              struct rdma_memory *memory, const char *why)
 {
-    struct rdma_file *file = memory || why[0] ? file_make(keeper, key) : NULL;
+    struct rdma_file *file = memory || why[0] ? file_make(rdma, key) : NULL;
     if (!file) {
-        rdma_memory_put(memory);
+        discard(rdma, NULL, memory, -1);
         return;
     }
     file->memory[1] = memory;
     snprintf(file->why_readonly, sizeof file->why_readonly, "%s", why);
 }
 
-void keeper_rdma_drop_memory(struct rdma_memory *memory)
+void keeper_rdma_drop_memory(struct keeper_rdma *rdma, struct rdma_memory *memory)
 {
-    rdma_memory_put(memory);
+    discard(rdma, NULL, memory, -1);
 }
 
-const char *keeper_rdma_why(const struct keeper *keeper, const struct file_key *key)
+const char *keeper_rdma_why(const struct keeper_rdma *rdma, const struct file_key *key)
 {
-    const struct keeper_rdma *rdma = keeper->rdma;
-    const struct rdma_file *file = rdma ? rdma_file_find(keeper, key) : NULL;
-    if (rdma && (!rdma->target || rdma->gone))
+    const struct rdma_file *file = rdma_file_find(rdma, key);
+    if (!rdma->target || rdma->gone)
         return rdma->why;
     return file ? file->why : "";
 }

@@ -5,15 +5,15 @@
 #include <event2/event.h>
 #include <stdlib.h>
 
+#include "layout/engine.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
-#include "server/config/config.h"
-#include "server/keeper/private.h"
 #include "server/keeper/rdma/process_record.h"
 
 enum { LOOK_SECONDS = 1 };
 
 struct keeper_past {
+    struct keeper_past_parts parts;
     struct process_record *record;
     struct event *timer;
     bool is_void, complained;
@@ -21,21 +21,19 @@ struct keeper_past {
 
 /* A record that is missing says nothing of who was here; nor is there anything to say if nobody had
  * any memory. */
-static bool looks_void(const struct keeper *keeper)
+static bool looks_void(const struct keeper_past *past)
 {
-    const struct keeper_past *past = keeper->past;
     return process_record_all_gone(past->record) &&
-           (!process_record_is_new(past->record) || !engine_has_memory_past(keeper->engine));
+           (!process_record_is_new(past->record) || !engine_has_memory_past(past->parts.engine));
 }
 
-void keeper_past_look(struct keeper *keeper)
+void keeper_past_look(struct keeper_past *past)
 {
-    struct keeper_past *past = keeper->past;
     if (past->is_void)
         return;
-    if (looks_void(keeper)) {
+    if (looks_void(past)) {
         past->is_void = true;
-        keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_MEMORY_VOID});
+        past->parts.is_void(past->parts.owner);
         return;
     }
     if (!past->complained)
@@ -44,7 +42,7 @@ void keeper_past_look(struct keeper *keeper)
                     "registered with an RDMA device may still be reached; files that clients had "
                     "RDMA layouts of "
                     "stay sealed until it is gone",
-                    keeper->config->state_dir);
+                    past->parts.state_dir);
     past->complained = true;
     evtimer_add(past->timer, &(struct timeval){.tv_sec = LOOK_SECONDS});
 }
@@ -56,29 +54,33 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
     keeper_past_look(arg);
 }
 
-int keeper_past_create(struct keeper *keeper)
+int keeper_past_create(const struct keeper_past_parts *parts, struct keeper_past **out)
 {
     struct keeper_past *past = calloc(1, sizeof *past);
     if (!past)
         return -ENOMEM;
-    keeper->past = past;
-    past->timer = evtimer_new(loop_base(keeper->loop), on_look, keeper);
-    return past->timer ? process_record_open(keeper->config->state_dir, &past->record) : -ENOMEM;
+    past->parts = *parts;
+    past->timer = evtimer_new(loop_base(parts->loop), on_look, past);
+    int err = past->timer ? process_record_open(parts->state_dir, &past->record) : -ENOMEM;
+    if (err) {
+        keeper_past_destroy(past, false);
+        return err;
+    }
+    *out = past;
+    return 0;
 }
 
-bool keeper_past_is_void(const struct keeper *keeper)
+bool keeper_past_is_void(const struct keeper_past *past)
 {
-    return keeper->past->is_void;
+    return past->is_void;
 }
 
-void keeper_past_destroy(struct keeper *keeper, bool in_order)
+void keeper_past_destroy(struct keeper_past *past, bool in_order)
 {
-    struct keeper_past *past = keeper->past;
     if (!past)
         return;
     if (past->timer)
         event_free(past->timer);
     process_record_close(past->record, in_order);
     free(past);
-    keeper->past = NULL;
 }

@@ -1,5 +1,5 @@
 /*
- * private.h - what keeper_rdma*.c share. All of it is the keeper's thread's.
+ * private.h - what the files of keeper/rdma share. All of it is the keeper's thread's.
  *
  * keeper/rdma/rdma.c         the device, requests, what others see
  * keeper/rdma/client.c  clients: their peers, secrets, fences
@@ -12,11 +12,14 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "layout/journal_record.h"
 #include "rdma/peer.h"
+#include "server/base/container_of.h"
+#include "server/base/jobs.h"
+#include "server/base/loop.h"
 #include "server/base/worker.h"
-#include "server/keeper/private.h"
+#include "server/file/file.h"
 #include "server/keeper/rdma/rdma.h"
-#include "server/keeper/request.h"
 
 enum { KEEPER_RDMA_ADDRESS_TEXT = 64, KEEPER_RDMA_NETID = 8 };
 
@@ -43,7 +46,7 @@ struct registration {
     unsigned users; /* requests between here and the engine's answer, and a job */
     struct rdma_region *region;
     struct layout_memory memory;
-    struct request *waiting;
+    struct rdma_call *waiting;
 };
 
 struct rdma_file {
@@ -52,7 +55,7 @@ struct rdma_file {
     bool mapping;                  /* a job makes memory[0] */
     unsigned jobs;
     int fd; /* between two steps of sealing; -1 */
-    char why_readonly[KEEPER_WHY_MAX], why[KEEPER_WHY_MAX];
+    char why_readonly[KEEPER_RDMA_WHY_MAX], why[KEEPER_RDMA_WHY_MAX];
     struct registration *registrations;
     struct keeper_rdma_gate *gates;
     UT_hash_handle hh;
@@ -63,7 +66,7 @@ enum rdma_client_state { CLIENT_NEW, CLIENT_CREATING, CLIENT_READY, CLIENT_FENCI
 struct rdma_fence {
     struct rdma_fence *next;
     struct loop_msg msg;
-    struct keeper *keeper;
+    struct keeper_rdma *rdma;
     uint64_t ticket, client_id;
     bool success;
 };
@@ -71,7 +74,7 @@ struct rdma_fence {
 /* One run of a client, under one client id. */
 struct rdma_client {
     struct rdma_client *next;
-    struct keeper *keeper;
+    struct keeper_rdma *rdma;
     uint8_t *owner;
     uint32_t owner_len;
     uint8_t verifier[JOURNAL_VERIFIER_SIZE];
@@ -84,11 +87,12 @@ struct rdma_client {
     struct rdma_peer *peer;
     unsigned jobs; /* that use the peer */
     struct registration *registrations;
-    struct request *describing, *returning;
+    struct rdma_call *describing, *returning;
     struct rdma_fence *fences; /* to be told */
 };
 
 struct keeper_rdma {
+    struct keeper_rdma_parts parts;
     struct rdma_target *target; /* NULL: no device now */
     bool gone;                  /* its device was removed: it goes when its last peer has */
     bool listening;             /* a job looks for the device */
@@ -106,17 +110,25 @@ struct keeper_rdma {
     struct rdma_counters past; /* of targets that are gone */
 };
 
+/* What a LAYOUTGET wants registered. */
+struct rdma_want {
+    const struct engine_layoutget *get;
+    struct file *file;
+    struct engine_seal_view seal;
+};
+
 /* A job on a worker, and its way home. */
 struct rdma_job {
     struct work work;
     struct loop_msg home;
-    struct keeper *keeper;
+    struct keeper_rdma *rdma;
     struct rdma_client *client;
     struct rdma_peer *peer;
     struct registration *registration;
     struct rdma_file *rfile;
     struct file *file;
     struct rdma_memory *memory;
+    int fd; /* -1: none */
     struct rdma_region *region;
     struct rdma_facts facts;
     uint64_t size;
@@ -125,38 +137,52 @@ struct rdma_job {
     char why[RDMA_WHY_MAX];
 };
 /* Never NULL: what has begun must be ended. */
-struct rdma_job *rdma_job_make(struct keeper *keeper, void (*run)(struct work *work),
+struct rdma_job *rdma_job_make(struct keeper_rdma *rdma, void (*run)(struct work *work),
                                void (*home)(struct loop_msg *msg));
 void rdma_job_submit(struct rdma_job *job);
 struct rdma_job *rdma_job_of_work(struct work *work);
 struct rdma_job *rdma_job_of_home(struct loop_msg *msg);
 
-void rdma_requests_finish(struct request **list, nfsstat4 status, const char *why);
-void rdma_requests_post(struct request **list);
+void rdma_calls_finish(struct keeper_rdma *rdma, struct rdma_call **list, nfsstat4 status,
+                       const char *why);
+void rdma_calls_post(struct keeper_rdma *rdma, struct rdma_call **list);
 
 /* keeper/rdma/rdma.c */
+void keeper_rdma_answered(struct rdma_call *call, bool granted);
 /* A peer of the target has gone; the target's end may have waited for it. */
-void rdma_target_settle(struct keeper *keeper);
+void rdma_target_settle(struct keeper_rdma *rdma);
 
 /* keeper/rdma/client.c */
+void keeper_rdma_fence(struct keeper_rdma *rdma, const struct engine_effect *effect);
+void keeper_rdma_client(struct keeper_rdma *rdma, enum engine_client_event what,
+                        uint64_t client_id);
 /* NULL: *status and *why say what is in the way. Creation may be under way yet. */
-struct rdma_client *rdma_client_get(struct keeper *keeper, uint64_t client_id, nfsstat4 *status,
+struct rdma_client *rdma_client_get(struct keeper_rdma *rdma, uint64_t client_id, nfsstat4 *status,
                                     const char **why);
-struct rdma_client *rdma_client_of_run(struct keeper *keeper, const uint8_t *owner,
+struct rdma_client *rdma_client_of_run(struct keeper_rdma *rdma, const uint8_t *owner,
                                        uint32_t owner_len, const uint8_t *verifier);
-struct rdma_client *rdma_client_of_id(struct keeper *keeper, uint64_t client_id);
+struct rdma_client *rdma_client_of_id(struct keeper_rdma *rdma, uint64_t client_id);
 void rdma_client_drive(struct rdma_client *client); /* makes its peer */
 void rdma_client_begin_fence(struct rdma_client *client);
 /* A job or a registration of it has ended: what waited for that goes on. */
 void rdma_client_settle(struct rdma_client *client);
-bool rdma_clients_stop(struct keeper *keeper); /* true: there are none any more */
-void rdma_clients_destroy(struct keeper *keeper);
+bool rdma_clients_stop(struct keeper_rdma *rdma); /* true: there are none any more */
+void rdma_clients_destroy(struct keeper_rdma *rdma);
 
 /* keeper/rdma/file.c */
-struct rdma_file *rdma_file_find(const struct keeper *keeper, const struct file_key *key);
-void rdma_file_settle(struct keeper *keeper, struct rdma_file *file);
-void rdma_registration_want(struct rdma_client *client, struct request *request,
-                            const struct engine_seal_view *seal);
+void keeper_rdma_enter(struct keeper_rdma *rdma, const struct file_key *key,
+                       struct keeper_rdma_gate *gate);
+void keeper_rdma_keep_fd(struct keeper_rdma *rdma, const struct file_key *key, int fd);
+int keeper_rdma_take_fd(struct keeper_rdma *rdma, const struct file_key *key);
+struct rdma_memory *keeper_rdma_map(int fd, uint64_t size, char *why);
+void keeper_rdma_keep_memory(struct keeper_rdma *rdma, const struct file_key *key,
+                             struct rdma_memory *memory, const char *why);
+void keeper_rdma_drop_memory(struct keeper_rdma *rdma, struct rdma_memory *memory);
+const char *keeper_rdma_why(const struct keeper_rdma *rdma, const struct file_key *key);
+struct rdma_file *rdma_file_find(const struct keeper_rdma *rdma, const struct file_key *key);
+void rdma_file_settle(struct keeper_rdma *rdma, struct rdma_file *file);
+void rdma_registration_want(struct rdma_client *client, struct rdma_call *call,
+                            const struct rdma_want *want);
 void rdma_registration_drive(struct registration *registration);
 /* Its peer cannot be had. */
 void rdma_registrations_fail(struct rdma_client *client, nfsstat4 status, const char *why);
@@ -168,7 +194,7 @@ struct registration *rdma_registration_find(const struct rdma_client *client,
 void rdma_registrations_voided(struct rdma_client *client);
 /* The request has done with it. */
 void rdma_registration_leave(struct registration *registration);
-void rdma_gates_fail(struct keeper *keeper, struct rdma_client *client);
-void rdma_files_destroy(struct keeper *keeper);
+void rdma_gates_fail(struct rdma_client *client);
+void rdma_files_destroy(struct keeper_rdma *rdma);
 
 #endif

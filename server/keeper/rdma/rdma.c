@@ -10,18 +10,17 @@
 #include <sys/sysmacros.h>
 
 #include "proto/arena.h"
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/config/config.h"
-#include "server/export/export.h"
 #include "server/keeper/rdma/private.h"
-#include "server/server.h"
 
 enum { LOOK_SECONDS = 5, CONNECTIONS_OF_A_CLIENT = 8, UPDATE_LIMIT = 4 << 20 };
 
 /* ---- jobs and requests ---- */
 
-struct rdma_job *rdma_job_make(struct keeper *keeper, void (*run)(struct work *work),
+struct rdma_job *rdma_job_make(struct keeper_rdma *rdma, void (*run)(struct work *work),
                                void (*home)(struct loop_msg *msg))
 {
     struct rdma_job *job;
@@ -30,7 +29,8 @@ struct rdma_job *rdma_job_make(struct keeper *keeper, void (*run)(struct work *w
         nanosleep(&pause,
                   NULL); /* a release or a fence that is lost would hold its seal for ever */
     }
-    job->keeper = keeper;
+    job->rdma = rdma;
+    job->fd = -1;
     job->work.run = run;
     job->home.run = home;
     return job;
@@ -38,42 +38,43 @@ struct rdma_job *rdma_job_make(struct keeper *keeper, void (*run)(struct work *w
 
 void rdma_job_submit(struct rdma_job *job)
 {
-    keeper_submit(job->keeper, &job->work);
+    jobs_submit(job->rdma->parts.jobs, &job->work);
 }
 
 struct rdma_job *rdma_job_of_work(struct work *work)
 {
-    return KEEPER_FROM(work, struct rdma_job, work);
+    return container_of(work, struct rdma_job, work);
 }
 
 struct rdma_job *rdma_job_of_home(struct loop_msg *msg)
 {
-    return KEEPER_FROM(msg, struct rdma_job, home);
+    return container_of(msg, struct rdma_job, home);
 }
 
-void rdma_requests_finish(struct request **list, nfsstat4 status, const char *why)
+void rdma_calls_finish(struct keeper_rdma *rdma, struct rdma_call **list, nfsstat4 status,
+                       const char *why)
 {
     while (*list) {
-        struct request *request = *list;
-        *list = request->next;
-        request_finish(request, status, why);
+        struct rdma_call *call = *list;
+        *list = call->next;
+        rdma->parts.finish(call, status, why);
     }
 }
 
-void rdma_requests_post(struct request **list)
+void rdma_calls_post(struct keeper_rdma *rdma, struct rdma_call **list)
 {
     while (*list) {
-        struct request *request = *list;
-        *list = request->next;
-        request_post(request);
+        struct rdma_call *call = *list;
+        *list = call->next;
+        rdma->parts.post(call);
     }
 }
 
 /* ---- the device ---- */
 
-static void plan_look(struct keeper *keeper)
+static void plan_look(struct keeper_rdma *rdma)
 {
-    evtimer_add(keeper->rdma->timer, &(struct timeval){.tv_sec = LOOK_SECONDS});
+    evtimer_add(rdma->timer, &(struct timeval){.tv_sec = LOOK_SECONDS});
 }
 
 static void unwatch(struct keeper_rdma *rdma)
@@ -87,9 +88,8 @@ static void unwatch(struct keeper_rdma *rdma)
 
 /* The kernel has taken back all that was registered; each client's fence sees that, and clears up.
  */
-static void device_is_gone(struct keeper *keeper)
+static void device_is_gone(struct keeper_rdma *rdma)
 {
-    struct keeper_rdma *rdma = keeper->rdma;
     struct rdma_client *client, *next;
     log_error(
         "the RDMA device %s was removed: RDMA layouts are useless, their holders go on through the "
@@ -103,17 +103,17 @@ static void device_is_gone(struct keeper *keeper)
     {
         rdma_client_begin_fence(client);
     }
-    rdma_target_settle(keeper);
-    plan_look(keeper);
+    rdma_target_settle(rdma);
+    plan_look(rdma);
 }
 
 static void on_event(evutil_socket_t fd, short what, void *arg)
 {
-    struct keeper *keeper = arg;
+    struct keeper_rdma *rdma = arg;
     (void)fd;
     (void)what;
-    if (rdma_target_dispatch(keeper->rdma->target) == -ENODEV)
-        device_is_gone(keeper);
+    if (rdma_target_dispatch(rdma->target) == -ENODEV)
+        device_is_gone(rdma);
 }
 
 static void add_counters(struct rdma_counters *sum, const struct rdma_counters *more)
@@ -132,16 +132,14 @@ static void drop_target(struct keeper_rdma *rdma)
     rdma->gone = false;
 }
 
-void rdma_target_settle(struct keeper *keeper)
+void rdma_target_settle(struct keeper_rdma *rdma)
 {
-    struct keeper_rdma *rdma = keeper->rdma;
     if (rdma->gone && !rdma->clients && !rdma->zombies)
         drop_target(rdma);
 }
 
-static int listen_now(struct keeper *keeper, struct rdma_target **target, char *why)
+static int listen_now(struct keeper_rdma *rdma, struct rdma_target **target, char *why)
 {
-    const struct keeper_rdma *rdma = keeper->rdma;
     const struct sockaddr *addresses[RDMA_TARGET_MAX_ADDRESSES];
     for (unsigned i = 0; i < rdma->addresses_count; i++)
         addresses[i] = (const struct sockaddr *)&rdma->addresses[i];
@@ -154,9 +152,8 @@ static int listen_now(struct keeper *keeper, struct rdma_target **target, char *
     return rdma_target_create(&options, target, why);
 }
 
-static void take_target(struct keeper *keeper, struct rdma_target *target, const char *why)
+static void take_target(struct keeper_rdma *rdma, struct rdma_target *target, const char *why)
 {
-    struct keeper_rdma *rdma = keeper->rdma;
     int fds[2];
     if (!target) {
         if (strcmp(rdma->why, why) != 0)
@@ -167,8 +164,8 @@ static void take_target(struct keeper *keeper, struct rdma_target *target, const
     }
     rdma_target_fds(target, fds);
     for (int i = 0; i < 2; i++) {
-        rdma->events[i] =
-            event_new(loop_base(keeper->loop), fds[i], EV_READ | EV_PERSIST, on_event, keeper);
+        rdma->events[i] = event_new(loop_base(rdma->parts.jobs->loop), fds[i], EV_READ | EV_PERSIST,
+                                    on_event, rdma);
         if (!rdma->events[i] || event_add(rdma->events[i], NULL) != 0) {
             unwatch(rdma);
             rdma_target_destroy(target);
@@ -188,23 +185,22 @@ static void listen_work(struct work *work)
 {
     struct rdma_job *job = rdma_job_of_work(work);
     struct rdma_target *target = NULL;
-    job->error = listen_now(job->keeper, &target, job->why);
+    job->error = listen_now(job->rdma, &target, job->why);
     job->peer = (struct rdma_peer *)(void *)(job->error ? NULL : target);
-    keeper_come_home(job->keeper, &job->home);
+    jobs_come_home(job->rdma->parts.jobs, &job->home);
 }
 
 static void listened(struct loop_msg *msg)
 {
     struct rdma_job *job = rdma_job_of_home(msg);
-    job->keeper->rdma->listening = false;
-    take_target(job->keeper, (struct rdma_target *)(void *)job->peer, job->why);
+    job->rdma->listening = false;
+    take_target(job->rdma, (struct rdma_target *)(void *)job->peer, job->why);
     free(job);
 }
 
 static void on_look(evutil_socket_t fd, short what, void *arg)
 {
-    struct keeper *keeper = arg;
-    struct keeper_rdma *rdma = keeper->rdma;
+    struct keeper_rdma *rdma = arg;
     struct rdma_client *client, *next;
     (void)fd;
     (void)what;
@@ -219,9 +215,9 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
     }
     if (!rdma->target && !rdma->listening && !rdma->stopping) {
         rdma->listening = true;
-        rdma_job_submit(rdma_job_make(keeper, listen_work, listened));
+        rdma_job_submit(rdma_job_make(rdma, listen_work, listened));
     }
-    plan_look(keeper);
+    plan_look(rdma);
 }
 
 /* ---- beginning and end ---- */
@@ -246,52 +242,58 @@ static void learn_address(struct keeper_rdma *rdma, const char *text, uint16_t p
                    .na_r_addr = {(uint8_t *)rdma->uaddrs[i], (uint32_t)strlen(rdma->uaddrs[i])}};
 }
 
-int keeper_rdma_create(struct keeper *keeper)
+static int rdma_create(const struct keeper_rdma_parts *parts, struct keeper_rdma **out)
 {
-    const struct config *config = keeper->config;
+    const struct config *config = parts->config;
     struct rdma_target *target = NULL;
     char why[RDMA_WHY_MAX];
-    if (config->rdma_listen_count == 0)
-        return 0;
     struct keeper_rdma *rdma = calloc(1, sizeof *rdma);
     if (!rdma)
         return -ENOMEM;
-    keeper->rdma = rdma;
+    rdma->parts = *parts;
     for (size_t i = 0; i < config->rdma_listen_count && i < RDMA_TARGET_MAX_ADDRESSES; i++)
         learn_address(rdma, config->rdma_listen[i], config->rdma_port);
-    rdma->timer = evtimer_new(loop_base(keeper->loop), on_look, keeper);
-    if (!rdma->timer)
+    rdma->timer = evtimer_new(loop_base(parts->jobs->loop), on_look, rdma);
+    if (!rdma->timer) {
+        free(rdma);
         return -ENOMEM;
-    take_target(keeper, listen_now(keeper, &target, why) ? NULL : target, why);
-    plan_look(keeper);
+    }
+    take_target(rdma, listen_now(rdma, &target, why) ? NULL : target, why);
+    plan_look(rdma);
+    *out = rdma;
     return 0;
+}
+
+static void take_config(struct keeper_rdma *rdma, const struct config *config)
+{
+    rdma->parts.config = config;
 }
 
 struct stop {
     struct loop_msg msg;
-    struct keeper *keeper;
+    struct keeper_rdma *rdma;
     sem_t looked;
     bool all;
 };
 
 static void on_stop(struct loop_msg *msg)
 {
-    struct stop *stop = KEEPER_FROM(msg, struct stop, msg);
-    struct keeper_rdma *rdma = stop->keeper->rdma;
+    struct stop *stop = container_of(msg, struct stop, msg);
+    struct keeper_rdma *rdma = stop->rdma;
     rdma->stopping = true;
-    stop->all = rdma_clients_stop(stop->keeper) && !rdma->listening;
+    stop->all = rdma_clients_stop(rdma) && !rdma->listening;
     sem_post(&stop->looked);
 }
 
-void keeper_rdma_stop(struct keeper *keeper)
+static void stop_giving(struct keeper_rdma *rdma)
 {
-    struct stop stop = {.msg = {.run = on_stop}, .keeper = keeper};
-    uint64_t end = loop_now_ns() + UINT64_C(1000000000) * keeper->config->fence_timeout;
-    if (!keeper->rdma || sem_init(&stop.looked, 0, 0) != 0)
+    struct stop stop = {.msg = {.run = on_stop}, .rdma = rdma};
+    uint64_t end = loop_now_ns() + UINT64_C(1000000000) * rdma->parts.config->fence_timeout;
+    if (sem_init(&stop.looked, 0, 0) != 0)
         return;
     do {
         struct timespec pause = {.tv_nsec = 5000000};
-        loop_post(keeper->loop, &stop.msg);
+        loop_post(rdma->parts.jobs->loop, &stop.msg);
         while (sem_wait(&stop.looked) != 0 && errno == EINTR)
             ;
         if (!stop.all)
@@ -300,99 +302,92 @@ void keeper_rdma_stop(struct keeper *keeper)
     sem_destroy(&stop.looked);
 }
 
-bool keeper_rdma_destroy(struct keeper *keeper)
+static bool rdma_destroy(struct keeper_rdma *rdma)
 {
-    struct keeper_rdma *rdma = keeper->rdma;
-    if (!rdma)
-        return true;
     unwatch(rdma);
     if (rdma->timer)
         event_free(rdma->timer);
-    rdma_clients_destroy(keeper);
+    rdma_clients_destroy(rdma);
     bool all = !rdma->zombies;
     if (all) {
-        rdma_files_destroy(keeper);
+        rdma_files_destroy(rdma);
         if (rdma->target)
             rdma_target_destroy(rdma->target);
         free(rdma);
     }
-    keeper->rdma = NULL; /* what is left goes with the process */
+    rdma = NULL; /* what is left goes with the process */
     return all;
 }
 
 /* ---- requests ---- */
 
-void keeper_rdma_offer(struct keeper *keeper, struct request *request)
+static void offer_memory(struct keeper_rdma *rdma, struct rdma_call *call,
+                         struct engine_layoutget *get)
 {
-    struct rdma_client *client;
-    request->get.want.memory = NULL;
-    if (!keeper->rdma || request->kind != REQUEST_LAYOUTGET ||
-        request->get.type != LAYOUT4_SEALNFS_RDMA)
+    get->want.memory = NULL;
+    if (get->type != LAYOUT4_SEALNFS_RDMA)
         return;
-    client = rdma_client_of_id(keeper, request->get.client_id);
+    struct rdma_client *client = rdma_client_of_id(rdma, get->client_id);
     if (!client || client->state != CLIENT_READY)
         return;
-    struct registration *registration = rdma_registration_find(
-        client, &request->get.key, request->get.want.iomode == LAYOUTIOMODE4_RW);
+    struct registration *registration =
+        rdma_registration_find(client, &get->key, get->want.iomode == LAYOUTIOMODE4_RW);
     if (!registration || registration->state != REGISTRATION_THERE)
         return;
     registration->users++;
-    request->registration = registration;
-    request->get.want.memory = &registration->memory;
+    call->registration = registration;
+    get->want.memory = &registration->memory;
 }
 
-void keeper_rdma_prepare(struct keeper *keeper, struct request *request)
+static void prepare_memory(struct keeper_rdma *rdma, struct rdma_call *call,
+                           const struct engine_layoutget *get, struct file *file)
 {
-    struct engine_seal_view seal;
-    nfsstat4 status = NFS4ERR_LAYOUTUNAVAILABLE;
-    const char *why = "this server gives no RDMA layouts (rdma_listen)";
-    struct rdma_client *client =
-        keeper->rdma ? rdma_client_get(keeper, request->get.client_id, &status, &why) : NULL;
-    if (request->registration) { /* it was not what the engine wanted */
-        keeper_rdma_answered(keeper, request, false);
-        request_finish(request, NFS4ERR_LAYOUTTRYLATER, "the file is registered in another size");
+    struct rdma_want want = {.get = get, .file = file};
+    nfsstat4 status;
+    const char *why;
+    struct rdma_client *client = rdma_client_get(rdma, get->client_id, &status, &why);
+    if (call->registration) { /* it was not what the engine wanted */
+        keeper_rdma_answered(call, false);
+        rdma->parts.finish(call, NFS4ERR_LAYOUTTRYLATER, "the file is registered in another size");
     } else if (!client) {
-        request_finish(request, status, why);
-    } else if (engine_seal_view(keeper->engine, &request->get.key, &seal) || !seal.map) {
-        request_finish(request, NFS4ERR_LAYOUTTRYLATER, "the file is not sealed any more");
+        rdma->parts.finish(call, status, why);
+    } else if (engine_seal_view(rdma->parts.engine, &get->key, &want.seal) || !want.seal.map) {
+        rdma->parts.finish(call, NFS4ERR_LAYOUTTRYLATER, "the file is not sealed any more");
     } else {
-        rdma_registration_want(client, request, &seal);
+        rdma_registration_want(client, call, &want);
     }
 }
 
-void keeper_rdma_answered(struct keeper *keeper, struct request *request, bool granted)
+void keeper_rdma_answered(struct rdma_call *call, bool granted)
 {
-    struct registration *registration = request->registration;
-    (void)keeper;
+    struct registration *registration = call->registration;
     if (!registration)
         return;
-    request->registration = NULL;
+    call->registration = NULL;
     registration->granted = registration->granted || granted;
     rdma_registration_leave(registration);
 }
 
-bool keeper_rdma_returns(struct keeper *keeper, struct request *request)
+static bool takes_back(struct keeper_rdma *rdma, struct rdma_call *call,
+                       const struct engine_layoutreturn *args)
 {
-    struct rdma_client *client = keeper->rdma && request->ret.type == LAYOUT4_SEALNFS_RDMA
-                                     ? rdma_client_of_id(keeper, request->ret.client_id)
-                                     : NULL;
+    struct rdma_client *client =
+        args->type == LAYOUT4_SEALNFS_RDMA ? rdma_client_of_id(rdma, args->client_id) : NULL;
     struct registration *registration;
     LL_FOREACH2(client ? client->registrations : NULL, registration, client_next)
     {
         if (registration->state != REGISTRATION_GOING)
             continue;
-        LL_PREPEND(client->returning, request);
+        LL_PREPEND(client->returning, call);
         return true;
     }
     return false;
 }
 
-void keeper_rdma_let_go(struct keeper *keeper, const struct engine_effect *effect)
+static void let_go(struct keeper_rdma *rdma, const struct engine_effect *effect)
 {
-    struct rdma_client *client =
-        keeper->rdma ? rdma_client_of_run(keeper, effect->let_go.owner, effect->let_go.owner_len,
-                                          effect->let_go.verifier)
-                     : NULL;
+    struct rdma_client *client = rdma_client_of_run(
+        rdma, effect->let_go.owner, effect->let_go.owner_len, effect->let_go.verifier);
     for (int writable = effect->let_go.writing_only; client && writable < 2; writable++) {
         struct registration *registration = rdma_registration_find(client, &effect->key, writable);
         if (!registration)
@@ -423,19 +418,18 @@ static bool is_persistent_memory(const struct device *device)
     return false;
 }
 
-nfsstat4 keeper_rdma_describe(struct keeper *keeper, struct request *request, uint64_t client_id,
+static nfsstat4 describe_path(struct keeper_rdma *rdma, struct rdma_call *call, uint64_t client_id,
                               const struct device *device, rdma_deviceaddr4 *addr, bool *later)
 {
-    struct keeper_rdma *rdma = keeper->rdma;
     nfsstat4 status;
     const char *why;
-    if (!rdma || !rdma->target || rdma->gone || engine_client_was_fenced(keeper->engine, client_id))
+    if (!rdma->target || rdma->gone || engine_client_was_fenced(rdma->parts.engine, client_id))
         return NFS4ERR_NOENT;
-    struct rdma_client *client = rdma_client_get(keeper, client_id, &status, &why);
+    struct rdma_client *client = rdma_client_get(rdma, client_id, &status, &why);
     if (!client)
         return status == NFS4ERR_LAYOUTTRYLATER ? NFS4ERR_DELAY : NFS4ERR_NOENT;
     if (client->state != CLIENT_READY) {
-        LL_PREPEND(client->describing, request);
+        LL_PREPEND(client->describing, call);
         rdma_client_drive(client);
         *later = true;
         return NFS4_OK;
@@ -458,14 +452,14 @@ nfsstat4 keeper_rdma_describe(struct keeper *keeper, struct request *request, ui
 
 struct commit_job {
     struct rdma_job job;
-    struct request *request;
+    struct rdma_call *call;
     struct arena arena;
     rdma_layoutupdate4 update;
 };
 
 static void commit_work(struct work *work)
 {
-    struct commit_job *commit = KEEPER_FROM(rdma_job_of_work(work), struct commit_job, job);
+    struct commit_job *commit = container_of(rdma_job_of_work(work), struct commit_job, job);
     struct rdma_job *job = &commit->job;
     for (uint32_t i = 0; !job->error && i < commit->update.rlu_written_count; i++) {
         const rdma_range4 *range = &commit->update.rlu_written[i];
@@ -474,38 +468,38 @@ static void commit_work(struct work *work)
             job->error = 0;
     }
     rdma_memory_put(job->memory);
-    keeper_come_home(job->keeper, &job->home);
+    jobs_come_home(job->rdma->parts.jobs, &job->home);
 }
 
 static void committed(struct loop_msg *msg)
 {
     struct rdma_job *job = rdma_job_of_home(msg);
-    struct commit_job *commit = KEEPER_FROM(job, struct commit_job, job);
-    commit->request->durable = true;
+    struct commit_job *commit = container_of(job, struct commit_job, job);
+    commit->call->durable = true;
     if (job->error) {
         log_error("what clients wrote to memory could not be made durable: %s",
                   strerror(-job->error));
-        request_finish(commit->request, NFS4ERR_IO, "the ranges could not be made durable");
+        job->rdma->parts.finish(commit->call, NFS4ERR_IO, "the ranges could not be made durable");
     } else {
-        request_post(commit->request);
+        job->rdma->parts.post(commit->call);
     }
     job->rfile->jobs--;
-    rdma_file_settle(job->keeper, job->rfile);
+    rdma_file_settle(job->rdma, job->rfile);
     arena_free(&commit->arena);
     free(commit);
 }
 
-bool keeper_rdma_commits(struct keeper *keeper, struct request *request)
+static bool makes_durable(struct keeper_rdma *rdma, struct rdma_call *call,
+                          const struct engine_layoutcommit *args)
 {
-    const struct engine_layoutcommit *args = &request->commit;
-    struct rdma_file *file = keeper->rdma && args->type == LAYOUT4_SEALNFS_RDMA && !request->durable
-                                 ? rdma_file_find(keeper, &args->key)
+    struct rdma_file *file = args->type == LAYOUT4_SEALNFS_RDMA && !call->durable
+                                 ? rdma_file_find(rdma, &args->key)
                                  : NULL;
     if (!file || !file->memory[1] || file->gates || args->update_len == 0)
         return false;
     struct commit_job *commit = calloc(1, sizeof *commit);
     if (!commit) {
-        request_finish(request, NFS4ERR_DELAY, "out of memory");
+        rdma->parts.finish(call, NFS4ERR_DELAY, "out of memory");
         return true;
     }
     arena_init(&commit->arena, UPDATE_LIMIT);
@@ -515,8 +509,8 @@ bool keeper_rdma_commits(struct keeper *keeper, struct request *request)
         free(commit);
         return false; /* the engine says what is wrong with it */
     }
-    commit->request = request;
-    commit->job.keeper = keeper;
+    commit->call = call;
+    commit->job.rdma = rdma;
     commit->job.work.run = commit_work;
     commit->job.home.run = committed;
     commit->job.rfile = file;
@@ -529,19 +523,10 @@ bool keeper_rdma_commits(struct keeper *keeper, struct request *request)
 
 /* ---- what others see ---- */
 
-bool keeper_rdma_wants_writable(const struct keeper *keeper, const struct file *file)
+static void fill_figures(struct keeper_rdma *rdma, struct keeper_rdma_figures *figures)
 {
-    const struct export *export = file_export(file);
-    return keeper->rdma && export && export_offers(export, LAYOUT4_SEALNFS_RDMA);
-}
-
-void keeper_rdma_figures(struct keeper *keeper, struct keeper_rdma_figures *figures)
-{
-    struct keeper_rdma *rdma = keeper->rdma;
     struct rdma_counters now = {0};
-    *figures = (struct keeper_rdma_figures){.configured = rdma != NULL};
-    if (!rdma)
-        return;
+    *figures = (struct keeper_rdma_figures){.configured = true};
     figures->listening = rdma->target && !rdma->gone;
     if (rdma->target)
         rdma_target_counters(rdma->target, &now);
@@ -562,13 +547,10 @@ static unsigned count_clients(const struct rdma_client *client)
     return count;
 }
 
-json_t *keeper_rdma_view(struct keeper *keeper)
+static json_t *make_view(struct keeper_rdma *rdma)
 {
-    struct keeper_rdma *rdma = keeper->rdma;
     struct keeper_rdma_figures now;
-    if (!rdma)
-        return NULL;
-    keeper_rdma_figures(keeper, &now);
+    fill_figures(rdma, &now);
     json_t *addresses = json_array();
     for (unsigned i = 0; i < rdma->addresses_count; i++)
         json_array_append_new(addresses, json_string(rdma->uaddrs[i]));
@@ -580,3 +562,30 @@ json_t *keeper_rdma_view(struct keeper *keeper)
                      "registered_bytes", (json_int_t)now.bytes, "admitted",
                      (json_int_t)now.admitted, "refused", (json_int_t)now.refused);
 }
+
+static const struct keeper_rdma_ops ops = {
+    .create = rdma_create,
+    .reload = take_config,
+    .stop = stop_giving,
+    .destroy = rdma_destroy,
+    .offer = offer_memory,
+    .prepare = prepare_memory,
+    .answered = keeper_rdma_answered,
+    .commits = makes_durable,
+    .returns = takes_back,
+    .let_go = let_go,
+    .describe = describe_path,
+    .fence = keeper_rdma_fence,
+    .client = keeper_rdma_client,
+    .enter = keeper_rdma_enter,
+    .keep_fd = keeper_rdma_keep_fd,
+    .take_fd = keeper_rdma_take_fd,
+    .map = keeper_rdma_map,
+    .keep_memory = keeper_rdma_keep_memory,
+    .drop_memory = keeper_rdma_drop_memory,
+    .why = keeper_rdma_why,
+    .view = make_view,
+    .figures = fill_figures,
+};
+
+const struct keeper_rdma_ops *const keeper_rdma_ops = &ops;

@@ -26,7 +26,7 @@ static const char signature[] = "signature of the fake";
 static const uint8_t file_handle[] = "fh-file";
 static const uint8_t root_handle[] = "fh-root";
 
-struct slot {
+struct fake_slot {
     uint32_t sequence, len;
     uint8_t *reply; /* from the COMPOUND's status on */
 };
@@ -44,7 +44,7 @@ struct fake_nfs {
     uint32_t create_sequence;
     bool confirmed, has_session;
     sessionid4 session;
-    struct slot slots[SLOTS];
+    struct fake_slot slots[SLOTS];
     uint32_t boot, opens;
     stateid4 layout;
     bool layout_held;
@@ -397,8 +397,8 @@ static void execute(struct fake_nfs *fake, uint32_t op, const union nfs4_args *a
 /* ---- COMPOUND ---- */
 
 /* NULL: no such slot or session, see res. */
-static struct slot *check_sequence(struct fake_nfs *fake, const SEQUENCE4args *args,
-                                   union nfs4_res *res, bool *replay)
+static struct fake_slot *check_sequence(struct fake_nfs *fake, const SEQUENCE4args *args,
+                                        union nfs4_res *res, bool *replay)
 {
     SEQUENCE4resok *ok = &res->sequence.sr_resok4;
     res->status = NFS4ERR_BADSESSION;
@@ -407,7 +407,7 @@ static struct slot *check_sequence(struct fake_nfs *fake, const SEQUENCE4args *a
     res->status = NFS4ERR_BADSLOT;
     if (args->sa_slotid >= SLOTS)
         return NULL;
-    struct slot *slot = &fake->slots[args->sa_slotid];
+    struct fake_slot *slot = &fake->slots[args->sa_slotid];
     *replay = args->sa_sequenceid == slot->sequence && slot->len > 0;
     res->status = NFS4ERR_SEQ_MISORDERED;
     if (!*replay && args->sa_sequenceid != slot->sequence + 1)
@@ -421,7 +421,7 @@ static struct slot *check_sequence(struct fake_nfs *fake, const SEQUENCE4args *a
     return slot;
 }
 
-static void keep_reply(struct slot *slot, const uint8_t *reply, size_t len)
+static void keep_reply(struct fake_slot *slot, const uint8_t *reply, size_t len)
 {
     uint8_t *copy = realloc(slot->reply, len);
     if (!copy)
@@ -435,7 +435,7 @@ static void compound(struct fake_nfs *fake, struct xdr_in *in, struct xdr_out *o
 {
     struct nfs4_compound_args args;
     struct nfs4_compound_head head;
-    struct slot *slot = NULL;
+    struct fake_slot *slot = NULL;
     nfsstat4 status = NFS4_OK;
     uint32_t done = 0, op;
     const size_t start = xdr_out_pos(out);

@@ -151,6 +151,7 @@ static void the_kernel_agrees(void **unused)
     unlink(path);
     if (geteuid() != 0 || fchown(fd, OWNER, GROUP) != 0) {
         close(fd);
+        print_message("needs root\n");
         skip();
     }
     for (unsigned i = 0; i < 5 * 3 * 4; i++) {

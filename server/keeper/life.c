@@ -1,0 +1,224 @@
+/*
+ * life.c - how a keeper begins and ends: its parts made in order and ended in the reverse, its
+ * options, and a new configuration.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "layout/block_type.h"
+#include "layout/local_type.h"
+#include "layout/rdma_type.h"
+#include "layout/scsi_type.h"
+#include "server/base/container_of.h"
+#include "server/base/log.h"
+#include "server/base/loop.h"
+#include "server/config/config.h"
+#include "server/keeper/private.h"
+#include "server/keeper/rdma/past.h"
+#include "server/keeper/rdma/rdma.h"
+#include "server/keeper/san/san.h"
+
+enum { ASK_PAUSE_SECONDS = 10 };
+
+static const struct layout_type *const layout_types[] = {
+    &block_layout_type, &scsi_layout_type, &rdma_layout_type, &local_layout_type, NULL};
+
+void keeper_options(struct keeper *keeper, struct engine_options *options)
+{
+    const struct config *config = keeper->config;
+    *options = (struct engine_options){
+        .types = layout_types,
+        .boot = journal_boot(keeper->journal),
+        .recall_timeout = SECONDS(config->recall_timeout),
+        .lease_time = SECONDS(config->lease_time),
+        .recall_pause = SECONDS(1),
+        .fence_retry = SECONDS(config->fence_retry),
+        .quiesce_time = SECONDS(config->quiesce_time),
+        .scrub_interval = SECONDS(config->scrub_interval),
+        .at_rest_pause = SECONDS(config->at_rest_pause),
+        .at_rest_max = config->at_rest_max,
+        .ask_pause = SECONDS(ASK_PAUSE_SECONDS),
+        .max_grants = config->max_grants,
+        .fence_hook = config->fence_hook != NULL,
+        .quiesce_is_safe = config->quiesce_is_safe,
+        .trace = keeper->trace != NULL,
+    };
+}
+
+static int open_trace(struct keeper *keeper)
+{
+    const char *path = keeper->config->trace_file;
+    if (!path)
+        return 0;
+    keeper->trace = fopen(path, "ae");
+    if (!keeper->trace) {
+        int err = -errno;
+        log_error("trace_file %s: %s", path, strerror(errno));
+        return err;
+    }
+    return 0;
+}
+
+static void memory_is_void(void *owner)
+{
+    keeper_feed(owner, &(struct engine_event){.type = ENGINE_EV_MEMORY_VOID});
+}
+
+static void fence_of_memory_done(void *owner, uint64_t ticket, uint64_t client_id, bool success)
+{
+    keeper_fence_done(owner, ticket, client_id, success);
+}
+
+static int make_memory(struct keeper *keeper)
+{
+    const struct keeper_past_parts past = {.loop = keeper->loop,
+                                           .engine = keeper->engine,
+                                           .state_dir = keeper->config->state_dir,
+                                           .owner = keeper,
+                                           .is_void = memory_is_void};
+    int err = keeper_past_create(&past, &keeper->past);
+    if (err || !keeper_rdma_ops || keeper->config->rdma_listen_count == 0)
+        return err;
+    const struct keeper_rdma_parts parts = {.config = keeper->config,
+                                            .engine = keeper->engine,
+                                            .jobs = &keeper->jobs,
+                                            .past = keeper->past,
+                                            .owner = keeper,
+                                            .post = keeper_rdma_post,
+                                            .finish = keeper_rdma_finish,
+                                            .fence_done = fence_of_memory_done};
+    return keeper_rdma_ops->create(&parts, &keeper->rdma);
+}
+
+/* Everything the keeper has before its thread starts. */
+static int make_parts(struct keeper *keeper, unsigned index)
+{
+    int err = open_trace(keeper);
+    if (!err)
+        err = keeper_open_journal(keeper);
+    if (!err)
+        err = loop_create("keeper", index, &keeper->loop);
+    keeper->jobs.loop = keeper->loop;
+    if (!err)
+        err = keeper_timer_start(keeper);
+    if (!err)
+        err = keeper_commits_start(keeper);
+    if (!err)
+        err = keeper_san_create(keeper);
+    if (!err)
+        err = make_memory(keeper);
+    return err;
+}
+
+static void log_journal(const struct keeper *keeper)
+{
+    struct engine_figures figures;
+    engine_figures(keeper->engine, &figures);
+    log_info("the journal has %zu seals and %zu clients that may hold layouts", figures.seals,
+             figures.holders);
+}
+
+int keeper_create(const struct keeper_parts *parts, struct keeper **out)
+{
+    struct keeper *keeper = calloc(1, sizeof *keeper);
+    if (!keeper)
+        return -ENOMEM;
+    keeper->config = parts->config;
+    keeper->jobs.workers = parts->workers;
+    keeper->exports = parts->exports;
+    keeper->files = parts->files;
+    keeper->recovery = parts->recovery;
+    keeper->clients = parts->clients;
+    keeper->grace = true;
+    pthread_mutex_init(&keeper->fenced_lock, NULL);
+    int err = make_parts(keeper, parts->loop_index);
+    if (err)
+        goto fail;
+    keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_START});
+    keeper_past_look(keeper->past);
+    err = keeper_devices_start(keeper);
+    if (err)
+        goto fail;
+    log_journal(keeper);
+    err = loop_start(keeper->loop);
+    if (err)
+        goto fail;
+    keeper->running = true;
+    keeper_scan_start(keeper);
+    *out = keeper;
+    return 0;
+fail:
+    keeper_destroy(keeper);
+    return err;
+}
+
+struct reload {
+    struct loop_msg msg;
+    struct keeper *keeper;
+    const struct config *config;
+};
+
+static void run_reload(struct loop_msg *msg)
+{
+    struct reload *reload = container_of(msg, struct reload, msg);
+    struct engine_options options;
+    reload->keeper->config = reload->config;
+    if (reload->keeper->rdma)
+        keeper_rdma_ops->reload(reload->keeper->rdma, reload->config);
+    keeper_options(reload->keeper, &options);
+    engine_set_options(reload->keeper->engine, &options);
+    free(reload);
+}
+
+void keeper_reload(struct keeper *keeper, const struct config *config)
+{
+    struct reload *reload = malloc(sizeof *reload);
+    if (!reload) {
+        log_error("out of memory: the keeper goes on with the old configuration; reload again");
+        return;
+    }
+    *reload = (struct reload){.msg.run = run_reload, .keeper = keeper, .config = config};
+    loop_post(keeper->loop, &reload->msg);
+}
+
+static void close_parts(struct keeper *keeper)
+{
+    keeper_cancel_fences(keeper);
+    keeper_past_destroy(keeper->past, !keeper->rdma || keeper_rdma_ops->destroy(keeper->rdma));
+    keeper_san_destroy(keeper);
+    keeper_devices_stop(keeper);
+    keeper_notify_stop(keeper);
+    keeper_timer_stop(keeper);
+    keeper_commits_stop(keeper);
+    if (keeper->loop)
+        loop_destroy(keeper->loop);
+    keeper_scan_free(keeper);
+    engine_destroy(keeper->engine);
+    journal_close(keeper->journal);
+    if (keeper->trace)
+        fclose(keeper->trace);
+    keeper_fenced_clear(keeper);
+    pthread_mutex_destroy(&keeper->fenced_lock);
+    free(keeper->raise);
+    free(keeper->unread);
+    free(keeper);
+}
+
+void keeper_destroy(struct keeper *keeper)
+{
+    if (!keeper)
+        return;
+    keeper_scan_stop(keeper);
+    if (keeper->running) {
+        if (keeper->rdma)
+            keeper_rdma_ops->stop(keeper->rdma);
+        loop_stop(keeper->loop);
+    }
+    jobs_wait(&keeper->jobs);
+    if (keeper->running) {
+        keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_STOP});
+        (void)keeper_commit(keeper);
+    }
+    close_parts(keeper);
+}
