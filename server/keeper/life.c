@@ -244,6 +244,7 @@ static void close_parts(struct keeper *keeper)
         fclose(keeper->trace);
     keeper_fenced_clear(keeper);
     pthread_mutex_destroy(&keeper->fenced_lock);
+    free(keeper->unread);
     free(keeper);
 }
 
