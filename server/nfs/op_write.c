@@ -25,7 +25,6 @@
 #include "server/file/permission.h"
 #include "server/file/pinned_cache.h"
 #include "server/keeper/keeper.h"
-#include "server/nfs/io_state.h"
 #include "server/nfs/op_io.h"
 #include "server/nfs/op_open.h"
 #include "server/nfs/seal_wait.h"
