@@ -1,15 +1,11 @@
 /*
- * life.c - how a keeper begins and ends: its parts made in order and ended in the reverse, its
- * options, and a new configuration.
+ * life.c - how a keeper begins and ends: its parts made in order and ended in the reverse, and
+ * a new configuration.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/block_type.h"
-#include "layout/local_type.h"
-#include "layout/rdma_type.h"
-#include "layout/scsi_type.h"
 #include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
@@ -18,34 +14,6 @@
 #include "server/keeper/rdma/past.h"
 #include "server/keeper/rdma/rdma.h"
 #include "server/keeper/san/san.h"
-
-enum { ASK_PAUSE_SECONDS = 10 };
-
-static const struct layout_type *const layout_types[] = {
-    &block_layout_type, &scsi_layout_type, &rdma_layout_type, &local_layout_type, NULL};
-
-void keeper_options(struct keeper *keeper, struct engine_options *options)
-{
-    const struct config *config = keeper->config;
-    *options = (struct engine_options){
-        .types = layout_types,
-        .boot = journal_boot(keeper->journal),
-        .recall_timeout = SECONDS(config->recall_timeout),
-        .lease_time = SECONDS(config->lease_time),
-        .recall_pause = SECONDS(1),
-        .fence_retry = SECONDS(config->fence_retry),
-        .quiesce_time = SECONDS(config->quiesce_time),
-        .settle_time = SECONDS(config->initiator_settle_time),
-        .scrub_interval = SECONDS(config->scrub_interval),
-        .at_rest_pause = SECONDS(config->at_rest_pause),
-        .at_rest_max = config->at_rest_max,
-        .ask_pause = SECONDS(ASK_PAUSE_SECONDS),
-        .max_grants = config->max_grants,
-        .fence_hook = config->fence_hook != NULL,
-        .quiesce_is_safe = config->quiesce_is_safe,
-        .trace = keeper->trace != NULL,
-    };
-}
 
 static int open_trace(struct keeper *keeper)
 {
@@ -172,6 +140,7 @@ int keeper_create(const struct keeper_parts *parts, struct keeper **out)
     keeper->files = parts->files;
     keeper->recovery = parts->recovery;
     keeper->clients = parts->clients;
+    keeper->carry_out = keeper_carry_out;
     keeper->grace = true;
     pthread_mutex_init(&keeper->fenced_lock, NULL);
     int err = make_parts(keeper, parts->loop_index);
