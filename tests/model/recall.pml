@@ -32,7 +32,7 @@ bool fenced[CLIENTS]; /* gets no layout before it has restarted */
  * without waiting for its I/O is in its queue: nobody but an unmount waits for it. */
 bool layout[CLIENTS * FILES];
 bool reply[CLIENTS * FILES];
-bool queue[CLIENTS * FILES];
+byte queued[CLIENTS]; /* one write of it is enough: of the file before this one; 0: none */
 bool answers[CLIENTS] = true; /* reaches the server, and does what it is asked to */
 bool was_silent[CLIENTS];     /* did not answer at some time since the recall began */
 
@@ -44,7 +44,7 @@ bool maybe[CLIENTS];   /* may hold something from before: a crash, or a client i
 bool fencing[CLIENTS];
 bool deadline[FILES];  /* has passed */
 
-#define USABLE(c, f)   (layout[AT(c, f)] || reply[AT(c, f)] || queue[AT(c, f)])
+#define USABLE(c, f)   (layout[AT(c, f)] || reply[AT(c, f)] || queued[c] == f + 1)
 #define IN_THE_WAY(c, f) (grant[AT(c, f)] || maybe[c])
 #define HOLDS_ANY(c)   (grant[AT(c, 0)] || grant[AT(c, 1)])
 #define RECALLED(f)    (state[f] == recalling)
@@ -93,15 +93,11 @@ inline drop_layouts(c)
 inline throw_away(c)
 {
     if
-    :: queue[AT(c, 0)] = queue[AT(c, 0)] || layout[AT(c, 0)]; queue[AT(c, 1)] = queue[AT(c, 1)] || layout[AT(c, 1)]
+    :: layout[AT(c, 0)] -> queued[c] = 1
+    :: layout[AT(c, 1)] -> queued[c] = 2
     :: true
     fi;
     drop_layouts(c)
-}
-
-inline drop_queue(c)
-{
-    queue[AT(c, 0)] = false; queue[AT(c, 1)] = false
 }
 
 inline drop_replies(c)
@@ -112,7 +108,7 @@ inline drop_replies(c)
 /* A client that the disk refuses has no use for a layout any more. */
 inline cut_off(c)
 {
-    cut[c] = true; drop_layouts(c); drop_replies(c); drop_queue(c)
+    cut[c] = true; drop_layouts(c); drop_replies(c); queued[c] = 0
 }
 
 inline end_grants(c)
@@ -197,7 +193,8 @@ proctype client(byte c; byte f)
 {
     do
     /* It writes by itself, whether it reaches the server or not. */
-    :: atomic { layout[AT(c, f)] || queue[AT(c, f)] -> assert(flag[f]); queue[AT(c, f)] = false }
+    :: atomic { layout[AT(c, f)] -> assert(flag[f]) }
+    :: atomic { queued[c] == f + 1 -> assert(flag[f]); queued[c] = 0 }
     :: atomic { reply[AT(c, f)] -> reply[AT(c, f)] = false; layout[AT(c, f)] = true }
     :: atomic { reply[AT(c, f)] && !answers[c] -> reply[AT(c, f)] = false }
 
@@ -232,16 +229,15 @@ proctype machine(byte c)
     :: atomic { answers[c] && known[c] && maybe[c] -> maybe[c] = false }
 #endif
 
-    /* It unmounts: it waits for its I/O, gives back all, and ends its id. */
-    :: atomic { answers[c] && known[c] && !reply[AT(c, 0)] && !reply[AT(c, 1)] && flag[0] >= queue[AT(c, 0)] &&
-                flag[1] >= queue[AT(c, 1)] ->
-           drop_layouts(c); drop_queue(c); known[c] = false; maybe[c] = false; end_grants(c) }
+    /* It unmounts: it waits for its I/O, gives back all, and ends its id. Its next id begins anew, also at the disk. */
+    :: atomic { answers[c] && known[c] && !reply[AT(c, 0)] && !reply[AT(c, 1)] && !queued[c] && !fencing[c] ->
+           drop_layouts(c); known[c] = false; maybe[c] = false; cut[c] = false; fenced[c] = false; end_grants(c) }
 
-    /* Another verifier: its machine started anew, or there was no restart. The server cannot tell. What the old run
-     * was granted stays, as that of one that is fenced stays out until its new run, which the disk lets in. */
+    /* Another verifier: its machine started anew, or there was no restart. The server cannot tell, and what the old
+     * run was granted stays. */
     :: atomic { true ->
            if
-           :: drop_layouts(c); drop_queue(c)
+           :: drop_layouts(c); queued[c] = 0
            :: throw_away(c)
            fi;
            drop_replies(c);
@@ -252,9 +248,6 @@ proctype machine(byte c)
            maybe[c] = maybe[c] || HOLDS_ANY(c);
 #endif
            end_grants(c) }
-    /* Its operator lets it at the disk again when nothing is queued any more. */
-    :: atomic { cut[c] && !fencing[c] && !maybe[c] && !queue[AT(c, 0)] && !queue[AT(c, 1)] ->
-           cut[c] = false; fenced[c] = false }
     od
 }
 
