@@ -28,11 +28,11 @@ mtype seal_record[FILES] = open;
 bool holder_record[CLIENTS];
 bool fenced[CLIENTS]; /* gets no layout before it has restarted */
 
-/* The clients. A layout on its way in a reply counts as much as one that has arrived. What a client threw away
- * without waiting for its I/O is in its queue: nobody but an unmount waits for it. */
+/* The clients. A layout on its way in a reply counts as much as one that has arrived. A client that loses its state
+ * throws its layouts away; what it had written by them is queued, and nobody but an unmount waits for it. */
 bool layout[CLIENTS * FILES];
 bool reply[CLIENTS * FILES];
-byte queued[CLIENTS]; /* one write of it is enough: of the file before this one; 0: none */
+byte queued; /* one write by client 0 is enough: of the file before this one; 0: none */
 bool answers[CLIENTS] = true; /* reaches the server, and does what it is asked to */
 bool was_silent[CLIENTS];     /* did not answer at some time since the recall began */
 
@@ -44,7 +44,7 @@ bool maybe[CLIENTS];   /* may hold something from before: a crash, or a client i
 bool fencing[CLIENTS];
 bool deadline[FILES];  /* has passed */
 
-#define USABLE(c, f)   (layout[AT(c, f)] || reply[AT(c, f)] || queued[c] == f + 1)
+#define USABLE(c, f)   (layout[AT(c, f)] || reply[AT(c, f)] || (c == 0 && queued == f + 1))
 #define IN_THE_WAY(c, f) (grant[AT(c, f)] || maybe[c])
 #define HOLDS_ANY(c)   (grant[AT(c, 0)] || grant[AT(c, 1)])
 #define RECALLED(f)    (state[f] == recalling)
@@ -89,15 +89,23 @@ inline drop_layouts(c)
     layout[AT(c, 0)] = false; layout[AT(c, 1)] = false
 }
 
-/* It loses its state: what it had may be queued still, or not. */
+/* It loses its state, and waits for nothing. */
 inline throw_away(c)
 {
     if
-    :: layout[AT(c, 0)] -> queued[c] = 1
-    :: layout[AT(c, 1)] -> queued[c] = 2
-    :: true
+    :: c == 0 && layout[AT(c, 0)] -> queued = 1
+    :: c == 0 && layout[AT(c, 1)] -> queued = 2
+    :: else
     fi;
     drop_layouts(c)
+}
+
+inline drop_queue(c)
+{
+    if
+    :: c == 0 -> queued = 0
+    :: else
+    fi
 }
 
 inline drop_replies(c)
@@ -108,7 +116,7 @@ inline drop_replies(c)
 /* A client that the disk refuses has no use for a layout any more. */
 inline cut_off(c)
 {
-    cut[c] = true; drop_layouts(c); drop_replies(c); queued[c] = 0
+    cut[c] = true; drop_layouts(c); drop_replies(c); drop_queue(c)
 }
 
 inline end_grants(c)
@@ -194,7 +202,7 @@ proctype client(byte c; byte f)
     do
     /* It writes by itself, whether it reaches the server or not. */
     :: atomic { layout[AT(c, f)] -> assert(flag[f]) }
-    :: atomic { queued[c] == f + 1 -> assert(flag[f]); queued[c] = 0 }
+    :: atomic { c == 0 && queued == f + 1 -> assert(flag[f]); queued = 0 }
     :: atomic { reply[AT(c, f)] -> reply[AT(c, f)] = false; layout[AT(c, f)] = true }
     :: atomic { reply[AT(c, f)] && !answers[c] -> reply[AT(c, f)] = false }
 
@@ -230,17 +238,13 @@ proctype machine(byte c)
 #endif
 
     /* It unmounts: it waits for its I/O, gives back all, and ends its id. Its next id begins anew, also at the disk. */
-    :: atomic { answers[c] && known[c] && !reply[AT(c, 0)] && !reply[AT(c, 1)] && !queued[c] && !fencing[c] ->
+    :: atomic { answers[c] && known[c] && !reply[AT(c, 0)] && !reply[AT(c, 1)] && !(c == 0 && queued) && !fencing[c] ->
            drop_layouts(c); known[c] = false; maybe[c] = false; cut[c] = false; fenced[c] = false; end_grants(c) }
 
     /* Another verifier: its machine started anew, or there was no restart. The server cannot tell, and what the old
      * run was granted stays. */
     :: atomic { true ->
-           if
-           :: drop_layouts(c); queued[c] = 0
-           :: throw_away(c)
-           fi;
-           drop_replies(c);
+           throw_away(c); drop_replies(c);
            answers[c] = true; known[c] = true;
 #ifdef FAULT_VERIFIER_IS_A_RESTART
            maybe[c] = false;
