@@ -11,6 +11,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "layout/fd_path.h"
 #include "layout/fs_abi.h"
 
 enum { FILE_KEY_HANDLE_MAX = FILE_KEY_MAX - FILE_KEY_UUID_SIZE - 1 };
@@ -35,12 +36,12 @@ static int uuid_by_ioctl(int fd, uint8_t uuid[FILE_KEY_UUID_SIZE])
 /* ioctl needs a descriptor that is really open, so an O_PATH one is opened once more. */
 static int uuid_of_path_fd(int fd, uint8_t uuid[FILE_KEY_UUID_SIZE])
 {
-    char path[32];
+    struct fd_path path;
     int opened;
     int err;
 
-    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    opened = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    path = fd_path_of(fd);
+    opened = open(path.text, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (opened < 0)
         return -errno;
     err = uuid_by_ioctl(opened, uuid);
@@ -65,6 +66,9 @@ int file_key_fs_uuid(int fd, uint8_t uuid[FILE_KEY_UUID_SIZE])
     memset(uuid, 0, FILE_KEY_UUID_SIZE);
     _Static_assert(sizeof(fs.f_fsid) <= FILE_KEY_UUID_SIZE, "f_fsid fits");
     memcpy(uuid, &fs.f_fsid, sizeof(fs.f_fsid));
+    /* Some say 0 of every file system of theirs. */
+    _Static_assert(sizeof(fs.f_fsid) + sizeof(st.st_dev) <= FILE_KEY_UUID_SIZE, "so does st_dev");
+    memcpy(uuid + sizeof(fs.f_fsid), &st.st_dev, sizeof(st.st_dev));
     return 0;
 }
 

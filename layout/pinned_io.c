@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "layout/fd_path.h"
 #include "layout/seal_cache.h"
 
 /* Memory for O_DIRECT is aligned to this, more than any device asks for. */
@@ -26,11 +27,11 @@ struct pinned_io {
 
 static int reopen_direct(int fd)
 {
-    char path[32];
+    struct fd_path path;
     int opened;
 
-    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    opened = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+    path = fd_path_of(fd);
+    opened = open(path.text, O_RDONLY | O_DIRECT | O_CLOEXEC);
     return opened < 0 ? -errno : opened;
 }
 

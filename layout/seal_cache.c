@@ -13,6 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "layout/fd_path.h"
+
 enum { WINDOW = 64 << 20, CHUNK = 1 << 20, ALIGN = 4096 };
 
 #ifndef SYS_cachestat
@@ -140,15 +142,15 @@ static bool is_in_memory(int fd)
 
 int seal_cache_drop(int fd, uint64_t size, struct seal_refusal *why)
 {
-    char path[32];
+    struct fd_path path;
     uint64_t at = 0;
     int direct;
     int err;
 
     if (is_in_memory(fd))
         return 0;
-    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    direct = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+    path = fd_path_of(fd);
+    direct = open(path.text, O_RDONLY | O_DIRECT | O_CLOEXEC);
     if (direct < 0)
         return seal_refuse_errno(why, errno, "opening the file past the page cache");
     err = drop(fd, direct, size, &at);

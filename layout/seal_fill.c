@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "layout/fd_path.h"
 #include "layout/fiemap.h"
 
 #ifndef MADV_POPULATE_WRITE
@@ -36,11 +37,11 @@ struct fill {
 
 static int open_writable(int fd)
 {
-    char path[32];
+    struct fd_path path;
     int opened;
 
-    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    opened = open(path, O_RDWR | O_CLOEXEC);
+    path = fd_path_of(fd);
+    opened = open(path.text, O_RDWR | O_CLOEXEC);
     return opened < 0 ? -errno : opened;
 }
 

@@ -13,6 +13,7 @@
 
 #include "server/base/buffer.h"
 #include "server/base/container_of.h"
+#include "server/base/cpu_count.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
@@ -42,6 +43,7 @@ struct pulse {
 };
 
 enum { DRAIN_SECONDS = 5 }; /* longer than an operation waits for a seal */
+enum { WORKERS_MAX = 512 };
 
 struct daemon {
     struct server server;
@@ -54,25 +56,28 @@ struct daemon {
     struct portmap *portmap; /* NULL: not registered */
 };
 
-static unsigned cores(void)
-{
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n < 1 ? 1 : (unsigned)n;
-}
-
 static unsigned loop_count(const struct config *config)
 {
     if (config->loops > 0)
         return config->loops;
-    return cores() < 8 ? cores() : 8;
+    unsigned cpus = cpu_count();
+    return cpus < 8 ? cpus : 8;
 }
 
 static unsigned worker_count(const struct config *config)
 {
     if (config->workers > 0)
         return config->workers;
-    unsigned n = 2 * cores();
+    unsigned n = 2 * cpu_count();
     return n < 4 ? 4 : n > 16 ? 16 : n;
+}
+
+/* As many for each file system as the configuration says, and as many again for all else: one that
+ * hangs keeps its own. */
+static unsigned thread_count(const struct config *config)
+{
+    size_t n = worker_count(config) * (config->export_count + 1);
+    return n > WORKERS_MAX ? WORKERS_MAX : (unsigned)n;
 }
 
 static void on_pulse(struct loop_msg *msg)
@@ -87,7 +92,7 @@ static int create_loops(struct daemon *d)
     unsigned count = loop_count(s->config);
     s->loops = calloc(count, sizeof(struct loop *));
     d->pulses = calloc(count, sizeof(*d->pulses));
-    if (s->loops == NULL || d->pulses == NULL)
+    if (!s->loops || !d->pulses)
         return -ENOMEM;
     for (unsigned i = 0; i < count; i++) {
         char name[16];
@@ -168,7 +173,7 @@ static int start_parts(struct daemon *d)
     if (err == 0)
         err = op_counts_create(s->loop_count, &s->op_counts);
     if (err == 0)
-        err = worker_pool_create(worker_count(s->config), &s->workers);
+        err = worker_pool_create(thread_count(s->config), worker_count(s->config), &s->workers);
     if (err == 0)
         err = committer_create(s, &s->committer);
     if (err == 0)
@@ -200,7 +205,7 @@ static int start_parts(struct daemon *d)
 int daemon_start(struct config *config, struct daemon **out)
 {
     struct daemon *d = calloc(1, sizeof(*d));
-    if (d == NULL) {
+    if (!d) {
         config_free(config);
         return -ENOMEM;
     }
@@ -238,17 +243,17 @@ void daemon_stop(struct daemon *d)
     struct server *s = &d->server;
     metrics_destroy(d->metrics); /* it asks the others */
     portmap_stop(d->portmap);
-    if (s->listener != NULL) {
+    if (s->listener) {
         if (d->serving)
             listener_drain(s->listener, DRAIN_SECONDS);
         listener_close(s->listener);
     }
     stop_loops(s);
     clients_close(s->clients);
-    if (d->control != NULL)
+    if (d->control)
         control_stop(d->control);
     keeper_destroy(s->keeper);
-    if (d->control != NULL)
+    if (d->control)
         control_destroy(d->control);
     worker_pool_destroy(s->workers);
     committer_destroy(s->committer);
@@ -292,7 +297,7 @@ static void keep_fixed(const struct config *old, struct config *new)
 static int replace_config(struct daemon *d, struct config *config)
 {
     struct config **outdated = realloc(d->outdated, (d->outdated_count + 1) * sizeof(*outdated));
-    if (outdated == NULL)
+    if (!outdated)
         return -ENOMEM;
     d->outdated = outdated;
     int err = export_table_reload(d->server.exports, config);

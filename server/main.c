@@ -56,18 +56,20 @@ static int parse_options(int argc, char **argv, struct options *options)
             return EXIT_CONFIG;
         }
     }
-    if (optind != argc || (options->config == NULL) == (options->check == NULL)) {
+    if (optind != argc || (!options->config) == (!options->check)) {
         fputs(usage, stderr);
         return EXIT_CONFIG;
     }
     return -1;
 }
 
-static int check(const char *path)
+static int check_config(const char *path)
 {
     struct config *config;
     if (config_load(path, stderr, &config) < 0)
         return EXIT_CONFIG;
+    printf("%s: ok\n", path);
+    config_describe(config, stdout);
     config_free(config);
     return EXIT_SUCCESS;
 }
@@ -83,7 +85,7 @@ static void take_signals(sigset_t *set)
     signal(SIGPIPE, SIG_IGN);
 }
 
-static void reload(struct daemon *daemon)
+static void reload_config(struct daemon *daemon)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -94,7 +96,7 @@ static void reload(struct daemon *daemon)
 }
 
 /* Until a signal says stop. The watchdog is fed only while every loop answers. */
-static void serve(struct daemon *daemon, const sigset_t *set)
+static void await_signals(struct daemon *daemon, const sigset_t *set)
 {
     uint64_t watchdog_us = 0;
     if (sd_watchdog_enabled(0, &watchdog_us) <= 0)
@@ -105,7 +107,7 @@ static void serve(struct daemon *daemon, const sigset_t *set)
     for (;;) {
         int sig = sigtimedwait(set, NULL, &wait);
         if (sig == SIGHUP) {
-            reload(daemon);
+            reload_config(daemon);
         } else if (sig > 0) {
             log_info("%s: stopping", sig == SIGTERM ? "SIGTERM" : "SIGINT");
             return;
@@ -121,8 +123,8 @@ int main(int argc, char **argv)
     int status = parse_options(argc, argv, &options);
     if (status >= 0)
         return status;
-    if (options.check != NULL)
-        return check(options.check);
+    if (options.check)
+        return check_config(options.check);
     struct config *config;
     if (config_load(options.config, stderr, &config) < 0)
         return EXIT_CONFIG;
@@ -140,7 +142,7 @@ int main(int argc, char **argv)
     sd_notify(0, "READY=1");
     log_info("sealnfsd " SEALNFS_VERSION " serves %zu export%s on port %u: clients can mount",
              exports, exports == 1 ? "" : "s", port);
-    serve(daemon, &set);
+    await_signals(daemon, &set);
     sd_notify(0, "STOPPING=1");
     daemon_stop(daemon);
     return EXIT_SUCCESS;

@@ -22,13 +22,13 @@ static struct pool {
     {(1 << 20) + (32 << 10), 8, PTHREAD_MUTEX_INITIALIZER, NULL, 0},
 };
 
-static struct buffer *make(size_t size, unsigned size_class)
+static struct buffer *make_buffer(size_t size, unsigned size_class)
 {
     struct buffer *buffer = calloc(1, sizeof(*buffer));
-    if (buffer == NULL)
+    if (!buffer)
         return NULL;
     buffer->data = aligned_alloc(PAGE, size);
-    if (buffer->data == NULL) {
+    if (!buffer->data) {
         free(buffer);
         return NULL;
     }
@@ -37,17 +37,17 @@ static struct buffer *make(size_t size, unsigned size_class)
     return buffer;
 }
 
-static void destroy(struct buffer *buffer)
+static void free_buffer(struct buffer *buffer)
 {
     free(buffer->data);
     free(buffer);
 }
 
-static struct buffer *take(struct pool *pool)
+static struct buffer *take_pooled(struct pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
     struct buffer *buffer = pool->free;
-    if (buffer != NULL) {
+    if (buffer) {
         pool->free = buffer->next;
         pool->count--;
     }
@@ -64,13 +64,13 @@ struct buffer *buffer_get(size_t size)
     if (k == UNPOOLED) {
         if (size > SIZE_MAX - PAGE)
             return NULL;
-        buffer = make((size + PAGE - 1) / PAGE * PAGE, UNPOOLED);
+        buffer = make_buffer((size + PAGE - 1) / PAGE * PAGE, UNPOOLED);
     } else {
-        buffer = take(&pools[k]);
-        if (buffer == NULL)
-            buffer = make(pools[k].size, k);
+        buffer = take_pooled(&pools[k]);
+        if (!buffer)
+            buffer = make_buffer(pools[k].size, k);
     }
-    if (buffer != NULL)
+    if (buffer)
         atomic_store_explicit(&buffer->refs, 1, memory_order_relaxed);
     return buffer;
 }
@@ -83,7 +83,7 @@ struct buffer *buffer_ref(struct buffer *buffer)
 
 void buffer_unref(struct buffer *buffer)
 {
-    if (buffer == NULL || atomic_fetch_sub_explicit(&buffer->refs, 1, memory_order_acq_rel) != 1)
+    if (!buffer || atomic_fetch_sub_explicit(&buffer->refs, 1, memory_order_acq_rel) != 1)
         return;
     if (buffer->size_class != UNPOOLED) {
         struct pool *pool = &pools[buffer->size_class];
@@ -96,14 +96,14 @@ void buffer_unref(struct buffer *buffer)
         }
         pthread_mutex_unlock(&pool->lock);
     }
-    if (buffer != NULL)
-        destroy(buffer);
+    if (buffer)
+        free_buffer(buffer);
 }
 
 void buffer_pool_drain(void)
 {
     for (unsigned i = 0; i < CLASSES; i++) {
-        for (struct buffer *buffer; (buffer = take(&pools[i])) != NULL;)
-            destroy(buffer);
+        for (struct buffer *buffer; (buffer = take_pooled(&pools[i])) != NULL;)
+            free_buffer(buffer);
     }
 }

@@ -53,8 +53,7 @@ static bool stderr_is_journal(void)
     const char *stream = getenv("JOURNAL_STREAM");
     unsigned long long dev, ino;
     struct stat st;
-    if (stream == NULL || sscanf(stream, "%llu:%llu", &dev, &ino) != 2 ||
-        fstat(STDERR_FILENO, &st) != 0)
+    if (!stream || sscanf(stream, "%llu:%llu", &dev, &ino) != 2 || fstat(STDERR_FILENO, &st) != 0)
         return false;
     return st.st_dev == dev && st.st_ino == ino;
 }

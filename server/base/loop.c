@@ -19,6 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/base/container_of.h"
+
 struct loop {
     struct event_base *base;
     struct event *wake_event;
@@ -38,7 +40,7 @@ static struct loop_msg *take_all(struct loop *loop)
 {
     struct loop_msg *newest = atomic_exchange_explicit(&loop->posted, NULL, memory_order_acquire);
     struct loop_msg *oldest = NULL;
-    while (newest != NULL) {
+    while (newest) {
         struct loop_msg *next = newest->next;
         newest->next = oldest;
         oldest = newest;
@@ -55,7 +57,7 @@ static void on_wake(evutil_socket_t fd, short events, void *arg)
     /* Reset the counter before taking: a push after the take then wakes again. */
     while (read(fd, &count, sizeof(count)) < 0 && errno == EINTR)
         ;
-    for (struct loop_msg *msg = take_all(loop), *next; msg != NULL && !loop->stopping; msg = next) {
+    for (struct loop_msg *msg = take_all(loop), *next; msg && !loop->stopping; msg = next) {
         next = msg->next;
         msg->next = NULL;
         msg->run(msg);
@@ -64,7 +66,7 @@ static void on_wake(evutil_socket_t fd, short events, void *arg)
 
 static void on_stop(struct loop_msg *msg)
 {
-    struct loop *loop = (struct loop *)(void *)((char *)msg - offsetof(struct loop, stop));
+    struct loop *loop = container_of(msg, struct loop, stop);
     loop->stopping = true;
     event_base_loopbreak(loop->base);
 }
@@ -82,7 +84,7 @@ static void *loop_main(void *arg)
 static struct event_base *base_create(void)
 {
     struct event_config *config = event_config_new();
-    if (config == NULL)
+    if (!config)
         return NULL;
     /* A base is used on its own thread only. */
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
@@ -95,7 +97,7 @@ int loop_create(const char *name, unsigned index, struct loop **out)
 {
     int err = -ENOMEM;
     struct loop *loop = calloc(1, sizeof(*loop));
-    if (loop == NULL)
+    if (!loop)
         return -ENOMEM;
     snprintf(loop->name, sizeof(loop->name), "%s", name);
     loop->index = index;
@@ -106,16 +108,16 @@ int loop_create(const char *name, unsigned index, struct loop **out)
         goto free_loop;
     }
     loop->base = base_create();
-    if (loop->base == NULL)
+    if (!loop->base)
         goto close_wake;
     loop->wake_event = event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
-    if (loop->wake_event == NULL || event_add(loop->wake_event, NULL) != 0)
+    if (!loop->wake_event || event_add(loop->wake_event, NULL) != 0)
         goto free_base;
     *out = loop;
     return 0;
 
 free_base:
-    if (loop->wake_event != NULL)
+    if (loop->wake_event)
         event_free(loop->wake_event);
     event_base_free(loop->base);
 close_wake:
@@ -145,7 +147,7 @@ void loop_stop(struct loop *loop)
 
 void loop_destroy(struct loop *loop)
 {
-    if (loop == NULL)
+    if (!loop)
         return;
     loop_stop(loop);
     event_free(loop->wake_event);
@@ -176,7 +178,7 @@ void loop_post(struct loop *loop, struct loop_msg *msg)
         msg->next = head;
     while (!atomic_compare_exchange_weak_explicit(&loop->posted, &head, msg, memory_order_release,
                                                   memory_order_relaxed));
-    if (head != NULL)
+    if (head)
         return;
     /* Fails only when the counter is full, and then the loop wakes anyway. */
     uint64_t one = 1;

@@ -54,7 +54,7 @@ static int start_time(long pid, unsigned long long *out)
     return at && sscanf(at, "%llu", out) == 1 ? 0 : -EINVAL;
 }
 
-static int describe(pid_t pid, char *text, size_t size)
+static int describe_process(pid_t pid, char *text, size_t size)
 {
     unsigned long long started;
     char boot[BOOT_DIGITS + 1];
@@ -68,7 +68,7 @@ static int describe(pid_t pid, char *text, size_t size)
 
 int peer_describe_self(char *text, size_t size)
 {
-    return describe(getpid(), text, size);
+    return describe_process(getpid(), text, size);
 }
 
 int peer_describe(int fd, char *text, size_t size)
@@ -79,7 +79,7 @@ int peer_describe(int fd, char *text, size_t size)
         return -errno;
     if (peer.pid <= 0)
         return -ESRCH;
-    return describe(peer.pid, text, size);
+    return describe_process(peer.pid, text, size);
 }
 
 /* A pidfd is readable when the last thread has ended; a zombie may still have threads that run. */

@@ -2,20 +2,18 @@
  * config.c - sealnfs.conf: one table of options drives parsing, checking, defaults and the drift
  * tests of the man page.
  *
- * libconfuse reads the syntax and knows the line; every value arrives as text and is read by the
- * option's type here, so that every mistake is told in the same way: file, line, what is wrong,
- * what to do. Loaded on one thread.
+ * syntax.c finds the options and knows their lines; every value arrives as text and is read by the
+ * option's type, so that every mistake is told in the same way: file, line, what is wrong, what to
+ * do. Reading goes on after a mistake, and all are told in the order of their lines.
  */
 #include "server/config/config.h"
 
-#include <arpa/inet.h>
-#include <confuse.h>
 #include <errno.h>
-#include <grp.h>
 #include <inttypes.h>
 #include <libgen.h>
 #include <limits.h>
 #include <sodium.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,188 +21,210 @@
 
 #include "proto/rdma_layout.h"
 #include "server/base/log.h"
+#include "server/config/syntax.h"
 #include "server/config/table.h"
 #include "server/config/value.h"
 
-/* ---- libconfuse ---- */
+enum { FILE_MAX = 4 << 20, MISTAKES_MAX = 200 };
 
-/* libconfuse's callbacks carry no pointer of ours; config_load is single-threaded by contract. */
-static FILE *error_stream;
-static bool error_told;
+/* ---- mistakes ---- */
 
-static void tell(cfg_t *cfg, int line, const char *option, const char *text)
+struct mistake {
+    unsigned line;
+    bool of_syntax;
+    char *text;
+};
+
+struct loading {
+    const char *path;
+    struct config *config;
+    struct config_export *export;        /* the section that is being read; NULL: none */
+    unsigned lines[2][OPTION_TABLE_MAX]; /* of options given: at the top, in the export; 0: not */
+    unsigned *export_lines;              /* of config->exports */
+    unsigned rdma_line;                  /* of the first export that wants RDMA layouts */
+    struct mistake *mistakes;
+    size_t mistake_count;
+    int error; /* -ENOMEM */
+};
+
+/* Where the syntax is wrong, whatever else is wrong in the line is its consequence. */
+static bool is_consequence(const struct loading *l, unsigned line)
 {
-    if (error_told) /* one line, the first mistake: what follows is often its consequence */
+    for (size_t i = 0; i < l->mistake_count; i++)
+        if (l->mistakes[i].of_syntax && l->mistakes[i].line == line)
+            return true;
+    return false;
+}
+
+static void add_mistake(struct loading *l, unsigned line, bool of_syntax, const char *name,
+                        const char *what)
+{
+    struct mistake *more;
+    char *text = NULL;
+
+    if (l->mistake_count == MISTAKES_MAX) /* enough to do */
         return;
-    error_told = true;
-    if (option)
-        fprintf(error_stream, "%s:%d: %s: %s\n", cfg && cfg->filename ? cfg->filename : "?", line,
-                option, text);
+    more = realloc(l->mistakes, (l->mistake_count + 1) * sizeof(*more));
+    if (more)
+        l->mistakes = more;
+    if (!more || asprintf(&text, "%s%s%s", name ? name : "", name ? ": " : "", what) < 0)
+        l->error = -ENOMEM;
+    else if (is_consequence(l, line))
+        free(text);
     else
-        fprintf(error_stream, "%s:%d: %s\n", cfg && cfg->filename ? cfg->filename : "?", line,
-                text);
+        l->mistakes[l->mistake_count++] = (struct mistake){line, of_syntax, text};
 }
 
-static bool cfg_is_export(cfg_t *cfg)
+__attribute__((format(printf, 4, 5))) static void
+tell_mistake(struct loading *l, unsigned line, const char *name, const char *format, ...)
 {
-    return cfg->name && strcmp(cfg->name, "export") == 0;
+    char text[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    add_mistake(l, line, false, name, text);
 }
 
-static void unknown_option(cfg_t *cfg, const char *name)
+static void print_mistakes(const struct loading *l, FILE *errors)
 {
-    char text[256];
+    for (unsigned last = 0, line; last != UINT_MAX; last = line) {
+        line = UINT_MAX;
+        for (size_t i = 0; i < l->mistake_count; i++)
+            if (l->mistakes[i].line > last && l->mistakes[i].line < line)
+                line = l->mistakes[i].line;
+        for (size_t i = 0; i < l->mistake_count; i++)
+            if (l->mistakes[i].line == line)
+                fprintf(errors, "%s:%u: %s\n", l->path, line, l->mistakes[i].text);
+    }
+}
+
+/* ---- options ---- */
+
+static void tell_unknown(struct loading *l, const struct syntax_option *given)
+{
     size_t count, best_distance = 4;
-    bool in_export = cfg_is_export(cfg);
+    const bool in_export = l->export;
     const struct option *options = option_table(in_export, &count);
     const char *best = NULL;
 
     for (size_t i = 0; i < count; i++) {
-        size_t distance = config_word_distance(name, options[i].name);
+        size_t distance = config_word_distance(given->name, options[i].name);
         if (distance < best_distance) {
             best_distance = distance;
             best = options[i].name;
         }
     }
-    if (best)
-        snprintf(text, sizeof(text), "unknown option; did you mean \"%s\"?", best);
-    else if (option_find(!in_export, name))
-        snprintf(text, sizeof(text), "this option belongs %s; move it there",
-                 in_export ? "outside the export sections" : "inside an export section");
+    if (option_find(!in_export, given->name))
+        tell_mistake(l, given->line, given->name, "this option belongs %s; move it there",
+                     in_export ? "outside the export sections" : "inside an export section");
+    else if (best)
+        tell_mistake(l, given->line, given->name, "unknown option; did you mean \"%s\"?", best);
     else
-        snprintf(text, sizeof(text), "unknown option; see sealnfs.conf(5) for the ones there are");
-    tell(cfg, cfg->line, name, text);
+        tell_mistake(l, given->line, given->name,
+                     "unknown option; see sealnfs.conf(5) for the ones there are");
 }
 
-__attribute__((format(printf, 2, 0))) static void confuse_error(cfg_t *cfg, const char *format,
-                                                                va_list args)
+static void free_texts(char **texts, size_t count)
 {
-    char text[256];
-
-    if (strstr(format, "no such option")) {
-        va_list copy;
-        va_copy(copy, args);
-        unknown_option(cfg, va_arg(copy, const char *));
-        va_end(copy);
-        return;
-    }
-    vsnprintf(text, sizeof(text), format, args);
-    strncat(text, "; see sealnfs.conf(5) for the syntax", sizeof(text) - strlen(text) - 1);
-    tell(cfg, cfg->line, NULL, text);
+    for (size_t i = 0; i < count; i++)
+        free(texts[i]);
+    free(texts);
 }
 
-static int validate(cfg_t *cfg, cfg_opt_t *opt)
+/* In the place of what was there: the default, or an earlier line's. */
+static int store_list(const struct option *option, const struct syntax_value *values, size_t count,
+                      char *base)
 {
-    const struct option *option = option_find(cfg_is_export(cfg), cfg_opt_name(opt));
-    unsigned last = cfg_opt_size(opt);
-    char why[512];
-    const char *wrong;
-
-    if (!option || last == 0)
-        return 0;
-    wrong = option_read(option, cfg_opt_getnstr(opt, last - 1), NULL, why, sizeof(why));
-    if (wrong)
-        tell(cfg, cfg->line, option->name, wrong);
-    return wrong ? -1 : 0;
-}
-
-#define OPTIONS_MAX (OPTION_TABLE_MAX + 2) /* and the export section, and the end */
-
-/* libconfuse's own tables, made from ours. Defaults are ours to apply. */
-static void fill_cfg_options(cfg_opt_t *out, bool in_export, cfg_opt_t *section)
-{
-    static const cfg_opt_t end = CFG_END();
-    size_t count;
-    const struct option *options = option_table(in_export, &count);
-
-    for (size_t i = 0; i < count; i++) {
-        cfg_opt_t text = CFG_STR(options[i].name, NULL, CFGF_NODEFAULT);
-        cfg_opt_t list = CFG_STR_LIST(options[i].name, NULL, CFGF_NODEFAULT);
-        *out++ = option_is_list(&options[i]) ? list : text;
-    }
-    if (section) {
-        cfg_opt_t exports =
-            CFG_SEC("export", section, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
-        *out++ = exports;
-    }
-    *out = end;
-}
-
-static void set_validators(cfg_t *cfg)
-{
-    char name[64];
-
-    for (int in_export = 0; in_export < 2; in_export++) {
-        size_t count;
-        const struct option *options = option_table(in_export, &count);
-        for (size_t i = 0; i < count; i++) {
-            snprintf(name, sizeof(name), "%s%s", in_export ? "export|" : "", options[i].name);
-            cfg_set_validate_func(cfg, name, validate);
-        }
-    }
-}
-
-/* ---- from libconfuse's values to ours ---- */
-
-static int store_list(const struct option *option, unsigned count,
-                      const char *(*get)(void *, unsigned), void *from, char *base)
-{
+    void **at = (void **)(void *)(base + option->offset);
     size_t *stored = (size_t *)(void *)(base + option->count_offset);
-    size_t each = option->type == TYPE_NETWORKS ? sizeof(struct config_network) : sizeof(char *);
-    void *list = calloc(count ? count : 1, each);
+    const bool networks = option->type == TYPE_NETWORKS;
+    void *list =
+        calloc(count ? count : 1, networks ? sizeof(struct config_network) : sizeof(char *));
 
     if (!list)
         return -ENOMEM;
-    *(void **)(void *)(base + option->offset) = list;
-    for (unsigned i = 0; i < count; i++) {
-        if (option->type == TYPE_NETWORKS)
-            config_network_parse(get(from, i), &((struct config_network *)list)[i]);
-        else if (!(((char **)list)[i] = strdup(get(from, i))))
+    if (networks)
+        free(*at);
+    else
+        free_texts(*at, *stored);
+    *at = list;
+    for (*stored = 0; *stored < count; ++*stored) {
+        if (networks)
+            config_network_parse(values[*stored].text, &((struct config_network *)list)[*stored]);
+        else if (!(((char **)list)[*stored] = strdup(values[*stored].text)))
             return -ENOMEM;
-        *stored = i + 1;
     }
     return 0;
 }
 
-static const char *get_from_cfg(void *opt, unsigned index)
+static void on_option(void *context, const struct syntax_option *given)
 {
-    return cfg_opt_getnstr(opt, index);
+    struct loading *l = context;
+    const bool in_export = l->export;
+    const struct option *option = option_find(in_export, given->name);
+    char *base = in_export ? (char *)l->export : (char *)l->config;
+    const size_t before = l->mistake_count;
+    char why[1024];
+    size_t count;
+
+    if (l->error)
+        return;
+    if (!option) {
+        tell_unknown(l, given);
+        return;
+    }
+    if (given->is_list && !option_is_list(option)) {
+        tell_mistake(l, given->line, option->name,
+                     "it takes one value, not a list; write it without {}");
+        return;
+    }
+    l->lines[in_export][option - option_table(in_export, &count)] = given->line;
+    for (size_t i = 0; i < given->count; i++) {
+        const char *wrong =
+            option_read(option, given->values[i].text,
+                        option_is_list(option) ? NULL : base + option->offset, why, sizeof(why));
+        if (wrong)
+            tell_mistake(l, given->values[i].line, option->name, "%s", wrong);
+    }
+    if (option_is_list(option) && given->count > 0 && l->mistake_count == before &&
+        store_list(option, given->values, given->count, base) != 0)
+        l->error = -ENOMEM;
 }
 
-static const char *get_initial(void *text, unsigned index)
-{
-    (void)index;
-    return text;
-}
-
-static int store_options(cfg_t *cfg, bool in_export, void *base)
+static void store_defaults(struct loading *l, bool in_export, void *base)
 {
     size_t count;
     const struct option *options = option_table(in_export, &count);
     char why[512];
 
+    memset(l->lines[in_export], 0, sizeof(l->lines[in_export]));
     for (size_t i = 0; i < count; i++) {
-        const struct option *option = &options[i];
-        cfg_opt_t *opt = cfg_getopt(cfg, option->name);
-        unsigned given = opt ? cfg_opt_size(opt) : 0;
-        const char *text = given ? cfg_opt_getnstr(opt, given - 1) : option->initial;
-        int error = 0;
+        const struct syntax_value value = {.text = options[i].initial};
+        bool failed;
 
-        if (!text)
+        if (!value.text)
             continue;
-        if (option_is_list(option))
-            error = given ? store_list(option, given, get_from_cfg, opt, base)
-                          : store_list(option, 1, get_initial, (void *)(uintptr_t)text, base);
-        else if (given ? option_read(option, text, (char *)base + option->offset, why, sizeof(why))
-                       : option_read_initial(option, (char *)base + option->offset, why,
-                                             sizeof(why))) {
-            tell(cfg, cfg->line, option->name, why);
-            error = -EINVAL;
-        }
-        if (error)
-            return error;
+        if (option_is_list(&options[i]))
+            failed = store_list(&options[i], &value, 1, base) != 0;
+        else
+            failed = option_read(&options[i], value.text, (char *)base + options[i].offset, why,
+                                 sizeof(why)) != NULL;
+        if (failed)
+            l->error = -ENOMEM;
     }
-    return 0;
 }
+
+/* 0: not given. */
+static unsigned line_of(const struct loading *l, bool in_export, const char *name)
+{
+    size_t count;
+
+    return l->lines[in_export][option_find(in_export, name) - option_table(in_export, &count)];
+}
+
+/* ---- exports ---- */
 
 static uint32_t id_from_name(const char *pseudo)
 {
@@ -217,143 +237,192 @@ static uint32_t id_from_name(const char *pseudo)
     return id ? id : 1;
 }
 
-static int store_export(cfg_t *section, struct config *config, struct config_export *export)
+static struct config_export *add_export(struct loading *l, unsigned line)
 {
-    const char *title = cfg_title(section);
-    char why[512];
-    int error;
+    struct config *config = l->config;
+    const size_t count = config->export_count + 1;
+    struct config_export *exports = realloc(config->exports, count * sizeof(*exports));
+    unsigned *lines = realloc(l->export_lines, count * sizeof(*lines));
 
-    if (!config_pseudo_is_normal(title)) {
-        tell(section, section->line, "export",
-             "its name is not a plain absolute path; write it as in export \"/data\" { ... }");
-        return -EINVAL;
-    }
-    export->pseudo = strdup(title);
-    if (!export->pseudo)
-        return -ENOMEM;
-    error = store_options(section, true, export);
-    if (error)
-        return error;
-    if (!export->path || !export->networks) {
-        snprintf(why, sizeof(why), "export \"%s\" has no \"%s\"; add it", title,
-                 export->path ? "clients" : "path");
-        tell(section, section->line, NULL, why);
-        return -EINVAL;
-    }
-    if (export->id == 0)
-        export->id = id_from_name(title);
-    for (struct config_export *other = config->exports; other < export; other++) {
-        if (other->id != export->id)
-            continue;
-        snprintf(why, sizeof(why),
-                 "exports \"%s\" and \"%s\" have the same id %" PRIu32 "; give one another \"id\"",
-                 other->pseudo, title, export->id);
-        tell(section, section->line, NULL, why);
-        return -EINVAL;
-    }
-    return 0;
+    if (exports)
+        config->exports = exports;
+    if (lines)
+        l->export_lines = lines;
+    if (!exports || !lines)
+        return NULL;
+    lines[count - 1] = line;
+    memset(&exports[count - 1], 0, sizeof(*exports));
+    config->export_count = count;
+    return &exports[count - 1];
 }
 
-/* RDMA layouts need an address, of a device, and a build that knows of it. */
-static int check_rdma(cfg_t *cfg, const struct config *config)
+static void on_export(void *context, const char *name, unsigned line)
 {
-    struct in6_addr address;
-    const char *wrong = NULL;
-    bool wanted = false;
+    struct loading *l = context;
 
-    for (size_t i = 0; i < config->export_count; i++)
-        wanted = wanted || config_export_has_rdma(&config->exports[i]);
-    if (wanted && config->rdma_listen_count == 0)
-        wrong = "layout_types of an export has \"rdma\", and there is no \"rdma_listen\"; add it, "
-                "such as "
-                "rdma_listen = "
-                "{\"192.0.2.1\"}";
+    if (l->error)
+        return;
+    if (!config_pseudo_is_normal(name))
+        tell_mistake(
+            l, line, "export",
+            "its name is not a plain absolute path; write it as in export \"/data\" { ... }");
+    for (size_t i = 0; i < l->config->export_count; i++)
+        if (strcmp(l->config->exports[i].pseudo, name) == 0)
+            tell_mistake(l, line, "export",
+                         "\"%s\" is a duplicate of the export in line %u; give it another name",
+                         name, l->export_lines[i]);
+    l->export = add_export(l, line);
+    if (l->export)
+        l->export->pseudo = strdup(name);
+    if (!l->export || !l->export->pseudo)
+        l->error = -ENOMEM;
+    else
+        store_defaults(l, true, l->export);
+}
+
+static void on_export_end(void *context)
+{
+    struct loading *l = context;
+    struct config_export *export = l->export;
+    const unsigned id_line = line_of(l, true, "id");
+    unsigned line;
+
+    if (l->error)
+        return;
+    line = l->export_lines[export - l->config->exports];
+    if (line_of(l, true, "path") == 0)
+        tell_mistake(l, line, NULL, "export \"%s\" has no \"path\"; add it", export->pseudo);
+    if (line_of(l, true, "clients") == 0)
+        tell_mistake(l, line, NULL, "export \"%s\" has no \"clients\"; add it", export->pseudo);
+    if (config_export_has_rdma(export) && l->rdma_line == 0)
+        l->rdma_line = line_of(l, true, "layout_types");
+    if (export->id == 0)
+        export->id = id_from_name(export->pseudo);
+    for (struct config_export *other = l->config->exports; other < export; other++)
+        if (other->id == export->id && strcmp(other->pseudo, export->pseudo) != 0)
+            tell_mistake(l, id_line ? id_line : line, NULL,
+                         "exports \"%s\" and \"%s\" have the same id %" PRIu32
+                         "; give one another \"id\"",
+                         other->pseudo, export->pseudo, export->id);
+    l->export = NULL;
+}
+
+static void on_syntax_mistake(void *context, unsigned line, const char *what)
+{
+    add_mistake(context, line, true, NULL, what);
+}
+
+/* ---- the whole ---- */
+
+/* RDMA layouts need an address, of a device, and a build that knows of it. */
+static void check_rdma(struct loading *l)
+{
+    const struct config *config = l->config;
+    const unsigned line = line_of(l, false, "rdma_listen");
+    struct in6_addr address;
+
+    if (l->rdma_line > 0 && line == 0)
+        tell_mistake(l, l->rdma_line, "layout_types",
+                     "there is \"rdma\" in it and no \"rdma_listen\"; add that at the top, such as "
+                     "rdma_listen = {\"192.0.2.1\"}");
     if (config->rdma_listen_count > RDMA_LAYOUT_MAX_ADDRS)
-        wrong = "too many addresses in \"rdma_listen\"; 16 is the most";
+        tell_mistake(l, line, "rdma_listen", "too many addresses; 16 is the most");
     for (size_t i = 0; i < config->rdma_listen_count; i++)
         if (config_address_parse(config->rdma_listen[i], &address) &&
             (IN6_IS_ADDR_UNSPECIFIED(&address) ||
              (IN6_IS_ADDR_V4MAPPED(&address) && address.s6_addr32[3] == 0)))
-            wrong = "\"rdma_listen\" takes no wildcard; write the addresses of the RDMA device";
+            tell_mistake(l, line, "rdma_listen",
+                         "it takes no wildcard; write the addresses of the RDMA device");
 #ifndef SEAL_HAS_RDMA
-    if (config->rdma_listen_count > 0)
-        wrong = "this sealnfsd was built without RDMA; take \"rdma_listen\" out, or build it with "
-                "libibverbs and "
-                "librdmacm";
+    if (line > 0)
+        tell_mistake(l, line, "rdma_listen",
+                     "this sealnfsd was built without RDMA; take it out, or build with libibverbs "
+                     "and librdmacm");
 #endif
-    if (wrong)
-        tell(cfg, cfg->line, NULL, wrong);
-    return wrong ? -EINVAL : 0;
 }
 
-static int store_config(cfg_t *cfg, struct config *config)
+static void read_text(struct loading *l, const char *text, size_t len)
 {
-    unsigned exports = cfg_size(cfg, "export");
-    int error = store_options(cfg, false, config);
+    const struct syntax_events events = {.on_option = on_option,
+                                         .on_export = on_export,
+                                         .on_export_end = on_export_end,
+                                         .on_mistake = on_syntax_mistake,
+                                         .context = l};
+    unsigned lines = 0;
 
-    if (error)
-        return error;
-    if (config->grace_time == 0)
-        config->grace_time = config->lease_time;
-    if (exports == 0) {
-        tell(cfg, cfg->line, NULL,
-             "no export; add a section such as export \"/data\" { path = \"/srv/data\" clients = "
-             "{\"192.0.2.0/24\"} }");
-        return -EINVAL;
-    }
-    config->exports = calloc(exports, sizeof(*config->exports));
-    if (!config->exports)
-        return -ENOMEM;
-    for (unsigned i = 0; i < exports && !error; i++) {
-        config->export_count = i + 1;
-        error = store_export(cfg_getnsec(cfg, "export", i), config, &config->exports[i]);
-    }
-    return error ? error : check_rdma(cfg, config);
+    store_defaults(l, false, l->config);
+    if (syntax_read(text, len, &events) != 0)
+        l->error = -ENOMEM;
+    if (l->error)
+        return;
+    if (l->config->grace_time == 0)
+        l->config->grace_time = l->config->lease_time;
+    for (size_t i = 0; i < len; i++)
+        lines += text[i] == '\n' || i + 1 == len;
+    if (l->config->export_count == 0)
+        tell_mistake(l, lines ? lines : 1, NULL,
+                     "no export; add a section such as export \"/data\" { path = \"/srv/data\" "
+                     "clients = {\"192.0.2.0/24\"} }");
+    check_rdma(l);
 }
 
-static int parse(cfg_t *cfg, const char *path)
+/* The file as it is; its length, or -errno. */
+static ssize_t read_file(const char *path, char **out)
 {
-    int result = cfg_parse(cfg, path);
+    FILE *stream = fopen(path, "re");
+    char *text = malloc(FILE_MAX);
+    ssize_t len = -ENOMEM;
 
-    if (result == CFG_FILE_ERROR) {
-        int error = errno ? errno : EIO;
-        if (!error_told)
-            fprintf(error_stream, "%s:0: cannot be read: %s; give the right file with --config\n",
-                    path, strerror(error));
-        return -error;
-    }
-    return result == CFG_SUCCESS && !error_told ? 0 : -EINVAL;
+    if (!stream)
+        len = -errno;
+    else if (text)
+        len = (ssize_t)fread(text, 1, FILE_MAX, stream);
+    if (stream && ferror(stream))
+        len = -EIO;
+    if (stream && fclose(stream) != 0)
+        len = -EIO;
+    if (len == FILE_MAX)
+        len = -EFBIG;
+    if (len >= 0)
+        *out = text;
+    else
+        free(text);
+    return len;
+}
+
+static void free_loading(struct loading *l)
+{
+    for (size_t i = 0; i < l->mistake_count; i++)
+        free(l->mistakes[i].text);
+    free(l->mistakes);
+    free(l->export_lines);
 }
 
 int config_load(const char *path, FILE *errors, struct config **out)
 {
-    cfg_opt_t section[OPTIONS_MAX], top[OPTIONS_MAX];
-    struct config *config = calloc(1, sizeof(*config));
-    cfg_t *cfg;
-    int error = -ENOMEM;
+    struct loading loading = {.path = path, .config = calloc(1, sizeof(struct config))};
+    char *text = NULL;
+    const ssize_t len = read_file(path, &text);
 
-    error_stream = errors;
-    error_told = false;
-    fill_cfg_options(section, true, NULL);
-    fill_cfg_options(top, false, section);
-    cfg = config ? cfg_init(top, CFGF_NONE) : NULL;
-    if (!cfg)
-        goto done;
-    cfg_set_error_function(cfg, confuse_error);
-    set_validators(cfg);
-    error = parse(cfg, path);
-    if (!error)
-        error = (config->file = strdup(path)) ? store_config(cfg, config) : -ENOMEM;
-done:
-    if (cfg)
-        cfg_free(cfg);
-    if (error == -ENOMEM && !error_told)
-        fprintf(errors, "%s:0: out of memory\n", path);
-    if (error)
-        config_free(config);
+    if (len < 0)
+        loading.error = (int)len;
+    else if (!loading.config || !(loading.config->file = strdup(path)))
+        loading.error = -ENOMEM;
     else
-        *out = config;
-    return error;
+        read_text(&loading, text, (size_t)len);
+    if (loading.error)
+        fprintf(errors, "%s:0: cannot be read: %s; give the right file with --config\n", path,
+                strerror(-loading.error));
+    else if (loading.mistake_count > 0)
+        loading.error = -EINVAL;
+    print_mistakes(&loading, errors);
+    free_loading(&loading);
+    free(text);
+    if (loading.error)
+        config_free(loading.config);
+    else
+        *out = loading.config;
+    return loading.error;
 }
 
 static int make_directory(const char *path, mode_t mode)
@@ -367,18 +436,41 @@ static int make_directory(const char *path, mode_t mode)
 
 int config_make_places(const struct config *config)
 {
-    char socket_dir[PATH_MAX];
+    char path[PATH_MAX], *dir;
     int error = make_directory(config->state_dir, 0700);
 
-    snprintf(socket_dir, sizeof(socket_dir), "%s", config->control_socket);
-    return error ? error : make_directory(dirname(socket_dir), 0755);
+    snprintf(path, sizeof(path), "%s", config->control_socket);
+    if (!error)
+        error = make_directory(dirname(path), 0755);
+    snprintf(path, sizeof(path), "%s", config->trace_file ? config->trace_file : "");
+    dir = dirname(path);
+    if (!error && option_dir_is_ours(dir))
+        error = make_directory(dir, 0700);
+    return error;
 }
 
-static void free_texts(char **texts, size_t count)
+static void describe_addresses(const char *what, unsigned port, char *const *addresses,
+                               size_t count, FILE *out)
 {
+    fprintf(out, "%s %u on", what, port);
     for (size_t i = 0; i < count; i++)
-        free(texts[i]);
-    free(texts);
+        fprintf(out, " %s", addresses[i]);
+    fputc('\n', out);
+}
+
+void config_describe(const struct config *config, FILE *out)
+{
+    describe_addresses("port", config->port, config->listen, config->listen_count, out);
+    if (config->rdma_listen_count > 0)
+        describe_addresses("RDMA port", config->rdma_port, config->rdma_listen,
+                           config->rdma_listen_count, out);
+    for (size_t i = 0; i < config->export_count; i++) {
+        const struct config_export *export = &config->exports[i];
+        fprintf(out, "export \"%s\" of %s, %s, layouts: %s\n", export->pseudo, export->path,
+                export->writable ? "rw" : "ro",
+                export->layouts ? option_word(TYPE_LAYOUT_TYPES, (int)export->layout_types)
+                                : "none");
+    }
 }
 
 void config_free(struct config *config)

@@ -47,6 +47,7 @@ struct config_export {
     gid_t anon_gid;
     bool layouts;
     bool stripes; /* layouts on striped volumes too */
+    bool scsi_volatile; /* SCSI layouts where the target may forget who was fenced */
     enum config_layout_types layout_types;
     enum config_policy policy;
     uint64_t
@@ -62,8 +63,8 @@ struct config {
     size_t listen_count;
     char **listen; /* numeric addresses */
     uint16_t port;
-    unsigned loops;   /* 0: core count up to 8 */
-    unsigned workers; /* 0: 2 per core, 4 to 16 */
+    unsigned loops;   /* 0: one a CPU (cpu_count.h), up to 8 */
+    unsigned workers; /* 0: 2 a CPU, 4 to 16 */
     char *state_dir;
     size_t rdma_listen_count;
     char **rdma_listen; /* numeric addresses of one RDMA device; none: no RDMA layouts */
@@ -104,11 +105,13 @@ struct config {
     struct config_export *exports;
 };
 
-/* Load and check. On any error one line "file:line: what is wrong; what to do" goes to `errors`,
- * and -EINVAL (or -ENOMEM, -ENOENT) is returned; nothing else is changed. Any thread, but not two
- * at once. */
+/* Load and check. For every mistake one line "file:line: what is wrong; what to do" goes to
+ * `errors`, in the order of the lines, and -EINVAL is returned; or -ENOMEM, -ENOENT and the like,
+ * with one line. Any thread. */
 int config_load(const char *path, FILE *errors, struct config **out);
 void config_free(struct config *config);
+/* What it would serve, for people: exports, ports, layout types. */
+void config_describe(const struct config *config, FILE *out);
 /* Makes the default directories of our own that are not there; one that the file names is, or it
  * was refused. 0, or -errno, told in the log. */
 int config_make_places(const struct config *config);

@@ -34,6 +34,7 @@ static const char *const type_names[] = {
     [TYPE_SIZE64] = "size",
     [TYPE_BOOL] = "bool",
     [TYPE_ACCESS] = "\"rw\" or \"ro\"",
+    [TYPE_VOLATILE] = "\"refuse\" or \"allow\"",
     [TYPE_ENDPOINT] = "address:port",
     [TYPE_PATTERNS] = "patterns",
     [TYPE_SQUASH] = "squash",
@@ -53,9 +54,12 @@ static const struct option server_options[] = {
      .help = "Numeric addresses to listen on. \"::\" takes IPv6 and IPv4."},
     {"port", TYPE_PORT, "2049", AT(port), RANGE(1, 65535), .help = "TCP port to listen on."},
     {"loops", TYPE_UNSIGNED, "0", AT(loops), RANGE(0, 64),
-     .help = "Event loops, one thread each. 0: one a core, 8 at most."},
+     .help = "Event loops, one thread each. 0: one a CPU that the server may use (its affinity "
+             "mask, its cgroup's quota), 8 at most."},
     {"workers", TYPE_UNSIGNED, "0", AT(workers), RANGE(0, 256),
-     .help = "Threads for file-system work that blocks. 0: two a core, at least 4, at most 16."},
+     .help = "Threads for blocking work on each file system. 0: two a CPU that the server may "
+             "use, at least 4, at most 16. As many again are there for all other work, so that a "
+             "file system that is frozen, or whose disk hangs, holds up nobody else."},
     {"state_dir", TYPE_DIRECTORY, "/var/lib/sealnfs", AT(state_dir),
      .help = "Directory of the journal, the client records and the keys. Losing it means losing "
              "track of who "
@@ -198,6 +202,11 @@ static const struct option export_options[] = {
              "clients of libsealio read and write the file in the server's memory (rdma_listen). "
              "\"auto+rdma\", "
              "\"scsi+rdma\" and \"block+rdma\": both, and clients choose."},
+    {"scsi_volatile_reservations", TYPE_VOLATILE, "refuse", XAT(scsi_volatile),
+     .help = "Whether SCSI layouts are given on disks whose target forgets its registrations when "
+             "it loses power or restarts (no APTPL). \"refuse\": not there. \"allow\": all the "
+             "same; after each restart of the target a client that was fenced can write what it "
+             "had queued, over whatever its blocks hold by then."},
     {"policy", TYPE_POLICY, "manual", XAT(policy),
      .help = "How seals come about. \"manual\": by sealctl only. \"at-rest\": also when a client "
              "asks for a "
@@ -252,9 +261,25 @@ bool option_is_list(const struct option *option)
 
 /* ---- reading one value ---- */
 
-/* Check text, store it at `at` if that is given. NULL, or what is wrong and what to do, in `why`.
- */
-static const char *check_path(enum option_type type, const char *text, char *why, size_t room)
+bool option_dir_is_ours(const char *dir)
+{
+    char parent[PATH_MAX];
+
+    snprintf(parent, sizeof(parent), "%s", option_find(false, "control_socket")->initial);
+    return strcmp(dir, option_find(false, "state_dir")->initial) == 0 ||
+           strcmp(dir, dirname(parent)) == 0;
+}
+
+static bool is_directory(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* These check text, and store it at `at` if that is given. NULL, or what is wrong and what to do,
+ * in `why`. */
+static const char *check_path(const struct option *option, const char *text, char *why, size_t room)
 {
     struct stat st;
     char parent[PATH_MAX];
@@ -264,13 +289,13 @@ static const char *check_path(enum option_type type, const char *text, char *why
         return why;
     }
     snprintf(parent, sizeof(parent), "%s", text);
-    switch (type) {
+    switch (option->type) {
     case TYPE_DIRECTORY:
-        if (stat(text, &st) < 0 || !S_ISDIR(st.st_mode))
+        if (!is_directory(text) && !(option->initial && option_dir_is_ours(text)))
             snprintf(why, room, "directory %s is not there; make it or correct the path", text);
         break;
     case TYPE_PLACE:
-        if (stat(dirname(parent), &st) < 0 || !S_ISDIR(st.st_mode))
+        if (!is_directory(dirname(parent)) && !option_dir_is_ours(parent))
             snprintf(why, room, "directory of %s is not there; make it or correct the path", text);
         break;
     case TYPE_PROGRAM:
@@ -341,6 +366,8 @@ static const struct choice {
     {TYPE_BOOL, "off", 0},
     {TYPE_ACCESS, "rw", 1},
     {TYPE_ACCESS, "ro", 0},
+    {TYPE_VOLATILE, "allow", 1},
+    {TYPE_VOLATILE, "refuse", 0},
     {TYPE_SQUASH, "none", SQUASH_NONE},
     {TYPE_SQUASH, "root", SQUASH_ROOT},
     {TYPE_SQUASH, "all", SQUASH_ALL},
@@ -359,6 +386,14 @@ static const struct choice {
     {TYPE_LEVEL, "debug", LOG_LEVEL_DEBUG},
 };
 
+const char *option_word(enum option_type type, int value)
+{
+    for (size_t i = 0; i < COUNT(choices); i++)
+        if (choices[i].type == type && choices[i].value == value)
+            return choices[i].word;
+    return "?";
+}
+
 static const char *read_choice(const struct option *option, const char *text, void *at, char *why,
                                size_t room)
 {
@@ -367,7 +402,8 @@ static const char *read_choice(const struct option *option, const char *text, vo
     for (size_t i = 0; i < COUNT(choices); i++) {
         if (choices[i].type != option->type || strcmp(choices[i].word, text) != 0)
             continue;
-        if (at && (option->type == TYPE_BOOL || option->type == TYPE_ACCESS))
+        if (at && (option->type == TYPE_BOOL || option->type == TYPE_ACCESS ||
+                   option->type == TYPE_VOLATILE))
             *(bool *)at = choices[i].value != 0;
         else if (at)
             *(int *)at = choices[i].value;
@@ -443,7 +479,7 @@ const char *option_read(const struct option *option, const char *text, void *at,
             check_word(option, text, why, room))
             return why;
         if (option->type >= TYPE_PSEUDO && option->type <= TYPE_PROGRAM &&
-            check_path(option->type, text, why, room))
+            check_path(option, text, why, room))
             return why;
         return store_text(text, at, why, room);
     case TYPE_ADDRESSES:
@@ -452,6 +488,7 @@ const char *option_read(const struct option *option, const char *text, void *at,
         return check_word(option, text, why, room);
     case TYPE_BOOL:
     case TYPE_ACCESS:
+    case TYPE_VOLATILE:
     case TYPE_SQUASH:
     case TYPE_POLICY:
     case TYPE_LAYOUT_TYPES:
@@ -460,14 +497,6 @@ const char *option_read(const struct option *option, const char *text, void *at,
     default:
         return read_number(option, text, at, why, room);
     }
-}
-
-const char *option_read_initial(const struct option *option, void *at, char *why, size_t room)
-{
-    if (option->type != TYPE_DIRECTORY && option->type != TYPE_PLACE)
-        return option_read(option, option->initial, at, why, room);
-    why[0] = '\0';
-    return store_text(option->initial, at, why, room);
 }
 
 const struct config_option *config_options(size_t *count)

@@ -26,7 +26,8 @@ enum option_type {
     TYPE_SIZE32,    /* uint32_t, with K, M, G */
     TYPE_SIZE64,    /* uint64_t, with K, M, G, T */
     TYPE_BOOL,
-    TYPE_ACCESS, /* bool: "rw" or "ro" */
+    TYPE_ACCESS,   /* bool: "rw" or "ro" */
+    TYPE_VOLATILE, /* bool: "allow" or "refuse" */
     TYPE_SQUASH,
     TYPE_POLICY,
     TYPE_LAYOUT_TYPES,
@@ -54,7 +55,10 @@ bool option_is_list(const struct option *option);
  * which says what is wrong and what to do. */
 const char *option_read(const struct option *option, const char *text, void *at, char *why,
                         size_t room);
-/* The same of the default. Its directory need not be there: config_make_places makes it. */
-const char *option_read_initial(const struct option *option, void *at, char *why, size_t room);
+/* A default directory of the server's own: it need not be there, config_make_places makes it. Any
+ * other must: it may be a disk that is not mounted. */
+bool option_dir_is_ours(const char *dir);
+/* What stands for this value in the file: "auto+rdma" for a TYPE_LAYOUT_TYPES. */
+const char *option_word(enum option_type type, int value);
 
 #endif

@@ -84,7 +84,7 @@ bool config_network_parse(const char *text, struct config_network *out)
     address[length] = '\0';
     if (!config_address_parse(address, &network.address))
         return false;
-    v4 = strchr(address, ':') == NULL;
+    v4 = !strchr(address, ':');
     prefix = v4 ? 32 : 128;
     if (slash && (!config_number_parse(slash + 1, false, &prefix) || prefix > (v4 ? 32u : 128u)))
         return false;

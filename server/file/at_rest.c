@@ -7,11 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "layout/fd_path.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/file/file.h"
 
-static bool matches(char *const *patterns, size_t count, const char *path)
+static bool matches_any(char *const *patterns, size_t count, const char *path)
 {
     for (size_t i = 0; i < count; i++)
         if (fnmatch(patterns[i], path, 0) == 0)
@@ -21,18 +22,18 @@ static bool matches(char *const *patterns, size_t count, const char *path)
 
 bool at_rest_path_is_wanted(const struct config_export *config, const char *below)
 {
-    if (config->include_count > 0 && !matches(config->include, config->include_count, below))
+    if (config->include_count > 0 && !matches_any(config->include, config->include_count, below))
         return false;
-    return !matches(config->exclude, config->exclude_count, below);
+    return !matches_any(config->exclude, config->exclude_count, below);
 }
 
 static bool path_of(int fd, char path[PATH_MAX])
 {
-    char link[32];
+    struct fd_path link;
     ssize_t len;
 
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    len = readlink(link, path, PATH_MAX - 1);
+    link = fd_path_of(fd);
+    len = readlink(link.text, path, PATH_MAX - 1);
     if (len <= 0)
         return false;
     path[len] = '\0';

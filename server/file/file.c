@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "layout/fd_path.h"
 #include "server/base/loop.h"
 #include "server/file/impl.h"
 
@@ -38,7 +39,7 @@ mode_t file_type(const struct file *file)
 
 bool file_is_pseudo(const struct file *file)
 {
-    return file->pseudo != NULL;
+    return file->pseudo;
 }
 
 unsigned file_seal(const struct file *file)
@@ -73,7 +74,7 @@ struct file_state **file_state_slot(struct file *file)
 
 void file_describe(const struct file *file, char *text, size_t size)
 {
-    char link[32];
+    struct fd_path link;
     ssize_t len;
 
     if (size == 0)
@@ -82,8 +83,8 @@ void file_describe(const struct file *file, char *text, size_t size)
         snprintf(text, size, "(pseudo root)/%s", pseudo_name(file->pseudo));
         return;
     }
-    snprintf(link, sizeof(link), "/proc/self/fd/%d", file->path_fd);
-    len = readlink(link, text, size - 1);
+    link = fd_path_of(file->path_fd);
+    len = readlink(link.text, text, size - 1);
     text[len < 0 ? 0 : len] = 0;
     for (char *p = text; *p; p++)
         if ((unsigned char)*p < ' ' || *p == 127) /* one log line stays one line */
@@ -118,11 +119,11 @@ static int data_take(struct file *file, enum file_data_kind kind)
 
 int fs_reopen(int path_fd, int flags)
 {
-    char path[32];
+    struct fd_path path;
     int fd;
 
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", path_fd);
-    fd = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    path = fd_path_of(path_fd);
+    fd = open(path.text, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     return fd < 0 ? -errno : fd;
 }
 

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "layout/fd_path.h"
 #include "server/export/export.h"
 #include "server/file/file.h"
 #include "server/file/permission.h"
@@ -52,15 +53,15 @@ void fs_access_learn(struct file *file)
 {
     struct file_stat stat;
     struct timespec now;
-    char path[32];
+    struct fd_path path;
 
     if (S_ISLNK(file_type(file)) || file_stat(file, &stat) != 0)
         return;
     clock_gettime(CLOCK_REALTIME, &now);
     if ((uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec < ctime_ns(&stat.stx) + SETTLED_NS)
         return;
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", file_path_fd(file));
-    if (getxattr(path, "system.posix_acl_access", NULL, 0) < 0 &&
+    path = fd_path_of(file_path_fd(file));
+    if (getxattr(path.text, "system.posix_acl_access", NULL, 0) < 0 &&
         (errno == ENODATA || errno == EOPNOTSUPP))
         file_set_plain_since(file, ctime_ns(&stat.stx));
 }

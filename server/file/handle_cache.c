@@ -23,7 +23,7 @@ struct identity {
     uint64_t dev;
 };
 
-struct entry {
+struct cached_handle {
     struct identity of; /* born_ns 0: free */
     uint8_t type, len;
     uint8_t bytes[HANDLE_BYTES];
@@ -31,10 +31,10 @@ struct entry {
 
 struct handle_cache {
     pthread_mutex_t locks[STRIPES];
-    struct entry entries[ENTRIES];
+    struct cached_handle entries[ENTRIES];
 };
 
-static bool identify(const struct statx *stx, struct identity *out)
+static bool take_identity(const struct statx *stx, struct identity *out)
 {
     if (!(stx->stx_mask & STATX_BTIME) || !(stx->stx_mask & STATX_INO))
         return false;
@@ -52,7 +52,7 @@ static unsigned place_of(const struct identity *of)
     return (unsigned)((of->ino ^ of->ino >> 17 ^ of->dev * 0x9e3779b1u) % ENTRIES);
 }
 
-static bool same(const struct identity *a, const struct identity *b)
+static bool same_identity(const struct identity *a, const struct identity *b)
 {
     return a->ino == b->ino && a->born_ns == b->born_ns && a->dev == b->dev;
 }
@@ -63,13 +63,13 @@ bool handle_cache_find(struct handle_cache *cache, const struct statx *stx, stru
     unsigned place;
     bool found;
 
-    if (!identify(stx, &of))
+    if (!take_identity(stx, &of))
         return false;
     place = place_of(&of);
     pthread_mutex_lock(&cache->locks[place % STRIPES]);
-    found = same(&cache->entries[place].of, &of);
+    found = same_identity(&cache->entries[place].of, &of);
     if (found) {
-        const struct entry *entry = &cache->entries[place];
+        const struct cached_handle *entry = &cache->entries[place];
 
         out->type = entry->type;
         out->len = entry->len;
@@ -90,10 +90,10 @@ static bool is_settled(const struct identity *of)
 void handle_cache_keep(struct handle_cache *cache, const struct statx *stx,
                        const struct fs_handle *handle)
 {
-    struct entry entry = {.type = (uint8_t)handle->type, .len = handle->len};
+    struct cached_handle entry = {.type = (uint8_t)handle->type, .len = handle->len};
     unsigned place;
 
-    if (handle->len > HANDLE_BYTES || !identify(stx, &entry.of) || !is_settled(&entry.of))
+    if (handle->len > HANDLE_BYTES || !take_identity(stx, &entry.of) || !is_settled(&entry.of))
         return;
     memcpy(entry.bytes, handle->bytes, handle->len);
     place = place_of(&entry.of);

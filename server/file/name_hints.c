@@ -12,7 +12,7 @@
 
 enum { ENTRIES = 4096, STRIPES = 64 };
 
-struct entry {
+struct name_hint {
     uint64_t tag;
     uint64_t until_ns; /* 0: free */
     struct file_key file;
@@ -20,7 +20,7 @@ struct entry {
 
 struct name_hints {
     pthread_mutex_t locks[STRIPES];
-    struct entry entries[ENTRIES];
+    struct name_hint entries[ENTRIES];
 };
 
 /* FNV-1a. */
@@ -39,7 +39,7 @@ bool name_hints_find(struct name_hints *hints, const struct file_key *dir, const
                      uint64_t now_ns, struct file_key *file)
 {
     const uint64_t tag = tag_of(dir, name);
-    const struct entry *entry = &hints->entries[tag % ENTRIES];
+    const struct name_hint *entry = &hints->entries[tag % ENTRIES];
     bool found;
 
     pthread_mutex_lock(&hints->locks[tag % STRIPES]);
@@ -57,7 +57,7 @@ void name_hints_keep(struct name_hints *hints, const struct file_key *dir, const
 
     pthread_mutex_lock(&hints->locks[tag % STRIPES]);
     hints->entries[tag % ENTRIES] =
-        (struct entry){.tag = tag, .until_ns = now_ns + NAME_HINT_LIFE_NS, .file = *file};
+        (struct name_hint){.tag = tag, .until_ns = now_ns + NAME_HINT_LIFE_NS, .file = *file};
     pthread_mutex_unlock(&hints->locks[tag % STRIPES]);
 }
 

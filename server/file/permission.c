@@ -15,6 +15,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "layout/fd_path.h"
 #include "server/export/export.h"
 #include "server/file/file.h"
 #include "server/file/fs_access.h"
@@ -28,14 +29,14 @@ static int check_sealed(const struct cred *cred, struct file *file, int mode)
     uint8_t acl[sizeof(struct posix_acl_xattr_header) +
                 ACL_MAX_ENTRIES * sizeof(struct posix_acl_xattr_entry)];
     struct file_stat stat;
-    char path[32];
+    struct fd_path path;
     ssize_t len;
     int error = file_stat(file, &stat);
 
     if (error < 0)
         return error;
-    snprintf(path, sizeof path, "/proc/self/fd/%d", file_path_fd(file));
-    len = getxattr(path, "system.posix_acl_access", acl, sizeof acl);
+    path = fd_path_of(file_path_fd(file));
+    len = getxattr(path.text, "system.posix_acl_access", acl, sizeof acl);
     if (len < 0 && errno != ENODATA && errno != EOPNOTSUPP)
         return -errno;
     return permission_by_mode(cred, stat.stx.stx_uid, stat.stx.stx_gid, stat.stx.stx_mode, acl,

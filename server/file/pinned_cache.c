@@ -21,8 +21,8 @@
 
 enum { PINNED_CACHE_IDLE = 16 };
 
-struct entry {
-    struct entry *next; /* most recently used first */
+struct pinned_device {
+    struct pinned_device *next; /* most recently used first */
     struct file_key key;
     struct seal_map *map;
     struct pinned_io *io;
@@ -31,9 +31,9 @@ struct entry {
 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static struct entry *entries;
+static struct pinned_device *entries;
 
-static void entry_free(struct entry *entry)
+static void free_device(struct pinned_device *entry)
 {
     pinned_io_close(entry->io);
     map_free(entry->map);
@@ -41,10 +41,10 @@ static void entry_free(struct entry *entry)
     free(entry);
 }
 
-static int entry_make(struct file *file, struct seal_map *map, struct entry **out)
+static int open_device(struct file *file, struct seal_map *map, struct pinned_device **out)
 {
     const struct device *device = export_device(file_export(file));
-    struct entry *entry;
+    struct pinned_device *entry;
     int fd, error;
 
     if (!device)
@@ -74,10 +74,10 @@ fail:
 }
 
 /* Under the mutex: the entry of this file and map, moved to the front. */
-static struct entry *find(const struct file_key *key, const struct seal_map *map)
+static struct pinned_device *find_device(const struct file_key *key, const struct seal_map *map)
 {
-    for (struct entry **at = &entries; *at; at = &(*at)->next) {
-        struct entry *entry = *at;
+    for (struct pinned_device **at = &entries; *at; at = &(*at)->next) {
+        struct pinned_device *entry = *at;
 
         if (!file_key_equal(&entry->key, key) || !map_equal(entry->map, map))
             continue;
@@ -90,13 +90,13 @@ static struct entry *find(const struct file_key *key, const struct seal_map *map
 }
 
 /* Under the mutex: takes idle entries beyond `keep` off the list, to be freed outside. */
-static struct entry *expire(unsigned keep)
+static struct pinned_device *take_idle(unsigned keep)
 {
-    struct entry *expired = NULL;
+    struct pinned_device *expired = NULL;
     unsigned idle = 0;
 
-    for (struct entry **at = &entries; *at;) {
-        struct entry *entry = *at;
+    for (struct pinned_device **at = &entries; *at;) {
+        struct pinned_device *entry = *at;
 
         if (entry->users > 0 || ++idle <= keep) {
             at = &entry->next;
@@ -109,23 +109,23 @@ static struct entry *expire(unsigned keep)
     return expired;
 }
 
-static void free_all(struct entry *entry)
+static void free_devices(struct pinned_device *entry)
 {
     while (entry) {
-        struct entry *next = entry->next;
+        struct pinned_device *next = entry->next;
 
-        entry_free(entry);
+        free_device(entry);
         entry = next;
     }
 }
 
-static int acquire(struct file *file, struct seal_map *map, struct entry **out)
+static int acquire_device(struct file *file, struct seal_map *map, struct pinned_device **out)
 {
-    struct entry *entry, *fresh = NULL;
+    struct pinned_device *entry, *fresh = NULL;
     int error;
 
     pthread_mutex_lock(&mutex);
-    entry = find(file_key(file), map);
+    entry = find_device(file_key(file), map);
     if (entry)
         entry->users++;
     pthread_mutex_unlock(&mutex);
@@ -133,12 +133,12 @@ static int acquire(struct file *file, struct seal_map *map, struct entry **out)
         *out = entry;
         return 0;
     }
-    error = entry_make(file, map, &fresh);
+    error = open_device(file, map, &fresh);
     if (error < 0)
         return error;
     /* Two writers of one file must share one lock: whoever was first has made the entry. */
     pthread_mutex_lock(&mutex);
-    entry = find(file_key(file), map);
+    entry = find_device(file_key(file), map);
     if (!entry) {
         fresh->next = entries;
         entries = entry = fresh;
@@ -147,43 +147,43 @@ static int acquire(struct file *file, struct seal_map *map, struct entry **out)
     entry->users++;
     pthread_mutex_unlock(&mutex);
     if (fresh)
-        entry_free(fresh);
+        free_device(fresh);
     *out = entry;
     return 0;
 }
 
-static void release(struct entry *entry)
+static void release_device(struct pinned_device *entry)
 {
-    struct entry *expired;
+    struct pinned_device *expired;
 
     pthread_mutex_lock(&mutex);
     entry->users--;
-    expired = expire(PINNED_CACHE_IDLE);
+    expired = take_idle(PINNED_CACHE_IDLE);
     pthread_mutex_unlock(&mutex);
-    free_all(expired);
+    free_devices(expired);
 }
 
 int pinned_cache_write(struct file *file, struct seal_map *map, uint64_t offset, const void *data,
                        size_t len)
 {
-    struct entry *entry;
-    int error = acquire(file, map, &entry);
+    struct pinned_device *entry;
+    int error = acquire_device(file, map, &entry);
 
     if (error < 0)
         return error;
     error = pinned_io_write(entry->io, &entry->lock, offset, data, len);
     if (error == 0)
         error = pinned_io_sync(entry->io);
-    release(entry);
+    release_device(entry);
     return error;
 }
 
 void pinned_cache_drain(void)
 {
-    struct entry *idle;
+    struct pinned_device *idle;
 
     pthread_mutex_lock(&mutex);
-    idle = expire(0);
+    idle = take_idle(0);
     pthread_mutex_unlock(&mutex);
-    free_all(idle);
+    free_devices(idle);
 }

@@ -139,6 +139,15 @@ static int open_handle(struct file_table *table, struct export *export, const st
     return file_from_fd(table, export, fd, out);
 }
 
+struct export *file_export_of_handle(struct file_table *table, struct xdr_bytes handle)
+{
+    struct fh fh;
+
+    return fh_decode(handle, table->fh_key, &fh) || fh.kind == FH_PSEUDO
+               ? NULL
+               : export_by_id(table->exports, fh.export_id);
+}
+
 int file_from_handle(struct file_table *table, struct xdr_bytes handle, bool may_block,
                      struct place *out)
 {
@@ -172,7 +181,7 @@ int file_from_handle(struct file_table *table, struct xdr_bytes handle, bool may
 
 /* One step from a directory. -EAGAIN when cached is asked for and the kernel's cache does not have
  * it. */
-static int step(int dirfd, const char *name, bool cached)
+static int step_from(int dirfd, const char *name, bool cached)
 {
     struct open_how how = {.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
                            .resolve = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS |
@@ -226,7 +235,7 @@ int file_lookup(const struct place *dir, const char *name, bool may_block, struc
         *out = (struct place){.file = file, .export = dir->export};
         return 0;
     }
-    fd = step(dir->file->path_fd, name, !may_block);
+    fd = step_from(dir->file->path_fd, name, !may_block);
     if (fd < 0)
         return fd;
     rc = file_from_fd(table, dir->export, fd, &file);
@@ -248,7 +257,7 @@ int file_parent(const struct place *dir, bool may_block, struct place *out)
         return pseudo_parent(here) ? file_from_pseudo(table, pseudo_parent(here), out) : -ENOENT;
     if (!S_ISDIR(dir->file->type))
         return -ENOTDIR;
-    fd = step(dir->file->path_fd, "..", !may_block);
+    fd = step_from(dir->file->path_fd, "..", !may_block);
     if (fd < 0)
         return fd;
     rc = file_from_fd(table, dir->export, fd, &file);
@@ -285,7 +294,7 @@ int file_check_inside(const struct place *dir)
             rc = 0;
             break;
         }
-        above = step(fd, "..", false);
+        above = step_from(fd, "..", false);
         close(fd);
         fd = above;
         if (fd < 0)

@@ -214,7 +214,7 @@ struct file *file_ref(struct file *file)
 }
 
 /* Takes an idle file out of the table. Under the shard's lock. */
-static void evict(struct file_shard *shard, struct file *file)
+static void evict_file(struct file_shard *shard, struct file *file)
 {
     lru_remove(shard, file);
     HASH_DELETE(hh, shard->files, file);
@@ -238,9 +238,9 @@ void file_unref(struct file *file)
     if (atomic_fetch_sub(&file->refs, 1) == 1) {
         lru_append(shard, file);
         if (file->forgotten)
-            evict(shard, file);
+            evict_file(shard, file);
         else if (shard->idle > file->table->idle_limit)
-            evict(shard, shard->lru_first);
+            evict_file(shard, shard->lru_first);
     }
     pthread_mutex_unlock(&shard->lock);
 }
@@ -273,7 +273,7 @@ static void shard_evict_removed(struct file_shard *shard, unsigned most)
     for (struct file *file = shard->lru_first; file && most > 0; file = next, most--) {
         next = file->lru_next;
         if (was_removed(file))
-            evict(shard, file);
+            evict_file(shard, file);
     }
 }
 
@@ -284,7 +284,7 @@ void file_table_evict_idle(struct file_table *table, uint64_t before_ns, unsigne
 
         pthread_mutex_lock(&shard->lock);
         while (shard->lru_first && shard->lru_first->idle_since <= before_ns)
-            evict(shard, shard->lru_first);
+            evict_file(shard, shard->lru_first);
         shard_evict_removed(shard, most_asked);
         pthread_mutex_unlock(&shard->lock);
     }

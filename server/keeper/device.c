@@ -17,40 +17,52 @@
 #include "server/keeper/private.h"
 #include "server/keeper/san/san.h"
 
-struct found {
-    struct export *export;
-    struct device *device; /* NULL: why */
-    struct seal_refusal why;
-};
-
-struct keeper_look {
+/* At the device of one export: a disk that hangs keeps nobody from looking at the others. */
+struct device_look {
     struct work work;
     struct loop_msg home;
     struct keeper *keeper;
     bool under_way;
-    unsigned count;
-    struct found found[];
+    struct export *export;
+    struct device *device; /* found; NULL: why */
+    struct seal_refusal why;
+    bool unread; /* in doubt as long as what it remembers of the journal cannot be read */
+    int mark_error;
+    struct watermark mark;
 };
 
-static void look(struct work *item)
+struct keeper_looks {
+    unsigned count;
+    struct device_look look[];
+};
+
+static void find_device(struct work *item)
 {
-    struct keeper_look *job = container_of(item, struct keeper_look, work);
-    for (unsigned i = 0; i < job->count; i++) {
-        struct found *found = &job->found[i];
-        found->device = NULL;
-        found->why.text[0] = '\0';
-        export_find_device(found->export, &found->device, &found->why);
-    }
-    jobs_come_home(&job->keeper->jobs, &job->home);
+    struct device_look *look = container_of(item, struct device_look, work);
+    look->device = NULL;
+    look->why = (struct seal_refusal){.text = ""};
+    export_find_device(look->export, &look->device, &look->why);
+    if (look->unread)
+        look->mark_error =
+            watermark_read(export_root_fd(look->export), export_fs_uuid(look->export), &look->mark);
+    jobs_come_home(&look->keeper->jobs, &look->home);
 }
 
 static void see(struct keeper *keeper, struct device *device)
 {
-    keeper_san_see(keeper, device);
+    keeper_san_see(keeper->san, device);
     keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = device});
 }
 
-static void take(struct keeper *keeper, struct found *found)
+/* Not when it merely could not be looked at: then what was described last still stands. */
+static void lose_device(struct keeper *keeper, const struct export *export, const char *why)
+{
+    keeper_feed(keeper, &(struct engine_event){
+                            .type = ENGINE_EV_UNDESCRIBED,
+                            .undescribed = {.fs_uuid = export_fs_uuid(export), .why = why}});
+}
+
+static void take_found(struct keeper *keeper, const struct device_look *found)
 {
     const char *why = NULL, *name = export_config(found->export)->pseudo;
     const bool had = export_has_layouts(found->export, &why);
@@ -59,6 +71,8 @@ static void take(struct keeper *keeper, struct found *found)
             log_warning("export %s: no more layouts are given: %s", name, found->why.text);
         if (export_set_no_device(found->export, &found->why))
             log_error("out of memory: export %s still gives layouts", name);
+        if (found->why.definite)
+            lose_device(keeper, found->export, found->why.text);
         return;
     }
     const struct device *before = export_device(found->export);
@@ -71,23 +85,55 @@ static void take(struct keeper *keeper, struct found *found)
         log_info("export %s: layouts are given again", name);
 }
 
-static void plan(struct keeper_look *job)
+/* Of any export of the same file system. */
+static bool is_unread_elsewhere(const struct keeper_looks *looks, const struct export *export)
 {
-    struct timeval wait = {.tv_sec = job->keeper->config->device_interval};
-    evtimer_add(job->keeper->look_timer, &wait);
+    for (unsigned i = 0; i < looks->count; i++) {
+        const struct device_look *other = &looks->look[i];
+        if (other->unread &&
+            memcmp(export_fs_uuid(other->export), export_fs_uuid(export), FILE_KEY_UUID_SIZE) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A contradiction is for the next start to judge: till then it stays in doubt. */
+static void take_mark(struct keeper *keeper, struct device_look *look)
+{
+    const char *name = export_config(look->export)->path;
+    bool passing;
+    if (!look->unread || (look->mark_error && look->mark_error != -ENODATA))
+        return;
+    const char *why = keeper_contradiction(keeper, look->mark_error, &look->mark, &passing);
+    look->unread = false;
+    if (why) {
+        log_error("export %s: %s: restart sealnfsd", name, why);
+        return;
+    }
+    if (is_unread_elsewhere(keeper->looks, look->export))
+        return;
+    log_info("export %s: what the file system remembers of its journal can be read, and agrees "
+             "with it: seals there are granted and released again",
+             name);
+    keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_DOUBT_PASSED,
+                                               .doubt_passed = export_fs_uuid(look->export)});
+}
+
+static void plan_looks(struct keeper *keeper)
+{
+    struct timeval wait = {.tv_sec = keeper->config->device_interval};
+    evtimer_add(keeper->look_timer, &wait);
 }
 
 static void come_home(struct loop_msg *msg)
 {
-    struct keeper_look *job = container_of(msg, struct keeper_look, home);
-    for (unsigned i = 0; i < job->count; i++) {
-        take(job->keeper, &job->found[i]);
-        device_free(job->found[i].device);
-        job->found[i].device = NULL;
-    }
-    job->under_way = false;
-    keeper_notify_all_due(job->keeper);
-    plan(job);
+    struct device_look *look = container_of(msg, struct device_look, home);
+    take_found(look->keeper, look);
+    take_mark(look->keeper, look);
+    device_free(look->device);
+    look->device = NULL;
+    look->under_way = false;
+    keeper_notify_all_due(look->keeper);
 }
 
 static void on_look(evutil_socket_t fd, short what, void *arg)
@@ -95,35 +141,48 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
     struct keeper *keeper = arg;
     (void)fd;
     (void)what;
-    if (keeper->look->under_way)
-        return;
-    keeper->look->under_way = true;
-    jobs_submit(&keeper->jobs, &keeper->look->work);
+    for (unsigned i = 0; i < keeper->looks->count; i++) {
+        struct device_look *look = &keeper->looks->look[i];
+        if (look->under_way)
+            continue;
+        look->under_way = true;
+        jobs_submit(&keeper->jobs, &look->work);
+    }
+    plan_looks(keeper);
+}
+
+static void make_look(struct keeper *keeper, struct export *export, struct device_look *look)
+{
+    *look = (struct device_look){.work = {.run = find_device, .key = export_work_key(export)},
+                                 .home.run = come_home,
+                                 .keeper = keeper,
+                                 .export = export};
 }
 
 int keeper_devices_start(struct keeper *keeper)
 {
-    struct export_table *exports = keeper->exports;
-    struct keeper_look *job = calloc(1, sizeof *job + export_count(exports) * sizeof job->found[0]);
-    if (!job)
+    const unsigned count = export_count(keeper->exports);
+    struct keeper_looks *looks = calloc(1, sizeof *looks + count * sizeof looks->look[0]);
+    if (!looks)
         return -ENOMEM;
-    job->keeper = keeper;
-    job->work.run = look;
-    job->home.run = come_home;
-    keeper->look = job;
-    for (unsigned i = 0; i < export_count(exports); i++) {
-        struct export *export = export_at(exports, i);
+    const char *why = NULL;
+    keeper->looks = looks;
+    for (unsigned i = 0; i < count; i++) {
+        struct export *export = export_at(keeper->exports, i);
         const struct device *device = export_device(export);
         if (!export_config(export)->layouts)
             continue;
-        job->found[job->count++].export = export;
+        make_look(keeper, export, &looks->look[looks->count]);
+        looks->look[looks->count++].unread = keeper->unread[i];
         if (device) /* nothing else runs yet */
             see(keeper, (struct device *)(uintptr_t)device);
+        if (export_device_is_lost(export, &why))
+            lose_device(keeper, export, why);
     }
     keeper->look_timer = evtimer_new(loop_base(keeper->loop), on_look, keeper);
     if (!keeper->look_timer)
         return -ENOMEM;
-    plan(job);
+    plan_looks(keeper);
     return 0;
 }
 
@@ -131,7 +190,7 @@ void keeper_devices_stop(struct keeper *keeper)
 {
     if (keeper->look_timer)
         event_free(keeper->look_timer);
-    for (unsigned i = 0; keeper->look && i < keeper->look->count; i++)
-        device_free(keeper->look->found[i].device);
-    free(keeper->look);
+    for (unsigned i = 0; keeper->looks && i < keeper->looks->count; i++)
+        device_free(keeper->looks->look[i].device);
+    free(keeper->looks);
 }

@@ -162,7 +162,8 @@ void keeper_seal(struct keeper *keeper, struct keeper_seal *seal);
 
 struct keeper_release {
     struct keeper_call call;
-    struct file *file;
+    struct file *file;   /* NULL: there is none any more, only a seal on record by this path */
+    const char *path;    /* borrowed until the reply */
     bool by_operator;    /* else: only an at-rest seal gives way */
     uint32_t timeout_ms; /* 0: start it and answer at once */
 };
@@ -297,7 +298,8 @@ struct keeper_view {
     struct keeper_call call;
     const char *what;
     struct file *file;
-    char *json; /* out */
+    const char *path; /* with file NULL: of a seal on record; borrowed until the reply */
+    char *json;       /* out */
 };
 void keeper_view(struct keeper *keeper, struct keeper_view *view);
 

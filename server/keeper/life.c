@@ -92,10 +92,57 @@ static int make_memory(struct keeper *keeper)
     return keeper_rdma_ops->create(&parts, &keeper->rdma);
 }
 
+/* What the room of reserved disks calls. */
+static const struct config *san_config(void *arg)
+{
+    return ((const struct keeper *)arg)->config;
+}
+
+static bool san_in_grace(void *arg)
+{
+    return ((const struct keeper *)arg)->grace;
+}
+
+static void san_fence_done(void *arg, uint64_t ticket, uint64_t client_id, bool success)
+{
+    keeper_fence_done(arg, ticket, client_id, success);
+}
+
+static void san_nexus_seen(void *arg, uint64_t client_id, const uint8_t device[DEVICE_ID_SIZE])
+{
+    struct engine_event event = {.type = ENGINE_EV_NEXUS_SEEN, .seen = {.client_id = client_id}};
+    memcpy(event.seen.device_id, device, DEVICE_ID_SIZE);
+    keeper_feed(arg, &event);
+}
+
+static void san_recall_all(void *arg, uint64_t client_id)
+{
+    keeper_recall_all(arg, client_id, LAYOUT4_SCSI);
+}
+
+static int make_san(struct keeper *keeper)
+{
+    const struct keeper_san_calls calls = {
+        .arg = keeper,
+        .loop = keeper->loop,
+        .engine = keeper->engine,
+        .journal_id = journal_id(keeper->journal),
+        .journal_boot = journal_boot(keeper->journal),
+        .config = san_config,
+        .in_grace = san_in_grace,
+        .fence_done = san_fence_done,
+        .nexus_seen = san_nexus_seen,
+        .recall_all = san_recall_all,
+    };
+    return keeper_san_create(&calls, &keeper->san);
+}
+
 /* Everything the keeper has before its thread starts. */
 static int make_parts(struct keeper *keeper, unsigned index)
 {
     int err = open_trace(keeper);
+    if (!err)
+        err = keeper_marks_create(keeper);
     if (!err)
         err = keeper_open_journal(keeper);
     if (!err)
@@ -106,7 +153,9 @@ static int make_parts(struct keeper *keeper, unsigned index)
     if (!err)
         err = keeper_commits_start(keeper);
     if (!err)
-        err = keeper_san_create(keeper);
+        err = keeper_marks_start(keeper);
+    if (!err)
+        err = make_san(keeper);
     if (!err)
         err = make_memory(keeper);
     return err;
@@ -187,11 +236,13 @@ static void close_parts(struct keeper *keeper)
 {
     keeper_cancel_fences(keeper);
     keeper_past_destroy(keeper->past, !keeper->rdma || keeper_rdma_ops->destroy(keeper->rdma));
-    keeper_san_destroy(keeper);
+    keeper_san_destroy(keeper->san);
+    keeper->san = NULL;
     keeper_devices_stop(keeper);
     keeper_notify_stop(keeper);
     keeper_timer_stop(keeper);
     keeper_commits_stop(keeper);
+    keeper_marks_destroy(keeper);
     if (keeper->loop)
         loop_destroy(keeper->loop);
     keeper_scan_free(keeper);
@@ -201,7 +252,7 @@ static void close_parts(struct keeper *keeper)
         fclose(keeper->trace);
     keeper_fenced_clear(keeper);
     pthread_mutex_destroy(&keeper->fenced_lock);
-    free(keeper->raise);
+    free(keeper->unread);
     free(keeper);
 }
 
@@ -218,7 +269,7 @@ void keeper_destroy(struct keeper *keeper)
     jobs_wait(&keeper->jobs);
     if (keeper->running) {
         keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_STOP});
-        (void)keeper_commit(keeper);
+        keeper_commits_end(keeper);
     }
     close_parts(keeper);
 }

@@ -15,7 +15,8 @@
  * notify.c        CB_NOTIFY_DEVICEID
  * scan.c          seals that the journal does not know
  * commit.c        when the journal is committed
- * journal.c       the journal's opening, its watermark
+ * mark.c          its watermarks on the file systems
+ * journal.c       the journal's opening
  * keeper.c        the thread: events into the engine, time
  * san/, rdma/     disks under a reservation, registered memory
  */
@@ -29,8 +30,11 @@
 
 #include "layout/engine.h"
 #include "layout/journal.h"
+#include "layout/watermark.h"
 #include "server/base/container_of.h"
 #include "server/base/jobs.h"
+#include "server/base/loop.h"
+#include "server/base/worker.h"
 #include "server/file/file.h"
 #include "server/keeper/keeper.h"
 
@@ -41,13 +45,28 @@ struct config;
 struct event;
 struct fence_job;
 struct fenced_mark;
-struct keeper_look;
+struct keeper_looks;
 struct keeper_past;
 struct keeper_rdma;
 struct keeper_san;
 struct notify;
 struct scan;
-struct work;
+
+/* The journal's commits, by a thread of its own. */
+struct keeper_commit {
+    struct jobs jobs;
+    struct work work;
+    struct loop_msg home;
+    struct event *now, *later, *gathered;
+    bool dirty;               /* records wait for a commit */
+    bool under_way;           /* until the engine has heard of it */
+    uint64_t written, ticket; /* of the last record: written, being committed */
+    unsigned gather_until;    /* commit when no more steps than this are under way */
+    uint64_t watermark;       /* of the last commit */
+    int error;
+    uint64_t took;                        /* ns, the flush */
+    uint64_t records, commits, commit_ns; /* since the start */
+};
 
 struct keeper {
     const struct config *config; /* as of the last reload that it heard of */
@@ -58,18 +77,18 @@ struct keeper {
     struct loop *loop;
     struct engine *engine;
     struct journal *journal;
-    struct event *timer, *commit_now, *commit_later, *commit_gathered;
+    struct event *timer;
     struct event *beat;
     uint64_t listened_at; /* gap.c */
-    uint64_t ticket;      /* of the last record written */
-    bool dirty;           /* records wait for a commit */
+    struct keeper_commit commit;
+    struct keeper_marks *marks;
     bool patient; /* what is being fed to the engine is a step's end: its records may wait for
                      others' */
-    unsigned gather_until; /* commit when no more steps than this are under way */
-    bool *raise; /* by export: its file system's watermark is to be written with the next commit */
+    bool *unread; /* by export: what its file system remembers of the journal could not be read at
+                     the start */
+    struct watermark at_start;    /* of the journal */
     char failing[KEEPER_WHY_MAX]; /* why the journal cannot be written just now; empty: it can */
-    uint64_t records, commits, commit_ns; /* of the journal, since the start */
-    bool running;                         /* the loop's thread runs */
+    bool running;                 /* the loop's thread runs */
     bool grace;
     FILE *trace;
     struct jobs jobs;            /* they come home before the keeper goes */
@@ -78,7 +97,7 @@ struct keeper {
     uint64_t next_local;
     unsigned fences_running;
     struct event *look_timer;
-    struct keeper_look *look;
+    struct keeper_looks *looks;
     struct notify *notifies, *notifies_gone;
     struct scan *scan; /* under way */
     struct keeper_san *san;
@@ -90,8 +109,6 @@ struct keeper {
     struct fenced_mark *fenced;
     atomic_uint fenced_count;
 };
-
-#define KEEPER_FROM container_of /* san/ says it so */
 
 /* gap.c: time in which this process did not listen. */
 int keeper_gap_start(struct keeper *keeper);
@@ -121,6 +138,7 @@ void keeper_timer_stop(struct keeper *keeper);
 
 /* commit.c */
 int keeper_commits_start(struct keeper *keeper);
+void keeper_commits_end(struct keeper *keeper);
 void keeper_commits_stop(struct keeper *keeper);
 void keeper_do_journal(struct keeper *keeper, const struct engine_effect *effect);
 /* A step has come home, and been fed. */
@@ -136,27 +154,56 @@ int keeper_find_file(struct keeper *keeper, const struct file_key *key, bool may
  */
 enum file_presence keeper_judge_absence(const struct keeper *keeper, const struct file_key *key,
                                         int err, struct seal_refusal *why);
+/* The file that bears the mark of this key, on a file system whose UUID is another by now. BLOCKS.
+ * -ENOENT: there is none. */
+struct fs_handle;
+int keeper_find_relabelled(struct keeper *keeper, const struct file_key *key,
+                           const struct fs_handle *handle, struct file **out);
 /* Is the file system of this key among the exports? */
 bool keeper_exports_fs_of(const struct keeper *keeper, const struct file_key *key);
 
 /* keeper/journal.c. Opens the journal and makes the engine of it. */
 int keeper_open_journal(struct keeper *keeper);
 void keeper_write_record(struct keeper *keeper, const struct journal_record *record);
-int keeper_commit(struct keeper *keeper);
+/* What a file system remembers of the journal (watermark_read's error and mark) against the journal
+ * as it was at the start; NULL: nothing. *passing: only because it could not be read. */
+const char *keeper_contradiction(const struct keeper *keeper, int err, const struct watermark *mark,
+                                 bool *passing);
+/* The last commit failed, or did not: it is logged, and known to those who ask. */
+void keeper_note_failing(struct keeper *keeper);
+void keeper_note_written(struct keeper *keeper);
+
+/* mark.c. create comes before the journal is opened, start when there is a loop. */
+int keeper_marks_create(struct keeper *keeper);
+int keeper_marks_start(struct keeper *keeper);
+void keeper_marks_end(struct keeper *keeper);
+void keeper_marks_destroy(struct keeper *keeper);
+/* A record speaks of the file system. */
+void keeper_marks_raise(struct keeper *keeper, const uint8_t *fs_uuid);
+/* The records written so far are being committed; or were not after all. */
+void keeper_marks_choose(struct keeper *keeper);
+void keeper_marks_unchoose(struct keeper *keeper);
+/* Of those that are committed; then keeper_marks_written, at once or later. */
+void keeper_marks_write(struct keeper *keeper);
+void keeper_marks_written(struct keeper *keeper);
 
 /* keeper/scan.c */
 void keeper_scan_start(struct keeper *keeper); /* if there are file systems in doubt */
 bool keeper_scan_is_running(const struct keeper *keeper);
 void keeper_scan_stop(struct keeper *keeper); /* while the loop still runs */
 void keeper_scan_free(struct keeper *keeper); /* once it does not */
-/* Is it sealed without the keeper's knowledge? The engine is told, then `then` runs on the keeper's
- * thread.
+/*
+ * Is it sealed without the keeper's knowledge? The engine is told, then `then` runs on the keeper's
+ * thread. *key is the file's; if its seal is known by another key, as the file system's UUID was
+ * changed under it, it becomes that one.
  */
-void keeper_recognize(struct keeper *keeper, struct file *file, struct loop_msg *then);
+void keeper_recognize(struct keeper *keeper, struct file *file, struct file_key *key,
+                      struct loop_msg *then);
 
 void keeper_answer(struct keeper *keeper, struct engine_call *call);
 void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_do_recall(struct keeper *keeper, const struct engine_effect *effect);
+void keeper_recall_all(struct keeper *keeper, uint64_t client_id, layouttype4 type);
 void keeper_do_ask(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_recall_local(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_do_fence(struct keeper *keeper, const struct engine_effect *effect);
@@ -180,11 +227,15 @@ void keeper_notify_forget(struct keeper *keeper, uint64_t client_id);
 /* The loops have stopped: no answer comes any more. */
 void keeper_notify_stop(struct keeper *keeper);
 struct json_t;
+/* Why its disks are not offered just now although it is under a reservation; NULL: they are, or it
+ * is not. */
+const char *keeper_disk_why_not(const struct keeper *keeper, const struct device *device);
 /* An array of what is known of devices. */
 struct json_t *keeper_view_devices(struct keeper *keeper);
 /* JSON text, malloc'ed; NULL: no memory. */
 /* What the operator must know whatever was asked. */
 void keeper_view_warning(const struct keeper *keeper, char *text, size_t size);
-char *keeper_view_json(struct keeper *keeper, const char *what, struct file *file);
+char *keeper_view_json(struct keeper *keeper, const char *what, struct file *file,
+                       const struct file_key *key);
 
 #endif

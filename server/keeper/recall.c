@@ -130,6 +130,7 @@ void keeper_do_recall(struct keeper *keeper, const struct engine_effect *effect)
     job->keeper = keeper;
     job->effect = *effect;
     job->work.run = find_and_call;
+    job->work.key = worker_key(effect->key.data);
     job->call.done.run = answered;
     job->call.done_loop = keeper->loop;
     if (effect->recall.scope == LAYOUTRECALL4_FILE &&
@@ -137,6 +138,38 @@ void keeper_do_recall(struct keeper *keeper, const struct engine_effect *effect)
         jobs_submit(&keeper->jobs, &job->work);
     else
         call(job);
+}
+
+struct recall_all {
+    struct cb_call call;
+};
+
+static void recall_all_answered(struct loop_msg *msg)
+{
+    struct cb_call *call = container_of(msg, struct cb_call, done);
+    free(container_of(call, struct recall_all, call));
+}
+
+/* Beside the engine's recalls: for somebody whose path to the disk is about to go. What it gives
+ * back comes by LAYOUTRETURN. */
+void keeper_recall_all(struct keeper *keeper, uint64_t client_id, layouttype4 type)
+{
+    struct recall_all *job = calloc(1, sizeof *job);
+    if (!job) {
+        log_error("out of memory: client %016llx is not asked for its layouts",
+                  (unsigned long long)client_id);
+        return;
+    }
+    job->call.op = OP_CB_LAYOUTRECALL;
+    job->call.client_id = client_id;
+    job->call.timeout_ms = CALL_TIMEOUT_MS;
+    job->call.args.cb_layoutrecall =
+        (CB_LAYOUTRECALL4args){.clora_type = type,
+                               .clora_iomode = LAYOUTIOMODE4_ANY,
+                               .clora_recall.lor_recalltype = LAYOUTRECALL4_ALL};
+    job->call.done.run = recall_all_answered;
+    job->call.done_loop = keeper->loop;
+    backchannel_call(keeper->clients, &job->call);
 }
 
 struct ask_job {

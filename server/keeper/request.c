@@ -157,7 +157,7 @@ static bool may_reach_the_disks(struct request *request)
     const struct export *export = get->export ? get->export : file_export(get->file);
     const char *why = "";
     if (get->type != LAYOUT4_SCSI ||
-        keeper_san_prepare(request->keeper, get->client_id, export_device(export), &why) == 0)
+        keeper_san_prepare(request->keeper->san, get->client_id, export_device(export), &why) == 0)
         return true;
     request_finish(request, NFS4ERR_LAYOUTTRYLATER, why);
     return false;
@@ -313,6 +313,11 @@ void keeper_layoutcommit(struct keeper *keeper, struct keeper_layoutcommit *comm
 static void run_seal(struct loop_msg *msg)
 {
     struct request *request = container_of(msg, struct request, msg);
+    if (!file_key_equal(&request->seal.key, file_key(OF(request, keeper_seal)->file))) {
+        request_finish(request, NFS4ERR_INVAL,
+                       "has a seal of before its file system's UUID was changed; unseal it first");
+        return;
+    }
     keeper_feed(request->keeper,
                 &(struct engine_event){.type = ENGINE_EV_SEAL, .seal = &request->seal});
 }
@@ -331,12 +336,50 @@ void keeper_seal(struct keeper *keeper, struct keeper_seal *seal)
         .sparse = seal->sparse,
         .at_rest = seal->at_rest,
     };
-    keeper_recognize(keeper, seal->file, &request->msg);
+    keeper_recognize(keeper, seal->file, &request->seal.key, &request->msg);
+}
+
+#define NO_SUCH_SEAL "there is no such file, and no seal on record by this name (sealctl status)"
+
+struct search {
+    const char *path;
+    bool broken_only, found;
+    struct file_key key;
+};
+
+static void match_path(const struct engine_seal_view *view, void *arg)
+{
+    struct search *search = arg;
+    if (search->found || strcmp(view->path, search->path) != 0 ||
+        (search->broken_only && !view->broken))
+        return;
+    search->found = true;
+    search->key = view->key;
+}
+
+/* Of a file that is gone only its seal's record is left, which bears its path; another file may
+ * have that by now. */
+static bool find_by_path(struct request *request, struct file_key *key, bool broken_only)
+{
+    struct search search = {.path = request->path, .broken_only = broken_only};
+    engine_each_seal(request->keeper->engine, match_path, &search);
+    if (search.found)
+        *key = search.key;
+    return search.found;
 }
 
 static void run_release(struct loop_msg *msg)
 {
     struct request *request = container_of(msg, struct request, msg);
+    const struct keeper_release *release = OF(request, keeper_release);
+    struct engine_seal_view view;
+    if (!release->file && !find_by_path(request, &request->release.key, false)) {
+        request_finish(request, NFS4ERR_NOENT, NO_SUCH_SEAL);
+        return;
+    }
+    if (release->file && release->by_operator &&
+        engine_seal_view(request->keeper->engine, &request->release.key, &view) != 0)
+        (void)find_by_path(request, &request->release.key, true);
     keeper_feed(request->keeper,
                 &(struct engine_event){.type = ENGINE_EV_RELEASE, .release = &request->release});
 }
@@ -347,14 +390,21 @@ void keeper_release(struct keeper *keeper, struct keeper_release *release)
     if (!request)
         return;
     request->release = (struct engine_release){
-        .key = *file_key(release->file),
         .by_operator = release->by_operator,
         .patience = (uint64_t)release->timeout_ms * 1000000,
     };
-    if (release->by_operator)
-        keeper_recognize(keeper, release->file, &request->msg);
-    else
+    if (!release->file) {
+        snprintf(request->path, sizeof request->path, "%s", release->path);
         request_post(request);
+        return;
+    }
+    request->release.key = *file_key(release->file);
+    if (!release->by_operator) {
+        request_post(request);
+        return;
+    }
+    describe(request, release->file);
+    keeper_recognize(keeper, release->file, &request->release.key, &request->msg);
 }
 
 static void run_forget(struct loop_msg *msg)
@@ -365,9 +415,11 @@ static void run_forget(struct loop_msg *msg)
                        "the file systems are still being searched for seals that the journal does "
                        "not know; try again "
                        "when the log says that this is over");
-    else
+    else {
+        keeper_san_forgive(request->keeper->san, request->forget.fs_uuid);
         keeper_feed(request->keeper,
                     &(struct engine_event){.type = ENGINE_EV_FORGET, .forget = &request->forget});
+    }
 }
 
 void keeper_forget_holders(struct keeper *keeper, struct keeper_forget *forget)
@@ -437,7 +489,7 @@ static nfsstat4 find_access(struct request *request, const struct layout_type *t
 {
     const struct keeper_deviceinfo *info = OF(request, keeper_deviceinfo);
     if (type->fence == LAYOUT_FENCE_KEY)
-        return keeper_san_key(request->keeper, info->client_id, device, &access->key);
+        return keeper_san_key(request->keeper->san, info->client_id, device, &access->key);
     if (type->fence != LAYOUT_FENCE_DEREGISTER)
         return NFS4_OK;
     access->rdma = addr;
@@ -534,7 +586,15 @@ static void run_view(struct loop_msg *msg)
 {
     struct request *request = container_of(msg, struct request, msg);
     struct keeper_view *view = OF(request, keeper_view);
-    view->json = keeper_view_json(request->keeper, view->what, view->file);
+    if (view->path && !view->file) {
+        snprintf(request->path, sizeof request->path, "%s", view->path);
+        if (!find_by_path(request, &request->key, false)) {
+            request_finish(request, NFS4ERR_NOENT, NO_SUCH_SEAL);
+            return;
+        }
+    }
+    view->json = keeper_view_json(request->keeper, view->what, view->file,
+                                  view->file || view->path ? &request->key : NULL);
     char warning[KEEPER_WHY_MAX] = "";
     keeper_view_warning(request->keeper, warning, sizeof warning);
     request_finish(request, view->json ? NFS4_OK : NFS4ERR_DELAY,
@@ -548,7 +608,7 @@ void keeper_view(struct keeper *keeper, struct keeper_view *view)
     if (!request)
         return;
     if (view->file)
-        keeper_recognize(keeper, view->file, &request->msg);
+        keeper_recognize(keeper, view->file, &request->key, &request->msg);
     else
         request_post(request);
 }
@@ -559,9 +619,9 @@ static void run_figures(struct loop_msg *msg)
     const struct keeper *keeper = request->keeper;
     struct keeper_figures *figures = OF(request, keeper_figures);
     engine_figures(keeper->engine, figures->engine);
-    figures->records = keeper->records;
-    figures->commits = keeper->commits;
-    figures->commit_ns = keeper->commit_ns;
+    figures->records = keeper->commit.records;
+    figures->commits = keeper->commit.commits;
+    figures->commit_ns = keeper->commit.commit_ns;
     figures->broken = keeper->failing[0] != '\0';
     figures->rdma = (struct keeper_rdma_figures){.configured = false};
     if (keeper->rdma)
@@ -587,6 +647,14 @@ struct client_news {
     uint8_t owner[];
 };
 
+/* A run that confirms another client id has lost what it was granted under the one before. */
+static void began_anew(struct keeper *keeper, const struct client_news *news)
+{
+    struct key_run name = {.owner = news->owner, .owner_len = news->owner_len};
+    memcpy(name.verifier, news->verifier, sizeof name.verifier);
+    keeper_san_forgot(keeper->san, &name);
+}
+
 static void run_client(struct loop_msg *msg)
 {
     struct client_news *news = container_of(msg, struct client_news, msg);
@@ -600,10 +668,12 @@ static void run_client(struct loop_msg *msg)
                                             .address = news->address}};
     memcpy(event.client.verifier, news->verifier, sizeof news->verifier);
     struct san_farewell *farewell = news->what == ENGINE_CLIENT_DESTROYED
-                                        ? keeper_san_farewell_begin(keeper, news->client_id)
+                                        ? keeper_san_farewell_begin(keeper->san, news->client_id)
                                         : NULL;
     keeper_feed(keeper, &event);
-    keeper_san_farewell_end(keeper, farewell);
+    keeper_san_farewell_end(keeper->san, farewell);
+    if (news->what == ENGINE_CLIENT_CONFIRMED)
+        began_anew(keeper, news);
     if (keeper->rdma)
         keeper_rdma_ops->client(keeper->rdma, news->what, news->client_id);
     if (news->what == ENGINE_CLIENT_RESTARTED)

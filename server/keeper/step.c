@@ -70,7 +70,7 @@ int keeper_find_file(struct keeper *keeper, const struct file_key *key, bool may
         if (!err)
             return 0;
     }
-    return err;
+    return err == -ENOENT ? keeper_find_relabelled(keeper, key, &handle, out) : err;
 }
 
 /* The server's own part of the proof that nobody writes: opens of NFS clients, and its own
@@ -382,6 +382,7 @@ void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect)
                            ? keeper_rdma_ops->take_fd(keeper->rdma, &effect->key)
                            : -1;
     job->work.run = work;
+    job->work.key = worker_key(effect->key.data);
     job->home.run = come_home;
     if (keeper_find_file(keeper, &effect->key, false, &job->file))
         job->file = NULL;

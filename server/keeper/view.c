@@ -16,7 +16,7 @@
 #include "server/keeper/rdma/rdma.h"
 #include "server/state/state.h"
 
-enum { TEXT_MAX = 512 };
+enum { TEXT_MAX = 512, STUCK_SECONDS = 5 };
 
 static const char *policy_name(bool at_rest)
 {
@@ -47,13 +47,13 @@ static void add_seal(const struct engine_seal_view *view, void *arg)
     json_array_append_new(arg, seal_row(view));
 }
 
-static json_t *status(struct keeper *keeper, struct file *file)
+static json_t *status(struct keeper *keeper, const struct file_key *key)
 {
     struct engine_seal_view view;
     json_t *rows = json_array();
-    if (!file)
+    if (!key)
         engine_each_seal(keeper->engine, add_seal, rows);
-    else if (engine_seal_view(keeper->engine, file_key(file), &view) == 0)
+    else if (engine_seal_view(keeper->engine, key, &view) == 0)
         add_seal(&view, rows);
     return rows;
 }
@@ -79,10 +79,10 @@ static void add_grant(const struct engine_grant_view *view, void *arg)
     json_array_append_new(arg, row);
 }
 
-static json_t *grants(struct keeper *keeper, struct file *file)
+static json_t *grants(struct keeper *keeper, const struct file_key *key)
 {
     json_t *rows = json_array();
-    engine_each_grant(keeper->engine, file ? file_key(file) : NULL, add_grant, rows);
+    engine_each_grant(keeper->engine, key, add_grant, rows);
     return rows;
 }
 
@@ -102,13 +102,16 @@ static json_t *explain_sealed(struct keeper *keeper, const struct file *file,
     const char *told = view->kind == SEAL_KIND_PINNED
                            ? "clients get layouts for reading and writing"
                            : "clients get layouts for reading";
+    const char *disk = keeper_disk_why_not(keeper, view->device);
     if (rdma[0] && !export_offers_disk(export))
         told = "the last layout that was asked for was refused";
+    else if (disk)
+        told = "clients get no layouts of the disk";
     snprintf(why, sizeof why, "it has a %s seal (%s, %s) and %u grants: %s",
              view->kind == SEAL_KIND_PINNED ? "pinned" : "frozen", policy_name(view->at_rest),
              engine_state_name(view->state), view->grants, told);
-    if (rdma[0])
-        return because(why, rdma);
+    if (disk || rdma[0])
+        return because(why, disk ? disk : rdma);
     return because(
         why,
         view->why[0]
@@ -130,6 +133,8 @@ static json_t *explain_unsealed(struct keeper *keeper, struct file *file)
     if (!export_has_layouts(export, &why_not))
         return because(why_not ? why_not : "its export gives no layouts",
                        "see the export in sealnfs.conf");
+    if ((why_not = keeper_disk_why_not(keeper, export_device(export))))
+        return because("it is not sealed, and clients get no layouts of its disk", why_not);
     const struct config_export *config = export_config(export);
     if (config->policy != POLICY_AT_REST)
         return because("it is not sealed, and its export's policy is manual",
@@ -152,15 +157,69 @@ static json_t *explain_unsealed(struct keeper *keeper, struct file *file)
         "and says what is in the way");
 }
 
-static json_t *explain(struct keeper *keeper, struct file *file)
+static void print_uuid(const struct file_key *key, char text[40])
+{
+    const uint8_t *u = key->data;
+    snprintf(text, 40, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0],
+             u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13],
+             u[14], u[15]);
+}
+
+static json_t *explain_relabelled(const struct file_key *key)
+{
+    char uuid[40], why[TEXT_MAX], advice[TEXT_MAX];
+    print_uuid(key, uuid);
+    snprintf(why, sizeof why,
+             "it was sealed when its file system had the UUID %s, and that was changed under the "
+             "seal: no layouts of it are given, and it stays immutable",
+             uuid);
+    snprintf(advice, sizeof advice,
+             "take the seal off: sealctl unseal FILE; or give the file system its UUID back while "
+             "it is not mounted (xfs_admin -U or tune2fs -U, with %s), and restart sealnfsd",
+             uuid);
+    return because(why, advice);
+}
+
+static json_t *explain_lost(const struct engine_seal_view *view)
+{
+    char why[TEXT_MAX];
+    snprintf(why, sizeof why, "there is no file by this name, but a seal on record (%s)%s%.*s",
+             engine_state_name(view->state), view->why[0] ? ": " : "", TEXT_MAX / 2, view->why);
+    return because(why,
+                   "if the file was removed or its file system made anew, take the seal off by "
+                   "this name: sealctl unseal; if it was renamed, name it as it is now");
+}
+
+static json_t *explain(struct keeper *keeper, struct file *file, const struct file_key *key)
 {
     struct engine_seal_view view;
-    if (!file)
+    if (!key)
         return because("no file was named", "");
-    if (engine_seal_view(keeper->engine, file_key(file), &view) != 0)
-        return explain_unsealed(keeper, file);
+    if (engine_seal_view(keeper->engine, key, &view) != 0)
+        return file ? explain_unsealed(keeper, file) : because("it is not sealed", "");
+    if (!file)
+        return explain_lost(&view);
+    if (view.state == ENGINE_SEALED && !file_key_equal(key, file_key(file)))
+        return explain_relabelled(key);
     return view.state == ENGINE_SEALED ? explain_sealed(keeper, file, &view)
                                        : because(view.why, "");
+}
+
+/* A file system on which work has not come to an end for a while. */
+static bool warn_of_stuck(const struct keeper *keeper, char *text, size_t size)
+{
+    for (unsigned i = 0; i < export_count(keeper->exports); i++) {
+        const struct export *export = export_at(keeper->exports, i);
+        uint64_t longest = worker_longest(keeper->jobs.workers, export_work_key(export));
+        if (longest < SECONDS(STUCK_SECONDS))
+            continue;
+        snprintf(text, size,
+                 "the file system of %.250s has not answered for %llu s: it is frozen, or its disk "
+                 "hangs; what is to be done there waits until it answers, the rest goes on",
+                 export_config(export)->path, (unsigned long long)(longest / SECONDS(1)));
+        return true;
+    }
+    return false;
 }
 
 void keeper_view_warning(const struct keeper *keeper, char *text, size_t size)
@@ -170,6 +229,8 @@ void keeper_view_warning(const struct keeper *keeper, char *text, size_t size)
         snprintf(text, size, "%s", keeper->failing);
         return;
     }
+    if (warn_of_stuck(keeper, text, size))
+        return;
     for (unsigned i = 0; i < export_count(exports); i++) {
         const struct export *export = export_at(exports, i);
         if (!engine_is_in_doubt(keeper->engine, export_fs_uuid(export)))
@@ -184,12 +245,13 @@ void keeper_view_warning(const struct keeper *keeper, char *text, size_t size)
     }
 }
 
-char *keeper_view_json(struct keeper *keeper, const char *what, struct file *file)
+char *keeper_view_json(struct keeper *keeper, const char *what, struct file *file,
+                       const struct file_key *key)
 {
-    json_t *value = strcmp(what, "status") == 0    ? status(keeper, file)
+    json_t *value = strcmp(what, "status") == 0    ? status(keeper, key)
                     : strcmp(what, "devices") == 0 ? keeper_view_devices(keeper)
-                    : strcmp(what, "grants") == 0  ? grants(keeper, file)
-                    : strcmp(what, "explain") == 0 ? explain(keeper, file)
+                    : strcmp(what, "grants") == 0  ? grants(keeper, key)
+                    : strcmp(what, "explain") == 0 ? explain(keeper, file, key)
                                                    : NULL;
     char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
     json_decref(value);

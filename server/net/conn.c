@@ -86,8 +86,7 @@ static void describe_peer(struct conn *conn)
         inet_ntop(AF_INET, conn->peer.s6_addr + 12, host, sizeof(host));
     else
         inet_ntop(AF_INET6, &conn->peer, host, sizeof(host));
-    snprintf(conn->text, sizeof(conn->text), strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host,
-             port);
+    snprintf(conn->text, sizeof(conn->text), strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
 }
 
 /* A peer that vanished is noticed by keepalive, or by the reply it does not acknowledge. */
@@ -107,7 +106,7 @@ static void set_socket_options(int fd)
 int conn_create(struct listener *listener, int fd, struct conn **out)
 {
     struct conn *conn = calloc(1, sizeof(*conn));
-    if (conn == NULL)
+    if (!conn)
         return -ENOMEM;
     evutil_make_socket_nonblocking(fd);
     set_socket_options(fd);
@@ -175,10 +174,10 @@ void conn_request_end(struct conn *conn)
     if (atomic_fetch_sub(&conn->listener->requests, 1) == 1 &&
         atomic_load(&conn->listener->draining))
         conn->listener->on_drained(conn->listener);
-    if (conn->read_on || conn->pumping || conn->closed || conn->home == NULL || !may_read(conn))
+    if (conn->read_on || conn->pumping || conn->closed || !conn->home || !may_read(conn))
         return;
     set_read_interest(conn, true);
-    if (!conn->closed && conn->stage != NULL)
+    if (!conn->closed && conn->stage)
         event_active(&conn->read_event, EV_READ, 0);
 }
 
@@ -187,7 +186,7 @@ void conn_request_end(struct conn *conn)
 static bool make_room(struct conn *conn, uint32_t more)
 {
     size_t want = (size_t)conn->record_len + more;
-    if (conn->record != NULL && conn->record->size >= want)
+    if (conn->record && conn->record->size >= want)
         return true;
     /* When the length of the whole is known, take it at once: most of it will be received in place.
      * Not when memory is scarce: a peer then gets room for what it has sent, twice over. */
@@ -199,10 +198,10 @@ static bool make_room(struct conn *conn, uint32_t more)
     else
         want = 2 * want;
     struct buffer *larger = buffer_get(want);
-    if (larger == NULL)
+    if (!larger)
         return false;
     conn_charge(conn, larger->size);
-    if (conn->record != NULL) {
+    if (conn->record) {
         memcpy(larger->data, conn->record->data, conn->record_len);
         conn_discharge(conn, conn->record->size);
         buffer_unref(conn->record);
@@ -214,7 +213,7 @@ static bool make_room(struct conn *conn, uint32_t more)
 /* The record's buffer goes to whoever took a reference of it. */
 static void forget_record(struct conn *conn)
 {
-    if (conn->record != NULL) {
+    if (conn->record) {
         conn_discharge(conn, conn->record->size);
         buffer_unref(conn->record);
     }
@@ -350,7 +349,7 @@ static enum got receive_stage(struct conn *conn)
 {
     size_t len = 0;
     conn->stage = buffer_get(BUFFER_SMALL);
-    if (conn->stage == NULL) {
+    if (!conn->stage) {
         out_of_memory(conn);
         return GOT_END;
     }
@@ -369,10 +368,10 @@ static enum got receive_stage(struct conn *conn)
 /* One round: GOT_END when the connection is no longer ours to touch. */
 static enum got pump_once(struct conn *conn)
 {
-    if (conn->stage != NULL)
+    if (conn->stage)
         return take_staged(conn) ? GOT_SOME : GOT_END;
     /* Short remainders come with whatever follows them, in one recv. */
-    if (conn->record != NULL && record_reader_fragment_left(&conn->reader) > BUFFER_SMALL / 2)
+    if (conn->record && record_reader_fragment_left(&conn->reader) > BUFFER_SMALL / 2)
         return receive_record(conn);
     return receive_stage(conn);
 }
@@ -394,7 +393,7 @@ void conn_pump(struct conn *conn)
              * sweep. */
             bool more = may_read(conn);
             set_read_interest(conn, more);
-            if (more && conn->stage != NULL)
+            if (more && conn->stage)
                 event_active(&conn->read_event, EV_READ, 0);
         }
     }
@@ -425,11 +424,11 @@ static void leave_home(struct conn *conn)
         atomic_fetch_sub_explicit(&conn->listener->stalled, 1, memory_order_relaxed);
     conn->read_on = true;
     conn->write_on = false;
-    if (conn->prev != NULL)
+    if (conn->prev)
         conn->prev->next = conn->next;
     else
         home->first = conn->next;
-    if (conn->next != NULL)
+    if (conn->next)
         conn->next->prev = conn->prev;
     conn->prev = conn->next = NULL;
     conn->home = NULL;
@@ -448,14 +447,14 @@ void conn_close(struct conn *conn, const char *why)
 {
     if (conn->closed)
         return;
-    if (why != NULL)
+    if (why)
         log_info("%s: connection closed: %s", conn->text, why);
     else
         log_debug("%s: connection closed", conn->text);
     conn->closed = true;
     conn->pumping = false;
     conn->corked = false;
-    if (conn->home != NULL)
+    if (conn->home)
         leave_home(conn);
     close(conn->fd);
     conn->fd = -1;

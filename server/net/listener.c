@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/config/config.h"
 #include "server/net/private.h"
@@ -21,7 +22,7 @@ static const uint64_t second_ns = 1000000000u;
 
 static const char *why_to_close(const struct conn *conn, uint64_t now)
 {
-    if (conn->out_first != NULL && now - conn->sent_at > CONN_STALL_SECONDS * second_ns)
+    if (conn->out_first && now - conn->sent_at > CONN_STALL_SECONDS * second_ns)
         return "the peer takes no replies";
     if (conn->record_partial && conn->read_on &&
         now - conn->record_at > CONN_PARTIAL_SECONDS * second_ns)
@@ -37,10 +38,10 @@ static void on_sweep(evutil_socket_t fd, short events, void *arg)
     (void)events;
     struct conn_home *home = arg;
     uint64_t now = loop_now_ns();
-    for (struct conn *conn = home->first, *next; conn != NULL; conn = next) {
+    for (struct conn *conn = home->first, *next; conn; conn = next) {
         next = conn->next;
         const char *why = why_to_close(conn, now);
-        if (why != NULL)
+        if (why)
             conn_close(conn, why);
         else if (!conn->read_on)
             conn_pump(conn);
@@ -53,11 +54,11 @@ static void on_sweep(evutil_socket_t fd, short events, void *arg)
 
 static void on_arrive(struct loop_msg *msg)
 {
-    struct conn *conn = (struct conn *)(void *)((char *)msg - offsetof(struct conn, arrive));
+    struct conn *conn = container_of(msg, struct conn, arrive);
     struct conn_home *home = &conn->listener->homes[loop_index(conn_loop(conn))];
     conn->home = home;
     conn->next = home->first;
-    if (home->first != NULL)
+    if (home->first)
         home->first->prev = conn;
     home->first = conn;
     conn_events_init(conn);
@@ -69,7 +70,7 @@ static void on_arrive(struct loop_msg *msg)
         conn_close(conn, "out of memory");
     if (!conn->closed)
         conn_flush(conn);
-    if (!conn->closed && conn->stage != NULL)
+    if (!conn->closed && conn->stage)
         conn_pump(conn);
     conn_unref(conn);
 }
@@ -148,7 +149,7 @@ static void on_acceptable(evutil_socket_t fd, short events, void *arg)
 static bool listens_on_ipv4(const struct config *config)
 {
     for (size_t i = 0; i < config->listen_count; i++)
-        if (strchr(config->listen[i], ':') == NULL)
+        if (!strchr(config->listen[i], ':'))
             return true;
     return false;
 }
@@ -190,8 +191,8 @@ static int listen_on(struct listener *listener, const char *address, uint16_t po
     s->listener = listener;
     s->fd = fd;
     s->event = event_new(loop_base(listener->loops[0]), fd, EV_READ | EV_PERSIST, on_acceptable, s);
-    if (s->event == NULL || event_add(s->event, NULL) != 0) {
-        if (s->event != NULL)
+    if (!s->event || event_add(s->event, NULL) != 0) {
+        if (s->event)
             event_free(s->event);
         close(fd);
         return -ENOMEM;
@@ -202,10 +203,9 @@ static int listen_on(struct listener *listener, const char *address, uint16_t po
 
 static void close_home(struct loop_msg *msg)
 {
-    struct conn_home *home =
-        (struct conn_home *)(void *)((char *)msg - offsetof(struct conn_home, close_msg));
+    struct conn_home *home = container_of(msg, struct conn_home, close_msg);
     home->closing = true;
-    while (home->first != NULL)
+    while (home->first)
         conn_close(home->first, NULL);
 }
 
@@ -220,8 +220,7 @@ static void close_sockets(struct listener *listener)
 
 static void on_close(struct loop_msg *msg)
 {
-    struct listener *listener =
-        (struct listener *)(void *)((char *)msg - offsetof(struct listener, close_msg));
+    struct listener *listener = container_of(msg, struct listener, close_msg);
     event_del(listener->accept_again);
     close_sockets(listener);
     for (unsigned i = 0; i < listener->loop_count; i++)
@@ -259,16 +258,16 @@ void listener_close(struct listener *listener)
 
 void listener_destroy(struct listener *listener)
 {
-    if (listener == NULL)
+    if (!listener)
         return;
     close_sockets(listener);
-    if (listener->accept_again != NULL)
+    if (listener->accept_again)
         event_free(listener->accept_again);
     for (unsigned i = 0; i < listener->loop_count; i++) {
         struct conn_home *home = &listener->homes[i];
-        while (home->first != NULL)
+        while (home->first)
             conn_close(home->first, NULL);
-        if (home->sweep != NULL)
+        if (home->sweep)
             event_free(home->sweep);
     }
     pthread_cond_destroy(&listener->drained);
@@ -286,7 +285,7 @@ static int create_homes(struct listener *listener)
         home->loop = listener->loops[i];
         home->close_msg.run = close_home;
         home->sweep = evtimer_new(loop_base(home->loop), on_sweep, home);
-        if (home->sweep == NULL || evtimer_add(home->sweep, &soon) != 0)
+        if (!home->sweep || evtimer_add(home->sweep, &soon) != 0)
             return -ENOMEM;
     }
     return 0;
@@ -297,7 +296,7 @@ int listener_create(const struct config *config, struct loop **loops, unsigned l
 {
     struct listener *listener =
         calloc(1, sizeof(*listener) + loop_count * sizeof(listener->homes[0]));
-    if (listener == NULL)
+    if (!listener)
         return -ENOMEM;
     listener->loops = loops;
     listener->loop_count = loop_count;
@@ -321,7 +320,7 @@ int listener_create(const struct config *config, struct loop **loops, unsigned l
     err = -ENOMEM;
     listener->accept_again = evtimer_new(loop_base(loops[0]), on_accept_again, listener);
     listener->sockets = calloc(config->listen_count + 1, sizeof(listener->sockets[0]));
-    if (listener->accept_again == NULL || listener->sockets == NULL)
+    if (!listener->accept_again || !listener->sockets)
         goto fail;
     for (size_t i = 0; i < config->listen_count; i++) {
         err = listen_on(listener, config->listen[i], config->port, listens_on_ipv4(config));

@@ -35,10 +35,10 @@ static bool rpcbind_is_there(void)
     return access("/run/rpcbind.sock", F_OK) == 0 || access("/var/run/rpcbind.sock", F_OK) == 0;
 }
 
-static bool set_one(const char *netid, struct sockaddr *addr, socklen_t len)
+static bool register_netid(const char *netid, struct sockaddr *addr, socklen_t len)
 {
     struct netconfig *conf = getnetconfigent(netid);
-    if (conf == NULL)
+    if (!conf)
         return false;
     struct netbuf buf = {.buf = addr, .len = len, .maxlen = len};
     rpcb_unset(NFS4_PROGRAM, NFS_V4, conf);
@@ -47,13 +47,13 @@ static bool set_one(const char *netid, struct sockaddr *addr, socklen_t len)
     return ok;
 }
 
-static bool set(uint16_t port)
+static bool register_port(uint16_t port)
 {
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port)};
     struct sockaddr_in6 in6 = {
         .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = in6addr_any};
-    bool ok = set_one("tcp", (struct sockaddr *)&in, sizeof(in));
-    ok = set_one("tcp6", (struct sockaddr *)&in6, sizeof(in6)) || ok;
+    bool ok = register_netid("tcp", (struct sockaddr *)&in, sizeof(in));
+    ok = register_netid("tcp6", (struct sockaddr *)&in6, sizeof(in6)) || ok;
     if (ok)
         log_info("registered with rpcbind");
     else
@@ -61,12 +61,12 @@ static bool set(uint16_t port)
     return ok;
 }
 
-static void unset(void)
+static void unregister_port(void)
 {
     static const char *const netids[] = {"tcp", "tcp6"};
     for (unsigned i = 0; i < 2; i++) {
         struct netconfig *conf = getnetconfigent(netids[i]);
-        if (conf == NULL)
+        if (!conf)
             continue;
         rpcb_unset(NFS4_PROGRAM, NFS_V4, conf);
         freenetconfigent(conf);
@@ -84,13 +84,13 @@ static void *portmap_main(void *arg)
 {
     struct portmap *portmap = arg;
     pthread_setname_np(pthread_self(), "portmap");
-    bool registered = set(portmap->port);
+    bool registered = register_port(portmap->port);
     pthread_mutex_lock(&portmap->lock);
     while (!portmap->leaving)
         pthread_cond_wait(&portmap->changed, &portmap->lock);
     pthread_mutex_unlock(&portmap->lock);
     if (registered)
-        unset();
+        unregister_port();
     pthread_mutex_lock(&portmap->lock);
     bool last = portmap->done;
     portmap->done = true;
@@ -121,7 +121,7 @@ int portmap_start(uint16_t port, struct portmap **out)
     if (!rpcbind_is_there())
         return -ENOENT;
     struct portmap *portmap = calloc(1, sizeof(*portmap));
-    if (portmap == NULL)
+    if (!portmap)
         return -ENOMEM;
     portmap->port = port;
     pthread_t thread;
@@ -143,7 +143,7 @@ int portmap_start(uint16_t port, struct portmap **out)
 void portmap_stop(struct portmap *portmap)
 {
     struct timespec end;
-    if (portmap == NULL)
+    if (!portmap)
         return;
     clock_gettime(CLOCK_MONOTONIC, &end);
     end.tv_sec += LEAVE_SECONDS;

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "server/base/buffer.h"
+#include "server/base/container_of.h"
 #include "server/net/private.h"
 
 enum { FLUSH_IOV = 64 };
@@ -26,10 +27,10 @@ bool conn_out_set(struct conn_out *out, const struct xdr_out *message)
     return true;
 }
 
-static unsigned gather(const struct conn *conn, struct iovec *iov)
+static unsigned gather_output(const struct conn *conn, struct iovec *iov)
 {
     unsigned n = 0;
-    for (const struct conn_out *out = conn->out_first; out != NULL; out = out->next)
+    for (const struct conn_out *out = conn->out_first; out; out = out->next)
         for (unsigned i = out->iov_at; i < out->iov_count; i++) {
             if (n == FLUSH_IOV)
                 return n;
@@ -39,10 +40,10 @@ static unsigned gather(const struct conn *conn, struct iovec *iov)
 }
 
 /* Takes off what `sent` bytes have sent; the messages that are through come as a list. */
-static struct conn_out *advance(struct conn *conn, size_t sent)
+static struct conn_out *advance_output(struct conn *conn, size_t sent)
 {
     struct conn_out *through = NULL, **last = &through;
-    while (conn->out_first != NULL) {
+    while (conn->out_first) {
         struct conn_out *out = conn->out_first;
         while (out->iov_at < out->iov_count && sent >= out->iov[out->iov_at].iov_len) {
             sent -= out->iov[out->iov_at].iov_len;
@@ -59,7 +60,7 @@ static struct conn_out *advance(struct conn *conn, size_t sent)
         *last = out;
         last = &out->next;
     }
-    if (conn->out_first == NULL)
+    if (!conn->out_first)
         conn->out_last = &conn->out_first;
     return through;
 }
@@ -67,7 +68,7 @@ static struct conn_out *advance(struct conn *conn, size_t sent)
 /* Only when the queue is as it should be: `sent` may send more. */
 static void tell_sent(struct conn_out *out, bool ok)
 {
-    for (struct conn_out *next; out != NULL; out = next) {
+    for (struct conn_out *next; out; out = next) {
         next = out->next;
         out->sent(out, ok);
     }
@@ -94,13 +95,13 @@ static void set_write_interest(struct conn *conn, bool on)
 
 void conn_flush(struct conn *conn)
 {
-    while (conn->out_first != NULL && !conn->closed) {
+    while (conn->out_first && !conn->closed) {
         struct iovec iov[FLUSH_IOV];
-        struct msghdr msg = {.msg_iov = iov, .msg_iovlen = gather(conn, iov)};
+        struct msghdr msg = {.msg_iov = iov, .msg_iovlen = gather_output(conn, iov)};
         ssize_t n = sendmsg(conn->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n >= 0) {
             conn->sent_at = loop_now_ns();
-            tell_sent(advance(conn, (size_t)n), true);
+            tell_sent(advance_output(conn, (size_t)n), true);
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             break;
         } else if (errno != EINTR) {
@@ -109,7 +110,7 @@ void conn_flush(struct conn *conn)
         }
     }
     if (!conn->closed)
-        set_write_interest(conn, conn->out_first != NULL);
+        set_write_interest(conn, conn->out_first);
 }
 
 void conn_on_writable(evutil_socket_t fd, short events, void *arg)
@@ -123,8 +124,7 @@ void conn_on_writable(evutil_socket_t fd, short events, void *arg)
 
 static void send_here(struct loop_msg *msg)
 {
-    struct conn_out *out =
-        (struct conn_out *)(void *)((char *)msg - offsetof(struct conn_out, msg));
+    struct conn_out *out = container_of(msg, struct conn_out, msg);
     conn_send(out->conn, out);
 }
 
@@ -141,13 +141,13 @@ void conn_send(struct conn *conn, struct conn_out *out)
         out->sent(out, false);
         return;
     }
-    if (conn->out_first == NULL)
+    if (!conn->out_first)
         conn->sent_at = loop_now_ns();
     out->next = NULL;
     *conn->out_last = out;
     conn->out_last = &out->next;
     /* home is NULL while it is on its way here: its arrival flushes. */
-    if (conn->home != NULL && !conn->corked && !conn->write_on) {
+    if (conn->home && !conn->corked && !conn->write_on) {
         conn_ref(conn);
         conn_flush(conn);
         conn_unref(conn);
@@ -170,9 +170,9 @@ bool conn_watch_remove(struct conn *conn, struct conn_watch *watch)
 {
     pthread_mutex_lock(&conn->lock);
     struct conn_watch **at = &conn->watches;
-    while (*at != NULL && *at != watch)
+    while (*at && *at != watch)
         at = &(*at)->next;
-    bool found = *at != NULL;
+    bool found = *at;
     if (found)
         *at = watch->next;
     pthread_mutex_unlock(&conn->lock);
@@ -209,10 +209,10 @@ static struct conn_call *take_call(struct conn *conn, uint32_t xid, const struct
 {
     pthread_mutex_lock(&conn->lock);
     struct conn_call **at = &conn->calls;
-    while (*at != NULL && (which != NULL ? *at != which : (*at)->xid != xid))
+    while (*at && (which ? *at != which : (*at)->xid != xid))
         at = &(*at)->next;
     struct conn_call *call = *at;
-    if (call != NULL)
+    if (call)
         *at = call->next;
     pthread_mutex_unlock(&conn->lock);
     return call;
@@ -220,17 +220,17 @@ static struct conn_call *take_call(struct conn *conn, uint32_t xid, const struct
 
 bool conn_call_cancel(struct conn *conn, struct conn_call *call)
 {
-    return take_call(conn, 0, call) != NULL;
+    return take_call(conn, 0, call);
 }
 
 bool conn_call_answer(struct conn *conn, uint32_t xid, const uint8_t *data, uint32_t len)
 {
     struct conn_call *call = take_call(conn, xid, NULL);
-    if (call == NULL)
+    if (!call)
         return false;
     /* Too long or no memory: the caller sees an empty reply, which makes no sense to it. */
     call->reply_buffer = buffer_get(len > CONN_CALL_REPLY_MAX ? 1 : len);
-    if (call->reply_buffer != NULL && len <= CONN_CALL_REPLY_MAX) {
+    if (call->reply_buffer && len <= CONN_CALL_REPLY_MAX) {
         memcpy(call->reply_buffer->data, data, len);
         call->reply_len = len;
     }
@@ -247,11 +247,11 @@ void conn_tell_gone(struct conn *conn)
     conn->watches = NULL;
     conn->calls = NULL;
     pthread_mutex_unlock(&conn->lock);
-    for (struct conn_watch *next; watch != NULL; watch = next) {
+    for (struct conn_watch *next; watch; watch = next) {
         next = watch->next;
         loop_post(watch->loop, &watch->msg);
     }
-    for (struct conn_call *next; call != NULL; call = next) {
+    for (struct conn_call *next; call; call = next) {
         next = call->next;
         loop_post(call->loop, &call->done);
     }

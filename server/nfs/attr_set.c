@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "layout/fd_path.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/file/file.h"
@@ -125,10 +126,10 @@ static int apply_owner(struct file *file, const struct attr_set *set, bitmap4 *d
 /* By /proc/self/fd: fchmodat2 would take the O_PATH descriptor, but needs Linux 6.6. */
 static int change_mode(struct file *file, mode_t mode)
 {
-    char path[32];
+    struct fd_path path;
 
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", file_path_fd(file));
-    return chmod(path, mode) == 0 ? 0 : -errno;
+    path = fd_path_of(file_path_fd(file));
+    return chmod(path.text, mode) == 0 ? 0 : -errno;
 }
 
 static int apply_mode(struct file *file, const struct attr_set *set, bitmap4 *done)

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "layout/fd_path.h"
 #include "server/export/export.h"
 #include "server/export/pseudo.h"
 #include "server/file/file.h"
@@ -317,16 +318,16 @@ static enum op_next change_link(struct compound *c, struct name_change *work)
 {
     LINK4resok *ok = &c->res.link.resok4;
     struct file *source = c->saved.file;
-    char path[32];
+    struct fd_path path;
     int rc = fs_cred_enter(&c->cred, c->current.export);
 
     if (rc)
         return op_done(c, fs_status(rc));
     /* AT_EMPTY_PATH would need a capability that the client's identity does not have. */
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", file_path_fd(source));
+    path = fd_path_of(file_path_fd(source));
     change_before(c->current.file, &ok->cinfo);
-    if (linkat(AT_FDCWD, path, file_path_fd(c->current.file), work->new_name, AT_SYMLINK_FOLLOW) !=
-        0)
+    if (linkat(AT_FDCWD, path.text, file_path_fd(c->current.file), work->new_name,
+               AT_SYMLINK_FOLLOW) != 0)
         rc = -errno;
     fs_cred_leave();
     if (rc == -EPERM && seal_of_target(work, c, &c->saved))

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "layout/fd_path.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/file/file.h"
@@ -111,11 +112,11 @@ static int make_file(const struct compound *c, struct open_work *work, mode_t mo
 /* The file behind an open descriptor. */
 static int find_made(const struct compound *c, int fd, struct place *at)
 {
-    char path[32];
+    struct fd_path path;
     int path_fd;
 
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    path_fd = open(path, O_PATH | O_CLOEXEC);
+    path = fd_path_of(fd);
+    path_fd = open(path.text, O_PATH | O_CLOEXEC);
     if (path_fd < 0)
         return -errno;
     at->export = c->current.export;

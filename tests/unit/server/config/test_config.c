@@ -121,16 +121,160 @@ static void every_mistake_names_line_and_remedy(void **state)
             "export \"/a\" { path = \"/tmp\" clients = {\"::/0\"} id = 7 }\nexport \"/b\" { path = "
             "\"/tmp\" clients = {\"::/0\"} id = 7 }\n",
             4, "same id 7");
-    refused(STATE, 3, "no export; add a section");
+    refused(STATE, 2, "no export; add a section");
     refused(STATE
             "export \"/d\" { path = \"/tmp\" clients = {\"::/0\"} layout_types = \"auto+rdma\" }\n",
-            4, "there is no \"rdma_listen\"");
+            3, "no \"rdma_listen\"; add that");
 #ifdef SEAL_HAS_RDMA
-    refused(STATE "rdma_listen = {\"192.0.2.1\", \"::\"}\n" GOOD_EXPORT, 5, "takes no wildcard");
+    refused(STATE "rdma_listen = {\"192.0.2.1\", \"::\"}\n" GOOD_EXPORT, 3, "takes no wildcard");
 #else
-    refused(STATE "rdma_listen = {\"192.0.2.1\"}\n" GOOD_EXPORT, 5, "built without RDMA");
+    refused(STATE "rdma_listen = {\"192.0.2.1\"}\n" GOOD_EXPORT, 3, "built without RDMA");
 #endif
     refused(STATE "port 2049\n" GOOD_EXPORT, 3, "sealnfs.conf(5)");
+}
+
+/* Every line of what was said, in order: "LINE: words" for each of the expected. */
+static void refused_for_all(const char *text, size_t count, const unsigned *lines,
+                            const char *const *expected)
+{
+    struct config *config = NULL;
+    char said[4096], where[128], *next = said;
+
+    assert_int_equal(load(text, &config, said, sizeof(said)), -EINVAL);
+    for (size_t i = 0; i < count; i++) {
+        char *end = strchr(next, '\n');
+        snprintf(where, sizeof(where), "%s:%u: ", file, lines[i]);
+        if (!end)
+            fail_msg("nothing is said about \"%s\"", expected[i]);
+        *end = '\0';
+        if (strncmp(next, where, strlen(where)) != 0 || !strstr(next, expected[i]))
+            fail_msg("expected \"%s...%s\", got \"%s\"", where, expected[i], next);
+        next = end + 1;
+    }
+    assert_string_equal(next, "");
+}
+
+static void all_mistakes_are_told_at_once_in_the_order_of_lines(void **state)
+{
+    static const unsigned lines[] = {3, 4, 5, 6, 6, 7, 9, 10};
+    static const char *const expected[] = {"give 1 to 65535", "did you mean", "no = behind it",
+                                           "\"a\"",           "\"b\"",        "has no \"clients\"",
+                                           "make it",         "none root all"};
+    (void)state;
+
+    refused_for_all(STATE "port = 70000\nlease_tme = 5\nlog_level \"info\"\n"
+                          "listen = {\"a\", \"b\"}\n"
+                          "export \"/d\" {\n"
+                          "  # path\n"
+                          "  path = \"/no/such/directory\"\n"
+                          "  squash = \"some\"\n}\n",
+                    8, lines, expected);
+}
+
+static void comments_blank_lines_lists_and_strings_count_as_the_lines_they_are(void **state)
+{
+    (void)state;
+    refused("# one\n# two\n\n\n# five\n" STATE "port = 0\n" GOOD_EXPORT, 8, "give 1 to 65535");
+    refused(STATE "/* three\n four\n five */ port = 0\n" GOOD_EXPORT, 5, "give 1 to 65535");
+    refused(STATE "// three\nport = 0 # \"\n" GOOD_EXPORT, 4, "give 1 to 65535");
+    refused(STATE
+            "listen = {\n\"::1\",\n# of no host\n\"nowhere\",\n\"127.0.0.1\"\n}\n" GOOD_EXPORT,
+            6, "\"nowhere\" is not a numeric address");
+    refused(STATE "listen = {\n\"::1\",\n\"127.0.0.1\"\n}\nport = 0\n" GOOD_EXPORT, 7,
+            "give 1 to 65535");
+    refused(STATE "idmap_domain = \"exam\\\nple.\\\norg\"\nport = 0\n" GOOD_EXPORT, 6,
+            "give 1 to 65535");
+    refused(STATE "log_level = \"in\\\nform\"\nport = 1\n" GOOD_EXPORT, 3,
+            "\"inform\" is not known");
+}
+
+static void what_is_not_closed_is_named_where_it_begins(void **state)
+{
+    (void)state;
+    refused(STATE "log_level = \"info\nport = 2049\n" GOOD_EXPORT, 3, "a string is not closed");
+    refused(STATE "listen = {\"::\"\nport = 2049\n" GOOD_EXPORT, 3, "listen: a list is not closed");
+    refused(STATE GOOD_EXPORT "listen = {\"::\",\n# and\n", 4, "listen: a list is not closed");
+    refused(STATE "export \"/d\" {\n path = \"/tmp\"\n clients = {\"::/0\"}\n\n", 3,
+            "export: it is not closed");
+    refused(STATE "export \"/d\" {\n path = \"/tmp\"\n clients = {\"::/0\"}\n"
+                  "export \"/e\" { path = \"/tmp\" clients = {\"::/0\"} }\n",
+            3, "export: it is not closed");
+    refused(STATE "export \"/d\" {\n path = \"/tmp\"\n clients = {\"::/0}\n}\n", 5,
+            "a string is not closed");
+    refused(STATE "export \"/d\" { path = \"/tmp clients = {\"::/0\"} }\n", 3,
+            "a string is not closed");
+    refused(STATE GOOD_EXPORT "}\n", 4, "a } closes nothing");
+    refused(STATE GOOD_EXPORT "/* and\nso on\n", 4, "a comment is not closed");
+}
+
+static void odd_syntax_is_told_with_its_line(void **state)
+{
+    (void)state;
+    refused(STATE "port =\nlease_time = 20\n" GOOD_EXPORT, 3, "port: there is no value");
+    refused(STATE "port = {1, 2}\n" GOOD_EXPORT, 3, "takes one value");
+    refused(STATE "listen = {\"::1\"\n\"127.0.0.1\"}\n" GOOD_EXPORT, 4, "a comma is missing");
+    refused(STATE "{ }\n" GOOD_EXPORT, 3, "does not belong here");
+    refused(STATE "export { path = \"/tmp\" clients = {\"::/0\"} }\n", 3,
+            "not a plain absolute path");
+    refused(STATE "export \"/d\"\n path = \"/tmp\"\n clients = {\"::/0\"} }\n", 3,
+            "there is no { behind its name");
+}
+
+static void the_last_of_an_option_given_twice_counts(void **state)
+{
+    struct config *config;
+    char said[1024];
+    (void)state;
+
+    assert_int_equal(load(STATE
+                          "listen = {\"::1\", \"::\"}\nport = 1\nlisten = '127.0.0.1'\nport = 2\n"
+                          "control_socket = \"/tmp/t\"\n" GOOD_EXPORT,
+                          &config, said, sizeof(said)),
+                     0);
+    assert_int_equal(config->listen_count, 1);
+    assert_string_equal(config->listen[0], "127.0.0.1");
+    assert_int_equal(config->port, 2);
+    assert_string_equal(config->control_socket, "/tmp/t");
+    config_free(config);
+}
+
+static void only_the_default_directories_may_be_missing(void **state)
+{
+    struct config *config;
+    char said[1024];
+    (void)state;
+
+    assert_int_equal(load("state_dir = \"/var/lib/sealnfs\"\n"
+                          "control_socket = \"/run/sealnfs/control.sock\"\n"
+                          "trace_file = \"/var/lib/sealnfs/trace.jsonl\"\n" GOOD_EXPORT,
+                          &config, said, sizeof(said)),
+                     0);
+    config_free(config);
+    refused("state_dir = \"/var/lib/no-such\"\n" GOOD_EXPORT, 1, "make it or correct the path");
+    refused("trace_file = \"/var/lib/no-such/trace\"\n" GOOD_EXPORT, 1, "make it or correct");
+    refused("\nexport \"/d\" {\n path = \"/var/lib/no-such\"\n clients = {\"::/0\"} }\n", 3,
+            "make it");
+}
+
+static void a_good_configuration_says_what_it_would_serve(void **state)
+{
+    struct config *config;
+    char said[1024] = "";
+    FILE *out = fmemopen(said, sizeof(said), "w");
+    (void)state;
+
+    assert_int_equal(load(STATE
+                          "port = 2050\nexport \"/d\" { path = \"/tmp\" clients = {\"::/0\"} "
+                          "access = \"ro\" layout_types = \"scsi\" }\n"
+                          "export \"/e\" { path = \"/usr\" clients = {\"::/0\"} layouts = no }\n",
+                          &config, said, sizeof(said)),
+                     0);
+    config_describe(config, out);
+    fclose(out);
+    config_free(config);
+    assert_string_equal(said, "port 2050 on ::\n"
+                              "export \"/d\" of /tmp, ro, layouts: scsi\n"
+                              "export \"/e\" of /usr, rw, layouts: none\n");
 }
 
 static void a_missing_file_is_told(void **state)
@@ -224,6 +368,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_configuration_is_read),
         cmocka_unit_test(every_mistake_names_line_and_remedy),
+        cmocka_unit_test(all_mistakes_are_told_at_once_in_the_order_of_lines),
+        cmocka_unit_test(comments_blank_lines_lists_and_strings_count_as_the_lines_they_are),
+        cmocka_unit_test(what_is_not_closed_is_named_where_it_begins),
+        cmocka_unit_test(odd_syntax_is_told_with_its_line),
+        cmocka_unit_test(the_last_of_an_option_given_twice_counts),
+        cmocka_unit_test(only_the_default_directories_may_be_missing),
+        cmocka_unit_test(a_good_configuration_says_what_it_would_serve),
         cmocka_unit_test(a_missing_file_is_told),
         cmocka_unit_test(networks_are_exact),
         cmocka_unit_test(numbers_do_not_wrap),
