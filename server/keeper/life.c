@@ -76,6 +76,34 @@ static void san_fence_done(void *arg, uint64_t ticket, uint64_t client_id, bool 
     keeper_fence_done(arg, ticket, client_id, success);
 }
 
+struct sight {
+    struct loop_msg msg;
+    struct keeper *keeper;
+    struct engine_event event;
+};
+
+static void run_sight(struct loop_msg *msg)
+{
+    struct sight *sight = container_of(msg, struct sight, msg);
+    keeper_feed(sight->keeper, &sight->event);
+    free(sight);
+}
+
+/* Later: what the engine makes of it may be a fence, and the room is in the middle of a look. */
+static void san_nexus_seen(void *arg, uint64_t client_id, const uint8_t device[DEVICE_ID_SIZE])
+{
+    struct keeper *keeper = arg;
+    struct sight *sight = calloc(1, sizeof *sight);
+    if (!sight)
+        return; /* it is fenced where it would have settled */
+    *sight =
+        (struct sight){.msg.run = run_sight,
+                       .keeper = keeper,
+                       .event = {.type = ENGINE_EV_NEXUS_SEEN, .seen = {.client_id = client_id}}};
+    memcpy(sight->event.seen.device_id, device, DEVICE_ID_SIZE);
+    loop_post(keeper->loop, &sight->msg);
+}
+
 static void san_recall_all(void *arg, uint64_t client_id)
 {
     keeper_recall_all(arg, client_id, LAYOUT4_SCSI);
@@ -92,6 +120,7 @@ static int make_san(struct keeper *keeper)
         .config = san_config,
         .in_grace = san_in_grace,
         .fence_done = san_fence_done,
+        .nexus_seen = san_nexus_seen,
         .recall_all = san_recall_all,
     };
     return keeper_san_create(&calls, &keeper->san);
