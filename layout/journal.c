@@ -152,6 +152,7 @@ int journal_open(const char *path, struct journal **out)
     struct journal *journal = calloc(1, sizeof *journal);
     if (!journal)
         return -ENOMEM;
+    pthread_mutex_init(&journal->lock, NULL);
     int err = journal_errno(
         sqlite3_open_v2(path, &journal->db,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL));
@@ -179,25 +180,46 @@ static void free_waiting(struct journal_waiting *waiting)
     free(waiting);
 }
 
-static void drop_waiting(struct journal *journal)
+static void drop_batch(struct journal_batch *batch)
 {
-    while (journal->waiting) {
-        struct journal_waiting *waiting = journal->waiting;
-        journal->waiting = waiting->next;
+    while (batch->first) {
+        struct journal_waiting *waiting = batch->first;
+        batch->first = waiting->next;
         free_waiting(waiting);
     }
-    journal->last = NULL;
-    journal->raise = false;
+    *batch = (struct journal_batch){.first = NULL};
+}
+
+static struct journal_batch take_batch(struct journal *journal)
+{
+    pthread_mutex_lock(&journal->lock);
+    struct journal_batch batch = journal->waiting;
+    journal->waiting = (struct journal_batch){.first = NULL};
+    pthread_mutex_unlock(&journal->lock);
+    return batch;
+}
+
+/* Before what was written since. */
+static void put_back(struct journal *journal, const struct journal_batch *batch)
+{
+    pthread_mutex_lock(&journal->lock);
+    batch->last->next = journal->waiting.first;
+    journal->waiting.first = batch->first;
+    if (!journal->waiting.last)
+        journal->waiting.last = batch->last;
+    journal->waiting.raise = journal->waiting.raise || batch->raise;
+    pthread_mutex_unlock(&journal->lock);
 }
 
 void journal_close(struct journal *journal)
 {
     if (!journal)
         return;
-    drop_waiting(journal);
+    drop_batch(&journal->waiting);
     for (int i = 0; i < JOURNAL_STATEMENTS; i++)
         sqlite3_finalize(journal->statement[i]);
     sqlite3_close(journal->db);
+    pthread_mutex_destroy(&journal->lock);
     free(journal);
 }
 
@@ -283,25 +305,28 @@ int journal_write(struct journal *journal, const struct journal_record *record)
     struct journal_waiting *waiting = copy(record);
     if (!waiting)
         return -ENOMEM;
-    if (journal->last)
-        journal->last->next = waiting;
+    pthread_mutex_lock(&journal->lock);
+    struct journal_batch *batch = &journal->waiting;
+    if (batch->last)
+        batch->last->next = waiting;
     else
-        journal->waiting = waiting;
-    journal->last = waiting;
-    journal->raise = journal->raise || raises_watermark(record);
+        batch->first = waiting;
+    batch->last = waiting;
+    batch->raise = batch->raise || raises_watermark(record);
+    pthread_mutex_unlock(&journal->lock);
     return 0;
 }
 
 int journal_commit(struct journal *journal)
 {
-    if (!journal->waiting)
+    struct journal_batch batch = take_batch(journal);
+    if (!batch.first)
         return 0;
-    uint64_t watermark = journal->watermark + journal->raise;
+    uint64_t watermark = journal->watermark + batch.raise;
     int err = journal_execute(journal->db, "BEGIN IMMEDIATE");
-    for (struct journal_waiting *waiting = journal->waiting; !err && waiting;
-         waiting = waiting->next)
+    for (struct journal_waiting *waiting = batch.first; !err && waiting; waiting = waiting->next)
         err = journal_apply(journal, &waiting->record);
-    if (!err && journal->raise)
+    if (!err && batch.raise)
         err = journal_set_watermark(journal, watermark);
     if (!err)
         err = journal_execute(journal->db, "COMMIT");
@@ -310,9 +335,10 @@ int journal_commit(struct journal *journal)
         snprintf(journal->error, sizeof journal->error, "%s", sqlite3_errmsg(journal->db));
         if (!sqlite3_get_autocommit(journal->db))
             (void)journal_execute(journal->db, "ROLLBACK");
+        put_back(journal, &batch);
         return err;
     }
     journal->watermark = watermark;
-    drop_waiting(journal);
+    drop_batch(&batch);
     return 0;
 }

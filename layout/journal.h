@@ -15,7 +15,8 @@
  * that may be granted from, a holder, a release. The host keeps a copy of it where the journal is
  * not (layout/watermark.h); a journal that is behind it has lost something.
  *
- * One thread at a time. Blocks: journal_commit flushes the disk.
+ * One thread at a time, but that one may write records while another commits: what is written
+ * meanwhile waits for the next commit. Blocks: journal_commit flushes the disk.
  */
 #ifndef LAYOUT_JOURNAL_H
 #define LAYOUT_JOURNAL_H

@@ -8,6 +8,7 @@
 #ifndef LAYOUT_JOURNAL_PRIVATE_H
 #define LAYOUT_JOURNAL_PRIVATE_H
 
+#include <pthread.h>
 #include <sqlite3.h>
 
 #include "layout/journal.h"
@@ -22,13 +23,19 @@ struct journal_waiting {
     char bytes[]; /* path, or owner and address */
 };
 
+/* In the order in which they were written. */
+struct journal_batch {
+    struct journal_waiting *first, *last;
+    bool raise; /* one of them raises the watermark */
+};
+
 struct journal {
     sqlite3 *db;
     sqlite3_stmt *statement[JOURNAL_STATEMENTS];
     uint32_t boot;
     uint64_t id, watermark;
-    struct journal_waiting *waiting, *last;
-    bool raise;      /* one of them raises the watermark */
+    pthread_mutex_t lock; /* of what waits */
+    struct journal_batch waiting;
     char error[128]; /* of the last commit that failed */
 };
 

@@ -43,6 +43,7 @@ struct pulse {
 };
 
 enum { DRAIN_SECONDS = 5 }; /* longer than an operation waits for a seal */
+enum { WORKERS_MAX = 512 };
 
 struct daemon {
     struct server server;
@@ -69,6 +70,14 @@ static unsigned worker_count(const struct config *config)
         return config->workers;
     unsigned n = 2 * cpu_count();
     return n < 4 ? 4 : n > 16 ? 16 : n;
+}
+
+/* As many for each file system as the configuration says, and as many again for all else: one that
+ * hangs keeps its own. */
+static unsigned thread_count(const struct config *config)
+{
+    size_t n = worker_count(config) * (config->export_count + 1);
+    return n > WORKERS_MAX ? WORKERS_MAX : (unsigned)n;
 }
 
 static void on_pulse(struct loop_msg *msg)
@@ -164,7 +173,7 @@ static int start_parts(struct daemon *d)
     if (err == 0)
         err = op_counts_create(s->loop_count, &s->op_counts);
     if (err == 0)
-        err = worker_pool_create(worker_count(s->config), &s->workers);
+        err = worker_pool_create(thread_count(s->config), worker_count(s->config), &s->workers);
     if (err == 0)
         err = committer_create(s, &s->committer);
     if (err == 0)

@@ -24,6 +24,11 @@ unsigned client_id_loop(uint64_t client_id)
     return (unsigned)(client_id >> 24) & 0xff;
 }
 
+struct client_table *clients_table(const struct clients *all, unsigned loop)
+{
+    return loop < all->loop_count ? all->tables[loop] : NULL;
+}
+
 bool principal_equal(struct principal a, struct principal b)
 {
     return a.flavor == b.flavor && a.uid == b.uid;

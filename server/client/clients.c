@@ -1,5 +1,5 @@
 /*
- * clients.c - see clients.h. Main thread, but for clients_table.
+ * clients.c - see clients.h. Main thread.
  */
 #include "server/client/clients.h"
 
@@ -103,9 +103,4 @@ void clients_destroy(struct clients *all)
 void clients_reload(struct clients *all, const struct config *config)
 {
     atomic_store(&all->config, config);
-}
-
-struct client_table *clients_table(const struct clients *all, unsigned loop)
-{
-    return loop < all->loop_count ? all->tables[loop] : NULL;
 }

@@ -352,6 +352,7 @@ static void submit_change(struct recovery *r, struct recovery_call *call, bool r
     call->recovery = r;
     call->remove = remove;
     call->work.run = write_record;
+    call->work.key = 0;
     worker_submit(r->workers, &call->work);
 }
 

@@ -25,7 +25,7 @@
 #include "server/config/table.h"
 #include "server/config/value.h"
 
-enum { FILE_MAX = 4 << 20 };
+enum { FILE_MAX = 4 << 20, MISTAKES_MAX = 200 };
 
 /* ---- mistakes ---- */
 
@@ -59,9 +59,12 @@ static bool is_consequence(const struct loading *l, unsigned line)
 static void add_mistake(struct loading *l, unsigned line, bool of_syntax, const char *name,
                         const char *what)
 {
-    struct mistake *more = realloc(l->mistakes, (l->mistake_count + 1) * sizeof(*more));
+    struct mistake *more;
     char *text = NULL;
 
+    if (l->mistake_count == MISTAKES_MAX) /* enough to do */
+        return;
+    more = realloc(l->mistakes, (l->mistake_count + 1) * sizeof(*more));
     if (more)
         l->mistakes = more;
     if (!more || asprintf(&text, "%s%s%s", name ? name : "", name ? ": " : "", what) < 0)

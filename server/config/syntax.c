@@ -139,7 +139,7 @@ static bool scan_tokens(struct scanner *s)
             return add_token(s, TOKEN_END, 0, "", s->line);
         if (*s->at == '"' || *s->at == '\'') {
             ok = scan_string(s);
-        } else if (*s->at && strchr("{}=,", *s->at)) {
+        } else if (strchr("{}=,", *s->at)) {
             ok = add_token(s, TOKEN_PUNCT, *s->at, "", s->line);
             s->at++;
         } else {
@@ -292,15 +292,30 @@ static void parse_tokens(struct parser *p)
     end_open_export(p);
 }
 
+/* What follows is told of no more: the file is not what it should be. */
+static bool has_zero_byte(const char *text, size_t len, const struct syntax_events *events)
+{
+    const char *zero = memchr(text, '\0', len);
+    unsigned line = 1;
+
+    for (const char *p = text; zero && p < zero; p++)
+        line += *p == '\n';
+    if (zero)
+        events->on_mistake(events->context, line,
+                           "there is a zero byte, which no text has; write the file anew" SEE);
+    return zero;
+}
+
 int syntax_read(const char *text, size_t len, const struct syntax_events *events)
 {
-    /* A token of n bytes takes at most n + 1 of `texts`. */
-    char *texts = malloc(2 * len + 1);
-    struct scanner scanner = {
-        .events = events, .at = text, .end = text + len, .line = 1, .text = texts};
+    char *texts; /* a token of n bytes takes at most n + 1 of it */
+    struct scanner scanner = {.events = events, .at = text, .end = text + len, .line = 1};
     struct parser parser = {.events = events};
     int error = -ENOMEM;
 
+    if (has_zero_byte(text, len, events))
+        return 0;
+    scanner.text = texts = malloc(2 * len + 1);
     if (texts && scan_tokens(&scanner)) {
         parser.at = scanner.tokens;
         parser.values = calloc(scanner.count, sizeof(*parser.values));

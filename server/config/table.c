@@ -57,8 +57,9 @@ static const struct option server_options[] = {
      .help = "Event loops, one thread each. 0: one a CPU that the server may use (its affinity "
              "mask, its cgroup's quota), 8 at most."},
     {"workers", TYPE_UNSIGNED, "0", AT(workers), RANGE(0, 256),
-     .help = "Threads for file-system work that blocks. 0: two a CPU that the server may use, at "
-             "least 4, at most 16."},
+     .help = "Threads for blocking work on each file system. 0: two a CPU that the server may "
+             "use, at least 4, at most 16. As many again are there for all other work, so that a "
+             "file system that is frozen, or whose disk hangs, holds up nobody else."},
     {"state_dir", TYPE_DIRECTORY, "/var/lib/sealnfs", AT(state_dir),
      .help = "Directory of the journal, the client records and the keys. Losing it means losing "
              "track of who "

@@ -158,7 +158,7 @@ static void put_hex(const uint8_t *bytes, size_t len, char *text)
 
 static void on_opened(struct loop_msg *msg)
 {
-    struct request *request = REQUEST_OF(keeper.local.call.reply, msg);
+    struct control_request *request = REQUEST_OF(keeper.local.call.reply, msg);
     struct keeper_local_request *local = &request->keeper.local;
     struct control_holder *holder = request->peer->holder;
     char token[2 * KEEPER_TOKEN_SIZE + 1];
@@ -178,7 +178,7 @@ static void on_opened(struct loop_msg *msg)
                    json_pack("{s:b, s:s, s:b}", "ok", 1, "token", token, "resumed", local->resume));
 }
 
-void start_holder(struct request *request)
+void start_holder(struct control_request *request)
 {
     const char *name = json_string_value(json_object_get(request->json, "name"));
     const json_t *token = json_object_get(request->json, "token");
@@ -220,7 +220,7 @@ void start_holder(struct request *request)
 }
 
 /* The connection's holder, or NULL and answered. */
-static struct control_holder *need_holder(struct request *request)
+static struct control_holder *need_holder(struct control_request *request)
 {
     struct control_holder *holder = request->peer->holder;
     if (holder && holder->open)
@@ -234,7 +234,7 @@ static void on_resumed(struct loop_msg *msg)
     request_answer(REQUEST_OF(keeper.local.call.reply, msg), json_pack("{s:b}", "ok", 1));
 }
 
-void start_resumed(struct request *request)
+void start_resumed(struct control_request *request)
 {
     struct control_holder *holder = need_holder(request);
     if (!holder)
@@ -287,7 +287,7 @@ static const char *code_of(nfsstat4 status)
                : "refused";
 }
 
-static void give_back(struct request *request, const struct hold *hold,
+static void give_back(struct control_request *request, const struct hold *hold,
                       void (*then)(struct loop_msg *msg))
 {
     request->keeper.ret = (struct keeper_layoutreturn){
@@ -305,14 +305,14 @@ static void give_back(struct request *request, const struct hold *hold,
 
 static void gave_back_unusable(struct loop_msg *msg)
 {
-    struct request *request = REQUEST_OF(keeper.ret.call.reply, msg);
+    struct control_request *request = REQUEST_OF(keeper.ret.call.reply, msg);
     hold_free(request->hold);
     request_fail(request, "refused", "the file is in more than 65536 pieces: it cannot be held");
 }
 
 static void on_held(struct loop_msg *msg)
 {
-    struct request *request = REQUEST_OF(keeper.hold.call.reply, msg);
+    struct control_request *request = REQUEST_OF(keeper.hold.call.reply, msg);
     struct keeper_hold *keeper = &request->keeper.hold;
     struct control_holder *holder = request->peer->holder;
     struct seal_map *map = keeper->map;
@@ -336,7 +336,7 @@ static void on_held(struct loop_msg *msg)
     device_free(device);
 }
 
-void start_hold(struct request *request)
+void start_hold(struct control_request *request)
 {
     struct control_holder *holder = need_holder(request);
     struct hold *hold;
@@ -372,7 +372,7 @@ void start_hold(struct request *request)
 }
 
 /* The hold that the request names, or NULL and answered. */
-static struct hold *need_hold(struct request *request, struct control_holder *holder)
+static struct hold *need_hold(struct control_request *request, struct control_holder *holder)
 {
     const json_t *id = json_object_get(request->json, "hold");
     struct hold *hold;
@@ -387,7 +387,7 @@ static struct hold *need_hold(struct request *request, struct control_holder *ho
 
 static void on_returned(struct loop_msg *msg)
 {
-    struct request *request = REQUEST_OF(keeper.ret.call.reply, msg);
+    struct control_request *request = REQUEST_OF(keeper.ret.call.reply, msg);
     struct keeper_call *call = &request->keeper.call;
     struct control_holder *holder = request->peer->holder;
     bool was_fenced = call->status == NFS4ERR_BAD_STATEID;
@@ -401,7 +401,7 @@ static void on_returned(struct loop_msg *msg)
                      was_fenced ? "this hold has ended already: the holder was fenced" : call->why);
 }
 
-void start_return(struct request *request)
+void start_return(struct control_request *request)
 {
     struct control_holder *holder = need_holder(request);
     struct hold *hold = holder ? need_hold(request, holder) : NULL;
@@ -413,7 +413,7 @@ void start_return(struct request *request)
 
 static void on_wrote(struct loop_msg *msg)
 {
-    struct request *request = REQUEST_OF(keeper.wrote.call.reply, msg);
+    struct control_request *request = REQUEST_OF(keeper.wrote.call.reply, msg);
     struct keeper_call *call = &request->keeper.call;
     if (call->status == NFS4_OK)
         request_answer(request, json_pack("{s:b}", "ok", 1));
@@ -421,7 +421,7 @@ static void on_wrote(struct loop_msg *msg)
         request_fail(request, code_of(call->status), call->why);
 }
 
-void start_wrote(struct request *request)
+void start_wrote(struct control_request *request)
 {
     struct control_holder *holder = need_holder(request);
     struct hold *hold = holder ? need_hold(request, holder) : NULL;
@@ -446,7 +446,7 @@ void start_wrote(struct request *request)
 
 static void on_fenced(struct loop_msg *msg)
 {
-    struct request *request = REQUEST_OF(keeper.local.call.reply, msg);
+    struct control_request *request = REQUEST_OF(keeper.local.call.reply, msg);
     struct keeper_call *call = &request->keeper.call;
     if (call->status == NFS4_OK)
         request_answer(request, json_pack("{s:b, s:s}", "ok", 1, "note", "what it held has ended"));
@@ -454,7 +454,7 @@ static void on_fenced(struct loop_msg *msg)
         request_fail(request, call->status == NFS4ERR_NOENT ? "not-found" : "refused", call->why);
 }
 
-void start_fenced(struct request *request)
+void start_fenced(struct control_request *request)
 {
     const char *name = json_string_value(json_object_get(request->json, "name"));
     if (!name_is_good(name)) {

@@ -21,10 +21,11 @@
 #include "server/client/session.h"
 #include "server/control/batch.h"
 #include "server/control/request.h"
+#include "server/export/export.h"
 #include "server/file/file.h"
 #include "server/server.h"
 
-void request_answer(struct request *request, json_t *reply)
+void request_answer(struct control_request *request, json_t *reply)
 {
     control_answer_fn answer = request->answer;
     void *context = request->context;
@@ -36,12 +37,12 @@ void request_answer(struct request *request, json_t *reply)
     answer(context, reply);
 }
 
-void request_fail(struct request *request, const char *code, const char *sentence)
+void request_fail(struct control_request *request, const char *code, const char *sentence)
 {
     request_answer(request, json_pack("{s:b, s:s, s:s}", "ok", 0, "code", code, "error", sentence));
 }
 
-static bool has_flag(const struct request *request, const char *name)
+static bool has_flag(const struct control_request *request, const char *name)
 {
     return json_is_true(json_object_get(request->json, name));
 }
@@ -50,7 +51,8 @@ static bool has_flag(const struct request *request, const char *name)
 
 static void on_sealed(struct loop_msg *msg)
 {
-    struct request *request = container_of(msg, struct request, keeper.seal.call.reply);
+    struct control_request *request =
+        container_of(msg, struct control_request, keeper.seal.call.reply);
     struct keeper_call *call = &request->keeper.call;
 
     if (call->status == NFS4_OK)
@@ -59,7 +61,7 @@ static void on_sealed(struct loop_msg *msg)
         request_fail(request, call->status == NFS4ERR_DELAY ? "pending" : "refused", call->why);
 }
 
-static void start_seal(struct request *request)
+static void start_seal(struct control_request *request)
 {
     if (has_flag(request, "pinned") && has_flag(request, "sparse")) {
         request_fail(request, "refused",
@@ -78,7 +80,8 @@ static void start_seal(struct request *request)
 
 static void on_released(struct loop_msg *msg)
 {
-    struct request *request = container_of(msg, struct request, keeper.release.call.reply);
+    struct control_request *request =
+        container_of(msg, struct control_request, keeper.release.call.reply);
     struct keeper_call *call = &request->keeper.call;
 
     if (call->status == NFS4_OK)
@@ -87,7 +90,7 @@ static void on_released(struct loop_msg *msg)
         request_fail(request, call->status == NFS4ERR_DELAY ? "pending" : "refused", call->why);
 }
 
-static void start_unseal(struct request *request)
+static void start_unseal(struct control_request *request)
 {
     json_int_t timeout = json_integer_value(json_object_get(request->json, "timeout_ms"));
 
@@ -104,7 +107,8 @@ static void start_unseal(struct request *request)
 
 static void on_forgotten(struct loop_msg *msg)
 {
-    struct request *request = container_of(msg, struct request, keeper.forget.call.reply);
+    struct control_request *request =
+        container_of(msg, struct control_request, keeper.forget.call.reply);
     struct keeper_call *call = &request->keeper.call;
 
     if (call->status == NFS4_OK)
@@ -113,7 +117,7 @@ static void on_forgotten(struct loop_msg *msg)
         request_fail(request, call->status == NFS4ERR_DELAY ? "pending" : "refused", call->why);
 }
 
-static void start_forget(struct request *request)
+static void start_forget(struct control_request *request)
 {
     if (!has_flag(request, "yes")) {
         request_fail(request, "refused",
@@ -134,7 +138,8 @@ static void start_forget(struct request *request)
 
 static void on_viewed(struct loop_msg *msg)
 {
-    struct request *request = container_of(msg, struct request, keeper.view.call.reply);
+    struct control_request *request =
+        container_of(msg, struct control_request, keeper.view.call.reply);
     struct keeper_view *view = &request->keeper.view;
     json_t *value = view->json ? json_loads(view->json, 0, NULL) : NULL;
 
@@ -153,7 +158,7 @@ static void on_viewed(struct loop_msg *msg)
     request_answer(request, reply);
 }
 
-static void start_view(struct request *request)
+static void start_view(struct control_request *request)
 {
     request->keeper.view = (struct keeper_view){
         .call = {.reply = {.run = on_viewed}, .reply_loop = request->loop},
@@ -178,7 +183,7 @@ static void add_client(struct client *client, void *arg)
 
 static void clients_home(struct loop_msg *msg)
 {
-    struct request *request = container_of(msg, struct request, home);
+    struct control_request *request = container_of(msg, struct control_request, home);
     json_t *list = request->clients;
 
     request->clients = NULL;
@@ -187,7 +192,7 @@ static void clients_home(struct loop_msg *msg)
 
 static void clients_of_loop(struct loop_msg *msg)
 {
-    struct request *request = container_of(msg, struct request, home);
+    struct control_request *request = container_of(msg, struct control_request, home);
     struct server *server = request->server;
 
     client_table_each(clients_table(server->clients, request->next_loop), add_client,
@@ -201,7 +206,7 @@ static void clients_of_loop(struct loop_msg *msg)
     loop_post(request->loop, &request->home);
 }
 
-static void start_clients(struct request *request)
+static void start_clients(struct control_request *request)
 {
     request->clients = json_array();
     if (!request->clients) {
@@ -233,7 +238,7 @@ static const struct control_op operations[] = {
 
 static void file_opened(struct loop_msg *msg)
 {
-    struct request *request = container_of(msg, struct request, home);
+    struct control_request *request = container_of(msg, struct control_request, home);
     const char *path = json_string_value(json_object_get(request->json, "file"));
     char sentence[1024];
 
@@ -251,7 +256,7 @@ static void file_opened(struct loop_msg *msg)
 
 static void open_file(struct work *work)
 {
-    struct request *request = container_of(work, struct request, work);
+    struct control_request *request = container_of(work, struct control_request, work);
 
     request->error =
         file_from_path(request->server->files,
@@ -268,13 +273,13 @@ static const struct control_op *find_op(const char *name)
     return NULL;
 }
 
-static bool is_batch(const struct request *request)
+static bool is_batch(const struct control_request *request)
 {
     return json_is_array(json_object_get(request->json, "files")) &&
            (request->op->start == start_seal || request->op->start == start_unseal);
 }
 
-static void begin_batch(struct request *request)
+static void begin_batch(struct control_request *request)
 {
     json_t *json = request->json;
 
@@ -286,7 +291,7 @@ static void begin_batch(struct request *request)
 void control_submit(struct server *server, struct loop *loop, struct control_peer *peer,
                     json_t *json, control_answer_fn answer, void *context)
 {
-    struct request *request = calloc(1, sizeof(*request));
+    struct control_request *request = calloc(1, sizeof(*request));
     const char *path;
 
     if (!request || !json) {
@@ -295,12 +300,12 @@ void control_submit(struct server *server, struct loop *loop, struct control_pee
         answer(context, NULL);
         return;
     }
-    *request = (struct request){.server = server,
-                                .loop = loop,
-                                .peer = peer,
-                                .answer = answer,
-                                .context = context,
-                                .json = json};
+    *request = (struct control_request){.server = server,
+                                        .loop = loop,
+                                        .peer = peer,
+                                        .answer = answer,
+                                        .context = context,
+                                        .json = json};
     request->op = find_op(json_string_value(json_object_get(json, "op")));
     path = json_string_value(json_object_get(json, "file"));
     if (!json_is_object(json) || !request->op)
@@ -313,6 +318,7 @@ void control_submit(struct server *server, struct loop *loop, struct control_pee
         request_fail(request, "bad-request", "this request needs a \"file\"");
     else if (request->op->file != FILE_NONE && path) {
         request->work.run = open_file;
+        request->work.key = export_work_key_of_path(server->exports, path);
         worker_submit(server->workers, &request->work);
     } else
         request->op->start(request);

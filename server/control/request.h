@@ -11,15 +11,15 @@
 #include "server/control/ops.h"
 #include "server/keeper/keeper.h"
 
-struct request;
+struct control_request;
 
 struct control_op {
     const char *name;
     enum { FILE_NONE, FILE_MAY, FILE_MUST } file;
-    void (*start)(struct request *request);
+    void (*start)(struct control_request *request);
 };
 
-struct request {
+struct control_request {
     struct server *server;
     struct loop *loop;
     struct control_peer *peer;
@@ -47,18 +47,18 @@ struct request {
     } keeper;
 };
 
-#define REQUEST_OF(member, pointer) container_of(pointer, struct request, member)
+#define REQUEST_OF(member, pointer) container_of(pointer, struct control_request, member)
 
 /* Answers and frees; reply may be NULL: out of memory. */
-void request_answer(struct request *request, json_t *reply);
-void request_fail(struct request *request, const char *code, const char *sentence);
+void request_answer(struct control_request *request, json_t *reply);
+void request_fail(struct control_request *request, const char *code, const char *sentence);
 
 /* control/hold.c */
-void start_holder(struct request *request);
-void start_hold(struct request *request);
-void start_return(struct request *request);
-void start_resumed(struct request *request);
-void start_wrote(struct request *request);
-void start_fenced(struct request *request);
+void start_holder(struct control_request *request);
+void start_hold(struct control_request *request);
+void start_return(struct control_request *request);
+void start_resumed(struct control_request *request);
+void start_wrote(struct control_request *request);
+void start_fenced(struct control_request *request);
 
 #endif

@@ -23,7 +23,10 @@
 #include "proto/rdma_layout.h"
 #include "server/base/fs_handle.h"
 #include "server/base/log.h"
+#include "server/base/worker.h"
 #include "server/export/pseudo.h"
+
+enum { UNKNOWN_PLACE = 1 }; /* a key that is no file system's: still one share */
 
 struct device_state {
     struct device_state *older;
@@ -471,6 +474,30 @@ int export_root_fd(const struct export *export)
 int export_mount_id(const struct export *export)
 {
     return export->mount_id;
+}
+
+uint64_t export_work_key(const struct export *export)
+{
+    return export ? worker_key(export->fs_uuid) : 0;
+}
+
+uint64_t export_work_key_of_path(const struct export_table *table, const char *path)
+{
+    const struct export *best = NULL;
+    size_t best_len = 0;
+
+    for (unsigned i = 0; i < table->count; i++) {
+        const struct export *export = &table->exports[i];
+        const char *root = export_config(export)->path;
+        size_t len = strlen(root);
+
+        if (strncmp(path, root, len) == 0 && (path[len] == '/' || path[len] == '\0') &&
+            len >= best_len) {
+            best = export;
+            best_len = len;
+        }
+    }
+    return best ? export_work_key(best) + 1 : UNKNOWN_PLACE;
 }
 
 const uint8_t *export_fs_uuid(const struct export *export)

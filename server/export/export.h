@@ -80,6 +80,11 @@ struct pseudo_dir *export_table_pseudo_root(const struct export_table *table);
 int export_root_fd(const struct export *export); /* O_RDONLY: good for open_by_handle_at */
 int export_mount_id(const struct export *export);
 const uint8_t *export_fs_uuid(const struct export *export); /* as in file_key */
+/* What work on its file system may hang on (worker.h). NULL: the pseudo root, on nothing. */
+uint64_t export_work_key(const struct export *export);
+/* The same for opening a path of this machine, as far as its text tells: a share of its own, since
+ * it does not wait where a change to the file system does. Any thread, does not block. */
+uint64_t export_work_key_of_path(const struct export_table *table, const char *path);
 const struct file_key *export_root_key(const struct export *export);
 uint64_t export_max_file_size(const struct export *export);
 uint32_t export_max_links(const struct export *export);

@@ -93,6 +93,8 @@ int file_table_set_overlay(struct file_table *table, const struct file_key *key,
  */
 int file_from_handle(struct file_table *table, struct xdr_bytes handle, bool may_block,
                      struct place *out);
+/* Of the wire's handle; NULL: not one of ours, or the pseudo root's. */
+struct export *file_export_of_handle(struct file_table *table, struct xdr_bytes handle);
 /* By name in a directory, as the client. Does not follow symbolic links and does not cross mount
  * points
  * (-ENOENT); exports below a directory of the pseudo root come before what the file system has

@@ -139,6 +139,15 @@ static int open_handle(struct file_table *table, struct export *export, const st
     return file_from_fd(table, export, fd, out);
 }
 
+struct export *file_export_of_handle(struct file_table *table, struct xdr_bytes handle)
+{
+    struct fh fh;
+
+    return fh_decode(handle, table->fh_key, &fh) || fh.kind == FH_PSEUDO
+               ? NULL
+               : export_by_id(table->exports, fh.export_id);
+}
+
 int file_from_handle(struct file_table *table, struct xdr_bytes handle, bool may_block,
                      struct place *out)
 {

@@ -19,6 +19,7 @@
 #define FILE_IDLE_NS    (20 * SECOND_NS)
 #define WRITER_IDLE_NS  (1 * SECOND_NS)
 #define REAPER_ROUND_NS (1 * SECOND_NS)
+#define SETTLE_NS       (2 * SECOND_NS)
 #define CLOCK_TICK_NS   (5 * SECOND_NS / 1000)
 #define ASKED_A_ROUND   256 /* files of a shard: some 100 us */
 
@@ -143,11 +144,15 @@ static void reap_dead(struct file_table *table)
     }
 }
 
+static struct timespec to_time(uint64_t ns)
+{
+    return (struct timespec){.tv_sec = (time_t)(ns / SECOND_NS), .tv_nsec = (long)(ns % SECOND_NS)};
+}
+
 /* Sleeps until there is something to do or a round is over. False: stop. */
 static bool reaper_sleep(struct file_table *table, uint64_t until_ns)
 {
-    struct timespec until = {.tv_sec = (time_t)(until_ns / SECOND_NS),
-                             .tv_nsec = (long)(until_ns % SECOND_NS)};
+    const struct timespec until = to_time(until_ns);
     bool stop;
 
     pthread_mutex_lock(&table->reaper_lock);
@@ -159,15 +164,18 @@ static bool reaper_sleep(struct file_table *table, uint64_t until_ns)
     return !stop;
 }
 
+/* The reaper may be at a file system that hangs: its space is not worth waiting for. */
 void file_table_settle(struct file_table *table)
 {
+    const struct timespec until = to_time(loop_now_ns() + SETTLE_NS);
     uint64_t ticket;
+    int rc = 0;
 
     pthread_mutex_lock(&table->reaper_lock);
     ticket = ++table->settle_asked;
     pthread_cond_signal(&table->reaper_wake);
-    while (table->settle_done < ticket && !table->stop)
-        pthread_cond_wait(&table->settled, &table->reaper_lock);
+    while (table->settle_done < ticket && !table->stop && rc != ETIMEDOUT)
+        rc = pthread_cond_timedwait(&table->settled, &table->reaper_lock, &until);
     pthread_mutex_unlock(&table->reaper_lock);
 }
 
@@ -221,9 +229,9 @@ int file_reaper_start(struct file_table *table)
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&table->reaper_wake, &attr);
+    pthread_cond_init(&table->settled, &attr);
     pthread_condattr_destroy(&attr);
     pthread_cond_init(&table->writer_closed, NULL);
-    pthread_cond_init(&table->settled, NULL);
     rc = pthread_create(&table->reaper, NULL, reaper_run, table);
     if (rc)
         return -rc;

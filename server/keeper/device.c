@@ -17,31 +17,29 @@
 #include "server/keeper/private.h"
 #include "server/keeper/san/san.h"
 
-struct found {
-    struct export *export;
-    struct device *device; /* NULL: why */
-    struct seal_refusal why;
-};
-
-struct keeper_look {
+/* At the device of one export: a disk that hangs keeps nobody from looking at the others. */
+struct device_look {
     struct work work;
     struct loop_msg home;
     struct keeper *keeper;
     bool under_way;
-    unsigned count;
-    struct found found[];
+    struct export *export;
+    struct device *device; /* found; NULL: why */
+    struct seal_refusal why;
 };
 
-static void look(struct work *item)
+struct keeper_looks {
+    unsigned count;
+    struct device_look look[];
+};
+
+static void find_device(struct work *item)
 {
-    struct keeper_look *job = container_of(item, struct keeper_look, work);
-    for (unsigned i = 0; i < job->count; i++) {
-        struct found *found = &job->found[i];
-        found->device = NULL;
-        found->why.text[0] = '\0';
-        export_find_device(found->export, &found->device, &found->why);
-    }
-    jobs_come_home(&job->keeper->jobs, &job->home);
+    struct device_look *look = container_of(item, struct device_look, work);
+    look->device = NULL;
+    look->why.text[0] = '\0';
+    export_find_device(look->export, &look->device, &look->why);
+    jobs_come_home(&look->keeper->jobs, &look->home);
 }
 
 static void see(struct keeper *keeper, struct device *device)
@@ -50,7 +48,7 @@ static void see(struct keeper *keeper, struct device *device)
     keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = device});
 }
 
-static void take(struct keeper *keeper, struct found *found)
+static void take_found(struct keeper *keeper, const struct device_look *found)
 {
     const char *why = NULL, *name = export_config(found->export)->pseudo;
     const bool had = export_has_layouts(found->export, &why);
@@ -71,23 +69,20 @@ static void take(struct keeper *keeper, struct found *found)
         log_info("export %s: layouts are given again", name);
 }
 
-static void plan(struct keeper_look *job)
+static void plan_looks(struct keeper *keeper)
 {
-    struct timeval wait = {.tv_sec = job->keeper->config->device_interval};
-    evtimer_add(job->keeper->look_timer, &wait);
+    struct timeval wait = {.tv_sec = keeper->config->device_interval};
+    evtimer_add(keeper->look_timer, &wait);
 }
 
 static void come_home(struct loop_msg *msg)
 {
-    struct keeper_look *job = container_of(msg, struct keeper_look, home);
-    for (unsigned i = 0; i < job->count; i++) {
-        take(job->keeper, &job->found[i]);
-        device_free(job->found[i].device);
-        job->found[i].device = NULL;
-    }
-    job->under_way = false;
-    keeper_notify_all_due(job->keeper);
-    plan(job);
+    struct device_look *look = container_of(msg, struct device_look, home);
+    take_found(look->keeper, look);
+    device_free(look->device);
+    look->device = NULL;
+    look->under_way = false;
+    keeper_notify_all_due(look->keeper);
 }
 
 static void on_look(evutil_socket_t fd, short what, void *arg)
@@ -95,35 +90,44 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
     struct keeper *keeper = arg;
     (void)fd;
     (void)what;
-    if (keeper->look->under_way)
-        return;
-    keeper->look->under_way = true;
-    jobs_submit(&keeper->jobs, &keeper->look->work);
+    for (unsigned i = 0; i < keeper->looks->count; i++) {
+        struct device_look *look = &keeper->looks->look[i];
+        if (look->under_way)
+            continue;
+        look->under_way = true;
+        jobs_submit(&keeper->jobs, &look->work);
+    }
+    plan_looks(keeper);
+}
+
+static void make_look(struct keeper *keeper, struct export *export, struct device_look *look)
+{
+    *look = (struct device_look){.work = {.run = find_device, .key = export_work_key(export)},
+                                 .home.run = come_home,
+                                 .keeper = keeper,
+                                 .export = export};
 }
 
 int keeper_devices_start(struct keeper *keeper)
 {
-    struct export_table *exports = keeper->exports;
-    struct keeper_look *job = calloc(1, sizeof *job + export_count(exports) * sizeof job->found[0]);
-    if (!job)
+    const unsigned count = export_count(keeper->exports);
+    struct keeper_looks *looks = calloc(1, sizeof *looks + count * sizeof looks->look[0]);
+    if (!looks)
         return -ENOMEM;
-    job->keeper = keeper;
-    job->work.run = look;
-    job->home.run = come_home;
-    keeper->look = job;
-    for (unsigned i = 0; i < export_count(exports); i++) {
-        struct export *export = export_at(exports, i);
+    keeper->looks = looks;
+    for (unsigned i = 0; i < count; i++) {
+        struct export *export = export_at(keeper->exports, i);
         const struct device *device = export_device(export);
         if (!export_config(export)->layouts)
             continue;
-        job->found[job->count++].export = export;
+        make_look(keeper, export, &looks->look[looks->count++]);
         if (device) /* nothing else runs yet */
             see(keeper, (struct device *)(uintptr_t)device);
     }
     keeper->look_timer = evtimer_new(loop_base(keeper->loop), on_look, keeper);
     if (!keeper->look_timer)
         return -ENOMEM;
-    plan(job);
+    plan_looks(keeper);
     return 0;
 }
 
@@ -131,7 +135,7 @@ void keeper_devices_stop(struct keeper *keeper)
 {
     if (keeper->look_timer)
         event_free(keeper->look_timer);
-    for (unsigned i = 0; keeper->look && i < keeper->look->count; i++)
-        device_free(keeper->look->found[i].device);
-    free(keeper->look);
+    for (unsigned i = 0; keeper->looks && i < keeper->looks->count; i++)
+        device_free(keeper->looks->look[i].device);
+    free(keeper->looks);
 }

@@ -1,6 +1,6 @@
 /*
  * journal.c - the journal as the keeper uses it: opened and judged at start, written record
- * by record, committed with its watermark (layout/watermark.h).
+ * by record. Its commits are commit.c's, its watermarks mark.c's.
  *
  * A damaged journal is put aside under another name, and a new one is begun: the server comes up,
  * every file system it exports is in doubt, and nothing there is granted or released until the
@@ -147,9 +147,6 @@ int keeper_open_journal(struct keeper *keeper)
     char path[JOURNAL_PATH_MAX];
     if (snprintf(path, sizeof path, "%s/journal.db", keeper->config->state_dir) >= (int)sizeof path)
         return -ENAMETOOLONG;
-    keeper->raise = calloc(export_count(keeper->exports) + 1, sizeof *keeper->raise);
-    if (!keeper->raise)
-        return -ENOMEM;
     int err = open_and_load(keeper, path, false);
     if (err == -EUCLEAN) {
         err = set_aside(path);
@@ -188,51 +185,26 @@ void keeper_write_record(struct keeper *keeper, const struct journal_record *rec
 {
     const uint8_t *fs_uuid = fs_of(keeper, record);
     while (journal_write(keeper->journal, record) == -ENOMEM)
-        usleep(10000);
-    for (unsigned i = 0; fs_uuid && i < export_count(keeper->exports); i++) {
-        const struct export *export = export_at(keeper->exports, i);
-        if (memcmp(export_fs_uuid(export), fs_uuid, FILE_KEY_UUID_SIZE) == 0)
-            keeper->raise[i] = true;
-    }
+        keeper_pause_ms(10);
+    if (fs_uuid)
+        keeper_marks_raise(keeper, fs_uuid);
 }
 
-/* Without the watermark the journal still stands; only an older one put in its place would not be
- * noticed. */
-static void write_watermarks(struct keeper *keeper)
+void keeper_note_failing(struct keeper *keeper)
 {
-    struct watermark mark = {journal_id(keeper->journal), journal_watermark(keeper->journal)};
-    for (unsigned i = 0; i < export_count(keeper->exports); i++) {
-        const struct export *export = export_at(keeper->exports, i);
-        if (!keeper->raise[i])
-            continue;
-        keeper->raise[i] = false;
-        if (engine_is_in_doubt(keeper->engine, export_fs_uuid(export)))
-            continue;
-        int err = watermark_write(export_root_fd(export), export_fs_uuid(export), &mark);
-        if (err)
-            log_error("export %s: the journal's watermark cannot be written: %s",
-                      export_config(export)->path, strerror(-err));
-    }
+    if (!keeper->failing[0])
+        log_error("the journal in %s cannot be written (%s): nothing is sealed, granted or "
+                  "released until it can; it is tried again every second",
+                  keeper->config->state_dir, journal_error(keeper->journal));
+    snprintf(keeper->failing, sizeof keeper->failing,
+             "the journal in %.90s cannot be written just now (%.60s); see to its disk, it "
+             "goes on by itself",
+             keeper->config->state_dir, journal_error(keeper->journal));
 }
 
-int keeper_commit(struct keeper *keeper)
+void keeper_note_written(struct keeper *keeper)
 {
-    int err = journal_commit(keeper->journal);
-    if (err) {
-        if (!keeper->failing[0])
-            log_error("the journal in %s cannot be written (%s): nothing is sealed, granted or "
-                      "released until it "
-                      "can; it is tried again every second",
-                      keeper->config->state_dir, journal_error(keeper->journal));
-        snprintf(keeper->failing, sizeof keeper->failing,
-                 "the journal in %.90s cannot be written just now (%.60s); see to its disk, it "
-                 "goes on by itself",
-                 keeper->config->state_dir, journal_error(keeper->journal));
-        return err;
-    }
     if (keeper->failing[0])
         log_info("the journal in %s can be written again", keeper->config->state_dir);
     keeper->failing[0] = '\0';
-    write_watermarks(keeper);
-    return 0;
 }

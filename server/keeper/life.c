@@ -133,6 +133,8 @@ static int make_parts(struct keeper *keeper, unsigned index)
 {
     int err = open_trace(keeper);
     if (!err)
+        err = keeper_marks_create(keeper);
+    if (!err)
         err = keeper_open_journal(keeper);
     if (!err)
         err = loop_create("keeper", index, &keeper->loop);
@@ -141,6 +143,8 @@ static int make_parts(struct keeper *keeper, unsigned index)
         err = keeper_timer_start(keeper);
     if (!err)
         err = keeper_commits_start(keeper);
+    if (!err)
+        err = keeper_marks_start(keeper);
     if (!err)
         err = make_san(keeper);
     if (!err)
@@ -229,6 +233,7 @@ static void close_parts(struct keeper *keeper)
     keeper_notify_stop(keeper);
     keeper_timer_stop(keeper);
     keeper_commits_stop(keeper);
+    keeper_marks_destroy(keeper);
     if (keeper->loop)
         loop_destroy(keeper->loop);
     keeper_scan_free(keeper);
@@ -238,7 +243,6 @@ static void close_parts(struct keeper *keeper)
         fclose(keeper->trace);
     keeper_fenced_clear(keeper);
     pthread_mutex_destroy(&keeper->fenced_lock);
-    free(keeper->raise);
     free(keeper);
 }
 
@@ -255,7 +259,7 @@ void keeper_destroy(struct keeper *keeper)
     jobs_wait(&keeper->jobs);
     if (keeper->running) {
         keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_STOP});
-        (void)keeper_commit(keeper);
+        keeper_commits_end(keeper);
     }
     close_parts(keeper);
 }

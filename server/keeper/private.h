@@ -15,7 +15,8 @@
  * notify.c        CB_NOTIFY_DEVICEID
  * scan.c          seals that the journal does not know
  * commit.c        when the journal is committed
- * journal.c       the journal's opening, its watermark
+ * mark.c          its watermarks on the file systems
+ * journal.c       the journal's opening
  * keeper.c        the thread: events into the engine, time
  * san/, rdma/     disks under a reservation, registered memory
  */
@@ -31,6 +32,8 @@
 #include "layout/journal.h"
 #include "server/base/container_of.h"
 #include "server/base/jobs.h"
+#include "server/base/loop.h"
+#include "server/base/worker.h"
 #include "server/file/file.h"
 #include "server/keeper/keeper.h"
 
@@ -41,13 +44,28 @@ struct config;
 struct event;
 struct fence_job;
 struct fenced_mark;
-struct keeper_look;
+struct keeper_looks;
 struct keeper_past;
 struct keeper_rdma;
 struct keeper_san;
 struct notify;
 struct scan;
-struct work;
+
+/* The journal's commits, by a thread of its own. */
+struct keeper_commit {
+    struct jobs jobs;
+    struct work work;
+    struct loop_msg home;
+    struct event *now, *later, *gathered;
+    bool dirty;               /* records wait for a commit */
+    bool under_way;           /* until the engine has heard of it */
+    uint64_t written, ticket; /* of the last record: written, being committed */
+    unsigned gather_until;    /* commit when no more steps than this are under way */
+    uint64_t watermark;       /* of the last commit */
+    int error;
+    uint64_t took;                        /* ns, the flush */
+    uint64_t records, commits, commit_ns; /* since the start */
+};
 
 struct keeper {
     const struct config *config; /* as of the last reload that it heard of */
@@ -58,16 +76,13 @@ struct keeper {
     struct loop *loop;
     struct engine *engine;
     struct journal *journal;
-    struct event *timer, *commit_now, *commit_later, *commit_gathered;
-    uint64_t ticket; /* of the last record written */
-    bool dirty;      /* records wait for a commit */
-    bool patient;    /* what is being fed to the engine is a step's end: its records may wait for
-                        others' */
-    unsigned gather_until; /* commit when no more steps than this are under way */
-    bool *raise; /* by export: its file system's watermark is to be written with the next commit */
+    struct event *timer;
+    struct keeper_commit commit;
+    struct keeper_marks *marks;
+    bool patient; /* what is being fed to the engine is a step's end: its records may wait for
+                     others' */
     char failing[KEEPER_WHY_MAX]; /* why the journal cannot be written just now; empty: it can */
-    uint64_t records, commits, commit_ns; /* of the journal, since the start */
-    bool running;                         /* the loop's thread runs */
+    bool running;                 /* the loop's thread runs */
     bool grace;
     FILE *trace;
     struct jobs jobs;            /* they come home before the keeper goes */
@@ -76,7 +91,7 @@ struct keeper {
     uint64_t next_local;
     unsigned fences_running;
     struct event *look_timer;
-    struct keeper_look *look;
+    struct keeper_looks *looks;
     struct notify *notifies, *notifies_gone;
     struct scan *scan; /* under way */
     struct keeper_san *san;
@@ -110,6 +125,7 @@ void keeper_timer_stop(struct keeper *keeper);
 
 /* commit.c */
 int keeper_commits_start(struct keeper *keeper);
+void keeper_commits_end(struct keeper *keeper);
 void keeper_commits_stop(struct keeper *keeper);
 void keeper_do_journal(struct keeper *keeper, const struct engine_effect *effect);
 /* A step has come home, and been fed. */
@@ -131,7 +147,23 @@ bool keeper_exports_fs_of(const struct keeper *keeper, const struct file_key *ke
 /* keeper/journal.c. Opens the journal and makes the engine of it. */
 int keeper_open_journal(struct keeper *keeper);
 void keeper_write_record(struct keeper *keeper, const struct journal_record *record);
-int keeper_commit(struct keeper *keeper);
+/* The last commit failed, or did not: it is logged, and known to those who ask. */
+void keeper_note_failing(struct keeper *keeper);
+void keeper_note_written(struct keeper *keeper);
+
+/* mark.c. create comes before the journal is opened, start when there is a loop. */
+int keeper_marks_create(struct keeper *keeper);
+int keeper_marks_start(struct keeper *keeper);
+void keeper_marks_end(struct keeper *keeper);
+void keeper_marks_destroy(struct keeper *keeper);
+/* A record speaks of the file system. */
+void keeper_marks_raise(struct keeper *keeper, const uint8_t *fs_uuid);
+/* The records written so far are being committed; or were not after all. */
+void keeper_marks_choose(struct keeper *keeper);
+void keeper_marks_unchoose(struct keeper *keeper);
+/* Of those that are committed; then keeper_marks_written, at once or later. */
+void keeper_marks_write(struct keeper *keeper);
+void keeper_marks_written(struct keeper *keeper);
 
 /* keeper/scan.c */
 void keeper_scan_start(struct keeper *keeper); /* if there are file systems in doubt */

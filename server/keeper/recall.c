@@ -129,6 +129,7 @@ void keeper_do_recall(struct keeper *keeper, const struct engine_effect *effect)
     job->keeper = keeper;
     job->effect = *effect;
     job->work.run = find_and_call;
+    job->work.key = worker_key(effect->key.data);
     job->call.done.run = answered;
     job->call.done_loop = keeper->loop;
     if (effect->recall.scope == LAYOUTRECALL4_FILE &&

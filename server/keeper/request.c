@@ -561,9 +561,9 @@ static void run_figures(struct loop_msg *msg)
     const struct keeper *keeper = request->keeper;
     struct keeper_figures *figures = OF(request, keeper_figures);
     engine_figures(keeper->engine, figures->engine);
-    figures->records = keeper->records;
-    figures->commits = keeper->commits;
-    figures->commit_ns = keeper->commit_ns;
+    figures->records = keeper->commit.records;
+    figures->commits = keeper->commit.commits;
+    figures->commit_ns = keeper->commit.commit_ns;
     figures->broken = keeper->failing[0] != '\0';
     figures->rdma = (struct keeper_rdma_figures){.configured = false};
     if (keeper->rdma)

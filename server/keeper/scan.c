@@ -239,7 +239,7 @@ void keeper_recognize(struct keeper *keeper, struct file *file, struct loop_msg 
         loop_post(keeper->loop, then);
         return;
     }
-    *look = (struct look){.work.run = look_work,
+    *look = (struct look){.work = {.run = look_work, .key = worker_key(file_key(file)->data)},
                           .home.run = look_home,
                           .keeper = keeper,
                           .file = file_ref(file),

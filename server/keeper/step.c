@@ -382,6 +382,7 @@ void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect)
                            ? keeper_rdma_ops->take_fd(keeper->rdma, &effect->key)
                            : -1;
     job->work.run = work;
+    job->work.key = worker_key(effect->key.data);
     job->home.run = come_home;
     if (keeper_find_file(keeper, &effect->key, false, &job->file))
         job->file = NULL;

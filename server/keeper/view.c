@@ -16,7 +16,7 @@
 #include "server/keeper/rdma/rdma.h"
 #include "server/state/state.h"
 
-enum { TEXT_MAX = 512 };
+enum { TEXT_MAX = 512, STUCK_SECONDS = 5 };
 
 static const char *policy_name(bool at_rest)
 {
@@ -168,6 +168,23 @@ static json_t *explain(struct keeper *keeper, struct file *file)
                                        : because(view.why, "");
 }
 
+/* A file system on which work has not come to an end for a while. */
+static bool warn_of_stuck(const struct keeper *keeper, char *text, size_t size)
+{
+    for (unsigned i = 0; i < export_count(keeper->exports); i++) {
+        const struct export *export = export_at(keeper->exports, i);
+        uint64_t longest = worker_longest(keeper->jobs.workers, export_work_key(export));
+        if (longest < SECONDS(STUCK_SECONDS))
+            continue;
+        snprintf(text, size,
+                 "the file system of %.250s has not answered for %llu s: it is frozen, or its disk "
+                 "hangs; what is to be done there waits until it answers, the rest goes on",
+                 export_config(export)->path, (unsigned long long)(longest / SECONDS(1)));
+        return true;
+    }
+    return false;
+}
+
 void keeper_view_warning(const struct keeper *keeper, char *text, size_t size)
 {
     struct export_table *exports = keeper->exports;
@@ -175,6 +192,8 @@ void keeper_view_warning(const struct keeper *keeper, char *text, size_t size)
         snprintf(text, size, "%s", keeper->failing);
         return;
     }
+    if (warn_of_stuck(keeper, text, size))
+        return;
     for (unsigned i = 0; i < export_count(exports); i++) {
         const struct export *export = export_at(exports, i);
         if (!engine_is_in_doubt(keeper->engine, export_fs_uuid(export)))

@@ -1,5 +1,5 @@
 /*
- * Group commit of directories; see commit.h. Exports share a few lanes by their number: a lane
+ * Group commit of directories; see commit.h. Exports have lanes by their number: a lane
  * flushes one group at a time, so that a slow disk holds up those that share its lane and no
  * others.
  */
@@ -19,7 +19,7 @@
 #include "server/nfs/attr.h"
 #include "server/server.h"
 
-enum { LANES = 8, KNOWN_DIRS = 64 };
+enum { LANES = 64, KNOWN_DIRS = 64 };
 
 struct lane {
     struct committer *committer;
@@ -109,7 +109,7 @@ static void flush_group(struct work *work)
                       work); /* behind what waits, so that no lane keeps a worker */
 }
 
-static void join_lane(struct lane *lane, struct commit_wait *wait)
+static void join_lane(struct lane *lane, struct commit_wait *wait, uint64_t work_key)
 {
     bool start;
 
@@ -120,8 +120,10 @@ static void join_lane(struct lane *lane, struct commit_wait *wait)
     start = !lane->flushing;
     lane->flushing = true;
     pthread_mutex_unlock(&lane->lock);
-    if (start)
-        worker_follow(lane->committer->server->workers, &lane->work);
+    if (!start)
+        return;
+    lane->work.key = work_key;
+    worker_follow(lane->committer->server->workers, &lane->work);
 }
 
 enum op_next commit_dirs(struct compound *c, struct commit_wait *wait, struct file *dir,
@@ -138,7 +140,8 @@ enum op_next commit_dirs(struct compound *c, struct commit_wait *wait, struct fi
         wait->error = flush_all(c->server, &flushed, wait->dirs);
         return OP_DONE;
     }
-    join_lane(&committer->lanes[export_id(c->current.export) % LANES], wait);
+    join_lane(&committer->lanes[export_id(c->current.export) % LANES], wait,
+              export_work_key(c->current.export));
     return OP_WAIT;
 }
 

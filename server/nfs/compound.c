@@ -366,11 +366,31 @@ static bool complete_op(struct compound *c)
     return true;
 }
 
+/* What the operation may hang on. */
+static uint64_t work_key(const struct compound *c)
+{
+    return export_work_key(c->op == OP_PUTFH
+                               ? file_export_of_handle(c->server->files, c->args.putfh.object)
+                               : c->current.export);
+}
+
+/* A worker is taken for one file system: it is left before another. */
+static bool is_out_of_place(const struct compound *c)
+{
+    return c->on_worker && work_key(c) != c->work.key;
+}
+
 static void run_ops(struct compound *c)
 {
     for (;;) {
-        if (!c->op_ready && !begin_op(c))
-            return;
+        if (!c->op_ready) {
+            if (!begin_op(c))
+                return;
+            if (is_out_of_place(c)) {
+                go_home(c);
+                return;
+            }
+        }
         switch (op_table[c->op].handler(c)) {
         case OP_DONE:
             if (!complete_op(c))
@@ -379,6 +399,7 @@ static void run_ops(struct compound *c)
         case OP_BLOCK:
             if (c->on_worker)
                 break;
+            c->work.key = work_key(c);
             worker_submit(c->server->workers, &c->work);
             return;
         case OP_LOOP:

@@ -2,8 +2,6 @@
  * op_client.c - EXCHANGE_ID, DESTROY_CLIENTID, RECLAIM_COMPLETE (RFC 8881
  * sections 18.35, 18.50, 18.51). They run on the loop of the client that they name.
  */
-#include "server/nfs/op_client.h"
-
 #include <string.h>
 
 #include "server/base/container_of.h"
@@ -14,28 +12,11 @@
 #include "server/config/config.h"
 #include "server/keeper/keeper.h"
 #include "server/nfs/compound.h"
+#include "server/nfs/route.h"
 #include "server/server.h"
 #include "server/state/state.h"
 
 static const uint64_t second_ns = 1000000000u;
-
-unsigned owner_loop(const struct server *server, struct xdr_bytes owner)
-{
-    uint32_t h = 2166136261u; /* FNV-1a */
-    for (uint32_t i = 0; i < owner.len; i++)
-        h = (h ^ owner.data[i]) * 16777619u;
-    return (h ^ h >> 16) % server->loop_count;
-}
-
-struct principal principal_of(const struct compound *c)
-{
-    return (struct principal){.flavor = c->cred.flavor, .uid = c->cred.uid};
-}
-
-struct client_table *client_table_of(const struct compound *c)
-{
-    return clients_table(c->server->clients, loop_index(c->loop));
-}
 
 /* ---- EXCHANGE_ID ---- */
 

@@ -13,12 +13,12 @@
 #include <unistd.h>
 
 #include "server/base/buffer.h"
+#include "server/client/client.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/file/file.h"
 #include "server/file/fs_status.h"
 #include "server/file/permission.h"
-#include "server/nfs/io_state.h"
 #include "server/nfs/op_io.h"
 #include "server/nfs/op_open.h"
 #include "server/server.h"
@@ -39,6 +39,27 @@ void write_verifier(const struct server *server, verifier4 verifier)
 void write_verifier_renew(void)
 {
     atomic_fetch_add(&losses, 1);
+}
+
+struct state_io io_state_of(const struct compound *c)
+{
+    return (struct state_io){
+        .client = client_state(c->client),
+        .recovery = c->server->recovery,
+        .file = c->current.file,
+        .export = c->current.export,
+        .cred = &c->cred,
+    };
+}
+
+nfsstat4 io_state_find(struct compound *c, const stateid4 *stateid, unsigned access, bool *opener)
+{
+    const struct state_io io = io_state_of(c);
+    stateid4 resolved;
+    nfsstat4 status = compound_resolve_latest(c, stateid, &resolved);
+
+    *opener = false;
+    return status == NFS4_OK ? state_find_io(&io, &resolved, access, opener) : status;
 }
 
 struct read_work {

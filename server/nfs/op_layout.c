@@ -15,7 +15,7 @@
 #include "server/export/export.h"
 #include "server/file/file.h"
 #include "server/keeper/keeper.h"
-#include "server/nfs/io_state.h"
+#include "server/nfs/op_io.h"
 #include "server/nfs/op_open.h"
 #include "server/server.h"
 #include "server/state/state.h"

@@ -15,7 +15,7 @@
 #include "server/config/config.h"
 #include "server/keeper/keeper.h"
 #include "server/nfs/compound.h"
-#include "server/nfs/op_client.h"
+#include "server/nfs/route.h"
 #include "server/server.h"
 
 static struct loop *loop_at(const struct compound *c, unsigned index)

@@ -19,8 +19,8 @@
 #include "server/file/permission.h"
 #include "server/keeper/keeper.h"
 #include "server/nfs/attr.h"
-#include "server/nfs/io_state.h"
 #include "server/nfs/op_fs.h"
+#include "server/nfs/op_io.h"
 #include "server/nfs/seal_wait.h"
 #include "server/server.h"
 

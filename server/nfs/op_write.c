@@ -1,9 +1,8 @@
 /*
  * op_write.c - WRITE (RFC 8881 section 18.32).
  *
- * An ordinary file: tried at once on the loop, into the page cache; what would block, and what is
- * to be stable, on a worker. As the client, so that the kernel takes setuid bits off as for any
- * user's write.
+ * An ordinary file: on a worker, also into the page cache. As the client, so that the kernel takes
+ * setuid bits off as for any user's write.
  *
  * A file with an at-rest seal: waits for its release, then as above. A pinned file: to the disk at
  * the map's blocks, with the map fetched from the keeper between state_file_pinned_begin and _end,
@@ -26,7 +25,6 @@
 #include "server/file/permission.h"
 #include "server/file/pinned_cache.h"
 #include "server/keeper/keeper.h"
-#include "server/nfs/io_state.h"
 #include "server/nfs/op_io.h"
 #include "server/nfs/op_open.h"
 #include "server/nfs/seal_wait.h"
@@ -115,27 +113,6 @@ static ssize_t write_some(struct compound *c, struct write_work *work, int fd, i
     return n;
 }
 
-/* True: all of it is in the page cache. */
-static bool write_cached(struct compound *c, struct write_work *work)
-{
-    ssize_t n;
-    int fd;
-
-    if (c->args.write.stable != UNSTABLE4 ||
-        (!work->opener && permission_check_io(&c->cred, &c->current, W_OK, c->on_worker) != 0))
-        return false;
-    work->opener = true;
-    if (file_data_try(c->current.file, FILE_WRITE, &fd) < 0)
-        return false;
-    n = write_some(c, work, fd, RWF_NOWAIT);
-    file_data_close(c->current.file, FILE_WRITE);
-    if (n > 0) {
-        work->done = (uint32_t)n;
-        file_changed(c->current.file);
-    }
-    return work->done == c->args.write.data.len;
-}
-
 /* Has the file's map made by the keeper while the seal is held. */
 static void on_mapped(struct loop_msg *msg)
 {
@@ -164,8 +141,7 @@ static enum op_next start_by_seal(struct compound *c, struct write_work *work)
 
     switch (seal_kind(file_seal(c->current.file))) {
     case SEAL_NONE:
-        if (write_cached(c, work))
-            return finish_write(c, work, NFS4_OK, UNSTABLE4);
+        /* Also into the page cache: a write to a frozen file system waits even with RWF_NOWAIT. */
         return next_stage(c, WRITE_FILE, OP_BLOCK);
     case SEAL_PINNED:
         return start_pinned(c, work);

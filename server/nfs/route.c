@@ -4,11 +4,28 @@
  */
 #include "server/nfs/route.h"
 
-#include "server/client/client.h"
+#include "server/client/clients.h"
 #include "server/client/session.h"
 #include "server/nfs/compound.h"
-#include "server/nfs/op_client.h"
 #include "server/server.h"
+
+unsigned owner_loop(const struct server *server, struct xdr_bytes owner)
+{
+    uint32_t h = 2166136261u; /* FNV-1a */
+    for (uint32_t i = 0; i < owner.len; i++)
+        h = (h ^ owner.data[i]) * 16777619u;
+    return (h ^ h >> 16) % server->loop_count;
+}
+
+struct principal principal_of(const struct compound *c)
+{
+    return (struct principal){.flavor = c->cred.flavor, .uid = c->cred.uid};
+}
+
+struct client_table *client_table_of(const struct compound *c)
+{
+    return clients_table(c->server->clients, loop_index(c->loop));
+}
 
 struct loop *compound_route(const struct compound *c)
 {

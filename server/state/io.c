@@ -2,18 +2,9 @@
  * io.c - which stateid lets an operation at a file's data (RFC 8881 sections 8.2.3 to 8.2.6).
  * Runs on the client's loop.
  */
-#include <string.h>
-
 #include "server/client/recovery.h"
 #include "server/export/export.h"
 #include "server/state/private.h"
-
-bool cred_equal(const struct cred *a, const struct cred *b)
-{
-    return a->flavor == b->flavor && a->uid == b->uid && a->gid == b->gid &&
-           a->gid_count == b->gid_count &&
-           memcmp(a->gids, b->gids, a->gid_count * sizeof(a->gids[0])) == 0;
-}
 
 /* Without an open: only what no open denies, and nothing while opens may still be reclaimed
  * (section 8.4.2.1). */

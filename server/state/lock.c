@@ -186,3 +186,21 @@ nfsstat4 state_lock_clear(struct client_state *client, const struct state_lock *
     state_advance(lock, out);
     return NFS4_OK;
 }
+
+nfsstat4 state_free_stateid(struct client_state *client, const stateid4 *stateid)
+{
+    struct state *state;
+    nfsstat4 status = state_find(client, stateid, NULL, 0, &state);
+    if (status != NFS4_OK)
+        return status;
+    if (state_kind(state) == STATEID_OPEN)
+        return NFS4ERR_LOCKS_HELD;
+    file_lock(state->file);
+    struct file_state *on_file = file_state_get(state->file);
+    bool held = on_file && lock_list_holds(&on_file->locks, state);
+    file_unlock(state->file);
+    if (held)
+        return NFS4ERR_LOCKS_HELD;
+    lock_state_destroy((struct lock_state *)state);
+    return NFS4_OK;
+}

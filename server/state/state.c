@@ -10,39 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/client/watcher.h"
 #include "server/state/private.h"
-
-/* Seqids of stateids may differ by as many calls as the client has under way. */
-static int create_state(uint64_t boot_verifier, uint64_t client_id, uint64_t max_calls,
-                        struct client_state **out)
-{
-    struct client_state *client = calloc(1, sizeof(*client));
-    if (!client)
-        return -ENOMEM;
-    client->boot_verifier = boot_verifier;
-    client->client_id = client_id;
-    for (unsigned i = 0; i < sizeof(client->salt); i++)
-        client->salt[i] = (uint8_t)(client_id * UINT64_C(0x9e3779b97f4a7c15) >> (40 + 8 * i));
-    client->seqid_window = max_calls < UINT32_MAX / 4 ? (uint32_t)max_calls : UINT32_MAX / 4;
-    *out = client;
-    return 0;
-}
-
-static void destroy_state(struct client_state *client)
-{
-    struct open_state *open, *next;
-    if (!client)
-        return;
-    HASH_ITER(by_key, client->opens, open, next)
-    open_state_destroy(open);
-    free(client);
-}
-
-const struct client_annex client_state_annex = {
-    .create = create_state,
-    .destroy = destroy_state,
-};
 
 bool client_state_is_empty(const struct client_state *client)
 {
@@ -53,6 +21,13 @@ void client_state_count(const struct client_state *client, size_t *opens, size_t
 {
     *opens = client->open_count;
     *locks = client->count - client->open_count;
+}
+
+bool cred_equal(const struct cred *a, const struct cred *b)
+{
+    return a->flavor == b->flavor && a->uid == b->uid && a->gid == b->gid &&
+           a->gid_count == b->gid_count &&
+           memcmp(a->gids, b->gids, a->gid_count * sizeof(a->gids[0])) == 0;
 }
 
 /*
@@ -152,22 +127,4 @@ nfsstat4 state_test_stateid(struct client_state *client, const stateid4 *stateid
 {
     struct state *state;
     return state_find(client, stateid, NULL, 0, &state);
-}
-
-nfsstat4 state_free_stateid(struct client_state *client, const stateid4 *stateid)
-{
-    struct state *state;
-    nfsstat4 status = state_find(client, stateid, NULL, 0, &state);
-    if (status != NFS4_OK)
-        return status;
-    if (state_kind(state) == STATEID_OPEN)
-        return NFS4ERR_LOCKS_HELD;
-    file_lock(state->file);
-    struct file_state *on_file = file_state_get(state->file);
-    bool held = on_file && lock_list_holds(&on_file->locks, state);
-    file_unlock(state->file);
-    if (held)
-        return NFS4ERR_LOCKS_HELD;
-    lock_state_destroy((struct lock_state *)state);
-    return NFS4_OK;
 }

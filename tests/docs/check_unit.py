@@ -9,9 +9,11 @@ import tempfile
 
 def main():
     unit, program = sys.argv[1:]
-    with open(unit, encoding="utf-8") as stream:
-        text = re.sub(r"(?m)^(Exec\w+=)\S*/sealnfsd", lambda match: match.group(1) + program, stream.read())
     with tempfile.TemporaryDirectory() as directory:
+        stand_in = os.path.join(directory, "program")  # a path without blanks, whatever the program's is
+        os.symlink(os.path.abspath(program), stand_in)
+        with open(unit, encoding="utf-8") as stream:
+            text = re.sub(r"(?m)^(Exec\w+=)\S*/sealnfsd", lambda match: match.group(1) + stand_in, stream.read())
         path = os.path.join(directory, "sealnfsd.service")
         with open(path, "w", encoding="utf-8") as stream:
             stream.write(text)

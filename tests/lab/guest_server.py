@@ -9,7 +9,7 @@ import shutil
 import time
 
 from guest import GuestError
-from server import Server, ServerError, as_the_unit
+from server import Server, ServerError, as_the_unit, trace_entries
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 RUN = "/run/sealnfs"
@@ -76,7 +76,7 @@ class GuestServer(Server):
         if self.kept:
             return self.kept[1]
         text = self.guest.run(f"cat {self.trace_file} 2>/dev/null; true")
-        return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+        return trace_entries(text)
 
     def wait_trace(self, match, timeout=120):
         deadline = time.monotonic() + timeout

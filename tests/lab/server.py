@@ -37,6 +37,19 @@ def _text(value):
     return json.dumps(value)
 
 
+def trace_entries(text):
+    """What a trace says. A server that is killed may leave the beginning of a line, which the next one's first line goes on."""
+    *lines, _ = text.split("\n")
+    entries = []
+    for line in lines:
+        try:
+            entries.append(json.loads(line))
+        except ValueError:
+            whole = line[line.rfind('{"seq"'):]
+            entries.append(json.loads(whole))
+    return entries
+
+
 class Server:
     """`export` holds options for every export, `exports` more exports by name, the rest are top-level options."""
 
@@ -188,8 +201,8 @@ class Server:
         """Every event and effect of the layout engine so far, in order."""
         if not os.path.exists(self.trace_file):
             return []
-        with open(self.trace_file) as f:
-            return [json.loads(line) for line in f if line.endswith("\n")]
+        with open(self.trace_file, errors="replace") as f:
+            return trace_entries(f.read())
 
     def wait_trace(self, match, timeout=120):
         """Follow the trace until an entry matches; that entry."""

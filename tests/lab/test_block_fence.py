@@ -150,7 +150,7 @@ def a_dead_holder_waits_with_quiesce_only_if_the_operator_says_so(lab, fs):
     """quiesce_is_safe: the end of the lease plus the quiesce time counts as a fence, and not a moment before."""
     disk = lab.disk(fs=fs)
     disk.write("file", MIB)
-    lease, quiesce = 3, 3
+    lease, quiesce = 5, 3
     server = lab.server(recall_timeout=1, lease_time=lease, quiesce_is_safe=True, quiesce_time=quiesce, fence_retry=2)
     server.ctl("seal", disk.file("file"))
     guest, = lab.clients(1)

@@ -23,6 +23,7 @@ BUILD = sys.argv[1]
 SERVER, CLIENT, NAMESPACE = "10.99.0.1", "10.99.0.11", "client"
 MIB = 1 << 20
 LONG = bool(os.environ.get("SEAL_LONG"))
+PATIENCE, IMPATIENCE = 40, 5  # s for a recall: the former where a client obeys, however slow the machine is
 LEASE = 60 if LONG else 20  # s; who holds something of before a restart and is gone is waited for so long
 CLIENT_RUN = ["ip", "netns", "exec", NAMESPACE]
 
@@ -145,7 +146,7 @@ class Reader:
 
 def make_server():
     exports = {f"/{key.lower().replace('_', '-')}": {"path": os.environ[f"RDMA_{key}"]} for key in ("XFS_DAX", "EXT4_DAX", "XFS", "EXT4")}
-    return Server("/tmp", BUILD, listen=[SERVER], rdma_listen=[SERVER], recall_timeout=5, lease_time=LEASE,
+    return Server("/tmp", BUILD, listen=[SERVER], rdma_listen=[SERVER], recall_timeout=IMPATIENCE, lease_time=LEASE,
                   export={"layout_types": "rdma"}, exports=exports)
 
 
@@ -157,7 +158,10 @@ def free_space(where):
 class Scene:
     """The server, which is one for all tests (the file systems remember its journal), and files that are taken away again."""
 
-    def __init__(self, server):
+    def __init__(self, server, recall_timeout=IMPATIENCE):
+        if server.running() and server.options["recall_timeout"] != recall_timeout:
+            server.stop()
+        server.options["recall_timeout"] = recall_timeout
         self.server, self.files = server if server.running() else server.start(), []
 
     def file(self, where, size, *seal):
@@ -488,7 +492,7 @@ def main():
         scene = None
         try:
             started = time.monotonic()
-            scene = Scene(server)
+            scene = Scene(server, PATIENCE if "is_recalled" in function.__name__ else IMPATIENCE)
             function(scene)
             scene.end()
             print(f"[       OK ] {function.__name__} ({time.monotonic() - started:.0f} s)", flush=True)

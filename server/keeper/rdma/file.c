@@ -70,8 +70,10 @@ static void discard(struct keeper_rdma *rdma, struct rdma_file *file, struct rdm
     job->rfile = file;
     job->memory = memory;
     job->fd = fd;
-    if (file)
+    if (file) {
+        job->work.key = worker_key(file->key.data);
         file->jobs++;
+    }
     rdma_job_submit(job);
 }
 
@@ -271,6 +273,7 @@ static void map_for_reading(struct keeper_rdma *rdma, struct rdma_file *file, st
                             const struct engine_seal_view *seal)
 {
     struct rdma_job *job = rdma_job_make(rdma, map_work, mapped);
+    job->work.key = worker_key(file->key.data);
     job->rfile = file;
     job->file = file_ref(of);
     job->size = map_file_size(seal->map);

@@ -512,6 +512,7 @@ static bool makes_durable(struct keeper_rdma *rdma, struct rdma_call *call,
     commit->call = call;
     commit->job.rdma = rdma;
     commit->job.work.run = commit_work;
+    commit->job.work.key = worker_key(args->key.data);
     commit->job.home.run = committed;
     commit->job.rfile = file;
     commit->job.memory = file->memory[1];

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -563,6 +564,31 @@ static void holders_of_one_name_and_different_kinds_are_different(void **state)
     journal_close(journal);
 }
 
+/* The keeper writes while its journal's thread commits. */
+enum { MANY_RECORDS = 2000 };
+
+static void *write_many(void *arg)
+{
+    for (uint64_t i = 1; i <= MANY_RECORDS; i++)
+        put(arg, holder_record(JOURNAL_HOLDER_PUT, i));
+    return NULL;
+}
+
+static void what_is_written_during_a_commit_waits_for_the_next(void **state)
+{
+    (void)state;
+    pthread_t writer;
+    struct journal *journal = open_journal();
+    assert_int_equal(pthread_create(&writer, NULL, write_many, journal), 0);
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(journal_commit(journal), 0);
+    pthread_join(writer, NULL);
+    struct found found = load_committed(journal);
+    assert_int_equal(found.holders, MANY_RECORDS);
+    assert_int_equal(found.client_ids, (uint64_t)MANY_RECORDS * (MANY_RECORDS + 1) / 2);
+    journal_close(journal);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -585,6 +611,7 @@ int main(void)
         T(journal_of_another_version_is_refused),
         T(holders_of_one_name_and_different_kinds_are_different),
         T(file_that_is_no_journal_is_refused),
+        T(what_is_written_during_a_commit_waits_for_the_next),
     };
     if (!mkdtemp(dir))
         return 1;

@@ -16,7 +16,7 @@
 #include "server/client/client.h"
 #include "server/export/idmap.h"
 #include "server/keeper/keeper.h"
-#include "server/nfs/io_state.h"
+#include "server/nfs/op_io.h"
 
 static struct fs_fixture *current;
 static struct loop_msg *posted; /* what a stand-in of the keeper answers with */

@@ -8,8 +8,11 @@
 
 #include <cmocka.h>
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "server/base/worker.h"
 
@@ -31,7 +34,7 @@ static void every_job_runs_once_before_the_pool_ends(void **state)
     struct worker_pool *pool;
     struct job *jobs = calloc(JOBS, sizeof(*jobs));
     assert_non_null(jobs);
-    assert_int_equal(worker_pool_create(THREADS, &pool), 0);
+    assert_int_equal(worker_pool_create(THREADS, 1, &pool), 0);
     for (unsigned i = 0; i < JOBS; i++) {
         jobs[i].work.run = run;
         worker_submit(pool, &jobs[i].work);
@@ -57,7 +60,7 @@ static void a_job_that_blocks_keeps_no_other_worker(void **state)
     struct worker_pool *pool;
     struct work works[THREADS];
     pthread_barrier_init(&barrier, NULL, THREADS);
-    assert_int_equal(worker_pool_create(THREADS, &pool), 0);
+    assert_int_equal(worker_pool_create(THREADS, 1, &pool), 0);
     for (unsigned i = 0; i < THREADS; i++) {
         works[i].run = meet;
         worker_submit(pool, &works[i]);
@@ -86,7 +89,7 @@ static void a_job_that_follows_needs_nobody_to_be_woken(void **state)
 {
     (void)state;
     struct worker_pool *pool;
-    assert_int_equal(worker_pool_create(1, &pool), 0);
+    assert_int_equal(worker_pool_create(1, 1, &pool), 0);
     struct chain second = {.work = {.run = run_chain}};
     struct chain first = {.work = {.run = run_chain}, .pool = pool, .then = &second.work};
     worker_submit(pool, &first.work);
@@ -109,7 +112,7 @@ static void a_worker_that_sleeps_is_woken_for_each_job(void **state)
     struct worker_pool *pool;
     struct job job = {.work = {.run = take_turn}};
     pthread_barrier_init(&turn, NULL, 2);
-    assert_int_equal(worker_pool_create(THREADS, &pool), 0);
+    assert_int_equal(worker_pool_create(THREADS, 1, &pool), 0);
     for (unsigned i = 0; i < 1000; i++) {
         worker_submit(pool, &job.work);
         pthread_barrier_wait(&turn);
@@ -119,6 +122,140 @@ static void a_worker_that_sleeps_is_woken_for_each_job(void **state)
     pthread_barrier_destroy(&turn);
 }
 
+/* Jobs on a file system that hangs: each says that it has begun, and waits for the thaw. */
+enum { SHARE = 2, STUCK_JOBS = 10, KEY = 7, OTHER_KEY = 8 };
+
+static atomic_uint begun;
+static sem_t one_begun, thaw, other_ran;
+
+static void hang(struct work *work)
+{
+    (void)work;
+    atomic_fetch_add(&begun, 1);
+    sem_post(&one_begun);
+    while (sem_wait(&thaw) != 0)
+        ;
+}
+
+static void say_ran(struct work *work)
+{
+    (void)work;
+    sem_post(&other_ran);
+}
+
+static void wait_for(sem_t *what)
+{
+    struct timespec end;
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += 20;
+    assert_int_equal(sem_timedwait(what, &end), 0);
+}
+
+static void freeze(struct worker_pool *pool, struct work jobs[STUCK_JOBS])
+{
+    atomic_store(&begun, 0);
+    sem_init(&one_begun, 0, 0);
+    sem_init(&thaw, 0, 0);
+    sem_init(&other_ran, 0, 0);
+    for (unsigned i = 0; i < STUCK_JOBS; i++) {
+        jobs[i] = (struct work){.run = hang, .key = KEY};
+        worker_submit(pool, &jobs[i]);
+    }
+    for (unsigned i = 0; i < SHARE; i++)
+        wait_for(&one_begun);
+}
+
+static void thaw_all(struct worker_pool *pool)
+{
+    for (unsigned i = 0; i < STUCK_JOBS; i++)
+        sem_post(&thaw);
+    worker_pool_destroy(pool);
+    assert_int_equal(atomic_load(&begun), STUCK_JOBS);
+    sem_destroy(&one_begun);
+    sem_destroy(&thaw);
+    sem_destroy(&other_ran);
+}
+
+static void a_file_system_that_hangs_takes_its_share_only(void **state)
+{
+    (void)state;
+    struct worker_pool *pool;
+    struct work jobs[STUCK_JOBS], others[STUCK_JOBS];
+    assert_int_equal(worker_pool_create(2 * SHARE, SHARE, &pool), 0);
+    freeze(pool, jobs);
+    for (unsigned i = 0; i < STUCK_JOBS; i++) { /* of another, and of none */
+        others[i] = (struct work){.run = say_ran, .key = i % 2 == 0 ? OTHER_KEY : 0};
+        worker_submit(pool, &others[i]);
+    }
+    for (unsigned i = 0; i < STUCK_JOBS; i++)
+        wait_for(&other_ran);
+    assert_int_equal(atomic_load(&begun), SHARE);
+    thaw_all(pool);
+}
+
+static void what_waits_for_its_share_runs_when_another_returns(void **state)
+{
+    (void)state;
+    struct worker_pool *pool;
+    struct work jobs[STUCK_JOBS];
+    assert_int_equal(worker_pool_create(2 * SHARE, SHARE, &pool), 0);
+    freeze(pool, jobs);
+    for (unsigned i = SHARE; i < STUCK_JOBS; i++) {
+        sem_post(&thaw);
+        wait_for(&one_begun);
+        assert_int_equal(atomic_load(&begun), i + 1);
+    }
+    for (unsigned i = 0; i < SHARE; i++)
+        sem_post(&thaw);
+    thaw_all(pool);
+}
+
+/* The job that follows has the key of the one that returns, which has the whole share. */
+static void a_job_that_follows_waits_for_its_share_too(void **state)
+{
+    (void)state;
+    struct worker_pool *pool;
+    assert_int_equal(worker_pool_create(2, 1, &pool), 0);
+    struct chain second = {.work = {.run = run_chain, .key = KEY}};
+    struct chain first = {
+        .work = {.run = run_chain, .key = KEY}, .pool = pool, .then = &second.work};
+    worker_submit(pool, &first.work);
+    worker_pool_destroy(pool);
+    assert_true(second.ran_on != 0);
+}
+
+static void a_job_that_hangs_is_seen_by_its_key(void **state)
+{
+    (void)state;
+    struct worker_pool *pool;
+    struct work jobs[STUCK_JOBS];
+    assert_int_equal(worker_pool_create(2 * SHARE, SHARE, &pool), 0);
+    freeze(pool, jobs);
+    while (worker_longest(pool, KEY) == 0) /* until the coarse clock ticks */
+        sched_yield();
+    assert_int_equal(worker_longest(pool, OTHER_KEY), 0);
+    assert_int_equal(worker_longest(pool, 0), 0);
+    thaw_all(pool);
+}
+
+/* More file systems than the pool tells apart: some share a share, all jobs run. */
+static void more_keys_than_shares_do_no_harm(void **state)
+{
+    (void)state;
+    struct worker_pool *pool;
+    struct job *jobs = calloc(JOBS, sizeof(*jobs));
+    assert_non_null(jobs);
+    assert_int_equal(worker_pool_create(THREADS, 1, &pool), 0);
+    for (unsigned i = 0; i < JOBS; i++) {
+        jobs[i].work = (struct work){.run = run, .key = 1 + i % 1000};
+        worker_submit(pool, &jobs[i].work);
+    }
+    worker_pool_destroy(pool);
+    for (unsigned i = 0; i < JOBS; i++)
+        assert_int_equal(atomic_load(&jobs[i].runs), 1);
+    free(jobs);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +263,11 @@ int main(void)
         cmocka_unit_test(a_job_that_blocks_keeps_no_other_worker),
         cmocka_unit_test(a_job_that_follows_needs_nobody_to_be_woken),
         cmocka_unit_test(a_worker_that_sleeps_is_woken_for_each_job),
+        cmocka_unit_test(a_file_system_that_hangs_takes_its_share_only),
+        cmocka_unit_test(what_waits_for_its_share_runs_when_another_returns),
+        cmocka_unit_test(a_job_that_follows_waits_for_its_share_too),
+        cmocka_unit_test(a_job_that_hangs_is_seen_by_its_key),
+        cmocka_unit_test(more_keys_than_shares_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

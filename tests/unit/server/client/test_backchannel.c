@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "proto/record.h"
+#include "server/base/container_of.h"
 #include "server/client/backchannel.h"
 #include "server/daemon.h"
 #include "server/server.h"
@@ -47,7 +48,7 @@ struct waiting {
 
 static void on_done(struct loop_msg *msg)
 {
-    struct cb_call *call = (struct cb_call *)(void *)((char *)msg - offsetof(struct cb_call, done));
+    struct cb_call *call = container_of(msg, struct cb_call, done);
     sem_post(&((struct waiting *)(void *)call)->done);
 }
 

@@ -24,7 +24,7 @@ static struct recovery *recovery;
 
 static void boot(unsigned grace_seconds)
 {
-    assert_int_equal(worker_pool_create(2, &workers), 0);
+    assert_int_equal(worker_pool_create(2, 1, &workers), 0);
     assert_int_equal(loop_create("test", 0, &loop), 0);
     assert_int_equal(recovery_open(dir, workers, &recovery), 0);
     assert_int_equal(recovery_start_grace(recovery, loop, grace_seconds), 0);

@@ -124,8 +124,8 @@ static int setup(void **state)
     memset(&seen, 0, sizeof(seen));
     sem_init(&seen.told, 0, 0);
     strcpy(dir, "/tmp/sealnfs-watcher-XXXXXX");
-    if (!mkdtemp(dir) || worker_pool_create(1, &workers) < 0 || loop_create("test", 0, &loop) < 0 ||
-        recovery_open(dir, workers, &recovery) < 0)
+    if (!mkdtemp(dir) || worker_pool_create(1, 1, &workers) < 0 ||
+        loop_create("test", 0, &loop) < 0 || recovery_open(dir, workers, &recovery) < 0)
         return -1;
     const struct clients_parts parts = {.loops = &loop,
                                         .loop_count = 1,

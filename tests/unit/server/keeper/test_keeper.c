@@ -20,6 +20,7 @@
 
 #include "layout/engine.h"
 #include "layout/map.h"
+#include "layout/watermark.h"
 #include "server/base/loop.h"
 #include "server/config/config.h"
 #include "server/daemon.h"
@@ -43,12 +44,45 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
 static bool replied;
 
+/* Watermarks are written a little late, or not until the test lets them; under the lock. */
+static bool hold_marks;
+static unsigned marks_begun, marks_done, marks_at_reply;
+
+int __real_watermark_write(int fd, const uint8_t *fs_uuid, const struct watermark *mark);
+int __wrap_watermark_write(int fd, const uint8_t *fs_uuid, const struct watermark *mark);
+int __wrap_watermark_write(int fd, const uint8_t *fs_uuid, const struct watermark *mark)
+{
+    const struct timespec a_little = {.tv_nsec = 20000000};
+    pthread_mutex_lock(&lock);
+    marks_begun++;
+    pthread_cond_broadcast(&wake);
+    while (hold_marks)
+        pthread_cond_wait(&wake, &lock);
+    pthread_mutex_unlock(&lock);
+    nanosleep(&a_little, NULL);
+    int err = __real_watermark_write(fd, fs_uuid, mark);
+    pthread_mutex_lock(&lock);
+    marks_done++;
+    pthread_mutex_unlock(&lock);
+    return err;
+}
+
+static void set_hold(bool hold)
+{
+    pthread_mutex_lock(&lock);
+    hold_marks = hold;
+    marks_begun = marks_done = 0;
+    pthread_cond_broadcast(&wake);
+    pthread_mutex_unlock(&lock);
+}
+
 static void on_reply(struct loop_msg *msg)
 {
     (void)msg;
     pthread_mutex_lock(&lock);
     replied = true;
-    pthread_cond_signal(&wake);
+    marks_at_reply = marks_done;
+    pthread_cond_broadcast(&wake);
     pthread_mutex_unlock(&lock);
 }
 
@@ -63,10 +97,12 @@ static void await(void)
     struct timespec end;
     clock_gettime(CLOCK_REALTIME, &end);
     end.tv_sec += 30;
+    int rc = 0;
     pthread_mutex_lock(&lock);
-    while (!replied)
-        assert_int_equal(pthread_cond_timedwait(&wake, &lock, &end), 0);
+    while (!replied && rc == 0)
+        rc = pthread_cond_timedwait(&wake, &lock, &end);
     pthread_mutex_unlock(&lock);
+    assert_int_equal(rc, 0);
 }
 
 static int try_start(const char *extra)
@@ -234,6 +270,7 @@ static int make_file(void **state)
 static int clean_up(void **state)
 {
     (void)state;
+    set_hold(false);
     if (daemon_now)
         stop();
     return 0;
@@ -434,6 +471,44 @@ static void many_seals_share_the_journals_commits(void **state)
         assert_int_equal(seal(false, NULL), NFS4_OK);
         assert_int_equal(release(5000, NULL), NFS4_OK);
     }
+}
+
+static void nothing_is_sealed_before_the_watermark_is_written(void **state)
+{
+    (void)state;
+    start("");
+    set_hold(false);
+    assert_int_equal(seal(false, NULL), NFS4_OK);
+    assert_int_equal(marks_at_reply, 1);
+    assert_int_equal(release(5000, NULL), NFS4_OK);
+    assert_int_equal(marks_at_reply, 2);
+}
+
+static unsigned wait_for_marks(unsigned begun)
+{
+    struct timespec end;
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += 30;
+    int rc = 0;
+    pthread_mutex_lock(&lock);
+    while (marks_begun < begun && rc == 0)
+        rc = pthread_cond_timedwait(&wake, &lock, &end);
+    unsigned count = marks_begun;
+    pthread_mutex_unlock(&lock);
+    assert_int_equal(rc, 0);
+    return count;
+}
+
+static void a_watermark_that_hangs_holds_up_nothing_for_long_and_follows(void **state)
+{
+    (void)state;
+    start("");
+    set_hold(true);
+    assert_int_equal(seal(false, NULL), NFS4_OK);
+    assert_int_equal(release(5000, NULL), NFS4_OK);
+    assert_int_equal(wait_for_marks(1), 1); /* the second waits for the first */
+    set_hold(false);
+    assert_int_equal(wait_for_marks(1), 1); /* what went up meanwhile, in one */
 }
 
 /* ---- a journal that is not the one it should be ---- */
@@ -674,6 +749,8 @@ int main(void)
         T(holder_that_cannot_be_called_is_fenced_by_the_hook),
         T(hook_that_fails_leaves_the_seal_stuck_until_the_layout_comes_back),
         T(many_seals_share_the_journals_commits),
+        T(nothing_is_sealed_before_the_watermark_is_written),
+        T(a_watermark_that_hangs_holds_up_nothing_for_long_and_follows),
         T(many_files_sealed_at_once_share_flushes),
         T(a_journal_that_is_gone_releases_nothing),
         T(a_journal_from_before_the_holder_came_releases_nothing),

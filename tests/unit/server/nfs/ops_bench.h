@@ -18,7 +18,7 @@
 #include "server/file/file.h"
 #include "server/keeper/keeper.h"
 #include "server/nfs/compound.h"
-#include "server/nfs/io_state.h"
+#include "server/nfs/op_io.h"
 #include "server/server.h"
 #include "server/state/state.h"
 

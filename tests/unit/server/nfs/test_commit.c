@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "server/base/loop.h"
 #include "server/base/worker.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
@@ -65,6 +66,16 @@ uint32_t export_id(const struct export *export)
     return export ? 1 : 0;
 }
 
+uint64_t export_work_key(const struct export *export)
+{
+    return export_id(export);
+}
+
+uint64_t loop_now_ns(void)
+{
+    return 1;
+}
+
 static void wait_for(const unsigned *counter, unsigned count)
 {
     struct timespec end;
@@ -94,7 +105,7 @@ static int setup(void **state)
     server = (struct server){.config = &config};
     for (unsigned i = 0; i < COMPOUNDS; i++)
         compounds[i] = (struct compound){.server = &server};
-    return worker_pool_create(WORKERS, &server.workers) ||
+    return worker_pool_create(WORKERS, WORKERS, &server.workers) ||
            committer_create(&server, &server.committer);
 }
 
