@@ -141,9 +141,10 @@ static int look_at(struct signer *s, const struct sysfs_block *disk)
         if (signature_verify(fd, &v->base[i].signature) == 0)
             err = seal_refuse(
                 s->why, SEAL_REFUSED_SIGNATURE, EEXIST,
-                "%s and %s have the same signature (is one a copy or a snapshot of the other?): a "
-                "client could write to the wrong one; give one of them a new UUID, or take the "
-                "copy away from this server and its clients",
+                "%s and %s have the same signature (is one a copy or a snapshot of the other, or "
+                "the old place of a volume that was moved?): a client could write to the wrong "
+                "one; give a copy a new UUID or take it away from here and from the clients, "
+                "overwrite the beginning of an old place",
                 v->base[i].path, disk->node);
     (void)close(fd);
     return err;

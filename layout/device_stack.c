@@ -44,7 +44,17 @@ struct range {
 
 static int walk(struct walk *w, const struct range *range, unsigned depth);
 
-#define refuse(w, ...) seal_refuse((w)->why, SEAL_REFUSED_DEVICE, EOPNOTSUPP, __VA_ARGS__)
+/* Seen to be something else; and what could not be seen, or makes no sense just now. */
+#define refuse(w, ...)                                                                             \
+    be_definite(w, seal_refuse((w)->why, SEAL_REFUSED_DEVICE, EOPNOTSUPP, __VA_ARGS__))
+#define unread(w, ...) seal_refuse((w)->why, SEAL_REFUSED_DEVICE, EOPNOTSUPP, __VA_ARGS__)
+
+static int be_definite(struct walk *w, int err)
+{
+    if (w->why)
+        w->why->definite = true;
+    return err;
+}
 
 static int too_many(struct walk *w, const char *node)
 {
@@ -78,7 +88,7 @@ static int add_run(struct walk *w, const struct sysfs_block *disk, const struct 
     int err;
 
     if (range->start > disk->size || range->length > disk->size - range->start)
-        return refuse(w, "%s is too small for what lies on it", disk->node);
+        return unread(w, "%s is too small for what lies on it", disk->node);
     if (w->unit && !w->in_stripe)
         return refuse(
             w,
@@ -226,7 +236,7 @@ static int walk_linear(struct walk *w, const struct sysfs_block *b, const struct
     if (!name || parse_dev(name, &below.dev) != 0 ||
         parse_sectors(strtok_r(NULL, " ", &save), &offset) != 0 ||
         offset > INT64_MAX - target->length)
-        return refuse(w, "%s: device-mapper says \"linear %s\", which makes no sense", b->node,
+        return unread(w, "%s: device-mapper says \"linear %s\", which makes no sense", b->node,
                       target->rest);
     below.start = offset + (part->start - target->start);
     if (b->partition_map) /* by kpartx: as a partition */
@@ -258,7 +268,7 @@ static int walk_striped(struct walk *w, const struct sysfs_block *b, const struc
         word = strtok_r(NULL, " ", &save);
         if (!word || parse_dev(word, &member.dev) != 0 ||
             parse_sectors(strtok_r(NULL, " ", &save), &member.start) != 0)
-            return refuse(w, "%s: device-mapper's table makes no sense", b->node);
+            return unread(w, "%s: device-mapper's table makes no sense", b->node);
         err = add_member(w, b->node, &member, depth);
     }
     w->in_stripe = false;
@@ -295,7 +305,7 @@ static int walk_table(struct walk *w, const struct sysfs_block *b, char *text,
         struct target target;
 
         if (parse_target(line, &target) != 0)
-            return refuse(w, "%s: device-mapper's table makes no sense", b->node);
+            return unread(w, "%s: device-mapper's table makes no sense", b->node);
         if (target.start >= end || target.start + target.length <= range->start)
             continue;
         if (target.start > at)
@@ -304,7 +314,7 @@ static int walk_table(struct walk *w, const struct sysfs_block *b, char *text,
         at = target.start + target.length;
     }
     if (!err && at < end)
-        err = refuse(w, "%s has no table, or one with holes", b->node);
+        err = unread(w, "%s has no table, or one with holes", b->node);
     return err;
 }
 
@@ -315,7 +325,7 @@ static int walk_dm(struct walk *w, const struct sysfs_block *b, const struct ran
     int err = text ? w->source->table(b->dev, text, DM_TABLE_TEXT_MAX) : -ENOMEM;
 
     if (err == -EACCES)
-        err = refuse(w,
+        err = unread(w,
                      "%s (%s): its device-mapper table cannot be read without CAP_SYS_ADMIN, which "
                      "the systemd "
                      "unit gives",
@@ -348,7 +358,7 @@ static int walk_md(struct walk *w, const struct sysfs_block *b, const struct ran
             b->node, b->md_level);
     err = sysfs_md_read(w->source->sysfs, b->dev, &md);
     if (err)
-        return refuse(w, "%s: what /sys says of the md array makes no sense (%s)", b->node,
+        return unread(w, "%s: what /sys says of the md array makes no sense (%s)", b->node,
                       strerror(-err));
     if (md.chunk == 0 || range->start != 0 || range->length > b->size)
         return refuse(w, "%s is a stripe of which only a part is used: clients cannot be told",
@@ -386,7 +396,7 @@ static int walk(struct walk *w, const struct range *range, unsigned depth)
     if (depth > DEPTH_MAX)
         return refuse(w, "%s is stacked more than %d deep", b.node, DEPTH_MAX);
     if (range->length > b.size || range->start > b.size - range->length)
-        return refuse(w, "%s is smaller than what lies on it", b.node);
+        return unread(w, "%s is smaller than what lies on it", b.node);
     if (b.partition) {
         below.dev = b.parent;
         below.start += b.start;

@@ -66,6 +66,9 @@ int file_key_fs_uuid(int fd, uint8_t uuid[FILE_KEY_UUID_SIZE])
     memset(uuid, 0, FILE_KEY_UUID_SIZE);
     _Static_assert(sizeof(fs.f_fsid) <= FILE_KEY_UUID_SIZE, "f_fsid fits");
     memcpy(uuid, &fs.f_fsid, sizeof(fs.f_fsid));
+    /* Some say 0 of every file system of theirs. */
+    _Static_assert(sizeof(fs.f_fsid) + sizeof(st.st_dev) <= FILE_KEY_UUID_SIZE, "so does st_dev");
+    memcpy(uuid + sizeof(fs.f_fsid), &st.st_dev, sizeof(st.st_dev));
     return 0;
 }
 

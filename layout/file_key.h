@@ -29,9 +29,9 @@ struct file_key {
 int file_key_from_fd(int fd, struct file_key *key);
 /*
  * The UUID of the file system that fd is on: XFS and ext4 say theirs, to a regular file or
- * directory; others, and special files, get statfs's f_fsid, which lasts as long as the file system
- * is mounted. Callers on a hot path, and those with special files, take the UUID from the export's
- * root once and use file_key_from_handle.
+ * directory; others, and special files, get statfs's f_fsid and the device number, which last as
+ * long as the file system is mounted. Callers on a hot path, and those with special files, take the
+ * UUID from the export's root once and use file_key_from_handle.
  */
 int file_key_fs_uuid(int fd, uint8_t uuid[FILE_KEY_UUID_SIZE]);
 /* The key made of its parts: what name_to_handle_at gave, on the file system with this UUID.

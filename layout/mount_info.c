@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 static int mount_id_of(int fd, uint64_t *id)
 {
@@ -26,13 +27,17 @@ static bool parse_line(const char *line, uint64_t id, struct mount_info *info)
 {
     char *end;
     const char *rest;
+    unsigned int major_no;
+    unsigned int minor_no;
 
     if (strtoull(line, &end, 10) != id || *end != ' ')
         return false;
     rest = strstr(line, " - ");
     memset(info, 0, sizeof(*info));
-    return rest &&
-           sscanf(rest, " - %63s %255s %511s", info->type, info->source, info->options) == 3;
+    if (!rest || sscanf(end, " %*u %u:%u", &major_no, &minor_no) != 2)
+        return false;
+    info->dev = makedev(major_no, minor_no);
+    return sscanf(rest, " - %63s %255s %511s", info->type, info->source, info->options) == 3;
 }
 
 int mount_info_get(int fd, struct mount_info *info)

@@ -6,8 +6,10 @@
 #define LAYOUT_MOUNT_INFO_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct mount_info {
+    dev_t dev;         /* the super block's: one file system, also where st_dev tells parts apart */
     char type[64];     /* "xfs", "ext4", "tmpfs", "fuse.sshfs" */
     char source[256];  /* "/dev/sda1" */
     char options[512]; /* of the super block, as "rw,data=journal" */

@@ -42,6 +42,7 @@ int seal_refuse(struct seal_refusal *refusal, enum seal_refusal_code code, int e
         va_list args;
         va_start(args, format);
         refusal->code = code;
+        refusal->definite = false;
         (void)vsnprintf(refusal->text, sizeof(refusal->text), format, args);
         va_end(args);
     }

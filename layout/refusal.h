@@ -6,6 +6,8 @@
 #ifndef LAYOUT_REFUSAL_H
 #define LAYOUT_REFUSAL_H
 
+#include <stdbool.h>
+
 enum { SEAL_REFUSAL_TEXT_MAX = 320 };
 
 enum seal_refusal_code {
@@ -40,6 +42,8 @@ enum seal_refusal_code {
 
 struct seal_refusal {
     enum seal_refusal_code code;
+    bool definite; /* of a device: it was seen to be what clients cannot be told of, and not merely
+                      not seen to be anything */
     char text[SEAL_REFUSAL_TEXT_MAX];
 };
 

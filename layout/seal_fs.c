@@ -36,12 +36,15 @@ static int set_flags(int fd, unsigned int flags)
 static int gather_inode(int fd, struct seal_facts *facts)
 {
     struct fsxattr xattr;
+    struct file_key named;
+    enum seal_kind kind;
     unsigned int flags;
     int err = get_flags(fd, &flags);
 
     if (err)
         return err;
     facts->immutable = flags & FS_IMMUTABLE_FL;
+    facts->marked = facts->immutable && seal_mark_find(fd, &kind, &named) == 0;
     facts->encrypted = flags & FS_ENCRYPT_FL;
     facts->data_journal = facts->data_journal || (flags & FS_JOURNAL_DATA_FL);
     if (ioctl(fd, FS_IOC_FSGETXATTR, &xattr) != 0)

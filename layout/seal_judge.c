@@ -64,6 +64,11 @@ int seal_judge_file(const struct seal_facts *f, enum seal_kind kind, struct seal
     err = judge_fs(f, kind, why);
     if (err)
         return err;
+    if (f->immutable && f->marked)
+        return seal_refuse(why, SEAL_REFUSED_ALREADY_IMMUTABLE, EPERM,
+                           "the file bears the flag and the mark of a seal that is not on record "
+                           "under this file: sealctl explain says more, sealctl unseal takes it "
+                           "off; do not clear the flag by hand");
     if (f->immutable)
         return seal_refuse(why, SEAL_REFUSED_ALREADY_IMMUTABLE, EPERM,
                            "the file is immutable already, and not by a seal of this server; "

@@ -20,6 +20,7 @@ struct seal_facts {
     bool data_journal;   /* ext4 data=journal, the mount or the file */
     int options_error;   /* -errno: it could not be read how ext4 is mounted */
     bool immutable;
+    bool marked; /* by a seal (seal_mark.h), known or not */
     bool encrypted;
     bool realtime; /* XFS */
     bool reflink;  /* the file system can clone files */

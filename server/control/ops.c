@@ -87,7 +87,11 @@ static void on_released(struct loop_msg *msg)
     if (call->status == NFS4_OK)
         request_answer(request, json_pack("{s:b, s:s}", "ok", 1, "note", call->why));
     else
-        request_fail(request, call->status == NFS4ERR_DELAY ? "pending" : "refused", call->why);
+        request_fail(request,
+                     call->status == NFS4ERR_DELAY   ? "pending"
+                     : call->status == NFS4ERR_NOENT ? "not-found"
+                                                     : "refused",
+                     call->why);
 }
 
 static void start_unseal(struct control_request *request)
@@ -99,6 +103,7 @@ static void start_unseal(struct control_request *request)
     request->keeper.release = (struct keeper_release){
         .call = {.reply = {.run = on_released}, .reply_loop = request->loop},
         .file = request->file,
+        .path = json_string_value(json_object_get(request->json, "file")),
         .by_operator = true,
         .timeout_ms = (uint32_t)timeout,
     };
@@ -146,7 +151,7 @@ static void on_viewed(struct loop_msg *msg)
     free(view->json);
     if (view->call.status != NFS4_OK || !value) {
         json_decref(value);
-        request_fail(request, "failed",
+        request_fail(request, view->call.status == NFS4ERR_NOENT ? "not-found" : "failed",
                      view->call.why[0]
                          ? view->call.why
                          : "the server could not make the answer; is it out of memory?");
@@ -164,6 +169,7 @@ static void start_view(struct control_request *request)
         .call = {.reply = {.run = on_viewed}, .reply_loop = request->loop},
         .what = request->op->name,
         .file = request->file,
+        .path = json_string_value(json_object_get(request->json, "file")),
     };
     keeper_view(request->server->keeper, &request->keeper.view);
 }
@@ -236,13 +242,21 @@ static const struct control_op operations[] = {
     {"devices", FILE_NONE, start_view},
 };
 
+/* The file is gone, but its seal may be known by the path it had. */
+static bool is_on_record_perhaps(const struct control_request *request)
+{
+    return (request->error == -ENOENT || request->error == -ENOTDIR || request->error == -ESTALE ||
+            request->error == -EIO) &&
+           (request->op->start == start_unseal || request->op->start == start_view);
+}
+
 static void file_opened(struct loop_msg *msg)
 {
     struct control_request *request = container_of(msg, struct control_request, home);
     const char *path = json_string_value(json_object_get(request->json, "file"));
     char sentence[1024];
 
-    if (!request->error) {
+    if (!request->error || is_on_record_perhaps(request)) {
         request->op->start(request);
         return;
     }

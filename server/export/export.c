@@ -20,6 +20,7 @@
 
 #include "layout/device.h"
 #include "layout/file_key.h"
+#include "layout/mount_info.h"
 #include "proto/rdma_layout.h"
 #include "server/base/fs_handle.h"
 #include "server/base/log.h"
@@ -41,6 +42,7 @@ struct export
     char *real_path;
     int root_fd;
     int mount_id;
+    dev_t fs_dev; /* the super block's */
     uint8_t fs_uuid[FILE_KEY_UUID_SIZE];
     struct file_key root_key;
     uint64_t max_file_size;
@@ -78,6 +80,7 @@ static void learn_limits(struct export *export)
 static int learn_root(struct export *export, const char *path)
 {
     struct fs_handle handle;
+    struct mount_info mount;
     int rc;
 
     export->root_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -86,9 +89,12 @@ static int learn_root(struct export *export, const char *path)
     export->real_path = realpath(path, NULL);
     if (!export->real_path)
         return -errno;
-    rc = file_key_fs_uuid(export->root_fd, export->fs_uuid);
+    rc = mount_info_get(export->root_fd, &mount);
+    if (!rc)
+        rc = file_key_fs_uuid(export->root_fd, export->fs_uuid);
     if (rc)
         return rc;
+    export->fs_dev = mount.dev;
     rc = fs_handle_get(export->root_fd, "", &handle);
     if (rc)
         return rc;
@@ -178,6 +184,7 @@ int export_find_device(const struct export *export, struct device **out, struct 
             "every client of the export has a kernel that maps stripes right, say stripes = true "
             "(see sealnfs.conf)",
             device_volume_path(device));
+        why->definite = true;
         device_free(device);
         return rc;
     }
@@ -271,7 +278,33 @@ static int export_open(struct export *export, const struct config_export *config
                                     : "");
         return rc;
     }
-    return config->layouts ? find_device(export) : 0;
+    return 0;
+}
+
+/*
+ * A file is known by its file system's UUID and its handle (layout/file_key.h), so two file systems
+ * with one UUID would be one: clients of a snapshot would read and write the original's files, and
+ * a release would clear the flag of the other's file.
+ */
+static int refuse_twin(const struct export_table *table, const struct export *export)
+{
+    const struct config_export *config = export_config(export);
+
+    for (unsigned i = 0; i < table->count; i++) {
+        const struct export *other = &table->exports[i];
+
+        if (other == export || other->fs_dev == export->fs_dev ||
+            memcmp(other->fs_uuid, export->fs_uuid, FILE_KEY_UUID_SIZE) != 0)
+            continue;
+        log_error("export %s: the file system at %s has the same UUID as that at %s of export %s, "
+                  "but is another (is one a snapshot or a copy of the other?), so that their files "
+                  "could not be told apart; give one of them a UUID of its own while it is not "
+                  "mounted (xfs_admin -U generate, tune2fs -U random), or export only one",
+                  config->pseudo, config->path, export_config(other)->path,
+                  export_config(other)->pseudo);
+        return -ENOTUNIQ;
+    }
+    return 0;
 }
 
 static int export_add(struct export_table *table, const struct config_export *config)
@@ -282,6 +315,10 @@ static int export_add(struct export_table *table, const struct config_export *co
     export->root_fd = -1;
     table->count++;
     rc = export_open(export, config);
+    if (!rc)
+        rc = refuse_twin(table, export);
+    if (!rc && config->layouts)
+        rc = find_device(export);
     if (rc)
         return rc;
     rc = pseudo_tree_add(table->root, config->pseudo, export, &export->pseudo);
@@ -421,6 +458,16 @@ const struct device *export_device(const struct export *export)
     const struct device_state *state = state_of(export);
 
     return state ? state->device : NULL;
+}
+
+bool export_device_is_lost(const struct export *export, const char **why)
+{
+    const struct device_state *state = state_of(export);
+
+    if (!state || !state->why.text[0] || !state->why.definite)
+        return false;
+    *why = state->why.text;
+    return true;
 }
 
 nfsstat4 export_admit(const struct export *export, const struct in6_addr *peer)

@@ -43,6 +43,8 @@ bool export_has_layouts(const struct export *export, const char **why_not);
 /* layout/device.h: the last that was found, also while it is away; NULL without layouts. Valid for
  * ever. */
 const struct device *export_device(const struct export *export);
+/* The last look saw that what is under the export is nothing that clients can be told of; why. */
+bool export_device_is_lost(const struct export *export, const char **why);
 /* Looks for the device under the export, and says how it is to be offered (layout_types). Blocks.
  */
 int export_find_device(const struct export *export, struct device **device,

@@ -26,6 +26,9 @@ struct device_look {
     struct export *export;
     struct device *device; /* found; NULL: why */
     struct seal_refusal why;
+    bool unread; /* in doubt as long as what it remembers of the journal cannot be read */
+    int mark_error;
+    struct watermark mark;
 };
 
 struct keeper_looks {
@@ -37,8 +40,11 @@ static void find_device(struct work *item)
 {
     struct device_look *look = container_of(item, struct device_look, work);
     look->device = NULL;
-    look->why.text[0] = '\0';
+    look->why = (struct seal_refusal){.text = ""};
     export_find_device(look->export, &look->device, &look->why);
+    if (look->unread)
+        look->mark_error =
+            watermark_read(export_root_fd(look->export), export_fs_uuid(look->export), &look->mark);
     jobs_come_home(&look->keeper->jobs, &look->home);
 }
 
@@ -46,6 +52,14 @@ static void see(struct keeper *keeper, struct device *device)
 {
     keeper_san_see(keeper->san, device);
     keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = device});
+}
+
+/* Not when it merely could not be looked at: then what was described last still stands. */
+static void lose_device(struct keeper *keeper, const struct export *export, const char *why)
+{
+    keeper_feed(keeper, &(struct engine_event){
+                            .type = ENGINE_EV_UNDESCRIBED,
+                            .undescribed = {.fs_uuid = export_fs_uuid(export), .why = why}});
 }
 
 static void take_found(struct keeper *keeper, const struct device_look *found)
@@ -57,6 +71,8 @@ static void take_found(struct keeper *keeper, const struct device_look *found)
             log_warning("export %s: no more layouts are given: %s", name, found->why.text);
         if (export_set_no_device(found->export, &found->why))
             log_error("out of memory: export %s still gives layouts", name);
+        if (found->why.definite)
+            lose_device(keeper, found->export, found->why.text);
         return;
     }
     const struct device *before = export_device(found->export);
@@ -69,6 +85,40 @@ static void take_found(struct keeper *keeper, const struct device_look *found)
         log_info("export %s: layouts are given again", name);
 }
 
+/* Of any export of the same file system. */
+static bool is_unread_elsewhere(const struct keeper_looks *looks, const struct export *export)
+{
+    for (unsigned i = 0; i < looks->count; i++) {
+        const struct device_look *other = &looks->look[i];
+        if (other->unread &&
+            memcmp(export_fs_uuid(other->export), export_fs_uuid(export), FILE_KEY_UUID_SIZE) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A contradiction is for the next start to judge: till then it stays in doubt. */
+static void take_mark(struct keeper *keeper, struct device_look *look)
+{
+    const char *name = export_config(look->export)->path;
+    bool passing;
+    if (!look->unread || (look->mark_error && look->mark_error != -ENODATA))
+        return;
+    const char *why = keeper_contradiction(keeper, look->mark_error, &look->mark, &passing);
+    look->unread = false;
+    if (why) {
+        log_error("export %s: %s: restart sealnfsd", name, why);
+        return;
+    }
+    if (is_unread_elsewhere(keeper->looks, look->export))
+        return;
+    log_info("export %s: what the file system remembers of its journal can be read, and agrees "
+             "with it: seals there are granted and released again",
+             name);
+    keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_DOUBT_PASSED,
+                                               .doubt_passed = export_fs_uuid(look->export)});
+}
+
 static void plan_looks(struct keeper *keeper)
 {
     struct timeval wait = {.tv_sec = keeper->config->device_interval};
@@ -79,6 +129,7 @@ static void come_home(struct loop_msg *msg)
 {
     struct device_look *look = container_of(msg, struct device_look, home);
     take_found(look->keeper, look);
+    take_mark(look->keeper, look);
     device_free(look->device);
     look->device = NULL;
     look->under_way = false;
@@ -114,15 +165,19 @@ int keeper_devices_start(struct keeper *keeper)
     struct keeper_looks *looks = calloc(1, sizeof *looks + count * sizeof looks->look[0]);
     if (!looks)
         return -ENOMEM;
+    const char *why = NULL;
     keeper->looks = looks;
     for (unsigned i = 0; i < count; i++) {
         struct export *export = export_at(keeper->exports, i);
         const struct device *device = export_device(export);
         if (!export_config(export)->layouts)
             continue;
-        make_look(keeper, export, &looks->look[looks->count++]);
+        make_look(keeper, export, &looks->look[looks->count]);
+        looks->look[looks->count++].unread = keeper->unread[i];
         if (device) /* nothing else runs yet */
             see(keeper, (struct device *)(uintptr_t)device);
+        if (export_device_is_lost(export, &why))
+            lose_device(keeper, export, why);
     }
     keeper->look_timer = evtimer_new(loop_base(keeper->loop), on_look, keeper);
     if (!keeper->look_timer)

@@ -48,30 +48,57 @@ static int take_fenced(const struct journal_holder *holder, void *arg)
     return engine_restore_fenced(arg, holder);
 }
 
-/* What the file system remembers of the journal. NULL: nothing that contradicts it. */
-static const char *contradiction(const struct keeper *keeper, const struct export *export)
+const char *keeper_contradiction(const struct keeper *keeper, int err, const struct watermark *mark,
+                                 bool *passing)
+{
+    *passing = err && err != -ENODATA && err != -EUCLEAN;
+    if (err == -ENODATA)
+        return NULL;
+    if (err == -EUCLEAN)
+        return "what the file system remembers of its journal makes no sense";
+    if (err)
+        return "what the file system remembers of its journal cannot be read just now";
+    if (mark->journal_id != keeper->at_start.journal_id)
+        return "the file system belongs to another journal";
+    if (mark->count > keeper->at_start.count)
+        return "the journal is older than what the file system remembers of it";
+    return NULL;
+}
+
+static const char *find_reason(struct keeper *keeper, const struct export *export, bool *passing)
 {
     struct watermark mark;
     int err = watermark_read(export_root_fd(export), export_fs_uuid(export), &mark);
-    if (err == -ENODATA)
-        return NULL;
-    if (err)
-        return "what the file system remembers of its journal cannot be read";
-    if (mark.journal_id != journal_id(keeper->journal))
-        return "the file system belongs to another journal";
-    if (mark.count > journal_watermark(keeper->journal))
-        return "the journal is older than what the file system remembers of it";
-    return NULL;
+    return keeper_contradiction(keeper, err, &mark, passing);
+}
+
+/* A failed read is no reason that lasts: it is tried again with every look at the devices. */
+static int doubt_for_now(struct keeper *keeper, unsigned i, const char *why)
+{
+    const struct export *export = export_at(keeper->exports, i);
+    log_error("export %s: %s: nothing there is granted or released until it can; see to its disk "
+              "and file system",
+              export_config(export)->path, why);
+    keeper->unread[i] = true;
+    return engine_restore_passing_doubt(keeper->engine, export_fs_uuid(export));
 }
 
 static int find_doubts(struct keeper *keeper, bool set_aside)
 {
     int err = 0;
+    keeper->at_start =
+        (struct watermark){journal_id(keeper->journal), journal_watermark(keeper->journal)};
     for (unsigned i = 0; !err && i < export_count(keeper->exports); i++) {
         const struct export *export = export_at(keeper->exports, i);
-        const char *why = set_aside ? "the journal was damaged" : contradiction(keeper, export);
+        bool passing = false;
+        const char *why =
+            set_aside ? "the journal was damaged" : find_reason(keeper, export, &passing);
         if (!why)
             continue;
+        if (passing) {
+            err = doubt_for_now(keeper, i, why);
+            continue;
+        }
         log_error("export %s: %s: there may be seals and clients with layouts that nobody knows "
                   "of, so nothing "
                   "there is granted or released; put the right journal back into %s and restart "
@@ -147,6 +174,9 @@ int keeper_open_journal(struct keeper *keeper)
     char path[JOURNAL_PATH_MAX];
     if (snprintf(path, sizeof path, "%s/journal.db", keeper->config->state_dir) >= (int)sizeof path)
         return -ENAMETOOLONG;
+    keeper->unread = calloc(export_count(keeper->exports) + 1, sizeof *keeper->unread);
+    if (!keeper->unread)
+        return -ENOMEM;
     int err = open_and_load(keeper, path, false);
     if (err == -EUCLEAN) {
         err = set_aside(path);

@@ -35,6 +35,7 @@ void keeper_options(struct keeper *keeper, struct engine_options *options)
         .recall_pause = SECONDS(1),
         .fence_retry = SECONDS(config->fence_retry),
         .quiesce_time = SECONDS(config->quiesce_time),
+        .settle_time = SECONDS(config->initiator_settle_time),
         .scrub_interval = SECONDS(config->scrub_interval),
         .at_rest_pause = SECONDS(config->at_rest_pause),
         .at_rest_max = config->at_rest_max,
@@ -112,6 +113,13 @@ static void san_recall_all(void *arg, uint64_t client_id)
     keeper_recall_all(arg, client_id, LAYOUT4_SCSI);
 }
 
+static void san_nexus_seen(void *arg, uint64_t client_id, const uint8_t device[DEVICE_ID_SIZE])
+{
+    struct engine_event event = {.type = ENGINE_EV_NEXUS_SEEN, .seen = {.client_id = client_id}};
+    memcpy(event.seen.device_id, device, DEVICE_ID_SIZE);
+    keeper_feed(arg, &event);
+}
+
 static int make_san(struct keeper *keeper)
 {
     const struct keeper_san_calls calls = {
@@ -123,6 +131,7 @@ static int make_san(struct keeper *keeper)
         .config = san_config,
         .in_grace = san_in_grace,
         .fence_done = san_fence_done,
+        .nexus_seen = san_nexus_seen,
         .recall_all = san_recall_all,
     };
     return keeper_san_create(&calls, &keeper->san);
@@ -243,6 +252,7 @@ static void close_parts(struct keeper *keeper)
         fclose(keeper->trace);
     keeper_fenced_clear(keeper);
     pthread_mutex_destroy(&keeper->fenced_lock);
+    free(keeper->unread);
     free(keeper);
 }
 

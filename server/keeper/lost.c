@@ -3,9 +3,10 @@
  * and where else it may be. On workers; it blocks.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/xattr.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "layout/seal_mark.h"
@@ -26,6 +27,41 @@ static const struct export *export_of_key(const struct keeper *keeper, const str
 bool keeper_exports_fs_of(const struct keeper *keeper, const struct file_key *key)
 {
     return export_of_key(keeper, key) != NULL;
+}
+
+/* Needs a descriptor that is really open; only a regular file can have a mark. */
+static bool bears_mark_of(int path_fd, const struct file_key *key)
+{
+    char path[32];
+    struct stat st;
+    struct file_key named;
+    enum seal_kind kind;
+    if (fstat(path_fd, &st) != 0 || !S_ISREG(st.st_mode))
+        return false;
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", path_fd);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool bears = seal_mark_find(fd, &kind, &named) == 0 && file_key_equal(&named, key);
+    close(fd);
+    return bears;
+}
+
+int keeper_find_relabelled(struct keeper *keeper, const struct file_key *key,
+                           const struct fs_handle *handle, struct file **out)
+{
+    if (keeper_exports_fs_of(keeper, key))
+        return -ENOENT;
+    for (unsigned i = 0; i < export_count(keeper->exports); i++) {
+        struct export *export = export_at(keeper->exports, i);
+        int fd = fs_handle_open(export_root_fd(export), handle);
+        if (fd < 0)
+            continue;
+        if (bears_mark_of(fd, key))
+            return file_from_fd(keeper->files, export, fd, out);
+        close(fd);
+    }
+    return -ENOENT;
 }
 
 /* Every one of them is of the same file system: export_table_create() sees to that. */

@@ -30,6 +30,7 @@
 
 #include "layout/engine.h"
 #include "layout/journal.h"
+#include "layout/watermark.h"
 #include "server/base/container_of.h"
 #include "server/base/jobs.h"
 #include "server/base/loop.h"
@@ -77,10 +78,15 @@ struct keeper {
     struct engine *engine;
     struct journal *journal;
     struct event *timer;
+    struct event *beat;
+    uint64_t listened_at; /* gap.c */
     struct keeper_commit commit;
     struct keeper_marks *marks;
     bool patient; /* what is being fed to the engine is a step's end: its records may wait for
                      others' */
+    bool *unread; /* by export: what its file system remembers of the journal could not be read at
+                     the start */
+    struct watermark at_start;    /* of the journal */
     char failing[KEEPER_WHY_MAX]; /* why the journal cannot be written just now; empty: it can */
     bool running;                 /* the loop's thread runs */
     bool grace;
@@ -103,6 +109,13 @@ struct keeper {
     struct fenced_mark *fenced;
     atomic_uint fenced_count;
 };
+
+/* gap.c: time in which this process did not listen. */
+int keeper_gap_start(struct keeper *keeper);
+void keeper_gap_stop(struct keeper *keeper);
+void keeper_gap_look(struct keeper *keeper); /* before any event is fed */
+/* How much of it has passed since the last call; 0: none. */
+uint64_t keeper_gap(uint64_t *listened_at, uint64_t now);
 
 /* Feed the engine and carry out what it says. Not from inside an effect. */
 void keeper_feed(struct keeper *keeper, const struct engine_event *event);
@@ -141,12 +154,21 @@ int keeper_find_file(struct keeper *keeper, const struct file_key *key, bool may
  */
 enum file_presence keeper_judge_absence(const struct keeper *keeper, const struct file_key *key,
                                         int err, struct seal_refusal *why);
+/* The file that bears the mark of this key, on a file system whose UUID is another by now. BLOCKS.
+ * -ENOENT: there is none. */
+struct fs_handle;
+int keeper_find_relabelled(struct keeper *keeper, const struct file_key *key,
+                           const struct fs_handle *handle, struct file **out);
 /* Is the file system of this key among the exports? */
 bool keeper_exports_fs_of(const struct keeper *keeper, const struct file_key *key);
 
 /* keeper/journal.c. Opens the journal and makes the engine of it. */
 int keeper_open_journal(struct keeper *keeper);
 void keeper_write_record(struct keeper *keeper, const struct journal_record *record);
+/* What a file system remembers of the journal (watermark_read's error and mark) against the journal
+ * as it was at the start; NULL: nothing. *passing: only because it could not be read. */
+const char *keeper_contradiction(const struct keeper *keeper, int err, const struct watermark *mark,
+                                 bool *passing);
 /* The last commit failed, or did not: it is logged, and known to those who ask. */
 void keeper_note_failing(struct keeper *keeper);
 void keeper_note_written(struct keeper *keeper);
@@ -170,10 +192,13 @@ void keeper_scan_start(struct keeper *keeper); /* if there are file systems in d
 bool keeper_scan_is_running(const struct keeper *keeper);
 void keeper_scan_stop(struct keeper *keeper); /* while the loop still runs */
 void keeper_scan_free(struct keeper *keeper); /* once it does not */
-/* Is it sealed without the keeper's knowledge? The engine is told, then `then` runs on the keeper's
- * thread.
+/*
+ * Is it sealed without the keeper's knowledge? The engine is told, then `then` runs on the keeper's
+ * thread. *key is the file's; if its seal is known by another key, as the file system's UUID was
+ * changed under it, it becomes that one.
  */
-void keeper_recognize(struct keeper *keeper, struct file *file, struct loop_msg *then);
+void keeper_recognize(struct keeper *keeper, struct file *file, struct file_key *key,
+                      struct loop_msg *then);
 
 void keeper_answer(struct keeper *keeper, struct engine_call *call);
 void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect);
@@ -210,6 +235,7 @@ struct json_t *keeper_view_devices(struct keeper *keeper);
 /* JSON text, malloc'ed; NULL: no memory. */
 /* What the operator must know whatever was asked. */
 void keeper_view_warning(const struct keeper *keeper, char *text, size_t size);
-char *keeper_view_json(struct keeper *keeper, const char *what, struct file *file);
+char *keeper_view_json(struct keeper *keeper, const char *what, struct file *file,
+                       const struct file_key *key);
 
 #endif

@@ -19,6 +19,8 @@
 #include "server/export/export.h"
 #include "server/keeper/private.h"
 
+_Static_assert((int)ENGINE_REFERRALS <= (int)CB_REFERRING_MAX, "a recall names all that granted");
+
 enum { CALL_TIMEOUT_MS = 10000 };
 
 struct recall_job {
@@ -82,12 +84,11 @@ static void call(struct recall_job *job)
     job->call.op = OP_CB_LAYOUTRECALL;
     job->call.client_id = effect->recall.client_id;
     job->call.timeout_ms = CALL_TIMEOUT_MS;
-    if (effect->recall.referral.present) {
-        job->call.referring_count = 1;
-        memcpy(job->call.referring_session, effect->recall.referral.session,
-               sizeof job->call.referring_session);
-        job->call.referring.rc_slotid = effect->recall.referral.slot;
-        job->call.referring.rc_sequenceid = effect->recall.referral.sequence;
+    for (uint32_t i = 0; i < effect->recall.referral_count; i++) {
+        const struct engine_referral *from = &effect->recall.referral[i];
+        struct cb_referring *to = &job->call.referring[job->call.referring_count++];
+        memcpy(to->session, from->session, sizeof to->session);
+        to->call = (referring_call4){.rc_slotid = from->slot, .rc_sequenceid = from->sequence};
     }
     backchannel_call(job->keeper->clients, &job->call);
 }

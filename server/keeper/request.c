@@ -313,6 +313,11 @@ void keeper_layoutcommit(struct keeper *keeper, struct keeper_layoutcommit *comm
 static void run_seal(struct loop_msg *msg)
 {
     struct request *request = container_of(msg, struct request, msg);
+    if (!file_key_equal(&request->seal.key, file_key(OF(request, keeper_seal)->file))) {
+        request_finish(request, NFS4ERR_INVAL,
+                       "has a seal of before its file system's UUID was changed; unseal it first");
+        return;
+    }
     keeper_feed(request->keeper,
                 &(struct engine_event){.type = ENGINE_EV_SEAL, .seal = &request->seal});
 }
@@ -331,12 +336,50 @@ void keeper_seal(struct keeper *keeper, struct keeper_seal *seal)
         .sparse = seal->sparse,
         .at_rest = seal->at_rest,
     };
-    keeper_recognize(keeper, seal->file, &request->msg);
+    keeper_recognize(keeper, seal->file, &request->seal.key, &request->msg);
+}
+
+#define NO_SUCH_SEAL "there is no such file, and no seal on record by this name (sealctl status)"
+
+struct search {
+    const char *path;
+    bool broken_only, found;
+    struct file_key key;
+};
+
+static void match_path(const struct engine_seal_view *view, void *arg)
+{
+    struct search *search = arg;
+    if (search->found || strcmp(view->path, search->path) != 0 ||
+        (search->broken_only && !view->broken))
+        return;
+    search->found = true;
+    search->key = view->key;
+}
+
+/* Of a file that is gone only its seal's record is left, which bears its path; another file may
+ * have that by now. */
+static bool find_by_path(struct request *request, struct file_key *key, bool broken_only)
+{
+    struct search search = {.path = request->path, .broken_only = broken_only};
+    engine_each_seal(request->keeper->engine, match_path, &search);
+    if (search.found)
+        *key = search.key;
+    return search.found;
 }
 
 static void run_release(struct loop_msg *msg)
 {
     struct request *request = container_of(msg, struct request, msg);
+    const struct keeper_release *release = OF(request, keeper_release);
+    struct engine_seal_view view;
+    if (!release->file && !find_by_path(request, &request->release.key, false)) {
+        request_finish(request, NFS4ERR_NOENT, NO_SUCH_SEAL);
+        return;
+    }
+    if (release->file && release->by_operator &&
+        engine_seal_view(request->keeper->engine, &request->release.key, &view) != 0)
+        (void)find_by_path(request, &request->release.key, true);
     keeper_feed(request->keeper,
                 &(struct engine_event){.type = ENGINE_EV_RELEASE, .release = &request->release});
 }
@@ -347,14 +390,21 @@ void keeper_release(struct keeper *keeper, struct keeper_release *release)
     if (!request)
         return;
     request->release = (struct engine_release){
-        .key = *file_key(release->file),
         .by_operator = release->by_operator,
         .patience = (uint64_t)release->timeout_ms * 1000000,
     };
-    if (release->by_operator)
-        keeper_recognize(keeper, release->file, &request->msg);
-    else
+    if (!release->file) {
+        snprintf(request->path, sizeof request->path, "%s", release->path);
         request_post(request);
+        return;
+    }
+    request->release.key = *file_key(release->file);
+    if (!release->by_operator) {
+        request_post(request);
+        return;
+    }
+    describe(request, release->file);
+    keeper_recognize(keeper, release->file, &request->release.key, &request->msg);
 }
 
 static void run_forget(struct loop_msg *msg)
@@ -536,7 +586,15 @@ static void run_view(struct loop_msg *msg)
 {
     struct request *request = container_of(msg, struct request, msg);
     struct keeper_view *view = OF(request, keeper_view);
-    view->json = keeper_view_json(request->keeper, view->what, view->file);
+    if (view->path && !view->file) {
+        snprintf(request->path, sizeof request->path, "%s", view->path);
+        if (!find_by_path(request, &request->key, false)) {
+            request_finish(request, NFS4ERR_NOENT, NO_SUCH_SEAL);
+            return;
+        }
+    }
+    view->json = keeper_view_json(request->keeper, view->what, view->file,
+                                  view->file || view->path ? &request->key : NULL);
     char warning[KEEPER_WHY_MAX] = "";
     keeper_view_warning(request->keeper, warning, sizeof warning);
     request_finish(request, view->json ? NFS4_OK : NFS4ERR_DELAY,
@@ -550,7 +608,7 @@ void keeper_view(struct keeper *keeper, struct keeper_view *view)
     if (!request)
         return;
     if (view->file)
-        keeper_recognize(keeper, view->file, &request->msg);
+        keeper_recognize(keeper, view->file, &request->key, &request->msg);
     else
         request_post(request);
 }
@@ -637,6 +695,7 @@ void keeper_client(struct keeper *keeper, enum keeper_client_event event, uint64
     static const enum engine_client_event events[] = {
         [KEEPER_CLIENT_CONFIRMED] = ENGINE_CLIENT_CONFIRMED,
         [KEEPER_CLIENT_RESTARTED] = ENGINE_CLIENT_RESTARTED,
+        [KEEPER_CLIENT_SHAKEN] = ENGINE_CLIENT_SHAKEN,
         [KEEPER_CLIENT_LAPSED] = ENGINE_CLIENT_LAPSED,
         [KEEPER_CLIENT_RENEWED] = ENGINE_CLIENT_RENEWED,
         [KEEPER_CLIENT_CALLABLE] = ENGINE_CLIENT_CALLABLE,

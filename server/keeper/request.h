@@ -42,6 +42,7 @@ struct request {
         struct engine_release release;
         struct engine_forget forget;
         struct engine_wrote wrote;
+        struct file_key key; /* VIEW: of the seal */
     };
     char path[REQUEST_PATH_MAX];
     struct rdma_call rdma;

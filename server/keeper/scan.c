@@ -31,7 +31,7 @@ enum { LOOK_PATH_MAX = 1024 };
 struct found {
     struct loop_msg msg;
     struct keeper *keeper;
-    struct file_key key;
+    struct file_key key, named;
     enum seal_kind kind;
     char path[];
 };
@@ -45,9 +45,24 @@ struct scan {
     uint64_t looked_at, found;
 };
 
-static void feed_found(struct keeper *keeper, const struct file_key *key, const char *path,
-                       enum seal_kind kind)
+/* Its file system's UUID was changed under the seal, which is on record. Where the old one is still
+ * exported this is a copy of that disk, and the seal is the original's. */
+static bool is_known_by_its_mark(const struct keeper *keeper, const struct file_key *key,
+                                 const struct file_key *named)
 {
+    struct engine_seal_view view;
+    return !file_key_equal(key, named) && !keeper_exports_fs_of(keeper, named) &&
+           engine_seal_view(keeper->engine, named, &view) == 0;
+}
+
+static void feed_found(struct keeper *keeper, const struct file_key *key,
+                       const struct file_key *named, const char *path, enum seal_kind kind)
+{
+    struct engine_seal_view view;
+    if (!file_key_equal(key, named) && engine_seal_view(keeper->engine, key, &view) != 0)
+        log_warning("%s: its seal was made when its file system had another UUID, or on the disk "
+                    "that this one is a copy of",
+                    path);
     keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_FOUND,
                                                .found = {.key = *key, .path = path, .kind = kind}});
 }
@@ -55,12 +70,13 @@ static void feed_found(struct keeper *keeper, const struct file_key *key, const 
 static void run_found(struct loop_msg *msg)
 {
     struct found *found = container_of(msg, struct found, msg);
-    feed_found(found->keeper, &found->key, found->path, found->kind);
+    if (!is_known_by_its_mark(found->keeper, &found->key, &found->named))
+        feed_found(found->keeper, &found->key, &found->named, found->path, found->kind);
     free(found);
 }
 
 static void post_found(struct scan *scan, const char *path, const struct file_key *key,
-                       enum seal_kind kind)
+                       const struct file_key *named, enum seal_kind kind)
 {
     size_t size = strlen(path) + 1;
     struct found *found = malloc(sizeof *found + size);
@@ -68,8 +84,8 @@ static void post_found(struct scan *scan, const char *path, const struct file_ke
         log_error("out of memory: %s is sealed, but is not listed", path);
         return;
     }
-    *found =
-        (struct found){.msg.run = run_found, .keeper = scan->keeper, .key = *key, .kind = kind};
+    *found = (struct found){
+        .msg.run = run_found, .keeper = scan->keeper, .key = *key, .named = *named, .kind = kind};
     memcpy(found->path, path, size);
     scan->found++;
     loop_post(scan->keeper->loop, &found->msg);
@@ -92,7 +108,7 @@ static void look_at_path(struct scan *scan, const char *path)
     }
     if (seal_fs_is_sealed(fd, &sealed, &kind, &named) == 0 && sealed &&
         file_key_from_fd(fd, &key) == 0)
-        post_found(scan, path, &key, kind);
+        post_found(scan, path, &key, &named, kind);
     close(fd);
 }
 
@@ -198,6 +214,7 @@ struct look {
     struct loop_msg home;
     struct keeper *keeper;
     struct file *file;
+    struct file_key *key; /* the asker's */
     struct loop_msg *then;
     bool sealed;
     enum seal_kind kind;
@@ -221,18 +238,22 @@ static void look_home(struct loop_msg *msg)
     struct look *look = container_of(msg, struct look, home);
     struct loop_msg *then = look->then;
     char path[LOOK_PATH_MAX];
-    if (look->sealed) {
+    if (look->sealed && is_known_by_its_mark(look->keeper, file_key(look->file), &look->named)) {
+        *look->key = look->named;
+    } else if (look->sealed) {
         file_describe(look->file, path, sizeof path);
-        feed_found(look->keeper, file_key(look->file), path, look->kind);
+        feed_found(look->keeper, file_key(look->file), &look->named, path, look->kind);
     }
     file_unref(look->file);
     free(look);
     then->run(then);
 }
 
-void keeper_recognize(struct keeper *keeper, struct file *file, struct loop_msg *then)
+void keeper_recognize(struct keeper *keeper, struct file *file, struct file_key *key,
+                      struct loop_msg *then)
 {
     struct look *look = NULL;
+    *key = *file_key(file);
     if (file_type(file) == S_IFREG && file_seal(file) == SEAL_NONE)
         look = calloc(1, sizeof *look);
     if (!look) {
@@ -243,6 +264,7 @@ void keeper_recognize(struct keeper *keeper, struct file *file, struct loop_msg 
                           .home.run = look_home,
                           .keeper = keeper,
                           .file = file_ref(file),
+                          .key = key,
                           .then = then};
     jobs_submit(&keeper->jobs, &look->work);
 }

@@ -70,7 +70,7 @@ int keeper_find_file(struct keeper *keeper, const struct file_key *key, bool may
         if (!err)
             return 0;
     }
-    return err;
+    return err == -ENOENT ? keeper_find_relabelled(keeper, key, &handle, out) : err;
 }
 
 /* The server's own part of the proof that nobody writes: opens of NFS clients, and its own

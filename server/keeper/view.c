@@ -47,13 +47,13 @@ static void add_seal(const struct engine_seal_view *view, void *arg)
     json_array_append_new(arg, seal_row(view));
 }
 
-static json_t *status(struct keeper *keeper, struct file *file)
+static json_t *status(struct keeper *keeper, const struct file_key *key)
 {
     struct engine_seal_view view;
     json_t *rows = json_array();
-    if (!file)
+    if (!key)
         engine_each_seal(keeper->engine, add_seal, rows);
-    else if (engine_seal_view(keeper->engine, file_key(file), &view) == 0)
+    else if (engine_seal_view(keeper->engine, key, &view) == 0)
         add_seal(&view, rows);
     return rows;
 }
@@ -79,10 +79,10 @@ static void add_grant(const struct engine_grant_view *view, void *arg)
     json_array_append_new(arg, row);
 }
 
-static json_t *grants(struct keeper *keeper, struct file *file)
+static json_t *grants(struct keeper *keeper, const struct file_key *key)
 {
     json_t *rows = json_array();
-    engine_each_grant(keeper->engine, file ? file_key(file) : NULL, add_grant, rows);
+    engine_each_grant(keeper->engine, key, add_grant, rows);
     return rows;
 }
 
@@ -157,13 +157,50 @@ static json_t *explain_unsealed(struct keeper *keeper, struct file *file)
         "and says what is in the way");
 }
 
-static json_t *explain(struct keeper *keeper, struct file *file)
+static void print_uuid(const struct file_key *key, char text[40])
+{
+    const uint8_t *u = key->data;
+    snprintf(text, 40, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0],
+             u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13],
+             u[14], u[15]);
+}
+
+static json_t *explain_relabelled(const struct file_key *key)
+{
+    char uuid[40], why[TEXT_MAX], advice[TEXT_MAX];
+    print_uuid(key, uuid);
+    snprintf(why, sizeof why,
+             "it was sealed when its file system had the UUID %s, and that was changed under the "
+             "seal: no layouts of it are given, and it stays immutable",
+             uuid);
+    snprintf(advice, sizeof advice,
+             "take the seal off: sealctl unseal FILE; or give the file system its UUID back while "
+             "it is not mounted (xfs_admin -U or tune2fs -U, with %s), and restart sealnfsd",
+             uuid);
+    return because(why, advice);
+}
+
+static json_t *explain_lost(const struct engine_seal_view *view)
+{
+    char why[TEXT_MAX];
+    snprintf(why, sizeof why, "there is no file by this name, but a seal on record (%s)%s%.*s",
+             engine_state_name(view->state), view->why[0] ? ": " : "", TEXT_MAX / 2, view->why);
+    return because(why,
+                   "if the file was removed or its file system made anew, take the seal off by "
+                   "this name: sealctl unseal; if it was renamed, name it as it is now");
+}
+
+static json_t *explain(struct keeper *keeper, struct file *file, const struct file_key *key)
 {
     struct engine_seal_view view;
-    if (!file)
+    if (!key)
         return because("no file was named", "");
-    if (engine_seal_view(keeper->engine, file_key(file), &view) != 0)
-        return explain_unsealed(keeper, file);
+    if (engine_seal_view(keeper->engine, key, &view) != 0)
+        return file ? explain_unsealed(keeper, file) : because("it is not sealed", "");
+    if (!file)
+        return explain_lost(&view);
+    if (view.state == ENGINE_SEALED && !file_key_equal(key, file_key(file)))
+        return explain_relabelled(key);
     return view.state == ENGINE_SEALED ? explain_sealed(keeper, file, &view)
                                        : because(view.why, "");
 }
@@ -208,12 +245,13 @@ void keeper_view_warning(const struct keeper *keeper, char *text, size_t size)
     }
 }
 
-char *keeper_view_json(struct keeper *keeper, const char *what, struct file *file)
+char *keeper_view_json(struct keeper *keeper, const char *what, struct file *file,
+                       const struct file_key *key)
 {
-    json_t *value = strcmp(what, "status") == 0    ? status(keeper, file)
+    json_t *value = strcmp(what, "status") == 0    ? status(keeper, key)
                     : strcmp(what, "devices") == 0 ? keeper_view_devices(keeper)
-                    : strcmp(what, "grants") == 0  ? grants(keeper, file)
-                    : strcmp(what, "explain") == 0 ? explain(keeper, file)
+                    : strcmp(what, "grants") == 0  ? grants(keeper, key)
+                    : strcmp(what, "explain") == 0 ? explain(keeper, file, key)
                                                    : NULL;
     char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
     json_decref(value);

@@ -263,6 +263,31 @@ static void what_clients_cannot_be_told_is_refused_by_name(void **state)
     refused(makedev(253, 0), "CAP_SYS_ADMIN");
 }
 
+static bool is_definite(const char *text, int error)
+{
+    struct device_stack stack;
+    struct seal_refusal why = {.text = ""};
+
+    dm(0, "vg-lv", "LVM-x", 20, text);
+    table_error = error;
+    assert_true(device_stack_read(&source, makedev(253, 0), &stack, &why) < 0);
+    table_error = 0;
+    return why.definite;
+}
+
+/* It releases every seal there: a look that failed must not. */
+static void what_was_seen_to_be_another_is_definite_and_a_failed_look_is_not(void **state)
+{
+    (void)state;
+    assert_true(is_definite("0 40960 mirror core 1 1024 2 8:0 0 8:16 0\n", 0));
+    assert_true(is_definite("0 40960 snapshot-origin 253:9\n", 0));
+    assert_true(is_definite("0 40960 crypt aes-xts-plain64 :32:logon:x 0 8:0 32768\n", 0));
+    assert_false(is_definite("0 40960 linear 8:0 0\n", -EIO));
+    assert_false(is_definite("0 40960 linear 8:0 0\n", -EACCES));
+    assert_false(is_definite("0 40960 linear 8:64 0\n", 0));
+    assert_false(is_definite("", 0));
+}
+
 static void arrays_with_copies_or_parity_are_refused_by_name(void **state)
 {
     static const char *const levels[] = {"raid1", "raid4", "raid5", "raid6", "raid10", "linear"};
@@ -290,6 +315,7 @@ int main(void)
         T(striped_volume_and_raid0_are_stripes),
         T(multipath_map_is_the_disk_and_its_partition_a_slice),
         T(what_clients_cannot_be_told_is_refused_by_name),
+        T(what_was_seen_to_be_another_is_definite_and_a_failed_look_is_not),
         T(arrays_with_copies_or_parity_are_refused_by_name),
     };
 

@@ -125,7 +125,7 @@ static void an_immutable_file_is_refused_and_stays_immutable(void **state)
         int fd = make(on[i], "immutable", 10000, path);
 
         assert_int_equal(seal_fs_set_flag(fd, SEAL_KIND_FROZEN, &why), 0);
-        refused(fd, &frozen, SEAL_REFUSED_ALREADY_IMMUTABLE, "chattr -i");
+        refused(fd, &frozen, SEAL_REFUSED_ALREADY_IMMUTABLE, "sealctl unseal");
         assert_true(flag_set(fd));
         assert_int_equal(seal_fs_set_flag(fd, SEAL_KIND_FROZEN, &why), -EPERM);
         release(fd, NULL);
