@@ -249,6 +249,6 @@ def a_volume_that_moves_under_a_writer(scene, move):
     server.wait_log("layouts are given again")
     equal((host_sha256(host), client.sha256("/mnt/n/file")), (digest, digest), "what the client wrote last, on the volume and read by it")
     ended = [entry["how"] for entry in server.trace() if entry["seq"] > seen and entry["what"] == "grant-ended"]
-    equal(ended, ["returned"], "how the grant ended")
+    holds(ended in (["returned"], ["nomatching"]), f"how the grant ended: {ended}")
     server.ctl("seal", "--pinned", "/mnt/data/file")
     server.ctl("unseal", "--wait", "/mnt/data/file")
