@@ -25,6 +25,8 @@ struct device {
     uint32_t generation;
     struct device_volume volume;
     dev_t volume_dev; /* 0 when made from a description */
+    bool may_forget;
+    uint32_t unread; /* bits: disks that did not say who they are */
     char volume_path[DEVICE_PATH_MAX];
 };
 
@@ -169,6 +171,33 @@ bool device_is_reserved(const struct device *d)
     return d->volume.reserved;
 }
 
+void device_set_may_forget(struct device *d)
+{
+    d->may_forget = true;
+}
+
+bool device_may_forget(const struct device *d)
+{
+    return d->may_forget;
+}
+
+bool device_keep_names(struct device *d, const struct device *before)
+{
+    for (uint32_t i = 0; i < d->volume.base_count; i++) {
+        struct device_base *base = &d->volume.base[i];
+
+        for (uint32_t k = 0; before && (d->unread >> i & 1) && k < before->volume.base_count; k++) {
+            const struct device_base *old = &before->volume.base[k];
+
+            if (old->dev != base->dev || strcmp(old->path, base->path) != 0)
+                continue;
+            base->designator = old->designator; /* none, if it had none */
+            d->unread &= ~(UINT32_C(1) << i);
+        }
+    }
+    return d->unread == 0;
+}
+
 void device_disks(const struct device *d, char *text, size_t size)
 {
     size_t used = 0;
@@ -237,19 +266,38 @@ static int describe(struct device *d, dev_t dev, enum signature_fs fs, struct se
     return err;
 }
 
+/* It has no reservations, or no name to go by: as against an answer that did not come. */
+static bool is_definite(int err)
+{
+    return err == -EOPNOTSUPP || err == -ENODATA || err == -ENOTBLK || err == -ENOTTY ||
+           err == -EPERM || err == -EACCES;
+}
+
+static int name_disk(const struct device *d, uint32_t i, struct designator *found)
+{
+    const struct reservation_ops *ops;
+    int fd, err = device_open_disk(d, i, false, &fd);
+
+    if (err)
+        return err;
+    err = reservation_of(fd, &ops);
+    if (!err)
+        err = ops->identify(fd, found);
+    (void)close(fd);
+    return err;
+}
+
 /* What cannot be reserved gets no name. */
 static void name_disks(struct device *d)
 {
     for (uint32_t i = 0; i < d->volume.base_count; i++) {
-        const struct reservation_ops *ops;
         struct designator found;
-        int fd;
+        int err = name_disk(d, i, &found);
 
-        if (device_open_disk(d, i, false, &fd))
-            continue;
-        if (reservation_of(fd, &ops) == 0 && ops->identify(fd, &found) == 0)
+        if (!err)
             d->volume.base[i].designator = found;
-        (void)close(fd);
+        else if (!is_definite(err))
+            d->unread |= UINT32_C(1) << i;
     }
 }
 

@@ -61,6 +61,14 @@ bool device_can_reserve(const struct device *device);
 /* Its disks are to be kept under a reservation. Before anybody else has it. */
 void device_set_reserved(struct device *device);
 bool device_is_reserved(const struct device *device);
+/* The operator takes it that its target may forget who was fenced. Before anybody else has it. */
+void device_set_may_forget(struct device *device);
+bool device_may_forget(const struct device *device);
+/*
+ * A disk whose name or reservations could not be asked for just now (an error, not a "no"). Names
+ * that `before` has for the same disks are taken over; false: some are not known still.
+ */
+bool device_keep_names(struct device *device, const struct device *before);
 /* Its disks, "/dev/sda /dev/sdb"; "" when made from a description. */
 void device_disks(const struct device *device, char *text, size_t size);
 /* The volume's own node: "/dev/sda1". */

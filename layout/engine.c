@@ -78,9 +78,18 @@ void engine_destroy(struct engine *e)
     free(e);
 }
 
-static void timer(struct engine *e)
+/* What ends by itself ends before anybody is fenced for it. */
+static void timer_of_haunts(struct engine *e)
 {
-    scrub_timer(e);
+    struct holder *holder, *next;
+    HASH_ITER(hh, e->holders, holder, next)
+    {
+        haunts_timer(e, holder);
+    }
+}
+
+static void timer_of_seals(struct engine *e)
+{
     struct seal *seal, *next;
     DL_FOREACH_SAFE2(e->active, seal, next, active_next)
     {
@@ -89,20 +98,25 @@ static void timer(struct engine *e)
     }
     e->wake = 0;
     DL_FOREACH2(e->active, seal, active_next)
-    {
-        if (seal->wake && (!e->wake || seal->wake < e->wake))
-            e->wake = seal->wake;
-    }
-    struct holder *holder, *next_holder;
-    HASH_ITER(hh, e->holders, holder, next_holder)
+    e->wake = sooner(e->wake, seal->wake);
+}
+
+static void timer(struct engine *e)
+{
+    scrub_timer(e);
+    timer_of_haunts(e);
+    timer_of_seals(e);
+    struct holder *holder, *next;
+    HASH_ITER(hh, e->holders, holder, next)
     {
         holder_tidy(e, holder, false);
+        haunts_plan(e, holder);
         if (holder->bulk.phase != RECALL_PAUSED)
             continue;
         if (holder->bulk.at <= e->now)
             bulk_drive(e, holder);
-        else if (!e->wake || holder->bulk.at < e->wake)
-            e->wake = holder->bulk.at;
+        else
+            e->wake = sooner(e->wake, holder->bulk.at);
     }
     ask_drive(e);
 }
@@ -180,6 +194,12 @@ static void dispatch(struct engine *e, const struct engine_event *event)
         return;
     case ENGINE_EV_DEVICE:
         device_seen(e, event->device);
+        return;
+    case ENGINE_EV_NEXUS_SEEN:
+        nexus_seen(e, event);
+        return;
+    case ENGINE_EV_GAP:
+        gap_passed(e, event->gap);
         return;
     case ENGINE_EV_UNDESCRIBED:
         device_undescribed(e, event->undescribed.fs_uuid, event->undescribed.why);

@@ -20,12 +20,18 @@
  *  - A call (struct engine_call and what it is embedded in) stays valid until its ENGINE_DO_ANSWER.
  *
  * What the engine keeps, and each is tested in tests/unit/test_engine*.c:
- *  1. A grant ends by LAYOUTRETURN, by NOMATCHING_LAYOUT to its recall, by its owner confirming a
- * new verifier, or by a fence of its holder seen to succeed; one that stood on memory registered by
- * an earlier process of the server also when that process is seen to be gone. Nothing else ends it:
- * not a lapsed lease, a forgotten client id, a lost connection, a time-out, an error, a restart of
- * the server. A local program's also end with its socket if it declared that
- * (JOURNAL_HOLDER_CLOSE), or by the operator's word.
+ *  1. A grant over a disk ends by evidence only (enum engine_end says which, docs/beliefs.md why):
+ * LAYOUTRETURN by the client that was granted it and has not lost its state since, its word that it
+ * holds none (NOMATCHING_LAYOUT) under the same conditions, a fence of its holder seen to succeed,
+ * or, where the operator says so, time. Nothing else ends it: not a lapsed lease, a forgotten
+ * client id, another verifier, a lost connection, a time-out, an error, a restart of the server.
+ * One that stands on registered memory ends by any of these, by the answer to a bulk recall, and
+ * with the process that had registered it. A local program's also end with its socket if it
+ * declared that (JOURNAL_HOLDER_CLOSE), or by the operator's word. What was granted to a run that
+ * lost its state without draining is *haunted*: the run may still have commands queued at its
+ * initiator, and would answer a recall with "I have none". So it is not recalled; the run is
+ * granted new layouts of what is still sealed (a late write lands in its own file), and the release
+ * of a haunted file waits for the run to unmount, for its path to settle, or for the fence.
  *  2. The flag of a sealed file is cleared only when no grant over it is left, no holder of before
  * a restart that may have one, and no doubt that all such holders are known.
  *  3. No grant except in state SEALED, whose record (map, device) and whose holder's record are
@@ -36,10 +42,13 @@
  * has passed, and the client id has been given up, so that the client cannot renew it behind our
  * back.
  *  6. All holders of a file are recalled at once, and no one is recalled for any other reason than
- * a release (or, in bulk, for what it may hold from before).
+ * a release (or, in bulk, for what it may hold of memory from before).
  *  7. Every effect that depends on a record comes after that record's commit.
  *  8. A seal whose flag or map was seen to differ gives no grant any more, and only the operator
  * takes it off.
+ *  9. Deadlines run on time in which the host listened (ENGINE_EV_GAP).
+ * 10. A holder's record is taken out in one function only (engine_record.c), which refuses while
+ * anything that it stands for may still be used.
  *
  * One thread at a time per engine.
  */
@@ -60,7 +69,7 @@
 #include "layout/seal_fs.h"
 #include "proto/nfs4_types.h"
 
-enum { ENGINE_WHY_MAX = 512, ENGINE_STATEID_KIND = 'L' };
+enum { ENGINE_WHY_MAX = 512, ENGINE_STATEID_KIND = 'L', ENGINE_REFERRALS = 8 };
 
 struct engine;
 
@@ -72,6 +81,8 @@ struct engine_options {
     uint64_t recall_pause; /* before a recall that was answered DELAY, or not at all, is repeated */
     uint64_t fence_retry;
     uint64_t quiesce_time;
+    uint64_t settle_time;    /* a reserved disk: so long after a nexus was seen to work, what was
+                                queued    on it before has come in or been given up; 0: not believed */
     uint64_t scrub_interval; /* every sealed file is looked at once in it; 0: never */
     uint64_t ask_pause;      /* between two requests to give something back */
     uint64_t
@@ -104,6 +115,23 @@ int engine_restore_device(struct engine *engine, const struct journal_device *de
 int engine_restore_seal(struct engine *engine, const struct journal_seal *seal);
 int engine_restore_holder(struct engine *engine, const struct journal_holder *holder);
 int engine_restore_fenced(struct engine *engine, const struct journal_holder *holder);
+
+/*
+ * How a grant, or what a run may have been granted before, came to its end: what the host tells of
+ * the world gets into the engine as one of these. Which of them ends what: engine_haunt.c.
+ */
+enum engine_end {
+    ENGINE_END_RETURNED, /* LAYOUTRETURN of its stateid, by the client id that it was granted to */
+    ENGINE_END_RETURNED_BULK, /* LAYOUTRETURN of FSID or ALL by that client id */
+    ENGINE_END_DENIED,        /* NOMATCHING_LAYOUT to a recall of it */
+    ENGINE_END_FENCED, /* by a fence of our ticket, seen to work; or outlived, see quiesce_time */
+    ENGINE_END_UNMOUNTED,   /* DESTROY_CLIENTID by that run: it has waited for its I/O */
+    ENGINE_END_SETTLED,     /* the time that the operator believes in has passed */
+    ENGINE_END_MEMORY_VOID, /* the process that had registered it was seen to be gone */
+    ENGINE_END_PROGRAM,     /* a local program's own word, or its end where it declared that */
+    ENGINE_END_OPERATOR,    /* his word */
+    ENGINE_ENDS
+};
 
 /* Why a call ended as it did. The host maps these to its protocol's words. */
 enum engine_result {
@@ -256,21 +284,24 @@ enum engine_recall_outcome {
 
 /* What is said of a client. */
 enum engine_client_event {
-    ENGINE_CLIENT_CONFIRMED, /* owner, verifier, address; runs of this owner with another verifier
-                                are over */
-    ENGINE_CLIENT_RESTARTED, /* `replaces` is over, and so is its verifier */
+    ENGINE_CLIENT_CONFIRMED, /* owner, verifier, address. Runs of this owner with another verifier
+                                lose their id: that their machine started anew is not evidence */
+    ENGINE_CLIENT_RESTARTED, /* the id `replaces` is gone; else as CONFIRMED */
+    ENGINE_CLIENT_SHAKEN,    /* it may have thrown away its layouts without draining, and keeps its
+                                id: its word that it has none is not believed of what it was granted
+                                so far */
     ENGINE_CLIENT_LAPSED,
     ENGINE_CLIENT_RENEWED,
     ENGINE_CLIENT_CALLABLE,
     ENGINE_CLIENT_FORGOTTEN,
-    ENGINE_CLIENT_DESTROYED,
+    ENGINE_CLIENT_DESTROYED, /* by itself: it has waited for its I/O */
+    ENGINE_CLIENT_FENCED, /* the operator says of this run, named by kind, owner and verifier, that
+                             nothing of what it was granted before can reach the disk any more */
     /* Local programs only. */
     ENGINE_CLIENT_RESUMED, /* what it may have had from before, it has been granted again or given
                               up */
     ENGINE_CLIENT_CLOSED,  /* its socket closed: the end of it if it declared so, else as FORGOTTEN
                             */
-    ENGINE_CLIENT_FENCED,  /* the operator says of this run, named by kind, owner and verifier, that
-                              it cannot  touch the disk any more; not while it is connected */
 };
 
 enum engine_event_type {
@@ -301,6 +332,10 @@ enum engine_event_type {
     ENGINE_EV_UNDESCRIBED,  /* what is under a file system definitely is nothing that clients can be
                                told of (a mirror, the origin of a snapshot); not a failed look */
     ENGINE_EV_DOUBT_PASSED, /* of engine_restore_passing_doubt: there was no reason for it */
+    ENGINE_EV_NEXUS_SEEN,   /* a key that was told to this run after it came back under its present
+                               client id was seen registered on this device: its path works */
+    ENGINE_EV_GAP, /* the host did not listen for so long, and has read nothing since: before any
+                      other event of that turn */
 };
 
 struct engine_event {
@@ -366,6 +401,11 @@ struct engine_event {
         struct engine_wrote *wrote;
         struct device
             *device; /* DEVICE: borrowed; its id is settled, so nobody else may see it yet */
+        struct {
+            uint64_t client_id; /* the present one of the run */
+            uint8_t device_id[DEVICE_ID_SIZE];
+        } seen;
+        uint64_t gap; /* nanoseconds */
     };
 };
 
@@ -427,7 +467,9 @@ struct engine_effect {
             layouttype4 type;
             stateid4 stateid; /* FILE */
             uint32_t place;   /* FILE: as the LAYOUTGET had it */
-            struct engine_referral referral;
+            /* FILE: the LAYOUTGETs whose replies may still be under way, the last first */
+            uint32_t referral_count;
+            struct engine_referral referral[ENGINE_REFERRALS];
         } recall;
         struct {
             uint64_t ticket;
@@ -452,7 +494,9 @@ struct engine_effect {
             const char *address;
             enum journal_way way;
             const struct device
-                *device;      /* reserved, and the way is the disk: by the client's key */
+                *device;  /* reserved, and the way is the disk: by the client's key */
+            bool haunted; /* for what it was granted before it lost its state: its old commands may
+                             be queued, so that its nexus is told no key until it has unmounted */
             const char *path; /* of the file whose release needs the fence */
         } fence;
         struct engine_call *answer;
@@ -501,6 +545,9 @@ struct engine_run_name {
 };
 bool engine_client_run(const struct engine *engine, uint64_t client_id,
                        struct engine_run_name *run);
+/* The runs of clients that may have something queued of what they were granted before. */
+void engine_each_haunted(const struct engine *engine,
+                         void (*visit)(const struct engine_run_name *run, void *arg), void *arg);
 /* Somebody may hold what an earlier process of the server had registered. */
 bool engine_has_memory_past(const struct engine *engine);
 enum engine_result engine_test_stateid(const struct engine *engine, uint64_t client_id,
@@ -538,7 +585,7 @@ struct engine_seal_view {
     struct seal_map *map;        /* NULL while sealing; borrowed */
     const struct device *device; /* the same */
     uint32_t grants;
-    uint32_t maybe;    /* holders of before a restart that may have grants */
+    uint32_t maybe;    /* holders of before the restart that may have grants of it */
     uint64_t deadline; /* of the recall; 0: none */
     uint64_t mtime_ns, change;
     char why[ENGINE_WHY_MAX]; /* what it is waiting for, and what to do */
@@ -561,6 +608,7 @@ struct engine_grant_view {
     layoutiomode4 iomode; /* RW if any part is */
     uint64_t offset, length;
     bool recalled, maybe;
+    bool haunted; /* granted to a run that lost its state since */
 };
 /* Grants of the file (key NULL: of all files), holders that may have some included. */
 void engine_each_grant(const struct engine *engine, const struct file_key *key,
@@ -577,6 +625,8 @@ struct engine_figures {
         uint64_t watched;  /* times that a sealed file was looked at */
         uint64_t breaches; /* seals found broken from outside */
         uint64_t at_rest_gave_way, at_rest_made_room;
+        uint64_t
+            records_kept; /* that were to be taken out under what they stand for: a fault here */
     } counters;
 };
 /* Why the file would not be sealed at rest just now, in a sentence; false: nothing here is in the

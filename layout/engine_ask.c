@@ -12,9 +12,15 @@
 
 enum { ASK_PATIENCE_MAX = 9 }; /* doublings of ask_pause: 85 minutes where it is 10 s */
 
+/* What is haunted nobody can give back. */
 static bool over_the_limit(const struct engine *e)
 {
-    return e->options.max_grants && e->grant_count > e->options.max_grants;
+    return e->options.max_grants && e->grant_count - e->stale_count > e->options.max_grants;
+}
+
+static size_t held_by(const struct holder *holder)
+{
+    return holder->grant_count - holder->stale_count;
 }
 
 static size_t even_share(const struct engine *e)
@@ -22,7 +28,7 @@ static size_t even_share(const struct engine *e)
     size_t holders = 0;
     const struct holder *holder;
     for (holder = e->holders; holder; holder = holder->hh.next)
-        holders += holder->grant_count > 0;
+        holders += held_by(holder) > 0;
     return holders ? e->options.max_grants / holders : 0;
 }
 
@@ -42,7 +48,7 @@ static void ask(struct engine *e, struct holder *holder, uint32_t keep)
     holder->ask_at = e->now + (e->options.ask_pause << holder->ask_patience);
     if (holder->ask_patience < ASK_PATIENCE_MAX)
         holder->ask_patience++;
-    trace(e, "ask", NULL, holder->client_id, "\"holds\":%u,\"keep\":%u", holder->grant_count, keep);
+    trace(e, "ask", NULL, holder->client_id, "\"holds\":%zu,\"keep\":%u", held_by(holder), keep);
 }
 
 void ask_drive(struct engine *e)
@@ -52,7 +58,7 @@ void ask_drive(struct engine *e)
     if (e->now >= e->ask_at) {
         size_t share = even_share(e);
         for (struct holder *holder = e->holders; holder; holder = holder->hh.next) {
-            if (holder->grant_count > share && may_be_asked(e, holder) && effect_has_room(e))
+            if (held_by(holder) > share && may_be_asked(e, holder) && effect_has_room(e))
                 ask(e, holder, (uint32_t)share);
         }
         e->ask_at = e->now + e->options.ask_pause;

@@ -112,7 +112,7 @@ static struct seal *idle_longest(struct engine *e)
     {
         if (seal->idle_since + IDLE_S * NS_PER_S > e->now || ++looked > IDLE_SKIP)
             return NULL;
-        if (!seal->volume->maybe && !seal->get_calls)
+        if (!seal_maybes(seal) && !seal->get_calls)
             return seal;
     }
     return NULL;

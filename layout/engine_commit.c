@@ -132,6 +132,7 @@ void layoutcommit(struct engine *e, struct engine_layoutcommit *commit)
     struct grant *grant = seal && holder ? grant_find(e, seal, holder, commit->type) : NULL;
     enum engine_result result = grant_check_stateid(e, grant, &commit->stateid);
     if (result != ENGINE_OK) {
+        grant_is_shaken(grant);
         answer(e, &commit->call, result, "the layout stateid is not current");
         return;
     }

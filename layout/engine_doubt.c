@@ -120,6 +120,7 @@ void seal_found(struct engine *e, const struct engine_event *event)
     }
     doubts_record(e);
     seal->kind = event->found.kind;
+    seal->of_before = true;
     seal->volume = volume_of_fs(e, seal->key.data);
     seal_adopt(e, seal);
     trace(e, "found", seal, 0, "%s", "");

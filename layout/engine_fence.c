@@ -12,17 +12,7 @@
 static void record(struct engine *e, struct reach *reach, const char *how)
 {
     struct holder *holder = reach->holder;
-    struct journal_record *record = journal_push(e, JOURNAL_FENCED_PUT, &reach->fence_ticket);
-    record->holder = (struct journal_holder){
-        .kind = holder->owner->kind,
-        .owner = holder->owner->bytes,
-        .owner_len = holder->owner->len,
-        .client_id = holder->last_client_id,
-        .address = holder->address,
-    };
-    memcpy(record->holder.verifier, holder->verifier, JOURNAL_VERIFIER_SIZE);
-    memcpy(record->holder.device_id, reach->volume->id, DEVICE_ID_SIZE);
-    record->holder.way = reach->way;
+    record_fenced(e, reach, &reach->fence_ticket);
     reach->fence = FENCE_RECORDING;
     holder->fenced = true;
     holder->fenced_by_hook = holder->fenced_by_hook ||
@@ -54,6 +44,7 @@ static void run_fence(struct engine *e, struct reach *reach, const struct seal *
     effect->fence.way = reach->way;
     effect->fence.device = reach->volume->device;
     effect->fence.path = seal->path;
+    effect->fence.haunted = haunt_is_on(reach);
     reach->fence = FENCE_RUNNING;
     LL_PREPEND2(e->fences, reach, fence_next);
     trace(e, "fence", seal, holder->last_client_id, "\"ticket\":%llu",
@@ -165,11 +156,12 @@ void fence_committed(struct engine *e, uint64_t ticket)
         struct grant *grant, *next;
         DL_FOREACH_SAFE2(holder->grants, grant, next, holder_next)
         {
+            grant->shaken = true; /* told of it, a client throws away all that it has */
             if (grant->reach == reach)
-                grant_end(e, grant, "fenced");
+                grant_end(e, grant, ENGINE_END_FENCED);
         }
         release_drive_volume(e, reach->volume);
-        holder_retire_local(e, holder);
+        holder_drop_if_empty(e, holder);
     }
 }
 

@@ -108,9 +108,11 @@ static bool may_write(const struct grant *grant)
 static void grant_drop(struct engine *e, struct grant *grant)
 {
     tell_let_go(e, grant, false);
-    if (grant->stale)
+    if (grant->stale) {
+        e->stale_count--;
         grant->holder->stale_count--;
-    else
+        grant->reach->stale_count--;
+    } else
         HASH_DEL(e->grants, grant);
     DL_DELETE2(grant->seal->grants, grant, seal_prev, seal_next);
     DL_DELETE2(grant->holder->grants, grant, holder_prev, holder_next);
@@ -124,10 +126,20 @@ static void grant_drop(struct engine *e, struct grant *grant)
     free(grant);
 }
 
-void grant_end(struct engine *e, struct grant *grant, const char *how)
+void grant_end(struct engine *e, struct grant *grant, enum engine_end how)
 {
     struct seal *seal = grant->seal;
-    trace(e, "grant-ended", seal, grant->holder->last_client_id, "\"how\":\"%s\"", how);
+    if (!end_is_proven(grant, how)) {
+        e->counters.records_kept++;
+        alarm_push(
+            e, seal,
+            "%s: a layout of client %s was to end (%s) although that does not prove that it "
+            "cannot be used any more; it is kept; this is a fault in sealnfsd, please report "
+            "it",
+            seal->path, grant->holder->address, end_name(how));
+        return;
+    }
+    trace(e, "grant-ended", seal, grant->holder->last_client_id, "\"how\":\"%s\"", end_name(how));
     grant_drop(e, grant);
     release_check(e, seal);
 }
@@ -139,7 +151,31 @@ void grant_make_stale(struct engine *e, struct grant *grant)
     HASH_DEL(e->grants, grant);
     grant->stale = true;
     grant->recall = (struct recall){0};
+    e->stale_count++;
     grant->holder->stale_count++;
+    grant->reach->stale_count++;
+}
+
+/*
+ * The LAYOUTGETs whose replies may still be under way. One that came later on the same slot says
+ * that the client has the reply to the earlier one (RFC 8881 section 2.10.6.1). With more slots
+ * than there is room for, one may be under way that no recall names.
+ */
+static void note_referral(struct grant *grant, const struct engine_referral *referral)
+{
+    uint32_t i = 0;
+    while (i < grant->referral_count &&
+           (grant->referral[i].slot != referral->slot ||
+            memcmp(grant->referral[i].session, referral->session, sizeof referral->session) != 0))
+        i++;
+    if (i == ENGINE_REFERRALS) {
+        grant->unnamed = true;
+        i--;
+    } else if (i == grant->referral_count) {
+        grant->referral_count++;
+    }
+    memmove(&grant->referral[1], &grant->referral[0], i * sizeof grant->referral[0]);
+    grant->referral[0] = *referral;
 }
 
 /* A fence that failed and that no release needs any more is over. */
@@ -159,6 +195,13 @@ static bool fence_is_in_the_way(struct reach *reach)
     }
     reach->fence = FENCE_NONE;
     return false;
+}
+
+/* Told that its stateid is bad, a client forgets the layout without waiting for its I/O (Linux). */
+void grant_is_shaken(struct grant *grant)
+{
+    if (grant)
+        grant->shaken = true;
 }
 
 static bool request_is_sane(struct engine *e, struct engine_layoutget *get)
@@ -280,6 +323,14 @@ static void refuse_encoding(struct engine *e, struct engine_layoutget *get, int 
     }
 }
 
+/* Who asks as one that has none, and may have thrown it away. What it returns from here on is what
+ * it gets now. */
+static bool was_forgotten(const struct grant *grant, const struct engine_layoutget *get)
+{
+    return grant->shaken && !get->has_stateid && grant->reach->way == JOURNAL_WAY_DISK &&
+           !holder_is_local(grant->holder);
+}
+
 /* All is checked and on record: the grant itself. Nothing is given away unless all of it worked. */
 static void give(struct engine *e, struct seal *seal, struct reach *reach,
                  struct engine_layoutget *get)
@@ -294,6 +345,10 @@ static void give(struct engine *e, struct seal *seal, struct reach *reach,
         return;
     }
     struct grant *grant = grant_find(e, seal, holder, get->type);
+    if (grant && was_forgotten(grant, get)) {
+        haunt_begin(e, grant);
+        grant = NULL;
+    }
     bool is_new = !grant;
     if (is_new)
         grant = grant_make(e, seal, reach, get->type);
@@ -308,7 +363,8 @@ static void give(struct engine *e, struct seal *seal, struct reach *reach,
         return;
     }
     grant->seqid = seqid;
-    grant->referral = get->referral;
+    if (get->referral.present)
+        note_referral(grant, &get->referral);
     grant->place = get->place;
     grant_stateid(e, grant, seqid, &get->granted_stateid);
     get->cover = cover;
@@ -331,6 +387,7 @@ void layoutget(struct engine *e, struct engine_layoutget *get)
         struct grant *grant = grant_find(e, seal, holder, get->type);
         enum engine_result result = grant_check_stateid(e, grant, &get->stateid);
         if (result != ENGINE_OK) {
+            grant_is_shaken(grant);
             answer(e, &get->call, result, "the layout stateid is not current");
             return;
         }
@@ -368,6 +425,7 @@ static void return_file(struct engine *e, struct engine_layoutreturn *ret, struc
     }
     enum engine_result result = grant_check_stateid(e, grant, &ret->stateid);
     if (result != ENGINE_OK) {
+        grant_is_shaken(grant);
         answer(e, &ret->call, result, "the layout stateid is not current");
         return;
     }
@@ -384,12 +442,13 @@ static void return_file(struct engine *e, struct engine_layoutreturn *ret, struc
         grant->seqid = seqid_next(grant->seqid);
         grant_stateid(e, grant, grant->seqid, &ret->new_stateid);
     } else {
-        grant_end(e, grant, "returned");
+        grant_end(e, grant, ENGINE_END_RETURNED);
     }
     answer(e, &ret->call, ENGINE_OK, "%s", "");
 }
 
-/* FSID and ALL: an empty set is no error (18.44.3). */
+/* FSID and ALL: an empty set is no error (18.44.3). They name no stateid, so of what the client may
+ * have lost they say nothing. */
 static void return_bulk(struct engine *e, struct engine_layoutreturn *ret, struct holder *holder)
 {
     struct grant *grant, *next;
@@ -400,17 +459,20 @@ static void return_bulk(struct engine *e, struct engine_layoutreturn *ret, struc
         if (ret->scope == LAYOUTRETURN4_FSID &&
             memcmp(grant->seal->key.data, ret->fs_uuid, FILE_KEY_UUID_SIZE) != 0)
             continue;
+        if (!end_is_proven(grant, ENGINE_END_RETURNED_BULK))
+            continue;
         const bool could_write = may_write(grant);
         ranges_drop(&grant->ranges, ret->iomode);
         if (grant->ranges.count == 0)
-            grant_end(e, grant, "returned in bulk");
+            grant_end(e, grant, ENGINE_END_RETURNED_BULK);
         else if (could_write && !may_write(grant))
             tell_let_go(e, grant, true);
     }
     /* The answer to our bulk recall, which asked for all of it. */
     if (ret->scope == LAYOUTRETURN4_ALL && ret->iomode == LAYOUTIOMODE4_ANY &&
-        holder->bulk.phase != RECALL_NONE && holder->bulk_way == type_way(type_find(e, ret->type)))
-        holder_past_is_over(e, holder, holder->bulk_way, "returned in bulk");
+        holder->bulk.phase != RECALL_NONE &&
+        type_way(type_find(e, ret->type)) == JOURNAL_WAY_MEMORY)
+        holder_past_is_over(e, holder, JOURNAL_WAY_MEMORY, ENGINE_END_RETURNED_BULK);
     answer(e, &ret->call, ENGINE_OK, "%s", "");
 }
 

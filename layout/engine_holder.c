@@ -3,9 +3,9 @@
  * 8881 section 2.4). Client ids come and go under it: a client that lost its lease and came back
  * has a new id and may still use what it was granted under the old one.
  *
- * A holder is on record (journalled) for a device before its first grant there under a client id,
- * and stays on record until it is known to hold nothing: so after a crash every possible holder is
- * known.
+ * A holder is on record (engine_record.c) for a device before its first grant there under a client
+ * id, and stays on record until it is known to hold nothing: so after a crash every possible holder
+ * is known. What it had before is engine_haunt.c's.
  */
 #include "layout/engine_private.h"
 
@@ -55,104 +55,6 @@ void reach_set_maybe(struct reach *reach, bool maybe)
         DL_DELETE2(reach->volume->maybe, reach, maybe_prev, maybe_next);
         reach->volume->maybe_count--;
         reach->holder->maybe_count--;
-    }
-}
-
-static void fill_record(struct journal_record *record, const struct holder *holder)
-{
-    record->holder = (struct journal_holder){
-        .kind = holder->owner->kind,
-        .owner = holder->owner->bytes,
-        .owner_len = holder->owner->len,
-        .client_id = holder->client_id,
-        .address = holder->address,
-    };
-    memcpy(record->holder.verifier, holder->verifier, JOURNAL_VERIFIER_SIZE);
-}
-
-static void fill_reach(struct journal_record *record, const struct reach *reach)
-{
-    fill_record(record, reach->holder);
-    memcpy(record->holder.device_id, reach->volume->id, DEVICE_ID_SIZE);
-    record->holder.way = reach->way;
-}
-
-void reach_record(struct engine *e, struct reach *reach)
-{
-    if (!effect_has_room(e)) {
-        answer_all(e, &reach->row_calls, ENGINE_TRY_LATER, "out of memory");
-        return;
-    }
-    fill_reach(journal_push(e, JOURNAL_HOLDER_PUT, &reach->row_ticket), reach);
-    reach->row = ROW_WRITING;
-    LL_APPEND2(e->row_waits, reach, row_next);
-}
-
-void reach_gained(struct reach *reach)
-{
-    reach->grant_count++;
-    reach->idle_at = 0;
-}
-
-/* A client that takes and returns layouts all day should not cost a record each time, so the record
- * stays a while. */
-void reach_lost(struct engine *e, struct reach *reach)
-{
-    if (--reach->grant_count > 0 || reach->row != ROW_WRITTEN)
-        return;
-    reach->idle_at = e->now + e->options.lease_time;
-    e->wake = sooner(e->wake, reach->idle_at);
-}
-
-void holder_tidy(struct engine *e, struct holder *holder, bool at_once)
-{
-    struct reach *reach;
-    LL_FOREACH(holder->reaches, reach)
-    {
-        if (reach->grant_count || reach->maybe || reach->row != ROW_WRITTEN ||
-            (!at_once && !reach->idle_at))
-            continue;
-        if (!at_once && reach->idle_at > e->now) {
-            e->wake = sooner(e->wake, reach->idle_at);
-            continue;
-        }
-        if (!effect_has_room(e))
-            return;
-        uint64_t ticket;
-        fill_reach(journal_push(e, JOURNAL_HOLDER_CLEAR, &ticket), reach);
-        reach->row = ROW_NONE;
-        reach->idle_at = 0;
-    }
-}
-
-void holders_stop(struct engine *e)
-{
-    struct holder *holder, *next;
-    HASH_ITER(hh, e->holders, holder, next)
-    {
-        holder_tidy(e, holder, true);
-    }
-}
-
-static void run_again(struct engine *e, struct engine_call *calls)
-{
-    while (calls) {
-        struct engine_call *call = calls;
-        calls = call->next;
-        layoutget(e, ENGINE_CONTAINER(call, struct engine_layoutget, call));
-    }
-}
-
-void reach_committed(struct engine *e, uint64_t ticket)
-{
-    while (e->row_waits && e->row_waits->row_ticket <= ticket) {
-        struct reach *reach = e->row_waits;
-        e->row_waits = reach->row_next;
-        reach->row_next = NULL;
-        reach->row = ROW_WRITTEN;
-        struct engine_call *calls = reach->row_calls;
-        reach->row_calls = NULL;
-        run_again(e, calls);
     }
 }
 
@@ -274,67 +176,6 @@ bool holder_has_past_by(const struct holder *holder, enum journal_way way)
     return false;
 }
 
-/* A record that cannot be taken out stays: after a restart the holder is asked once more, that is
- * all. */
-static void forget_record(struct engine *e, struct holder *holder)
-{
-    uint64_t ticket;
-    if (!holder->reaches || !effect_has_room(e))
-        return;
-    fill_record(journal_push(e, JOURNAL_HOLDER_DELETE, &ticket), holder);
-}
-
-static void end_maybes(struct engine *e, struct holder *holder, enum journal_way way)
-{
-    struct reach *reach;
-    if (!holder->maybe_count)
-        return;
-    LL_FOREACH(holder->reaches, reach)
-    {
-        if (reach->way == way)
-            reach_set_maybe(reach, false);
-    }
-    LL_FOREACH(holder->reaches, reach)
-    release_drive_volume(e, reach->volume);
-}
-
-/* While anything is left by another way, the records stay: one too many only asks again after a
- * restart. */
-void holder_past_is_over(struct engine *e, struct holder *holder, enum journal_way way,
-                         const char *how)
-{
-    bool all = !holder_has_past_by(holder,
-                                   way == JOURNAL_WAY_DISK ? JOURNAL_WAY_MEMORY : JOURNAL_WAY_DISK);
-    holder->bulk = (struct recall){0};
-    if (all)
-        forget_record(e, holder);
-    trace(e, "past-is-over", NULL, holder->client_id, "\"how\":\"%s\"", how);
-    struct grant *grant, *next;
-    DL_FOREACH_SAFE2(holder->grants, grant, next, holder_next)
-    {
-        if (grant->stale && grant->reach->way == way)
-            grant_end(e, grant, how);
-    }
-    end_maybes(e, holder, way);
-    if (!all)
-        bulk_drive(e, holder);
-}
-
-static void detach_reaches(struct engine *e, struct holder *holder)
-{
-    struct reach *reach;
-    LL_FOREACH(holder->reaches, reach)
-    {
-        if (reach->row == ROW_WRITING)
-            LL_DELETE2(e->row_waits, reach, row_next);
-        if (reach->fence == FENCE_RUNNING)
-            LL_DELETE2(e->fences, reach, fence_next);
-        if (reach->fence == FENCE_RECORDING)
-            LL_DELETE2(e->fence_waits, reach, fence_next);
-        answer_all(e, &reach->row_calls, ENGINE_UNAVAILABLE, "the client has restarted");
-    }
-}
-
 static void drop_client_id(struct engine *e, struct holder *holder)
 {
     if (holder->client_id)
@@ -348,30 +189,13 @@ static void drop_client_id(struct engine *e, struct holder *holder)
 static void bury(struct engine *e, struct holder *holder)
 {
     LL_DELETE2(holder->owner->holders, holder, owner_next);
+    holder->buried = true;
     holder->dead_next = e->dead_holders;
     e->dead_holders = holder;
     e->holder_count--;
 }
 
-/* The run is over: its machine or mount has started anew and holds nothing (12.7.1). */
-static void holder_is_over(struct engine *e, struct holder *holder)
-{
-    drop_client_id(e, holder);
-    trace(e, "holder-over", NULL, holder->last_client_id, "%s", "");
-    detach_reaches(e, holder);
-    forget_record(e, holder);
-    if (holder->fenced) {
-        uint64_t ticket;
-        fill_record(journal_push(e, JOURNAL_FENCED_DELETE, &ticket), holder);
-    }
-    struct grant *grant, *next;
-    DL_FOREACH_SAFE2(holder->grants, grant, next, holder_next)
-    grant_end(e, grant, "restarted");
-    for (int way = 0; way < JOURNAL_WAYS; way++)
-        end_maybes(e, holder, (enum journal_way)way);
-    bury(e, holder);
-}
-
+/* What it had under the id is past: recalled in bulk, or haunted. */
 static void lose_client_id(struct engine *e, struct holder *holder)
 {
     drop_client_id(e, holder);
@@ -385,6 +209,7 @@ static void lose_client_id(struct engine *e, struct holder *holder)
             LL_DELETE2(e->row_waits, reach, row_next);
         reach->row_next = NULL;
         reach->row = ROW_NONE; /* of the next id nothing is on record yet */
+        reach->haunted_at = reach->seen_at = 0;
         answer_all(e, &reach->row_calls, ENGINE_UNAVAILABLE, "the client id is gone");
     }
 }
@@ -400,63 +225,47 @@ static bool fence_is_under_way(const struct holder *holder)
     return false;
 }
 
-void holder_retire_local(struct engine *e, struct holder *holder)
+/* The mark of a client that was fenced stays: it may come back with what it had queued. A local
+ * program that was cut off and is not here will not come back under this run. */
+void holder_drop_if_empty(struct engine *e, struct holder *holder)
 {
-    uint64_t ticket;
-    if (!holder_is_local(holder) || holder->client_id || holder->grants ||
-        holder_has_past(holder) || fence_is_under_way(holder) || !effect_has_room(e))
+    if (holder->buried || holder->client_id || holder->grants || holder_has_past(holder) ||
+        fence_is_under_way(holder))
         return;
-    forget_record(e, holder);
+    record_take_out(e, holder, NULL);
+    if (holder_is_local(holder))
+        record_unfenced(e, holder);
     if (holder->fenced)
-        fill_record(journal_push(e, JOURNAL_FENCED_DELETE, &ticket), holder);
+        return;
     trace(e, "holder-over", NULL, holder->last_client_id, "%s", "");
     bury(e, holder);
 }
 
-/*
- * A client that ends its id has no I/O under way (it waits for it), and its key is never used
- * again: its next id begins anew, with another key. A hook cut it off by other means, of which
- * nobody says that they are undone.
- */
-static void unfence(struct engine *e, struct holder *holder)
+/* The run of a local program is over: its own word, its end where it declared that, the operator's
+ * word. */
+static void program_is_over(struct engine *e, struct holder *holder, enum engine_end how)
 {
-    uint64_t ticket;
-    if (!effect_has_room(e))
-        return;
-    fill_record(journal_push(e, JOURNAL_FENCED_DELETE, &ticket), holder);
-    holder->fenced = false;
-    trace(e, "unfenced", NULL, holder->last_client_id, "%s", "");
-}
-
-/* Nobody is here under this run, and nothing of it is left. */
-static bool holder_is_empty(const struct holder *holder)
-{
-    return !holder->client_id && !holder->grants && !holder_has_past(holder) &&
-           !fence_is_under_way(holder);
-}
-
-/* A row of the run's present id stays: it may have been granted something by now. */
-static void void_memory(struct engine *e, struct reach *reach)
-{
-    uint64_t ticket;
-    struct holder *holder = reach->holder;
-    if (reach->row == ROW_NONE && reach->fence == FENCE_NONE && effect_has_room(e))
-        fill_reach(journal_push(e, JOURNAL_HOLDER_CLEAR, &ticket), reach);
-    trace(e, "past-is-over", NULL, holder->last_client_id, "\"how\":\"%s\"",
-          "the process that had registered it is gone");
-    reach_set_maybe(reach, false);
-    if (!holder_has_past(holder))
-        holder->bulk = (struct recall){0};
-    if (holder_is_empty(holder) && !holder->fenced) {
-        forget_record(e, holder);
-        bury(e, holder);
-    }
+    lose_client_id(e, holder);
+    holder_past_is_over(e, holder, JOURNAL_WAY_DISK, how);
+    holder_drop_if_empty(e, holder);
 }
 
 /*
  * The kernel takes back what a process has registered when it ends. So nobody has to be recalled or
- * fenced for what he may have had of an earlier one.
+ * fenced for what he may have had of an earlier one. What this process has registered for a client
+ * whose id is gone is another matter.
  */
+static void void_memory(struct engine *e, struct reach *reach)
+{
+    struct holder *holder = reach->holder;
+    trace(e, "past-is-over", NULL, holder->last_client_id, "\"how\":\"%s\"",
+          end_name(ENGINE_END_MEMORY_VOID));
+    reach_set_maybe(reach, false);
+    if (reach->row == ROW_NONE && !reach->grant_count)
+        record_take_out(e, holder, reach);
+    holder_drop_if_empty(e, holder);
+}
+
 void holders_memory_is_void(struct engine *e)
 {
     struct volume *volume, *next_volume;
@@ -472,8 +281,12 @@ void holders_memory_is_void(struct engine *e)
     }
 }
 
-/* Everything under the client id is past; what is on record stays so if any of it may still be
- * used. */
+/*
+ * Everything under the client id is past; what is on record stays so if any of it may still be
+ * used. A client that ends its id by itself has no I/O under way (it waits for it), and its key is
+ * never used again: its next id begins anew, with another key. A hook cut it off by other means, of
+ * which nobody says that they are undone.
+ */
 static void client_gone(struct engine *e, struct holder *holder, bool ended)
 {
     if (!holder->lapsed) {
@@ -482,32 +295,20 @@ static void client_gone(struct engine *e, struct holder *holder, bool ended)
         holder->lapsed_at = e->now + e->options.lease_time;
     }
     lose_client_id(e, holder);
-    if (holder_has_past(holder) || fence_is_under_way(holder))
-        return;
-    if (holder_is_local(holder)) {
-        holder_retire_local(e, holder);
-        return;
+    if (ended) {
+        if (!holder->fenced_by_hook)
+            record_unfenced(e, holder);
+        holder_past_is_over(e, holder, JOURNAL_WAY_DISK, ENGINE_END_UNMOUNTED);
+        holder_past_is_over(e, holder, JOURNAL_WAY_MEMORY, ENGINE_END_UNMOUNTED);
     }
-    forget_record(e, holder);
-    if (holder->fenced && ended && !holder->fenced_by_hook)
-        unfence(e, holder);
-    if (!holder->fenced)
-        bury(e, holder);
+    holder_drop_if_empty(e, holder);
 }
 
 /*
- * Another verifier under the same owner is a restart (2.4), unless it comes from another address:
- * then it may be a second living machine of the same name, and what the first one holds waits for a
- * recall's deadline and a fence.
+ * Another verifier under the same owner says that the server is to forget the old run's state (RFC
+ * 8881 section 2.4), and it does; it does not say that the old run's machine is gone. Linux takes
+ * the boot time of its network namespace: the other run may live, behind the same address too.
  */
-static void run_replaced(struct engine *e, struct holder *holder, const char *address)
-{
-    if (!holder->address[0] || !address || strcmp(holder->address, address) == 0)
-        holder_is_over(e, holder);
-    else if (holder->client_id)
-        client_gone(e, holder, false);
-}
-
 static void end_other_runs(struct engine *e, const struct engine_event *event)
 {
     struct owner *owner =
@@ -515,10 +316,24 @@ static void end_other_runs(struct engine *e, const struct engine_event *event)
     struct holder *holder = owner ? owner->holders : NULL;
     while (holder) {
         struct holder *next = holder->owner_next;
-        if (memcmp(holder->verifier, event->client.verifier, JOURNAL_VERIFIER_SIZE) != 0)
-            run_replaced(e, holder, event->client.address);
+        if (holder->client_id &&
+            memcmp(holder->verifier, event->client.verifier, JOURNAL_VERIFIER_SIZE) != 0)
+            client_gone(e, holder, false);
         holder = next;
     }
+}
+
+/* From here on it knows that what it had under another id, or of an earlier run of the server, is
+ * lost. */
+static void is_back(struct engine *e, struct holder *holder)
+{
+    struct reach *reach;
+    LL_FOREACH(holder->reaches, reach)
+    {
+        reach->haunted_at = haunt_is_on(reach) ? e->now : 0;
+        reach->seen_at = 0;
+    }
+    haunts_plan(e, holder);
 }
 
 static void confirmed(struct engine *e, const struct engine_event *event)
@@ -546,8 +361,9 @@ static void confirmed(struct engine *e, const struct engine_event *event)
         alarm_push(e, NULL, "out of memory: client %s gets no layouts", holder->address);
         return;
     }
+    is_back(e, holder);
     if (!holder_has_past(holder))
-        forget_record(e, holder);
+        record_take_out(e, holder, NULL);
     trace(e, "client-confirmed", NULL, holder->client_id, "%s", "");
 }
 
@@ -557,12 +373,13 @@ static void restarted(struct engine *e, const struct engine_event *event)
     bool same_run = old && event->client.owner_len &&
                     memcmp(old->verifier, event->client.verifier, JOURNAL_VERIFIER_SIZE) == 0;
     if (old && !same_run)
-        run_replaced(e, old, event->client.address);
+        client_gone(e, old, false);
     if (event->client.owner_len)
         confirmed(e, event);
 }
 
-/* The operator has seen to it; a run that is here can be asked to give back what it holds. */
+/* A local program that is here can be asked to give back what it holds. Of a client that is here
+ * only what it had before is meant. */
 static void fenced_by_hand(struct engine *e, const struct engine_event *event)
 {
     struct owner *owner =
@@ -570,8 +387,20 @@ static void fenced_by_hand(struct engine *e, const struct engine_event *event)
     struct holder *holder = owner ? owner->holders : NULL;
     while (holder && memcmp(holder->verifier, event->client.verifier, JOURNAL_VERIFIER_SIZE) != 0)
         holder = holder->owner_next;
-    if (holder && holder_is_local(holder) && !holder->client_id)
-        holder_is_over(e, holder);
+    if (!holder)
+        return;
+    if (!holder_is_local(holder))
+        holder_past_is_over(e, holder, JOURNAL_WAY_DISK, ENGINE_END_OPERATOR);
+    else if (!holder->client_id)
+        program_is_over(e, holder, ENGINE_END_OPERATOR);
+}
+
+static void shaken(struct engine *e, struct holder *holder)
+{
+    struct grant *grant;
+    DL_FOREACH2(holder->grants, grant, holder_next)
+    grant->shaken = true;
+    trace(e, "client-shaken", NULL, holder->client_id, "%s", "");
 }
 
 /*
@@ -581,7 +410,7 @@ static void fenced_by_hand(struct engine *e, const struct engine_event *event)
 static void closed(struct engine *e, struct holder *holder)
 {
     if (holder->owner->kind == JOURNAL_HOLDER_CLOSE)
-        holder_is_over(e, holder);
+        program_is_over(e, holder, ENGINE_END_PROGRAM);
     else
         client_gone(e, holder, false);
 }
@@ -590,7 +419,7 @@ static void resumed(struct engine *e, struct holder *holder)
 {
     if (!holder_is_local(holder))
         return;
-    holder_past_is_over(e, holder, JOURNAL_WAY_DISK, "resumed");
+    holder_past_is_over(e, holder, JOURNAL_WAY_DISK, ENGINE_END_PROGRAM);
     holder->callable = true;
     recall_redrive(e, holder);
 }
@@ -628,6 +457,9 @@ void client_event(struct engine *e, const struct engine_event *event)
         trace(e, "client-callable", NULL, holder->client_id, "%s", "");
         recall_redrive(e, holder);
         return;
+    case ENGINE_CLIENT_SHAKEN:
+        shaken(e, holder);
+        return;
     case ENGINE_CLIENT_FORGOTTEN:
     case ENGINE_CLIENT_DESTROYED:
         trace(e, "client-gone", NULL, holder->client_id, "%s", "");
@@ -663,15 +495,36 @@ void engine_each_run(const struct engine *e, enum journal_holder_kind kind, cons
     }
 }
 
+static void name_run(const struct holder *holder, struct engine_run_name *run)
+{
+    run->owner = holder->owner->bytes;
+    run->owner_len = holder->owner->len;
+    run->address = holder->address;
+    memcpy(run->verifier, holder->verifier, JOURNAL_VERIFIER_SIZE);
+}
+
+void engine_each_haunted(const struct engine *e,
+                         void (*visit)(const struct engine_run_name *run, void *arg), void *arg)
+{
+    const struct owner *owner = e->owners[JOURNAL_HOLDER_NFS];
+    for (; owner; owner = owner->hh.next) {
+        const struct holder *holder;
+        LL_FOREACH2(owner->holders, holder, owner_next)
+        {
+            struct engine_run_name run;
+            name_run(holder, &run);
+            if (holder_has_past_by(holder, JOURNAL_WAY_DISK))
+                visit(&run, arg);
+        }
+    }
+}
+
 bool engine_client_run(const struct engine *e, uint64_t client_id, struct engine_run_name *run)
 {
     const struct holder *holder = holder_find(e, client_id);
     if (!holder)
         return false;
-    run->owner = holder->owner->bytes;
-    run->owner_len = holder->owner->len;
-    run->address = holder->address;
-    memcpy(run->verifier, holder->verifier, JOURNAL_VERIFIER_SIZE);
+    name_run(holder, run);
     return true;
 }
 
@@ -696,7 +549,7 @@ bool engine_client_holds(const struct engine *e, uint64_t client_id)
         return false;
     DL_FOREACH2(holder->grants, grant, holder_next)
     {
-        if (!grant->stale)
+        if (!grant->stale && !grant->shaken)
             return true;
     }
     return false;

@@ -3,7 +3,8 @@
  *
  *   seal    one sealed file, from the first step of sealing to the last of releasing
  *   holder  one run of one client (owner and verifier); outlives its client ids
- *   reach   one holder, one device, one way to it (enum journal_way): what is fenced and journalled
+ *   reach   one holder, one device, and a way to it (enum journal_way): what is journalled of a
+ *           holder, what a fence cuts off, and what is haunted
  *   grant   one holder's layouts of one seal and type, under one layout stateid
  */
 #ifndef LAYOUT_ENGINE_PRIVATE_H
@@ -75,8 +76,11 @@ struct reach {
     enum journal_way way;
     struct reach *next; /* the holder's */
     struct reach *maybe_prev, *maybe_next;
-    bool maybe;         /* recorded before the restart and not known to be gone */
-    enum row_state row; /* of the holder's present client id */
+    bool maybe;           /* recorded before the restart and not known to be gone */
+    uint32_t stale_count; /* grants under client ids that are gone */
+    uint64_t haunted_at;  /* since when its run knows that it lost what it had; 0: it is not back */
+    uint64_t seen_at;     /* its nexus was seen to work since then; 0: it was not */
+    enum row_state row;   /* of the holder's present client id */
     uint64_t row_ticket;
     struct reach *row_next;
     uint32_t grant_count;          /* of the holder on the device */
@@ -107,10 +111,10 @@ struct holder {
     uint64_t client_id;      /* 0: none at present */
     uint64_t last_client_id; /* for the fence and the operator */
     bool callable, lapsed, fenced;
+    bool buried;         /* freed at the next event */
     bool fenced_by_hook; /* somewhere: only a restart of the client shows that the cut is mended */
     uint64_t lapsed_at;
-    struct recall bulk; /* of all it may hold from before (ticket, phase, at) */
-    enum journal_way bulk_way;
+    struct recall bulk; /* of all it may hold of memory from before (ticket, phase, at) */
     uint64_t bulk_since;
     struct reach *reaches;
     struct grant *grants;
@@ -137,10 +141,13 @@ struct grant {
     struct grant *holder_prev, *holder_next;
     uint64_t serial; /* names the stateid */
     uint32_t seqid;
-    bool stale; /* granted under a client id that is gone: its stateid is dead, the grant is not */
+    bool stale;  /* granted under a client id that is gone: its stateid is dead, the grant is not */
+    bool shaken; /* the client may have forgotten it without draining */
+    bool unnamed; /* a reply that no recall can name may be under way */
     struct range_set ranges;
     struct recall recall;
-    struct engine_referral referral;
+    struct engine_referral referral[ENGINE_REFERRALS]; /* one a slot, the last first */
+    uint32_t referral_count;
     uint32_t place;
     UT_hash_handle hh; /* not when stale */
 };
@@ -165,6 +172,7 @@ struct seal {
     bool release_wanted;
     bool by_operator; /* the release is wanted by the operator */
     bool broken;      /* from outside: no grants, kept until the operator's word */
+    bool of_before;   /* sealed before the restart: holders of before may have grants of it */
     bool watching, watch_told;
     bool resumed; /* RELEASING since before the restart: the flag may be gone */
     bool wish_on_record;
@@ -214,7 +222,7 @@ struct engine {
     struct seal *seals;
     struct grant *grants; /* by seal, holder and type */
     size_t holder_count;
-    size_t grant_count;
+    size_t grant_count, stale_count; /* stale ones are among the first */
     struct engine_counters counters;
     uint64_t scrub_at, scrub_ticket; /* the next look; the one under way */
     uint64_t scrub_since;            /* when that began */
@@ -314,7 +322,27 @@ void release_explain(const struct engine *e, const struct seal *seal, char *text
 void recall_answered(struct engine *e, const struct engine_event *event);
 void recall_redrive(struct engine *e, struct holder *holder);
 void bulk_drive(struct engine *e, struct holder *holder);
+struct reach *seal_maybes(const struct seal *seal); /* whoever may have had some before */
 bool bulk_is_pending(const struct engine *e, const struct holder *holder);
+
+/* engine_haunt.c: what is left of runs that lost their state, and what ends it. */
+bool haunt_is_on(const struct reach *reach);
+void haunt_begin(struct engine *e, struct grant *grant);
+/* 0: no time ends it. */
+uint64_t haunt_ends_at(const struct engine *e, const struct reach *reach);
+void haunts_timer(struct engine *e, struct holder *holder);
+void haunts_plan(struct engine *e, struct holder *holder);
+void nexus_seen(struct engine *e, const struct engine_event *event);
+/* Is this enough to end it? */
+bool end_is_proven(const struct grant *grant, enum engine_end how);
+const char *end_name(enum engine_end how);
+/* What it may have held from before, by this way, is known to be gone. */
+void holder_past_is_over(struct engine *e, struct holder *holder, enum journal_way way,
+                         enum engine_end how);
+/* The same of one reach; its holder may be buried by it. */
+void reach_past_is_over(struct engine *e, struct reach *reach, enum engine_end how);
+/* The host did not listen for so long. */
+void gap_passed(struct engine *e, uint64_t gap);
 
 /* engine_ask.c: clients are asked to give something back. */
 void ask_drive(struct engine *e);
@@ -340,8 +368,9 @@ void fence_committed(struct engine *e, uint64_t ticket);
 /* engine_grant.c: LAYOUTGET, LAYOUTRETURN, stateids. */
 struct grant *grant_find(const struct engine *e, const struct seal *seal,
                          const struct holder *holder, layouttype4 type);
-void grant_end(struct engine *e, struct grant *grant, const char *how);
+void grant_end(struct engine *e, struct grant *grant, enum engine_end how);
 void grant_make_stale(struct engine *e, struct grant *grant);
+void grant_is_shaken(struct grant *grant); /* may be NULL */
 void grant_stateid(const struct engine *e, const struct grant *grant, uint32_t seqid,
                    stateid4 *out);
 enum engine_result grant_check_stateid(const struct engine *e, const struct grant *grant,
@@ -370,14 +399,17 @@ bool holder_is_local(const struct holder *holder);
 /* A local program that was cut off and is not here will not come back under this run: off the
  * books, if nothing of it is left. */
 void holder_retire_local(struct engine *e, struct holder *holder);
-/* What it may have held from before, by this way, is known to be gone. */
-void holder_past_is_over(struct engine *e, struct holder *holder, enum journal_way way,
-                         const char *how);
 bool holder_has_past(const struct holder *holder);
 bool holder_has_past_by(const struct holder *holder, enum journal_way way);
 /* Earlier runs of the server are gone, and so is all that they had registered. */
 void holders_memory_is_void(struct engine *e);
 void reach_set_maybe(struct reach *reach, bool maybe);
+/* Nobody is here under this run, and nothing of it is left: it goes, unless it is marked. */
+void holder_drop_if_empty(struct engine *e, struct holder *holder);
+void holders_bury(struct engine *e);
+void holder_free(struct holder *holder);
+
+/* engine_record.c: who is on record as a holder. */
 void reach_record(struct engine *e, struct reach *reach);
 void reach_committed(struct engine *e, uint64_t ticket);
 void reach_gained(struct reach *reach);
@@ -385,8 +417,14 @@ void reach_lost(struct engine *e, struct reach *reach);
 /* Takes the records out of those that have held nothing for a while (or at all, at the end). */
 void holder_tidy(struct engine *e, struct holder *holder, bool at_once);
 void holders_stop(struct engine *e);
-void holders_bury(struct engine *e);
-void holder_free(struct holder *holder);
+/*
+ * The only place where a holder's record is taken out: that of one reach under all ids, or (reach
+ * NULL) those of all ids but the present one. Refused, with an alarm, while anything that it stands
+ * for may still be used.
+ */
+bool record_take_out(struct engine *e, struct holder *holder, struct reach *reach);
+void record_fenced(struct engine *e, struct reach *reach, uint64_t *ticket);
+void record_unfenced(struct engine *e, struct holder *holder);
 
 /* engine_device.c */
 struct volume *volume_find(const struct engine *e, const uint8_t id[DEVICE_ID_SIZE]);

@@ -6,8 +6,9 @@
  * and keeps that seqid when it is repeated. It is repeated while the client has not said that it
  * knows: DELAY, no channel, no answer, any error. NFS4_OK, and OLD_STATEID to a repetition, mean
  * that it knows; then only LAYOUTRETURN, the deadline and the fence are left. NOMATCHING_LAYOUT can
- * be believed because the recall names the request that granted last (referring calls), which the
- * client must have finished before it answers.
+ * be believed of a client that has not lost its state since the grant, because the recall names the
+ * requests that granted (referring calls), which the client must have finished before it answers.
+ * Of one that may have lost it, it says that the grant is haunted.
  *
  * A client that knows and does not return is reminded by the same call, less and less often. The
  * Linux client needs it: a write that was under way when the recall came keeps the layout in use
@@ -16,10 +17,11 @@
  * NOMATCHING_LAYOUT.
  *
  * What a holder may have from before (granted by an earlier run of the server, or under a client id
- * that is gone) has no stateid any more, so it is recalled in bulk, by LAYOUTRECALL4_ALL, as soon
- * as the client is there. Deviating from section 12.5.5.2.1.5 in the forgiving direction:
- * LAYOUTRETURNs of single files are taken while a bulk recall is out (the Linux client answers it
- * that way), and only LAYOUTGETs are refused.
+ * that is gone) has no stateid any more. Over a disk it is haunted and not recalled
+ * (engine_haunt.c). Over memory, which the server takes back in any case, it is recalled in bulk,
+ * by LAYOUTRECALL4_ALL, as soon as the client is there. Deviating from section 12.5.5.2.1.5 in the
+ * forgiving direction: LAYOUTRETURNs of single files are taken while a bulk recall is out (the
+ * Linux client answers it that way), and only LAYOUTGETs are refused.
  */
 #include "layout/engine_private.h"
 
@@ -33,14 +35,15 @@ static bool is_releasing_from_grants(const struct seal *seal)
            seal->state == ENGINE_STUCK_STATE || seal->state == ENGINE_BROKEN_STATE;
 }
 
-static struct reach *maybes(const struct seal *seal)
+/* A file that was sealed since the restart is not among what anybody had before. */
+struct reach *seal_maybes(const struct seal *seal)
 {
-    return seal->volume ? seal->volume->maybe : NULL;
+    return seal->volume && seal->of_before ? seal->volume->maybe : NULL;
 }
 
 bool release_check(struct engine *e, struct seal *seal)
 {
-    if (!is_releasing_from_grants(seal) || seal->grants || maybes(seal) ||
+    if (!is_releasing_from_grants(seal) || seal->grants || seal_maybes(seal) ||
         doubt_is_about(e, &seal->key))
         return false;
     if (seal->broken && !seal->by_operator) {
@@ -71,7 +74,8 @@ static void recall_send(struct engine *e, struct grant *grant)
     effect->recall.client_id = grant->holder->client_id;
     effect->recall.scope = LAYOUTRECALL4_FILE;
     effect->recall.type = (layouttype4)grant->key.type;
-    effect->recall.referral = grant->referral;
+    effect->recall.referral_count = grant->referral_count;
+    memcpy(effect->recall.referral, grant->referral, sizeof grant->referral);
     effect->recall.place = grant->place;
     grant_stateid(e, grant, recall->seqid, &effect->recall.stateid);
     trace(e, "recall", grant->seal, grant->holder->client_id, "\"seqid\":%u", recall->seqid);
@@ -156,6 +160,14 @@ static void survey_reach(struct engine *e, struct seal *seal, struct reach *reac
     }
 }
 
+/* A haunt that ends by itself is waited for: its client is healthy, as far as is known. */
+static uint64_t past_deadline(const struct engine *e, const struct seal *seal,
+                              const struct reach *reach)
+{
+    uint64_t end = haunt_ends_at(e, reach);
+    return end > seal->deadline ? end : seal->deadline;
+}
+
 static void survey_grants(struct engine *e, struct seal *seal, struct survey *survey)
 {
     struct grant *grant;
@@ -166,7 +178,8 @@ static void survey_grants(struct engine *e, struct seal *seal, struct survey *su
             recall_drive(e, grant);
         if (recall_is_waiting(&grant->recall) && grant->recall.at > e->now)
             survey->wake = sooner(survey->wake, grant->recall.at);
-        survey_reach(e, seal, reach, seal->deadline, survey);
+        survey_reach(e, seal, reach, grant->stale ? past_deadline(e, seal, reach) : seal->deadline,
+                     survey);
     }
 }
 
@@ -178,10 +191,11 @@ static void survey_maybes(struct engine *e, struct seal *seal, struct survey *su
     if (absent < seal->deadline)
         absent = seal->deadline;
     struct reach *reach;
-    DL_FOREACH2(maybes(seal), reach, maybe_next)
+    DL_FOREACH2(seal_maybes(seal), reach, maybe_next)
     {
         bulk_drive(e, reach->holder);
-        survey_reach(e, seal, reach, reach->holder->client_id ? seal->deadline : absent, survey);
+        survey_reach(e, seal, reach,
+                     reach->holder->client_id ? past_deadline(e, seal, reach) : absent, survey);
     }
 }
 
@@ -217,7 +231,7 @@ void release_drive(struct engine *e, struct seal *seal)
     struct survey survey = {0};
     survey_grants(e, seal, &survey);
     survey_maybes(e, seal, &survey);
-    if (!seal->grants && !maybes(seal))
+    if (!seal->grants && !seal_maybes(seal))
         survey.failed = true; /* nobody is left but those whom nobody knows */
     if (survey.fencing)
         seal_set_state(e, seal, ENGINE_FENCING);
@@ -300,6 +314,19 @@ static void recall_is_known(struct engine *e, struct grant *grant)
     seal_plan(e, grant->seal, sooner(grant->seal->wake, recall->at));
 }
 
+/* The client has none. Whether it has waited for its I/O as well depends on what happened to it
+ * since the grant. */
+static void denied(struct engine *e, struct grant *grant)
+{
+    struct seal *seal = grant->seal;
+    if (end_is_proven(grant, ENGINE_END_DENIED)) {
+        grant_end(e, grant, ENGINE_END_DENIED);
+        return;
+    }
+    haunt_begin(e, grant);
+    release_drive(e, seal);
+}
+
 static void file_recall_answered(struct engine *e, const struct engine_event *event,
                                  struct holder *holder)
 {
@@ -314,7 +341,7 @@ static void file_recall_answered(struct engine *e, const struct engine_event *ev
     uint64_t pause = e->options.recall_pause;
     if (event->recall.outcome == ENGINE_RECALL_ANSWERED) {
         if (event->recall.status == NFS4ERR_NOMATCHING_LAYOUT) {
-            grant_end(e, grant, "nomatching");
+            denied(e, grant);
             return;
         }
         if (event->recall.status == NFS4_OK || event->recall.status == NFS4ERR_OLD_STATEID) {
@@ -342,7 +369,7 @@ static void bulk_recall_answered(struct engine *e, const struct engine_event *ev
     uint64_t pause = e->options.recall_pause * NO_CHANNEL_PAUSES;
     if (event->recall.outcome == ENGINE_RECALL_ANSWERED) {
         if (event->recall.status == NFS4ERR_NOMATCHING_LAYOUT) {
-            holder_past_is_over(e, holder, holder->bulk_way, "nomatching");
+            holder_past_is_over(e, holder, JOURNAL_WAY_MEMORY, ENGINE_END_DENIED);
             return;
         }
         if (event->recall.status == NFS4_OK) {
@@ -378,30 +405,23 @@ static layouttype4 memory_type(const struct engine *e)
     return *type ? (*type)->number : e->options.types[0]->number;
 }
 
-/*
- * What it may hold from before is not known by type, but by the way. On reserved disks it is by
- * SCSI layouts. Each way is a recall of its own, one after the other.
- */
-static layouttype4 type_of_past(const struct engine *e, const struct holder *holder,
-                                enum journal_way way)
+/* What this process has registered for it, and its stateid is dead. */
+static bool has_stale_memory(const struct holder *holder)
 {
-    const struct reach *reach;
-    if (way == JOURNAL_WAY_MEMORY)
-        return memory_type(e);
-    LL_FOREACH(holder->reaches, reach)
+    const struct grant *grant;
+    DL_FOREACH2(holder->grants, grant, holder_next)
     {
-        if ((reach->maybe || reach->grant_count) && volume_is_reserved(reach->volume) &&
-            type_find(e, LAYOUT4_SCSI))
-            return LAYOUT4_SCSI;
+        if (grant->stale && grant->reach->way == JOURNAL_WAY_MEMORY)
+            return true;
     }
-    return e->options.types[0]->number;
+    return false;
 }
 
 void bulk_drive(struct engine *e, struct holder *holder)
 {
     struct recall *bulk = &holder->bulk;
-    if (!holder->client_id || !holder->callable || !holder_has_past(holder) ||
-        holder_is_local(holder))
+    if (!holder->client_id || !holder->callable || holder_is_local(holder) ||
+        !has_stale_memory(holder))
         return;
     if (bulk->phase == RECALL_SENT || bulk->phase == RECALL_KNOWN ||
         (bulk->phase == RECALL_PAUSED && bulk->at > e->now) || !effect_has_room(e))
@@ -414,9 +434,7 @@ void bulk_drive(struct engine *e, struct holder *holder)
     bulk->ticket = effect->recall.ticket = ++e->next_ticket;
     effect->recall.client_id = holder->client_id;
     effect->recall.scope = LAYOUTRECALL4_ALL;
-    holder->bulk_way =
-        holder_has_past_by(holder, JOURNAL_WAY_DISK) ? JOURNAL_WAY_DISK : JOURNAL_WAY_MEMORY;
-    effect->recall.type = type_of_past(e, holder, holder->bulk_way);
+    effect->recall.type = memory_type(e);
     trace(e, "bulk-recall", NULL, holder->client_id, "%s", "");
 }
 
@@ -468,6 +486,24 @@ static const char *explain_local(const struct engine *e, const struct holder *ho
            "disk";
 }
 
+static void explain_haunted(const struct engine *e, const struct reach *reach, const char *address,
+                            char *text, size_t size)
+{
+    const char *what = volume_is_reserved(reach->volume)
+                           ? "its key could not be seen to be gone from the disk (the log says why)"
+                       : e->options.fence_hook ? "the fence hook did not succeed"
+                                               : "no fence hook is configured";
+    snprintf(
+        text, size,
+        "cannot be released: client %s (id %016llx) lost its layout of it without giving it back "
+        "(a restart of the server, a lost lease, another verifier), so that what it wrote may "
+        "still be queued, and %s; unmount there, or cut the client off from the disk, or, when "
+        "it is certain that nothing of it is queued any more, say so: sealctl fenced (tried "
+        "again every %llu s)",
+        address, (unsigned long long)reach->holder->last_client_id, what,
+        (unsigned long long)(e->options.fence_retry / UINT64_C(1000000000)));
+}
+
 static void explain_stuck(const struct engine *e, const struct seal *seal,
                           const struct reach *reach, char *text, size_t size)
 {
@@ -478,6 +514,10 @@ static void explain_stuck(const struct engine *e, const struct seal *seal,
         snprintf(text, size, "cannot be released: local program %.*s (%s)%s %s",
                  (int)reach->holder->owner->len, (const char *)reach->holder->owner->bytes, address,
                  when, explain_local(e, reach->holder));
+        return;
+    }
+    if (haunt_is_on(reach)) {
+        explain_haunted(e, reach, address, text, size);
         return;
     }
     if (reach->way == JOURNAL_WAY_MEMORY) {
@@ -536,7 +576,7 @@ static const struct reach *obstacle(const struct seal *seal, bool only_failed)
             return reach;
     }
     const struct reach *reach;
-    DL_FOREACH2(maybes(seal), reach, maybe_next)
+    DL_FOREACH2(seal_maybes(seal), reach, maybe_next)
     {
         if (!only_failed || reach->fence == FENCE_FAILED)
             return reach;
@@ -575,10 +615,10 @@ void release_explain(const struct engine *e, const struct seal *seal, char *text
         if (reach)
             snprintf(
                 text, size,
-                "is being released: %u grants and %u clients of before the restart are recalled, "
-                "first client %s; it is fenced if it has not answered in %s",
-                seal->grant_count, seal->volume->maybe_count, reach->holder->address,
-                seconds_left(e, seal->deadline, left));
+                "is being released: %u grants, and %u clients that may have had some before the "
+                "restart, first client %s; it is fenced if it has not given it back in %s",
+                seal->grant_count, seal_maybes(seal) ? seal->volume->maybe_count : 0,
+                reach->holder->address, seconds_left(e, seal->deadline, left));
         return;
     case ENGINE_FENCING:
         if (reach)

@@ -16,6 +16,7 @@ int engine_restore_seal(struct engine *e, const struct journal_seal *kept)
     if (err)
         return err;
     seal->kind = kept->kind;
+    seal->of_before = true;
     seal->at_rest = kept->at_rest;
     e->at_rest_count += seal->at_rest;
     seal->map = kept->map ? map_ref(kept->map) : NULL;

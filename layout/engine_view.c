@@ -41,7 +41,7 @@ static void fill_seal(const struct engine *e, const struct seal *seal,
         .map = seal->map,
         .device = seal->volume ? seal->volume->device : NULL,
         .grants = seal->grant_count,
-        .maybe = seal->volume ? seal->volume->maybe_count : 0,
+        .maybe = seal_maybes(seal) ? seal->volume->maybe_count : 0,
         .deadline = seal->release_wanted ? seal->deadline : 0,
         .mtime_ns = seal->mtime_ns,
         .change = seal->change,
@@ -95,6 +95,7 @@ static void visit_grant(const struct grant *grant,
     view.recalled = grant->recall.phase != RECALL_NONE;
     if (grant->stale)
         view.client_id = 0;
+    view.haunted = grant->stale && haunt_is_on(grant->reach);
     for (uint32_t i = 0; i < grant->ranges.count; i++) {
         const struct range *range = &grant->ranges.items[i];
         if (range->iomode == LAYOUTIOMODE4_RW)
@@ -117,11 +118,12 @@ static void visit_seal(const struct seal *seal,
     if (seal->state == ENGINE_SEALING || seal->state == ENGINE_RELEASING)
         return;
     const struct reach *reach;
-    DL_FOREACH2(seal->volume ? seal->volume->maybe : NULL, reach, maybe_next)
+    DL_FOREACH2(seal_maybes(seal), reach, maybe_next)
     {
         struct engine_grant_view view;
         fill_holder(seal, reach->holder, &view);
         view.maybe = true;
+        view.haunted = haunt_is_on(reach);
         view.length = seal->map ? map_end(seal->map) : 0;
         visit(&view, arg);
     }

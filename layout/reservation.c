@@ -43,8 +43,8 @@ int reservation_of(int fd, const struct reservation_ops **ops)
 
 bool reservation_has_key(const struct reservation_view *view, uint64_t key)
 {
-    for (size_t i = 0; i < view->key_count; i++) {
-        if (view->keys[i] == key)
+    for (size_t i = 0; i < view->count; i++) {
+        if (view->reg[i].key == key)
             return true;
     }
     return false;
@@ -84,22 +84,24 @@ int reservation_check(const struct reservation_ops *ops, int fd, uint64_t own,
                       struct reservation_view *view, bool *lost)
 {
     int err = ops->read(fd, view);
+    bool can_persist = false;
 
     *lost = false;
     if (err)
         return err;
-    if (is_ours(view, own) && reservation_has_key(view, own))
+    *lost = !is_ours(view, own) || !reservation_has_key(view, own);
+    if (!*lost && (view->persists || ops->probe(fd, &can_persist) || !can_persist))
         return 0;
-    *lost = true;
     return reservation_take(ops, fd, own, view);
 }
 
 int reservation_remove(const struct reservation_ops *ops, int fd, uint64_t own, uint64_t victim,
-                       struct reservation_view *view)
+                       struct reservation_view *view, bool *preempted)
 {
     enum { TRIES = 3 };
     int err = -EINVAL;
 
+    *preempted = false;
     if (victim == own ||
         victim == 0) /* a preempt of key 0 would take the reservation from everybody */
         return -EINVAL;
@@ -112,6 +114,7 @@ int reservation_remove(const struct reservation_ops *ops, int fd, uint64_t own, 
         if (!reservation_has_key(view, victim))
             return 0;
         err = ops->preempt(fd, own, victim);
+        *preempted = *preempted || !err;
         /* A conflict: our path's registration is gone, or the victim's went just now. */
         if (err == -EBADE)
             err = reservation_take(ops, fd, own, view);

@@ -25,25 +25,27 @@
 #include <stdint.h>
 
 #include "layout/designator.h"
+#include "layout/key_nexus.h"
 
-enum { RESERVATION_KEYS_MAX = 4096 };
+enum { RESERVATION_KEYS_MAX = 1536 }; /* what 64 KiB of READ FULL STATUS can hold */
 
-/* What the disk says. Keys come once for every path of their owner. */
+/* What the disk says. */
 struct reservation_view {
     uint32_t generation; /* counts registrations and preemptions */
     bool held;           /* by holder_key, Exclusive Access - Registrants Only or not */
     bool exclusive_registrants;
     uint64_t holder_key;
-    size_t key_count;
-    uint64_t keys[RESERVATION_KEYS_MAX];
+    bool persists; /* registrations outlive a power failure, it says (PTPL_A) */
+    size_t count;
+    struct key_registration reg[RESERVATION_KEYS_MAX];
 };
 
 /* How a kind of disk is spoken to; fd is the whole disk's. */
 struct reservation_ops {
     const char *name;
     int (*identify)(int fd, struct designator *designator);
-    /* 0 when the disk can do what is needed; *persists: reservations outlive a power failure
-     * (APTPL). */
+    /* 0 when the disk can do what is needed; *persists: it can be asked to keep registrations over
+     * a power failure (APTPL). */
     int (*probe)(int fd, bool *persists);
     int (*register_key)(int fd, uint64_t key, bool persists);
     int (*reserve)(int fd, uint64_t key);
@@ -63,15 +65,17 @@ bool reservation_has_key(const struct reservation_view *view, uint64_t key);
  */
 int reservation_take(const struct reservation_ops *ops, int fd, uint64_t own,
                      struct reservation_view *view);
-/* Reads what the disk says and takes it again if the reservation was lost; *lost tells. */
+/* Reads what the disk says and takes it again if the reservation was lost; *lost tells. The same if
+ * registrations are not kept over a power failure and could be. */
 int reservation_check(const struct reservation_ops *ops, int fd, uint64_t own,
                       struct reservation_view *view, bool *lost);
 /*
  * Preempts the victim's key and aborts its commands. 0 only if afterwards the disk itself says that
- * the key is not registered and the reservation is ours.
+ * the key is not registered and the reservation is ours. *preempted: a PREEMPT AND ABORT of ours
+ * succeeded; else the key was not there to begin with, or went by itself.
  */
 int reservation_remove(const struct reservation_ops *ops, int fd, uint64_t own, uint64_t victim,
-                       struct reservation_view *view);
+                       struct reservation_view *view, bool *preempted);
 
 /*
  * Our keys: 16 bits that say sealnfs, 24 that say which server (drawn when its journal was made),

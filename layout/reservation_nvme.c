@@ -29,6 +29,9 @@ enum {
     REPORT_ENTRY = 64,
     REPORT_STATUS_AT = 2,
     REPORT_KEY_AT = 8,
+    REPORT_HOST_AT = 16,
+    HOST_SIZE = 16,
+    REPORT_PERSISTS_AT = 9,
 };
 
 static uint64_t get_le(const uint8_t *at, unsigned size)
@@ -116,14 +119,17 @@ static int parse_report(const uint8_t *data, size_t len, struct reservation_view
 
     if (count > RESERVATION_KEYS_MAX || REPORT_HEAD + count * REPORT_ENTRY > len)
         return -EOVERFLOW; /* a key that is not read is not seen to be gone */
-    *view = (struct reservation_view){.generation = (uint32_t)get_le(data, 4), .key_count = count};
+    *view = (struct reservation_view){.generation = (uint32_t)get_le(data, 4),
+                                      .persists = data[REPORT_PERSISTS_AT] & 1,
+                                      .count = count};
     for (size_t i = 0; i < count; i++) {
         const uint8_t *entry = data + REPORT_HEAD + i * REPORT_ENTRY;
 
-        view->keys[i] = get_le(entry + REPORT_KEY_AT, 8);
+        view->reg[i].key = get_le(entry + REPORT_KEY_AT, 8);
+        key_nexus_from_host(entry + REPORT_HOST_AT, HOST_SIZE, &view->reg[i].nexus);
         if (type && (entry[REPORT_STATUS_AT] & 1)) {
             view->held = true;
-            view->holder_key = view->keys[i];
+            view->holder_key = view->reg[i].key;
         }
     }
     view->exclusive_registrants = view->held && type == EXCLUSIVE_REGISTRANTS;

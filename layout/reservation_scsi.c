@@ -21,9 +21,9 @@ enum {
     INQUIRY = 0x12,
     PERSISTENT_RESERVE_IN = 0x5e,
     PERSISTENT_RESERVE_OUT = 0x5f,
-    READ_KEYS = 0,
     READ_RESERVATION = 1,
     REPORT_CAPABILITIES = 2,
+    READ_FULL_STATUS = 3,
     REGISTER_AND_IGNORE = 6,
     EXCLUSIVE_REGISTRANTS = 6, /* the type, SPC-4 table 61 */
     PAGE_DEVICE_ID = 0x83,
@@ -181,19 +181,22 @@ static int identify(int fd, struct designator *designator)
     return err ? err : designator_from_vpd(page, got, designator);
 }
 
-/* Targets older than REPORT CAPABILITIES may still know reservations. */
+/* Without the nexuses that keys are registered by, nobody can be shown to be fenced; targets older
+ * than REPORT CAPABILITIES may still tell them. */
 static int probe(int fd, bool *persists)
 {
     enum { TYPE_MASK_VALID = 0x80, EXCLUSIVE_REGISTRANTS_BIT = 0x40, PTPL_CAPABLE = 0x01 };
-    uint8_t data[8];
+    uint8_t data[4096];
     unsigned got = 0;
-    int err = reserve_in(fd, REPORT_CAPABILITIES, data, sizeof(data), &got);
+    int err = reserve_in(fd, READ_FULL_STATUS, data, sizeof(data), &got);
 
     *persists = false;
-    if (err == -EOPNOTSUPP)
-        return reserve_in(fd, READ_KEYS, data, sizeof(data), &got);
-    if (err)
+    if (!err)
+        err = reserve_in(fd, REPORT_CAPABILITIES, data, sizeof(data), &got);
+    else
         return err;
+    if (err)
+        return err == -EOPNOTSUPP ? 0 : err;
     if (got >= 6 && (data[3] & TYPE_MASK_VALID) && !(data[4] & EXCLUSIVE_REGISTRANTS_BIT))
         return -EOPNOTSUPP;
     *persists = got >= 3 && (data[2] & PTPL_CAPABLE);
@@ -213,30 +216,43 @@ static int register_key(int fd, uint64_t key, bool persists)
     return command(fd, cdb, sizeof(cdb), SG_DXFER_TO_DEV, parameters, sizeof(parameters), NULL);
 }
 
-static int read_keys(int fd, struct reservation_view *view)
+/* PTPL_A: what is registered now is kept. A target that does not say is taken not to. */
+static int read_persistence(int fd, bool *persists)
 {
-    enum { HEAD = 8, SIZE = HEAD + 8 * RESERVATION_KEYS_MAX };
-    uint8_t *data = malloc(SIZE);
+    enum { PTPL_ACTIVE = 0x01 };
+    uint8_t data[8];
     unsigned got = 0;
-    uint64_t bytes;
-    int err;
+    int err = reserve_in(fd, REPORT_CAPABILITIES, data, sizeof(data), &got);
+
+    *persists = !err && got >= 4 && (data[3] & PTPL_ACTIVE);
+    return err == -EOPNOTSUPP ? 0 : err;
+}
+
+/*
+ * Most disks have few registrants; the longest answer that can be asked for has 64 KiB. LIO leaves
+ * out what does not fit and gives the length of the rest, against SPC-4 6.16.5: an answer that one
+ * more descriptor would not fit behind may not be the whole of it.
+ */
+static int read_registrations(int fd, struct reservation_view *view)
+{
+    enum { FEW = 4096, MANY = 65532, HEAD = 8, DESCRIPTOR_MAX = 24 + 4 + 256 };
+    uint8_t *data = malloc(MANY);
+    int err = -EOVERFLOW;
 
     if (!data)
         return -ENOMEM;
-    err = reserve_in(fd, READ_KEYS, data, SIZE, &got);
-    bytes = err || got < HEAD ? 0 : get(data + 4, 4);
-    if (!err && (got < HEAD || bytes % 8 != 0))
-        err = -EIO;
-    else if (!err && (bytes > SIZE - HEAD || bytes > got - HEAD))
-        err = -EOVERFLOW; /* a key that is not read is not seen to be gone */
-    if (!err) {
-        view->generation = (uint32_t)get(data, 4);
-        view->key_count = bytes / 8;
-        for (size_t i = 0; i < view->key_count; i++)
-            view->keys[i] = get(data + HEAD + 8 * i, 8);
+    for (unsigned size = FEW; err == -EOVERFLOW && size; size = size == FEW ? MANY : 0) {
+        unsigned got = 0;
+
+        err = reserve_in(fd, READ_FULL_STATUS, data, size, &got);
+        if (!err)
+            err = key_nexus_read_full_status(data, got, view->reg, RESERVATION_KEYS_MAX,
+                                             &view->count, &view->generation);
+        if (!err && HEAD + get(data + 4, 4) + DESCRIPTOR_MAX > size)
+            err = -EOVERFLOW;
     }
     free(data);
-    return err;
+    return err == -EBADMSG ? -EIO : err;
 }
 
 static int read_view(int fd, struct reservation_view *view)
@@ -254,7 +270,8 @@ static int read_view(int fd, struct reservation_view *view)
         return -EIO;
     view->holder_key = view->held ? get(data + 8, 8) : 0;
     view->exclusive_registrants = view->held && (data[21] & 0x0f) == EXCLUSIVE_REGISTRANTS;
-    return read_keys(fd, view);
+    err = read_persistence(fd, &view->persists);
+    return err ? err : read_registrations(fd, view);
 }
 
 const struct reservation_ops reservation_scsi = {

@@ -149,15 +149,18 @@ static bool encode_flight(struct cb_flight *flight, struct xdr_out *out)
         return cb_null_encode(out, &target);
     xdr_out_set_limit(out, session->back.ca_maxrequestsize);
     struct cb_call *call = flight->call;
-    referring_call_list4 list = {.rcl_referring_calls_count = 1,
-                                 .rcl_referring_calls = &call->referring};
-    memcpy(list.rcl_sessionid, call->referring_session, sizeof(list.rcl_sessionid));
+    referring_call_list4 lists[CB_REFERRING_MAX];
+    for (uint32_t i = 0; i < call->referring_count; i++) {
+        lists[i] = (referring_call_list4){.rcl_referring_calls_count = 1,
+                                          .rcl_referring_calls = &call->referring[i].call};
+        memcpy(lists[i].rcl_sessionid, call->referring[i].session, sizeof lists[i].rcl_sessionid);
+    }
     CB_SEQUENCE4args sequence = {
         .csa_sequenceid = session->cb_slots[flight->slot].seq,
         .csa_slotid = flight->slot,
         .csa_highest_slotid = session->cb_slot_count - 1,
         .csa_referring_call_lists_count = call->referring_count,
-        .csa_referring_call_lists = &list,
+        .csa_referring_call_lists = lists,
     };
     memcpy(sequence.csa_sessionid, session->id, sizeof(sequence.csa_sessionid));
     return cb_compound_encode(out, &target, &sequence, call->op, &call->args);

@@ -26,6 +26,13 @@ enum cb_outcome {
     CB_BROKEN,     /* the answer made no sense */
 };
 
+enum { CB_REFERRING_MAX = 8 };
+
+struct cb_referring {
+    sessionid4 session;
+    referring_call4 call;
+};
+
 struct cb_call {
     struct loop_msg send; /* the module's */
     struct loop_msg done; /* done.run is the caller's */
@@ -34,11 +41,10 @@ struct cb_call {
     uint32_t op;             /* OP_CB_LAYOUTRECALL, ... */
     union nfs4_cb_args args; /* views must stay valid until done */
     uint32_t timeout_ms;
-    /* The fore-channel call that granted the state, which may still be in flight (RFC 8881
-     * section 2.10.6.3): goes into csa_referring_call_lists. 0 or 1. */
+    /* The fore-channel calls that granted the state, which may still be in flight (RFC 8881
+     * section 2.10.6.3): they go into csa_referring_call_lists. */
     uint32_t referring_count;
-    sessionid4 referring_session;
-    referring_call4 referring;
+    struct cb_referring referring[CB_REFERRING_MAX];
     /* out */
     enum cb_outcome outcome;
     nfsstat4 status;

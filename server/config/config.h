@@ -47,6 +47,7 @@ struct config_export {
     gid_t anon_gid;
     bool layouts;
     bool stripes; /* layouts on striped volumes too */
+    bool scsi_volatile; /* SCSI layouts where the target may forget who was fenced */
     enum config_layout_types layout_types;
     enum config_policy policy;
     uint64_t
@@ -82,6 +83,7 @@ struct config {
     bool quiesce_is_safe;    /* no hook: lease expiry + quiesce_time counts as a fence; the operator
                                 says so */
     unsigned quiesce_time;
+    unsigned initiator_settle_time; /* reserved disks; 0: not believed */
     unsigned device_interval; /* the exports' devices are looked at again after so long */
     unsigned
         at_rest_pause;    /* before a file that gave way is sealed at rest again, the first time */

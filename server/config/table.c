@@ -34,6 +34,7 @@ static const char *const type_names[] = {
     [TYPE_SIZE64] = "size",
     [TYPE_BOOL] = "bool",
     [TYPE_ACCESS] = "\"rw\" or \"ro\"",
+    [TYPE_VOLATILE] = "\"refuse\" or \"allow\"",
     [TYPE_ENDPOINT] = "address:port",
     [TYPE_PATTERNS] = "patterns",
     [TYPE_SQUASH] = "squash",
@@ -112,6 +113,14 @@ static const struct option server_options[] = {
     {"quiesce_time", TYPE_UNSIGNED, "60", AT(quiesce_time), RANGE(1, 86400),
      .help =
          "Seconds after the end of its lease in which a client's I/O may still reach the disk."},
+    {"initiator_settle_time", TYPE_UNSIGNED, "0", AT(initiator_settle_time), RANGE(0, 86400),
+     .help = "Seconds after which commands that a client had queued for a reserved disk have come "
+             "in or been given up, counted from when its path was seen to work (it registered a "
+             "key that it was told anew). Only then what it was granted before it lost its state "
+             "(a restart of the server, a lost lease) keeps a seal no longer, without a fence. To "
+             "cover the initiator's own limits: on Linux 30 s a command, 5 retries, and "
+             "replacement_timeout of open-iscsi (120 s); with dm-multipath no queue_if_no_path. 0: "
+             "not believed, such a client is fenced when one of its files is unsealed."},
     {"device_interval", TYPE_UNSIGNED, "60", AT(device_interval), RANGE(1, 86400),
      .help = "Seconds after which the devices under the exports are looked at again, for changes "
              "of size or "
@@ -193,6 +202,11 @@ static const struct option export_options[] = {
              "clients of libsealio read and write the file in the server's memory (rdma_listen). "
              "\"auto+rdma\", "
              "\"scsi+rdma\" and \"block+rdma\": both, and clients choose."},
+    {"scsi_volatile_reservations", TYPE_VOLATILE, "refuse", XAT(scsi_volatile),
+     .help = "Whether SCSI layouts are given on disks whose target forgets its registrations when "
+             "it loses power or restarts (no APTPL). \"refuse\": not there. \"allow\": all the "
+             "same; after each restart of the target a client that was fenced can write what it "
+             "had queued, over whatever its blocks hold by then."},
     {"policy", TYPE_POLICY, "manual", XAT(policy),
      .help = "How seals come about. \"manual\": by sealctl only. \"at-rest\": also when a client "
              "asks for a "
@@ -352,6 +366,8 @@ static const struct choice {
     {TYPE_BOOL, "off", 0},
     {TYPE_ACCESS, "rw", 1},
     {TYPE_ACCESS, "ro", 0},
+    {TYPE_VOLATILE, "allow", 1},
+    {TYPE_VOLATILE, "refuse", 0},
     {TYPE_SQUASH, "none", SQUASH_NONE},
     {TYPE_SQUASH, "root", SQUASH_ROOT},
     {TYPE_SQUASH, "all", SQUASH_ALL},
@@ -386,7 +402,8 @@ static const char *read_choice(const struct option *option, const char *text, vo
     for (size_t i = 0; i < COUNT(choices); i++) {
         if (choices[i].type != option->type || strcmp(choices[i].word, text) != 0)
             continue;
-        if (at && (option->type == TYPE_BOOL || option->type == TYPE_ACCESS))
+        if (at && (option->type == TYPE_BOOL || option->type == TYPE_ACCESS ||
+                   option->type == TYPE_VOLATILE))
             *(bool *)at = choices[i].value != 0;
         else if (at)
             *(int *)at = choices[i].value;
@@ -471,6 +488,7 @@ const char *option_read(const struct option *option, const char *text, void *at,
         return check_word(option, text, why, room);
     case TYPE_BOOL:
     case TYPE_ACCESS:
+    case TYPE_VOLATILE:
     case TYPE_SQUASH:
     case TYPE_POLICY:
     case TYPE_LAYOUT_TYPES:

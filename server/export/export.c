@@ -157,6 +157,13 @@ int export_set_no_device(struct export *export, const struct seal_refusal *why)
     return take_state(export, now ? now->device : NULL, why);
 }
 
+static const struct device *last_device(const struct export *export)
+{
+    const struct device_state *now = state_of(export);
+
+    return now ? now->device : NULL;
+}
+
 int export_find_device(const struct export *export, struct device **out, struct seal_refusal *why)
 {
     enum config_layout_types types = config_export_disk_types(export_config(export));
@@ -181,8 +188,20 @@ int export_find_device(const struct export *export, struct device **out, struct 
         device_free(device);
         return rc;
     }
+    if (types != LAYOUT_TYPES_BLOCK && !device_keep_names(device, last_device(export))) {
+        rc = seal_refuse(
+            why, SEAL_REFUSED_DEVICE, EIO,
+            "a disk of %s does not answer to INQUIRY or PERSISTENT RESERVE IN, so it "
+            "is not known whether it can be reserved; it is asked again soon (if it never "
+            "answers, say layout_types = \"block\")",
+            device_volume_path(device));
+        device_free(device);
+        return rc;
+    }
     if (types != LAYOUT_TYPES_BLOCK && device_can_reserve(device))
         device_set_reserved(device);
+    if (export_config(export)->scsi_volatile)
+        device_set_may_forget(device);
     if (types == LAYOUT_TYPES_SCSI && !device_is_reserved(device)) {
         rc = seal_refuse(
             why, SEAL_REFUSED_DEVICE, EOPNOTSUPP,

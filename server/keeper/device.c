@@ -51,7 +51,7 @@ static void find_device(struct work *item)
 
 static void see(struct keeper *keeper, struct device *device)
 {
-    keeper_san_see(keeper, device);
+    keeper_san_see(keeper->san, device);
     keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = device});
 }
 

@@ -216,7 +216,7 @@ void keeper_do_fence(struct keeper *keeper, const struct engine_effect *effect)
     }
     if (effect->fence.kind == JOURNAL_HOLDER_NFS && effect->fence.device &&
         device_is_reserved(effect->fence.device)) {
-        keeper_san_fence(keeper, effect);
+        keeper_san_fence(keeper->san, effect);
         return;
     }
     while (!(job = calloc(1, sizeof *job)))

@@ -48,6 +48,8 @@ static void set_timer(struct keeper *keeper)
 void keeper_feed(struct keeper *keeper, const struct engine_event *event)
 {
     struct engine_effect effect;
+    if (event->type != ENGINE_EV_GAP)
+        keeper_gap_look(keeper);
     keeper->patient = event->type == ENGINE_EV_STEP_DONE;
     while (engine_event(keeper->engine, event, now_ns()) == -ENOMEM)
         keeper_pause_ms(10);
@@ -76,11 +78,12 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 int keeper_timer_start(struct keeper *keeper)
 {
     keeper->timer = evtimer_new(loop_base(keeper->loop), on_timer, keeper);
-    return keeper->timer ? 0 : -ENOMEM;
+    return keeper->timer ? keeper_gap_start(keeper) : -ENOMEM;
 }
 
 void keeper_timer_stop(struct keeper *keeper)
 {
+    keeper_gap_stop(keeper);
     if (keeper->timer)
         event_free(keeper->timer);
 }

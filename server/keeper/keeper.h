@@ -199,8 +199,9 @@ void keeper_map(struct keeper *keeper, struct keeper_map *map);
 /* What the client side tells the keeper. owner is copied. These are not answered. */
 enum keeper_client_event {
     KEEPER_CLIENT_CONFIRMED, /* a client id was confirmed: owner, verifier and address are given */
-    KEEPER_CLIENT_RESTARTED, /* the same owner confirmed a new verifier: its old client id's machine
-                                or mount has started anew */
+    KEEPER_CLIENT_RESTARTED, /* the same owner confirmed anew, maybe another verifier: its old id is
+                                gone, its old run need not be */
+    KEEPER_CLIENT_SHAKEN,    /* it may have thrown its layouts away, and keeps its client id */
     KEEPER_CLIENT_LAPSED,    /* the lease ran out; the state may be kept as a courtesy */
     KEEPER_CLIENT_RENEWED,   /* heard again after a lapse */
     KEEPER_CLIENT_CALLABLE,  /* a backchannel came (back): pending recalls are driven again */

@@ -35,6 +35,7 @@ void keeper_options(struct keeper *keeper, struct engine_options *options)
         .recall_pause = SECONDS(1),
         .fence_retry = SECONDS(config->fence_retry),
         .quiesce_time = SECONDS(config->quiesce_time),
+        .settle_time = SECONDS(config->initiator_settle_time),
         .scrub_interval = SECONDS(config->scrub_interval),
         .at_rest_pause = SECONDS(config->at_rest_pause),
         .at_rest_max = config->at_rest_max,
@@ -91,6 +92,43 @@ static int make_memory(struct keeper *keeper)
     return keeper_rdma_ops->create(&parts, &keeper->rdma);
 }
 
+/* What the room of reserved disks calls. */
+static const struct config *san_config(void *arg)
+{
+    return ((const struct keeper *)arg)->config;
+}
+
+static bool san_in_grace(void *arg)
+{
+    return ((const struct keeper *)arg)->grace;
+}
+
+static void san_fence_done(void *arg, uint64_t ticket, uint64_t client_id, bool success)
+{
+    keeper_fence_done(arg, ticket, client_id, success);
+}
+
+static void san_recall_all(void *arg, uint64_t client_id)
+{
+    keeper_recall_all(arg, client_id, LAYOUT4_SCSI);
+}
+
+static int make_san(struct keeper *keeper)
+{
+    const struct keeper_san_calls calls = {
+        .arg = keeper,
+        .loop = keeper->loop,
+        .engine = keeper->engine,
+        .journal_id = journal_id(keeper->journal),
+        .journal_boot = journal_boot(keeper->journal),
+        .config = san_config,
+        .in_grace = san_in_grace,
+        .fence_done = san_fence_done,
+        .recall_all = san_recall_all,
+    };
+    return keeper_san_create(&calls, &keeper->san);
+}
+
 /* Everything the keeper has before its thread starts. */
 static int make_parts(struct keeper *keeper, unsigned index)
 {
@@ -109,7 +147,7 @@ static int make_parts(struct keeper *keeper, unsigned index)
     if (!err)
         err = keeper_marks_start(keeper);
     if (!err)
-        err = keeper_san_create(keeper);
+        err = make_san(keeper);
     if (!err)
         err = make_memory(keeper);
     return err;
@@ -190,7 +228,8 @@ static void close_parts(struct keeper *keeper)
 {
     keeper_cancel_fences(keeper);
     keeper_past_destroy(keeper->past, !keeper->rdma || keeper_rdma_ops->destroy(keeper->rdma));
-    keeper_san_destroy(keeper);
+    keeper_san_destroy(keeper->san);
+    keeper->san = NULL;
     keeper_devices_stop(keeper);
     keeper_notify_stop(keeper);
     keeper_timer_stop(keeper);

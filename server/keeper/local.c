@@ -203,6 +203,56 @@ static void note_absent(const struct engine_run_view *run, void *arg)
         memcpy(absent->token[absent->count++], run->verifier, KEEPER_TOKEN_SIZE);
 }
 
+/* Clients by address or owner, for what they had before they lost their state. */
+struct haunted {
+    const char *name;
+    unsigned count;
+    struct {
+        uint8_t verifier[JOURNAL_VERIFIER_SIZE];
+        uint8_t owner[NFS4_OPAQUE_LIMIT];
+        uint32_t owner_len;
+    } run[RUNS_AT_ONCE];
+};
+
+static void note_haunted(const struct engine_run_name *run, void *arg)
+{
+    struct haunted *haunted = arg;
+    size_t len = strlen(haunted->name);
+    bool named = strcmp(run->address, haunted->name) == 0 ||
+                 (run->owner_len == len && memcmp(run->owner, haunted->name, len) == 0);
+    if (!named || haunted->count == RUNS_AT_ONCE || run->owner_len > NFS4_OPAQUE_LIMIT)
+        return;
+    haunted->run[haunted->count].owner_len = run->owner_len;
+    memcpy(haunted->run[haunted->count].owner, run->owner, run->owner_len);
+    memcpy(haunted->run[haunted->count++].verifier, run->verifier, JOURNAL_VERIFIER_SIZE);
+}
+
+static unsigned end_haunts(struct keeper *keeper, const char *name)
+{
+    struct haunted *haunted = calloc(1, sizeof *haunted);
+    if (!haunted)
+        return 0;
+    haunted->name = name;
+    engine_each_haunted(keeper->engine, note_haunted, haunted);
+    unsigned count = haunted->count;
+    for (unsigned i = 0; i < count; i++) {
+        struct engine_event event = {.type = ENGINE_EV_CLIENT,
+                                     .client = {.what = ENGINE_CLIENT_FENCED,
+                                                .kind = JOURNAL_HOLDER_NFS,
+                                                .owner = haunted->run[i].owner,
+                                                .owner_len = haunted->run[i].owner_len}};
+        memcpy(event.client.verifier, haunted->run[i].verifier, JOURNAL_VERIFIER_SIZE);
+        keeper_feed(keeper, &event);
+    }
+    free(haunted);
+    if (count)
+        log_warning(
+            "the operator says that nothing of what client %s was granted before it lost its "
+            "state can reach the disk any more",
+            name);
+    return count;
+}
+
 static void run_fenced(struct loop_msg *msg)
 {
     struct keeper_local_request *request = container_of(msg, struct keeper_local_request, ask);
@@ -226,13 +276,16 @@ static void run_fenced(struct loop_msg *msg)
         log_warning(
             "the operator says that local program %s cannot touch the disk: what it held has ended",
             request->name);
+    ended += end_haunts(request->keeper, request->name);
     if (ended)
         reply(request, NFS4_OK, "");
     else if (connected)
         reply(request, NFS4ERR_PERM,
               "is connected: have it give back what it holds, or end it first");
     else
-        reply(request, NFS4ERR_NOENT, "no local program of this name holds anything");
+        reply(request, NFS4ERR_NOENT,
+              "no local program of this name, and no client of this address or owner, "
+              "holds anything of before");
 }
 
 void keeper_local_fenced(struct keeper *keeper, struct keeper_local_request *request)

@@ -78,6 +78,8 @@ struct keeper {
     struct engine *engine;
     struct journal *journal;
     struct event *timer;
+    struct event *beat;
+    uint64_t listened_at; /* gap.c */
     struct keeper_commit commit;
     struct keeper_marks *marks;
     bool patient; /* what is being fed to the engine is a step's end: its records may wait for
@@ -108,7 +110,12 @@ struct keeper {
     atomic_uint fenced_count;
 };
 
-#define KEEPER_FROM container_of /* san/ says it so */
+/* gap.c: time in which this process did not listen. */
+int keeper_gap_start(struct keeper *keeper);
+void keeper_gap_stop(struct keeper *keeper);
+void keeper_gap_look(struct keeper *keeper); /* before any event is fed */
+/* How much of it has passed since the last call; 0: none. */
+uint64_t keeper_gap(uint64_t *listened_at, uint64_t now);
 
 /* Feed the engine and carry out what it says. Not from inside an effect. */
 void keeper_feed(struct keeper *keeper, const struct engine_event *event);
@@ -196,6 +203,7 @@ void keeper_recognize(struct keeper *keeper, struct file *file, struct file_key 
 void keeper_answer(struct keeper *keeper, struct engine_call *call);
 void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_do_recall(struct keeper *keeper, const struct engine_effect *effect);
+void keeper_recall_all(struct keeper *keeper, uint64_t client_id, layouttype4 type);
 void keeper_do_ask(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_recall_local(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_do_fence(struct keeper *keeper, const struct engine_effect *effect);
@@ -219,6 +227,9 @@ void keeper_notify_forget(struct keeper *keeper, uint64_t client_id);
 /* The loops have stopped: no answer comes any more. */
 void keeper_notify_stop(struct keeper *keeper);
 struct json_t;
+/* Why its disks are not offered just now although it is under a reservation; NULL: they are, or it
+ * is not. */
+const char *keeper_disk_why_not(const struct keeper *keeper, const struct device *device);
 /* An array of what is known of devices. */
 struct json_t *keeper_view_devices(struct keeper *keeper);
 /* JSON text, malloc'ed; NULL: no memory. */

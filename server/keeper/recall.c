@@ -19,6 +19,8 @@
 #include "server/export/export.h"
 #include "server/keeper/private.h"
 
+_Static_assert((int)ENGINE_REFERRALS <= (int)CB_REFERRING_MAX, "a recall names all that granted");
+
 enum { CALL_TIMEOUT_MS = 10000 };
 
 struct recall_job {
@@ -82,12 +84,11 @@ static void call(struct recall_job *job)
     job->call.op = OP_CB_LAYOUTRECALL;
     job->call.client_id = effect->recall.client_id;
     job->call.timeout_ms = CALL_TIMEOUT_MS;
-    if (effect->recall.referral.present) {
-        job->call.referring_count = 1;
-        memcpy(job->call.referring_session, effect->recall.referral.session,
-               sizeof job->call.referring_session);
-        job->call.referring.rc_slotid = effect->recall.referral.slot;
-        job->call.referring.rc_sequenceid = effect->recall.referral.sequence;
+    for (uint32_t i = 0; i < effect->recall.referral_count; i++) {
+        const struct engine_referral *from = &effect->recall.referral[i];
+        struct cb_referring *to = &job->call.referring[job->call.referring_count++];
+        memcpy(to->session, from->session, sizeof to->session);
+        to->call = (referring_call4){.rc_slotid = from->slot, .rc_sequenceid = from->sequence};
     }
     backchannel_call(job->keeper->clients, &job->call);
 }
@@ -137,6 +138,38 @@ void keeper_do_recall(struct keeper *keeper, const struct engine_effect *effect)
         jobs_submit(&keeper->jobs, &job->work);
     else
         call(job);
+}
+
+struct recall_all {
+    struct cb_call call;
+};
+
+static void recall_all_answered(struct loop_msg *msg)
+{
+    struct cb_call *call = container_of(msg, struct cb_call, done);
+    free(container_of(call, struct recall_all, call));
+}
+
+/* Beside the engine's recalls: for somebody whose path to the disk is about to go. What it gives
+ * back comes by LAYOUTRETURN. */
+void keeper_recall_all(struct keeper *keeper, uint64_t client_id, layouttype4 type)
+{
+    struct recall_all *job = calloc(1, sizeof *job);
+    if (!job) {
+        log_error("out of memory: client %016llx is not asked for its layouts",
+                  (unsigned long long)client_id);
+        return;
+    }
+    job->call.op = OP_CB_LAYOUTRECALL;
+    job->call.client_id = client_id;
+    job->call.timeout_ms = CALL_TIMEOUT_MS;
+    job->call.args.cb_layoutrecall =
+        (CB_LAYOUTRECALL4args){.clora_type = type,
+                               .clora_iomode = LAYOUTIOMODE4_ANY,
+                               .clora_recall.lor_recalltype = LAYOUTRECALL4_ALL};
+    job->call.done.run = recall_all_answered;
+    job->call.done_loop = keeper->loop;
+    backchannel_call(keeper->clients, &job->call);
 }
 
 struct ask_job {

@@ -157,7 +157,7 @@ static bool may_reach_the_disks(struct request *request)
     const struct export *export = get->export ? get->export : file_export(get->file);
     const char *why = "";
     if (get->type != LAYOUT4_SCSI ||
-        keeper_san_prepare(request->keeper, get->client_id, export_device(export), &why) == 0)
+        keeper_san_prepare(request->keeper->san, get->client_id, export_device(export), &why) == 0)
         return true;
     request_finish(request, NFS4ERR_LAYOUTTRYLATER, why);
     return false;
@@ -415,9 +415,11 @@ static void run_forget(struct loop_msg *msg)
                        "the file systems are still being searched for seals that the journal does "
                        "not know; try again "
                        "when the log says that this is over");
-    else
+    else {
+        keeper_san_forgive(request->keeper->san, request->forget.fs_uuid);
         keeper_feed(request->keeper,
                     &(struct engine_event){.type = ENGINE_EV_FORGET, .forget = &request->forget});
+    }
 }
 
 void keeper_forget_holders(struct keeper *keeper, struct keeper_forget *forget)
@@ -487,7 +489,7 @@ static nfsstat4 find_access(struct request *request, const struct layout_type *t
 {
     const struct keeper_deviceinfo *info = OF(request, keeper_deviceinfo);
     if (type->fence == LAYOUT_FENCE_KEY)
-        return keeper_san_key(request->keeper, info->client_id, device, &access->key);
+        return keeper_san_key(request->keeper->san, info->client_id, device, &access->key);
     if (type->fence != LAYOUT_FENCE_DEREGISTER)
         return NFS4_OK;
     access->rdma = addr;
@@ -645,6 +647,14 @@ struct client_news {
     uint8_t owner[];
 };
 
+/* A run that confirms another client id has lost what it was granted under the one before. */
+static void began_anew(struct keeper *keeper, const struct client_news *news)
+{
+    struct key_run name = {.owner = news->owner, .owner_len = news->owner_len};
+    memcpy(name.verifier, news->verifier, sizeof name.verifier);
+    keeper_san_forgot(keeper->san, &name);
+}
+
 static void run_client(struct loop_msg *msg)
 {
     struct client_news *news = container_of(msg, struct client_news, msg);
@@ -658,10 +668,12 @@ static void run_client(struct loop_msg *msg)
                                             .address = news->address}};
     memcpy(event.client.verifier, news->verifier, sizeof news->verifier);
     struct san_farewell *farewell = news->what == ENGINE_CLIENT_DESTROYED
-                                        ? keeper_san_farewell_begin(keeper, news->client_id)
+                                        ? keeper_san_farewell_begin(keeper->san, news->client_id)
                                         : NULL;
     keeper_feed(keeper, &event);
-    keeper_san_farewell_end(keeper, farewell);
+    keeper_san_farewell_end(keeper->san, farewell);
+    if (news->what == ENGINE_CLIENT_CONFIRMED)
+        began_anew(keeper, news);
     if (keeper->rdma)
         keeper_rdma_ops->client(keeper->rdma, news->what, news->client_id);
     if (news->what == ENGINE_CLIENT_RESTARTED)
@@ -683,6 +695,7 @@ void keeper_client(struct keeper *keeper, enum keeper_client_event event, uint64
     static const enum engine_client_event events[] = {
         [KEEPER_CLIENT_CONFIRMED] = ENGINE_CLIENT_CONFIRMED,
         [KEEPER_CLIENT_RESTARTED] = ENGINE_CLIENT_RESTARTED,
+        [KEEPER_CLIENT_SHAKEN] = ENGINE_CLIENT_SHAKEN,
         [KEEPER_CLIENT_LAPSED] = ENGINE_CLIENT_LAPSED,
         [KEEPER_CLIENT_RENEWED] = ENGINE_CLIENT_RENEWED,
         [KEEPER_CLIENT_CALLABLE] = ENGINE_CLIENT_CALLABLE,

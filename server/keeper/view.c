@@ -102,13 +102,16 @@ static json_t *explain_sealed(struct keeper *keeper, const struct file *file,
     const char *told = view->kind == SEAL_KIND_PINNED
                            ? "clients get layouts for reading and writing"
                            : "clients get layouts for reading";
+    const char *disk = keeper_disk_why_not(keeper, view->device);
     if (rdma[0] && !export_offers_disk(export))
         told = "the last layout that was asked for was refused";
+    else if (disk)
+        told = "clients get no layouts of the disk";
     snprintf(why, sizeof why, "it has a %s seal (%s, %s) and %u grants: %s",
              view->kind == SEAL_KIND_PINNED ? "pinned" : "frozen", policy_name(view->at_rest),
              engine_state_name(view->state), view->grants, told);
-    if (rdma[0])
-        return because(why, rdma);
+    if (disk || rdma[0])
+        return because(why, disk ? disk : rdma);
     return because(
         why,
         view->why[0]
@@ -130,6 +133,8 @@ static json_t *explain_unsealed(struct keeper *keeper, struct file *file)
     if (!export_has_layouts(export, &why_not))
         return because(why_not ? why_not : "its export gives no layouts",
                        "see the export in sealnfs.conf");
+    if ((why_not = keeper_disk_why_not(keeper, export_device(export))))
+        return because("it is not sealed, and clients get no layouts of its disk", why_not);
     const struct config_export *config = export_config(export);
     if (config->policy != POLICY_AT_REST)
         return because("it is not sealed, and its export's policy is manual",

@@ -11,6 +11,7 @@
 #include "server/export/export.h"
 #include "server/keeper/private.h"
 #include "server/keeper/rdma/rdma.h"
+#include "server/keeper/san/san.h"
 
 enum { HEX_MAX = 2 * SIGNATURE_COMPONENT_MAX + 1 };
 
@@ -86,15 +87,25 @@ static size_t seals_on(struct keeper *keeper, const struct device *device)
     return count.seals;
 }
 
+const char *keeper_disk_why_not(const struct keeper *keeper, const struct device *device)
+{
+    return device && device_is_reserved(device) ? keeper_san_why_not(keeper->san, device) : NULL;
+}
+
 static json_t *export_row(struct keeper *keeper, const struct export *export)
 {
     const struct device *device = export_device(export);
     const char *why = "";
-    const bool layouts = export_has_layouts(export, &why);
+    bool layouts = export_has_layouts(export, &why);
+    const char *disk = layouts ? keeper_disk_why_not(keeper, device) : NULL;
     json_t *row = device ? device_row(device, seals_on(keeper, device)) : json_object();
+    if (disk) {
+        layouts = config_export_has_rdma(export_config(export));
+        why = disk;
+    }
     json_object_set_new(row, "export", json_string(export_config(export)->pseudo));
     json_object_set_new(row, "layouts", json_boolean(layouts));
-    json_object_set_new(row, "why", json_string(layouts ? "" : why));
+    json_object_set_new(row, "why", json_string(layouts && !disk ? "" : why));
     return row;
 }
 

@@ -126,6 +126,15 @@ static enum op_next exchange_existing(struct compound *c, struct client *client)
     return op_done(c, NFS4_OK);
 }
 
+/* It establishes its lease anew, or looks for another way to this server. In the first case Linux
+ * throws its layouts away without waiting for its I/O, although it keeps its client id. */
+static enum op_next exchange_again(struct compound *c, struct client *client)
+{
+    keeper_client(c->server->keeper, KEEPER_CLIENT_SHAKEN, client->id, 0, client->owner,
+                  client->owner_len, client->verifier, client->address);
+    return exchange_existing(c, client);
+}
+
 static enum op_next exchange_id(struct compound *c)
 {
     const EXCHANGE_ID4args *args = &c->args.exchange_id;
@@ -143,6 +152,7 @@ static enum op_next exchange_id(struct compound *c)
     case EXCHANGE_RESTART:
         return exchange_new(c, unconfirmed);
     case EXCHANGE_EXISTING:
+        return exchange_again(c, confirmed);
     case EXCHANGE_UPDATE:
         return exchange_existing(c, confirmed);
     case EXCHANGE_TAKE_OVER:

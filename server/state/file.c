@@ -14,19 +14,19 @@ struct file_state *file_state_get(struct file *file)
 
 struct file_state *file_state_make(struct file *file)
 {
-    struct file_state **slot = file_state_slot(file);
-    if (!*slot)
-        *slot = calloc(1, sizeof(**slot));
-    return *slot;
+    struct file_state **at = file_state_slot(file);
+    if (!*at)
+        *at = calloc(1, sizeof(**at));
+    return *at;
 }
 
 void file_state_put(struct file *file)
 {
-    struct file_state **slot = file_state_slot(file);
-    if (*slot && !(*slot)->opens && !(*slot)->locks.head && (*slot)->reservations == 0 &&
-        (*slot)->pinned_io == 0) {
-        free(*slot);
-        *slot = NULL;
+    struct file_state **at = file_state_slot(file);
+    if (*at && !(*at)->opens && !(*at)->locks.head && (*at)->reservations == 0 &&
+        (*at)->pinned_io == 0) {
+        free(*at);
+        *at = NULL;
     }
 }
 

@@ -347,6 +347,17 @@ class Holder:
         self.deaf, self.swallows, self.obeys, self.answer, self.recalls, self.answers = False, False, True, None, 0, []
         self.recalled.clear()
 
+    def throw_away(self):
+        """What Linux does when its server comes back: the layouts are gone at once, what is queued is not."""
+        self.held, self.open_stateid = [], None
+
+    def another_run(self):
+        """Another verifier of the same owner; the old run lives on. Its path to the disk, which is the caller's to close."""
+        old = self.path
+        self.held, self.open_stateid = [], None
+        self._boot()
+        return old
+
     def leave(self):
         """End the session and the client id; nothing may be held."""
         self.close_file()

@@ -51,11 +51,19 @@ done
 """
 
 
-class San:
-    """The target, and one disk image a LUN; disk i is /dev/sd(a+i) everywhere."""
+# What target.service does: LIO writes registrations that were made with APTPL to a file, and has to be given them again.
+RESTORE = """\
+if [ -f /run/target/pr/aptpl_{serial} ]; then
+  awk '/PR_REG_START/ {{ s = ""; next }} /PR_REG_END/ {{ print s; next }} {{ s = s (s == "" ? "" : ",") $0 }}' \
+    /run/target/pr/aptpl_{serial} | while read -r line; do echo -n "$line" > {core}/pr/res_aptpl_metadata; done
+fi"""
 
-    def __init__(self, lab, disks=1, size=1024 * MIB):
-        self.lab, self.initiators = lab, []
+
+class San:
+    """The target, and one disk image a LUN; disk i is /dev/sd(a+i) everywhere. keeps: its registrations outlive a restart."""
+
+    def __init__(self, lab, disks=1, size=1024 * MIB, keeps=True):
+        self.lab, self.initiators, self.keeps = lab, [], keeps
         lab.storage_network()
         self.images = [f"{lab.directory}/lun{i}.img" for i in range(disks)]
         for image in self.images:
@@ -78,9 +86,10 @@ class San:
     def _target_script(self):
         lines = ["set -e", f"mkdir -p {TPG}/np/{TARGET_IP}:3260"]
         for i in range(len(self.images)):
-            core = f"{CONFIGFS}/core/iblock_{i}/lun{i}"
+            core, serial = f"{CONFIGFS}/core/iblock_{i}/lun{i}", f"5c5111ab-{i:04}-4000-8000-00000000feed"
             lines += [f"mkdir -p {core} {TPG}/lun/lun_{i}", f"echo -n udev_path=/dev/ubd{'abcd'[i]},readonly=0 > {core}/control",
-                      f"echo -n 5c5111ab-{i:04}-4000-8000-00000000feed > {core}/wwn/vpd_unit_serial", f"echo 1 > {core}/enable",
+                      f"echo -n {serial} > {core}/wwn/vpd_unit_serial", f"echo 1 > {core}/enable",
+                      RESTORE.format(serial=serial, core=core) if self.keeps else "rm -f /run/target/pr/*",
                       f"ln -s {core} {TPG}/lun/lun_{i}/port"]
         lines += [f"echo 0 > {TPG}/attrib/authentication", f"echo 0 > {TPG}/attrib/generate_node_acls"]
         for guest in self.initiators:
@@ -124,9 +133,9 @@ class San:
 class SanLab:
     """What most tests start from: a target with one LUN, a server that has its file system at /mnt/data, clients with NFS mounts."""
 
-    def __init__(self, lab: Lab, fs="xfs", clients=1, size=1024 * MIB, export=None, **options):
+    def __init__(self, lab: Lab, fs="xfs", clients=1, size=1024 * MIB, export=None, keeps=True, **options):
         self.lab, self.fs = lab, fs
-        self.san = San(lab, size=size)
+        self.san = San(lab, size=size, keeps=keeps)
         self.san.make_fs(fs)
         self.host = lab.guest(images=[], role=SERVER)
         self.clients = [lab.guest(images=[], role=CLIENT) for _ in range(clients)]

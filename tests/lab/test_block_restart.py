@@ -56,7 +56,11 @@ def a_silent_holder_of_before_the_crash_keeps_the_seal(lab, fs):
     holds(immutable(path), "released under a holder of before the crash")
     equal(extents(path), before, "the file's blocks")
     guest.cont()
+    guest.run("ls /mnt/n")
+    holds(immutable(path), "released because its holder has come back, and forgotten its layout")
+    guest.run("umount /mnt/n")
     server.wait_state(path, "open", 120)
+    guest.mount("/data")
     digest = guest.write("/mnt/n/file", 8)
     equal(disk.sha256("file"), digest, "the guest writes on")
 
@@ -79,5 +83,6 @@ def a_release_goes_on_after_a_crash_in_its_middle(lab, fs):
     holds(immutable(path), "released under a holder of before the crash")
     holds(server.state(path) in ("recalling", "fencing", "stuck"), "the release did not go on after the restart")
     guest.cont()
+    guest.run("ls /mnt/n; umount /mnt/n")
     server.wait_state(path, "open", timeout=150)
     holds(not immutable(path), "a released file carries no flag")

@@ -28,9 +28,11 @@ mtype seal_record[FILES] = open;
 bool holder_record[CLIENTS];
 bool fenced[CLIENTS]; /* gets no layout before it has restarted */
 
-/* The clients. A layout on its way in a reply counts as much as one that has arrived. */
+/* The clients. A layout on its way in a reply counts as much as one that has arrived. What a client threw away
+ * without waiting for its I/O is in its queue: nobody but an unmount waits for it. */
 bool layout[CLIENTS * FILES];
 bool reply[CLIENTS * FILES];
+bool queue[CLIENTS * FILES];
 bool answers[CLIENTS] = true; /* reaches the server, and does what it is asked to */
 bool was_silent[CLIENTS];     /* did not answer at some time since the recall began */
 
@@ -42,7 +44,7 @@ bool maybe[CLIENTS];   /* may hold something from before: a crash, or a client i
 bool fencing[CLIENTS];
 bool deadline[FILES];  /* has passed */
 
-#define USABLE(c, f)   (layout[AT(c, f)] || reply[AT(c, f)])
+#define USABLE(c, f)   (layout[AT(c, f)] || reply[AT(c, f)] || queue[AT(c, f)])
 #define IN_THE_WAY(c, f) (grant[AT(c, f)] || maybe[c])
 #define HOLDS_ANY(c)   (grant[AT(c, 0)] || grant[AT(c, 1)])
 #define RECALLED(f)    (state[f] == recalling)
@@ -87,6 +89,21 @@ inline drop_layouts(c)
     layout[AT(c, 0)] = false; layout[AT(c, 1)] = false
 }
 
+/* It loses its state: what it had may be queued still, or not. */
+inline throw_away(c)
+{
+    if
+    :: queue[AT(c, 0)] = queue[AT(c, 0)] || layout[AT(c, 0)]; queue[AT(c, 1)] = queue[AT(c, 1)] || layout[AT(c, 1)]
+    :: true
+    fi;
+    drop_layouts(c)
+}
+
+inline drop_queue(c)
+{
+    queue[AT(c, 0)] = false; queue[AT(c, 1)] = false
+}
+
 inline drop_replies(c)
 {
     reply[AT(c, 0)] = false; reply[AT(c, 1)] = false
@@ -95,7 +112,7 @@ inline drop_replies(c)
 /* A client that the disk refuses has no use for a layout any more. */
 inline cut_off(c)
 {
-    cut[c] = true; drop_layouts(c); drop_replies(c)
+    cut[c] = true; drop_layouts(c); drop_replies(c); drop_queue(c)
 }
 
 inline end_grants(c)
@@ -124,7 +141,7 @@ proctype file(byte f)
     :: atomic { state[f] == sealed ->
            state[f] = recalling;
            was_silent[0] = was_silent[0] || !answers[0]; was_silent[1] = was_silent[1] || !answers[1] }
-    :: atomic { RECALLED(f) && !deadline[f] && !(answers[0] && IN_THE_WAY(0, f)) && !(answers[1] && IN_THE_WAY(1, f)) ->
+    :: atomic { RECALLED(f) && !deadline[f] && !(answers[0] && grant[AT(0, f)]) && !(answers[1] && grant[AT(1, f)]) ->
            deadline[f] = true }
 #ifdef FAULT_UNFLAG_BEFORE_RECORD
     :: atomic { RECALLED(f) && NOTHING_LEFT(f) && flag[f] ->
@@ -154,7 +171,7 @@ proctype holder(byte c; byte f)
 
     /* A fence is an act, which may work or not, whatever it says, and a look. It counts when it is on record. */
     :: atomic { MAY_FENCE(f) && IN_THE_WAY(c, f) && !fencing[c] ->
-           assert(was_silent[c]); fencing[c] = true }
+           assert(was_silent[c] || maybe[c]); fencing[c] = true }
     :: atomic { fencing[c] && !cut[c] -> cut_off(c) }
 #ifdef FAULT_TRUST_THE_ACT
     :: atomic { fencing[c] ->
@@ -180,7 +197,7 @@ proctype client(byte c; byte f)
 {
     do
     /* It writes by itself, whether it reaches the server or not. */
-    :: atomic { layout[AT(c, f)] -> assert(flag[f]) }
+    :: atomic { layout[AT(c, f)] || queue[AT(c, f)] -> assert(flag[f]); queue[AT(c, f)] = false }
     :: atomic { reply[AT(c, f)] -> reply[AT(c, f)] = false; layout[AT(c, f)] = true }
     :: atomic { reply[AT(c, f)] && !answers[c] -> reply[AT(c, f)] = false }
 
@@ -208,23 +225,36 @@ proctype machine(byte c)
     :: atomic { answers[c] -> answers[c] = false; was_silent[c] = ANY_RECALLED }
     :: atomic { !answers[c] -> answers[c] = true }
 
-    /* It comes under a new client id. Told that it was fenced, it stops using what it held. */
+    /* It comes under a new client id: what it had it throws away, and waits for nothing. */
     :: atomic { answers[c] && !known[c] && !reply[AT(c, 0)] && !reply[AT(c, 1)] ->
-           known[c] = true;
-           if
-           :: fenced[c] -> drop_layouts(c)
-           :: else
-           fi }
+           known[c] = true; throw_away(c) }
+#ifdef FAULT_WHO_COMES_BACK_HOLDS_NOTHING
+    :: atomic { answers[c] && known[c] && maybe[c] -> maybe[c] = false }
+#endif
 
-    /* What it had before is recalled in bulk: it returns all. */
-    :: atomic { answers[c] && known[c] && maybe[c] && !reply[AT(c, 0)] && !reply[AT(c, 1)] ->
-           drop_layouts(c); maybe[c] = false; end_grants(c) }
+    /* It unmounts: it waits for its I/O, gives back all, and ends its id. */
+    :: atomic { answers[c] && known[c] && !reply[AT(c, 0)] && !reply[AT(c, 1)] && flag[0] >= queue[AT(c, 0)] &&
+                flag[1] >= queue[AT(c, 1)] ->
+           drop_layouts(c); drop_queue(c); known[c] = false; maybe[c] = false; end_grants(c) }
 
-    /* It restarts: nothing is left of what it did, the disk lets it in, the server sees a new verifier. */
+    /* Another verifier: its machine started anew, or there was no restart. The server cannot tell. What the old run
+     * was granted stays, as that of one that is fenced stays out until its new run, which the disk lets in. */
     :: atomic { true ->
-           drop_layouts(c); drop_replies(c);
-           cut[c] = false; answers[c] = true; known[c] = true; maybe[c] = false; fenced[c] = false; fencing[c] = false;
-           holder_record[c] = false; end_grants(c) }
+           if
+           :: drop_layouts(c); drop_queue(c)
+           :: throw_away(c)
+           fi;
+           drop_replies(c);
+           answers[c] = true; known[c] = true;
+#ifdef FAULT_VERIFIER_IS_A_RESTART
+           maybe[c] = false;
+#else
+           maybe[c] = maybe[c] || HOLDS_ANY(c);
+#endif
+           end_grants(c) }
+    /* Its operator lets it at the disk again when nothing is queued any more. */
+    :: atomic { cut[c] && !fencing[c] && !maybe[c] && !queue[AT(c, 0)] && !queue[AT(c, 1)] ->
+           cut[c] = false; fenced[c] = false }
     od
 }
 

@@ -6,27 +6,36 @@
  * without some of its steps is a schedule again: that is how a failing one is shrunk.
  *
  * What must never be:
- *   - a write or a read by a client in a block that is not, or no longer, what its layout says;
- *   - a flag cleared while a client could still use a layout over the file, or has I/O for it;
+ *   - a write or a read by a client in a block that is not, or no longer, what its layout says it
+ *     is;
+ *   - a flag cleared while a client could still use a layout over the file, or has I/O for it under
+ *     way;
  *   - a grant while the file is not sealed, flagged and on record with its map, by a holder not on
  *     record, or to one that is on record as fenced;
- *   - a fence before its release's deadline, or of a client that answers in time;
+ *   - a run that could still use a layout and is not on record as a holder;
+ *   - a fence before its release's deadline, or of a client that answers in time and lost nothing;
  *   - a recall for no release;
  *   - a LAYOUTCOMMIT answered before the journal has it;
- *   - a seal said to be broken from outside;
+ *   - a seal said to be broken from outside, and an end that the engine itself had to refuse;
  *   - at the end, when everybody behaves and every fence works: a seal that is not released.
  *
- * What is taken for granted, being outside of the engine: a client returns a layout, or says that
- * it has none, only when its own I/O under it has ended; a client that restarts has no I/O under
- * way any more; where the operator said so (quiesce_is_safe), a client whose lease is over does no
- * I/O after the quiesce time; the flag keeps the map still (who clears it from outside is found by
- * the scrub, not here). A fence is an act and a look: the act may do nothing and report success;
- * what the engine is told is what the look sees.
+ * What is taken for granted, being outside of the engine (docs/beliefs.md): a client that has not
+ * lost its state returns a layout, or says that it has none, only when its own I/O under it has
+ * ended; one that ends its id by itself has waited for all of its I/O. One that lost its state (its
+ * server restarted, it comes under a new id, it is shaken) throws its layouts away and waits for
+ * nothing: its queue lives on, and it says that it has none. A run that another verifier replaced
+ * may live on too. Where the operator said so, the queue is dead after the quiesce time
+ * (quiesce_is_safe) or the settle time. The flag keeps the map still (who clears it from outside is
+ * found by the scrub, not here). A fence is an act and a look: the act may do nothing and report
+ * success; what the engine is told is what the look sees. Which registration stands for which nexus
+ * is not the engine's: a run and its path are one here.
  *
  *   sim_disk.c      blocks, files, I/O
  *   sim_client.c    machines: LAYOUTGET, I/O, LAYOUTRETURN, answers to recalls, restarts
+ *   sim_memory.c    what the server has registered for clients
  *   sim_program.c   local programs as holders
- *   sim_server.c    the host: journal, steps, fences, crashes; the checks of what the engine does
+ *   sim_server.c    the host: journal, steps, fences, leases, crashes
+ *   sim_check.c     the checks of what the engine does, after every event
  *   sim_schedule.c  steps, a schedule's life and end, shrinking
  *   sim.c           the command
  */
@@ -42,6 +51,7 @@ enum {
     SIM_CALLS = 64,
     SIM_BODY = 512,
     SIM_STEPS = 700,
+    SIM_RUNS = 16,
     SIM_FAULT_TEXT = 256,
 };
 
@@ -51,6 +61,7 @@ enum sim_fault {
     SIM_FLAG_CLEARED,
     SIM_GRANT_UNSEALED,
     SIM_GRANT_UNRECORDED,
+    SIM_HOLDER_UNRECORDED,
     SIM_GRANT_WRONG,
     SIM_GRANT_FENCED,
     SIM_FENCED_EARLY,
@@ -82,9 +93,19 @@ struct sim_layout {
     stateid4 stateid;
 };
 
+/* On its way to the disk, whatever the client says or forgets. */
 struct sim_io {
     unsigned file;
     struct sim_ref ref;
+    uint32_t run;       /* of the machine, that began it */
+    bool haunted;       /* its layout was thrown away: nobody waits for it but an unmount */
+    uint64_t doomed_at; /* its initiator gives it up, as the operator promised; 0: never */
+};
+
+/* A run of a client, as the server knows it. One that another verifier replaced may live on. */
+struct sim_run {
+    char address[16];
+    bool cut; /* the disk refuses it */
 };
 
 /* Machine m is world client m; this is what only it knows. */
@@ -96,9 +117,14 @@ struct sim_machine {
     bool dead;                     /* at the end it does not come back */
     bool offline, paused, disk_away;
     bool lapsed; /* as the server sees it */
-    bool cut;    /* the disk refuses it */
+    bool was_known;
+    bool lost;   /* it lost its state some time: what it had is haunted, and may be fenced for */
+    bool memory; /* asks for layouts over memory, not over the disk */
     uint64_t last_seen, lapsed_at;
     uint32_t run, sequence;
+    struct sim_run runs[SIM_RUNS];
+    bool registered[WORLD_FILES];     /* by this process of the server */
+    bool old_registered[WORLD_FILES]; /* by earlier ones */
     struct sim_layout layouts[WORLD_FILES], replies[WORLD_FILES]; /* replies: on their way */
     uint32_t reply_sequence[WORLD_FILES];
     bool knows_recall[WORLD_FILES];
@@ -151,6 +177,11 @@ enum sim_op {
     STEP_CALLABLE,
     STEP_GRACE,
     STEP_CRASH,
+    STEP_UNMOUNT,
+    STEP_SHAKE,
+    STEP_REGISTER,
+    STEP_GAP,
+    STEP_VOID,
     STEP_COUNT,
 };
 
@@ -161,7 +192,7 @@ struct sim_step {
 
 struct sim_figures {
     uint64_t schedules, steps, grants, ios, foreign_refused, returns, recalls, fences, lies,
-        restarts, crashes, releases, reused, longest_queue;
+        restarts, crashes, releases, reused, longest_queue, haunts, settled;
 };
 
 struct sim {
@@ -204,10 +235,15 @@ void sim_disk_format(struct sim *s);
 void sim_disk_local_change(struct sim *s,
                            unsigned file); /* somebody at the server truncates, removes, writes */
 void sim_disk_io(struct sim *s, unsigned machine, const struct sim_io *io);
+bool sim_disk_refuses(const struct sim *s, unsigned machine, uint32_t run);
 bool sim_disk_is_intact(const struct sim *s, unsigned file, const struct sim_ref *ref);
 
 /* sim_client.c */
 bool sim_machine_can_use(const struct sim *s, unsigned machine, unsigned file);
+bool sim_run_can_use(const struct sim *s, unsigned machine, uint32_t run, unsigned file);
+void sim_machine_unmount(struct sim *s, unsigned machine);
+void sim_machine_shake(struct sim *s, unsigned machine);
+void sim_machine_register(struct sim *s, unsigned machine);
 void sim_machine_get(struct sim *s, unsigned machine, unsigned file);
 void sim_machine_granted(struct sim *s, struct sim_get *get);
 void sim_machine_deliver(struct sim *s, unsigned machine, unsigned file);
@@ -228,9 +264,21 @@ bool sim_machine_give_up(struct sim *s,
                          unsigned machine); /* all it holds, once its I/O has ended */
 bool sim_machine_reaches_server(const struct sim *s, unsigned machine);
 
+/* sim_memory.c */
+bool sim_memory_is_registered(const struct sim *s, unsigned machine, unsigned file);
+void sim_memory_granted(struct sim *s, unsigned machine, unsigned file);
+void sim_memory_let_go(struct world *w, const struct engine_effect *effect);
+void sim_memory_crash(struct sim *s);
+void sim_memory_end(struct sim *s, unsigned machine); /* it has nothing to reach it by any more */
+
 /* sim_program.c */
 void sim_program_close(struct sim *s, unsigned machine);
 void sim_program_come_back(struct sim *s, unsigned machine);
+
+/* sim_check.c */
+void sim_check_event(struct world *w);
+void sim_check_unflag(struct world *w, unsigned file);
+unsigned sim_fence_machine(const struct sim *s, size_t index, uint32_t *run);
 
 /* sim_server.c */
 void sim_server_start(struct sim *s);
@@ -244,6 +292,8 @@ void sim_server_release(struct sim *s, unsigned file);
 void sim_server_wrote(struct sim *s, unsigned file);
 void sim_server_pass(struct sim *s, uint64_t ns);
 void sim_server_crash(struct sim *s);
+void sim_server_gap(struct sim *s, uint64_t ns);
+void sim_server_void(struct sim *s);
 bool sim_server_is_clean(struct sim *s);
 
 /* sim_schedule.c */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "layout/local_type.h"
+#include "layout/rdma_type.h"
 #include "proto/block_layout.h"
 #include "proto/xdr.h"
 #include "tests/sim/sim.h"
@@ -25,15 +26,33 @@ static bool is_outlived(const struct sim *s, const struct sim_machine *machine)
            s->w->now >= machine->lapsed_at + s->w->options.quiesce_time;
 }
 
-bool sim_machine_can_use(const struct sim *s, unsigned m, unsigned f)
+static bool is_dead(const struct sim *s, const struct sim_io *io)
+{
+    return io->doomed_at && s->w->now >= io->doomed_at;
+}
+
+bool sim_run_can_use(const struct sim *s, unsigned m, uint32_t run, unsigned f)
 {
     const struct sim_machine *machine = &s->machines[m];
-    if (machine->cut || is_outlived(s, machine))
+    bool now = run == machine->run;
+    if (machine->memory)
+        return now && sim_memory_is_registered(s, m, f);
+    if (sim_disk_refuses(s, m, run) || (now && is_outlived(s, machine)))
         return false;
-    if (machine->layouts[f].held || machine->replies[f].held)
+    if (now && (machine->layouts[f].held || machine->replies[f].held))
         return true;
     for (unsigned i = 0; i < machine->queued; i++) {
-        if (machine->queue[i].file == f)
+        const struct sim_io *io = &machine->queue[i];
+        if (io->file == f && io->run == run && !is_dead(s, io))
+            return true;
+    }
+    return false;
+}
+
+bool sim_machine_can_use(const struct sim *s, unsigned m, unsigned f)
+{
+    for (uint32_t run = 0; run <= s->machines[m].run; run++) {
+        if (sim_run_can_use(s, m, run, f))
             return true;
     }
     return false;
@@ -45,22 +64,60 @@ static void forget_layout(struct sim_machine *machine, unsigned f)
     machine->knows_recall[f] = false;
 }
 
-/* The I/O under way for a file reaches the disk before the layout is given back. */
-static bool drain(struct sim *s, unsigned m, unsigned f)
+/* Takes it from the queue; it comes to the disk unless it was given up. */
+static void land(struct sim *s, unsigned m, unsigned i)
+{
+    struct sim_machine *machine = &s->machines[m];
+    struct sim_io io = machine->queue[i];
+    machine->queue[i] = machine->queue[--machine->queued];
+    if (!is_dead(s, &io) && !(io.run == machine->run && is_outlived(s, machine)))
+        sim_disk_io(s, m, &io);
+}
+
+/* The I/O under way for a file reaches the disk before the layout is given back. What is haunted is
+ * under no layout any more, and is waited for at the end of the mount only. */
+static bool drain(struct sim *s, unsigned m, unsigned f, bool haunted_too)
 {
     struct sim_machine *machine = &s->machines[m];
     for (unsigned i = 0; i < machine->queued;) {
-        struct sim_io io = machine->queue[i];
-        if (io.file != f) {
+        const struct sim_io *io = &machine->queue[i];
+        if (io->file != f || io->run != machine->run || (io->haunted && !haunted_too)) {
             i++;
             continue;
         }
         if (machine->disk_away)
             return false;
-        machine->queue[i] = machine->queue[--machine->queued];
-        sim_disk_io(s, m, &io);
+        land(s, m, i);
     }
     return true;
+}
+
+static void dooms(struct sim_io *io, uint64_t at)
+{
+    if (!io->doomed_at || at < io->doomed_at)
+        io->doomed_at = at;
+}
+
+/* Whatever made it lose its state, it throws its layouts away, and waits for nothing. */
+static void lose_state(struct sim *s, unsigned m)
+{
+    struct sim_machine *machine = &s->machines[m];
+    const struct engine_options *o = &s->w->options;
+    bool quiesces = o->quiesce_is_safe && !device_is_reserved(s->w->device);
+    for (unsigned f = 0; f < WORLD_FILES; f++) {
+        forget_layout(machine, f);
+        machine->replies[f].held = false;
+    }
+    for (unsigned i = 0; i < machine->queued; i++) {
+        struct sim_io *io = &machine->queue[i];
+        if (io->run != machine->run)
+            continue;
+        s->figures->haunts += !io->haunted;
+        io->haunted = true;
+        if (quiesces)
+            dooms(io, s->w->now + o->quiesce_time);
+    }
+    machine->lost = machine->lost || machine->was_known;
 }
 
 void sim_machine_drop(struct sim *s, unsigned m)
@@ -76,7 +133,7 @@ void sim_machine_drop(struct sim *s, unsigned m)
 bool sim_machine_give_up(struct sim *s, unsigned m)
 {
     for (unsigned f = 0; f < WORLD_FILES; f++) {
-        if (!drain(s, m, f))
+        if (!drain(s, m, f, true))
             return false;
     }
     sim_machine_drop(s, m);
@@ -85,6 +142,8 @@ bool sim_machine_give_up(struct sim *s, unsigned m)
 
 static layouttype4 type_of(const struct sim_machine *machine)
 {
+    if (machine->memory)
+        return LAYOUT4_SEALNFS_RDMA;
     return machine->kind == JOURNAL_HOLDER_NFS ? LAYOUT4_BLOCK_VOLUME : LAYOUT_TYPE_LOCAL;
 }
 
@@ -108,6 +167,8 @@ void sim_machine_get(struct sim *s, unsigned m, unsigned f)
     if (i == SIM_CALLS || machine->replies[f].held || !s->w->clients[m].id || is_asking(s, m, f) ||
         !sim_machine_reaches_server(s, m))
         return;
+    static const struct layout_memory memory = {
+        .address = 0x1000, .length = UINT64_MAX, .key = 7, .writable = true};
     struct sim_get *get = &s->gets[i];
     *get = (struct sim_get){.used = true, .machine = m, .file = f, .run = machine->run};
     get->call = (struct engine_layoutget){
@@ -116,7 +177,8 @@ void sim_machine_get(struct sim *s, unsigned m, unsigned f)
         .type = type_of(machine),
         .want = {.iomode = sim_chance(s, 60) ? LAYOUTIOMODE4_RW : LAYOUTIOMODE4_READ,
                  .length = NFS4_UINT64_MAX,
-                 .maxcount = SIM_BODY},
+                 .maxcount = SIM_BODY,
+                 .memory = machine->memory ? &memory : NULL},
         .has_stateid = layout->held && sim_chance(s, 80),
         .stateid = layout->stateid,
         .referral = {.present = true, .sequence = ++machine->sequence},
@@ -187,6 +249,10 @@ void sim_machine_granted(struct sim *s, struct sim_get *get)
         return; /* that run of the client is over */
     *reply = (struct sim_layout){.held = true, .stateid = get->call.granted_stateid};
     machine->reply_sequence[get->file] = get->call.referral.sequence;
+    if (machine->memory) {
+        sim_memory_granted(s, get->machine, get->file);
+        return;
+    }
     if (machine->kind == JOURNAL_HOLDER_NFS)
         read_body(s, get, reply);
     else
@@ -228,7 +294,8 @@ void sim_machine_io(struct sim *s, unsigned m, unsigned f)
     const struct sim_ref *ref = &layout->refs[sim_below(s, layout->count)];
     if (!ref->usable)
         return;
-    machine->queue[machine->queued++] = (struct sim_io){.file = f, .ref = *ref};
+    machine->queue[machine->queued++] =
+        (struct sim_io){.file = f, .ref = *ref, .run = machine->run};
     if (s->figures->longest_queue < machine->queued)
         s->figures->longest_queue = machine->queued;
     s->acted = true;
@@ -241,12 +308,8 @@ void sim_machine_land(struct sim *s, unsigned m)
     struct sim_machine *machine = &s->machines[m];
     if (!machine->queued || machine->disk_away)
         return;
-    unsigned i = sim_below(s, machine->queued);
-    struct sim_io io = machine->queue[i];
-    machine->queue[i] = machine->queue[--machine->queued];
     s->acted = true;
-    if (!is_outlived(s, machine))
-        sim_disk_io(s, m, &io);
+    land(s, m, sim_below(s, machine->queued));
 }
 
 static bool arrived_earlier(const struct sim_layout *reply, const stateid4 *stateid)
@@ -278,7 +341,7 @@ void sim_machine_return(struct sim *s, unsigned m, unsigned f, bool whole)
     struct sim_layout *layout = &machine->layouts[f];
     unsigned pieces = layout->count;
     if (!layout->held || !s->w->clients[m].id || !sim_machine_reaches_server(s, m) ||
-        !drain(s, m, f))
+        !drain(s, m, f, false))
         return;
     if (!whole && (pieces < 2 || machine->kind != JOURNAL_HOLDER_NFS))
         return;
@@ -300,24 +363,39 @@ void sim_machine_return(struct sim *s, unsigned m, unsigned f, bool whole)
     send_return(s, m, f, 0, NFS4_UINT64_MAX);
 }
 
+/* By iomode too: who returns what it may read keeps what it may write to. */
+static bool is_returned(const struct sim_layout *layout, layoutiomode4 iomode)
+{
+    return layout->held &&
+           (iomode == LAYOUTIOMODE4_ANY || layout->write == (iomode == LAYOUTIOMODE4_RW));
+}
+
 void sim_machine_return_all(struct sim *s, unsigned m)
 {
-    struct engine_layoutreturn ret = {.scope = LAYOUTRETURN4_ALL,
+    struct sim_machine *machine = &s->machines[m];
+    struct engine_layoutreturn ret = {.scope = sim_chance(s, 60) ? LAYOUTRETURN4_ALL
+                                                                 : LAYOUTRETURN4_FSID,
                                       .client_id = s->w->clients[m].id,
-                                      .type = LAYOUT4_BLOCK_VOLUME,
-                                      .iomode = LAYOUTIOMODE4_ANY};
-    if (!s->w->clients[m].id || s->machines[m].kind != JOURNAL_HOLDER_NFS ||
+                                      .type = type_of(machine),
+                                      .iomode = sim_chance(s, 80)   ? LAYOUTIOMODE4_ANY
+                                                : sim_chance(s, 50) ? LAYOUTIOMODE4_READ
+                                                                    : LAYOUTIOMODE4_RW};
+    memcpy(ret.fs_uuid, s->w->files[0].key.data, sizeof ret.fs_uuid);
+    if (!s->w->clients[m].id || machine->kind != JOURNAL_HOLDER_NFS ||
         !sim_machine_reaches_server(s, m))
         return;
     for (unsigned f = 0; f < WORLD_FILES; f++) {
-        if (s->machines[m].replies[f].held || is_asking(s, m, f) || !drain(s, m, f))
+        if (machine->replies[f].held || is_asking(s, m, f) || !drain(s, m, f, false))
             return;
     }
-    for (unsigned f = 0; f < WORLD_FILES; f++)
-        forget_layout(&s->machines[m], f);
+    for (unsigned f = 0; f < WORLD_FILES; f++) {
+        if (is_returned(&machine->layouts[f], ret.iomode))
+            forget_layout(machine, f);
+    }
     s->acted = true;
     s->figures->returns++;
-    sim_say(s, "client %u returns all its layouts", m);
+    sim_say(s, "client %u returns all its layouts%s", m,
+            ret.scope == LAYOUTRETURN4_ALL ? "" : " of the file system");
     world_send(s->w, &(struct engine_event){.type = ENGINE_EV_LAYOUTRETURN, .layoutreturn = &ret});
 }
 
@@ -326,7 +404,7 @@ void sim_machine_commit(struct sim *s, unsigned m, unsigned f)
     const struct sim_layout *layout = &s->machines[m].layouts[f];
     struct sim_commit *commit = &s->commits[s->next_call++ % SIM_CALLS];
     if (commit->used || !layout->held || !layout->write || !s->w->clients[m].id ||
-        s->machines[m].kind || !sim_machine_reaches_server(s, m))
+        s->machines[m].kind || s->machines[m].memory || !sim_machine_reaches_server(s, m))
         return;
     *commit = (struct sim_commit){.used = true, .file = f};
     commit->call = (struct engine_layoutcommit){.key = s->w->files[f].key,
@@ -407,8 +485,8 @@ static void recall_of_file(struct sim *s, size_t i, unsigned m, bool willing)
     unsigned f = world_file_of(s->w, &recall->key);
     stateid4 stateid = recall->recall.stateid;
     /* A request that the recall names has to be finished first (RFC 8881 section 2.10.6.3). */
-    bool named = machine->replies[f].held && recall->recall.referral.present &&
-                 recall->recall.referral.sequence == machine->reply_sequence[f];
+    bool named = machine->replies[f].held && recall->recall.referral_count &&
+                 recall->recall.referral[0].sequence == machine->reply_sequence[f];
     if (named && !willing && sim_chance(s, 30)) {
         recall_reply(s, i, m, ENGINE_RECALL_ANSWERED, NFS4ERR_DELAY);
         return;
@@ -492,6 +570,10 @@ static void confirm(struct sim *s, unsigned m)
         if (other == &s->w->clients[i])
             s->w->clients[i].id = 0;
     }
+    if (is_outlived(s, &s->machines[m]))
+        s->machines[m].queued = 0; /* it had the quiesce time to end */
+    lose_state(s, m);
+    s->machines[m].was_known = true;
     client->id = ++s->w->next_id;
     struct engine_event event = {
         .type = ENGINE_EV_CLIENT,
@@ -526,6 +608,13 @@ void sim_machine_come_back(struct sim *s, unsigned m)
         sim_program_come_back(s, m);
     if (machine->kind != JOURNAL_HOLDER_NFS || !sim_machine_reaches_server(s, m))
         return;
+    if (s->w->clients[m].id && !machine->lapsed && !machine->good && sim_chance(s, 10)) {
+        s->acted = true;
+        sim_say(s, "client %u takes its id for lost", m);
+        sim_machine_server_lost(s, m);
+        confirm(s, m);
+        return;
+    }
     if (s->w->clients[m].id) {
         if (!machine->lapsed)
             return;
@@ -541,22 +630,122 @@ void sim_machine_come_back(struct sim *s, unsigned m)
     confirm(s, m);
 }
 
-/* I/O that was under way is gone with the machine, and an operator lets it at the disk again. */
+/* The run that is replaced lives on, with what it holds: it has yet to hear that its id is gone.
+ * The server promises it nothing but the time of a lease, where that counts. */
+static void live_on(struct sim *s, unsigned m)
+{
+    struct sim_machine *machine = &s->machines[m];
+    const struct engine_options *o = &s->w->options;
+    uint64_t lease_ends = machine->last_seen + o->lease_time;
+    for (unsigned f = 0; f < WORLD_FILES; f++) {
+        sim_machine_io(s, m, f);
+        forget_layout(machine, f);
+        machine->replies[f].held = false;
+    }
+    for (unsigned i = 0; i < machine->queued; i++) {
+        machine->queue[i].haunted = true;
+        if (o->quiesce_is_safe && !device_is_reserved(s->w->device))
+            dooms(&machine->queue[i], lease_ends + o->quiesce_time);
+    }
+}
+
+/* Another verifier: the machine started anew, its I/O under way is gone with it, and an operator
+ * lets it at the disk again; or there was no restart. */
 void sim_machine_restart(struct sim *s, unsigned m)
 {
     struct sim_machine *machine = &s->machines[m];
     struct world_client *client = &s->w->clients[m];
-    sim_machine_drop(s, m);
-    machine->cut = machine->offline = machine->paused = machine->disk_away = false;
+    if (machine->run + 1 == SIM_RUNS)
+        return;
+    bool none = !machine->memory && sim_chance(s, 50), moved = sim_chance(s, 15);
+    if (none)
+        live_on(s, m);
+    else
+        sim_machine_drop(s, m);
+    sim_memory_end(s, m);
+    machine->offline = machine->paused = machine->disk_away = false;
+    machine->lapsed = false;
     machine->run++;
     client->verifier[0]++;
-    bool moved = sim_chance(s, 15);
     if (moved)
         snprintf(client->address, sizeof client->address, "10.1.0.%u", ++s->addresses);
     s->acted = true;
     s->figures->restarts++;
-    sim_say(s, "client %u restarts%s", m, moved ? " under another address" : "");
+    sim_say(s, "client %u %s%s", m,
+            none ? "comes with another verifier, and its old run lives on" : "restarts",
+            moved ? " under another address" : "");
     confirm(s, m);
+}
+
+/* It waits for its I/O, gives back what it holds, and ends its id. */
+void sim_machine_unmount(struct sim *s, unsigned m)
+{
+    struct sim_machine *machine = &s->machines[m];
+    if (!s->w->clients[m].id || machine->kind || !sim_machine_reaches_server(s, m))
+        return;
+    for (unsigned f = 0; f < WORLD_FILES; f++) {
+        if (is_asking(s, m, f) || machine->replies[f].held || !drain(s, m, f, true))
+            return;
+    }
+    for (unsigned f = 0; f < WORLD_FILES; f++)
+        sim_machine_return(s, m, f, true);
+    if (engine_client_holds(s->w->engine, s->w->clients[m].id))
+        return; /* CLIENTID_BUSY */
+    s->acted = true;
+    sim_say(s, "client %u unmounts", m);
+    sim_memory_end(s, m);
+    world_client_event(s->w, m, ENGINE_CLIENT_DESTROYED);
+    sim_machine_server_lost(s, m);
+    for (unsigned f = 0; f < WORLD_FILES; f++)
+        forget_layout(machine, f);
+}
+
+/* EXCHANGE_ID and a new session under the same id: Linux throws its layouts away all the same. */
+void sim_machine_shake(struct sim *s, unsigned m)
+{
+    struct sim_machine *machine = &s->machines[m];
+    if (!s->w->clients[m].id || machine->kind || machine->good || !sim_machine_reaches_server(s, m))
+        return;
+    for (unsigned f = 0; f < WORLD_FILES; f++) {
+        if (is_asking(s, m, f))
+            return;
+    }
+    s->acted = true;
+    sim_say(s, "client %u throws its layouts away, and keeps its id", m);
+    lose_state(s, m);
+    world_client_event(s->w, m, ENGINE_CLIENT_SHAKEN);
+}
+
+static bool is_being_fenced(const struct sim *s, unsigned m)
+{
+    for (size_t i = 0; i < s->w->fence_count; i++) {
+        uint32_t run;
+        if (sim_fence_machine(s, i, &run) == m && run == s->machines[m].run)
+            return true;
+    }
+    return false;
+}
+
+/* It asks for its key and registers it: the disk lets its run in, and its path is seen to work.
+ * What it had queued before it lost its state has the settle time left to come in. */
+void sim_machine_register(struct sim *s, unsigned m)
+{
+    struct sim_machine *machine = &s->machines[m];
+    struct engine_event event = {.type = ENGINE_EV_NEXUS_SEEN,
+                                 .seen = {.client_id = s->w->clients[m].id}};
+    if (!s->w->clients[m].id || machine->kind || machine->disk_away ||
+        !device_is_reserved(s->w->device) || !sim_machine_reaches_server(s, m) ||
+        engine_client_was_fenced(s->w->engine, s->w->clients[m].id) || is_being_fenced(s, m))
+        return;
+    s->acted = true;
+    sim_say(s, "client %u registers its key", m);
+    machine->runs[machine->run].cut = false;
+    for (unsigned i = 0; s->w->options.settle_time && i < machine->queued; i++) {
+        if (machine->queue[i].haunted && machine->queue[i].run == machine->run)
+            dooms(&machine->queue[i], s->w->now + s->w->options.settle_time);
+    }
+    memcpy(event.seen.device_id, device_id(s->w->device), DEVICE_ID_SIZE);
+    world_send(s->w, &event);
 }
 
 void sim_machine_serve(struct sim *s, unsigned m)

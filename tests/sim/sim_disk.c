@@ -89,6 +89,11 @@ void sim_disk_local_change(struct sim *s, unsigned f)
             s->file_size[f]);
 }
 
+bool sim_disk_refuses(const struct sim *s, unsigned m, uint32_t run)
+{
+    return s->machines[m].runs[run].cut;
+}
+
 bool sim_disk_is_intact(const struct sim *s, unsigned f, const struct sim_ref *ref)
 {
     return s->disk[ref->block].file == (int)f && s->disk[ref->block].birth == ref->birth;
@@ -98,7 +103,7 @@ void sim_disk_io(struct sim *s, unsigned m, const struct sim_io *io)
 {
     const struct sim_block *block = &s->disk[io->ref.block];
     s->figures->ios++;
-    if (s->machines[m].cut) {
+    if (sim_disk_refuses(s, m, io->run)) {
         s->figures->foreign_refused += !sim_disk_is_intact(s, io->file, &io->ref);
         sim_say(s, "client %u's I/O for %s is refused by the disk", m, s->w->files[io->file].path);
         return;

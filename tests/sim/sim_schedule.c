@@ -16,7 +16,8 @@ static const unsigned weights[STEP_COUNT] = {
     [STEP_LOCAL] = 5,     [STEP_STEP] = 14,    [STEP_JOURNAL] = 16,    [STEP_PASS] = 5,
     [STEP_PASS_LONG] = 4, [STEP_NETWORK] = 4,  [STEP_DISK_PATH] = 2,   [STEP_PAUSE] = 1,
     [STEP_COME_BACK] = 4, [STEP_FORGET] = 1,   [STEP_RESTART] = 1,     [STEP_CALLABLE] = 1,
-    [STEP_GRACE] = 1,     [STEP_CRASH] = 1,
+    [STEP_GRACE] = 1,     [STEP_CRASH] = 1,    [STEP_UNMOUNT] = 1,     [STEP_SHAKE] = 1,
+    [STEP_REGISTER] = 3,  [STEP_GAP] = 1,      [STEP_VOID] = 1,
 };
 
 /* xorshift64*, so that a seed means the same schedule everywhere. */
@@ -81,6 +82,7 @@ const char *sim_fault_name(enum sim_fault fault)
         [SIM_FLAG_CLEARED] = "flag cleared too early",
         [SIM_GRANT_UNSEALED] = "grant while not sealed",
         [SIM_GRANT_UNRECORDED] = "grant not on record",
+        [SIM_HOLDER_UNRECORDED] = "holder not on record",
         [SIM_GRANT_WRONG] = "wrong layout",
         [SIM_GRANT_FENCED] = "grant to a fenced client",
         [SIM_FENCED_EARLY] = "fence before the deadline",
@@ -214,6 +216,15 @@ static void step_of_machine(struct sim *s, enum sim_op op, unsigned m, unsigned 
         if (!machine->good && !machine->kind && sim_chance(s, 50))
             sim_machine_restart(s, m);
         return;
+    case STEP_UNMOUNT:
+        sim_machine_unmount(s, m);
+        return;
+    case STEP_SHAKE:
+        sim_machine_shake(s, m);
+        return;
+    case STEP_REGISTER:
+        sim_machine_register(s, m);
+        return;
     case STEP_CALLABLE:
         if (s->w->clients[m].id && sim_machine_reaches_server(s, m))
             world_client_event(s->w, m, ENGINE_CLIENT_CALLABLE);
@@ -265,6 +276,12 @@ static void step_of_server(struct sim *s, enum sim_op op, unsigned m, unsigned f
     case STEP_GRACE:
         world_send(s->w, &(struct engine_event){.type = ENGINE_EV_GRACE_ENDED});
         return;
+    case STEP_GAP:
+        sim_server_gap(s, sim_below(s, 100) * SECOND);
+        return;
+    case STEP_VOID:
+        sim_server_void(s);
+        return;
     case STEP_CRASH:
         if (sim_chance(s, 30))
             sim_server_crash(s);
@@ -306,6 +323,10 @@ static void set_up(struct sim *s, uint64_t seed)
     options->quiesce_time = (5 + sim_below(s, 30)) * SECOND;
     options->max_grants = sim_below(s, WORLD_FILES);
     options->scrub_interval = sim_below(s, 4) * 100 * SECOND;
+    if (sim_chance(s, 30)) {
+        device_set_reserved(s->w->device);
+        options->settle_time = sim_below(s, 4) * 30 * SECOND;
+    }
     engine_set_options(s->w->engine, options);
     sim_disk_format(s);
     sim_server_start(s);
@@ -322,6 +343,7 @@ static void set_up(struct sim *s, uint64_t seed)
         bool program = s->machines[m].kind != JOURNAL_HOLDER_NFS;
         s->machines[m].good = !program && !s->machines[m].twin && sim_chance(s, 25);
         s->machines[m].dead = !program && !s->machines[m].good && sim_chance(s, 20);
+        s->machines[m].memory = !program && sim_chance(s, 15);
         s->machines[m].last_seen = s->w->now;
         sim_machine_come_back(s, m);
     }
@@ -355,6 +377,7 @@ static void settle(struct sim *s)
         }
         while (w->fence_count && !s->fault)
             sim_server_fence(s, true);
+        sim_server_void(s);
         while (w->expire_count)
             sim_server_expire(s);
         while ((w->step_count || w->record_count) && !s->fault) {

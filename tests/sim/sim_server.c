@@ -1,6 +1,6 @@
 /*
- * sim_server.c - the engine's host: journal, steps of the file system, fences, leases, crashes; and
- * the checks of what the engine does, after every event. See sim.h.
+ * sim_server.c - the engine's host: journal, steps of the file system, fences, leases, crashes,
+ * gaps. See sim.h.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,180 +11,17 @@
 static const uint64_t CHUNK =
     5 * SECOND; /* good clients are quick: nobody sleeps longer while they have work */
 
-static const struct journal_seal *durable_seal(const struct sim *s, unsigned f)
-{
-    for (size_t i = 0; i < s->w->durable.seal_count; i++) {
-        if (file_key_equal(&s->w->durable.seals[i].key, &s->w->files[f].key))
-            return &s->w->durable.seals[i];
-    }
-    return NULL;
-}
-
-static bool is_listed(const struct world_holder *list, size_t count,
-                      const struct world_client *client)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (list[i].h.owner_len == strlen(client->owner) &&
-            memcmp(list[i].owner, client->owner, list[i].h.owner_len) == 0 &&
-            memcmp(list[i].h.verifier, client->verifier, JOURNAL_VERIFIER_SIZE) == 0)
-            return true;
-    }
-    return false;
-}
-
 static enum engine_state state_of(const struct sim *s, unsigned f)
 {
     return world_state(s->w, f);
 }
 
-static void check_grant(struct sim *s, const struct sim_get *get)
-{
-    const struct world_durable *d = &s->w->durable;
-    const struct world_client *client = &s->w->clients[get->machine];
-    const char *path = s->w->files[get->file].path;
-    const struct journal_seal *seal = durable_seal(s, get->file);
-    if (state_of(s, get->file) != ENGINE_SEALED || !s->w->files[get->file].flag)
-        sim_fail(s, SIM_GRANT_UNSEALED, "client %u gets a layout of %s, which is %s and %s",
-                 get->machine, path, engine_state_name(state_of(s, get->file)),
-                 s->w->files[get->file].flag ? "has its flag" : "has no flag");
-    else if (!seal || seal->phase != JOURNAL_SEALED || !seal->map ||
-             !map_equal(seal->map, s->w->files[get->file].map))
-        sim_fail(s, SIM_GRANT_UNRECORDED,
-                 "client %u gets a layout of %s, whose seal or map is not on record", get->machine,
-                 path);
-    else if (!is_listed(d->holders, d->holder_count, client))
-        sim_fail(s, SIM_GRANT_UNRECORDED,
-                 "client %u gets a layout of %s and is not on record as a holder", get->machine,
-                 path);
-    else if (is_listed(d->fenced, d->fenced_count, client))
-        sim_fail(s, SIM_GRANT_FENCED, "client %u gets a layout of %s although it was fenced",
-                 get->machine, path);
-}
-
-static void check_commit(struct sim *s, const struct sim_commit *commit)
-{
-    const struct journal_seal *seal = durable_seal(s, commit->file);
-    if (commit->call.call.result == ENGINE_OK && seal && seal->mtime_ns < commit->call.mtime_ns)
-        sim_fail(s, SIM_COMMIT_LOST, "a LAYOUTCOMMIT of %s is answered before the journal has it",
-                 s->w->files[commit->file].path);
-}
-
-static void take_answer(struct sim *s, const struct engine_call *call)
-{
-    for (unsigned i = 0; i < SIM_CALLS; i++) {
-        if (s->gets[i].used && call == &s->gets[i].call.call) {
-            s->gets[i].used = false;
-            if (call->result != ENGINE_OK) {
-                sim_say(s, "  client %u gets no layout of %s: %s", s->gets[i].machine,
-                        s->w->files[s->gets[i].file].path, call->why);
-                return;
-            }
-            if (s->gets[i].run == s->machines[s->gets[i].machine].run)
-                check_grant(s, &s->gets[i]);
-            sim_machine_granted(s, &s->gets[i]);
-            return;
-        }
-        if (s->commits[i].used && call == &s->commits[i].call.call) {
-            s->commits[i].used = false;
-            check_commit(s, &s->commits[i]);
-            return;
-        }
-    }
-}
-
-static bool is_releasing(enum engine_state state)
-{
-    return state == ENGINE_RECALLING || state == ENGINE_FENCING || state == ENGINE_STUCK_STATE;
-}
-
-static void check_states(struct sim *s)
-{
-    for (unsigned f = 0; f < WORLD_FILES; f++) {
-        enum engine_state now = state_of(s, f);
-        if (is_releasing(now) && !is_releasing(s->states[f]))
-            s->release_at[f] = s->w->now;
-        if (now != s->states[f])
-            sim_say(s, "  %s is %s", s->w->files[f].path, engine_state_name(now));
-        s->states[f] = now;
-    }
-}
-
-static unsigned machine_at(const struct sim *s, const char *address)
-{
-    unsigned m = 0;
-    while (m < WORLD_CLIENTS && strcmp(s->w->clients[m].address, address) != 0)
-        m++;
-    return m;
-}
-
-static void check_fence(struct sim *s, size_t i)
-{
-    unsigned f = world_file_of(s->w, &s->w->fences[i].key),
-             m = machine_at(s, s->w->fence_address[i]);
-    sim_say(s, "  a fence of %s is asked for, for %s", s->w->fence_address[i], s->w->files[f].path);
-    if (s->w->now < s->release_at[f] + s->w->options.recall_timeout)
-        sim_fail(s, SIM_FENCED_EARLY, "client %u is fenced for %s before the deadline", m,
-                 s->w->files[f].path);
-    else if (m < WORLD_CLIENTS && s->machines[m].good)
-        sim_fail(s, SIM_FENCED_HEALTHY, "client %u is fenced for %s although it answers in time", m,
-                 s->w->files[f].path);
-}
-
-static void check_recall(struct sim *s, const struct engine_effect *recall)
-{
-    if (recall->recall.scope != LAYOUTRECALL4_FILE)
-        return;
-    unsigned f = world_file_of(s->w, &recall->key);
-    sim_say(s, "  %s is recalled from client %u", s->w->files[f].path,
-            world_client_of(s->w, recall->recall.client_id));
-    if (!is_releasing(s->states[f]))
-        sim_fail(s, SIM_RECALLED_FOR_NOTHING, "%s is recalled although nobody wants it released",
-                 s->w->files[f].path);
-}
-
-/* Nobody touches a flag or a map from outside here. */
-static void check_watch(struct sim *s)
-{
-    struct engine_figures figures;
-    engine_figures(s->w->engine, &figures);
-    if (figures.counters.breaches)
-        sim_fail(s, SIM_FALSE_ALARM,
-                 "a seal is said to be broken from outside, and nobody touched it");
-}
-
-static void after_event(struct world *w)
-{
-    struct sim *s = w->owner;
-    struct engine_call *call;
-    check_watch(s);
-    check_states(s);
-    for (; s->recalls_seen < w->recall_count; s->recalls_seen++)
-        check_recall(s, &w->recalls[s->recalls_seen]);
-    for (; s->fences_seen < w->fence_count; s->fences_seen++)
-        check_fence(s, s->fences_seen);
-    while (world_take_answer(w, &call))
-        take_answer(s, call);
-}
-
-/* After this the file's blocks may become anybody's. */
-static void before_unflag(struct world *w, unsigned f)
-{
-    struct sim *s = w->owner;
-    sim_say(s, "  the flag of %s is cleared", w->files[f].path);
-    s->figures->releases++;
-    for (unsigned m = 0; m < WORLD_CLIENTS; m++) {
-        if (sim_machine_can_use(s, m, f))
-            sim_fail(s, SIM_FLAG_CLEARED,
-                     "the flag of %s is cleared; client %u can still use its layout",
-                     w->files[f].path, m);
-    }
-}
-
 void sim_server_start(struct sim *s)
 {
     s->w->owner = s;
-    s->w->after_event = after_event;
-    s->w->before_unflag = before_unflag;
+    s->w->after_event = sim_check_event;
+    s->w->before_unflag = sim_check_unflag;
+    s->w->let_go = sim_memory_let_go;
 }
 
 static const char *name_of(enum engine_step step)
@@ -223,7 +60,7 @@ void sim_server_step(struct sim *s)
     if (fails && step == ENGINE_STEP_FLAG && sim_chance(s, 50))
         w->files[f].flag = true;
     if (fails && step == ENGINE_STEP_UNFLAG && w->files[f].flag && sim_chance(s, 50)) {
-        before_unflag(w, f);
+        sim_check_unflag(w, f);
         w->files[f].flag = false;
     }
     world_step(w, i);
@@ -242,10 +79,15 @@ void sim_server_journal(struct sim *s)
 enum act { ACT_WORKS, ACT_FAILS, ACT_LIES, ACT_FAILS_BUT_CUTS };
 
 /* The hook, or the command to the disk. True: it says that it worked. */
-static bool fence_act(struct sim *s, unsigned m, enum act act)
+static bool fence_act(struct sim *s, size_t i, enum act act)
 {
-    if (m < WORLD_CLIENTS && (act == ACT_WORKS || act == ACT_FAILS_BUT_CUTS))
-        s->machines[m].cut = true;
+    uint32_t run;
+    struct sim_machine *machine = &s->machines[sim_fence_machine(s, i, &run)];
+    bool works = act == ACT_WORKS || act == ACT_FAILS_BUT_CUTS;
+    if (works && s->w->fences[i].fence.way == JOURNAL_WAY_MEMORY)
+        memset(machine->registered, 0, sizeof machine->registered);
+    else if (works)
+        machine->runs[run].cut = true;
     s->figures->lies += act == ACT_LIES;
     return act == ACT_WORKS || act == ACT_LIES;
 }
@@ -253,18 +95,28 @@ static bool fence_act(struct sim *s, unsigned m, enum act act)
 /* For a program that is harmless once its process is gone there is nothing to do but to look. */
 static void look_for_program(struct sim *s, size_t i)
 {
-    unsigned m = machine_at(s, s->w->fence_address[i]);
-    bool gone = m == WORLD_CLIENTS || s->machines[m].gone;
+    uint32_t run;
+    unsigned m = sim_fence_machine(s, i, &run);
+    bool gone = run < s->machines[m].run || s->machines[m].gone;
     s->acted = true;
     sim_say(s, "program %s is %s", s->w->fence_address[i], gone ? "gone" : "there");
     s->fences_seen--;
     world_report_fence(s->w, i, gone);
 }
 
-/* Is the client's key gone from the disk? */
-static bool fence_look(const struct sim *s, unsigned m)
+/* Is the client's key gone from the disk, and nothing registered for it? What earlier processes
+ * registered is seen to be gone with them only. */
+static bool fence_look(const struct sim *s, size_t i)
 {
-    return m == WORLD_CLIENTS || s->machines[m].cut;
+    uint32_t run;
+    const struct sim_machine *machine = &s->machines[sim_fence_machine(s, i, &run)];
+    if (s->w->fences[i].fence.way == JOURNAL_WAY_DISK)
+        return machine->runs[run].cut;
+    for (unsigned f = 0; f < WORLD_FILES; f++) {
+        if (machine->registered[f] || machine->old_registered[f])
+            return false;
+    }
+    return true;
 }
 
 void sim_server_fence(struct sim *s, bool works)
@@ -278,7 +130,6 @@ void sim_server_fence(struct sim *s, bool works)
         look_for_program(s, i);
         return;
     }
-    unsigned m = machine_at(s, s->w->fence_address[i]);
     unsigned dice = sim_below(s, 100);
     enum act act = works || dice < 40 ? ACT_WORKS
                    : dice < 65        ? ACT_FAILS
@@ -287,8 +138,8 @@ void sim_server_fence(struct sim *s, bool works)
     s->figures->fences++;
     s->acted = true;
     sim_say(s, "the fence of %s %s", s->w->fence_address[i], words[act]);
-    bool acted = fence_act(s, m, act);
-    bool success = acted && fence_look(s, m);
+    bool acted = fence_act(s, i, act);
+    bool success = acted && fence_look(s, i);
     s->fences_seen--;
     world_report_fence(s->w, i, success);
 }
@@ -420,8 +271,7 @@ void sim_server_crash(struct sim *s)
     }
     for (size_t i = 0; i < w->fence_count; i++)
         if (w->fences[i].fence.kind != JOURNAL_HOLDER_CLOSE)
-            fence_act(s, machine_at(s, w->fence_address[i]),
-                      sim_chance(s, 30) ? ACT_WORKS : ACT_FAILS);
+            fence_act(s, i, sim_chance(s, 30) ? ACT_WORKS : ACT_FAILS);
     memset(s->gets, 0, sizeof s->gets);
     memset(s->commits, 0, sizeof s->commits);
     memset(s->seals, 0, sizeof s->seals);
@@ -438,7 +288,39 @@ void sim_server_crash(struct sim *s)
             machine->lapsed_at = machine->last_seen + w->options.lease_time;
         machine->lapsed = true;
     }
+    sim_memory_crash(s);
     world_crash(w);
+}
+
+/* The process is stopped: nothing is read, nobody is heard, and its clock runs on. On waking, its
+ * timer is as due as its sockets are readable. */
+void sim_server_gap(struct sim *s, uint64_t ns)
+{
+    s->acted = true;
+    sim_say(s, "the server is stopped for %.1f s", (double)ns / (double)SECOND);
+    s->w->now += ns;
+    for (unsigned m = 0; m < WORLD_CLIENTS; m++) {
+        if (!s->machines[m].lapsed)
+            s->machines[m].last_seen += ns;
+    }
+    world_send(s->w, &(struct engine_event){.type = ENGINE_EV_GAP, .gap = ns});
+    world_send(s->w, &(struct engine_event){.type = ENGINE_EV_TIMER});
+    for (unsigned m = 0; m < WORLD_CLIENTS; m++) {
+        if (s->machines[m].good)
+            sim_machine_serve(s, m);
+    }
+}
+
+/* Every earlier process is seen to be gone, some time after the start. */
+void sim_server_void(struct sim *s)
+{
+    if (!engine_has_memory_past(s->w->engine))
+        return;
+    s->acted = true;
+    sim_say(s, "earlier processes of the server are gone, with what they had registered");
+    for (unsigned m = 0; m < WORLD_CLIENTS; m++)
+        memset(s->machines[m].old_registered, 0, sizeof s->machines[m].old_registered);
+    world_send(s->w, &(struct engine_event){.type = ENGINE_EV_MEMORY_VOID});
 }
 
 bool sim_server_is_clean(struct sim *s)

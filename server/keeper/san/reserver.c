@@ -27,28 +27,42 @@ struct reserver {
 
 static int take_keys(struct reserver_disk *disk, const struct reservation_view *view)
 {
-    disk->keys = malloc((view->key_count + 1) * sizeof(*disk->keys));
-    if (!disk->keys)
+    disk->reg = malloc((view->count + 1) * sizeof(*disk->reg));
+    if (!disk->reg)
         return -ENOMEM;
-    memcpy(disk->keys, view->keys, view->key_count * sizeof(*disk->keys));
-    disk->key_count = view->key_count;
+    memcpy(disk->reg, view->reg, view->count * sizeof(*disk->reg));
+    disk->count = view->count;
+    disk->generation = view->generation;
+    disk->persists = view->persists;
     return 0;
 }
 
-static int work_on(struct reserver *r, const struct reservation_ops *ops, int fd, uint64_t victim,
-                   struct reserver_disk *disk)
+static int remove_victims(struct reserver *r, const struct reservation_ops *ops, int fd,
+                          const struct reserver_job *job, struct reserver_disk *disk)
+{
+    int err = 0;
+
+    for (size_t i = 0; !err && i < job->victim_count; i++) {
+        bool preempted;
+
+        if (!designator_equal(&job->victim[i].disk, &disk->name))
+            continue;
+        err = reservation_remove(ops, fd, r->own, job->victim[i].key, &r->view, &preempted);
+        disk->missed = disk->missed || (!err && !preempted);
+    }
+    return err;
+}
+
+static int work_on(struct reserver *r, const struct reservation_ops *ops, int fd,
+                   const struct reserver_job *job, struct reserver_disk *disk)
 {
     int err = reservation_check(ops, fd, r->own, &r->view, &disk->lost);
 
     if (err == -EBUSY)
         disk->holder_key = r->view.holder_key;
-    disk->was_there = !err && victim && reservation_has_key(&r->view, victim);
-    if (!err && victim)
-        err = reservation_remove(ops, fd, r->own, victim, &r->view);
-    if (err)
-        return err;
-    disk->removed = victim != 0;
-    return take_keys(disk, &r->view);
+    if (!err)
+        err = remove_victims(r, ops, fd, job, disk);
+    return err ? err : take_keys(disk, &r->view);
 }
 
 static void work(struct reserver *r, const struct device *device, struct reserver_job *job)
@@ -65,7 +79,7 @@ static void work(struct reserver *r, const struct device *device, struct reserve
             continue;
         disk->error = reservation_of(fd, &ops);
         if (!disk->error)
-            disk->error = work_on(r, ops, fd, job->victim, disk);
+            disk->error = work_on(r, ops, fd, job, disk);
         (void)close(fd);
     }
 }
@@ -144,8 +158,8 @@ void reserver_submit(struct reserver *r, struct reserver_job *job)
 void reserver_job_clear(struct reserver_job *job)
 {
     for (uint32_t i = 0; i < DEVICE_BASES_MAX; i++) {
-        free(job->disk[i].keys);
-        job->disk[i].keys = NULL;
+        free(job->disk[i].reg);
+        job->disk[i].reg = NULL;
     }
 }
 

@@ -1,7 +1,8 @@
 /*
  * reserver.h - a thread for each device under a reservation, which does what blocks for as long as
- * a path may be down: keeping the reservation, reading keys, preempting one (layout/reservation.h).
- * One job after the other, so nobody else speaks of reservations to those disks at the same time.
+ * a path may be down: keeping the reservation, reading keys, preempting some
+ * (layout/reservation.h). One job after the other, so nobody else speaks of reservations to those
+ * disks at the same time.
  */
 #ifndef SEALNFS_SERVER_KEEPER_SAN_RESERVER_H
 #define SEALNFS_SERVER_KEEPER_SAN_RESERVER_H
@@ -10,6 +11,7 @@
 #include <stdint.h>
 
 #include "layout/device.h"
+#include "layout/key_rule.h"
 #include "server/base/loop.h"
 
 struct reserver;
@@ -18,18 +20,26 @@ struct reserver_disk {
     struct designator name;
     int error;           /* of the check, or of the preemption */
     bool lost;           /* the reservation was not there and has been taken again */
-    bool was_there;      /* the victim was registered before */
-    bool removed;        /* the victim was seen not to be, at the end */
+    bool missed;         /* a victim was gone, and not by our PREEMPT AND ABORT */
+    bool persists;       /* registrations outlive a power failure, it says */
     uint64_t holder_key; /* error is -EBUSY: who holds the disk */
-    uint64_t *keys;      /* malloc'ed, the job's */
-    size_t key_count;
+    uint32_t generation;
+    struct key_registration *reg; /* as it was at the end; malloc'ed, the job's */
+    size_t count;
 };
+
+struct reserver_victim {
+    struct designator disk;
+    uint64_t key;
+};
+enum { RESERVER_VICTIMS_MAX = 2 * KEY_VICTIMS_MAX };
 
 struct reserver_job {
     struct loop_msg home; /* posted once to `loop`; the caller sets run */
     struct loop *loop;
-    uint64_t victim; /* to be preempted; 0: only look */
-    uint64_t since;  /* the caller's: when it was submitted */
+    uint64_t since;      /* the caller's: when it was submitted */
+    size_t victim_count; /* to be preempted; none: only look */
+    struct reserver_victim victim[RESERVER_VICTIMS_MAX];
     struct reserver_job *next;
     uint32_t disk_count; /* out, from here on */
     struct reserver_disk disk[DEVICE_BASES_MAX];

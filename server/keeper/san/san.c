@@ -1,104 +1,130 @@
-/* san.c - see keeper/san/san.h. */
+/* san.c - devices under a reservation, and looks at them: see keeper/san/san.h. */
 #include "server/keeper/san/san.h"
 
 #include <errno.h>
 #include <event2/event.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <utlist.h>
 
-#include "layout/key_store.h"
 #include "layout/reservation.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
-#include "server/config/config.h"
-#include "server/keeper/private.h"
-#include "server/keeper/san/reserver.h"
-#include "server/server.h"
+#include "server/keeper/san/private.h"
 
-/* A client registers its key as soon as it is told of it: what a fence needs to know is known soon
- * after. */
-enum { LOOK_SECONDS = 5, LOOK_SOON_US = 250000 };
-enum { ORPHANS_AT_ONCE = 16, STORE_PATH_MAX = 4096, WHY_MAX = 320 };
+#define SECONDS(n) ((uint64_t)(n)*UINT64_C(1000000000))
 
-/* A device under a reservation. */
-struct slot {
-    struct slot *next;
-    struct keeper *keeper;
-    struct device *device;
-    struct reserver *reserver;
-    struct reserver_job look;
-    bool looking;
-    bool ours;         /* as the last look saw it */
-    uint64_t foreign;  /* the last key of somebody else that was reported */
-    char why[WHY_MAX]; /* not ours: why */
-};
+enum { LOOK_SECONDS = 5, ORPHANS_AT_ONCE = 16, STORE_PATH_MAX = 4096 };
 
-struct orphan {
-    struct orphan *next;
+struct san_orphan {
+    struct san_orphan *next;
     struct reserver_job job;
-    struct slot *slot;
+    struct san_slot *slot;
 };
 
-struct fence {
-    struct fence *next;
-    struct reserver_job job;
-    struct loop_msg failed;
-    struct keeper *keeper;
-    struct slot *slot;
-    struct event *deadline;
-    uint64_t ticket, client_id;
-    uint32_t number;
-    bool answered; /* its time was over: only the job is waited for */
-    char address[JOURNAL_ADDRESS_MAX];
-};
+/* ---- the record ---- */
 
-struct keeper_san {
-    struct key_store *keys; /* NULL: not needed so far */
-    struct slot *slots;
-    struct orphan *orphans;
-    struct fence *fences;
-    struct event *timer;
-    struct event *soon; /* somebody has been told of its key */
-    uint64_t started;
-};
-
-/* What is on the disk as a key. */
-static uint64_t key_of(const struct keeper_san *san, uint32_t number)
+void san_set_time(struct keeper_san *san)
 {
-    return reservation_key(key_store_server(san->keys), number);
+    uint64_t now = loop_now_ns();
+    key_rule_set_time(san->rule, now ? now : 1, SECONDS(san_config(san)->initiator_settle_time));
 }
 
-static int open_keys(struct keeper *keeper)
+static int restore_run(uint32_t id, const struct key_run *name, bool doubt, void *arg)
 {
-    struct keeper_san *san = keeper->san;
-    char path[STORE_PATH_MAX];
-    if (san->keys)
-        return 0;
-    if (snprintf(path, sizeof path, "%s/keys.db", keeper->config->state_dir) >= (int)sizeof path)
-        return -ENAMETOOLONG;
-    int err = key_store_open(path, &san->keys);
+    struct keeper_san *san = arg;
+    return key_rule_add_run(san->rule, id, name, doubt);
+}
+
+static int restore_row(const struct key_row *row, void *arg)
+{
+    struct keeper_san *san = arg;
+    return key_rule_restore(san->rule, row);
+}
+
+static int load_rule(struct keeper_san *san)
+{
+    static const struct key_store_visitor visitor = {.run = restore_run, .row = restore_row};
+    const struct key_rule_store store = {.arg = san->keys,
+                                         .put = key_store_put,
+                                         .drop = key_store_drop,
+                                         .drop_run = key_store_drop_run};
+    int err = key_rule_create(key_store_server(san->keys), &store, &san->rule);
     if (err)
+        return err;
+    san_set_time(san);
+    return key_store_load(san->keys, &visitor, san);
+}
+
+static void say_news(const char *path, enum key_store_news news)
+{
+    if (news == KEY_STORE_BEHIND)
+        log_error("%s is an older copy, or another journal's: what clients were told since is not "
+                  "in it, so those in it can only be released by returning their layouts, by "
+                  "unmounting, or by sealctl forget-holders",
+                  path);
+    if (news == KEY_STORE_UPGRADED)
+        log_warning("%s was taken over from an earlier version, which did not record each telling "
+                    "of a key: clients that were told before cannot be shown to be fenced until "
+                    "they have unmounted",
+                    path);
+}
+
+static void drop_record(struct keeper_san *san)
+{
+    key_rule_destroy(san->rule);
+    key_store_close(san->keys);
+    san->rule = NULL;
+    san->keys = NULL;
+}
+
+static const char *explain_store(int err)
+{
+    return err == -EPROTO    ? "it is of a later version of sealnfsd"
+           : err == -EUCLEAN ? "it is damaged; put it back from a copy, or remove it: clients that "
+                               "hold layouts then have to return them or unmount"
+                             : strerror(-err);
+}
+
+int san_open_keys(struct keeper_san *san)
+{
+    const struct key_store_journal journal = {.id = san->calls.journal_id,
+                                              .boot = san->calls.journal_boot};
+    enum key_store_news news;
+    char path[STORE_PATH_MAX];
+    if (san->rule)
+        return 0;
+    if (snprintf(path, sizeof path, "%s/keys.db", san_config(san)->state_dir) >= (int)sizeof path)
+        return -ENAMETOOLONG;
+    int err = key_store_open(path, &journal, &san->keys, &news);
+    if (!err)
+        say_news(path, news);
+    if (!err)
+        err = load_rule(san);
+    if (err) {
         log_error("the reservation keys in %s cannot be read: %s; clients get no SCSI layouts, and "
-                  "those who have "
-                  "some cannot be fenced",
-                  path,
-                  err == -EPROTO ? "they are of another version of sealnfsd" : strerror(-err));
+                  "those who have some cannot be fenced",
+                  path, explain_store(err));
+        drop_record(san);
+    }
     return err;
 }
 
-static void submit(struct slot *slot, struct reserver_job *job)
+/* ---- slots ---- */
+
+void san_submit(struct san_slot *slot, struct reserver_job *job)
 {
-    job->loop = slot->keeper->loop;
-    job->since = key_store_now(slot->keeper->san->keys);
+    job->loop = slot->san->calls.loop;
+    job->since = key_rule_clock(slot->san->rule);
     reserver_submit(slot->reserver, job);
 }
 
-static struct slot *slot_find(const struct keeper_san *san, const struct device *device)
+struct san_slot *san_slot_find(const struct keeper_san *san, const struct device *device)
 {
-    struct slot *slot;
+    struct san_slot *slot;
     LL_FOREACH(san->slots, slot)
     {
         if (memcmp(device_id(slot->device), device_id(device), DEVICE_ID_SIZE) == 0)
@@ -107,141 +133,274 @@ static struct slot *slot_find(const struct keeper_san *san, const struct device 
     return NULL;
 }
 
+/* As the device is now: a job may have come home from what it was before. */
+const char *san_disk_path(const struct san_slot *slot, uint32_t disk)
+{
+    const struct device_volume *volume = device_volume(slot->device);
+    return disk < volume->base_count ? volume->base[disk].path : device_volume_path(slot->device);
+}
+
+/* ---- keys that nobody should have ---- */
+
 static void orphan_home(struct loop_msg *msg)
 {
-    struct orphan *orphan =
-        KEEPER_FROM(KEEPER_FROM(msg, struct reserver_job, home), struct orphan, job);
-    struct keeper_san *san = orphan->slot->keeper->san;
+    struct san_orphan *orphan =
+        container_of(container_of(msg, struct reserver_job, home), struct san_orphan, job);
+    struct keeper_san *san = orphan->slot->san;
     bool gone = orphan->job.disk_count > 0;
     for (uint32_t i = 0; i < orphan->job.disk_count; i++)
-        gone = gone && orphan->job.disk[i].removed;
+        gone = gone && !orphan->job.disk[i].error;
     if (gone)
         log_info("key 0x%016" PRIx64
                  " of a client that is no more, or was fenced, was taken off the disk",
-                 orphan->job.victim);
+                 orphan->job.victim[0].key);
     reserver_job_clear(&orphan->job);
     LL_DELETE(san->orphans, orphan);
     free(orphan);
 }
 
-/* A key of ours that nobody should have: its owner departed, or was fenced. */
-static void remove_orphan(struct slot *slot, uint64_t key)
+static bool is_removing(const struct san_orphan *orphan, const struct san_slot *slot,
+                        const struct designator *disk, uint64_t key)
 {
-    struct keeper_san *san = slot->keeper->san;
-    struct orphan *orphan;
+    return orphan->slot == slot && orphan->job.victim[0].key == key &&
+           designator_equal(&orphan->job.victim[0].disk, disk);
+}
+
+static void remove_orphan(struct san_slot *slot, const struct designator *disk, uint64_t key)
+{
+    struct keeper_san *san = slot->san;
+    struct san_orphan *orphan;
     unsigned count = 0;
     LL_FOREACH(san->orphans, orphan)
     {
-        if (orphan->slot == slot && orphan->job.victim == key)
+        if (is_removing(orphan, slot, disk, key))
             return;
         count++;
     }
     if (count >= ORPHANS_AT_ONCE || !(orphan = calloc(1, sizeof *orphan)))
         return; /* the next look finds it again */
     orphan->slot = slot;
-    orphan->job.victim = key;
+    orphan->job.victim[0] = (struct reserver_victim){.disk = *disk, .key = key};
+    orphan->job.victim_count = 1;
     orphan->job.home.run = orphan_home;
     LL_PREPEND(san->orphans, orphan);
-    submit(slot, &orphan->job);
+    san_submit(slot, &orphan->job);
 }
 
-/* As the device is now: a job may have come home from what it was before. */
-static const char *disk_path(const struct slot *slot, uint32_t disk)
-{
-    const struct device_volume *volume = device_volume(slot->device);
-    return disk < volume->base_count ? volume->base[disk].path : device_volume_path(slot->device);
-}
+/* ---- what a look shows ---- */
 
-static void foreign_key(struct slot *slot, const char *disk, uint64_t key)
+struct seeing {
+    struct san_slot *slot;
+    const char *path;
+    const struct designator *disk;
+};
+
+static void say_foreign(struct san_slot *slot, const char *path, uint64_t key, const char *nexus)
 {
     if (slot->foreign == key)
         return;
     slot->foreign = key;
-    log_warning("%s: key 0x%016" PRIx64
-                " was not given out by this server and lets its owner write to the disk; "
-                "it is left alone (sg_persist --in --full-status shows whose it is)",
-                disk, key);
+    log_warning(
+        "%s: key 0x%016" PRIx64
+        " was not given out by this server and lets its owner, %s, write to the disk; it is "
+        "left alone",
+        path, key, nexus);
 }
 
-static void seen_key(struct slot *slot, const char *path, const struct reserver_disk *disk,
-                     uint64_t key, uint64_t since)
+static void say_intruder(const struct keeper_san *san, const char *path, const char *nexus,
+                         const struct key_finding *finding)
 {
-    enum key_sight sight;
-    if (key_store_seen(slot->keeper->san->keys, reservation_key_number(key), &disk->name, since,
-                       &sight))
-        return; /* the next look sees it again */
-    if (sight == KEY_IS_NEW)
+    char name[SAN_NAME_MAX], other[SAN_NAME_MAX];
+    san_run_text(san, finding->run, name);
+    if (finding->kind == KEY_IS_BACK)
+        log_error("%s: key 0x%016" PRIx64
+                  " of %s has come back by %s after it was preempted for a fence, which no client "
+                  "should do; it is taken off again, but what was written in between may be in "
+                  "files that were given its blocks: check what was written since the fence",
+                  path, finding->key, name, nexus);
+    else
+        log_error("%s: %s has registered by %s, where %s was fenced: both are on one machine. Its "
+                  "key 0x%016" PRIx64
+                  " is taken off again, but what the other had queued may have been written in "
+                  "between, in files that were given its blocks: check what was written since the "
+                  "fence",
+                  path, name, nexus, san_run_text(san, finding->other, other), finding->key);
+}
+
+static void take_finding(const struct key_finding *finding, void *arg)
+{
+    const struct seeing *seeing = arg;
+    struct san_slot *slot = seeing->slot;
+    char name[SAN_NAME_MAX], other[SAN_NAME_MAX], nexus[KEY_NEXUS_TEXT];
+    key_nexus_text(finding->nexus, nexus, sizeof nexus);
+    switch (finding->kind) {
+    case KEY_SHARES:
+        log_warning("%s: %s and %s are on one machine (%s): the disk cannot tell them apart, so "
+                    "the fence of one is a fence of both, and when one unmounts the other loses "
+                    "its direct access",
+                    seeing->path, san_run_text(slot->san, finding->run, name),
+                    san_run_text(slot->san, finding->other, other), nexus);
+        /* fall through */
+    case KEY_IS_NEW:
         log_info("%s: key 0x%016" PRIx64
-                 " is registered: its client may read and write the disk directly",
-                 path, key);
-    if (sight == KEY_IS_BACK) {
-        log_error("%s: key 0x%016" PRIx64 " has come back after it was preempted for a fence, "
-                  "which no client should do; it is taken "
-                  "off again, but what its client wrote in between may be in files that were given "
-                  "its blocks: "
-                  "check what was written since the fence, and find out what registered it "
-                  "(sg_persist --in "
-                  "--full-status)",
-                  path, key);
-        remove_orphan(slot, key);
+                 " is registered by %s: its client may read and write the disk directly",
+                 seeing->path, finding->key, nexus);
+        return;
+    case KEY_IS_FOREIGN:
+        say_foreign(slot, seeing->path, finding->key, nexus);
+        return;
+    case KEY_IS_BACK:
+    case KEY_OPENS_FENCED:
+        say_intruder(slot->san, seeing->path, nexus, finding);
+        remove_orphan(slot, seeing->disk, finding->key);
+        return;
+    case KEY_IS_ORPHAN:
+        remove_orphan(slot, seeing->disk, finding->key);
+        return;
     }
 }
 
-/* What the disks say of keys: who has registered, and who should not have. */
-static void take_keys(struct slot *slot, const struct reserver_job *job)
+struct key_look san_look_of(const struct reserver_job *job, uint32_t disk)
 {
-    struct key_store *keys = slot->keeper->san->keys;
+    return (struct key_look){.disk = &job->disk[disk].name,
+                             .since = job->since,
+                             .generation = job->disk[disk].generation,
+                             .reg = job->disk[disk].reg,
+                             .count = job->disk[disk].count};
+}
+
+/* A look that could not be written down is taken again with the next one. */
+void san_take_keys(struct san_slot *slot, const struct reserver_job *job)
+{
+    san_set_time(slot->san);
     for (uint32_t i = 0; i < job->disk_count; i++) {
-        const struct reserver_disk *disk = &job->disk[i];
-        const char *path = disk_path(slot, i);
-        for (size_t k = 0; k < disk->key_count; k++) {
-            uint64_t key = disk->keys[k];
-            uint32_t number = reservation_key_number(key);
-            if (!reservation_key_is_ours(key_store_server(keys), key))
-                foreign_key(slot, path, key);
-            else if (number != 0 && !key_store_has(keys, number))
-                remove_orphan(slot, key);
-            else if (number != 0)
-                seen_key(slot, path, disk, key, job->since);
-        }
+        struct key_look look = san_look_of(job, i);
+        struct seeing seeing = {slot, san_disk_path(slot, i), look.disk};
+        if (!job->disk[i].error)
+            (void)key_rule_look(slot->san->rule, &look, take_finding, &seeing);
     }
 }
 
-static void say(const struct reserver_disk *disk, const char *path, char *why, size_t size)
+/* ---- is the disk ours, and does it keep what is registered? ---- */
+
+static void explain_disk(const struct reserver_disk *disk, const char *path, char *why, size_t size)
 {
     if (disk->error == -EBUSY && disk->holder_key)
         snprintf(why, size,
                  "%s is reserved by somebody else (key 0x%016" PRIx64
-                 "); have them release it, or use layout_types "
-                 "= \"block\"",
+                 "); have them release it, or use layout_types = \"block\"",
                  path, disk->holder_key);
     else
         snprintf(why, size, "%s cannot be reserved: %s", path, strerror(-disk->error));
 }
 
-/* All disks of the job are ours. */
-static bool judge(struct slot *slot, const struct reserver_job *job, char *why, size_t size)
+static void write_note(const struct san_slot *slot, const struct reserver_disk *disk)
+{
+    const struct key_store_disk note = {.generation = disk->generation, .forgets = slot->forgets};
+    if (key_store_note_disk(slot->san->keys, &disk->name, &note))
+        log_error("keys.db cannot be written: whether a target forgets its registrations is not "
+                  "known after the next start of the server");
+}
+
+/* Of an earlier run of the server. */
+static void read_note(struct san_slot *slot, const struct reserver_disk *disk, uint32_t i)
+{
+    struct key_store_disk note;
+    if (slot->generation[i])
+        return;
+    if (key_store_disk(slot->san->keys, &disk->name, &note)) {
+        write_note(slot, disk);
+        return;
+    }
+    slot->generation[i] = note.generation;
+    slot->forgets = slot->forgets || note.forgets;
+}
+
+/* It counts from the start again, and our registration is one of the first. */
+static bool has_forgotten(const struct san_slot *slot, const struct reserver_disk *disk, uint32_t i)
+{
+    return disk->lost && slot->generation[i] &&
+           (int32_t)(disk->generation - slot->generation[i]) <= 0;
+}
+
+static void note_loss(struct san_slot *slot, const struct reserver_disk *disk, uint32_t i)
+{
+    const char *path = san_disk_path(slot, i);
+    read_note(slot, disk, i);
+    if (has_forgotten(slot, disk, i)) {
+        slot->forgets = true;
+        log_error("%s has lost every registration (its target was restarted and does not keep "
+                  "them): whoever was fenced from it could write to it until now; check what was "
+                  "written in files that were given a fenced client's blocks, and have the target "
+                  "keep registrations (see sealnfs.conf(5))",
+                  path);
+    } else if (disk->lost && slot->ours) {
+        log_warning("%s had lost the server's reservation; it has been taken again", path);
+    }
+    if (disk->lost)
+        write_note(slot, disk);
+    slot->generation[i] = disk->generation;
+}
+
+static bool explain_volatile(struct san_slot *slot, const struct reserver_disk *disk, uint32_t i,
+                             char *why, size_t size)
+{
+    const char *path = san_disk_path(slot, i);
+    if (disk->persists && !slot->forgets)
+        return false;
+    snprintf(
+        why, size,
+        "%s %s over a loss of power (APTPL), so that a client which was fenced could write "
+        "again after the target's restart: have the target keep them, or use layout_types = "
+        "\"block\", or say scsi_volatile_reservations = \"allow\" (see sealnfs.conf(5)); when it "
+        "keeps them now, say sealctl forget-holders",
+        path,
+        disk->persists ? "has lost registrations that it said it keeps"
+                       : "does not keep its registrations");
+    if (!device_may_forget(slot->device))
+        return true;
+    if (!slot->told_volatile)
+        log_error("scsi_volatile_reservations is \"allow\", and %s: after each restart of the "
+                  "target, whatever a fenced client has queued is written over whatever its blocks "
+                  "hold by then",
+                  why);
+    slot->told_volatile = true;
+    return false;
+}
+
+bool san_judge(struct san_slot *slot, const struct reserver_job *job, char *why, size_t size)
 {
     if (job->disk_count == 0)
         snprintf(why, size, "the device has no disks");
     for (uint32_t i = 0; i < job->disk_count; i++) {
         if (job->disk[i].error) {
-            say(&job->disk[i], disk_path(slot, i), why, size);
+            explain_disk(&job->disk[i], san_disk_path(slot, i), why, size);
             return false;
         }
-        if (job->disk[i].lost && slot->ours)
-            log_warning("%s had lost the server's reservation (was the target restarted?); it has "
-                        "been taken again",
-                        disk_path(slot, i));
+        note_loss(slot, &job->disk[i], i);
     }
     return job->disk_count > 0;
 }
 
+/* Fit to be offered, beyond that. */
+static bool judge_persistence(struct san_slot *slot, const struct reserver_job *job, char *why,
+                              size_t size)
+{
+    for (uint32_t i = 0; i < job->disk_count; i++) {
+        if (explain_volatile(slot, &job->disk[i], i, why, size))
+            return false;
+    }
+    why[0] = '\0';
+    return true;
+}
+
 static void look_home(struct loop_msg *msg)
 {
-    struct slot *slot = KEEPER_FROM(KEEPER_FROM(msg, struct reserver_job, home), struct slot, look);
-    char why[WHY_MAX] = "";
-    bool ours = judge(slot, &slot->look, why, sizeof why);
+    struct san_slot *slot =
+        container_of(container_of(msg, struct reserver_job, home), struct san_slot, look);
+    char why[SAN_WHY_MAX] = "";
+    bool ours = san_judge(slot, &slot->look, why, sizeof why) &&
+                judge_persistence(slot, &slot->look, why, sizeof why);
     slot->looking = false;
     if (!ours && strcmp(why, slot->why) != 0)
         log_error("no SCSI layouts: %s", why);
@@ -249,418 +408,158 @@ static void look_home(struct loop_msg *msg)
         log_info("%s is reserved for SCSI layouts", device_volume_path(slot->device));
     slot->ours = ours;
     memcpy(slot->why, why, sizeof why);
-    take_keys(slot, &slot->look);
+    san_take_keys(slot, &slot->look);
     reserver_job_clear(&slot->look);
+    san_tell_seen(slot);
 }
 
-static void look(struct slot *slot)
+static void look_at(struct san_slot *slot)
 {
     if (slot->looking)
         return;
     slot->looking = true;
     slot->look.home.run = look_home;
-    slot->look.victim = 0;
-    submit(slot, &slot->look);
+    slot->look.victim_count = 0;
+    san_submit(slot, &slot->look);
 }
 
-static struct slot *slot_make(struct keeper *keeper, struct device *device)
+struct san_slot *san_slot_make(struct keeper_san *san, struct device *device)
 {
-    struct slot *slot = calloc(1, sizeof *slot);
+    struct san_slot *slot = calloc(1, sizeof *slot);
     if (!slot)
         return NULL;
-    slot->keeper = keeper;
-    if (open_keys(keeper) || reserver_create(device, key_of(keeper->san, 0), &slot->reserver)) {
+    slot->san = san;
+    if (san_open_keys(san) ||
+        reserver_create(device, reservation_key(key_store_server(san->keys), 0), &slot->reserver)) {
         free(slot);
         return NULL;
     }
     slot->device = device_ref(device);
     snprintf(slot->why, sizeof slot->why, "the disk is being reserved");
-    LL_PREPEND(keeper->san->slots, slot);
+    LL_PREPEND(san->slots, slot);
     return slot;
 }
 
-void keeper_san_see(struct keeper *keeper, struct device *device)
+void keeper_san_see(struct keeper_san *san, struct device *device)
 {
     if (!device_is_reserved(device))
         return;
-    struct slot *slot = slot_find(keeper->san, device);
+    struct san_slot *slot = san_slot_find(san, device);
     if (slot) {
         struct device *old = slot->device;
         slot->device = device_ref(device);
         device_free(old);
         reserver_set_device(slot->reserver, device);
-    } else if (!(slot = slot_make(keeper, device))) {
+    } else if (!(slot = san_slot_make(san, device))) {
         log_error("%s gets no SCSI layouts: its reservation cannot be kept",
                   device_volume_path(device));
         return;
     }
-    look(slot);
+    look_at(slot);
 }
 
-struct search {
-    const uint8_t *verifier;
-    bool found;
-};
-
-static void compare(const struct engine_run_view *run, void *arg)
-{
-    struct search *search = arg;
-    if (memcmp(run->verifier, search->verifier, JOURNAL_VERIFIER_SIZE) == 0)
-        search->found = true;
-}
-
-static bool engine_knows(const struct keeper *keeper, const struct key_run *run)
-{
-    struct search search = {.verifier = run->verifier};
-    engine_each_run(keeper->engine, JOURNAL_HOLDER_NFS, run->owner, run->owner_len, compare,
-                    &search);
-    return search.found;
-}
-
-struct departed {
-    struct keeper *keeper;
-    uint32_t number[ORPHANS_AT_ONCE];
-    unsigned count;
-};
-
-static void find_departed(uint32_t number, const struct key_run *run, void *arg)
-{
-    struct departed *departed = arg;
-    if (departed->count < ORPHANS_AT_ONCE && !engine_knows(departed->keeper, run))
-        departed->number[departed->count++] = number;
-}
-
-/* A client that came back after a restart of the server has told so by the end of its lease, grace
- * or not. */
-static void retire_departed(struct keeper *keeper)
-{
-    struct keeper_san *san = keeper->san;
-    struct departed departed = {.keeper = keeper};
-    uint64_t settled = san->started + UINT64_C(2000000000) * keeper->config->lease_time;
-    if (!san->keys || keeper->grace || loop_now_ns() < settled)
-        return;
-    if (key_store_each(san->keys, find_departed, &departed))
-        return;
-    for (unsigned i = 0; i < departed.count; i++)
-        (void)key_store_retire(san->keys, departed.number[i]);
-}
+/* ---- life ---- */
 
 static void look_at_all(evutil_socket_t fd, short what, void *arg)
 {
-    const struct keeper *keeper = arg;
-    struct slot *slot;
+    const struct keeper_san *san = arg;
+    struct san_slot *slot;
     (void)fd;
     (void)what;
-    LL_FOREACH(keeper->san->slots, slot)
-    look(slot);
+    LL_FOREACH(san->slots, slot)
+    look_at(slot);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
-    retire_departed(arg);
+    struct keeper_san *san = arg;
+    uint64_t patience = 10 * SECONDS(san_config(san)->recall_timeout);
+    struct san_asked *asked, *next;
+    LL_FOREACH_SAFE(san->asked, asked, next)
+    {
+        if (loop_now_ns() - asked->at < patience)
+            continue;
+        LL_DELETE(san->asked, asked);
+        free(asked);
+    }
+    san_retire_departed(san);
     look_at_all(fd, what, arg);
 }
 
-int keeper_san_create(struct keeper *keeper)
+/* A record that is there is opened at every start: it knows by that whether it missed one. */
+static void open_what_is_there(struct keeper_san *san)
+{
+    char path[STORE_PATH_MAX];
+    FILE *file = NULL;
+    if (snprintf(path, sizeof path, "%s/keys.db", san_config(san)->state_dir) < (int)sizeof path)
+        file = fopen(path, "re");
+    if (!file)
+        return;
+    fclose(file);
+    (void)san_open_keys(san);
+}
+
+int keeper_san_create(const struct keeper_san_calls *calls, struct keeper_san **out)
 {
     struct keeper_san *san = calloc(1, sizeof *san);
     if (!san)
         return -ENOMEM;
-    keeper->san = san;
+    san->calls = *calls;
     san->started = loop_now_ns();
-    san->timer = event_new(loop_base(keeper->loop), -1, EV_PERSIST, on_timer, keeper);
-    san->soon = evtimer_new(loop_base(keeper->loop), look_at_all, keeper);
-    return san->timer && san->soon &&
-                   evtimer_add(san->timer, &(struct timeval){.tv_sec = LOOK_SECONDS}) == 0
-               ? 0
-               : -ENOMEM;
+    san->timer = event_new(loop_base(calls->loop), -1, EV_PERSIST, on_timer, san);
+    san->soon = evtimer_new(loop_base(calls->loop), look_at_all, san);
+    if (!san->timer || !san->soon ||
+        evtimer_add(san->timer, &(struct timeval){.tv_sec = LOOK_SECONDS}) != 0) {
+        keeper_san_destroy(san);
+        return -ENOMEM;
+    }
+    open_what_is_there(san);
+    *out = san;
+    return 0;
 }
 
-void keeper_san_destroy(struct keeper *keeper)
+static void free_slots(struct keeper_san *san)
 {
-    struct keeper_san *san = keeper->san;
-    bool all = true;
-    if (!san)
-        return;
-    for (struct slot *slot = san->slots; slot; slot = slot->next)
-        all = reserver_destroy(slot->reserver) && all;
-    if (san->timer)
-        event_free(san->timer);
-    if (san->soon)
-        event_free(san->soon);
-    key_store_close(san->keys);
-    keeper->san = NULL;
-    while (san->fences) {
-        struct fence *fence = san->fences;
-        san->fences = fence->next;
-        if (fence->deadline)
-            event_free(fence->deadline);
-        if (all) {
-            reserver_job_clear(&fence->job);
-            free(fence);
-        }
-    }
-    while (all && san->orphans) {
-        struct orphan *orphan = san->orphans;
+    while (san->orphans) {
+        struct san_orphan *orphan = san->orphans;
         san->orphans = orphan->next;
         reserver_job_clear(&orphan->job);
         free(orphan);
     }
-    while (all && san->slots) {
-        struct slot *slot = san->slots;
+    while (san->slots) {
+        struct san_slot *slot = san->slots;
         san->slots = slot->next;
         reserver_job_clear(&slot->look);
         device_free(slot->device);
         free(slot);
     }
-    if (all) /* else a thread may still write to a job */
-        free(san);
-}
-
-static int number_of(struct keeper *keeper, uint64_t client_id, uint32_t *number)
-{
-    struct engine_run_name name;
-    if (!engine_client_run(keeper->engine, client_id, &name))
-        return -ENOENT;
-    struct key_run run = {.owner = name.owner, .owner_len = name.owner_len};
-    memcpy(run.verifier, name.verifier, sizeof run.verifier);
-    return key_store_give(keeper->san->keys, &run, number);
-}
-
-int keeper_san_prepare(struct keeper *keeper, uint64_t client_id, const struct device *device,
-                       const char **why)
-{
-    struct slot *slot = device ? slot_find(keeper->san, device) : NULL;
-    uint32_t number;
-    if (!slot || !slot->ours) {
-        *why = slot ? slot->why : "the disk is not reserved";
-        return -EAGAIN;
+    while (san->asked) {
+        struct san_asked *asked = san->asked;
+        san->asked = asked->next;
+        free(asked);
     }
-    int err = number_of(keeper, client_id, &number);
-    if (err)
-        *why = err == -ENOENT ? "the client is not known to the layout engine"
-                              : "no reservation key can be kept";
-    return err;
-}
-
-/* From whatever device: its disks may be this one's too. By the key: after a restart of the server
- * a run has another client id. */
-static bool is_being_fenced(const struct keeper_san *san, uint32_t number)
-{
-    const struct fence *fence;
-    LL_FOREACH(san->fences, fence)
-    {
-        if (fence->number == number && !fence->answered)
-            return true;
+    while (san->told) {
+        struct san_told *told = san->told;
+        san->told = told->next;
+        free(told);
     }
-    return false;
 }
 
-nfsstat4 keeper_san_key(struct keeper *keeper, uint64_t client_id, const struct device *device,
-                        uint64_t *key)
+void keeper_san_destroy(struct keeper_san *san)
 {
-    struct keeper_san *san = keeper->san;
-    const struct device_volume *volume = device_volume(device);
-    struct slot *slot = slot_find(san, device);
-    uint32_t number;
-    if (!slot || engine_client_was_fenced(keeper->engine, client_id))
-        return NFS4ERR_NOENT;
-    if (!slot->ours || number_of(keeper, client_id, &number) || is_being_fenced(san, number))
-        return NFS4ERR_DELAY;
-    for (uint32_t i = 0; i < volume->base_count; i++) {
-        if (key_store_tell(san->keys, number, &volume->base[i].designator))
-            return NFS4ERR_DELAY;
-    }
-    if (!evtimer_pending(san->soon, NULL)) /* else the next of the usual looks sees it */
-        (void)evtimer_add(san->soon, &(struct timeval){.tv_usec = LOOK_SOON_US});
-    *key = key_of(san, number);
-    return NFS4_OK;
-}
-
-static void fence_free(struct keeper_san *san, struct fence *fence)
-{
-    LL_DELETE(san->fences, fence);
-    event_free(fence->deadline);
-    reserver_job_clear(&fence->job);
-    free(fence);
-}
-
-static void fence_failed(struct fence *fence, const char *why)
-{
-    log_error("client %s (id %016" PRIx64
-              ") could not be fenced from %s: %s; its files stay sealed, and it is tried "
-              "again in %u s",
-              fence->address, fence->client_id, device_volume_path(fence->slot->device), why,
-              fence->keeper->config->fence_retry);
-}
-
-/* The last job is home. */
-static void fence_end(struct fence *fence, const char *why)
-{
-    struct keeper *keeper = fence->keeper;
-    uint64_t ticket = fence->ticket, client_id = fence->client_id;
-    bool answered = fence->answered, success = !why;
-    if (!answered && success)
-        log_warning("client %s (id %016" PRIx64
-                    ") was fenced from %s: its key is gone; it reads and writes through "
-                    "the server until it mounts anew",
-                    fence->address, client_id, device_volume_path(fence->slot->device));
-    else if (!answered)
-        fence_failed(fence, why);
-    fence_free(keeper->san, fence);
-    if (!answered)
-        keeper_fence_done(keeper, ticket, client_id, success);
-}
-
-/* NULL: every disk was seen to be without the key, and the client cannot register it any more. */
-static const char *unproven(const struct fence *fence, char *why, size_t size)
-{
-    struct key_store *keys = fence->keeper->san->keys;
-    if (!judge(fence->slot, &fence->job, why, size))
-        return why;
-    for (uint32_t i = 0; i < fence->job.disk_count; i++) {
-        const struct reserver_disk *disk = &fence->job.disk[i];
-        enum key_use use;
-        int err = key_store_use(keys, fence->number, &disk->name, &use);
-        if (!err && disk->removed && (use != KEY_TOLD || disk->was_there))
-            continue;
-        snprintf(why, size,
-                 "%s: it was told of its key and has not been seen to register it since, so it "
-                 "still may; "
-                 "restart the client, or have it unmount",
-                 disk_path(fence->slot, i));
-        return why;
-    }
-    for (uint32_t i = 0; i < fence->job.disk_count; i++)
-        (void)key_store_removed(keys, fence->number,
-                                &fence->job.disk[i].name); /* only an alarm needs it */
-    return NULL;
-}
-
-static void preempted(struct loop_msg *msg)
-{
-    struct fence *fence =
-        KEEPER_FROM(KEEPER_FROM(msg, struct reserver_job, home), struct fence, job);
-    char why[WHY_MAX];
-    /* Once it has been answered the client may have been told of its key anew. */
-    fence_end(fence, fence->answered ? NULL : unproven(fence, why, sizeof why));
-}
-
-/* Who has registered is written down before anything is done about it: after a crash in between, a
- * key that is gone is gone because it was preempted. */
-static void looked(struct loop_msg *msg)
-{
-    struct fence *fence =
-        KEEPER_FROM(KEEPER_FROM(msg, struct reserver_job, home), struct fence, job);
-    char why[WHY_MAX] = "";
-    if (fence->answered || !judge(fence->slot, &fence->job, why, sizeof why)) {
-        fence_end(fence, why);
+    bool all = true;
+    if (!san)
         return;
-    }
-    take_keys(fence->slot, &fence->job);
-    reserver_job_clear(&fence->job);
-    fence->job.victim = key_of(fence->keeper->san, fence->number);
-    fence->job.home.run = preempted;
-    submit(fence->slot, &fence->job);
-}
-
-static void time_is_over(evutil_socket_t fd, short what, void *arg)
-{
-    struct fence *fence = arg;
-    struct keeper *keeper = fence->keeper;
-    (void)fd;
-    (void)what;
-    fence->answered = true;
-    fence_failed(fence, "the disk did not answer in time");
-    keeper_fence_done(keeper, fence->ticket, fence->client_id, false);
-}
-
-static void cannot_begin(struct loop_msg *msg)
-{
-    struct fence *fence = KEEPER_FROM(msg, struct fence, failed);
-    struct keeper *keeper = fence->keeper;
-    uint64_t ticket = fence->ticket, client_id = fence->client_id;
-    log_error("client %s (id %016" PRIx64
-              ") cannot be fenced: its key or its disk is not known, or the disk still "
-              "does not answer to the last try",
-              fence->address, client_id);
-    fence_free(keeper->san, fence);
-    keeper_fence_done(keeper, ticket, client_id, false);
-}
-
-static int fence_begin(struct fence *fence, const struct engine_effect *effect)
-{
-    struct keeper *keeper = fence->keeper;
-    struct keeper_san *san = keeper->san;
-    struct key_run run = {.owner = effect->fence.owner, .owner_len = effect->fence.owner_len};
-    struct device *device = (struct device *)(uintptr_t)effect->fence.device;
-    const struct fence *other;
-    memcpy(run.verifier, effect->fence.verifier, sizeof run.verifier);
-    fence->slot = slot_find(san, device);
-    if (!fence->slot)
-        fence->slot = slot_make(keeper, device);
-    if (!fence->slot || key_store_find(san->keys, &run, &fence->number))
-        return -ENOENT;
-    LL_FOREACH(san->fences, other)
-    {
-        if (other != fence && other->slot == fence->slot && other->number == fence->number)
-            return -EBUSY;
-    }
-    fence->job.home.run = looked;
-    if (evtimer_add(fence->deadline, &(struct timeval){.tv_sec = keeper->config->fence_timeout}) !=
-        0)
-        return -ENOMEM;
-    submit(fence->slot, &fence->job);
-    return 0;
-}
-
-void keeper_san_fence(struct keeper *keeper, const struct engine_effect *effect)
-{
-    struct fence *fence;
-    while (!(fence = calloc(1, sizeof *fence)) ||
-           !(fence->deadline = evtimer_new(loop_base(keeper->loop), time_is_over, fence))) {
-        struct timespec pause = {.tv_nsec = 10000000};
-        free(fence);
-        nanosleep(&pause, NULL); /* a fence that is lost would leave its seal in FENCING */
-    }
-    fence->keeper = keeper;
-    fence->ticket = effect->fence.ticket;
-    fence->client_id = effect->fence.client_id;
-    snprintf(fence->address, sizeof fence->address, "%s", effect->fence.address);
-    LL_PREPEND(keeper->san->fences, fence);
-    if (fence_begin(fence, effect)) {
-        fence->failed.run = cannot_begin;
-        loop_post(keeper->loop, &fence->failed);
-    }
-}
-
-struct san_farewell {
-    uint32_t number;
-    struct key_run run;
-    uint8_t owner[];
-};
-
-struct san_farewell *keeper_san_farewell_begin(struct keeper *keeper, uint64_t client_id)
-{
-    struct engine_run_name name;
-    struct san_farewell *farewell;
-    if (!keeper->san->keys || !engine_client_run(keeper->engine, client_id, &name))
-        return NULL;
-    farewell = malloc(sizeof *farewell + name.owner_len);
-    if (!farewell)
-        return NULL; /* the next looks find it departed */
-    memcpy(farewell->owner, name.owner, name.owner_len);
-    farewell->run = (struct key_run){.owner = farewell->owner, .owner_len = name.owner_len};
-    memcpy(farewell->run.verifier, name.verifier, sizeof farewell->run.verifier);
-    return farewell;
-}
-
-/* The same run may begin anew at once, and is to have another key then. */
-void keeper_san_farewell_end(struct keeper *keeper, struct san_farewell *farewell)
-{
-    uint32_t number;
-    if (farewell && !engine_knows(keeper, &farewell->run) &&
-        key_store_find(keeper->san->keys, &farewell->run, &number) == 0)
-        (void)key_store_retire(keeper->san->keys, number);
-    free(farewell);
+    for (struct san_slot *slot = san->slots; slot; slot = slot->next)
+        all = reserver_destroy(slot->reserver) && all;
+    if (san->timer)
+        event_free(san->timer);
+    if (san->soon)
+        event_free(san->soon);
+    drop_record(san);
+    san_free_fences(san, all);
+    if (!all)
+        return; /* a thread may still write to a job */
+    free_slots(san);
+    free(san);
 }

@@ -1,14 +1,17 @@
 /*
  * san.h - disks under a reservation, and their clients' keys (RFC 8154 section 2.4.10): the
- * keeper's part of SCSI layouts. The keeper's thread; what blocks is the reservers'.
+ * keeper's part of SCSI layouts. The keeper's thread; what blocks is the reservers'. What may be
+ * believed and who may be told is decided by layout/key_rule.h; here is the I/O around it.
  *
  * - Each device that is offered by SCSI layouts is reserved by the server, and looked at every few
- * seconds: a reservation that was lost is taken again, and nothing is granted while it is not ours.
- * - Each run of a client has one key (layout/key_store.h), kept over restarts of the server.
+ * seconds: a reservation that was lost is taken again, and nothing is granted while it is not ours,
+ * nor where the target would forget it with its power.
+ * - Each GETDEVICEINFO answer has a key of its own, on record before it is sent.
  * - A key of ours that belongs to nobody is preempted. Keys of others are reported and left alone.
- * - A fence preempts the client's key on every disk of the device and sees that it is gone. A
- * client that was told of its key and has not been seen to register it since could still do so: it
- * cannot be shown to be fenced.
+ * - A fence preempts whatever sits on the nexuses of a run, after whoever shares one was asked to
+ * return its layouts, and looks.
+ *
+ * This room knows nothing of the keeper: it is made with what it calls.
  */
 #ifndef SEALNFS_SERVER_KEEPER_SAN_SAN_H
 #define SEALNFS_SERVER_KEEPER_SAN_SAN_H
@@ -18,31 +21,66 @@
 #include <stdint.h>
 
 #include "layout/device.h"
+#include "layout/key_rule.h"
 #include "proto/nfs4_types.h"
 
+struct config;
+struct engine;
 struct engine_effect;
-struct engine_run_name;
-struct keeper;
+struct keeper_san;
+struct loop;
 
-int keeper_san_create(struct keeper *keeper);
-void keeper_san_destroy(struct keeper *keeper);
+/* What it calls. Borrowed, with what it names, until keeper_san_destroy. */
+struct keeper_san_calls {
+    void *arg;
+    struct loop *loop;
+    const struct engine *engine; /* asked only */
+    uint64_t journal_id;
+    uint32_t journal_boot;
+    const struct config *(*config)(void *arg); /* as it is now */
+    bool (*in_grace)(void *arg);
+    void (*fence_done)(void *arg, uint64_t ticket, uint64_t client_id, bool success);
+    /* A key that the run of this client id was told of under it was seen registered on every disk
+     * of the device: its path works. NULL: nobody wants to know. */
+    void (*nexus_seen)(void *arg, uint64_t client_id, const uint8_t device[DEVICE_ID_SIZE]);
+    /* CB_LAYOUTRECALL of all SCSI layouts of the client; what comes of it are LAYOUTRETURNs. */
+    void (*recall_all)(void *arg, uint64_t client_id);
+};
+
+int keeper_san_create(const struct keeper_san_calls *calls, struct keeper_san **out);
+void keeper_san_destroy(struct keeper_san *san);
 /* A device as it is now; one that is not reserved is none of ours. */
-void keeper_san_see(struct keeper *keeper, struct device *device);
+void keeper_san_see(struct keeper_san *san, struct device *device);
+/* Why SCSI layouts of the device are not given just now; NULL: they are. */
+const char *keeper_san_why_not(const struct keeper_san *san, const struct device *device);
 
 /* Before a grant to the client on the device. 0; else why says what is missing, for the time being.
  */
-int keeper_san_prepare(struct keeper *keeper, uint64_t client_id, const struct device *device,
+int keeper_san_prepare(struct keeper_san *san, uint64_t client_id, const struct device *device,
                        const char **why);
-/* The client is told of its key for the device. NFS4ERR_NOENT: it was fenced. */
-nfsstat4 keeper_san_key(struct keeper *keeper, uint64_t client_id, const struct device *device,
+/*
+ * The client is told of a new key for the device. NFS4ERR_NOENT: not this one (it was fenced, or
+ * asks and does not register), it reads and writes through the server. NFS4ERR_DELAY: in a moment.
+ */
+nfsstat4 keeper_san_key(struct keeper_san *san, uint64_t client_id, const struct device *device,
                         uint64_t *key);
-/* Answered by keeper_fence_done. */
-void keeper_san_fence(struct keeper *keeper, const struct engine_effect *effect);
+/* Answered by fence_done. */
+void keeper_san_fence(struct keeper_san *san, const struct engine_effect *effect);
+
+/* The run is known to believe in no layout that it was granted before now: it started anew with
+ * nothing. */
+void keeper_san_forgot(struct keeper_san *san, const struct key_run *name);
+/* May the run be told of a key on the device (layout/key_rule.h)? Changes nothing. A run that was
+ * never told of one may. */
+enum key_may keeper_san_may_tell(struct keeper_san *san, const struct key_run *name,
+                                 const struct device *device);
+/* The operator's word that nothing old is queued for the disks of this file system. */
+void keeper_san_forgive(struct keeper_san *san, const uint8_t fs_uuid[DEVICE_UUID_SIZE]);
 
 /* The run that an id belongs to, while the id ends: begin before the engine hears of it, end after.
  */
 struct san_farewell;
-struct san_farewell *keeper_san_farewell_begin(struct keeper *keeper, uint64_t client_id);
-void keeper_san_farewell_end(struct keeper *keeper, struct san_farewell *farewell);
+struct san_farewell *keeper_san_farewell_begin(struct keeper_san *san, uint64_t client_id);
+void keeper_san_farewell_end(struct keeper_san *san, struct san_farewell *farewell);
 
 #endif

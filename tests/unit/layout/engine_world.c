@@ -336,6 +336,7 @@ static void take_effect(struct world *w, const struct engine_effect *effect)
         memcpy(w->fence_owner[w->fence_count], effect->fence.owner, effect->fence.owner_len);
         snprintf(w->fence_address[w->fence_count], sizeof w->fence_address[0], "%s",
                  effect->fence.address);
+        memcpy(w->fence_verifier[w->fence_count], effect->fence.verifier, JOURNAL_VERIFIER_SIZE);
         w->fences[w->fence_count++] = *effect;
         return;
     case ENGINE_DO_EXPIRE:
@@ -359,6 +360,8 @@ static void take_effect(struct world *w, const struct engine_effect *effect)
     case ENGINE_DO_LET_GO:
         w->let_go_count++;
         w->let_go_writing_only = effect->let_go.writing_only;
+        if (w->let_go)
+            w->let_go(w, effect);
         return;
     case ENGINE_DO_DEVICE_CHANGED:
         w->devices_changed++;
@@ -572,6 +575,8 @@ void world_report_fence(struct world *w, size_t index, bool success)
     memmove(&w->fence_owner[index], &w->fence_owner[index + 1], after * sizeof w->fence_owner[0]);
     memmove(&w->fence_address[index], &w->fence_address[index + 1],
             after * sizeof w->fence_address[0]);
+    memmove(&w->fence_verifier[index], &w->fence_verifier[index + 1],
+            after * sizeof w->fence_verifier[0]);
     world_send(w,
                &(struct engine_event){.type = ENGINE_EV_FENCE_DONE,
                                       .fence = {.ticket = fence.fence.ticket, .success = success}});

@@ -84,6 +84,7 @@ struct world {
     struct device_volume written;           /* of the last device among them */
     struct engine_effect steps[WORLD_MAX], recalls[WORLD_MAX], asks[WORLD_MAX], fences[WORLD_MAX];
     char fence_owner[WORLD_MAX][32], fence_address[WORLD_MAX][JOURNAL_ADDRESS_MAX];
+    uint8_t fence_verifier[WORLD_MAX][JOURNAL_VERIFIER_SIZE];
     uint64_t expires[WORLD_MAX];
     struct engine_call *answers[WORLD_MAX];
     char alarm[1024];
@@ -93,6 +94,7 @@ struct world {
     /* For a simulator with clients of its own; NULL: not called. */
     void (*after_event)(struct world *w); /* the effects of every event, as they were taken */
     void (*before_unflag)(struct world *w, unsigned file); /* in place of the check of `holds` */
+    void (*let_go)(struct world *w, const struct engine_effect *effect);
     void *owner;
 };
 

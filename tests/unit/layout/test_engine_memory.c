@@ -191,29 +191,67 @@ static void holder_of_memory_alone_is_forgotten_with_the_process(void **state)
     assert_int_equal(w->durable.holder_count, 0);
 }
 
-/* A client that lost its id may hold by both ways: an answer about one says nothing of the other.
- */
-static void each_way_of_the_past_is_recalled_by_itself(void **state)
+/* What the server takes back itself is asked for; what is over a disk is haunted, whatever is said
+ * of the memory. */
+static void only_the_memory_of_the_past_is_recalled(void **state)
 {
     struct engine_layoutget call;
     struct engine_release release;
     struct world *w = scene_granted(state);
     assert_int_equal(get(w, READ, &memory, &call), ENGINE_OK);
-    world_crash(w);
     world_confirm(w, 0);
     world_release(w, 0, true, 0, &release);
     assert_int_equal(w->recall_count, 1);
-    assert_int_equal(w->recalls[0].recall.type, LAYOUT4_BLOCK_VOLUME);
-    w->clients[0].holds[0] = false;
-    world_answer_recall(w, 0, ENGINE_RECALL_ANSWERED, NFS4ERR_NOMATCHING_LAYOUT);
-    assert_true(w->files[0].flag);
-    assert_int_equal(w->recall_count, 1);
     assert_int_equal(w->recalls[0].recall.type, LAYOUT4_SEALNFS_RDMA);
+    bool holds = w->clients[0].holds[0];
     world_answer_recall(w, 0, ENGINE_RECALL_ANSWERED, NFS4ERR_NOMATCHING_LAYOUT);
+    w->clients[0].holds[0] = holds;
+    assert_int_equal(world_grants(w, 0), 1);
+    world_steps(w);
+    assert_true(w->files[0].flag);
+    world_pass(w, 91 * SECOND);
+    assert_int_equal(w->fence_count, 1);
+    assert_int_equal(w->fences[0].fence.way, JOURNAL_WAY_DISK);
+    world_fence_done(w, 0, true);
     world_commit_all(w);
     world_steps(w);
     world_commit_all(w);
     assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+}
+
+/* It cannot be asked for by a client's word: an earlier process may have it registered still. */
+static void memory_of_an_earlier_process_is_not_recalled(void **state)
+{
+    struct engine_layoutget call;
+    struct engine_release release;
+    struct world *w = scene_pinned(state);
+    assert_int_equal(get(w, READ, &memory, &call), ENGINE_OK);
+    world_crash(w);
+    world_confirm(w, 0);
+    world_release(w, 0, true, 0, &release);
+    assert_int_equal(w->recall_count, 0);
+    assert_int_equal(world_return_all(w, 0, LAYOUTRETURN4_ALL), ENGINE_OK);
+    assert_true(w->files[0].flag);
+}
+
+/* Its record went while what this process had registered for it stood. */
+static void end_of_an_earlier_process_ends_nothing_of_this_ones(void **state)
+{
+    struct engine_layoutget call;
+    struct engine_release release;
+    struct world *w = scene_pinned(state);
+    assert_int_equal(get(w, READ, &memory, &call), ENGINE_OK);
+    world_crash(w);
+    world_confirm(w, 0);
+    assert_int_equal(get(w, READ, &memory, &call), ENGINE_OK);
+    world_client_event(w, 0, ENGINE_CLIENT_FORGOTTEN);
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_MEMORY_VOID});
+    world_commit_all(w);
+    assert_int_equal(world_grants(w, 0), 1);
+    assert_int_not_equal(w->durable.holder_count, 0);
+    world_release(w, 0, true, 0, &release);
+    world_steps(w);
+    assert_true(w->files[0].flag);
 }
 
 static void release_that_the_host_holds_back_is_stuck_and_tried_again(void **state)
@@ -250,7 +288,9 @@ int main(void)
         T(memory_is_fenced_without_a_hook),
         T(what_an_earlier_process_registered_ends_with_it),
         T(holder_of_memory_alone_is_forgotten_with_the_process),
-        T(each_way_of_the_past_is_recalled_by_itself),
+        T(only_the_memory_of_the_past_is_recalled),
+        T(memory_of_an_earlier_process_is_not_recalled),
+        T(end_of_an_earlier_process_ends_nothing_of_this_ones),
         T(release_that_the_host_holds_back_is_stuck_and_tried_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

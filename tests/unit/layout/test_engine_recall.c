@@ -62,9 +62,9 @@ static void recall_names_the_request_that_granted(void **state)
                                    .body_room = sizeof w->body};
     world_send(w, &(struct engine_event){.type = ENGINE_EV_LAYOUTGET, .layoutget = &get});
     world_release(w, 0, true, 0, &release);
-    assert_true(w->recalls[0].recall.referral.present);
-    assert_int_equal(w->recalls[0].recall.referral.slot, 3);
-    assert_int_equal(w->recalls[0].recall.referral.sequence, 44);
+    assert_int_equal(w->recalls[0].recall.referral_count, 1);
+    assert_int_equal(w->recalls[0].recall.referral[0].slot, 3);
+    assert_int_equal(w->recalls[0].recall.referral[0].sequence, 44);
     assert_int_equal(w->recalls[0].recall.place, 12);
 }
 

@@ -30,7 +30,9 @@ static struct {
     uint32_t generation;
     int attentions;    /* unit attentions that wait */
     int lost_preempts; /* answered with success, and nothing done */
-    bool preempt_conflicts, gone, no_persistence;
+    bool preempt_conflicts, gone, no_persistence, forgetful;
+    bool kept;                 /* registrations, over a power failure */
+    bool no_full_status, cuts; /* the second: leaves out what does not fit, and the length of it */
     bool no_nguid, no_eui64, no_exclusive_registrants;
     int conflict; /* the driver's word for one, 0: SCSI's */
     unsigned preempts, registrations;
@@ -38,6 +40,7 @@ static struct {
 
 static struct reservation_view view;
 static uint64_t own, victim;
+static bool preempted;
 
 static int setup(void **state)
 {
@@ -74,8 +77,9 @@ static void put_le(uint8_t *at, uint64_t value, unsigned size)
         at[i] = (uint8_t)(value >> (8 * i));
 }
 
-static int do_register(uint64_t key)
+static int do_register(uint64_t key, bool persists)
 {
+    disk.kept = persists && !disk.no_persistence && !disk.forgetful;
     disk.registrations++;
     disk.generation++;
     if (disk.held && disk.count && disk.holder == disk.keys[0])
@@ -108,14 +112,30 @@ static int do_preempt(const struct pr_preempt *p)
     return 0;
 }
 
+enum { STATUS_SIZE = 24 + 4 + 20 };
+
+/* By an iSCSI initiator of its own, at target port 1. */
+static void put_status(uint8_t *at, size_t i)
+{
+    put(at, i < KEYS ? disk.keys[i] : 1, 8);
+    put(at + 18, 1, 2);
+    put(at + 20, 4 + 20, 4);
+    at[24] = 0x05;
+    put(at + 26, 20, 2);
+    (void)snprintf((char *)at + 28, 20, "iqn.test:%u", (unsigned)(i % 100000));
+}
+
 static void read_scsi(uint8_t action, uint8_t *data, unsigned len)
 {
     switch (action) {
-    case 0:
+    case 3:
         put(data, disk.generation, 4);
-        put(data + 4, 8 * disk.count, 4);
-        for (size_t i = 0; i < disk.count && 16 + 8 * i <= len; i++)
-            put(data + 8 + 8 * i, i < KEYS ? disk.keys[i] : 1, 8);
+        put(data + 4, STATUS_SIZE * disk.count, 4);
+        for (size_t i = 0; i < disk.count && 8 + STATUS_SIZE * (i + 1) <= len; i++) {
+            put_status(data + 8 + STATUS_SIZE * i, i);
+            if (disk.cuts)
+                put(data + 4, STATUS_SIZE * (i + 1), 4);
+        }
         return;
     case 1:
         put(data, disk.generation, 4);
@@ -128,7 +148,7 @@ static void read_scsi(uint8_t action, uint8_t *data, unsigned len)
     default:
         put(data, 8, 2);
         data[2] = disk.no_persistence ? 0 : 1;
-        data[3] = 0x80;
+        data[3] = disk.kept ? 0x81 : 0x80;
         data[4] = 0x40;
         return;
     }
@@ -148,12 +168,18 @@ static int scsi(sg_io_hdr_t *io)
         io->sb_len_wr = 18;
         return 0;
     }
-    if (io->cmdp[0] == 0x5e)
+    if (io->cmdp[0] == 0x5e && io->cmdp[1] == 3 && disk.no_full_status) {
+        io->status = 2;
+        io->sbp[0] = 0x70;
+        io->sbp[2] = 5;
+        io->sb_len_wr = 18;
+    } else if (io->cmdp[0] == 0x5e)
         read_scsi(io->cmdp[1], io->dxferp, io->dxfer_len);
     else if (io->cmdp[0] == 0x5f && io->cmdp[1] == 6)
         (void)do_register(
             ((uint64_t)((uint8_t *)io->dxferp)[8] << 56) | /* enough of it to see that it came */
-            (own & UINT64_C(0xffffffffffffff)));
+                (own & UINT64_C(0xffffffffffffff)),
+            false);
     return 0;
 }
 
@@ -177,10 +203,12 @@ static int nvme_report(const struct nvme_passthru_cmd *cmd)
     put_le(data, disk.generation, 4);
     data[4] = !disk.held ? 0 : disk.type == 6 ? 4 : disk.type; /* SPC's 6 is NVMe's 4 */
     put_le(data + 5, disk.count, 2);
+    data[9] = disk.kept;
     for (size_t i = 0; i < disk.count && i < KEYS; i++) {
         uint8_t *entry = data + 64 + 64 * i;
 
         put_le(entry + 8, disk.keys[i], 8);
+        put_le(entry + 16, i + 1, 8);
         entry[2] = disk.held && disk.holder == disk.keys[i];
     }
     return 0;
@@ -218,7 +246,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
     }
     switch (request) {
     case IOC_PR_REGISTER:
-        return do_register(((struct pr_registration *)argument)->new_key);
+        return do_register(((struct pr_registration *)argument)->new_key, true);
     case IOC_PR_RESERVE:
         if (disk.held &&
             (disk.holder != ((struct pr_reservation *)argument)->key || disk.type != 6))
@@ -288,12 +316,14 @@ static void a_removed_key_is_seen_to_be_gone_and_no_other_is_touched(void **stat
         disk.keys[2] = reservation_key(SERVER, 8);
         disk.keys[3] = victim; /* by another path */
         disk.count = 4;
-        assert_int_equal(reservation_remove(ops, FD, own, victim, &view), 0);
+        assert_int_equal(reservation_remove(ops, FD, own, victim, &view, &preempted), 0);
         assert_false(registered(victim));
         assert_true(registered(own) && registered(reservation_key(SERVER, 8)));
+        assert_true(preempted);
         assert_int_equal(disk.preempts, 1);
-        assert_int_equal(reservation_remove(ops, FD, own, victim, &view),
+        assert_int_equal(reservation_remove(ops, FD, own, victim, &view, &preempted),
                          0); /* again: it is gone */
+        assert_false(preempted);
         assert_int_equal(disk.preempts, 1);
     }
 }
@@ -307,13 +337,13 @@ static void a_preempt_that_did_nothing_is_no_fence(void **state)
         disk.keys[1] = victim;
         disk.count = 2;
         disk.lost_preempts = 100;
-        assert_int_equal(reservation_remove(ops, FD, own, victim, &view), -EBUSY);
+        assert_int_equal(reservation_remove(ops, FD, own, victim, &view, &preempted), -EBUSY);
         disk.lost_preempts = 1;
-        assert_int_equal(reservation_remove(ops, FD, own, victim, &view), 0);
+        assert_int_equal(reservation_remove(ops, FD, own, victim, &view, &preempted), 0);
         disk.keys[1] = victim;
         disk.count = 2;
         disk.preempt_conflicts = true;
-        assert_int_equal(reservation_remove(ops, FD, own, victim, &view), -EBUSY);
+        assert_int_equal(reservation_remove(ops, FD, own, victim, &view, &preempted), -EBUSY);
     }
 }
 
@@ -323,8 +353,8 @@ static void nobody_preempts_everybody_or_itself(void **state)
     FOR_EACH_KIND(ops)
     {
         assert_int_equal(reservation_take(ops, FD, own, &view), 0);
-        assert_int_equal(reservation_remove(ops, FD, own, 0, &view), -EINVAL);
-        assert_int_equal(reservation_remove(ops, FD, own, own, &view), -EINVAL);
+        assert_int_equal(reservation_remove(ops, FD, own, 0, &view, &preempted), -EINVAL);
+        assert_int_equal(reservation_remove(ops, FD, own, own, &view, &preempted), -EINVAL);
         assert_int_equal(disk.preempts, 0);
     }
 }
@@ -336,9 +366,10 @@ static void unit_attentions_are_waited_out(void **state)
     disk.keys[1] = victim;
     disk.count = 2;
     disk.attentions = 3;
-    assert_int_equal(reservation_remove(&reservation_scsi, FD, own, victim, &view), 0);
+    assert_int_equal(reservation_remove(&reservation_scsi, FD, own, victim, &view, &preempted), 0);
     disk.attentions = 1000;
-    assert_int_equal(reservation_remove(&reservation_scsi, FD, own, victim, &view), -EAGAIN);
+    assert_int_equal(reservation_remove(&reservation_scsi, FD, own, victim, &view, &preempted),
+                     -EAGAIN);
 }
 
 static void a_disk_that_is_gone_fences_nobody(void **state)
@@ -346,7 +377,8 @@ static void a_disk_that_is_gone_fences_nobody(void **state)
     (void)state;
     assert_int_equal(reservation_take(&reservation_scsi, FD, own, &view), 0);
     disk.gone = true;
-    assert_int_equal(reservation_remove(&reservation_scsi, FD, own, victim, &view), -ENXIO);
+    assert_int_equal(reservation_remove(&reservation_scsi, FD, own, victim, &view, &preempted),
+                     -ENXIO);
 }
 
 static void a_target_without_persistence_is_asked_for_none(void **state)
@@ -356,6 +388,63 @@ static void a_target_without_persistence_is_asked_for_none(void **state)
     (void)reservation_take(&reservation_scsi, FD, own, &view);
     assert_int_equal(disk.registrations, 1);
     assert_true(disk.count == 1 && disk.keys[0] == own);
+}
+
+static void what_a_target_says_of_persistence_is_seen(void **state)
+{
+    bool lost;
+
+    (void)state;
+    FOR_EACH_KIND(ops)
+    {
+        assert_int_equal(reservation_take(ops, FD, own, &view), 0);
+        assert_true(view.persists);
+        disk.kept = false; /* somebody registered without it */
+        assert_int_equal(reservation_check(ops, FD, own, &view, &lost), 0);
+        assert_true(view.persists && !lost);
+        disk.forgetful = true; /* it says that it can, and does not */
+        assert_int_equal(reservation_take(ops, FD, own, &view), 0);
+        assert_false(view.persists);
+    }
+}
+
+static void registrations_are_told_apart_by_their_nexus(void **state)
+{
+    (void)state;
+    FOR_EACH_KIND(ops)
+    {
+        assert_int_equal(reservation_take(ops, FD, own, &view), 0);
+        disk.keys[1] = disk.keys[2] = victim;
+        disk.count = 3;
+        assert_int_equal(ops->read(FD, &view), 0);
+        assert_int_equal(view.count, 3);
+        assert_int_equal(view.reg[1].key, victim);
+        assert_int_equal(view.reg[2].key, victim);
+        assert_false(key_nexus_equal(&view.reg[1].nexus, &view.reg[2].nexus));
+    }
+}
+
+static void a_disk_that_does_not_tell_whose_a_key_is_is_refused(void **state)
+{
+    bool persists;
+
+    (void)state;
+    disk.no_full_status = true;
+    assert_int_equal(reservation_scsi.probe(FD, &persists), -EOPNOTSUPP);
+}
+
+static void many_registrations_are_asked_for_again(void **state)
+{
+    (void)state;
+    assert_int_equal(reservation_take(&reservation_scsi, FD, own, &view), 0);
+    disk.count = 1000;
+    assert_int_equal(reservation_scsi.read(FD, &view), 0);
+    assert_int_equal(view.count, 1000);
+    disk.cuts = true; /* as LIO does */
+    assert_int_equal(reservation_scsi.read(FD, &view), 0);
+    assert_int_equal(view.count, 1000);
+    disk.count = 1400;
+    assert_int_equal(reservation_scsi.read(FD, &view), -EOVERFLOW);
 }
 
 static void more_keys_than_are_read_are_an_error(void **state)
@@ -458,7 +547,7 @@ static void a_reservation_of_another_type_is_not_ours(void **state)
         disk.count = 2;
         disk.type = ops == &reservation_nvme ? 3 : 5;
         assert_int_equal(reservation_take(ops, FD, own, &view), -EBUSY);
-        assert_int_equal(reservation_remove(ops, FD, own, victim, &view), -EBUSY);
+        assert_int_equal(reservation_remove(ops, FD, own, victim, &view, &preempted), -EBUSY);
     }
 }
 
@@ -491,6 +580,10 @@ int main(void)
         cmocka_unit_test_setup(unit_attentions_are_waited_out, setup),
         cmocka_unit_test_setup(a_disk_that_is_gone_fences_nobody, setup),
         cmocka_unit_test_setup(a_target_without_persistence_is_asked_for_none, setup),
+        cmocka_unit_test_setup(what_a_target_says_of_persistence_is_seen, setup),
+        cmocka_unit_test_setup(registrations_are_told_apart_by_their_nexus, setup),
+        cmocka_unit_test_setup(a_disk_that_does_not_tell_whose_a_key_is_is_refused, setup),
+        cmocka_unit_test_setup(many_registrations_are_asked_for_again, setup),
         cmocka_unit_test_setup(more_keys_than_are_read_are_an_error, setup),
         cmocka_unit_test_setup(keys_are_ours_by_server_and_number, setup),
         cmocka_unit_test_setup(the_best_designator_of_the_unit_is_taken, setup),

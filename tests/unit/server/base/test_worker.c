@@ -62,7 +62,7 @@ static void a_job_that_blocks_keeps_no_other_worker(void **state)
     pthread_barrier_init(&barrier, NULL, THREADS);
     assert_int_equal(worker_pool_create(THREADS, 1, &pool), 0);
     for (unsigned i = 0; i < THREADS; i++) {
-        works[i].run = meet;
+        works[i] = (struct work){.run = meet};
         worker_submit(pool, &works[i]);
     }
     worker_pool_destroy(pool);

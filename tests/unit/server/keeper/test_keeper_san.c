@@ -1,8 +1,10 @@
 /*
- * What a fence by reservation keys may be taken to show. The disks are the test's: a job of the
- * reserver is kept until the test says what the disk answered, so everything may happen while one
- * is under way. Client `LOST` is known to the (played) layout engine, also by the id that it has
- * after a restart of the server, `LOST_TOO`; keys are kept in a real store.
+ * The I/O around the rule of reservation keys (test_key_rule.c has the rule). The disk is the
+ * test's: a job of the reserver is kept until the test carries it out on a target that keeps
+ * registrations by nexus, so everything may happen while one is under way. Client `LOST` is known
+ * to the (played) layout engine, also by the id that it has after a restart of the server,
+ * `LOST_TOO`; `NEAR` is another client, on the same machine where the test says so. Keys are kept
+ * in a real store.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +12,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,23 +20,37 @@
 #include <unistd.h>
 
 #include "layout/engine.h"
+#include "layout/reservation.h"
 #include "server/base/loop.h"
 #include "server/config/config.h"
-#include "server/keeper/private.h"
 #include "server/keeper/san/reserver.h"
 #include "server/keeper/san/san.h"
 
-enum { LOST = 0x71, LOST_TOO = 0x72, JOBS_MAX = 8, SHORT_SECONDS = 3 };
+enum { LOST = 0x71, LOST_TOO = 0x72, NEAR = 0x81, JOBS_MAX = 8, SHORT_SECONDS = 3 };
+enum { EAST = 'E', WEST = 'W' };
 
 static char directory[] = "/tmp/test_keeper_san.XXXXXX";
-static struct config config = {.lease_time = 90, .fence_timeout = 1000, .fence_retry = 5};
-static struct keeper keeper = {.config = &config};
+static struct config config = {
+    .lease_time = 90, .recall_timeout = 60, .fence_timeout = 1000, .fence_retry = 5};
+static struct keeper_san *san;
+static struct loop *loop;
+static uint32_t boot = 1;
 static struct reserver_job *jobs[JOBS_MAX]; /* in order of submission */
 static unsigned job_count;
 static struct device *left, *right; /* two volumes on one disk */
 static bool fenced;                 /* the engine's opinion of LOST */
-static uint64_t ticket, lost_key;
+static bool near_holds;
+static uint64_t ticket, lost_key, recalled, seen_client;
 static enum { NOTHING, SHOWN, NOT_SHOWN } answer;
+
+static struct {
+    struct key_registration reg[8];
+    size_t count;
+    uint32_t generation;
+    bool lost, volatile_; /* it is restarted; it keeps nothing over that, it says */
+    int error;
+    bool deaf; /* preempts do nothing */
+} target;
 
 int __wrap_reserver_create(struct device *device, uint64_t own_key, struct reserver **out);
 int __wrap_reserver_create(struct device *device, uint64_t own_key, struct reserver **out)
@@ -61,7 +78,7 @@ void __wrap_reserver_submit(struct reserver *reserver, struct reserver_job *job)
     jobs[job_count++] = job;
 }
 
-static const uint8_t owner[] = "client";
+static const uint8_t owner[] = "client", near_owner[] = "neighbour";
 
 bool __wrap_engine_client_run(const struct engine *engine, uint64_t client_id,
                               struct engine_run_name *run);
@@ -71,26 +88,74 @@ bool __wrap_engine_client_run(const struct engine *engine, uint64_t client_id,
     (void)engine;
     *run =
         (struct engine_run_name){.owner = owner, .owner_len = sizeof owner, .address = "192.0.2.1"};
-    return client_id == LOST || client_id == LOST_TOO;
+    if (client_id == NEAR)
+        *run = (struct engine_run_name){
+            .owner = near_owner, .owner_len = sizeof near_owner, .address = "192.0.2.2"};
+    return client_id == LOST || client_id == LOST_TOO || client_id == NEAR;
+}
+
+void __wrap_engine_each_run(const struct engine *engine, enum journal_holder_kind kind,
+                            const uint8_t *who, uint32_t len,
+                            void (*visit)(const struct engine_run_view *run, void *arg), void *arg);
+void __wrap_engine_each_run(const struct engine *engine, enum journal_holder_kind kind,
+                            const uint8_t *who, uint32_t len,
+                            void (*visit)(const struct engine_run_view *run, void *arg), void *arg)
+{
+    const bool is_near = len == sizeof near_owner && memcmp(who, near_owner, len) == 0;
+    const struct engine_run_view view = {.client_id = is_near ? NEAR : LOST,
+                                         .address = is_near ? "192.0.2.2" : "192.0.2.1"};
+    (void)engine;
+    (void)kind;
+    visit(&view, arg);
+}
+
+bool __wrap_engine_client_holds(const struct engine *engine, uint64_t client_id);
+bool __wrap_engine_client_holds(const struct engine *engine, uint64_t client_id)
+{
+    (void)engine;
+    return client_id == NEAR && near_holds;
 }
 
 bool __wrap_engine_client_was_fenced(const struct engine *engine, uint64_t client_id);
 bool __wrap_engine_client_was_fenced(const struct engine *engine, uint64_t client_id)
 {
     (void)engine;
-    (void)client_id;
-    return fenced;
+    return client_id != NEAR && fenced;
 }
 
-void __wrap_keeper_fence_done(struct keeper *k, uint64_t which, uint64_t client_id, bool success);
-void __wrap_keeper_fence_done(struct keeper *k, uint64_t which, uint64_t client_id, bool success)
+static void fence_done(void *arg, uint64_t which, uint64_t client_id, bool success)
 {
-    (void)k;
+    (void)arg;
     assert_int_equal(which, ticket);
     assert_int_equal(client_id, LOST);
     assert_int_equal(answer, NOTHING);
     answer = success ? SHOWN : NOT_SHOWN;
     fenced = success;
+}
+
+static const struct config *the_config(void *arg)
+{
+    (void)arg;
+    return &config;
+}
+
+static bool in_grace(void *arg)
+{
+    (void)arg;
+    return false;
+}
+
+static void recall_all(void *arg, uint64_t client_id)
+{
+    (void)arg;
+    recalled = client_id;
+}
+
+static void nexus_seen(void *arg, uint64_t client_id, const uint8_t device[DEVICE_ID_SIZE])
+{
+    (void)arg;
+    assert_non_null(device);
+    seen_client = client_id;
 }
 
 static struct device *volume_on_the_disk(uint8_t number)
@@ -111,32 +176,95 @@ static struct device *volume_on_the_disk(uint8_t number)
     return device;
 }
 
-/* The oldest job comes home: the key of LOST was on the disk before what it did, and is after. */
-static void disk_says(bool before, bool after)
+/* ---- the target ---- */
+
+static void take_off(uint8_t where)
 {
-    struct reserver_job *job = jobs[0];
-    assert_true(job_count > 0);
-    memmove(jobs, jobs + 1, --job_count * sizeof jobs[0]);
+    for (size_t i = 0; i < target.count; i++) {
+        if (target.reg[i].nexus.name[0] == where)
+            target.reg[i--] = target.reg[--target.count];
+    }
+    target.generation++;
+}
+
+static void registers(uint8_t where, uint64_t key)
+{
+    take_off(where);
+    target.reg[target.count++] =
+        (struct key_registration){.key = key, .nexus = {.protocol = 5, .len = 1, .name = {where}}};
+}
+
+static bool is_registered(uint64_t key)
+{
+    for (size_t i = 0; i < target.count; i++) {
+        if (target.reg[i].key == key)
+            return true;
+    }
+    return false;
+}
+
+static bool preempt(uint64_t key)
+{
+    const bool there = is_registered(key);
+    for (size_t i = 0; there && !target.deaf && i < target.count; i++) {
+        if (target.reg[i].key == key)
+            target.reg[i--] = target.reg[--target.count];
+    }
+    target.generation += there && !target.deaf;
+    return there;
+}
+
+/* The job is carried out, and comes home when the test says. */
+static void carry_out(struct reserver_job *job)
+{
+    struct reserver_disk *disk = &job->disk[0];
     job->disk_count = 1;
-    job->disk[0].name = device_volume(left)->base[0].designator;
-    job->disk[0].keys = malloc(sizeof(uint64_t));
-    assert_non_null(job->disk[0].keys);
-    job->disk[0].keys[0] = lost_key;
-    job->disk[0].key_count = after ? 1 : 0;
-    job->disk[0].was_there = job->victim && before;
-    job->disk[0].removed = job->victim && !after;
+    disk->name = device_volume(left)->base[0].designator;
+    disk->error = target.error;
+    disk->lost = target.lost;
+    disk->persists = !target.volatile_;
+    target.lost = false;
+    for (size_t i = 0; i < job->victim_count; i++)
+        disk->missed = !preempt(job->victim[i].key) || disk->missed;
+    disk->generation = target.generation;
+    disk->reg = malloc(sizeof target.reg);
+    assert_non_null(disk->reg);
+    memcpy(disk->reg, target.reg, sizeof target.reg);
+    disk->count = target.count;
+}
+
+static struct reserver_job *next_job(void)
+{
+    assert_true(job_count > 0);
+    struct reserver_job *job = jobs[0];
+    memmove(jobs, jobs + 1, --job_count * sizeof jobs[0]);
+    return job;
+}
+
+static void run_job(void)
+{
+    struct reserver_job *job = next_job();
+    carry_out(job);
     job->home.run(&job->home);
 }
 
 static nfsstat4 tell(const struct device *device)
 {
-    return keeper_san_key(&keeper, LOST, device, &lost_key);
+    return keeper_san_key(san, LOST, device, &lost_key);
 }
 
-static void look(struct device *device, bool there)
+static void look(struct device *device)
 {
-    keeper_san_see(&keeper, device);
-    disk_says(there, there);
+    keeper_san_see(san, device);
+    run_job();
+}
+
+/* Told, registered, seen. */
+static void comes(uint8_t where)
+{
+    assert_int_equal(tell(left), NFS4_OK);
+    registers(where, lost_key);
+    look(left);
 }
 
 static void begin_fence(const struct device *device)
@@ -151,34 +279,39 @@ static void begin_fence(const struct device *device)
                                                    .address = "192.0.2.1",
                                                    .device = device}};
     answer = NOTHING;
-    keeper_san_fence(&keeper, &effect);
+    keeper_san_fence(san, &effect);
     assert_int_equal(job_count, 1);
-    assert_int_equal(jobs[0]->victim, 0);
+    assert_int_equal(jobs[0]->victim_count, 0);
 }
 
-/* The fence looks, preempts, and answers. */
-static void fence_finds(bool at_the_look, bool at_the_preemption)
+/* To its answer. */
+static void fence(void)
 {
     begin_fence(left);
-    disk_says(at_the_look, at_the_look);
-    assert_int_equal(answer, NOTHING);
-    assert_int_equal(jobs[0]->victim, lost_key);
-    disk_says(at_the_preemption, false);
-    assert_int_not_equal(answer, NOTHING);
+    while (answer == NOTHING)
+        run_job();
 }
 
 static void start(void)
 {
-    assert_int_equal(loop_create("keeper", 0, &keeper.loop), 0);
-    assert_int_equal(keeper_san_create(&keeper), 0);
-    look(left, false);
-    look(right, false);
+    assert_int_equal(loop_create("keeper", 0, &loop), 0);
+    const struct keeper_san_calls calls = {.loop = loop,
+                                           .journal_id = 7,
+                                           .journal_boot = boot++,
+                                           .config = the_config,
+                                           .in_grace = in_grace,
+                                           .fence_done = fence_done,
+                                           .recall_all = recall_all,
+                                           .nexus_seen = nexus_seen};
+    assert_int_equal(keeper_san_create(&calls, &san), 0);
+    look(left);
+    look(right);
 }
 
 static void stop(void)
 {
-    keeper_san_destroy(&keeper);
-    loop_destroy(keeper.loop);
+    keeper_san_destroy(san);
+    loop_destroy(loop);
 }
 
 static int setup(void **state)
@@ -187,10 +320,14 @@ static int setup(void **state)
     strcpy(directory + sizeof directory - 7, "XXXXXX");
     if (!mkdtemp(directory))
         return -1;
+    memset(&target, 0, sizeof target);
+    target.generation = 1; /* of the server's own registration */
     config.state_dir = directory;
-    fenced = false;
+    config.fence_timeout = 1000;
+    config.recall_timeout = 60;
+    fenced = near_holds = false;
     job_count = 0;
-    lost_key = 0;
+    lost_key = recalled = seen_client = 0;
     left = volume_on_the_disk(1);
     right = volume_on_the_disk(2);
     start();
@@ -212,161 +349,339 @@ static int teardown(void **state)
     return rmdir(directory);
 }
 
+static void restart(void)
+{
+    job_count = 0;
+    stop();
+    start();
+}
+
+/* ---- fences ---- */
+
 static void a_key_that_was_preempted_is_a_fence(void **state)
 {
     (void)state;
-    assert_int_equal(tell(left), NFS4_OK);
-    look(left, true);
-    fence_finds(true, true);
+    comes(EAST);
+    fence();
     assert_int_equal(answer, SHOWN);
+    assert_int_equal(target.count, 0);
+    assert_int_equal(tell(left), NFS4ERR_NOENT);
+    fenced = false; /* the engine does not keep it from its keys, the rule does */
     assert_int_equal(tell(left), NFS4ERR_NOENT);
 }
 
-static void a_key_seen_before_and_gone_now_is_a_fence(void **state)
+static void a_key_seen_before_and_gone_now_is_none(void **state)
 {
     (void)state;
-    assert_int_equal(tell(left), NFS4_OK);
-    look(left, true);
-    fence_finds(false, false);
-    assert_int_equal(answer, SHOWN);
+    comes(EAST);
+    take_off(EAST);
+    fence();
+    assert_int_equal(answer, NOT_SHOWN);
 }
 
-static void a_key_registered_just_before_its_preemption_is_a_fence(void **state)
+static void a_key_registered_just_before_its_preemption_is_taken_too(void **state)
 {
     (void)state;
+    comes(WEST);
     assert_int_equal(tell(left), NFS4_OK);
-    fence_finds(false, true);
+    begin_fence(left);
+    run_job();
+    registers(EAST, lost_key);
+    while (answer == NOTHING)
+        run_job();
     assert_int_equal(answer, SHOWN);
+    assert_int_equal(target.count, 0);
 }
 
 static void a_client_that_never_registered_still_may(void **state)
 {
     (void)state;
     assert_int_equal(tell(left), NFS4_OK);
-    fence_finds(false, false);
+    fence();
     assert_int_equal(answer, NOT_SHOWN);
-    fence_finds(false, true);
+    registers(EAST, lost_key);
+    fence();
     assert_int_equal(answer, SHOWN);
 }
 
-static void a_client_told_anew_may_register_anew(void **state)
+static void a_key_of_before_does_not_stand_for_one_told_since(void **state)
 {
     (void)state;
-    assert_int_equal(tell(left), NFS4_OK);
-    look(left, true);
-    assert_int_equal(tell(left), NFS4_OK);
-    fence_finds(false, false);
+    comes(EAST);
+    uint64_t first = lost_key;
+    assert_int_equal(tell(right), NFS4_OK); /* for another volume on the disk */
+    assert_int_not_equal(lost_key, first);
+    look(right);
+    fence();
     assert_int_equal(answer, NOT_SHOWN);
-}
-
-static void a_look_shows_nothing_of_what_is_told_meanwhile(void **state)
-{
-    (void)state;
-    assert_int_equal(tell(left), NFS4_OK);
-    keeper_san_see(&keeper, left);
-    assert_int_equal(tell(left), NFS4_OK);
-    disk_says(true, true);
-    fence_finds(false, false);
-    assert_int_equal(answer, NOT_SHOWN);
-    look(left, true);
-    fence_finds(false, false);
+    assert_int_equal(target.count, 0);
+    registers(EAST, lost_key); /* it was on its way all the time */
+    look(right);
+    fence();
     assert_int_equal(answer, SHOWN);
 }
 
-static void a_key_told_of_for_another_volume_is_one_for_the_disk(void **state)
+static void a_preempt_that_does_nothing_is_no_fence(void **state)
 {
     (void)state;
-    assert_int_equal(tell(left), NFS4_OK);
-    look(left, true);
-    assert_int_equal(tell(right), NFS4_OK);
-    fence_finds(false, false);
+    comes(EAST);
+    target.deaf = true;
+    fence();
     assert_int_equal(answer, NOT_SHOWN);
-    look(right, true);
-    fence_finds(false, false);
+    target.deaf = false;
+    fence();
     assert_int_equal(answer, SHOWN);
 }
 
-static void nobody_is_told_of_a_key_while_it_is_preempted(void **state)
+static void a_key_that_goes_before_its_preempt_is_no_fence(void **state)
 {
     (void)state;
-    assert_int_equal(tell(left), NFS4_OK);
+    comes(EAST);
+    begin_fence(left);
+    run_job();
+    take_off(EAST);
+    while (answer == NOTHING)
+        run_job();
+    assert_int_equal(answer, NOT_SHOWN);
+}
+
+static void a_disk_that_cannot_be_asked_shows_nothing(void **state)
+{
+    (void)state;
+    comes(EAST);
+    target.error = -EIO;
+    fence();
+    assert_int_equal(answer, NOT_SHOWN);
+    assert_int_equal(keeper_san_key(san, NEAR, left, &lost_key), NFS4_OK);
+}
+
+static void nobody_is_told_of_a_key_while_it_is_fenced(void **state)
+{
+    (void)state;
+    comes(EAST);
     begin_fence(left);
     assert_int_equal(tell(left), NFS4ERR_DELAY);
     assert_int_equal(tell(right), NFS4ERR_DELAY);
-    assert_int_equal(keeper_san_key(&keeper, LOST_TOO, left, &lost_key), NFS4ERR_DELAY);
-    disk_says(true, true);
+    assert_int_equal(keeper_san_key(san, LOST_TOO, left, &lost_key), NFS4ERR_DELAY);
+    run_job();
     assert_int_equal(tell(right), NFS4ERR_DELAY);
-    disk_says(true, false);
+    run_job();
     assert_int_equal(answer, SHOWN);
 }
 
 static void what_was_seen_and_told_is_known_after_a_restart(void **state)
 {
     (void)state;
-    assert_int_equal(tell(left), NFS4_OK);
+    comes(EAST);
     begin_fence(left);
-    disk_says(true, true); /* the key is about to go */
-    job_count = 0;
-    stop();
-    start();
-    fence_finds(false, false);
+    run_job();
+    carry_out(jobs[0]); /* the key goes, and the server does not hear of it */
+    free(jobs[0]->disk[0].reg);
+    jobs[0]->disk[0].reg = NULL;
+    restart();
+    fence();
     assert_int_equal(answer, SHOWN);
+    assert_int_equal(tell(left), NFS4ERR_NOENT);
+    restart();
     fenced = false;
-    assert_int_equal(tell(left), NFS4_OK);
-    stop();
-    start();
-    fence_finds(false, false);
-    assert_int_equal(answer, NOT_SHOWN);
+    assert_int_equal(tell(left), NFS4ERR_NOENT);
 }
 
-/* The crash came before the layout engine had it on record. */
-static void what_was_shown_is_shown_again_after_a_crash(void **state)
+static void an_outstanding_telling_is_known_after_a_restart(void **state)
 {
     (void)state;
     assert_int_equal(tell(left), NFS4_OK);
-    look(left, true);
-    fence_finds(true, true);
-    fenced = false;
-    stop();
-    start();
-    fence_finds(false, false);
-    assert_int_equal(answer, SHOWN);
+    restart();
+    fence();
+    assert_int_equal(answer, NOT_SHOWN);
 }
 
-static void a_late_end_of_a_fence_says_nothing_of_what_was_told_since(void **state)
+static void a_late_end_of_a_fence_says_nothing(void **state)
 {
     (void)state;
     config.fence_timeout = 0;
-    assert_int_equal(tell(left), NFS4_OK);
-    look(left, true);
+    comes(EAST);
     begin_fence(left);
     config.fence_timeout = 1000;
-    disk_says(true, true);
+    run_job();
     while (answer == NOTHING)
-        (void)event_base_loop(loop_base(keeper.loop), EVLOOP_ONCE);
+        (void)event_base_loop(loop_base(loop), EVLOOP_ONCE);
     assert_int_equal(answer, NOT_SHOWN);
+    assert_int_equal(tell(left), NFS4ERR_DELAY); /* its key is about to be taken off */
+    run_job();
     assert_int_equal(tell(left), NFS4_OK);
-    disk_says(true, false);
-    fence_finds(false, false);
+    fence();
     assert_int_equal(answer, NOT_SHOWN);
 }
 
 static void a_key_that_comes_back_after_its_fence_is_taken_off(void **state)
 {
     (void)state;
-    assert_int_equal(tell(left), NFS4_OK);
-    look(left, true);
-    keeper_san_see(&keeper, right); /* begins before, ends after */
-    struct reserver_job *early = jobs[0];
-    job_count = 0;
-    fence_finds(true, true);
-    jobs[job_count++] = early;
-    disk_says(true, true);
+    comes(EAST);
+    keeper_san_see(san, right); /* begins before, ends after */
+    struct reserver_job *early = next_job();
+    carry_out(early);
+    uint64_t key = lost_key;
+    fence();
+    assert_int_equal(answer, SHOWN);
+    early->home.run(&early->home);
     assert_int_equal(job_count, 0);
-    look(left, true);
+    registers(EAST, key);
+    look(left);
     assert_int_equal(job_count, 1);
-    assert_int_equal(jobs[0]->victim, lost_key);
-    disk_says(true, false);
+    run_job();
+    assert_false(is_registered(key));
+}
+
+/* ---- two clients on one machine ---- */
+
+static uint64_t neighbour_comes(uint8_t where)
+{
+    uint64_t key;
+    assert_int_equal(keeper_san_key(san, NEAR, left, &key), NFS4_OK);
+    registers(where, key);
+    look(left);
+    return key;
+}
+
+static void a_neighbour_is_recalled_before_it_is_cut_off(void **state)
+{
+    const char *why;
+    (void)state;
+    comes(EAST);
+    uint64_t key = neighbour_comes(EAST);
+    near_holds = true;
+    begin_fence(left);
+    run_job();
+    assert_int_equal(recalled, NEAR);
+    assert_int_equal(job_count, 0); /* waits */
+    assert_true(is_registered(key));
+    assert_int_equal(keeper_san_prepare(san, NEAR, left, &why), -EAGAIN);
+    assert_int_equal(keeper_san_key(san, NEAR, left, &key), NFS4ERR_NOENT);
+    near_holds = false; /* it returned them */
+    while (answer == NOTHING) {
+        while (job_count == 0)
+            (void)event_base_loop(loop_base(loop), EVLOOP_ONCE);
+        run_job();
+    }
+    assert_int_equal(answer, SHOWN);
+    assert_int_equal(target.count, 0);
+    assert_int_equal(keeper_san_key(san, NEAR, left, &key), NFS4ERR_NOENT);
+}
+
+static void a_neighbour_that_keeps_its_layouts_goes_too(void **state)
+{
+    (void)state;
+    comes(EAST);
+    neighbour_comes(EAST);
+    near_holds = true;
+    config.recall_timeout = 0;
+    fence();
+    assert_int_equal(recalled, NEAR);
+    assert_int_equal(answer, SHOWN);
+    assert_int_equal(target.count, 0);
+}
+
+static void a_client_on_another_machine_is_left_alone(void **state)
+{
+    (void)state;
+    comes(EAST);
+    uint64_t key = neighbour_comes(WEST);
+    near_holds = true;
+    fence();
+    assert_int_equal(answer, SHOWN);
+    assert_int_equal(recalled, 0);
+    assert_true(is_registered(key));
+}
+
+/* ---- targets that forget ---- */
+
+static void a_target_that_forgets_gets_no_layouts(void **state)
+{
+    const char *why;
+    (void)state;
+    assert_null(keeper_san_why_not(san, left));
+    target.volatile_ = true;
+    look(left);
+    assert_int_equal(keeper_san_prepare(san, LOST, left, &why), -EAGAIN);
+    assert_non_null(strstr(why, "scsi_volatile_reservations"));
+    assert_int_equal(tell(left), NFS4ERR_DELAY);
+    assert_ptr_equal(keeper_san_why_not(san, left), why);
+    device_set_may_forget(left);
+    look(left);
+    assert_int_equal(keeper_san_prepare(san, LOST, left, &why), 0);
+}
+
+static void a_target_that_says_it_keeps_and_does_not_is_found_out(void **state)
+{
+    (void)state;
+    comes(EAST);
+    target.count = 0;
+    target.generation = 1;
+    target.lost = true;
+    look(left);
+    assert_non_null(strstr(keeper_san_why_not(san, left), "has lost registrations"));
+    look(left);
+    assert_non_null(keeper_san_why_not(san, left));
+    restart();
+    assert_non_null(keeper_san_why_not(san, left));
+    keeper_san_forgive(san, device_fs_uuid(left)); /* it keeps them now */
+    look(left);
+    assert_null(keeper_san_why_not(san, left));
+}
+
+/* The power of all went. */
+static void a_target_that_forgot_while_the_server_was_down_is_found_out(void **state)
+{
+    (void)state;
+    comes(EAST);
+    target.count = 0;
+    target.generation = 1;
+    target.lost = true;
+    restart();
+    assert_non_null(strstr(keeper_san_why_not(san, left), "has lost registrations"));
+}
+
+static void a_reservation_that_somebody_released_is_taken_again(void **state)
+{
+    (void)state;
+    comes(EAST);
+    target.lost = true;
+    target.generation += 2;
+    look(left);
+    assert_null(keeper_san_why_not(san, left));
+}
+
+/* ---- telling ---- */
+
+static void the_operators_word_lets_a_fenced_client_in(void **state)
+{
+    (void)state;
+    comes(EAST);
+    fence();
+    fenced = false;
+    assert_int_equal(tell(left), NFS4ERR_NOENT);
+    keeper_san_forgive(san, device_fs_uuid(left));
+    assert_int_equal(tell(left), NFS4_OK);
+}
+
+/* By the client id that it was told under: a key of before says nothing of now. */
+static void who_registers_what_it_was_told_has_a_path_that_works(void **state)
+{
+    (void)state;
+    assert_int_equal(tell(left), NFS4_OK);
+    look(left);
+    assert_int_equal(seen_client, 0);
+    registers(EAST, lost_key);
+    look(left);
+    assert_int_equal(seen_client, LOST);
+    seen_client = 0;
+    assert_int_equal(keeper_san_key(san, LOST_TOO, left, &lost_key), NFS4_OK);
+    look(left); /* with the key of before */
+    assert_int_equal(seen_client, 0);
+    registers(EAST, lost_key);
+    look(left);
+    assert_int_equal(seen_client, LOST_TOO);
 }
 
 /* Long before the usual look. */
@@ -375,12 +690,13 @@ static void a_client_that_was_told_is_looked_for_soon(void **state)
     (void)state;
     uint64_t began = loop_now_ns();
     assert_int_equal(tell(left), NFS4_OK);
+    registers(EAST, lost_key);
     while (job_count == 0)
-        (void)event_base_loop(loop_base(keeper.loop), EVLOOP_ONCE);
+        (void)event_base_loop(loop_base(loop), EVLOOP_ONCE);
     assert_true(loop_now_ns() - began < SHORT_SECONDS * UINT64_C(1000000000));
     while (job_count > 0)
-        disk_says(true, true);
-    fence_finds(false, false);
+        run_job();
+    fence();
     assert_int_equal(answer, SHOWN);
 }
 
@@ -390,17 +706,27 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         KEY_TEST(a_key_that_was_preempted_is_a_fence),
-        KEY_TEST(a_key_seen_before_and_gone_now_is_a_fence),
-        KEY_TEST(a_key_registered_just_before_its_preemption_is_a_fence),
+        KEY_TEST(a_key_seen_before_and_gone_now_is_none),
+        KEY_TEST(a_key_registered_just_before_its_preemption_is_taken_too),
         KEY_TEST(a_client_that_never_registered_still_may),
-        KEY_TEST(a_client_told_anew_may_register_anew),
-        KEY_TEST(a_look_shows_nothing_of_what_is_told_meanwhile),
-        KEY_TEST(a_key_told_of_for_another_volume_is_one_for_the_disk),
-        KEY_TEST(nobody_is_told_of_a_key_while_it_is_preempted),
+        KEY_TEST(a_key_of_before_does_not_stand_for_one_told_since),
+        KEY_TEST(a_preempt_that_does_nothing_is_no_fence),
+        KEY_TEST(a_key_that_goes_before_its_preempt_is_no_fence),
+        KEY_TEST(a_disk_that_cannot_be_asked_shows_nothing),
+        KEY_TEST(nobody_is_told_of_a_key_while_it_is_fenced),
         KEY_TEST(what_was_seen_and_told_is_known_after_a_restart),
-        KEY_TEST(what_was_shown_is_shown_again_after_a_crash),
-        KEY_TEST(a_late_end_of_a_fence_says_nothing_of_what_was_told_since),
+        KEY_TEST(an_outstanding_telling_is_known_after_a_restart),
+        KEY_TEST(a_late_end_of_a_fence_says_nothing),
         KEY_TEST(a_key_that_comes_back_after_its_fence_is_taken_off),
+        KEY_TEST(a_neighbour_is_recalled_before_it_is_cut_off),
+        KEY_TEST(a_neighbour_that_keeps_its_layouts_goes_too),
+        KEY_TEST(a_client_on_another_machine_is_left_alone),
+        KEY_TEST(a_target_that_forgets_gets_no_layouts),
+        KEY_TEST(a_target_that_says_it_keeps_and_does_not_is_found_out),
+        KEY_TEST(a_target_that_forgot_while_the_server_was_down_is_found_out),
+        KEY_TEST(a_reservation_that_somebody_released_is_taken_again),
+        KEY_TEST(the_operators_word_lets_a_fenced_client_in),
+        KEY_TEST(who_registers_what_it_was_told_has_a_path_that_works),
         KEY_TEST(a_client_that_was_told_is_looked_for_soon),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

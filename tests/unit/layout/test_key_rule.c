@@ -1,0 +1,769 @@
+/*
+ * The rule of reservation keys, against a target that keeps registrations by nexus and machines
+ * whose REGISTER comes when the test says. ONE and TWO are runs of different clients; EAST and WEST
+ * are nexuses. The store keeps rows in memory, so that a restart is a new rule over them.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <string.h>
+
+#include "layout/key_rule.h"
+#include "layout/reservation.h"
+
+enum { SERVER = 0xabcdef, ONE = 1, TWO = 2, EAST = 'E', WEST = 'W', NORTH = 'N', ROWS = 256 };
+#define SECOND UINT64_C(1000000000)
+
+static const struct designator disk = {.code_set = 1, .type = 3, .len = 8, .bytes = "one disk"};
+static const struct designator other_disk = {
+    .code_set = 1, .type = 3, .len = 8, .bytes = "another"};
+
+static struct {
+    struct key_registration reg[16];
+    size_t count;
+    uint32_t generation;
+} target;
+
+static struct {
+    struct key_row row[ROWS];
+    size_t count;
+    int error;
+} store;
+
+static struct key_rule *rule;
+static uint64_t now, settle;
+static uint32_t next_number;
+static struct key_finding found[32];
+static size_t found_count;
+static bool one_drained; /* what the engine says of sharers */
+
+static bool is_row(const struct key_row *a, const struct key_row *b)
+{
+    return a->number == b->number && designator_equal(&a->disk, &b->disk) &&
+           key_nexus_equal(&a->nexus, &b->nexus);
+}
+
+static int drop(void *arg, const struct key_row *row)
+{
+    (void)arg;
+    for (size_t i = 0; !store.error && i < store.count; i++) {
+        if (is_row(&store.row[i], row))
+            store.row[i--] = store.row[--store.count];
+    }
+    return store.error;
+}
+
+static int put(void *arg, const struct key_row *row)
+{
+    int err = drop(arg, row);
+
+    assert_true(store.count < ROWS);
+    if (!err)
+        store.row[store.count++] = *row;
+    return err;
+}
+
+static int drop_run(void *arg, uint32_t run)
+{
+    (void)arg;
+    for (size_t i = 0; !store.error && i < store.count; i++) {
+        if (store.row[i].run == run)
+            store.row[i--] = store.row[--store.count];
+    }
+    return store.error;
+}
+
+static const struct key_rule_store ops = {.put = put, .drop = drop, .drop_run = drop_run};
+
+static struct key_run name_of(uint32_t run)
+{
+    struct key_run name = {.owner = (const uint8_t *)(run == TWO ? "two" : "one"), .owner_len = 3};
+
+    name.verifier[0] = (uint8_t)run;
+    return name;
+}
+
+static void add(uint32_t run)
+{
+    const struct key_run name = name_of(run);
+
+    assert_int_equal(key_rule_add_run(rule, run, &name, false), 0);
+}
+
+static void make_rule(void)
+{
+    assert_int_equal(key_rule_create(SERVER, &ops, &rule), 0);
+    key_rule_set_time(rule, now, settle);
+    add(ONE);
+    add(TWO);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&target, 0, sizeof(target));
+    memset(&store, 0, sizeof(store));
+    now = 1000 * SECOND;
+    settle = 0;
+    next_number = 1;
+    one_drained = true;
+    make_rule();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    key_rule_destroy(rule);
+    return 0;
+}
+
+static void restart(void)
+{
+    key_rule_destroy(rule);
+    make_rule();
+    for (size_t i = 0; i < store.count; i++)
+        assert_int_equal(key_rule_restore(rule, &store.row[i]), 0);
+}
+
+static void pass(uint64_t seconds)
+{
+    now += seconds * SECOND;
+    key_rule_set_time(rule, now, settle);
+}
+
+static struct key_nexus nexus(char name)
+{
+    return (struct key_nexus){.protocol = 5, .len = 1, .name = {(uint8_t)name}};
+}
+
+static void unregister(char where)
+{
+    const struct key_nexus at = nexus(where);
+
+    for (size_t i = 0; i < target.count; i++) {
+        if (key_nexus_equal(&target.reg[i].nexus, &at))
+            target.reg[i--] = target.reg[--target.count];
+    }
+    target.generation++;
+}
+
+/* REGISTER AND IGNORE EXISTING KEY. */
+static void registers(char where, uint64_t key)
+{
+    unregister(where);
+    target.reg[target.count++] = (struct key_registration){.key = key, .nexus = nexus(where)};
+}
+
+static void preempt(uint64_t key)
+{
+    for (size_t i = 0; i < target.count; i++) {
+        if (target.reg[i].key == key)
+            target.reg[i--] = target.reg[--target.count];
+    }
+    target.generation++;
+}
+
+static void find(const struct key_finding *finding, void *arg)
+{
+    (void)arg;
+    assert_true(found_count < 32);
+    found[found_count++] = *finding;
+}
+
+static struct key_look a_look(void)
+{
+    return (struct key_look){.disk = &disk,
+                             .since = key_rule_clock(rule),
+                             .generation = target.generation,
+                             .reg = target.reg,
+                             .count = target.count};
+}
+
+static void look(void)
+{
+    const struct key_look now_there = a_look();
+
+    found_count = 0;
+    assert_int_equal(key_rule_look(rule, &now_there, find, NULL), 0);
+}
+
+static enum key_may may(uint32_t run)
+{
+    return key_rule_may_tell(rule, run, &disk, 1);
+}
+
+static uint64_t tell(uint32_t run)
+{
+    assert_int_equal(may(run), KEY_MAY);
+    assert_int_equal(key_rule_tell(rule, run, next_number, &disk, 1), 0);
+    return reservation_key(SERVER, next_number++);
+}
+
+static bool is_drained(uint32_t run, void *arg)
+{
+    (void)run;
+    (void)arg;
+    return one_drained;
+}
+
+static struct key_plan plan;
+
+static void begin_fence(uint32_t run)
+{
+    struct key_look before = a_look();
+
+    look();
+    key_rule_plan(rule, run, &before, &plan);
+    assert_int_equal(key_rule_mark(rule, &plan, &before), 0);
+}
+
+static enum key_proof end_fence(uint32_t run, bool forgot)
+{
+    struct key_verdict verdict;
+    struct key_look after = a_look();
+
+    look();
+    key_rule_verdict(rule, run, &after, forgot, is_drained, NULL, &verdict);
+    key_rule_fence_over(rule, run, &disk);
+    return verdict.proof;
+}
+
+static enum key_proof fence(uint32_t run)
+{
+    begin_fence(run);
+    for (size_t i = 0; i < plan.victim_count; i++)
+        preempt(plan.victim[i]);
+    return end_fence(run, false);
+}
+
+static enum key_proof fence_forgetful(uint32_t run)
+{
+    begin_fence(run);
+    for (size_t i = 0; i < plan.victim_count; i++)
+        preempt(plan.victim[i]);
+    return end_fence(run, true);
+}
+
+/* Told, registered, seen. */
+static uint64_t comes(uint32_t run, char where)
+{
+    uint64_t key = tell(run);
+
+    registers(where, key);
+    look();
+    return key;
+}
+
+static bool is_on_target(uint64_t key)
+{
+    for (size_t i = 0; i < target.count; i++) {
+        if (target.reg[i].key == key)
+            return true;
+    }
+    return false;
+}
+
+/* ---- what proves a fence ---- */
+
+static void a_preempted_nexus_is_fenced(void **state)
+{
+    uint64_t key = comes(ONE, EAST);
+
+    (void)state;
+    assert_int_equal(found[0].kind, KEY_IS_NEW);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    assert_false(is_on_target(key));
+    assert_int_equal(fence(ONE), KEY_PROVEN); /* and stays so */
+}
+
+static void who_was_never_told_has_no_key(void **state)
+{
+    (void)state;
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+}
+
+static void told_and_not_seen_is_unproven(void **state)
+{
+    uint64_t key = tell(ONE);
+
+    (void)state;
+    pass(1000);
+    assert_int_equal(fence(ONE), KEY_OUTSTANDING);
+    registers(EAST, key);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+}
+
+/* A second volume on the disk, or CB_NOTIFY_DEVICEID: told again while the first registration
+ * stands. The second REGISTER is on its way all the time. */
+static void a_registration_of_before_does_not_stand_for_one_to_come(void **state)
+{
+    uint64_t late;
+
+    (void)state;
+    comes(ONE, EAST);
+    late = tell(ONE);
+    look();
+    assert_int_equal(fence(ONE), KEY_OUTSTANDING);
+    registers(EAST, late);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    assert_false(is_on_target(late));
+}
+
+/* Two clients on one machine: the second's key replaces the first's, and nothing was preempted. */
+static void a_key_replaced_by_a_neighbours_fences_nobody(void **state)
+{
+    uint64_t second;
+
+    (void)state;
+    comes(ONE, EAST);
+    second = comes(TWO, EAST);
+    assert_int_equal(found[0].kind, KEY_SHARES);
+    assert_int_equal(found[0].other, ONE);
+    begin_fence(ONE);
+    assert_int_equal(plan.victim_count, 1);
+    assert_int_equal(plan.victim[0], second);
+    assert_int_equal(plan.sharer_count, 1);
+    assert_int_equal(plan.sharer[0], TWO);
+    assert_int_equal(end_fence(ONE, false), KEY_PRESENT); /* without the neighbour */
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    assert_false(is_on_target(second));
+    assert_int_equal(may(TWO), KEY_MAY_NOT); /* it would open the first's nexus */
+}
+
+static void a_neighbours_telling_that_is_outstanding_spoils_it(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    comes(TWO, EAST);
+    tell(TWO);
+    pass(1000);
+    assert_int_equal(fence(ONE), KEY_OUTSTANDING);
+}
+
+/* The second unmounts: the nexus has no key at all, and nobody aborted a command of the first. */
+static void a_key_that_vanished_by_itself_proves_nothing(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    unregister(EAST);
+    look();
+    assert_int_equal(fence(ONE), KEY_VANISHED);
+    assert_int_equal(fence(ONE), KEY_VANISHED);
+    comes(ONE, EAST); /* with a key again it can be */
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+}
+
+static void a_target_that_forgot_proves_nothing(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    target.count = 0;
+    target.generation = 0;
+    assert_int_equal(fence(ONE), KEY_VANISHED);
+}
+
+static void a_preempt_that_was_not_carried_out_proves_nothing(void **state)
+{
+    uint64_t key = comes(ONE, EAST);
+
+    (void)state;
+    begin_fence(ONE);
+    assert_int_equal(end_fence(ONE, false), KEY_PRESENT);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    comes(TWO, WEST);
+    begin_fence(TWO);
+    preempt(key + 1);
+    target.generation--; /* gone, and the disk has not counted it */
+    assert_int_equal(end_fence(TWO, false), KEY_UNMOVED);
+}
+
+/* After a preempt that failed the key was seen again, so what took it off later was not that. */
+static void a_failed_attempt_is_no_evidence_for_later(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    begin_fence(ONE);
+    key_rule_fence_over(rule, ONE, &disk);
+    look();
+    unregister(EAST);
+    assert_int_equal(fence(ONE), KEY_VANISHED);
+}
+
+/* It went by itself between the look and the preempt, and the generation moved for that. */
+static void a_victim_that_went_by_itself_proves_nothing(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    begin_fence(ONE);
+    unregister(EAST);
+    assert_int_equal(key_rule_missed(rule, ONE, &disk), 0);
+    assert_int_equal(end_fence(ONE, false), KEY_VANISHED);
+}
+
+static void a_crash_after_the_preempt_loses_nothing(void **state)
+{
+    uint64_t key = comes(ONE, EAST);
+
+    (void)state;
+    begin_fence(ONE);
+    preempt(key);
+    restart();
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    restart();
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    assert_int_equal(may(ONE), KEY_MAY_NOT);
+}
+
+static void what_cannot_be_written_does_not_count(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    begin_fence(ONE);
+    preempt(plan.victim[0]);
+    store.error = -EIO;
+    assert_int_equal(end_fence(ONE, false), KEY_NOT_WRITTEN);
+    assert_int_equal(key_rule_tell(rule, TWO, 99, &disk, 1), -EIO);
+    store.error = 0;
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+}
+
+static void a_record_that_may_lack_something_proves_nothing(void **state)
+{
+    const struct key_run name = {.owner = (const uint8_t *)"three", .owner_len = 5};
+
+    (void)state;
+    assert_int_equal(key_rule_add_run(rule, 3, &name, true), 0);
+    assert_int_equal(fence(3), KEY_DOUBTFUL);
+}
+
+static void keys_of_others_and_the_servers_own_are_left_alone(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    registers(EAST, 4711);
+    assert_int_equal(fence(ONE), KEY_PRESENT_FOREIGN);
+    assert_int_equal(plan.victim_count, 0);
+    registers(EAST, reservation_key(SERVER, 0));
+    assert_int_equal(fence(ONE), KEY_PRESENT_OWN);
+    assert_int_equal(plan.victim_count, 0);
+}
+
+/* ---- several paths ---- */
+
+static void all_paths_of_a_run_are_fenced(void **state)
+{
+    uint64_t key = comes(ONE, EAST);
+
+    (void)state;
+    registers(WEST, key);
+    look();
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    assert_int_equal(target.count, 0);
+}
+
+static void a_path_with_an_older_key_has_a_register_before_it(void **state)
+{
+    uint64_t first = comes(ONE, EAST), second;
+
+    (void)state;
+    registers(WEST, first);
+    look();
+    second = tell(ONE);
+    registers(EAST, second); /* and hangs at WEST */
+    look();
+    pass(1000);
+    assert_int_equal(fence(ONE), KEY_OUTSTANDING);
+    registers(WEST, second);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+}
+
+/* It logged out, and came back by another session. */
+static void a_session_left_behind_counts_until_the_settle_time(void **state)
+{
+    (void)state;
+    settle = 300 * SECOND;
+    pass(0);
+    comes(ONE, EAST);
+    comes(ONE, WEST);
+    pass(300);
+    look();
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+}
+
+static void and_not_less(void **state)
+{
+    (void)state;
+    settle = 300 * SECOND;
+    pass(0);
+    comes(ONE, EAST);
+    comes(ONE, WEST);
+    pass(299);
+    look();
+    assert_int_equal(fence(ONE), KEY_OUTSTANDING);
+    assert_int_equal(target.count, 0); /* what was there is gone all the same */
+}
+
+static void a_key_that_comes_back_is_found_at_once(void **state)
+{
+    uint64_t key = comes(ONE, EAST);
+    struct key_look early = a_look();
+
+    (void)state;
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    registers(WEST, key);
+    found_count = 0;
+    early.reg = target.reg;
+    early.count = target.count;
+    assert_int_equal(key_rule_look(rule, &early, find, NULL), 0);
+    assert_int_equal(found_count, 0); /* began before the fence ended */
+    look();
+    assert_int_equal(found_count, 1);
+    assert_int_equal(found[0].kind, KEY_IS_BACK);
+}
+
+static void a_stranger_on_a_fenced_nexus_is_found_at_once(void **state)
+{
+    uint64_t key;
+
+    (void)state;
+    comes(ONE, EAST);
+    key = tell(TWO);
+    assert_int_equal(fence(ONE), KEY_STRANGER); /* it may be on the same machine */
+    pass(30);
+    assert_int_equal(fence(ONE), KEY_PROVEN); /* it has no path, it seems */
+    registers(EAST, key);
+    look();
+    assert_int_equal(found[0].kind, KEY_OPENS_FENCED);
+    assert_int_equal(found[0].other, ONE);
+}
+
+static void a_client_elsewhere_is_no_stranger(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    comes(TWO, WEST);
+    tell(TWO);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    assert_int_equal(target.count, 1);
+}
+
+static void keys_that_nobody_has_are_found(void **state)
+{
+    (void)state;
+    registers(EAST, reservation_key(SERVER, 77));
+    registers(WEST, 4711);
+    look();
+    assert_int_equal(found_count, 2);
+    assert_int_equal(found[0].kind, KEY_IS_ORPHAN);
+    assert_int_equal(found[1].kind, KEY_IS_FOREIGN);
+    registers(NORTH, comes(ONE, EAST));
+    assert_int_equal(key_rule_end_run(rule, ONE), 0);
+    look();
+    assert_int_equal(found[0].kind, KEY_IS_FOREIGN);
+    assert_int_equal(found[1].kind, KEY_IS_ORPHAN);
+    assert_int_equal(found[2].kind, KEY_IS_ORPHAN);
+}
+
+/* ---- telling ---- */
+
+static void each_telling_waits_for_the_one_before_for_a_while(void **state)
+{
+    uint64_t key = tell(ONE);
+
+    (void)state;
+    assert_int_equal(may(ONE), KEY_MAY_LATER);
+    registers(EAST, key);
+    look();
+    assert_int_equal(may(ONE), KEY_MAY);
+    tell(ONE);
+    assert_int_equal(may(ONE), KEY_MAY_LATER);
+    pass(2);
+    assert_int_equal(may(ONE), KEY_MAY);
+    assert_int_equal(key_rule_tell(rule, ONE, 1, &disk, 1), -EEXIST); /* never the same twice */
+}
+
+static void a_client_that_asks_in_a_loop_gets_no_more(void **state)
+{
+    (void)state;
+    for (int i = 0; i < KEY_OUTSTANDING_MAX; i++) {
+        tell(ONE);
+        pass(2);
+    }
+    assert_int_equal(may(ONE), KEY_MAY_NO_MORE);
+    assert_int_equal(may(TWO), KEY_MAY);
+    assert_int_equal(key_rule_may_tell(rule, ONE, &other_disk, 1), KEY_MAY);
+    restart();
+    pass(2);
+    assert_int_equal(may(ONE), KEY_MAY_NO_MORE);
+}
+
+static void a_healthy_client_is_told_again_and_again(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 1000; i++)
+        comes(ONE, EAST);
+    look();
+    assert_true(store.count <= 4);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+}
+
+static void nobody_on_the_nexus_is_told_while_it_is_fenced(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    comes(TWO, EAST);
+    begin_fence(ONE);
+    assert_int_equal(may(ONE), KEY_MAY_LATER);
+    assert_int_equal(may(TWO), KEY_MAY_LATER);
+    key_rule_fence_over(rule, TWO, &disk); /* somebody else's */
+    assert_int_equal(may(ONE), KEY_MAY_LATER);
+    key_rule_fence_over(rule, ONE, &disk);
+    assert_int_equal(may(ONE), KEY_MAY);
+}
+
+/* ---- after a fence ---- */
+
+static void a_fenced_run_is_told_nothing_until_it_has_ended(void **state)
+{
+    const struct key_run again = {.owner = (const uint8_t *)"one", .owner_len = 3, .verifier = {9}};
+
+    (void)state;
+    comes(ONE, EAST);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    pass(100000);
+    assert_int_equal(may(ONE), KEY_MAY_NOT);
+    assert_int_equal(key_rule_add_run(rule, 9, &again, false), 0);
+    assert_int_equal(may(9), KEY_MAY_NOT); /* a new verifier is not evidence */
+    assert_int_equal(key_rule_depart(rule, ONE), -EBUSY);
+    restart();
+    assert_int_equal(may(ONE), KEY_MAY_NOT);
+    assert_int_equal(key_rule_add_run(rule, 9, &again, false), 0);
+    assert_int_equal(key_rule_end_run(rule, ONE), 0);
+    assert_int_equal(may(9), KEY_MAY);
+}
+
+static void the_operators_word_ends_it(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    assert_int_equal(key_rule_forgive(rule, &other_disk), 0);
+    assert_int_equal(may(ONE), KEY_MAY_NOT);
+    assert_int_equal(key_rule_forgive(rule, &disk), 0);
+    restart();
+    assert_int_equal(may(ONE), KEY_MAY);
+    comes(ONE, EAST);
+    assert_int_equal(found[0].kind, KEY_IS_NEW);
+}
+
+static void the_settle_time_counts_from_when_it_had_forgotten(void **state)
+{
+    (void)state;
+    settle = 300 * SECOND;
+    pass(0);
+    comes(ONE, EAST);
+    key_rule_forgot(rule, ONE); /* before: says nothing of what it was granted since */
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    pass(1000);
+    assert_int_equal(may(ONE), KEY_MAY_NOT);
+    key_rule_forgot(rule, ONE);
+    pass(299);
+    key_rule_forgot(rule, ONE);
+    assert_int_equal(may(ONE), KEY_MAY_NOT);
+    pass(1);
+    assert_int_equal(may(ONE), KEY_MAY);
+    comes(ONE, EAST);
+    assert_int_equal(found[0].kind, KEY_IS_NEW);
+    assert_int_equal(fence_forgetful(ONE), KEY_PROVEN); /* it had forgotten then */
+    assert_int_equal(may(ONE), KEY_MAY);
+}
+
+static void a_settle_time_that_is_not_believed_in_never_passes(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    assert_int_equal(fence_forgetful(ONE), KEY_PROVEN);
+    pass(1000000);
+    assert_int_equal(may(ONE), KEY_MAY_NOT);
+}
+
+/* It gave its layouts back before its key was taken off for the other's sake. */
+static void a_neighbour_that_gave_all_back_waits_for_the_other_only(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    comes(TWO, EAST);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    assert_int_equal(may(TWO), KEY_MAY_NOT);
+    assert_int_equal(key_rule_end_run(rule, ONE), 0);
+    assert_int_equal(may(TWO), KEY_MAY);
+}
+
+static void a_neighbour_that_gave_nothing_back_was_fenced_too(void **state)
+{
+    (void)state;
+    one_drained = false;
+    comes(ONE, EAST);
+    comes(TWO, EAST);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    assert_int_equal(key_rule_end_run(rule, ONE), 0);
+    assert_int_equal(may(TWO), KEY_MAY_NOT);
+    assert_int_equal(fence(TWO), KEY_PROVEN);
+}
+
+static void the_same_client_keeps_its_other_disks(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    assert_int_equal(key_rule_may_tell(rule, ONE, &other_disk, 1), KEY_MAY);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(a_preempted_nexus_is_fenced),
+        T(who_was_never_told_has_no_key),
+        T(told_and_not_seen_is_unproven),
+        T(a_registration_of_before_does_not_stand_for_one_to_come),
+        T(a_key_replaced_by_a_neighbours_fences_nobody),
+        T(a_neighbours_telling_that_is_outstanding_spoils_it),
+        T(a_key_that_vanished_by_itself_proves_nothing),
+        T(a_target_that_forgot_proves_nothing),
+        T(a_preempt_that_was_not_carried_out_proves_nothing),
+        T(a_failed_attempt_is_no_evidence_for_later),
+        T(a_victim_that_went_by_itself_proves_nothing),
+        T(a_crash_after_the_preempt_loses_nothing),
+        T(what_cannot_be_written_does_not_count),
+        T(a_record_that_may_lack_something_proves_nothing),
+        T(keys_of_others_and_the_servers_own_are_left_alone),
+        T(all_paths_of_a_run_are_fenced),
+        T(a_path_with_an_older_key_has_a_register_before_it),
+        T(a_session_left_behind_counts_until_the_settle_time),
+        T(and_not_less),
+        T(a_key_that_comes_back_is_found_at_once),
+        T(a_stranger_on_a_fenced_nexus_is_found_at_once),
+        T(a_client_elsewhere_is_no_stranger),
+        T(keys_that_nobody_has_are_found),
+        T(each_telling_waits_for_the_one_before_for_a_while),
+        T(a_client_that_asks_in_a_loop_gets_no_more),
+        T(a_healthy_client_is_told_again_and_again),
+        T(nobody_on_the_nexus_is_told_while_it_is_fenced),
+        T(a_fenced_run_is_told_nothing_until_it_has_ended),
+        T(the_operators_word_ends_it),
+        T(the_settle_time_counts_from_when_it_had_forgotten),
+        T(a_settle_time_that_is_not_believed_in_never_passes),
+        T(a_neighbour_that_gave_all_back_waits_for_the_other_only),
+        T(a_neighbour_that_gave_nothing_back_was_fenced_too),
+        T(the_same_client_keeps_its_other_disks),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,50 @@
+/* What the keeper takes for a gap in its own time (server/keeper/gap.c): one test a claim. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "server/keeper/private.h"
+
+#define MS UINT64_C(1000000)
+
+static void a_beat_that_is_a_little_late_is_no_gap(void **state)
+{
+    uint64_t listened_at = 0, now = 5000 * MS;
+    (void)state;
+    assert_int_equal(keeper_gap(&listened_at, now), 0); /* the first: nothing was missed */
+    for (unsigned i = 0; i < 100; i++)
+        assert_int_equal(keeper_gap(&listened_at, now += 1500 * MS), 0);
+}
+
+static void time_in_which_nobody_listened_is_a_gap_once(void **state)
+{
+    uint64_t listened_at = 0, now = 5000 * MS;
+    (void)state;
+    assert_int_equal(keeper_gap(&listened_at, now), 0);
+    assert_int_equal(keeper_gap(&listened_at, now += 17000 * MS), 16000 * MS);
+    assert_int_equal(keeper_gap(&listened_at, now), 0);
+    assert_int_equal(keeper_gap(&listened_at, now += 1000 * MS), 0);
+}
+
+/* The loop's clock is read by several, and one may be a tick behind. */
+static void clock_that_stands_still_or_is_behind_is_no_gap(void **state)
+{
+    uint64_t listened_at = 0;
+    (void)state;
+    assert_int_equal(keeper_gap(&listened_at, 9000 * MS), 0);
+    assert_int_equal(keeper_gap(&listened_at, 8990 * MS), 0);
+    assert_int_equal(keeper_gap(&listened_at, 11990 * MS), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_beat_that_is_a_little_late_is_no_gap),
+        cmocka_unit_test(time_in_which_nobody_listened_is_a_gap_once),
+        cmocka_unit_test(clock_that_stands_still_or_is_behind_is_no_gap),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
