@@ -26,7 +26,8 @@ struct device_look {
     struct export *export;
     struct device *device; /* found; NULL: why */
     struct seal_refusal why;
-    bool unread; /* in doubt as long as what it remembers of the journal cannot be read */
+    bool ambiguous; /* by its signature, at the last look too */
+    bool unread;    /* in doubt as long as what it remembers of the journal cannot be read */
     int mark_error;
     struct watermark mark;
 };
@@ -62,7 +63,16 @@ static void lose_device(struct keeper *keeper, const struct export *export, cons
                             .undescribed = {.fs_uuid = export_fs_uuid(export), .why = why}});
 }
 
-static void take_found(struct keeper *keeper, const struct device_look *found)
+/* The old place of a volume that was moved between two looks, or a copy, is as good as the volume
+ * to a client. Once is not enough: a path of a multipath device looks so until it is claimed. */
+static bool is_lost(struct device_look *found)
+{
+    const bool before = found->ambiguous;
+    found->ambiguous = found->why.code == SEAL_REFUSED_SIGNATURE;
+    return found->why.definite || (found->ambiguous && before);
+}
+
+static void take_found(struct keeper *keeper, struct device_look *found)
 {
     const char *why = NULL, *name = export_config(found->export)->pseudo;
     const bool had = export_has_layouts(found->export, &why);
@@ -71,11 +81,12 @@ static void take_found(struct keeper *keeper, const struct device_look *found)
             log_warning("export %s: no more layouts are given: %s", name, found->why.text);
         if (export_set_no_device(found->export, &found->why))
             log_error("out of memory: export %s still gives layouts", name);
-        if (found->why.definite)
+        if (is_lost(found))
             lose_device(keeper, found->export, found->why.text);
         return;
     }
     const struct device *before = export_device(found->export);
+    found->ambiguous = false;
     see(keeper, found->device);
     if (had && before && device_same(before, found->device))
         return;

@@ -22,8 +22,8 @@ static const struct kind {
     struct loopfs_spec spec;
     const char *mount, *relabel;
 } kinds[] = {
-    {{.type = "xfs"}, "mount -o nouuid", "xfs_admin -U generate"},
-    {{.type = "ext4", .size = 64 << 20}, "mount", "tune2fs -U random"},
+    {{.type = "xfs"}, "mount -o nouuid", "xfs_admin -U generate $V"},
+    {{.type = "ext4", .size = 64 << 20}, "mount", "e2fsck -fy $V; tune2fs -U random $V"},
 };
 
 struct twins {
@@ -95,7 +95,7 @@ static void a_copy_with_a_uuid_of_its_own_is_served_beside_the_original(void **s
         struct twins t;
 
         setup(&t, &kinds[i]);
-        assert_int_equal(loopfs_run("%s %s", kinds[i].relabel, t.copy), 0);
+        assert_int_equal(loopfs_run("V=%s; %s", t.copy, kinds[i].relabel), 0);
         assert_int_equal(loopfs_run("mount %s %s", t.copy, t.dir), 0);
         assert_int_equal(export_table_create(&t.config, &table), 0);
         export_table_destroy(table);
