@@ -4,8 +4,8 @@
  */
 #include "client/device.h"
 
-#include "client/status.h"
-#include "client/volume.h"
+#include "client/disk/volume.h"
+#include "client/net/status.h"
 
 #include <errno.h>
 #include <stdlib.h>

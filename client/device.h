@@ -7,9 +7,9 @@
 #ifndef CLIENT_DEVICE_H
 #define CLIENT_DEVICE_H
 
-#include "client/disk.h"
-#include "client/map.h"
-#include "client/rdma.h"
+#include "client/disk/disk.h"
+#include "client/disk/map.h"
+#include "client/rdma/rdma.h"
 #include "client/session_impl.h"
 
 /* Where to read or write: on a disk or in memory; a hole has neither. Borrowed: valid until the

@@ -4,7 +4,7 @@
  */
 #include "client/file_impl.h"
 #include "client/path.h"
-#include "proto/nfs4_attr.h"
+#include "proto/nfs4/attr.h"
 
 #include <errno.h>
 #include <string.h>

@@ -4,9 +4,9 @@
  */
 #include "client/file_impl.h"
 
+#include "client/net/status.h"
 #include "client/path.h"
-#include "client/status.h"
-#include "proto/nfs4_attr.h"
+#include "proto/nfs4/attr.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -2,12 +2,12 @@
  * Reading, writing and syncing files: piece by piece, directly where a layout maps the piece, else
  * through the server. See sealio.h. Any thread.
  */
-#include "client/align.h"
+#include "client/disk/align.h"
 #include "client/file_impl.h"
+#include "client/net/status.h"
+#include "client/net/transport.h"
 #include "client/path.h"
-#include "client/status.h"
-#include "client/transport.h"
-#include "proto/nfs4_attr.h"
+#include "proto/nfs4/attr.h"
 
 #include <errno.h>
 #include <limits.h>

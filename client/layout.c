@@ -5,9 +5,9 @@
 #include "client/layout.h"
 
 #include "client/file_impl.h"
-#include "client/status.h"
-#include "client/transport.h"
-#include "proto/nfs4_attr.h"
+#include "client/net/status.h"
+#include "client/net/transport.h"
+#include "proto/nfs4/attr.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -10,8 +10,8 @@
 #define CLIENT_LAYOUT_H
 
 #include "client/device.h"
-#include "client/map.h"
-#include "client/ranges.h"
+#include "client/disk/map.h"
+#include "client/disk/ranges.h"
 
 /* The layout types that the library knows, the best first. */
 enum sealio_layout_kind { SEALIO_KIND_MEMORY, SEALIO_KIND_DISK, SEALIO_KINDS };

@@ -2,7 +2,7 @@
  * What programs may see of layouts and do with them. See sealio.h. Any thread.
  */
 #include "client/file_impl.h"
-#include "client/transport.h"
+#include "client/net/transport.h"
 
 #include <errno.h>
 #include <stdio.h>

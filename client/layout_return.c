@@ -4,9 +4,9 @@
  * the reader; the returning is done by the upkeep thread.
  */
 #include "client/file_impl.h"
+#include "client/net/status.h"
+#include "client/net/transport.h"
 #include "client/recall.h"
-#include "client/status.h"
-#include "client/transport.h"
 
 #include <errno.h>
 #include <string.h>

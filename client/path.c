@@ -4,7 +4,7 @@
  */
 #include "client/path.h"
 
-#include "client/status.h"
+#include "client/net/status.h"
 
 #include <errno.h>
 #include <string.h>

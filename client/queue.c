@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "client/file_impl.h"
-#include "client/transport.h"
+#include "client/net/transport.h"
 
 enum { MAX_DEPTH = 1024, MAX_WORKERS = 16 };
 

@@ -5,7 +5,7 @@
 #ifndef CLIENT_RECALL_H
 #define CLIENT_RECALL_H
 
-#include "proto/nfs4_cb.h"
+#include "proto/nfs4/cb.h"
 
 /* What the client knows of one file's layout when the callback arrives. */
 struct sealio_recall_facts {

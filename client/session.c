@@ -5,9 +5,9 @@
  * out again on the same slot and the server's reply cache makes them happen once (section 2.10.6).
  */
 #include "client/layout.h"
+#include "client/net/status.h"
+#include "client/net/transport.h"
 #include "client/session_impl.h"
-#include "client/status.h"
-#include "client/transport.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -11,9 +11,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "client/backchannel.h"
-#include "client/call.h"
-#include "client/channel.h"
+#include "client/net/backchannel.h"
+#include "client/net/call.h"
+#include "client/net/channel.h"
 #include "client/sealio.h"
 
 enum {

@@ -4,8 +4,8 @@
  */
 #include "client/device.h"
 #include "client/layout.h"
+#include "client/net/transport.h"
 #include "client/session_impl.h"
-#include "client/transport.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -8,11 +8,11 @@
  */
 #include "client/file_impl.h"
 #include "client/layout.h"
+#include "client/net/status.h"
+#include "client/net/transport.h"
 #include "client/session_impl.h"
-#include "client/status.h"
-#include "client/transport.h"
 
-#include "proto/nfs4_attr.h"
+#include "proto/nfs4/attr.h"
 
 #include <errno.h>
 #include <string.h>

@@ -3,8 +3,8 @@
  * the program of recalls, and returns recalled layouts once no I/O is under way on them.
  */
 #include "client/file_impl.h"
+#include "client/net/transport.h"
 #include "client/session_impl.h"
-#include "client/transport.h"
 
 #include <errno.h>
 #include <signal.h>

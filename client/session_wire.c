@@ -3,9 +3,9 @@
  * sections 18.34 to 18.37, 18.50, 18.51). On the thread that opens, recovers or closes the session;
  * nobody else uses the channel meanwhile.
  */
+#include "client/net/status.h"
+#include "client/net/transport.h"
 #include "client/session_impl.h"
-#include "client/status.h"
-#include "client/transport.h"
 
 #include <errno.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 #ifndef RDMA_ADMISSION_H
 #define RDMA_ADMISSION_H
 
-#include "proto/rdma_layout.h"
+#include "proto/layout/rdma.h"
 
 enum rdma_admission {
     RDMA_ADMITTED,

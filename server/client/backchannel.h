@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#include "proto/nfs4_cb.h"
+#include "proto/nfs4/cb.h"
 #include "server/base/loop.h"
 
 struct client;

@@ -3,7 +3,7 @@
  */
 #include "server/client/cb_message.h"
 
-#include "proto/nfs4_ops.h"
+#include "proto/nfs4/ops.h"
 #include "proto/rpc.h"
 
 enum { CB_PROC_NULL = 0, CB_PROC_COMPOUND = 1 };

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "proto/nfs4_cb.h"
+#include "proto/nfs4/cb.h"
 
 /* Who calls whom, and how the call is to be authenticated. */
 struct cb_target {

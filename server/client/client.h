@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "proto/nfs4_types.h"
+#include "proto/nfs4/types.h"
 
 /* Who may act for a client (RFC 8881 section 2.4): with AUTH_SYS, the user. */
 struct principal {

@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <uthash.h>
 
-#include "proto/nfs4_ops.h"
+#include "proto/nfs4/ops.h"
 #include "server/client/client.h"
 #include "server/client/clients.h"
 #include "server/client/recovery.h"

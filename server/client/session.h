@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "proto/nfs4_types.h"
+#include "proto/nfs4/types.h"
 #include "server/client/client.h"
 
 struct config;

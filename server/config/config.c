@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "proto/rdma_layout.h"
+#include "proto/layout/rdma.h"
 #include "server/base/log.h"
 #include "server/config/syntax.h"
 #include "server/config/table.h"

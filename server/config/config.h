@@ -46,7 +46,7 @@ struct config_export {
     uid_t anon_uid;
     gid_t anon_gid;
     bool layouts;
-    bool stripes; /* layouts on striped volumes too */
+    bool stripes;       /* layouts on striped volumes too */
     bool scsi_volatile; /* SCSI layouts where the target may forget who was fenced */
     enum config_layout_types layout_types;
     enum config_policy policy;
@@ -84,7 +84,7 @@ struct config {
                                 says so */
     unsigned quiesce_time;
     unsigned initiator_settle_time; /* reserved disks; 0: not believed */
-    unsigned device_interval; /* the exports' devices are looked at again after so long */
+    unsigned device_interval;       /* the exports' devices are looked at again after so long */
     unsigned
         at_rest_pause;    /* before a file that gave way is sealed at rest again, the first time */
     unsigned at_rest_max; /* seals at rest */

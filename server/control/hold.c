@@ -17,9 +17,9 @@
 
 #include <utlist.h>
 
-#include "layout/device.h"
-#include "layout/local_type.h"
-#include "layout/map.h"
+#include "layout/device/device.h"
+#include "layout/seal/map.h"
+#include "layout/type/local.h"
 #include "server/base/container_of.h"
 #include "server/base/peer.h"
 #include "server/control/request.h"

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "layout/engine.h"
+#include "layout/engine/engine.h"
 #include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"

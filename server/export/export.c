@@ -18,10 +18,10 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "layout/device.h"
+#include "layout/device/device.h"
 #include "layout/file_key.h"
 #include "layout/mount_info.h"
-#include "proto/rdma_layout.h"
+#include "proto/layout/rdma.h"
 #include "server/base/fs_handle.h"
 #include "server/base/log.h"
 #include "server/base/worker.h"

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "proto/nfs4.h"
+#include "proto/nfs4/nfs4.h"
 #include "server/base/place.h"
 #include "server/config/config.h"
 
@@ -40,8 +40,8 @@ bool export_is_writable(const struct export *export);
 /* Layouts are on and the file system can give them: block device known, signature found. If not,
  * why. */
 bool export_has_layouts(const struct export *export, const char **why_not);
-/* layout/device.h: the last that was found, also while it is away; NULL without layouts. Valid for
- * ever. */
+/* layout/device/device.h: the last that was found, also while it is away; NULL without layouts.
+ * Valid for ever. */
 const struct device *export_device(const struct export *export);
 /* The last look saw that what is under the export is nothing that clients can be told of; why. */
 bool export_device_is_lost(const struct export *export, const char **why);

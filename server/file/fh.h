@@ -15,7 +15,7 @@
 
 #include <stdint.h>
 
-#include "proto/nfs4.h"
+#include "proto/nfs4/nfs4.h"
 #include "proto/xdr.h"
 
 enum fh_kind { FH_FILE = 1, FH_PSEUDO = 2 };

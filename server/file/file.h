@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 
 #include "layout/file_key.h"
-#include "proto/nfs4_types.h"
+#include "proto/nfs4/types.h"
 #include "proto/xdr.h"
 #include "server/base/place.h"
 #include "server/file/fh.h"

@@ -4,7 +4,7 @@
 #ifndef SEALNFS_SERVER_FILE_FS_STATUS_H
 #define SEALNFS_SERVER_FILE_FS_STATUS_H
 
-#include "proto/nfs4_types.h"
+#include "proto/nfs4/types.h"
 
 /* A negative errno (0 is NFS4_OK) as the protocol says it. */
 nfsstat4 fs_status(int error);

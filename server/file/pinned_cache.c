@@ -14,8 +14,8 @@
 #include <stdlib.h>
 
 #include "layout/file_key.h"
-#include "layout/map.h"
-#include "layout/pinned_io.h"
+#include "layout/seal/map.h"
+#include "layout/seal/pinned_io.h"
 #include "server/export/export.h"
 #include "server/file/file.h"
 

@@ -1,6 +1,6 @@
 /*
  * pinned_cache.h - the open devices of pinned files that are written to through the server
- * (layout/pinned_io.h), a few at a time, so that not every WRITE opens the disk. Any thread;
+ * (layout/seal/pinned_io.h), a few at a time, so that not every WRITE opens the disk. Any thread;
  * getting one BLOCKS (workers).
  */
 #ifndef SEALNFS_SERVER_FILE_PINNED_CACHE_H

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "layout/watermark.h"
+#include "layout/journal/watermark.h"
 #include "server/base/log.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
@@ -191,7 +191,8 @@ int keeper_open_journal(struct keeper *keeper)
     return err;
 }
 
-/* Whose watermark goes up with the record; NULL: none (see raises_watermark() in layout/journal.c).
+/* Whose watermark goes up with the record; NULL: none (see raises_watermark() in
+ * layout/journal/journal.c).
  */
 static const uint8_t *fs_of(const struct keeper *keeper, const struct journal_record *record)
 {

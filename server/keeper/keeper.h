@@ -1,6 +1,6 @@
 /*
- * keeper.h - the thread that keeps seals: it hosts the layout engine (layout/engine.h) and executes
- * its effects.
+ * keeper.h - the thread that keeps seals: it hosts the layout engine (layout/engine/engine.h) and
+ * executes its effects.
  *
  * The server's other parts speak to it by requests. A request is embedded in the caller's memory,
  * is answered exactly once by posting its `reply` message to `reply_loop`, and must stay valid
@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "proto/nfs4_types.h"
+#include "proto/nfs4/types.h"
 #include "server/base/loop.h"
 #include "server/keeper/rdma/figures.h"
 
@@ -186,7 +186,7 @@ struct keeper_wrote {
 };
 void keeper_wrote(struct keeper *keeper, struct keeper_wrote *wrote);
 
-/* A copy of the sealed file's map for pinned WRITE; malloc'ed, the caller's (layout/map.h:
+/* A copy of the sealed file's map for pinned WRITE; malloc'ed, the caller's (layout/seal/map.h:
  * map_free). */
 struct seal_map;
 struct keeper_map {

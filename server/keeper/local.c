@@ -11,7 +11,7 @@
 
 #include <utlist.h>
 
-#include "layout/local_type.h"
+#include "layout/type/local.h"
 #include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/config/config.h"

@@ -1,6 +1,6 @@
 /*
- * lost.c - files that their keys do not lead to: what that says of the file (layout/presence.h),
- * and where else it may be. On workers; it blocks.
+ * lost.c - files that their keys do not lead to: what that says of the file
+ * (layout/seal/presence.h), and where else it may be. On workers; it blocks.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "layout/seal_mark.h"
+#include "layout/seal/mark.h"
 #include "server/base/fs_handle.h"
 #include "server/export/export.h"
 #include "server/keeper/private.h"

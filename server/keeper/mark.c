@@ -1,5 +1,6 @@
 /*
- * mark.c - the journal's watermarks on the file systems that it speaks of (layout/watermark.h).
+ * mark.c - the journal's watermarks on the file systems that it speaks of
+ * (layout/journal/watermark.h).
  *
  * Each is written by a worker, after the commit and before the engine hears of it. A file system
  * that does not answer holds up the others for MARK_PATIENCE_SECONDS, once: then the commit stands
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/watermark.h"
+#include "layout/journal/watermark.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"

@@ -1,10 +1,10 @@
 /*
  * options.c - what the engine is told of the configuration.
  */
-#include "layout/block_type.h"
-#include "layout/local_type.h"
-#include "layout/rdma_type.h"
-#include "layout/scsi_type.h"
+#include "layout/type/block.h"
+#include "layout/type/local.h"
+#include "layout/type/rdma.h"
+#include "layout/type/scsi.h"
 #include "server/config/config.h"
 #include "server/keeper/private.h"
 

@@ -29,9 +29,9 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "layout/engine.h"
-#include "layout/journal.h"
-#include "layout/watermark.h"
+#include "layout/engine/engine.h"
+#include "layout/journal/journal.h"
+#include "layout/journal/watermark.h"
 #include "server/base/container_of.h"
 #include "server/base/jobs.h"
 #include "server/base/loop.h"

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/local_type.h"
-#include "proto/nfs4_attr.h"
-#include "proto/nfs4_cb.h"
+#include "layout/type/local.h"
+#include "proto/nfs4/attr.h"
+#include "proto/nfs4/cb.h"
 #include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "layout/map.h"
+#include "layout/seal/map.h"
 #include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"

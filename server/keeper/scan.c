@@ -1,6 +1,6 @@
 /*
  * scan.c - seals that the journal does not know: files that carry our mark and the immutable
- * flag (layout/seal_mark.h). They are safe without being known, since nothing clears their flag;
+ * flag (layout/seal/mark.h). They are safe without being known, since nothing clears their flag;
  * they are looked for so that the operator can see them and, in the end, release them.
  *
  * The exports of file systems in doubt are searched at start by a thread of its own: one statx a
@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "layout/seal_fs.h"
+#include "layout/seal/fs.h"
 #include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"

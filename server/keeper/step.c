@@ -1,5 +1,5 @@
 /*
- * step.c - the file system's part of sealing and releasing (layout/seal_fs.h), on worker
+ * step.c - the file system's part of sealing and releasing (layout/seal/fs.h), on worker
  * threads. A step names its file by key; a file that is not in memory is opened by its handle.
  */
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "layout/seal_fs.h"
+#include "layout/seal/fs.h"
 #include "server/base/container_of.h"
 #include "server/base/fs_handle.h"
 #include "server/base/log.h"

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proto/rdma_layout.h"
+#include "proto/layout/rdma.h"
 #include "server/base/loop.h"
 #include "server/config/config.h"
 #include "server/export/export.h"

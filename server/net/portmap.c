@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "proto/nfs4.h"
+#include "proto/nfs4/nfs4.h"
 #include "server/base/log.h"
 
 enum { LEAVE_SECONDS = 2 }; /* the end of the server waits so long for rpcbind */

@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "proto/arena.h"
-#include "proto/nfs4_attr.h"
+#include "proto/nfs4/attr.h"
 #include "server/export/idmap.h"
 #include "server/nfs/compound.h"
 

@@ -10,7 +10,7 @@
 #ifndef SEALNFS_SERVER_NFS_CHANGE_H
 #define SEALNFS_SERVER_NFS_CHANGE_H
 
-#include "proto/nfs4_types.h"
+#include "proto/nfs4/types.h"
 
 struct file;
 

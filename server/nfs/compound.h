@@ -21,9 +21,9 @@
 #include <sys/types.h>
 
 #include "proto/arena.h"
-#include "proto/nfs4.h"
-#include "proto/nfs4_ops.h"
-#include "proto/nfs4_types.h"
+#include "proto/nfs4/nfs4.h"
+#include "proto/nfs4/ops.h"
+#include "proto/nfs4/types.h"
 #include "proto/rpc.h"
 #include "proto/xdr.h"
 #include "server/base/loop.h"

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "proto/nfs4_types.h"
+#include "proto/nfs4/types.h"
 
 enum op_outcome { OP_OUTCOME_OK, OP_OUTCOME_DELAY, OP_OUTCOME_ERROR, OP_OUTCOMES };
 

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "layout/map.h"
+#include "layout/seal/map.h"
 #include "server/base/container_of.h"
 #include "server/export/export.h"
 #include "server/file/file.h"

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "proto/nfs4_types.h"
+#include "proto/nfs4/types.h"
 
 /* Access and deny bits are OPEN4_SHARE_ACCESS_* and OPEN4_SHARE_DENY_*: bit 0 reading, bit 1
  * writing. */

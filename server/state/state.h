@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include "proto/arena.h"
-#include "proto/nfs4_types.h"
+#include "proto/nfs4/types.h"
 
 enum stateid_kind { STATEID_OPEN = 'O', STATEID_LOCK = 'K', STATEID_LAYOUT = 'L' };
 

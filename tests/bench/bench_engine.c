@@ -14,9 +14,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "layout/block_type.h"
-#include "layout/engine.h"
-#include "layout/journal.h"
+#include "layout/engine/engine.h"
+#include "layout/journal/journal.h"
+#include "layout/type/block.h"
 
 enum { HOLDERS = 1000, BATCH = 1000, RELEASES = 1000, BODY = 65536, STEPS_MAX = 2 * BATCH };
 

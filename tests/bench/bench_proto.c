@@ -6,9 +6,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "proto/block_layout.h"
-#include "proto/nfs4_attr.h"
-#include "proto/nfs4_ops.h"
+#include "proto/layout/block.h"
+#include "proto/nfs4/attr.h"
+#include "proto/nfs4/ops.h"
 #include "proto/rpc.h"
 
 enum { DATA = 1 << 20, EXTENTS = 1000 };

@@ -2,7 +2,7 @@
  * Arguments of every operation: its number as on the wire, then the arguments.
  */
 #include "fuzz.h"
-#include "proto/nfs4_ops.h"
+#include "proto/nfs4/ops.h"
 
 static bool decode(uint32_t op, struct xdr_in *in, struct arena *arena, void *value)
 {

@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "fuzz.h"
-#include "proto/nfs4_attr.h"
+#include "proto/nfs4/attr.h"
 
 static bool decode(uint32_t op, struct xdr_in *in, struct arena *arena, void *value)
 {

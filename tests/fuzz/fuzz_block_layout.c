@@ -2,7 +2,7 @@
  * Bodies of block layouts: a word that chooses the body, then the body.
  */
 #include "fuzz.h"
-#include "proto/block_layout.h"
+#include "proto/layout/block.h"
 
 enum { DEVICEADDR, LAYOUT, LAYOUTUPDATE, LAYOUTHINT, BODIES };
 

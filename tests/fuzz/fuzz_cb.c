@@ -3,8 +3,8 @@
  * arguments or result. Also the values in device notifications.
  */
 #include "fuzz.h"
-#include "proto/nfs4_cb.h"
-#include "proto/nfs4_ops.h"
+#include "proto/nfs4/cb.h"
+#include "proto/nfs4/ops.h"
 
 /* A notification that is understood must be written back as the same values. */
 static void recode_notify(const notify4 *notify)

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "proto/arena.h"
-#include "proto/nfs4_ops.h"
+#include "proto/nfs4/ops.h"
 #include "proto/record.h"
 #include "proto/rpc.h"
 #include "server/config/config.h"

@@ -2,7 +2,7 @@
  * Bodies of RDMA layouts: a word that chooses the body, then the body.
  */
 #include "fuzz.h"
-#include "proto/rdma_layout.h"
+#include "proto/layout/rdma.h"
 
 enum { DEVICEADDR, LAYOUT, LAYOUTUPDATE, HELLO, REFUSED, BODIES };
 

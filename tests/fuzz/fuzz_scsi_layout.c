@@ -2,7 +2,7 @@
  * Bodies of SCSI layouts: a word that chooses the body, then the body.
  */
 #include "fuzz.h"
-#include "proto/scsi_layout.h"
+#include "proto/layout/scsi.h"
 
 enum { DEVICEADDR, LAYOUTUPDATE, BODIES };
 

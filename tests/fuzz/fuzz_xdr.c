@@ -6,8 +6,8 @@
 #include <errno.h>
 
 #include "fuzz.h"
-#include "proto/nfs4_cb.h"
-#include "proto/nfs4_ops.h"
+#include "proto/nfs4/cb.h"
+#include "proto/nfs4/ops.h"
 #include "proto/record.h"
 #include "proto/rpc.h"
 

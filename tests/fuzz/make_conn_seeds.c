@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proto/nfs4_attr.h"
-#include "proto/nfs4_ops.h"
+#include "proto/nfs4/attr.h"
+#include "proto/nfs4/ops.h"
 #include "proto/record.h"
 #include "proto/rpc.h"
 

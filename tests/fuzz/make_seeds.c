@@ -8,13 +8,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "proto/block_wire.h"
-#include "proto/nfs4_attr.h"
-#include "proto/nfs4_wire.h"
-#include "proto/rdma_wire.h"
+#include "proto/layout/block_wire.h"
+#include "proto/layout/rdma_wire.h"
+#include "proto/layout/scsi_wire.h"
+#include "proto/nfs4/attr.h"
+#include "proto/nfs4/wire.h"
 #include "proto/record.h"
 #include "proto/rpc.h"
-#include "proto/scsi_wire.h"
 #include "tests/unit/proto/wire_random.h"
 
 enum { ROOM = 1 << 16 };

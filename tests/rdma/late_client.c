@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "client/file_impl.h"
-#include "client/transport.h"
+#include "client/net/transport.h"
 
 enum { PIECE = 1 << 20, PATIENCE_MS = 20000, PAGE = 4096, LATE = 0xee, MINE = 0x4c };
 

@@ -19,7 +19,7 @@
 #include <infiniband/verbs.h>
 #include <rdma/rdma_cma.h>
 
-#include "proto/rdma_layout.h"
+#include "proto/layout/rdma.h"
 
 enum what { CONNECT, READ_ONE, WRITE_ONE, READ_UNTIL_ERROR, STOP };
 

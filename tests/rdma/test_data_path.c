@@ -23,8 +23,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "client/rdma.h"
-#include "client/transport.h"
+#include "client/net/transport.h"
+#include "client/rdma/rdma.h"
 #include "raw_client.h"
 #include "rdma/peer.h"
 

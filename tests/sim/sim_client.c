@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/local_type.h"
-#include "layout/rdma_type.h"
-#include "proto/block_layout.h"
+#include "layout/type/local.h"
+#include "layout/type/rdma.h"
+#include "proto/layout/block.h"
 #include "proto/xdr.h"
 #include "tests/sim/sim.h"
 

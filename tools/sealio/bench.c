@@ -3,9 +3,9 @@
  */
 #include "tools/sealio/bench.h"
 
+#include "client/net/status.h"
+#include "client/net/transport.h"
 #include "client/session_impl.h"
-#include "client/status.h"
-#include "client/transport.h"
 
 #include <errno.h>
 #include <getopt.h>

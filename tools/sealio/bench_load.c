@@ -5,7 +5,7 @@
  * looked at as little as possible: its status, and a stateid where the next COMPOUND needs one;
  * payload beyond the receive buffer is dropped in the kernel (MSG_TRUNC | MSG_DONTWAIT).
  */
-#include "client/transport.h"
+#include "client/net/transport.h"
 #include "tools/sealio/bench.h"
 
 #include <errno.h>

@@ -4,7 +4,7 @@
  */
 #include "tools/sealio/bench.h"
 
-#include "proto/nfs4_attr.h"
+#include "proto/nfs4/attr.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -8,8 +8,8 @@
  */
 #include "tools/sealio/bench.h"
 
-#include "client/backchannel.h"
-#include "client/transport.h"
+#include "client/net/backchannel.h"
+#include "client/net/transport.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -5,7 +5,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 
-#include "layout/engine.h"
+#include "layout/engine/engine.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/keeper/rdma/process_record.h"

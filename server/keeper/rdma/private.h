@@ -12,7 +12,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
-#include "layout/journal_record.h"
+#include "layout/journal/record.h"
 #include "rdma/peer.h"
 #include "server/base/container_of.h"
 #include "server/base/jobs.h"

@@ -25,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "layout/engine.h"
+#include "layout/engine/engine.h"
 #include "server/keeper/rdma/figures.h"
 
 struct config;

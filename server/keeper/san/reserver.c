@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
-#include "layout/reservation.h"
+#include "layout/reservation/reservation.h"
 #include "server/base/log.h"
 
 enum { END_TIMEOUT_SECONDS = 2 };

@@ -1,8 +1,8 @@
 /*
  * reserver.h - a thread for each device under a reservation, which does what blocks for as long as
  * a path may be down: keeping the reservation, reading keys, preempting some
- * (layout/reservation.h). One job after the other, so nobody else speaks of reservations to those
- * disks at the same time.
+ * (layout/reservation/reservation.h). One job after the other, so nobody else speaks of
+ * reservations to those disks at the same time.
  */
 #ifndef SEALNFS_SERVER_KEEPER_SAN_RESERVER_H
 #define SEALNFS_SERVER_KEEPER_SAN_RESERVER_H
@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "layout/device.h"
-#include "layout/key_rule.h"
+#include "layout/device/device.h"
+#include "layout/key/rule.h"
 #include "server/base/loop.h"
 
 struct reserver;

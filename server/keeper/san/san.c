@@ -10,7 +10,7 @@
 
 #include <utlist.h>
 
-#include "layout/reservation.h"
+#include "layout/reservation/reservation.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/keeper/san/private.h"

@@ -1,7 +1,7 @@
 /*
  * san.h - disks under a reservation, and their clients' keys (RFC 8154 section 2.4.10): the
  * keeper's part of SCSI layouts. The keeper's thread; what blocks is the reservers'. What may be
- * believed and who may be told is decided by layout/key_rule.h; here is the I/O around it.
+ * believed and who may be told is decided by layout/key/rule.h; here is the I/O around it.
  *
  * - Each device that is offered by SCSI layouts is reserved by the server, and looked at every few
  * seconds: a reservation that was lost is taken again, and nothing is granted while it is not ours,
@@ -20,9 +20,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "layout/device.h"
-#include "layout/key_rule.h"
-#include "proto/nfs4_types.h"
+#include "layout/device/device.h"
+#include "layout/key/rule.h"
+#include "proto/nfs4/types.h"
 
 struct config;
 struct engine;
@@ -70,7 +70,7 @@ void keeper_san_fence(struct keeper_san *san, const struct engine_effect *effect
 /* The run is known to believe in no layout that it was granted before now: it started anew with
  * nothing. */
 void keeper_san_forgot(struct keeper_san *san, const struct key_run *name);
-/* May the run be told of a key on the device (layout/key_rule.h)? Changes nothing. A run that was
+/* May the run be told of a key on the device (layout/key/rule.h)? Changes nothing. A run that was
  * never told of one may. */
 enum key_may keeper_san_may_tell(struct keeper_san *san, const struct key_run *name,
                                  const struct device *device);

@@ -16,8 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "proto/block_layout.h"
-#include "proto/nfs4_attr.h"
+#include "proto/layout/block.h"
+#include "proto/nfs4/attr.h"
 #include "proto/record.h"
 
 enum { MESSAGE_MAX = (1 << 20) + 65536, SLOTS = 8, OPS = 60, CB_PROGRAM = 0x40000000 };

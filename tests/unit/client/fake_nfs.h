@@ -8,9 +8,9 @@
 #ifndef TESTS_UNIT_CLIENT_FAKE_NFS_H
 #define TESTS_UNIT_CLIENT_FAKE_NFS_H
 
-#include "proto/nfs4_cb.h"
-#include "proto/nfs4_ops.h"
-#include "proto/rdma_layout.h"
+#include "proto/layout/rdma.h"
+#include "proto/nfs4/cb.h"
+#include "proto/nfs4/ops.h"
 
 struct fake_nfs;
 

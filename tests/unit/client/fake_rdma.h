@@ -1,13 +1,14 @@
 /*
- * libibverbs and librdmacm played for the client (client/verbs.h): one device, one server behind
- * it, whose memory is this process's. What exists is counted, any call can be made to fail, and the
- * server can refuse, hang up, void its keys or never answer. One client at a time; any thread.
+ * libibverbs and librdmacm played for the client (client/rdma/verbs.h): one device, one server
+ * behind it, whose memory is this process's. What exists is counted, any call can be made to fail,
+ * and the server can refuse, hang up, void its keys or never answer. One client at a time; any
+ * thread.
  */
 #ifndef TESTS_UNIT_CLIENT_FAKE_RDMA_H
 #define TESTS_UNIT_CLIENT_FAKE_RDMA_H
 
-#include "client/verbs.h"
-#include "proto/rdma_layout.h"
+#include "client/rdma/verbs.h"
+#include "proto/layout/rdma.h"
 
 enum fake_rdma_call {
     FAKE_RDMA_CHANNEL,

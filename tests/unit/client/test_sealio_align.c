@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/align.h"
-#include "client/signature.h"
+#include "client/disk/align.h"
+#include "client/disk/signature.h"
 
 enum { UNIT = 512, CHUNK = 4096 };
 

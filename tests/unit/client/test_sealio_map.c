@@ -10,8 +10,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "client/map.h"
-#include "client/volume.h"
+#include "client/disk/map.h"
+#include "client/disk/volume.h"
 
 #define EXTENT(id, at, len, where, st)                                                             \
     (pnfs_block_extent4)                                                                           \

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 
-#include "client/ranges.h"
+#include "client/disk/ranges.h"
 
 static void ranges_that_touch_or_overlap_become_one(void **state)
 {

@@ -11,9 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/rdma.h"
+#include "client/net/transport.h"
+#include "client/rdma/rdma.h"
 #include "client/session_impl.h"
-#include "client/transport.h"
 #include "tests/unit/client/fake_nfs.h"
 #include "tests/unit/client/fake_rdma.h"
 

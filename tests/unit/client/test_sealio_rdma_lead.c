@@ -1,6 +1,6 @@
 /*
  * Who takes what the device has completed: those who wait, one at a time, and the connection's
- * thread for everybody else (client/rdma_lead.c). The device is played.
+ * thread for everybody else (client/rdma/lead.c). The device is played.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,8 +12,8 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "client/rdma.h"
-#include "client/transport.h"
+#include "client/net/transport.h"
+#include "client/rdma/rdma.h"
 #include "tests/unit/client/fake_rdma.h"
 
 enum { KEY = 11, LENGTH = 4096, PATIENCE_MS = 5000, LONG_MS = 60000, TRIES = 2000, THREADS = 4 };

@@ -8,10 +8,10 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "client/backchannel.h"
+#include "client/net/backchannel.h"
 #include "client/recall.h"
-#include "proto/nfs4_ops.h"
-#include "proto/rdma_layout.h"
+#include "proto/layout/rdma.h"
+#include "proto/nfs4/ops.h"
 #include "proto/record.h"
 
 static const stateid4 held_stateid = {5, {1, 2, 3}};

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/block_type.h"
-#include "layout/local_type.h"
-#include "layout/rdma_type.h"
+#include "layout/type/block.h"
+#include "layout/type/local.h"
+#include "layout/type/rdma.h"
 
 static const struct layout_type *const types[] = {&block_layout_type, &rdma_layout_type,
                                                   &local_layout_type, NULL};

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "layout/engine.h"
+#include "layout/engine/engine.h"
 
 #define SECOND UINT64_C(1000000000)
 

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "layout/device.h"
+#include "layout/device/device.h"
 
 static const struct loopfs_spec specs[FILESYSTEMS] = {
     [CLONING] = {.type = "xfs", .mkfs_options = "-m reflink=1"},

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "layout/seal_fs.h"
+#include "layout/seal/fs.h"
 #include "tests/unit/loopfs.h"
 
 enum { CLONING, PLAIN_XFS, EXT4, SMALL_BLOCKS, FILESYSTEMS };

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/block_type.h"
+#include "layout/type/block.h"
 #include "proto/arena.h"
-#include "proto/block_layout.h"
+#include "proto/layout/block.h"
 #include "proto/xdr.h"
 
 #define K (uint64_t)1024

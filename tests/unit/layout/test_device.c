@@ -14,10 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "layout/device.h"
+#include "layout/device/device.h"
+#include "layout/device/sysfs_block.h"
 #include "layout/mount_info.h"
-#include "layout/reservation.h"
-#include "layout/sysfs_block.h"
+#include "layout/reservation/reservation.h"
 #include "tests/unit/loopfs.h"
 
 static int answer = -EOPNOTSUPP; /* of the disk, asked whether it knows reservations */

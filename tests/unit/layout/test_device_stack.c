@@ -15,7 +15,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "layout/device_stack.h"
+#include "layout/device/stack.h"
 
 enum { MIB = 1 << 20, MIB_SECTORS = 2048 };
 

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "layout/device_volume.h"
+#include "layout/device/volume.h"
 
 enum { UNIT = 65536, MIB = 1 << 20 };
 

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "layout/local_type.h"
+#include "layout/type/local.h"
 
 enum { PROGRAM = 9000, AGAIN = 9001 };
 

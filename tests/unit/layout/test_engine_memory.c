@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "layout/rdma_type.h"
+#include "layout/type/rdma.h"
 #include "tests/unit/layout/engine_scene.h"
 
 static const struct layout_memory memory = {.address = 0x1000, .length = UINT64_MAX, .key = 7};

@@ -16,8 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "layout/journal.h"
-#include "layout/journal_pack.h"
+#include "layout/journal/journal.h"
+#include "layout/journal/pack.h"
 
 static char dir[] = "/tmp/sealnfs-journal-XXXXXX";
 static char path[64];

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "layout/key_nexus.h"
+#include "layout/reservation/nexus.h"
 
 enum { FC = 0, SAS = 6, ISCSI = 5, ISCSI_SESSION = 0x45 };
 

@@ -12,8 +12,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "layout/key_rule.h"
-#include "layout/reservation.h"
+#include "layout/key/rule.h"
+#include "layout/reservation/reservation.h"
 
 enum { SERVER = 0xabcdef, ONE = 1, TWO = 2, EAST = 'E', WEST = 'W', NORTH = 'N', ROWS = 256 };
 #define SECOND UINT64_C(1000000000)

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "layout/key_store.h"
+#include "layout/key/store.h"
 
 static char directory[] = "/tmp/test_key_store.XXXXXX", path[64];
 static struct key_store *store;

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/map.h"
-#include "layout/map_move.h"
+#include "layout/seal/map.h"
+#include "layout/seal/map_move.h"
 
 #define K (uint64_t)1024
 

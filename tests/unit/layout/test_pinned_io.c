@@ -18,9 +18,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "layout/pinned_io.h"
-#include "layout/seal_cache.h"
-#include "layout/seal_fs.h"
+#include "layout/seal/cache.h"
+#include "layout/seal/fs.h"
+#include "layout/seal/pinned_io.h"
 #include "tests/unit/loopfs.h"
 
 enum { XFS, EXT4, SMALL_BLOCKS, BIG_SECTORS, FILESYSTEMS };

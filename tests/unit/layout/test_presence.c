@@ -15,8 +15,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "layout/device.h"
-#include "layout/presence.h"
+#include "layout/device/device.h"
+#include "layout/seal/presence.h"
 #include "tests/unit/loopfs.h"
 
 /* XFS_IOC_GOINGDOWN, EXT4_IOC_SHUTDOWN: without writing out what is dirty. */

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "layout/rdma_type.h"
+#include "layout/type/rdma.h"
 #include "proto/arena.h"
 
 enum { BLOCK = 4096, SIZE = 3 * BLOCK + 100 };

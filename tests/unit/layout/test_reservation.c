@@ -16,8 +16,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "layout/reservation.h"
-#include "proto/scsi_layout.h"
+#include "layout/reservation/reservation.h"
+#include "proto/layout/scsi.h"
 
 enum { SERVER = 0xabcdef, KEYS = 64, FD = 1000 };
 

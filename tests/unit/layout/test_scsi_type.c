@@ -8,9 +8,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "layout/scsi_type.h"
+#include "layout/type/scsi.h"
 #include "proto/arena.h"
-#include "proto/scsi_layout.h"
+#include "proto/layout/scsi.h"
 #include "proto/xdr.h"
 
 enum { KEY = 4711, MIB = 1 << 20 };

@@ -23,10 +23,10 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "layout/device.h"
+#include "layout/device/device.h"
 #include "layout/file_key.h"
-#include "layout/seal_fill.h"
-#include "layout/seal_mark.h"
+#include "layout/seal/fill.h"
+#include "layout/seal/mark.h"
 #include "tests/unit/layout/seal_fixture.h"
 
 static void a_sealed_map_leads_to_the_files_data(void **state)

@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "layout/seal_judge.h"
+#include "layout/seal/judge.h"
 #include "tests/unit/layout/seal_fixture.h"
 
 static void an_open_writer_is_named_and_refused(void **state)

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "proto/block_layout.h"
+#include "proto/layout/block.h"
 
 static uint8_t buf[1 << 16];
 static struct xdr_out out;

@@ -10,8 +10,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "proto/nfs4_attr.h"
-#include "proto/nfs4_wire.h"
+#include "proto/nfs4/attr.h"
+#include "proto/nfs4/wire.h"
 #include "tests/unit/proto/wire_random.h"
 
 static uint8_t buf[1 << 14];

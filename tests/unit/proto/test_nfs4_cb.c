@@ -9,8 +9,8 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "proto/nfs4_cb.h"
-#include "proto/nfs4_ops.h"
+#include "proto/nfs4/cb.h"
+#include "proto/nfs4/ops.h"
 
 static uint8_t buf[4096];
 static struct xdr_out out;

@@ -11,8 +11,8 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "proto/nfs4_attr.h"
-#include "proto/nfs4_ops.h"
+#include "proto/nfs4/attr.h"
+#include "proto/nfs4/ops.h"
 
 static uint8_t buf[1 << 17];
 static struct xdr_out out;

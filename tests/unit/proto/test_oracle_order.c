@@ -14,10 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proto/block_wire.h"
-#include "proto/nfs4_wire.h"
-#include "proto/rdma_wire.h"
-#include "proto/scsi_wire.h"
+#include "proto/layout/block_wire.h"
+#include "proto/layout/rdma_wire.h"
+#include "proto/layout/scsi_wire.h"
+#include "proto/nfs4/wire.h"
 
 enum { TOKEN = 80, SEEN_MAX = 512 };
 

@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "proto/rdma_layout.h"
+#include "proto/layout/rdma.h"
 
 static uint8_t buf[4096];
 static struct xdr_out out;

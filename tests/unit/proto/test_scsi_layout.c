@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "proto/scsi_layout.h"
+#include "proto/layout/scsi.h"
 
 static uint8_t buf[1 << 12];
 static struct xdr_out out;

@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-#include "proto/block_layout.h"
-#include "proto/nfs4_attr.h"
+#include "proto/layout/block.h"
+#include "proto/nfs4/attr.h"
 
 void wire_random_init(struct wire_random *r, uint64_t seed, struct arena *arena)
 {

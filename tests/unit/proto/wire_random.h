@@ -4,7 +4,7 @@
 #ifndef TESTS_UNIT_PROTO_WIRE_RANDOM_H
 #define TESTS_UNIT_PROTO_WIRE_RANDOM_H
 
-#include "proto/wire.h"
+#include "proto/nfs4/wire_type.h"
 
 struct wire_random {
     uint64_t state;

@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 #include "proto/arena.h"
-#include "proto/nfs4_cb.h"
-#include "proto/nfs4_ops.h"
+#include "proto/nfs4/cb.h"
+#include "proto/nfs4/ops.h"
 #include "proto/rpc.h"
 
 struct daemon;

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "proto/nfs4_attr.h"
+#include "proto/nfs4/attr.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/file/file.h"

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proto/nfs4_attr.h"
+#include "proto/nfs4/attr.h"
 #include "server/config/config.h"
 #include "server/nfs/attr.h"
 #include "server/nfs/compound.h"

@@ -18,9 +18,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "layout/engine.h"
-#include "layout/map.h"
-#include "layout/watermark.h"
+#include "layout/engine/engine.h"
+#include "layout/journal/watermark.h"
+#include "layout/seal/map.h"
 #include "server/base/loop.h"
 #include "server/config/config.h"
 #include "server/daemon.h"

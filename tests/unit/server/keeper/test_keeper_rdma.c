@@ -23,9 +23,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "layout/engine.h"
+#include "layout/engine/engine.h"
 #include "proto/arena.h"
-#include "proto/rdma_layout.h"
+#include "proto/layout/rdma.h"
 #include "rdma/admission.h"
 #include "server/base/loop.h"
 #include "server/config/config.h"

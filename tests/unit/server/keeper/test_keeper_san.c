@@ -19,8 +19,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "layout/engine.h"
-#include "layout/reservation.h"
+#include "layout/engine/engine.h"
+#include "layout/reservation/reservation.h"
 #include "server/base/loop.h"
 #include "server/config/config.h"
 #include "server/keeper/san/reserver.h"

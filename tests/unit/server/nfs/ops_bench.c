@@ -13,9 +13,9 @@
 
 #include <cmocka.h>
 
-#include "layout/device.h"
-#include "layout/map.h"
-#include "proto/nfs4_attr.h"
+#include "layout/device/device.h"
+#include "layout/seal/map.h"
+#include "proto/nfs4/attr.h"
 #include "server/base/log.h"
 #include "server/client/session.h"
 #include "server/file/fs_access.h"

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "proto/nfs4_ops.h"
+#include "proto/nfs4/ops.h"
 
 static nfsstat4 lookup(struct fs_fixture *f, const char *name)
 {

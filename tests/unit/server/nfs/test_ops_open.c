@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "proto/nfs4_attr.h"
+#include "proto/nfs4/attr.h"
 #include "tests/unit/server/nfs/ops_bench.h"
 
 enum { R = OPEN4_SHARE_ACCESS_READ, W = OPEN4_SHARE_ACCESS_WRITE, BOTH = R | W };

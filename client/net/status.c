@@ -1,0 +1,67 @@
+/*
+ * errno values of nfsstat4. See status.h.
+ */
+#include "client/net/status.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+static const struct {
+    nfsstat4 status;
+    int error;
+} table[] = {
+    {NFS4_OK, 0},
+    {NFS4ERR_PERM, EPERM},
+    {NFS4ERR_NOENT, ENOENT},
+    {NFS4ERR_NXIO, ENXIO},
+    {NFS4ERR_ACCESS, EACCES},
+    {NFS4ERR_EXIST, EEXIST},
+    {NFS4ERR_XDEV, EXDEV},
+    {NFS4ERR_NOTDIR, ENOTDIR},
+    {NFS4ERR_ISDIR, EISDIR},
+    {NFS4ERR_INVAL, EINVAL},
+    {NFS4ERR_FBIG, EFBIG},
+    {NFS4ERR_NOSPC, ENOSPC},
+    {NFS4ERR_ROFS, EROFS},
+    {NFS4ERR_MLINK, EMLINK},
+    {NFS4ERR_NAMETOOLONG, ENAMETOOLONG},
+    {NFS4ERR_NOTEMPTY, ENOTEMPTY},
+    {NFS4ERR_DQUOT, EDQUOT},
+    {NFS4ERR_STALE, ESTALE},
+    {NFS4ERR_BADHANDLE, ESTALE},
+    {NFS4ERR_NOTSUPP, EOPNOTSUPP},
+    {NFS4ERR_TOOSMALL, EMSGSIZE},
+    {NFS4ERR_DELAY, EAGAIN},
+    {NFS4ERR_LOCKED, EAGAIN},
+    {NFS4ERR_GRACE, EAGAIN},
+    {NFS4ERR_FHEXPIRED, ESTALE},
+    {NFS4ERR_SHARE_DENIED, EBUSY},
+    {NFS4ERR_WRONGSEC, EACCES},
+    {NFS4ERR_MOVED, EREMOTE},
+    {NFS4ERR_MINOR_VERS_MISMATCH, EPROTONOSUPPORT},
+    {NFS4ERR_SYMLINK, ELOOP},
+    {NFS4ERR_ATTRNOTSUPP, EOPNOTSUPP},
+    {NFS4ERR_BADXDR, EBADMSG},
+    {NFS4ERR_OPENMODE, EBADF},
+    {NFS4ERR_BADCHAR, EILSEQ},
+    {NFS4ERR_BADNAME, EINVAL},
+    {NFS4ERR_DEADLOCK, EDEADLK},
+    {NFS4ERR_FILE_OPEN, EBUSY},
+    {NFS4ERR_BADIOMODE, ENODATA},
+    {NFS4ERR_LAYOUTTRYLATER, EAGAIN},
+    {NFS4ERR_LAYOUTUNAVAILABLE, ENODATA},
+    {NFS4ERR_RECALLCONFLICT, EAGAIN},
+    {NFS4ERR_UNKNOWN_LAYOUTTYPE, ENODATA},
+    {NFS4ERR_REQ_TOO_BIG, EMSGSIZE},
+    {NFS4ERR_REP_TOO_BIG, EMSGSIZE},
+    {NFS4ERR_WRONG_TYPE, EINVAL},
+};
+
+int sealio_status_errno(nfsstat4 status)
+{
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        if (table[i].status == status)
+            return -table[i].error;
+    }
+    return -EIO;
+}

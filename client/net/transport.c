@@ -1,0 +1,121 @@
+/*
+ * TCP connections with deadlines. See transport.h.
+ */
+#include "client/net/transport.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+uint64_t sealio_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* 0, -ETIMEDOUT or an error of poll. */
+static int wait_for(int fd, short events, uint64_t deadline_ms)
+{
+    for (;;) {
+        const uint64_t now = sealio_now_ms();
+        if (now >= deadline_ms)
+            return -ETIMEDOUT;
+        const uint64_t left = deadline_ms - now;
+        struct pollfd pfd = {.fd = fd, .events = events};
+        int rc = poll(&pfd, 1, left > INT_MAX ? INT_MAX : (int)left);
+        if (rc > 0)
+            return 0;
+        if (rc < 0 && errno != EINTR)
+            return -errno;
+    }
+}
+
+static int connect_address(const struct addrinfo *address, uint64_t deadline_ms, int *out)
+{
+    const int one = 1;
+    int error = 0;
+    socklen_t len = sizeof(error);
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+    if (fd < 0)
+        return -errno;
+    int rc = 0;
+    if (connect(fd, address->ai_addr, address->ai_addrlen) < 0) {
+        rc = -errno;
+        if (rc == -EINPROGRESS || rc == -EINTR)
+            rc = wait_for(fd, POLLOUT, deadline_ms);
+        if (rc == 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+            rc = -errno;
+        if (rc == 0)
+            rc = -error;
+    }
+    if (rc == 0 && (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
+                    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one)) < 0))
+        rc = -errno;
+    const int flags = rc < 0 ? rc : fcntl(fd, F_GETFL);
+    if (rc == 0 && (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0))
+        rc = -errno;
+    if (rc < 0) {
+        close(fd);
+        return rc;
+    }
+    *out = fd;
+    return 0;
+}
+
+int sealio_connect(const char *host, uint16_t port, uint64_t deadline_ms, int *out)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    struct addrinfo *list;
+    char service[8];
+    snprintf(service, sizeof(service), "%u", (unsigned)port);
+    int rc = getaddrinfo(host, service, &hints, &list);
+    if (rc != 0)
+        return rc == EAI_MEMORY ? -ENOMEM : rc == EAI_AGAIN ? -EAGAIN : -ENOENT;
+    rc = -ENOENT;
+    for (const struct addrinfo *address = list; address; address = address->ai_next) {
+        rc = connect_address(address, deadline_ms, out);
+        if (rc == 0)
+            break;
+    }
+    freeaddrinfo(list);
+    return rc;
+}
+
+int sealio_send(int fd, struct iovec *iov, unsigned count, uint64_t deadline_ms)
+{
+    while (count > 0) {
+        const struct msghdr message = {.msg_iov = iov, .msg_iovlen = count};
+        ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0) {
+            if (errno == EINTR)
+                continue;
+            int rc = -errno;
+            if (rc == -EAGAIN || rc == -EWOULDBLOCK)
+                rc = wait_for(fd, POLLOUT, deadline_ms);
+            if (rc < 0)
+                return rc;
+            continue;
+        }
+        size_t left = (size_t)sent;
+        while (count > 0 && left >= iov->iov_len) {
+            left -= iov->iov_len;
+            iov++;
+            count--;
+        }
+        if (count > 0) {
+            iov->iov_base = (char *)iov->iov_base + left;
+            iov->iov_len -= left;
+        }
+    }
+    return 0;
+}

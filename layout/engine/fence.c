@@ -1,0 +1,172 @@
+/*
+ * Fences: making a holder's grants on a device useless without its help, and believing it only when
+ * it was seen to work (RFC 8881 section 12.7.3). Block layouts leave it to the SAN (RFC 5663
+ * section 2.1), so to the operator's hook; on a device under a reservation the host preempts the
+ * client's key (RFC 8154 section 2.4.10.4); what is registered for RDMA the host takes back.
+ *
+ * A fence belongs to a holder, a device and a way to it, not to a file: whatever it holds there is
+ * useless afterwards, and is taken off the books once the journal has it.
+ */
+#include "layout/engine/private.h"
+
+static void record(struct engine *e, struct reach *reach, const char *how)
+{
+    struct holder *holder = reach->holder;
+    record_fenced(e, reach, &reach->fence_ticket);
+    reach->fence = FENCE_RECORDING;
+    holder->fenced = true;
+    holder->fenced_by_hook = holder->fenced_by_hook ||
+                             (reach->way == JOURNAL_WAY_DISK && !volume_is_reserved(reach->volume));
+    LL_APPEND2(e->fence_waits, reach, fence_next);
+    trace(e, "fenced", NULL, holder->last_client_id, "\"how\":\"%s\"", how);
+}
+
+/* Without its key nobody gets at a reserved disk, whatever the type of its layouts. */
+bool volume_is_reserved(const struct volume *volume)
+{
+    return volume->device && device_is_reserved(volume->device);
+}
+
+/* The host carries it out: deregistration, the key, the hook, or for a local program of that kind a
+ * look whether it is gone.
+ */
+static void run_fence(struct engine *e, struct reach *reach, const struct seal *seal)
+{
+    struct holder *holder = reach->holder;
+    struct engine_effect *effect = effect_push(e, ENGINE_DO_FENCE, &seal->key);
+    effect->fence.ticket = reach->fence_ticket = ++e->next_ticket;
+    effect->fence.client_id = holder->last_client_id;
+    effect->fence.kind = holder->owner->kind;
+    effect->fence.owner = holder->owner->bytes;
+    effect->fence.owner_len = holder->owner->len;
+    effect->fence.verifier = holder->verifier;
+    effect->fence.address = holder->address;
+    effect->fence.way = reach->way;
+    effect->fence.device = reach->volume->device;
+    effect->fence.path = seal->path;
+    effect->fence.haunted = haunt_is_on(reach);
+    reach->fence = FENCE_RUNNING;
+    LL_PREPEND2(e->fences, reach, fence_next);
+    trace(e, "fence", seal, holder->last_client_id, "\"ticket\":%llu",
+          (unsigned long long)reach->fence_ticket);
+}
+
+/*
+ * The lease is over, and whatever was on its way to the disk has had the quiesce time to arrive. A
+ * client id that could still be renewed is given up first: with it goes the client's right to
+ * believe in its layouts.
+ */
+static void outlive(struct engine *e, struct reach *reach)
+{
+    struct holder *holder = reach->holder;
+    uint64_t over = holder->lapsed_at + e->options.quiesce_time;
+    if (!holder->lapsed) {
+        reach->fence = FENCE_FAILED;
+        reach->fence_at = e->now + e->options.fence_retry;
+    } else if (e->now < over) {
+        reach->fence = FENCE_QUIESCING;
+        reach->fence_at = over;
+    } else if (holder->client_id) {
+        effect_push(e, ENGINE_DO_EXPIRE, NULL)->expire = holder->client_id;
+        reach->fence = FENCE_QUIESCING;
+        reach->fence_at = e->now + e->options.recall_pause;
+        trace(e, "expire", NULL, holder->client_id, "%s", "");
+    } else {
+        e->counters.fences_outlived++;
+        record(e, reach, "lease over and quiesced");
+    }
+}
+
+static void cannot_fence(struct engine *e, struct reach *reach)
+{
+    reach->fence = FENCE_FAILED;
+    reach->fence_at = e->now + e->options.fence_retry;
+}
+
+/* A lapsed lease says nothing of a local program: it has none. */
+static bool can_fence_local(const struct engine *e, const struct holder *holder)
+{
+    if (holder->owner->kind == JOURNAL_HOLDER_HOOK)
+        return e->options.fence_hook;
+    return holder->owner->kind == JOURNAL_HOLDER_CLOSE && !holder->client_id;
+}
+
+void fence_drive(struct engine *e, struct reach *reach, struct seal *seal)
+{
+    if (reach->fence == FENCE_RUNNING || reach->fence == FENCE_RECORDING)
+        return;
+    if (reach->fence == FENCE_FAILED && reach->fence_at > e->now)
+        return;
+    if (!effect_has_room(e))
+        return;
+    bool local = holder_is_local(reach->holder);
+    if (reach->way == JOURNAL_WAY_MEMORY)
+        run_fence(e, reach, seal);
+    else if (local ? can_fence_local(e, reach->holder)
+                   : e->options.fence_hook || volume_is_reserved(reach->volume))
+        run_fence(e, reach, seal);
+    else if (!local && e->options.quiesce_is_safe)
+        outlive(e, reach);
+    else
+        cannot_fence(e, reach);
+}
+
+static const char *how_fenced(const struct reach *reach)
+{
+    if (reach->way == JOURNAL_WAY_MEMORY)
+        return "deregistered";
+    return !holder_is_local(reach->holder) && volume_is_reserved(reach->volume) ? "key preempted"
+                                                                                : "hook";
+}
+
+void fence_done(struct engine *e, const struct engine_event *event)
+{
+    struct reach *reach;
+    LL_FOREACH2(e->fences, reach, fence_next)
+    {
+        if (reach->fence_ticket == event->fence.ticket)
+            break;
+    }
+    if (!reach)
+        return;
+    LL_DELETE2(e->fences, reach, fence_next);
+    reach->fence_next = NULL;
+    if (event->fence.success) {
+        e->counters.fences_succeeded++;
+        record(e, reach, how_fenced(reach));
+        return;
+    }
+    e->counters.fences_failed++;
+    cannot_fence(e, reach);
+    trace(e, "fence-failed", NULL, reach->holder->last_client_id, "\"ticket\":%llu",
+          (unsigned long long)event->fence.ticket);
+    release_drive_volume(e, reach->volume);
+}
+
+void fence_committed(struct engine *e, uint64_t ticket)
+{
+    while (e->fence_waits && e->fence_waits->fence_ticket <= ticket) {
+        struct reach *reach = e->fence_waits;
+        struct holder *holder = reach->holder;
+        e->fence_waits = reach->fence_next;
+        reach->fence_next = NULL;
+        reach->fence = FENCE_NONE;
+        reach->row = ROW_NONE;
+        reach_set_maybe(reach, false);
+        struct grant *grant, *next;
+        DL_FOREACH_SAFE2(holder->grants, grant, next, holder_next)
+        {
+            grant->shaken = true; /* told of it, a client throws away all that it has */
+            if (grant->reach == reach)
+                grant_end(e, grant, ENGINE_END_FENCED);
+        }
+        release_drive_volume(e, reach->volume);
+        holder_drop_if_empty(e, holder);
+    }
+}
+
+bool engine_client_was_fenced(const struct engine *e, uint64_t client_id)
+{
+    const struct holder *holder = holder_find(e, client_id);
+    return holder && holder->fenced;
+}

@@ -1,0 +1,441 @@
+/*
+ * What the engine's files share: the objects and the verbs between them. For layout/engine*.c only.
+ *
+ *   seal    one sealed file, from the first step of sealing to the last of releasing
+ *   holder  one run of one client (owner and verifier); outlives its client ids
+ *   reach   one holder, one device, and a way to it (enum journal_way): what is journalled of a
+ *           holder, what a fence cuts off, and what is haunted
+ *   grant   one holder's layouts of one seal and type, under one layout stateid
+ */
+#ifndef LAYOUT_ENGINE_PRIVATE_H
+#define LAYOUT_ENGINE_PRIVATE_H
+
+#define HASH_NONFATAL_OOM 1
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#include "layout/engine/engine.h"
+#include "layout/engine/range.h"
+#include "layout/type/local.h"
+
+/* Stateids may lag by as many operations as a client can have on their way (RFC 8881
+ * section 12.5.5.2.1.4).
+ */
+enum { STATEID_LAG_MAX = 65536 };
+
+#define ENGINE_DOUBT_TEXT                                                                          \
+    "the journal was lost, damaged or replaced, so there may be clients with layouts of this "     \
+    "file system "                                                                                 \
+    "that nobody knows of; cut all its clients off or restart them, then say so: sealctl "         \
+    "forget-holders "                                                                              \
+    "--yes and any file of it"
+
+enum recall_phase {
+    RECALL_NONE,
+    RECALL_DUE,    /* to be sent as soon as the client can be called */
+    RECALL_SENT,   /* no answer yet */
+    RECALL_PAUSED, /* to be repeated at recall.at, or when the client becomes callable */
+    RECALL_KNOWN,  /* the client said that it knows: it is reminded at recall.at */
+};
+
+struct recall {
+    enum recall_phase phase;
+    uint32_t seqid;
+    uint64_t ticket; /* of the call under way */
+    uint64_t at;
+    uint64_t reminder_pause; /* before the last reminder that was planned; 0: none was */
+};
+
+enum fence_state {
+    FENCE_NONE,
+    FENCE_RUNNING,   /* the hook */
+    FENCE_QUIESCING, /* no hook, lease over: waits for the quiesce time to pass */
+    FENCE_FAILED,    /* tried again at fence_at */
+    FENCE_RECORDING, /* succeeded; counts when the journal has it */
+};
+
+enum row_state { ROW_NONE, ROW_WRITING, ROW_WRITTEN };
+
+struct volume {
+    uint8_t id[DEVICE_ID_SIZE];
+    struct device *device;
+    bool superseded;  /* what it describes is elsewhere now, under another id: no grants on it any
+                         more */
+    bool undescribed; /* the same, and there is no other description */
+    struct reach *maybe; /* holders of before the restart that may have grants here */
+    uint32_t maybe_count;
+    UT_hash_handle hh;
+};
+
+struct reach {
+    struct holder *holder;
+    struct volume *volume;
+    enum journal_way way;
+    struct reach *next; /* the holder's */
+    struct reach *maybe_prev, *maybe_next;
+    bool maybe;           /* recorded before the restart and not known to be gone */
+    uint32_t stale_count; /* grants under client ids that are gone */
+    uint64_t haunted_at;  /* since when its run knows that it lost what it had; 0: it is not back */
+    uint64_t seen_at;     /* its nexus was seen to work since then; 0: it was not */
+    enum row_state row;   /* of the holder's present client id */
+    uint64_t row_ticket;
+    struct reach *row_next;
+    uint32_t grant_count;          /* of the holder on the device */
+    uint64_t idle_at;              /* without a grant until then: the record is taken out */
+    struct engine_call *row_calls; /* LAYOUTGETs that wait for the record */
+    enum fence_state fence;
+    uint64_t fence_ticket; /* of the hook's run, then of the record */
+    uint64_t fence_at;
+    struct reach *fence_next; /* of those under way, or of those being recorded */
+};
+
+struct owner {
+    enum journal_holder_kind kind;
+    uint8_t *bytes;
+    uint32_t len;
+    uint32_t refs; /* holders, those that wait to be freed too */
+    struct holder *holders;
+    UT_hash_handle hh;
+};
+
+struct holder {
+    uint64_t serial;
+    struct owner *owner;
+    struct holder *owner_next;
+    struct holder *dead_next;
+    uint8_t verifier[JOURNAL_VERIFIER_SIZE];
+    char address[JOURNAL_ADDRESS_MAX];
+    uint64_t client_id;      /* 0: none at present */
+    uint64_t last_client_id; /* for the fence and the operator */
+    bool callable, lapsed, fenced;
+    bool buried;         /* freed at the next event */
+    bool fenced_by_hook; /* somewhere: only a restart of the client shows that the cut is mended */
+    uint64_t lapsed_at;
+    struct recall bulk; /* of all it may hold of memory from before (ticket, phase, at) */
+    uint64_t bulk_since;
+    struct reach *reaches;
+    struct grant *grants;
+    uint32_t maybe_count, stale_count; /* reaches that may have grants from before; stale grants */
+    uint32_t grant_count;              /* stale ones too */
+    uint32_t ask_patience;             /* requests in a row that nothing came back for */
+    uint64_t ask_ticket;               /* of the request under way; 0: none */
+    uint64_t ask_at;                   /* not asked again before */
+    UT_hash_handle hh;                 /* by client_id */
+};
+
+struct grant_key {
+    uint64_t seal;
+    uint64_t holder;
+    uint64_t type;
+};
+
+struct grant {
+    struct grant_key key;
+    struct seal *seal;
+    struct holder *holder;
+    struct reach *reach;
+    struct grant *seal_prev, *seal_next;
+    struct grant *holder_prev, *holder_next;
+    uint64_t serial; /* names the stateid */
+    uint32_t seqid;
+    bool stale;  /* granted under a client id that is gone: its stateid is dead, the grant is not */
+    bool shaken; /* the client may have forgotten it without draining */
+    bool unnamed; /* a reply that no recall can name may be under way */
+    struct range_set ranges;
+    struct recall recall;
+    struct engine_referral referral[ENGINE_REFERRALS]; /* one a slot, the last first */
+    uint32_t referral_count;
+    uint32_t place;
+    UT_hash_handle hh; /* not when stale */
+};
+
+enum seal_wait {
+    SEAL_WAIT_NONE,
+    SEAL_WAIT_INTENT,
+    SEAL_WAIT_SEALED,
+    SEAL_WAIT_RELEASING,
+    SEAL_WAIT_DELETED
+};
+
+struct seal {
+    struct file_key key;
+    uint64_t serial;
+    char *path;
+    enum seal_kind kind;
+    enum engine_state state;
+    bool at_rest, fill;
+    bool sparse; /* holes may stay: asked for, or at rest */
+    bool undo;   /* SEALING that goes back */
+    bool release_wanted;
+    bool by_operator; /* the release is wanted by the operator */
+    bool broken;      /* from outside: no grants, kept until the operator's word */
+    bool of_before;   /* sealed before the restart: holders of before may have grants of it */
+    bool watching, watch_told;
+    bool resumed; /* RELEASING since before the restart: the flag may be gone */
+    bool wish_on_record;
+    bool held_back; /* STUCK although its last grant is gone, by what the host could not take back;
+                       tried again at step_at */
+    bool told;      /* the operator, of STUCK or of a step that fails */
+    bool active;    /* on the engine's list of seals that a timer may concern */
+    uint64_t min_size;
+    struct seal_map *map;
+    struct volume *volume;
+    uint64_t mtime_ns, change;           /* the overlay */
+    uint64_t base_mtime_ns, base_change; /* the file's own when it was sealed */
+    enum seal_wait wait;
+    uint64_t wait_ticket;
+    struct seal *wait_next;
+    uint64_t deadline, wake;
+    uint64_t step_at; /* a failed UNFLAG is tried again, or a file that seemed gone looked for */
+    uint64_t gone_at; /* since then it seems to be gone; 0: it does not */
+    struct engine_call *seal_calls, *get_calls, *release_calls;
+    char *failure; /* why sealing failed; allocated */
+    char *breach;  /* how it was broken; allocated, may be missing */
+    uint64_t seen_at,
+        watch_ticket; /* when its map was last seen to be the sealed one; 0: not in this run */
+    struct grant *grants;
+    uint32_t grant_count;
+    struct seal *active_prev, *active_next;
+    struct seal *idle_prev, *idle_next;
+    bool idle;     /* at rest, sealed, without a grant: on the engine's list, longest first */
+    bool gave_way; /* at rest, released for somebody who changes the file */
+    uint64_t idle_since;
+    struct seal *dead_next;
+    UT_hash_handle hh;
+};
+
+struct engine {
+    struct engine_options options;
+    uint64_t now;
+    uint64_t started;
+    bool grace;
+    uint64_t next_serial, next_ticket, next_trace;
+    uint64_t wake;
+    uint64_t ask_at; /* not looked for clients to ask before */
+    struct doubt *doubts;
+    struct volume *volumes;
+    struct owner *owners[JOURNAL_HOLDER_KINDS];
+    struct holder *holders; /* by client id */
+    struct seal *seals;
+    struct grant *grants; /* by seal, holder and type */
+    size_t holder_count;
+    size_t grant_count, stale_count; /* stale ones are among the first */
+    struct engine_counters counters;
+    uint64_t scrub_at, scrub_ticket; /* the next look; the one under way */
+    uint64_t scrub_since;            /* when that began */
+    struct file_key scrub_key;       /* whose it is */
+    struct hung *hung;               /* engine/watch.c's own: file systems that do not answer it */
+    struct seal *scrub_next;         /* NULL: from the first */
+    struct backoff *backoffs;        /* engine/at_rest.c's own */
+    struct seal *idle;
+    size_t at_rest_count;
+    struct seal *active;
+    struct seal *seal_waits;          /* in order of ticket */
+    struct reach *row_waits;          /* the same */
+    struct reach *fence_waits;        /* the same */
+    struct reach *fences;             /* under way */
+    struct engine_call *commit_calls; /* the same, by due */
+    struct engine_call *answers, *answers_tail;
+    struct engine_effect *effects;
+    size_t effect_head, effect_count, effect_cap;
+    struct engine_effect overflow;
+    struct holder *dead_holders;
+    struct seal *dead_seals;
+};
+
+#define ENGINE_CONTAINER(pointer, type, member)                                                    \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+/* engine/effect.c: effects, answers, traces. */
+int effect_reserve(struct engine *e);
+bool effect_has_room(struct engine *e); /* ask before each of an unbounded number of effects */
+struct engine_effect *effect_push(struct engine *e, enum engine_effect_type type,
+                                  const struct file_key *key);
+/* The record is filled in by the caller; returns its ticket in *ticket. */
+struct journal_record *journal_push(struct engine *e, enum journal_op op, uint64_t *ticket);
+void answer(struct engine *e, struct engine_call *call, enum engine_result result, const char *why,
+            ...) __attribute__((format(printf, 4, 5)));
+/* ENGINE_OK once the journal has this ticket, which is the newest. */
+void answer_after(struct engine *e, struct engine_call *call, uint64_t ticket);
+void answer_all(struct engine *e, struct engine_call **calls, enum engine_result result,
+                const char *why);
+void alarm_push(struct engine *e, const struct seal *seal, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void trace(struct engine *e, const char *what, const struct seal *seal, uint64_t client_id,
+           const char *format, ...) __attribute__((format(printf, 5, 6)));
+void effects_drop(struct engine *e);
+
+/* engine/seal.c: sealing and releasing, step by step. */
+struct seal *seal_find(const struct engine *e, const struct file_key *key);
+int seal_create(struct engine *e, const struct file_key *key, const char *path, struct seal **out);
+void seal_request(struct engine *e, struct engine_seal *call);
+/* For a LAYOUTGET under policy at-rest; the call joins the seal's waiters. */
+int seal_start(struct engine *e, const struct engine_seal *request, uint64_t min_size,
+               struct seal **out);
+void seal_step_done(struct engine *e, const struct engine_event *event);
+void seal_committed(struct engine *e, uint64_t ticket);
+void seal_release_now(struct engine *e, struct seal *seal); /* nothing is left in the way */
+void seal_resume(struct engine *e, struct seal *seal);      /* after a restart */
+void seal_adopt(struct engine *e, struct seal *seal); /* found on the file system, not on record */
+void seal_timer(struct engine *e, struct seal *seal);
+void seal_set_state(struct engine *e, struct seal *seal, enum engine_state state);
+/* Wake up for it at `when` (0: at no time of its own), or when the first of its callers loses
+ * patience. */
+void seal_plan(struct engine *e, struct seal *seal, uint64_t when);
+uint64_t sooner(uint64_t a, uint64_t b); /* 0 is never */
+void seal_push_word(struct engine *e, const struct seal *seal);
+void seals_bury(struct engine *e);
+void seal_free(struct seal *seal);
+
+/* engine/watch.c: what is sealed must stay so. */
+bool watch_is_due(const struct engine *e, const struct seal *seal); /* before a grant */
+void watch_start(struct engine *e, struct seal *seal);
+void watch_done(struct engine *e, struct seal *seal,
+                const struct engine_event *event); /* seal may be NULL */
+void watch_tell_moves(struct engine *e, struct seal *seal, const struct seal_map *now);
+void scrub_plan(struct engine *e);
+void scrub_timer(struct engine *e);
+void scrub_forget(struct engine *e, const struct seal *seal);
+void scrub_destroy(struct engine *e);
+/* Its file seems to be gone: is that so? Not before it has been seen again, a while later. */
+bool gone_is_certain(struct engine *e, struct seal *seal);
+uint64_t gone_look_again(const struct seal *seal);
+
+/* engine/at_rest.c: how often, and how many. */
+bool at_rest_may_seal(struct engine *e, struct engine_layoutget *get); /* false: answered */
+void at_rest_gave_way(struct engine *e, const struct file_key *key);
+void at_rest_idle(struct engine *e, struct seal *seal);
+void at_rest_busy(struct engine *e, struct seal *seal);
+void at_rest_destroy(struct engine *e);
+
+/* engine/recall.c: from the wish to release to the last grant gone. */
+void release_request(struct engine *e, struct engine_release *call);
+void release_start(struct engine *e, struct seal *seal);
+void release_drive(struct engine *e, struct seal *seal); /* looks at every grant */
+bool release_check(struct engine *e,
+                   struct seal *seal); /* goes on to releasing if nothing is in the way */
+void release_drive_volume(struct engine *e, const struct volume *volume);
+void release_explain(const struct engine *e, const struct seal *seal, char *text, size_t size);
+void recall_answered(struct engine *e, const struct engine_event *event);
+void recall_redrive(struct engine *e, struct holder *holder);
+void bulk_drive(struct engine *e, struct holder *holder);
+struct reach *seal_maybes(const struct seal *seal); /* whoever may have had some before */
+bool bulk_is_pending(const struct engine *e, const struct holder *holder);
+
+/* engine/haunt.c: what is left of runs that lost their state, and what ends it. */
+bool haunt_is_on(const struct reach *reach);
+void haunt_begin(struct engine *e, struct grant *grant);
+/* 0: no time ends it. */
+uint64_t haunt_ends_at(const struct engine *e, const struct reach *reach);
+void haunts_timer(struct engine *e, struct holder *holder);
+void haunts_plan(struct engine *e, struct holder *holder);
+void nexus_seen(struct engine *e, const struct engine_event *event);
+/* Is this enough to end it? */
+bool end_is_proven(const struct grant *grant, enum engine_end how);
+const char *end_name(enum engine_end how);
+/* What it may have held from before, by this way, is known to be gone. */
+void holder_past_is_over(struct engine *e, struct holder *holder, enum journal_way way,
+                         enum engine_end how);
+/* The same of one reach; its holder may be buried by it. */
+void reach_past_is_over(struct engine *e, struct reach *reach, enum engine_end how);
+/* The host did not listen for so long. */
+void gap_passed(struct engine *e, uint64_t gap);
+
+/* engine/ask.c: clients are asked to give something back. */
+void ask_drive(struct engine *e);
+void ask_answered(struct engine *e, uint64_t client_id, uint64_t ticket);
+void ask_heeded(struct holder *holder); /* it gave something back */
+void ask_forget(struct holder *holder); /* its client id is gone */
+
+/* engine/doubt.c */
+bool doubt_is_about(const struct engine *e, const struct file_key *key);
+void doubts_record(struct engine *e);
+void doubts_free(struct engine *e);
+void doubt_forget(struct engine *e, struct engine_forget *call);
+void doubt_passed(struct engine *e, const uint8_t *fs_uuid);
+void seal_found(struct engine *e, const struct engine_event *event);
+struct volume *volume_of_fs(const struct engine *e, const uint8_t *fs_uuid);
+
+/* engine/fence.c */
+bool volume_is_reserved(const struct volume *volume);
+void fence_drive(struct engine *e, struct reach *reach, struct seal *seal);
+void fence_done(struct engine *e, const struct engine_event *event);
+void fence_committed(struct engine *e, uint64_t ticket);
+
+/* engine/grant.c: LAYOUTGET, LAYOUTRETURN, stateids. */
+struct grant *grant_find(const struct engine *e, const struct seal *seal,
+                         const struct holder *holder, layouttype4 type);
+void grant_end(struct engine *e, struct grant *grant, enum engine_end how);
+void grant_make_stale(struct engine *e, struct grant *grant);
+void grant_is_shaken(struct grant *grant); /* may be NULL */
+void grant_stateid(const struct engine *e, const struct grant *grant, uint32_t seqid,
+                   stateid4 *out);
+enum engine_result grant_check_stateid(const struct engine *e, const struct grant *grant,
+                                       const stateid4 *stateid);
+const struct layout_type *type_find(const struct engine *e, layouttype4 number);
+enum journal_way type_way(const struct layout_type *type);
+bool range_is_sane(uint64_t offset, uint64_t length);
+void layoutget(struct engine *e, struct engine_layoutget *get);
+void layoutreturn(struct engine *e, struct engine_layoutreturn *ret);
+
+/* engine/commit.c: LAYOUTCOMMIT and the times of pinned files. */
+void layoutcommit(struct engine *e, struct engine_layoutcommit *commit);
+void wrote(struct engine *e, struct engine_wrote *call);
+void commits_committed(struct engine *e, uint64_t ticket);
+void commits_failing(struct engine *e, const char *why);
+
+/* engine/holder.c: clients come and go. */
+void client_event(struct engine *e, const struct engine_event *event);
+struct holder *holder_find(const struct engine *e, uint64_t client_id);
+struct reach *reach_find(const struct holder *holder, const struct volume *volume,
+                         enum journal_way way);
+struct reach *reach_make(struct holder *holder, struct volume *volume, enum journal_way way);
+int holder_make(struct engine *e, enum journal_holder_kind kind, const uint8_t *owner,
+                uint32_t owner_len, const uint8_t *verifier, struct holder **out);
+bool holder_is_local(const struct holder *holder);
+/* A local program that was cut off and is not here will not come back under this run: off the
+ * books, if nothing of it is left. */
+void holder_retire_local(struct engine *e, struct holder *holder);
+bool holder_has_past(const struct holder *holder);
+bool holder_has_past_by(const struct holder *holder, enum journal_way way);
+/* Earlier runs of the server are gone, and so is all that they had registered. */
+void holders_memory_is_void(struct engine *e);
+void reach_set_maybe(struct reach *reach, bool maybe);
+/* Nobody is here under this run, and nothing of it is left: it goes, unless it is marked. */
+void holder_drop_if_empty(struct engine *e, struct holder *holder);
+void holders_bury(struct engine *e);
+void holder_free(struct holder *holder);
+
+/* engine/record.c: who is on record as a holder. */
+void reach_record(struct engine *e, struct reach *reach);
+void reach_committed(struct engine *e, uint64_t ticket);
+void reach_gained(struct reach *reach);
+void reach_lost(struct engine *e, struct reach *reach);
+/* Takes the records out of those that have held nothing for a while (or at all, at the end). */
+void holder_tidy(struct engine *e, struct holder *holder, bool at_once);
+void holders_stop(struct engine *e);
+/*
+ * The only place where a holder's record is taken out: that of one reach under all ids, or (reach
+ * NULL) those of all ids but the present one. Refused, with an alarm, while anything that it stands
+ * for may still be used.
+ */
+bool record_take_out(struct engine *e, struct holder *holder, struct reach *reach);
+void record_fenced(struct engine *e, struct reach *reach, uint64_t *ticket);
+void record_unfenced(struct engine *e, struct holder *holder);
+
+/* engine/device.c */
+struct volume *volume_find(const struct engine *e, const uint8_t id[DEVICE_ID_SIZE]);
+int volume_need(struct engine *e, const uint8_t id[DEVICE_ID_SIZE], struct volume **out);
+/* Journals what is new about it. */
+int volume_make(struct engine *e, struct device *device, struct volume **out);
+void device_seen(struct engine *e, struct device *device);
+void device_undescribed(struct engine *e, const uint8_t *fs_uuid, const char *why);
+bool volume_is_settled(const struct volume *volume); /* clients may be told of what is on it */
+
+/* engine/restore.c */
+void engine_start(struct engine *e);
+
+#endif

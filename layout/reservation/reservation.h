@@ -1,0 +1,93 @@
+/*
+ * Persistent reservations of one disk: what RFC 8154 section 2.4.10 (SCSI) and RFC 9561 (NVMe)
+ * fence by.
+ *
+ * A disk is reserved as Exclusive Access - Registrants Only: nobody reads or writes it but who has
+ * registered a key. Each client registers the key that GETDEVICEINFO gave it; to fence it its key
+ * is preempted, its commands under way aborted, and the keys read again to see it gone. (The RFC's
+ * text gives that type the number 8h, which is SPC's All Registrants; its name and SPC's 6h are
+ * meant.)
+ *
+ * reservation_of() knows how a disk speaks: SCSI by IOC_PR_* (linux/pr.h) and SG_IO, NVMe by
+ * IOC_PR_* and its passthrough. The functions above the table are the same for both. All of it
+ * blocks, for as long as a path that went down may take: never on a loop. No state: any thread, one
+ * at a time for a disk.
+ *
+ * Errors beside the usual: -EBADE a reservation conflict, -EAGAIN to be tried again (unit
+ * attentions are, here), -EOPNOTSUPP no persistent reservations, -ENXIO and -ENODEV the disk or its
+ * last path is gone, -ETIMEDOUT.
+ */
+#ifndef LAYOUT_RESERVATION_RESERVATION_H
+#define LAYOUT_RESERVATION_RESERVATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "layout/reservation/designator.h"
+#include "layout/reservation/nexus.h"
+
+enum { RESERVATION_KEYS_MAX = 1536 }; /* what 64 KiB of READ FULL STATUS can hold */
+
+/* What the disk says. */
+struct reservation_view {
+    uint32_t generation; /* counts registrations and preemptions */
+    bool held;           /* by holder_key, Exclusive Access - Registrants Only or not */
+    bool exclusive_registrants;
+    uint64_t holder_key;
+    bool persists; /* registrations outlive a power failure, it says (PTPL_A) */
+    size_t count;
+    struct key_registration reg[RESERVATION_KEYS_MAX];
+};
+
+/* How a kind of disk is spoken to; fd is the whole disk's. */
+struct reservation_ops {
+    const char *name;
+    int (*identify)(int fd, struct designator *designator);
+    /* 0 when the disk can do what is needed; *persists: it can be asked to keep registrations over
+     * a power failure (APTPL). */
+    int (*probe)(int fd, bool *persists);
+    int (*register_key)(int fd, uint64_t key, bool persists);
+    int (*reserve)(int fd, uint64_t key);
+    int (*preempt)(int fd, uint64_t own, uint64_t victim); /* and abort */
+    int (*read)(int fd, struct reservation_view *view);
+};
+extern const struct reservation_ops reservation_scsi;
+extern const struct reservation_ops reservation_nvme;
+
+/* -EOPNOTSUPP: neither SCSI nor NVMe. */
+int reservation_of(int fd, const struct reservation_ops **ops);
+
+bool reservation_has_key(const struct reservation_view *view, uint64_t key);
+/*
+ * Makes the disk ours: registers the key on our path and takes the reservation, unless both are so
+ * already. -EBUSY: somebody else holds a reservation on it; the view says who.
+ */
+int reservation_take(const struct reservation_ops *ops, int fd, uint64_t own,
+                     struct reservation_view *view);
+/* Reads what the disk says and takes it again if the reservation was lost; *lost tells. The same if
+ * registrations are not kept over a power failure and could be. */
+int reservation_check(const struct reservation_ops *ops, int fd, uint64_t own,
+                      struct reservation_view *view, bool *lost);
+/*
+ * Preempts the victim's key and aborts its commands. 0 only if afterwards the disk itself says that
+ * the key is not registered and the reservation is ours. *preempted: a PREEMPT AND ABORT of ours
+ * succeeded; else the key was not there to begin with, or went by itself.
+ */
+int reservation_remove(const struct reservation_ops *ops, int fd, uint64_t own, uint64_t victim,
+                       struct reservation_view *view, bool *preempted);
+
+/*
+ * Our keys: 16 bits that say sealnfs, 24 that say which server (drawn when its journal was made),
+ * and a number that is never used twice. Number 0 is the server's own. Whatever does not begin with
+ * our 40 bits is somebody else's and is not touched.
+ */
+enum { RESERVATION_NUMBER_MAX = (1 << 24) - 1 };
+uint64_t reservation_key(uint32_t server, uint32_t number);
+bool reservation_key_is_ours(uint32_t server, uint64_t key);
+static inline uint32_t reservation_key_number(uint64_t key)
+{
+    return (uint32_t)(key & RESERVATION_NUMBER_MAX);
+}
+
+#endif

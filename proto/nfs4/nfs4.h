@@ -1,0 +1,632 @@
+/*
+ * The constants of NFSv4.1 by their RFC names: RFC 5662 (the XDR of RFC 8881), and the layout types
+ * that later documents added (RFC 8154, RFC 8435). Values only; the structures are in
+ * proto/nfs4/types.h. Sections below are RFC 8881's.
+ */
+#ifndef PROTO_NFS4_NFS4_H
+#define PROTO_NFS4_NFS4_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    NFS4_PROGRAM = 100003,
+    NFS_V4 = 4,
+    NFSPROC4_NULL = 0,
+    NFSPROC4_COMPOUND = 1,
+    NFS4_CALLBACK = 0x40000000, /* the client chooses; this is the RFC's example */
+    NFS_CB = 1,
+    CB_NULL = 0,
+    CB_COMPOUND = 1,
+    NFS4_PORT = 2049,
+};
+
+/*
+ * Our bounds on what the RFC leaves open. Every array count from the wire is checked against its
+ * bound, and against the bytes that are left, before it sizes anything.
+ */
+enum {
+    NFS4_MAX_TAG = 1024,
+    NFS4_MAX_BITMAP_WORDS = 64, /* words past the third are looked at, not kept */
+    NFS4_MAX_SECINFO = 64,
+    NFS4_MAX_CB_SEC_PARMS = 16,
+    NFS4_MAX_SSV_ALGS = 32,
+    NFS4_MAX_GSS_HANDLES = 64,
+    NFS4_MAX_DEVICE_IDS = 16384,
+    NFS4_MAX_LAYOUTS = 1024,
+    NFS4_MAX_TEST_STATEIDS = 65536,
+    NFS4_MAX_ENTRIES = 65536,
+    NFS4_MAX_NOTIFIES = 1024,
+    NFS4_MAX_REFERRING_LISTS = 256,
+    NFS4_MAX_REFERRING_CALLS = 1024,
+    NFS4_MAX_LAYOUT_TYPES = 32,
+    NFS4_MAX_HINTS = 32,
+};
+
+#define NFS4_FHSIZE         128
+#define NFS4_VERIFIER_SIZE  8
+#define NFS4_OPAQUE_LIMIT   1024
+#define NFS4_SESSIONID_SIZE 16
+#define NFS4_INT64_MAX      INT64_MAX
+#define NFS4_UINT64_MAX     UINT64_MAX
+#define NFS4_INT32_MAX      INT32_MAX
+#define NFS4_UINT32_MAX     0xffffffffu
+#define NFS4_MAXFILELEN     UINT64_MAX
+#define NFS4_MAXFILEOFF     UINT64_C(0xfffffffffffffffe)
+
+typedef enum nfs_ftype4 {
+    NF4REG = 1,
+    NF4DIR = 2,
+    NF4BLK = 3,
+    NF4CHR = 4,
+    NF4LNK = 5,
+    NF4SOCK = 6,
+    NF4FIFO = 7,
+    NF4ATTRDIR = 8,
+    NF4NAMEDATTR = 9,
+} nfs_ftype4;
+
+typedef enum nfsstat4 {
+    NFS4_OK = 0,
+    NFS4ERR_PERM = 1,
+    NFS4ERR_NOENT = 2,
+    NFS4ERR_IO = 5,
+    NFS4ERR_NXIO = 6,
+    NFS4ERR_ACCESS = 13,
+    NFS4ERR_EXIST = 17,
+    NFS4ERR_XDEV = 18,
+    NFS4ERR_NOTDIR = 20,
+    NFS4ERR_ISDIR = 21,
+    NFS4ERR_INVAL = 22,
+    NFS4ERR_FBIG = 27,
+    NFS4ERR_NOSPC = 28,
+    NFS4ERR_ROFS = 30,
+    NFS4ERR_MLINK = 31,
+    NFS4ERR_NAMETOOLONG = 63,
+    NFS4ERR_NOTEMPTY = 66,
+    NFS4ERR_DQUOT = 69,
+    NFS4ERR_STALE = 70,
+    NFS4ERR_BADHANDLE = 10001,
+    NFS4ERR_BAD_COOKIE = 10003,
+    NFS4ERR_NOTSUPP = 10004,
+    NFS4ERR_TOOSMALL = 10005,
+    NFS4ERR_SERVERFAULT = 10006,
+    NFS4ERR_BADTYPE = 10007,
+    NFS4ERR_DELAY = 10008,
+    NFS4ERR_SAME = 10009,
+    NFS4ERR_DENIED = 10010,
+    NFS4ERR_EXPIRED = 10011,
+    NFS4ERR_LOCKED = 10012,
+    NFS4ERR_GRACE = 10013,
+    NFS4ERR_FHEXPIRED = 10014,
+    NFS4ERR_SHARE_DENIED = 10015,
+    NFS4ERR_WRONGSEC = 10016,
+    NFS4ERR_CLID_INUSE = 10017,
+    NFS4ERR_RESOURCE = 10018,
+    NFS4ERR_MOVED = 10019,
+    NFS4ERR_NOFILEHANDLE = 10020,
+    NFS4ERR_MINOR_VERS_MISMATCH = 10021,
+    NFS4ERR_STALE_CLIENTID = 10022,
+    NFS4ERR_STALE_STATEID = 10023,
+    NFS4ERR_OLD_STATEID = 10024,
+    NFS4ERR_BAD_STATEID = 10025,
+    NFS4ERR_BAD_SEQID = 10026,
+    NFS4ERR_NOT_SAME = 10027,
+    NFS4ERR_LOCK_RANGE = 10028,
+    NFS4ERR_SYMLINK = 10029,
+    NFS4ERR_RESTOREFH = 10030,
+    NFS4ERR_LEASE_MOVED = 10031,
+    NFS4ERR_ATTRNOTSUPP = 10032,
+    NFS4ERR_NO_GRACE = 10033,
+    NFS4ERR_RECLAIM_BAD = 10034,
+    NFS4ERR_RECLAIM_CONFLICT = 10035,
+    NFS4ERR_BADXDR = 10036,
+    NFS4ERR_LOCKS_HELD = 10037,
+    NFS4ERR_OPENMODE = 10038,
+    NFS4ERR_BADOWNER = 10039,
+    NFS4ERR_BADCHAR = 10040,
+    NFS4ERR_BADNAME = 10041,
+    NFS4ERR_BAD_RANGE = 10042,
+    NFS4ERR_LOCK_NOTSUPP = 10043,
+    NFS4ERR_OP_ILLEGAL = 10044,
+    NFS4ERR_DEADLOCK = 10045,
+    NFS4ERR_FILE_OPEN = 10046,
+    NFS4ERR_ADMIN_REVOKED = 10047,
+    NFS4ERR_CB_PATH_DOWN = 10048,
+    NFS4ERR_BADIOMODE = 10049,
+    NFS4ERR_BADLAYOUT = 10050,
+    NFS4ERR_BAD_SESSION_DIGEST = 10051,
+    NFS4ERR_BADSESSION = 10052,
+    NFS4ERR_BADSLOT = 10053,
+    NFS4ERR_COMPLETE_ALREADY = 10054,
+    NFS4ERR_CONN_NOT_BOUND_TO_SESSION = 10055,
+    NFS4ERR_DELEG_ALREADY_WANTED = 10056,
+    NFS4ERR_BACK_CHAN_BUSY = 10057,
+    NFS4ERR_LAYOUTTRYLATER = 10058,
+    NFS4ERR_LAYOUTUNAVAILABLE = 10059,
+    NFS4ERR_NOMATCHING_LAYOUT = 10060,
+    NFS4ERR_RECALLCONFLICT = 10061,
+    NFS4ERR_UNKNOWN_LAYOUTTYPE = 10062,
+    NFS4ERR_SEQ_MISORDERED = 10063,
+    NFS4ERR_SEQUENCE_POS = 10064,
+    NFS4ERR_REQ_TOO_BIG = 10065,
+    NFS4ERR_REP_TOO_BIG = 10066,
+    NFS4ERR_REP_TOO_BIG_TO_CACHE = 10067,
+    NFS4ERR_RETRY_UNCACHED_REP = 10068,
+    NFS4ERR_UNSAFE_COMPOUND = 10069,
+    NFS4ERR_TOO_MANY_OPS = 10070,
+    NFS4ERR_OP_NOT_IN_SESSION = 10071,
+    NFS4ERR_HASH_ALG_UNSUPP = 10072,
+    NFS4ERR_CLIENTID_BUSY = 10074,
+    NFS4ERR_PNFS_IO_HOLE = 10075,
+    NFS4ERR_SEQ_FALSE_RETRY = 10076,
+    NFS4ERR_BAD_HIGH_SLOT = 10077,
+    NFS4ERR_DEADSESSION = 10078,
+    NFS4ERR_ENCR_ALG_UNSUPP = 10079,
+    NFS4ERR_PNFS_NO_LAYOUT = 10080,
+    NFS4ERR_NOT_ONLY_OP = 10081,
+    NFS4ERR_WRONG_CRED = 10082,
+    NFS4ERR_WRONG_TYPE = 10083,
+    NFS4ERR_DIRDELEG_UNAVAIL = 10084,
+    NFS4ERR_REJECT_DELEG = 10085,
+    NFS4ERR_RETURNCONFLICT = 10086,
+    NFS4ERR_DELEG_REVOKED = 10087,
+} nfsstat4;
+
+typedef enum time_how4 {
+    SET_TO_SERVER_TIME4 = 0,
+    SET_TO_CLIENT_TIME4 = 1,
+} time_how4;
+
+/* Access control lists (section 6.2): for delegations; the server itself has none. */
+#define ACL4_SUPPORT_ALLOW_ACL 0x00000001u
+#define ACL4_SUPPORT_DENY_ACL  0x00000002u
+#define ACL4_SUPPORT_AUDIT_ACL 0x00000004u
+#define ACL4_SUPPORT_ALARM_ACL 0x00000008u
+
+#define ACE4_ACCESS_ALLOWED_ACE_TYPE    0x00000000u
+#define ACE4_ACCESS_DENIED_ACE_TYPE     0x00000001u
+#define ACE4_SYSTEM_AUDIT_ACE_TYPE      0x00000002u
+#define ACE4_SYSTEM_ALARM_ACE_TYPE      0x00000003u
+#define ACE4_FILE_INHERIT_ACE           0x00000001u
+#define ACE4_DIRECTORY_INHERIT_ACE      0x00000002u
+#define ACE4_NO_PROPAGATE_INHERIT_ACE   0x00000004u
+#define ACE4_INHERIT_ONLY_ACE           0x00000008u
+#define ACE4_SUCCESSFUL_ACCESS_ACE_FLAG 0x00000010u
+#define ACE4_FAILED_ACCESS_ACE_FLAG     0x00000020u
+#define ACE4_IDENTIFIER_GROUP           0x00000040u
+#define ACE4_INHERITED_ACE              0x00000080u
+#define ACE4_READ_DATA                  0x00000001u
+#define ACE4_LIST_DIRECTORY             0x00000001u
+#define ACE4_WRITE_DATA                 0x00000002u
+#define ACE4_ADD_FILE                   0x00000002u
+#define ACE4_APPEND_DATA                0x00000004u
+#define ACE4_ADD_SUBDIRECTORY           0x00000004u
+#define ACE4_READ_NAMED_ATTRS           0x00000008u
+#define ACE4_WRITE_NAMED_ATTRS          0x00000010u
+#define ACE4_EXECUTE                    0x00000020u
+#define ACE4_DELETE_CHILD               0x00000040u
+#define ACE4_READ_ATTRIBUTES            0x00000080u
+#define ACE4_WRITE_ATTRIBUTES           0x00000100u
+#define ACE4_WRITE_RETENTION            0x00000200u
+#define ACE4_WRITE_RETENTION_HOLD       0x00000400u
+#define ACE4_DELETE                     0x00010000u
+#define ACE4_READ_ACL                   0x00020000u
+#define ACE4_WRITE_ACL                  0x00040000u
+#define ACE4_WRITE_OWNER                0x00080000u
+#define ACE4_SYNCHRONIZE                0x00100000u
+#define ACE4_GENERIC_READ               0x00120081u
+#define ACE4_GENERIC_WRITE              0x00160106u
+#define ACE4_GENERIC_EXECUTE            0x001200A0u
+
+/* mode4 (section 6.2.4). */
+#define MODE4_SUID 0x800u
+#define MODE4_SGID 0x400u
+#define MODE4_SVTX 0x200u
+#define MODE4_RUSR 0x100u
+#define MODE4_WUSR 0x080u
+#define MODE4_XUSR 0x040u
+#define MODE4_RGRP 0x020u
+#define MODE4_WGRP 0x010u
+#define MODE4_XGRP 0x008u
+#define MODE4_ROTH 0x004u
+#define MODE4_WOTH 0x002u
+#define MODE4_XOTH 0x001u
+
+/* fh_expire_type (section 5.8.1.3). */
+#define FH4_PERSISTENT         0x00000000u
+#define FH4_NOEXPIRE_WITH_OPEN 0x00000001u
+#define FH4_VOLATILE_ANY       0x00000002u
+#define FH4_VOL_MIGRATION      0x00000004u
+#define FH4_VOL_RENAME         0x00000008u
+
+typedef enum layouttype4 {
+    LAYOUT4_NFSV4_1_FILES = 0x1,
+    LAYOUT4_OSD2_OBJECTS = 0x2,
+    LAYOUT4_BLOCK_VOLUME = 0x3,
+    LAYOUT4_FLEX_FILES = 4, /* RFC 8435 */
+    LAYOUT4_SCSI = 5,       /* RFC 8154 */
+} layouttype4;
+
+typedef enum layoutiomode4 {
+    LAYOUTIOMODE4_READ = 1,
+    LAYOUTIOMODE4_RW = 2,
+    LAYOUTIOMODE4_ANY = 3,
+} layoutiomode4;
+
+#define NFS4_DEVICEID4_SIZE 16
+
+/* LAYOUTRETURN and CB_LAYOUTRECALL (sections 18.44 and 20.3). */
+#define LAYOUT4_RET_REC_FILE 1
+#define LAYOUT4_RET_REC_FSID 2
+#define LAYOUT4_RET_REC_ALL  3
+
+typedef enum layoutreturn_type4 {
+    LAYOUTRETURN4_FILE = LAYOUT4_RET_REC_FILE,
+    LAYOUTRETURN4_FSID = LAYOUT4_RET_REC_FSID,
+    LAYOUTRETURN4_ALL = LAYOUT4_RET_REC_ALL,
+} layoutreturn_type4;
+
+/* Bits of thi_hintset (section 3.3.22). */
+#define TH4_READ_SIZE    0
+#define TH4_WRITE_SIZE   1
+#define TH4_READ_IOSIZE  2
+#define TH4_WRITE_IOSIZE 3
+
+#define FSCHARSET_CAP4_CONTAINS_NON_UTF8 0x1u
+#define FSCHARSET_CAP4_ALLOWS_ONLY_UTF8  0x2u
+
+/* Attributes: REQUIRED 0..11, 19, 75; the rest RECOMMENDED (RFC 8881 sections 5.6 and 5.7). */
+enum {
+    FATTR4_SUPPORTED_ATTRS = 0,
+    FATTR4_TYPE = 1,
+    FATTR4_FH_EXPIRE_TYPE = 2,
+    FATTR4_CHANGE = 3,
+    FATTR4_SIZE = 4,
+    FATTR4_LINK_SUPPORT = 5,
+    FATTR4_SYMLINK_SUPPORT = 6,
+    FATTR4_NAMED_ATTR = 7,
+    FATTR4_FSID = 8,
+    FATTR4_UNIQUE_HANDLES = 9,
+    FATTR4_LEASE_TIME = 10,
+    FATTR4_RDATTR_ERROR = 11,
+    FATTR4_ACL = 12,
+    FATTR4_ACLSUPPORT = 13,
+    FATTR4_ARCHIVE = 14,
+    FATTR4_CANSETTIME = 15,
+    FATTR4_CASE_INSENSITIVE = 16,
+    FATTR4_CASE_PRESERVING = 17,
+    FATTR4_CHOWN_RESTRICTED = 18,
+    FATTR4_FILEHANDLE = 19,
+    FATTR4_FILEID = 20,
+    FATTR4_FILES_AVAIL = 21,
+    FATTR4_FILES_FREE = 22,
+    FATTR4_FILES_TOTAL = 23,
+    FATTR4_FS_LOCATIONS = 24,
+    FATTR4_HIDDEN = 25,
+    FATTR4_HOMOGENEOUS = 26,
+    FATTR4_MAXFILESIZE = 27,
+    FATTR4_MAXLINK = 28,
+    FATTR4_MAXNAME = 29,
+    FATTR4_MAXREAD = 30,
+    FATTR4_MAXWRITE = 31,
+    FATTR4_MIMETYPE = 32,
+    FATTR4_MODE = 33,
+    FATTR4_NO_TRUNC = 34,
+    FATTR4_NUMLINKS = 35,
+    FATTR4_OWNER = 36,
+    FATTR4_OWNER_GROUP = 37,
+    FATTR4_QUOTA_AVAIL_HARD = 38,
+    FATTR4_QUOTA_AVAIL_SOFT = 39,
+    FATTR4_QUOTA_USED = 40,
+    FATTR4_RAWDEV = 41,
+    FATTR4_SPACE_AVAIL = 42,
+    FATTR4_SPACE_FREE = 43,
+    FATTR4_SPACE_TOTAL = 44,
+    FATTR4_SPACE_USED = 45,
+    FATTR4_SYSTEM = 46,
+    FATTR4_TIME_ACCESS = 47,
+    FATTR4_TIME_ACCESS_SET = 48,
+    FATTR4_TIME_BACKUP = 49,
+    FATTR4_TIME_CREATE = 50,
+    FATTR4_TIME_DELTA = 51,
+    FATTR4_TIME_METADATA = 52,
+    FATTR4_TIME_MODIFY = 53,
+    FATTR4_TIME_MODIFY_SET = 54,
+    FATTR4_MOUNTED_ON_FILEID = 55,
+    FATTR4_DIR_NOTIF_DELAY = 56,
+    FATTR4_DIRENT_NOTIF_DELAY = 57,
+    FATTR4_DACL = 58,
+    FATTR4_SACL = 59,
+    FATTR4_CHANGE_POLICY = 60,
+    FATTR4_FS_STATUS = 61,
+    FATTR4_FS_LAYOUT_TYPES = 62,
+    FATTR4_LAYOUT_HINT = 63,
+    FATTR4_LAYOUT_TYPES = 64,
+    FATTR4_LAYOUT_BLKSIZE = 65,
+    FATTR4_LAYOUT_ALIGNMENT = 66,
+    FATTR4_FS_LOCATIONS_INFO = 67,
+    FATTR4_MDSTHRESHOLD = 68,
+    FATTR4_RETENTION_GET = 69,
+    FATTR4_RETENTION_SET = 70,
+    FATTR4_RETENTEVT_GET = 71,
+    FATTR4_RETENTEVT_SET = 72,
+    FATTR4_RETENTION_HOLD = 73,
+    FATTR4_MODE_SET_MASKED = 74,
+    FATTR4_SUPPATTR_EXCLCREAT = 75,
+    FATTR4_FS_CHARSET_CAP = 76,
+    FATTR4_LAST = 76,
+};
+
+typedef enum nfs_lock_type4 {
+    READ_LT = 1,
+    WRITE_LT = 2,
+    READW_LT = 3,
+    WRITEW_LT = 4,
+} nfs_lock_type4;
+
+/* ACCESS (section 18.1). */
+#define ACCESS4_READ    0x00000001u
+#define ACCESS4_LOOKUP  0x00000002u
+#define ACCESS4_MODIFY  0x00000004u
+#define ACCESS4_EXTEND  0x00000008u
+#define ACCESS4_DELETE  0x00000010u
+#define ACCESS4_EXECUTE 0x00000020u
+
+typedef enum createmode4 {
+    UNCHECKED4 = 0,
+    GUARDED4 = 1,
+    EXCLUSIVE4 = 2,
+    EXCLUSIVE4_1 = 3,
+} createmode4;
+
+typedef enum opentype4 {
+    OPEN4_NOCREATE = 0,
+    OPEN4_CREATE = 1,
+} opentype4;
+
+typedef enum limit_by4 {
+    NFS_LIMIT_SIZE = 1,
+    NFS_LIMIT_BLOCKS = 2,
+} limit_by4;
+
+/* OPEN: share_access, share_deny and what delegation is wanted (section 18.16). */
+#define OPEN4_SHARE_ACCESS_READ                               0x00000001u
+#define OPEN4_SHARE_ACCESS_WRITE                              0x00000002u
+#define OPEN4_SHARE_ACCESS_BOTH                               0x00000003u
+#define OPEN4_SHARE_DENY_NONE                                 0x00000000u
+#define OPEN4_SHARE_DENY_READ                                 0x00000001u
+#define OPEN4_SHARE_DENY_WRITE                                0x00000002u
+#define OPEN4_SHARE_DENY_BOTH                                 0x00000003u
+#define OPEN4_SHARE_ACCESS_WANT_DELEG_MASK                    0xFF00u
+#define OPEN4_SHARE_ACCESS_WANT_NO_PREFERENCE                 0x0000u
+#define OPEN4_SHARE_ACCESS_WANT_READ_DELEG                    0x0100u
+#define OPEN4_SHARE_ACCESS_WANT_WRITE_DELEG                   0x0200u
+#define OPEN4_SHARE_ACCESS_WANT_ANY_DELEG                     0x0300u
+#define OPEN4_SHARE_ACCESS_WANT_NO_DELEG                      0x0400u
+#define OPEN4_SHARE_ACCESS_WANT_CANCEL                        0x0500u
+#define OPEN4_SHARE_ACCESS_WANT_SIGNAL_DELEG_WHEN_RESRC_AVAIL 0x10000u
+#define OPEN4_SHARE_ACCESS_WANT_PUSH_DELEG_WHEN_UNCONTENDED   0x20000u
+
+typedef enum open_delegation_type4 {
+    OPEN_DELEGATE_NONE = 0,
+    OPEN_DELEGATE_READ = 1,
+    OPEN_DELEGATE_WRITE = 2,
+    OPEN_DELEGATE_NONE_EXT = 3,
+} open_delegation_type4;
+
+typedef enum open_claim_type4 {
+    CLAIM_NULL = 0,
+    CLAIM_PREVIOUS = 1,
+    CLAIM_DELEGATE_CUR = 2,
+    CLAIM_DELEGATE_PREV = 3,
+    CLAIM_FH = 4,
+    CLAIM_DELEG_CUR_FH = 5,
+    CLAIM_DELEG_PREV_FH = 6,
+} open_claim_type4;
+
+typedef enum why_no_delegation4 {
+    WND4_NOT_WANTED = 0,
+    WND4_CONTENTION = 1,
+    WND4_RESOURCE = 2,
+    WND4_NOT_SUPP_FTYPE = 3,
+    WND4_WRITE_DELEG_NOT_SUPP_FTYPE = 4,
+    WND4_NOT_SUPP_UPGRADE = 5,
+    WND4_NOT_SUPP_DOWNGRADE = 6,
+    WND4_CANCELLED = 7,
+    WND4_IS_DIR = 8,
+} why_no_delegation4;
+
+/* OPEN: rflags (section 18.16). */
+#define OPEN4_RESULT_CONFIRM           0x00000002u
+#define OPEN4_RESULT_LOCKTYPE_POSIX    0x00000004u
+#define OPEN4_RESULT_PRESERVE_UNLINKED 0x00000008u
+#define OPEN4_RESULT_MAY_NOTIFY_LOCK   0x00000020u
+
+typedef enum rpc_gss_svc_t {
+    RPC_GSS_SVC_NONE = 1,
+    RPC_GSS_SVC_INTEGRITY = 2,
+    RPC_GSS_SVC_PRIVACY = 3,
+} rpc_gss_svc_t;
+
+typedef enum stable_how4 {
+    UNSTABLE4 = 0,
+    DATA_SYNC4 = 1,
+    FILE_SYNC4 = 2,
+} stable_how4;
+
+typedef enum channel_dir_from_client4 {
+    CDFC4_FORE = 0x1,
+    CDFC4_BACK = 0x2,
+    CDFC4_FORE_OR_BOTH = 0x3,
+    CDFC4_BACK_OR_BOTH = 0x7,
+} channel_dir_from_client4;
+
+typedef enum channel_dir_from_server4 {
+    CDFS4_FORE = 0x1,
+    CDFS4_BACK = 0x2,
+    CDFS4_BOTH = 0x3,
+} channel_dir_from_server4;
+
+/* EXCHANGE_ID: eia_flags and eir_flags (section 18.35). */
+#define EXCHGID4_FLAG_SUPP_MOVED_REFER    0x00000001u
+#define EXCHGID4_FLAG_SUPP_MOVED_MIGR     0x00000002u
+#define EXCHGID4_FLAG_BIND_PRINC_STATEID  0x00000100u
+#define EXCHGID4_FLAG_USE_NON_PNFS        0x00010000u
+#define EXCHGID4_FLAG_USE_PNFS_MDS        0x00020000u
+#define EXCHGID4_FLAG_USE_PNFS_DS         0x00040000u
+#define EXCHGID4_FLAG_MASK_PNFS           0x00070000u
+#define EXCHGID4_FLAG_UPD_CONFIRMED_REC_A 0x40000000u
+#define EXCHGID4_FLAG_CONFIRMED_R         0x80000000u
+
+typedef enum state_protect_how4 {
+    SP4_NONE = 0,
+    SP4_MACH_CRED = 1,
+    SP4_SSV = 2,
+} state_protect_how4;
+
+/* CREATE_SESSION: csa_flags and csr_flags (section 18.36). */
+#define CREATE_SESSION4_FLAG_PERSIST        0x00000001u
+#define CREATE_SESSION4_FLAG_CONN_BACK_CHAN 0x00000002u
+#define CREATE_SESSION4_FLAG_CONN_RDMA      0x00000004u
+
+typedef enum gddrnf4_status {
+    GDD4_OK = 0,
+    GDD4_UNAVAIL = 1,
+} gddrnf4_status;
+
+typedef enum secinfo_style4 {
+    SECINFO_STYLE4_CURRENT_FH = 0,
+    SECINFO_STYLE4_PARENT = 1,
+} secinfo_style4;
+
+/* SEQUENCE: sr_status_flags (section 18.46). */
+#define SEQ4_STATUS_CB_PATH_DOWN               0x00000001u
+#define SEQ4_STATUS_CB_GSS_CONTEXTS_EXPIRING   0x00000002u
+#define SEQ4_STATUS_CB_GSS_CONTEXTS_EXPIRED    0x00000004u
+#define SEQ4_STATUS_EXPIRED_ALL_STATE_REVOKED  0x00000008u
+#define SEQ4_STATUS_EXPIRED_SOME_STATE_REVOKED 0x00000010u
+#define SEQ4_STATUS_ADMIN_STATE_REVOKED        0x00000020u
+#define SEQ4_STATUS_RECALLABLE_STATE_REVOKED   0x00000040u
+#define SEQ4_STATUS_LEASE_MOVED                0x00000080u
+#define SEQ4_STATUS_RESTART_RECLAIM_NEEDED     0x00000100u
+#define SEQ4_STATUS_CB_PATH_DOWN_SESSION       0x00000200u
+#define SEQ4_STATUS_BACKCHANNEL_FAULT          0x00000400u
+#define SEQ4_STATUS_DEVID_CHANGED              0x00000800u
+#define SEQ4_STATUS_DEVID_DELETED              0x00001000u
+
+typedef enum nfs_opnum4 {
+    OP_ACCESS = 3,
+    OP_CLOSE = 4,
+    OP_COMMIT = 5,
+    OP_CREATE = 6,
+    OP_DELEGPURGE = 7,
+    OP_DELEGRETURN = 8,
+    OP_GETATTR = 9,
+    OP_GETFH = 10,
+    OP_LINK = 11,
+    OP_LOCK = 12,
+    OP_LOCKT = 13,
+    OP_LOCKU = 14,
+    OP_LOOKUP = 15,
+    OP_LOOKUPP = 16,
+    OP_NVERIFY = 17,
+    OP_OPEN = 18,
+    OP_OPENATTR = 19,
+    OP_OPEN_CONFIRM = 20,
+    OP_OPEN_DOWNGRADE = 21,
+    OP_PUTFH = 22,
+    OP_PUTPUBFH = 23,
+    OP_PUTROOTFH = 24,
+    OP_READ = 25,
+    OP_READDIR = 26,
+    OP_READLINK = 27,
+    OP_REMOVE = 28,
+    OP_RENAME = 29,
+    OP_RENEW = 30,
+    OP_RESTOREFH = 31,
+    OP_SAVEFH = 32,
+    OP_SECINFO = 33,
+    OP_SETATTR = 34,
+    OP_SETCLIENTID = 35,
+    OP_SETCLIENTID_CONFIRM = 36,
+    OP_VERIFY = 37,
+    OP_WRITE = 38,
+    OP_RELEASE_LOCKOWNER = 39,
+    OP_BACKCHANNEL_CTL = 40,
+    OP_BIND_CONN_TO_SESSION = 41,
+    OP_EXCHANGE_ID = 42,
+    OP_CREATE_SESSION = 43,
+    OP_DESTROY_SESSION = 44,
+    OP_FREE_STATEID = 45,
+    OP_GET_DIR_DELEGATION = 46,
+    OP_GETDEVICEINFO = 47,
+    OP_GETDEVICELIST = 48,
+    OP_LAYOUTCOMMIT = 49,
+    OP_LAYOUTGET = 50,
+    OP_LAYOUTRETURN = 51,
+    OP_SECINFO_NO_NAME = 52,
+    OP_SEQUENCE = 53,
+    OP_SET_SSV = 54,
+    OP_TEST_STATEID = 55,
+    OP_WANT_DELEGATION = 56,
+    OP_DESTROY_CLIENTID = 57,
+    OP_RECLAIM_COMPLETE = 58,
+    OP_ILLEGAL = 10044,
+} nfs_opnum4;
+
+typedef enum layoutrecall_type4 {
+    LAYOUTRECALL4_FILE = LAYOUT4_RET_REC_FILE,
+    LAYOUTRECALL4_FSID = LAYOUT4_RET_REC_FSID,
+    LAYOUTRECALL4_ALL = LAYOUT4_RET_REC_ALL,
+} layoutrecall_type4;
+
+typedef enum notify_type4 {
+    NOTIFY4_CHANGE_CHILD_ATTRS = 0,
+    NOTIFY4_CHANGE_DIR_ATTRS = 1,
+    NOTIFY4_REMOVE_ENTRY = 2,
+    NOTIFY4_ADD_ENTRY = 3,
+    NOTIFY4_RENAME_ENTRY = 4,
+    NOTIFY4_CHANGE_COOKIE_VERIFIER = 5,
+} notify_type4;
+
+/* CB_RECALL_ANY: bits of craa_type_mask (section 20.6). */
+#define RCA4_TYPE_MASK_RDATA_DLG        0
+#define RCA4_TYPE_MASK_WDATA_DLG        1
+#define RCA4_TYPE_MASK_DIR_DLG          2
+#define RCA4_TYPE_MASK_FILE_LAYOUT      3
+#define RCA4_TYPE_MASK_BLK_LAYOUT       4
+#define RCA4_TYPE_MASK_OBJ_LAYOUT_MIN   8
+#define RCA4_TYPE_MASK_OBJ_LAYOUT_MAX   9
+#define RCA4_TYPE_MASK_OTHER_LAYOUT_MIN 12
+#define RCA4_TYPE_MASK_OTHER_LAYOUT_MAX 15
+
+typedef enum notify_deviceid_type4 {
+    NOTIFY_DEVICEID4_CHANGE = 1,
+    NOTIFY_DEVICEID4_DELETE = 2,
+} notify_deviceid_type4;
+
+typedef enum nfs_cb_opnum4 {
+    OP_CB_GETATTR = 3,
+    OP_CB_RECALL = 4,
+    OP_CB_LAYOUTRECALL = 5,
+    OP_CB_NOTIFY = 6,
+    OP_CB_PUSH_DELEG = 7,
+    OP_CB_RECALL_ANY = 8,
+    OP_CB_RECALLABLE_OBJ_AVAIL = 9,
+    OP_CB_RECALL_SLOT = 10,
+    OP_CB_SEQUENCE = 11,
+    OP_CB_WANTS_CANCELLED = 12,
+    OP_CB_NOTIFY_LOCK = 13,
+    OP_CB_NOTIFY_DEVICEID = 14,
+    OP_CB_ILLEGAL = 10044,
+} nfs_cb_opnum4;
+
+/* "NFS4ERR_DELAY", "OP_LAYOUTGET", "OP_CB_RECALL"; a fixed text for numbers without a name. Never
+ * NULL. */
+const char *nfs4_status_name(nfsstat4 status);
+const char *nfs4_op_name(uint32_t op);
+const char *nfs4_cb_op_name(uint32_t op);
+const char *nfs4_attr_name(uint32_t attr);
+
+#endif
