@@ -81,8 +81,9 @@ struct engine_options {
     uint64_t recall_pause; /* before a recall that was answered DELAY, or not at all, is repeated */
     uint64_t fence_retry;
     uint64_t quiesce_time;
-    uint64_t settle_time;    /* a reserved disk: so long after a nexus was seen to work, what was
-                                queued    on it before has come in or been given up; 0: not believed */
+    /* A reserved disk: so long after a nexus was seen to work, what was queued on it before has
+     * come in or been given up. 0: not believed. */
+    uint64_t settle_time;
     uint64_t scrub_interval; /* every sealed file is looked at once in it; 0: never */
     uint64_t ask_pause;      /* between two requests to give something back */
     uint64_t

@@ -54,7 +54,7 @@ void keeper_feed(struct keeper *keeper, const struct engine_event *event)
     while (engine_event(keeper->engine, event, now_ns()) == -ENOMEM)
         keeper_pause_ms(10);
     while (engine_next_effect(keeper->engine, &effect))
-        keeper_carry_out(keeper, &effect);
+        keeper->carry_out(keeper, &effect);
     if (keeper->trace)
         fflush(keeper->trace);
     set_timer(keeper);

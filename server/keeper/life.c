@@ -1,15 +1,11 @@
 /*
- * life.c - how a keeper begins and ends: its parts made in order and ended in the reverse, its
- * options, and a new configuration.
+ * life.c - how a keeper begins and ends: its parts made in order and ended in the reverse, and
+ * a new configuration.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/block_type.h"
-#include "layout/local_type.h"
-#include "layout/rdma_type.h"
-#include "layout/scsi_type.h"
 #include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
@@ -18,34 +14,6 @@
 #include "server/keeper/rdma/past.h"
 #include "server/keeper/rdma/rdma.h"
 #include "server/keeper/san/san.h"
-
-enum { ASK_PAUSE_SECONDS = 10 };
-
-static const struct layout_type *const layout_types[] = {
-    &block_layout_type, &scsi_layout_type, &rdma_layout_type, &local_layout_type, NULL};
-
-void keeper_options(struct keeper *keeper, struct engine_options *options)
-{
-    const struct config *config = keeper->config;
-    *options = (struct engine_options){
-        .types = layout_types,
-        .boot = journal_boot(keeper->journal),
-        .recall_timeout = SECONDS(config->recall_timeout),
-        .lease_time = SECONDS(config->lease_time),
-        .recall_pause = SECONDS(1),
-        .fence_retry = SECONDS(config->fence_retry),
-        .quiesce_time = SECONDS(config->quiesce_time),
-        .settle_time = SECONDS(config->initiator_settle_time),
-        .scrub_interval = SECONDS(config->scrub_interval),
-        .at_rest_pause = SECONDS(config->at_rest_pause),
-        .at_rest_max = config->at_rest_max,
-        .ask_pause = SECONDS(ASK_PAUSE_SECONDS),
-        .max_grants = config->max_grants,
-        .fence_hook = config->fence_hook != NULL,
-        .quiesce_is_safe = config->quiesce_is_safe,
-        .trace = keeper->trace != NULL,
-    };
-}
 
 static int open_trace(struct keeper *keeper)
 {
@@ -108,9 +76,44 @@ static void san_fence_done(void *arg, uint64_t ticket, uint64_t client_id, bool 
     keeper_fence_done(arg, ticket, client_id, success);
 }
 
+struct sight {
+    struct loop_msg msg;
+    struct keeper *keeper;
+    struct engine_event event;
+};
+
+static void run_sight(struct loop_msg *msg)
+{
+    struct sight *sight = container_of(msg, struct sight, msg);
+    keeper_feed(sight->keeper, &sight->event);
+    free(sight);
+}
+
+/* Later: what the engine makes of it may be a fence, and the room is in the middle of a look. */
+static void san_nexus_seen(void *arg, uint64_t client_id, const uint8_t device[DEVICE_ID_SIZE])
+{
+    struct keeper *keeper = arg;
+    struct sight *sight = calloc(1, sizeof *sight);
+    if (!sight)
+        return; /* it is fenced where it would have settled */
+    *sight =
+        (struct sight){.msg.run = run_sight,
+                       .keeper = keeper,
+                       .event = {.type = ENGINE_EV_NEXUS_SEEN, .seen = {.client_id = client_id}}};
+    memcpy(sight->event.seen.device_id, device, DEVICE_ID_SIZE);
+    loop_post(keeper->loop, &sight->msg);
+}
+
 static void san_recall_all(void *arg, uint64_t client_id)
 {
     keeper_recall_all(arg, client_id, LAYOUT4_SCSI);
+}
+
+static void san_nexus_seen(void *arg, uint64_t client_id, const uint8_t device[DEVICE_ID_SIZE])
+{
+    struct engine_event event = {.type = ENGINE_EV_NEXUS_SEEN, .seen = {.client_id = client_id}};
+    memcpy(event.seen.device_id, device, DEVICE_ID_SIZE);
+    keeper_feed(arg, &event);
 }
 
 static int make_san(struct keeper *keeper)
@@ -124,6 +127,7 @@ static int make_san(struct keeper *keeper)
         .config = san_config,
         .in_grace = san_in_grace,
         .fence_done = san_fence_done,
+        .nexus_seen = san_nexus_seen,
         .recall_all = san_recall_all,
     };
     return keeper_san_create(&calls, &keeper->san);
@@ -172,6 +176,7 @@ int keeper_create(const struct keeper_parts *parts, struct keeper **out)
     keeper->files = parts->files;
     keeper->recovery = parts->recovery;
     keeper->clients = parts->clients;
+    keeper->carry_out = keeper_carry_out;
     keeper->grace = true;
     pthread_mutex_init(&keeper->fenced_lock, NULL);
     int err = make_parts(keeper, parts->loop_index);

@@ -3,6 +3,7 @@
  * says otherwise.
  *
  * life.c          beginning and end
+ * options.c       what the engine is told of the configuration
  * effects.c       what the engine wants done, and who does it
  * request.c       what the server asks (keeper.h)
  * view*.c         what the operator sees
@@ -76,6 +77,8 @@ struct keeper {
     struct clients *clients; /* whom to recall */
     struct loop *loop;
     struct engine *engine;
+    /* effects.c, which knows all the others: so that who feeds need not. */
+    void (*carry_out)(struct keeper *keeper, const struct engine_effect *effect);
     struct journal *journal;
     struct event *timer;
     struct event *beat;
@@ -123,18 +126,22 @@ void keeper_feed(struct keeper *keeper, const struct engine_event *event);
 void keeper_look_at_grace(struct keeper *keeper);
 void keeper_note_fenced(struct keeper *keeper, uint64_t client_id);
 void keeper_forget_fenced(struct keeper *keeper, uint64_t client_id);
-void keeper_options(struct keeper *keeper, struct engine_options *options);
 
 /* What registered memory calls up by (request.c). */
 struct rdma_call;
 void keeper_rdma_post(struct rdma_call *call);
 void keeper_rdma_finish(struct rdma_call *call, nfsstat4 status, const char *why);
-void keeper_carry_out(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_pause_ms(long ms);
 /* text has room for two characters a byte and one more. */
 const char *keeper_to_hex(const uint8_t *bytes, size_t len, char *text);
 int keeper_timer_start(struct keeper *keeper);
 void keeper_timer_stop(struct keeper *keeper);
+
+/* options.c */
+void keeper_options(struct keeper *keeper, struct engine_options *options);
+
+/* effects.c */
+void keeper_carry_out(struct keeper *keeper, const struct engine_effect *effect);
 
 /* commit.c */
 int keeper_commits_start(struct keeper *keeper);

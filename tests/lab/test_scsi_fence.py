@@ -209,6 +209,30 @@ def a_writer_cut_off_from_both_never_reaches_another_files_blocks(scene):
         mount_anew(scene, guest)
 
 
+@test(on=losing, lease=(10,), seconds=30, timeout=600)
+def a_writer_whose_server_restarts_is_fenced_before_the_release(scene):
+    """Its disk path is cut with writes queued, its network is not. When the server comes back it throws its layout away without
+    waiting for them, and would say that it has none."""
+    guest, = scene.clients
+    writer = direct_writer(scene, guest, "restarted")
+    key = scene.san.keys()[guest.name]
+    guest.cut_storage()
+    scene.server.kill()
+    ids = {entry["client"] for entry in scene.server.trace()}
+    scene.server.start()
+    scene.server.wait_trace(lambda entry: entry["what"] == "client-confirmed" and entry["client"] not in ids)
+    equal(scene.san.keys().get(guest.name), key, "nobody is fenced for a restart")
+    scene.server.ctl("unseal", "--wait", "--timeout", "60", scene.file("restarted"))
+    entries = scene.server.trace()  # the numbers begin anew with the server
+    since = entries[max(i for i, entry in enumerate(entries) if entry["what"] == "resume"):]
+    ends = [entry.get("how") or entry["step"] for entry in since
+            if entry["what"] in ("fenced", "past-is-over", "grant-ended") or entry.get("step") == "unflag"]
+    equal(ends, ["key preempted", "unflag"], "what ended what the client had, and then")
+    holds(guest.name not in scene.san.keys(), f"the key is still there: {scene.san.keys()}")
+    reuse_and_heal(scene, guest, writer, "restarted")
+    mount_anew(scene, guest)
+
+
 def expect_stuck(scene, guest, name, key):
     """The seal stays, nothing is freed, the key is where it was, and the operator is told."""
     scene.server.wait_state(scene.file(name), "stuck")

@@ -28,11 +28,11 @@ mtype seal_record[FILES] = open;
 bool holder_record[CLIENTS];
 bool fenced[CLIENTS]; /* gets no layout before it has restarted */
 
-/* The clients. A layout on its way in a reply counts as much as one that has arrived. What a client threw away
- * without waiting for its I/O is in its queue: nobody but an unmount waits for it. */
+/* The clients. A layout on its way in a reply counts as much as one that has arrived. A client that loses its state
+ * throws its layouts away; what it had written by them is queued, and nobody but an unmount waits for it. */
 bool layout[CLIENTS * FILES];
 bool reply[CLIENTS * FILES];
-bool queue[CLIENTS * FILES];
+byte queued; /* one write by client 0 is enough: of the file before this one; 0: none */
 bool answers[CLIENTS] = true; /* reaches the server, and does what it is asked to */
 bool was_silent[CLIENTS];     /* did not answer at some time since the recall began */
 
@@ -44,7 +44,7 @@ bool maybe[CLIENTS];   /* may hold something from before: a crash, or a client i
 bool fencing[CLIENTS];
 bool deadline[FILES];  /* has passed */
 
-#define USABLE(c, f)   (layout[AT(c, f)] || reply[AT(c, f)] || queue[AT(c, f)])
+#define USABLE(c, f)   (layout[AT(c, f)] || reply[AT(c, f)] || (c == 0 && queued == f + 1))
 #define IN_THE_WAY(c, f) (grant[AT(c, f)] || maybe[c])
 #define HOLDS_ANY(c)   (grant[AT(c, 0)] || grant[AT(c, 1)])
 #define RECALLED(f)    (state[f] == recalling)
@@ -89,19 +89,23 @@ inline drop_layouts(c)
     layout[AT(c, 0)] = false; layout[AT(c, 1)] = false
 }
 
-/* It loses its state: what it had may be queued still, or not. */
+/* It loses its state, and waits for nothing. */
 inline throw_away(c)
 {
     if
-    :: queue[AT(c, 0)] = queue[AT(c, 0)] || layout[AT(c, 0)]; queue[AT(c, 1)] = queue[AT(c, 1)] || layout[AT(c, 1)]
-    :: true
+    :: c == 0 && layout[AT(c, 0)] -> queued = 1
+    :: c == 0 && layout[AT(c, 1)] -> queued = 2
+    :: else
     fi;
     drop_layouts(c)
 }
 
 inline drop_queue(c)
 {
-    queue[AT(c, 0)] = false; queue[AT(c, 1)] = false
+    if
+    :: c == 0 -> queued = 0
+    :: else
+    fi
 }
 
 inline drop_replies(c)
@@ -197,7 +201,8 @@ proctype client(byte c; byte f)
 {
     do
     /* It writes by itself, whether it reaches the server or not. */
-    :: atomic { layout[AT(c, f)] || queue[AT(c, f)] -> assert(flag[f]); queue[AT(c, f)] = false }
+    :: atomic { layout[AT(c, f)] -> assert(flag[f]) }
+    :: atomic { c == 0 && queued == f + 1 -> assert(flag[f]); queued = 0 }
     :: atomic { reply[AT(c, f)] -> reply[AT(c, f)] = false; layout[AT(c, f)] = true }
     :: atomic { reply[AT(c, f)] && !answers[c] -> reply[AT(c, f)] = false }
 
@@ -232,19 +237,14 @@ proctype machine(byte c)
     :: atomic { answers[c] && known[c] && maybe[c] -> maybe[c] = false }
 #endif
 
-    /* It unmounts: it waits for its I/O, gives back all, and ends its id. */
-    :: atomic { answers[c] && known[c] && !reply[AT(c, 0)] && !reply[AT(c, 1)] && flag[0] >= queue[AT(c, 0)] &&
-                flag[1] >= queue[AT(c, 1)] ->
-           drop_layouts(c); drop_queue(c); known[c] = false; maybe[c] = false; end_grants(c) }
+    /* It unmounts: it waits for its I/O, gives back all, and ends its id. Its next id begins anew, also at the disk. */
+    :: atomic { answers[c] && known[c] && !reply[AT(c, 0)] && !reply[AT(c, 1)] && !(c == 0 && queued) && !fencing[c] ->
+           drop_layouts(c); known[c] = false; maybe[c] = false; cut[c] = false; fenced[c] = false; end_grants(c) }
 
-    /* Another verifier: its machine started anew, or there was no restart. The server cannot tell. What the old run
-     * was granted stays, as that of one that is fenced stays out until its new run, which the disk lets in. */
+    /* Another verifier: its machine started anew, or there was no restart. The server cannot tell, and what the old
+     * run was granted stays. */
     :: atomic { true ->
-           if
-           :: drop_layouts(c); drop_queue(c)
-           :: throw_away(c)
-           fi;
-           drop_replies(c);
+           throw_away(c); drop_replies(c);
            answers[c] = true; known[c] = true;
 #ifdef FAULT_VERIFIER_IS_A_RESTART
            maybe[c] = false;
@@ -252,9 +252,6 @@ proctype machine(byte c)
            maybe[c] = maybe[c] || HOLDS_ANY(c);
 #endif
            end_grants(c) }
-    /* Its operator lets it at the disk again when nothing is queued any more. */
-    :: atomic { cut[c] && !fencing[c] && !maybe[c] && !queue[AT(c, 0)] && !queue[AT(c, 1)] ->
-           cut[c] = false; fenced[c] = false }
     od
 }
 

@@ -17,7 +17,7 @@ static const unsigned weights[STEP_COUNT] = {
     [STEP_PASS_LONG] = 4, [STEP_NETWORK] = 4,  [STEP_DISK_PATH] = 2,   [STEP_PAUSE] = 1,
     [STEP_COME_BACK] = 4, [STEP_FORGET] = 1,   [STEP_RESTART] = 1,     [STEP_CALLABLE] = 1,
     [STEP_GRACE] = 1,     [STEP_CRASH] = 1,    [STEP_UNMOUNT] = 1,     [STEP_SHAKE] = 1,
-    [STEP_REGISTER] = 3,  [STEP_GAP] = 1,      [STEP_VOID] = 1,
+    [STEP_REGISTER] = 6,  [STEP_GAP] = 1,      [STEP_VOID] = 1,
 };
 
 /* xorshift64*, so that a seed means the same schedule everywhere. */
@@ -343,7 +343,7 @@ static void set_up(struct sim *s, uint64_t seed)
         bool program = s->machines[m].kind != JOURNAL_HOLDER_NFS;
         s->machines[m].good = !program && !s->machines[m].twin && sim_chance(s, 25);
         s->machines[m].dead = !program && !s->machines[m].good && sim_chance(s, 20);
-        s->machines[m].memory = !program && sim_chance(s, 15);
+        s->machines[m].memory = !program && sim_chance(s, 20);
         s->machines[m].last_seen = s->w->now;
         sim_machine_come_back(s, m);
     }

@@ -16,8 +16,29 @@
 
 #include "layout/device.h"
 #include "layout/mount_info.h"
+#include "layout/reservation.h"
 #include "layout/sysfs_block.h"
 #include "tests/unit/loopfs.h"
+
+static int answer = -EOPNOTSUPP; /* of the disk, asked whether it knows reservations */
+static int identity;             /* the same, asked for its name */
+
+static int identify(int fd, struct designator *designator)
+{
+    (void)fd;
+    *designator = (struct designator){.code_set = 1, .type = 3, .len = 8, .bytes = "one disk"};
+    return identity;
+}
+
+int __wrap_reservation_of(int fd, const struct reservation_ops **ops);
+int __wrap_reservation_of(int fd, const struct reservation_ops **ops)
+{
+    static const struct reservation_ops reservable = {.identify = identify};
+
+    (void)fd;
+    *ops = &reservable;
+    return answer;
+}
 
 static struct loopfs *make(const struct loopfs_spec *spec)
 {
@@ -273,6 +294,36 @@ static void mount_options_are_matched_whole(void **state)
     assert_false(mount_info_has(&info, "data=jour"));
 }
 
+/* A failed INQUIRY is no reason to offer a disk in another way than before. */
+static void a_disk_that_does_not_answer_has_not_said_no(void **state)
+{
+    const struct loopfs_spec spec = {.type = "ext4", .size = 64 << 20};
+    struct loopfs *fs = make(&spec);
+    struct device *plain, *named, *silent;
+
+    (void)state;
+    answer = -EOPNOTSUPP;
+    plain = find(fs);
+    assert_true(device_keep_names(plain, NULL) && !device_can_reserve(plain));
+    answer = 0;
+    named = find(fs);
+    assert_true(device_keep_names(named, NULL) && device_can_reserve(named));
+    identity = -EIO;
+    silent = find(fs);
+    identity = 0;
+    assert_false(device_keep_names(silent, NULL));
+    assert_true(device_keep_names(silent, named) && device_can_reserve(silent));
+    device_free(silent);
+    answer = -ETIMEDOUT;
+    silent = find(fs);
+    answer = -EOPNOTSUPP;
+    assert_true(device_keep_names(silent, plain) && !device_can_reserve(silent));
+    device_free(silent);
+    device_free(named);
+    device_free(plain);
+    loopfs_destroy(fs);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +334,7 @@ int main(void)
         cmocka_unit_test(a_disk_that_does_not_carry_the_signature_is_refused),
         cmocka_unit_test(a_disk_with_a_twin_is_refused),
         cmocka_unit_test(stacked_devices_are_recognised),
+        cmocka_unit_test(a_disk_that_does_not_answer_has_not_said_no),
         cmocka_unit_test(mount_options_are_matched_whole),
     };
     const char *why = "";
