@@ -109,13 +109,6 @@ static void san_recall_all(void *arg, uint64_t client_id)
     keeper_recall_all(arg, client_id, LAYOUT4_SCSI);
 }
 
-static void san_nexus_seen(void *arg, uint64_t client_id, const uint8_t device[DEVICE_ID_SIZE])
-{
-    struct engine_event event = {.type = ENGINE_EV_NEXUS_SEEN, .seen = {.client_id = client_id}};
-    memcpy(event.seen.device_id, device, DEVICE_ID_SIZE);
-    keeper_feed(arg, &event);
-}
-
 static int make_san(struct keeper *keeper)
 {
     const struct keeper_san_calls calls = {
