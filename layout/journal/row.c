@@ -35,8 +35,8 @@ static const char *const statements[ST_COUNT] = {
     [ST_HOLDER_PUT] = "INSERT OR REPLACE INTO holder VALUES (?1, ?2, ?3, ?4, ?5, ?8, ?6, ?7)",
     [ST_HOLDER_DELETE] =
         "DELETE FROM holder WHERE kind = ?1 AND owner = ?2 AND verifier = ?3 AND client_id <> ?4",
-    [ST_HOLDER_CLEAR] = "DELETE FROM holder WHERE kind = ?1 AND owner = ?2 AND verifier = ?3 AND "
-                        "device = ?4 AND way = ?5",
+    [ST_HOLDER_CLEAR] = ("DELETE FROM holder WHERE kind = ?1 AND owner = ?2 AND verifier = ?3 AND "
+                         "device = ?4 AND way = ?5"),
     [ST_FENCED_PUT] = "INSERT OR REPLACE INTO fenced VALUES (?1, ?2, ?3, ?8, ?4, ?5, ?6, ?7)",
     [ST_FENCED_DELETE] = "DELETE FROM fenced WHERE kind = ?1 AND owner = ?2 AND verifier = ?3",
     [ST_DOUBT_PUT] = "INSERT OR REPLACE INTO doubt VALUES (?)",
