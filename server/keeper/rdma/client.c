@@ -136,7 +136,7 @@ static void created(struct loop_msg *msg)
             drive_registrations(client);
         rdma_calls_post(client->rdma, &client->describing);
     }
-    free(job);
+    rdma_job_free(job);
     rdma_client_settle(client);
 }
 
@@ -196,7 +196,7 @@ static void destroyed(struct loop_msg *msg)
         client_free(client);
         rdma_target_settle(job->rdma);
     }
-    free(job);
+    rdma_job_free(job);
 }
 
 /* Of a fenced client nothing can be reached; its protection domain goes when the kernel lets it. */
@@ -250,7 +250,7 @@ static void fenced(struct loop_msg *msg)
         rdma_calls_finish(client->rdma, &client->returning, NFS4_OK, "");
         tell_fences(client, false);
     }
-    free(job);
+    rdma_job_free(job);
 }
 
 static void *fence_main(void *arg)

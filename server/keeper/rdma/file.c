@@ -56,7 +56,7 @@ static void was_put_away(struct loop_msg *msg)
         job->rfile->jobs--;
         rdma_file_settle(job->rdma, job->rfile);
     }
-    free(job);
+    rdma_job_free(job);
 }
 
 /* Taking a large mapping down takes its time, and a close may wait for the file system. file NULL:
@@ -266,7 +266,7 @@ static void mapped(struct loop_msg *msg)
     file->jobs--; /* not before: it would have gone with its last registration */
     rdma_file_settle(job->rdma, file);
     file_unref(job->file);
-    free(job);
+    rdma_job_free(job);
 }
 
 static void map_for_reading(struct keeper_rdma *rdma, struct rdma_file *file, struct file *of,
@@ -324,7 +324,7 @@ static void registered(struct loop_msg *msg)
             &registration->waiting); /* they find it; if none does any more, the gate drops it */
     }
     rdma_client_settle(client);
-    free(job);
+    rdma_job_free(job);
 }
 
 static void make(struct registration *registration)
@@ -442,7 +442,7 @@ static void released(struct loop_msg *msg)
         rdma_file_settle(job->rdma, file);
     }
     rdma_client_settle(client);
-    free(job);
+    rdma_job_free(job);
 }
 
 void rdma_registration_drop(struct registration *registration)

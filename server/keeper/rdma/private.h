@@ -99,6 +99,7 @@ struct keeper_rdma {
     bool stopping;              /* nobody is given anything any more */
     char why[RDMA_WHY_MAX];     /* there is none */
     struct event *events[2], *timer;
+    struct rdma_job *jobs; /* on workers, or on their way home */
     unsigned addresses_count;
     struct sockaddr_in6 addresses[RDMA_TARGET_MAX_ADDRESSES]; /* or a sockaddr_in in it */
     char netids[RDMA_TARGET_MAX_ADDRESSES][KEEPER_RDMA_NETID];
@@ -121,6 +122,7 @@ struct rdma_want {
 struct rdma_job {
     struct work work;
     struct loop_msg home;
+    struct rdma_job *prev, *next;
     struct keeper_rdma *rdma;
     struct rdma_client *client;
     struct rdma_peer *peer;
@@ -139,6 +141,7 @@ struct rdma_job {
 /* Never NULL: what has begun must be ended. */
 struct rdma_job *rdma_job_make(struct keeper_rdma *rdma, void (*run)(struct work *work),
                                void (*home)(struct loop_msg *msg));
+void rdma_job_free(struct rdma_job *job);
 void rdma_job_submit(struct rdma_job *job);
 struct rdma_job *rdma_job_of_work(struct work *work);
 struct rdma_job *rdma_job_of_home(struct loop_msg *msg);

@@ -33,7 +33,22 @@ struct rdma_job *rdma_job_make(struct keeper_rdma *rdma, void (*run)(struct work
     job->fd = -1;
     job->work.run = run;
     job->home.run = home;
+    DL_APPEND(rdma->jobs, job);
     return job;
+}
+
+void rdma_job_free(struct rdma_job *job)
+{
+    DL_DELETE(job->rdma->jobs, job);
+    free(job);
+}
+
+/* Those that came home when the keeper's loop had stopped. */
+static void free_jobs(struct keeper_rdma *rdma)
+{
+    struct rdma_job *job, *next;
+    DL_FOREACH_SAFE(rdma->jobs, job, next)
+    rdma_job_free(job);
 }
 
 void rdma_job_submit(struct rdma_job *job)
@@ -195,7 +210,7 @@ static void listened(struct loop_msg *msg)
     struct rdma_job *job = rdma_job_of_home(msg);
     job->rdma->listening = false;
     take_target(job->rdma, (struct rdma_target *)(void *)job->peer, job->why);
-    free(job);
+    rdma_job_free(job);
 }
 
 static void on_look(evutil_socket_t fd, short what, void *arg)
@@ -309,6 +324,7 @@ static bool rdma_destroy(struct keeper_rdma *rdma)
         event_free(rdma->timer);
     rdma_clients_destroy(rdma);
     bool all = !rdma->zombies;
+    free_jobs(rdma);
     if (all) {
         rdma_files_destroy(rdma);
         if (rdma->target)

@@ -99,7 +99,6 @@ static void reclaiming_commit_is_taken_in_grace_from_a_former_holder_only(void *
     assert_int_equal(world_grants(w, 0), 0);
     world_send(w, &(struct engine_event){.type = ENGINE_EV_GRACE_ENDED});
     assert_int_equal(world_layoutcommit(w, 0, 0, 0, 4096, &late), ENGINE_NO_GRACE);
-    world_answer_recall(w, 0, ENGINE_RECALL_ANSWERED, NFS4ERR_NOMATCHING_LAYOUT);
 }
 
 static void write_through_the_server_moves_the_times_on(void **state)
