@@ -898,7 +898,7 @@ void key_rule_verdict(struct key_rule *rule, uint32_t id, const struct key_look 
     if (verdict->proof == KEY_PROVEN && write_fenced(rule, run, look, drained, arg))
         verdict->proof = KEY_NOT_WRITTEN;
     if (verdict->proof == KEY_PROVEN)
-        run->forgot_at = !forgot ? 0 : run->forgot_at ? run->forgot_at : rule->now;
+        run->forgot_at = forgot ? rule->now : 0; /* it may have been granted some since before */
 }
 
 void key_rule_fence_over(struct key_rule *rule, uint32_t fenced, const struct designator *disk)

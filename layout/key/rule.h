@@ -189,7 +189,9 @@ struct key_verdict {
 };
 /*
  * The look has been taken in before. forgot: the run is known to believe in no layout of before
- * this fence. drained: the same of a sharer, and nothing of it is queued (it returned its layouts).
+ * this fence, as of now; what it was known to have forgotten earlier says nothing of what it was
+ * granted since. drained: the same of a sharer, and nothing of it is queued (it returned its
+ * layouts).
  */
 void key_rule_verdict(struct key_rule *rule, uint32_t run, const struct key_look *look, bool forgot,
                       bool (*drained)(uint32_t run, void *arg), void *arg,
