@@ -495,9 +495,9 @@ struct engine_effect {
             const char *address;
             enum journal_way way;
             const struct device
-                *device;  /* reserved, and the way is the disk: by the client's key */
-            bool haunted; /* for what it was granted before it lost its state: its old commands may
-                             be queued, so that its nexus is told no key until it has unmounted */
+                *device; /* reserved, and the way is the disk: by the client's key */
+            bool forgot; /* it knows that all of its layouts are lost: what it has queued gets no
+                            more from here on */
             const char *path; /* of the file whose release needs the fence */
         } fence;
         struct engine_call *answer;
