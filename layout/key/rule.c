@@ -863,11 +863,25 @@ static enum key_proof judge_run(const struct key_rule *rule, const struct run *r
     return judge_tellings(rule, run, look->disk, verdict);
 }
 
+/* Fenced along with a neighbour, when it had nothing to write: that was then. */
+static int mark_drained(struct key_rule *rule, const struct run *run, const struct key_look *look)
+{
+    struct row *row;
+    int err = 0;
+
+    DL_FOREACH(run->rows, row)
+    {
+        if (!err && row->row.state == KEY_FENCED && row->row.drained && is_on_disk(row, look->disk))
+            err = set_state(rule, row, KEY_FENCED, 0, false);
+    }
+    return err;
+}
+
 /* Whatever this attempt took off, whoever's it was. */
 static int write_fenced(struct key_rule *rule, const struct run *run, const struct key_look *look,
                         bool (*drained)(uint32_t run, void *arg), void *arg)
 {
-    int err = 0;
+    int err = mark_drained(rule, run, look);
 
     for (struct run *other = rule->runs; other; other = other->hh.next) {
         struct row *row;

@@ -721,6 +721,20 @@ static void a_neighbour_that_gave_nothing_back_was_fenced_too(void **state)
     assert_int_equal(fence(TWO), KEY_PROVEN);
 }
 
+/* It may have got layouts since, without a new key, and has queued what they let it write. */
+static void a_neighbour_that_gave_all_back_is_marked_by_its_own_fence(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    comes(TWO, EAST);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    assert_int_equal(fence(TWO), KEY_PROVEN);
+    assert_int_equal(key_rule_end_run(rule, ONE), 0);
+    assert_int_equal(may(TWO), KEY_MAY_NOT);
+    restart();
+    assert_int_equal(may(TWO), KEY_MAY_NOT);
+}
+
 static void the_same_client_keeps_its_other_disks(void **state)
 {
     (void)state;
@@ -767,6 +781,7 @@ int main(void)
         T(a_settle_time_that_is_not_believed_in_never_passes),
         T(a_neighbour_that_gave_all_back_waits_for_the_other_only),
         T(a_neighbour_that_gave_nothing_back_was_fenced_too),
+        T(a_neighbour_that_gave_all_back_is_marked_by_its_own_fence),
         T(the_same_client_keeps_its_other_disks),
     };
 
