@@ -296,8 +296,12 @@ enum engine_client_event {
     ENGINE_CLIENT_CALLABLE,
     ENGINE_CLIENT_FORGOTTEN,
     ENGINE_CLIENT_DESTROYED, /* by itself: it has waited for its I/O */
-    ENGINE_CLIENT_FENCED, /* the operator says of this run, named by kind, owner and verifier, that
-                             nothing of what it was granted before can reach the disk any more */
+    ENGINE_CLIENT_FENCED,  /* the operator says of this run, named by kind, owner and verifier, that
+                              nothing of what it was granted before can reach the disk any more */
+    ENGINE_CLIENT_SETTLED, /* the host says of this run, named the same way, which was fenced by its
+                              key: it knows that it lost what it had, and nothing of that is queued
+                              any more. It gets layouts again, if nothing but keys cut it off since
+                              the server was started */
     /* Local programs only. */
     ENGINE_CLIENT_RESUMED, /* what it may have had from before, it has been granted again or given
                               up */

@@ -14,6 +14,9 @@ static void record(struct engine *e, struct reach *reach, const char *how)
     struct holder *holder = reach->holder;
     record_fenced(e, reach, &reach->fence_ticket);
     reach->fence = FENCE_RECORDING;
+    holder->fenced_by_key = (!holder->fenced || holder->fenced_by_key) &&
+                            !holder_is_local(holder) && reach->way == JOURNAL_WAY_DISK &&
+                            volume_is_reserved(reach->volume);
     holder->fenced = true;
     holder->fenced_by_hook = holder->fenced_by_hook ||
                              (reach->way == JOURNAL_WAY_DISK && !volume_is_reserved(reach->volume));

@@ -938,6 +938,23 @@ void key_rule_forgot(struct key_rule *rule, uint32_t id)
         run->forgot_at = rule->now;
 }
 
+bool key_rule_has_settled(const struct key_rule *rule, uint32_t id)
+{
+    const struct run *run = find_run(rule, id);
+    const struct row *row;
+    bool fenced = false;
+
+    if (!run || run->doubt || !is_settled_since(rule, run->forgot_at))
+        return false;
+    DL_FOREACH(run->rows, row)
+    {
+        if (row->fence || row->row.state == KEY_PREEMPTING)
+            return false;
+        fenced = fenced || row->row.state == KEY_FENCED;
+    }
+    return fenced;
+}
+
 int key_rule_end_run(struct key_rule *rule, uint32_t id)
 {
     struct run *run = find_run(rule, id);

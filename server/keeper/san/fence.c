@@ -103,7 +103,7 @@ static void end_fence(struct san_fence *fence, const char *why)
     if (!answered && success)
         log_warning("client %s (id %016" PRIx64
                     ") was fenced from %s: its key is gone; it reads and writes through "
-                    "the server until it mounts anew",
+                    "the server until it mounts anew, or initiator_settle_time has passed",
                     fence->address, client_id, device_volume_path(fence->slot->device));
     else if (!answered)
         say_failed(fence, why);

@@ -95,6 +95,7 @@ struct san_asked *san_find_asked(const struct keeper_san *san, uint32_t run);
 
 /* After each look at the slot. */
 void san_tell_seen(struct san_slot *slot);
+void san_tell_settled(struct keeper_san *san);
 
 /* fence.c */
 bool san_is_being_fenced(const struct keeper_san *san, uint32_t run);

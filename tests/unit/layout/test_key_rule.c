@@ -688,6 +688,39 @@ static void the_settle_time_counts_from_when_it_had_forgotten(void **state)
     assert_int_equal(may(ONE), KEY_MAY);
 }
 
+static void a_fenced_run_has_settled_when_it_may_be_told_again(void **state)
+{
+    (void)state;
+    settle = 300 * SECOND;
+    pass(0);
+    comes(ONE, EAST);
+    key_rule_forgot(rule, ONE);
+    pass(1000);
+    assert_false(key_rule_has_settled(rule, ONE)); /* it was not fenced */
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    pass(1000);
+    assert_false(key_rule_has_settled(rule, ONE)); /* it may not know */
+    key_rule_forgot(rule, ONE);
+    pass(299);
+    assert_false(key_rule_has_settled(rule, ONE));
+    pass(1);
+    assert_true(key_rule_has_settled(rule, ONE));
+    assert_int_equal(may(ONE), KEY_MAY);
+    restart();
+    assert_false(key_rule_has_settled(rule, ONE)); /* when it forgot is not on record */
+}
+
+static void a_fence_that_nobody_knows_of_has_not_settled(void **state)
+{
+    (void)state;
+    settle = 300 * SECOND;
+    pass(0);
+    key_rule_forgot(rule, ONE);
+    pass(1000);
+    assert_false(key_rule_has_settled(rule, ONE));
+    assert_false(key_rule_has_settled(rule, 777));
+}
+
 static void a_settle_time_that_is_not_believed_in_never_passes(void **state)
 {
     (void)state;
@@ -695,6 +728,7 @@ static void a_settle_time_that_is_not_believed_in_never_passes(void **state)
     assert_int_equal(fence_forgetful(ONE), KEY_PROVEN);
     pass(1000000);
     assert_int_equal(may(ONE), KEY_MAY_NOT);
+    assert_false(key_rule_has_settled(rule, ONE));
 }
 
 /* It gave its layouts back before its key was taken off for the other's sake. */
@@ -778,6 +812,8 @@ int main(void)
         T(a_fenced_run_is_told_nothing_until_it_has_ended),
         T(the_operators_word_ends_it),
         T(the_settle_time_counts_from_when_it_had_forgotten),
+        T(a_fenced_run_has_settled_when_it_may_be_told_again),
+        T(a_fence_that_nobody_knows_of_has_not_settled),
         T(a_settle_time_that_is_not_believed_in_never_passes),
         T(a_neighbour_that_gave_all_back_waits_for_the_other_only),
         T(a_neighbour_that_gave_nothing_back_was_fenced_too),
