@@ -537,6 +537,7 @@ struct engine_run_view {
     const char *address;
     uint64_t client_id; /* 0: not here at present */
     bool fenced;
+    bool holds; /* something, haunted or not */
 };
 void engine_each_run(const struct engine *engine, enum journal_holder_kind kind,
                      const uint8_t *owner, uint32_t owner_len,

@@ -507,8 +507,10 @@ void engine_each_run(const struct engine *e, enum journal_holder_kind kind, cons
     const struct holder *holder;
     LL_FOREACH2(owner ? owner->holders : NULL, holder, owner_next)
     {
-        struct engine_run_view view = {
-            .address = holder->address, .client_id = holder->client_id, .fenced = holder->fenced};
+        struct engine_run_view view = {.address = holder->address,
+                                       .client_id = holder->client_id,
+                                       .fenced = holder->fenced,
+                                       .holds = holder->grant_count || holder->maybe_count};
         memcpy(view.verifier, holder->verifier, sizeof view.verifier);
         visit(&view, arg);
     }

@@ -123,10 +123,10 @@ static bool holds_something(const struct keeper_san *san, uint32_t run, uint64_t
     return *client_id == 0 || engine_client_holds(san->calls.engine, *client_id);
 }
 
+/* Who lost its layouts has nothing to return, and commands queued. */
 static bool is_drained(uint32_t run, void *arg)
 {
-    uint64_t client_id;
-    return !holds_something(arg, run, &client_id);
+    return !san_run_holds(arg, run);
 }
 
 static void ask_sharer(struct san_fence *fence, uint32_t run, uint64_t client_id)

@@ -18,7 +18,7 @@ enum { LOOK_SOON_US = 250000, RUNS_AT_ONCE = 16 };
 
 struct search {
     const uint8_t *verifier;
-    bool found, fenced;
+    bool found, fenced, holds;
     uint64_t client_id;
     char address[JOURNAL_ADDRESS_MAX];
 };
@@ -30,6 +30,7 @@ static void compare_run(const struct engine_run_view *run, void *arg)
         return;
     search->found = true;
     search->fenced = run->fenced;
+    search->holds = run->holds;
     search->client_id = run->client_id;
     snprintf(search->address, sizeof search->address, "%s", run->address);
 }
@@ -50,6 +51,15 @@ bool san_run_client(const struct keeper_san *san, uint32_t run, uint64_t *client
         search = search_engine(san, name);
     *client_id = search.client_id;
     return search.found;
+}
+
+bool san_run_holds(const struct keeper_san *san, uint32_t run)
+{
+    const struct key_run *name = key_rule_run(san->rule, run);
+    struct search search = {.found = false};
+    if (name)
+        search = search_engine(san, name);
+    return search.found && (!search.client_id || search.holds);
 }
 
 const char *san_run_text(const struct keeper_san *san, uint32_t run, char text[SAN_NAME_MAX])

@@ -39,7 +39,7 @@ static struct reserver_job *jobs[JOBS_MAX]; /* in order of submission */
 static unsigned job_count;
 static struct device *left, *right; /* two volumes on one disk */
 static bool fenced;                 /* the engine's opinion of LOST */
-static bool near_holds;
+static bool near_holds, near_is_haunted;
 static uint64_t ticket, lost_key, recalled, seen_client, settled_client;
 static enum { NOTHING, SHOWN, NOT_SHOWN } answer;
 
@@ -104,6 +104,7 @@ void __wrap_engine_each_run(const struct engine *engine, enum journal_holder_kin
     const bool is_near = len == sizeof near_owner && memcmp(who, near_owner, len) == 0;
     const struct engine_run_view view = {.client_id = is_near ? NEAR : LOST,
                                          .fenced = !is_near && fenced,
+                                         .holds = is_near && (near_holds || near_is_haunted),
                                          .address = is_near ? "192.0.2.2" : "192.0.2.1"};
     (void)engine;
     (void)kind;
@@ -344,7 +345,7 @@ static int setup(void **state)
     config.state_dir = directory;
     config.fence_timeout = 1000;
     config.recall_timeout = 60;
-    fenced = near_holds = false;
+    fenced = near_holds = near_is_haunted = false;
     job_count = 0;
     lost_key = recalled = seen_client = settled_client = 0;
     config.initiator_settle_time = 0;
@@ -590,6 +591,23 @@ static void a_neighbour_is_recalled_before_it_is_cut_off(void **state)
     assert_int_equal(keeper_san_key(san, NEAR, left, &key), NFS4ERR_NOENT);
 }
 
+/* It has nothing to return, and commands queued all the same. */
+static void a_haunted_neighbour_is_not_drained(void **state)
+{
+    const struct key_run run = {.owner = owner, .owner_len = sizeof owner};
+    uint64_t key;
+    (void)state;
+    config.initiator_settle_time = 300;
+    comes(EAST);
+    neighbour_comes(EAST);
+    near_is_haunted = true;
+    fence();
+    assert_int_equal(answer, SHOWN);
+    keeper_san_forgot(san, &run);
+    passed += 301 * UINT64_C(1000000000);
+    assert_int_equal(keeper_san_key(san, NEAR, left, &key), NFS4ERR_NOENT);
+}
+
 static void a_neighbour_that_keeps_its_layouts_goes_too(void **state)
 {
     (void)state;
@@ -764,6 +782,7 @@ int main(void)
         KEY_TEST(a_late_end_of_a_fence_says_nothing),
         KEY_TEST(a_key_that_comes_back_after_its_fence_is_taken_off),
         KEY_TEST(a_neighbour_is_recalled_before_it_is_cut_off),
+        KEY_TEST(a_haunted_neighbour_is_not_drained),
         KEY_TEST(a_neighbour_that_keeps_its_layouts_goes_too),
         KEY_TEST(a_client_on_another_machine_is_left_alone),
         KEY_TEST(a_target_that_forgets_gets_no_layouts),
