@@ -296,8 +296,12 @@ enum engine_client_event {
     ENGINE_CLIENT_CALLABLE,
     ENGINE_CLIENT_FORGOTTEN,
     ENGINE_CLIENT_DESTROYED, /* by itself: it has waited for its I/O */
-    ENGINE_CLIENT_FENCED, /* the operator says of this run, named by kind, owner and verifier, that
-                             nothing of what it was granted before can reach the disk any more */
+    ENGINE_CLIENT_FENCED,  /* the operator says of this run, named by kind, owner and verifier, that
+                              nothing of what it was granted before can reach the disk any more */
+    ENGINE_CLIENT_SETTLED, /* the host says of this run, named the same way, which was fenced by its
+                              key: it knows that it lost what it had, and nothing of that is queued
+                              any more. It gets layouts again, if nothing but keys cut it off since
+                              the server was started */
     /* Local programs only. */
     ENGINE_CLIENT_RESUMED, /* what it may have had from before, it has been granted again or given
                               up */
@@ -495,9 +499,9 @@ struct engine_effect {
             const char *address;
             enum journal_way way;
             const struct device
-                *device;  /* reserved, and the way is the disk: by the client's key */
-            bool haunted; /* for what it was granted before it lost its state: its old commands may
-                             be queued, so that its nexus is told no key until it has unmounted */
+                *device; /* reserved, and the way is the disk: by the client's key */
+            bool forgot; /* it knows that all of its layouts are lost: what it has queued gets no
+                            more from here on */
             const char *path; /* of the file whose release needs the fence */
         } fence;
         struct engine_call *answer;
@@ -533,6 +537,7 @@ struct engine_run_view {
     const char *address;
     uint64_t client_id; /* 0: not here at present */
     bool fenced;
+    bool holds; /* something, haunted or not */
 };
 void engine_each_run(const struct engine *engine, enum journal_holder_kind kind,
                      const uint8_t *owner, uint32_t owner_len,

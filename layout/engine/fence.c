@@ -14,6 +14,9 @@ static void record(struct engine *e, struct reach *reach, const char *how)
     struct holder *holder = reach->holder;
     record_fenced(e, reach, &reach->fence_ticket);
     reach->fence = FENCE_RECORDING;
+    holder->fenced_by_key = (!holder->fenced || holder->fenced_by_key) &&
+                            !holder_is_local(holder) && reach->way == JOURNAL_WAY_DISK &&
+                            volume_is_reserved(reach->volume);
     holder->fenced = true;
     holder->fenced_by_hook = holder->fenced_by_hook ||
                              (reach->way == JOURNAL_WAY_DISK && !volume_is_reserved(reach->volume));
@@ -25,6 +28,18 @@ static void record(struct engine *e, struct reach *reach, const char *how)
 bool volume_is_reserved(const struct volume *volume)
 {
     return volume->device && device_is_reserved(volume->device);
+}
+
+/*
+ * What it has queued cannot grow: it is back under an id of its own since the loss, so it knows of
+ * it, and was granted nothing since that it still holds. Who was fenced from another device under
+ * the same id may not know.
+ */
+static bool believes_in_nothing(const struct reach *reach)
+{
+    const struct holder *holder = reach->holder;
+    return haunt_is_on(reach) && reach->haunted_at && holder->grant_count == holder->stale_count &&
+           !holder->fenced;
 }
 
 /* The host carries it out: deregistration, the key, the hook, or for a local program of that kind a
@@ -44,7 +59,7 @@ static void run_fence(struct engine *e, struct reach *reach, const struct seal *
     effect->fence.way = reach->way;
     effect->fence.device = reach->volume->device;
     effect->fence.path = seal->path;
-    effect->fence.haunted = haunt_is_on(reach);
+    effect->fence.forgot = believes_in_nothing(reach);
     reach->fence = FENCE_RUNNING;
     LL_PREPEND2(e->fences, reach, fence_next);
     trace(e, "fence", seal, holder->last_client_id, "\"ticket\":%llu",

@@ -227,7 +227,7 @@ static struct holder *eligible_holder(struct engine *e, struct engine_layoutget 
         answer(e, &get->call, ENGINE_UNAVAILABLE, "the client is not known to the layout engine");
     else if (holder->fenced)
         answer(e, &get->call, ENGINE_UNAVAILABLE,
-               "the client was fenced; it gets layouts again after a restart");
+               "the client was fenced; it gets layouts again when it has mounted anew");
     else if (holder_is_local(holder) != (get->type == LAYOUT_TYPE_LOCAL))
         answer(e, &get->call, ENGINE_UNKNOWN_TYPE, "this layout type is not for this holder");
     else if (holder_is_local(holder)) /* asked again what it holds before it can be recalled from */

@@ -378,21 +378,35 @@ static void restarted(struct engine *e, const struct engine_event *event)
         confirmed(e, event);
 }
 
-/* A local program that is here can be asked to give back what it holds. Of a client that is here
- * only what it had before is meant. */
-static void fenced_by_hand(struct engine *e, const struct engine_event *event)
+static struct holder *find_run(const struct engine *e, const struct engine_event *event)
 {
-    struct owner *owner =
+    const struct owner *owner =
         owner_find(e, event->client.kind, event->client.owner, event->client.owner_len);
     struct holder *holder = owner ? owner->holders : NULL;
     while (holder && memcmp(holder->verifier, event->client.verifier, JOURNAL_VERIFIER_SIZE) != 0)
         holder = holder->owner_next;
+    return holder;
+}
+
+/* A local program that is here can be asked to give back what it holds. Of a client that is here
+ * only what it had before is meant. */
+static void fenced_by_hand(struct engine *e, const struct engine_event *event)
+{
+    struct holder *holder = find_run(e, event);
     if (!holder)
         return;
     if (!holder_is_local(holder))
         holder_past_is_over(e, holder, JOURNAL_WAY_DISK, ENGINE_END_OPERATOR);
     else if (!holder->client_id)
         program_is_over(e, holder, ENGINE_END_OPERATOR);
+}
+
+/* Of what else is left of it, haunts on other devices for instance, this says nothing. */
+static void settled(struct engine *e, const struct engine_event *event)
+{
+    struct holder *holder = find_run(e, event);
+    if (holder && holder->client_id && holder->fenced_by_key && !fence_is_under_way(holder))
+        record_unfenced(e, holder);
 }
 
 static void shaken(struct engine *e, struct holder *holder)
@@ -428,6 +442,10 @@ void client_event(struct engine *e, const struct engine_event *event)
 {
     if (event->client.what == ENGINE_CLIENT_FENCED) {
         fenced_by_hand(e, event);
+        return;
+    }
+    if (event->client.what == ENGINE_CLIENT_SETTLED) {
+        settled(e, event);
         return;
     }
     if (event->client.what == ENGINE_CLIENT_CONFIRMED) {
@@ -476,6 +494,7 @@ void client_event(struct engine *e, const struct engine_event *event)
     case ENGINE_CLIENT_CONFIRMED:
     case ENGINE_CLIENT_RESTARTED:
     case ENGINE_CLIENT_FENCED:
+    case ENGINE_CLIENT_SETTLED:
         return;
     }
 }
@@ -488,8 +507,10 @@ void engine_each_run(const struct engine *e, enum journal_holder_kind kind, cons
     const struct holder *holder;
     LL_FOREACH2(owner ? owner->holders : NULL, holder, owner_next)
     {
-        struct engine_run_view view = {
-            .address = holder->address, .client_id = holder->client_id, .fenced = holder->fenced};
+        struct engine_run_view view = {.address = holder->address,
+                                       .client_id = holder->client_id,
+                                       .fenced = holder->fenced,
+                                       .holds = holder->grant_count || holder->maybe_count};
         memcpy(view.verifier, holder->verifier, sizeof view.verifier);
         visit(&view, arg);
     }

@@ -113,6 +113,7 @@ struct holder {
     bool callable, lapsed, fenced;
     bool buried;         /* freed at the next event */
     bool fenced_by_hook; /* somewhere: only a restart of the client shows that the cut is mended */
+    bool fenced_by_key;  /* and by nothing else, all since the server was started */
     uint64_t lapsed_at;
     struct recall bulk; /* of all it may hold of memory from before (ticket, phase, at) */
     uint64_t bulk_since;

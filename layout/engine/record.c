@@ -154,6 +154,6 @@ void record_unfenced(struct engine *e, struct holder *holder)
     if (!holder->fenced || !effect_has_room(e))
         return;
     fill_record(journal_push(e, JOURNAL_FENCED_DELETE, &ticket), holder, holder->client_id);
-    holder->fenced = holder->fenced_by_hook = false;
+    holder->fenced = holder->fenced_by_hook = holder->fenced_by_key = false;
     trace(e, "unfenced", NULL, holder->last_client_id, "%s", "");
 }

@@ -863,11 +863,25 @@ static enum key_proof judge_run(const struct key_rule *rule, const struct run *r
     return judge_tellings(rule, run, look->disk, verdict);
 }
 
+/* Fenced along with a neighbour, when it had nothing to write: that was then. */
+static int mark_drained(struct key_rule *rule, const struct run *run, const struct key_look *look)
+{
+    struct row *row;
+    int err = 0;
+
+    DL_FOREACH(run->rows, row)
+    {
+        if (!err && row->row.state == KEY_FENCED && row->row.drained && is_on_disk(row, look->disk))
+            err = set_state(rule, row, KEY_FENCED, 0, false);
+    }
+    return err;
+}
+
 /* Whatever this attempt took off, whoever's it was. */
 static int write_fenced(struct key_rule *rule, const struct run *run, const struct key_look *look,
                         bool (*drained)(uint32_t run, void *arg), void *arg)
 {
-    int err = 0;
+    int err = mark_drained(rule, run, look);
 
     for (struct run *other = rule->runs; other; other = other->hh.next) {
         struct row *row;
@@ -898,7 +912,7 @@ void key_rule_verdict(struct key_rule *rule, uint32_t id, const struct key_look 
     if (verdict->proof == KEY_PROVEN && write_fenced(rule, run, look, drained, arg))
         verdict->proof = KEY_NOT_WRITTEN;
     if (verdict->proof == KEY_PROVEN)
-        run->forgot_at = !forgot ? 0 : run->forgot_at ? run->forgot_at : rule->now;
+        run->forgot_at = forgot ? rule->now : 0; /* it may have been granted some since before */
 }
 
 void key_rule_fence_over(struct key_rule *rule, uint32_t fenced, const struct designator *disk)
@@ -922,6 +936,23 @@ void key_rule_forgot(struct key_rule *rule, uint32_t id)
 
     if (run && !run->forgot_at)
         run->forgot_at = rule->now;
+}
+
+bool key_rule_has_settled(const struct key_rule *rule, uint32_t id)
+{
+    const struct run *run = find_run(rule, id);
+    const struct row *row;
+    bool fenced = false;
+
+    if (!run || run->doubt || !is_settled_since(rule, run->forgot_at))
+        return false;
+    DL_FOREACH(run->rows, row)
+    {
+        if (row->fence || row->row.state == KEY_PREEMPTING)
+            return false;
+        fenced = fenced || row->row.state == KEY_FENCED;
+    }
+    return fenced;
 }
 
 int key_rule_end_run(struct key_rule *rule, uint32_t id)

@@ -189,7 +189,9 @@ struct key_verdict {
 };
 /*
  * The look has been taken in before. forgot: the run is known to believe in no layout of before
- * this fence. drained: the same of a sharer, and nothing of it is queued (it returned its layouts).
+ * this fence, as of now; what it was known to have forgotten earlier says nothing of what it was
+ * granted since. drained: the same of a sharer, and nothing of it is queued (it returned its
+ * layouts).
  */
 void key_rule_verdict(struct key_rule *rule, uint32_t run, const struct key_look *look, bool forgot,
                       bool (*drained)(uint32_t run, void *arg), void *arg,
@@ -202,6 +204,9 @@ void key_rule_fence_over(struct key_rule *rule, uint32_t run, const struct desig
  * nothing.
  */
 void key_rule_forgot(struct key_rule *rule, uint32_t run);
+/* It was fenced, is here to know that it lost what it had, and the settle time has passed since
+ * both: what it had queued has come to nothing. Not so of what only the operator's word ended. */
+bool key_rule_has_settled(const struct key_rule *rule, uint32_t run);
 /* The run ended its client id: it has waited for its I/O, and has no keys any more. */
 int key_rule_end_run(struct key_rule *rule, uint32_t run);
 /* Nobody knows the run any more: the same, unless it was fenced and may have commands queued. */

@@ -219,15 +219,18 @@ void client_unpin(struct client *client)
         client_free(client);
 }
 
+/* One whose record is being removed goes all the same, but believes in its lease until it hears of
+ * that. */
 void client_renew(struct client *client)
 {
     client->renewed_at = loop_now_ns();
-    if (!client->lapsed || client->expiring)
+    if (!client->lapsed || client->gone)
         return;
     client->lapsed = false;
     client_unlist_lapsed(client);
     const struct client_watcher *watcher = &client->table->all->watcher;
     const struct client_identity identity = client_identity(client);
     watcher->renewed(watcher->context, &identity);
-    log_info("%s: heard again after its lease had run out; its state was kept", client->text);
+    if (!client->expiring)
+        log_info("%s: heard again after its lease had run out; its state was kept", client->text);
 }

@@ -104,6 +104,25 @@ static void san_nexus_seen(void *arg, uint64_t client_id, const uint8_t device[D
     loop_post(keeper->loop, &sight->msg);
 }
 
+static void san_settled(void *arg, uint64_t client_id, const struct key_run *name)
+{
+    struct keeper *keeper = arg;
+    struct engine_event event = {.type = ENGINE_EV_CLIENT,
+                                 .client = {.what = ENGINE_CLIENT_SETTLED,
+                                            .kind = JOURNAL_HOLDER_NFS,
+                                            .client_id = client_id,
+                                            .owner = name->owner,
+                                            .owner_len = name->owner_len}};
+    memcpy(event.client.verifier, name->verifier, sizeof name->verifier);
+    keeper_feed(keeper, &event);
+    if (engine_client_was_fenced(keeper->engine, client_id))
+        return;
+    keeper_forget_fenced(keeper, client_id);
+    log_info("client id %016llx was fenced, and initiator_settle_time has passed since: it gets "
+             "layouts again",
+             (unsigned long long)client_id);
+}
+
 static void san_recall_all(void *arg, uint64_t client_id)
 {
     keeper_recall_all(arg, client_id, LAYOUT4_SCSI);
@@ -121,6 +140,7 @@ static int make_san(struct keeper *keeper)
         .in_grace = san_in_grace,
         .fence_done = san_fence_done,
         .nexus_seen = san_nexus_seen,
+        .settled = san_settled,
         .recall_all = san_recall_all,
     };
     return keeper_san_create(&calls, &keeper->san);

@@ -33,7 +33,7 @@ struct san_fence {
     unsigned rounds;
     bool answered; /* its time was over: only the job is waited for */
     bool waiting;  /* for `again`, and no job is under way */
-    bool haunted;  /* it lost its state, and believes in nothing of before */
+    bool forgot;   /* it believes in none of its layouts */
     char why[SAN_WHY_MAX];
     char address[JOURNAL_ADDRESS_MAX];
 };
@@ -103,7 +103,7 @@ static void end_fence(struct san_fence *fence, const char *why)
     if (!answered && success)
         log_warning("client %s (id %016" PRIx64
                     ") was fenced from %s: its key is gone; it reads and writes through "
-                    "the server until it mounts anew",
+                    "the server until it mounts anew, or initiator_settle_time has passed",
                     fence->address, client_id, device_volume_path(fence->slot->device));
     else if (!answered)
         say_failed(fence, why);
@@ -123,10 +123,10 @@ static bool holds_something(const struct keeper_san *san, uint32_t run, uint64_t
     return *client_id == 0 || engine_client_holds(san->calls.engine, *client_id);
 }
 
+/* Who lost its layouts has nothing to return, and commands queued. */
 static bool is_drained(uint32_t run, void *arg)
 {
-    uint64_t client_id;
-    return !holds_something(arg, run, &client_id);
+    return !san_run_holds(arg, run);
 }
 
 static void ask_sharer(struct san_fence *fence, uint32_t run, uint64_t client_id)
@@ -243,7 +243,7 @@ static enum key_proof judge_disk(struct san_fence *fence, uint32_t i)
     char name[SAN_NAME_MAX];
     if (fence->job.disk[i].missed)
         (void)key_rule_missed(san->rule, fence->run, look.disk);
-    key_rule_verdict(san->rule, fence->run, &look, fence->haunted, is_drained, san, &verdict);
+    key_rule_verdict(san->rule, fence->run, &look, fence->forgot, is_drained, san, &verdict);
     if (verdict.proof == KEY_PROVEN)
         return KEY_PROVEN;
     san_run_text(san, verdict.run, name);
@@ -436,7 +436,7 @@ void keeper_san_fence(struct keeper_san *san, const struct engine_effect *effect
     fence->san = san;
     fence->ticket = effect->fence.ticket;
     fence->client_id = effect->fence.client_id;
-    fence->haunted = effect->fence.haunted;
+    fence->forgot = effect->fence.forgot;
     snprintf(fence->address, sizeof fence->address, "%s", effect->fence.address);
     LL_PREPEND(san->fences, fence);
     if (begin_fence(fence, effect)) {

@@ -90,11 +90,14 @@ const char *san_disk_path(const struct san_slot *slot, uint32_t disk);
 const char *san_run_text(const struct keeper_san *san, uint32_t run, char text[SAN_NAME_MAX]);
 /* The client id it has now, 0: none; false: nobody knows the run. */
 bool san_run_client(const struct keeper_san *san, uint32_t run, uint64_t *client_id);
+/* Something of what the run was granted may still be used, haunted or not; or it is not here. */
+bool san_run_holds(const struct keeper_san *san, uint32_t run);
 void san_retire_departed(struct keeper_san *san);
 struct san_asked *san_find_asked(const struct keeper_san *san, uint32_t run);
 
 /* After each look at the slot. */
 void san_tell_seen(struct san_slot *slot);
+void san_tell_settled(struct keeper_san *san);
 
 /* fence.c */
 bool san_is_being_fenced(const struct keeper_san *san, uint32_t run);

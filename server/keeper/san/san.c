@@ -411,6 +411,7 @@ static void look_home(struct loop_msg *msg)
     san_take_keys(slot, &slot->look);
     reserver_job_clear(&slot->look);
     san_tell_seen(slot);
+    san_tell_settled(slot->san);
 }
 
 static void look_at(struct san_slot *slot)

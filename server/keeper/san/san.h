@@ -43,6 +43,9 @@ struct keeper_san_calls {
     /* A key that the run of this client id was told of under it was seen registered on every disk
      * of the device: its path works. NULL: nobody wants to know. */
     void (*nexus_seen)(void *arg, uint64_t client_id, const uint8_t device[DEVICE_ID_SIZE]);
+    /* A run that the engine calls fenced has settled (key_rule_has_settled): it may be direct
+     * again. The name is borrowed. NULL: nobody wants to know. */
+    void (*settled)(void *arg, uint64_t client_id, const struct key_run *name);
     /* CB_LAYOUTRECALL of all SCSI layouts of the client; what comes of it are LAYOUTRETURNs. */
     void (*recall_all)(void *arg, uint64_t client_id);
 };

@@ -14,11 +14,11 @@
 
 /* A client registers its key as soon as it is told of it: what a fence needs to know is known soon
  * after. */
-enum { LOOK_SOON_US = 250000, DEPARTED_AT_ONCE = 16 };
+enum { LOOK_SOON_US = 250000, RUNS_AT_ONCE = 16 };
 
 struct search {
     const uint8_t *verifier;
-    bool found;
+    bool found, fenced, holds;
     uint64_t client_id;
     char address[JOURNAL_ADDRESS_MAX];
 };
@@ -29,6 +29,8 @@ static void compare_run(const struct engine_run_view *run, void *arg)
     if (memcmp(run->verifier, search->verifier, JOURNAL_VERIFIER_SIZE) != 0)
         return;
     search->found = true;
+    search->fenced = run->fenced;
+    search->holds = run->holds;
     search->client_id = run->client_id;
     snprintf(search->address, sizeof search->address, "%s", run->address);
 }
@@ -49,6 +51,15 @@ bool san_run_client(const struct keeper_san *san, uint32_t run, uint64_t *client
         search = search_engine(san, name);
     *client_id = search.client_id;
     return search.found;
+}
+
+bool san_run_holds(const struct keeper_san *san, uint32_t run)
+{
+    const struct key_run *name = key_rule_run(san->rule, run);
+    struct search search = {.found = false};
+    if (name)
+        search = search_engine(san, name);
+    return search.found && (!search.client_id || search.holds);
 }
 
 const char *san_run_text(const struct keeper_san *san, uint32_t run, char text[SAN_NAME_MAX])
@@ -72,7 +83,7 @@ const char *san_run_text(const struct keeper_san *san, uint32_t run, char text[S
 
 struct departed {
     const struct keeper_san *san;
-    uint32_t run[DEPARTED_AT_ONCE];
+    uint32_t run[RUNS_AT_ONCE];
     unsigned count;
 };
 
@@ -80,7 +91,7 @@ static void find_departed(uint32_t run, void *arg)
 {
     struct departed *departed = arg;
     uint64_t client_id;
-    if (departed->count < DEPARTED_AT_ONCE && !san_run_client(departed->san, run, &client_id))
+    if (departed->count < RUNS_AT_ONCE && !san_run_client(departed->san, run, &client_id))
         departed->run[departed->count++] = run;
 }
 
@@ -95,6 +106,38 @@ void san_retire_departed(struct keeper_san *san)
     key_rule_each_run(san->rule, find_departed, &departed);
     for (unsigned i = 0; i < departed.count; i++)
         (void)key_rule_depart(san->rule, departed.run[i]); /* who was fenced stays */
+}
+
+struct settled {
+    const struct keeper_san *san;
+    uint32_t run[RUNS_AT_ONCE];
+    uint64_t client_id[RUNS_AT_ONCE];
+    unsigned count;
+};
+
+static void find_settled(uint32_t run, void *arg)
+{
+    struct settled *settled = arg;
+    const struct keeper_san *san = settled->san;
+    if (settled->count >= RUNS_AT_ONCE || !key_rule_has_settled(san->rule, run))
+        return;
+    struct search search = search_engine(san, key_rule_run(san->rule, run));
+    if (!search.fenced || !search.client_id)
+        return;
+    settled->client_id[settled->count] = search.client_id;
+    settled->run[settled->count++] = run;
+}
+
+void san_tell_settled(struct keeper_san *san)
+{
+    struct settled settled = {.san = san};
+    if (!san->rule || !san->calls.settled)
+        return;
+    san_set_time(san);
+    key_rule_each_run(san->rule, find_settled, &settled);
+    for (unsigned i = 0; i < settled.count; i++)
+        san->calls.settled(san->calls.arg, settled.client_id[i],
+                           key_rule_run(san->rule, settled.run[i]));
 }
 
 static bool name_client(const struct keeper_san *san, uint64_t client_id, struct key_run *run)

@@ -50,7 +50,7 @@ static void fenced_at_the_deadline(struct world *w)
     assert_int_equal(w->fence_count, 0);
     world_pass(w, 2 * SECOND);
     assert_int_equal(w->fence_count, 1);
-    assert_true(w->fences[0].fence.haunted);
+    assert_true(w->fences[0].fence.forgot);
     assert_true(w->files[0].flag);
     world_fence_done(w, 0, true);
     assert_false(w->files[0].flag);
@@ -246,6 +246,122 @@ static void operator_ends_the_haunt_and_nothing_else(void **state)
     assert_false(w->files[0].flag);
     assert_int_equal(world_grants(w, 1), 1);
     assert_int_equal(w->durable.holder_count, 1);
+}
+
+/* ---- what a fence says of its client: from then on its queue can only shrink, or it may grow */
+
+static void client_that_holds_a_layout_again_is_fenced_as_one_that_believes_in_it(void **state)
+{
+    struct world *w = scene_granted(state);
+    struct engine_release release;
+    world_crash(w);
+    world_confirm(w, 0);
+    assert_int_equal(world_got(w, 0, 0, RW), ENGINE_OK);
+    world_release(w, 0, true, 0, &release);
+    world_pass(w, 91 * SECOND);
+    assert_int_equal(w->fence_count, 1);
+    assert_false(w->fences[0].fence.forgot);
+}
+
+static void client_that_holds_another_file_is_fenced_as_one_that_believes_in_it(void **state)
+{
+    struct world *w = scene_granted(state);
+    struct engine_release release;
+    lose_lease(w, 0);
+    assert_int_equal(world_sealed(w, 1, SEAL_KIND_PINNED), ENGINE_OK);
+    assert_int_equal(world_got(w, 0, 1, RW), ENGINE_OK);
+    world_release(w, 0, true, 0, &release);
+    world_pass(w, 91 * SECOND);
+    assert_int_equal(w->fence_count, 1);
+    assert_false(w->fences[0].fence.forgot);
+}
+
+/* It has not heard of the restart, and goes on with what it has. */
+static void client_that_did_not_come_back_is_fenced_as_one_that_believes(void **state)
+{
+    struct world *w = scene_granted(state);
+    struct engine_release release;
+    world_crash(w);
+    world_release(w, 0, true, 0, &release);
+    world_pass(w, 200 * SECOND);
+    assert_int_equal(w->fence_count, 1);
+    assert_false(w->fences[0].fence.forgot);
+}
+
+static void client_whose_id_was_given_up_unheard_is_fenced_as_one_that_believes(void **state)
+{
+    struct world *w = scene_granted(state);
+    struct engine_release release;
+    world_client_event(w, 0, ENGINE_CLIENT_LAPSED);
+    world_client_event(w, 0, ENGINE_CLIENT_FORGOTTEN);
+    world_release(w, 0, true, 0, &release);
+    world_pass(w, 91 * SECOND);
+    assert_int_equal(w->fence_count, 1);
+    assert_false(w->fences[0].fence.forgot);
+}
+
+/* ---- after the fence */
+
+static struct world *scene_fenced_by_key(void **state)
+{
+    struct world *w = scene_reserved(state, 200 * SECOND);
+    struct engine_release release;
+    world_crash(w);
+    world_confirm(w, 0);
+    assert_int_equal(world_sealed(w, 1, SEAL_KIND_PINNED), ENGINE_OK);
+    world_release(w, 0, true, 0, &release);
+    world_pass(w, 91 * SECOND);
+    assert_int_equal(w->fence_count, 1);
+    return w;
+}
+
+static void client_that_has_settled_after_its_fence_gets_layouts_again(void **state)
+{
+    struct world *w = scene_fenced_by_key(state);
+    world_fence_done(w, 0, true);
+    assert_int_equal(world_got(w, 0, 1, RW), ENGINE_UNAVAILABLE);
+    w->clients[0].cut = false;
+    world_client_event(w, 0, ENGINE_CLIENT_SETTLED);
+    assert_int_equal(w->durable.fenced_count, 0);
+    assert_int_equal(world_got(w, 0, 1, RW), ENGINE_OK);
+    assert_int_equal(w->durable.holder_count, 1);
+}
+
+static void fence_that_is_not_on_record_yet_is_not_lifted(void **state)
+{
+    struct world *w = scene_fenced_by_key(state);
+    w->auto_commit = false;
+    world_fence_done(w, 0, true);
+    world_client_event(w, 0, ENGINE_CLIENT_SETTLED);
+    world_commit_all(w);
+    assert_int_equal(w->durable.fenced_count, 1);
+    assert_int_equal(world_got(w, 0, 1, RW), ENGINE_UNAVAILABLE);
+}
+
+static void fence_by_a_hook_is_never_lifted_by_time(void **state)
+{
+    struct world *w = scene_granted(state);
+    struct engine_release release;
+    lose_lease(w, 0);
+    assert_int_equal(world_sealed(w, 1, SEAL_KIND_PINNED), ENGINE_OK);
+    world_release(w, 0, true, 0, &release);
+    world_pass(w, 91 * SECOND);
+    world_fence_done(w, 0, true);
+    world_client_event(w, 0, ENGINE_CLIENT_SETTLED);
+    assert_int_equal(w->durable.fenced_count, 1);
+    assert_int_equal(world_got(w, 0, 1, RW), ENGINE_UNAVAILABLE);
+}
+
+/* Its record does not tell all ways by which it was cut off. */
+static void fence_of_before_a_restart_is_not_lifted_by_time(void **state)
+{
+    struct world *w = scene_fenced_by_key(state);
+    world_fence_done(w, 0, true);
+    world_crash(w);
+    world_confirm(w, 0);
+    world_client_event(w, 0, ENGINE_CLIENT_SETTLED);
+    assert_int_equal(w->durable.fenced_count, 1);
+    assert_int_equal(world_got(w, 0, 1, RW), ENGINE_UNAVAILABLE);
 }
 
 /* ---- the settle time */
@@ -512,6 +628,14 @@ int main(void)
         T(unmount_ends_the_haunt),
         T(unmount_of_another_run_ends_nothing),
         T(operator_ends_the_haunt_and_nothing_else),
+        T(client_that_holds_a_layout_again_is_fenced_as_one_that_believes_in_it),
+        T(client_that_holds_another_file_is_fenced_as_one_that_believes_in_it),
+        T(client_that_did_not_come_back_is_fenced_as_one_that_believes),
+        T(client_whose_id_was_given_up_unheard_is_fenced_as_one_that_believes),
+        T(client_that_has_settled_after_its_fence_gets_layouts_again),
+        T(fence_that_is_not_on_record_yet_is_not_lifted),
+        T(fence_by_a_hook_is_never_lifted_by_time),
+        T(fence_of_before_a_restart_is_not_lifted_by_time),
         T(nexus_that_was_seen_settles_and_nobody_is_fenced),
         T(settle_time_is_not_believed_unless_the_operator_does),
         T(nexus_that_was_not_seen_does_not_settle),

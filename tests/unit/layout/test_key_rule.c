@@ -679,8 +679,46 @@ static void the_settle_time_counts_from_when_it_had_forgotten(void **state)
     assert_int_equal(may(ONE), KEY_MAY);
     comes(ONE, EAST);
     assert_int_equal(found[0].kind, KEY_IS_NEW);
-    assert_int_equal(fence_forgetful(ONE), KEY_PROVEN); /* it had forgotten then */
+    pass(1000);
+    assert_int_equal(fence_forgetful(ONE), KEY_PROVEN);
+    assert_int_equal(may(ONE), KEY_MAY_NOT); /* what it had forgotten long ago was older */
+    pass(299);
+    assert_int_equal(may(ONE), KEY_MAY_NOT);
+    pass(1);
     assert_int_equal(may(ONE), KEY_MAY);
+}
+
+static void a_fenced_run_has_settled_when_it_may_be_told_again(void **state)
+{
+    (void)state;
+    settle = 300 * SECOND;
+    pass(0);
+    comes(ONE, EAST);
+    key_rule_forgot(rule, ONE);
+    pass(1000);
+    assert_false(key_rule_has_settled(rule, ONE)); /* it was not fenced */
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    pass(1000);
+    assert_false(key_rule_has_settled(rule, ONE)); /* it may not know */
+    key_rule_forgot(rule, ONE);
+    pass(299);
+    assert_false(key_rule_has_settled(rule, ONE));
+    pass(1);
+    assert_true(key_rule_has_settled(rule, ONE));
+    assert_int_equal(may(ONE), KEY_MAY);
+    restart();
+    assert_false(key_rule_has_settled(rule, ONE)); /* when it forgot is not on record */
+}
+
+static void a_fence_that_nobody_knows_of_has_not_settled(void **state)
+{
+    (void)state;
+    settle = 300 * SECOND;
+    pass(0);
+    key_rule_forgot(rule, ONE);
+    pass(1000);
+    assert_false(key_rule_has_settled(rule, ONE));
+    assert_false(key_rule_has_settled(rule, 777));
 }
 
 static void a_settle_time_that_is_not_believed_in_never_passes(void **state)
@@ -690,6 +728,7 @@ static void a_settle_time_that_is_not_believed_in_never_passes(void **state)
     assert_int_equal(fence_forgetful(ONE), KEY_PROVEN);
     pass(1000000);
     assert_int_equal(may(ONE), KEY_MAY_NOT);
+    assert_false(key_rule_has_settled(rule, ONE));
 }
 
 /* It gave its layouts back before its key was taken off for the other's sake. */
@@ -714,6 +753,20 @@ static void a_neighbour_that_gave_nothing_back_was_fenced_too(void **state)
     assert_int_equal(key_rule_end_run(rule, ONE), 0);
     assert_int_equal(may(TWO), KEY_MAY_NOT);
     assert_int_equal(fence(TWO), KEY_PROVEN);
+}
+
+/* It may have got layouts since, without a new key, and has queued what they let it write. */
+static void a_neighbour_that_gave_all_back_is_marked_by_its_own_fence(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    comes(TWO, EAST);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    assert_int_equal(fence(TWO), KEY_PROVEN);
+    assert_int_equal(key_rule_end_run(rule, ONE), 0);
+    assert_int_equal(may(TWO), KEY_MAY_NOT);
+    restart();
+    assert_int_equal(may(TWO), KEY_MAY_NOT);
 }
 
 static void the_same_client_keeps_its_other_disks(void **state)
@@ -759,9 +812,12 @@ int main(void)
         T(a_fenced_run_is_told_nothing_until_it_has_ended),
         T(the_operators_word_ends_it),
         T(the_settle_time_counts_from_when_it_had_forgotten),
+        T(a_fenced_run_has_settled_when_it_may_be_told_again),
+        T(a_fence_that_nobody_knows_of_has_not_settled),
         T(a_settle_time_that_is_not_believed_in_never_passes),
         T(a_neighbour_that_gave_all_back_waits_for_the_other_only),
         T(a_neighbour_that_gave_nothing_back_was_fenced_too),
+        T(a_neighbour_that_gave_all_back_is_marked_by_its_own_fence),
         T(the_same_client_keeps_its_other_disks),
     };
 

@@ -229,6 +229,22 @@ static void a_client_is_forgotten_before_its_annex_goes(void **state)
     assert_null(client_find(table(), id));
 }
 
+/* It was answered, and believes in its lease from then on: whoever counts from its end is told. */
+static void a_return_while_the_record_goes_is_told_before_the_end(void **state)
+{
+    (void)state;
+    struct client *client = make_client("late");
+    sweep();
+    sweep(); /* its record is being removed */
+    client_renew(client);
+    assert_int_equal(seen.renewed, 1);
+    assert_int_equal(seen.forgotten, 0);
+    assert_int_equal(loop_start(loop), 0);
+    sem_wait(&seen.told);
+    loop_stop(loop);
+    assert_int_equal(seen.forgotten, 1);
+}
+
 static void sequence_says_what_the_watcher_knows_of_fences(void **state)
 {
     (void)state;
@@ -260,6 +276,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_lapse_and_a_return_are_told_once_each),
         TEST(a_client_is_forgotten_before_its_annex_goes),
+        TEST(a_return_while_the_record_goes_is_told_before_the_end),
         TEST(sequence_says_what_the_watcher_knows_of_fences),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

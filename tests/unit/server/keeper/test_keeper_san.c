@@ -39,8 +39,8 @@ static struct reserver_job *jobs[JOBS_MAX]; /* in order of submission */
 static unsigned job_count;
 static struct device *left, *right; /* two volumes on one disk */
 static bool fenced;                 /* the engine's opinion of LOST */
-static bool near_holds;
-static uint64_t ticket, lost_key, recalled, seen_client;
+static bool near_holds, near_is_haunted;
+static uint64_t ticket, lost_key, recalled, seen_client, settled_client;
 static enum { NOTHING, SHOWN, NOT_SHOWN } answer;
 
 static struct {
@@ -103,6 +103,8 @@ void __wrap_engine_each_run(const struct engine *engine, enum journal_holder_kin
 {
     const bool is_near = len == sizeof near_owner && memcmp(who, near_owner, len) == 0;
     const struct engine_run_view view = {.client_id = is_near ? NEAR : LOST,
+                                         .fenced = !is_near && fenced,
+                                         .holds = is_near && (near_holds || near_is_haunted),
                                          .address = is_near ? "192.0.2.2" : "192.0.2.1"};
     (void)engine;
     (void)kind;
@@ -156,6 +158,23 @@ static void nexus_seen(void *arg, uint64_t client_id, const uint8_t device[DEVIC
     (void)arg;
     assert_non_null(device);
     seen_client = client_id;
+}
+
+static uint64_t passed; /* beside the time of the machine */
+
+uint64_t __real_loop_now_ns(void);
+uint64_t __wrap_loop_now_ns(void);
+uint64_t __wrap_loop_now_ns(void)
+{
+    return __real_loop_now_ns() + passed;
+}
+
+static void settled(void *arg, uint64_t client_id, const struct key_run *name)
+{
+    (void)arg;
+    assert_int_equal(name->owner_len, sizeof owner);
+    settled_client = client_id;
+    fenced = false;
 }
 
 static struct device *volume_on_the_disk(uint8_t number)
@@ -302,7 +321,8 @@ static void start(void)
                                            .in_grace = in_grace,
                                            .fence_done = fence_done,
                                            .recall_all = recall_all,
-                                           .nexus_seen = nexus_seen};
+                                           .nexus_seen = nexus_seen,
+                                           .settled = settled};
     assert_int_equal(keeper_san_create(&calls, &san), 0);
     look(left);
     look(right);
@@ -325,9 +345,11 @@ static int setup(void **state)
     config.state_dir = directory;
     config.fence_timeout = 1000;
     config.recall_timeout = 60;
-    fenced = near_holds = false;
+    fenced = near_holds = near_is_haunted = false;
     job_count = 0;
-    lost_key = recalled = seen_client = 0;
+    lost_key = recalled = seen_client = settled_client = 0;
+    config.initiator_settle_time = 0;
+    passed = 0;
     left = volume_on_the_disk(1);
     right = volume_on_the_disk(2);
     start();
@@ -569,6 +591,23 @@ static void a_neighbour_is_recalled_before_it_is_cut_off(void **state)
     assert_int_equal(keeper_san_key(san, NEAR, left, &key), NFS4ERR_NOENT);
 }
 
+/* It has nothing to return, and commands queued all the same. */
+static void a_haunted_neighbour_is_not_drained(void **state)
+{
+    const struct key_run run = {.owner = owner, .owner_len = sizeof owner};
+    uint64_t key;
+    (void)state;
+    config.initiator_settle_time = 300;
+    comes(EAST);
+    neighbour_comes(EAST);
+    near_is_haunted = true;
+    fence();
+    assert_int_equal(answer, SHOWN);
+    keeper_san_forgot(san, &run);
+    passed += 301 * UINT64_C(1000000000);
+    assert_int_equal(keeper_san_key(san, NEAR, left, &key), NFS4ERR_NOENT);
+}
+
 static void a_neighbour_that_keeps_its_layouts_goes_too(void **state)
 {
     (void)state;
@@ -665,6 +704,30 @@ static void the_operators_word_lets_a_fenced_client_in(void **state)
     assert_int_equal(tell(left), NFS4_OK);
 }
 
+/* Once, when it may be told a key again, and not before. */
+static void a_fenced_client_that_has_settled_is_told_of(void **state)
+{
+    const struct key_run run = {.owner = owner, .owner_len = sizeof owner};
+    (void)state;
+    config.initiator_settle_time = 300;
+    comes(EAST);
+    fence();
+    passed += 1000 * UINT64_C(1000000000);
+    look(left);
+    assert_int_equal(settled_client, 0); /* it may believe in its layouts */
+    keeper_san_forgot(san, &run);
+    passed += 299 * UINT64_C(1000000000);
+    look(left);
+    assert_int_equal(settled_client, 0);
+    passed += 2 * UINT64_C(1000000000);
+    look(left);
+    assert_int_equal(settled_client, LOST);
+    settled_client = 0;
+    look(left);
+    assert_int_equal(settled_client, 0);
+    assert_int_equal(tell(left), NFS4_OK);
+}
+
 /* By the client id that it was told under: a key of before says nothing of now. */
 static void who_registers_what_it_was_told_has_a_path_that_works(void **state)
 {
@@ -719,6 +782,7 @@ int main(void)
         KEY_TEST(a_late_end_of_a_fence_says_nothing),
         KEY_TEST(a_key_that_comes_back_after_its_fence_is_taken_off),
         KEY_TEST(a_neighbour_is_recalled_before_it_is_cut_off),
+        KEY_TEST(a_haunted_neighbour_is_not_drained),
         KEY_TEST(a_neighbour_that_keeps_its_layouts_goes_too),
         KEY_TEST(a_client_on_another_machine_is_left_alone),
         KEY_TEST(a_target_that_forgets_gets_no_layouts),
@@ -726,6 +790,7 @@ int main(void)
         KEY_TEST(a_target_that_forgot_while_the_server_was_down_is_found_out),
         KEY_TEST(a_reservation_that_somebody_released_is_taken_again),
         KEY_TEST(the_operators_word_lets_a_fenced_client_in),
+        KEY_TEST(a_fenced_client_that_has_settled_is_told_of),
         KEY_TEST(who_registers_what_it_was_told_has_a_path_that_works),
         KEY_TEST(a_client_that_was_told_is_looked_for_soon),
     };
