@@ -30,9 +30,9 @@
  * success; what the engine is told is what the look sees. On a reserved disk that is the verdict of
  * layout/key/rule.h over a target that knows nexuses: machines share them or have two, REGISTERs
  * come late and path by path, targets forget. A path by which no key was registered does not lag
- * behind the first; who never registered any does so within 30 s or not at all; who is new on a
- * machine where another was fenced is not told of a key; a target that has forgotten lets nobody in
- * before the server has seen it.
+ * behind the first; who was never seen to register does so within 30 s of being told or not at all;
+ * who is new on a machine where another was fenced is not told of a key; a target that has
+ * forgotten lets nobody in before the server has seen it.
  *
  *   sim_disk.c      blocks, files, I/O
  *   sim_client.c    machines: LAYOUTGET, I/O, LAYOUTRETURN, answers to recalls, restarts
@@ -120,7 +120,7 @@ struct sim_run {
     char address[16];
     bool cut;       /* a disk without keys refuses it */
     unsigned host;  /* whose nexuses it uses; others may too */
-    bool seen;      /* it has registered some key */
+    bool seen;      /* some key of it, by a look */
     uint32_t ready; /* the number of the key that it last registered by all of its paths */
     bool fenced;    /* and that was proven */
 };

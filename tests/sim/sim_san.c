@@ -299,8 +299,8 @@ static void first_path(struct sim *s, struct sim_register *reg)
     struct sim_machine *machine = &s->machines[reg->machine];
     uint64_t settle = s->w->options.settle_time;
     reg->come = true;
-    machine->runs[reg->run].seen = true;
-    reg->dies_at = settle ? s->w->now + settle : 0;
+    if (!reg->dies_at && settle)
+        reg->dies_at = s->w->now + settle;
     for (unsigned i = 0; settle && i < machine->queued; i++) {
         struct sim_io *io = &machine->queue[i];
         if (io->haunted && io->run == reg->run && io->haunted_at <= reg->told_at)
@@ -394,6 +394,8 @@ void sim_san_forget(struct sim *s, unsigned m, uint32_t run)
 static void take_finding(const struct key_finding *finding, void *arg)
 {
     struct sim *s = arg;
+    if (finding->kind == KEY_IS_NEW || finding->kind == KEY_SHARES)
+        s->machines[(finding->run - 1) / SIM_RUNS].runs[(finding->run - 1) % SIM_RUNS].seen = true;
     if (finding->kind == KEY_IS_BACK || finding->kind == KEY_OPENS_FENCED ||
         finding->kind == KEY_IS_ORPHAN)
         take_off(s, finding->key);
@@ -666,13 +668,18 @@ void sim_san_unmount(struct sim *s, unsigned m)
         (void)key_rule_end_run(s->san.rule, id);
 }
 
-/* It confirms another client id: it believes in nothing of before. */
+/* It confirms another client id: it believes in nothing of before. When it was away for so long
+ * that nobody knew it any more, it asks for its device anew. */
 void sim_san_began_anew(struct sim *s, unsigned m)
 {
     if (!sim_san_is_on(s) || s->machines[m].kind)
         return;
     key_rule_set_time(s->san.rule, s->w->now, s->w->options.settle_time);
     key_rule_forgot(s->san.rule, id_of(m, s->machines[m].run));
+    if (!s->san.known[id_of(m, s->machines[m].run)]) {
+        s->machines[m].runs[s->machines[m].run].ready = 0;
+        sim_san_forget(s, m, s->machines[m].run);
+    }
 }
 
 /* With its registrations, or without: then it counts from the start, and the server, which finds
