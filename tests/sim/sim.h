@@ -237,6 +237,7 @@ enum sim_op {
     STEP_ARRIVE,
     STEP_LOOK,
     STEP_TARGET,
+    STEP_STRUCK,
     STEP_GAP,
     STEP_VOID,
     STEP_COUNT,
@@ -314,6 +315,7 @@ void sim_machine_commit(struct sim *s, unsigned machine, unsigned file);
 void sim_machine_recall(struct sim *s, size_t index, bool willing);
 void sim_machine_come_back(struct sim *s, unsigned machine);
 void sim_machine_restart(struct sim *s, unsigned machine);
+void sim_machine_come_back_fenced(struct sim *s, unsigned machine);
 void sim_machine_heard(struct sim *s, unsigned machine);
 void sim_machine_server_lost(struct sim *s, unsigned machine);
 void sim_machine_serve(struct sim *s, unsigned machine); /* does all that is asked of it */
@@ -331,6 +333,7 @@ void sim_memory_end(struct sim *s, unsigned machine); /* it has nothing to reach
 
 /* sim_san.c */
 bool sim_san_is_on(const struct sim *s);
+bool sim_san_is_struck(const struct sim *s, unsigned machine); /* a nexus of it was preempted */
 void sim_san_start(struct sim *s);
 void sim_san_stop(struct sim *s);
 void sim_san_crash(struct sim *s);

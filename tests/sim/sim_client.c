@@ -665,6 +665,24 @@ static void live_on(struct sim *s, unsigned m)
     }
 }
 
+/* Told that it was fenced, or sharing the machine of one that was, it is back at once and wants its
+ * device again, with whatever its initiator still has. */
+void sim_machine_come_back_fenced(struct sim *s, unsigned m)
+{
+    struct sim_machine *machine = &s->machines[m];
+    if (machine->kind || machine->memory || !sim_san_is_struck(s, m))
+        return;
+    machine->offline = machine->paused = machine->disk_away = false;
+    if (!s->w->clients[m].id || engine_client_was_fenced(s->w->engine, s->w->clients[m].id)) {
+        s->acted = true;
+        sim_say(s, "client %u was fenced, and comes back under a new client id", m);
+        sim_machine_server_lost(s, m);
+        confirm(s, m);
+    }
+    sim_san_ask(s, m);
+    sim_san_arrive_all(s, m);
+}
+
 /* Another verifier: the machine started anew, its I/O under way is gone with it, and an operator
  * lets it at the disk again; or there was no restart. */
 void sim_machine_restart(struct sim *s, unsigned m)

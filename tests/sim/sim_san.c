@@ -17,6 +17,12 @@ bool sim_san_is_on(const struct sim *s)
     return device_is_reserved(s->w->device);
 }
 
+bool sim_san_is_struck(const struct sim *s, unsigned m)
+{
+    const struct sim_machine *machine = &s->machines[m];
+    return sim_san_is_on(s) && s->san.preempted[machine->runs[machine->run].host];
+}
+
 static struct designator disk_name(void)
 {
     return (struct designator){.code_set = 1, .type = 3, .len = 8, .bytes = "one disk"};

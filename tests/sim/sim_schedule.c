@@ -18,7 +18,7 @@ static const unsigned weights[STEP_COUNT] = {
     [STEP_COME_BACK] = 4, [STEP_FORGET] = 1,   [STEP_RESTART] = 1,     [STEP_CALLABLE] = 1,
     [STEP_GRACE] = 1,     [STEP_CRASH] = 1,    [STEP_UNMOUNT] = 1,     [STEP_SHAKE] = 1,
     [STEP_REGISTER] = 6,  [STEP_GAP] = 1,      [STEP_VOID] = 1,        [STEP_ARRIVE] = 6,
-    [STEP_LOOK] = 6,      [STEP_TARGET] = 1,
+    [STEP_LOOK] = 6,      [STEP_TARGET] = 1,   [STEP_STRUCK] = 4,
 };
 
 /* xorshift64*, so that a seed means the same schedule everywhere. */
@@ -132,8 +132,9 @@ static void one_recall(struct sim *s)
         sim_machine_recall(s, sim_below(s, (unsigned)s->w->recall_count), false);
 }
 
-static bool is_possible(const struct sim_machine *machine, enum sim_op op, unsigned f)
+static bool is_possible(const struct sim *s, unsigned m, enum sim_op op, unsigned f)
 {
+    const struct sim_machine *machine = &s->machines[m];
     switch (op) {
     case STEP_DELIVER:
     case STEP_LOSE_REPLY:
@@ -146,6 +147,8 @@ static bool is_possible(const struct sim_machine *machine, enum sim_op op, unsig
         return machine->layouts[f].held && machine->layouts[f].write;
     case STEP_LAND:
         return machine->queued > 0;
+    case STEP_STRUCK:
+        return sim_san_is_struck(s, m);
     default:
         return true;
     }
@@ -155,7 +158,7 @@ static bool is_possible(const struct sim_machine *machine, enum sim_op op, unsig
 static void find_actor(const struct sim *s, enum sim_op op, unsigned *m, unsigned *f)
 {
     for (unsigned i = 0; i < WORLD_CLIENTS * WORLD_FILES; i++) {
-        if (is_possible(&s->machines[*m], op, *f))
+        if (is_possible(s, *m, op, *f))
             return;
         *f = (*f + 1) % WORLD_FILES;
         if (*f == 0)
@@ -225,6 +228,9 @@ static void step_of_machine(struct sim *s, enum sim_op op, unsigned m, unsigned 
         return;
     case STEP_REGISTER:
         sim_san_ask(s, m);
+        return;
+    case STEP_STRUCK:
+        sim_machine_come_back_fenced(s, m);
         return;
     case STEP_CALLABLE:
         if (s->w->clients[m].id && sim_machine_reaches_server(s, m))
