@@ -810,17 +810,17 @@ static bool has_nexus(const struct run *run, const struct designator *disk)
     return false;
 }
 
-/* The oldest telling of it that is outstanding. */
+/* The newest telling of it that is outstanding: an older one may be too old to come. */
 static const struct row *outstanding(const struct run *run, const struct designator *disk)
 {
-    const struct row *row;
+    const struct row *row, *newest = NULL;
 
     DL_FOREACH(run->rows, row)
     {
         if (row->row.state == KEY_TOLD && is_on_disk(row, disk))
-            return row;
+            newest = row;
     }
-    return NULL;
+    return newest;
 }
 
 static bool is_young(const struct key_rule *rule, const struct row *row)

@@ -27,11 +27,16 @@
  * may live on too. Where the operator said so, the queue is dead after the quiesce time
  * (quiesce_is_safe) or the settle time. The flag keeps the map still (who clears it from outside is
  * found by the scrub, not here). A fence is an act and a look: the act may do nothing and report
- * success; what the engine is told is what the look sees. Which registration stands for which nexus
- * is not the engine's: a run and its path are one here.
+ * success; what the engine is told is what the look sees. On a reserved disk that is the verdict of
+ * layout/key/rule.h over a target that knows nexuses: machines share them or have two, REGISTERs
+ * come late and path by path, targets forget. A path by which no key was registered does not lag
+ * behind the first; who was never seen to register does so within 30 s of being told or not at all;
+ * who is new on a machine where another was fenced is not told of a key; a target that has
+ * forgotten lets nobody in before the server has seen it.
  *
  *   sim_disk.c      blocks, files, I/O
  *   sim_client.c    machines: LAYOUTGET, I/O, LAYOUTRETURN, answers to recalls, restarts
+ *   sim_san.c       a reserved disk: nexuses, REGISTERs, looks, fences by the key rule
  *   sim_memory.c    what the server has registered for clients
  *   sim_program.c   local programs as holders
  *   sim_server.c    the host: journal, steps, fences, leases, crashes
@@ -42,6 +47,7 @@
 #ifndef TESTS_SIM_H
 #define TESTS_SIM_H
 
+#include "layout/key/rule.h"
 #include "tests/unit/layout/engine_world.h"
 
 enum {
@@ -53,6 +59,12 @@ enum {
     SIM_STEPS = 700,
     SIM_RUNS = 16,
     SIM_FAULT_TEXT = 256,
+    SIM_HOSTS = 12,
+    SIM_PATHS = 2,
+    SIM_REGISTERS = 32,
+    SIM_KEY_ROWS = 1024,
+    SIM_KEY_RUNS = WORLD_CLIENTS * SIM_RUNS + 1,
+    SIM_KEY_FENCES = 64,
 };
 
 enum sim_fault {
@@ -97,15 +109,20 @@ struct sim_layout {
 struct sim_io {
     unsigned file;
     struct sim_ref ref;
-    uint32_t run;       /* of the machine, that began it */
-    bool haunted;       /* its layout was thrown away: nobody waits for it but an unmount */
+    uint32_t run; /* of the machine, that began it */
+    bool haunted; /* its layout was thrown away: nobody waits for it but an unmount */
+    uint64_t haunted_at;
     uint64_t doomed_at; /* its initiator gives it up, as the operator promised; 0: never */
 };
 
 /* A run of a client, as the server knows it. One that another verifier replaced may live on. */
 struct sim_run {
     char address[16];
-    bool cut; /* the disk refuses it */
+    bool cut;       /* a disk without keys refuses it */
+    unsigned host;  /* whose nexuses it uses; others may too */
+    bool seen;      /* some key of it, by a look */
+    uint32_t ready; /* the number of the key that it last registered by all of its paths */
+    bool fenced;    /* and that was proven */
 };
 
 /* Machine m is world client m; this is what only it knows. */
@@ -130,6 +147,43 @@ struct sim_machine {
     bool knows_recall[WORLD_FILES];
     struct sim_io queue[SIM_QUEUE]; /* I/O on its way to the disk */
     unsigned queued;
+};
+
+/* Told of a key, and on its way to the disk by some of its paths. */
+struct sim_register {
+    bool used, come; /* come: by one path */
+    unsigned machine;
+    uint32_t run, number;
+    unsigned paths;            /* by which it is still to come, a bit each */
+    uint64_t told_at, dies_at; /* dies_at 0: it may come at any time */
+};
+
+/* Of which the engine is to hear that it was seen; number 0: none. */
+struct sim_told {
+    uint32_t run, number;
+    uint64_t client_id;
+};
+
+struct sim_key_fence {
+    uint64_t ticket; /* 0: none */
+    bool marked;
+    struct key_plan plan;
+};
+
+/* A reserved disk: a key for each nexus, and what the server knows of it. */
+struct sim_san {
+    struct key_rule *rule;
+    uint64_t key[SIM_HOSTS * SIM_PATHS]; /* 0: none */
+    unsigned hosts, paths[SIM_HOSTS];
+    bool preempted[SIM_HOSTS]; /* a nexus of it, some time */
+    uint32_t generation, numbers;
+    uint64_t started; /* the server */
+    struct sim_register registers[SIM_REGISTERS];
+    struct sim_told told[WORLD_CLIENTS];
+    struct sim_key_fence fences[SIM_KEY_FENCES];
+    bool known[SIM_KEY_RUNS]; /* to the rule, on record */
+    size_t row_count;
+    struct key_row rows[SIM_KEY_ROWS]; /* on record */
 };
 
 struct sim_get {
@@ -180,6 +234,10 @@ enum sim_op {
     STEP_UNMOUNT,
     STEP_SHAKE,
     STEP_REGISTER,
+    STEP_ARRIVE,
+    STEP_LOOK,
+    STEP_TARGET,
+    STEP_STRUCK,
     STEP_GAP,
     STEP_VOID,
     STEP_COUNT,
@@ -219,6 +277,7 @@ struct sim {
     enum engine_state states[WORLD_FILES]; /* as last seen */
     uint64_t release_at[WORLD_FILES];      /* when the release began */
     size_t fences_seen, recalls_seen;
+    struct sim_san san;
     struct sim_figures *figures;
 };
 
@@ -243,7 +302,7 @@ bool sim_machine_can_use(const struct sim *s, unsigned machine, unsigned file);
 bool sim_run_can_use(const struct sim *s, unsigned machine, uint32_t run, unsigned file);
 void sim_machine_unmount(struct sim *s, unsigned machine);
 void sim_machine_shake(struct sim *s, unsigned machine);
-void sim_machine_register(struct sim *s, unsigned machine);
+void sim_io_dooms(struct sim_io *io, uint64_t at);
 void sim_machine_get(struct sim *s, unsigned machine, unsigned file);
 void sim_machine_granted(struct sim *s, struct sim_get *get);
 void sim_machine_deliver(struct sim *s, unsigned machine, unsigned file);
@@ -256,6 +315,7 @@ void sim_machine_commit(struct sim *s, unsigned machine, unsigned file);
 void sim_machine_recall(struct sim *s, size_t index, bool willing);
 void sim_machine_come_back(struct sim *s, unsigned machine);
 void sim_machine_restart(struct sim *s, unsigned machine);
+void sim_machine_come_back_fenced(struct sim *s, unsigned machine);
 void sim_machine_heard(struct sim *s, unsigned machine);
 void sim_machine_server_lost(struct sim *s, unsigned machine);
 void sim_machine_serve(struct sim *s, unsigned machine); /* does all that is asked of it */
@@ -270,6 +330,30 @@ void sim_memory_granted(struct sim *s, unsigned machine, unsigned file);
 void sim_memory_let_go(struct world *w, const struct engine_effect *effect);
 void sim_memory_crash(struct sim *s);
 void sim_memory_end(struct sim *s, unsigned machine); /* it has nothing to reach it by any more */
+
+/* sim_san.c */
+bool sim_san_is_on(const struct sim *s);
+bool sim_san_is_struck(const struct sim *s, unsigned machine); /* a nexus of it was preempted */
+void sim_san_start(struct sim *s);
+void sim_san_stop(struct sim *s);
+void sim_san_crash(struct sim *s);
+void sim_san_prepare(struct sim *s, unsigned machine);
+void sim_san_next_run(struct sim *s, unsigned machine, bool elsewhere);
+bool sim_san_lets_in(const struct sim *s, unsigned machine, uint32_t run);
+bool sim_san_may_let_in(const struct sim *s, unsigned machine, uint32_t run); /* now or later */
+bool sim_san_is_ready(const struct sim *s, unsigned machine); /* it has registered, as it sees it */
+bool sim_san_may_begin(const struct sim *s, unsigned machine);
+void sim_san_ask(struct sim *s, unsigned machine);
+void sim_san_arrive(struct sim *s);
+void sim_san_arrive_all(struct sim *s, unsigned machine);
+void sim_san_forget(struct sim *s, unsigned machine, uint32_t run);
+void sim_san_look(struct sim *s);
+bool sim_san_is_fenced_by(const struct sim *s, size_t index);
+void sim_san_fence(struct sim *s, size_t index, bool acts, bool reports);
+void sim_san_give_word(struct sim *s, unsigned machine, uint32_t run);
+void sim_san_unmount(struct sim *s, unsigned machine);
+void sim_san_began_anew(struct sim *s, unsigned machine);
+void sim_san_target(struct sim *s);
 
 /* sim_program.c */
 void sim_program_close(struct sim *s, unsigned machine);

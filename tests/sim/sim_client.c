@@ -37,9 +37,12 @@ bool sim_run_can_use(const struct sim *s, unsigned m, uint32_t run, unsigned f)
     bool now = run == machine->run;
     if (machine->memory)
         return now && sim_memory_is_registered(s, m, f);
-    if (sim_disk_refuses(s, m, run) || (now && is_outlived(s, machine)))
+    bool refused = sim_san_is_on(s) && machine->kind == JOURNAL_HOLDER_NFS
+                       ? !sim_san_may_let_in(s, m, run)
+                       : sim_disk_refuses(s, m, run);
+    if (refused || (now && is_outlived(s, machine)))
         return false;
-    if (now && (machine->layouts[f].held || machine->replies[f].held))
+    if (now && (machine->layouts[f].held || machine->replies[f].held) && sim_san_may_begin(s, m))
         return true;
     for (unsigned i = 0; i < machine->queued; i++) {
         const struct sim_io *io = &machine->queue[i];
@@ -92,7 +95,7 @@ static bool drain(struct sim *s, unsigned m, unsigned f, bool haunted_too)
     return true;
 }
 
-static void dooms(struct sim_io *io, uint64_t at)
+void sim_io_dooms(struct sim_io *io, uint64_t at)
 {
     if (!io->doomed_at || at < io->doomed_at)
         io->doomed_at = at;
@@ -113,9 +116,12 @@ static void lose_state(struct sim *s, unsigned m)
         if (io->run != machine->run)
             continue;
         s->figures->haunts += !io->haunted;
+        io->haunted_at = io->haunted ? io->haunted_at : s->w->now;
         io->haunted = true;
+        if (machine->runs[io->run].fenced && o->settle_time && sim_san_is_on(s))
+            sim_io_dooms(io, s->w->now + o->settle_time);
         if (quiesces)
-            dooms(io, s->w->now + o->quiesce_time);
+            sim_io_dooms(io, s->w->now + o->quiesce_time);
     }
     machine->lost = machine->lost || machine->was_known;
 }
@@ -190,6 +196,8 @@ void sim_machine_get(struct sim *s, unsigned m, unsigned f)
     s->acted = true;
     sim_say(s, "client %u asks for a layout of %s for %s", m, s->w->files[f].path,
             get->call.want.iomode == LAYOUTIOMODE4_RW ? "writing" : "reading");
+    if (!machine->memory)
+        sim_san_prepare(s, m);
     world_send(s->w, &(struct engine_event){.type = ENGINE_EV_LAYOUTGET, .layoutget = &get->call});
 }
 
@@ -273,6 +281,11 @@ void sim_machine_deliver(struct sim *s, unsigned m, unsigned f)
     machine->replies[f].held = false;
     s->acted = true;
     sim_say(s, "client %u has the layout of %s", m, s->w->files[f].path);
+    if (!sim_san_is_ready(s, m) && !machine->memory && sim_chance(s, 70)) {
+        sim_san_ask(s, m);
+        if (sim_chance(s, 50))
+            sim_san_arrive_all(s, m);
+    }
 }
 
 void sim_machine_lose_reply(struct sim *s, unsigned m, unsigned f)
@@ -289,7 +302,7 @@ void sim_machine_io(struct sim *s, unsigned m, unsigned f)
     struct sim_machine *machine = &s->machines[m];
     const struct sim_layout *layout = &machine->layouts[f];
     if (!layout->held || !layout->count || machine->paused || machine->queued == SIM_QUEUE ||
-        is_outlived(s, machine))
+        is_outlived(s, machine) || !sim_san_is_ready(s, m))
         return;
     const struct sim_ref *ref = &layout->refs[sim_below(s, layout->count)];
     if (!ref->usable)
@@ -585,6 +598,7 @@ static void confirm(struct sim *s, unsigned m)
                    .address = client->address}};
     memcpy(event.client.verifier, client->verifier, sizeof client->verifier);
     world_send(s->w, &event);
+    sim_san_began_anew(s, m);
     sim_machine_heard(s, m);
     world_client_event(s->w, m, ENGINE_CLIENT_CALLABLE);
 }
@@ -643,10 +657,30 @@ static void live_on(struct sim *s, unsigned m)
         machine->replies[f].held = false;
     }
     for (unsigned i = 0; i < machine->queued; i++) {
+        if (!machine->queue[i].haunted)
+            machine->queue[i].haunted_at = s->w->now;
         machine->queue[i].haunted = true;
         if (o->quiesce_is_safe && !device_is_reserved(s->w->device))
-            dooms(&machine->queue[i], lease_ends + o->quiesce_time);
+            sim_io_dooms(&machine->queue[i], lease_ends + o->quiesce_time);
     }
+}
+
+/* Told that it was fenced, or sharing the machine of one that was, it is back at once and wants its
+ * device again, with whatever its initiator still has. */
+void sim_machine_come_back_fenced(struct sim *s, unsigned m)
+{
+    struct sim_machine *machine = &s->machines[m];
+    if (machine->kind || machine->memory || !sim_san_is_struck(s, m))
+        return;
+    machine->offline = machine->paused = machine->disk_away = false;
+    if (!s->w->clients[m].id || engine_client_was_fenced(s->w->engine, s->w->clients[m].id)) {
+        s->acted = true;
+        sim_say(s, "client %u was fenced, and comes back under a new client id", m);
+        sim_machine_server_lost(s, m);
+        confirm(s, m);
+    }
+    sim_san_ask(s, m);
+    sim_san_arrive_all(s, m);
 }
 
 /* Another verifier: the machine started anew, its I/O under way is gone with it, and an operator
@@ -662,10 +696,13 @@ void sim_machine_restart(struct sim *s, unsigned m)
         live_on(s, m);
     else
         sim_machine_drop(s, m);
+    if (!none)
+        sim_san_forget(s, m, machine->run);
     sim_memory_end(s, m);
     machine->offline = machine->paused = machine->disk_away = false;
     machine->lapsed = false;
     machine->run++;
+    sim_san_next_run(s, m, none && sim_chance(s, 40));
     client->verifier[0]++;
     if (moved)
         snprintf(client->address, sizeof client->address, "10.1.0.%u", ++s->addresses);
@@ -695,6 +732,7 @@ void sim_machine_unmount(struct sim *s, unsigned m)
     sim_say(s, "client %u unmounts", m);
     sim_memory_end(s, m);
     world_client_event(s->w, m, ENGINE_CLIENT_DESTROYED);
+    sim_san_unmount(s, m);
     sim_machine_server_lost(s, m);
     for (unsigned f = 0; f < WORLD_FILES; f++)
         forget_layout(machine, f);
@@ -713,39 +751,8 @@ void sim_machine_shake(struct sim *s, unsigned m)
     s->acted = true;
     sim_say(s, "client %u throws its layouts away, and keeps its id", m);
     lose_state(s, m);
+    s->san.told[m].number = 0; /* that its path worked was before */
     world_client_event(s->w, m, ENGINE_CLIENT_SHAKEN);
-}
-
-static bool is_being_fenced(const struct sim *s, unsigned m)
-{
-    for (size_t i = 0; i < s->w->fence_count; i++) {
-        uint32_t run;
-        if (sim_fence_machine(s, i, &run) == m && run == s->machines[m].run)
-            return true;
-    }
-    return false;
-}
-
-/* It asks for its key and registers it: the disk lets its run in, and its path is seen to work.
- * What it had queued before it lost its state has the settle time left to come in. */
-void sim_machine_register(struct sim *s, unsigned m)
-{
-    struct sim_machine *machine = &s->machines[m];
-    struct engine_event event = {.type = ENGINE_EV_NEXUS_SEEN,
-                                 .seen = {.client_id = s->w->clients[m].id}};
-    if (!s->w->clients[m].id || machine->kind || machine->disk_away ||
-        !device_is_reserved(s->w->device) || !sim_machine_reaches_server(s, m) ||
-        engine_client_was_fenced(s->w->engine, s->w->clients[m].id) || is_being_fenced(s, m))
-        return;
-    s->acted = true;
-    sim_say(s, "client %u registers its key", m);
-    machine->runs[machine->run].cut = false;
-    for (unsigned i = 0; s->w->options.settle_time && i < machine->queued; i++) {
-        if (machine->queue[i].haunted && machine->queue[i].run == machine->run)
-            dooms(&machine->queue[i], s->w->now + s->w->options.settle_time);
-    }
-    memcpy(event.seen.device_id, device_id(s->w->device), DEVICE_ID_SIZE);
-    world_send(s->w, &event);
 }
 
 void sim_machine_serve(struct sim *s, unsigned m)

@@ -91,7 +91,10 @@ void sim_disk_local_change(struct sim *s, unsigned f)
 
 bool sim_disk_refuses(const struct sim *s, unsigned m, uint32_t run)
 {
-    return s->machines[m].runs[run].cut;
+    const struct sim_machine *machine = &s->machines[m];
+    if (sim_san_is_on(s) && machine->kind == JOURNAL_HOLDER_NFS)
+        return !sim_san_lets_in(s, m, run);
+    return machine->runs[run].cut;
 }
 
 bool sim_disk_is_intact(const struct sim *s, unsigned f, const struct sim_ref *ref)

@@ -17,7 +17,8 @@ static const unsigned weights[STEP_COUNT] = {
     [STEP_PASS_LONG] = 4, [STEP_NETWORK] = 4,  [STEP_DISK_PATH] = 2,   [STEP_PAUSE] = 1,
     [STEP_COME_BACK] = 4, [STEP_FORGET] = 1,   [STEP_RESTART] = 1,     [STEP_CALLABLE] = 1,
     [STEP_GRACE] = 1,     [STEP_CRASH] = 1,    [STEP_UNMOUNT] = 1,     [STEP_SHAKE] = 1,
-    [STEP_REGISTER] = 6,  [STEP_GAP] = 1,      [STEP_VOID] = 1,
+    [STEP_REGISTER] = 6,  [STEP_GAP] = 1,      [STEP_VOID] = 1,        [STEP_ARRIVE] = 6,
+    [STEP_LOOK] = 6,      [STEP_TARGET] = 1,   [STEP_STRUCK] = 4,
 };
 
 /* xorshift64*, so that a seed means the same schedule everywhere. */
@@ -131,8 +132,9 @@ static void one_recall(struct sim *s)
         sim_machine_recall(s, sim_below(s, (unsigned)s->w->recall_count), false);
 }
 
-static bool is_possible(const struct sim_machine *machine, enum sim_op op, unsigned f)
+static bool is_possible(const struct sim *s, unsigned m, enum sim_op op, unsigned f)
 {
+    const struct sim_machine *machine = &s->machines[m];
     switch (op) {
     case STEP_DELIVER:
     case STEP_LOSE_REPLY:
@@ -145,6 +147,8 @@ static bool is_possible(const struct sim_machine *machine, enum sim_op op, unsig
         return machine->layouts[f].held && machine->layouts[f].write;
     case STEP_LAND:
         return machine->queued > 0;
+    case STEP_STRUCK:
+        return sim_san_is_struck(s, m);
     default:
         return true;
     }
@@ -154,7 +158,7 @@ static bool is_possible(const struct sim_machine *machine, enum sim_op op, unsig
 static void find_actor(const struct sim *s, enum sim_op op, unsigned *m, unsigned *f)
 {
     for (unsigned i = 0; i < WORLD_CLIENTS * WORLD_FILES; i++) {
-        if (is_possible(&s->machines[*m], op, *f))
+        if (is_possible(s, *m, op, *f))
             return;
         *f = (*f + 1) % WORLD_FILES;
         if (*f == 0)
@@ -223,7 +227,10 @@ static void step_of_machine(struct sim *s, enum sim_op op, unsigned m, unsigned 
         sim_machine_shake(s, m);
         return;
     case STEP_REGISTER:
-        sim_machine_register(s, m);
+        sim_san_ask(s, m);
+        return;
+    case STEP_STRUCK:
+        sim_machine_come_back_fenced(s, m);
         return;
     case STEP_CALLABLE:
         if (s->w->clients[m].id && sim_machine_reaches_server(s, m))
@@ -279,6 +286,16 @@ static void step_of_server(struct sim *s, enum sim_op op, unsigned m, unsigned f
     case STEP_GAP:
         sim_server_gap(s, sim_below(s, 100) * SECOND);
         return;
+    case STEP_ARRIVE:
+        sim_san_arrive(s);
+        return;
+    case STEP_LOOK:
+        sim_san_look(s);
+        return;
+    case STEP_TARGET:
+        if (sim_chance(s, 30))
+            sim_san_target(s);
+        return;
     case STEP_VOID:
         sim_server_void(s);
         return;
@@ -330,6 +347,7 @@ static void set_up(struct sim *s, uint64_t seed)
     engine_set_options(s->w->engine, options);
     sim_disk_format(s);
     sim_server_start(s);
+    sim_san_start(s);
     bool twins = sim_chance(s, options->quiesce_is_safe ? 50 : 25);
     if (sim_chance(s, 30))
         s->machines[0].kind = (enum journal_holder_kind)(JOURNAL_HOLDER_CLOSE +
@@ -375,6 +393,9 @@ static void settle(struct sim *s)
                 world_client_event(w, m, ENGINE_CLIENT_CALLABLE);
             sim_machine_serve(s, m);
         }
+        for (unsigned m = 0; m < WORLD_CLIENTS; m++)
+            sim_san_arrive_all(s, m);
+        sim_san_look(s);
         while (w->fence_count && !s->fault)
             sim_server_fence(s, true);
         sim_server_void(s);
@@ -417,6 +438,7 @@ enum sim_fault sim_schedule_run(const struct sim_schedule *schedule, struct sim_
     figures->schedules++;
     *at = i;
     enum sim_fault fault = s->fault;
+    sim_san_stop(s);
     world_destroy(s->w);
     free(s);
     return fault;

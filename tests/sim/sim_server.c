@@ -138,6 +138,12 @@ void sim_server_fence(struct sim *s, bool works)
     s->figures->fences++;
     s->acted = true;
     sim_say(s, "the fence of %s %s", s->w->fence_address[i], words[act]);
+    if (sim_san_is_fenced_by(s, i)) {
+        s->figures->lies += act == ACT_LIES;
+        sim_san_fence(s, i, act == ACT_WORKS || act == ACT_FAILS_BUT_CUTS,
+                      act == ACT_WORKS || act == ACT_LIES);
+        return;
+    }
     bool acted = fence_act(s, i, act);
     bool success = acted && fence_look(s, i);
     s->fences_seen--;
@@ -290,6 +296,7 @@ void sim_server_crash(struct sim *s)
     }
     sim_memory_crash(s);
     world_crash(w);
+    sim_san_crash(s);
 }
 
 /* The process is stopped: nothing is read, nobody is heard, and its clock runs on. On waking, its

@@ -542,6 +542,18 @@ static void a_stranger_on_a_fenced_nexus_is_found_at_once(void **state)
     assert_int_equal(found[0].other, ONE);
 }
 
+static void of_a_strangers_tellings_the_newest_counts(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    tell(TWO);
+    pass(40); /* that one does not come any more */
+    tell(TWO);
+    assert_int_equal(fence(ONE), KEY_STRANGER);
+    pass(30);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+}
+
 static void a_client_elsewhere_is_no_stranger(void **state)
 {
     (void)state;
@@ -803,6 +815,7 @@ int main(void)
         T(and_not_less),
         T(a_key_that_comes_back_is_found_at_once),
         T(a_stranger_on_a_fenced_nexus_is_found_at_once),
+        T(of_a_strangers_tellings_the_newest_counts),
         T(a_client_elsewhere_is_no_stranger),
         T(keys_that_nobody_has_are_found),
         T(each_telling_waits_for_the_one_before_for_a_while),
