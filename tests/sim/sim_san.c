@@ -645,7 +645,7 @@ void sim_san_fence(struct sim *s, size_t i, bool acts, bool reports)
             break;
         if (!s->settling && sim_chance(s, 30))
             sim_san_arrive(s);
-        proof = judge(s, id, missed, s->w->fences[i].fence.haunted, since);
+        proof = judge(s, id, missed, s->w->fences[i].fence.forgot, since);
         if (proof != KEY_PRESENT)
             break;
     }
