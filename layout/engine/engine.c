@@ -31,6 +31,7 @@ static void destroy_seals(struct engine *e)
         DL_FOREACH_SAFE2(seal->grants, grant, next_grant, seal_next)
         {
             ranges_free(&grant->ranges);
+            free(grant->referrals);
             free(grant);
         }
         seal_free(seal);

@@ -123,6 +123,7 @@ static void grant_drop(struct engine *e, struct grant *grant)
     ask_heeded(grant->holder);
     reach_lost(e, grant->reach);
     ranges_free(&grant->ranges);
+    free(grant->referrals);
     free(grant);
 }
 
@@ -156,6 +157,20 @@ void grant_make_stale(struct engine *e, struct grant *grant)
     grant->reach->stale_count++;
 }
 
+/* Room for one more; most grants need one, so they do not carry ENGINE_REFERRALS of them. */
+static bool make_referral(struct grant *grant)
+{
+    uint32_t count = grant->referral_count + 1;
+    if (count > ENGINE_REFERRALS)
+        return false;
+    struct engine_referral *more = realloc(grant->referrals, count * sizeof(*more));
+    if (!more)
+        return false;
+    grant->referrals = more;
+    grant->referral_count = count;
+    return true;
+}
+
 /*
  * The LAYOUTGETs whose replies may still be under way. One that came later on the same slot says
  * that the client has the reply to the earlier one (RFC 8881 section 2.10.6.1). With more slots
@@ -165,17 +180,17 @@ static void note_referral(struct grant *grant, const struct engine_referral *ref
 {
     uint32_t i = 0;
     while (i < grant->referral_count &&
-           (grant->referral[i].slot != referral->slot ||
-            memcmp(grant->referral[i].session, referral->session, sizeof referral->session) != 0))
+           (grant->referrals[i].slot != referral->slot ||
+            memcmp(grant->referrals[i].session, referral->session, sizeof referral->session) != 0))
         i++;
-    if (i == ENGINE_REFERRALS) {
+    if (i == grant->referral_count && !make_referral(grant)) {
         grant->unnamed = true;
+        if (i == 0)
+            return;
         i--;
-    } else if (i == grant->referral_count) {
-        grant->referral_count++;
     }
-    memmove(&grant->referral[1], &grant->referral[0], i * sizeof grant->referral[0]);
-    grant->referral[0] = *referral;
+    memmove(&grant->referrals[1], &grant->referrals[0], i * sizeof grant->referrals[0]);
+    grant->referrals[0] = *referral;
 }
 
 /* A fence that failed and that no release needs any more is over. */

@@ -147,7 +147,7 @@ struct grant {
     bool unnamed; /* a reply that no recall can name may be under way */
     struct range_set ranges;
     struct recall recall;
-    struct engine_referral referral[ENGINE_REFERRALS]; /* one a slot, the last first */
+    struct engine_referral *referrals; /* one a slot, the last first */
     uint32_t referral_count;
     uint32_t place;
     UT_hash_handle hh; /* not when stale */

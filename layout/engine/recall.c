@@ -75,7 +75,9 @@ static void recall_send(struct engine *e, struct grant *grant)
     effect->recall.scope = LAYOUTRECALL4_FILE;
     effect->recall.type = (layouttype4)grant->key.type;
     effect->recall.referral_count = grant->referral_count;
-    memcpy(effect->recall.referral, grant->referral, sizeof grant->referral);
+    if (grant->referrals)
+        memcpy(effect->recall.referral, grant->referrals,
+               grant->referral_count * sizeof grant->referrals[0]);
     effect->recall.place = grant->place;
     grant_stateid(e, grant, recall->seqid, &effect->recall.stateid);
     trace(e, "recall", grant->seal, grant->holder->client_id, "\"seqid\":%u", recall->seqid);
