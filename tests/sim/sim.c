@@ -20,7 +20,7 @@
 
 #include "tests/sim/sim.h"
 
-enum { JOBS_MAX = 64, EXIT_VIOLATION = 1, EXIT_TROUBLE = 2 };
+enum { JOBS_MAX = 64, EXIT_VIOLATION = 1, EXIT_TROUBLE = 2, NO_END_SECONDS = 15 };
 
 struct range {
     uint64_t first, stride;
@@ -39,6 +39,16 @@ static void died(int signal_number)
         _exit(EXIT_TROUBLE);
     signal(signal_number, SIG_DFL);
     raise(signal_number);
+}
+
+/* A schedule takes milliseconds: an engine that is at it for so long does not come to an end. */
+static void hangs(int signal_number)
+{
+    char text[96];
+    int len = snprintf(text, sizeof text, "seed %llu: no end; %d of %d steps are enough:\n",
+                       (unsigned long long)running_seed, SIM_STEPS, SIM_STEPS);
+    (void)signal_number;
+    _exit(write(STDOUT_FILENO, text, (size_t)len) == len ? EXIT_VIOLATION : EXIT_TROUBLE);
 }
 
 static void print_failure(struct sim_schedule *schedule, enum sim_fault fault, unsigned at,
@@ -65,7 +75,9 @@ static int run_range(const struct range *range, struct sim_figures *figures)
         unsigned at;
         running_seed = seed;
         sim_schedule_make(seed, &schedule);
+        alarm(NO_END_SECONDS);
         enum sim_fault fault = sim_schedule_run(&schedule, figures, false, &at);
+        alarm(0);
         if (fault != SIM_FINE) {
             print_failure(&schedule, fault, at, false);
             return EXIT_VIOLATION;
@@ -222,6 +234,7 @@ int main(int argc, char **argv)
         return usage();
     signal(SIGABRT, died);
     signal(SIGSEGV, died);
+    signal(SIGALRM, hangs);
     if (one)
         return repeat(seed, whole);
     if (!range.steps && !range.schedules)
