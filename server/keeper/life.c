@@ -79,13 +79,15 @@ static void san_fence_done(void *arg, uint64_t ticket, uint64_t client_id, bool 
 struct sight {
     struct loop_msg msg;
     struct keeper *keeper;
+    unsigned shakes;
     struct engine_event event;
 };
 
 static void run_sight(struct loop_msg *msg)
 {
     struct sight *sight = container_of(msg, struct sight, msg);
-    keeper_feed(sight->keeper, &sight->event);
+    if (sight->shakes == sight->keeper->shakes)
+        keeper_feed(sight->keeper, &sight->event);
     free(sight);
 }
 
@@ -99,6 +101,7 @@ static void san_nexus_seen(void *arg, uint64_t client_id, const uint8_t device[D
     *sight =
         (struct sight){.msg.run = run_sight,
                        .keeper = keeper,
+                       .shakes = keeper->shakes,
                        .event = {.type = ENGINE_EV_NEXUS_SEEN, .seen = {.client_id = client_id}}};
     memcpy(sight->event.seen.device_id, device, DEVICE_ID_SIZE);
     loop_post(keeper->loop, &sight->msg);

@@ -104,6 +104,7 @@ struct keeper {
     struct notify *notifies, *notifies_gone;
     struct scan *scan; /* under way */
     struct keeper_san *san;
+    unsigned shakes; /* clients that were shaken: what was seen before one is not passed on after */
     struct keeper_past *past;
     struct keeper_rdma *rdma; /* NULL: not configured, or not built */
 

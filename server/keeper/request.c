@@ -674,6 +674,10 @@ static void run_client(struct loop_msg *msg)
     keeper_san_farewell_end(keeper->san, farewell);
     if (news->what == ENGINE_CLIENT_CONFIRMED)
         began_anew(keeper, news);
+    if (news->what == ENGINE_CLIENT_SHAKEN) {
+        keeper_san_shaken(keeper->san, news->client_id);
+        keeper->shakes++;
+    }
     if (keeper->rdma)
         keeper_rdma_ops->client(keeper->rdma, news->what, news->client_id);
     if (news->what == ENGINE_CLIENT_RESTARTED)

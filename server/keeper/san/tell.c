@@ -284,6 +284,18 @@ void san_tell_seen(struct san_slot *slot)
     }
 }
 
+void keeper_san_shaken(struct keeper_san *san, uint64_t client_id)
+{
+    struct san_told *told, *next;
+    LL_FOREACH_SAFE(san->told, told, next)
+    {
+        if (told->client_id != client_id)
+            continue;
+        LL_DELETE(san->told, told);
+        free(told);
+    }
+}
+
 static nfsstat4 refuse(const struct keeper_san *san, uint32_t run, enum key_may may,
                        const struct device *device)
 {

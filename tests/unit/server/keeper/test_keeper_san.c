@@ -747,6 +747,16 @@ static void who_registers_what_it_was_told_has_a_path_that_works(void **state)
     assert_int_equal(seen_client, LOST_TOO);
 }
 
+static void what_was_told_before_a_client_was_shaken_says_nothing_of_its_path(void **state)
+{
+    (void)state;
+    assert_int_equal(tell(left), NFS4_OK);
+    keeper_san_shaken(san, LOST);
+    registers(EAST, lost_key);
+    look(left);
+    assert_int_equal(seen_client, 0);
+}
+
 /* Long before the usual look. */
 static void a_client_that_was_told_is_looked_for_soon(void **state)
 {
@@ -792,6 +802,7 @@ int main(void)
         KEY_TEST(the_operators_word_lets_a_fenced_client_in),
         KEY_TEST(a_fenced_client_that_has_settled_is_told_of),
         KEY_TEST(who_registers_what_it_was_told_has_a_path_that_works),
+        KEY_TEST(what_was_told_before_a_client_was_shaken_says_nothing_of_its_path),
         KEY_TEST(a_client_that_was_told_is_looked_for_soon),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
