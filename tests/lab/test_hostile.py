@@ -261,9 +261,11 @@ def more_connections_than_allowed(lab):
         with contextlib.suppress(ConnectionError):
             idle.append(Connection())
     watched.good.getattr()
-    holds(watched.server.descriptors() < 150, f"{watched.server.descriptors()} descriptors")
+    crowded = watched.server.descriptors()
+    holds(crowded < 150, f"{crowded} descriptors")
     for connection in idle:
         connection.close()
+    watched.let_go(crowded - 40)  # else a new one may still be one too many
     watched.unaffected()
 
 

@@ -419,6 +419,7 @@ def under_a_stock_client(scene, guest, number, granting):
         scene.kills[scene.plug.read()[2]] += 1
         holds(immutable(scene.path) or not granting, "no flag while a client has a layout")
         scene.come_back()
+        scene.speak_for_the_lost()  # a release that is wanted waits for it, and the writer for the release
         writer.expect("visited", 120, times=writer.said.count("visited") + 1)
     scene.plug.arm(0)
     scene.release()
