@@ -1,10 +1,12 @@
 /*
  * worker.c - the worker pool: threads, one queue, one mutex.
  *
- * A job is given to the worker that fell asleep last, with a wake-up of its own: it wakes with the
- * job in hand and contends for nothing. Only when none sleeps does the job go into the queue, so
- * that a busy pool makes no system calls to hand work over. A job whose key has its share of
- * workers already waits with the key, and comes into the queue when one of those returns.
+ * One wake-up is under way at a time: who takes a job and leaves others in the queue wakes the next
+ * worker before he begins. So nothing waits behind a job that hangs, and yet a burst of short jobs,
+ * which a loop hands over in one turn, is not a wake-up each: on a processor that the workers share
+ * with the loop, who is awake already does them. The one woken is who fell asleep last. A job whose
+ * key has its share of workers already waits with the key, and comes into the queue when one of
+ * those returns.
  */
 #include "server/base/worker.h"
 
@@ -29,7 +31,6 @@ struct worker {
     struct worker_pool *pool;
     struct worker *next; /* of the sleeping ones */
     sem_t woken;
-    struct work *given;         /* before woken is posted; NULL: end */
     struct worker_share *share; /* of the job that runs; the job itself may be gone */
     uint64_t key, since;        /* 0: it has no key */
     pthread_t thread;
@@ -39,6 +40,7 @@ struct worker_pool {
     pthread_mutex_t lock;
     struct work *first, **last;
     struct worker *sleeping;
+    bool waking; /* one is on its way to the queue */
     bool ending;
     unsigned share, keys;
     struct worker_share shares[KEYS];
@@ -127,26 +129,51 @@ static void enter_share(struct worker *worker, const struct work *work)
 
 /* ---- the workers ---- */
 
+/* Under the lock. Who has to be woken for what is in the queue; NULL: nobody, or nobody sleeps. */
+static struct worker *choose_sleeper(struct worker_pool *pool)
+{
+    struct worker *worker = pool->first && !pool->waking ? pool->sleeping : NULL;
+    if (worker) {
+        pool->sleeping = worker->next;
+        pool->waking = true;
+    }
+    return worker;
+}
+
+static void wake_worker(struct worker *worker)
+{
+    if (worker)
+        sem_post(&worker->woken);
+}
+
+/* Under the lock, which it gives up meanwhile. */
+static void sleep_until_woken(struct worker *worker)
+{
+    struct worker_pool *pool = worker->pool;
+    worker->next = pool->sleeping;
+    pool->sleeping = worker;
+    pthread_mutex_unlock(&pool->lock);
+    while (sem_wait(&worker->woken) != 0 && errno == EINTR)
+        ;
+    pthread_mutex_lock(&pool->lock);
+    pool->waking = false;
+}
+
 /* NULL: the pool ends. */
 static struct work *take_next(struct worker *worker)
 {
     struct worker_pool *pool = worker->pool;
     pthread_mutex_lock(&pool->lock);
     leave_share(worker);
-    struct work *work = pop_first(&pool->first, &pool->last);
-    const bool sleep = !work && !pool->ending;
+    struct work *work;
+    while (!(work = pop_first(&pool->first, &pool->last)) && !pool->ending)
+        sleep_until_woken(worker);
     if (work)
         enter_share(worker, work);
-    if (sleep) {
-        worker->next = pool->sleeping;
-        pool->sleeping = worker;
-    }
+    struct worker *next = choose_sleeper(pool);
     pthread_mutex_unlock(&pool->lock);
-    if (!sleep)
-        return work;
-    while (sem_wait(&worker->woken) != 0 && errno == EINTR)
-        ;
-    return worker->given;
+    wake_worker(next);
+    return work;
 }
 
 static void *worker_main(void *arg)
@@ -182,28 +209,14 @@ int worker_pool_create(unsigned threads, unsigned share, struct worker_pool **ou
     return 0;
 }
 
-static void wake_worker(struct worker *worker, struct work *work)
-{
-    worker->given = work;
-    sem_post(&worker->woken);
-}
-
 void worker_submit(struct worker_pool *pool, struct work *work)
 {
-    struct worker *worker = NULL;
     pthread_mutex_lock(&pool->lock);
-    if (admit_work(pool, work)) {
-        worker = pool->sleeping;
-        if (worker) {
-            pool->sleeping = worker->next;
-            enter_share(worker, work);
-        } else {
-            append_work(pool, work);
-        }
-    }
+    if (admit_work(pool, work))
+        append_work(pool, work);
+    struct worker *worker = choose_sleeper(pool);
     pthread_mutex_unlock(&pool->lock);
-    if (worker)
-        wake_worker(worker, work);
+    wake_worker(worker);
 }
 
 void worker_follow(struct worker_pool *pool, struct work *work)
@@ -242,7 +255,7 @@ void worker_pool_destroy(struct worker_pool *pool)
     pthread_mutex_unlock(&pool->lock);
     for (struct worker *next; sleeping; sleeping = next) {
         next = sleeping->next;
-        wake_worker(sleeping, NULL);
+        wake_worker(sleeping);
     }
     for (unsigned i = 0; i < pool->count; i++) {
         pthread_join(pool->workers[i].thread, NULL);
