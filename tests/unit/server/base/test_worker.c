@@ -69,6 +69,26 @@ static void a_job_that_blocks_keeps_no_other_worker(void **state)
     pthread_barrier_destroy(&barrier);
 }
 
+/* A burst that is handed over to a pool asleep: who takes a job and then hangs has woken the next.
+ */
+static void a_burst_wakes_as_many_as_it_needs(void **state)
+{
+    (void)state;
+    struct worker_pool *pool;
+    struct work works[THREADS];
+    pthread_barrier_init(&barrier, NULL, THREADS + 1);
+    assert_int_equal(worker_pool_create(THREADS, 1, &pool), 0);
+    for (unsigned round = 0; round < 1000; round++) {
+        for (unsigned i = 0; i < THREADS; i++) {
+            works[i] = (struct work){.run = meet};
+            worker_submit(pool, &works[i]);
+        }
+        pthread_barrier_wait(&barrier);
+    }
+    worker_pool_destroy(pool);
+    pthread_barrier_destroy(&barrier);
+}
+
 /* A job that is followed by another: no other worker need be awake for it. */
 struct chain {
     struct work work;
@@ -261,6 +281,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_job_runs_once_before_the_pool_ends),
         cmocka_unit_test(a_job_that_blocks_keeps_no_other_worker),
+        cmocka_unit_test(a_burst_wakes_as_many_as_it_needs),
         cmocka_unit_test(a_job_that_follows_needs_nobody_to_be_woken),
         cmocka_unit_test(a_worker_that_sleeps_is_woken_for_each_job),
         cmocka_unit_test(a_file_system_that_hangs_takes_its_share_only),
