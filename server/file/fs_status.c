@@ -93,7 +93,7 @@ bool utf8_is_valid(struct xdr_bytes text)
     return true;
 }
 
-nfsstat4 name_check(struct xdr_bytes component, char name[NAME_SIZE])
+nfsstat4 name_judge(struct xdr_bytes component)
 {
     if (component.len == 0)
         return NFS4ERR_INVAL;
@@ -106,6 +106,15 @@ nfsstat4 name_check(struct xdr_bytes component, char name[NAME_SIZE])
     if (component.data[0] == '.' &&
         (component.len == 1 || (component.len == 2 && component.data[1] == '.')))
         return NFS4ERR_BADNAME;
+    return NFS4_OK;
+}
+
+nfsstat4 name_check(struct xdr_bytes component, char name[NAME_SIZE])
+{
+    const nfsstat4 status = name_judge(component);
+
+    if (status)
+        return status;
     memcpy(name, component.data, component.len);
     name[component.len] = 0;
     return NFS4_OK;

@@ -40,6 +40,7 @@ struct file {
     struct pseudo_dir *pseudo; /* a directory of the pseudo root */
     int path_fd;
     mode_t type;
+    uint64_t birth; /* of table->births: when it came into memory */
     atomic_uint refs;
     atomic_uint seal;
     _Atomic uint64_t plain_since;
@@ -90,8 +91,10 @@ struct file_table {
     uint8_t fh_key[FH_KEY_SIZE];
     unsigned idle_limit; /* per shard */
     uint64_t start_ns;   /* wall clock */
+    _Atomic uint64_t births;
     struct handle_cache *handles;
     struct name_hints *names;
+    struct submounts *submounts;
     struct file_shard shards[FILE_SHARDS];
 
     pthread_mutex_t reaper_lock;

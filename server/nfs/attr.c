@@ -217,14 +217,20 @@ static int fill_names(const struct attr_source *source, const bitmap4 *want, boo
     return 0;
 }
 
+void attr_fill_shared(const struct attr_source *source, struct nfs4_attrs *out)
+{
+    memset(out, 0, sizeof(*out));
+    fill_file_system(source, out);
+    if (bitmap4_isset(&out->supported_attrs, FATTR4_FS_LAYOUT_TYPES))
+        fill_layout(source, out);
+}
+
 int attr_fill(const struct attr_source *source, const bitmap4 *want, bool may_block,
               struct attr_names *names, struct nfs4_attrs *out)
 {
     const bitmap4 unset = BITMAP4(FATTR4_TIME_CREATE), write_only = attr_write_only();
     int rc;
 
-    memset(out, 0, sizeof(*out));
-    fill_file_system(source, out);
     out->present = bitmap4_minus(&out->supported_attrs, &write_only);
     if (!(source->stx->stx_mask & STATX_BTIME))
         out->present = bitmap4_minus(&out->present, &unset);
@@ -233,8 +239,6 @@ int attr_fill(const struct attr_source *source, const bitmap4 *want, bool may_bl
     fill_object(source, out);
     if (source->fs)
         fill_space(source->fs, out);
-    if (bitmap4_isset(&out->supported_attrs, FATTR4_FS_LAYOUT_TYPES))
-        fill_layout(source, out);
     rc = fill_names(source, want, may_block, names, out);
     out->present = bitmap4_and(&out->present, want);
     return rc;
@@ -269,5 +273,6 @@ int attr_of_place(const struct server *server, const struct place *at, const bit
             return -errno;
         source.fs = &fs;
     }
+    attr_fill_shared(&source, out);
     return attr_fill(&source, want, may_block, names, out);
 }

@@ -329,7 +329,8 @@ static void a_reply_head_is_patched_when_the_operations_have_run(void **state)
     assert_int_equal(xdr_in_left(&in), 4);
 }
 
-static const fattr4 no_attrs;
+static const bitmap4 nothing;
+static const struct nfs4_attrs no_attrs;
 
 static void a_listing_written_by_entries_is_read_back(void **state)
 {
@@ -340,7 +341,7 @@ static void a_listing_written_by_entries_is_read_back(void **state)
     (void)state;
     assert_true(readdir_writer_begin(&w, list, sizeof(list), 0, sizeof(list)));
     for (unsigned i = 0; i < 3; i++)
-        assert_true(readdir_writer_add(&w, 100 + i, xdr_bytes_of(names[i]), &no_attrs));
+        assert_true(readdir_writer_add(&w, 100 + i, xdr_bytes_of(names[i]), &nothing, &no_attrs));
     res.readdir.resok4.reply.encoded = readdir_writer_end(&w, true);
     assert_true(nfs4_res_encode(OP_READDIR, &out, &res));
     memset(&res, 0xff, sizeof(res));
@@ -370,7 +371,7 @@ static void a_listing_never_passes_maxcount(void **state)
             assert_true(maxcount < READDIR_FIXED_SIZE);
             continue;
         }
-        while (readdir_writer_add(&w, added, xdr_bytes_of("name"), &no_attrs))
+        while (readdir_writer_add(&w, added, xdr_bytes_of("name"), &nothing, &no_attrs))
             added++;
         /* An entry: more, cookie, name, attrmask, attr_vals. */
         assert_int_equal(added, (maxcount - READDIR_FIXED_SIZE) / 28);
@@ -391,12 +392,12 @@ static void dircount_bounds_names_and_cookies_but_never_the_first_entry(void **s
 
     (void)state;
     assert_true(readdir_writer_begin(&w, list, sizeof(list), 1, sizeof(list)));
-    assert_true(readdir_writer_add(&w, 1, xdr_bytes_of("name"), &no_attrs));
-    assert_false(readdir_writer_add(&w, 2, xdr_bytes_of("name"), &no_attrs));
+    assert_true(readdir_writer_add(&w, 1, xdr_bytes_of("name"), &nothing, &no_attrs));
+    assert_false(readdir_writer_add(&w, 2, xdr_bytes_of("name"), &nothing, &no_attrs));
     assert_true(readdir_writer_begin(&w, list, sizeof(list), 32, sizeof(list)));
-    assert_true(readdir_writer_add(&w, 1, xdr_bytes_of("name"), &no_attrs));
-    assert_true(readdir_writer_add(&w, 2, xdr_bytes_of("name"), &no_attrs));
-    assert_false(readdir_writer_add(&w, 3, xdr_bytes_of("name"), &no_attrs));
+    assert_true(readdir_writer_add(&w, 1, xdr_bytes_of("name"), &nothing, &no_attrs));
+    assert_true(readdir_writer_add(&w, 2, xdr_bytes_of("name"), &nothing, &no_attrs));
+    assert_false(readdir_writer_add(&w, 3, xdr_bytes_of("name"), &nothing, &no_attrs));
 }
 
 static void an_entry_that_does_not_fit_leaves_the_list_whole(void **state)
@@ -408,10 +409,10 @@ static void an_entry_that_does_not_fit_leaves_the_list_whole(void **state)
     (void)state;
     memset(name, 'n', sizeof(name));
     assert_true(readdir_writer_begin(&w, list, 128, 0, sizeof(list)));
-    assert_true(readdir_writer_add(&w, 1, xdr_bytes_of("short"), &no_attrs));
-    assert_false(
-        readdir_writer_add(&w, 2, (struct xdr_bytes){(uint8_t *)name, sizeof(name)}, &no_attrs));
-    assert_true(readdir_writer_add(&w, 3, xdr_bytes_of("x"), &no_attrs));
+    assert_true(readdir_writer_add(&w, 1, xdr_bytes_of("short"), &nothing, &no_attrs));
+    assert_false(readdir_writer_add(&w, 2, (struct xdr_bytes){(uint8_t *)name, sizeof(name)},
+                                    &nothing, &no_attrs));
+    assert_true(readdir_writer_add(&w, 3, xdr_bytes_of("x"), &nothing, &no_attrs));
     res.readdir.resok4.reply.encoded = readdir_writer_end(&w, false);
     assert_true(nfs4_res_encode(OP_READDIR, &out, &res));
     assert_true(nfs4_res_decode(OP_READDIR, input(), &arena, &res));

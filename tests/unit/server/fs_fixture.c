@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -122,7 +123,7 @@ static void need_handles(const struct fs_fixture *f)
     exit(77);
 }
 
-int fs_setup(void **state)
+static int set_up(void **state, bool mounted)
 {
     struct fs_fixture *f = calloc(1, sizeof(*f));
 
@@ -132,6 +133,7 @@ int fs_setup(void **state)
     strcpy(f->dir, "/tmp/sealnfs-test-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     need_handles(f);
+    f->mounted = mounted && mount(f->dir, f->dir, NULL, MS_BIND, NULL) == 0;
     assert_int_equal(chmod(f->dir, 0755), 0);
     assert_int_equal(mkdir(fs_path(f, "data"), 0755), 0);
     assert_int_equal(mkdir(fs_path(f, "inner"), 0755), 0);
@@ -147,6 +149,16 @@ int fs_setup(void **state)
     fs_as(f, 0, 0);
     *state = f;
     return 0;
+}
+
+int fs_setup(void **state)
+{
+    return set_up(state, false);
+}
+
+int fs_setup_mounted(void **state)
+{
+    return set_up(state, true);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -171,6 +183,8 @@ int fs_teardown(void **state)
         free(f->exports[i].pseudo);
         free(f->exports[i].path);
     }
+    if (f->mounted)
+        umount2(f->dir, MNT_DETACH);
     nftw(f->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     free(f);
     return 0;

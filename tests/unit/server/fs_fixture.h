@@ -29,6 +29,7 @@ enum { EXPORT_DATA, EXPORT_RO, EXPORT_INNER, EXPORT_CLOSED, EXPORTS };
 
 struct fs_fixture {
     char dir[64];
+    bool mounted;
     struct config config;
     struct config_export exports[EXPORTS];
     struct config_network anybody;
@@ -47,6 +48,8 @@ struct fs_fixture {
 };
 
 int fs_setup(void **state);
+/* The same in a mount of its own, with no other mount in it. */
+int fs_setup_mounted(void **state);
 int fs_teardown(void **state);
 
 /* Runs the operation on f->c.args as the dispatcher would, worker and waiting included; its status.
