@@ -51,6 +51,9 @@ static bool dirlist4_encode(struct xdr_out *out, const void *value)
 {
     const dirlist4 *list = value;
 
+    if (list->encoded_owner != NULL)
+        return xdr_out_splice_encoded(out, list->encoded.data, list->encoded.len,
+                                      list->encoded_owner);
     if (list->encoded.data != NULL)
         return xdr_put_fixed(out, list->encoded.data, list->encoded.len);
     for (uint32_t i = 0; i < list->entries_count; i++) {

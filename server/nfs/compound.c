@@ -195,22 +195,26 @@ static bool grow_reply(struct compound *c, size_t limit)
     return true;
 }
 
-/* READ's data travel by reference as long as there are references left; then they are copied. */
-static struct buffer *detach_payload(struct compound *c)
+/* Takes the buffer of what travels by reference, if there is one, out of the result. */
+static struct buffer *take_payload(struct compound *c)
 {
-    struct buffer *owner = NULL;
-    if (c->op == OP_READ && c->res.status == NFS4_OK &&
-        xdr_out_splice_at(&c->out, XDR_OUT_MAX_SPLICES - 1)) {
-        owner = c->res.read.resok4.data_owner;
-        c->res.read.resok4.data_owner = NULL;
+    void **owner = NULL, *taken = NULL;
+    if (c->op == OP_READ && c->res.status == NFS4_OK)
+        owner = &c->res.read.resok4.data_owner;
+    if (c->op == OP_READDIR && c->res.status == NFS4_OK)
+        owner = &c->res.readdir.resok4.reply.encoded_owner;
+    if (owner) {
+        taken = *owner;
+        *owner = NULL;
     }
-    return owner;
+    return taken;
 }
 
-static void drop_payload(struct compound *c)
+/* READ's data and READDIR's list travel by reference as long as there are references left; then
+ * they are copied. */
+static struct buffer *detach_payload(struct compound *c)
 {
-    if (c->op == OP_READ && c->res.status == NFS4_OK)
-        buffer_unref(c->res.read.resok4.data_owner);
+    return xdr_out_splice_at(&c->out, XDR_OUT_MAX_SPLICES - 1) ? take_payload(c) : NULL;
 }
 
 /* Writes the result of the operation; false: it was the last one to run. */
@@ -230,7 +234,7 @@ static bool put_op_result(struct compound *c)
     buffer_unref(detached);
     xdr_out_set_limit(&c->out, SIZE_MAX);
     if (!ok) {
-        drop_payload(c);
+        buffer_unref(take_payload(c));
         memset(&c->res, 0, sizeof(c->res));
         c->res.status = too_big(c, c->max_reply);
         put_result(c);

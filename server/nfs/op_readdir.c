@@ -23,6 +23,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "server/base/buffer.h"
 #include "server/base/fs_handle.h"
 #include "server/base/log.h"
 #include "server/export/export.h"
@@ -43,6 +44,7 @@ enum {
     TRAILER =
         128, /* of the reply: this operation's number, status and verifier, and an error after it */
     DIRENTS_SIZE = 32 * 1024,
+    COPIED_MAX = 2048, /* lists up to this are copied into the reply */
 };
 #define STAT_MASK         (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID)
 #define REAL_POSITION_MAX ((uint64_t)INT64_MAX - FIRST_REAL_COOKIE)
@@ -443,24 +445,37 @@ static uint32_t reply_room(const struct compound *c)
     return (uint32_t)(room < REPLY_MAX ? room : REPLY_MAX);
 }
 
+/* A short list does not hold the whole buffer until it has left. */
+static nfsstat4 keep_list(struct compound *c, dirlist4 *reply, struct buffer *buffer)
+{
+    if (reply->encoded.len > COPIED_MAX) {
+        reply->encoded_owner = buffer;
+        return NFS4_OK;
+    }
+    reply->encoded.data = arena_dup(&c->arena, reply->encoded.data, reply->encoded.len);
+    buffer_unref(buffer);
+    return reply->encoded.data ? NFS4_OK : NFS4ERR_DELAY;
+}
+
 static nfsstat4 answer_listing(struct compound *c, struct listing *list)
 {
     const READDIR4args *args = &c->args.readdir;
     READDIR4resok *ok = &c->res.readdir.resok4;
     const uint32_t size = reply_room(c);
-    void *buffer = arena_alloc(&c->arena, size);
-    nfsstat4 status;
+    struct buffer *buffer = buffer_get(size);
+    nfsstat4 status = NFS4ERR_TOOSMALL;
 
     if (!buffer)
         return NFS4ERR_DELAY;
-    if (!readdir_writer_begin(&list->writer, buffer, size, args->dircount, args->maxcount))
-        return NFS4ERR_TOOSMALL;
-    status = list_directory(list, args->cookie);
-    if (status)
+    if (readdir_writer_begin(&list->writer, buffer->data, size, args->dircount, args->maxcount))
+        status = list_directory(list, args->cookie);
+    if (status) {
+        buffer_unref(buffer);
         return status;
+    }
     cookie_verifier(ok->cookieverf);
     ok->reply.encoded = readdir_writer_end(&list->writer, list->eof);
-    return NFS4_OK;
+    return keep_list(c, &ok->reply, buffer);
 }
 
 enum op_next op_readdir(struct compound *c)

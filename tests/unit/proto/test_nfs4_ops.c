@@ -357,6 +357,29 @@ static void a_listing_written_by_entries_is_read_back(void **state)
     }
 }
 
+static void a_listing_with_an_owner_goes_by_reference(void **state)
+{
+    static uint8_t list[4096];
+    struct iovec iov[XDR_OUT_MAX_IOV];
+    READDIR4resok *ok = &res.readdir.resok4;
+    struct readdir_writer w;
+    int owner;
+
+    (void)state;
+    memset(&res, 0, sizeof(res));
+    assert_true(readdir_writer_begin(&w, list, sizeof(list), 0, sizeof(list)));
+    assert_true(readdir_writer_add(&w, 1, xdr_bytes_of("name"), &nothing, &no_attrs));
+    ok->reply.encoded = readdir_writer_end(&w, true);
+    ok->reply.encoded_owner = &owner;
+    assert_true(nfs4_res_encode(OP_READDIR, &out, &res));
+    assert_ptr_equal(xdr_out_splice_at(&out, 0)->owner, &owner);
+    assert_int_equal(xdr_out_iov(&out, iov, XDR_OUT_MAX_IOV), 2);
+    assert_int_equal(iov[0].iov_len, 4 + NFS4_VERIFIER_SIZE);
+    assert_ptr_equal(iov[1].iov_base, list);
+    assert_int_equal(iov[1].iov_len, 28 + 8);
+    memset(&res, 0, sizeof(res));
+}
+
 /* maxcount is the size of the whole READDIR4resok. */
 static void a_listing_never_passes_maxcount(void **state)
 {
@@ -471,6 +494,7 @@ int main(void)
         TEST(a_tag_over_its_bound_is_malformed),
         TEST(a_reply_head_is_patched_when_the_operations_have_run),
         TEST(a_listing_written_by_entries_is_read_back),
+        TEST(a_listing_with_an_owner_goes_by_reference),
         TEST(a_listing_never_passes_maxcount),
         TEST(dircount_bounds_names_and_cookies_but_never_the_first_entry),
         TEST(an_entry_that_does_not_fit_leaves_the_list_whole),
