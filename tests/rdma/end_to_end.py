@@ -293,7 +293,8 @@ def a_client_that_is_recalled_goes_on_through_the_server(scene):
     equal(code, 0, f"sealctl unseal: {text}")
     stats = reader.end()
     equal(reader.digest.hexdigest(), digest, "digest")
-    equal((stats["layouts"]["recalls"], stats["layouts"]["returns"]), (1, 1), "recalls, returns")
+    equal(stats["layouts"]["recalls"], 1, "recalls")
+    holds(stats["layouts"]["returns"] >= 1, "it returns what is recalled, and whatever its lease gave out under before")
     holds(stats["rdma"]["read"] > 0 and stats["read"]["server"] > 0, "a part by RDMA, the rest by READ")
     equal(stats["rdma"]["read"] + stats["read"]["server"], size * MIB, "bytes")
 
