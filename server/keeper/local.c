@@ -11,8 +11,8 @@
 
 #include <utlist.h>
 
+#include "layout/container_of.h"
 #include "layout/type/local.h"
-#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/config/config.h"
 #include "server/export/export.h"

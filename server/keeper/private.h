@@ -29,10 +29,10 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "layout/container_of.h"
 #include "layout/engine/engine.h"
 #include "layout/journal/journal.h"
 #include "layout/journal/watermark.h"
-#include "server/base/container_of.h"
 #include "server/base/jobs.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "layout/container_of.h"
 #include "layout/type/local.h"
 #include "proto/nfs4/attr.h"
 #include "proto/nfs4/cb.h"
-#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/place.h"

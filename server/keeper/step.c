@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "layout/container_of.h"
 #include "layout/seal/fs.h"
-#include "server/base/container_of.h"
 #include "server/base/fs_handle.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"

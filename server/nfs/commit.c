@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "server/base/container_of.h"
+#include "layout/container_of.h"
 #include "server/base/worker.h"
 #include "server/config/config.h"
 #include "server/export/export.h"

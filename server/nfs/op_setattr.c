@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "server/base/container_of.h"
+#include "layout/container_of.h"
 #include "server/base/log.h"
 #include "server/export/export.h"
 #include "server/file/file.h"

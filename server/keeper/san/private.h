@@ -9,10 +9,10 @@
 #ifndef SEALNFS_SERVER_KEEPER_SAN_PRIVATE_H
 #define SEALNFS_SERVER_KEEPER_SAN_PRIVATE_H
 
+#include "layout/container_of.h"
 #include "layout/engine/engine.h"
 #include "layout/key/rule.h"
 #include "layout/key/store.h"
-#include "server/base/container_of.h"
 #include "server/config/config.h"
 #include "server/keeper/san/reserver.h"
 #include "server/keeper/san/san.h"
