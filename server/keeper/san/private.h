@@ -73,7 +73,6 @@ static inline const struct config *san_config(const struct keeper_san *san)
 }
 
 /* san.c */
-int san_open_keys(struct keeper_san *san);
 /* Before each event of the rule. */
 void san_set_time(struct keeper_san *san);
 struct san_slot *san_slot_find(const struct keeper_san *san, const struct device *device);
