@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "layout/container_of.h"
-#include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
 #include "server/client/client.h"

@@ -14,7 +14,6 @@
 #include "layout/container_of.h"
 #include "layout/type/local.h"
 #include "server/base/log.h"
-#include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/keeper/private.h"
 #include "server/keeper/request.h"

@@ -12,7 +12,6 @@
 #include "layout/container_of.h"
 #include "layout/seal/fs.h"
 #include "server/base/fs_handle.h"
-#include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
 #include "server/export/export.h"

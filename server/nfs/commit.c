@@ -15,7 +15,6 @@
 #include "server/base/worker.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
-#include "server/file/file.h"
 #include "server/nfs/attr.h"
 #include "server/server.h"
 

@@ -8,7 +8,6 @@
 
 #include "layout/container_of.h"
 #include "layout/device/device.h"
-#include "proto/nfs4/attr.h"
 #include "server/export/export.h"
 #include "server/keeper/keeper.h"
 #include "server/nfs/compound.h"
