@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "layout/container_of.h"
 #include "server/base/buffer.h"
-#include "server/base/container_of.h"
 #include "server/base/cpu_count.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"

@@ -17,6 +17,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "layout/container_of.h"
 #include "layout/engine/engine.h"
 #include "layout/engine/range.h"
 #include "layout/type/local.h"
@@ -246,9 +247,6 @@ struct engine {
     struct holder *dead_holders;
     struct seal *dead_seals;
 };
-
-#define ENGINE_CONTAINER(pointer, type, member)                                                    \
-    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* engine/effect.c: effects, answers, traces. */
 int effect_reserve(struct engine *e);

@@ -44,7 +44,7 @@ static void run_again(struct engine *e, struct engine_call *calls)
     while (calls) {
         struct engine_call *call = calls;
         calls = call->next;
-        layoutget(e, ENGINE_CONTAINER(call, struct engine_layoutget, call));
+        layoutget(e, container_of(call, struct engine_layoutget, call));
     }
 }
 

@@ -512,7 +512,7 @@ static void sealed(struct engine *e, struct seal *seal)
     while (calls) {
         struct engine_call *call = calls;
         calls = call->next;
-        seal_request(e, ENGINE_CONTAINER(call, struct engine_seal, call));
+        seal_request(e, container_of(call, struct engine_seal, call));
     }
     if (seal->release_wanted) {
         release_start(e, seal);
@@ -523,7 +523,7 @@ static void sealed(struct engine *e, struct seal *seal)
     while (calls) {
         struct engine_call *call = calls;
         calls = call->next;
-        layoutget(e, ENGINE_CONTAINER(call, struct engine_layoutget, call));
+        layoutget(e, container_of(call, struct engine_layoutget, call));
     }
     at_rest_idle(e, seal);
 }

@@ -17,8 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "layout/container_of.h"
 #include "server/base/buffer.h"
-#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/client/cb_message.h"
 #include "server/client/session_private.h"

@@ -12,8 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/base/container_of.h"
-#include "server/base/log.h"
+#include "layout/container_of.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
 #include "server/client/client.h"

@@ -81,7 +81,8 @@ static uint32_t utf8_sequence(const uint8_t *p, uint32_t left)
     return len;
 }
 
-bool utf8_is_valid(struct xdr_bytes text)
+/* Well-formed: no surrogates, no overlong forms, up to U+10FFFF. */
+static bool utf8_is_valid(struct xdr_bytes text)
 {
     for (uint32_t i = 0; i < text.len;) {
         uint32_t len = utf8_sequence(text.data + i, text.len - i);

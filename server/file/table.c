@@ -12,7 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/export/submounts.h"
 #include "server/file/handle_cache.h"

@@ -17,7 +17,6 @@
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
-#include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/keeper/private.h"
 

@@ -29,10 +29,10 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "layout/container_of.h"
 #include "layout/engine/engine.h"
 #include "layout/journal/journal.h"
 #include "layout/journal/watermark.h"
-#include "server/base/container_of.h"
 #include "server/base/jobs.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
@@ -211,6 +211,9 @@ void keeper_recognize(struct keeper *keeper, struct file *file, struct file_key 
 void keeper_answer(struct keeper *keeper, struct engine_call *call);
 void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_do_recall(struct keeper *keeper, const struct engine_effect *effect);
+/* Tells the engine how the recall of this effect went. */
+void keeper_recall_answered(struct keeper *keeper, const struct engine_effect *effect,
+                            enum engine_recall_outcome outcome, nfsstat4 status);
 void keeper_recall_all(struct keeper *keeper, uint64_t client_id, layouttype4 type);
 void keeper_do_ask(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_recall_local(struct keeper *keeper, const struct engine_effect *effect);

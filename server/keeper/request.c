@@ -8,8 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "layout/container_of.h"
 #include "layout/seal/map.h"
-#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/config/config.h"

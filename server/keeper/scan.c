@@ -17,12 +17,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "layout/container_of.h"
 #include "layout/seal/fs.h"
-#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
-#include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/keeper/private.h"
 

@@ -9,10 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "layout/container_of.h"
 #include "layout/seal/fs.h"
-#include "server/base/container_of.h"
 #include "server/base/fs_handle.h"
-#include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
 #include "server/export/export.h"

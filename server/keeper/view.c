@@ -107,9 +107,9 @@ static json_t *explain_sealed(struct keeper *keeper, const struct file *file,
         told = "the last layout that was asked for was refused";
     else if (disk)
         told = "clients get no layouts of the disk";
-    snprintf(why, sizeof why, "it has a %s seal (%s, %s) and %u grants: %s",
+    snprintf(why, sizeof why, "it has a %s seal (%s, %s) and %u grant%s: %s",
              view->kind == SEAL_KIND_PINNED ? "pinned" : "frozen", policy_name(view->at_rest),
-             engine_state_name(view->state), view->grants, told);
+             engine_state_name(view->state), view->grants, view->grants == 1 ? "" : "s", told);
     if (disk || rdma[0])
         return because(why, disk ? disk : rdma);
     return because(

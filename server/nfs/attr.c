@@ -245,7 +245,7 @@ int attr_fill(const struct attr_source *source, const bitmap4 *want, bool may_bl
 }
 
 /* An export's root is mounted on a directory of the pseudo root. */
-uint64_t attr_mounted_on(const struct place *at)
+static uint64_t mounted_on(const struct place *at)
 {
     struct pseudo_dir *dir = at->export ? file_junctions(at) : NULL;
 
@@ -264,7 +264,7 @@ int attr_of_place(const struct server *server, const struct place *at, const bit
         return rc;
     source.stx = &stat.stx;
     source.change = stat.change;
-    source.mounted_on = attr_mounted_on(at);
+    source.mounted_on = mounted_on(at);
     if (attr_wants_handle(want))
         source.handle = file_handle(at, names->handle);
     if (attr_wants_fs(want)) {

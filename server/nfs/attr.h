@@ -52,7 +52,6 @@ int attr_fill(const struct attr_source *source, const bitmap4 *want, bool may_bl
 /* The same for a file at hand: stats it. 0, -EAGAIN, or another negative errno. */
 int attr_of_place(const struct server *server, const struct place *at, const bitmap4 *want,
                   bool may_block, struct attr_names *names, struct nfs4_attrs *out);
-uint64_t attr_mounted_on(const struct place *at);
 
 /* What a client asked to set, checked and with owners mapped. `want` holds only settable
  * attributes. */

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "server/base/container_of.h"
+#include "layout/container_of.h"
 #include "server/base/log.h"
 #include "server/client/client_private.h"
 #include "server/client/ending.h"

@@ -16,15 +16,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "server/base/log.h"
 #include "server/client/client.h"
 #include "server/client/recovery.h"
 #include "server/export/export.h"
 #include "server/file/file.h"
 #include "server/file/fs_access.h"
-#include "server/file/fs_cred.h"
 #include "server/file/fs_status.h"
-#include "server/file/permission.h"
 #include "server/nfs/op_open.h"
 #include "server/nfs/seal_wait.h"
 #include "server/server.h"

@@ -34,7 +34,6 @@
 #include "server/file/fs_status.h"
 #include "server/file/handle_cache.h"
 #include "server/nfs/attr.h"
-#include "server/nfs/op_fs.h"
 #include "server/server.h"
 
 enum {

@@ -9,8 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "server/base/container_of.h"
-#include "server/base/log.h"
+#include "layout/container_of.h"
 #include "server/export/export.h"
 #include "server/file/file.h"
 #include "server/file/fs_access.h"
@@ -19,7 +18,6 @@
 #include "server/file/permission.h"
 #include "server/keeper/keeper.h"
 #include "server/nfs/attr.h"
-#include "server/nfs/op_fs.h"
 #include "server/nfs/op_io.h"
 #include "server/nfs/seal_wait.h"
 #include "server/server.h"

@@ -16,8 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "layout/container_of.h"
 #include "layout/seal/map.h"
-#include "server/base/container_of.h"
 #include "server/export/export.h"
 #include "server/file/file.h"
 #include "server/file/fs_cred.h"

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""check_man.py PROGRAM PAGE... - the manual page and --help name the same long options; the page formats without a warning.
+"""check_man.py PROGRAM PAGE... - the manual page and --help name the same long options; the page
+formats without a warning.
 
 Usage: check_man.py PROGRAM=PAGE [PROGRAM=PAGE ...]
 """
@@ -22,8 +23,8 @@ def check(program, page):
         wrong.append(f"{page}: lacks {option}, which {program} --help names")
     for option in sorted(in_page - in_help):
         wrong.append(f"{page}: describes {option}, which {program} --help does not name")
-    formatted = subprocess.run(["groff", "-man", "-mdoc" if ".Dd" in source else "-man", "-Tutf8", "-ww", "-z", page],
-                               capture_output=True, text=True)
+    formatted = subprocess.run(["groff", "-man", "-mdoc" if ".Dd" in source else "-man", "-Tutf8",
+                                "-ww", "-z", page], capture_output=True, text=True)
     if formatted.stderr.strip():
         wrong.append(f"{page}: {formatted.stderr.strip()}")
     return wrong
@@ -31,7 +32,8 @@ def check(program, page):
 
 def main():
     wrong = [line for pair in sys.argv[1:] for line in check(*pair.split("=", 1))]
-    print("\n".join(wrong) if wrong else f"{len(sys.argv) - 1} manual pages agree with their programs")
+    print("\n".join(wrong) if wrong
+          else f"{len(sys.argv) - 1} manual pages agree with their programs")
     return 1 if wrong else 0
 
 

@@ -204,18 +204,6 @@ static size_t disks_of(const struct device *device, struct designator disks[DEVI
     return volume->base_count;
 }
 
-enum key_may keeper_san_may_tell(struct keeper_san *san, const struct key_run *name,
-                                 const struct device *device)
-{
-    struct designator disks[DEVICE_BASES_MAX];
-    size_t count = disks_of(device, disks);
-    uint32_t run;
-    if (!san->rule || !key_rule_find_run(san->rule, name, &run))
-        return KEY_MAY;
-    san_set_time(san);
-    return key_rule_may_tell(san->rule, run, disks, count);
-}
-
 static int tell(struct keeper_san *san, uint32_t run, const struct device *device, uint64_t *key)
 {
     struct designator disks[DEVICE_BASES_MAX];

@@ -13,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "layout/container_of.h"
 #include "proto/record.h"
-#include "server/base/container_of.h"
 #include "server/client/backchannel.h"
 #include "server/daemon.h"
 #include "server/server.h"
