@@ -168,6 +168,11 @@ void key_rule_each_run(const struct key_rule *rule, void (*visit)(uint32_t run, 
         visit(run->id, arg);
 }
 
+size_t key_rule_run_count(const struct key_rule *rule)
+{
+    return HASH_COUNT(rule->runs);
+}
+
 /* ---- rows ---- */
 
 static bool is_telling(const struct row *row)
@@ -965,23 +970,35 @@ int key_rule_end_run(struct key_rule *rule, uint32_t id)
     return err;
 }
 
-int key_rule_depart(struct key_rule *rule, uint32_t id)
+int key_rule_retire(struct key_rule *rule, bool (*is_known)(uint32_t run, void *arg), void *arg)
 {
-    const struct run *run = find_run(rule, id);
+    struct run *run, *next;
+    int err = 0;
 
-    return run && has_mark(rule, run, NULL) ? -EBUSY : key_rule_end_run(rule, id);
+    HASH_ITER(hh, rule->runs, run, next)
+    {
+        if (!err && !run->rows && !run->doubt && !is_known(run->id, arg))
+            err = key_rule_end_run(rule, run->id);
+    }
+    return err;
 }
 
-int key_rule_forgive(struct key_rule *rule, const struct designator *disk)
+int key_rule_forgive(struct key_rule *rule, const struct designator *disk,
+                     bool (*is_known)(uint32_t run, void *arg), void *arg)
 {
     int err = 0;
 
     for (struct run *run = rule->runs; run; run = run->hh.next) {
-        struct row *row;
+        bool known = is_known(run->id, arg);
+        struct row *row, *next;
 
-        DL_FOREACH(run->rows, row)
+        DL_FOREACH_SAFE(run->rows, row, next)
         {
-            if (!err && row->row.state == KEY_FENCED && is_on_disk(row, disk))
+            if (err || !is_on_disk(row, disk))
+                continue;
+            if (!known)
+                err = drop_row(rule, run, row);
+            else if (row->row.state == KEY_FENCED)
                 err = set_state(rule, row, KEY_FENCED, 0, true);
         }
     }
