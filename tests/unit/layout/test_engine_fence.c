@@ -58,6 +58,27 @@ static void fence_that_fails_keeps_the_seal_and_tells_once(void **state)
     assert_true(w->files[0].flag);
 }
 
+/* A conflict says that it is over in a moment, and a client waits; until somebody acts it is not.
+ * Who has yet to return knows what is to be done. */
+static void get_of_a_stuck_seal_is_not_left_waiting(void **state)
+{
+    struct engine_release release;
+    struct world *w = scene_recalling(state, &release);
+    assert_int_equal(world_got(w, 1, 0, RW), ENGINE_RECALL_CONFLICT);
+    world_pass(w, 91 * SECOND);
+    assert_int_equal(world_state(w, 0), ENGINE_FENCING);
+    assert_int_equal(world_got(w, 1, 0, RW), ENGINE_RECALL_CONFLICT);
+    world_fence_done(w, 0, false);
+    assert_int_equal(world_state(w, 0), ENGINE_STUCK_STATE);
+    assert_int_equal(world_got(w, 1, 0, RW), ENGINE_UNAVAILABLE);
+    assert_int_equal(world_got(w, 0, 0, RW), ENGINE_RECALL_CONFLICT);
+    world_pass(w, 31 * SECOND);
+    assert_int_equal(world_state(w, 0), ENGINE_FENCING); /* once more, and maybe for long */
+    assert_int_equal(world_got(w, 1, 0, RW), ENGINE_UNAVAILABLE);
+    world_fence_done(w, 0, true);
+    assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+}
+
 static void no_hook_means_stuck_at_the_deadline(void **state)
 {
     struct world *w = scene_granted(state);
@@ -336,6 +357,7 @@ int main(void)
         T(fence_that_succeeds_releases_after_its_record),
         T(fence_that_fails_keeps_the_seal_and_tells_once),
         T(no_hook_means_stuck_at_the_deadline),
+        T(get_of_a_stuck_seal_is_not_left_waiting),
         T(a_reserved_disk_is_fenced_without_a_hook),
         T(only_a_client_that_ended_its_id_gets_layouts_after_its_key_was_preempted),
         T(a_client_cut_off_by_a_hook_needs_a_restart),
