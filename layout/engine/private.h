@@ -213,6 +213,7 @@ struct engine {
     uint64_t now;
     uint64_t started;
     bool grace;
+    bool failing; /* the journal cannot be written */
     uint64_t next_serial, next_ticket, next_trace;
     uint64_t wake;
     uint64_t ask_at; /* not looked for clients to ask before */
