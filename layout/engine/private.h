@@ -226,6 +226,7 @@ struct engine {
     size_t holder_count;
     size_t grant_count, stale_count; /* stale ones are among the first */
     struct engine_counters counters;
+    uint64_t seals_ended;
     uint64_t scrub_at, scrub_ticket; /* the next look; the one under way */
     uint64_t scrub_since;            /* when that began */
     struct file_key scrub_key;       /* whose it is */
