@@ -386,19 +386,19 @@ enum key_may key_rule_may_tell(const struct key_rule *rule, uint32_t id,
     return may;
 }
 
-/* What was fenced before, and is over. */
-static int drop_fenced(struct key_rule *rule, struct run *run, const struct designator *disk)
+/* What was fenced before is over, also after a restart. That it was on those nexuses stays known.
+ */
+static int end_marks(struct key_rule *rule, const struct run *run, const struct designator *disk)
 {
-    struct row *row, *next;
+    struct row *row;
+    int err = 0;
 
-    DL_FOREACH_SAFE(run->rows, row, next)
+    DL_FOREACH(run->rows, row)
     {
-        int err =
-            row->row.state == KEY_FENCED && is_on_disk(row, disk) ? drop_row(rule, run, row) : 0;
-        if (err)
-            return err;
+        if (!err && row->row.state == KEY_FENCED && !row->row.drained && is_on_disk(row, disk))
+            err = set_state(rule, row, KEY_FENCED, 0, true);
     }
-    return 0;
+    return err;
 }
 
 int key_rule_tell(struct key_rule *rule, uint32_t id, uint32_t number,
@@ -411,7 +411,7 @@ int key_rule_tell(struct key_rule *rule, uint32_t id, uint32_t number,
         const struct key_row telling = {.number = number, .disk = disks[i], .state = KEY_TOLD};
         struct row *row;
 
-        err = drop_fenced(rule, run, &disks[i]);
+        err = end_marks(rule, run, &disks[i]);
         if (!err)
             err = make_row(rule, run, &telling, &row);
         if (!err)
@@ -648,6 +648,30 @@ static int settle_run(struct key_rule *rule, struct run *run, const struct key_l
     return err ? err : tidy_run(rule, run, look);
 }
 
+/* Somebody's key is on a nexus that was fenced, so a later fence of who was there has to take it
+ * off once more. Where old commands may be queued still, the mark stays: that key is taken off at
+ * once.
+ */
+static int reopen(struct key_rule *rule, const struct key_look *look,
+                  const struct key_registration *reg)
+{
+    int err = 0;
+
+    for (struct run *run = rule->runs; run; run = run->hh.next) {
+        struct row *row;
+
+        DL_FOREACH(run->rows, row)
+        {
+            if (!err && row->row.state == KEY_FENCED && row->seq <= look->since &&
+                reg->key != reservation_key(rule->server, row->row.number) &&
+                is_on_disk(row, look->disk) && key_nexus_equal(&row->row.nexus, &reg->nexus) &&
+                !is_mark(rule, run, row))
+                err = set_state(rule, row, KEY_ON, 0, false);
+        }
+    }
+    return err;
+}
+
 int key_rule_look(struct key_rule *rule, const struct key_look *look,
                   void (*found)(const struct key_finding *finding, void *arg), void *arg)
 {
@@ -656,8 +680,10 @@ int key_rule_look(struct key_rule *rule, const struct key_look *look,
     for (size_t i = 0; i < look->count; i++) {
         struct key_finding finding = {.key = look->reg[i].key, .nexus = &look->reg[i].nexus};
         bool say;
-        int failed = see(rule, look, &look->reg[i], &finding, &say);
+        int failed = reopen(rule, look, &look->reg[i]);
 
+        err = err ? err : failed;
+        failed = see(rule, look, &look->reg[i], &finding, &say);
         err = err ? err : failed;
         if (say)
             found(&finding, arg);

@@ -36,6 +36,8 @@
  * says so, or the settle time that he believes in has passed since the run was known to believe in
  * none of its old layouts.
  *
+ * A fence lasts until the next key on the nexus: then it has to be taken off once more.
+ *
  * Absence ends nothing. A client that nobody has heard of for however long may come back as the
  * same run, with its device still set up, and use whatever key its nexus has by then: a
  * neighbour's. So what is known of a run's nexuses stays until the run has ended, or until the

@@ -790,6 +790,29 @@ static void a_neighbour_that_gave_all_back_is_marked_by_its_own_fence(void **sta
     assert_int_equal(may(TWO), KEY_MAY_NOT);
 }
 
+/* ONE was fenced along with TWO, and holds layouts again. THREE's key lets it in, and goes by
+ * itself: what ONE had under way at the target was not aborted. */
+static void a_fence_does_not_outlast_the_next_key_on_its_nexus(void **state)
+{
+    const struct key_run three = {.owner = (const uint8_t *)"three", .owner_len = 5};
+
+    (void)state;
+    comes(ONE, EAST);
+    comes(TWO, EAST);
+    assert_int_equal(fence(TWO), KEY_PROVEN);
+    assert_int_equal(key_rule_end_run(rule, TWO), 0);
+    assert_int_equal(fence(ONE), KEY_PROVEN); /* nobody opened it */
+    assert_int_equal(key_rule_forgive(rule, &disk, is_known, NULL), 0);
+    assert_int_equal(key_rule_add_run(rule, 3, &three, false), 0);
+    comes(3, EAST);
+    assert_int_equal(found[0].kind, KEY_SHARES);
+    assert_int_equal(found[0].other, ONE);
+    unregister(EAST);
+    assert_int_equal(fence(ONE), KEY_VANISHED);
+    comes(3, EAST);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+}
+
 /* ---- who is away ---- */
 
 /* Nobody knows ONE for however long. Its neighbour's key has taken the place of its own; it comes
@@ -857,6 +880,48 @@ static void the_operators_word_ends_who_is_away(void **state)
     assert_int_equal(fence(TWO), KEY_PROVEN);
 }
 
+/* ONE was on two nexuses when it was fenced along with TWO. It is told anew, and its next key comes
+ * by the one; its device has used the other too, where TWO's key is by now. */
+static void who_is_told_anew_is_known_on_its_nexuses_still(void **state)
+{
+    uint64_t first, second;
+
+    (void)state;
+    first = comes(ONE, EAST);
+    registers(WEST, first);
+    look();
+    second = comes(TWO, EAST);
+    registers(WEST, second);
+    look();
+    assert_int_equal(fence(TWO), KEY_PROVEN);
+    assert_int_equal(key_rule_end_run(rule, TWO), 0);
+    comes(ONE, EAST);
+    restart();
+    second = comes(TWO, WEST);
+    begin_fence(ONE);
+    assert_int_equal(plan.victim_count, 2);
+    assert_true(plan.victim[0] == second || plan.victim[1] == second);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    assert_int_equal(target.count, 0);
+}
+
+static void what_is_known_of_nexuses_does_not_grow(void **state)
+{
+    (void)state;
+    settle = 300 * SECOND;
+    for (int i = 0; i < 100; i++) {
+        comes(ONE, EAST);
+        assert_int_equal(fence_forgetful(ONE), KEY_PROVEN);
+        pass(300);
+    }
+    comes(ONE, EAST);
+    look();
+    look();
+    assert_true(store.count <= 4);
+    restart();
+    assert_int_equal(may(ONE), KEY_MAY); /* no mark of before is left */
+}
+
 static void the_same_client_keeps_its_other_disks(void **state)
 {
     (void)state;
@@ -907,10 +972,13 @@ int main(void)
         T(a_neighbour_that_gave_all_back_waits_for_the_other_only),
         T(a_neighbour_that_gave_nothing_back_was_fenced_too),
         T(a_neighbour_that_gave_all_back_is_marked_by_its_own_fence),
+        T(a_fence_does_not_outlast_the_next_key_on_its_nexus),
         T(who_was_away_is_fenced_by_its_neighbours_key),
         T(who_is_away_keeps_its_key),
         T(who_is_away_and_was_never_told_is_forgotten),
         T(the_operators_word_ends_who_is_away),
+        T(who_is_told_anew_is_known_on_its_nexuses_still),
+        T(what_is_known_of_nexuses_does_not_grow),
         T(the_same_client_keeps_its_other_disks),
     };
 
