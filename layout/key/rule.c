@@ -564,6 +564,31 @@ static int see(struct key_rule *rule, const struct key_look *look,
     return 0;
 }
 
+static bool was_on(const struct run *run, const struct designator *disk,
+                   const struct key_nexus *nexus)
+{
+    const struct row *row;
+
+    DL_FOREACH(run->rows, row)
+    {
+        if (is_on_disk(row, disk) && !is_telling(row) && key_nexus_equal(&row->row.nexus, nexus))
+            return true;
+    }
+    return false;
+}
+
+static bool shares_nexus(const struct run *a, const struct run *b, const struct designator *disk)
+{
+    const struct row *row;
+
+    DL_FOREACH(b->rows, row)
+    {
+        if (is_on_disk(row, disk) && !is_telling(row) && was_on(a, disk, &row->row.nexus))
+            return true;
+    }
+    return false;
+}
+
 /* A key that the run was told of before this one is on some nexus still. */
 static bool older_is_there(const struct key_rule *rule, const struct run *run, uint32_t number,
                            const struct key_look *look)
@@ -571,6 +596,32 @@ static bool older_is_there(const struct key_rule *rule, const struct run *run, u
     for (size_t i = 0; i < look->count; i++) {
         if (run_of(rule, look->reg[i].key) == run &&
             reservation_key_number(look->reg[i].key) < number)
+            return true;
+    }
+    return false;
+}
+
+/* Of the same machine, as far as it is seen: a run that was on both. */
+static bool is_beside(const struct key_rule *rule, const struct run *run,
+                      const struct designator *disk, const struct key_nexus *nexus)
+{
+    for (const struct run *other = rule->runs; other; other = other->hh.next) {
+        if (other != run && was_on(other, disk, nexus) && shares_nexus(run, other, disk))
+            return true;
+    }
+    return false;
+}
+
+/* Another run's key is on a path of its machine where this one was not seen. */
+static bool neighbour_is_there(const struct key_rule *rule, const struct run *run, uint32_t number,
+                               const struct key_look *look)
+{
+    for (size_t i = 0; i < look->count; i++) {
+        const struct key_registration *reg = &look->reg[i];
+
+        if (is_ours(rule, reg->key) && reservation_key_number(reg->key) != 0 &&
+            run_of(rule, reg->key) != run && !find_row(run, number, look->disk, &reg->nexus) &&
+            is_beside(rule, run, look->disk, &reg->nexus))
             return true;
     }
     return false;
@@ -584,7 +635,8 @@ static int settle_telling(struct key_rule *rule, const struct run *run, struct r
     if (!is_registered(look, reservation_key(rule->server, number)))
         return 0;
     row->seen_at = row->seen_at ? row->seen_at : rule->now;
-    if (older_is_there(rule, run, number, look) && !is_settled_since(rule, row->seen_at))
+    if ((older_is_there(rule, run, number, look) || neighbour_is_there(rule, run, number, look)) &&
+        !is_settled_since(rule, row->seen_at))
         return 0;
     return set_state(rule, row, KEY_SEEN, 0, false);
 }
@@ -715,19 +767,6 @@ static void add_sharer(struct key_plan *plan, uint32_t run)
         plan->sharer[plan->sharer_count++] = run;
 }
 
-static bool was_on(const struct run *run, const struct designator *disk,
-                   const struct key_nexus *nexus)
-{
-    const struct row *row;
-
-    DL_FOREACH(run->rows, row)
-    {
-        if (is_on_disk(row, disk) && !is_telling(row) && key_nexus_equal(&row->row.nexus, nexus))
-            return true;
-    }
-    return false;
-}
-
 /* Whatever key of ours is on a nexus of the run. */
 void key_rule_plan(const struct key_rule *rule, uint32_t id, const struct key_look *look,
                    struct key_plan *plan)
@@ -815,18 +854,6 @@ static enum key_proof judge_nexus(const struct key_rule *rule, const struct row 
     if (row->row.state == KEY_PREEMPTING && (int32_t)(look->generation - row->row.generation) <= 0)
         return KEY_UNMOVED;
     return KEY_PROVEN;
-}
-
-static bool shares_nexus(const struct run *a, const struct run *b, const struct designator *disk)
-{
-    const struct row *row;
-
-    DL_FOREACH(b->rows, row)
-    {
-        if (is_on_disk(row, disk) && !is_telling(row) && was_on(a, disk, &row->row.nexus))
-            return true;
-    }
-    return false;
 }
 
 static bool has_nexus(const struct run *run, const struct designator *disk)

@@ -25,10 +25,11 @@
  *
  * Several paths. Linux registers a key path by path, and uses the device only after the last. A
  * telling is settled by the first look that shows its key and shows no older key of the same run on
- * another nexus: a path that still has the older key has the new REGISTER before it. (A nexus that
- * a session left behind for good has it too; after the settle time that no longer counts.) A path
- * that had no key at all has carried no command of the run. If its REGISTER comes after the fence,
- * the key is back: it is taken off at once, and the operator is told.
+ * another nexus, nor one of another run on a path of its machine where it was not seen: a path that
+ * still has such a key has the new REGISTER before it. (A nexus that a session left behind for good
+ * has it too; after the settle time that no longer counts.) A path that had no key at all has
+ * carried no command of the run. If its REGISTER comes after the fence, the key is back: it is
+ * taken off at once, and the operator is told.
  *
  * After a fence the initiator may have old commands queued, and the nexus' next registration would
  * let them through, whoever registers. So a fenced nexus is told of no key, and nor is the fenced

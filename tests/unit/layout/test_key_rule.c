@@ -813,6 +813,25 @@ static void a_fence_does_not_outlast_the_next_key_on_its_nexus(void **state)
     assert_int_equal(fence(ONE), KEY_PROVEN);
 }
 
+/* TWO's first key has come by one path, and hangs on the other, where ONE's is: as it opens that
+ * for ONE, it is not over. */
+static void a_path_with_a_neighbours_key_has_a_register_before_it(void **state)
+{
+    uint64_t first = comes(ONE, EAST), second;
+
+    (void)state;
+    registers(WEST, first);
+    look();
+    second = tell(TWO);
+    registers(EAST, second);
+    look();
+    pass(1000);
+    assert_int_equal(fence(ONE), KEY_OUTSTANDING);
+    registers(WEST, second);
+    look();
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+}
+
 /* ---- who is away ---- */
 
 /* Nobody knows ONE for however long. Its neighbour's key has taken the place of its own; it comes
@@ -901,6 +920,9 @@ static void who_is_told_anew_is_known_on_its_nexuses_still(void **state)
     begin_fence(ONE);
     assert_int_equal(plan.victim_count, 2);
     assert_true(plan.victim[0] == second || plan.victim[1] == second);
+    key_rule_fence_over(rule, ONE, &disk);
+    registers(EAST, second); /* TWO's has come by both */
+    look();
     assert_int_equal(fence(ONE), KEY_PROVEN);
     assert_int_equal(target.count, 0);
 }
@@ -973,6 +995,7 @@ int main(void)
         T(a_neighbour_that_gave_nothing_back_was_fenced_too),
         T(a_neighbour_that_gave_all_back_is_marked_by_its_own_fence),
         T(a_fence_does_not_outlast_the_next_key_on_its_nexus),
+        T(a_path_with_a_neighbours_key_has_a_register_before_it),
         T(who_was_away_is_fenced_by_its_neighbours_key),
         T(who_is_away_keeps_its_key),
         T(who_is_away_and_was_never_told_is_forgotten),
