@@ -214,6 +214,7 @@ struct engine {
     uint64_t now;
     uint64_t started;
     bool grace;
+    bool failing; /* the journal cannot be written */
     uint64_t next_serial, next_ticket, next_trace;
     uint64_t wake;
     uint64_t ask_at; /* not looked for clients to ask before */
@@ -226,6 +227,7 @@ struct engine {
     size_t holder_count;
     size_t grant_count, stale_count; /* stale ones are among the first */
     struct engine_counters counters;
+    uint64_t seals_ended;
     uint64_t scrub_at, scrub_ticket; /* the next look; the one under way */
     uint64_t scrub_since;            /* when that began */
     struct file_key scrub_key;       /* whose it is */

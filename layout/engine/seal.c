@@ -269,6 +269,7 @@ static void forget(struct engine *e, struct seal *seal)
     e->at_rest_count -= seal->at_rest;
     if (seal->gave_way)
         at_rest_gave_way(e, &seal->key);
+    e->seals_ended++;
     HASH_DEL(e->seals, seal);
     seal->dead_next = e->dead_seals;
     e->dead_seals = seal;

@@ -247,4 +247,5 @@ void keeper_cancel_fences(struct keeper *keeper)
             hook_cancel(job->hook);
         free(job);
     }
+    hooks_forget();
 }

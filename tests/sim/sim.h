@@ -177,7 +177,6 @@ struct sim_san {
     unsigned hosts, paths[SIM_HOSTS];
     bool preempted[SIM_HOSTS]; /* a nexus of it, some time */
     uint32_t generation, numbers;
-    uint64_t started; /* the server */
     struct sim_register registers[SIM_REGISTERS];
     struct sim_told told[WORLD_CLIENTS];
     struct sim_key_fence fences[SIM_KEY_FENCES];
@@ -240,6 +239,7 @@ enum sim_op {
     STEP_STRUCK,
     STEP_GAP,
     STEP_VOID,
+    STEP_AWAY,
     STEP_COUNT,
 };
 
@@ -302,6 +302,7 @@ bool sim_machine_can_use(const struct sim *s, unsigned machine, unsigned file);
 bool sim_run_can_use(const struct sim *s, unsigned machine, uint32_t run, unsigned file);
 void sim_machine_unmount(struct sim *s, unsigned machine);
 void sim_machine_shake(struct sim *s, unsigned machine);
+void sim_machine_away(struct sim *s, unsigned machine);
 void sim_io_dooms(struct sim_io *io, uint64_t at);
 void sim_machine_get(struct sim *s, unsigned machine, unsigned file);
 void sim_machine_granted(struct sim *s, struct sim_get *get);

@@ -755,6 +755,32 @@ void sim_machine_shake(struct sim *s, unsigned m)
     world_client_event(s->w, m, ENGINE_CLIENT_SHAKEN);
 }
 
+/* It gives back what it holds, and is not heard of until nobody knows it. Its device stays set up.
+ * Somebody else on its machine may get a key meanwhile. */
+void sim_machine_away(struct sim *s, unsigned m)
+{
+    struct sim_machine *machine = &s->machines[m];
+    if (machine->good || !s->w->clients[m].id || !machine->runs[machine->run].ready ||
+        !sim_machine_reaches_server(s, m))
+        return;
+    sim_say(s, "client %u goes away for long", m);
+    for (unsigned f = 0; f < WORLD_FILES; f++)
+        sim_machine_return(s, m, f, true);
+    machine->offline = true;
+    sim_server_pass(s, s->w->options.lease_time + SECOND);
+    sim_server_forget(s, m);
+    for (unsigned i = 0; i < WORLD_CLIENTS; i++) {
+        if (i == m ||
+            s->machines[i].runs[s->machines[i].run].host != machine->runs[machine->run].host)
+            continue;
+        sim_san_ask(s, i);
+        sim_san_arrive_all(s, i);
+    }
+    sim_san_look(s);
+    machine->offline = sim_chance(s, 20);
+    sim_machine_come_back(s, m);
+}
+
 void sim_machine_serve(struct sim *s, unsigned m)
 {
     if (!sim_machine_reaches_server(s, m))

@@ -10,7 +10,7 @@
 #include "layout/reservation/reservation.h"
 #include "tests/sim/sim.h"
 
-enum { SERVER = 0x5ea1, OWN_NEXUS = 255, ROUNDS = 3, NEVER_CAME = 30, LOST_AFTER_LEASES = 2 };
+enum { SERVER = 0x5ea1, OWN_NEXUS = 255, ROUNDS = 3, NEVER_CAME = 30 };
 
 bool sim_san_is_on(const struct sim *s)
 {
@@ -133,7 +133,6 @@ void sim_san_start(struct sim *s)
         s->machines[m].runs[0].host = shares ? s->machines[m - 1].runs[0].host : s->san.hosts++;
     }
     s->san.generation = 1;
-    s->san.started = s->w->now;
     make_rule(s);
 }
 
@@ -149,7 +148,6 @@ void sim_san_crash(struct sim *s)
     make_rule(s);
     memset(s->san.told, 0, sizeof s->san.told);
     memset(s->san.fences, 0, sizeof s->san.fences);
-    s->san.started = s->w->now;
     for (uint32_t id = 1; id < SIM_KEY_RUNS; id++) {
         if (s->san.known[id])
             add_run(s, id);
@@ -465,14 +463,9 @@ static bool is_drained(uint32_t id, void *arg)
            (search.client_id != 0 && !engine_client_holds(s->w->engine, search.client_id));
 }
 
-static void retire_departed(struct sim *s)
+static bool is_known(uint32_t id, void *arg)
 {
-    if (s->w->now < s->san.started + LOST_AFTER_LEASES * s->w->options.lease_time)
-        return;
-    for (uint32_t id = 1; id < SIM_KEY_RUNS; id++) {
-        if (s->san.known[id] && !search_engine(s, id).found)
-            (void)key_rule_depart(s->san.rule, id);
-    }
+    return search_engine(arg, id).found;
 }
 
 void sim_san_look(struct sim *s)
@@ -486,7 +479,7 @@ void sim_san_look(struct sim *s)
     take_look(s, &look);
     for (unsigned m = 0; m < WORLD_CLIENTS; m++)
         tell_seen(s, m);
-    retire_departed(s);
+    (void)key_rule_retire(s->san.rule, is_known, s);
 }
 
 /* ---- fences ---- */
@@ -674,18 +667,14 @@ void sim_san_unmount(struct sim *s, unsigned m)
         (void)key_rule_end_run(s->san.rule, id);
 }
 
-/* It confirms another client id: it believes in nothing of before. When it was away for so long
- * that nobody knew it any more, it asks for its device anew. */
+/* It confirms another client id: it believes in nothing of before. Its device is still set up,
+ * however long it was away. */
 void sim_san_began_anew(struct sim *s, unsigned m)
 {
     if (!sim_san_is_on(s) || s->machines[m].kind)
         return;
     key_rule_set_time(s->san.rule, s->w->now, s->w->options.settle_time);
     key_rule_forgot(s->san.rule, id_of(m, s->machines[m].run));
-    if (!s->san.known[id_of(m, s->machines[m].run)]) {
-        s->machines[m].runs[s->machines[m].run].ready = 0;
-        sim_san_forget(s, m, s->machines[m].run);
-    }
 }
 
 /* With its registrations, or without: then it counts from the start, and the server, which finds

@@ -18,7 +18,7 @@ static const unsigned weights[STEP_COUNT] = {
     [STEP_COME_BACK] = 4, [STEP_FORGET] = 1,   [STEP_RESTART] = 1,     [STEP_CALLABLE] = 1,
     [STEP_GRACE] = 1,     [STEP_CRASH] = 1,    [STEP_UNMOUNT] = 1,     [STEP_SHAKE] = 1,
     [STEP_REGISTER] = 6,  [STEP_GAP] = 1,      [STEP_VOID] = 1,        [STEP_ARRIVE] = 6,
-    [STEP_LOOK] = 6,      [STEP_TARGET] = 1,   [STEP_STRUCK] = 4,
+    [STEP_LOOK] = 6,      [STEP_TARGET] = 1,   [STEP_STRUCK] = 4,      [STEP_AWAY] = 2,
 };
 
 /* xorshift64*, so that a seed means the same schedule everywhere. */
@@ -149,6 +149,8 @@ static bool is_possible(const struct sim *s, unsigned m, enum sim_op op, unsigne
         return machine->queued > 0;
     case STEP_STRUCK:
         return sim_san_is_struck(s, m);
+    case STEP_AWAY:
+        return machine->runs[machine->run].ready && !machine->good;
     default:
         return true;
     }
@@ -231,6 +233,9 @@ static void step_of_machine(struct sim *s, enum sim_op op, unsigned m, unsigned 
         return;
     case STEP_STRUCK:
         sim_machine_come_back_fenced(s, m);
+        return;
+    case STEP_AWAY:
+        sim_machine_away(s, m);
         return;
     case STEP_CALLABLE:
         if (s->w->clients[m].id && sim_machine_reaches_server(s, m))
