@@ -222,6 +222,30 @@ static void exclusive_creation_can_be_repeated_with_its_verifier_only(void **unu
     }
 }
 
+/* Wrong: a size that comes with it moves the times that hold the verifier, and the repetition fails.
+ */
+static void exclusive_creation_with_a_size_can_be_repeated(void **unused)
+{
+    struct nfs4_attrs attrs = {.present = BITMAP4(FATTR4_SIZE), .size = 100};
+
+    (void)unused;
+    for (unsigned i = 0; i < 2; i++) {
+        struct compound *c = open_named("new", BOTH);
+
+        creates(c, EXCLUSIVE4_1, &attrs);
+        memcpy(c->args.open.openhow.how.ch_createboth.cva_verf, "verifier", 8);
+        assert_int_equal(bench_run(c, op_open), NFS4_OK);
+        assert_true(bitmap4_isset(&c->res.open.resok4.attrset, FATTR4_SIZE));
+        bench_close(0, c->current.file, &c->res.open.resok4.stateid);
+        bench_compound_free(c);
+    }
+    struct compound *c = open_named("new", BOTH);
+    attrs.size = 99; /* not the same request */
+    creates(c, EXCLUSIVE4_1, &attrs);
+    memcpy(c->args.open.openhow.how.ch_createboth.cva_verf, "verifier", 8);
+    assert_int_equal(open_and_close(c), NFS4ERR_EXIST);
+}
+
 static void exclusive_creation_refuses_what_holds_the_verifier(void **unused)
 {
     const struct nfs4_attrs attrs = {.present = BITMAP4(FATTR4_TIME_MODIFY_SET)};
@@ -460,6 +484,7 @@ int main(void)
         TEST(guarded_creation_happens_once),
         TEST(unchecked_creation_empties_only_when_asked),
         TEST(exclusive_creation_can_be_repeated_with_its_verifier_only),
+        TEST(exclusive_creation_with_a_size_can_be_repeated),
         TEST(exclusive_creation_refuses_what_holds_the_verifier),
         TEST(a_read_only_export_is_opened_for_reading_only),
         TEST(permission_is_the_kernels_word),
