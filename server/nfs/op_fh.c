@@ -137,7 +137,7 @@ enum op_next op_secinfo_no_name(struct compound *c)
     case SECINFO_STYLE4_PARENT:
         break;
     default:
-        return op_done(c, NFS4ERR_INVAL);
+        return op_done(c, NFS4ERR_BADXDR); /* no value of the enumeration (15.1.1.1) */
     }
     status = op_check_directory(&c->current);
     if (status)

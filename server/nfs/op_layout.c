@@ -213,6 +213,9 @@ static nfsstat4 layoutreturn_check(const struct compound *c, const LAYOUTRETURN4
     const layoutreturn_file4 *file = &args->lora_layoutreturn.lr_layout;
     bool by_file = args->lora_layoutreturn.lr_returntype == LAYOUTRETURN4_FILE;
 
+    if (args->lora_layoutreturn.lr_returntype < LAYOUTRETURN4_FILE ||
+        args->lora_layoutreturn.lr_returntype > LAYOUTRETURN4_ALL)
+        return NFS4ERR_BADXDR; /* no value of the enumeration (15.1.1.1) */
     if (!export_knows_type(args->lora_layout_type))
         return NFS4ERR_UNKNOWN_LAYOUTTYPE;
     if (args->lora_layoutreturn.lr_returntype != LAYOUTRETURN4_ALL && !c->current.file)

@@ -28,12 +28,12 @@ static nfsstat4 make_request(const struct compound *c, nfs_lock_type4 type, offs
 
     if (status != NFS4_OK)
         return status;
+    if (!type_is_known(type))
+        return NFS4ERR_BADXDR; /* no value of the enumeration (15.1.1.1) */
     request->file = c->current.file;
     request->exclusive = type_is_exclusive(type);
-    return type_is_known(type) &&
-                   lock_range_from_wire(offset, length, &request->first, &request->last)
-               ? NFS4_OK
-               : NFS4ERR_INVAL;
+    return lock_range_from_wire(offset, length, &request->first, &request->last) ? NFS4_OK
+                                                                                 : NFS4ERR_INVAL;
 }
 
 /* A lock that an expired client left behind goes. */

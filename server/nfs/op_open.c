@@ -76,6 +76,8 @@ static nfsstat4 check_args(const OPEN4args *args)
 {
     bool creates = args->openhow.opentype == OPEN4_CREATE;
 
+    if (args->openhow.opentype > OPEN4_CREATE)
+        return NFS4ERR_BADXDR; /* no value of the enumeration (15.1.1.1) */
     if (share_access_mode(args->share_access) == 0 || !share_deny_is_valid(args->share_deny))
         return NFS4ERR_INVAL;
     switch (args->claim.claim) {
@@ -88,6 +90,8 @@ static nfsstat4 check_args(const OPEN4args *args)
     case CLAIM_PREVIOUS:
         if (creates)
             return NFS4ERR_INVAL;
+        if (args->claim.delegate_type > OPEN_DELEGATE_NONE_EXT)
+            return NFS4ERR_BADXDR;
         /* No delegation was ever granted, so none can be reclaimed. */
         return args->claim.delegate_type == OPEN_DELEGATE_NONE ? NFS4_OK : NFS4ERR_RECLAIM_BAD;
     case CLAIM_DELEGATE_CUR:

@@ -108,6 +108,14 @@ static void another_principal_gets_no_session_of_this_client(void **state)
                      NFS4ERR_STALE_CLIENTID);
 }
 
+static void a_direction_that_no_enumeration_has_is_badxdr(void **state)
+{
+    (void)state;
+    union nfs4_args args = {.bind_conn_to_session = {.bctsa_dir = 4}};
+    memcpy(args.bind_conn_to_session.bctsa_sessid, client.session, sizeof(client.session));
+    assert_int_equal(wire_one(&client.wire, OP_BIND_CONN_TO_SESSION, &args, NULL), NFS4ERR_BADXDR);
+}
+
 /* Others advanced the slot, or renewed the lease, on an error. */
 static void a_sequence_that_fails_leaves_the_slot_as_it_was(void **state)
 {
@@ -339,6 +347,7 @@ int main(void)
         cmocka_unit_test(a_channel_that_can_carry_nothing_is_refused),
         cmocka_unit_test(create_session_is_replayed_errors_too),
         cmocka_unit_test(another_principal_gets_no_session_of_this_client),
+        cmocka_unit_test(a_direction_that_no_enumeration_has_is_badxdr),
         cmocka_unit_test(a_sequence_that_fails_leaves_the_slot_as_it_was),
         cmocka_unit_test(a_retry_is_answered_from_the_cache_over_any_connection),
         cmocka_unit_test(a_different_request_under_an_old_sequence_id_is_a_false_retry),

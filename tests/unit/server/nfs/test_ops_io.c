@@ -213,6 +213,7 @@ static void writes_are_as_stable_as_asked(void **unused)
         assert_int_equal(res.count, 5);
         assert_true(res.committed >= stable);
     }
+    assert_int_equal(do_write(file, &stateid, 0, "hello", (stable_how4)3, NULL), NFS4ERR_BADXDR);
     /* The verifier stays while the server does. */
     assert_int_equal(do_write(file, &stateid, 0, "hello", UNSTABLE4, &again), NFS4_OK);
     assert_memory_equal(res.writeverf, again.writeverf, sizeof res.writeverf);

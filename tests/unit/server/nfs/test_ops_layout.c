@@ -219,6 +219,9 @@ static void layoutreturn_arguments_are_checked(void **unused)
     assert_int_equal(give_back(c, LAYOUTRETURN4_FILE, &stateid), NFS4ERR_BAD_STATEID);
     assert_int_equal(bench_open(0, file, "o", R, 0, &stateid), NFS4_OK);
     assert_int_equal(give_back(c, LAYOUTRETURN4_FILE, &stateid), NFS4ERR_BAD_STATEID);
+    c->args.layoutreturn.lora_layoutreturn.lr_returntype = 4;
+    assert_int_equal(bench_run(c, op_layoutreturn), NFS4ERR_BADXDR);
+    c->args.layoutreturn.lora_layoutreturn.lr_returntype = LAYOUTRETURN4_FILE;
     c->args.layoutreturn.lora_iomode = 0;
     assert_int_equal(bench_run(c, op_layoutreturn), NFS4ERR_INVAL);
     c->args.layoutreturn.lora_iomode = LAYOUTIOMODE4_READ;

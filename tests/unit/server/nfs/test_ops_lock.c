@@ -204,8 +204,9 @@ static void impossible_ranges_and_kinds_are_invalid(void **unused)
     assert_int_equal(bench_open(0, file, "o", BOTH, 0, &open), NFS4_OK);
     assert_int_equal(do_lock(0, file, &open, "l", READ_LT, 0, 0, NULL), NFS4ERR_INVAL);
     assert_int_equal(do_lock(0, file, &open, "l", READ_LT, UINT64_MAX, 2, NULL), NFS4ERR_INVAL);
-    assert_int_equal(do_lock(0, file, &open, "l", (nfs_lock_type4)5, 0, 1, NULL), NFS4ERR_INVAL);
+    assert_int_equal(do_lock(0, file, &open, "l", (nfs_lock_type4)5, 0, 1, NULL), NFS4ERR_BADXDR);
     assert_int_equal(do_test(0, file, "l", READ_LT, 0, 0), NFS4ERR_INVAL);
+    assert_int_equal(do_test(0, file, "l", (nfs_lock_type4)0, 0, 1), NFS4ERR_BADXDR);
     assert_int_equal(do_lock(0, file, &open, "l", READ_LT, 0, 1, &locked), NFS4_OK);
     assert_int_equal(do_unlock(0, file, &locked, 0, 0, NULL), NFS4ERR_INVAL);
     assert_int_equal(do_test(0, bench.root, "l", READ_LT, 0, 1), NFS4ERR_ISDIR);

@@ -77,6 +77,21 @@ static void share_access_zero_is_invalid(void **unused)
 }
 
 /* Wrong: CLAIM_FH opens whatever the handle is of. Right: the type's own error. */
+static void what_no_enumeration_has_is_badxdr(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    struct compound *c = open_named("a", R);
+
+    (void)unused;
+    c->args.open.openhow.opentype = 2;
+    assert_int_equal(open_and_close(c), NFS4ERR_BADXDR);
+    c = bench_compound(0, file);
+    c->args.open = (OPEN4args){.share_access = R, .claim.claim = CLAIM_PREVIOUS};
+    c->args.open.claim.delegate_type = 4;
+    assert_int_equal(open_and_close(c), NFS4ERR_BADXDR);
+    file_unref(file);
+}
+
 static void other_types_are_refused_by_name(void **unused)
 {
     struct file *file = bench_file("a", "");
@@ -477,6 +492,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
     const struct CMUnitTest tests[] = {
         TEST(share_access_zero_is_invalid),
+        TEST(what_no_enumeration_has_is_badxdr),
         TEST(other_types_are_refused_by_name),
         TEST(a_name_needs_a_directory),
         TEST(opening_makes_the_file_current),
