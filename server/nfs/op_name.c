@@ -279,6 +279,12 @@ static enum op_next change_rename(struct compound *c, struct name_change *work)
     victim = file_behind(&c->current, work->new_name);
     change_before(c->saved.file, &ok->source_cinfo);
     change_before(c->current.file, &ok->target_cinfo);
+    if (source && source == victim) { /* two names of one file: nothing is to happen (18.26.3) */
+        fs_cred_leave();
+        file_unref(source);
+        file_unref(victim);
+        return op_done(c, NFS4_OK);
+    }
     if (renameat(file_path_fd(c->saved.file), work->name, file_path_fd(c->current.file),
                  work->new_name) != 0)
         rc = rename_error(errno);
