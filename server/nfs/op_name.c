@@ -259,11 +259,12 @@ static nfsstat4 check_rename(struct compound *c, struct name_change *work)
     return c->saved.export == c->current.export ? NFS4_OK : NFS4ERR_XDEV;
 }
 
-/* What the kernel says where the RFC wants EXIST: the two are not both directories or both not
- * (section 18.26.3). */
+/* What the kernel says where the RFC wants EXIST: the two are not both directories or both not, or
+ * the one to be replaced is not empty (section 18.26.3; XFS says EEXIST for that, ext4 ENOTEMPTY).
+ */
 static int rename_error(int error)
 {
-    return error == ENOTDIR || error == EISDIR ? -EEXIST : -error;
+    return error == ENOTDIR || error == EISDIR || error == ENOTEMPTY ? -EEXIST : -error;
 }
 
 static enum op_next change_rename(struct compound *c, struct name_change *work)
