@@ -469,6 +469,7 @@ void keeper_layoutget(struct keeper *keeper, struct keeper_layoutget *get)
 void keeper_layoutreturn(struct keeper *keeper, struct keeper_layoutreturn *ret)
 {
     (void)keeper;
+    bench.layoutreturns++;
     bench.layoutreturn = *ret;
     ret->call.status = bench.keeper_status;
     ret->stateid_present = !bench.returned_all;

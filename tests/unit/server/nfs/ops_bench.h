@@ -62,7 +62,7 @@ struct bench {
      * returned OP_WAIT. */
     nfsstat4 keeper_status;
     bool keeper_clears_seal; /* a release takes the seal word off */
-    unsigned releases, maps, wrotes, layoutgets, stateid_tests;
+    unsigned releases, maps, wrotes, layoutgets, layoutreturns, stateid_tests;
     struct keeper_layoutget layoutget;
     struct keeper_layoutreturn layoutreturn;
     struct keeper_layoutcommit layoutcommit;
