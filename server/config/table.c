@@ -89,7 +89,8 @@ static const struct option server_options[] = {
      .help = "Seconds a client's state lives without a word from it."},
     {"grace_time", TYPE_UNSIGNED, NULL, AT(grace_time), RANGE(1, 3600),
      .help =
-         "Seconds after a start in which clients reclaim their state. Default: the lease time."},
+         "Seconds after a start in which clients reclaim their state; up to three times as long "
+         "while they still do. Default: the lease time."},
     {"recall_timeout", TYPE_UNSIGNED, "60", AT(recall_timeout), RANGE(1, 3600),
      .help = "Seconds a client has to return a recalled layout before it is fenced."},
     {"max_grants", TYPE_UNSIGNED, "262144", AT(max_grants), RANGE(0, 100000000),

@@ -115,7 +115,10 @@ nfsstat4 reclaim_check(const struct compound *c, bool reclaim)
         return grace || !client_reclaim_is_complete(c->client) ? NFS4ERR_GRACE : NFS4_OK;
     if (!grace || client_reclaim_is_complete(c->client))
         return NFS4ERR_NO_GRACE;
-    return client_may_reclaim(c->client) ? NFS4_OK : NFS4ERR_RECLAIM_BAD;
+    if (!client_may_reclaim(c->client))
+        return NFS4ERR_RECLAIM_BAD;
+    recovery_reclaim_seen(c->server->recovery);
+    return NFS4_OK;
 }
 
 static nfsstat4 check_place(const struct compound *c, const OPEN4args *args, struct open_work *work)

@@ -189,6 +189,37 @@ static void a_crash_during_grace_takes_the_right_to_reclaim_from_nobody(void **s
     crash();
 }
 
+static void grace_goes_on_while_clients_reclaim_within_a_bound(void **state)
+{
+    (void)state;
+    assert_int_equal(recovery_grace_end(1000, 100, 0), 1100);
+    assert_int_equal(recovery_grace_end(1000, 100, 1040), 1100);
+    assert_int_equal(recovery_grace_end(1000, 100, 1060), 1110);
+    assert_int_equal(recovery_grace_end(1000, 100, 1200), 1250);
+    assert_int_equal(recovery_grace_end(1000, 100, 1290), 1300);
+    assert_int_equal(recovery_grace_end(1000, 100, 5000), 1300);
+}
+
+/* Wrong: grace ends by the clock, with a thousand clients half way through. */
+static void grace_does_not_end_under_who_reclaims(void **state)
+{
+    (void)state;
+    uint64_t began;
+    boot(60);
+    confirm("slow");
+    crash();
+    began = loop_now_ns();
+    boot(2);
+    while (loop_now_ns() - began < UINT64_C(3000000000)) { /* past its end: time is the subject */
+        recovery_reclaim_seen(recovery);
+        assert_true(recovery_in_grace(recovery));
+        usleep(20000);
+    }
+    assert_true(may_reclaim("slow"));
+    wait_for_the_end_of_grace();
+    crash();
+}
+
 static void a_client_whose_state_was_dropped_may_not_reclaim_it(void **state)
 {
     (void)state;
@@ -212,6 +243,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_crash_during_grace_takes_the_right_to_reclaim_from_nobody,
                                         setup, teardown),
+        cmocka_unit_test(grace_goes_on_while_clients_reclaim_within_a_bound),
+        cmocka_unit_test_setup_teardown(grace_does_not_end_under_who_reclaims, setup, teardown),
         cmocka_unit_test_setup_teardown(a_client_whose_state_was_dropped_may_not_reclaim_it, setup,
                                         teardown),
     };

@@ -46,6 +46,12 @@ bool recovery_in_grace(const struct recovery *recovery)
     return bench.grace;
 }
 
+void recovery_reclaim_seen(struct recovery *recovery)
+{
+    (void)recovery;
+    bench.reclaims++;
+}
+
 struct client_state *client_state(struct client *client)
 {
     return client->state;

@@ -54,6 +54,7 @@ struct bench {
     struct client clients[3];
     struct export export;
     bool grace;
+    unsigned reclaims; /* that recovery was told of */
     uint64_t expired_client; /* client_yield_expired says yes for it */
     bool permission_denied;  /* the kernel says EACCES */
     unsigned permission_asked;

@@ -267,8 +267,10 @@ static void lock_honours_grace_and_reclaim(void **unused)
     assert_int_equal(do_test(0, file, "l", READ_LT, 0, 1), NFS4ERR_GRACE);
     bench.clients[0].reclaim_complete = false;
     assert_int_equal(bench_run(c, op_lock), NFS4ERR_RECLAIM_BAD);
+    assert_int_equal(bench.reclaims, 0);
     bench.clients[0].may_reclaim = true;
     assert_int_equal(bench_run(c, op_lock), NFS4_OK);
+    assert_int_equal(bench.reclaims, 1);
     bench_compound_free(c);
     file_unref(file);
 }
