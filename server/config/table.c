@@ -158,6 +158,10 @@ static const struct option server_options[] = {
     {"numeric_owners", TYPE_BOOL, "true", AT(numeric_owners),
      .help = "Send owners as numbers, as Linux clients expect with AUTH_SYS. Names are understood "
              "either way."},
+    {"utf8_names", TYPE_BOOL, "false", AT(utf8_names),
+     .help =
+         "Refuse names that are not UTF-8, and leave them out of listings. false: a name is the "
+         "bytes that it is, as for a local program."},
     {"sync_metadata", TYPE_BOOL, "true", AT(sync_metadata),
      .help = "Make a create, remove, rename, link or attribute change durable before answering."},
     {"rpcbind", TYPE_BOOL, "true", AT(rpcbind), .help = "Register with rpcbind when one answers."},

@@ -93,13 +93,13 @@ bool utf8_is_valid(struct xdr_bytes text)
     return true;
 }
 
-nfsstat4 name_check(struct xdr_bytes component, char name[NAME_SIZE])
+nfsstat4 name_check(struct xdr_bytes component, bool utf8, char name[NAME_SIZE])
 {
     if (component.len == 0)
         return NFS4ERR_INVAL;
     if (component.len >= NAME_SIZE)
         return NFS4ERR_NAMETOOLONG;
-    if (!utf8_is_valid(component))
+    if (utf8 && !utf8_is_valid(component))
         return NFS4ERR_INVAL;
     if (memchr(component.data, '/', component.len) || memchr(component.data, 0, component.len))
         return NFS4ERR_BADCHAR;

@@ -117,7 +117,7 @@ enum op_next op_secinfo(struct compound *c)
     int rc;
 
     if (!status)
-        status = name_check(c->args.secinfo.name, name);
+        status = name_check(c->args.secinfo.name, c->server->config->utf8_names, name);
     if (status)
         return op_done(c, status);
     rc = probe_name(c, name);

@@ -45,14 +45,15 @@ struct name_change {
 /* Two files can be in the way of a rename, and each be sealed again once. */
 enum { RELEASES_MAX = 4 };
 
-nfsstat4 op_check_name(const struct place *dir, struct xdr_bytes component, char *name)
+nfsstat4 op_check_name(const struct compound *c, const struct place *dir,
+                       struct xdr_bytes component, char *name)
 {
     struct pseudo_dir *junctions = file_junctions(dir);
     nfsstat4 status = op_check_directory(dir);
 
     if (status)
         return status == NFS4ERR_SYMLINK ? NFS4ERR_NOTDIR : status;
-    status = name_check(component, name);
+    status = name_check(component, c->server->config->utf8_names, name);
     if (status)
         return status;
     if (!export_is_writable(dir->export))
@@ -204,7 +205,7 @@ static enum op_next finish_change(struct compound *c, struct name_change *work, 
 
 static nfsstat4 check_remove(struct compound *c, struct name_change *work)
 {
-    return op_check_name(&c->current, c->args.remove.target, work->name);
+    return op_check_name(c, &c->current, c->args.remove.target, work->name);
 }
 
 static int remove_name(const struct place *dir, const char *name)
@@ -250,10 +251,10 @@ enum op_next op_remove(struct compound *c)
 
 static nfsstat4 check_rename(struct compound *c, struct name_change *work)
 {
-    nfsstat4 status = op_check_name(&c->saved, c->args.rename.oldname, work->name);
+    nfsstat4 status = op_check_name(c, &c->saved, c->args.rename.oldname, work->name);
 
     if (!status)
-        status = op_check_name(&c->current, c->args.rename.newname, work->new_name);
+        status = op_check_name(c, &c->current, c->args.rename.newname, work->new_name);
     if (status)
         return status;
     return c->saved.export == c->current.export ? NFS4_OK : NFS4ERR_XDEV;
@@ -312,7 +313,7 @@ enum op_next op_rename(struct compound *c)
 
 static nfsstat4 check_link(struct compound *c, struct name_change *work)
 {
-    nfsstat4 status = op_check_name(&c->current, c->args.link.newname, work->new_name);
+    nfsstat4 status = op_check_name(c, &c->current, c->args.link.newname, work->new_name);
 
     if (status)
         return status;

@@ -124,7 +124,7 @@ nfsstat4 reclaim_check(const struct compound *c, bool reclaim)
 static nfsstat4 check_place(const struct compound *c, const OPEN4args *args, struct open_work *work)
 {
     if (is_by_name(args)) {
-        nfsstat4 status = name_check(args->claim.file, work->name);
+        nfsstat4 status = name_check(args->claim.file, c->server->config->utf8_names, work->name);
 
         if (status != NFS4_OK)
             return status;

@@ -258,7 +258,7 @@ static bool is_shown(const struct listing *list, const char *name)
 {
     char checked[NAME_SIZE];
 
-    if (name_check(xdr_bytes_of(name), checked) !=
+    if (name_check(xdr_bytes_of(name), list->c->server->config->utf8_names, checked) !=
         NFS4_OK) { /* ".", "..", and what no client could ask for */
         if (name[0] != '.')
             log_debug("a name that is not UTF-8 is left out of a listing");
