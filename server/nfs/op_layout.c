@@ -345,6 +345,15 @@ static uint64_t time_ns(const nfstime4 *time)
     return (uint64_t)time->seconds * 1000000000u + time->nseconds;
 }
 
+/* A stateid that is no layout's, or not any more: that there is no such layout is said by BADLAYOUT
+ * (18.42.3); errors about stateids are not among the operation's (15.2). */
+static enum op_next layoutcommit_done(struct compound *c, nfsstat4 status)
+{
+    bool unknown = status == NFS4ERR_BAD_STATEID || status == NFS4ERR_OLD_STATEID;
+
+    return op_done(c, unknown ? NFS4ERR_BADLAYOUT : status);
+}
+
 static enum op_next layoutcommit_start(struct compound *c)
 {
     const LAYOUTCOMMIT4args *args = &c->args.layoutcommit;
@@ -359,7 +368,7 @@ static enum op_next layoutcommit_start(struct compound *c)
     if (status == NFS4_OK && !args->loca_reclaim && stateid.other[0] != STATEID_LAYOUT)
         status = NFS4ERR_BAD_STATEID;
     if (status != NFS4_OK)
-        return op_done(c, status);
+        return layoutcommit_done(c, status);
     work->commit = (struct keeper_layoutcommit){
         .call = keeper_call_of(c),
         .file = c->current.file,
@@ -388,5 +397,5 @@ enum op_next op_layoutcommit(struct compound *c)
         return c->on_worker ? OP_LOOP : layoutcommit_start(c);
     /* A sealed file never changes its size. */
     c->res.layoutcommit.locr_resok4.locr_newsize.ns_sizechanged = false;
-    return op_done(c, work->commit.call.status);
+    return layoutcommit_done(c, work->commit.call.status);
 }

@@ -1,8 +1,8 @@
 /*
  * LINK, REMOVE, RENAME (RFC 8881 sections 18.9, 18.25, 18.26), on a worker. The kernel judges
  * permission; names and exports are judged here. A sealed file's flag forbids to take away or add
- * names: an at-rest seal gives way first, for a manual one the answer is PERM and the log says how
- * to go on.
+ * names: an at-rest seal gives way first, for a manual one the answer is ACCESS and the log says
+ * how to go on.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -244,9 +244,17 @@ static enum op_next change_remove(struct compound *c, struct name_change *work)
     return sealed ? make_way(c) : finish_change(c, work, rc, c->current.file, NULL);
 }
 
+/* PERM, of the kernel's or the seal's, is not among the errors of these operations (15.2). */
+static enum op_next without_perm(struct compound *c, enum op_next next)
+{
+    if (next == OP_DONE && c->res.status == NFS4ERR_PERM)
+        c->res.status = NFS4ERR_ACCESS;
+    return next;
+}
+
 enum op_next op_remove(struct compound *c)
 {
-    return run_stages(c, check_remove, change_remove);
+    return without_perm(c, run_stages(c, check_remove, change_remove));
 }
 
 static nfsstat4 check_rename(struct compound *c, struct name_change *work)
@@ -308,7 +316,7 @@ static enum op_next change_rename(struct compound *c, struct name_change *work)
 
 enum op_next op_rename(struct compound *c)
 {
-    return run_stages(c, check_rename, change_rename);
+    return without_perm(c, run_stages(c, check_rename, change_rename));
 }
 
 static nfsstat4 check_link(struct compound *c, struct name_change *work)
@@ -349,5 +357,5 @@ static enum op_next change_link(struct compound *c, struct name_change *work)
 
 enum op_next op_link(struct compound *c)
 {
-    return run_stages(c, check_link, change_link);
+    return without_perm(c, run_stages(c, check_link, change_link));
 }

@@ -97,9 +97,9 @@ static nfsstat4 check_args(const OPEN4args *args)
     case CLAIM_DELEGATE_CUR:
     case CLAIM_DELEG_CUR_FH:
         return NFS4ERR_BAD_STATEID;
-    case CLAIM_DELEGATE_PREV:
+    case CLAIM_DELEGATE_PREV: /* nothing of before is kept for a client; NOTSUPP is not allowed */
     case CLAIM_DELEG_PREV_FH:
-        return NFS4ERR_NOTSUPP;
+        return NFS4ERR_RECLAIM_BAD;
     default:
         return NFS4ERR_INVAL;
     }

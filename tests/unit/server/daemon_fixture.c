@@ -22,6 +22,7 @@
 #include "server/net/conn.h"
 #include "server/server.h"
 #include "tests/unit/server/daemon_fixture.h"
+#include "tests/unit/server/errors_allowed.h"
 
 enum { ROOM = 2 << 20, REPLY_TIMEOUT_MS = 20000 };
 
@@ -260,6 +261,9 @@ nfsstat4 wire_result(struct wire *w, uint32_t op, union nfs4_res *res)
     assert_true(nfs4_op_decode(&w->in, &got));
     assert_int_equal(got, op);
     assert_true(nfs4_res_decode(op, &w->in, &w->arena, res));
+    if (!error_is_allowed(op, res->status))
+        fail_msg("%s answers %s (RFC 8881 section 15.2)", nfs4_op_name(op),
+                 nfs4_status_name(res->status));
     return res->status;
 }
 

@@ -292,8 +292,10 @@ static void layoutcommit_is_checked_and_never_says_a_new_size(void **unused)
     assert_int_equal(bench_run(c, op_layoutcommit), NFS4ERR_INVAL);
     args->loca_length = UINT64_MAX;
     assert_int_equal(bench_run(c, op_layoutcommit), NFS4_OK);
+    bench.keeper_status = NFS4ERR_OLD_STATEID;
+    assert_int_equal(bench_run(c, op_layoutcommit), NFS4ERR_BADLAYOUT);
     args->loca_stateid.other[0] = STATEID_OPEN;
-    assert_int_equal(bench_run(c, op_layoutcommit), NFS4ERR_BAD_STATEID);
+    assert_int_equal(bench_run(c, op_layoutcommit), NFS4ERR_BADLAYOUT);
     bench_compound_free(c);
     file_unref(file);
 }

@@ -158,8 +158,8 @@ static void owners_are_the_sessions_client_and_name(void **unused)
     file_unref(file);
 }
 
-/* Wrong: locks are cut by the stateid they came by, so that a lock that was downgraded or given back
- * through another open stays. Right: by their owner (RFC 8881 section 9.5). */
+/* Wrong: locks are cut by the stateid they came by, so that a lock that was downgraded or given
+ * back through another open stays. Right: by their owner (RFC 8881 section 9.5). */
 static void an_owner_replaces_his_lock_through_any_open(void **unused)
 {
     struct file *file = bench_file("a", "");
@@ -210,6 +210,7 @@ static void impossible_ranges_and_kinds_are_invalid(void **unused)
     assert_int_equal(do_lock(0, file, &open, "l", READ_LT, 0, 1, &locked), NFS4_OK);
     assert_int_equal(do_unlock(0, file, &locked, 0, 0, NULL), NFS4ERR_INVAL);
     assert_int_equal(do_test(0, bench.root, "l", READ_LT, 0, 1), NFS4ERR_ISDIR);
+    assert_int_equal(do_unlock(0, bench.root, &locked, 0, 1, NULL), NFS4ERR_BAD_STATEID);
     file_unref(file);
 }
 

@@ -237,7 +237,8 @@ static void exclusive_creation_can_be_repeated_with_its_verifier_only(void **unu
     }
 }
 
-/* Wrong: a size that comes with it moves the times that hold the verifier, and the repetition fails.
+/* Wrong: a size that comes with it moves the times that hold the verifier, and the repetition
+ * fails.
  */
 static void exclusive_creation_with_a_size_can_be_repeated(void **unused)
 {
@@ -409,8 +410,8 @@ static void claims_of_delegations_never_granted_are_refused(void **unused)
     (void)unused;
     assert_int_equal(claim(file, CLAIM_DELEG_CUR_FH), NFS4ERR_BAD_STATEID);
     assert_int_equal(claim(file, CLAIM_DELEGATE_CUR), NFS4ERR_BAD_STATEID);
-    assert_int_equal(claim(file, CLAIM_DELEGATE_PREV), NFS4ERR_NOTSUPP);
-    assert_int_equal(claim(file, CLAIM_DELEG_PREV_FH), NFS4ERR_NOTSUPP);
+    assert_int_equal(claim(file, CLAIM_DELEGATE_PREV), NFS4ERR_RECLAIM_BAD);
+    assert_int_equal(claim(file, CLAIM_DELEG_PREV_FH), NFS4ERR_RECLAIM_BAD);
     file_unref(file);
 }
 
