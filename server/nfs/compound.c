@@ -286,8 +286,6 @@ static nfsstat4 check_op(const struct compound *c, const struct op_entry *entry)
     nfsstat4 status = check_position(c, entry);
     if (status != NFS4_OK)
         return status;
-    if (!entry->handler)
-        return NFS4ERR_NOTSUPP;
     if ((entry->needs & OP_NEEDS_FH) != 0 && !c->current.file)
         return NFS4ERR_NOFILEHANDLE;
     if ((entry->needs & OP_NEEDS_SAVED_FH) != 0 && !c->saved.file)
@@ -307,6 +305,8 @@ static nfsstat4 decode_op(struct compound *c)
     }
     if (!nfs4_op_known(c->op))
         return NFS4ERR_OP_ILLEGAL;
+    if (!op_table[c->op].handler)
+        return op_table[c->op].refusal; /* wherever it stands, whatever with: some have no other */
     return nfs4_args_decode(c->op, &c->in, &c->arena, &c->args) ? NFS4_OK : NFS4ERR_BADXDR;
 }
 

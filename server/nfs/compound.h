@@ -131,9 +131,9 @@ enum op_needs {
 };
 struct op_entry {
     const char *name;
-    enum op_next (*handler)(
-        struct compound *c); /* NULL: legal in 4.1 but not implemented, NFS4ERR_NOTSUPP */
-    uint32_t needs;          /* enum op_needs */
+    enum op_next (*handler)(struct compound *c);       /* NULL: legal in 4.1 but not implemented */
+    nfsstat4 refusal;                                  /* then the answer */
+    uint32_t needs;                                    /* enum op_needs */
     uint32_t (*reply_bound)(const struct compound *c); /* bytes, args decoded; NULL: reply_max */
     uint32_t reply_max;
 };
