@@ -51,9 +51,9 @@ struct compound {
     struct conn *conn; /* holds a reference; replies go there */
     struct loop *loop; /* the client's loop, where it lives */
     uint32_t xid;
+    uint32_t minor;
     struct cred cred;
     struct in6_addr peer; /* IPv4-mapped for IPv4 */
-    uint32_t minor;
 
     struct client
         *client; /* set by SEQUENCE (NULL before, and in sessionless compounds); loop only */
