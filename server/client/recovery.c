@@ -151,14 +151,25 @@ static int prepare_sql(struct recovery *r, const char *sql, sqlite3_stmt **stmt)
                      "prepare");
 }
 
+/* The records of earlier versions say no id. */
+static int add_ids(struct recovery *r)
+{
+    int rc =
+        sqlite3_table_column_metadata(r->db, NULL, "client", "id", NULL, NULL, NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        return 0;
+    return run_sql(r, "ALTER TABLE client ADD COLUMN id INTEGER NOT NULL DEFAULT 0",
+                   "give the records ids");
+}
+
 static int open_db(struct recovery *r, const char *dir)
 {
     static const char schema[] =
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
         "CREATE TABLE IF NOT EXISTS identity(name TEXT PRIMARY KEY, value BLOB NOT NULL);"
         "CREATE TABLE IF NOT EXISTS boot(id INTEGER PRIMARY KEY, number INTEGER NOT NULL);"
-        "CREATE TABLE IF NOT EXISTS client(owner BLOB PRIMARY KEY, boot INTEGER NOT NULL) WITHOUT "
-        "ROWID;";
+        "CREATE TABLE IF NOT EXISTS client(owner BLOB PRIMARY KEY, boot INTEGER NOT NULL, "
+        "id INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;";
     char path[4096];
     if ((size_t)snprintf(path, sizeof(path), "%s/clients.db", dir) >= sizeof(path))
         return -ENAMETOOLONG;
@@ -171,6 +182,8 @@ static int open_db(struct recovery *r, const char *dir)
     sqlite3_busy_timeout(r->db, 5000);
     int err = run_sql(r, schema, "make the tables");
     if (err == 0)
+        err = add_ids(r);
+    if (err == 0)
         err = new_boot(r);
     if (err == 0)
         err = load_secret(r, "server", r->server_uuid);
@@ -179,11 +192,12 @@ static int open_db(struct recovery *r, const char *dir)
     if (err == 0)
         err = load_awaited(r);
     if (err == 0)
-        err = prepare_sql(
-            r, "INSERT INTO client VALUES(?1, ?2) ON CONFLICT(owner) DO UPDATE SET boot = ?2",
-            &r->confirm);
+        err = prepare_sql(r,
+                          "INSERT INTO client(owner, boot, id) VALUES(?1, ?2, ?3) "
+                          "ON CONFLICT(owner) DO UPDATE SET boot = ?2, id = ?3",
+                          &r->confirm);
     if (err == 0)
-        err = prepare_sql(r, "DELETE FROM client WHERE owner = ?1", &r->forget);
+        err = prepare_sql(r, "DELETE FROM client WHERE owner = ?1 AND id = ?3", &r->forget);
     if (err == 0)
         err = prepare_sql(r, "DELETE FROM client WHERE boot < ?1", &r->end_grace);
     return err;
@@ -382,6 +396,7 @@ static void write_record(struct work *work)
     sqlite3_bind_blob(stmt, 1, call->owner, (int)call->owner_len, SQLITE_STATIC);
     if (!call->remove)
         sqlite3_bind_int64(stmt, 2, r->boot);
+    sqlite3_bind_int64(stmt, 3, (int64_t)call->client_id);
     call->err = step_once(r, stmt, call->remove ? "remove a record" : "write a record");
     pthread_mutex_unlock(&r->db_lock);
     loop_post(call->done_loop, &call->done);

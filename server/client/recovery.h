@@ -50,7 +50,8 @@ struct recovery_call {
     struct loop *done_loop;
     const uint8_t *owner;
     uint32_t owner_len;
-    int err; /* out: 0 or a negative errno */
+    uint64_t client_id; /* whose record: of two ids of one owner the later one's stays */
+    int err;            /* out: 0 or a negative errno */
     /* the module's */
     struct work work;
     struct recovery *recovery;

@@ -87,6 +87,7 @@ static enum op_next record_client(struct compound *c, struct client *client)
         .done_loop = c->loop,
         .owner = client->owner,
         .owner_len = client->owner_len,
+        .client_id = client->id,
     };
     client_pin(client);
     client->create_busy = true;
