@@ -4,6 +4,7 @@
 #include "server/daemon.h"
 
 #include <errno.h>
+#include <semaphore.h>
 #include <sodium.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -221,6 +222,32 @@ int daemon_start(struct config *config, struct daemon **out)
     return 0;
 }
 
+struct settling {
+    struct loop_msg msg;
+    sem_t done;
+};
+
+static void on_settled(struct loop_msg *msg)
+{
+    sem_post(&container_of(msg, struct settling, msg)->done);
+}
+
+/* Until the loops have done what was posted to them, and what that has posted to others: a
+ * connection closes on its loop, and its client's loop, which hears of it, must not have stopped by
+ * then. */
+static void settle_loops(struct server *s)
+{
+    enum { ROUNDS = 4 }; /* the listener's word, each home's, a client's, and one to spare */
+    for (unsigned i = 0; i < ROUNDS * s->loop_count; i++) {
+        struct settling settling = {.msg.run = on_settled};
+        sem_init(&settling.done, 0, 0);
+        loop_post(s->loops[i % s->loop_count], &settling.msg);
+        while (sem_wait(&settling.done) < 0 && errno == EINTR)
+            ;
+        sem_destroy(&settling.done);
+    }
+}
+
 static void stop_loops(struct server *s)
 {
     for (unsigned i = 0; i < s->loop_count; i++)
@@ -247,6 +274,8 @@ void daemon_stop(struct daemon *d)
         if (d->serving)
             listener_drain(s->listener, DRAIN_SECONDS);
         listener_close(s->listener);
+        if (d->serving)
+            settle_loops(s);
     }
     stop_loops(s);
     clients_close(s->clients);

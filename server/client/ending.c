@@ -90,6 +90,7 @@ void client_expire(struct client *client)
         .done_loop = client->table->loop,
         .owner = client->owner,
         .owner_len = client->owner_len,
+        .client_id = client->id,
     };
     recovery_forget(client->table->all->recovery, &client->recovery);
 }

@@ -98,6 +98,7 @@ struct config {
     char *idmap_domain;          /* NULL: libnfsidmap's own configuration */
     bool numeric_owners; /* send owners as numbers when AUTH_SYS is used (what Linux clients expect)
                           */
+    bool utf8_names;     /* refuse and hide names that are not UTF-8 */
     bool sync_metadata;  /* commit directory and inode changes before the reply */
     bool rpcbind;
     enum log_level log_level;

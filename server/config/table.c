@@ -89,7 +89,8 @@ static const struct option server_options[] = {
      .help = "Seconds a client's state lives without a word from it."},
     {"grace_time", TYPE_UNSIGNED, NULL, AT(grace_time), RANGE(1, 3600),
      .help =
-         "Seconds after a start in which clients reclaim their state. Default: the lease time."},
+         "Seconds after a start in which clients reclaim their state; up to three times as long "
+         "while they still do. Default: the lease time."},
     {"recall_timeout", TYPE_UNSIGNED, "60", AT(recall_timeout), RANGE(1, 3600),
      .help = "Seconds a client has to return a recalled layout before it is fenced."},
     {"max_grants", TYPE_UNSIGNED, "262144", AT(max_grants), RANGE(0, 100000000),
@@ -157,6 +158,10 @@ static const struct option server_options[] = {
     {"numeric_owners", TYPE_BOOL, "true", AT(numeric_owners),
      .help = "Send owners as numbers, as Linux clients expect with AUTH_SYS. Names are understood "
              "either way."},
+    {"utf8_names", TYPE_BOOL, "false", AT(utf8_names),
+     .help =
+         "Refuse names that are not UTF-8, and leave them out of listings. false: a name is the "
+         "bytes that it is, as for a local program."},
     {"sync_metadata", TYPE_BOOL, "true", AT(sync_metadata),
      .help = "Make a create, remove, rename, link or attribute change durable before answering."},
     {"rpcbind", TYPE_BOOL, "true", AT(rpcbind), .help = "Register with rpcbind when one answers."},

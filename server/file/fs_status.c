@@ -81,8 +81,7 @@ static uint32_t utf8_sequence(const uint8_t *p, uint32_t left)
     return len;
 }
 
-/* Well-formed: no surrogates, no overlong forms, up to U+10FFFF. */
-static bool utf8_is_valid(struct xdr_bytes text)
+bool utf8_is_valid(struct xdr_bytes text)
 {
     for (uint32_t i = 0; i < text.len;) {
         uint32_t len = utf8_sequence(text.data + i, text.len - i);
@@ -94,13 +93,13 @@ static bool utf8_is_valid(struct xdr_bytes text)
     return true;
 }
 
-nfsstat4 name_judge(struct xdr_bytes component)
+nfsstat4 name_judge(struct xdr_bytes component, bool utf8)
 {
     if (component.len == 0)
         return NFS4ERR_INVAL;
     if (component.len >= NAME_SIZE)
         return NFS4ERR_NAMETOOLONG;
-    if (!utf8_is_valid(component))
+    if (utf8 && !utf8_is_valid(component))
         return NFS4ERR_INVAL;
     if (memchr(component.data, '/', component.len) || memchr(component.data, 0, component.len))
         return NFS4ERR_BADCHAR;
@@ -110,9 +109,9 @@ nfsstat4 name_judge(struct xdr_bytes component)
     return NFS4_OK;
 }
 
-nfsstat4 name_check(struct xdr_bytes component, char name[NAME_SIZE])
+nfsstat4 name_check(struct xdr_bytes component, bool utf8, char name[NAME_SIZE])
 {
-    const nfsstat4 status = name_judge(component);
+    const nfsstat4 status = name_judge(component, utf8);
 
     if (status)
         return status;

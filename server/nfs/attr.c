@@ -132,7 +132,8 @@ static void fill_file_system(const struct attr_source *source, struct nfs4_attrs
     out->maxread = config->max_io_size;
     out->maxwrite = config->max_io_size;
     out->time_delta = (nfstime4){.nseconds = 1};
-    out->fs_charset_cap = FSCHARSET_CAP4_ALLOWS_ONLY_UTF8;
+    out->fs_charset_cap =
+        config->utf8_names ? FSCHARSET_CAP4_ALLOWS_ONLY_UTF8 : FSCHARSET_CAP4_CONTAINS_NON_UTF8;
     out->fsid.major = source->export ? EXPORT_FSID_MAJOR : PSEUDO_FSID_MAJOR;
     out->fsid.minor = source->export ? export_id(source->export) : 0;
 }

@@ -18,6 +18,7 @@
 #include "server/client/session.h"
 #include "server/export/export.h"
 #include "server/file/file.h"
+#include "server/file/fs_status.h"
 #include "server/nfs/op_counts.h"
 #include "server/nfs/route.h"
 #include "server/server.h"
@@ -290,8 +291,6 @@ static nfsstat4 check_op(const struct compound *c, const struct op_entry *entry)
     nfsstat4 status = check_position(c, entry);
     if (status != NFS4_OK)
         return status;
-    if (!entry->handler)
-        return NFS4ERR_NOTSUPP;
     if ((entry->needs & OP_NEEDS_FH) != 0 && !c->current.file)
         return NFS4ERR_NOFILEHANDLE;
     if ((entry->needs & OP_NEEDS_SAVED_FH) != 0 && !c->saved.file)
@@ -311,6 +310,8 @@ static nfsstat4 decode_op(struct compound *c)
     }
     if (!nfs4_op_known(c->op))
         return NFS4ERR_OP_ILLEGAL;
+    if (!op_table[c->op].handler)
+        return op_table[c->op].refusal; /* wherever it stands, whatever with: some have no other */
     return nfs4_args_decode(c->op, &c->in, &c->arena, &c->args) ? NFS4_OK : NFS4ERR_BADXDR;
 }
 
@@ -486,8 +487,9 @@ static uint64_t digest_of(const uint8_t *data, size_t len)
     return h ^ (h >> 29);
 }
 
-/* Its head is well-formed: rpc_service.c has looked. */
-static void read_head(struct compound *c, const struct rpc_call *call, const struct xdr_in *in)
+/* Its head is well-formed: rpc_service.c has looked. What is wrong with it before any operation
+ * (section 16.2.5), or NFS4_OK. */
+static nfsstat4 read_head(struct compound *c, const struct rpc_call *call, const struct xdr_in *in)
 {
     struct nfs4_compound_args head;
     c->in = *in;
@@ -499,6 +501,9 @@ static void read_head(struct compound *c, const struct rpc_call *call, const str
     rpc_reply_put_accepted(&c->out, call->xid, RPC_ACCEPT_SUCCESS);
     c->body_at = xdr_out_pos(&c->out);
     nfs4_compound_res_begin(&c->out, head.tag, &c->head);
+    if (head.minorversion != 1)
+        return NFS4ERR_MINOR_VERS_MISMATCH;
+    return utf8_is_valid(head.tag) ? NFS4_OK : NFS4ERR_INVAL;
 }
 
 bool compound_start(struct server *server, struct conn *conn, struct buffer *request,
@@ -513,13 +518,9 @@ bool compound_start(struct server *server, struct conn *conn, struct buffer *req
     c->cred = *cred;
     c->msg.run = on_loop;
     c->work.run = on_worker;
-    read_head(c, call, in);
-    if (c->minor != 1) {
-        end_compound(c, NFS4ERR_MINOR_VERS_MISMATCH);
-        return true;
-    }
-    if (c->numops == 0) {
-        end_compound(c, NFS4_OK);
+    nfsstat4 status = read_head(c, call, in);
+    if (status != NFS4_OK || c->numops == 0) {
+        end_compound(c, status);
         return true;
     }
     c->first_status = decode_op(c);

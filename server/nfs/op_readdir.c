@@ -313,7 +313,9 @@ static nfsstat4 add_entry(struct listing *list, const struct dirent_record *entr
 
 static bool is_shown(const struct listing *list, struct xdr_bytes name, const char *text)
 {
-    if (name_judge(name) != NFS4_OK) { /* ".", "..", and what no client could ask for */
+    const bool utf8 = list->c->server->config->utf8_names;
+
+    if (name_judge(name, utf8) != NFS4_OK) { /* ".", "..", and what no client could ask for */
         if (text[0] != '.')
             log_debug("a name that is not UTF-8 is left out of a listing");
         return false;

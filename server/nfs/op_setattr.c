@@ -162,7 +162,7 @@ static enum op_next start_setattr(struct compound *c, struct setattr *work)
         mode_t type = file_type(c->current.file);
 
         if (!S_ISREG(type))
-            return op_done(c, S_ISDIR(type) ? NFS4ERR_ISDIR : NFS4ERR_INVAL);
+            return op_done(c, S_ISDIR(type) ? NFS4ERR_WRONG_TYPE : NFS4ERR_INVAL);
         status = io_state_find(c, stateid, FILE_WRITE, &work->opener);
         if (status)
             return op_done(c, status);

@@ -162,6 +162,8 @@ static enum op_next start_write(struct compound *c)
 
     if (status == NFS4_OK && !work)
         status = NFS4ERR_DELAY;
+    if (c->args.write.stable > FILE_SYNC4) /* no value of the enumeration (15.1.1.1) */
+        status = NFS4ERR_BADXDR;
     if (status == NFS4_OK && !export_is_writable(c->current.export))
         status = NFS4ERR_ROFS;
     if (status == NFS4_OK)

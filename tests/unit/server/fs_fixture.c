@@ -18,6 +18,7 @@
 #include "server/export/idmap.h"
 #include "server/keeper/keeper.h"
 #include "server/nfs/op_io.h"
+#include "tests/unit/server/errors_allowed.h"
 
 static struct fs_fixture *current;
 static struct loop_msg *posted; /* what a stand-in of the keeper answers with */
@@ -195,7 +196,8 @@ void fs_as(struct fs_fixture *f, uid_t uid, gid_t gid)
     f->c.cred = (struct cred){.flavor = RPC_AUTH_SYS, .uid = uid, .gid = gid};
 }
 
-nfsstat4 fs_run(struct fs_fixture *f, enum op_next (*handler)(struct compound *c))
+nfsstat4 fs_run_named(struct fs_fixture *f, enum op_next (*handler)(struct compound *c),
+                      const char *name)
 {
     struct compound *c = &f->c;
     enum op_next next;
@@ -217,6 +219,8 @@ nfsstat4 fs_run(struct fs_fixture *f, enum op_next (*handler)(struct compound *c
         c->on_worker = next == OP_BLOCK;
         f->blocked += next == OP_BLOCK;
     }
+    if (!error_is_allowed(op_of_handler(name), c->res.status))
+        fail_msg("%s answers %s (RFC 8881 section 15.2)", name, nfs4_status_name(c->res.status));
     return c->res.status;
 }
 

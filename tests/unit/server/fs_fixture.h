@@ -52,9 +52,11 @@ int fs_setup(void **state);
 int fs_setup_mounted(void **state);
 int fs_teardown(void **state);
 
-/* Runs the operation on f->c.args as the dispatcher would, worker and waiting included; its status.
- */
-nfsstat4 fs_run(struct fs_fixture *f, enum op_next (*handler)(struct compound *c));
+/* Runs the operation on f->c.args as the dispatcher would, worker and waiting included; its status,
+ * which must be one of the operation's (errors_allowed.h). */
+#define fs_run(f, handler) fs_run_named(f, handler, #handler)
+nfsstat4 fs_run_named(struct fs_fixture *f, enum op_next (*handler)(struct compound *c),
+                      const char *name);
 /* Puts a path of names ("data/a/b") under the current file handle, from the root; the status of the
  * first LOOKUP that fails. */
 nfsstat4 fs_walk(struct fs_fixture *f, const char *path);

@@ -46,7 +46,7 @@ static void lookup_checks_name_type_and_permission(void **state)
     assert_int_equal(lookup(f, ""), NFS4ERR_INVAL);
     assert_int_equal(lookup(f, ".."), NFS4ERR_BADNAME);
     assert_int_equal(lookup(f, "a/b"), NFS4ERR_BADCHAR);
-    assert_int_equal(lookup(f, "\xff"), NFS4ERR_INVAL);
+    assert_int_equal(lookup(f, "\xff"), NFS4ERR_NOENT);
     assert_int_equal(fs_walk(f, "data/a/b"), NFS4ERR_NOTDIR);
     assert_int_equal(fs_walk(f, "data/l/b"), NFS4ERR_SYMLINK);
     fs_as(f, 1000, 1000);
@@ -196,6 +196,31 @@ static void ten_thousand_entries_are_listed_once_each(void **state)
         for (unsigned i = 0; i < sizeof(seen); i++)
             assert_int_equal(seen[i], 1);
     }
+}
+
+/* Wrong: a file whose name is not UTF-8 is not there for a client, so that `cp -r` leaves it out
+ * and `rm -rf` fails. Right: names are bytes; strictly UTF-8 is the operator's choice, and told. */
+static void names_are_bytes_unless_utf8_is_asked_for(void **state)
+{
+    static const char latin1[] = "stra\xdf"
+                                 "e";
+    const bitmap4 want = BITMAP4(FATTR4_FILEID), charset = BITMAP4(FATTR4_FS_CHARSET_CAP);
+    struct fs_fixture *f = *state;
+    unsigned char seen[1];
+
+    fs_write_file(f,
+                  "data/stra\xdf"
+                  "e",
+                  "x");
+    assert_int_equal(fs_walk(f, "data"), NFS4_OK);
+    assert_int_equal(list_all(f, 8192, &want, seen, 0), 2); /* with "inner" */
+    assert_int_equal(fs_getattr(f, charset).fs_charset_cap, FSCHARSET_CAP4_CONTAINS_NON_UTF8);
+    assert_int_equal(lookup(f, latin1), NFS4_OK);
+    f->config.utf8_names = true;
+    assert_int_equal(fs_walk(f, "data"), NFS4_OK);
+    assert_int_equal(list_all(f, 8192, &want, seen, 0), 1);
+    assert_int_equal(fs_getattr(f, charset).fs_charset_cap, FSCHARSET_CAP4_ALLOWS_ONLY_UTF8);
+    assert_int_equal(lookup(f, latin1), NFS4ERR_INVAL);
 }
 
 static void a_listing_goes_on_when_entries_vanish_in_between(void **state)
@@ -509,6 +534,7 @@ int main(void)
         TEST(lookupp_climbs_from_export_to_pseudo_root_and_ends_there),
         TEST(readlink_gives_the_target_and_only_of_links),
         TEST(ten_thousand_entries_are_listed_once_each),
+        TEST(names_are_bytes_unless_utf8_is_asked_for),
         TEST(a_listing_goes_on_when_entries_vanish_in_between),
         TEST(cookies_and_verifiers_are_checked),
         TEST(one_bad_entry_does_not_fail_the_listing),
