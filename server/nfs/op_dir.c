@@ -15,6 +15,7 @@
 #include "server/file/fs_cred.h"
 #include "server/file/fs_status.h"
 #include "server/nfs/op_fs.h"
+#include "server/server.h"
 
 nfsstat4 op_check_directory(const struct place *dir)
 {

@@ -22,6 +22,7 @@
 #include "server/nfs/commit.h"
 #include "server/nfs/op_fs.h"
 #include "server/nfs/seal_wait.h"
+#include "server/server.h"
 
 enum stage {
     START,     /* loop */
