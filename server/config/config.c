@@ -425,6 +425,56 @@ int config_load(const char *path, FILE *errors, struct config **out)
     return loading.error;
 }
 
+struct path_print {
+    FILE *out;
+    bool in_export;
+};
+
+static void print_path(void *context, const struct syntax_option *given)
+{
+    const struct path_print *print = context;
+    const char *name = print->in_export ? "path" : "state_dir";
+
+    if (strcmp(given->name, name) == 0 && given->count == 1 && given->values[0].text[0] == '/')
+        fprintf(print->out, "%s %s\n", print->in_export ? "export" : "state",
+                given->values[0].text);
+}
+
+static void enter_export(void *context, const char *name, unsigned line)
+{
+    (void)name;
+    (void)line;
+    ((struct path_print *)context)->in_export = true;
+}
+
+static void leave_export(void *context)
+{
+    ((struct path_print *)context)->in_export = false;
+}
+
+static void pass_mistake(void *context, unsigned line, const char *what)
+{
+    (void)context; /* it is told at the start */
+    (void)line;
+    (void)what;
+}
+
+int config_print_paths(const char *path, FILE *out)
+{
+    struct path_print print = {.out = out};
+    const struct syntax_events events = {.on_option = print_path,
+                                         .on_export = enter_export,
+                                         .on_export_end = leave_export,
+                                         .on_mistake = pass_mistake,
+                                         .context = &print};
+    char *text = NULL;
+    const ssize_t len = read_file(path, &text);
+    int rc = len < 0 ? (int)len : syntax_read(text, (size_t)len, &events);
+
+    free(text);
+    return rc;
+}
+
 static int make_directory(const char *path, mode_t mode)
 {
     if (mkdir(path, mode) == 0 || errno == EEXIST)
@@ -480,6 +530,7 @@ void config_free(struct config *config)
     for (size_t i = 0; i < config->export_count; i++) {
         free(config->exports[i].pseudo);
         free(config->exports[i].path);
+        free(config->exports[i].mountpoint);
         free(config->exports[i].networks);
         free_texts(config->exports[i].include, config->exports[i].include_count);
         free_texts(config->exports[i].exclude, config->exports[i].exclude_count);

@@ -13,6 +13,7 @@ enum option_type {
     TYPE_TEXT,      /* char * */
     TYPE_PSEUDO,    /* char *, an absolute normal path */
     TYPE_DIRECTORY, /* char *, must be there */
+    TYPE_EXPORTED,  /* char *, may be away */
     TYPE_PLACE,     /* char *, its directory must be there */
     TYPE_PROGRAM,   /* char *, must be executable */
     TYPE_GROUP,     /* char *, must be known */
@@ -26,8 +27,9 @@ enum option_type {
     TYPE_SIZE32,    /* uint32_t, with K, M, G */
     TYPE_SIZE64,    /* uint64_t, with K, M, G, T */
     TYPE_BOOL,
-    TYPE_ACCESS,   /* bool: "rw" or "ro" */
-    TYPE_VOLATILE, /* bool: "allow" or "refuse" */
+    TYPE_ACCESS,     /* bool: "rw" or "ro" */
+    TYPE_MOUNTPOINT, /* char *: a word or a path */
+    TYPE_VOLATILE,   /* bool: "allow" or "refuse" */
     TYPE_SQUASH,
     TYPE_POLICY,
     TYPE_LAYOUT_TYPES,
