@@ -31,9 +31,12 @@ struct pseudo_dir *file_junctions(const struct place *dir)
 
 static int export_root(struct file_table *table, struct export *export, struct place *out)
 {
-    struct file *file = file_find(table, export_root_key(export));
+    struct file *file = NULL;
     int fd, rc;
 
+    if (export_is_away(export))
+        return -EAGAIN;
+    file = file_find(table, export_root_key(export));
     if (!file) {
         fd = fcntl(export_root_fd(export), F_DUPFD_CLOEXEC, 0);
         if (fd < 0)
@@ -168,12 +171,14 @@ int file_from_handle(struct file_table *table, struct xdr_bytes handle, bool may
     if (rc)
         return -EBADMSG;
     file = file_find(table, &key);
-    if (!file && !may_block)
+    if (!file && (!may_block || export_is_away(export)))
         return -EAGAIN;
     if (!file) {
         rc = open_handle(table, export, &fh, &file);
+        if (rc == -ESTALE && export_ask(export)) /* it says so of every error */
+            rc = -EIO;
         if (rc)
-            return rc;
+            return export_is_away(export) ? -EAGAIN : rc;
     }
     *out = (struct place){.file = file, .export = export};
     return 0;
