@@ -133,7 +133,7 @@ static void free_texts(char **texts, size_t count)
     free(texts);
 }
 
-/* In the place of what was there: the default, or an earlier line's. */
+/* In the place of the default. */
 static int store_list(const struct option *option, const struct syntax_value *values, size_t count,
                       char *base)
 {
@@ -180,7 +180,11 @@ static void on_option(void *context, const struct syntax_option *given)
                      "it takes one value, not a list; write it without {}");
         return;
     }
-    l->lines[in_export][option - option_table(in_export, &count)] = given->line;
+    unsigned *line = &l->lines[in_export][option - option_table(in_export, &count)];
+    if (*line > 0)
+        tell_mistake(l, given->line, option->name, "it is in line %u already; keep one of the two",
+                     *line);
+    *line = given->line;
     for (size_t i = 0; i < given->count; i++) {
         const char *wrong =
             option_read(option, given->values[i].text,
@@ -341,6 +345,19 @@ static void check_rdma(struct loading *l)
 #endif
 }
 
+/* Whatever the addresses: whether they meet is not known before they are bound. */
+static void check_ports(struct loading *l)
+{
+    const struct config *config = l->config;
+    const char *colon = config->metrics_listen ? strrchr(config->metrics_listen, ':') : NULL;
+    const unsigned line = line_of(l, false, "metrics_listen");
+    uint64_t port;
+
+    if (colon && config_number_parse(colon + 1, false, &port) && port == config->port)
+        tell_mistake(l, line, "metrics_listen",
+                     "port %u is that of NFS (port); give it another, such as 9820", config->port);
+}
+
 static void read_text(struct loading *l, const char *text, size_t len)
 {
     const struct syntax_events events = {.on_option = on_option,
@@ -364,6 +381,7 @@ static void read_text(struct loading *l, const char *text, size_t len)
                      "no export; add a section such as export \"/data\" { path = \"/srv/data\" "
                      "clients = {\"192.0.2.0/24\"} }");
     check_rdma(l);
+    check_ports(l);
 }
 
 /* The file as it is; its length, or -errno. */

@@ -108,6 +108,7 @@ static void every_mistake_names_line_and_remedy(void **state)
     refused(STATE "fence_hook = \"/no/such/hook\"\n" GOOD_EXPORT, 3,
             "install it or correct the path");
     refused(STATE "control_group = \"nosuchgroup\"\n" GOOD_EXPORT, 3, "groupadd");
+    refused(STATE "metrics_listen = \"127.0.0.1:2049\"\n" GOOD_EXPORT, 3, "that of NFS");
     refused(STATE "log_level = \"loud\"\n" GOOD_EXPORT, 3, "error warning info debug");
     refused(STATE "export \"/d\" {\n path = \"such/directory\"\n clients = {\"::/0\"} }\n", 4,
             "write it from the root");
@@ -224,22 +225,19 @@ static void odd_syntax_is_told_with_its_line(void **state)
             "there is no { behind its name");
 }
 
-static void the_last_of_an_option_given_twice_counts(void **state)
+static void an_option_given_twice_is_refused_with_both_lines(void **state)
 {
-    struct config *config;
-    char said[1024];
+    static const unsigned lines[] = {5, 6, 8};
+    static const char *const expected[] = {"listen: it is in line 3 already; keep one",
+                                           "port: it is in line 4 already",
+                                           "path: it is in line 7 already"};
     (void)state;
 
-    assert_int_equal(load(STATE
-                          "listen = {\"::1\", \"::\"}\nport = 1\nlisten = '127.0.0.1'\nport = 2\n"
-                          "control_socket = \"/tmp/t\"\n" GOOD_EXPORT,
-                          &config, said, sizeof(said)),
-                     0);
-    assert_int_equal(config->listen_count, 1);
-    assert_string_equal(config->listen[0], "127.0.0.1");
-    assert_int_equal(config->port, 2);
-    assert_string_equal(config->control_socket, "/tmp/t");
-    config_free(config);
+    refused_for_all(STATE
+                    "listen = {\"::1\", \"::\"}\nport = 1\nlisten = '127.0.0.1'\nport = 2\n"
+                    "export \"/d\" { path = \"/tmp\" clients = {\"::/0\"}\n path = \"/usr\" }\n"
+                    "export \"/e\" { path = \"/tmp\" clients = {\"::/0\"} }\n",
+                    3, lines, expected);
 }
 
 static void only_the_default_directories_may_be_missing(void **state)
@@ -412,7 +410,7 @@ int main(void)
         cmocka_unit_test(comments_blank_lines_lists_and_strings_count_as_the_lines_they_are),
         cmocka_unit_test(what_is_not_closed_is_named_where_it_begins),
         cmocka_unit_test(odd_syntax_is_told_with_its_line),
-        cmocka_unit_test(the_last_of_an_option_given_twice_counts),
+        cmocka_unit_test(an_option_given_twice_is_refused_with_both_lines),
         cmocka_unit_test(only_the_default_directories_may_be_missing),
         cmocka_unit_test(an_exported_directory_may_be_away),
         cmocka_unit_test(paths_are_printed_whatever_is_wrong),
