@@ -138,7 +138,8 @@ int file_from_path(struct file_table *table, const char *path, struct file **out
 int file_check_inside(const struct place *dir);
 /* The names that the pseudo root adds to a directory: those of the exports below it; NULL: none. */
 struct pseudo_dir *file_junctions(const struct place *dir);
-/* A directory of the pseudo root, or the root of the export that hangs there. Does not block. */
+/* A directory of the pseudo root, or the root of the export that hangs there; -EAGAIN: that is
+ * away, and has no exports below it. Does not block. */
 int file_from_pseudo(struct file_table *table, struct pseudo_dir *dir, struct place *out);
 /* A directory of the pseudo root (file_export is NULL). */
 bool file_is_pseudo(const struct file *file);

@@ -165,6 +165,42 @@ static void a_missing_path_holds_back_its_export_and_no_other(void **state)
     assert_null(export_away_of_path(s->table, "/no/suchfile"));
 }
 
+/* Its name is a directory of names as long as it is away. */
+static void what_is_below_an_export_that_is_away_is_reached(void **state)
+{
+    static const uint8_t fh_key[FH_KEY_SIZE];
+    struct scene *s = *state;
+    struct export_table *table;
+    struct file_table *files;
+    struct place root, child;
+    uint8_t wire[NFS4_FHSIZE];
+
+    if (!possible)
+        skip();
+    strcpy(s->name[1], "/");
+    assert_int_equal(export_table_create(&s->config, &table), 0);
+    assert_int_equal(file_table_create(table, fh_key, &files), 0);
+    assert_int_equal(file_root(files, &root), 0);
+    assert_null(root.export);
+    assert_int_equal(file_lookup(&root, "a", false, &child), 0);
+    assert_ptr_equal(child.export, export_at(table, 0));
+    file_unref(child.file);
+    /* Its handle means the same when the disk has come. */
+    const struct xdr_bytes handle = file_handle(&root, wire);
+    export_arrive(table, export_at(table, 1));
+    assert_int_equal(file_from_handle(files, handle, false, &child), 0);
+    assert_ptr_equal(child.file, root.file);
+    file_unref(child.file);
+    file_unref(root.file);
+    export_arrive(table, export_at(table, 1)); /* away */
+    export_leave(table, export_at(table, 0), "a test");
+    assert_int_equal(file_root(files, &root), 0);
+    assert_int_equal(file_lookup(&root, "a", true, &child), -EAGAIN);
+    file_unref(root.file);
+    file_table_destroy(files);
+    export_table_destroy(table);
+}
+
 /* A file that is open: by the same descriptors it is read before and after, and in between by
  * nobody; and nothing of it keeps the file system from being unmounted. */
 static void open_files_outlive_an_unmount_by_their_numbers(void **state)
@@ -220,6 +256,8 @@ int main(void)
         cmocka_unit_test(another_file_system_mounted_elsewhere_is_underneath),
         cmocka_unit_test(what_was_served_is_known_after_a_restart),
         cmocka_unit_test_setup_teardown(a_missing_path_holds_back_its_export_and_no_other, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(what_is_below_an_export_that_is_away_is_reached, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(open_files_outlive_an_unmount_by_their_numbers, setup,
                                         teardown),
