@@ -5,7 +5,8 @@ import os
 import signal
 import struct
 
-from disk import MIB
+from disk import MIB, immutable
+from holder import Holder, install_hook
 from load import Load, reading
 from registry import equal, holds, test
 
@@ -141,3 +142,26 @@ def a_file_system_is_shut_down_under_io(lab, fs):
     with open(disk.file("log")) as f:
         lines = f.read().split()[1::2]
     equal(sorted(set(map(int, lines))), list(range(1, told + 1)), "every line that was said to be safe")
+
+
+@test(fs=("xfs", "ext4"), seconds=15)
+def a_seal_outlives_its_disk(lab, fs):
+    """Who holds a layout returns it while the disk is away; the release waits for the disk, and nobody is fenced."""
+    disk = lab.disk(fs=fs, size=400 * MIB)
+    disk.write("file", MIB)
+    path = disk.file("file")
+    server = lab.server(recall_timeout=60, fence_retry=1, grace_time=1, scrub_interval=1, fence_hook=install_hook(lab.directory))
+    client = Holder(disk, "holder", lab.directory).connect()
+    server.ctl("seal", "--pinned", path)
+    equal(client.get_soon("file"), 0, "LAYOUTGET")
+    disk.run(f"umount -l {disk.path}")
+    server.wait_log("export /data is not served")
+    unseal = server.start_ctl("unseal", "--wait", "--timeout", "100", path)
+    server.wait_trace(lambda entry: entry["what"] == "step" and entry["step"] == "unflag")
+    holds(unseal.poll() is None, "released without its disk")
+    disk.mount()
+    holds(immutable(path), "the flag")
+    equal(unseal.wait(100), 0, "the release when the disk is there")
+    holds(not immutable(path), "the flag, after the release")
+    holds(not os.path.exists(f"{lab.directory}/hook-calls"), "nobody was fenced")
+    client.end()
