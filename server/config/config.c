@@ -443,6 +443,39 @@ int config_load(const char *path, FILE *errors, struct config **out)
     return loading.error;
 }
 
+/* What threads, sockets and files were made for, and what clients were told. */
+static bool is_fixed(const char *name)
+{
+    static const char *const fixed[] = {
+        "listen",        "port",
+        "loops",         "workers",
+        "state_dir",     "control_socket",
+        "control_group", "rdma_listen",
+        "rdma_port",     "metrics_listen",
+        "trace_file",    "lease_time",
+        "grace_time",    "max_connections",
+        "max_io_size",   "max_request_memory",
+        "rpcbind",       "idmap_domain",
+    };
+
+    for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+        if (strcmp(fixed[i], name) == 0)
+            return true;
+    return false;
+}
+
+void config_name_fixed(const struct config *old, const struct config *new, char *names, size_t size)
+{
+    size_t count, used = 0;
+    const struct option *options = option_table(false, &count);
+
+    names[0] = '\0';
+    for (size_t i = 0; i < count; i++)
+        if (is_fixed(options[i].name) && !option_same(&options[i], old, new) && used < size)
+            used += (size_t)snprintf(names + used, size - used, "%s%s", used ? ", " : "",
+                                     options[i].name);
+}
+
 struct path_print {
     FILE *out;
     bool in_export;

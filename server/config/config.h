@@ -118,6 +118,10 @@ void config_describe(const struct config *config, FILE *out);
  * "export /srv/data". For who orders the start after their mounts. -errno when the
  * file cannot be read. */
 int config_print_paths(const char *path, FILE *out);
+/* Of the options that differ, the names of those that take effect at a start only, as "port,
+ * trace_file"; empty: none does. */
+void config_name_fixed(const struct config *old, const struct config *new, char *names,
+                       size_t size);
 /* Makes the default directories of our own that are not there; one that the file names is, or it
  * was refused. 0, or -errno, told in the log. */
 int config_make_places(const struct config *config);

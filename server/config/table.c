@@ -524,6 +524,72 @@ const char *option_read(const struct option *option, const char *text, void *at,
     }
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_list(const struct option *option, const char *a, const char *b)
+{
+    const size_t count = *(const size_t *)(const void *)(a + option->count_offset);
+    const void *of_a = *(const void *const *)(const void *)(a + option->offset);
+    const void *of_b = *(const void *const *)(const void *)(b + option->offset);
+
+    if (count != *(const size_t *)(const void *)(b + option->count_offset))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (option->type == TYPE_NETWORKS) {
+            const struct config_network *x = of_a, *y = of_b;
+
+            if (x[i].prefix != y[i].prefix ||
+                memcmp(&x[i].address, &y[i].address, sizeof(x[i].address)) != 0)
+                return false;
+        } else if (!same_text(((char *const *)of_a)[i], ((char *const *)of_b)[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static size_t size_of_value(enum option_type type)
+{
+    switch (type) {
+    case TYPE_PORT:
+        return sizeof(uint16_t);
+    case TYPE_SIZE64:
+        return sizeof(uint64_t);
+    case TYPE_BOOL:
+    case TYPE_ACCESS:
+    case TYPE_VOLATILE:
+        return sizeof(bool);
+    default:
+        return sizeof(uint32_t);
+    }
+}
+
+bool option_same(const struct option *option, const void *a, const void *b)
+{
+    const char *of_a = (const char *)a + option->offset, *of_b = (const char *)b + option->offset;
+
+    if (option_is_list(option))
+        return same_list(option, a, b);
+    switch (option->type) {
+    case TYPE_TEXT:
+    case TYPE_GROUP:
+    case TYPE_ENDPOINT:
+    case TYPE_PSEUDO:
+    case TYPE_DIRECTORY:
+    case TYPE_EXPORTED:
+    case TYPE_PLACE:
+    case TYPE_PROGRAM:
+    case TYPE_MOUNTPOINT:
+        return same_text(*(const char *const *)(const void *)of_a,
+                         *(const char *const *)(const void *)of_b);
+    default:
+        return memcmp(of_a, of_b, size_of_value(option->type)) == 0;
+    }
+}
+
 const struct config_option *config_options(size_t *count)
 {
     static struct config_option list[COUNT(server_options) + COUNT(export_options)];

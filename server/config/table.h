@@ -53,6 +53,8 @@ const struct option *option_table(bool in_export, size_t *count);
 /* NULL: unknown. */
 const struct option *option_find(bool in_export, const char *name);
 bool option_is_list(const struct option *option);
+/* Is the option's value the same in both sections (struct config or config_export)? */
+bool option_same(const struct option *option, const void *a, const void *b);
 /* Check text and, if `at` is given, store the value there (lists are only checked). NULL, or `why`,
  * which says what is wrong and what to do. */
 const char *option_read(const struct option *option, const char *text, void *at, char *why,

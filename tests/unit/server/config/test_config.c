@@ -240,6 +240,26 @@ static void an_option_given_twice_is_refused_with_both_lines(void **state)
                     3, lines, expected);
 }
 
+static void what_a_reload_cannot_change_is_named(void **state)
+{
+    struct config *old, *new;
+    char said[1024], names[256];
+    (void)state;
+
+    assert_int_equal(load(STATE "listen = {\"::1\"}\n" GOOD_EXPORT, &old, said, sizeof(said)), 0);
+    assert_int_equal(load(STATE "listen = {\"::1\", \"127.0.0.1\"}\nport = 2050\nrpcbind = false\n"
+                                "trace_file = \"/tmp/t\"\nlog_level = \"debug\"\nmax_io_size = 2M\n"
+                                "recall_timeout = 5\n" GOOD_EXPORT,
+                          &new, said, sizeof(said)),
+                     0);
+    config_name_fixed(old, new, names, sizeof(names));
+    assert_string_equal(names, "listen, port, trace_file, max_io_size, rpcbind");
+    config_name_fixed(new, new, names, sizeof(names));
+    assert_string_equal(names, "");
+    config_free(old);
+    config_free(new);
+}
+
 static void only_the_default_directories_may_be_missing(void **state)
 {
     struct config *config;
@@ -412,6 +432,7 @@ int main(void)
         cmocka_unit_test(odd_syntax_is_told_with_its_line),
         cmocka_unit_test(an_option_given_twice_is_refused_with_both_lines),
         cmocka_unit_test(only_the_default_directories_may_be_missing),
+        cmocka_unit_test(what_a_reload_cannot_change_is_named),
         cmocka_unit_test(an_exported_directory_may_be_away),
         cmocka_unit_test(paths_are_printed_whatever_is_wrong),
         cmocka_unit_test(a_good_configuration_says_what_it_would_serve),
