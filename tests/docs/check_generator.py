@@ -1,5 +1,8 @@
 #!/usr/bin/python3
-"""check_generator.py GENERATOR UNIT SEALNFSD - what the generator writes for a configuration, and that systemd understands it."""
+"""check_generator.py GENERATOR UNIT SEALNFSD - what the generator writes for a configuration.
+
+Systemd must understand it, too.
+"""
 import os
 import re
 import subprocess
@@ -36,11 +39,15 @@ def generate(generator, directory, program, config=None):
 def verified(directory, unit, program):
     """What systemd says about our unit with what was generated."""
     with open(unit, encoding="utf-8") as stream:
-        text = re.sub(r"(?m)^(Exec\w+=)\S*/sealnfsd", lambda match: match.group(1) + program, stream.read())
+        text = re.sub(r"(?m)^(Exec\w+=)\S*/sealnfsd", lambda match: match.group(1) + program,
+                      stream.read())
     with open(f"{directory}/sealnfsd.service", "w", encoding="utf-8") as stream:
         stream.write(text)
-    verify = subprocess.run(["systemd-analyze", "verify", "--man=no", f"{directory}/sealnfsd.service"], capture_output=True, text=True)
-    return [line for line in verify.stderr.splitlines() if "sealnfsd" in line or "50-exports" in line]
+    verify = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", f"{directory}/sealnfsd.service"],
+        capture_output=True, text=True)
+    return [line for line in verify.stderr.splitlines()
+            if "sealnfsd" in line or "50-exports" in line]
 
 
 def main():
@@ -48,11 +55,13 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         program = f"{directory}/program"  # a path without blanks, whatever the program's is
         os.symlink(os.path.abspath(sealnfsd), program)
-        got = [generate(generator, directory, program), generate(generator, directory, program, CONFIG)]
+        got = [generate(generator, directory, program),
+               generate(generator, directory, program, CONFIG)]
         said = verified(directory, unit, program)
     if got == [None, WANTED] and not said:
         return 0
-    print(f"without a configuration and with one:\n{got[0]}\n{got[1]}wanted:\n{WANTED}", "\n".join(said))
+    print(f"without a configuration and with one:\n{got[0]}\n{got[1]}wanted:\n{WANTED}",
+          "\n".join(said))
     return 1
 
 
