@@ -305,14 +305,10 @@ void daemon_stop(struct daemon *d)
 /* What clients were told, and what threads were made for, holds until a restart. */
 static void keep_fixed(const struct config *old, struct config *new)
 {
-    bool differs = new->lease_time != old->lease_time || new->grace_time != old->grace_time ||
-                   new->max_io_size != old->max_io_size ||
-                   new->max_request_memory != old->max_request_memory ||
-                   new->max_connections != old->max_connections || new->port != old->port ||
-                   new->rdma_port != old->rdma_port;
-    if (differs)
-        log_warning(
-            "lease and grace time, port and limits of size and number change at a restart only");
+    char names[512];
+    config_name_fixed(old, new, names, sizeof(names));
+    if (names[0])
+        log_warning("these options were changed, and take effect at a restart only: %s", names);
     new->lease_time = old->lease_time;
     new->grace_time = old->grace_time;
     new->max_io_size = old->max_io_size;

@@ -54,6 +54,14 @@ void file_table_settle(struct file_table *table);
 struct handle_cache *file_table_handles(struct file_table *table); /* handle_cache.h */
 struct submounts *file_table_submounts(struct file_table *table);  /* export/submounts.h */
 
+/*
+ * All descriptors of files of this file system are opened anew by way of root_fd, under the numbers
+ * that they have; -1: they stand for inert_fd instead. A file that is not found is gone. While the
+ * exports of the file system are away (export.h), so that nothing new is opened. BLOCKS.
+ */
+void file_table_exchange(struct file_table *table, const uint8_t fs_uuid[FILE_KEY_UUID_SIZE],
+                         int root_fd, int inert_fd);
+
 struct file *file_ref(struct file *file);
 void file_unref(struct file *file); /* NULL is fine */
 
@@ -130,7 +138,8 @@ int file_from_path(struct file_table *table, const char *path, struct file **out
 int file_check_inside(const struct place *dir);
 /* The names that the pseudo root adds to a directory: those of the exports below it; NULL: none. */
 struct pseudo_dir *file_junctions(const struct place *dir);
-/* A directory of the pseudo root, or the root of the export that hangs there. Does not block. */
+/* A directory of the pseudo root, or the root of the export that hangs there; -EAGAIN: that is
+ * away, and has no exports below it. Does not block. */
 int file_from_pseudo(struct file_table *table, struct pseudo_dir *dir, struct place *out);
 /* A directory of the pseudo root (file_export is NULL). */
 bool file_is_pseudo(const struct file *file);

@@ -177,3 +177,13 @@ int pinned_cache_write(struct file *file, struct seal_map *map, uint64_t offset,
     release_device(entry);
     return error;
 }
+
+void pinned_cache_drain(void)
+{
+    struct pinned_device *idle;
+
+    pthread_mutex_lock(&mutex);
+    idle = take_idle(0);
+    pthread_mutex_unlock(&mutex);
+    free_devices(idle);
+}

@@ -30,7 +30,9 @@ static _Atomic uint64_t losses;
 
 void write_verifier(const struct server *server, verifier4 verifier)
 {
-    uint64_t value = server->boot_verifier + atomic_load(&losses);
+    /* What was not committed when a disk went is lost. */
+    uint64_t value =
+        server->boot_verifier + atomic_load(&losses) + export_table_turns(server->exports);
 
     memcpy(verifier, &value, sizeof value);
 }

@@ -133,8 +133,12 @@ static nfsstat4 add_junction(struct listing *list, struct pseudo_dir *child, uin
     struct attr_names names;
     struct nfs4_attrs attrs;
     struct place place;
-    int rc = file_from_pseudo(list->table, child, &place);
+    int rc;
 
+    if (pseudo_export(child) && export_is_away(pseudo_export(child)) &&
+        pseudo_child_count(child) == 0)
+        return NFS4_OK; /* not shown: who lists a directory does not wait for a disk below it */
+    rc = file_from_pseudo(list->table, child, &place);
     if (!rc) {
         if (export_admit(place.export, &list->c->peer) != NFS4_OK)
             rc = -EACCES;
