@@ -15,6 +15,7 @@
 #include "server/base/buffer.h"
 #include "server/client/client.h"
 #include "server/config/config.h"
+#include "server/export/export.h"
 #include "server/file/file.h"
 #include "server/file/fs_status.h"
 #include "server/file/permission.h"
