@@ -343,6 +343,16 @@ static void arrive(struct sim *s, struct sim_register *reg)
     }
 }
 
+/* Its machine is lost with its REGISTER on the way by the other path. */
+static void lose_between_paths(struct sim *s, const struct sim_register *reg)
+{
+    struct sim_machine *machine = &s->machines[reg->machine];
+    if (!is_alive(s, reg) || machine->good || s->settling || !sim_chance(s, 50))
+        return;
+    sim_say(s, "client %u is lost between two of its paths", reg->machine);
+    machine->disk_away = machine->offline = true;
+}
+
 void sim_san_arrive(struct sim *s)
 {
     unsigned first = sim_below(s, SIM_REGISTERS);
@@ -352,6 +362,7 @@ void sim_san_arrive(struct sim *s)
             continue;
         s->acted = true;
         arrive(s, reg);
+        lose_between_paths(s, reg);
         return;
     }
 }
