@@ -6,7 +6,7 @@ import time
 
 from disk import MIB, immutable
 from holder import Holder, OK, install_hook
-from nfs4 import ANONYMOUS, PUTROOTFH, Session, compound, expect, getattr, lookup, opaque, read, record, sequence, u32, u64
+from nfs4 import ANONYMOUS, Closed, PUTROOTFH, Session, compound, expect, getattr, lookup, opaque, read, record, sequence, u32, u64
 from registry import equal, holds, test
 
 WRITERS, LOADS = 4, 4
@@ -82,7 +82,7 @@ class Load:
                 took.append((begin, time.monotonic() - begin))
                 if self.over.wait(0.002):
                     return
-        except (OSError, ValueError) as error:
+        except (Closed, OSError, ValueError) as error:
             self.errors.append(error)
 
     def since(self, moment):
