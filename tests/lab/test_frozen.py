@@ -138,6 +138,16 @@ def once_elsewhere(live, server, kept, lost):
         server.ctl("seal", "--pinned", live.file(holder.owner))
 
 
+def elsewhere_for(seconds, *where):
+    """And new clients; how often."""
+    begin, rounds = time.monotonic(), 0
+    while time.monotonic() < begin + seconds:
+        once_elsewhere(*where)
+        Session().close()
+        rounds += 1
+    return rounds
+
+
 def worst_share(lists, share):
     """The time that so many of the calls did not exceed, in ms."""
     took = sorted(itertools.chain.from_iterable(lists))
@@ -154,20 +164,20 @@ def say_figures(usual, frozen, rounds, asker):
 def a_frozen_export_holds_up_nobody_else(lab, fs):
     """For 8 seconds; for 60 in a long run."""
     live, cold, server = place(lab, fs)
-    load, writers = Load(), [Writer() for _ in range(WRITERS)]
-    begin = time.monotonic()
-    time.sleep(lab.times(3, 20))  # what calls usually take
-    usual, rounds = load.since(begin), 0
     kept, lost = Holder(live, "kept", lab.directory).connect(), Holder(live, "lost", lab.directory).connect()
+    load, writers = Load(), [Writer() for _ in range(WRITERS)]
+    begin, asker = time.monotonic(), Asker(server)
+    elsewhere_for(lab.times(3, 20), live, server, kept, lost)
+    usual = load.since(begin)
+    asker.end()
     with Frozen(cold):
         begin, asker = time.monotonic(), Asker(server)
         for i, writer in enumerate(writers):
             writer.begin(f"w{i}")
         unseal = server.start_ctl("unseal", "--wait", cold.file("sealed"))
-        while time.monotonic() < begin + lab.times(8, 60) or not asker.named:
-            once_elsewhere(live, server, kept, lost)
-            Session().close()
-            rounds += 1
+        rounds = elsewhere_for(lab.times(8, 60), live, server, kept, lost)
+        while not asker.named:
+            rounds += elsewhere_for(1, live, server, kept, lost)
             holds(time.monotonic() < begin + 120, f"sealctl status never named {cold.path}")
         frozen, late = load.since(begin), load.since(begin + lab.times(8, 60) / 2)
         asker.end()
