@@ -87,11 +87,12 @@ static void doubt_outlives_a_crash(void **state)
 static void doubt_for_want_of_reading_passes_and_is_not_put_on_record(void **state)
 {
     struct world *w = scene_pinned(state);
-    w->files[1].key.data[0] ^= 1; /* elsewhere */
+    world_split(w, 1);
     assert_int_equal(engine_restore_passing_doubt(w->engine, w->files[0].key.data), 0);
     assert_int_equal(world_got(w, 0, 0, READ), ENGINE_UNAVAILABLE);
     found(w, 1);
-    assert_memory_equal(w->durable.doubt_about, w->files[1].key.data, FILE_KEY_UUID_SIZE);
+    assert_true(world_is_in_doubt(w, 1));
+    assert_false(world_is_in_doubt(w, 0));
     world_send(w, &(struct engine_event){.type = ENGINE_EV_DOUBT_PASSED,
                                          .doubt_passed = w->files[0].key.data});
     assert_int_equal(world_got(w, 0, 0, READ), ENGINE_OK);
@@ -106,7 +107,7 @@ static void passing_doubt_with_a_reason_stays(void **state)
     struct world *w = *state;
     assert_int_equal(engine_restore_passing_doubt(w->engine, w->files[0].key.data), 0);
     found(w, 0);
-    assert_true(w->durable.doubt);
+    assert_true(world_is_in_doubt(w, 0));
     world_send(w, &(struct engine_event){.type = ENGINE_EV_DOUBT_PASSED,
                                          .doubt_passed = w->files[0].key.data});
     assert_true(engine_is_in_doubt(w->engine, w->files[0].key.data));
@@ -130,8 +131,7 @@ static void under_doubt_no_record_of_a_seal_is_finished(void **state)
         struct world *w = scene_pinned(state);
         struct engine_forget call;
         w->durable.seals[0].phase = phases[i];
-        w->durable.doubt = true;
-        memcpy(w->durable.doubt_about, w->files[0].key.data, FILE_KEY_UUID_SIZE);
+        world_doubt(w, 0);
         world_crash(w);
         world_pass(w, 10000 * SECOND);
         assert_true(w->files[0].flag);
@@ -148,8 +148,7 @@ static void holders_on_record_are_still_waited_for_after_the_operators_word(void
 {
     struct world *w = scene_granted(state);
     struct engine_forget call;
-    w->durable.doubt = true;
-    memcpy(w->durable.doubt_about, w->files[0].key.data, FILE_KEY_UUID_SIZE);
+    world_doubt(w, 0);
     world_crash(w);
     forget(w, &call);
     (void)released(w, 0);

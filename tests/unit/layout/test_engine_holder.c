@@ -105,7 +105,7 @@ static void seals_are_sealed_again_after_a_restart(void **state)
     world_confirm(w, 0);
     assert_int_equal(world_got(w, 0, 0, RW),
                      ENGINE_OK); /* by the journal's map, without asking the file system */
-    assert_non_null(engine_device(w->engine, device_id(w->device)));
+    assert_non_null(engine_device(w->engine, device_id(w->devices[0])));
 }
 
 static void crash_while_sealing_is_undone(void **state)

@@ -159,13 +159,13 @@ static void manual_seal_over_one_at_rest_asks_about_holes(void **state)
 static void device_that_grew_keeps_its_id_and_is_told_of(void **state)
 {
     struct world *w = *state;
-    struct device_volume volume = *device_volume(w->device);
+    struct device_volume volume = *device_volume(w->devices[0]);
     struct device *grown;
     volume.base[0].size = volume.node[0].size *= 2;
-    assert_int_equal(device_from_description(device_fs_uuid(w->device), &volume, &grown), 0);
-    assert_memory_equal(device_id(grown), device_id(w->device), DEVICE_ID_SIZE);
-    world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = w->device});
-    world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = w->device});
+    assert_int_equal(device_from_description(device_fs_uuid(w->devices[0]), &volume, &grown), 0);
+    assert_memory_equal(device_id(grown), device_id(w->devices[0]), DEVICE_ID_SIZE);
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = w->devices[0]});
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = w->devices[0]});
     assert_int_equal(w->durable.device_count, 1);
     assert_int_equal(w->devices_changed, 0);
     world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = grown});
@@ -179,17 +179,17 @@ static void device_that_moved_gets_a_new_id_and_its_seals_are_released(void **st
 {
     struct world *w = scene_granted(state);
     uint8_t old[DEVICE_ID_SIZE];
-    struct device_volume volume = *device_volume(w->device);
+    struct device_volume volume = *device_volume(w->devices[0]);
     struct device *moved;
     uint32_t at;
-    memcpy(old, device_id(w->device), sizeof old);
+    memcpy(old, device_id(w->devices[0]), sizeof old);
     /* Its first byte is where it was, the rest is not. */
     uint32_t pieces[2];
     assert_int_equal(device_volume_add_slice(&volume, 0, 0, 1 << 20, &pieces[0]), 0);
     assert_int_equal(device_volume_add_slice(&volume, 0, 1 << 30, UINT64_C(1) << 39, &pieces[1]),
                      0);
     assert_int_equal(device_volume_add_concat(&volume, pieces, 2, &at), 0);
-    assert_int_equal(device_from_description(device_fs_uuid(w->device), &volume, &moved), 0);
+    assert_int_equal(device_from_description(device_fs_uuid(w->devices[0]), &volume, &moved), 0);
     assert_memory_equal(device_id(moved), old, sizeof old);
     w->auto_step = true;
     world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = moved});
@@ -204,7 +204,8 @@ static void device_that_moved_gets_a_new_id_and_its_seals_are_released(void **st
     /* Back where it was: a third id, not the first again. */
     struct device *back;
     assert_int_equal(
-        device_from_description(device_fs_uuid(w->device), device_volume(w->device), &back), 0);
+        device_from_description(device_fs_uuid(w->devices[0]), device_volume(w->devices[0]), &back),
+        0);
     world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = back});
     assert_memory_not_equal(device_id(back), old, sizeof old);
     assert_memory_not_equal(device_id(back), device_id(moved), sizeof old);
@@ -242,7 +243,7 @@ static void volume_that_is_described_again_gives_layouts_again(void **state)
     look(w, "/dev/dm-1 is mirrored");
     assert_int_equal(world_state(w, 0), ENGINE_OPEN);
     assert_int_equal(world_sealed(w, 0, SEAL_KIND_PINNED), ENGINE_REFUSED);
-    world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = w->device});
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = w->devices[0]});
     assert_int_equal(world_sealed(w, 0, SEAL_KIND_PINNED), ENGINE_OK);
     assert_int_equal(world_got(w, 0, 0, RW), ENGINE_OK);
 }
