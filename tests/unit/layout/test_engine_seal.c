@@ -220,6 +220,28 @@ static void look(struct world *w, const char *why)
                                   .undescribed = {.fs_uuid = w->files[0].key.data, .why = why}});
 }
 
+/* Between its map and the record of it: nobody gets anything of it, and it does not stay. */
+static void volume_that_moves_while_a_file_is_sealed_takes_the_seal_off_again(void **state)
+{
+    struct world *w = *state;
+    struct engine_seal seal;
+    w->auto_commit = w->auto_step = false;
+    world_seal(w, 0, SEAL_KIND_PINNED, &seal);
+    world_step(w, 0);
+    world_commit_all(w);
+    world_step(w, 0);
+    world_step(w, 0); /* the map */
+    look(w, "/dev/dm-1 is mirrored");
+    world_commit_all(w);
+    assert_true(world_answered(w, &seal.call));
+    assert_int_equal(seal.call.result, ENGINE_REFUSED);
+    world_commit_all(w);
+    w->auto_commit = w->auto_step = true;
+    world_steps(w);
+    assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+    assert_false(w->files[0].flag);
+}
+
 /* pvmove while it runs, lvcreate -s: a direct write reaches one copy, or tears the snapshot. */
 static void volume_that_cannot_be_described_any_more_releases_its_seals(void **state)
 {
@@ -261,6 +283,7 @@ static void volume_of_another_file_system_keeps_its_seals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(volume_that_moves_while_a_file_is_sealed_takes_the_seal_off_again),
         T(volume_that_cannot_be_described_any_more_releases_its_seals),
         T(volume_that_is_described_again_gives_layouts_again),
         T(volume_of_another_file_system_keeps_its_seals),
