@@ -630,6 +630,19 @@ static int tidy_run(struct key_rule *rule, struct run *run, const struct key_loo
     return err;
 }
 
+/* Another key is where one was to be preempted, and no fence is at it: whatever takes that off was
+ * not the preempt. */
+static bool is_covered(const struct row *row, const struct key_rule *rule,
+                       const struct key_look *look)
+{
+    const struct key_registration *reg =
+        row->row.state == KEY_PREEMPTING && !row->fence && is_on_disk(row, look->disk)
+            ? on_nexus(look, &row->row.nexus)
+            : NULL;
+
+    return reg && reg->key != reservation_key(rule->server, row->row.number);
+}
+
 static int settle_run(struct key_rule *rule, struct run *run, const struct key_look *look)
 {
     struct row *row;
@@ -639,6 +652,8 @@ static int settle_run(struct key_rule *rule, struct run *run, const struct key_l
     {
         if (!err && row->row.state == KEY_TOLD && is_on_disk(row, look->disk))
             err = settle_telling(rule, run, row, look);
+        else if (!err && is_covered(row, rule, look))
+            err = set_state(rule, row, KEY_ON, 0, false);
     }
     return err ? err : tidy_run(rule, run, look);
 }

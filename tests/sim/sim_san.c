@@ -580,20 +580,21 @@ static bool mark(struct sim *s, struct sim_key_fence *fence, uint32_t id)
     return key_rule_mark(s->san.rule, &fence->plan, &look) == 0;
 }
 
-/* PREEMPT AND ABORT: what the target has under way of it is gone, not what an initiator queues. */
+/* PREEMPT AND ABORT: what the target has under way of it is gone, not what an initiator queues. Of
+ * a key that is not there it says so, whatever else it does not do. */
 static bool preempt(struct sim *s, const struct sim_key_fence *fence, bool works)
 {
     bool missed = false;
-    for (size_t v = 0; works && v < fence->plan.victim_count; v++) {
+    for (size_t v = 0; v < fence->plan.victim_count; v++) {
         uint64_t key = fence->plan.victim[v];
         bool there = false;
         for (unsigned n = 0; n < SIM_HOSTS * SIM_PATHS; n++) {
             if (s->san.key[n] != key)
                 continue;
             there = true;
-            s->san.preempted[n / SIM_PATHS] = true;
+            s->san.preempted[n / SIM_PATHS] = s->san.preempted[n / SIM_PATHS] || works;
         }
-        if (there)
+        if (there && works)
             take_off(s, key);
         missed = missed || !there;
     }
@@ -707,6 +708,13 @@ void sim_san_fence(struct sim *s, size_t i, bool acts, bool reports)
 
 /* ---- ends ---- */
 
+static bool is_unseen(const struct sim *s, unsigned m)
+{
+    unsigned first = s->machines[m].runs[s->machines[m].run].host * SIM_PATHS;
+    uint32_t id = id_of(m, s->machines[m].run);
+    return s->san.unseen[first] == id || s->san.unseen[first + 1] == id;
+}
+
 /* What its run registered last goes with it, whoever shares the nexus. */
 void sim_san_unmount(struct sim *s, unsigned m)
 {
@@ -716,6 +724,8 @@ void sim_san_unmount(struct sim *s, unsigned m)
     if (!sim_san_is_on(s) || machine->kind)
         return;
     sim_san_forget(s, m, machine->run);
+    if (is_unseen(s, m))
+        sim_san_look(s);
     for (unsigned p = 0; run->ready && p < s->san.paths[run->host]; p++) {
         uint64_t *key = path_of(s, run->host, p);
         if (*key == reservation_key(SERVER, run->ready))

@@ -394,6 +394,18 @@ static void a_failed_attempt_is_no_evidence_for_later(void **state)
     assert_int_equal(fence(ONE), KEY_VANISHED);
 }
 
+/* Nor is it when a neighbour's key was seen in its place: that one went by itself. */
+static void a_failed_attempt_that_a_neighbour_covered_is_none_either(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    begin_fence(ONE);
+    key_rule_fence_over(rule, ONE, &disk);
+    comes(TWO, EAST);
+    unregister(EAST);
+    assert_int_equal(fence(ONE), KEY_VANISHED);
+}
+
 /* It went by itself between the look and the preempt, and the generation moved for that. */
 static void a_victim_that_went_by_itself_proves_nothing(void **state)
 {
@@ -804,6 +816,7 @@ int main(void)
         T(a_target_that_forgot_proves_nothing),
         T(a_preempt_that_was_not_carried_out_proves_nothing),
         T(a_failed_attempt_is_no_evidence_for_later),
+        T(a_failed_attempt_that_a_neighbour_covered_is_none_either),
         T(a_victim_that_went_by_itself_proves_nothing),
         T(a_crash_after_the_preempt_loses_nothing),
         T(what_cannot_be_written_does_not_count),
