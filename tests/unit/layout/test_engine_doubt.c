@@ -101,6 +101,16 @@ static void doubt_for_want_of_reading_passes_and_is_not_put_on_record(void **sta
     assert_true(engine_is_in_doubt(w->engine, w->files[1].key.data));
 }
 
+static void mark_that_cannot_be_read_makes_no_doubt_weaker(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(engine_restore_doubt(w->engine, w->files[0].key.data, true), 0);
+    assert_int_equal(engine_restore_passing_doubt(w->engine, w->files[0].key.data), 0);
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_DOUBT_PASSED,
+                                         .doubt_passed = w->files[0].key.data});
+    assert_true(engine_is_in_doubt(w->engine, w->files[0].key.data));
+}
+
 /* The search that it started found a seal that nobody knows of: that does not pass. */
 static void passing_doubt_with_a_reason_stays(void **state)
 {
@@ -197,6 +207,7 @@ int main(void)
         T(doubt_outlives_a_crash),
         T(doubt_for_want_of_reading_passes_and_is_not_put_on_record),
         T(passing_doubt_with_a_reason_stays),
+        T(mark_that_cannot_be_read_makes_no_doubt_weaker),
         T(nothing_is_sealed_under_doubt),
         T(under_doubt_no_record_of_a_seal_is_finished),
         T(holders_on_record_are_still_waited_for_after_the_operators_word),

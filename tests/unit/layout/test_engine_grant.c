@@ -160,6 +160,10 @@ static void layout_stateids_are_checked(void **state)
     assert_int_equal(scene_get_by(w, 1, good), ENGINE_BAD_STATEID); /* another client's */
     assert_int_equal(engine_test_stateid(w->engine, w->clients[0].id, &good), ENGINE_OK);
     assert_int_equal(engine_test_stateid(w->engine, w->clients[1].id, &good), ENGINE_BAD_STATEID);
+    assert_int_equal(world_sealed(w, 1, SEAL_KIND_PINNED), ENGINE_OK); /* the client's second */
+    assert_int_equal(world_got(w, 0, 1, READ), ENGINE_OK);
+    assert_int_equal(engine_test_stateid(w->engine, w->clients[0].id, &w->clients[0].stateid[1]),
+                     ENGINE_OK);
 }
 
 static void stateid_of_long_ago_is_old(void **state)

@@ -170,6 +170,7 @@ static void device_that_grew_keeps_its_id_and_is_told_of(void **state)
     assert_int_equal(w->devices_changed, 0);
     world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = grown});
     assert_int_equal(w->devices_changed, 1);
+    assert_int_equal(w->durable.volumes[0]->node[0].size, volume.node[0].size);
     assert_int_equal(device_size(engine_device(w->engine, device_id(grown))), volume.node[0].size);
     device_free(grown);
 }
@@ -199,6 +200,7 @@ static void device_that_moved_gets_a_new_id_and_its_seals_are_released(void **st
     assert_false(engine_device_is_superseded(w->engine, device_id(moved)));
     assert_non_null(engine_device(w->engine, old)); /* who holds the id may ask */
     assert_true(engine_client_holds_on(w->engine, w->clients[0].id, old));
+    assert_false(engine_client_holds_on(w->engine, w->clients[0].id, device_id(moved)));
     assert_int_equal(w->recall_count, 1);
     assert_true(w->alarm_count > 0);
     /* Back where it was: a third id, not the first again. */
