@@ -733,8 +733,8 @@ void sim_san_unmount(struct sim *s, unsigned m)
     }
     run->ready = 0;
     s->san.generation++;
-    if (s->san.known[id] && !search_engine(s, id).found)
-        (void)key_rule_end_run(s->san.rule, id);
+    if (s->san.known[id] && !search_engine(s, id).found && key_rule_end_run(s->san.rule, id) == 0)
+        run->seen = false; /* it is new to the rule */
 }
 
 /* It confirms another client id: it believes in nothing of before. When it was away for so long
