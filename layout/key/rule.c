@@ -445,6 +445,22 @@ static const struct key_registration *on_nexus(const struct key_look *look,
     return NULL;
 }
 
+/* Our own preempt took an older key off a nexus where the newer one was not seen: that shows no
+ * more that it came there than the older one would. */
+static bool older_was_preempted(const struct run *run, uint32_t number, const struct key_look *look)
+{
+    const struct row *row;
+
+    DL_FOREACH(run->rows, row)
+    {
+        if (row->row.state == KEY_PREEMPTING && row->row.number < number &&
+            is_on_disk(row, look->disk) && !on_nexus(look, &row->row.nexus) &&
+            !find_row(run, number, look->disk, &row->row.nexus))
+            return true;
+    }
+    return false;
+}
+
 static bool is_ours(const struct key_rule *rule, uint64_t key)
 {
     return reservation_key_is_ours(rule->server, key);
@@ -568,7 +584,7 @@ static bool older_is_there(const struct key_rule *rule, const struct run *run, u
             reservation_key_number(look->reg[i].key) < number)
             return true;
     }
-    return false;
+    return older_was_preempted(run, number, look);
 }
 
 static int settle_telling(struct key_rule *rule, const struct run *run, struct row *row,
