@@ -373,6 +373,8 @@ static void verified(struct engine *e, struct seal *seal, const struct engine_ev
         held_back(e, seal, event);
         return;
     }
+    if (!event->step.error)
+        seal->gone_at = 0;
     if (event->step.error)
         alarm_push(e, seal,
                    "%s: its map could not be read at release (error %d), so that it cannot be said "
@@ -507,6 +509,8 @@ static void sealed(struct engine *e, struct seal *seal)
     e->counters.sealed++;
     seal->seen_at = e->now;
     seal_push_word(e, seal);
+    if (!volume_is_settled(seal->volume)) /* it has moved since its map was read */
+        release_start(e, seal);
     /* Each may want more of the seal than the one that began it. */
     struct engine_call *calls = seal->seal_calls;
     seal->seal_calls = NULL;
@@ -516,7 +520,8 @@ static void sealed(struct engine *e, struct seal *seal)
         seal_request(e, container_of(call, struct engine_seal, call));
     }
     if (seal->release_wanted) {
-        release_start(e, seal);
+        if (seal->state == ENGINE_SEALED)
+            release_start(e, seal);
         return;
     }
     calls = seal->get_calls;

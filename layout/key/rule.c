@@ -450,6 +450,22 @@ static const struct key_registration *on_nexus(const struct key_look *look,
     return NULL;
 }
 
+/* Our own preempt took an older key off a nexus where the newer one was not seen: that shows no
+ * more that it came there than the older one would. */
+static bool older_was_preempted(const struct run *run, uint32_t number, const struct key_look *look)
+{
+    const struct row *row;
+
+    DL_FOREACH(run->rows, row)
+    {
+        if (row->row.state == KEY_PREEMPTING && row->row.number < number &&
+            is_on_disk(row, look->disk) && !on_nexus(look, &row->row.nexus) &&
+            !find_row(run, number, look->disk, &row->row.nexus))
+            return true;
+    }
+    return false;
+}
+
 static bool is_ours(const struct key_rule *rule, uint64_t key)
 {
     return reservation_key_is_ours(rule->server, key);
@@ -598,7 +614,7 @@ static bool older_is_there(const struct key_rule *rule, const struct run *run, u
             reservation_key_number(look->reg[i].key) < number)
             return true;
     }
-    return false;
+    return older_was_preempted(run, number, look);
 }
 
 /* Of the same machine, as far as it is seen: a run that was on both. */
@@ -687,6 +703,19 @@ static int tidy_run(struct key_rule *rule, struct run *run, const struct key_loo
     return err;
 }
 
+/* Another key is where one was to be preempted, and no fence is at it: whatever takes that off was
+ * not the preempt. */
+static bool is_covered(const struct row *row, const struct key_rule *rule,
+                       const struct key_look *look)
+{
+    const struct key_registration *reg =
+        row->row.state == KEY_PREEMPTING && !row->fence && is_on_disk(row, look->disk)
+            ? on_nexus(look, &row->row.nexus)
+            : NULL;
+
+    return reg && reg->key != reservation_key(rule->server, row->row.number);
+}
+
 static int settle_run(struct key_rule *rule, struct run *run, const struct key_look *look)
 {
     struct row *row;
@@ -696,6 +725,8 @@ static int settle_run(struct key_rule *rule, struct run *run, const struct key_l
     {
         if (!err && row->row.state == KEY_TOLD && is_on_disk(row, look->disk))
             err = settle_telling(rule, run, row, look);
+        else if (!err && is_covered(row, rule, look))
+            err = set_state(rule, row, KEY_ON, 0, false);
     }
     return err ? err : tidy_run(rule, run, look);
 }

@@ -95,8 +95,11 @@ static void reclaiming_commit_is_taken_in_grace_from_a_former_holder_only(void *
     world_confirm(w, 0);
     world_confirm(w, 1);
     assert_int_equal(world_layoutcommit(w, 1, 0, 0, 4096, &stranger), ENGINE_RECLAIM_BAD);
+    /* Nor is it for who is on record for what he got since. */
+    assert_int_equal(world_got(w, 1, 0, RW), ENGINE_OK);
+    assert_int_equal(world_layoutcommit(w, 1, 0, 0, 4096, &stranger), ENGINE_RECLAIM_BAD);
     assert_int_equal(world_layoutcommit(w, 0, 0, 0, 4096, &call), ENGINE_OK);
-    assert_int_equal(world_grants(w, 0), 0);
+    assert_int_equal(world_grants(w, 0), 1);
     world_send(w, &(struct engine_event){.type = ENGINE_EV_GRACE_ENDED});
     assert_int_equal(world_layoutcommit(w, 0, 0, 0, 4096, &late), ENGINE_NO_GRACE);
 }

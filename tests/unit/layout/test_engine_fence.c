@@ -103,7 +103,7 @@ static void a_reserved_disk_is_fenced_without_a_hook(void **state)
     struct engine_release release;
     w->options.fence_hook = false;
     engine_set_options(w->engine, &w->options);
-    device_set_reserved(w->device);
+    device_set_reserved(w->devices[0]);
     world_release(w, 0, true, 3600 * SECOND, &release);
     world_pass(w, 91 * SECOND);
     assert_int_equal(w->fence_count, 1);
@@ -127,7 +127,7 @@ static void only_a_client_that_ended_its_id_gets_layouts_after_its_key_was_preem
 {
     struct world *w = *state;
     struct engine_release release;
-    device_set_reserved(w->device);
+    device_set_reserved(w->devices[0]);
     scene_granted(state);
     world_release(w, 0, true, 3600 * SECOND, &release);
     world_pass(w, 91 * SECOND);

@@ -402,6 +402,39 @@ static void a_failed_attempt_is_no_evidence_for_later(void **state)
     assert_int_equal(fence(ONE), KEY_VANISHED);
 }
 
+/* Nor is it when a neighbour's key was seen in its place: that one went by itself. */
+static void a_failed_attempt_that_a_neighbour_covered_is_none_either(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    begin_fence(ONE);
+    key_rule_fence_over(rule, ONE, &disk);
+    comes(TWO, EAST);
+    unregister(EAST);
+    assert_int_equal(fence(ONE), KEY_VANISHED);
+}
+
+/* The newer key's REGISTER by the other path is still to come. */
+static void an_older_key_that_was_preempted_does_not_show_the_newer_came(void **state)
+{
+    uint64_t older = tell(ONE), newer;
+
+    (void)state;
+    registers(EAST, older);
+    registers(WEST, older);
+    look();
+    pass(30);
+    newer = tell(ONE);
+    begin_fence(ONE);
+    registers(EAST, newer);
+    preempt(older);
+    assert_int_equal(end_fence(ONE, false), KEY_PRESENT);
+    assert_int_equal(fence(ONE), KEY_OUTSTANDING);
+    registers(WEST, newer);
+    look();
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+}
+
 /* It went by itself between the look and the preempt, and the generation moved for that. */
 static void a_victim_that_went_by_itself_proves_nothing(void **state)
 {
@@ -967,6 +1000,8 @@ int main(void)
         T(a_target_that_forgot_proves_nothing),
         T(a_preempt_that_was_not_carried_out_proves_nothing),
         T(a_failed_attempt_is_no_evidence_for_later),
+        T(a_failed_attempt_that_a_neighbour_covered_is_none_either),
+        T(an_older_key_that_was_preempted_does_not_show_the_newer_came),
         T(a_victim_that_went_by_itself_proves_nothing),
         T(a_crash_after_the_preempt_loses_nothing),
         T(what_cannot_be_written_does_not_count),
