@@ -309,7 +309,7 @@ static void restart_on(struct world *w, const struct device *const devices[2])
 static void key_fence_does_not_hide_the_hooks_from_a_restart(void **state)
 {
     struct world *w = scene_granted(state);
-    struct device *plain = w->device;
+    struct device *plain = w->devices[0];
     struct device_volume volume = {.base_count = 0};
     struct device_base base = {.size = 1 << 30, .signature = {.count = 1}};
     struct engine_release release;
@@ -317,9 +317,9 @@ static void key_fence_does_not_hide_the_hooks_from_a_restart(void **state)
     base.signature.component[0] =
         (struct signature_component){.offset = 512, .len = 5, .bytes = "other"};
     assert_int_equal(device_volume_add_base(&volume, &base, &at), 0);
-    assert_int_equal(device_from_description((uint8_t[DEVICE_UUID_SIZE]){9}, &volume, &w->device),
-                     0);
-    device_set_reserved(w->device);
+    assert_int_equal(
+        device_from_description((uint8_t[DEVICE_UUID_SIZE]){9}, &volume, &w->devices[0]), 0);
+    device_set_reserved(w->devices[0]);
     assert_int_equal(world_sealed(w, 1, SEAL_KIND_FROZEN), ENGINE_OK);
     assert_int_equal(world_got(w, 0, 1, READ), ENGINE_OK);
     world_release(w, 0, true, 0, &release);
@@ -328,11 +328,11 @@ static void key_fence_does_not_hide_the_hooks_from_a_restart(void **state)
     world_release(w, 1, true, 0, &release);
     world_pass(w, 91 * SECOND);
     assert_int_equal(w->fence_count, 1);
-    assert_ptr_equal(w->fences[0].fence.device, w->device);
+    assert_ptr_equal(w->fences[0].fence.device, w->devices[0]);
     world_fence_done(w, 0, true);
     assert_int_equal(world_state(w, 1), ENGINE_OPEN);
     assert_int_equal(w->durable.holder_count, 0);
-    restart_on(w, (const struct device *const[]){plain, w->device});
+    restart_on(w, (const struct device *const[]){plain, w->devices[0]});
     world_confirm(w, 0);
     world_client_event(w, 0, ENGINE_CLIENT_DESTROYED);
     world_confirm(w, 0);
