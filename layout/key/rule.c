@@ -580,6 +580,8 @@ static int see(struct key_rule *rule, const struct key_look *look,
     return 0;
 }
 
+/* By that nexus, or another of its machine: a nexus need not have been seen with a key of the run,
+ * for a neighbour's may have covered it before a look. */
 static bool was_on(const struct run *run, const struct designator *disk,
                    const struct key_nexus *nexus)
 {
@@ -587,7 +589,8 @@ static bool was_on(const struct run *run, const struct designator *disk,
 
     DL_FOREACH(run->rows, row)
     {
-        if (is_on_disk(row, disk) && !is_telling(row) && key_nexus_equal(&row->row.nexus, nexus))
+        if (is_on_disk(row, disk) && !is_telling(row) &&
+            key_nexus_of_one_machine(&row->row.nexus, nexus))
             return true;
     }
     return false;
@@ -628,6 +631,13 @@ static bool is_beside(const struct key_rule *rule, const struct run *run,
     return false;
 }
 
+/* A nexus of the run's machine, by its name or by a neighbour that was on both. */
+static bool may_use(const struct key_rule *rule, const struct run *run,
+                    const struct designator *disk, const struct key_nexus *nexus)
+{
+    return was_on(run, disk, nexus) || is_beside(rule, run, disk, nexus);
+}
+
 /* Another run's key is on a path of its machine where this one was not seen. */
 static bool neighbour_is_there(const struct key_rule *rule, const struct run *run, uint32_t number,
                                const struct key_look *look)
@@ -648,11 +658,13 @@ static int settle_telling(struct key_rule *rule, const struct run *run, struct r
 {
     uint32_t number = row->row.number;
 
-    if (!is_registered(look, reservation_key(rule->server, number)))
-        return 0;
-    row->seen_at = row->seen_at ? row->seen_at : rule->now;
-    if ((older_is_there(rule, run, number, look) || neighbour_is_there(rule, run, number, look)) &&
-        !is_settled_since(rule, row->seen_at))
+    const bool there = is_registered(look, reservation_key(rule->server, number));
+
+    if (there && !row->seen_at)
+        row->seen_at = rule->now;
+    if (!is_settled_since(rule, row->seen_at) &&
+        (!there || older_is_there(rule, run, number, look) ||
+         neighbour_is_there(rule, run, number, look)))
         return 0;
     return set_state(rule, row, KEY_SEEN, 0, false);
 }
@@ -798,7 +810,7 @@ static void add_sharer(struct key_plan *plan, uint32_t run)
         plan->sharer[plan->sharer_count++] = run;
 }
 
-/* Whatever key of ours is on a nexus of the run. */
+/* Whatever key of ours is on a nexus of the run's machine. */
 void key_rule_plan(const struct key_rule *rule, uint32_t id, const struct key_look *look,
                    struct key_plan *plan)
 {
@@ -810,7 +822,7 @@ void key_rule_plan(const struct key_rule *rule, uint32_t id, const struct key_lo
         const struct run *whose = run_of(rule, reg->key);
 
         if (!is_ours(rule, reg->key) || reservation_key_number(reg->key) == 0 ||
-            (whose != run && !was_on(run, look->disk, &reg->nexus)))
+            (whose != run && !may_use(rule, run, look->disk, &reg->nexus)))
             continue;
         add_victim(plan, reg->key);
         if (whose && whose != run)
@@ -934,13 +946,11 @@ static enum key_proof judge_tellings(const struct key_rule *rule, const struct r
     return KEY_PROVEN;
 }
 
-static enum key_proof judge_run(const struct key_rule *rule, const struct run *run,
-                                const struct key_look *look, struct key_verdict *verdict)
+static enum key_proof judge_rows(const struct key_rule *rule, const struct run *run,
+                                 const struct key_look *look, struct key_verdict *verdict)
 {
     const struct row *row;
 
-    if (run->doubt)
-        return KEY_DOUBTFUL;
     DL_FOREACH(run->rows, row)
     {
         enum key_proof proof = is_telling(row) || !is_on_disk(row, look->disk)
@@ -949,7 +959,18 @@ static enum key_proof judge_run(const struct key_rule *rule, const struct run *r
         if (proof != KEY_PROVEN)
             return proof;
     }
-    return judge_tellings(rule, run, look->disk, verdict);
+    return KEY_PROVEN;
+}
+
+static enum key_proof judge_run(const struct key_rule *rule, const struct run *run,
+                                const struct key_look *look, struct key_verdict *verdict)
+{
+    enum key_proof proof = run->doubt ? KEY_DOUBTFUL : judge_rows(rule, run, look, verdict);
+
+    for (const struct run *other = rule->runs; proof == KEY_PROVEN && other; other = other->hh.next)
+        if (other != run && shares_nexus(run, other, look->disk))
+            proof = judge_rows(rule, other, look, verdict);
+    return proof != KEY_PROVEN ? proof : judge_tellings(rule, run, look->disk, verdict);
 }
 
 /* Fenced along with a neighbour, when it had nothing to write: that was then. */
@@ -979,7 +1000,7 @@ static int write_fenced(struct key_rule *rule, const struct run *run, const stru
         {
             if (err || row->row.state != KEY_PREEMPTING || !is_on_disk(row, look->disk) ||
                 (other != run && row->fence != run->id &&
-                 !was_on(run, look->disk, &row->row.nexus)) ||
+                 !may_use(rule, run, look->disk, &row->row.nexus)) ||
                 on_nexus(look, &row->row.nexus))
                 continue;
             err = set_state(rule, row, KEY_FENCED, 0, other != run && drained(other->id, arg));

@@ -149,6 +149,24 @@ bool key_nexus_equal(const struct key_nexus *a, const struct key_nexus *b)
            memcmp(a->name, b->name, a->len) == 0;
 }
 
+/* Of an iSCSI nexus the initiator's name alone, without the session ("name,i,0x..."). */
+static size_t initiator_len(const struct key_nexus *nexus)
+{
+    for (size_t i = 0; nexus->protocol == ISCSI && i + 2 < nexus->len; i++) {
+        if (memcmp(nexus->name + i, ",i,", 3) == 0)
+            return i;
+    }
+    return nexus->len;
+}
+
+bool key_nexus_of_one_machine(const struct key_nexus *a, const struct key_nexus *b)
+{
+    const size_t len = initiator_len(a);
+
+    return len > 0 && a->protocol == b->protocol && len == initiator_len(b) &&
+           memcmp(a->name, b->name, len) == 0;
+}
+
 static const char *kind_of(unsigned protocol)
 {
     switch (protocol) {

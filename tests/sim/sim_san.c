@@ -227,9 +227,12 @@ static void view_target(struct sim *s, struct key_look *look, struct key_registr
         .key = reservation_key(SERVER, 0), .nexus = {.protocol = 5, .len = 1, .name = {OWN_NEXUS}}};
     for (unsigned n = 0; n < SIM_HOSTS * SIM_PATHS; n++) {
         if (s->san.key[n])
-            out[count++] = (struct key_registration){
-                .key = s->san.key[n],
-                .nexus = {.protocol = 5, .len = 1, .name = {(uint8_t)(n + 1)}}};
+            out[count++] =
+                (struct key_registration){.key = s->san.key[n],
+                                          .nexus = {.protocol = 5,
+                                                    .len = 5,
+                                                    .name = {(uint8_t)(n / SIM_PATHS + 1), ',', 'i',
+                                                             ',', (uint8_t)(n % SIM_PATHS + 1)}}};
     }
     look->disk = &name;
     look->generation = s->san.generation;
@@ -335,12 +338,6 @@ static void arrive_by(struct sim *s, struct sim_register *reg, unsigned path)
     }
 }
 
-static bool covers_unseen(const struct sim *s, const struct sim_register *reg, unsigned nexus)
-{
-    uint32_t whose = s->san.key[nexus] ? s->san.unseen[nexus] : 0;
-    return whose && whose != id_of(reg->machine, reg->run);
-}
-
 /* Path by path where a key is registered already; else there was no command by it before, and its
  * REGISTER does not stay behind the first. */
 static bool arrive(struct sim *s, struct sim_register *reg)
@@ -349,7 +346,7 @@ static bool arrive(struct sim *s, struct sim_register *reg)
     unsigned host = s->machines[reg->machine].runs[reg->run].host, first = sim_below(s, SIM_PATHS);
     for (unsigned i = 0; i < SIM_PATHS && reg->used; i++) {
         unsigned path = (first + i) % SIM_PATHS;
-        if (!(reg->paths & 1u << path) || covers_unseen(s, reg, host * SIM_PATHS + path))
+        if (!(reg->paths & 1u << path))
             continue;
         arrive_by(s, reg, path);
         any = true;

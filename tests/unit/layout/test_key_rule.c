@@ -9,13 +9,23 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
 #include "layout/key/rule.h"
 #include "layout/reservation/reservation.h"
 
-enum { SERVER = 0xabcdef, ONE = 1, TWO = 2, EAST = 'E', WEST = 'W', NORTH = 'N', ROWS = 256 };
+enum {
+    SERVER = 0xabcdef,
+    ONE = 1,
+    TWO = 2,
+    EAST = 'E',
+    EAST_TOO = 'e',
+    WEST = 'W',
+    NORTH = 'N',
+    ROWS = 256
+};
 #define SECOND UINT64_C(1000000000)
 
 static const struct designator disk = {.code_set = 1, .type = 3, .len = 8, .bytes = "one disk"};
@@ -138,9 +148,14 @@ static void pass(uint64_t seconds)
     key_rule_set_time(rule, now, settle);
 }
 
+/* A machine's letter; a small one is the other session of the same machine. */
 static struct key_nexus nexus(char name)
 {
-    return (struct key_nexus){.protocol = 5, .len = 1, .name = {(uint8_t)name}};
+    return (struct key_nexus){
+        .protocol = 5,
+        .len = 5,
+        .name = {(uint8_t)toupper(name), ',', 'i', ',', (uint8_t)name},
+    };
 }
 
 static void unregister(char where)
@@ -865,6 +880,26 @@ static void a_path_with_a_neighbours_key_has_a_register_before_it(void **state)
     assert_int_equal(fence(ONE), KEY_PROVEN);
 }
 
+/* No look has seen ONE's key by the other path of their machine: TWO's covered it there, and TWO
+ * itself was never seen beside ONE. The initiator's name says that it is the same machine. */
+static void a_key_that_was_covered_before_a_look_is_looked_for_by_machine(void **state)
+{
+    uint64_t first = tell(ONE), second = tell(TWO);
+
+    (void)state;
+    registers(EAST, first);
+    registers(EAST_TOO, first);
+    registers(EAST_TOO, second);
+    look();
+    pass(1000);
+    assert_int_equal(fence(ONE), KEY_OUTSTANDING);
+    assert_false(is_on_target(first));
+    assert_false(is_on_target(second)); /* the whole machine, not one of its two sessions */
+    settle = 300 * SECOND;
+    pass(1000);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+}
+
 /* ---- who is away ---- */
 
 /* Nobody knows ONE for however long. Its neighbour's key has taken the place of its own; it comes
@@ -1031,6 +1066,7 @@ int main(void)
         T(a_neighbour_that_gave_all_back_is_marked_by_its_own_fence),
         T(a_fence_does_not_outlast_the_next_key_on_its_nexus),
         T(a_path_with_a_neighbours_key_has_a_register_before_it),
+        T(a_key_that_was_covered_before_a_look_is_looked_for_by_machine),
         T(who_was_away_is_fenced_by_its_neighbours_key),
         T(who_is_away_keeps_its_key),
         T(who_is_away_and_was_never_told_is_forgotten),

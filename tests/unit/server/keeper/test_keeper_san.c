@@ -418,7 +418,7 @@ static void a_key_registered_just_before_its_preemption_is_taken_too(void **stat
     assert_int_equal(tell(left), NFS4_OK);
     begin_fence(left);
     run_job();
-    registers(EAST, lost_key);
+    registers(WEST, lost_key);
     while (answer == NOTHING)
         run_job();
     assert_int_equal(answer, SHOWN);
