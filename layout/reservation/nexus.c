@@ -63,8 +63,8 @@ static int take_iscsi(const uint8_t *data, size_t len, struct key_nexus *out, si
     return 0;
 }
 
-int key_nexus_from_transport_id(const uint8_t *data, size_t len, struct key_nexus *out,
-                                size_t *used)
+/* Of one TransportID. *used: its length. */
+static int from_transport_id(const uint8_t *data, size_t len, struct key_nexus *out, size_t *used)
 {
     enum { FIXED = 24 };
     struct key_nexus nexus = {0};
@@ -104,7 +104,7 @@ static int take_descriptor(const uint8_t *data, size_t len, struct key_registrat
     id_length = get(data + ID_LENGTH_AT, 4);
     if (id_length > len - DESCRIPTOR_HEAD)
         return -EBADMSG;
-    err = key_nexus_from_transport_id(data + DESCRIPTOR_HEAD, id_length, &out->nexus, &id_used);
+    err = from_transport_id(data + DESCRIPTOR_HEAD, id_length, &out->nexus, &id_used);
     if (err)
         return err;
     out->key = get(data, 8);

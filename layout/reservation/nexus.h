@@ -35,9 +35,6 @@ struct key_registration {
  */
 int key_nexus_read_full_status(const uint8_t *data, size_t len, struct key_registration *out,
                                size_t max, size_t *count, uint32_t *generation);
-/* Of one TransportID. *used: its length. */
-int key_nexus_from_transport_id(const uint8_t *data, size_t len, struct key_nexus *out,
-                                size_t *used);
 void key_nexus_from_host(const uint8_t *host, size_t len, struct key_nexus *out);
 
 bool key_nexus_equal(const struct key_nexus *a, const struct key_nexus *b);

@@ -23,7 +23,8 @@ enum {
 #define ROW(OP, function, n) [OP] = {.name = #OP, .handler = op_##function, .needs = (n)}
 #define BOUNDED(OP, function, n, max)                                                              \
     [OP] = {.name = #OP, .handler = op_##function, .needs = (n) | OP_MODIFIES, .reply_max = (max)}
-#define ABSENT(OP) [OP] = {.name = #OP}
+#define ABSENT(OP)          [OP] = {.name = #OP, .refusal = NFS4ERR_NOTSUPP}
+#define REFUSED(OP, status) [OP] = {.name = #OP, .refusal = (status)}
 
 enum {
     FH = OP_NEEDS_FH,
@@ -85,7 +86,7 @@ const struct op_entry op_table[OP_TABLE_SIZE] = {
     BOUNDED(OP_LAYOUTRETURN, layoutreturn, 0, STATUS + 4 + STATEID),
     ROW(OP_SECINFO_NO_NAME, secinfo_no_name, FH),
     ROW(OP_SEQUENCE, sequence, 0),
-    ABSENT(OP_SET_SSV),
+    REFUSED(OP_SET_SSV, NFS4ERR_INVAL), /* nobody has opted for SP4_SSV (18.47.3) */
     ROW(OP_TEST_STATEID, test_stateid, 0),
     ABSENT(OP_WANT_DELEGATION),
     BOUNDED(OP_DESTROY_CLIENTID, destroy_clientid, OP_FIRST_ONLY, STATUS),
