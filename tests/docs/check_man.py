@@ -1,8 +1,7 @@
 #!/usr/bin/python3
-"""check_man.py PROGRAM PAGE... - the manual page and --help name the same long options; the page
-formats without a warning.
+"""check_man.py PROGRAM=PAGE... - page and --help name the same long options, and are well formed.
 
-Usage: check_man.py PROGRAM=PAGE [PROGRAM=PAGE ...]
+The page formats without a warning, and the help keeps to 80 columns.
 """
 import re
 import subprocess
@@ -17,7 +16,8 @@ def check(program, page):
     usage = subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
     with open(page, encoding="utf-8") as stream:
         source = stream.read().replace("\\-", "-")
-    wrong = []
+    wrong = [f"{program} --help: past 80 columns: {line}"
+             for line in usage.splitlines() if len(line) > 80]
     in_help, in_page = options_in(usage), options_in(source)
     for option in sorted(in_help - in_page):
         wrong.append(f"{page}: lacks {option}, which {program} --help names")
