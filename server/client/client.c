@@ -113,6 +113,27 @@ static void format_address(const struct in6_addr *peer, char text[INET6_ADDRSTRL
         text[0] = '\0';
 }
 
+bool client_is_at(const struct client *client, const struct in6_addr *peer)
+{
+    for (unsigned i = 0; i < client->address_count; i++)
+        if (IN6_ARE_ADDR_EQUAL(&client->addresses[i], peer))
+            return true;
+    return false;
+}
+
+void client_add_address(struct client *client, const struct in6_addr *peer)
+{
+    unsigned at = 0;
+    while (at < client->address_count && !IN6_ARE_ADDR_EQUAL(&client->addresses[at], peer))
+        at++;
+    if (at == CLIENT_ADDRESSES_MAX)
+        at--;
+    else if (at == client->address_count)
+        client->address_count++;
+    memmove(&client->addresses[1], &client->addresses[0], at * sizeof(client->addresses[0]));
+    client->addresses[0] = *peer;
+}
+
 static void write_text(struct client *client)
 {
     size_t n = (size_t)snprintf(client->text, sizeof(client->text), "%s (", client->address);
@@ -157,6 +178,7 @@ struct client *client_create(struct client_table *table, const EXCHANGE_ID4args 
     client->principal = principal;
     client->renewed_at = loop_now_ns();
     client->create_res.status = NFS4ERR_SEQ_MISORDERED;
+    client_add_address(client, peer);
     format_address(peer, client->address);
     write_text(client);
     do

@@ -17,7 +17,7 @@
 #include "server/client/recovery.h"
 #include "server/client/session.h"
 
-enum { CB_SLOTS_MAX = 8, CLIENT_TEXT_MAX = 160 };
+enum { CB_SLOTS_MAX = 8, CLIENT_TEXT_MAX = 160, CLIENT_ADDRESSES_MAX = 4 };
 
 struct cb_flight;
 
@@ -40,7 +40,6 @@ struct client {
     struct client_state *state;
     struct session *sessions;
     unsigned session_count;
-    uint32_t next_serial;
 
     /* CREATE_SESSION's slot of one (RFC 8881 section 18.36.4) */
     uint32_t create_seq;
@@ -52,7 +51,9 @@ struct client {
     bool cb_asked; /* has ever wanted one */
     bool cb_down;  /* the last call or probe had no answer */
 
-    struct recovery_call recovery;  /* for removal */
+    struct recovery_call recovery;                   /* for removal */
+    struct in6_addr addresses[CLIENT_ADDRESSES_MAX]; /* where it speaks from; the latest first */
+    unsigned address_count;
     char address[INET6_ADDRSTRLEN]; /* without the port */
     char text[CLIENT_TEXT_MAX];
     UT_hash_handle hh_id;
@@ -103,6 +104,12 @@ struct client *client_create(struct client_table *table, const EXCHANGE_ID4args 
                              struct principal principal, const struct in6_addr *peer);
 /* Its record is durable: it becomes the confirmed one of its owner. -ENOMEM. */
 int client_confirm(struct client *client);
+/* A client is known by its addresses besides its principal: AUTH_SYS proves nothing, and a uid is
+ * another user's on another machine. Does it speak from this one? */
+bool client_is_at(const struct client *client, const struct in6_addr *peer);
+/* It has shown that it does, by its owner and verifier: beside the others, of which the one that
+ * was shown longest ago gives way. */
+void client_add_address(struct client *client, const struct in6_addr *peer);
 void client_pin(struct client *client);
 void client_unpin(struct client *client);
 void client_renew(struct client *client);

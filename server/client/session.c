@@ -9,6 +9,7 @@
 #include "server/client/session.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,11 +30,17 @@ enum {
     REPLY_KEEP = 1 << 10, /* a slot keeps so much memory between replies */
 };
 
+/* Random bits, so that to know an id is to have been told it; and the loop, so that a request finds
+ * its way before anything is looked up. */
+static void make_id(const struct client_table *table, sessionid4 id)
+{
+    randombytes_buf(id, NFS4_SESSIONID_SIZE);
+    id[0] = (uint8_t)loop_index(table->loop);
+}
+
 unsigned session_loop(const sessionid4 id)
 {
-    uint64_t client;
-    memcpy(&client, id, sizeof(client));
-    return client_id_loop(client);
+    return id[0];
 }
 
 struct session *session_find(struct client_table *table, const sessionid4 id)
@@ -120,9 +127,9 @@ int session_create(struct client *client, const CREATE_SESSION4args *args,
     session->cb_slot_count = at_most(back->ca_maxrequests, CB_SLOTS_MAX);
     session_set_callback(session, args->csa_cb_program, args->csa_sec_parms,
                          args->csa_sec_parms_count);
-    uint32_t serial = ++client->next_serial;
-    memcpy(session->id, &client->id, sizeof(client->id));
-    memcpy(session->id + 8, &serial, sizeof(serial));
+    do
+        make_id(client->table, session->id);
+    while (session_find(client->table, session->id));
     HASH_ADD(hh, client->table->sessions, id, NFS4_SESSIONID_SIZE, session);
     if (!session->hh.tbl)
         goto fail;
@@ -137,6 +144,27 @@ fail:
     free(session->slots);
     free(session);
     return -ENOMEM;
+}
+
+void session_associate(struct session *session, uint64_t connection)
+{
+    if (session_is_associated(session, connection))
+        return;
+    session->conns[session->conn_next] = connection;
+    session->conn_next = (session->conn_next + 1) % SESSION_CONNS_MAX;
+}
+
+bool session_is_associated(const struct session *session, uint64_t connection)
+{
+    for (unsigned i = 0; i < SESSION_CONNS_MAX && session->conns[i] != 0; i++)
+        if (session->conns[i] == connection)
+            return true;
+    return false;
+}
+
+struct client *session_client(const struct session *session)
+{
+    return session->client;
 }
 
 struct session *session_ref(struct session *session)
@@ -258,7 +286,7 @@ nfsstat4 session_sequence(struct client_table *table, const SEQUENCE4args *args,
 {
     struct session *session = session_find(table, args->sa_sessionid);
     *turn = (struct session_turn){0};
-    if (!session)
+    if (!session || !client_is_at(session->client, call->peer))
         return NFS4ERR_BADSESSION;
     nfsstat4 status = check_slot(session, args);
     if (status != NFS4_OK)
@@ -277,6 +305,7 @@ nfsstat4 session_sequence(struct client_table *table, const SEQUENCE4args *args,
         return status;
     turn->max_reply = session->fore.ca_maxresponsesize;
     turn->max_cached = session->fore.ca_maxresponsesize_cached;
+    session_associate(session, call->connection);
     client_renew(session->client);
     fill_result(session, args, ok);
     return NFS4_OK;

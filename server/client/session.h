@@ -39,11 +39,20 @@ void session_unref(struct session *session);
 void session_current_call(const struct session *session, const struct session_slot *slot,
                           sessionid4 id, slotid4 *slot_id, sequenceid4 *sequence);
 
+/* The connection with this serial carries the session's fore channel (RFC 8881 section 2.10.3.1).
+ */
+void session_associate(struct session *session, uint64_t connection);
+bool session_is_associated(const struct session *session, uint64_t connection);
+/* Whose client's it is; NULL once destroyed. */
+struct client *session_client(const struct session *session);
+
 /* A COMPOUND that begins with SEQUENCE, as its session sees it. */
 struct session_call {
     struct principal principal;
-    uint64_t digest; /* of the request's body, to know a false retry */
-    uint32_t len;    /* of the whole RPC message */
+    const struct in6_addr *peer;
+    uint64_t connection; /* its serial */
+    uint64_t digest;     /* of the request's body, to know a false retry */
+    uint32_t len;        /* of the whole RPC message */
     uint32_t numops;
     size_t reply_len; /* of what the reply has before SEQUENCE's result */
 };
@@ -57,6 +66,7 @@ struct session_turn {
     bool retry_uncached;            /* the reply was not kept: the next operation gets
                                        NFS4ERR_RETRY_UNCACHED_REP */
 };
+/* To an address that is not the client's there is no such session. */
 nfsstat4 session_sequence(struct client_table *table, const SEQUENCE4args *args,
                           const struct session_call *call, SEQUENCE4resok *ok,
                           struct session_turn *turn);

@@ -477,6 +477,14 @@ nfsstat4 export_admit(const struct export *export, const struct in6_addr *peer)
     return config_export_admits(export_config(export), peer) ? NFS4_OK : NFS4ERR_ACCESS;
 }
 
+bool export_table_admits(const struct export_table *table, const struct in6_addr *peer)
+{
+    for (unsigned i = 0; i < table->count; i++)
+        if (export_admit(&table->exports[i], peer) == NFS4_OK)
+            return true;
+    return false;
+}
+
 static void become_anonymous(const struct config_export *config, struct cred *out)
 {
     out->uid = config ? config->anon_uid : 65534;

@@ -69,6 +69,8 @@ int export_set_no_device(struct export *export, const struct seal_refusal *why);
 
 /* May this peer (IPv4-mapped for IPv4) use the export? NFS4_OK, or NFS4ERR_ACCESS. */
 nfsstat4 export_admit(const struct export *export, const struct in6_addr *peer);
+/* Any of them? */
+bool export_table_admits(const struct export_table *table, const struct in6_addr *peer);
 /* The identity to act with on this export: the RPC's, squashed. export NULL (pseudo directories):
  * nobody's.
  */

@@ -45,6 +45,11 @@ const char *conn_describe(const struct conn *conn)
     return conn->text;
 }
 
+uint64_t conn_serial(const struct conn *conn)
+{
+    return conn->serial;
+}
+
 struct loop *conn_loop(struct conn *conn)
 {
     return atomic_load_explicit(&conn->loop, memory_order_acquire);
@@ -105,9 +110,11 @@ static void set_socket_options(int fd)
 
 int conn_create(struct listener *listener, int fd, struct conn **out)
 {
+    static atomic_uint_fast64_t last_serial;
     struct conn *conn = calloc(1, sizeof(*conn));
     if (!conn)
         return -ENOMEM;
+    conn->serial = atomic_fetch_add(&last_serial, 1) + 1;
     evutil_make_socket_nonblocking(fd);
     set_socket_options(fd);
     atomic_init(&conn->refs, 1);

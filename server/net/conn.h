@@ -56,7 +56,9 @@ struct conn *conn_ref(struct conn *conn);                  /* any thread */
 void conn_unref(struct conn *conn);                        /* any thread */
 const struct in6_addr *conn_peer(const struct conn *conn); /* IPv4-mapped for IPv4; any thread */
 const char *conn_describe(const struct conn *conn);        /* "192.0.2.1:700"; any thread */
-struct loop *conn_loop(struct conn *conn);                 /* where it lives now; any thread */
+/* No other connection of this process has had it, or will; never 0. Any thread. */
+uint64_t conn_serial(const struct conn *conn);
+struct loop *conn_loop(struct conn *conn); /* where it lives now; any thread */
 
 /* One message to send: the record mark and a message's iovec. The memory stays the caller's until
  * `sent`. */

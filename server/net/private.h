@@ -91,6 +91,7 @@ struct conn {
     atomic_bool called; /* by us, at any time */
 
     struct loop_msg arrive;
+    uint64_t serial;
     struct in6_addr peer;
     char text[INET6_ADDRSTRLEN + 10];
 };

@@ -281,6 +281,11 @@ static nfsstat4 check_reply_size(const struct compound *c, const struct op_entry
     return c->cache_this && need > c->max_cached ? NFS4ERR_REP_TOO_BIG_TO_CACHE : NFS4_OK;
 }
 
+static bool is_welcome(const struct compound *c, const struct op_entry *entry)
+{
+    return entry->who != WHO_ADMITTED || export_table_admits(c->server->exports, &c->peer);
+}
+
 static nfsstat4 check_op(const struct compound *c, const struct op_entry *entry)
 {
     nfsstat4 status = check_position(c, entry);
@@ -288,6 +293,8 @@ static nfsstat4 check_op(const struct compound *c, const struct op_entry *entry)
         return status;
     if (!entry->handler)
         return NFS4ERR_NOTSUPP;
+    if (!is_welcome(c, entry))
+        return entry->refusal;
     if ((entry->needs & OP_NEEDS_FH) != 0 && !c->current.file)
         return NFS4ERR_NOFILEHANDLE;
     if ((entry->needs & OP_NEEDS_SAVED_FH) != 0 && !c->saved.file)
@@ -316,6 +323,17 @@ static void put_illegal(struct compound *c)
     c->op_count++;
 }
 
+/* Nothing that this address may ask of us has an answer in NFS (EXCHANGE_ID's errors, RFC 8881
+ * section 15.2, have none for it): RPC's own (RFC 5531 section 9). */
+static void deny_call(struct compound *c)
+{
+    log_info("%s: denied: its address is none that an export admits (clients)",
+             conn_describe(c->conn));
+    xdr_out_truncate(&c->out, 0);
+    rpc_reply_put_auth_error(&c->out, c->xid, RPC_AUTHSTAT_TOOWEAK);
+    finish_compound(c);
+}
+
 /* Gets the next operation ready. False: there is none, or it cannot run; the reply has ended. */
 static bool begin_op(struct compound *c)
 {
@@ -331,6 +349,10 @@ static bool begin_op(struct compound *c)
     }
     if (c->op == ILLEGAL_OP) {
         end_compound(c, status);
+        return false;
+    }
+    if (status == NFS4_OK && c->op_index == 0 && !is_welcome(c, &op_table[c->op])) {
+        deny_call(c);
         return false;
     }
     if (status == NFS4_OK)

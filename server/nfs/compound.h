@@ -129,8 +129,21 @@ enum op_needs {
     OP_MODIFIES = 1u << 3,   /* not idempotent: whether the reply fits is decided before it runs */
     OP_ROFS = 1u << 4,       /* changes the current export: refused where that is read-only */
 };
+/* What an operation asks of who sends it. That requests of a session come from an address of its
+ * client, SEQUENCE has seen to; to others there is no such session. */
+enum op_who {
+    WHO_NOBODY,    /* not implemented */
+    WHO_ADMITTED,  /* an address that some export admits */
+    WHO_PRINCIPAL, /* the principal that made the client id, from an address of that client: what
+                      has found the client sees to it */
+    WHO_SESSION,   /* anybody in a session; SEQUENCE itself */
+    WHO_EXPORT,    /* an address that the export of the current file handle admits */
+};
+
 struct op_entry {
     const char *name;
+    enum op_who who;
+    nfsstat4 refusal; /* of all others, where the dispatcher sees to it; 0: NFS4ERR_ACCESS */
     enum op_next (*handler)(
         struct compound *c); /* NULL: legal in 4.1 but not implemented, NFS4ERR_NOTSUPP */
     uint32_t needs;          /* enum op_needs */

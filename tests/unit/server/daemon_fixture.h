@@ -45,6 +45,9 @@ struct wire {
 
 void wire_open(struct wire *w, struct daemon *daemon);
 void wire_open_on(struct wire *w, struct daemon *daemon, unsigned loop);
+/* Over TCP, from this address of this machine: 127.0.0.1 and 127.0.0.2 are in the export's clients,
+ * 127.0.0.9 is not. */
+void wire_open_from(struct wire *w, struct daemon *daemon, const char *address);
 void wire_close(struct wire *w);
 /* Build a call. */
 void wire_begin(struct wire *w);
@@ -83,6 +86,8 @@ union nfs4_args session_args(clientid4 id, sequenceid4 seq, uint32_t flags);
 /* EXCHANGE_ID, CREATE_SESSION, RECLAIM_COMPLETE. */
 void nfs_client_start(struct nfs_client *client, struct daemon *daemon, const char *owner,
                       uint32_t session_flags);
+void nfs_client_start_from(struct nfs_client *client, struct daemon *daemon, const char *owner,
+                           const char *address);
 /* Begin a COMPOUND with the right SEQUENCE on slot 0. */
 void nfs_begin(struct nfs_client *client, bool cache);
 /* After wire_call: SEQUENCE's result must be NFS4_OK. */

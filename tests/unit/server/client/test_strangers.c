@@ -1,0 +1,240 @@
+/*
+ * test_strangers.c - a session and a client id are their client's: of its addresses and its
+ * principal (RFC 8881 sections 2.10.3.1, 18.34.3, 18.35.4, 18.36.4, 18.37.3). Over TCP, from
+ * several addresses of this machine.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "server/nfs/compound.h"
+#include "tests/unit/server/daemon_fixture.h"
+
+#define AT_HOME   "127.0.0.1" /* where the client is */
+#define ELSEWHERE "127.0.0.2" /* another client of the export */
+#define OUTSIDE   "127.0.0.9" /* in no export */
+
+enum { ANOTHER_USER = 77 };
+
+static struct daemon *daemon_of_test;
+static struct nfs_client client;
+
+/* The client of every test: its own connection, from AT_HOME. */
+static int setup(void **state)
+{
+    (void)state;
+    daemon_of_test = fixture_start("");
+    nfs_client_start_from(&client, daemon_of_test, "at home", AT_HOME);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    wire_close(&client.wire);
+    fixture_stop(daemon_of_test);
+    fixture_clean();
+    return 0;
+}
+
+static void copy_session(sessionid4 to)
+{
+    memcpy(to, client.session, sizeof(sessionid4));
+}
+
+static nfsstat4 use_session(struct wire *w, slotid4 slot)
+{
+    union nfs4_args args = {
+        .sequence = {.sa_sequenceid = 1, .sa_slotid = slot, .sa_highest_slotid = slot}};
+    copy_session(args.sequence.sa_sessionid);
+    return wire_one(w, OP_SEQUENCE, &args, NULL);
+}
+
+static nfsstat4 bind_session(struct wire *w)
+{
+    union nfs4_args args = {.bind_conn_to_session = {.bctsa_dir = CDFC4_BACK_OR_BOTH}};
+    copy_session(args.bind_conn_to_session.bctsa_sessid);
+    return wire_one(w, OP_BIND_CONN_TO_SESSION, &args, NULL);
+}
+
+static nfsstat4 destroy_session(struct wire *w)
+{
+    union nfs4_args args = {0};
+    copy_session(args.destroy_session.dsa_sessionid);
+    return wire_one(w, OP_DESTROY_SESSION, &args, NULL);
+}
+
+static nfsstat4 destroy_client(struct wire *w)
+{
+    union nfs4_args args = {.destroy_clientid = {.dca_clientid = client.id}};
+    return wire_one(w, OP_DESTROY_CLIENTID, &args, NULL);
+}
+
+static nfsstat4 create_session(struct wire *w)
+{
+    union nfs4_args args = session_args(client.id, client.create_seq + 1, 0);
+    return wire_one(w, OP_CREATE_SESSION, &args, NULL);
+}
+
+static nfsstat4 exchange(struct wire *w, uint8_t verifier, union nfs4_res *res)
+{
+    union nfs4_args args = exchange_args(client.owner, verifier, 0);
+    return wire_one(w, OP_EXCHANGE_ID, &args, res);
+}
+
+static void assert_client_lives(void)
+{
+    nfs_begin(&client, false);
+    assert_true(wire_call(&client.wire));
+    nfs_sequence_ok(&client);
+}
+
+/* ---- who may ---- */
+
+static void every_operation_says_who_may(void **state)
+{
+    (void)state;
+    for (unsigned op = 0; op < OP_TABLE_SIZE; op++) {
+        const struct op_entry *entry = &op_table[op];
+        if (!entry->handler)
+            continue;
+        assert_int_not_equal(entry->who, WHO_NOBODY);
+        if (entry->who == WHO_EXPORT)
+            assert_true((entry->needs & OP_NEEDS_FH) != 0);
+        if (entry->who == WHO_ADMITTED)
+            assert_int_not_equal(entry->refusal, NFS4_OK);
+        if ((entry->needs & OP_FIRST_ONLY) != 0) /* no SEQUENCE has looked at its sender */
+            assert_true(entry->who == WHO_PRINCIPAL || entry->who == WHO_ADMITTED);
+    }
+}
+
+/* ---- session ids ---- */
+
+/* All but the first byte, which is the loop, is chance: of two ids some 0 of 15 bytes agree. */
+static void a_session_id_tells_nothing_of_another(void **state)
+{
+    (void)state;
+    union nfs4_res res;
+    unsigned same = 0;
+    union nfs4_args args = session_args(client.id, ++client.create_seq, 0);
+    assert_int_equal(wire_one(&client.wire, OP_CREATE_SESSION, &args, &res), NFS4_OK);
+    const uint8_t *other = res.create_session.csr_resok4.csr_sessionid;
+    for (unsigned i = 1; i < NFS4_SESSIONID_SIZE; i++)
+        same += other[i] == client.session[i];
+    assert_in_range(same, 0, 7);
+}
+
+/* ---- other addresses ---- */
+
+static void to_another_address_the_session_is_none(void **state)
+{
+    (void)state;
+    struct wire w;
+    wire_open_from(&w, daemon_of_test, ELSEWHERE);
+    assert_int_equal(use_session(&w, 1), NFS4ERR_BADSESSION);
+    assert_int_equal(bind_session(&w), NFS4ERR_BADSESSION);
+    assert_int_equal(destroy_session(&w), NFS4ERR_BADSESSION);
+    assert_int_equal(create_session(&w), NFS4ERR_STALE_CLIENTID);
+    assert_int_equal(destroy_client(&w), NFS4ERR_STALE_CLIENTID);
+    assert_int_equal(exchange(&w, 2, NULL),
+                     NFS4ERR_CLID_INUSE); /* not the verifier of the client */
+    wire_close(&w);
+    assert_client_lives();
+}
+
+static void assert_denied(struct wire *w, uint32_t op, const union nfs4_args *args)
+{
+    enum rpc_msg_type type;
+    struct rpc_reply reply;
+    wire_begin(w);
+    wire_op(w, op, args);
+    wire_send(w);
+    assert_true(wire_next_message(w, 20000, &type));
+    assert_int_equal(type, RPC_REPLY);
+    assert_int_equal(rpc_reply_decode(&w->in, &reply), 0);
+    assert_int_equal(reply.stat, RPC_MSG_DENIED);
+    assert_int_equal(reply.auth_stat, RPC_AUTHSTAT_TOOWEAK);
+}
+
+static void an_address_in_no_export_makes_no_client_id(void **state)
+{
+    (void)state;
+    struct wire w;
+    wire_open_from(&w, daemon_of_test, OUTSIDE);
+    union nfs4_args args = exchange_args("outside", 1, 0);
+    assert_denied(&w, OP_EXCHANGE_ID, &args);
+    args = exchange_args(client.owner, 1, 0); /* nor another's */
+    assert_denied(&w, OP_EXCHANGE_ID, &args);
+    assert_int_equal(use_session(&w, 1), NFS4ERR_BADSESSION);
+    wire_close(&w);
+    assert_client_lives();
+}
+
+/* A client with two addresses: each of its ways begins with EXCHANGE_ID. */
+static void a_client_that_knows_its_verifier_may_come_from_two_addresses(void **state)
+{
+    (void)state;
+    struct wire w;
+    union nfs4_res res;
+    wire_open_from(&w, daemon_of_test, ELSEWHERE);
+    assert_int_equal(use_session(&w, 2), NFS4ERR_BADSESSION);
+    assert_int_equal(exchange(&w, 1, &res), NFS4_OK);
+    assert_int_equal(res.exchange_id.eir_resok4.eir_clientid, client.id);
+    assert_int_equal(use_session(&w, 2), NFS4_OK);
+    wire_close(&w);
+    assert_client_lives();
+}
+
+/* ---- other users ---- */
+
+static void the_session_is_used_by_every_user_and_kept_by_its_principal(void **state)
+{
+    (void)state;
+    struct wire w;
+    wire_open_from(&w, daemon_of_test, AT_HOME);
+    w.uid = ANOTHER_USER;
+    assert_int_equal(use_session(&w, 3), NFS4_OK);
+    assert_int_equal(bind_session(&w), NFS4ERR_BADSESSION);
+    assert_int_equal(destroy_session(&w), NFS4ERR_WRONG_CRED);
+    assert_int_equal(destroy_client(&w), NFS4ERR_WRONG_CRED);
+    assert_int_equal(create_session(&w), NFS4ERR_CLID_INUSE);
+    assert_int_equal(exchange(&w, 1, NULL), NFS4ERR_CLID_INUSE);
+    wire_close(&w);
+    assert_client_lives();
+}
+
+/* ---- connections ---- */
+
+static void a_session_is_destroyed_over_a_connection_of_its_own(void **state)
+{
+    (void)state;
+    struct wire w;
+    wire_open_from(&w, daemon_of_test, AT_HOME);
+    assert_int_equal(destroy_session(&w), NFS4ERR_CONN_NOT_BOUND_TO_SESSION);
+    assert_client_lives();
+    assert_int_equal(use_session(&w, 4), NFS4_OK); /* associates it */
+    assert_int_equal(destroy_session(&w), NFS4_OK);
+    wire_close(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_operation_says_who_may),
+        cmocka_unit_test_setup_teardown(a_session_id_tells_nothing_of_another, setup, teardown),
+        cmocka_unit_test_setup_teardown(to_another_address_the_session_is_none, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_address_in_no_export_makes_no_client_id, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(
+            a_client_that_knows_its_verifier_may_come_from_two_addresses, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_session_is_used_by_every_user_and_kept_by_its_principal,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(a_session_is_destroyed_over_a_connection_of_its_own, setup,
+                                        teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
