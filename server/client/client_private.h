@@ -12,6 +12,7 @@
 #include <uthash.h>
 
 #include "proto/nfs4/ops.h"
+#include "server/base/peer_address.h"
 #include "server/client/client.h"
 #include "server/client/clients.h"
 #include "server/client/recovery.h"
@@ -54,6 +55,8 @@ struct client {
     struct recovery_call recovery;                   /* for removal */
     struct in6_addr addresses[CLIENT_ADDRESSES_MAX]; /* where it speaks from; the latest first */
     unsigned address_count;
+    bool reserved; /* it was made from a reserved port: who has none is a user there, not the client
+                    */
     char address[INET6_ADDRSTRLEN]; /* without the port */
     char text[CLIENT_TEXT_MAX];
     UT_hash_handle hh_id;
@@ -101,15 +104,17 @@ struct client *client_find_owner(struct client_table *table, struct xdr_bytes ow
                                  bool confirmed);
 /* A new, unconfirmed client. NULL: out of memory. */
 struct client *client_create(struct client_table *table, const EXCHANGE_ID4args *args,
-                             struct principal principal, const struct in6_addr *peer);
+                             struct principal principal, const struct peer_address *peer);
 /* Its record is durable: it becomes the confirmed one of its owner. -ENOMEM. */
 int client_confirm(struct client *client);
+/* Its port is as good as the one that made the client. */
+bool client_trusts(const struct client *client, const struct peer_address *peer);
 /* A client is known by its addresses besides its principal: AUTH_SYS proves nothing, and a uid is
  * another user's on another machine. Does it speak from this one? */
-bool client_is_at(const struct client *client, const struct in6_addr *peer);
+bool client_is_at(const struct client *client, const struct peer_address *peer);
 /* It has shown that it does, by its owner and verifier: beside the others, of which the one that
  * was shown longest ago gives way. */
-void client_add_address(struct client *client, const struct in6_addr *peer);
+void client_add_address(struct client *client, const struct peer_address *peer);
 void client_pin(struct client *client);
 void client_unpin(struct client *client);
 void client_renew(struct client *client);

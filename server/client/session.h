@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "proto/nfs4/types.h"
+#include "server/base/peer_address.h"
 #include "server/client/client.h"
 
 struct config;
@@ -49,7 +50,7 @@ struct client *session_client(const struct session *session);
 /* A COMPOUND that begins with SEQUENCE, as its session sees it. */
 struct session_call {
     struct principal principal;
-    const struct in6_addr *peer;
+    const struct peer_address *peer;
     uint64_t connection; /* its serial */
     uint64_t digest;     /* of the request's body, to know a false retry */
     uint32_t len;        /* of the whole RPC message */

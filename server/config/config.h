@@ -41,6 +41,7 @@ struct config_export {
     char *pseudo; /* where clients see it: "/data"; "/" for the root itself */
     char *path;   /* absolute, an existing directory */
     uint32_t id;  /* stable: from the option, else derived from the pseudo path; unique */
+    bool unprivileged_ports; /* requests from ports above 1023 are taken */
     bool writable;
     enum config_squash squash;
     uid_t anon_uid;

@@ -26,8 +26,8 @@ enum option_type {
     TYPE_SIZE32,    /* uint32_t, with K, M, G */
     TYPE_SIZE64,    /* uint64_t, with K, M, G, T */
     TYPE_BOOL,
-    TYPE_ACCESS,   /* bool: "rw" or "ro" */
-    TYPE_VOLATILE, /* bool: "allow" or "refuse" */
+    TYPE_ACCESS, /* bool: "rw" or "ro" */
+    TYPE_ALLOW,  /* bool: "allow" or "refuse" */
     TYPE_SQUASH,
     TYPE_POLICY,
     TYPE_LAYOUT_TYPES,

@@ -470,14 +470,20 @@ bool export_device_is_lost(const struct export *export, const char **why)
     return true;
 }
 
-nfsstat4 export_admit(const struct export *export, const struct in6_addr *peer)
+nfsstat4 export_admit(const struct export *export, const struct peer_address *peer)
 {
+    const struct config_export *config;
+
     if (!export) /* the pseudo root shows names only */
         return NFS4_OK;
-    return config_export_admits(export_config(export), peer) ? NFS4_OK : NFS4ERR_ACCESS;
+    config = export_config(export);
+    return (peer->reserved || config->unprivileged_ports) &&
+                   config_export_admits(config, &peer->host)
+               ? NFS4_OK
+               : NFS4ERR_ACCESS;
 }
 
-bool export_table_admits(const struct export_table *table, const struct in6_addr *peer)
+bool export_table_admits(const struct export_table *table, const struct peer_address *peer)
 {
     for (unsigned i = 0; i < table->count; i++)
         if (export_admit(&table->exports[i], peer) == NFS4_OK)

@@ -8,11 +8,11 @@
 #ifndef SEALNFS_SERVER_EXPORT_EXPORT_H
 #define SEALNFS_SERVER_EXPORT_EXPORT_H
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "proto/nfs4/nfs4.h"
+#include "server/base/peer_address.h"
 #include "server/base/place.h"
 #include "server/config/config.h"
 
@@ -67,10 +67,10 @@ int export_set_device(struct export *export,
                       struct device *device); /* takes a reference of its own */
 int export_set_no_device(struct export *export, const struct seal_refusal *why);
 
-/* May this peer (IPv4-mapped for IPv4) use the export? NFS4_OK, or NFS4ERR_ACCESS. */
-nfsstat4 export_admit(const struct export *export, const struct in6_addr *peer);
+/* May this peer use the export? NFS4_OK, or NFS4ERR_ACCESS. */
+nfsstat4 export_admit(const struct export *export, const struct peer_address *peer);
 /* Any of them? */
-bool export_table_admits(const struct export_table *table, const struct in6_addr *peer);
+bool export_table_admits(const struct export_table *table, const struct peer_address *peer);
 /* The identity to act with on this export: the RPC's, squashed. export NULL (pseudo directories):
  * nobody's.
  */

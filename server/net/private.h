@@ -92,7 +92,7 @@ struct conn {
 
     struct loop_msg arrive;
     uint64_t serial;
-    struct in6_addr peer;
+    struct peer_address peer;
     char text[INET6_ADDRSTRLEN + 10];
 };
 

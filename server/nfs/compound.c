@@ -323,11 +323,11 @@ static void put_illegal(struct compound *c)
     c->op_count++;
 }
 
-/* Nothing that this address may ask of us has an answer in NFS (EXCHANGE_ID's errors, RFC 8881
- * section 15.2, have none for it): RPC's own (RFC 5531 section 9). */
+/* Nothing that may be asked from this address and port has an answer in NFS (EXCHANGE_ID's errors,
+ * RFC 8881 section 15.2, have none for it): RPC's own (RFC 5531 section 9). */
 static void deny_call(struct compound *c)
 {
-    log_info("%s: denied: its address is none that an export admits (clients)",
+    log_info("%s: denied: no export admits its address and port (clients, unprivileged_ports)",
              conn_describe(c->conn));
     xdr_out_truncate(&c->out, 0);
     rpc_reply_put_auth_error(&c->out, c->xid, RPC_AUTHSTAT_TOOWEAK);

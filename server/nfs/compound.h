@@ -15,7 +15,6 @@
 #ifndef SEALNFS_SERVER_NFS_COMPOUND_H
 #define SEALNFS_SERVER_NFS_COMPOUND_H
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -27,6 +26,7 @@
 #include "proto/rpc.h"
 #include "proto/xdr.h"
 #include "server/base/loop.h"
+#include "server/base/peer_address.h"
 #include "server/base/place.h"
 #include "server/base/worker.h"
 #include "server/net/conn.h"
@@ -52,7 +52,7 @@ struct compound {
     struct loop *loop; /* the client's loop, where it lives */
     uint32_t xid;
     struct cred cred;
-    struct in6_addr peer; /* IPv4-mapped for IPv4 */
+    struct peer_address peer;
     uint32_t minor;
 
     struct client

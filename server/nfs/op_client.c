@@ -77,12 +77,20 @@ static bool is_busy(const struct client *client)
 }
 
 /* AUTH_SYS's principal is a user of a machine: another address is another one's, unless it knows
- * the verifier too. That is the client itself, by another of its ways to us. */
+ * the verifier too. That is the client itself, by another of its ways to us. A port that anybody
+ * may have is nobody's word for a client that had a reserved one. */
 static bool is_its_principal(const struct compound *c, const struct client *client,
                              bool same_verifier)
 {
     return principal_equal(client->principal, principal_of(c)) &&
-           (same_verifier || client_is_at(client, &c->peer));
+           (same_verifier ? client_trusts(client, &c->peer) : client_is_at(client, &c->peer));
+}
+
+/* Its state is not to be ended by another principal: its lease runs; or the other has a port that
+ * anybody may have, and then never. */
+static bool is_guarded(const struct compound *c, const struct client *client)
+{
+    return lease_runs(c->server->config, client) || !client_trusts(client, &c->peer);
 }
 
 static struct exchange_facts facts_of(const struct compound *c, const struct client *confirmed)
@@ -96,7 +104,7 @@ static struct exchange_facts facts_of(const struct compound *c, const struct cli
     facts.same_verifier = memcmp(confirmed->verifier, args->eia_clientowner.co_verifier,
                                  sizeof(confirmed->verifier)) == 0;
     facts.same_principal = is_its_principal(c, confirmed, facts.same_verifier);
-    facts.in_use = lease_runs(c->server->config, confirmed) && is_busy(confirmed);
+    facts.in_use = is_guarded(c, confirmed) && is_busy(confirmed);
     return facts;
 }
 
@@ -181,8 +189,7 @@ static struct grants_question *needs_to_ask(struct compound *c, const struct cli
                                             struct exchange_facts *facts)
 {
     struct grants_question *asked = c->op_state;
-    if (!confirmed || facts->in_use || facts->same_principal ||
-        !lease_runs(c->server->config, confirmed))
+    if (!confirmed || facts->in_use || facts->same_principal || !is_guarded(c, confirmed))
         return NULL;
     if (!asked || asked->query.client_id != confirmed->id) {
         asked = arena_alloc(&c->arena, sizeof(*asked));

@@ -48,7 +48,7 @@ static void make_dirs(void)
     assert_int_equal(mkdir(path, 0700), 0);
 }
 
-struct daemon *fixture_start(const char *extra_config)
+struct daemon *fixture_start_with(const char *extra_config, const char *export_config)
 {
     char path[128];
     struct config *config;
@@ -63,13 +63,18 @@ struct daemon *fixture_start(const char *extra_config)
         "state_dir = \"%s/state\"\ncontrol_socket = \"%s/control\"\n%s\n"
         "export \"/data\" {\n path = \"%s\"\n clients = {\"127.0.0.1\", \"127.0.0.2\", \"::1\"}\n"
         " squash = \"none\"\n"
-        " layouts = false\n}\n",
-        base, base, extra_config, files);
+        " layouts = false\n%s\n}\n",
+        base, base, extra_config, files, export_config);
     fclose(file);
     assert_int_equal(config_load(path, stderr, &config), 0);
     config->port = 0; /* any that is free */
     assert_int_equal(daemon_start(config, &daemon), 0);
     return daemon;
+}
+
+struct daemon *fixture_start(const char *extra_config)
+{
+    return fixture_start_with(extra_config, "");
 }
 
 void fixture_stop(struct daemon *daemon)
@@ -116,17 +121,50 @@ void wire_open(struct wire *w, struct daemon *daemon)
     wire_open_on(w, daemon, 0);
 }
 
-void wire_open_from(struct wire *w, struct daemon *daemon, const char *address)
+/* A socket bound to this address and to one of these ports. */
+static int bound_socket(const char *address, unsigned first, unsigned last)
 {
-    struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET};
+    const int one = 1;
+    struct sockaddr_in from = {.sin_family = AF_INET};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
     assert_int_equal(inet_pton(AF_INET, address, &from.sin_addr), 1);
+    for (unsigned port = first; port <= last; port++) {
+        from.sin_port = htons((uint16_t)port);
+        if (bind(fd, (struct sockaddr *)&from, sizeof(from)) == 0)
+            return fd;
+    }
+    close(fd);
+    return -1;
+}
+
+static void connect_wire(struct wire *w, struct daemon *daemon, int fd)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET};
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     to.sin_port = htons(listener_port(daemon_server(daemon)->listener));
-    assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
     wire_init(w, fd);
+}
+
+/* Each test's from another on: a port that has just been used cannot be had for the same server. */
+void wire_open_from(struct wire *w, struct daemon *daemon, const char *address)
+{
+    static unsigned used;
+    unsigned first = 512 + used++ % 256;
+    if (geteuid() != 0)
+        skip();
+    int fd = bound_socket(address, first, 1023);
+    assert_true(fd >= 0);
+    connect_wire(w, daemon, fd);
+}
+
+void wire_open_unprivileged(struct wire *w, struct daemon *daemon, const char *address)
+{
+    int fd = bound_socket(address, 0, 0);
+    assert_true(fd >= 0);
+    connect_wire(w, daemon, fd);
 }
 
 void wire_close(struct wire *w)

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "server/nfs/compound.h"
 #include "tests/unit/server/daemon_fixture.h"
@@ -207,6 +208,53 @@ static void the_session_is_used_by_every_user_and_kept_by_its_principal(void **s
     assert_client_lives();
 }
 
+/* ---- ports ---- */
+
+static void a_port_that_any_user_may_have_makes_no_client_id(void **state)
+{
+    (void)state;
+    struct wire w;
+    union nfs4_args args = exchange_args("any user", 1, 0);
+    wire_open_unprivileged(&w, daemon_of_test, AT_HOME);
+    assert_denied(&w, OP_EXCHANGE_ID, &args);
+    assert_int_equal(use_session(&w, 1), NFS4ERR_BADSESSION);
+    wire_close(&w);
+    assert_client_lives();
+}
+
+static int setup_unprivileged(void **state)
+{
+    (void)state;
+    daemon_of_test = fixture_start_with("lease_time = 5\n", "unprivileged_ports = \"allow\"");
+    nfs_client_start_from(&client, daemon_of_test, "at home", AT_HOME);
+    return 0;
+}
+
+/* Not even when its lease is over: who is sure of a reserved port may come late. */
+static void where_such_ports_are_allowed_they_end_nobodys_state(void **state)
+{
+    (void)state;
+    struct wire w;
+    union nfs4_res res;
+    wire_open_unprivileged(&w, daemon_of_test, AT_HOME);
+    for (unsigned lease_is_over = 0; lease_is_over < 2; lease_is_over++) {
+        assert_int_equal(exchange(&w, 1, NULL), NFS4ERR_CLID_INUSE);
+        assert_int_equal(exchange(&w, 2, NULL), NFS4ERR_CLID_INUSE);
+        assert_int_equal(create_session(&w), NFS4ERR_STALE_CLIENTID);
+        assert_int_equal(destroy_client(&w), NFS4ERR_STALE_CLIENTID);
+        assert_int_equal(use_session(&w, 1), NFS4ERR_BADSESSION);
+        if (!lease_is_over)
+            sleep(7); /* the lease of 5 s ends by time alone */
+    }
+    assert_client_lives();
+    union nfs4_args args = exchange_args("a user's own", 1, 0);
+    assert_int_equal(wire_one(&w, OP_EXCHANGE_ID, &args, &res), NFS4_OK);
+    args = session_args(res.exchange_id.eir_resok4.eir_clientid,
+                        res.exchange_id.eir_resok4.eir_sequenceid, 0);
+    assert_int_equal(wire_one(&w, OP_CREATE_SESSION, &args, NULL), NFS4_OK);
+    wire_close(&w);
+}
+
 /* ---- connections ---- */
 
 static void a_session_is_destroyed_over_a_connection_of_its_own(void **state)
@@ -233,6 +281,10 @@ int main(void)
             a_client_that_knows_its_verifier_may_come_from_two_addresses, setup, teardown),
         cmocka_unit_test_setup_teardown(the_session_is_used_by_every_user_and_kept_by_its_principal,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(a_port_that_any_user_may_have_makes_no_client_id, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(where_such_ports_are_allowed_they_end_nobodys_state,
+                                        setup_unprivileged, teardown),
         cmocka_unit_test_setup_teardown(a_session_is_destroyed_over_a_connection_of_its_own, setup,
                                         teardown),
     };

@@ -158,7 +158,7 @@ static struct client_table *table(void)
     return clients_table(clients, 0);
 }
 
-static const struct in6_addr peer = {.s6_addr = {[10] = 0xff, 0xff, 192, 0, 2, 7}};
+static const struct peer_address peer = {.host.s6_addr = {[10] = 0xff, 0xff, 192, 0, 2, 7}};
 
 static struct client *make_client(const char *owner)
 {
