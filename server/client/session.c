@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "server/base/log.h"
+#include "server/client/cb_message.h"
 #include "server/client/session_private.h"
 #include "server/config/config.h"
 
@@ -185,14 +186,24 @@ void session_unref(struct session *session)
 
 /* ---- SEQUENCE ---- */
 
-bool client_is_callable(const struct client *client)
+static bool has_back(const struct client *client, bool recalls)
 {
     if (client->cb_down)
         return false;
     for (const struct session *s = client->sessions; s; s = s->next)
-        if (session_back_is_bound(s))
+        if (session_back_is_bound(s) && (!recalls || (s->cb_recalls && !s->cb_fault)))
             return true;
     return false;
+}
+
+bool client_is_callable(const struct client *client)
+{
+    return has_back(client, false);
+}
+
+bool client_is_recallable(const struct client *client)
+{
+    return has_back(client, true);
 }
 
 static uint32_t status_flags(const struct session *session)
@@ -357,20 +368,30 @@ void session_end_turn(const struct session_turn *turn, const struct xdr_out *rep
 
 /* ---- the backchannel's side of a session ---- */
 
-bool session_set_callback(struct session *session, uint32_t program,
-                          const callback_sec_parms4 *parms, uint32_t count)
+static const callback_sec_parms4 *usable_parms(const callback_sec_parms4 *parms, uint32_t count)
 {
     const callback_sec_parms4 *usable = NULL;
     for (uint32_t i = 0; i < count; i++) {
-        if (parms[i].cb_secflavor == RPC_AUTH_SYS) {
-            usable = &parms[i];
-            break;
-        }
+        if (parms[i].cb_secflavor == RPC_AUTH_SYS)
+            return &parms[i];
         if (parms[i].cb_secflavor == RPC_AUTH_NONE && !usable)
             usable = &parms[i];
     }
+    return usable;
+}
+
+bool session_set_callback(struct session *session, uint32_t program,
+                          const callback_sec_parms4 *parms, uint32_t count)
+{
+    const callback_sec_parms4 *usable = usable_parms(parms, count);
     if (!usable)
         return false;
+    const struct cb_target target = {
+        .program = program, .flavor = usable->cb_secflavor, .sys = &usable->cbsp_sys_cred};
+    bool recalls = cb_recall_fits(&target, &session->back);
+    if (session->cb_recalls && !recalls)
+        return false;
+    session->cb_recalls = recalls;
     session->cb_program = program;
     session->cb_flavor = usable->cb_secflavor;
     session->cb_usable = true;

@@ -75,12 +75,15 @@ nfsstat4 session_sequence(struct client_table *table, const SEQUENCE4args *args,
  * to be kept), free the slot, drop client and session. */
 void session_end_turn(const struct session_turn *turn, const struct xdr_out *reply, size_t body_at);
 
-/* The callback program and a usable entry of the security parameters; false: none is usable. */
+/* The callback program and a usable entry of the security parameters; false: none is usable, or
+ * none with which layouts can be recalled as they could before. */
 bool session_set_callback(struct session *session, uint32_t program,
                           const callback_sec_parms4 *parms, uint32_t count);
 bool session_has_back(const struct session *session, const struct conn *conn);
 bool session_back_is_bound(const struct session *session);
 /* A backchannel of one of its sessions is bound and not known to be down. */
 bool client_is_callable(const struct client *client);
+/* And a recall of a layout fits its limits: what it is granted can be asked back. */
+bool client_is_recallable(const struct client *client);
 
 #endif

@@ -54,8 +54,9 @@ struct session {
     uint32_t cb_flavor; /* RPC_AUTH_NONE or RPC_AUTH_SYS */
     authsys_parms cb_sys;
     uint8_t cb_machine[RPC_MAX_MACHINE_NAME];
-    bool cb_usable; /* the client gave a program and a flavor that we can use */
-    bool cb_fault;  /* sequence ids are lost */
+    bool cb_usable;  /* the client gave a program and a flavor that we can use */
+    bool cb_recalls; /* a CB_LAYOUTRECALL fits its limits */
+    bool cb_fault;   /* sequence ids are lost */
     struct cb_bind *binds;
     unsigned cb_slot_count; /* as we use it: at most the client's and its target */
     struct cb_slot cb_slots[CB_SLOTS_MAX];

@@ -53,9 +53,11 @@ def exchange_id(owner, verifier=b"verifier"):
 NO_SECURITY = u32(1, 0)  # callback_sec_parms4: AUTH_NONE and nothing else
 
 
-def create_session(client_id, sequence, max_size=1 << 20, slots=16, callbacks=False, security=NO_SECURITY):
+def create_session(client_id, sequence, max_size=1 << 20, slots=16, callbacks=False, security=NO_SECURITY, back=None):
+    """`back`: of the backchannel the size of requests and of replies, operations and slots, if not as of the other."""
     channel = u32(0, max_size, max_size, 4096, 16, slots, 0)
-    return u32(43) + u64(client_id) + u32(sequence, 2 if callbacks else 0) + channel + channel + u32(0x40000000) + security
+    back = u32(0, back[0], back[1], 0, back[2], back[3], 0) if back else channel
+    return u32(43) + u64(client_id) + u32(sequence, 2 if callbacks else 0) + channel + back + u32(0x40000000) + security
 
 
 def sequence(session, sequence_id, slot=0, highest=0, cache=False):

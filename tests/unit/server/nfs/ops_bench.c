@@ -51,9 +51,9 @@ struct client_state *client_state(struct client *client)
     return client->state;
 }
 
-bool client_is_callable(const struct client *client)
+bool client_is_recallable(const struct client *client)
 {
-    return client->callable;
+    return client->recallable;
 }
 
 bool client_may_reclaim(const struct client *client)
@@ -644,7 +644,7 @@ int bench_setup(void **state)
     bench.root = file_new(open(bench.dir, O_PATH | O_CLOEXEC));
     for (unsigned i = 0; i < 3; i++) {
         bench.clients[i] =
-            (struct client){.id = 100 + i, .callable = true, .reclaim_complete = true};
+            (struct client){.id = 100 + i, .recallable = true, .reclaim_complete = true};
         if (client_state_annex.create(0x1122334455667788, 100 + i, 256, &bench.clients[i].state) <
             0)
             return -1;

@@ -25,7 +25,7 @@
 struct client {
     uint64_t id;
     struct client_state *state;
-    bool callable, may_reclaim, reclaim_complete;
+    bool recallable, may_reclaim, reclaim_complete;
 };
 
 struct file {
