@@ -281,24 +281,43 @@ static nfsstat4 check_reply_size(const struct compound *c, const struct op_entry
     return c->cache_this && need > c->max_cached ? NFS4ERR_REP_TOO_BIG_TO_CACHE : NFS4_OK;
 }
 
-static bool is_welcome(const struct compound *c, const struct op_entry *entry)
+/* Once a compound and export. */
+static bool is_admitted(struct compound *c, const struct place *place)
 {
-    return entry->who != WHO_ADMITTED || export_table_admits(c->server->exports, &c->peer);
+    if (place->export && place->export != c->admitted) {
+        if (export_admit(place->export, &c->peer) != NFS4_OK)
+            return false;
+        c->admitted = place->export;
+    }
+    return true;
 }
 
-static nfsstat4 check_op(const struct compound *c, const struct op_entry *entry)
+static bool is_welcome(struct compound *c, const struct op_entry *entry)
+{
+    switch (entry->who) {
+    case WHO_ADMITTED:
+        return export_table_admits(c->server->exports, &c->peer);
+    case WHO_EXPORT:
+        return is_admitted(c, &c->current) &&
+               ((entry->needs & OP_NEEDS_SAVED_FH) == 0 || is_admitted(c, &c->saved));
+    default:
+        return true;
+    }
+}
+
+static nfsstat4 check_op(struct compound *c, const struct op_entry *entry)
 {
     nfsstat4 status = check_position(c, entry);
     if (status != NFS4_OK)
         return status;
     if (!entry->handler)
         return NFS4ERR_NOTSUPP;
-    if (!is_welcome(c, entry))
-        return entry->refusal;
     if ((entry->needs & OP_NEEDS_FH) != 0 && !c->current.file)
         return NFS4ERR_NOFILEHANDLE;
     if ((entry->needs & OP_NEEDS_SAVED_FH) != 0 && !c->saved.file)
         return NFS4ERR_NOFILEHANDLE;
+    if (!is_welcome(c, entry))
+        return entry->refusal != NFS4_OK ? entry->refusal : NFS4ERR_ACCESS;
     if ((entry->needs & OP_ROFS) != 0 &&
         (!c->current.export || !export_is_writable(c->current.export)))
         return NFS4ERR_ROFS;

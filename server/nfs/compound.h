@@ -63,7 +63,8 @@ struct compound {
     uint32_t max_reply;        /* bytes the whole reply may have, from the session */
     bool cache_this;
 
-    struct place current, saved; /* `file` holds a reference */
+    struct place current, saved;   /* `file` holds a reference */
+    const struct export *admitted; /* of the sender, last looked at */
     stateid4 current_stateid,
         saved_stateid; /* RFC 8881 section 16.2.3.1.2; see compound_set_stateid */
     bool has_current_stateid, has_saved_stateid;
@@ -136,8 +137,9 @@ enum op_who {
     WHO_ADMITTED,  /* an address that some export admits */
     WHO_PRINCIPAL, /* the principal that made the client id, from an address of that client: what
                       has found the client sees to it */
-    WHO_SESSION,   /* anybody in a session; SEQUENCE itself */
-    WHO_EXPORT,    /* an address that the export of the current file handle admits */
+    WHO_SESSION,   /* anybody in a session: what names a file and asks nothing of it, and what only
+                      gives back; SEQUENCE itself */
+    WHO_EXPORT,    /* an address that the exports of the file handles admit */
 };
 
 struct op_entry {

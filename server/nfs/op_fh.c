@@ -24,12 +24,20 @@ nfsstat4 op_enter_place(struct compound *c, struct place *place)
     return NFS4_OK;
 }
 
+/* Whoever has a handle may put it, so that he can give back what he holds of the file; what is
+ * asked of the file next asks whether its export admits him (op_table.c). */
+static nfsstat4 put_place(struct compound *c, const struct place *place)
+{
+    compound_set_fh(c, place->file, place->export);
+    return NFS4_OK;
+}
+
 enum op_next op_putrootfh(struct compound *c)
 {
     struct place root;
     int rc = file_root(c->server->files, &root);
 
-    return op_done(c, rc ? fs_status(rc) : op_enter_place(c, &root));
+    return op_done(c, rc ? fs_status(rc) : put_place(c, &root));
 }
 
 /* The public file handle is the root (RFC 8881 section 4.1.2). */
@@ -45,7 +53,7 @@ enum op_next op_putfh(struct compound *c)
 
     if (rc == -EAGAIN && !c->on_worker)
         return OP_BLOCK;
-    return op_done(c, rc ? fs_status(rc) : op_enter_place(c, &place));
+    return op_done(c, rc ? fs_status(rc) : put_place(c, &place));
 }
 
 enum op_next op_getfh(struct compound *c)

@@ -34,7 +34,7 @@ enum {
 
 const struct op_entry op_table[OP_TABLE_SIZE] = {
     ROW(OP_ACCESS, access, EXPORT, FH),
-    BOUNDED(OP_CLOSE, close, EXPORT, FH, STATUS + STATEID),
+    BOUNDED(OP_CLOSE, close, SESSION, FH, STATUS + STATEID),
     ROW(OP_COMMIT, commit, EXPORT, FH),
     BOUNDED(OP_CREATE, create, EXPORT, CHANGES, STATUS + CHANGE_INFO + BITMAP),
     ABSENT(OP_DELEGPURGE),
@@ -44,14 +44,14 @@ const struct op_entry op_table[OP_TABLE_SIZE] = {
     BOUNDED(OP_LINK, link, EXPORT, TWO | CHANGES, STATUS + CHANGE_INFO),
     BOUNDED(OP_LOCK, lock, EXPORT, FH, STATUS + LOCK_DENIED),
     ROW(OP_LOCKT, lockt, EXPORT, FH),
-    BOUNDED(OP_LOCKU, locku, EXPORT, FH, STATUS + STATEID),
+    BOUNDED(OP_LOCKU, locku, SESSION, FH, STATUS + STATEID),
     ROW(OP_LOOKUP, lookup, EXPORT, FH),
     ROW(OP_LOOKUPP, lookupp, EXPORT, FH),
     ROW(OP_NVERIFY, nverify, EXPORT, FH),
     BOUNDED(OP_OPEN, open, EXPORT, FH, STATUS + STATEID + CHANGE_INFO + 4 + BITMAP + 4 + 8),
     ABSENT(OP_OPENATTR),
     ABSENT(OP_OPEN_CONFIRM), /* this one and four below: of NFSv4.0 only */
-    BOUNDED(OP_OPEN_DOWNGRADE, open_downgrade, EXPORT, FH, STATUS + STATEID),
+    BOUNDED(OP_OPEN_DOWNGRADE, open_downgrade, SESSION, FH, STATUS + STATEID),
     ROW(OP_PUTFH, putfh, SESSION, 0),
     ROW(OP_PUTPUBFH, putpubfh, SESSION, 0),
     ROW(OP_PUTROOTFH, putrootfh, SESSION, 0),
@@ -81,7 +81,8 @@ const struct op_entry op_table[OP_TABLE_SIZE] = {
     ABSENT(OP_GET_DIR_DELEGATION),
     [OP_GETDEVICEINFO] = {COMMON(OP_GETDEVICEINFO, getdeviceinfo, ADMITTED),
                           .refusal = NFS4ERR_NOENT},
-    ROW(OP_GETDEVICELIST, getdevicelist, EXPORT, FH),
+    [OP_GETDEVICELIST] = {COMMON(OP_GETDEVICELIST, getdevicelist, EXPORT),
+                          .refusal = NFS4ERR_UNKNOWN_LAYOUTTYPE, .needs = FH},
     BOUNDED(OP_LAYOUTCOMMIT, layoutcommit, EXPORT, FH, STATUS + 4 + 8),
     /* With one extent; the handler takes no more than the reply has room for. */
     BOUNDED(OP_LAYOUTGET, layoutget, EXPORT, FH, STATUS + 4 + STATEID + 4 + LAYOUT_ONE),

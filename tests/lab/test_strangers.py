@@ -1,11 +1,13 @@
 """Who is not the client: another machine, another user, another port. They end nobody's state, and stock clients notice nothing of it."""
+import signal
+
 from disk import MIB
-from holder import BLOCK_VOLUME, DESTROY_CLIENTID, DESTROY_SESSION, Holder, LAYOUTRETURN, RETURN_ALL
+from holder import BLOCK_VOLUME, DESTROY_CLIENTID, DESTROY_SESSION, Holder, LAYOUTRETURN, PUTFH, RETURN_ALL
 from load import reading, writing
-from nfs4 import Connection, Denied, PUTROOTFH, create_session, exchange_id, sequence, u32, u64
+from nfs4 import Connection, Denied, PUTROOTFH, create_session, exchange_id, getattr, opaque, sequence, u32, u64
 from registry import equal, holds, test
 
-BIND_CONN_TO_SESSION, GETDEVICEINFO, ANY = 41, 47, 3
+BIND_CONN_TO_SESSION, GETDEVICEINFO, ANY, NOENT, ACCESS = 41, 47, 3, 2, 13
 CLID_INUSE, BADSESSION, STALE_CLIENTID = 10017, 10052, 10022
 OUTSIDE = "127.0.0.9"
 
@@ -77,6 +79,21 @@ def a_user_of_the_clients_machine_ends_nothing(lab, allowed):
                 equal(allowed, "refuse")
         equal(user.compound(u32(BIND_CONN_TO_SESSION) + client.session + u32(3, 0))[0], BADSESSION, "BIND_CONN_TO_SESSION")
     released_by_its_return(disk, server, client)
+    client.end()
+
+
+@test()
+def a_client_that_is_taken_out_of_the_clients_gives_its_layout_back(lab):
+    """It holds a layout, and a reload names others: it is recalled, obeys, and nobody has to be fenced."""
+    disk, server, client = held_file(lab)
+    server.exports["/data"]["clients"] = ["10.99.0.250"]
+    server.write_config()
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_log("the configuration was reloaded")
+    equal(client.compound(u32(GETDEVICEINFO) + client.device_id + u32(BLOCK_VOLUME, 4096, 0))[0], NOENT, "GETDEVICEINFO")
+    equal(client.compound(u32(PUTFH) + opaque(client.handle), getattr(1 << 1))[0], ACCESS, "GETATTR")
+    released_by_its_return(disk, server, client)
+    client.leave()
     client.end()
 
 

@@ -48,6 +48,24 @@ static void make_dirs(void)
     assert_int_equal(mkdir(path, 0700), 0);
 }
 
+static const char *const usual_clients = "\"127.0.0.1\", \"127.0.0.2\", \"::1\"";
+static char kept_extra[256], kept_export[256]; /* of the last start, for a reload */
+
+static void write_config(const char *path, const char *clients)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(
+        file,
+        "listen = {\"127.0.0.1\"}\nloops = 2\nworkers = 2\nrpcbind = false\nlog_level = \"error\"\n"
+        "state_dir = \"%s/state\"\ncontrol_socket = \"%s/control\"\n%s\n"
+        "export \"/data\" {\n path = \"%s\"\n clients = {%s}\n"
+        " squash = \"none\"\n"
+        " layouts = false\n%s\n}\n",
+        base, base, kept_extra, files, clients, kept_export);
+    fclose(file);
+}
+
 struct daemon *fixture_start_with(const char *extra_config, const char *export_config)
 {
     char path[128];
@@ -55,21 +73,23 @@ struct daemon *fixture_start_with(const char *extra_config, const char *export_c
     struct daemon *daemon;
     make_dirs();
     snprintf(path, sizeof(path), "%s/conf", base);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fprintf(
-        file,
-        "listen = {\"127.0.0.1\"}\nloops = 2\nworkers = 2\nrpcbind = false\nlog_level = \"error\"\n"
-        "state_dir = \"%s/state\"\ncontrol_socket = \"%s/control\"\n%s\n"
-        "export \"/data\" {\n path = \"%s\"\n clients = {\"127.0.0.1\", \"127.0.0.2\", \"::1\"}\n"
-        " squash = \"none\"\n"
-        " layouts = false\n%s\n}\n",
-        base, base, extra_config, files, export_config);
-    fclose(file);
+    assert_in_range(snprintf(kept_extra, sizeof(kept_extra), "%s", extra_config), 0,
+                    sizeof(kept_extra) - 1);
+    assert_in_range(snprintf(kept_export, sizeof(kept_export), "%s", export_config), 0,
+                    sizeof(kept_export) - 1);
+    write_config(path, usual_clients);
     assert_int_equal(config_load(path, stderr, &config), 0);
     config->port = 0; /* any that is free */
     assert_int_equal(daemon_start(config, &daemon), 0);
     return daemon;
+}
+
+void fixture_admit(struct daemon *daemon, const char *clients)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/conf", base);
+    write_config(path, clients);
+    assert_int_equal(daemon_reload(daemon), 0);
 }
 
 struct daemon *fixture_start(const char *extra_config)

@@ -22,6 +22,8 @@ struct daemon;
 struct daemon *fixture_start(const char *extra_config);
 /* And these to the export. */
 struct daemon *fixture_start_with(const char *extra_config, const char *export_config);
+/* A reload that changes the export's clients to these: "\"127.0.0.2\"". */
+void fixture_admit(struct daemon *daemon, const char *clients);
 /* The same over the same directories again: as after a crash when the old one is still there to be
  * stopped later. */
 void fixture_stop(struct daemon *daemon);

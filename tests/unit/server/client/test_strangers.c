@@ -255,6 +255,103 @@ static void where_such_ports_are_allowed_they_end_nobodys_state(void **state)
     wire_close(&w);
 }
 
+/* ---- out of the export's clients ---- */
+
+/* PUTFH and one operation, in the session. */
+static nfsstat4 ask_of_file(struct xdr_bytes handle, uint32_t op, const union nfs4_args *args)
+{
+    union nfs4_args put = {.putfh = {.object = handle}};
+    nfs_begin(&client, false);
+    wire_op(&client.wire, OP_PUTFH, &put);
+    wire_op(&client.wire, op, args);
+    assert_true(wire_call(&client.wire));
+    nfs_sequence_ok(&client);
+    assert_int_equal(wire_result(&client.wire, OP_PUTFH, NULL), NFS4_OK);
+    return wire_result(&client.wire, op, NULL);
+}
+
+/* A new file, open for reading and writing. */
+static void open_file(stateid4 *stateid, uint8_t *bytes, struct xdr_bytes *handle)
+{
+    union nfs4_res res;
+    union nfs4_args args = {
+        .open = {.share_access = OPEN4_SHARE_ACCESS_BOTH,
+                 .owner = {.clientid = client.id, .owner = xdr_bytes_of("o")},
+                 .openhow = {.opentype = OPEN4_CREATE, .how = {.mode = UNCHECKED4}},
+                 .claim = {.claim = CLAIM_NULL, .file = xdr_bytes_of("held")}}};
+    nfs_begin(&client, false);
+    nfs_lookup_export(&client);
+    wire_op(&client.wire, OP_OPEN, &args);
+    wire_op(&client.wire, OP_GETFH, NULL);
+    assert_true(wire_call(&client.wire));
+    nfs_sequence_ok(&client);
+    nfs_lookup_export_results(&client);
+    assert_int_equal(wire_result(&client.wire, OP_OPEN, &res), NFS4_OK);
+    *stateid = res.open.resok4.stateid;
+    assert_int_equal(wire_result(&client.wire, OP_GETFH, &res), NFS4_OK);
+    *handle = res.getfh.resok4.object;
+    memcpy(bytes, handle->data, handle->len);
+    handle->data = bytes;
+}
+
+static void lock_file(struct xdr_bytes handle, const stateid4 *open, stateid4 *stateid)
+{
+    union nfs4_res res;
+    union nfs4_args put = {.putfh = {.object = handle}};
+    union nfs4_args args = {
+        .lock = {.locktype = WRITE_LT,
+                 .length = 10,
+                 .locker = {.new_lock_owner = true,
+                            .open_owner = {.open_stateid = *open,
+                                           .lock_owner = {.owner = xdr_bytes_of("l")}}}}};
+    nfs_begin(&client, false);
+    wire_op(&client.wire, OP_PUTFH, &put);
+    wire_op(&client.wire, OP_LOCK, &args);
+    assert_true(wire_call(&client.wire));
+    nfs_sequence_ok(&client);
+    assert_int_equal(wire_result(&client.wire, OP_PUTFH, NULL), NFS4_OK);
+    assert_int_equal(wire_result(&client.wire, OP_LOCK, &res), NFS4_OK);
+    *stateid = res.lock.resok4.lock_stateid;
+}
+
+static void who_is_taken_out_of_the_clients_gives_back_and_no_more(void **state)
+{
+    (void)state;
+    stateid4 open, lock;
+    uint8_t bytes[NFS4_FHSIZE];
+    struct xdr_bytes handle;
+    open_file(&open, bytes, &handle);
+    lock_file(handle, &open, &lock);
+    fixture_admit(daemon_of_test, "\"127.0.0.2\"");
+    union nfs4_args args = {.read = {.stateid = open, .count = 1}};
+    assert_int_equal(ask_of_file(handle, OP_READ, &args), NFS4ERR_ACCESS);
+    args = (union nfs4_args){.write = {.stateid = open, .data = xdr_bytes_of("x")}};
+    assert_int_equal(ask_of_file(handle, OP_WRITE, &args), NFS4ERR_ACCESS);
+    args = (union nfs4_args){.getattr = {.attr_request = {.word = {1}}}};
+    assert_int_equal(ask_of_file(handle, OP_GETATTR, &args), NFS4ERR_ACCESS);
+    args = (union nfs4_args){
+        .getdevicelist = {.gdla_layout_type = LAYOUT4_BLOCK_VOLUME, .gdla_maxdevices = 1}};
+    assert_int_equal(ask_of_file(handle, OP_GETDEVICELIST, &args), NFS4ERR_UNKNOWN_LAYOUTTYPE);
+    args = (union nfs4_args){.getdeviceinfo = {.gdia_layout_type = LAYOUT4_BLOCK_VOLUME}};
+    assert_int_equal(ask_of_file(handle, OP_GETDEVICEINFO, &args), NFS4ERR_NOENT);
+    args = (union nfs4_args){
+        .open_downgrade = {.open_stateid = open, .share_access = OPEN4_SHARE_ACCESS_BOTH}};
+    assert_int_equal(ask_of_file(handle, OP_OPEN_DOWNGRADE, &args), NFS4_OK);
+    args = (union nfs4_args){
+        .locku = {.locktype = WRITE_LT, .lock_stateid = lock, .length = NFS4_UINT64_MAX}};
+    assert_int_equal(ask_of_file(handle, OP_LOCKU, &args), NFS4_OK);
+    lock.seqid = 0;
+    args = (union nfs4_args){.free_stateid = {.fsa_stateid = lock}};
+    assert_int_equal(ask_of_file(handle, OP_FREE_STATEID, &args), NFS4_OK);
+    open.seqid = 0;
+    args = (union nfs4_args){.close = {.open_stateid = open}};
+    assert_int_equal(ask_of_file(handle, OP_CLOSE, &args), NFS4_OK);
+    args = (union nfs4_args){.layoutreturn = {.lora_layout_type = LAYOUT4_BLOCK_VOLUME,
+                                              .lora_iomode = LAYOUTIOMODE4_ANY,
+                                              .lora_layoutreturn = {LAYOUTRETURN4_FSID}}};
+    assert_int_equal(ask_of_file(handle, OP_LAYOUTRETURN, &args), NFS4_OK);
+}
+
 /* ---- connections ---- */
 
 static void a_session_is_destroyed_over_a_connection_of_its_own(void **state)
@@ -285,6 +382,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(where_such_ports_are_allowed_they_end_nobodys_state,
                                         setup_unprivileged, teardown),
+        cmocka_unit_test_setup_teardown(who_is_taken_out_of_the_clients_gives_back_and_no_more,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(a_session_is_destroyed_over_a_connection_of_its_own, setup,
                                         teardown),
     };
