@@ -48,6 +48,7 @@ struct export
     uint64_t max_file_size;
     uint32_t max_links;
     bool commits_by_directory;
+    _Atomic uint64_t losses;
     struct pseudo_dir *pseudo;
     _Atomic(struct device_state *) state; /* NULL: layouts are off */
     struct device_state *states;
@@ -574,6 +575,18 @@ const struct file_key *export_root_key(const struct export *export)
 uint64_t export_max_file_size(const struct export *export)
 {
     return export->max_file_size;
+}
+
+void export_note_loss(struct export_table *table, const struct export *export)
+{
+    for (unsigned i = 0; i < table->count; i++)
+        if (memcmp(table->exports[i].fs_uuid, export->fs_uuid, FILE_KEY_UUID_SIZE) == 0)
+            atomic_fetch_add(&table->exports[i].losses, 1);
+}
+
+uint64_t export_losses(const struct export *export)
+{
+    return atomic_load(&export->losses);
 }
 
 bool export_commits_by_directory(const struct export *export)

@@ -92,6 +92,10 @@ uint64_t export_work_key_of_path(const struct export_table *table, const char *p
 const struct file_key *export_root_key(const struct export *export);
 uint64_t export_max_file_size(const struct export *export);
 uint32_t export_max_links(const struct export *export);
+/* Any thread. The kernel could not write back what clients believe written on the export's file
+ * system, through whichever export of it; how often that was. */
+void export_note_loss(struct export_table *table, const struct export *export);
+uint64_t export_losses(const struct export *export);
 /* A directory's fsync makes the inodes durable that were made with its names (XFS, ext4). */
 bool export_commits_by_directory(const struct export *export);
 /* The innermost export that a path of this machine (realpath'ed) lies in, and that has this mount

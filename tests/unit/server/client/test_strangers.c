@@ -147,7 +147,8 @@ static void to_another_address_the_session_is_none(void **state)
     assert_client_lives();
 }
 
-static void assert_denied(struct wire *w, uint32_t op, const union nfs4_args *args)
+static void assert_denied(struct wire *w, uint32_t op, const union nfs4_args *args,
+                          enum rpc_auth_stat why)
 {
     enum rpc_msg_type type;
     struct rpc_reply reply;
@@ -158,7 +159,7 @@ static void assert_denied(struct wire *w, uint32_t op, const union nfs4_args *ar
     assert_int_equal(type, RPC_REPLY);
     assert_int_equal(rpc_reply_decode(&w->in, &reply), 0);
     assert_int_equal(reply.stat, RPC_MSG_DENIED);
-    assert_int_equal(reply.auth_stat, RPC_AUTHSTAT_TOOWEAK);
+    assert_int_equal(reply.auth_stat, why);
 }
 
 static void an_address_in_no_export_makes_no_client_id(void **state)
@@ -167,9 +168,9 @@ static void an_address_in_no_export_makes_no_client_id(void **state)
     struct wire w;
     wire_open_from(&w, daemon_of_test, OUTSIDE);
     union nfs4_args args = exchange_args("outside", 1, 0);
-    assert_denied(&w, OP_EXCHANGE_ID, &args);
+    assert_denied(&w, OP_EXCHANGE_ID, &args, RPC_AUTHSTAT_TOOWEAK);
     args = exchange_args(client.owner, 1, 0); /* nor another's */
-    assert_denied(&w, OP_EXCHANGE_ID, &args);
+    assert_denied(&w, OP_EXCHANGE_ID, &args, RPC_AUTHSTAT_TOOWEAK);
     assert_int_equal(use_session(&w, 1), NFS4ERR_BADSESSION);
     wire_close(&w);
     assert_client_lives();
@@ -208,6 +209,18 @@ static void the_session_is_used_by_every_user_and_kept_by_its_principal(void **s
     assert_client_lives();
 }
 
+/* Wrong: an id that is nobody's came as far as the file system. */
+static void an_id_that_is_nobodys_is_refused_with_its_call(void **state)
+{
+    (void)state;
+    union nfs4_args args = {.sequence = {.sa_sequenceid = 1, .sa_slotid = 5}};
+    copy_session(args.sequence.sa_sessionid);
+    client.wire.uid = UINT32_MAX;
+    assert_denied(&client.wire, OP_SEQUENCE, &args, RPC_AUTHSTAT_BADCRED);
+    client.wire.uid = 0;
+    assert_client_lives();
+}
+
 /* ---- ports ---- */
 
 static void a_port_that_any_user_may_have_makes_no_client_id(void **state)
@@ -216,7 +229,7 @@ static void a_port_that_any_user_may_have_makes_no_client_id(void **state)
     struct wire w;
     union nfs4_args args = exchange_args("any user", 1, 0);
     wire_open_unprivileged(&w, daemon_of_test, AT_HOME);
-    assert_denied(&w, OP_EXCHANGE_ID, &args);
+    assert_denied(&w, OP_EXCHANGE_ID, &args, RPC_AUTHSTAT_TOOWEAK);
     assert_int_equal(use_session(&w, 1), NFS4ERR_BADSESSION);
     wire_close(&w);
     assert_client_lives();
@@ -378,6 +391,8 @@ int main(void)
             a_client_that_knows_its_verifier_may_come_from_two_addresses, setup, teardown),
         cmocka_unit_test_setup_teardown(the_session_is_used_by_every_user_and_kept_by_its_principal,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(an_id_that_is_nobodys_is_refused_with_its_call, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_port_that_any_user_may_have_makes_no_client_id, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(where_such_ports_are_allowed_they_end_nobodys_state,

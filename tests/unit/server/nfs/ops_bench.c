@@ -85,6 +85,17 @@ bool export_is_writable(const struct export *export)
     return export->writable;
 }
 
+void export_note_loss(struct export_table *table, const struct export *export)
+{
+    (void)table;
+    ((struct export *)(uintptr_t) export)->losses++;
+}
+
+uint64_t export_losses(const struct export *export)
+{
+    return export->losses;
+}
+
 bool export_knows_type(layouttype4 type)
 {
     return type == LAYOUT4_BLOCK_VOLUME || type == LAYOUT4_SCSI;

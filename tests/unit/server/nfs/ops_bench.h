@@ -44,6 +44,7 @@ struct file {
 struct export
 {
     bool writable, layouts;
+    uint64_t losses;
     uint64_t max_file_size;
 };
 
