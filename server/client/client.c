@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/quote.h"
 #include "server/base/log.h"
 #include "server/client/client_private.h"
 #include "server/config/config.h"
@@ -142,10 +143,8 @@ void client_add_address(struct client *client, const struct peer_address *peer)
 static void write_text(struct client *client)
 {
     size_t n = (size_t)snprintf(client->text, sizeof(client->text), "%s (", client->address);
-    for (uint32_t i = 0; i < client->owner_len && n + 2 < sizeof(client->text); i++) {
-        uint8_t byte = client->owner[i];
-        client->text[n++] = byte >= 0x20 && byte < 0x7f ? (char)byte : '.';
-    }
+    n += quote_text(client->text + n, sizeof(client->text) - 1 - n, client->owner,
+                    client->owner_len, NULL);
     client->text[n++] = ')';
     client->text[n] = '\0';
 }
