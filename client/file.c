@@ -4,7 +4,6 @@
  */
 #include "client/file_impl.h"
 
-#include "client/net/status.h"
 #include "client/path.h"
 #include "proto/nfs4/attr.h"
 

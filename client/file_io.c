@@ -4,10 +4,8 @@
  */
 #include "client/disk/align.h"
 #include "client/file_impl.h"
-#include "client/net/status.h"
 #include "client/net/transport.h"
 #include "client/path.h"
-#include "proto/nfs4/attr.h"
 
 #include <errno.h>
 #include <limits.h>

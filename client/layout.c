@@ -5,7 +5,6 @@
 #include "client/layout.h"
 
 #include "client/file_impl.h"
-#include "client/net/status.h"
 #include "client/net/transport.h"
 #include "proto/nfs4/attr.h"
 

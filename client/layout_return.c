@@ -5,7 +5,6 @@
  */
 #include "client/file_impl.h"
 #include "client/net/status.h"
-#include "client/net/transport.h"
 #include "client/recall.h"
 
 #include <errno.h>

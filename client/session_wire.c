@@ -4,7 +4,6 @@
  * nobody else uses the channel meanwhile.
  */
 #include "client/net/status.h"
-#include "client/net/transport.h"
 #include "client/session_impl.h"
 
 #include <errno.h>

@@ -23,20 +23,40 @@ static int mount_id_of(int fd, uint64_t *id)
     return 0;
 }
 
+/* Spaces and the like are octal there: "\040". */
+static void take_path(char *to, const char *from)
+{
+    size_t used = 0;
+
+    while (*from && *from != ' ' && used + 1 < MOUNT_INFO_PATH_MAX) {
+        unsigned int octal;
+
+        if (*from == '\\' && sscanf(from + 1, "%3o", &octal) == 1) {
+            to[used++] = (char)octal;
+            from += 4;
+        } else {
+            to[used++] = *from++;
+        }
+    }
+    to[used] = '\0';
+}
+
 static bool parse_line(const char *line, uint64_t id, struct mount_info *info)
 {
     char *end;
     const char *rest;
     unsigned int major_no;
     unsigned int minor_no;
+    int point = 0;
 
     if (strtoull(line, &end, 10) != id || *end != ' ')
         return false;
     rest = strstr(line, " - ");
     memset(info, 0, sizeof(*info));
-    if (!rest || sscanf(end, " %*u %u:%u", &major_no, &minor_no) != 2)
+    if (!rest || sscanf(end, " %*u %u:%u %*s %n", &major_no, &minor_no, &point) != 2 || point == 0)
         return false;
     info->dev = makedev(major_no, minor_no);
+    take_path(info->point, end + point);
     return sscanf(rest, " - %63s %255s %511s", info->type, info->source, info->options) == 3;
 }
 

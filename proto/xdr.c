@@ -135,6 +135,18 @@ bool xdr_out_splice(struct xdr_out *out, const void *data, uint32_t len, void *o
     return true;
 }
 
+bool xdr_out_splice_encoded(struct xdr_out *out, const void *data, uint32_t len, void *owner)
+{
+    const size_t now = xdr_out_len(out);
+
+    if (out->full || len % 4 != 0 || out->splices == XDR_OUT_MAX_SPLICES || out->limit < now ||
+        out->limit - now < len)
+        return xdr_out_fail(out);
+    out->splice[out->splices++] = (struct xdr_splice){out->pos, data, len, owner};
+    out->spliced += len;
+    return true;
+}
+
 bool xdr_out_patch_u32(struct xdr_out *out, size_t pos, uint32_t value)
 {
     if (pos > out->pos || out->pos - pos < 4)

@@ -230,6 +230,9 @@ bool xdr_put_fixed(struct xdr_out *out, const void *data, uint32_t len);
  * XDR_OUT_MAX_SPLICES are taken.
  */
 bool xdr_out_splice(struct xdr_out *out, const void *data, uint32_t len, void *owner);
+/* The same for bytes that are encoded already: no length, no padding. False if len is not a
+ * multiple of 4. xdr_out_truncate to the very position where it was put keeps it. */
+bool xdr_out_splice_encoded(struct xdr_out *out, const void *data, uint32_t len, void *owner);
 
 /* Position in the buffer (splices not counted): for xdr_out_patch_u32 and xdr_out_truncate. */
 static inline size_t xdr_out_pos(const struct xdr_out *out)

@@ -4,6 +4,7 @@
 #include "server/daemon.h"
 
 #include <errno.h>
+#include <semaphore.h>
 #include <sodium.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -11,8 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "layout/container_of.h"
 #include "server/base/buffer.h"
-#include "server/base/container_of.h"
 #include "server/base/cpu_count.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
@@ -221,6 +222,32 @@ int daemon_start(struct config *config, struct daemon **out)
     return 0;
 }
 
+struct settling {
+    struct loop_msg msg;
+    sem_t done;
+};
+
+static void on_settled(struct loop_msg *msg)
+{
+    sem_post(&container_of(msg, struct settling, msg)->done);
+}
+
+/* Until the loops have done what was posted to them, and what that has posted to others: a
+ * connection closes on its loop, and its client's loop, which hears of it, must not have stopped by
+ * then. */
+static void settle_loops(struct server *s)
+{
+    enum { ROUNDS = 4 }; /* the listener's word, each home's, a client's, and one to spare */
+    for (unsigned i = 0; i < ROUNDS * s->loop_count; i++) {
+        struct settling settling = {.msg.run = on_settled};
+        sem_init(&settling.done, 0, 0);
+        loop_post(s->loops[i % s->loop_count], &settling.msg);
+        while (sem_wait(&settling.done) < 0 && errno == EINTR)
+            ;
+        sem_destroy(&settling.done);
+    }
+}
+
 static void stop_loops(struct server *s)
 {
     for (unsigned i = 0; i < s->loop_count; i++)
@@ -247,6 +274,8 @@ void daemon_stop(struct daemon *d)
         if (d->serving)
             listener_drain(s->listener, DRAIN_SECONDS);
         listener_close(s->listener);
+        if (d->serving)
+            settle_loops(s);
     }
     stop_loops(s);
     clients_close(s->clients);
@@ -276,14 +305,10 @@ void daemon_stop(struct daemon *d)
 /* What clients were told, and what threads were made for, holds until a restart. */
 static void keep_fixed(const struct config *old, struct config *new)
 {
-    bool differs = new->lease_time != old->lease_time || new->grace_time != old->grace_time ||
-                   new->max_io_size != old->max_io_size ||
-                   new->max_request_memory != old->max_request_memory ||
-                   new->max_connections != old->max_connections || new->port != old->port ||
-                   new->rdma_port != old->rdma_port;
-    if (differs)
-        log_warning(
-            "lease and grace time, port and limits of size and number change at a restart only");
+    char names[512];
+    config_name_fixed(old, new, names, sizeof(names));
+    if (names[0])
+        log_warning("these options were changed, and take effect at a restart only: %s", names);
     new->lease_time = old->lease_time;
     new->grace_time = old->grace_time;
     new->max_io_size = old->max_io_size;

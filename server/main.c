@@ -15,25 +15,33 @@
 #include "server/base/log.h"
 #include "server/config/config.h"
 #include "server/daemon.h"
+#include "server/export/export.h"
+#include "server/server.h"
 
 enum { EXIT_CONFIG = 2 };
 
 static const char usage[] = "usage: sealnfsd [-f] --config FILE   serve, in the foreground\n"
                             "       sealnfsd --check FILE         check a configuration\n"
+                            "       sealnfsd --paths FILE         print the paths in it\n"
                             "       sealnfsd --version | --help\n";
 
 struct options {
     const char *config;
     const char *check;
+    const char *paths;
 };
 
 /* -1: go on; else the exit status. */
 static int parse_options(int argc, char **argv, struct options *options)
 {
     static const struct option known[] = {
-        {"config", required_argument, NULL, 'c'}, {"check", required_argument, NULL, 'k'},
-        {"foreground", no_argument, NULL, 'f'},   {"version", no_argument, NULL, 'V'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, 'c'},
+        {"check", required_argument, NULL, 'k'},
+        {"paths", required_argument, NULL, 'p'},
+        {"foreground", no_argument, NULL, 'f'},
+        {"version", no_argument, NULL, 'V'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     for (int opt; (opt = getopt_long(argc, argv, "c:fh", known, NULL)) != -1;) {
         switch (opt) {
@@ -42,6 +50,9 @@ static int parse_options(int argc, char **argv, struct options *options)
             break;
         case 'k':
             options->check = optarg;
+            break;
+        case 'p':
+            options->paths = optarg;
             break;
         case 'f':
             break;
@@ -56,11 +67,23 @@ static int parse_options(int argc, char **argv, struct options *options)
             return EXIT_CONFIG;
         }
     }
-    if (optind != argc || (!options->config) == (!options->check)) {
+    if (optind != argc || !!options->config + !!options->check + !!options->paths != 1) {
         fputs(usage, stderr);
         return EXIT_CONFIG;
     }
     return -1;
+}
+
+/* What a start would refuse or hold back, by the same code; without looking for devices. */
+static int check_exports(struct config *config)
+{
+    struct export_table *exports;
+    for (size_t i = 0; i < config->export_count; i++)
+        config->exports[i].layouts = false;
+    int err = export_table_create(config, &exports);
+    if (err == 0)
+        export_table_destroy(exports);
+    return err;
 }
 
 static int check_config(const char *path)
@@ -70,8 +93,10 @@ static int check_config(const char *path)
         return EXIT_CONFIG;
     printf("%s: ok\n", path);
     config_describe(config, stdout);
+    fflush(stdout);
+    int err = check_exports(config);
     config_free(config);
-    return EXIT_SUCCESS;
+    return err < 0 ? EXIT_CONFIG : EXIT_SUCCESS;
 }
 
 /* Every thread inherits the mask: signals are the main thread's. */
@@ -117,14 +142,28 @@ static void await_signals(struct daemon *daemon, const sigset_t *set)
     }
 }
 
+static void tell_ready(const struct export_table *exports, unsigned port)
+{
+    unsigned away = export_away_count(exports), here = export_count(exports) - away;
+    char more[64] = "";
+    if (away > 0)
+        snprintf(more, sizeof(more), " (%u more when %s there)", away,
+                 away == 1 ? "its disk is" : "their disks are");
+    sd_notify(0, "READY=1");
+    log_info("sealnfsd " SEALNFS_VERSION " serves %u export%s%s on port %u: clients can mount",
+             here, here == 1 ? "" : "s", more, port);
+}
+
 int main(int argc, char **argv)
 {
-    struct options options = {NULL, NULL};
+    struct options options = {NULL, NULL, NULL};
     int status = parse_options(argc, argv, &options);
     if (status >= 0)
         return status;
     if (options.check)
         return check_config(options.check);
+    if (options.paths)
+        return config_print_paths(options.paths, stdout) < 0 ? EXIT_CONFIG : EXIT_SUCCESS;
     struct config *config;
     if (config_load(options.config, stderr, &config) < 0)
         return EXIT_CONFIG;
@@ -135,13 +174,10 @@ int main(int argc, char **argv)
     sigset_t set;
     take_signals(&set);
     struct daemon *daemon;
-    size_t exports = config->export_count;
     unsigned port = config->port;
     if (daemon_start(config, &daemon) < 0)
         return EXIT_FAILURE;
-    sd_notify(0, "READY=1");
-    log_info("sealnfsd " SEALNFS_VERSION " serves %zu export%s on port %u: clients can mount",
-             exports, exports == 1 ? "" : "s", port);
+    tell_ready(daemon_server(daemon)->exports, port);
     await_signals(daemon, &set);
     sd_notify(0, "STOPPING=1");
     daemon_stop(daemon);

@@ -66,7 +66,7 @@ static int measure_disk(struct sealio_disk *disk)
     return 0;
 }
 
-int sealio_disk_open(const char *path, bool writable, struct sealio_disk **out)
+static int open_disk(const char *path, struct sealio_disk **out)
 {
     struct sealio_disk *disk;
     if (strlen(path) >= sizeof(disk->path))
@@ -79,8 +79,6 @@ int sealio_disk_open(const char *path, bool writable, struct sealio_disk **out)
     disk->write_fd = -1;
     disk->read_fd = open_direct(path, O_RDONLY | O_NONBLOCK);
     int rc = disk->read_fd < 0 ? disk->read_fd : measure_disk(disk);
-    if (rc == 0 && writable)
-        rc = sealio_disk_make_writable(disk);
     if (rc < 0) {
         sealio_disk_close(disk);
         return rc;
@@ -111,12 +109,9 @@ uint64_t sealio_disk_size(const struct sealio_disk *disk)
     return disk->size;
 }
 
-size_t sealio_disk_unit(const struct sealio_disk *disk)
-{
-    return disk->unit;
-}
+/* ---- I/O ---- */
 
-int sealio_disk_make_writable(struct sealio_disk *disk)
+static int make_writable(struct sealio_disk *disk)
 {
     int rc = 0;
     pthread_mutex_lock(&disk->lock);
@@ -130,8 +125,6 @@ int sealio_disk_make_writable(struct sealio_disk *disk)
     pthread_mutex_unlock(&disk->lock);
     return rc;
 }
-
-/* ---- I/O ---- */
 
 static int read_whole(int fd, uint8_t *buf, size_t len, uint64_t offset)
 {
@@ -200,7 +193,7 @@ int sealio_disk_write(struct sealio_disk *disk, const void *buf, size_t len, uin
         return -EINVAL;
     if (offset > disk->size || len > disk->size - offset)
         return -ENOSPC;
-    int rc = sealio_disk_make_writable(disk);
+    int rc = make_writable(disk);
     if (rc < 0 || ((uintptr_t)from & (disk->unit - 1)) == 0)
         return rc < 0 ? rc : write_whole(disk->write_fd, from, len, offset);
     const size_t chunk = len < BOUNCE_SIZE ? len : BOUNCE_SIZE;
@@ -245,7 +238,7 @@ static int read_signature(void *arg, void *buf, size_t len, uint64_t offset)
 static void try_disk(struct disk_matches *matches, const char *path)
 {
     struct sealio_disk *disk;
-    int rc = sealio_disk_open(path, false, &disk);
+    int rc = open_disk(path, &disk);
     if (rc == 0) {
         rc = sealio_signature_match(matches->signature, disk->size, read_signature, disk);
         for (unsigned i = 0; i < matches->count; i++) {

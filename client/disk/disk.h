@@ -10,13 +10,9 @@
 
 struct sealio_disk;
 
-/* 0; -errno of the open. writable: false opens it for reading only. */
-int sealio_disk_open(const char *path, bool writable, struct sealio_disk **out);
 void sealio_disk_close(struct sealio_disk *disk);
 const char *sealio_disk_path(const struct sealio_disk *disk);
 uint64_t sealio_disk_size(const struct sealio_disk *disk);
-size_t sealio_disk_unit(const struct sealio_disk *disk); /* offsets, lengths and memory of direct
-                                                            I/O are multiples of this */
 
 /*
  * Looks at the given paths, or at every block device of the machine, for the one that bears the
@@ -30,11 +26,9 @@ int sealio_disk_find(const pnfs_block_simple_volume_info4 *signature, char *cons
 /* Any offset, length and memory: bounces where O_DIRECT asks for it. 0, -ENODATA past the end of
  * the disk, or the error. */
 int sealio_disk_read(struct sealio_disk *disk, void *buf, size_t len, uint64_t offset);
-/* offset and len are multiples of the unit; any memory. */
+/* offset and len are multiples of what the disk's direct I/O wants; any memory. */
 int sealio_disk_write(struct sealio_disk *disk, const void *buf, size_t len, uint64_t offset);
 /* Makes what was written stable (the disk's own cache). */
 int sealio_disk_flush(struct sealio_disk *disk);
-/* Opened for reading only: makes it writable. */
-int sealio_disk_make_writable(struct sealio_disk *disk);
 
 #endif

@@ -5,7 +5,6 @@
 
 #include "proto/nfs4/attr.h"
 #include "proto/nfs4/ops.h"
-#include "proto/record.h"
 #include "proto/rpc.h"
 
 #include <errno.h>

@@ -249,11 +249,6 @@ void sealio_channel_unref(struct sealio_channel *channel)
     free(channel);
 }
 
-bool sealio_channel_is_broken(struct sealio_channel *channel)
-{
-    return atomic_load(&channel->broken);
-}
-
 uint32_t sealio_channel_xid(struct sealio_channel *channel)
 {
     return atomic_fetch_add(&channel->next_xid, 1);

@@ -45,7 +45,6 @@ void sealio_channel_unref(struct sealio_channel *channel);
 /* Breaks the connection: calls under way get -ECONNRESET, and serve is not called once this has
  * returned. Not from the reader thread. */
 void sealio_channel_close(struct sealio_channel *channel);
-bool sealio_channel_is_broken(struct sealio_channel *channel);
 
 /* An xid not used before on this channel. */
 uint32_t sealio_channel_xid(struct sealio_channel *channel);

@@ -11,6 +11,11 @@
 static void move_on(struct engine *e, struct seal *seal, struct engine_call *call,
                     uint64_t mtime_ns, uint64_t wall_ns)
 {
+    if (e->failing) { /* or each time that it is tried again would add a record to those that wait
+                       */
+        answer(e, call, ENGINE_UNDER_WAY, "the journal cannot be written just now");
+        return;
+    }
     if (seal->mtime_ns < seal->base_mtime_ns)
         seal->mtime_ns = seal->base_mtime_ns;
     if (seal->change < seal->base_change)
@@ -30,6 +35,7 @@ static void move_on(struct engine *e, struct seal *seal, struct engine_call *cal
 
 void commits_committed(struct engine *e, uint64_t ticket)
 {
+    e->failing = false;
     while (e->commit_calls && e->commit_calls->due <= ticket) {
         struct engine_call *call = e->commit_calls;
         e->commit_calls = call->next;
@@ -46,6 +52,7 @@ void commits_committed(struct engine *e, uint64_t ticket)
 /* The records stay in line, only nobody waits for them any longer. */
 void commits_failing(struct engine *e, const char *why)
 {
+    e->failing = true;
     answer_all(e, &e->commit_calls, ENGINE_UNDER_WAY, why);
     struct reach *reach;
     LL_FOREACH2(e->row_waits, reach, row_next)

@@ -323,7 +323,8 @@ enum engine_event_type {
     ENGINE_EV_FENCE_DONE,
     ENGINE_EV_CLIENT,
     ENGINE_EV_GRACE_ENDED,
-    ENGINE_EV_FOUND, /* a file with our flag and mark; ignored when its seal is known */
+    ENGINE_EV_FOUND, /* a file with our flag and mark, looked at since its seal was not known;
+                        ignored when it is */
     ENGINE_EV_FORGET,
     ENGINE_EV_SEAL,
     ENGINE_EV_RELEASE,
@@ -599,6 +600,9 @@ struct engine_seal_view {
 /* -ENOENT: not sealed. */
 int engine_seal_view(const struct engine *engine, const struct file_key *key,
                      struct engine_seal_view *view);
+/* So many went off the books since the engine was made: what was seen of a file before one did may
+ * be what was left of its seal. */
+uint64_t engine_seals_ended(const struct engine *engine);
 void engine_each_seal(const struct engine *engine,
                       void (*visit)(const struct engine_seal_view *view, void *arg), void *arg);
 

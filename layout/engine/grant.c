@@ -280,6 +280,22 @@ static void seal_at_rest(struct engine *e, struct engine_layoutget *get)
         LL_APPEND(seal->get_calls, &get->call);
 }
 
+/*
+ * The seal is being released, and gives no layouts meanwhile. That is a recall's conflict while the
+ * recall takes its time, and for who has not returned. Once it is stuck nothing is to be waited for
+ * but that somebody acts, so the others are told that there is none (RFC 8881 sections 15.1.10.4,
+ * 18.43.3), and go on through the server: Linux repeats a LAYOUTGET that met a conflict for as long
+ * as it does. A fence that is tried again does not make a conflict of it.
+ */
+static enum engine_result refusal_of(const struct engine *e, const struct seal *seal,
+                                     const struct engine_layoutget *get)
+{
+    bool stuck = seal->state == ENGINE_STUCK_STATE || (seal->state == ENGINE_FENCING && seal->told);
+    return !stuck || grant_find(e, seal, holder_find(e, get->client_id), get->type)
+               ? ENGINE_RECALL_CONFLICT
+               : ENGINE_UNAVAILABLE;
+}
+
 static bool seal_is_grantable(struct engine *e, struct seal *seal, struct engine_layoutget *get)
 {
     if (seal->state == ENGINE_SEALING && !seal->undo && seal->at_rest &&
@@ -291,7 +307,7 @@ static bool seal_is_grantable(struct engine *e, struct seal *seal, struct engine
         answer(e, &get->call, ENGINE_UNAVAILABLE,
                "the seal was broken from outside: sealctl explain");
     else if (seal->state != ENGINE_SEALED)
-        answer(e, &get->call, ENGINE_RECALL_CONFLICT, "the seal is being released");
+        answer(e, &get->call, refusal_of(e, seal, get), "the seal is being released");
     else if (doubt_is_about(e, &seal->key))
         answer(e, &get->call, ENGINE_UNAVAILABLE, "%s", ENGINE_DOUBT_TEXT);
     else if (!seal->map || !seal->volume || !seal->volume->device)

@@ -17,6 +17,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "layout/container_of.h"
 #include "layout/engine/engine.h"
 #include "layout/engine/range.h"
 #include "layout/type/local.h"
@@ -213,6 +214,7 @@ struct engine {
     uint64_t now;
     uint64_t started;
     bool grace;
+    bool failing; /* the journal cannot be written */
     uint64_t next_serial, next_ticket, next_trace;
     uint64_t wake;
     uint64_t ask_at; /* not looked for clients to ask before */
@@ -225,6 +227,7 @@ struct engine {
     size_t holder_count;
     size_t grant_count, stale_count; /* stale ones are among the first */
     struct engine_counters counters;
+    uint64_t seals_ended;
     uint64_t scrub_at, scrub_ticket; /* the next look; the one under way */
     uint64_t scrub_since;            /* when that began */
     struct file_key scrub_key;       /* whose it is */
@@ -246,9 +249,6 @@ struct engine {
     struct holder *dead_holders;
     struct seal *dead_seals;
 };
-
-#define ENGINE_CONTAINER(pointer, type, member)                                                    \
-    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* engine/effect.c: effects, answers, traces. */
 int effect_reserve(struct engine *e);

@@ -216,10 +216,16 @@ static void became_stuck(struct engine *e, struct seal *seal)
  * record as gone. */
 static void try_again(struct engine *e, struct seal *seal)
 {
-    if (seal->step_at <= e->now && effect_has_room(e))
+    bool due = seal->step_at <= e->now && effect_has_room(e);
+    if (due && seal->broken && !seal->by_operator) {
+        seal->held_back = false;
+        seal->step_at = 0;
+        seal_set_state(e, seal, ENGINE_BROKEN_STATE);
+    } else if (due) {
         seal_release_now(e, seal);
-    else
-        seal_plan(e, seal, 0);
+        return;
+    }
+    seal_plan(e, seal, 0);
 }
 
 void release_drive(struct engine *e, struct seal *seal)

@@ -44,7 +44,7 @@ static void run_again(struct engine *e, struct engine_call *calls)
     while (calls) {
         struct engine_call *call = calls;
         calls = call->next;
-        layoutget(e, ENGINE_CONTAINER(call, struct engine_layoutget, call));
+        layoutget(e, container_of(call, struct engine_layoutget, call));
     }
 }
 
@@ -142,10 +142,17 @@ void holders_stop(struct engine *e)
     }
 }
 
-/* It takes the place of the record on this device: after a crash it is fenced, not haunted. */
+/*
+ * It takes the place of the record on this device: after a crash it is fenced, not haunted. A run
+ * has one such row for a way; that of a hook says more than a key's, which must not take its place.
+ */
 void record_fenced(struct engine *e, struct reach *reach, uint64_t *ticket)
 {
-    fill_reach(journal_push(e, JOURNAL_FENCED_PUT, ticket), reach, reach->holder->last_client_id);
+    const struct holder *holder = reach->holder;
+    bool hooked = holder->fenced_by_hook && reach->way == JOURNAL_WAY_DISK &&
+                  volume_is_reserved(reach->volume);
+    fill_reach(journal_push(e, hooked ? JOURNAL_HOLDER_CLEAR : JOURNAL_FENCED_PUT, ticket), reach,
+               holder->last_client_id);
 }
 
 void record_unfenced(struct engine *e, struct holder *holder)

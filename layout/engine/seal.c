@@ -269,6 +269,7 @@ static void forget(struct engine *e, struct seal *seal)
     e->at_rest_count -= seal->at_rest;
     if (seal->gave_way)
         at_rest_gave_way(e, &seal->key);
+    e->seals_ended++;
     HASH_DEL(e->seals, seal);
     seal->dead_next = e->dead_seals;
     e->dead_seals = seal;
@@ -372,6 +373,8 @@ static void verified(struct engine *e, struct seal *seal, const struct engine_ev
         held_back(e, seal, event);
         return;
     }
+    if (!event->step.error)
+        seal->gone_at = 0;
     if (event->step.error)
         alarm_push(e, seal,
                    "%s: its map could not be read at release (error %d), so that it cannot be said "
@@ -506,16 +509,19 @@ static void sealed(struct engine *e, struct seal *seal)
     e->counters.sealed++;
     seal->seen_at = e->now;
     seal_push_word(e, seal);
+    if (!volume_is_settled(seal->volume)) /* it has moved since its map was read */
+        release_start(e, seal);
     /* Each may want more of the seal than the one that began it. */
     struct engine_call *calls = seal->seal_calls;
     seal->seal_calls = NULL;
     while (calls) {
         struct engine_call *call = calls;
         calls = call->next;
-        seal_request(e, ENGINE_CONTAINER(call, struct engine_seal, call));
+        seal_request(e, container_of(call, struct engine_seal, call));
     }
     if (seal->release_wanted) {
-        release_start(e, seal);
+        if (seal->state == ENGINE_SEALED)
+            release_start(e, seal);
         return;
     }
     calls = seal->get_calls;
@@ -523,7 +529,7 @@ static void sealed(struct engine *e, struct seal *seal)
     while (calls) {
         struct engine_call *call = calls;
         calls = call->next;
-        layoutget(e, ENGINE_CONTAINER(call, struct engine_layoutget, call));
+        layoutget(e, container_of(call, struct engine_layoutget, call));
     }
     at_rest_idle(e, seal);
 }

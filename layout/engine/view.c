@@ -59,6 +59,11 @@ int engine_seal_view(const struct engine *e, const struct file_key *key,
     return 0;
 }
 
+uint64_t engine_seals_ended(const struct engine *e)
+{
+    return e->seals_ended;
+}
+
 void engine_each_seal(const struct engine *e,
                       void (*visit)(const struct engine_seal_view *view, void *arg), void *arg)
 {

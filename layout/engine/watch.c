@@ -141,7 +141,7 @@ static void intact(struct engine *e, struct seal *seal)
     while (calls) {
         struct engine_call *call = calls;
         calls = call->next;
-        layoutget(e, ENGINE_CONTAINER(call, struct engine_layoutget, call));
+        layoutget(e, container_of(call, struct engine_layoutget, call));
     }
 }
 
@@ -245,20 +245,20 @@ void watch_done(struct engine *e, struct seal *seal, const struct engine_event *
     hung_answered(e, &event->step.key, event->step.ticket);
     if (!seal || !seal->watching || seal->watch_ticket != event->step.ticket)
         return;
+    bool gone = event->step.error && event->step.presence == FILE_GONE;
     seal->watching = false;
     e->counters.watched++;
+    if (!gone)
+        seal->gone_at = 0;
     /* In the other states the flag is not ours to expect; RELEASING reads the map itself. */
     if (seal->state == ENGINE_OPEN || seal->state == ENGINE_SEALING ||
         seal->state == ENGINE_RELEASING)
         return;
     const struct seal_map *now = event->step.map;
     bool differs = now && seal->map && map_describe_change(seal->map, now, moved, sizeof moved);
-    if (event->step.error && event->step.presence == FILE_GONE) {
+    if (gone) {
         seems_gone(e, seal, event);
-        return;
-    }
-    seal->gone_at = 0;
-    if (event->step.error) {
+    } else if (event->step.error) {
         unseen(e, seal, event);
     } else if (event->step.flag_cleared || differs) {
         snprintf(what, sizeof what, "%s%s%.*s",

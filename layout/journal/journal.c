@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "layout/database.h"
+
 enum { SCHEMA_VERSION = 5, BUSY_MS = 2000 };
 
 /* quick_check of SQLite 3.40 wants the columns of such keys to come first, and in their order. */
@@ -34,70 +36,11 @@ static const char schema[] =
     " PRIMARY KEY (kind, owner, verifier, way)) WITHOUT ROWID;"
     "PRAGMA user_version = 5;";
 
-int journal_errno(int rc)
-{
-    switch (rc & 0xff) {
-    case SQLITE_OK:
-        return 0;
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-        return -EBUSY;
-    case SQLITE_NOMEM:
-        return -ENOMEM;
-    case SQLITE_FULL:
-        return -ENOSPC;
-    case SQLITE_NOTADB:
-    case SQLITE_CORRUPT:
-        return -EUCLEAN;
-    case SQLITE_CANTOPEN:
-        return -ENOENT;
-    case SQLITE_READONLY:
-        return -EROFS;
-    default:
-        return -EIO;
-    }
-}
-
-int journal_execute(sqlite3 *db, const char *sql)
-{
-    return journal_errno(sqlite3_exec(db, sql, NULL, NULL, NULL));
-}
-
-static int query_int(sqlite3 *db, const char *sql, int64_t *value)
-{
-    sqlite3_stmt *stmt;
-    int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
-    if (rc != SQLITE_OK)
-        return journal_errno(rc);
-    rc = sqlite3_step(stmt);
-    if (rc == SQLITE_ROW)
-        *value = sqlite3_column_int64(stmt, 0);
-    sqlite3_finalize(stmt);
-    return rc == SQLITE_ROW ? 0 : rc == SQLITE_DONE ? -EUCLEAN : journal_errno(rc);
-}
-
-/* SQLite finds a torn or foreign page only when it comes upon it, so all of them are looked at now.
- */
-static int check_pages(sqlite3 *db)
-{
-    sqlite3_stmt *stmt;
-    int rc = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &stmt, NULL);
-    if (rc != SQLITE_OK)
-        return journal_errno(rc);
-    rc = sqlite3_step(stmt);
-    const char *said = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(stmt, 0) : NULL;
-    int err = said && strcmp(said, "ok") == 0         ? 0
-              : rc == SQLITE_ROW || rc == SQLITE_DONE ? -EUCLEAN
-                                                      : journal_errno(rc);
-    sqlite3_finalize(stmt);
-    return err;
-}
-
 static int make_schema(sqlite3 *db)
 {
     char sql[256];
     uint64_t id;
-    int err = journal_execute(db, schema);
+    int err = database_execute(db, schema);
     if (err)
         return err;
     randombytes_buf(&id, sizeof id);
@@ -105,17 +48,18 @@ static int make_schema(sqlite3 *db)
              "INSERT INTO meta VALUES ('boot', 0); INSERT INTO meta VALUES ('watermark', 0);"
              "INSERT INTO meta VALUES ('id', %lld);",
              (long long)(id >> 1));
-    return journal_execute(db, sql);
+    return database_execute(db, sql);
 }
 
 static int read_meta(struct journal *journal)
 {
     int64_t boot = 0, id = 0, watermark = 0;
-    int err = query_int(journal->db, "SELECT value FROM meta WHERE name = 'boot'", &boot);
+    int err = database_query(journal->db, "SELECT value FROM meta WHERE name = 'boot'", &boot);
     if (!err)
-        err = query_int(journal->db, "SELECT value FROM meta WHERE name = 'id'", &id);
+        err = database_query(journal->db, "SELECT value FROM meta WHERE name = 'id'", &id);
     if (!err)
-        err = query_int(journal->db, "SELECT value FROM meta WHERE name = 'watermark'", &watermark);
+        err = database_query(journal->db, "SELECT value FROM meta WHERE name = 'watermark'",
+                             &watermark);
     journal->boot = (uint32_t)boot;
     journal->id = (uint64_t)id;
     journal->watermark = (uint64_t)watermark;
@@ -127,24 +71,25 @@ static int set_up(struct journal *journal)
 {
     int64_t version = 0;
     int err =
-        journal_execute(journal->db, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;"
-                                     "PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF;");
+        database_execute(journal->db, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;"
+                                      "PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF;");
     if (!err)
-        err = journal_execute(journal->db, "BEGIN IMMEDIATE");
+        err = database_execute(journal->db, "BEGIN IMMEDIATE");
     if (!err)
-        err = query_int(journal->db, "PRAGMA user_version", &version);
+        err = database_query(journal->db, "PRAGMA user_version", &version);
     if (!err && version == 0)
         err = make_schema(journal->db);
     else if (!err && version != SCHEMA_VERSION)
         err = -EPROTO;
     else if (!err)
-        err = check_pages(journal->db);
+        err = database_check_pages(journal->db);
     if (!err)
-        err = journal_execute(journal->db, "UPDATE meta SET value = value + 1 WHERE name = 'boot'");
+        err =
+            database_execute(journal->db, "UPDATE meta SET value = value + 1 WHERE name = 'boot'");
     if (!err)
         err = read_meta(journal);
     if (!err)
-        err = journal_execute(journal->db, "COMMIT");
+        err = database_execute(journal->db, "COMMIT");
     return err;
 }
 
@@ -154,7 +99,7 @@ int journal_open(const char *path, struct journal **out)
     if (!journal)
         return -ENOMEM;
     pthread_mutex_init(&journal->lock, NULL);
-    int err = journal_errno(
+    int err = database_errno(
         sqlite3_open_v2(path, &journal->db,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL));
     if (err)
@@ -324,18 +269,18 @@ int journal_commit(struct journal *journal)
     if (!batch.first)
         return 0;
     uint64_t watermark = journal->watermark + batch.raise;
-    int err = journal_execute(journal->db, "BEGIN IMMEDIATE");
+    int err = database_execute(journal->db, "BEGIN IMMEDIATE");
     for (struct journal_waiting *waiting = batch.first; !err && waiting; waiting = waiting->next)
         err = journal_apply(journal, &waiting->record);
     if (!err && batch.raise)
         err = journal_set_watermark(journal, watermark);
     if (!err)
-        err = journal_execute(journal->db, "COMMIT");
+        err = database_execute(journal->db, "COMMIT");
     if (err) {
         /* SQLite may have rolled back by itself already. */
         snprintf(journal->error, sizeof journal->error, "%s", sqlite3_errmsg(journal->db));
         if (!sqlite3_get_autocommit(journal->db))
-            (void)journal_execute(journal->db, "ROLLBACK");
+            (void)database_execute(journal->db, "ROLLBACK");
         put_back(journal, &batch);
         return err;
     }

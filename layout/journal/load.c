@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "layout/database.h"
 #include "layout/journal/pack.h"
 
 static void take_bytes(sqlite3_stmt *stmt, int column, void *out, size_t size)
@@ -119,12 +120,12 @@ static int each_row(const struct walk *walk, const char *sql,
     sqlite3_stmt *stmt;
     int rc = sqlite3_prepare_v2(walk->journal->db, sql, -1, &stmt, NULL);
     if (rc != SQLITE_OK)
-        return journal_errno(rc);
+        return database_errno(rc);
     int err = 0;
     while (!err && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
         err = row(stmt, walk);
     if (!err && rc != SQLITE_DONE)
-        err = journal_errno(rc);
+        err = database_errno(rc);
     sqlite3_finalize(stmt);
     return err;
 }

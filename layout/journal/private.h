@@ -39,8 +39,6 @@ struct journal {
     char error[128]; /* of the last commit that failed */
 };
 
-int journal_errno(int rc);
-int journal_execute(sqlite3 *db, const char *sql);
 int journal_prepare(struct journal *journal);
 /* One record, in the open transaction. */
 int journal_apply(struct journal *journal, const struct journal_record *record);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "layout/database.h"
 #include "layout/journal/pack.h"
 
 enum statement {
@@ -48,9 +49,9 @@ int journal_prepare(struct journal *journal)
 {
     int err = 0;
     for (int i = 0; !err && i < ST_COUNT; i++)
-        err = journal_errno(sqlite3_prepare_v3(journal->db, statements[i], -1,
-                                               SQLITE_PREPARE_PERSISTENT, &journal->statement[i],
-                                               NULL));
+        err = database_errno(sqlite3_prepare_v3(journal->db, statements[i], -1,
+                                                SQLITE_PREPARE_PERSISTENT, &journal->statement[i],
+                                                NULL));
     return err;
 }
 
@@ -120,11 +121,7 @@ void journal_sum_device(const uint8_t *id, const uint8_t *fs_uuid, const void *p
 
 static int run(struct journal *journal, enum statement which)
 {
-    sqlite3_stmt *stmt = journal->statement[which];
-    int rc = sqlite3_step(stmt);
-    sqlite3_reset(stmt);
-    sqlite3_clear_bindings(stmt);
-    return rc == SQLITE_DONE ? 0 : journal_errno(rc);
+    return database_run(journal->statement[which]);
 }
 
 /* Binding cannot fail but for want of memory; then the step writes NULL into a NOT NULL column and

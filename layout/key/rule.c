@@ -168,6 +168,11 @@ void key_rule_each_run(const struct key_rule *rule, void (*visit)(uint32_t run, 
         visit(run->id, arg);
 }
 
+size_t key_rule_run_count(const struct key_rule *rule)
+{
+    return HASH_COUNT(rule->runs);
+}
+
 /* ---- rows ---- */
 
 static bool is_telling(const struct row *row)
@@ -381,19 +386,19 @@ enum key_may key_rule_may_tell(const struct key_rule *rule, uint32_t id,
     return may;
 }
 
-/* What was fenced before, and is over. */
-static int drop_fenced(struct key_rule *rule, struct run *run, const struct designator *disk)
+/* What was fenced before is over, also after a restart. That it was on those nexuses stays known.
+ */
+static int end_marks(struct key_rule *rule, const struct run *run, const struct designator *disk)
 {
-    struct row *row, *next;
+    struct row *row;
+    int err = 0;
 
-    DL_FOREACH_SAFE(run->rows, row, next)
+    DL_FOREACH(run->rows, row)
     {
-        int err =
-            row->row.state == KEY_FENCED && is_on_disk(row, disk) ? drop_row(rule, run, row) : 0;
-        if (err)
-            return err;
+        if (!err && row->row.state == KEY_FENCED && !row->row.drained && is_on_disk(row, disk))
+            err = set_state(rule, row, KEY_FENCED, 0, true);
     }
-    return 0;
+    return err;
 }
 
 int key_rule_tell(struct key_rule *rule, uint32_t id, uint32_t number,
@@ -406,7 +411,7 @@ int key_rule_tell(struct key_rule *rule, uint32_t id, uint32_t number,
         const struct key_row telling = {.number = number, .disk = disks[i], .state = KEY_TOLD};
         struct row *row;
 
-        err = drop_fenced(rule, run, &disks[i]);
+        err = end_marks(rule, run, &disks[i]);
         if (!err)
             err = make_row(rule, run, &telling, &row);
         if (!err)
@@ -443,6 +448,22 @@ static const struct key_registration *on_nexus(const struct key_look *look,
             return &look->reg[i];
     }
     return NULL;
+}
+
+/* Our own preempt took an older key off a nexus where the newer one was not seen: that shows no
+ * more that it came there than the older one would. */
+static bool older_was_preempted(const struct run *run, uint32_t number, const struct key_look *look)
+{
+    const struct row *row;
+
+    DL_FOREACH(run->rows, row)
+    {
+        if (row->row.state == KEY_PREEMPTING && row->row.number < number &&
+            is_on_disk(row, look->disk) && !on_nexus(look, &row->row.nexus) &&
+            !find_row(run, number, look->disk, &row->row.nexus))
+            return true;
+    }
+    return false;
 }
 
 static bool is_ours(const struct key_rule *rule, uint64_t key)
@@ -559,6 +580,34 @@ static int see(struct key_rule *rule, const struct key_look *look,
     return 0;
 }
 
+/* By that nexus, or another of its machine: a nexus need not have been seen with a key of the run,
+ * for a neighbour's may have covered it before a look. */
+static bool was_on(const struct run *run, const struct designator *disk,
+                   const struct key_nexus *nexus)
+{
+    const struct row *row;
+
+    DL_FOREACH(run->rows, row)
+    {
+        if (is_on_disk(row, disk) && !is_telling(row) &&
+            key_nexus_of_one_machine(&row->row.nexus, nexus))
+            return true;
+    }
+    return false;
+}
+
+static bool shares_nexus(const struct run *a, const struct run *b, const struct designator *disk)
+{
+    const struct row *row;
+
+    DL_FOREACH(b->rows, row)
+    {
+        if (is_on_disk(row, disk) && !is_telling(row) && was_on(a, disk, &row->row.nexus))
+            return true;
+    }
+    return false;
+}
+
 /* A key that the run was told of before this one is on some nexus still. */
 static bool older_is_there(const struct key_rule *rule, const struct run *run, uint32_t number,
                            const struct key_look *look)
@@ -566,6 +615,39 @@ static bool older_is_there(const struct key_rule *rule, const struct run *run, u
     for (size_t i = 0; i < look->count; i++) {
         if (run_of(rule, look->reg[i].key) == run &&
             reservation_key_number(look->reg[i].key) < number)
+            return true;
+    }
+    return older_was_preempted(run, number, look);
+}
+
+/* Of the same machine, as far as it is seen: a run that was on both. */
+static bool is_beside(const struct key_rule *rule, const struct run *run,
+                      const struct designator *disk, const struct key_nexus *nexus)
+{
+    for (const struct run *other = rule->runs; other; other = other->hh.next) {
+        if (other != run && was_on(other, disk, nexus) && shares_nexus(run, other, disk))
+            return true;
+    }
+    return false;
+}
+
+/* A nexus of the run's machine, by its name or by a neighbour that was on both. */
+static bool may_use(const struct key_rule *rule, const struct run *run,
+                    const struct designator *disk, const struct key_nexus *nexus)
+{
+    return was_on(run, disk, nexus) || is_beside(rule, run, disk, nexus);
+}
+
+/* Another run's key is on a path of its machine where this one was not seen. */
+static bool neighbour_is_there(const struct key_rule *rule, const struct run *run, uint32_t number,
+                               const struct key_look *look)
+{
+    for (size_t i = 0; i < look->count; i++) {
+        const struct key_registration *reg = &look->reg[i];
+
+        if (is_ours(rule, reg->key) && reservation_key_number(reg->key) != 0 &&
+            run_of(rule, reg->key) != run && !find_row(run, number, look->disk, &reg->nexus) &&
+            is_beside(rule, run, look->disk, &reg->nexus))
             return true;
     }
     return false;
@@ -576,10 +658,13 @@ static int settle_telling(struct key_rule *rule, const struct run *run, struct r
 {
     uint32_t number = row->row.number;
 
-    if (!is_registered(look, reservation_key(rule->server, number)))
-        return 0;
-    row->seen_at = row->seen_at ? row->seen_at : rule->now;
-    if (older_is_there(rule, run, number, look) && !is_settled_since(rule, row->seen_at))
+    const bool there = is_registered(look, reservation_key(rule->server, number));
+
+    if (there && !row->seen_at)
+        row->seen_at = rule->now;
+    if (!is_settled_since(rule, row->seen_at) &&
+        (!there || older_is_there(rule, run, number, look) ||
+         neighbour_is_there(rule, run, number, look)))
         return 0;
     return set_state(rule, row, KEY_SEEN, 0, false);
 }
@@ -630,6 +715,19 @@ static int tidy_run(struct key_rule *rule, struct run *run, const struct key_loo
     return err;
 }
 
+/* Another key is where one was to be preempted, and no fence is at it: whatever takes that off was
+ * not the preempt. */
+static bool is_covered(const struct row *row, const struct key_rule *rule,
+                       const struct key_look *look)
+{
+    const struct key_registration *reg =
+        row->row.state == KEY_PREEMPTING && !row->fence && is_on_disk(row, look->disk)
+            ? on_nexus(look, &row->row.nexus)
+            : NULL;
+
+    return reg && reg->key != reservation_key(rule->server, row->row.number);
+}
+
 static int settle_run(struct key_rule *rule, struct run *run, const struct key_look *look)
 {
     struct row *row;
@@ -639,8 +737,34 @@ static int settle_run(struct key_rule *rule, struct run *run, const struct key_l
     {
         if (!err && row->row.state == KEY_TOLD && is_on_disk(row, look->disk))
             err = settle_telling(rule, run, row, look);
+        else if (!err && is_covered(row, rule, look))
+            err = set_state(rule, row, KEY_ON, 0, false);
     }
     return err ? err : tidy_run(rule, run, look);
+}
+
+/* Somebody's key is on a nexus that was fenced, so a later fence of who was there has to take it
+ * off once more. Where old commands may be queued still, the mark stays: that key is taken off at
+ * once.
+ */
+static int reopen(struct key_rule *rule, const struct key_look *look,
+                  const struct key_registration *reg)
+{
+    int err = 0;
+
+    for (struct run *run = rule->runs; run; run = run->hh.next) {
+        struct row *row;
+
+        DL_FOREACH(run->rows, row)
+        {
+            if (!err && row->row.state == KEY_FENCED && row->seq <= look->since &&
+                reg->key != reservation_key(rule->server, row->row.number) &&
+                is_on_disk(row, look->disk) && key_nexus_equal(&row->row.nexus, &reg->nexus) &&
+                !is_mark(rule, run, row))
+                err = set_state(rule, row, KEY_ON, 0, false);
+        }
+    }
+    return err;
 }
 
 int key_rule_look(struct key_rule *rule, const struct key_look *look,
@@ -651,8 +775,10 @@ int key_rule_look(struct key_rule *rule, const struct key_look *look,
     for (size_t i = 0; i < look->count; i++) {
         struct key_finding finding = {.key = look->reg[i].key, .nexus = &look->reg[i].nexus};
         bool say;
-        int failed = see(rule, look, &look->reg[i], &finding, &say);
+        int failed = reopen(rule, look, &look->reg[i]);
 
+        err = err ? err : failed;
+        failed = see(rule, look, &look->reg[i], &finding, &say);
         err = err ? err : failed;
         if (say)
             found(&finding, arg);
@@ -684,20 +810,7 @@ static void add_sharer(struct key_plan *plan, uint32_t run)
         plan->sharer[plan->sharer_count++] = run;
 }
 
-static bool was_on(const struct run *run, const struct designator *disk,
-                   const struct key_nexus *nexus)
-{
-    const struct row *row;
-
-    DL_FOREACH(run->rows, row)
-    {
-        if (is_on_disk(row, disk) && !is_telling(row) && key_nexus_equal(&row->row.nexus, nexus))
-            return true;
-    }
-    return false;
-}
-
-/* Whatever key of ours is on a nexus of the run. */
+/* Whatever key of ours is on a nexus of the run's machine. */
 void key_rule_plan(const struct key_rule *rule, uint32_t id, const struct key_look *look,
                    struct key_plan *plan)
 {
@@ -709,7 +822,7 @@ void key_rule_plan(const struct key_rule *rule, uint32_t id, const struct key_lo
         const struct run *whose = run_of(rule, reg->key);
 
         if (!is_ours(rule, reg->key) || reservation_key_number(reg->key) == 0 ||
-            (whose != run && !was_on(run, look->disk, &reg->nexus)))
+            (whose != run && !may_use(rule, run, look->disk, &reg->nexus)))
             continue;
         add_victim(plan, reg->key);
         if (whose && whose != run)
@@ -786,18 +899,6 @@ static enum key_proof judge_nexus(const struct key_rule *rule, const struct row 
     return KEY_PROVEN;
 }
 
-static bool shares_nexus(const struct run *a, const struct run *b, const struct designator *disk)
-{
-    const struct row *row;
-
-    DL_FOREACH(b->rows, row)
-    {
-        if (is_on_disk(row, disk) && !is_telling(row) && was_on(a, disk, &row->row.nexus))
-            return true;
-    }
-    return false;
-}
-
 static bool has_nexus(const struct run *run, const struct designator *disk)
 {
     const struct row *row;
@@ -845,13 +946,11 @@ static enum key_proof judge_tellings(const struct key_rule *rule, const struct r
     return KEY_PROVEN;
 }
 
-static enum key_proof judge_run(const struct key_rule *rule, const struct run *run,
-                                const struct key_look *look, struct key_verdict *verdict)
+static enum key_proof judge_rows(const struct key_rule *rule, const struct run *run,
+                                 const struct key_look *look, struct key_verdict *verdict)
 {
     const struct row *row;
 
-    if (run->doubt)
-        return KEY_DOUBTFUL;
     DL_FOREACH(run->rows, row)
     {
         enum key_proof proof = is_telling(row) || !is_on_disk(row, look->disk)
@@ -860,7 +959,18 @@ static enum key_proof judge_run(const struct key_rule *rule, const struct run *r
         if (proof != KEY_PROVEN)
             return proof;
     }
-    return judge_tellings(rule, run, look->disk, verdict);
+    return KEY_PROVEN;
+}
+
+static enum key_proof judge_run(const struct key_rule *rule, const struct run *run,
+                                const struct key_look *look, struct key_verdict *verdict)
+{
+    enum key_proof proof = run->doubt ? KEY_DOUBTFUL : judge_rows(rule, run, look, verdict);
+
+    for (const struct run *other = rule->runs; proof == KEY_PROVEN && other; other = other->hh.next)
+        if (other != run && shares_nexus(run, other, look->disk))
+            proof = judge_rows(rule, other, look, verdict);
+    return proof != KEY_PROVEN ? proof : judge_tellings(rule, run, look->disk, verdict);
 }
 
 /* Fenced along with a neighbour, when it had nothing to write: that was then. */
@@ -890,7 +1000,7 @@ static int write_fenced(struct key_rule *rule, const struct run *run, const stru
         {
             if (err || row->row.state != KEY_PREEMPTING || !is_on_disk(row, look->disk) ||
                 (other != run && row->fence != run->id &&
-                 !was_on(run, look->disk, &row->row.nexus)) ||
+                 !may_use(rule, run, look->disk, &row->row.nexus)) ||
                 on_nexus(look, &row->row.nexus))
                 continue;
             err = set_state(rule, row, KEY_FENCED, 0, other != run && drained(other->id, arg));
@@ -965,23 +1075,35 @@ int key_rule_end_run(struct key_rule *rule, uint32_t id)
     return err;
 }
 
-int key_rule_depart(struct key_rule *rule, uint32_t id)
+int key_rule_retire(struct key_rule *rule, bool (*is_known)(uint32_t run, void *arg), void *arg)
 {
-    const struct run *run = find_run(rule, id);
+    struct run *run, *next;
+    int err = 0;
 
-    return run && has_mark(rule, run, NULL) ? -EBUSY : key_rule_end_run(rule, id);
+    HASH_ITER(hh, rule->runs, run, next)
+    {
+        if (!err && !run->rows && !run->doubt && !is_known(run->id, arg))
+            err = key_rule_end_run(rule, run->id);
+    }
+    return err;
 }
 
-int key_rule_forgive(struct key_rule *rule, const struct designator *disk)
+int key_rule_forgive(struct key_rule *rule, const struct designator *disk,
+                     bool (*is_known)(uint32_t run, void *arg), void *arg)
 {
     int err = 0;
 
     for (struct run *run = rule->runs; run; run = run->hh.next) {
-        struct row *row;
+        bool known = is_known(run->id, arg);
+        struct row *row, *next;
 
-        DL_FOREACH(run->rows, row)
+        DL_FOREACH_SAFE(run->rows, row, next)
         {
-            if (!err && row->row.state == KEY_FENCED && is_on_disk(row, disk))
+            if (err || !is_on_disk(row, disk))
+                continue;
+            if (!known)
+                err = drop_row(rule, run, row);
+            else if (row->row.state == KEY_FENCED)
                 err = set_state(rule, row, KEY_FENCED, 0, true);
         }
     }

@@ -25,16 +25,24 @@
  *
  * Several paths. Linux registers a key path by path, and uses the device only after the last. A
  * telling is settled by the first look that shows its key and shows no older key of the same run on
- * another nexus: a path that still has the older key has the new REGISTER before it. (A nexus that
- * a session left behind for good has it too; after the settle time that no longer counts.) A path
- * that had no key at all has carried no command of the run. If its REGISTER comes after the fence,
- * the key is back: it is taken off at once, and the operator is told.
+ * another nexus, nor one of another run on a path of its machine where it was not seen: a path that
+ * still has such a key has the new REGISTER before it. (A nexus that a session left behind for good
+ * has it too; after the settle time that no longer counts.) A path that had no key at all has
+ * carried no command of the run. If its REGISTER comes after the fence, the key is back: it is
+ * taken off at once, and the operator is told.
  *
  * After a fence the initiator may have old commands queued, and the nexus' next registration would
  * let them through, whoever registers. So a fenced nexus is told of no key, and nor is the fenced
  * run's owner, until that run has ended its client id (it has waited for its I/O), or the operator
  * says so, or the settle time that he believes in has passed since the run was known to believe in
  * none of its old layouts.
+ *
+ * A fence lasts until the next key on the nexus: then it has to be taken off once more.
+ *
+ * Absence ends nothing. A client that nobody has heard of for however long may come back as the
+ * same run, with its device still set up, and use whatever key its nexus has by then: a
+ * neighbour's. So what is known of a run's nexuses stays until the run has ended, or until the
+ * operator's word says so of those who are not here. What bounds it is KEY_RUNS_MAX.
  *
  * Facts that must outlive the server go through the store before they count.
  */
@@ -53,6 +61,7 @@ enum {
     KEY_OUTSTANDING_MAX = 8, /* tellings of a run for a disk that were not seen to be registered */
     KEY_KEPT_MAX = 64,       /* and all rows of a run for a disk */
     KEY_VICTIMS_MAX = 64,    /* preempted in one attempt; the next one goes on */
+    KEY_RUNS_MAX = 4096,     /* in all; who comes then is not told of a key */
 };
 
 /* A run of a client: its owner and verifier. */
@@ -108,6 +117,7 @@ bool key_rule_find_run(const struct key_rule *rule, const struct key_run *name, 
 const struct key_run *key_rule_run(const struct key_rule *rule, uint32_t run);
 void key_rule_each_run(const struct key_rule *rule, void (*visit)(uint32_t run, void *arg),
                        void *arg);
+size_t key_rule_run_count(const struct key_rule *rule);
 
 /* Telling. */
 enum key_may {
@@ -209,9 +219,11 @@ void key_rule_forgot(struct key_rule *rule, uint32_t run);
 bool key_rule_has_settled(const struct key_rule *rule, uint32_t run);
 /* The run ended its client id: it has waited for its I/O, and has no keys any more. */
 int key_rule_end_run(struct key_rule *rule, uint32_t run);
-/* Nobody knows the run any more: the same, unless it was fenced and may have commands queued. */
-int key_rule_depart(struct key_rule *rule, uint32_t run);
-/* The operator's word that nothing old is queued for the disk. */
-int key_rule_forgive(struct key_rule *rule, const struct designator *disk);
+/* Who is not known to be here any more, and was never told of a key, is forgotten. */
+int key_rule_retire(struct key_rule *rule, bool (*is_known)(uint32_t run, void *arg), void *arg);
+/* The operator's word that nothing old is queued for the disk, and that whoever is not known to be
+ * here was restarted, or cut off. */
+int key_rule_forgive(struct key_rule *rule, const struct designator *disk,
+                     bool (*is_known)(uint32_t run, void *arg), void *arg);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "layout/database.h"
 #include "layout/reservation/reservation.h"
 
 enum {
@@ -66,55 +67,6 @@ struct key_store {
     uint32_t server, number, doubt; /* runs up to this one are doubtful */
 };
 
-static int to_errno(int rc)
-{
-    switch (rc & 0xff) {
-    case SQLITE_OK:
-    case SQLITE_DONE:
-        return 0;
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-        return -EBUSY;
-    case SQLITE_NOMEM:
-        return -ENOMEM;
-    case SQLITE_FULL:
-        return -ENOSPC;
-    case SQLITE_NOTADB:
-    case SQLITE_CORRUPT:
-        return -EUCLEAN;
-    default:
-        return -EIO;
-    }
-}
-
-static int execute(struct key_store *store, const char *sql)
-{
-    return to_errno(sqlite3_exec(store->db, sql, NULL, NULL, NULL));
-}
-
-static int query(struct key_store *store, const char *sql, int64_t *value)
-{
-    sqlite3_stmt *stmt;
-    int rc = sqlite3_prepare_v2(store->db, sql, -1, &stmt, NULL);
-
-    if (rc != SQLITE_OK)
-        return to_errno(rc);
-    rc = sqlite3_step(stmt);
-    if (rc == SQLITE_ROW)
-        *value = sqlite3_column_int64(stmt, 0);
-    sqlite3_finalize(stmt);
-    return rc == SQLITE_ROW ? 0 : rc == SQLITE_DONE ? -EUCLEAN : to_errno(rc);
-}
-
-static int step(sqlite3_stmt *stmt)
-{
-    int rc = sqlite3_step(stmt);
-
-    sqlite3_reset(stmt);
-    sqlite3_clear_bindings(stmt);
-    return to_errno(rc);
-}
-
 static void bind_blob(sqlite3_stmt *stmt, int i, const void *data, size_t len)
 {
     sqlite3_bind_blob64(stmt, i, len ? data : "", len, SQLITE_TRANSIENT);
@@ -126,7 +78,7 @@ static int set_meta(struct key_store *store, const char *name, int64_t value)
 
     sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
     sqlite3_bind_int64(stmt, 2, value);
-    return step(stmt);
+    return database_run(stmt);
 }
 
 /* ---- rows as bytes ---- */
@@ -231,12 +183,12 @@ int key_store_put(void *arg, const struct key_row *row)
     sqlite3_bind_int(stmt, 6, row->drained);
     sqlite3_bind_int64(stmt, 7, row->generation);
     bind_blob(stmt, 8, sum, sizeof(sum));
-    return step(stmt);
+    return database_run(stmt);
 }
 
 int key_store_drop(void *arg, const struct key_row *row)
 {
-    return step(bind_row(arg, ST_DROP, row));
+    return database_run(bind_row(arg, ST_DROP, row));
 }
 
 int key_store_disk(struct key_store *store, const struct designator *disk,
@@ -253,7 +205,7 @@ int key_store_disk(struct key_store *store, const struct designator *disk,
                                        .forgets = sqlite3_column_int(stmt, 1) != 0};
     sqlite3_reset(stmt);
     sqlite3_clear_bindings(stmt);
-    return rc == SQLITE_ROW ? 0 : rc == SQLITE_DONE ? -ENOENT : to_errno(rc);
+    return rc == SQLITE_ROW ? 0 : rc == SQLITE_DONE ? -ENOENT : database_errno(rc);
 }
 
 int key_store_note_disk(struct key_store *store, const struct designator *disk,
@@ -265,7 +217,7 @@ int key_store_note_disk(struct key_store *store, const struct designator *disk,
     bind_blob(stmt, 1, name, pack_disk(disk, name));
     sqlite3_bind_int64(stmt, 2, note->generation);
     sqlite3_bind_int(stmt, 3, note->forgets);
-    return step(stmt);
+    return database_run(stmt);
 }
 
 /* Rows of a run that is not there are dropped at the next start: see load_rows. */
@@ -275,11 +227,11 @@ int key_store_drop_run(void *arg, uint32_t run)
     int err;
 
     sqlite3_bind_int64(store->statement[ST_DROP_RUN], 1, run);
-    err = step(store->statement[ST_DROP_RUN]);
+    err = database_run(store->statement[ST_DROP_RUN]);
     if (err)
         return err;
     sqlite3_bind_int64(store->statement[ST_DROP_ROWS], 1, run);
-    (void)step(store->statement[ST_DROP_ROWS]);
+    (void)database_run(store->statement[ST_DROP_ROWS]);
     return 0;
 }
 
@@ -293,7 +245,7 @@ int key_store_add_run(struct key_store *store, const struct key_run *name, uint3
     bind_blob(stmt, 1, name->owner, name->owner_len);
     bind_blob(stmt, 2, name->verifier, sizeof(name->verifier));
     bind_blob(stmt, 3, sum, sizeof(sum));
-    err = step(stmt);
+    err = database_run(stmt);
     if (!err)
         *id = (uint32_t)sqlite3_last_insert_rowid(store->db);
     return err;
@@ -365,19 +317,19 @@ static int each(struct key_store *store, const char *sql,
 {
     sqlite3_stmt *stmt;
     int rc = sqlite3_prepare_v2(store->db, sql, -1, &stmt, NULL);
-    int err = to_errno(rc);
+    int err = database_errno(rc);
 
     while (!err && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
         err = take(store, stmt, visitor, arg);
     if (!err)
-        err = to_errno(rc);
+        err = database_errno(rc);
     sqlite3_finalize(stmt);
     return err;
 }
 
 int key_store_load(struct key_store *store, const struct key_store_visitor *visitor, void *arg)
 {
-    int err = execute(store, "DELETE FROM tell WHERE run NOT IN (SELECT id FROM run)");
+    int err = database_execute(store->db, "DELETE FROM tell WHERE run NOT IN (SELECT id FROM run)");
 
     if (!err)
         err = each(store, "SELECT id, owner, verifier, sum FROM run", load_run, visitor, arg);
@@ -388,33 +340,19 @@ int key_store_load(struct key_store *store, const struct key_store_visitor *visi
 /* ---- opening ---- */
 
 /* SQLite finds a torn or foreign page only when it comes upon it. */
-static int check_pages(struct key_store *store)
-{
-    sqlite3_stmt *stmt;
-    int rc = sqlite3_prepare_v2(store->db, "PRAGMA quick_check(1)", -1, &stmt, NULL);
-    bool ok;
-
-    if (rc != SQLITE_OK)
-        return to_errno(rc);
-    rc = sqlite3_step(stmt);
-    ok = rc == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(stmt, 0), "ok") == 0;
-    sqlite3_finalize(stmt);
-    return ok ? 0 : rc == SQLITE_ROW || rc == SQLITE_DONE ? -EUCLEAN : to_errno(rc);
-}
-
 static int prepare(struct key_store *store)
 {
     int err = 0;
 
     for (int i = 0; !err && i < ST_COUNT; i++)
-        err = to_errno(sqlite3_prepare_v3(store->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT,
-                                          &store->statement[i], NULL));
+        err = database_errno(sqlite3_prepare_v3(
+            store->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &store->statement[i], NULL));
     return err;
 }
 
 static int make(struct key_store *store)
 {
-    int err = execute(store, schema);
+    int err = database_execute(store->db, schema);
 
     if (!err)
         err = prepare(store);
@@ -448,14 +386,15 @@ static int upgrade(struct key_store *store)
 {
     int64_t server = 0, number = 0;
     uint32_t last[2] = {0, 0};
-    int err = check_pages(store);
+    int err = database_check_pages(store->db);
 
     if (!err)
-        err = query(store, "SELECT id FROM server", &server);
+        err = database_query(store->db, "SELECT id FROM server", &server);
     if (!err)
-        err = query(store, "SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence", &number);
+        err =
+            database_query(store->db, "SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence", &number);
     if (!err)
-        err = execute(store, schema);
+        err = database_execute(store->db, schema);
     if (!err)
         err = prepare(store);
     if (!err)
@@ -464,7 +403,7 @@ static int upgrade(struct key_store *store)
                    " ON use.number = key.number ORDER BY key.number",
                    take_old, NULL, last);
     if (!err)
-        err = execute(store, "DROP TABLE use; DROP TABLE key; DROP TABLE server");
+        err = database_execute(store->db, "DROP TABLE use; DROP TABLE key; DROP TABLE server");
     if (!err)
         err = set_meta(store, "server", server);
     if (!err)
@@ -475,8 +414,9 @@ static int upgrade(struct key_store *store)
 /* All that is known so far may lack something, and numbers may have been given since. */
 static int doubt_all(struct key_store *store)
 {
-    return execute(store, "UPDATE meta SET value = (SELECT COALESCE(MAX(id), 0) FROM run)"
-                          " WHERE name = 'doubt'") ||
+    return database_execute(store->db,
+                            "UPDATE meta SET value = (SELECT COALESCE(MAX(id), 0) FROM run)"
+                            " WHERE name = 'doubt'") ||
                    set_meta(store, "number", (int64_t)store->number + LEAP)
                ? -EIO
                : 0;
@@ -485,12 +425,12 @@ static int doubt_all(struct key_store *store)
 static int read_meta(struct key_store *store)
 {
     int64_t server = 0, number = 0, doubt = 0;
-    int err = query(store, "SELECT value FROM meta WHERE name = 'server'", &server);
+    int err = database_query(store->db, "SELECT value FROM meta WHERE name = 'server'", &server);
 
     if (!err)
-        err = query(store, "SELECT value FROM meta WHERE name = 'number'", &number);
+        err = database_query(store->db, "SELECT value FROM meta WHERE name = 'number'", &number);
     if (!err)
-        err = query(store, "SELECT value FROM meta WHERE name = 'doubt'", &doubt);
+        err = database_query(store->db, "SELECT value FROM meta WHERE name = 'doubt'", &doubt);
     store->server = (uint32_t)server;
     store->number = (uint32_t)number;
     store->doubt = (uint32_t)doubt;
@@ -501,10 +441,10 @@ static int follow_journal(struct key_store *store, const struct key_store_journa
                           enum key_store_news *news)
 {
     int64_t id = 0, boot = 0;
-    int err = query(store, "SELECT value FROM meta WHERE name = 'journal'", &id);
+    int err = database_query(store->db, "SELECT value FROM meta WHERE name = 'journal'", &id);
 
     if (!err)
-        err = query(store, "SELECT value FROM meta WHERE name = 'boot'", &boot);
+        err = database_query(store->db, "SELECT value FROM meta WHERE name = 'boot'", &boot);
     if (!err && *news == KEY_STORE_CONTINUED &&
         ((uint64_t)id != journal->id || boot + 1 < (int64_t)journal->boot)) {
         *news = KEY_STORE_BEHIND;
@@ -518,7 +458,7 @@ static int follow_journal(struct key_store *store, const struct key_store_journa
 static int set_up_version(struct key_store *store, enum key_store_news *news)
 {
     int64_t version = 0;
-    int err = query(store, "PRAGMA user_version", &version);
+    int err = database_query(store->db, "PRAGMA user_version", &version);
 
     if (err)
         return err;
@@ -533,19 +473,19 @@ static int set_up_version(struct key_store *store, enum key_store_news *news)
     *news = KEY_STORE_CONTINUED;
     if (version != SCHEMA_VERSION)
         return -EPROTO;
-    err = check_pages(store);
+    err = database_check_pages(store->db);
     return err ? err : prepare(store);
 }
 
 static int set_up(struct key_store *store, const struct key_store_journal *journal,
                   enum key_store_news *news)
 {
-    int err = execute(
-        store,
+    int err = database_execute(
+        store->db,
         "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
 
     if (!err)
-        err = execute(store, "BEGIN IMMEDIATE");
+        err = database_execute(store->db, "BEGIN IMMEDIATE");
     if (!err)
         err = set_up_version(store, news);
     if (!err)
@@ -554,7 +494,7 @@ static int set_up(struct key_store *store, const struct key_store_journal *journ
         err = follow_journal(store, journal, news);
     if (!err)
         err = read_meta(store);
-    return err ? err : execute(store, "COMMIT");
+    return err ? err : database_execute(store->db, "COMMIT");
 }
 
 int key_store_open(const char *path, const struct key_store_journal *journal,
@@ -565,7 +505,7 @@ int key_store_open(const char *path, const struct key_store_journal *journal,
 
     if (!store)
         return -ENOMEM;
-    err = sodium_init() < 0 ? -EIO : to_errno(sqlite3_open(path, &store->db));
+    err = sodium_init() < 0 ? -EIO : database_errno(sqlite3_open(path, &store->db));
     if (!err) {
         sqlite3_busy_timeout(store->db, BUSY_MS);
         err = set_up(store, journal, news);

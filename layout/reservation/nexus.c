@@ -63,8 +63,8 @@ static int take_iscsi(const uint8_t *data, size_t len, struct key_nexus *out, si
     return 0;
 }
 
-int key_nexus_from_transport_id(const uint8_t *data, size_t len, struct key_nexus *out,
-                                size_t *used)
+/* Of one TransportID. *used: its length. */
+static int from_transport_id(const uint8_t *data, size_t len, struct key_nexus *out, size_t *used)
 {
     enum { FIXED = 24 };
     struct key_nexus nexus = {0};
@@ -104,7 +104,7 @@ static int take_descriptor(const uint8_t *data, size_t len, struct key_registrat
     id_length = get(data + ID_LENGTH_AT, 4);
     if (id_length > len - DESCRIPTOR_HEAD)
         return -EBADMSG;
-    err = key_nexus_from_transport_id(data + DESCRIPTOR_HEAD, id_length, &out->nexus, &id_used);
+    err = from_transport_id(data + DESCRIPTOR_HEAD, id_length, &out->nexus, &id_used);
     if (err)
         return err;
     out->key = get(data, 8);
@@ -147,6 +147,24 @@ bool key_nexus_equal(const struct key_nexus *a, const struct key_nexus *b)
 {
     return a->protocol == b->protocol && a->port == b->port && a->len == b->len &&
            memcmp(a->name, b->name, a->len) == 0;
+}
+
+/* Of an iSCSI nexus the initiator's name alone, without the session ("name,i,0x..."). */
+static size_t initiator_len(const struct key_nexus *nexus)
+{
+    for (size_t i = 0; nexus->protocol == ISCSI && i + 2 < nexus->len; i++) {
+        if (memcmp(nexus->name + i, ",i,", 3) == 0)
+            return i;
+    }
+    return nexus->len;
+}
+
+bool key_nexus_of_one_machine(const struct key_nexus *a, const struct key_nexus *b)
+{
+    const size_t len = initiator_len(a);
+
+    return len > 0 && a->protocol == b->protocol && len == initiator_len(b) &&
+           memcmp(a->name, b->name, len) == 0;
 }
 
 static const char *kind_of(unsigned protocol)

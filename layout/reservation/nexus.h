@@ -35,12 +35,12 @@ struct key_registration {
  */
 int key_nexus_read_full_status(const uint8_t *data, size_t len, struct key_registration *out,
                                size_t max, size_t *count, uint32_t *generation);
-/* Of one TransportID. *used: its length. */
-int key_nexus_from_transport_id(const uint8_t *data, size_t len, struct key_nexus *out,
-                                size_t *used);
 void key_nexus_from_host(const uint8_t *host, size_t len, struct key_nexus *out);
 
 bool key_nexus_equal(const struct key_nexus *a, const struct key_nexus *b);
+/* As far as names tell: one iSCSI initiator's sessions, one initiator port at several target ports.
+ * Two ports of one Fibre Channel host have nothing in common. */
+bool key_nexus_of_one_machine(const struct key_nexus *a, const struct key_nexus *b);
 /* For people: "iqn.2026-11.lab:one,i,0x00023d000001 (target port 1)". No byte of it can hurt a
  * terminal. */
 void key_nexus_text(const struct key_nexus *nexus, char *text, size_t size);

@@ -41,7 +41,7 @@ int reservation_of(int fd, const struct reservation_ops **ops)
     return err == -ENOTTY || err == -EINVAL ? -EOPNOTSUPP : err;
 }
 
-bool reservation_has_key(const struct reservation_view *view, uint64_t key)
+static bool has_key(const struct reservation_view *view, uint64_t key)
 {
     for (size_t i = 0; i < view->count; i++) {
         if (view->reg[i].key == key)
@@ -77,7 +77,7 @@ int reservation_take(const struct reservation_ops *ops, int fd, uint64_t own,
     err = ops->read(fd, view);
     if (err)
         return err;
-    return is_ours(view, own) && reservation_has_key(view, own) ? 0 : -EBUSY;
+    return is_ours(view, own) && has_key(view, own) ? 0 : -EBUSY;
 }
 
 int reservation_check(const struct reservation_ops *ops, int fd, uint64_t own,
@@ -89,7 +89,7 @@ int reservation_check(const struct reservation_ops *ops, int fd, uint64_t own,
     *lost = false;
     if (err)
         return err;
-    *lost = !is_ours(view, own) || !reservation_has_key(view, own);
+    *lost = !is_ours(view, own) || !has_key(view, own);
     if (!*lost && (view->persists || ops->probe(fd, &can_persist) || !can_persist))
         return 0;
     return reservation_take(ops, fd, own, view);
@@ -111,7 +111,7 @@ int reservation_remove(const struct reservation_ops *ops, int fd, uint64_t own, 
         err = reservation_check(ops, fd, own, view, &lost);
         if (err)
             return err;
-        if (!reservation_has_key(view, victim))
+        if (!has_key(view, victim))
             return 0;
         err = ops->preempt(fd, own, victim);
         *preempted = *preempted || !err;
@@ -124,5 +124,5 @@ int reservation_remove(const struct reservation_ops *ops, int fd, uint64_t own, 
     err = ops->read(fd, view);
     if (err)
         return err;
-    return is_ours(view, own) && !reservation_has_key(view, victim) ? 0 : -EBUSY;
+    return is_ours(view, own) && !has_key(view, victim) ? 0 : -EBUSY;
 }

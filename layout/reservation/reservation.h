@@ -58,7 +58,6 @@ extern const struct reservation_ops reservation_nvme;
 /* -EOPNOTSUPP: neither SCSI nor NVMe. */
 int reservation_of(int fd, const struct reservation_ops **ops);
 
-bool reservation_has_key(const struct reservation_view *view, uint64_t key);
 /*
  * Makes the disk ours: registers the key on our path and takes the reservation, unless both are so
  * already. -EBUSY: somebody else holds a reservation on it; the view says who.

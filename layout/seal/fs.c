@@ -227,6 +227,13 @@ static int set_mtime(int fd, const struct timespec *mtime, bool was_flagged)
     return futimens(fd, times) == 0 ? 0 : -errno;
 }
 
+static int make_cleared_durable(int fd, struct seal_refusal *why)
+{
+    return fsync(fd) == 0
+               ? 0
+               : seal_refuse_errno(why, errno, "making the cleared immutable flag durable");
+}
+
 int seal_fs_clear_flag(int fd, enum seal_kind kind, const struct timespec *mtime,
                        struct seal_refusal *why)
 {
@@ -237,8 +244,8 @@ int seal_fs_clear_flag(int fd, enum seal_kind kind, const struct timespec *mtime
 
     if (!err)
         err = seal_mark_find(fd, &marked, &named);
-    if (err == -ENODATA)
-        return 0;
+    if (err == -ENODATA) /* an attempt before may have failed after it took the mark off */
+        return make_cleared_durable(fd, why);
     if (err)
         return seal_refuse_errno(why, -err, "reading the seal's mark");
     if (set)
@@ -253,9 +260,7 @@ int seal_fs_clear_flag(int fd, enum seal_kind kind, const struct timespec *mtime
     err = seal_mark_remove(fd);
     if (err)
         return seal_refuse_errno(why, -err, "taking the seal's mark off");
-    return fsync(fd) == 0
-               ? 0
-               : seal_refuse_errno(why, errno, "making the cleared immutable flag durable");
+    return make_cleared_durable(fd, why);
 }
 
 static int refuse_writer(int fd, struct seal_refusal *why)

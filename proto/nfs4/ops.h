@@ -12,6 +12,8 @@
 #include "proto/arena.h"
 #include "proto/nfs4/types.h"
 
+struct nfs4_attrs; /* proto/nfs4/attr.h */
+
 enum { NFS4_OP_FIRST = OP_ACCESS, NFS4_OP_LAST = OP_RECLAIM_COMPLETE };
 
 /*
@@ -203,10 +205,11 @@ enum { READDIR_FIXED_SIZE = NFS4_VERIFIER_SIZE + 4 + 4 };
 /* False when maxcount or the buffer has no room for an empty list (NFS4ERR_TOOSMALL). */
 bool readdir_writer_begin(struct readdir_writer *w, void *buf, size_t size, count4 dircount,
                           count4 maxcount);
-/* False when the entry does not fit: it is not added, end the list (NFS4ERR_TOOSMALL if none was
+/* The attributes are what nfs4_attrs_encode makes of `want` and `attrs`, written where they stay.
+ * False when the entry does not fit: it is not added, end the list (NFS4ERR_TOOSMALL if none was
  * added). */
 bool readdir_writer_add(struct readdir_writer *w, nfs_cookie4 cookie, struct xdr_bytes name,
-                        const fattr4 *attrs);
+                        const bitmap4 *want, const struct nfs4_attrs *attrs);
 /* The finished list, for dirlist4.encoded: a view of the buffer. */
 struct xdr_bytes readdir_writer_end(struct readdir_writer *w, bool eof);
 

@@ -2,6 +2,7 @@
  * READDIR's list of entries (RFC 8881 section 18.23): decoding, encoding, and the writer that a
  * server fills entry by entry.
  */
+#include "proto/nfs4/attr.h"
 #include "proto/nfs4/wire.h"
 
 static WIRE_STRUCT(entry4, WIRE_U64(entry4, cookie), WIRE_OPAQUE(entry4, name, WIRE_UNBOUNDED),
@@ -50,6 +51,9 @@ static bool dirlist4_encode(struct xdr_out *out, const void *value)
 {
     const dirlist4 *list = value;
 
+    if (list->encoded_owner != NULL)
+        return xdr_out_splice_encoded(out, list->encoded.data, list->encoded.len,
+                                      list->encoded_owner);
     if (list->encoded.data != NULL)
         return xdr_put_fixed(out, list->encoded.data, list->encoded.len);
     for (uint32_t i = 0; i < list->entries_count; i++) {
@@ -85,15 +89,15 @@ bool readdir_writer_begin(struct readdir_writer *w, void *buf, size_t size, coun
 }
 
 bool readdir_writer_add(struct readdir_writer *w, nfs_cookie4 cookie, struct xdr_bytes name,
-                        const fattr4 *attrs)
+                        const bitmap4 *want, const struct nfs4_attrs *attrs)
 {
-    const entry4 entry = {cookie, name, *attrs};
     size_t names = sizeof(cookie) + 4 + (size_t)xdr_padded(name.len);
     size_t before = xdr_out_pos(&w->out);
 
     if (w->entries > 0 && names > w->dircount_left)
         return false;
-    if (!xdr_put_bool(&w->out, true) || !wire_encode(&wire_entry4, &w->out, &entry)) {
+    if (!xdr_put_bool(&w->out, true) || !xdr_put_u64(&w->out, cookie) ||
+        !xdr_put_bytes(&w->out, name) || !nfs4_attrs_encode(&w->out, want, NULL, attrs)) {
         xdr_out_truncate(&w->out, before);
         return false;
     }

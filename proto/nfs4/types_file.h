@@ -172,6 +172,7 @@ typedef struct entry4 {
 
 /*
  * A server sets `encoded` to what readdir_writer_end() gave it; entries and eof then do not count.
+ * With `encoded_owner` too (not on the wire) it goes out by reference, as READ's data do.
  * A client finds the decoded entries.
  */
 typedef struct dirlist4 {
@@ -179,6 +180,7 @@ typedef struct dirlist4 {
     entry4 *entries;
     bool eof;
     struct xdr_bytes encoded;
+    void *encoded_owner;
 } dirlist4;
 
 typedef struct READDIR4resok {

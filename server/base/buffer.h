@@ -3,8 +3,8 @@
  * counted.
  *
  * An idle connection holds none. The pool keeps a bounded number of free ones; what is beyond that
- * goes back to malloc. Any thread. READ4resok.data_owner is a struct buffer: the connection drops
- * its reference when the reply has left (or never will).
+ * goes back to malloc. Any thread. READ4resok.data_owner and dirlist4.encoded_owner are struct
+ * buffers: the connection drops its reference when the reply has left (or never will).
  */
 #ifndef SEALNFS_SERVER_BASE_BUFFER_H
 #define SEALNFS_SERVER_BASE_BUFFER_H

@@ -33,20 +33,27 @@ int fs_handle_get(int dirfd, const char *name, struct fs_handle *out)
  * machine's order. */
 enum { FILEID_INO32_GEN = 1, XFS_FILEID_INO64_GEN = 0x81 };
 
-bool fs_handle_names_inode(const struct fs_handle *handle, uint64_t ino)
+bool fs_handle_inode(int type, const uint8_t *bytes, size_t len, uint64_t *ino)
 {
-    uint64_t wide;
     uint32_t narrow;
 
-    if (handle->type == XFS_FILEID_INO64_GEN && handle->len >= sizeof(wide)) {
-        memcpy(&wide, handle->bytes, sizeof(wide));
-        return wide == ino;
+    if (type == XFS_FILEID_INO64_GEN && len >= sizeof(*ino)) {
+        memcpy(ino, bytes, sizeof(*ino));
+        return true;
     }
-    if (handle->type == FILEID_INO32_GEN && handle->len == 2 * sizeof(narrow)) {
-        memcpy(&narrow, handle->bytes, sizeof(narrow));
-        return narrow == ino;
+    if (type == FILEID_INO32_GEN && len == 2 * sizeof(narrow)) {
+        memcpy(&narrow, bytes, sizeof(narrow));
+        *ino = narrow;
+        return true;
     }
     return false;
+}
+
+bool fs_handle_names_inode(const struct fs_handle *handle, uint64_t ino)
+{
+    uint64_t found;
+
+    return fs_handle_inode(handle->type, handle->bytes, handle->len, &found) && found == ino;
 }
 
 int fs_handle_open(int mount_fd, const struct fs_handle *handle)

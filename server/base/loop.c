@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "server/base/container_of.h"
+#include "layout/container_of.h"
 
 struct loop {
     struct event_base *base;

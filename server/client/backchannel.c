@@ -17,8 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "layout/container_of.h"
 #include "server/base/buffer.h"
-#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/client/cb_message.h"
 #include "server/client/session_private.h"
@@ -27,7 +27,7 @@
 enum { PROBE_TIMEOUT_MS = 10000 };
 
 struct cb_flight {
-    struct cb_flight *next; /* of the client's queue */
+    struct cb_flight *next; /* of the client's queue; a probe's: of its session's probes */
     struct client *client;  /* pinned */
     struct cb_call *call;   /* NULL: a probe, or its caller has been answered */
     bool is_probe;
@@ -72,6 +72,15 @@ static void tell_caller(struct cb_flight *flight, enum cb_outcome outcome, nfsst
     loop_post(call->done_loop, &call->done);
 }
 
+static void unlist_probe(struct cb_flight *flight)
+{
+    struct cb_flight **at = &flight->session->probes;
+    while (*at && *at != flight)
+        at = &(*at)->next;
+    if (*at)
+        *at = flight->next;
+}
+
 /* The flight has landed: it is in no queue, on no slot, no message of it is to come. */
 static void flight_end(struct cb_flight *flight, enum cb_outcome outcome, nfsstat4 status)
 {
@@ -79,6 +88,8 @@ static void flight_end(struct cb_flight *flight, enum cb_outcome outcome, nfssta
     event_del(&flight->timer);
     event_del(&flight->pause);
     tell_caller(flight, outcome, status);
+    if (flight->is_probe && flight->session)
+        unlist_probe(flight);
     if (flight->session)
         session_unref(flight->session);
     flight_unref(flight);
@@ -489,6 +500,8 @@ static void start_probe(struct session *session, struct conn *conn)
     if (!flight)
         return;
     flight->session = session_ref(session);
+    flight->next = session->probes;
+    session->probes = flight;
     flight->conn = conn_ref(conn);
     evtimer_add(&flight->pause, &after_the_reply);
 }
@@ -550,11 +563,24 @@ static void drop_binds(struct session *session)
     session->binds = NULL; /* the others are freed by their messages */
 }
 
+/* Nobody waits for what they would say: sessions that come and go leave nothing behind. */
+static void drop_probes(struct session *session)
+{
+    for (struct cb_flight *flight = session->probes, *next; flight; flight = next) {
+        next = flight->next;
+        bool unsent = evtimer_pending(&flight->pause, NULL);
+        if (unsent || conn_call_cancel(flight->conn, &flight->answer))
+            flight_end(flight, CB_NO_CHANNEL, NFS4_OK);
+        /* else its message ends it */
+    }
+}
+
 void backchannel_session_gone(struct session *session, struct client *client)
 {
     session_ref(session);
     client_pin(client);
     drop_binds(session);
+    drop_probes(session);
     for (unsigned i = 0; i < CB_SLOTS_MAX; i++) {
         struct cb_flight *flight = session->cb_slots[i].flight;
         if (!flight || !flight->conn || !conn_call_cancel(flight->conn, &flight->answer))

@@ -7,7 +7,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 
-#include "server/base/container_of.h"
+#include "layout/container_of.h"
 #include "server/client/client_private.h"
 #include "server/client/ending.h"
 

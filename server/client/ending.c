@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/base/container_of.h"
+#include "layout/container_of.h"
 #include "server/base/log.h"
 #include "server/client/backchannel.h"
 #include "server/client/session_private.h"
@@ -90,6 +90,7 @@ void client_expire(struct client *client)
         .done_loop = client->table->loop,
         .owner = client->owner,
         .owner_len = client->owner_len,
+        .client_id = client->id,
     };
     recovery_forget(client->table->all->recovery, &client->recovery);
 }

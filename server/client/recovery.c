@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "server/base/container_of.h"
+#include "layout/container_of.h"
 #include "server/base/log.h"
 
 enum { PATH_SIZE = 4096 };
@@ -46,7 +46,10 @@ struct recovery {
     atomic_bool ending; /* the end of grace is being written */
     struct work end_work;
     struct event *timer;
-    pthread_mutex_t list_lock; /* guards awaited[].done and left */
+    uint64_t grace_began, grace_length; /* ns */
+    _Atomic uint64_t last_reclaim;      /* ns; 0: none yet */
+    bool stretched;                     /* grace goes on past its time. The timer's loop */
+    pthread_mutex_t list_lock;          /* guards awaited[].done and left */
     struct awaited *awaited;
     size_t awaited_count, left;
 };
@@ -187,14 +190,25 @@ static int keep_private(const char *path)
     return 0;
 }
 
+/* The records of earlier versions say no id. */
+static int add_ids(struct recovery *r)
+{
+    int rc =
+        sqlite3_table_column_metadata(r->db, NULL, "client", "id", NULL, NULL, NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        return 0;
+    return run_sql(r, "ALTER TABLE client ADD COLUMN id INTEGER NOT NULL DEFAULT 0",
+                   "give the records ids");
+}
+
 static int open_db(struct recovery *r, const char *path)
 {
     static const char schema[] =
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
         "CREATE TABLE IF NOT EXISTS identity(name TEXT PRIMARY KEY, value BLOB NOT NULL);"
         "CREATE TABLE IF NOT EXISTS boot(id INTEGER PRIMARY KEY, number INTEGER NOT NULL);"
-        "CREATE TABLE IF NOT EXISTS client(owner BLOB PRIMARY KEY, boot INTEGER NOT NULL) WITHOUT "
-        "ROWID;";
+        "CREATE TABLE IF NOT EXISTS client(owner BLOB PRIMARY KEY, boot INTEGER NOT NULL, "
+        "id INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;";
     int err = keep_private(path);
     if (err < 0) {
         log_error("client records: %s: %s; it has to be a file of this server's own", path,
@@ -212,6 +226,8 @@ static int open_db(struct recovery *r, const char *path)
     if (err == 0)
         err = check_db(r);
     if (err == 0)
+        err = add_ids(r);
+    if (err == 0)
         err = new_boot(r);
     if (err == 0)
         err = load_secret(r, "server", r->server_uuid);
@@ -220,11 +236,12 @@ static int open_db(struct recovery *r, const char *path)
     if (err == 0)
         err = load_awaited(r);
     if (err == 0)
-        err = prepare_sql(
-            r, "INSERT INTO client VALUES(?1, ?2) ON CONFLICT(owner) DO UPDATE SET boot = ?2",
-            &r->confirm);
+        err = prepare_sql(r,
+                          "INSERT INTO client(owner, boot, id) VALUES(?1, ?2, ?3) "
+                          "ON CONFLICT(owner) DO UPDATE SET boot = ?2, id = ?3",
+                          &r->confirm);
     if (err == 0)
-        err = prepare_sql(r, "DELETE FROM client WHERE owner = ?1", &r->forget);
+        err = prepare_sql(r, "DELETE FROM client WHERE owner = ?1 AND id = ?3", &r->forget);
     if (err == 0)
         err = prepare_sql(r, "DELETE FROM client WHERE boot < ?1", &r->end_grace);
     return err;
@@ -363,15 +380,47 @@ static void want_end(struct recovery *r)
         worker_submit(r->workers, &r->end_work);
 }
 
+uint64_t recovery_grace_end(uint64_t began, uint64_t length, uint64_t last_reclaim)
+{
+    enum { STRETCH = 3 };
+    uint64_t end = began + length, quiet = last_reclaim + length / 2;
+    uint64_t latest = began + STRETCH * length;
+    if (quiet > end)
+        end = quiet;
+    return end < latest ? end : latest;
+}
+
+void recovery_reclaim_seen(struct recovery *r)
+{
+    if (recovery_in_grace(r))
+        atomic_store(&r->last_reclaim, loop_now_ns());
+}
+
+static struct timeval timeval_of(uint64_t ns)
+{
+    return (struct timeval){.tv_sec = (time_t)(ns / 1000000000),
+                            .tv_usec = (suseconds_t)(ns % 1000000000 / 1000) + 1};
+}
+
 static void on_grace_timer(evutil_socket_t fd, short events, void *arg)
 {
     (void)fd;
     (void)events;
     struct recovery *r = arg;
-    static const struct timeval again = {.tv_sec = 5};
+    struct timeval again = {.tv_sec = 5};
+    uint64_t now = loop_now_ns();
+    uint64_t end =
+        recovery_grace_end(r->grace_began, r->grace_length, atomic_load(&r->last_reclaim));
     if (!recovery_in_grace(r))
         return;
-    want_end(r);
+    if (now < end) {
+        if (!r->stretched)
+            log_info("grace goes on: clients are still reclaiming what they had");
+        r->stretched = true;
+        again = timeval_of(end - now);
+    } else {
+        want_end(r);
+    }
     evtimer_add(r->timer, &again);
 }
 
@@ -380,6 +429,8 @@ int recovery_start_grace(struct recovery *r, struct loop *loop, unsigned seconds
     struct timeval when = {.tv_sec = seconds};
     if (r->awaited_count == 0)
         return 0;
+    r->grace_began = loop_now_ns();
+    r->grace_length = (uint64_t)seconds * 1000000000;
     r->end_work.run = end_grace;
     r->timer = evtimer_new(loop_base(loop), on_grace_timer, r);
     if (!r->timer || evtimer_add(r->timer, &when) != 0)
@@ -416,6 +467,7 @@ void recovery_reclaim_done(struct recovery *r, const uint8_t *owner, uint32_t ow
     pthread_mutex_lock(&r->list_lock);
     struct awaited *a = find_awaited(r, owner, owner_len);
     if (a && !a->done) {
+        recovery_reclaim_seen(r); /* others are likely to be on their way too */
         a->done = true;
         all = --r->left == 0;
     }
@@ -431,10 +483,13 @@ static void write_record(struct work *work)
     struct recovery_call *call = container_of(work, struct recovery_call, work);
     struct recovery *r = call->recovery;
     sqlite3_stmt *stmt = call->remove ? r->forget : r->confirm;
+    if (!call->remove && recovery_may_reclaim(r, call->owner, call->owner_len))
+        recovery_reclaim_seen(r); /* it came back, and is about to */
     pthread_mutex_lock(&r->db_lock);
     sqlite3_bind_blob(stmt, 1, call->owner, (int)call->owner_len, SQLITE_STATIC);
     if (!call->remove)
         sqlite3_bind_int64(stmt, 2, r->boot);
+    sqlite3_bind_int64(stmt, 3, (int64_t)call->client_id);
     call->err = step_once(r, stmt, call->remove ? "remove a record" : "write a record");
     pthread_mutex_unlock(&r->db_lock);
     loop_post(call->done_loop, &call->done);

@@ -19,9 +19,9 @@
 #include "server/config/config.h"
 
 enum {
-    MIN_REQUEST = 512, /* below these sizes no useful COMPOUND fits */
-    MIN_REPLY = 512,
-    MIN_CACHED = 256,
+    MIN_REQUEST =
+        128, /* SEQUENCE alone takes 88 and 80 bytes: below these nothing fits beside it */
+    MIN_REPLY = 128,
     MAX_CACHED = 8 << 10,
     ENOUGH_CACHED = 2 << 10,   /* for what changes something; the kernel's server keeps as much */
     SESSION_CACHED = 64 << 10, /* all slots' replies together, if that leaves each enough */
@@ -88,7 +88,9 @@ nfsstat4 session_clamp(const struct config *config, const CREATE_SESSION4args *a
         return NFS4ERR_INVAL;
     if (fore->ca_maxrequestsize < MIN_REQUEST || fore->ca_maxresponsesize < MIN_REPLY)
         return NFS4ERR_TOOSMALL;
-    bool wants_back = (args->csa_flags & CREATE_SESSION4_FLAG_CONN_BACK_CHAN) != 0;
+    /* Whoever wants no backchannel, now or later, asks for one of no size. */
+    bool wants_back = (args->csa_flags & CREATE_SESSION4_FLAG_CONN_BACK_CHAN) != 0 ||
+                      back->ca_maxrequestsize != 0 || back->ca_maxresponsesize != 0;
     if (wants_back &&
         (back->ca_maxrequestsize < MIN_CB_SIZE || back->ca_maxresponsesize < MIN_CB_SIZE))
         return NFS4ERR_TOOSMALL;

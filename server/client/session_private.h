@@ -58,7 +58,8 @@ struct session {
     bool cb_recalls; /* a CB_LAYOUTRECALL fits its limits */
     bool cb_fault;   /* sequence ids are lost */
     struct cb_bind *binds;
-    unsigned cb_slot_count; /* as we use it: at most the client's and its target */
+    struct cb_flight *probes; /* under way */
+    unsigned cb_slot_count;   /* as we use it: at most the client's and its target */
     struct cb_slot cb_slots[CB_SLOTS_MAX];
     UT_hash_handle hh;
 };

@@ -133,7 +133,7 @@ static void free_texts(char **texts, size_t count)
     free(texts);
 }
 
-/* In the place of what was there: the default, or an earlier line's. */
+/* In the place of the default. */
 static int store_list(const struct option *option, const struct syntax_value *values, size_t count,
                       char *base)
 {
@@ -180,7 +180,11 @@ static void on_option(void *context, const struct syntax_option *given)
                      "it takes one value, not a list; write it without {}");
         return;
     }
-    l->lines[in_export][option - option_table(in_export, &count)] = given->line;
+    unsigned *line = &l->lines[in_export][option - option_table(in_export, &count)];
+    if (*line > 0)
+        tell_mistake(l, given->line, option->name, "it is in line %u already; keep one of the two",
+                     *line);
+    *line = given->line;
     for (size_t i = 0; i < given->count; i++) {
         const char *wrong =
             option_read(option, given->values[i].text,
@@ -341,6 +345,19 @@ static void check_rdma(struct loading *l)
 #endif
 }
 
+/* Whatever the addresses: whether they meet is not known before they are bound. */
+static void check_ports(struct loading *l)
+{
+    const struct config *config = l->config;
+    const char *colon = config->metrics_listen ? strrchr(config->metrics_listen, ':') : NULL;
+    const unsigned line = line_of(l, false, "metrics_listen");
+    uint64_t port;
+
+    if (colon && config_number_parse(colon + 1, false, &port) && port == config->port)
+        tell_mistake(l, line, "metrics_listen",
+                     "port %u is that of NFS (port); give it another, such as 9820", config->port);
+}
+
 static void read_text(struct loading *l, const char *text, size_t len)
 {
     const struct syntax_events events = {.on_option = on_option,
@@ -364,6 +381,7 @@ static void read_text(struct loading *l, const char *text, size_t len)
                      "no export; add a section such as export \"/data\" { path = \"/srv/data\" "
                      "clients = {\"192.0.2.0/24\"} }");
     check_rdma(l);
+    check_ports(l);
 }
 
 /* The file as it is; its length, or -errno. */
@@ -423,6 +441,89 @@ int config_load(const char *path, FILE *errors, struct config **out)
     else
         *out = loading.config;
     return loading.error;
+}
+
+/* What threads, sockets and files were made for, and what clients were told. */
+static bool is_fixed(const char *name)
+{
+    static const char *const fixed[] = {
+        "listen",        "port",
+        "loops",         "workers",
+        "state_dir",     "control_socket",
+        "control_group", "rdma_listen",
+        "rdma_port",     "metrics_listen",
+        "trace_file",    "lease_time",
+        "grace_time",    "max_connections",
+        "max_io_size",   "max_request_memory",
+        "rpcbind",       "idmap_domain",
+    };
+
+    for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+        if (strcmp(fixed[i], name) == 0)
+            return true;
+    return false;
+}
+
+void config_name_fixed(const struct config *old, const struct config *new, char *names, size_t size)
+{
+    size_t count, used = 0;
+    const struct option *options = option_table(false, &count);
+
+    names[0] = '\0';
+    for (size_t i = 0; i < count; i++)
+        if (is_fixed(options[i].name) && !option_same(&options[i], old, new) && used < size)
+            used += (size_t)snprintf(names + used, size - used, "%s%s", used ? ", " : "",
+                                     options[i].name);
+}
+
+struct path_print {
+    FILE *out;
+    bool in_export;
+};
+
+static void print_path(void *context, const struct syntax_option *given)
+{
+    const struct path_print *print = context;
+    const char *name = print->in_export ? "path" : "state_dir";
+
+    if (strcmp(given->name, name) == 0 && given->count == 1 && given->values[0].text[0] == '/')
+        fprintf(print->out, "%s %s\n", print->in_export ? "export" : "state",
+                given->values[0].text);
+}
+
+static void enter_export(void *context, const char *name, unsigned line)
+{
+    (void)name;
+    (void)line;
+    ((struct path_print *)context)->in_export = true;
+}
+
+static void leave_export(void *context)
+{
+    ((struct path_print *)context)->in_export = false;
+}
+
+static void pass_mistake(void *context, unsigned line, const char *what)
+{
+    (void)context; /* it is told at the start */
+    (void)line;
+    (void)what;
+}
+
+int config_print_paths(const char *path, FILE *out)
+{
+    struct path_print print = {.out = out};
+    const struct syntax_events events = {.on_option = print_path,
+                                         .on_export = enter_export,
+                                         .on_export_end = leave_export,
+                                         .on_mistake = pass_mistake,
+                                         .context = &print};
+    char *text = NULL;
+    const ssize_t len = read_file(path, &text);
+    int rc = len < 0 ? (int)len : syntax_read(text, (size_t)len, &events);
+
+    free(text);
+    return rc;
 }
 
 static int make_directory(const char *path, mode_t mode)
@@ -500,6 +601,7 @@ void config_free(struct config *config)
     for (size_t i = 0; i < config->export_count; i++) {
         free(config->exports[i].pseudo);
         free(config->exports[i].path);
+        free(config->exports[i].mountpoint);
         free(config->exports[i].networks);
         free_texts(config->exports[i].include, config->exports[i].include_count);
         free_texts(config->exports[i].exclude, config->exports[i].exclude_count);

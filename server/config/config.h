@@ -38,9 +38,10 @@ struct config_network {
 };
 
 struct config_export {
-    char *pseudo; /* where clients see it: "/data"; "/" for the root itself */
-    char *path;   /* absolute, an existing directory */
-    uint32_t id;  /* stable: from the option, else derived from the pseudo path; unique */
+    char *pseudo;     /* where clients see it: "/data"; "/" for the root itself */
+    char *path;       /* absolute; what is not there is held back */
+    char *mountpoint; /* "auto", "true", "false" or an absolute path; NULL as "auto" */
+    uint32_t id;      /* stable: from the option, else derived from the pseudo path; unique */
     bool unprivileged_ports; /* requests from ports above 1023 are taken */
     bool writable;
     enum config_squash squash;
@@ -99,6 +100,7 @@ struct config {
     char *idmap_domain;          /* NULL: libnfsidmap's own configuration */
     bool numeric_owners; /* send owners as numbers when AUTH_SYS is used (what Linux clients expect)
                           */
+    bool utf8_names;     /* refuse and hide names that are not UTF-8 */
     bool sync_metadata;  /* commit directory and inode changes before the reply */
     bool rpcbind;
     enum log_level log_level;
@@ -113,6 +115,14 @@ int config_load(const char *path, FILE *errors, struct config **out);
 void config_free(struct config *config);
 /* What it would serve, for people: exports, ports, layout types. */
 void config_describe(const struct config *config, FILE *out);
+/* The paths that the file names, mistakes or not, each in a line: "state /srv/state" and
+ * "export /srv/data". For who orders the start after their mounts. -errno when the
+ * file cannot be read. */
+int config_print_paths(const char *path, FILE *out);
+/* Of the options that differ, the names of those that take effect at a start only, as "port,
+ * trace_file"; empty: none does. */
+void config_name_fixed(const struct config *old, const struct config *new, char *names,
+                       size_t size);
 /* Makes the default directories of our own that are not there; one that the file names is, or it
  * was refused. 0, or -errno, told in the log. */
 int config_make_places(const struct config *config);

@@ -22,6 +22,7 @@ static const char *const type_names[] = {
     [TYPE_TEXT] = "string",
     [TYPE_PSEUDO] = "path",
     [TYPE_DIRECTORY] = "directory",
+    [TYPE_EXPORTED] = "directory",
     [TYPE_PLACE] = "path",
     [TYPE_PROGRAM] = "program",
     [TYPE_GROUP] = "group",
@@ -34,6 +35,7 @@ static const char *const type_names[] = {
     [TYPE_SIZE64] = "size",
     [TYPE_BOOL] = "bool",
     [TYPE_ACCESS] = "\"rw\" or \"ro\"",
+    [TYPE_MOUNTPOINT] = "\"auto\", bool or path",
     [TYPE_ALLOW] = "\"refuse\" or \"allow\"",
     [TYPE_ENDPOINT] = "address:port",
     [TYPE_PATTERNS] = "patterns",
@@ -89,7 +91,8 @@ static const struct option server_options[] = {
      .help = "Seconds a client's state lives without a word from it."},
     {"grace_time", TYPE_UNSIGNED, NULL, AT(grace_time), RANGE(1, 3600),
      .help =
-         "Seconds after a start in which clients reclaim their state. Default: the lease time."},
+         "Seconds after a start in which clients reclaim their state; up to three times as long "
+         "while they still do. Default: the lease time."},
     {"recall_timeout", TYPE_UNSIGNED, "60", AT(recall_timeout), RANGE(1, 3600),
      .help = "Seconds a client has to return a recalled layout before it is fenced."},
     {"max_grants", TYPE_UNSIGNED, "262144", AT(max_grants), RANGE(0, 100000000),
@@ -157,6 +160,10 @@ static const struct option server_options[] = {
     {"numeric_owners", TYPE_BOOL, "true", AT(numeric_owners),
      .help = "Send owners as numbers, as Linux clients expect with AUTH_SYS. Names are understood "
              "either way."},
+    {"utf8_names", TYPE_BOOL, "false", AT(utf8_names),
+     .help =
+         "Refuse names that are not UTF-8, and leave them out of listings. false: a name is the "
+         "bytes that it is, as for a local program."},
     {"sync_metadata", TYPE_BOOL, "true", AT(sync_metadata),
      .help = "Make a create, remove, rename, link or attribute change durable before answering."},
     {"rpcbind", TYPE_BOOL, "true", AT(rpcbind), .help = "Register with rpcbind when one answers."},
@@ -164,8 +171,14 @@ static const struct option server_options[] = {
 };
 
 static const struct option export_options[] = {
-    {"path", TYPE_DIRECTORY, NULL, XAT(path),
-     .help = "The exported directory. Needed. Layouts want XFS or ext4 on a block device."},
+    {"path", TYPE_EXPORTED, NULL, XAT(path),
+     .help = "The exported directory. Needed. Layouts want XFS or ext4 on a block device. If it is "
+             "not there the export is held back, and taken in when it comes."},
+    {"mountpoint", TYPE_MOUNTPOINT, "auto", XAT(mountpoint),
+     .help = "Serve it only while something is mounted at path (\"true\"), or at the path given "
+             "here; never the directory underneath. \"auto\": only while the file system that was "
+             "served from there before is mounted, or another in its place. \"false\": whatever is "
+             "there."},
     {"id", TYPE_ID, NULL, XAT(id), RANGE(1, UINT32_MAX),
      .help = "Number in this export's file handles. Default: made from the name, so renaming an "
              "export makes "
@@ -309,6 +322,9 @@ static const char *check_path(const struct option *option, const char *text, cha
             snprintf(why, room, "%s is not an executable file; install it or correct the path",
                      text);
         break;
+    case TYPE_EXPORTED:
+    case TYPE_MOUNTPOINT:
+        break;
     default:
         if (!config_pseudo_is_normal(text))
             snprintf(
@@ -372,6 +388,9 @@ static const struct choice {
     {TYPE_BOOL, "off", 0},
     {TYPE_ACCESS, "rw", 1},
     {TYPE_ACCESS, "ro", 0},
+    {TYPE_MOUNTPOINT, "auto", 0},
+    {TYPE_MOUNTPOINT, "true", 0},
+    {TYPE_MOUNTPOINT, "false", 0},
     {TYPE_ALLOW, "allow", 1},
     {TYPE_ALLOW, "refuse", 0},
     {TYPE_SQUASH, "none", SQUASH_NONE},
@@ -479,6 +498,7 @@ const char *option_read(const struct option *option, const char *text, void *at,
     case TYPE_ENDPOINT:
     case TYPE_PSEUDO:
     case TYPE_DIRECTORY:
+    case TYPE_EXPORTED:
     case TYPE_PLACE:
     case TYPE_PROGRAM:
         if ((option->type == TYPE_GROUP || option->type == TYPE_ENDPOINT) &&
@@ -492,6 +512,11 @@ const char *option_read(const struct option *option, const char *text, void *at,
     case TYPE_NETWORKS:
     case TYPE_PATTERNS:
         return check_word(option, text, why, room);
+    case TYPE_MOUNTPOINT:
+        if (text[0] == '/' ? check_path(option, text, why, room) != NULL
+                           : read_choice(option, text, NULL, why, room) != NULL)
+            return why;
+        return store_text(text, at, why, room);
     case TYPE_BOOL:
     case TYPE_ACCESS:
     case TYPE_ALLOW:
@@ -502,6 +527,72 @@ const char *option_read(const struct option *option, const char *text, void *at,
         return read_choice(option, text, at, why, room);
     default:
         return read_number(option, text, at, why, room);
+    }
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_list(const struct option *option, const char *a, const char *b)
+{
+    const size_t count = *(const size_t *)(const void *)(a + option->count_offset);
+    const void *of_a = *(const void *const *)(const void *)(a + option->offset);
+    const void *of_b = *(const void *const *)(const void *)(b + option->offset);
+
+    if (count != *(const size_t *)(const void *)(b + option->count_offset))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (option->type == TYPE_NETWORKS) {
+            const struct config_network *x = of_a, *y = of_b;
+
+            if (x[i].prefix != y[i].prefix ||
+                memcmp(&x[i].address, &y[i].address, sizeof(x[i].address)) != 0)
+                return false;
+        } else if (!same_text(((char *const *)of_a)[i], ((char *const *)of_b)[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static size_t size_of_value(enum option_type type)
+{
+    switch (type) {
+    case TYPE_PORT:
+        return sizeof(uint16_t);
+    case TYPE_SIZE64:
+        return sizeof(uint64_t);
+    case TYPE_BOOL:
+    case TYPE_ACCESS:
+    case TYPE_ALLOW:
+        return sizeof(bool);
+    default:
+        return sizeof(uint32_t);
+    }
+}
+
+bool option_same(const struct option *option, const void *a, const void *b)
+{
+    const char *of_a = (const char *)a + option->offset, *of_b = (const char *)b + option->offset;
+
+    if (option_is_list(option))
+        return same_list(option, a, b);
+    switch (option->type) {
+    case TYPE_TEXT:
+    case TYPE_GROUP:
+    case TYPE_ENDPOINT:
+    case TYPE_PSEUDO:
+    case TYPE_DIRECTORY:
+    case TYPE_EXPORTED:
+    case TYPE_PLACE:
+    case TYPE_PROGRAM:
+    case TYPE_MOUNTPOINT:
+        return same_text(*(const char *const *)(const void *)of_a,
+                         *(const char *const *)(const void *)of_b);
+    default:
+        return memcmp(of_a, of_b, size_of_value(option->type)) == 0;
     }
 }
 

@@ -13,6 +13,7 @@ enum option_type {
     TYPE_TEXT,      /* char * */
     TYPE_PSEUDO,    /* char *, an absolute normal path */
     TYPE_DIRECTORY, /* char *, must be there */
+    TYPE_EXPORTED,  /* char *, may be away */
     TYPE_PLACE,     /* char *, its directory must be there */
     TYPE_PROGRAM,   /* char *, must be executable */
     TYPE_GROUP,     /* char *, must be known */
@@ -26,8 +27,9 @@ enum option_type {
     TYPE_SIZE32,    /* uint32_t, with K, M, G */
     TYPE_SIZE64,    /* uint64_t, with K, M, G, T */
     TYPE_BOOL,
-    TYPE_ACCESS, /* bool: "rw" or "ro" */
-    TYPE_ALLOW,  /* bool: "allow" or "refuse" */
+    TYPE_ACCESS,     /* bool: "rw" or "ro" */
+    TYPE_MOUNTPOINT, /* char *: a word or a path */
+    TYPE_ALLOW,      /* bool: "allow" or "refuse" */
     TYPE_SQUASH,
     TYPE_POLICY,
     TYPE_LAYOUT_TYPES,
@@ -51,6 +53,8 @@ const struct option *option_table(bool in_export, size_t *count);
 /* NULL: unknown. */
 const struct option *option_find(bool in_export, const char *name);
 bool option_is_list(const struct option *option);
+/* Is the option's value the same in both sections (struct config or config_export)? */
+bool option_same(const struct option *option, const void *a, const void *b);
 /* Check text and, if `at` is given, store the value there (lists are only checked). NULL, or `why`,
  * which says what is wrong and what to do. */
 const char *option_read(const struct option *option, const char *text, void *at, char *why,

@@ -17,10 +17,10 @@
 
 #include <utlist.h>
 
+#include "layout/container_of.h"
 #include "layout/device/device.h"
 #include "layout/seal/map.h"
 #include "layout/type/local.h"
-#include "server/base/container_of.h"
 #include "server/base/peer.h"
 #include "server/control/request.h"
 #include "server/file/file.h"

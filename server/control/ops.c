@@ -12,8 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/base/container_of.h"
-#include "server/base/log.h"
+#include "layout/container_of.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
 #include "server/client/client.h"
@@ -22,6 +21,7 @@
 #include "server/control/batch.h"
 #include "server/control/request.h"
 #include "server/export/export.h"
+#include "server/export/fs_root.h"
 #include "server/file/file.h"
 #include "server/server.h"
 
@@ -254,13 +254,18 @@ static void file_opened(struct loop_msg *msg)
 {
     struct control_request *request = container_of(msg, struct control_request, home);
     const char *path = json_string_value(json_object_get(request->json, "file"));
-    char sentence[1024];
+    const struct export *away = export_away_of_path(request->server->exports, path);
+    const bool is_explain = strcmp(request->op->name, "explain") == 0;
+    char sentence[2048], why[FS_WHY_MAX];
 
-    if (!request->error || is_on_record_perhaps(request)) {
+    if (!request->error || (is_on_record_perhaps(request) && !(away && is_explain))) {
         request->op->start(request);
         return;
     }
-    if (request->error == -EXDEV)
+    if (away && export_why_away(away, why, sizeof(why)))
+        snprintf(sentence, sizeof(sentence), "%.400s is of export %.80s, which is not served: %s",
+                 path, export_config(away)->pseudo, why);
+    else if (request->error == -EXDEV)
         snprintf(sentence, sizeof(sentence),
                  "%.800s is in no export of this server; see sealnfs.conf", path);
     else

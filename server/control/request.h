@@ -5,7 +5,7 @@
 #ifndef SEALNFS_SERVER_CONTROL_REQUEST_H
 #define SEALNFS_SERVER_CONTROL_REQUEST_H
 
-#include "server/base/container_of.h"
+#include "layout/container_of.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
 #include "server/control/ops.h"

@@ -1,30 +1,31 @@
 /*
  * The exports; see export.h. What is found out about an export's file system is found out once,
- * before threads start: its root directory stays open, so the file system cannot go away under the
- * server. The options that a reload may change are one pointer into the configuration, swapped
- * atomically, and so is what is known of the device. Who still looks at an older state is not
- * known, so states are kept; one that was seen before is taken again, so that a path that comes and
- * goes costs nothing.
+ * before threads start or when its disk comes: its root directory stays open, so the file system
+ * cannot go away under the server but by force. Then the number of the descriptor stays, and what
+ * it stands for is exchanged. The options that a reload may change are one pointer into the
+ * configuration, swapped atomically, and so is what is known of the device. Who still looks at an
+ * older state is not known, so states are kept; one that was seen before is taken again, so that a
+ * path that comes and goes costs nothing.
  */
 #include "server/export/export.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/magic.h>
+#include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "layout/device/device.h"
 #include "layout/file_key.h"
-#include "layout/mount_info.h"
 #include "proto/layout/rdma.h"
-#include "server/base/fs_handle.h"
 #include "server/base/log.h"
 #include "server/base/worker.h"
+#include "server/export/fs_record.h"
+#include "server/export/fs_root.h"
 #include "server/export/pseudo.h"
 
 enum { UNKNOWN_PLACE = 1 }; /* a key that is no file system's: still one share */
@@ -39,15 +40,10 @@ struct export
 {
     _Atomic(const struct config_export *) config;
     uint32_t id;
-    char *real_path;
-    int root_fd;
-    int mount_id;
-    dev_t fs_dev; /* the super block's */
-    uint8_t fs_uuid[FILE_KEY_UUID_SIZE];
-    struct file_key root_key;
-    uint64_t max_file_size;
-    uint32_t max_links;
-    bool commits_by_directory;
+    _Atomic(struct fs_root *) root; /* NULL: it was not there yet */
+    atomic_uint turn;               /* odd: it is away */
+    pthread_mutex_t why_lock;
+    char why[FS_WHY_MAX]; /* while it is away */
     _Atomic uint64_t losses;
     struct pseudo_dir *pseudo;
     _Atomic(struct device_state *) state; /* NULL: layouts are off */
@@ -58,51 +54,13 @@ struct export_table {
     struct pseudo_dir *root;
     unsigned count;
     struct export *exports;
+    struct fs_record *record;
+    atomic_uint turns; /* of all exports */
 };
 
-static void learn_limits(struct export *export)
+static struct fs_root *root_of(const struct export *export)
 {
-    struct statfs fs;
-
-    export->max_file_size = INT64_MAX;
-    export->max_links = 32000;
-    if (fstatfs(export->root_fd, &fs) != 0)
-        return;
-    export->commits_by_directory = fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC;
-    if (fs.f_type == EXT4_SUPER_MAGIC) {
-        /* 2^32 - 1 blocks (ext4's i_data extents), and its own limit on links. */
-        export->max_file_size = (uint64_t)UINT32_MAX * (uint64_t)fs.f_bsize;
-        export->max_links = 65000;
-    } else if (fs.f_type == XFS_SUPER_MAGIC) {
-        export->max_links = INT32_MAX;
-    }
-}
-
-static int learn_root(struct export *export, const char *path)
-{
-    struct fs_handle handle;
-    struct mount_info mount;
-    int rc;
-
-    export->root_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (export->root_fd < 0)
-        return -errno;
-    export->real_path = realpath(path, NULL);
-    if (!export->real_path)
-        return -errno;
-    rc = mount_info_get(export->root_fd, &mount);
-    if (!rc)
-        rc = file_key_fs_uuid(export->root_fd, export->fs_uuid);
-    if (rc)
-        return rc;
-    export->fs_dev = mount.dev;
-    rc = fs_handle_get(export->root_fd, "", &handle);
-    if (rc)
-        return rc;
-    export->mount_id = handle.mount_id;
-    learn_limits(export);
-    return file_key_from_handle(export->fs_uuid, handle.type, handle.bytes, handle.len,
-                                &export->root_key);
+    return atomic_load_explicit(&export->root, memory_order_acquire);
 }
 
 static bool state_is(const struct device_state *state, const struct device *device, const char *why)
@@ -169,7 +127,7 @@ int export_find_device(const struct export *export, struct device **out, struct 
 {
     enum config_layout_types types = config_export_disk_types(export_config(export));
     struct device *device;
-    int rc = device_find(export->root_fd, &device, why);
+    int rc = device_find(export_root_fd(export), &device, why);
 
     if (rc)
         return rc;
@@ -266,20 +224,9 @@ static int find_device(struct export *export)
     return rc;
 }
 
-static int export_open(struct export *export, const struct config_export *config)
+static bool is_twin(const struct fs_root *a, const struct fs_root *b)
 {
-    int rc;
-
-    export->id = config->id;
-    atomic_init(&export->config, config);
-    rc = learn_root(export, config->path);
-    if (rc) {
-        log_error("export %s: %s: %s%s", config->pseudo, config->path, strerror(-rc),
-                  rc == -EOPNOTSUPP ? "; its file system has no file handles and cannot be exported"
-                                    : "");
-        return rc;
-    }
-    return 0;
+    return a->fs_dev != b->fs_dev && memcmp(a->fs_uuid, b->fs_uuid, FILE_KEY_UUID_SIZE) == 0;
 }
 
 /*
@@ -287,25 +234,74 @@ static int export_open(struct export *export, const struct config_export *config
  * with one UUID would be one: clients of a snapshot would read and write the original's files, and
  * a release would clear the flag of the other's file.
  */
-static int refuse_twin(const struct export_table *table, const struct export *export)
+static int refuse_twin(const struct export_table *table, const struct export *export,
+                       const struct fs_root *root, char why[FS_WHY_MAX])
 {
-    const struct config_export *config = export_config(export);
-
     for (unsigned i = 0; i < table->count; i++) {
         const struct export *other = &table->exports[i];
 
-        if (other == export || other->fs_dev == export->fs_dev ||
-            memcmp(other->fs_uuid, export->fs_uuid, FILE_KEY_UUID_SIZE) != 0)
+        if (other == export || export_is_away(other) || !is_twin(root, root_of(other)))
             continue;
-        log_error("export %s: the file system at %s has the same UUID as that at %s of export %s, "
-                  "but is another (is one a snapshot or a copy of the other?), so that their files "
-                  "could not be told apart; give one of them a UUID of its own while it is not "
-                  "mounted (xfs_admin -U generate, tune2fs -U random), or export only one",
-                  config->pseudo, config->path, export_config(other)->path,
-                  export_config(other)->pseudo);
+        snprintf(why, FS_WHY_MAX,
+                 "the file system at %.200s has the same UUID as that at %.200s of export %.80s, "
+                 "but is another (is one a snapshot or a copy of the other?), so that their files "
+                 "could not be told apart; give one of them a UUID of its own while it is not "
+                 "mounted (xfs_admin -U generate, tune2fs -U random), or export only one",
+                 export_config(export)->path, export_config(other)->path,
+                 export_config(other)->pseudo);
         return -ENOTUNIQ;
     }
     return 0;
+}
+
+static void set_why(struct export *export, const char *why)
+{
+    bool is_new;
+
+    pthread_mutex_lock(&export->why_lock);
+    is_new = strcmp(export->why, why) != 0;
+    snprintf(export->why, sizeof(export->why), "%s", why);
+    pthread_mutex_unlock(&export->why_lock);
+    if (is_new)
+        log_error("export %s is not served, the others are: %s; it is taken in by itself then",
+                  export_config(export)->pseudo, why);
+}
+
+static void turn_over(struct export_table *table, struct export *export)
+{
+    atomic_fetch_add(&table->turns, 1);
+    atomic_fetch_add(&export->turn, 1);
+}
+
+static int hold_back(struct export *export, const char *why)
+{
+    struct seal_refusal refusal = {.text = ""};
+
+    export_hold(export, why);
+    if (!export_config(export)->layouts)
+        return 0;
+    (void)seal_refuse(&refusal, SEAL_REFUSED_FILESYSTEM, ENOENT, "its file system is not there: %s",
+                      why);
+    return export_set_no_device(export, &refusal);
+}
+
+static int take_root(struct export_table *table, struct export *export)
+{
+    char why[FS_WHY_MAX] = "";
+    struct fs_root *root;
+    int rc = fs_root_open(export_config(export), table->record, &root, why);
+
+    if (rc)
+        return rc == -ENOMEM ? rc : hold_back(export, why);
+    rc = refuse_twin(table, export, root, why);
+    if (rc) {
+        log_error("export %s: %s", export_config(export)->pseudo, why);
+        fs_root_free(root);
+        return rc;
+    }
+    export_place(export, root);
+    export_arrive(table, export);
+    return export_config(export)->layouts ? find_device(export) : 0;
 }
 
 static int export_add(struct export_table *table, const struct config_export *config)
@@ -313,13 +309,12 @@ static int export_add(struct export_table *table, const struct config_export *co
     struct export *export = &table->exports[table->count];
     int rc;
 
-    export->root_fd = -1;
     table->count++;
-    rc = export_open(export, config);
-    if (!rc)
-        rc = refuse_twin(table, export);
-    if (!rc && config->layouts)
-        rc = find_device(export);
+    export->id = config->id;
+    pthread_mutex_init(&export->why_lock, NULL);
+    atomic_init(&export->config, config);
+    atomic_init(&export->turn, 1);
+    rc = take_root(table, export);
     if (rc)
         return rc;
     rc = pseudo_tree_add(table->root, config->pseudo, export, &export->pseudo);
@@ -340,7 +335,12 @@ int export_table_create(const struct config *config, struct export_table **out)
         calloc(config->export_count ? config->export_count : 1, sizeof(*table->exports));
     if (!table->exports)
         goto fail;
-    rc = pseudo_tree_create(&table->root);
+    rc = fs_record_load(config->state_dir, &table->record);
+    if (rc)
+        log_error("%s/exports, which says what was served, cannot be read: %s", config->state_dir,
+                  strerror(-rc));
+    if (!rc)
+        rc = pseudo_tree_create(&table->root);
     for (size_t i = 0; !rc && i < config->export_count; i++)
         rc = export_add(table, &config->exports[i]);
     if (rc)
@@ -366,11 +366,11 @@ void export_table_destroy(struct export_table *table)
             device_free(state->device);
             free(state);
         }
-        if (export->root_fd >= 0)
-            close(export->root_fd);
-        free(export->real_path);
+        fs_root_free(root_of(export));
+        pthread_mutex_destroy(&export->why_lock);
     }
     pseudo_tree_destroy(table->root);
+    fs_record_free(table->record);
     free(table->exports);
     free(table);
 }
@@ -402,6 +402,160 @@ int export_table_reload(struct export_table *table, const struct config *config)
     for (unsigned i = 0; i < table->count; i++)
         atomic_store(&table->exports[i].config, entry_of(config, &table->exports[i]));
     return 0;
+}
+
+/* ---- file systems that come and go ---- */
+
+unsigned export_turn(const struct export *export)
+{
+    return export ? atomic_load(&export->turn) : 0;
+}
+
+bool export_is_away(const struct export *export)
+{
+    return export_turn(export) % 2 == 1;
+}
+
+unsigned export_table_turns(const struct export_table *table)
+{
+    return atomic_load(&table->turns);
+}
+
+unsigned export_away_count(const struct export_table *table)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < table->count; i++)
+        count += export_is_away(&table->exports[i]);
+    return count;
+}
+
+bool export_why_away(const struct export *export, char *text, size_t size)
+{
+    struct export *locked = (struct export *)(uintptr_t) export;
+
+    if (!export_is_away(export))
+        return false;
+    pthread_mutex_lock(&locked->why_lock);
+    snprintf(text, size, "%s", export->why);
+    pthread_mutex_unlock(&locked->why_lock);
+    return true;
+}
+
+int export_seek(const struct export_table *table, struct export *export, struct fs_root **out)
+{
+    const struct fs_root *before = root_of(export);
+    char why[FS_WHY_MAX] = "";
+    struct fs_root *found = NULL;
+    int rc = fs_root_open(export_config(export), table->record, &found, why);
+
+    if (!rc && (rc = fs_root_ask(found)))
+        snprintf(why, sizeof(why),
+                 "the file system at %.200s does not answer: %s; see the kernel's log, unmount it, "
+                 "repair it and mount it again",
+                 export_config(export)->path, strerror(-rc));
+    if (!rc)
+        rc = refuse_twin(table, export, found, why);
+    if (!rc && before &&
+        (memcmp(found->fs_uuid, before->fs_uuid, FILE_KEY_UUID_SIZE) != 0 ||
+         !file_key_equal(&found->key, &before->key))) {
+        rc = -EXDEV;
+        snprintf(why, sizeof(why),
+                 "what is at %.200s is not what was served from there before; mount its disk, or "
+                 "restart sealnfsd to serve what is there now",
+                 export_config(export)->path);
+    }
+    if (rc) {
+        fs_root_free(found);
+        set_why(export, why);
+        return rc;
+    }
+    *out = found;
+    return 0;
+}
+
+int export_ask_mounted(const struct export *export)
+{
+    return fs_root_ask_mounted(root_of(export));
+}
+
+int export_ask(const struct export *export)
+{
+    return fs_root_ask(root_of(export));
+}
+
+void export_hold(struct export *export, const char *why)
+{
+    set_why(export, why);
+}
+
+void export_place(struct export *export, struct fs_root *found)
+{
+    struct fs_root *before = root_of(export);
+
+    if (before) {
+        (void)dup3(found->fd, before->fd, O_CLOEXEC);
+        before->mount_id = found->mount_id;
+        before->fs_dev = found->fs_dev;
+        fs_root_free(found);
+    } else {
+        atomic_store_explicit(&export->root, found, memory_order_release);
+    }
+}
+
+void export_arrive(struct export_table *table, struct export *export)
+{
+    pthread_mutex_lock(&export->why_lock);
+    export->why[0] = '\0';
+    pthread_mutex_unlock(&export->why_lock);
+    turn_over(table, export);
+}
+
+int export_remember(struct export_table *table, const struct export *export)
+{
+    const struct fs_root *root = root_of(export);
+
+    return root && !export_is_away(export)
+               ? fs_record_keep(table->record, export_config(export)->path, root->fs_uuid,
+                                root->mount_point)
+               : 0;
+}
+
+void export_leave(struct export_table *table, struct export *export, const char *why)
+{
+    const int mount_id = export_mount_id(export);
+
+    for (unsigned i = 0; i < table->count; i++) {
+        struct export *other = &table->exports[i];
+
+        if (export_is_away(other) || export_mount_id(other) != mount_id)
+            continue;
+        set_why(other, why);
+        turn_over(table, other);
+    }
+}
+
+void export_let_go(struct export_table *table, int inert_fd)
+{
+    for (unsigned i = 0; i < table->count; i++) {
+        const struct fs_root *root = root_of(&table->exports[i]);
+
+        if (root && export_is_away(&table->exports[i]))
+            (void)dup3(inert_fd, root->fd, O_CLOEXEC);
+    }
+}
+
+struct export *export_here_of_fs(const struct export_table *table,
+                                 const uint8_t fs_uuid[FILE_KEY_UUID_SIZE])
+{
+    for (unsigned i = 0; i < table->count; i++) {
+        struct export *export = &table->exports[i];
+
+        if (!export_is_away(export) &&
+            memcmp(export_fs_uuid(export), fs_uuid, FILE_KEY_UUID_SIZE) == 0)
+            return export;
+    }
+    return NULL;
 }
 
 unsigned export_count(const struct export_table *table)
@@ -445,6 +599,8 @@ bool export_has_layouts(const struct export *export, const char **why_not)
         why = "directories of the pseudo root have no layouts";
     else if (!export_config(export)->layouts)
         why = "the export's configuration does not turn layouts on (layouts = true)";
+    else if (export_is_away(export))
+        why = "its file system is not there just now (sealctl status says why)";
     else if (!state_of(export))
         why = "layouts were turned on after the start; restart sealnfsd";
     else if (state_of(export)->why.text[0])
@@ -530,17 +686,28 @@ struct pseudo_dir *export_table_pseudo_root(const struct export_table *table)
 
 int export_root_fd(const struct export *export)
 {
-    return export->root_fd;
+    const struct fs_root *root = root_of(export);
+
+    return root ? root->fd : -1;
 }
 
 int export_mount_id(const struct export *export)
 {
-    return export->mount_id;
+    const struct fs_root *root = root_of(export);
+
+    return root ? root->mount_id : -1;
 }
 
 uint64_t export_work_key(const struct export *export)
 {
-    return export ? worker_key(export->fs_uuid) : 0;
+    uint8_t nameless[FILE_KEY_UUID_SIZE] = {0};
+
+    if (!export)
+        return 0;
+    if (root_of(export))
+        return worker_key(root_of(export)->fs_uuid);
+    memcpy(nameless, &export->id, sizeof(export->id)); /* a share of its own until it is there */
+    return worker_key(nameless);
 }
 
 uint64_t export_work_key_of_path(const struct export_table *table, const char *path)
@@ -564,23 +731,32 @@ uint64_t export_work_key_of_path(const struct export_table *table, const char *p
 
 const uint8_t *export_fs_uuid(const struct export *export)
 {
-    return export->fs_uuid;
+    static const uint8_t none[FILE_KEY_UUID_SIZE];
+    const struct fs_root *root = root_of(export);
+
+    return root ? root->fs_uuid : none;
 }
 
 const struct file_key *export_root_key(const struct export *export)
 {
-    return &export->root_key;
+    static const struct file_key none;
+    const struct fs_root *root = root_of(export);
+
+    return root ? &root->key : &none;
 }
 
 uint64_t export_max_file_size(const struct export *export)
 {
-    return export->max_file_size;
+    const struct fs_root *root = root_of(export);
+
+    return root ? root->max_file_size : INT64_MAX;
 }
 
 void export_note_loss(struct export_table *table, const struct export *export)
 {
     for (unsigned i = 0; i < table->count; i++)
-        if (memcmp(table->exports[i].fs_uuid, export->fs_uuid, FILE_KEY_UUID_SIZE) == 0)
+        if (memcmp(export_fs_uuid(&table->exports[i]), export_fs_uuid(export),
+                   FILE_KEY_UUID_SIZE) == 0)
             atomic_fetch_add(&table->exports[i].losses, 1);
 }
 
@@ -591,12 +767,16 @@ uint64_t export_losses(const struct export *export)
 
 bool export_commits_by_directory(const struct export *export)
 {
-    return export->commits_by_directory;
+    const struct fs_root *root = root_of(export);
+
+    return root && root->commits_by_directory;
 }
 
 uint32_t export_max_links(const struct export *export)
 {
-    return export->max_links;
+    const struct fs_root *root = root_of(export);
+
+    return root ? root->max_links : 1;
 }
 
 static bool path_is_below(const char *path, const char *root)
@@ -615,10 +795,22 @@ struct export *export_of_path(const struct export_table *table, const char *path
     for (unsigned i = 0; i < table->count; i++) {
         struct export *export = &table->exports[i];
 
-        if (export->mount_id != mount_id || !path_is_below(path, export->real_path))
+        if (export_is_away(export) || export_mount_id(export) != mount_id ||
+            !path_is_below(path, root_of(export)->real_path))
             continue;
-        if (!best || strlen(export->real_path) > strlen(best->real_path))
+        if (!best || strlen(root_of(export)->real_path) > strlen(root_of(best)->real_path))
             best = export;
     }
     return best;
+}
+
+struct export *export_away_of_path(const struct export_table *table, const char *path)
+{
+    for (unsigned i = 0; i < table->count; i++) {
+        struct export *export = &table->exports[i];
+
+        if (export_is_away(export) && path_is_below(path, export_config(export)->path))
+            return export;
+    }
+    return NULL;
 }

@@ -51,6 +51,7 @@ struct idmap {
     pthread_mutex_t lock; /* the cache */
     struct idmap_entry *entries;
     pthread_mutex_t library; /* libnfsidmap; never held together with a loop's work */
+    atomic_uint asking;      /* workers that hold it or wait for it */
     bool library_ready;
     char domain[NFS4_MAX_DOMAIN_LEN];         /* what clients see */
     char library_domain[NFS4_MAX_DOMAIN_LEN]; /* what libnfsidmap takes for its own */
@@ -158,6 +159,16 @@ static void cache_put(struct idmap *idmap, const struct idmap_entry *answer)
     pthread_mutex_unlock(&idmap->lock);
 }
 
+/* Names come from clients, as many as they like, and a directory server may be slow: one worker at
+ * a time asks for them, and waits for nobody. */
+static bool may_ask(struct idmap *idmap)
+{
+    if (atomic_fetch_add(&idmap->asking, 1) == 0)
+        return true;
+    atomic_fetch_sub(&idmap->asking, 1);
+    return false;
+}
+
 /* False: the library cannot be used. Afterwards library_end, in both cases. */
 static bool library_begin(struct idmap *idmap)
 {
@@ -242,7 +253,10 @@ int idmap_to_id(struct idmap *idmap, enum idmap_kind kind, struct xdr_bytes owne
     if (!cache_get(idmap, &entry.key, &entry)) {
         if (!may_block)
             return -EAGAIN;
+        if (!may_ask(idmap))
+            return -EBUSY;
         ask_for_id(idmap, kind, &entry);
+        atomic_fetch_sub(&idmap->asking, 1);
         cache_put(idmap, &entry);
     }
     if (!entry.found)
@@ -280,7 +294,9 @@ int idmap_to_owner(struct idmap *idmap, enum idmap_kind kind, uint32_t id, bool 
     if (!cache_get(idmap, &entry.key, &entry)) {
         if (!may_block)
             return -EAGAIN;
+        atomic_fetch_add(&idmap->asking, 1);
         ask_for_name(idmap, kind, &entry);
+        atomic_fetch_sub(&idmap->asking, 1);
         cache_put(idmap, &entry);
     }
     if (entry.found)

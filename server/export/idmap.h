@@ -27,7 +27,8 @@ int idmap_create(const struct config *config, struct idmap **out);
 void idmap_set_config(struct idmap *idmap, const struct config *config);
 void idmap_destroy(struct idmap *idmap);
 
-/* 0; -EINVAL: not mappable (NFS4ERR_BADOWNER); -EAGAIN: not known without blocking. */
+/* 0; -EINVAL: not mappable (NFS4ERR_BADOWNER); -EAGAIN: not known without blocking; -EBUSY: another
+ * worker is asking the directory (NFS4ERR_DELAY). */
 int idmap_to_id(struct idmap *idmap, enum idmap_kind kind, struct xdr_bytes owner, bool may_block,
                 uint32_t *id);
 /* Writes at most IDMAP_OWNER_MAX bytes, NUL-terminated; the number when numbers are configured or

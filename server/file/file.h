@@ -30,6 +30,7 @@ struct file_table;
 struct fs_handle; /* fs_handle.h */
 struct handle_cache;
 struct pseudo_dir;
+struct submounts;
 
 /* Whether a file is sealed, in one atomic word beside it: unsealed files never ask the keeper.
  * Written by the keeper. */
@@ -51,6 +52,15 @@ void file_table_destroy(struct file_table *table);
 void file_table_settle(struct file_table *table);
 
 struct handle_cache *file_table_handles(struct file_table *table); /* handle_cache.h */
+struct submounts *file_table_submounts(struct file_table *table);  /* export/submounts.h */
+
+/*
+ * All descriptors of files of this file system are opened anew by way of root_fd, under the numbers
+ * that they have; -1: they stand for inert_fd instead. A file that is not found is gone. While the
+ * exports of the file system are away (export.h), so that nothing new is opened. BLOCKS.
+ */
+void file_table_exchange(struct file_table *table, const uint8_t fs_uuid[FILE_KEY_UUID_SIZE],
+                         int root_fd, int inert_fd);
 
 struct file *file_ref(struct file *file);
 void file_unref(struct file *file); /* NULL is fine */
@@ -73,6 +83,17 @@ unsigned file_seal(const struct file *file); /* enum seal_word | flags */
 void file_set_seal(struct file *file, unsigned word);
 /* The file of this key if it is in memory, with a reference; else NULL. */
 struct file *file_find(struct file_table *table, const struct file_key *key);
+/* For READDIR, which learns inode numbers: the file of this number, with a reference, if it is in
+ * memory and was so when file_table_now was asked. Since then the number has been its own, because
+ * a file in memory keeps its inode: a name that was read after that and had the number was a name
+ * of this file. NULL says nothing; always so on file systems whose handles do not tell the number.
+ */
+uint64_t file_table_now(const struct file_table *table);
+struct file *file_find_inode(struct file_table *table, const struct export *export, uint64_t ino,
+                             uint64_t now);
+/* May a file of this key come into memory for a listing only? Listings fill half of the places of
+ * files that nobody uses, so that they drive none out. */
+bool file_table_has_room(struct file_table *table, const struct file_key *key);
 /* The same as file_set_seal and file_set_overlay for a file that need not be in memory: the table
  * remembers the word and the overlay by key for as long as they are not zero, and a file that comes
  * (back) into memory takes them on. The keeper tells every seal of its journal so before clients
@@ -117,7 +138,8 @@ int file_from_path(struct file_table *table, const char *path, struct file **out
 int file_check_inside(const struct place *dir);
 /* The names that the pseudo root adds to a directory: those of the exports below it; NULL: none. */
 struct pseudo_dir *file_junctions(const struct place *dir);
-/* A directory of the pseudo root, or the root of the export that hangs there. Does not block. */
+/* A directory of the pseudo root, or the root of the export that hangs there; -EAGAIN: that is
+ * away, and has no exports below it. Does not block. */
 int file_from_pseudo(struct file_table *table, struct pseudo_dir *dir, struct place *out);
 /* A directory of the pseudo root (file_export is NULL). */
 bool file_is_pseudo(const struct file *file);

@@ -93,19 +93,28 @@ bool utf8_is_valid(struct xdr_bytes text)
     return true;
 }
 
-nfsstat4 name_check(struct xdr_bytes component, char name[NAME_SIZE])
+nfsstat4 name_judge(struct xdr_bytes component, bool utf8)
 {
     if (component.len == 0)
         return NFS4ERR_INVAL;
     if (component.len >= NAME_SIZE)
         return NFS4ERR_NAMETOOLONG;
-    if (!utf8_is_valid(component))
+    if (utf8 && !utf8_is_valid(component))
         return NFS4ERR_INVAL;
     if (memchr(component.data, '/', component.len) || memchr(component.data, 0, component.len))
         return NFS4ERR_BADCHAR;
     if (component.data[0] == '.' &&
         (component.len == 1 || (component.len == 2 && component.data[1] == '.')))
         return NFS4ERR_BADNAME;
+    return NFS4_OK;
+}
+
+nfsstat4 name_check(struct xdr_bytes component, bool utf8, char name[NAME_SIZE])
+{
+    const nfsstat4 status = name_judge(component, utf8);
+
+    if (status)
+        return status;
     memcpy(name, component.data, component.len);
     name[component.len] = 0;
     return NFS4_OK;

@@ -11,8 +11,11 @@ nfsstat4 fs_status(int error);
 
 enum { NAME_SIZE = 256 };
 /* Checks a component from the wire and copies it out, NUL-terminated: empty is INVAL, longer than
- * 255 bytes NAMETOOLONG, not UTF-8 INVAL, with '/' or NUL BADCHAR, "." or ".." BADNAME. */
-nfsstat4 name_check(struct xdr_bytes component, char name[NAME_SIZE]);
+ * 255 bytes NAMETOOLONG, not UTF-8 where that is asked for INVAL, with '/' or NUL BADCHAR, "." or
+ * ".." BADNAME. */
+nfsstat4 name_check(struct xdr_bytes component, bool utf8, char name[NAME_SIZE]);
+/* The same without the copy. */
+nfsstat4 name_judge(struct xdr_bytes component, bool utf8);
 /* Well-formed UTF-8 (no surrogates, no overlong forms, up to U+10FFFF)? */
 bool utf8_is_valid(struct xdr_bytes text);
 

@@ -40,6 +40,7 @@ struct file {
     struct pseudo_dir *pseudo; /* a directory of the pseudo root */
     int path_fd;
     mode_t type;
+    uint64_t birth; /* of table->births: when it came into memory */
     atomic_uint refs;
     atomic_uint seal;
     _Atomic uint64_t plain_since;
@@ -48,6 +49,8 @@ struct file {
     struct file *lru_prev, *lru_next; /* when nobody refers to it; also links the dead */
     uint64_t idle_since;
     bool forgotten;
+    bool disowned;         /* not in the hash any more */
+    unsigned exchanged_in; /* the last round (file/exchange.c) */
 
     pthread_mutex_t lock;
     struct file_state *state;
@@ -55,6 +58,7 @@ struct file {
     pthread_mutex_t inner;
     struct file_data data[DATA_KINDS];
     uint64_t writer_idle_since;
+    unsigned exchanged; /* how often the descriptors were given another meaning */
     struct file_overlay overlay;
     bool change_known;
     bool changed;        /* by us, since the change attribute was last told */
@@ -90,8 +94,11 @@ struct file_table {
     uint8_t fh_key[FH_KEY_SIZE];
     unsigned idle_limit; /* per shard */
     uint64_t start_ns;   /* wall clock */
+    _Atomic uint64_t births;
+    atomic_uint exchanges;
     struct handle_cache *handles;
     struct name_hints *names;
+    struct submounts *submounts;
     struct file_shard shards[FILE_SHARDS];
 
     pthread_mutex_t reaper_lock;
@@ -116,6 +123,12 @@ uint64_t file_change_of_statx(const struct statx *stx); /* of a file that is not
 /* Drops what nobody has used since then, and of the other files that nobody uses (at most so many
  * of a shard are asked) those that have no name any more. */
 void file_table_evict_idle(struct file_table *table, uint64_t before_ns, unsigned most_asked);
+/* For file/exchange.c. Drops the file system's files that nobody uses, and gives the next of the
+ * others, with a reference; NULL: all had their turn in this round. */
+struct file *file_table_take_next(struct file_table *table, unsigned shard,
+                                  const uint8_t fs_uuid[FILE_KEY_UUID_SIZE], unsigned round);
+/* Is found by nobody any more; goes with its last reference. */
+void file_table_disown(struct file *file);
 /* file/reaper.c */
 int file_reaper_start(struct file_table *table);
 void file_reaper_stop(struct file_table *table);

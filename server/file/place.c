@@ -31,9 +31,12 @@ struct pseudo_dir *file_junctions(const struct place *dir)
 
 static int export_root(struct file_table *table, struct export *export, struct place *out)
 {
-    struct file *file = file_find(table, export_root_key(export));
+    struct file *file = NULL;
     int fd, rc;
 
+    if (export_is_away(export))
+        return -EAGAIN;
+    file = file_find(table, export_root_key(export));
     if (!file) {
         fd = fcntl(export_root_fd(export), F_DUPFD_CLOEXEC, 0);
         if (fd < 0)
@@ -46,7 +49,8 @@ static int export_root(struct file_table *table, struct export *export, struct p
     return 0;
 }
 
-int file_from_pseudo(struct file_table *table, struct pseudo_dir *dir, struct place *out)
+/* The directory of names itself. */
+static int pseudo_file(struct file_table *table, struct pseudo_dir *dir, struct place *out)
 {
     static const uint8_t no_uuid[FILE_KEY_UUID_SIZE];
     const uint64_t fileid = pseudo_fileid(dir);
@@ -54,8 +58,6 @@ int file_from_pseudo(struct file_table *table, struct pseudo_dir *dir, struct pl
     struct file *file;
     int rc;
 
-    if (pseudo_export(dir))
-        return export_root(table, pseudo_export(dir), out);
     rc = file_key_from_handle(no_uuid, 0, &fileid, sizeof(fileid), &key);
     if (!rc)
         rc = file_table_intern(table, &key, NULL, dir, -1, &file);
@@ -63,6 +65,16 @@ int file_from_pseudo(struct file_table *table, struct pseudo_dir *dir, struct pl
         return rc;
     *out = (struct place){.file = file};
     return 0;
+}
+
+/* While an export is away its name stands for those of the exports below it, which are served. */
+int file_from_pseudo(struct file_table *table, struct pseudo_dir *dir, struct place *out)
+{
+    struct export *export = pseudo_export(dir);
+
+    if (!export || (export_is_away(export) && pseudo_child_count(dir) > 0))
+        return pseudo_file(table, dir, out);
+    return export_root(table, export, out);
 }
 
 int file_root(struct file_table *table, struct place *out)
@@ -120,7 +132,7 @@ static int from_pseudo_handle(struct file_table *table, const struct fh *fh, str
         return -EBADMSG;
     memcpy(&fileid, fh->bytes, sizeof(fileid));
     dir = pseudo_by_fileid(export_table_pseudo_root(table->exports), fileid);
-    return dir ? file_from_pseudo(table, dir, out) : -ESTALE;
+    return dir ? pseudo_file(table, dir, out) : -ESTALE;
 }
 
 /* The kernel opens what the handle names, whatever its path is now. */
@@ -168,12 +180,14 @@ int file_from_handle(struct file_table *table, struct xdr_bytes handle, bool may
     if (rc)
         return -EBADMSG;
     file = file_find(table, &key);
-    if (!file && !may_block)
+    if (!file && (!may_block || export_is_away(export)))
         return -EAGAIN;
     if (!file) {
         rc = open_handle(table, export, &fh, &file);
+        if (rc == -ESTALE && export_ask(export)) /* it says so of every error */
+            rc = -EIO;
         if (rc)
-            return rc;
+            return export_is_away(export) ? -EAGAIN : rc;
     }
     *out = (struct place){.file = file, .export = export};
     return 0;

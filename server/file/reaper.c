@@ -11,7 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/file/impl.h"
 

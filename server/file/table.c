@@ -12,8 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "server/base/log.h"
 #include "server/base/loop.h"
+#include "server/export/submounts.h"
 #include "server/file/handle_cache.h"
 #include "server/file/impl.h"
 #include "server/file/name_hints.h"
@@ -78,8 +78,11 @@ int file_table_create(struct export_table *exports, const uint8_t fh_key[FH_KEY_
     if (!rc)
         rc = name_hints_create(&table->names);
     if (!rc)
+        rc = submounts_create(&table->submounts);
+    if (!rc)
         rc = file_reaper_start(table);
     if (rc) {
+        submounts_destroy(table->submounts);
         name_hints_destroy(table->names);
         handle_cache_destroy(table->handles);
         free(table);
@@ -114,6 +117,7 @@ void file_table_destroy(struct file_table *table)
     file_reaper_stop(table);
     for (unsigned i = 0; i < FILE_SHARDS; i++)
         shard_empty(&table->shards[i]);
+    submounts_destroy(table->submounts);
     name_hints_destroy(table->names);
     handle_cache_destroy(table->handles);
     free(table);
@@ -124,10 +128,39 @@ struct handle_cache *file_table_handles(struct file_table *table)
     return table->handles;
 }
 
+struct submounts *file_table_submounts(struct file_table *table)
+{
+    return table->submounts;
+}
+
+/* The finalizer of MurmurHash3. */
+static unsigned inode_hash(const uint8_t uuid[FILE_KEY_UUID_SIZE], uint64_t ino)
+{
+    uint64_t word;
+
+    memcpy(&word, uuid, sizeof(word));
+    word ^= ino;
+    word = (word ^ word >> 33) * UINT64_C(0xff51afd7ed558ccd);
+    word = (word ^ word >> 33) * UINT64_C(0xc4ceb9fe1a85ec53);
+    return (unsigned)(word >> 32);
+}
+
+static bool key_inode(const struct file_key *key, uint64_t *ino)
+{
+    enum { HEAD = FILE_KEY_UUID_SIZE + 1 };
+
+    return key->len >= HEAD &&
+           fs_handle_inode(key->data[FILE_KEY_UUID_SIZE], key->data + HEAD, key->len - HEAD, ino);
+}
+
+/* By the inode number where the key tells it, so that file_find_inode finds it by that alone. */
 static unsigned key_hash(const struct file_key *key)
 {
+    uint64_t ino;
     unsigned hash;
 
+    if (key_inode(key, &ino))
+        return inode_hash(key->data, ino);
     HASH_VALUE(key, sizeof(*key), hash);
     return hash;
 }
@@ -187,6 +220,66 @@ struct file *file_find(struct file_table *table, const struct file_key *key)
     return file;
 }
 
+uint64_t file_table_now(const struct file_table *table)
+{
+    return atomic_load(&table->births);
+}
+
+static bool is_inode(const struct file *file, const uint8_t uuid[FILE_KEY_UUID_SIZE], uint64_t ino)
+{
+    uint64_t own;
+
+    return file->path_fd >= 0 && key_inode(&file->key, &own) && own == ino &&
+           memcmp(file->key.data, uuid, FILE_KEY_UUID_SIZE) == 0;
+}
+
+/* As HASH_FIND, but that generations are not compared. */
+static struct file *shard_find_inode(const struct file_shard *shard,
+                                     const uint8_t uuid[FILE_KEY_UUID_SIZE], uint64_t ino)
+{
+    const unsigned hash = inode_hash(uuid, ino);
+    const UT_hash_table *table = shard->files ? shard->files->hh.tbl : NULL;
+
+    if (!table)
+        return NULL;
+    for (const UT_hash_handle *hh = table->buckets[hash & (table->num_buckets - 1)].hh_head; hh;
+         hh = hh->hh_next) {
+        struct file *file = ELMT_FROM_HH(table, hh);
+
+        if (hh->hashv == hash && is_inode(file, uuid, ino))
+            return file;
+    }
+    return NULL;
+}
+
+struct file *file_find_inode(struct file_table *table, const struct export *export, uint64_t ino,
+                             uint64_t now)
+{
+    const uint8_t *uuid = export_fs_uuid(export);
+    struct file_shard *shard = shard_of(table, inode_hash(uuid, ino));
+    struct file *file;
+
+    pthread_mutex_lock(&shard->lock);
+    file = shard_find_inode(shard, uuid, ino);
+    if (file && file->birth > now)
+        file = NULL;
+    if (file && atomic_fetch_add(&file->refs, 1) == 0)
+        lru_remove(shard, file);
+    pthread_mutex_unlock(&shard->lock);
+    return file;
+}
+
+bool file_table_has_room(struct file_table *table, const struct file_key *key)
+{
+    struct file_shard *shard = shard_of(table, key_hash(key));
+    bool room;
+
+    pthread_mutex_lock(&shard->lock);
+    room = shard->idle < table->idle_limit / 2;
+    pthread_mutex_unlock(&shard->lock);
+    return room;
+}
+
 /* A look at a file, no use of it: its place among the idle ones stays. */
 void file_stat_finish(struct file_table *table, const struct file_key *key, struct file_stat *stat)
 {
@@ -217,8 +310,48 @@ struct file *file_ref(struct file *file)
 static void evict_file(struct file_shard *shard, struct file *file)
 {
     lru_remove(shard, file);
-    HASH_DELETE(hh, shard->files, file);
+    if (!file->disowned)
+        HASH_DELETE(hh, shard->files, file);
     file_reaper_bury(file->table, file);
+}
+
+static bool is_of_fs(const struct file *file, const uint8_t *fs_uuid)
+{
+    return !file->pseudo && memcmp(file->key.data, fs_uuid, FILE_KEY_UUID_SIZE) == 0;
+}
+
+struct file *file_table_take_next(struct file_table *table, unsigned shard,
+                                  const uint8_t fs_uuid[FILE_KEY_UUID_SIZE], unsigned round)
+{
+    struct file_shard *s = &table->shards[shard];
+    struct file *file, *next, *taken = NULL;
+
+    pthread_mutex_lock(&s->lock);
+    HASH_ITER(hh, s->files, file, next)
+    {
+        if (taken || !is_of_fs(file, fs_uuid) || file->exchanged_in == round)
+            continue;
+        file->exchanged_in = round;
+        if (atomic_load(&file->refs) == 0) {
+            evict_file(s, file);
+            continue;
+        }
+        atomic_fetch_add(&file->refs, 1);
+        taken = file;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return taken;
+}
+
+void file_table_disown(struct file *file)
+{
+    struct file_shard *shard = shard_of(file->table, key_hash(&file->key));
+
+    pthread_mutex_lock(&shard->lock);
+    if (!file->disowned)
+        HASH_DELETE(hh, shard->files, file);
+    file->disowned = file->forgotten = true;
+    pthread_mutex_unlock(&shard->lock);
 }
 
 void file_unref(struct file *file)
@@ -233,7 +366,7 @@ void file_unref(struct file *file)
         if (atomic_compare_exchange_weak(&file->refs, &refs, refs - 1))
             return;
     /* Perhaps the last: the table must not find it in between. */
-    shard = shard_of(file->table, key_hash(&file->key));
+    shard = shard_of(file->table, file->hh.hashv);
     pthread_mutex_lock(&shard->lock);
     if (atomic_fetch_sub(&file->refs, 1) == 1) {
         lru_append(shard, file);
@@ -247,7 +380,7 @@ void file_unref(struct file *file)
 
 void file_forget(struct file *file)
 {
-    struct file_shard *shard = shard_of(file->table, key_hash(&file->key));
+    struct file_shard *shard = shard_of(file->table, file->hh.hashv);
 
     pthread_mutex_lock(&shard->lock);
     file->forgotten = true;
@@ -328,6 +461,8 @@ static int shard_insert(struct file_shard *shard, struct file *file, unsigned ha
         atomic_store(&file->seal, mark->seal);
         file->overlay = mark->overlay;
     }
+    /* It holds its inode already: who has seen this number finds it so. */
+    file->birth = atomic_fetch_add(&file->table->births, 1) + 1;
     HASH_ADD_KEYPTR_BYHASHVALUE(hh, shard->files, &file->key, sizeof(file->key), hash, file);
     if (!file->hh.tbl)
         return -ENOMEM;
@@ -364,7 +499,8 @@ int file_table_intern(struct file_table *table, const struct file_key *key, stru
     if (path_fd >= 0)
         file->type = st.st_mode & S_IFMT;
     pthread_mutex_lock(&shard->lock);
-    rc = shard_insert(shard, file, hash, &found);
+    /* What is opened while the file system goes is not seen by who lets go of its files. */
+    rc = export && export_is_away(export) ? -EAGAIN : shard_insert(shard, file, hash, &found);
     pthread_mutex_unlock(&shard->lock);
     if (rc)
         goto fail;

@@ -13,10 +13,8 @@
 #include <event2/event.h>
 #include <time.h>
 
-#include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
-#include "server/config/config.h"
 #include "server/keeper/private.h"
 
 enum { COMMIT_RETRY_SECONDS = 1, GATHER_MIN = 4, GATHER_MS = 200 };

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/base/container_of.h"
+#include "layout/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
@@ -27,6 +27,7 @@ struct device_look {
     struct device *device; /* found; NULL: why */
     struct seal_refusal why;
     bool ambiguous; /* by its signature, at the last look too */
+    unsigned turn;  /* the export's, when it was looked at */
     bool unread;    /* in doubt as long as what it remembers of the journal cannot be read */
     int mark_error;
     struct watermark mark;
@@ -42,6 +43,7 @@ static void find_device(struct work *item)
     struct device_look *look = container_of(item, struct device_look, work);
     look->device = NULL;
     look->why = (struct seal_refusal){.text = ""};
+    look->turn = export_turn(look->export);
     export_find_device(look->export, &look->device, &look->why);
     if (look->unread)
         look->mark_error =
@@ -139,8 +141,10 @@ static void plan_looks(struct keeper *keeper)
 static void come_home(struct loop_msg *msg)
 {
     struct device_look *look = container_of(msg, struct device_look, home);
-    take_found(look->keeper, look);
-    take_mark(look->keeper, look);
+    if (look->turn == export_turn(look->export)) { /* else it looked at what was going */
+        take_found(look->keeper, look);
+        take_mark(look->keeper, look);
+    }
     device_free(look->device);
     look->device = NULL;
     look->under_way = false;
@@ -154,12 +158,18 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
     (void)what;
     for (unsigned i = 0; i < keeper->looks->count; i++) {
         struct device_look *look = &keeper->looks->look[i];
-        if (look->under_way)
+        if (look->under_way || export_is_away(look->export))
             continue;
         look->under_way = true;
+        look->work.key = export_work_key(look->export);
         jobs_submit(&keeper->jobs, &look->work);
     }
     plan_looks(keeper);
+}
+
+void keeper_devices_look(struct keeper *keeper)
+{
+    on_look(-1, 0, keeper);
 }
 
 static void make_look(struct keeper *keeper, struct export *export, struct device_look *look)

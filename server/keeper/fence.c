@@ -10,8 +10,8 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "layout/container_of.h"
 #include "proto/quote.h"
-#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/peer.h"
@@ -240,4 +240,5 @@ void keeper_cancel_fences(struct keeper *keeper)
             hook_cancel(job->hook);
         free(job);
     }
+    hooks_forget();
 }

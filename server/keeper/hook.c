@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -13,9 +14,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <utlist.h>
+
 #include "server/base/log.h"
 
-enum { LINE_MAX_BYTES = 512, VARIABLES = 8 };
+enum { LINE_MAX_BYTES = 512, VARIABLES = 8, KILL_MS = 3000, LINGERING_MAX = 16 };
 
 struct hook {
     pid_t pid;
@@ -24,9 +27,13 @@ struct hook {
     bool timed_out;
     size_t line_len;
     char line[LINE_MAX_BYTES];
-    void (*done)(bool success, void *arg);
+    void (*done)(bool success, void *arg); /* NULL: said */
     void *arg;
+    struct hook *next; /* of those that linger */
 };
+
+/* Killed, and not ended: they hang in the kernel. They are nobody's any more, but are counted. */
+static struct hook *lingering;
 
 static void log_line(struct hook *hook)
 {
@@ -90,14 +97,39 @@ static bool reap(struct hook *hook)
     return success;
 }
 
+static const struct timeval kill_time = {.tv_sec = KILL_MS / 1000};
+
+/* Who waits for it is not to wait for ever. It does nothing more by itself when it ends. */
+static void leave_behind(struct hook *hook)
+{
+    log_error(
+        "fence hook %d was killed and does not end: it hangs in the kernel; see to the device "
+        "or file system that it waits for",
+        (int)hook->pid);
+    LL_PREPEND(lingering, hook);
+    event_add(hook->exit_event, NULL); /* its end is still to be seen */
+}
+
+static void on_timeout(struct hook *hook)
+{
+    void (*done)(bool, void *) = hook->done;
+    if (!hook->timed_out) {
+        hook->timed_out = true;
+        kill(-hook->pid, SIGKILL);
+        event_add(hook->exit_event, &kill_time);
+        return;
+    }
+    hook->done = NULL;
+    leave_behind(hook);
+    done(false, hook->arg);
+}
+
 static void on_exit_or_timeout(evutil_socket_t fd, short what, void *arg)
 {
     struct hook *hook = arg;
     (void)fd;
     if (what & EV_TIMEOUT) {
-        hook->timed_out = true;
-        kill(-hook->pid, SIGKILL);
-        event_add(hook->exit_event, NULL); /* its end is still to be seen */
+        on_timeout(hook);
         return;
     }
     read_output(hook);
@@ -105,8 +137,11 @@ static void on_exit_or_timeout(evutil_socket_t fd, short what, void *arg)
     bool success = reap(hook);
     void (*done)(bool, void *) = hook->done;
     void *done_arg = hook->arg;
+    if (!done)
+        LL_DELETE(lingering, hook);
     hook_free(hook);
-    done(success, done_arg);
+    if (done)
+        done(success, done_arg);
 }
 
 static char *variable(const char *name, const char *value)
@@ -205,6 +240,14 @@ static int watch(struct event_base *base, struct hook *hook, unsigned timeout_ms
 int hook_start(struct event_base *base, const struct hook_request *request, struct hook **out)
 {
     int fds[2];
+    const struct hook *hung;
+    unsigned hanging = 0;
+    LL_COUNT(lingering, hung, hanging);
+    if (hanging >= LINGERING_MAX) {
+        log_error("fence hook %s is not started: %u of them were killed and hang", request->program,
+                  hanging);
+        return -EBUSY;
+    }
     struct hook *hook = calloc(1, sizeof *hook);
     if (!hook)
         return -ENOMEM;
@@ -237,10 +280,24 @@ int hook_start(struct event_base *base, const struct hook_request *request, stru
     return 0;
 }
 
+/* One that hangs is left to init. */
 void hook_cancel(struct hook *hook)
 {
+    struct pollfd end = {.fd = hook->pidfd, .events = POLLIN};
+    int rc = 1;
     kill(-hook->pid, SIGKILL);
-    while (waitpid(hook->pid, NULL, 0) < 0 && errno == EINTR)
+    while (hook->pidfd >= 0 && (rc = poll(&end, 1, KILL_MS)) < 0 && errno == EINTR)
+        ;
+    while (rc > 0 && waitpid(hook->pid, NULL, 0) < 0 && errno == EINTR)
         ;
     hook_free(hook);
+}
+
+void hooks_forget(void)
+{
+    while (lingering) {
+        struct hook *hook = lingering;
+        lingering = hook->next;
+        hook_free(hook);
+    }
 }

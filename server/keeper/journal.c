@@ -91,6 +91,8 @@ static int find_doubts(struct keeper *keeper, bool set_aside)
     for (unsigned i = 0; !err && i < export_count(keeper->exports); i++) {
         const struct export *export = export_at(keeper->exports, i);
         bool passing = false;
+        if (export_is_away(export))
+            continue; /* judged when it comes (arrival.c) */
         const char *why =
             set_aside ? "the journal was damaged" : find_reason(keeper, export, &passing);
         if (!why)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/base/container_of.h"
+#include "layout/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/config/config.h"
@@ -201,6 +201,8 @@ int keeper_create(const struct keeper_parts *parts, struct keeper **out)
     keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_START});
     keeper_past_look(keeper->past);
     err = keeper_devices_start(keeper);
+    if (!err)
+        err = keeper_arrivals_start(keeper);
     if (err)
         goto fail;
     log_journal(keeper);
@@ -231,6 +233,7 @@ static void run_reload(struct loop_msg *msg)
         keeper_rdma_ops->reload(reload->keeper->rdma, reload->config);
     keeper_options(reload->keeper, &options);
     engine_set_options(reload->keeper->engine, &options);
+    keeper_arrivals_look(reload->keeper);
     free(reload);
 }
 
@@ -251,6 +254,7 @@ static void close_parts(struct keeper *keeper)
     keeper_past_destroy(keeper->past, !keeper->rdma || keeper_rdma_ops->destroy(keeper->rdma));
     keeper_san_destroy(keeper->san);
     keeper->san = NULL;
+    keeper_arrivals_stop(keeper);
     keeper_devices_stop(keeper);
     keeper_notify_stop(keeper);
     keeper_timer_stop(keeper);

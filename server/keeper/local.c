@@ -11,10 +11,9 @@
 
 #include <utlist.h>
 
+#include "layout/container_of.h"
 #include "layout/type/local.h"
-#include "server/base/container_of.h"
 #include "server/base/log.h"
-#include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/keeper/private.h"
 #include "server/keeper/request.h"
@@ -358,17 +357,8 @@ struct local_recall {
 static void recall_back(struct loop_msg *msg)
 {
     struct local_recall *recall = container_of(msg, struct local_recall, msg);
-    struct engine_event event = {.type = ENGINE_EV_RECALL_ANSWERED,
-                                 .recall = {.ticket = recall->effect.recall.ticket,
-                                            .client_id = recall->effect.recall.client_id,
-                                            .scope = recall->effect.recall.scope,
-                                            .type = recall->effect.recall.type,
-                                            .key = recall->effect.key,
-                                            .outcome = recall->outcome,
-                                            .status = NFS4_OK}};
-    struct keeper *keeper = recall->keeper;
+    keeper_recall_answered(recall->keeper, &recall->effect, recall->outcome, NFS4_OK);
     free(recall);
-    keeper_feed(keeper, &event);
 }
 
 /* On the program's loop. A line that is on a unix socket arrives, or the socket closes: told is

@@ -17,7 +17,6 @@
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
-#include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/keeper/private.h"
 
@@ -57,6 +56,7 @@ static void submit_mark(struct keeper_mark *mark)
 {
     const struct keeper *keeper = mark->keeper;
     mark->value = (struct watermark){journal_id(keeper->journal), keeper->commit.watermark};
+    mark->work.key = export_work_key(mark->export);
     mark->under_way = true;
     mark->again = false;
     jobs_submit(&keeper->marks->jobs, &mark->work);
@@ -133,7 +133,8 @@ void keeper_marks_unchoose(struct keeper *keeper)
 /* None where there is doubt: putting the right journal back is what ends it. */
 static bool is_due(const struct keeper *keeper, const struct keeper_mark *mark)
 {
-    return mark->chosen && !engine_is_in_doubt(keeper->engine, export_fs_uuid(mark->export));
+    return mark->chosen && !export_is_away(mark->export) &&
+           !engine_is_in_doubt(keeper->engine, export_fs_uuid(mark->export));
 }
 
 void keeper_marks_write(struct keeper *keeper)

@@ -11,7 +11,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
-#include "server/base/container_of.h"
+#include "layout/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/client/backchannel.h"

@@ -1,7 +1,6 @@
 /*
  * options.c - what the engine is told of the configuration.
  */
-#include "layout/type/block.h"
 #include "layout/type/local.h"
 #include "layout/type/rdma.h"
 #include "layout/type/scsi.h"

@@ -12,6 +12,7 @@
  * fence.c         fences
  * step.c          the file system's part, on workers
  * lost.c          files that their keys do not lead to
+ * arrival.c       disks that go and come
  * device.c        devices, looked at again from time to time
  * notify.c        CB_NOTIFY_DEVICEID
  * scan.c          seals that the journal does not know
@@ -29,10 +30,10 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "layout/container_of.h"
 #include "layout/engine/engine.h"
 #include "layout/journal/journal.h"
 #include "layout/journal/watermark.h"
-#include "server/base/container_of.h"
 #include "server/base/jobs.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
@@ -46,6 +47,7 @@ struct config;
 struct event;
 struct fence_job;
 struct fenced_mark;
+struct keeper_arrivals;
 struct keeper_looks;
 struct keeper_past;
 struct keeper_rdma;
@@ -101,6 +103,7 @@ struct keeper {
     unsigned fences_running;
     struct event *look_timer;
     struct keeper_looks *looks;
+    struct keeper_arrivals *arrivals;
     struct notify *notifies, *notifies_gone;
     struct scan *scan; /* under way */
     struct keeper_san *san;
@@ -211,6 +214,9 @@ void keeper_recognize(struct keeper *keeper, struct file *file, struct file_key 
 void keeper_answer(struct keeper *keeper, struct engine_call *call);
 void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_do_recall(struct keeper *keeper, const struct engine_effect *effect);
+/* Tells the engine how the recall of this effect went. */
+void keeper_recall_answered(struct keeper *keeper, const struct engine_effect *effect,
+                            enum engine_recall_outcome outcome, nfsstat4 status);
 void keeper_recall_all(struct keeper *keeper, uint64_t client_id, layouttype4 type);
 void keeper_do_ask(struct keeper *keeper, const struct engine_effect *effect);
 void keeper_recall_local(struct keeper *keeper, const struct engine_effect *effect);
@@ -224,6 +230,11 @@ void keeper_fence_done(struct keeper *keeper, uint64_t ticket, uint64_t client_i
  * ENGINE_EV_START. */
 int keeper_devices_start(struct keeper *keeper);
 void keeper_devices_stop(struct keeper *keeper);
+void keeper_devices_look(struct keeper *keeper); /* now */
+/* arrival.c. What is served now is remembered for the next start. */
+int keeper_arrivals_start(struct keeper *keeper);
+void keeper_arrivals_stop(struct keeper *keeper);
+void keeper_arrivals_look(struct keeper *keeper); /* now */
 /* Of the bits asked for, those that the client will be told of. 0 ends it. */
 uint32_t keeper_notify_promise(struct keeper *keeper, uint64_t client_id, layouttype4 type,
                                const uint8_t device[DEVICE_ID_SIZE], uint32_t asked);

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "layout/container_of.h"
 #include "layout/type/local.h"
 #include "proto/nfs4/attr.h"
 #include "proto/nfs4/cb.h"
-#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/place.h"
@@ -48,19 +48,25 @@ static enum engine_recall_outcome to_outcome(enum cb_outcome outcome)
     return ENGINE_RECALL_BROKEN;
 }
 
+void keeper_recall_answered(struct keeper *keeper, const struct engine_effect *effect,
+                            enum engine_recall_outcome outcome, nfsstat4 status)
+{
+    const struct engine_event event = {.type = ENGINE_EV_RECALL_ANSWERED,
+                                       .recall = {.ticket = effect->recall.ticket,
+                                                  .client_id = effect->recall.client_id,
+                                                  .scope = effect->recall.scope,
+                                                  .type = effect->recall.type,
+                                                  .key = effect->key,
+                                                  .outcome = outcome,
+                                                  .status = status}};
+    keeper_feed(keeper, &event);
+}
+
 static void answered(struct loop_msg *msg)
 {
     struct cb_call *call = container_of(msg, struct cb_call, done);
     struct recall_job *job = container_of(call, struct recall_job, call);
-    struct engine_event event = {.type = ENGINE_EV_RECALL_ANSWERED,
-                                 .recall = {.ticket = job->effect.recall.ticket,
-                                            .client_id = job->effect.recall.client_id,
-                                            .scope = job->effect.recall.scope,
-                                            .type = job->effect.recall.type,
-                                            .key = job->effect.key,
-                                            .outcome = to_outcome(call->outcome),
-                                            .status = call->status}};
-    keeper_feed(job->keeper, &event);
+    keeper_recall_answered(job->keeper, &job->effect, to_outcome(call->outcome), call->status);
     file_unref(job->file);
     free(job);
 }

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "layout/container_of.h"
 #include "layout/seal/map.h"
-#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/config/config.h"
@@ -156,10 +156,13 @@ static bool may_reach_the_disks(struct request *request)
     const struct keeper_layoutget *get = OF(request, keeper_layoutget);
     const struct export *export = get->export ? get->export : file_export(get->file);
     const char *why = "";
-    if (get->type != LAYOUT4_SCSI ||
-        keeper_san_prepare(request->keeper->san, get->client_id, export_device(export), &why) == 0)
+    int err = get->type == LAYOUT4_SCSI ? keeper_san_prepare(request->keeper->san, get->client_id,
+                                                             export_device(export), &why)
+                                        : 0;
+    if (!err)
         return true;
-    request_finish(request, NFS4ERR_LAYOUTTRYLATER, why);
+    request_finish(request, err == -ENOSPC ? NFS4ERR_LAYOUTUNAVAILABLE : NFS4ERR_LAYOUTTRYLATER,
+                   why);
     return false;
 }
 

@@ -6,6 +6,9 @@
  * The exports of file systems in doubt are searched at start by a thread of its own: one statx a
  * file, which tells the flag; only immutable files are opened. One file is looked at when the
  * operator asks about it.
+ *
+ * A look may see what is being undone: a seal that was known when it began, and is not when it
+ * comes home. So what is not known is looked at once more, and believed if no seal ended meanwhile.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,22 +20,30 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "layout/container_of.h"
 #include "layout/seal/fs.h"
-#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
-#include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/keeper/private.h"
 
 enum { LOOK_PATH_MAX = 1024 };
 
+/* Not known, and looked at once more. */
+struct recheck {
+    bool again;
+    uint64_t ended; /* seals, when that began */
+};
+
 struct found {
+    struct work work;
     struct loop_msg msg;
     struct keeper *keeper;
+    struct recheck recheck;
     struct file_key key, named;
     enum seal_kind kind;
+    bool sealed;
     char path[];
 };
 
@@ -43,6 +54,8 @@ struct scan {
     atomic_bool stop, running;
     bool *exports; /* which to search */
     uint64_t looked_at, found;
+    bool searched;     /* the keeper's, and the next */
+    unsigned rechecks; /* under way */
 };
 
 /* Its file system's UUID was changed under the seal, which is on record. Where the old one is still
@@ -67,11 +80,68 @@ static void feed_found(struct keeper *keeper, const struct file_key *key,
                                                .found = {.key = *key, .path = path, .kind = kind}});
 }
 
+static bool needs_recheck(const struct keeper *keeper, const struct file_key *key,
+                          struct recheck *recheck)
+{
+    struct engine_seal_view view;
+    uint64_t ended = engine_seals_ended(keeper->engine);
+    if (engine_seal_view(keeper->engine, key, &view) == 0 ||
+        (recheck->again && recheck->ended == ended))
+        return false;
+    *recheck = (struct recheck){.again = true, .ended = ended};
+    return true;
+}
+
+/* False too for a file that is another by now. */
+static bool is_sealed_at(const char *path, struct file_key *key, struct file_key *named,
+                         enum seal_kind *kind)
+{
+    bool sealed = false;
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) {
+        log_error("%s is immutable and cannot be looked at: %s", path, strerror(errno));
+        return false;
+    }
+    sealed = seal_fs_is_sealed(fd, &sealed, kind, named) == 0 && sealed &&
+             file_key_from_fd(fd, key) == 0;
+    close(fd);
+    return sealed;
+}
+
+static void recheck_found(struct work *work)
+{
+    struct found *found = container_of(work, struct found, work);
+    struct file_key now;
+    found->sealed = is_sealed_at(found->path, &now, &found->named, &found->kind) &&
+                    file_key_equal(&now, &found->key);
+    jobs_come_home(&found->keeper->jobs, &found->msg);
+}
+
+/* When the last of what it found has come home. */
+static void say_over(struct scan *scan)
+{
+    if (!scan->searched || scan->rechecks > 0)
+        return;
+    log_info("the search for seals that the journal does not know is over: %" PRIu64
+             " files looked at, %" PRIu64 " seals found",
+             scan->looked_at, scan->found);
+    atomic_store(&scan->running, false);
+}
+
 static void run_found(struct loop_msg *msg)
 {
     struct found *found = container_of(msg, struct found, msg);
-    if (!is_known_by_its_mark(found->keeper, &found->key, &found->named))
-        feed_found(found->keeper, &found->key, &found->named, found->path, found->kind);
+    struct keeper *keeper = found->keeper;
+    keeper->scan->rechecks -= found->recheck.again;
+    if (found->sealed && !is_known_by_its_mark(keeper, &found->key, &found->named)) {
+        if (needs_recheck(keeper, &found->key, &found->recheck)) {
+            keeper->scan->rechecks++;
+            jobs_submit(&keeper->jobs, &found->work);
+            return;
+        }
+        feed_found(keeper, &found->key, &found->named, found->path, found->kind);
+    }
+    say_over(keeper->scan);
     free(found);
 }
 
@@ -84,8 +154,13 @@ static void post_found(struct scan *scan, const char *path, const struct file_ke
         log_error("out of memory: %s is sealed, but is not listed", path);
         return;
     }
-    *found = (struct found){
-        .msg.run = run_found, .keeper = scan->keeper, .key = *key, .named = *named, .kind = kind};
+    *found = (struct found){.work = {.run = recheck_found, .key = worker_key(key->data)},
+                            .msg.run = run_found,
+                            .keeper = scan->keeper,
+                            .key = *key,
+                            .named = *named,
+                            .kind = kind,
+                            .sealed = true};
     memcpy(found->path, path, size);
     scan->found++;
     loop_post(scan->keeper->loop, &found->msg);
@@ -96,20 +171,12 @@ static void look_at_path(struct scan *scan, const char *path)
     struct statx stx;
     struct file_key key, named;
     enum seal_kind kind;
-    bool sealed = false;
     scan->looked_at++;
     if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &stx) || !S_ISREG(stx.stx_mode) ||
         !(stx.stx_attributes & STATX_ATTR_IMMUTABLE))
         return;
-    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0) {
-        log_error("%s is immutable and cannot be looked at: %s", path, strerror(errno));
-        return;
-    }
-    if (seal_fs_is_sealed(fd, &sealed, &kind, &named) == 0 && sealed &&
-        file_key_from_fd(fd, &key) == 0)
+    if (is_sealed_at(path, &key, &named, &kind))
         post_found(scan, path, &key, &named, kind);
-    close(fd);
 }
 
 static void scan_tree(struct scan *scan, const char *root)
@@ -138,10 +205,8 @@ static void scan_tree(struct scan *scan, const char *root)
 static void scan_is_over(struct loop_msg *msg)
 {
     struct scan *scan = container_of(msg, struct scan, over);
-    log_info("the search for seals that the journal does not know is over: %" PRIu64
-             " files looked at, %" PRIu64 " seals found",
-             scan->looked_at, scan->found);
-    atomic_store(&scan->running, false);
+    scan->searched = true;
+    say_over(scan);
 }
 
 static void *run_scan(void *arg)
@@ -216,6 +281,7 @@ struct look {
     struct file *file;
     struct file_key *key; /* the asker's */
     struct loop_msg *then;
+    struct recheck recheck;
     bool sealed;
     enum seal_kind kind;
     struct file_key named;
@@ -225,6 +291,7 @@ static void look_work(struct work *work)
 {
     struct look *look = container_of(work, struct look, work);
     int fd;
+    look->sealed = false;
     if (file_data_open(look->file, FILE_READ, &fd) == 0) {
         if (seal_fs_is_sealed(fd, &look->sealed, &look->kind, &look->named))
             look->sealed = false;
@@ -240,6 +307,9 @@ static void look_home(struct loop_msg *msg)
     char path[LOOK_PATH_MAX];
     if (look->sealed && is_known_by_its_mark(look->keeper, file_key(look->file), &look->named)) {
         *look->key = look->named;
+    } else if (look->sealed && needs_recheck(look->keeper, file_key(look->file), &look->recheck)) {
+        jobs_submit(&look->keeper->jobs, &look->work);
+        return;
     } else if (look->sealed) {
         file_describe(look->file, path, sizeof path);
         feed_found(look->keeper, file_key(look->file), &look->named, path, look->kind);

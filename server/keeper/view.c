@@ -12,6 +12,7 @@
 #include "server/base/loop.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
+#include "server/export/fs_root.h"
 #include "server/file/at_rest.h"
 #include "server/keeper/private.h"
 #include "server/keeper/rdma/rdma.h"
@@ -108,9 +109,9 @@ static json_t *explain_sealed(struct keeper *keeper, const struct file *file,
         told = "the last layout that was asked for was refused";
     else if (disk)
         told = "clients get no layouts of the disk";
-    snprintf(why, sizeof why, "it has a %s seal (%s, %s) and %u grants: %s",
+    snprintf(why, sizeof why, "it has a %s seal (%s, %s) and %u grant%s: %s",
              view->kind == SEAL_KIND_PINNED ? "pinned" : "frozen", policy_name(view->at_rest),
-             engine_state_name(view->state), view->grants, told);
+             engine_state_name(view->state), view->grants, view->grants == 1 ? "" : "s", told);
     if (disk || rdma[0])
         return because(why, disk ? disk : rdma);
     return because(
@@ -223,6 +224,24 @@ static bool warn_of_stuck(const struct keeper *keeper, char *text, size_t size)
     return false;
 }
 
+/* Disks that are not there; one is named with the reason, the others are counted. */
+static bool warn_of_away(const struct keeper *keeper, char *text, size_t size)
+{
+    const unsigned away = export_away_count(keeper->exports);
+    char why[FS_WHY_MAX], more[48] = "";
+    if (away > 1)
+        snprintf(more, sizeof more, " (and %u more, see the log)", away - 1);
+    for (unsigned i = 0; i < export_count(keeper->exports); i++) {
+        const struct export *export = export_at(keeper->exports, i);
+        if (!export_why_away(export, why, sizeof why))
+            continue;
+        snprintf(text, size, "export %.80s is not served%s: %s", export_config(export)->pseudo,
+                 more, why);
+        return true;
+    }
+    return false;
+}
+
 void keeper_view_warning(const struct keeper *keeper, char *text, size_t size)
 {
     struct export_table *exports = keeper->exports;
@@ -230,7 +249,7 @@ void keeper_view_warning(const struct keeper *keeper, char *text, size_t size)
         snprintf(text, size, "%s", keeper->failing);
         return;
     }
-    if (warn_of_stuck(keeper, text, size))
+    if (warn_of_stuck(keeper, text, size) || warn_of_away(keeper, text, size))
         return;
     for (unsigned i = 0; i < export_count(exports); i++) {
         const struct export *export = export_at(exports, i);

@@ -62,7 +62,7 @@ unsigned conn_requests(const struct conn *conn)
 
 void conn_set_bound(struct conn *conn)
 {
-    conn->bound = true;
+    atomic_store_explicit(&conn->bound, true, memory_order_relaxed);
 }
 
 static void describe_peer(struct conn *conn)
@@ -292,8 +292,10 @@ static bool take_staged(struct conn *conn)
         if (event == RECORD_MORE || event == RECORD_CHUNK) {
             if (!append_chunk(conn, chunk))
                 return out_of_memory(conn);
-            conn->record_partial = !record_reader_idle(&conn->reader);
-            conn->record_at = loop_now_ns();
+            bool partial = !record_reader_idle(&conn->reader);
+            if (partial && !conn->record_partial)
+                conn->record_at = loop_now_ns();
+            conn->record_partial = partial;
             continue;
         }
         bool mine;

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "server/base/container_of.h"
+#include "layout/container_of.h"
 #include "server/base/log.h"
 #include "server/config/config.h"
 #include "server/net/private.h"
@@ -20,14 +20,20 @@ enum { ACCEPT_BATCH = 64, BACKLOG = 1024 };
 
 static const uint64_t second_ns = 1000000000u;
 
+bool conn_record_is_late(uint64_t since_ns, uint32_t received)
+{
+    return since_ns / second_ns > CONN_PARTIAL_SECONDS + received / CONN_SLOWEST;
+}
+
 static const char *why_to_close(const struct conn *conn, uint64_t now)
 {
     if (conn->out_first && now - conn->sent_at > CONN_STALL_SECONDS * second_ns)
         return "the peer takes no replies";
     if (conn->record_partial && conn->read_on &&
-        now - conn->record_at > CONN_PARTIAL_SECONDS * second_ns)
+        conn_record_is_late(now - conn->record_at, record_reader_length(&conn->reader)))
         return "a request was begun and not ended";
-    if (!conn->bound && conn->requests == 0 && now - conn->heard_at > CONN_IDLE_SECONDS * second_ns)
+    if (!atomic_load_explicit(&conn->bound, memory_order_relaxed) && conn->requests == 0 &&
+        now - conn->heard_at > CONN_IDLE_SECONDS * second_ns)
         return "idle, and no session was ever used on it";
     return NULL;
 }
@@ -43,8 +49,10 @@ static void on_sweep(evutil_socket_t fd, short events, void *arg)
         const char *why = why_to_close(conn, now);
         if (why)
             conn_close(conn, why);
-        else if (!conn->read_on)
+        else if (!conn->read_on) {
+            conn->record_at = now; /* it is not the peer who keeps it from ending */
             conn_pump(conn);
+        }
     }
     bool stalled = atomic_load_explicit(&home->listener->stalled, memory_order_relaxed) > 0;
     struct timeval again = {.tv_sec = stalled ? 0 : 1, .tv_usec = stalled ? 20000 : 0};

@@ -18,6 +18,7 @@ enum {
     CONN_RECORD_SLACK = 64 << 10,   /* what a request may have beside one payload of max_io_size */
     CONN_CALL_REPLY_MAX = 64 << 10, /* a callback's reply */
     CONN_PARTIAL_SECONDS = 30,      /* a record that has begun must end */
+    CONN_SLOWEST = 4 << 10,         /* bytes a second, in which it may come for longer */
     CONN_STALL_SECONDS = 60, /* a peer that takes no byte of our replies for so long is gone */
     CONN_IDLE_SECONDS = 600, /* nothing bound, nothing said */
 };
@@ -69,7 +70,8 @@ struct conn {
     struct conn_home *home; /* NULL while it moves */
     struct conn *prev, *next;
     struct event read_event, write_event;
-    bool read_on, write_on, corked, closed, bound, pumping;
+    bool read_on, write_on, corked, closed, pumping;
+    atomic_bool bound; /* by the loop of the client's */
 
     struct record_reader reader;
     struct buffer *stage; /* bytes received and not yet looked at */
@@ -96,6 +98,8 @@ struct conn {
     char text[INET6_ADDRSTRLEN + 10];
 };
 
+/* A record that began so long ago, of which so much has come. Pure. */
+bool conn_record_is_late(uint64_t since_ns, uint32_t received);
 int conn_create(struct listener *listener, int fd, struct conn **out);
 void conn_pump(struct conn *conn);
 /* Send what is queued. Its loop. */

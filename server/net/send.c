@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "layout/container_of.h"
 #include "server/base/buffer.h"
-#include "server/base/container_of.h"
 #include "server/net/private.h"
 
 enum { FLUSH_IOV = 64 };

@@ -132,7 +132,8 @@ static void fill_file_system(const struct attr_source *source, struct nfs4_attrs
     out->maxread = config->max_io_size;
     out->maxwrite = config->max_io_size;
     out->time_delta = (nfstime4){.nseconds = 1};
-    out->fs_charset_cap = FSCHARSET_CAP4_ALLOWS_ONLY_UTF8;
+    out->fs_charset_cap =
+        config->utf8_names ? FSCHARSET_CAP4_ALLOWS_ONLY_UTF8 : FSCHARSET_CAP4_CONTAINS_NON_UTF8;
     out->fsid.major = source->export ? EXPORT_FSID_MAJOR : PSEUDO_FSID_MAJOR;
     out->fsid.minor = source->export ? export_id(source->export) : 0;
 }
@@ -217,14 +218,20 @@ static int fill_names(const struct attr_source *source, const bitmap4 *want, boo
     return 0;
 }
 
+void attr_fill_shared(const struct attr_source *source, struct nfs4_attrs *out)
+{
+    memset(out, 0, sizeof(*out));
+    fill_file_system(source, out);
+    if (bitmap4_isset(&out->supported_attrs, FATTR4_FS_LAYOUT_TYPES))
+        fill_layout(source, out);
+}
+
 int attr_fill(const struct attr_source *source, const bitmap4 *want, bool may_block,
               struct attr_names *names, struct nfs4_attrs *out)
 {
     const bitmap4 unset = BITMAP4(FATTR4_TIME_CREATE), write_only = attr_write_only();
     int rc;
 
-    memset(out, 0, sizeof(*out));
-    fill_file_system(source, out);
     out->present = bitmap4_minus(&out->supported_attrs, &write_only);
     if (!(source->stx->stx_mask & STATX_BTIME))
         out->present = bitmap4_minus(&out->present, &unset);
@@ -233,15 +240,13 @@ int attr_fill(const struct attr_source *source, const bitmap4 *want, bool may_bl
     fill_object(source, out);
     if (source->fs)
         fill_space(source->fs, out);
-    if (bitmap4_isset(&out->supported_attrs, FATTR4_FS_LAYOUT_TYPES))
-        fill_layout(source, out);
     rc = fill_names(source, want, may_block, names, out);
     out->present = bitmap4_and(&out->present, want);
     return rc;
 }
 
 /* An export's root is mounted on a directory of the pseudo root. */
-uint64_t attr_mounted_on(const struct place *at)
+static uint64_t mounted_on(const struct place *at)
 {
     struct pseudo_dir *dir = at->export ? file_junctions(at) : NULL;
 
@@ -260,7 +265,7 @@ int attr_of_place(const struct server *server, const struct place *at, const bit
         return rc;
     source.stx = &stat.stx;
     source.change = stat.change;
-    source.mounted_on = attr_mounted_on(at);
+    source.mounted_on = mounted_on(at);
     if (attr_wants_handle(want))
         source.handle = file_handle(at, names->handle);
     if (attr_wants_fs(want)) {
@@ -269,5 +274,6 @@ int attr_of_place(const struct server *server, const struct place *at, const bit
             return -errno;
         source.fs = &fs;
     }
+    attr_fill_shared(&source, out);
     return attr_fill(&source, want, may_block, names, out);
 }

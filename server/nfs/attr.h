@@ -43,14 +43,15 @@ struct attr_names {
 };
 bool attr_wants_fs(const bitmap4 *want);
 bool attr_wants_handle(const bitmap4 *want);
-/* Fills the values that `want` asks for. 0, or -EAGAIN when names are not known and may_block is
- * false. */
+/* What is the same for every object of source->export: taken once, before the objects. */
+void attr_fill_shared(const struct attr_source *source, struct nfs4_attrs *out);
+/* One object's values that `want` asks for, over the shared ones; `out` may be used again for the
+ * next of the same export. 0, or -EAGAIN when names are not known and may_block is false. */
 int attr_fill(const struct attr_source *source, const bitmap4 *want, bool may_block,
               struct attr_names *names, struct nfs4_attrs *out);
 /* The same for a file at hand: stats it. 0, -EAGAIN, or another negative errno. */
 int attr_of_place(const struct server *server, const struct place *at, const bitmap4 *want,
                   bool may_block, struct attr_names *names, struct nfs4_attrs *out);
-uint64_t attr_mounted_on(const struct place *at);
 
 /* What a client asked to set, checked and with owners mapped. `want` holds only settable
  * attributes. */

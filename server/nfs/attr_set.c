@@ -34,12 +34,14 @@ static nfsstat4 set_time(const settime4 *wire, struct timespec *out)
 static nfsstat4 set_owners(const struct server *server, const struct nfs4_attrs *attrs,
                            struct attr_set *set)
 {
-    if (bitmap4_isset(&set->want, FATTR4_OWNER) &&
-        idmap_to_id(server->idmap, IDMAP_USER, attrs->owner, true, &set->uid))
-        return NFS4ERR_BADOWNER;
-    if (bitmap4_isset(&set->want, FATTR4_OWNER_GROUP) &&
-        idmap_to_id(server->idmap, IDMAP_GROUP, attrs->owner_group, true, &set->gid))
-        return NFS4ERR_BADOWNER;
+    int rc = 0;
+
+    if (bitmap4_isset(&set->want, FATTR4_OWNER))
+        rc = idmap_to_id(server->idmap, IDMAP_USER, attrs->owner, true, &set->uid);
+    if (!rc && bitmap4_isset(&set->want, FATTR4_OWNER_GROUP))
+        rc = idmap_to_id(server->idmap, IDMAP_GROUP, attrs->owner_group, true, &set->gid);
+    if (rc)
+        return rc == -EBUSY ? NFS4ERR_DELAY : NFS4ERR_BADOWNER;
     return NFS4_OK;
 }
 

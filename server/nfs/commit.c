@@ -11,11 +11,10 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "server/base/container_of.h"
+#include "layout/container_of.h"
 #include "server/base/worker.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
-#include "server/file/file.h"
 #include "server/nfs/attr.h"
 #include "server/server.h"
 

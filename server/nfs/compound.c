@@ -11,13 +11,15 @@
 
 #include <string.h>
 
+#include "layout/container_of.h"
 #include "server/base/buffer.h"
-#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/client/client.h"
 #include "server/client/session.h"
 #include "server/export/export.h"
 #include "server/file/file.h"
+#include "server/file/fs_status.h"
+#include "server/keeper/keeper.h"
 #include "server/nfs/op_counts.h"
 #include "server/nfs/route.h"
 #include "server/server.h"
@@ -195,22 +197,26 @@ static bool grow_reply(struct compound *c, size_t limit)
     return true;
 }
 
-/* READ's data travel by reference as long as there are references left; then they are copied. */
-static struct buffer *detach_payload(struct compound *c)
+/* Takes the buffer of what travels by reference, if there is one, out of the result. */
+static struct buffer *take_payload(struct compound *c)
 {
-    struct buffer *owner = NULL;
-    if (c->op == OP_READ && c->res.status == NFS4_OK &&
-        xdr_out_splice_at(&c->out, XDR_OUT_MAX_SPLICES - 1)) {
-        owner = c->res.read.resok4.data_owner;
-        c->res.read.resok4.data_owner = NULL;
+    void **owner = NULL, *taken = NULL;
+    if (c->op == OP_READ && c->res.status == NFS4_OK)
+        owner = &c->res.read.resok4.data_owner;
+    if (c->op == OP_READDIR && c->res.status == NFS4_OK)
+        owner = &c->res.readdir.resok4.reply.encoded_owner;
+    if (owner) {
+        taken = *owner;
+        *owner = NULL;
     }
-    return owner;
+    return taken;
 }
 
-static void drop_payload(struct compound *c)
+/* READ's data and READDIR's list travel by reference as long as there are references left; then
+ * they are copied. */
+static struct buffer *detach_payload(struct compound *c)
 {
-    if (c->op == OP_READ && c->res.status == NFS4_OK)
-        buffer_unref(c->res.read.resok4.data_owner);
+    return xdr_out_splice_at(&c->out, XDR_OUT_MAX_SPLICES - 1) ? take_payload(c) : NULL;
 }
 
 /* Writes the result of the operation; false: it was the last one to run. */
@@ -230,7 +236,7 @@ static bool put_op_result(struct compound *c)
     buffer_unref(detached);
     xdr_out_set_limit(&c->out, SIZE_MAX);
     if (!ok) {
-        drop_payload(c);
+        buffer_unref(take_payload(c));
         memset(&c->res, 0, sizeof(c->res));
         c->res.status = too_big(c, c->max_reply);
         put_result(c);
@@ -310,14 +316,15 @@ static nfsstat4 check_op(struct compound *c, const struct op_entry *entry)
     nfsstat4 status = check_position(c, entry);
     if (status != NFS4_OK)
         return status;
-    if (!entry->handler)
-        return NFS4ERR_NOTSUPP;
     if ((entry->needs & OP_NEEDS_FH) != 0 && !c->current.file)
         return NFS4ERR_NOFILEHANDLE;
     if ((entry->needs & OP_NEEDS_SAVED_FH) != 0 && !c->saved.file)
         return NFS4ERR_NOFILEHANDLE;
     if (!is_welcome(c, entry))
-        return entry->refusal != NFS4_OK ? entry->refusal : NFS4ERR_ACCESS;
+        return entry->unwelcome != NFS4_OK ? entry->unwelcome : NFS4ERR_ACCESS;
+    /* LAYOUTRETURN needs no handle: what a client gives back is taken, disk or not. */
+    if ((entry->needs & OP_NEEDS_FH) != 0 && export_is_away(c->current.export))
+        return NFS4ERR_DELAY;
     if ((entry->needs & OP_ROFS) != 0 &&
         (!c->current.export || !export_is_writable(c->current.export)))
         return NFS4ERR_ROFS;
@@ -333,6 +340,8 @@ static nfsstat4 decode_op(struct compound *c)
     }
     if (!nfs4_op_known(c->op))
         return NFS4ERR_OP_ILLEGAL;
+    if (!op_table[c->op].handler)
+        return op_table[c->op].absent; /* wherever it stands, whatever with: some have no other */
     return nfs4_args_decode(c->op, &c->in, &c->arena, &c->args) ? NFS4_OK : NFS4ERR_BADXDR;
 }
 
@@ -382,6 +391,8 @@ static bool begin_op(struct compound *c)
         return false;
     }
     memset(&c->res, 0, sizeof(c->res));
+    c->op_export = c->current.export;
+    c->op_turn = export_turn(c->op_export);
     c->stage = 0;
     c->op_state = NULL;
     c->op_ready = true;
@@ -392,6 +403,37 @@ static bool begin_op(struct compound *c)
 
 /* ---- running ---- */
 
+/* As a disk answers that has gone, before that is known. */
+static bool is_disk_error(const struct compound *c)
+{
+    return c->res.status == NFS4ERR_IO || c->res.status == NFS4ERR_NXIO ||
+           (c->res.status == NFS4ERR_ROFS && export_is_writable(c->op_export));
+}
+
+/*
+ * The file system went or came while the operation ran: what it found may be what stands in for
+ * the files (file/exchange.c). What it changed, and data, are real.
+ */
+static void judge_turn(struct compound *c)
+{
+    const bool is_real = (op_table[c->op].needs & OP_MODIFIES) != 0 || c->op == OP_READ;
+    bool again;
+
+    if (c->op == OP_PUTFH && c->res.status != NFS4_OK)
+        c->op_export = file_export_of_handle(c->server->files, c->args.putfh.object);
+    if (!c->op_export || (c->op != OP_PUTFH && (op_table[c->op].needs & OP_NEEDS_FH) == 0))
+        return;
+    if (c->op != OP_PUTFH && export_turn(c->op_export) != c->op_turn)
+        again = c->res.status != NFS4_OK || !is_real;
+    else
+        again = is_disk_error(c) && c->server->keeper &&
+                keeper_asks_disk(c->server->keeper, c->op_export);
+    if (!again)
+        return;
+    memset(&c->res, 0, sizeof(c->res));
+    c->res.status = NFS4ERR_DELAY;
+}
+
 static bool complete_op(struct compound *c)
 {
     c->op_ready = false;
@@ -399,6 +441,7 @@ static bool complete_op(struct compound *c)
         end_with_replay(c);
         return false;
     }
+    judge_turn(c);
     if (!put_op_result(c)) {
         end_compound(c, c->res.status);
         return false;
@@ -523,8 +566,9 @@ static uint64_t digest_of(const uint8_t *data, size_t len)
     return h ^ (h >> 29);
 }
 
-/* Its head is well-formed: rpc_service.c has looked. */
-static void read_head(struct compound *c, const struct rpc_call *call, const struct xdr_in *in)
+/* Its head is well-formed: rpc_service.c has looked. What is wrong with it before any operation
+ * (section 16.2.5), or NFS4_OK. */
+static nfsstat4 read_head(struct compound *c, const struct rpc_call *call, const struct xdr_in *in)
 {
     struct nfs4_compound_args head;
     c->in = *in;
@@ -536,6 +580,9 @@ static void read_head(struct compound *c, const struct rpc_call *call, const str
     rpc_reply_put_accepted(&c->out, call->xid, RPC_ACCEPT_SUCCESS);
     c->body_at = xdr_out_pos(&c->out);
     nfs4_compound_res_begin(&c->out, head.tag, &c->head);
+    if (head.minorversion != 1)
+        return NFS4ERR_MINOR_VERS_MISMATCH;
+    return utf8_is_valid(head.tag) ? NFS4_OK : NFS4ERR_INVAL;
 }
 
 bool compound_start(struct server *server, struct conn *conn, struct buffer *request,
@@ -550,13 +597,9 @@ bool compound_start(struct server *server, struct conn *conn, struct buffer *req
     c->cred = *cred;
     c->msg.run = on_loop;
     c->work.run = on_worker;
-    read_head(c, call, in);
-    if (c->minor != 1) {
-        end_compound(c, NFS4ERR_MINOR_VERS_MISMATCH);
-        return true;
-    }
-    if (c->numops == 0) {
-        end_compound(c, NFS4_OK);
+    nfsstat4 status = read_head(c, call, in);
+    if (status != NFS4_OK || c->numops == 0) {
+        end_compound(c, status);
         return true;
     }
     c->first_status = decode_op(c);

@@ -51,9 +51,9 @@ struct compound {
     struct conn *conn; /* holds a reference; replies go there */
     struct loop *loop; /* the client's loop, where it lives */
     uint32_t xid;
+    uint32_t minor;
     struct cred cred;
     struct peer_address peer;
-    uint32_t minor;
 
     struct client
         *client; /* set by SEQUENCE (NULL before, and in sessionless compounds); loop only */
@@ -74,6 +74,8 @@ struct compound {
     uint32_t op;       /* the operation under way */
     union nfs4_args args;
     union nfs4_res res;
+    struct export *op_export; /* that it is about, and that export's turn, when it began */
+    unsigned op_turn;
     bool on_worker;
     unsigned stage;
     void *op_state;
@@ -145,10 +147,10 @@ enum op_who {
 struct op_entry {
     const char *name;
     enum op_who who;
-    nfsstat4 refusal; /* of all others, where the dispatcher sees to it; 0: NFS4ERR_ACCESS */
-    enum op_next (*handler)(
-        struct compound *c); /* NULL: legal in 4.1 but not implemented, NFS4ERR_NOTSUPP */
-    uint32_t needs;          /* enum op_needs */
+    nfsstat4 unwelcome; /* the answer to others, where the dispatcher sees to it; 0: ACCESS */
+    enum op_next (*handler)(struct compound *c);       /* NULL: legal in 4.1 but not implemented */
+    nfsstat4 absent;                                   /* then the answer */
+    uint32_t needs;                                    /* enum op_needs */
     uint32_t (*reply_bound)(const struct compound *c); /* bytes, args decoded; NULL: reply_max */
     uint32_t reply_max;
 };

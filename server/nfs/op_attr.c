@@ -11,7 +11,6 @@
 #include "server/file/fs_access.h"
 #include "server/file/fs_status.h"
 #include "server/nfs/attr.h"
-#include "server/nfs/op_fs.h"
 #include "server/server.h"
 
 /* The current file's attributes as a fattr4 in the arena. 0, -EAGAIN on the loop, or -errno. */

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "server/base/container_of.h"
+#include "layout/container_of.h"
 #include "server/base/log.h"
 #include "server/client/client_private.h"
 #include "server/client/ending.h"
@@ -302,6 +302,7 @@ static enum op_next destroy_record(struct compound *c)
         .done_loop = c->loop,
         .owner = client->owner,
         .owner_len = client->owner_len,
+        .client_id = client->id,
     };
     recovery_forget(c->server->recovery, &wait->recovery);
     return OP_WAIT;

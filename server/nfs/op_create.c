@@ -45,7 +45,7 @@ static nfsstat4 check_target(struct xdr_bytes link, char target[PATH_MAX])
 static nfsstat4 check_create(struct compound *c, struct creation *work)
 {
     const CREATE4args *args = &c->args.create;
-    nfsstat4 status = op_check_name(&c->current, args->objname, work->name);
+    nfsstat4 status = op_check_name(c, &c->current, args->objname, work->name);
 
     if (status == NFS4ERR_ACCESS) /* a name of the pseudo root's: it is there */
         status = NFS4ERR_EXIST;

@@ -6,9 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "layout/container_of.h"
 #include "layout/device/device.h"
-#include "proto/nfs4/attr.h"
-#include "server/base/container_of.h"
 #include "server/export/export.h"
 #include "server/keeper/keeper.h"
 #include "server/nfs/compound.h"

@@ -60,7 +60,7 @@ enum op_next op_lookup(struct compound *c)
     int rc;
 
     if (!status)
-        status = name_check(c->args.lookup.objname, name);
+        status = name_check(c->args.lookup.objname, c->server->config->utf8_names, name);
     if (status)
         return op_done(c, status);
     rc = c->on_worker ? lookup_blocking(c, name, &place) : lookup_quick(c, name, &place);

@@ -125,7 +125,7 @@ enum op_next op_secinfo(struct compound *c)
     int rc;
 
     if (!status)
-        status = name_check(c->args.secinfo.name, name);
+        status = name_check(c->args.secinfo.name, c->server->config->utf8_names, name);
     if (status)
         return op_done(c, status);
     rc = probe_name(c, name);
@@ -145,7 +145,7 @@ enum op_next op_secinfo_no_name(struct compound *c)
     case SECINFO_STYLE4_PARENT:
         break;
     default:
-        return op_done(c, NFS4ERR_INVAL);
+        return op_done(c, NFS4ERR_BADXDR); /* no value of the enumeration (15.1.1.1) */
     }
     status = op_check_directory(&c->current);
     if (status)

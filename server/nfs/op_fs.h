@@ -11,7 +11,8 @@
 nfsstat4 op_check_directory(const struct place *dir);
 /* And changed through this server? ROFS in the pseudo root and on a read-only export, ACCESS for a
  * name that the pseudo root puts there. */
-nfsstat4 op_check_name(const struct place *dir, struct xdr_bytes component, char *name);
+nfsstat4 op_check_name(const struct compound *c, const struct place *dir,
+                       struct xdr_bytes component, char *name);
 /* Makes a place that was found the current file handle, if the peer may use its export; the
  * reference goes with it. */
 nfsstat4 op_enter_place(struct compound *c, struct place *place);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/base/container_of.h"
+#include "layout/container_of.h"
 #include "server/base/log.h"
 #include "server/client/client.h"
 #include "server/client/recovery.h"
@@ -213,16 +213,19 @@ static nfsstat4 layoutreturn_check(const struct compound *c, const LAYOUTRETURN4
     const layoutreturn_file4 *file = &args->lora_layoutreturn.lr_layout;
     bool by_file = args->lora_layoutreturn.lr_returntype == LAYOUTRETURN4_FILE;
 
+    if (args->lora_layoutreturn.lr_returntype < LAYOUTRETURN4_FILE ||
+        args->lora_layoutreturn.lr_returntype > LAYOUTRETURN4_ALL)
+        return NFS4ERR_BADXDR; /* no value of the enumeration (15.1.1.1) */
     if (!export_knows_type(args->lora_layout_type))
         return NFS4ERR_UNKNOWN_LAYOUTTYPE;
     if (args->lora_layoutreturn.lr_returntype != LAYOUTRETURN4_ALL && !c->current.file)
         return NFS4ERR_NOFILEHANDLE;
     if (args->lora_iomode < LAYOUTIOMODE4_READ || args->lora_iomode > LAYOUTIOMODE4_ANY)
         return NFS4ERR_INVAL;
-    if (args->lora_reclaim)
-        return !by_file                                 ? NFS4ERR_INVAL
-               : recovery_in_grace(c->server->recovery) ? NFS4_OK
-                                                        : NFS4ERR_NO_GRACE;
+    if (args->lora_reclaim && !by_file)
+        return NFS4ERR_INVAL;
+    if (args->lora_reclaim && !recovery_in_grace(c->server->recovery))
+        return NFS4ERR_NO_GRACE;
     return by_file && !range_is_valid(file->lrf_offset, file->lrf_length) ? NFS4ERR_INVAL : NFS4_OK;
 }
 
@@ -232,10 +235,20 @@ static nfsstat4 layoutreturn_stateid_of(struct compound *c, const LAYOUTRETURN4a
     const stateid4 *named = &args->lora_layoutreturn.lr_layout.lrf_stateid;
     nfsstat4 status = compound_resolve_stateid(c, named, stateid);
 
-    if (status == NFS4_OK && (stateid->other[0] != STATEID_LAYOUT || stateid->seqid == 0) &&
-        !args->lora_reclaim)
+    if (status == NFS4_OK && (stateid->other[0] != STATEID_LAYOUT || stateid->seqid == 0))
         status = NFS4ERR_BAD_STATEID;
     return status;
+}
+
+/* A layout of before the restart (18.44.3): taken note of, but it ends nothing here. Who lost his
+ * state may still have I/O under way and gives layouts back without waiting for it (beliefs.md), so
+ * what he was granted before stays until he is fenced or unmounts. */
+static enum op_next layoutreturn_of_before(struct compound *c)
+{
+    static const stateid4 none;
+
+    compound_set_stateid(c, &none);
+    return op_done(c, NFS4_OK);
 }
 
 static enum op_next layoutreturn_start(struct compound *c)
@@ -247,6 +260,8 @@ static enum op_next layoutreturn_start(struct compound *c)
     nfsstat4 status = layoutreturn_check(c, args);
     stateid4 stateid = {0};
 
+    if (status == NFS4_OK && args->lora_reclaim)
+        return layoutreturn_of_before(c);
     if (status == NFS4_OK && !work)
         status = NFS4ERR_DELAY;
     if (status == NFS4_OK && scope == LAYOUTRETURN4_FILE)
@@ -330,6 +345,15 @@ static uint64_t time_ns(const nfstime4 *time)
     return (uint64_t)time->seconds * 1000000000u + time->nseconds;
 }
 
+/* A stateid that is no layout's, or not any more: that there is no such layout is said by BADLAYOUT
+ * (18.42.3); errors about stateids are not among the operation's (15.2). */
+static enum op_next layoutcommit_done(struct compound *c, nfsstat4 status)
+{
+    bool unknown = status == NFS4ERR_BAD_STATEID || status == NFS4ERR_OLD_STATEID;
+
+    return op_done(c, unknown ? NFS4ERR_BADLAYOUT : status);
+}
+
 static enum op_next layoutcommit_start(struct compound *c)
 {
     const LAYOUTCOMMIT4args *args = &c->args.layoutcommit;
@@ -344,7 +368,7 @@ static enum op_next layoutcommit_start(struct compound *c)
     if (status == NFS4_OK && !args->loca_reclaim && stateid.other[0] != STATEID_LAYOUT)
         status = NFS4ERR_BAD_STATEID;
     if (status != NFS4_OK)
-        return op_done(c, status);
+        return layoutcommit_done(c, status);
     work->commit = (struct keeper_layoutcommit){
         .call = keeper_call_of(c),
         .file = c->current.file,
@@ -373,5 +397,5 @@ enum op_next op_layoutcommit(struct compound *c)
         return c->on_worker ? OP_LOOP : layoutcommit_start(c);
     /* A sealed file never changes its size. */
     c->res.layoutcommit.locr_resok4.locr_newsize.ns_sizechanged = false;
-    return op_done(c, work->commit.call.status);
+    return layoutcommit_done(c, work->commit.call.status);
 }

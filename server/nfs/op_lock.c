@@ -24,16 +24,21 @@ static bool type_is_exclusive(nfs_lock_type4 type)
 static nfsstat4 make_request(const struct compound *c, nfs_lock_type4 type, offset4 offset,
                              length4 length, struct state_lock *request)
 {
-    nfsstat4 status = open_check_type(file_type(c->current.file));
-
-    if (status != NFS4_OK)
-        return status;
+    if (!type_is_known(type))
+        return NFS4ERR_BADXDR; /* no value of the enumeration (15.1.1.1) */
     request->file = c->current.file;
     request->exclusive = type_is_exclusive(type);
-    return type_is_known(type) &&
-                   lock_range_from_wire(offset, length, &request->first, &request->last)
-               ? NFS4_OK
-               : NFS4ERR_INVAL;
+    return lock_range_from_wire(offset, length, &request->first, &request->last) ? NFS4_OK
+                                                                                 : NFS4ERR_INVAL;
+}
+
+/* LOCKU has no error for what is not a file: no lock stateid is of such a thing. */
+static nfsstat4 make_file_request(const struct compound *c, nfs_lock_type4 type, offset4 offset,
+                                  length4 length, struct state_lock *request)
+{
+    nfsstat4 status = open_check_type(file_type(c->current.file));
+
+    return status != NFS4_OK ? status : make_request(c, type, offset, length, request);
 }
 
 /* A lock that an expired client left behind goes. */
@@ -58,7 +63,7 @@ enum op_next op_lock(struct compound *c)
     struct state_lock request;
     LOCK4denied conflict = {0};
     stateid4 stateid, out;
-    nfsstat4 status = make_request(c, args->locktype, args->offset, args->length, &request);
+    nfsstat4 status = make_file_request(c, args->locktype, args->offset, args->length, &request);
 
     if (c->on_worker)
         return OP_LOOP;
@@ -87,7 +92,7 @@ enum op_next op_lockt(struct compound *c)
     const LOCKT4args *args = &c->args.lockt;
     struct state_lock request;
     LOCK4denied conflict = {0};
-    nfsstat4 status = make_request(c, args->locktype, args->offset, args->length, &request);
+    nfsstat4 status = make_file_request(c, args->locktype, args->offset, args->length, &request);
 
     if (c->on_worker)
         return OP_LOOP;

@@ -1,8 +1,8 @@
 /*
  * LINK, REMOVE, RENAME (RFC 8881 sections 18.9, 18.25, 18.26), on a worker. The kernel judges
  * permission; names and exports are judged here. A sealed file's flag forbids to take away or add
- * names: an at-rest seal gives way first, for a manual one the answer is PERM and the log says how
- * to go on.
+ * names: an at-rest seal gives way first, for a manual one the answer is ACCESS and the log says
+ * how to go on.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -45,14 +45,15 @@ struct name_change {
 /* Two files can be in the way of a rename, and each be sealed again once. */
 enum { RELEASES_MAX = 4 };
 
-nfsstat4 op_check_name(const struct place *dir, struct xdr_bytes component, char *name)
+nfsstat4 op_check_name(const struct compound *c, const struct place *dir,
+                       struct xdr_bytes component, char *name)
 {
     struct pseudo_dir *junctions = file_junctions(dir);
     nfsstat4 status = op_check_directory(dir);
 
     if (status)
         return status == NFS4ERR_SYMLINK ? NFS4ERR_NOTDIR : status;
-    status = name_check(component, name);
+    status = name_check(component, c->server->config->utf8_names, name);
     if (status)
         return status;
     if (!export_is_writable(dir->export))
@@ -204,7 +205,7 @@ static enum op_next finish_change(struct compound *c, struct name_change *work, 
 
 static nfsstat4 check_remove(struct compound *c, struct name_change *work)
 {
-    return op_check_name(&c->current, c->args.remove.target, work->name);
+    return op_check_name(c, &c->current, c->args.remove.target, work->name);
 }
 
 static int remove_name(const struct place *dir, const char *name)
@@ -243,27 +244,36 @@ static enum op_next change_remove(struct compound *c, struct name_change *work)
     return sealed ? make_way(c) : finish_change(c, work, rc, c->current.file, NULL);
 }
 
+/* PERM, of the kernel's or the seal's, is not among the errors of these operations (15.2). */
+static enum op_next without_perm(struct compound *c, enum op_next next)
+{
+    if (next == OP_DONE && c->res.status == NFS4ERR_PERM)
+        c->res.status = NFS4ERR_ACCESS;
+    return next;
+}
+
 enum op_next op_remove(struct compound *c)
 {
-    return run_stages(c, check_remove, change_remove);
+    return without_perm(c, run_stages(c, check_remove, change_remove));
 }
 
 static nfsstat4 check_rename(struct compound *c, struct name_change *work)
 {
-    nfsstat4 status = op_check_name(&c->saved, c->args.rename.oldname, work->name);
+    nfsstat4 status = op_check_name(c, &c->saved, c->args.rename.oldname, work->name);
 
     if (!status)
-        status = op_check_name(&c->current, c->args.rename.newname, work->new_name);
+        status = op_check_name(c, &c->current, c->args.rename.newname, work->new_name);
     if (status)
         return status;
     return c->saved.export == c->current.export ? NFS4_OK : NFS4ERR_XDEV;
 }
 
-/* What the kernel says where the RFC wants EXIST: the two are not both directories or both not
- * (section 18.26.3). */
+/* What the kernel says where the RFC wants EXIST: the two are not both directories or both not, or
+ * the one to be replaced is not empty (section 18.26.3; XFS says EEXIST for that, ext4 ENOTEMPTY).
+ */
 static int rename_error(int error)
 {
-    return error == ENOTDIR || error == EISDIR ? -EEXIST : -error;
+    return error == ENOTDIR || error == EISDIR || error == ENOTEMPTY ? -EEXIST : -error;
 }
 
 static enum op_next change_rename(struct compound *c, struct name_change *work)
@@ -279,6 +289,12 @@ static enum op_next change_rename(struct compound *c, struct name_change *work)
     victim = file_behind(&c->current, work->new_name);
     change_before(c->saved.file, &ok->source_cinfo);
     change_before(c->current.file, &ok->target_cinfo);
+    if (source && source == victim) { /* two names of one file: nothing is to happen (18.26.3) */
+        fs_cred_leave();
+        file_unref(source);
+        file_unref(victim);
+        return op_done(c, NFS4_OK);
+    }
     if (renameat(file_path_fd(c->saved.file), work->name, file_path_fd(c->current.file),
                  work->new_name) != 0)
         rc = rename_error(errno);
@@ -300,12 +316,12 @@ static enum op_next change_rename(struct compound *c, struct name_change *work)
 
 enum op_next op_rename(struct compound *c)
 {
-    return run_stages(c, check_rename, change_rename);
+    return without_perm(c, run_stages(c, check_rename, change_rename));
 }
 
 static nfsstat4 check_link(struct compound *c, struct name_change *work)
 {
-    nfsstat4 status = op_check_name(&c->current, c->args.link.newname, work->new_name);
+    nfsstat4 status = op_check_name(c, &c->current, c->args.link.newname, work->new_name);
 
     if (status)
         return status;
@@ -341,5 +357,5 @@ static enum op_next change_link(struct compound *c, struct name_change *work)
 
 enum op_next op_link(struct compound *c)
 {
-    return run_stages(c, check_link, change_link);
+    return without_perm(c, run_stages(c, check_link, change_link));
 }

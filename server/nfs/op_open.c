@@ -16,15 +16,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "server/base/log.h"
 #include "server/client/client.h"
 #include "server/client/recovery.h"
 #include "server/export/export.h"
 #include "server/file/file.h"
 #include "server/file/fs_access.h"
-#include "server/file/fs_cred.h"
 #include "server/file/fs_status.h"
-#include "server/file/permission.h"
 #include "server/nfs/op_open.h"
 #include "server/nfs/seal_wait.h"
 #include "server/server.h"
@@ -76,6 +73,8 @@ static nfsstat4 check_args(const OPEN4args *args)
 {
     bool creates = args->openhow.opentype == OPEN4_CREATE;
 
+    if (args->openhow.opentype > OPEN4_CREATE)
+        return NFS4ERR_BADXDR; /* no value of the enumeration (15.1.1.1) */
     if (share_access_mode(args->share_access) == 0 || !share_deny_is_valid(args->share_deny))
         return NFS4ERR_INVAL;
     switch (args->claim.claim) {
@@ -88,14 +87,16 @@ static nfsstat4 check_args(const OPEN4args *args)
     case CLAIM_PREVIOUS:
         if (creates)
             return NFS4ERR_INVAL;
+        if (args->claim.delegate_type > OPEN_DELEGATE_NONE_EXT)
+            return NFS4ERR_BADXDR;
         /* No delegation was ever granted, so none can be reclaimed. */
         return args->claim.delegate_type == OPEN_DELEGATE_NONE ? NFS4_OK : NFS4ERR_RECLAIM_BAD;
     case CLAIM_DELEGATE_CUR:
     case CLAIM_DELEG_CUR_FH:
         return NFS4ERR_BAD_STATEID;
-    case CLAIM_DELEGATE_PREV:
+    case CLAIM_DELEGATE_PREV: /* nothing of before is kept for a client; NOTSUPP is not allowed */
     case CLAIM_DELEG_PREV_FH:
-        return NFS4ERR_NOTSUPP;
+        return NFS4ERR_RECLAIM_BAD;
     default:
         return NFS4ERR_INVAL;
     }
@@ -111,13 +112,16 @@ nfsstat4 reclaim_check(const struct compound *c, bool reclaim)
         return grace || !client_reclaim_is_complete(c->client) ? NFS4ERR_GRACE : NFS4_OK;
     if (!grace || client_reclaim_is_complete(c->client))
         return NFS4ERR_NO_GRACE;
-    return client_may_reclaim(c->client) ? NFS4_OK : NFS4ERR_RECLAIM_BAD;
+    if (!client_may_reclaim(c->client))
+        return NFS4ERR_RECLAIM_BAD;
+    recovery_reclaim_seen(c->server->recovery);
+    return NFS4_OK;
 }
 
 static nfsstat4 check_place(const struct compound *c, const OPEN4args *args, struct open_work *work)
 {
     if (is_by_name(args)) {
-        nfsstat4 status = name_check(args->claim.file, work->name);
+        nfsstat4 status = name_check(args->claim.file, c->server->config->utf8_names, work->name);
 
         if (status != NFS4_OK)
             return status;

@@ -39,12 +39,19 @@ static struct verifier_times verifier_times(const verifier4 verifier)
     };
 }
 
-static bool has_verifier(struct file *file, const verifier4 verifier)
+static int put_verifier(int fd, const verifier4 verifier)
+{
+    struct verifier_times times = verifier_times(verifier);
+
+    return futimens(fd, (const struct timespec[2]){times.atime, times.mtime}) < 0 ? -errno : 0;
+}
+
+static bool has_verifier(struct file *file, const verifier4 verifier, uint64_t size)
 {
     struct verifier_times times = verifier_times(verifier);
     struct file_stat stat;
 
-    return file_stat(file, &stat) == 0 && S_ISREG(stat.stx.stx_mode) && stat.stx.stx_size == 0 &&
+    return file_stat(file, &stat) == 0 && S_ISREG(stat.stx.stx_mode) && stat.stx.stx_size == size &&
            stat.stx.stx_atime.tv_sec == times.atime.tv_sec &&
            stat.stx.stx_mtime.tv_sec == times.mtime.tv_sec && stat.stx.stx_atime.tv_nsec == 0 &&
            stat.stx.stx_mtime.tv_nsec == 0;
@@ -95,14 +102,10 @@ static int make_file(const struct compound *c, struct open_work *work, mode_t mo
         return error;
     fd = openat(file_path_fd(c->current.file), work->name,
                 O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-    if (fd < 0) {
+    if (fd < 0)
         error = -errno;
-    } else if (verifier) {
-        struct verifier_times times = verifier_times(*verifier);
-
-        if (futimens(fd, (const struct timespec[2]){times.atime, times.mtime}) < 0)
-            error = -errno;
-    }
+    else if (verifier)
+        error = put_verifier(fd, *verifier);
     fs_cred_leave();
     if (error < 0 && fd >= 0)
         close(fd);
@@ -183,8 +186,10 @@ static int create_file(const struct compound *c, struct open_work *work, const v
         goto close;
     work->created = true;
     error = set_attributes(c, work);
-    if (error == 0 && verifier)
+    if (error == 0 && verifier) {
+        error = put_verifier(fd, *verifier); /* a new size has moved the times */
         add_verifier_attributes(&work->attrset);
+    }
     change_after(c->current.file, &work->cinfo);
     if (error == 0)
         error = commit_made(c, work, fd, untouched);
@@ -225,7 +230,8 @@ static int create_exclusive(const struct compound *c, struct open_work *work,
     error = lookup_name(c, work);
     if (error < 0)
         return error == -ENOENT ? -EAGAIN : error;
-    if (!has_verifier(work->at.file, *verifier))
+    if (!has_verifier(work->at.file, *verifier,
+                      bitmap4_isset(&work->set.want, FATTR4_SIZE) ? work->set.size : 0))
         return -EEXIST;
     /* The same request again, its reply was lost: what it set then is set. */
     work->created = true;

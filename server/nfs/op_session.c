@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "server/base/container_of.h"
+#include "layout/container_of.h"
 #include "server/base/log.h"
 #include "server/client/backchannel.h"
 #include "server/client/client_private.h"
@@ -89,6 +89,7 @@ static enum op_next record_client(struct compound *c, struct client *client)
         .done_loop = c->loop,
         .owner = client->owner,
         .owner_len = client->owner_len,
+        .client_id = client->id,
     };
     client_pin(client);
     client->create_busy = true;
@@ -272,6 +273,9 @@ enum op_next op_bind_conn_to_session(struct compound *c)
 {
     const BIND_CONN_TO_SESSION4args *args = &c->args.bind_conn_to_session;
     BIND_CONN_TO_SESSION4resok *ok = &c->res.bind_conn_to_session.bctsr_resok4;
+    if (args->bctsa_dir != CDFC4_FORE && args->bctsa_dir != CDFC4_BACK &&
+        args->bctsa_dir != CDFC4_FORE_OR_BOTH && args->bctsa_dir != CDFC4_BACK_OR_BOTH)
+        return op_done(c, NFS4ERR_BADXDR); /* no value of the enumeration (15.1.1.1) */
     struct session *session = find_own(c, args->bctsa_sessid);
     if (!session ||
         !is_principal(c, session)) /* its errors have none for another principal (15.2) */

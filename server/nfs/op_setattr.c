@@ -9,8 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "server/base/container_of.h"
-#include "server/base/log.h"
+#include "layout/container_of.h"
 #include "server/export/export.h"
 #include "server/file/file.h"
 #include "server/file/fs_access.h"
@@ -19,7 +18,6 @@
 #include "server/file/permission.h"
 #include "server/keeper/keeper.h"
 #include "server/nfs/attr.h"
-#include "server/nfs/op_fs.h"
 #include "server/nfs/op_io.h"
 #include "server/nfs/seal_wait.h"
 #include "server/server.h"
@@ -164,7 +162,7 @@ static enum op_next start_setattr(struct compound *c, struct setattr *work)
         mode_t type = file_type(c->current.file);
 
         if (!S_ISREG(type))
-            return op_done(c, S_ISDIR(type) ? NFS4ERR_ISDIR : NFS4ERR_INVAL);
+            return op_done(c, S_ISDIR(type) ? NFS4ERR_WRONG_TYPE : NFS4ERR_INVAL);
         status = io_state_find(c, stateid, FILE_WRITE, &work->opener);
         if (status)
             return op_done(c, status);

@@ -4,7 +4,7 @@
  */
 #include <stddef.h>
 
-#include "server/base/container_of.h"
+#include "layout/container_of.h"
 #include "server/client/client.h"
 #include "server/keeper/keeper.h"
 #include "server/nfs/compound.h"

@@ -24,7 +24,8 @@ enum {
 #define ROW(OP, function, w, n) [OP] = {COMMON(OP, function, w), .needs = (n)}
 #define BOUNDED(OP, function, w, n, max)                                                           \
     [OP] = {COMMON(OP, function, w), .needs = (n) | OP_MODIFIES, .reply_max = (max)}
-#define ABSENT(OP) [OP] = {.name = #OP}
+#define ABSENT(OP)          [OP] = {.name = #OP, .absent = NFS4ERR_NOTSUPP}
+#define REFUSED(OP, status) [OP] = {.name = #OP, .absent = (status)}
 
 enum {
     FH = OP_NEEDS_FH,
@@ -72,7 +73,7 @@ const struct op_entry op_table[OP_TABLE_SIZE] = {
     ABSENT(OP_RELEASE_LOCKOWNER),
     BOUNDED(OP_BACKCHANNEL_CTL, backchannel_ctl, SESSION, 0, STATUS),
     ROW(OP_BIND_CONN_TO_SESSION, bind_conn_to_session, PRINCIPAL, OP_FIRST_ONLY),
-    [OP_EXCHANGE_ID] = {COMMON(OP_EXCHANGE_ID, exchange_id, ADMITTED), .refusal = NFS4ERR_PERM,
+    [OP_EXCHANGE_ID] = {COMMON(OP_EXCHANGE_ID, exchange_id, ADMITTED), .unwelcome = NFS4ERR_PERM,
                         .needs = OP_FIRST_ONLY | OP_MODIFIES, .reply_max = EXCHANGE},
     BOUNDED(OP_CREATE_SESSION, create_session, PRINCIPAL, OP_FIRST_ONLY,
             STATUS + NFS4_SESSIONID_SIZE + 4 + 4 + 2 * CHANNEL_ATTRS),
@@ -80,16 +81,16 @@ const struct op_entry op_table[OP_TABLE_SIZE] = {
     BOUNDED(OP_FREE_STATEID, free_stateid, SESSION, 0, STATUS),
     ABSENT(OP_GET_DIR_DELEGATION),
     [OP_GETDEVICEINFO] = {COMMON(OP_GETDEVICEINFO, getdeviceinfo, ADMITTED),
-                          .refusal = NFS4ERR_NOENT},
+                          .unwelcome = NFS4ERR_NOENT},
     [OP_GETDEVICELIST] = {COMMON(OP_GETDEVICELIST, getdevicelist, EXPORT),
-                          .refusal = NFS4ERR_UNKNOWN_LAYOUTTYPE, .needs = FH},
+                          .unwelcome = NFS4ERR_UNKNOWN_LAYOUTTYPE, .needs = FH},
     BOUNDED(OP_LAYOUTCOMMIT, layoutcommit, EXPORT, FH, STATUS + 4 + 8),
     /* With one extent; the handler takes no more than the reply has room for. */
     BOUNDED(OP_LAYOUTGET, layoutget, EXPORT, FH, STATUS + 4 + STATEID + 4 + LAYOUT_ONE),
     BOUNDED(OP_LAYOUTRETURN, layoutreturn, SESSION, 0, STATUS + 4 + STATEID),
     ROW(OP_SECINFO_NO_NAME, secinfo_no_name, EXPORT, FH),
     ROW(OP_SEQUENCE, sequence, SESSION, 0),
-    ABSENT(OP_SET_SSV),
+    REFUSED(OP_SET_SSV, NFS4ERR_INVAL), /* nobody has opted for SP4_SSV (18.47.3) */
     ROW(OP_TEST_STATEID, test_stateid, SESSION, 0),
     ABSENT(OP_WANT_DELEGATION),
     BOUNDED(OP_DESTROY_CLIENTID, destroy_clientid, PRINCIPAL, OP_FIRST_ONLY, STATUS),

@@ -16,8 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "layout/container_of.h"
 #include "layout/seal/map.h"
-#include "server/base/container_of.h"
 #include "server/export/export.h"
 #include "server/file/file.h"
 #include "server/file/fs_cred.h"
@@ -162,6 +162,8 @@ static enum op_next start_write(struct compound *c)
 
     if (status == NFS4_OK && !work)
         status = NFS4ERR_DELAY;
+    if (c->args.write.stable > FILE_SYNC4) /* no value of the enumeration (15.1.1.1) */
+        status = NFS4ERR_BADXDR;
     if (status == NFS4_OK && !export_is_writable(c->current.export))
         status = NFS4ERR_ROFS;
     if (status == NFS4_OK)

@@ -10,9 +10,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "layout/container_of.h"
 #include "proto/rpc.h"
 #include "server/base/buffer.h"
-#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/net/conn.h"
 #include "server/nfs/compound.h"

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include "server/base/container_of.h"
+#include "layout/container_of.h"
 #include "server/base/log.h"
 #include "server/client/client.h"
 #include "server/file/file.h"

@@ -134,7 +134,8 @@ nfsstat4 state_lock_set(struct client_state *client, const struct state_lock *wa
         &state->locks, lock, same_owner, wanted->first, wanted->last, wanted->exclusive);
     if (conflict)
         status = fill_denied(conflict, arena, denied);
-    else if (lock_list_set(&state->locks, lock, wanted->first, wanted->last, wanted->exclusive) < 0)
+    else if (lock_list_set(&state->locks, lock, same_owner, wanted->first, wanted->last,
+                           wanted->exclusive) < 0)
         status = NFS4ERR_DELAY;
 unlock:
     file_unlock(wanted->file);
@@ -178,8 +179,8 @@ nfsstat4 state_lock_clear(struct client_state *client, const struct state_lock *
     if (status != NFS4_OK)
         return status;
     file_lock(wanted->file);
-    error =
-        lock_list_clear(&file_state_get(wanted->file)->locks, lock, wanted->first, wanted->last);
+    error = lock_list_clear(&file_state_get(wanted->file)->locks, lock, same_owner, wanted->first,
+                            wanted->last);
     file_unlock(wanted->file);
     if (error < 0)
         return NFS4ERR_DELAY;

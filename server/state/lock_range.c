@@ -56,19 +56,19 @@ static void insert_range(struct lock_list *list, struct lock_range *range)
 }
 
 /*
- * Cut [first, last] out of the holder's ranges. A range that reaches past both ends is split with
- * `spare`; the return value says whether the spare was used (at most once, since a holder's ranges
+ * Cut [first, last] out of the owner's ranges. A range that reaches past both ends is split with
+ * `spare`; the return value says whether the spare was used (at most once, since an owner's ranges
  * do not overlap).
  */
-static bool cut_range(struct lock_list *list, const void *holder, uint64_t first, uint64_t last,
-                      struct lock_range *spare)
+static bool cut_range(struct lock_list *list, const void *holder, lock_same_owner *same,
+                      uint64_t first, uint64_t last, struct lock_range *spare)
 {
     struct lock_range **at = &list->head, *moved = NULL;
     bool split = false;
     while (*at && (*at)->first <= last) {
         struct lock_range *range = *at;
 
-        if (range->holder != holder || !overlaps(range, first, last)) {
+        if (!overlaps(range, first, last) || !same(range->holder, holder)) {
             at = &range->next;
         } else if (range->first < first) {
             if (range->last > last) {
@@ -118,8 +118,8 @@ static void merge_ranges(struct lock_list *list, struct lock_range *range)
     }
 }
 
-int lock_list_set(struct lock_list *list, void *holder, uint64_t first, uint64_t last,
-                  bool exclusive)
+int lock_list_set(struct lock_list *list, void *holder, lock_same_owner *same, uint64_t first,
+                  uint64_t last, bool exclusive)
 {
     struct lock_range *range = malloc(sizeof(*range)), *spare = malloc(sizeof(*spare));
     if (!range || !spare) {
@@ -127,7 +127,7 @@ int lock_list_set(struct lock_list *list, void *holder, uint64_t first, uint64_t
         free(spare);
         return -ENOMEM;
     }
-    if (!cut_range(list, holder, first, last, spare))
+    if (!cut_range(list, holder, same, first, last, spare))
         free(spare);
     *range =
         (struct lock_range){.holder = holder, .first = first, .last = last, .exclusive = exclusive};
@@ -136,12 +136,13 @@ int lock_list_set(struct lock_list *list, void *holder, uint64_t first, uint64_t
     return 0;
 }
 
-int lock_list_clear(struct lock_list *list, const void *holder, uint64_t first, uint64_t last)
+int lock_list_clear(struct lock_list *list, const void *holder, lock_same_owner *same,
+                    uint64_t first, uint64_t last)
 {
     struct lock_range *spare = malloc(sizeof(*spare));
     if (!spare)
         return -ENOMEM;
-    if (!cut_range(list, holder, first, last, spare))
+    if (!cut_range(list, holder, same, first, last, spare))
         free(spare);
     return 0;
 }

@@ -1,10 +1,12 @@
 /*
  * lock_range.h - the byte-range locks of one file (RFC 8881 sections 9.2, 9.3, 18.10) with POSIX
- * semantics: a holder's ranges never overlap, a new one replaces what it had there, unlocking may
+ * semantics: an owner's ranges never overlap, a new one replaces what he had there, unlocking may
  * split. Pure data; the caller guards the list.
  *
- * A holder is an opaque pointer: locks of one holder do not conflict with each other. Two holders
- * may stand for the same lock-owner (who came through two opens); the caller's `same` says so.
+ * A holder is an opaque pointer. Two holders may stand for the same lock-owner (who came through
+ * two opens); the caller's `same` says so. An owner's locks do not conflict with each other and
+ * never overlap, whichever holder each came by; what a lock is counted for is the holder that set
+ * it last.
  */
 #ifndef SEALNFS_SERVER_STATE_LOCK_RANGE_H
 #define SEALNFS_SERVER_STATE_LOCK_RANGE_H
@@ -36,12 +38,14 @@ typedef bool lock_same_owner(const void *a, const void *b);
 const struct lock_range *lock_list_conflict(const struct lock_list *list, const void *holder,
                                             lock_same_owner *same, uint64_t first, uint64_t last,
                                             bool exclusive);
-/* Gives the holder the range, replacing what it had there. -ENOMEM: nothing changed. Conflicts are
- * the caller's. */
-int lock_list_set(struct lock_list *list, void *holder, uint64_t first, uint64_t last,
-                  bool exclusive);
-/* Takes the range from the holder; what it did not hold stays so. -ENOMEM: nothing changed. */
-int lock_list_clear(struct lock_list *list, const void *holder, uint64_t first, uint64_t last);
+/* Gives the holder the range, replacing what its owner had there. -ENOMEM: nothing changed.
+ * Conflicts are the caller's. */
+int lock_list_set(struct lock_list *list, void *holder, lock_same_owner *same, uint64_t first,
+                  uint64_t last, bool exclusive);
+/* Takes the range from the holder's owner; what he did not hold stays so. -ENOMEM: nothing changed.
+ */
+int lock_list_clear(struct lock_list *list, const void *holder, lock_same_owner *same,
+                    uint64_t first, uint64_t last);
 bool lock_list_holds(const struct lock_list *list, const void *holder);
 /* Takes everything from the holder. */
 void lock_list_drop(struct lock_list *list, const void *holder);

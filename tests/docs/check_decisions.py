@@ -1,7 +1,9 @@
 #!/usr/bin/python3
-"""check_decisions.py TOP: each section of docs/decisions.md is a decision, and the table of contents names them all.
+"""check_decisions.py TOP: each section of docs/decisions.md is a decision, and the table of
+contents names them all.
 
-A decision has a date, a question, an answer and what was rejected, in this order, each once and not empty, and at most 15 lines.
+A decision has a date, a question, an answer and what was rejected, in this order, each once and not
+empty, and at most 15 lines.
 """
 import re
 import sys
@@ -41,7 +43,8 @@ def main():
             expected.append(f"- [{title}](#{anchor(title)})")
     listed = re.findall(r"^(?:- \[.*\]\(#.*\)|\*\*.*\*\*)$", contents, flags=re.M)
     wrong += [f"the table of contents lacks {line}" for line in expected if line not in listed]
-    wrong += [f"the table of contents has {line}, and there is no such section" for line in listed if line not in expected]
+    wrong += [f"the table of contents has {line}, and there is no such section"
+              for line in listed if line not in expected]
     if not wrong and listed != expected:
         wrong.append("the table of contents has another order than the sections")
     print("\n".join(wrong) if wrong else f"{len(expected) - len(subjects)} decisions")

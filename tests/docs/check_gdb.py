@@ -1,8 +1,10 @@
 #!/usr/bin/python3
-"""check_gdb.py TOP TEST_ENGINE_GRANT TEST_COMPOUND: the commands of tools/gdb/sealnfs.py print what the tests have made.
+"""check_gdb.py TOP TEST_ENGINE_GRANT TEST_COMPOUND: the commands of tools/gdb/sealnfs.py print what
+the tests have made.
 
-gdb stops each program inside a test whose objects are known, runs the commands there and lets the program go on, which
-must then pass: looking changes nothing. Exit 77: gdb is missing or may not trace.
+gdb stops each program inside a test whose objects are known, runs the commands there and lets
+the program go on, which must then pass: looking changes nothing. Exit 77: gdb is missing or
+may not trace.
 """
 import os
 import re
@@ -43,13 +45,16 @@ CLIENT = [
 
 def gdb(top, program, test, inside, commands):
     """What the commands print where `test` calls the function `inside`."""
-    steps = [f"source {top}/tools/gdb/sealnfs.py", "set breakpoint pending off", "set pagination off", f"tbreak {test}", "run",
-             f"tbreak {inside}", "continue", *commands, "delete", "continue"]
+    steps = [f"source {top}/tools/gdb/sealnfs.py", "set breakpoint pending off",
+             "set pagination off", f"tbreak {test}", "run", f"tbreak {inside}", "continue",
+             *commands, "delete", "continue"]
     # The leak checker traces the program itself, which gdb does already.
-    environment = dict(os.environ, ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0", DEBUGINFOD_URLS="")
+    environment = dict(os.environ, DEBUGINFOD_URLS="",
+                       ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0")
     arguments = [word for step in steps for word in ("-ex", step)]
-    ran = subprocess.run(["gdb", "-nx", "-batch", *arguments, "--args", program], env=environment, text=True, timeout=100,
-                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    ran = subprocess.run(["gdb", "-nx", "-batch", *arguments, "--args", program], env=environment,
+                         text=True, timeout=100, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT)
     if re.search("ptrace: Operation not permitted|Couldn't get registers", ran.stdout):
         print("gdb may not trace here")
         sys.exit(77)
@@ -63,7 +68,8 @@ def faults(output, expected):
     if not starts:
         return [f"no line matches {expected[0]}"]
     found = lines[starts[0]:starts[0] + len(expected)]
-    return [f"expected {want}\n     got {got}" for want, got in zip(expected, found) if not re.match(want, got)]
+    return [f"expected {want}\n     got {got}"
+            for want, got in zip(expected, found) if not re.match(want, got)]
 
 
 def main():
@@ -71,16 +77,23 @@ def main():
     if not shutil.which("gdb"):
         print("gdb is not installed")
         return 77
-    of_engine = gdb(top, engine, "readers_and_writers_hold_a_pinned_file_at_once_without_recalls", "world_grants",
-                    ["up", "sealnfs seals w->engine", "echo ----\\n", "sealnfs seal w->engine->seals", "sealnfs seal w->engine"])
-    of_server = gdb(top, compound, "the_current_stateid_is_what_open_made_and_goes_with_the_file_handle", "op_read",
+    of_engine = gdb(top, engine, "readers_and_writers_hold_a_pinned_file_at_once_without_recalls",
+                    "world_grants",
+                    ["up", "sealnfs seals w->engine", "echo ----\\n",
+                     "sealnfs seal w->engine->seals", "sealnfs seal w->engine"])
+    of_server = gdb(top, compound,
+                    "the_current_stateid_is_what_open_made_and_goes_with_the_file_handle",
+                    "op_read",
                     ["sealnfs compound c", "sealnfs client c->client"])
     seals, _, seal = of_engine.partition("----\n")
-    wrong = [*faults(seals, ["engine: 2 holders, 2 grants", *SEAL]), *faults(seal, SEAL), *faults(of_server, COMPOUND),
-             *faults(of_server, CLIENT), *faults(seal, [r"w->engine is a struct engine \*, not a struct seal \*$"])]
+    wrong = [*faults(seals, ["engine: 2 holders, 2 grants", *SEAL]), *faults(seal, SEAL),
+             *faults(of_server, COMPOUND), *faults(of_server, CLIENT),
+             *faults(seal, [r"w->engine is a struct engine \*, not a struct seal \*$"])]
     for output in (of_engine, of_server):
-        wrong += [] if "exited normally" in output else ["the program did not end well after it was looked at"]
-    print("\n".join([*wrong, of_engine, of_server] if wrong else ["gdb prints what the tests have made"]))
+        wrong += ([] if "exited normally" in output
+                  else ["the program did not end well after it was looked at"])
+    print("\n".join([*wrong, of_engine, of_server] if wrong
+                    else ["gdb prints what the tests have made"]))
     return 1 if wrong else 0
 
 

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """check_picture.py TOP: the picture of the rooms in docs/how-it-works.md is that of the tree.
 
-It names each folder with sources once, in the order of tests/docs/rooms.txt, with the number of its source files.
+It names each folder with sources once, in the order of tests/docs/rooms.txt, with the number of
+its source files.
 """
 import os
 import re
@@ -39,13 +40,16 @@ def main():
     top = sys.argv[1]
     tree, picture = rooms_of_tree(top), rooms_of_picture(top)
     drawn = [room for room, _ in picture]
-    wrong = [f"{room}: has sources and is not in the picture" for room in sorted(tree) if room not in drawn]
+    wrong = [f"{room}: has sources and is not in the picture"
+             for room in sorted(tree) if room not in drawn]
     for room, count in picture:
         if count != tree.get(room):
-            wrong.append(f"{room}: the picture says {count} files, the tree has {tree.get(room, 0)}")
+            wrong.append(f"{room}: the picture says {count} files, "
+                         f"the tree has {tree.get(room, 0)}")
     order = [room for room in order_of_rooms(top) if room in tree]
     if drawn != order:
-        wrong.append(f"the picture's order is not that of tests/docs/rooms.txt:\n  {drawn}\n  {order}")
+        wrong.append(f"the picture's order is not that of tests/docs/rooms.txt:\n  {drawn}\n"
+                     f"  {order}")
     print("\n".join(wrong) if wrong else f"{len(picture)} rooms are as drawn")
     return 1 if wrong else 0
 

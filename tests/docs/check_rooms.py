@@ -1,8 +1,11 @@
 #!/usr/bin/python3
-"""check_rooms.py TOP - includes go down only, by the list in rooms.txt, and no room has more than 40 files.
-   check_rooms.py --circle BUILD_DIR - the largest circle of calls between files of server/, by the built objects.
+"""check_rooms.py TOP - includes go down only, by the list in rooms.txt, and no room has more
+   than 40 files.
+   check_rooms.py --circle BUILD_DIR - the largest circle of calls between files of server/, by
+   the built objects.
 
-What is not so yet stands in rooms_known.txt, each line with its reason; a line that no longer holds fails too.
+What is not so yet stands in rooms_known.txt, each line with its reason; a line that no longer
+holds fails too.
 """
 import glob
 import os
@@ -32,7 +35,8 @@ def read_rooms(path):
 
 
 def read_known(path):
-    """{(file or room, what is wrong with it)}; the rest of a line is its reason, and every line has one."""
+    """{(file or room, what is wrong with it)}; the rest of a line is its reason, and every
+    line has one."""
     known = set()
     for line in lines_of(path):
         words = line.split(maxsplit=2)
@@ -79,10 +83,12 @@ def check_tree(top):
         print(f"{room:20} {counts[room]:3} files")
         if counts[room] > FILES_MAX:
             seen.add((room, "files"))
-            wrong += [] if (room, "files") in known else [f"{room}: {counts[room]} files, more than {FILES_MAX}"]
+            wrong += [] if (room, "files") in known else [f"{room}: {counts[room]} files, "
+                                                          f"more than {FILES_MAX}"]
         if counts[room] == 0:
             wrong.append(f"{room}: no such room; take it out of tests/docs/rooms.txt")
-    wrong += [f"tests/docs/rooms_known.txt: no longer so, take it out: {a} {b}" for a, b in sorted(known - seen)]
+    wrong += [f"tests/docs/rooms_known.txt: no longer so, take it out: {a} {b}"
+              for a, b in sorted(known - seen)]
     print("\n".join(wrong))
     return bool(wrong)
 
@@ -92,7 +98,8 @@ def calls_between_objects(folder):
     defined, wanted = {}, defaultdict(set)
     for path in glob.glob(f"{folder}/**/*.o", recursive=True):
         source = os.path.relpath(path, folder)[:-2]
-        for line in subprocess.run(["nm", path], capture_output=True, text=True, check=True).stdout.splitlines():
+        for line in subprocess.run(["nm", path], capture_output=True, text=True,
+                                   check=True).stdout.splitlines():
             kind, name = line.split()[-2:]
             if kind == "T":
                 defined[name] = source
@@ -100,7 +107,8 @@ def calls_between_objects(folder):
                 wanted[source].add(name)
     if not defined:
         sys.exit(f"no objects in {folder}: build sealserver first")
-    return {source: {defined[name] for name in names & defined.keys()} for source, names in wanted.items()}
+    return {source: {defined[name] for name in names & defined.keys()}
+            for source, names in wanted.items()}
 
 
 def reachable(graph, start):

@@ -35,6 +35,7 @@ struct control {
     uint64_t wal_offset, wal_length; /* of the journal's last write */
     uint64_t killed;
     char what[64];
+    char only[64]; /* this kind of effect counts; none: all do */
 };
 
 static struct control *control;
@@ -63,13 +64,17 @@ static void boundary(const char *what, const char *of)
 {
     if (!control)
         return;
+    char effect[sizeof control->what];
+    snprintf(effect, sizeof effect, "%s%s%s", what, *of ? " " : "", of);
     atomic_fetch_add(&control->calls, 1);
+    if (*control->only && strcmp(control->only, effect) != 0)
+        return;
     uint64_t left = atomic_load(&control->countdown);
     while (left > 0)
         if (atomic_compare_exchange_weak(&control->countdown, &left, left - 1)) {
             if (left > 1)
                 return;
-            snprintf(control->what, sizeof control->what, "%s%s%s", what, *of ? " " : "", of);
+            snprintf(control->what, sizeof control->what, "%s", effect);
             control->killed = 1;
             kill(getpid(), SIGKILL);
             for (;;)

@@ -19,9 +19,9 @@ class Plug:
         self.page = mmap.mmap(self.file, 4096)
         self.wrapper = ("env", f"LD_PRELOAD={library}", f"CUT_CONTROL={path}")
 
-    def arm(self, number):
-        """Kill before the effect of this number, counted from now; 0: never."""
-        struct.pack_into("=5Q64s", self.page, 0, number, 0, 0, 0, 0, b"")
+    def arm(self, number, only=""):
+        """Kill before the effect of this number, counted from now; 0: never. `only`: effects of this kind are counted."""
+        struct.pack_into("=5Q64s64s", self.page, 0, number, 0, 0, 0, 0, b"", only.encode())
 
     def disarm(self):
         """Did its turn come before?"""

@@ -14,7 +14,7 @@ from counters import Counters
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MODULES = "/usr/lib/uml/modules"
-# glibc in a guest must not choose string functions for registers that linux.uml does not save.
+# glibc in a guest must not choose string functions for registers that Debian 12's linux.uml does not save.
 TUNABLES = "glibc.cpu.hwcaps=" + ",".join(
     "-" + name for name in ("AVX512F", "AVX512VL", "AVX512BW", "AVX2", "AVX2_Usable", "AVX512F_Usable",
                             "AVX512VL_Usable", "AVX512BW_Usable"))
@@ -35,6 +35,17 @@ tmp  /dev/shm         tmpfs       x-mount.mkdir
 lab  /mnt/lab         hostfs      {directory},x-mount.mkdir
 """
 PIPEFS = "rpc  /run/rpc_pipefs  rpc_pipefs  x-mount.mkdir\n"
+
+
+class Kernel:
+    """What a guest runs: Debian 12's linux.uml, or what newer-kernel made of a later one's."""
+
+    def __init__(self, program="linux.uml", modules=MODULES, own=("GLIBC_TUNABLES=" + TUNABLES,), shim=True):
+        self.program, self.modules, self.own, self.shim = program, modules, own, shim
+
+    @classmethod
+    def newer(cls, directory):
+        return cls(f"{directory}/linux", f"{directory}/modules", own=(), shim=False)
 
 
 class GuestError(Exception):
@@ -92,13 +103,14 @@ class Guest:
         self.directory, self.machine = directory, machine
         self.name, self.ip, self.tap = machine["name"], machine["ip"], machine["tap"]
         self.modules, self.role = machine.get("role", BLOCK_CLIENT)
+        self.kernel = machine["kernels"]["newer" if "nfsv4" in self.modules and "newer" in machine["kernels"] else "usual"]
         self.storage_tap, self.storage_ip = machine.get("storage_tap"), machine.get("storage_ip")
         self.console = f"{directory}/console"
         self.jobs, self.pending, self.booted = {0: Job(self, 0, "boot")}, b"", False
         os.mkdir(directory)
         self._write_boot_files()
         self.line, theirs = socket.socketpair()
-        environment = dict(os.environ, LD_PRELOAD=machine["shim"], TMPDIR=machine["memory_dir"])
+        environment = dict(os.environ, TMPDIR=machine["memory_dir"], **({"LD_PRELOAD": machine["shim"]} if self.kernel.shim else {}))
         with open(self.console, "wb") as log:
             self.process = subprocess.Popen(self._command(theirs.fileno()), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env=environment, pass_fds=(theirs.fileno(),), start_new_session=True)
@@ -108,8 +120,8 @@ class Guest:
 
     def _command(self, line):
         mac = "02:00:00:00:63:{:02x}".format(int(self.ip.rpartition(".")[2]))
-        command = ["linux.uml", f"mem={self.machine.get('memory', 320)}M", "rootfstype=hostfs", "ro", f"init={HERE}/guest-init",
-                   f"lab_name={self.name}", f"lab_dir={self.directory}", f"GLIBC_TUNABLES={TUNABLES}",
+        command = [self.kernel.program, f"mem={self.machine.get('memory', 320)}M", "rootfstype=hostfs", "ro", f"init={HERE}/guest-init",
+                   f"lab_name={self.name}", f"lab_dir={self.directory}", *self.kernel.own,
                    "con=null", "con0=null,fd:1", f"ssl0=fd:{line}", "ssl=null", f"uml_dir={self.directory}/", f"umid={self.name}",
                    "initcall_blacklist=raid6_select_algo,init_zswap", "cryptomgr.notests",  # 1.1 s less to boot
                    f"vec0:transport=tap,ifname={self.tap},gro=1,mac={mac}"]
@@ -131,7 +143,7 @@ class Guest:
                 f.write(text)
         # /lib/modules may not exist here: modprobe looks below a root that has it, also when the guest's kernel calls it.
         os.makedirs(f"{self.directory}/root/lib")
-        os.symlink(MODULES, f"{self.directory}/root/lib/modules")
+        os.symlink(self.kernel.modules, f"{self.directory}/root/lib/modules")
         with open(f"{self.directory}/modprobe", "w") as f:
             f.write(f'#!/bin/sh\nexec /sbin/modprobe -d {self.directory}/root "$@"\n')
         os.chmod(f"{self.directory}/modprobe", 0o755)

@@ -52,7 +52,8 @@ class Place:
 
     def _run(self, case):
         if not self.lab:
-            self.lab = Lab(self.arguments.inside, self.arguments.build, self.arguments.turn, self.arguments.long)
+            self.lab = Lab(self.arguments.inside, self.arguments.build, self.arguments.turn, self.arguments.long,
+                           self.arguments.kernel)
         if not self.scene:
             self.scene = case.scene(self.lab)
         case.run(self.scene)

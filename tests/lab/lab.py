@@ -7,7 +7,7 @@ import os
 import subprocess
 
 from disk import Disk, Unavailable
-from guest import Guest, MODULES
+from guest import Guest, Kernel, MODULES
 from server import Server
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -15,11 +15,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 class Lab:
     """`turn` is the batch's number in the run: those that run at the same time begin on different processors. `long`: every
-    repetition is wanted."""
+    repetition is wanted. `kernel`: where the clients' kernel is, if it is not Debian 12's (newer-kernel)."""
 
-    def __init__(self, directory, build, turn=0, long=False):
+    def __init__(self, directory, build, turn=0, long=False, kernel=None):
         self.directory, self.build, self.turn, self.long = directory, build, turn, long
         self.guests, self.disks, self.servers = [], [], []
+        self.kernels = {"usual": Kernel(), **({"newer": Kernel.newer(kernel)} if kernel else {})}
         self.storage = False  # a second network, for iSCSI
         self.memory, self.shim = f"{directory}/memory", f"{directory}/xshim.so"
         self._network()
@@ -62,7 +63,7 @@ class Lab:
             _ip(f"link set stor{number} master br1 up")
             storage = {"storage_tap": f"stor{number}", "storage_ip": f"10.98.0.{10 + number}"}
         machine = {"name": f"guest{number}", "ip": f"10.99.0.{10 + number}", "tap": f"tap{number}",
-                   "images": [disk.image for disk in disks or self.disks], "memory_dir": self.memory, "shim": self.shim, **storage,
+                   "images": [disk.image for disk in disks or self.disks], "memory_dir": self.memory, "shim": self.shim, "kernels": self.kernels, **storage,
                    "cpu": cpus[(self.turn + number) % len(cpus)], **options}
         self.guests.append(Guest(f"{self.directory}/guest{number}", machine))
         return self.guests[-1]

@@ -5,6 +5,7 @@ Requests are bytes; nothing here stops a test from sending nonsense.
 import errno
 import os
 import random
+import re
 import socket
 import struct
 
@@ -85,6 +86,24 @@ RECLAIM_COMPLETE = u32(58, 0)
 ANONYMOUS = bytes(16)
 
 
+def errors_allowed():
+    """RFC 8881 section 15.2 and what other chapters add, from the unit tests' table: {operation: its errors}; 0 are any operation's."""
+    top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    with open(f"{top}/proto/nfs4/nfs4.h", encoding="utf-8") as stream:
+        numbers = {name: int(value) for name, value in re.findall(r"^ *((?:NFS4ERR|OP)_\w+) = (\d+),", stream.read(), flags=re.M)}
+    with open(f"{top}/tests/unit/server/errors_allowed.c", encoding="utf-8") as stream:
+        text = stream.read()
+    allowed = {0: set()}
+    for operation, errors in re.findall(r"^ *ROW\((OP_\w+),([^)]*)\)", text, flags=re.M):
+        allowed[numbers[operation]] = {numbers[error] for error in re.findall(r"NFS4ERR_\w+", errors)}
+    for operation, error in re.findall(r"^ *\{(0|OP_\w+), (NFS4ERR_\w+)\}", text, flags=re.M):
+        allowed[numbers.get(operation, 0)].add(numbers[error])
+    return allowed
+
+
+ALLOWED = errors_allowed()
+
+
 class Closed(Exception):
     """The server closed the connection."""
 
@@ -159,7 +178,11 @@ class Connection:
         if accepted != (1, 0, 0, 0, 0):
             raise ValueError(f"RPC reply {accepted}")
         status, tag_length = struct.unpack_from(">II", reply, 20)
-        return status, reply[28 + (tag_length + 3) // 4 * 4 + 4:]
+        at = 28 + (tag_length + 3) // 4 * 4
+        count, = struct.unpack_from(">I", reply, at)
+        if status != OK and 0 < count <= len(operations):
+            expect_allowed(operations[count - 1], status)
+        return status, reply[at + 4:]
 
 
 class Session:
@@ -187,6 +210,13 @@ class Session:
 
     def close(self):
         self.connection.close()
+
+
+def expect_allowed(operation, status):
+    """The answer of a whole operation that was sent; of a piece of one, or of none that there is, nothing is said."""
+    number = int.from_bytes(operation[:4], "big")
+    if number and number in ALLOWED and status not in ALLOWED[number] | ALLOWED[0]:
+        raise ValueError(f"operation {number} answered with {status}, which RFC 8881 section 15.2 does not give it")
 
 
 def expect(status, wanted=OK):

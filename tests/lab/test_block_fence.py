@@ -100,6 +100,25 @@ def without_a_fence_that_works_the_seal_stays_until_the_holder_returns(lab, hook
     holds(guest.counters()["WRITE"] > 0, "WRITE calls")
 
 
+@test(hook=("hangs", "absent"), timeout=300)
+def a_writer_goes_on_through_the_server_while_a_seal_is_stuck(lab, hook):
+    """It is told once that there is no layout, not again and again that there is a recall: nothing ends that but that somebody acts."""
+    disk, server, guest = holder(lab, "xfs", {"hangs": "sleep 1000", "absent": None}[hook])
+    other, = lab.clients(1)
+    other.run("ls -l /mnt/n/file")
+    guest.stop()
+    expect_stuck(disk, server, extents(disk.file("file")), guest)
+    for at in 4, 8:  # the second time it remembers
+        before = other.counters()
+        digest = other.write("/mnt/n/file", 1, at_mib=at)
+        used = other.counters() - before
+        equal(other.run(f"dd if=/mnt/n/file bs=1M skip={at} count=1 iflag=direct status=none | sha256sum").split()[0], digest, "what was written")
+        holds(used["WRITE"] > 0, f"written through the server: {used.show()}")
+        equal(used["LAYOUTGET"], 1 if at == 4 else 0, f"LAYOUTGETs of one write: {used.show()}")
+    guest.cont()
+    server.wait_state(disk.file("file"), "open", 90)
+
+
 @test(fs=("xfs",), timeout=300)
 def a_lapsed_lease_releases_nothing(lab, fs):
     """A client that is silent for longer than its lease still has its layout: STUCK until it is heard of again."""

@@ -63,7 +63,7 @@ def a_mistake_is_one_line_with_file_line_and_remedy_and_no_start(lab):
     server.stop()
     with open(server.config) as f:
         good = f.read()
-    for wrong, words in (("lease_tme = 20\n", "did you mean"), ("port = 99999\n", "give 1 to 65535"),
+    for wrong, words in (("lease_tme = 20\n", "did you mean"), ("workers = 99999\n", "give 0 to 256"),
                          ('fence_hook = "/not/there"\n', "install it or correct the path")):
         with open(server.config, "w") as f:
             f.write(wrong + good)

@@ -1,7 +1,7 @@
 """kill -9 of sealnfsd before every effect it has on the world, with clients that write to the disk all the while.
 
 cut.c kills the server before its effect number 1, 2, 3, ... until a seal's whole life passes without a cut; in a run that is not a long
-one before every third, until each kind of effect was among them. Each time: whoever may still write has the flag and its blocks; after
+one before every third, and before one of each kind that was not among them. Each time: whoever may still write has the flag and its blocks; after
 a restart all ends in a release; and what the next file gets is clean.
 """
 import collections
@@ -20,7 +20,7 @@ from server import ServerError
 
 # SPARE: what is free beside the file, so that the next one gets its blocks.
 SIZE, SPARE = 4 * MIB, 2 * MIB
-SWEEPS = 3
+TRIES = 3
 LIFE = {"write journal.db-wal", "flush journal.db-wal", "set trusted.sealnfs.journal", "set trusted.sealnfs.seal", "flag set", "flag cleared", "remove trusted.sealnfs.seal", "flush", "send"}
 
 
@@ -110,9 +110,9 @@ class Scene:
         self.kills[what] += 1
         self.check_rule(f"{when}, killed before {what}")
 
-    def come_back(self, cut_at=0):
+    def come_back(self, cut=(0,)):
         """The server again, and the clients; what they hold stays in use until they are asked for it."""
-        self.plug.arm(cut_at)
+        self.plug.arm(*cut)
         self.haunted = not self.hook
         try:
             self.server.start()
@@ -229,29 +229,30 @@ def life(scene):
 
 
 def cuts(scene, kinds):
-    """Before which effect to cut: the first, the second, ... until there is none left; or with a step between them. They do not come in the same
-    order each time, so a kind of effect that one sweep has leapt over is looked for in another."""
-    for sweep in range(SWEEPS * scene.step):
-        number, before = (scene.first + sweep - 1) % scene.step + 1, -1
-        while scene.kills.total() > before:
-            before = scene.kills.total()
-            yield number
-            number += scene.step
-        if kinds <= set(scene.kills):
-            return
+    """Before which effect to cut, as arm() takes it: the first, the second, ... until there is none left; or with a step between them. Then before
+    the first of each kind that was leapt over: they do not come in the same order each time."""
+    number, before = scene.first, -1
+    while scene.kills.total() > before:
+        before = scene.kills.total()
+        yield number, ""
+        number += scene.step
+    for kind in sorted(kinds):
+        for _ in range(TRIES):
+            if kind not in scene.kills:
+                yield 1, kind
 
 
 def every_effect(scene, what, kinds, after=None):
     """`what` is cut before each thing it does."""
-    for number in cuts(scene, kinds):
-        scene.plug.arm(number)
+    for cut in cuts(scene, kinds):
+        scene.plug.arm(*cut)
         try:
             what(scene)
             scene.passed()
         except Died:
             scene.was_cut("at work")
             if after:
-                after(number)
+                after(cut[0])
             else:
                 scene.come_back()
         scene.release()
@@ -328,7 +329,7 @@ def killed_before_every_effect_of_a_restart(lab):
     """A release is under way when the server is killed; the next one is killed too, before each thing it does."""
     scene = Scene(lab, "xfs")
     kinds = {"write journal.db-wal", "flush journal.db-wal", "flag cleared", "remove trusted.sealnfs.seal", "send"}
-    for number in cuts(scene, kinds):
+    for cut in cuts(scene, kinds):
         for client in scene.clients:
             client.obeys = False
         scene.use()
@@ -339,7 +340,7 @@ def killed_before_every_effect_of_a_restart(lab):
         scene.server.kill()
         scene.check_rule("killed while it recalled")
         try:
-            scene.come_back(cut_at=number)
+            scene.come_back(cut)
             scene.release()
             scene.passed()
         except Died:
@@ -358,14 +359,14 @@ def killed_before_every_effect_of_a_fence(lab):
     scene = Scene(lab, "ext4", lease_time=5, recall_timeout=1, grace_time=1, fence_timeout=5, fence_retry=1, fence_hook=install_hook(lab.directory))
     good, lost = scene.clients
 
-    def fence(number):
+    def fence(cut):
         scene.plug.arm(0)
         scene.use()
         lost.deaf = True
         seen = scene.server.trace()[-1]["seq"]
         unseal = scene.server.start_ctl("unseal", "--wait", "--timeout", "60", scene.path)
         scene.server.wait_trace(lambda entry: entry["what"] == "grant-ended" and entry["how"] == "returned" and entry["seq"] > seen)
-        scene.plug.arm(number)
+        scene.plug.arm(*cut)
         unseal.communicate(timeout=60)
         if scene.died():
             raise Died()
@@ -378,10 +379,10 @@ def killed_before_every_effect_of_a_fence(lab):
             return f.read().split()
 
     kinds = {"write journal.db-wal", "flush journal.db-wal", "hook", "flag cleared"}
-    for number in cuts(scene, kinds):
+    for cut in cuts(scene, kinds):
         called, killed = len(hook_calls()), False
         try:
-            fence(number)
+            fence(cut)
             scene.passed()
         except Died:
             killed = True

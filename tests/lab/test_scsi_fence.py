@@ -1,17 +1,22 @@
 """Clients that are lost while they write: the server fences them by their keys, with no operator, and only then frees a block."""
 import os
 import shutil
+import time
 
 from disk import MIB
+from guest_server import RUN
 from registry import equal, holds, test
 from san import CONFIGFS, SanLab
 from trace import Trace
+from victim import Victim, remove
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 RECALL_TIMEOUT = 2
+SOON = {"recall_timeout": RECALL_TIMEOUT, "lease_time": 10, "grace_time": 1, "fence_timeout": 15, "fence_retry": 2}
 MARGIN = 20  # seconds from the deadline to the release, at most: not the lease of 90, and nobody asked. 0.1 s were seen
 SECOND = 10**9
 SIZE = 8
+SETTLE = 3  # seconds in which an initiator of this lab has its commands at the target, once its path works
 
 
 def stopped(scene, guest):
@@ -56,11 +61,14 @@ def heal(scene, guest):
 class Writer:
     """Overwrites the file over and over, by one open descriptor, whatever becomes of it."""
 
-    def __init__(self, scene, guest, name):
-        self.guest, self.path = guest, f"/mnt/n/{name}"
+    def __init__(self, guest, name, at="/mnt/n", size=SIZE * MIB):
+        self.guest, self.path = guest, f"{at}/{name}"
         shutil.copy(f"{HERE}/direct-writer", guest.directory)
-        self.job = guest.start(f"rm -f /tmp/stop; exec /mnt/lab/direct-writer {self.path} {SIZE * MIB} /tmp/stop")
+        self.job = guest.start(f"rm -f /tmp/stop; exec /mnt/lab/direct-writer {self.path} {size} /tmp/stop")
+
+    def under_way(self):
         self.job.expect("wrote", times=2)
+        return self
 
     def end(self):
         self.guest.run("touch /tmp/stop")
@@ -80,14 +88,14 @@ open("/run/unmap").read()'
 """
 
 
-def direct_writer(scene, guest, name, write=True):
+def direct_writer(scene, guest, name, write=True, at="/mnt/n"):
     """A pinned file, and a client that writes to it directly."""
     if write:
         scene.write(name, SIZE * MIB)
     scene.server.ctl("seal", "--pinned", scene.file(name))
-    before = guest.counters()
-    writer = Writer(scene, guest, name)
-    counters = guest.counters() - before
+    before = guest.counters(at)
+    writer = Writer(guest, name, at).under_way()
+    counters = guest.counters(at) - before
     equal((counters.pnfs, counters["WRITE"]), ("LAYOUT_SCSI", 0), f"the writer writes directly: {counters.show()}")
     return writer
 
@@ -115,19 +123,11 @@ def late_write_conflicts(guest):
 
 def reuse_and_heal(scene, guest, writer, name):
     """Give the file's blocks to another one, and have the client back, with what it had queued."""
-    scene.host.run(f"truncate -s 0 {scene.file(name)}")
-    reused = scene.write(f"{name}-reused", SIZE * MIB)
+    victim = Victim(scene, name)
     heal(scene, guest)
     writer.end()
+    victim.expect_untouched()
     late_write_conflicts(guest)
-    equal(scene.sha256(f"{name}-reused"), reused, "the other file's data")
-    remove(scene, name, f"{name}-reused")
-
-
-def remove(scene, *names):
-    """Their blocks are free at once, whoever has the files open."""
-    for name in names:
-        scene.host.run(f"truncate -s 0 {scene.file(name)}; rm {scene.file(name)}; sync")
 
 
 def lose(scene, guest, way, name):
@@ -171,8 +171,7 @@ def fill(scene, free):
 
 def small_san(lab, **options):
     """A stage: a disk with room for one file beside the filler, and one client."""
-    scene = SanLab(lab, fs="ext4", size=96 * MIB,
-                   **{"recall_timeout": RECALL_TIMEOUT, "lease_time": 10, "grace_time": 1, "fence_timeout": 15, "fence_retry": 2, **options})
+    scene = SanLab(lab, fs="ext4", size=96 * MIB, **{**SOON, **options})
     fill(scene, (SIZE + 3) * MIB)
     return scene
 
@@ -209,12 +208,9 @@ def a_writer_cut_off_from_both_never_reaches_another_files_blocks(scene):
         mount_anew(scene, guest)
 
 
-@test(on=losing, lease=(10,), seconds=30, timeout=600)
-def a_writer_whose_server_restarts_is_fenced_before_the_release(scene):
-    """Its disk path is cut with writes queued, its network is not. When the server comes back it throws its layout away without
-    waiting for them, and would say that it has none."""
-    guest, = scene.clients
-    writer = direct_writer(scene, guest, "restarted")
+def restart_over_a_queue(scene, guest, name):
+    """What ended what the client had, and then; whether its key was there after the release."""
+    writer = direct_writer(scene, guest, name)
     key = scene.san.keys()[guest.name]
     guest.cut_storage()
     scene.server.kill()
@@ -222,15 +218,69 @@ def a_writer_whose_server_restarts_is_fenced_before_the_release(scene):
     scene.server.start()
     scene.server.wait_trace(lambda entry: entry["what"] == "client-confirmed" and entry["client"] not in ids)
     equal(scene.san.keys().get(guest.name), key, "nobody is fenced for a restart")
-    scene.server.ctl("unseal", "--wait", "--timeout", "60", scene.file("restarted"))
+    scene.server.ctl("unseal", "--wait", "--timeout", "60", scene.file(name))
+    registered = guest.name in scene.san.keys()
     entries = scene.server.trace()  # the numbers begin anew with the server
     since = entries[max(i for i, entry in enumerate(entries) if entry["what"] == "resume"):]
-    ends = [entry.get("how") or entry["step"] for entry in since
-            if entry["what"] in ("fenced", "past-is-over", "grant-ended") or entry.get("step") == "unflag"]
-    equal(ends, ["key preempted", "unflag"], "what ended what the client had, and then")
-    holds(guest.name not in scene.san.keys(), f"the key is still there: {scene.san.keys()}")
-    reuse_and_heal(scene, guest, writer, "restarted")
-    mount_anew(scene, guest)
+    reuse_and_heal(scene, guest, writer, name)
+    return [entry.get("how") or entry["step"] for entry in since
+            if entry["what"] in ("fenced", "past-is-over", "grant-ended") or entry.get("step") == "unflag"], registered
+
+
+@test(on=losing, lease=(10,), seconds=45, timeout=1500)
+def a_writer_whose_server_restarts_is_fenced_before_the_release(scene):
+    """Its disk path is cut with writes queued, its network is not. When the server comes back it throws its layout away without
+    waiting for them, and would say that it has none. Twice; ten times in a long run."""
+    guest, = scene.clients
+    for turn in range(scene.lab.times(2, 10)):
+        ends, registered = restart_over_a_queue(scene, guest, f"restarted{turn}")
+        equal((ends, registered), (["key preempted", "unflag"], False), "what ended what the client had, and then; is its key there")
+        mount_anew(scene, guest)
+
+
+PAUSE = 16  # seconds from when something of the client's waits: past the deadline
+
+
+def waiting(lab):
+    """A stage: there is time to stop the server before a deadline, and to remind a client after it."""
+    return small_san(lab, recall_timeout=12)
+
+
+# Started before the recall: stop the server when it has sent it.
+STOP_AT_RECALL = """\
+while [ $(grep -c '"what":"recall"' {trace}) = {before} ]; do sleep 0.05; done
+kill -STOP $(cat {pid})
+say stopped"""
+
+
+def pause_across_a_deadline(scene, guest, name):
+    """The client hears of the recall when the server is stopped already; what it says waits in the server's socket."""
+    writer = direct_writer(scene, guest, name)
+    recalls = sum(entry["what"] == "recall" for entry in scene.server.trace())
+    guest.cut()
+    stopper = scene.host.start(STOP_AT_RECALL.format(trace=scene.server.trace_file, before=recalls, pid=f"{RUN}/pid"))
+    release = scene.server.start_ctl("unseal", "--wait", "--timeout", "60", scene.file(name))
+    stopper.expect("stopped")
+    guest.mend()
+    scene.host.run(f"until ss -Hnt state established dst {guest.ip} | awk '$1 > 0 {{ found = 1 }} END {{ exit !found }}'; do sleep 0.1; done")
+    time.sleep(PAUSE)
+    scene.host.run(f"kill -CONT $(cat {RUN}/pid)")
+    release.wait()
+    writer.end()
+    holds("failed" not in writer.job.said, f"the client had an error: {writer.job.output()}")
+    remove(scene, name)
+
+
+@test(on=waiting, seconds=60, timeout=1500)
+def a_server_that_was_stopped_reads_what_waits_before_it_judges(scene):
+    """Stopped across the deadline of a recall, it finds the client's LAYOUTRETURN when it goes on. Twice; ten times in a long run."""
+    guest, = scene.clients
+    for turn in range(scene.lab.times(2, 10)):
+        pause_across_a_deadline(scene, guest, f"paused{turn}")
+        ends = [entry.get("how") or entry["what"] for entry in scene.server.trace() if entry["what"] in ("fence", "fenced", "grant-ended")]
+        print(f"{turn + 1} pauses: {ends}")
+        holds(set(ends) == {"returned"}, f"how its grants ended: {ends}")
+        mount_anew(scene, guest)
 
 
 def expect_stuck(scene, guest, name, key):
@@ -315,33 +365,74 @@ def a_target_that_restarts_while_a_fence_is_wanted(scene):
     holds("Exclusive Access, Registrants Only" in scene.san.reservation(), "the server has the reservation")
 
 
-@test(seconds=50, timeout=900)
-def healthy_clients_keep_their_keys_through_seal_after_seal(lab):
-    """Two readers and two writers of one file at a time, which is sealed before they come and unsealed while they are there. Each time another
-    file: who was told that there is no layout does not ask again for two minutes. Fifty times in a long run."""
-    rounds, size = lab.times(3, 50), MIB
-    scene = SanLab(lab, clients=4)
+class Visits:
+    """Two readers and two writers of one file, each in its half of it."""
+
+    def __init__(self, scene, number, size):
+        self.scene, self.stop = scene, f"/tmp/stop{number}"
+        path = f"/mnt/n/file{number}"
+        self.before = [guest.counters() for guest in scene.clients]
+        self.jobs = [guest.start(f"exec /mnt/lab/direct-visitor {how} {path} {offset} {size // 2} {self.stop}")
+                     for guest, how, offset in zip(scene.clients, ("read", "read", "write", "write"), (0, size // 2, 0, size // 2))]
+
+    def more(self):
+        """Each has come once more, from now on."""
+        for guest, job in zip(self.scene.clients, self.jobs):
+            guest.poll(0)
+            job.expect("visited", 120, times=job.said.count("visited") + 2)  # the first may have been under way
+
+    def expect_direct(self, when):
+        """All that they read and wrote since the last look went to the disk."""
+        for i, guest in enumerate(self.scene.clients):
+            counters = guest.counters()
+            rest, self.before[i] = counters - self.before[i], counters
+            equal((rest.pnfs, rest.data()), ("LAYOUT_SCSI", 0), f"{guest.name}, {when}: {rest.show()}")
+            holds(rest["LAYOUTGET"] > 0, f"{guest.name}, {when}: {rest.show()}")
+
+    def end(self):
+        """None of them has had an error."""
+        for guest in self.scene.clients:
+            guest.run(f"touch {self.stop}")
+        for job in self.jobs:
+            job.finish()
+
+
+def restart_under(scene, visits):
+    """They were direct before, and are again at once: what they did while there was no server is over."""
+    scene.server.kill()
+    scene.server.start()
+    visits.more()
+    visits.before = [guest.counters() for guest in scene.clients]
+    visits.more()
+    for guest, before in zip(scene.clients, visits.before):
+        rest = guest.counters() - before
+        equal((rest.pnfs, rest.data()), ("LAYOUT_SCSI", 0), f"{guest.name}, after the restart: {rest.show()}")
+
+
+@test(seconds=70, timeout=1800)
+def healthy_clients_keep_their_disk_through_seal_after_seal_and_a_restart(lab):
+    """Two readers and two writers of one file at a time, which is sealed before they come and unsealed while they are there; in the middle the
+    server is killed under them. Each time another file: who was told that there is no layout does not ask again for two minutes. Fifty times in a
+    long run."""
+    rounds, size = lab.times(4, 50), MIB
+    scene = SanLab(lab, clients=4, initiator_settle_time=SETTLE, grace_time=1)
     scene.host.run(f"for i in $(seq 0 {rounds - 1}); do dd if=/dev/urandom of=/mnt/data/file$i bs={size} count=1 status=none; done; sync")
     for guest in scene.clients:
         shutil.copy(f"{HERE}/direct-visitor", guest.directory)
     before = None
     for number in range(rounds):
-        path = f"file{number}"
-        scene.server.ctl("seal", "--pinned", scene.file(path))
-        visits = [guest.start(f"exec /mnt/lab/direct-visitor {how} /mnt/n/{path} {offset} {size // 2} /tmp/stop{number}")
-                  for guest, how, offset in zip(scene.clients, ("read", "read", "write", "write"), (0, size // 2, 0, size // 2))]
-        for visit in visits:
-            visit.expect("visited")
+        scene.server.ctl("seal", "--pinned", scene.file(f"file{number}"))
+        visits = Visits(scene, number, size)
+        visits.more()
+        visits.expect_direct(f"round {number}")
+        if number == rounds // 2:
+            before = None  # each is told a key anew
+            restart_under(scene, visits)
         keys = scene.san.keys()
         before = before or keys
         equal(keys, before, "the keys at the target while all hold layouts")
-        scene.server.ctl("unseal", "--wait", scene.file(path))
-        for guest in scene.clients:
-            guest.run(f"touch /tmp/stop{number}")
-        for visit in visits:
-            visit.finish()
+        scene.server.ctl("unseal", "--wait", scene.file(f"file{number}"))
+        visits.end()
     equal(sorted(before), sorted(guest.name for guest in (scene.host, *scene.clients)), "who has a key")
     equal([entry for entry in scene.server.trace() if entry["what"] in ("fence", "fenced")], [], "fences")
-    for guest in scene.clients:
-        counters = guest.counters()
-        holds(counters.pnfs == "LAYOUT_SCSI" and counters["LAYOUTGET"] >= rounds, f"{guest.name}: {counters.show()}")
+    print(f"{rounds} seals and a restart: nobody fenced, no error")

@@ -19,7 +19,7 @@
 #include "client/file_impl.h"
 #include "client/net/transport.h"
 
-enum { PIECE = 1 << 20, PATIENCE_MS = 20000, PAGE = 4096, LATE = 0xee, MINE = 0x4c };
+enum { PIECE = 1 << 20, PATIENCE_MS = 120000, PAGE = 4096, LATE = 0xee, MINE = 0x4c };
 
 static struct sealio_session *session;
 static struct sealio_file *file;

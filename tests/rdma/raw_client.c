@@ -148,27 +148,29 @@ static void heed_disconnection(struct process *p)
         (void)rdma_disconnect(p->id);
 }
 
-/* Waits for one completion. */
+/* Waits for one completion. Its event may be lost (soft-RoCE), and an emulated machine be slow: so
+ * it is looked for each second, and long. */
 static int completed(struct process *p, struct ibv_wc *wc)
 {
-    enum { PATIENCE_MS = 20000 };
+    enum { LOOK_MS = 1000, LOOKS = 120 };
     struct pollfd fds[] = {{.fd = p->completions->fd, .events = POLLIN},
                            {.fd = p->channel->fd, .events = POLLIN}};
     struct ibv_cq *cq;
     void *context;
 
-    for (;;) {
+    for (unsigned looks = 0; looks < LOOKS;) {
         if (ibv_req_notify_cq(p->cq, 0) != 0)
             die("ibv_req_notify_cq");
         if (ibv_poll_cq(p->cq, 1, wc) > 0)
             return (int)wc->status;
-        if (poll(fds, 2, PATIENCE_MS) <= 0)
-            return RAW_NO_ANSWER;
+        if (poll(fds, 2, LOOK_MS) == 0)
+            looks++;
         if (fds[1].revents)
             heed_disconnection(p);
         if (fds[0].revents && ibv_get_cq_event(p->completions, &cq, &context) == 0)
             ibv_ack_cq_events(cq, 1);
     }
+    return RAW_NO_ANSWER;
 }
 
 static int operation(struct process *p, const struct command *c, enum ibv_wr_opcode opcode)

@@ -1,15 +1,17 @@
 /*
  * sim - runs the layout engine through random schedules (sim.h says what it looks for).
  *
- *   sim [--first SEED] [--steps N | --schedules N] [--jobs N]   run schedules from SEED on (1)
- *   sim --seed SEED [--whole]                                   repeat one schedule and print it
+ *   sim [--first SEED] [--steps N | --schedules N] [--jobs N] [--brief]
+ *                                          run schedules from SEED on (1)
+ *   sim --seed SEED [--whole]              repeat one schedule and print it
  *
- * A schedule that fails is shrunk and printed (--whole: not shrunk). Exit status: 0 nothing found,
- * 1 a violation, 2 the command line or the machine. Each job takes every Nth seed, so what is run
- * does not depend on how quick the machine is.
+ * A schedule that fails is shrunk and printed (--whole: not shrunk; --brief: only named). Exit
+ * status: 0 nothing found, 1 a violation, 2 the command line or the machine. Each job takes every
+ * Nth seed, so what is run does not depend on how quick the machine is.
  */
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +27,7 @@ enum { JOBS_MAX = 64, EXIT_VIOLATION = 1, EXIT_TROUBLE = 2, NO_END_SECONDS = 15 
 struct range {
     uint64_t first, stride;
     uint64_t steps, schedules; /* until so many are done; 0: no bound */
+    bool brief;
 };
 
 static volatile uint64_t running_seed;
@@ -45,8 +48,8 @@ static void died(int signal_number)
 static void hangs(int signal_number)
 {
     char text[96];
-    int len = snprintf(text, sizeof text, "seed %llu: no end; %d of %d steps are enough:\n",
-                       (unsigned long long)running_seed, SIM_STEPS, SIM_STEPS);
+    int len = snprintf(text, sizeof text, "seed %llu: no end, after at most %d steps\n",
+                       (unsigned long long)running_seed, SIM_STEPS);
     (void)signal_number;
     _exit(write(STDOUT_FILENO, text, (size_t)len) == len ? EXIT_VIOLATION : EXIT_TROUBLE);
 }
@@ -78,10 +81,14 @@ static int run_range(const struct range *range, struct sim_figures *figures)
         alarm(NO_END_SECONDS);
         enum sim_fault fault = sim_schedule_run(&schedule, figures, false, &at);
         alarm(0);
-        if (fault != SIM_FINE) {
+        if (fault != SIM_FINE && range->brief)
+            printf("seed %llu: %s, after %u of %u steps\n", (unsigned long long)seed,
+                   sim_fault_name(fault), at, schedule.count);
+        else if (fault != SIM_FINE)
             print_failure(&schedule, fault, at, false);
+        fflush(stdout);
+        if (fault != SIM_FINE)
             return EXIT_VIOLATION;
-        }
     }
 }
 
@@ -148,7 +155,8 @@ static int run_jobs(const struct range *all, unsigned jobs, struct sim_figures *
         struct range mine = {.first = all->first + i,
                              .stride = jobs,
                              .steps = (all->steps + jobs - 1) / jobs,
-                             .schedules = (all->schedules + jobs - 1) / jobs};
+                             .schedules = (all->schedules + jobs - 1) / jobs,
+                             .brief = all->brief};
         if (start_job(&mine, &fds[i]))
             return EXIT_TROUBLE;
     }
@@ -194,20 +202,18 @@ static double now(void)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: sim [--first SEED] [--steps N | --schedules N] [--jobs N]\n"
+    fprintf(stderr, "usage: sim [--first SEED] [--steps N | --schedules N] [--jobs N] "
+                    "[--brief]\n"
                     "       sim --seed SEED [--whole]\n");
     return EXIT_TROUBLE;
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"first", 1, NULL, 'f'},
-                                            {"steps", 1, NULL, 'n'},
-                                            {"schedules", 1, NULL, 'c'},
-                                            {"jobs", 1, NULL, 'j'},
-                                            {"seed", 1, NULL, 's'},
-                                            {"whole", 0, NULL, 'w'},
-                                            {0}};
+    static const struct option options[] = {{"first", 1, NULL, 'f'},     {"steps", 1, NULL, 'n'},
+                                            {"schedules", 1, NULL, 'c'}, {"jobs", 1, NULL, 'j'},
+                                            {"seed", 1, NULL, 's'},      {"whole", 0, NULL, 'w'},
+                                            {"brief", 0, NULL, 'b'},     {0}};
     struct range range = {.first = 1};
     struct sim_figures figures = {0};
     unsigned jobs = 1;
@@ -227,11 +233,14 @@ int main(int argc, char **argv)
             one = true, seed = value;
         else if (c == 'w')
             whole = true;
+        else if (c == 'b')
+            range.brief = true;
         else
             return usage();
     }
     if (optind < argc || jobs < 1 || jobs > JOBS_MAX)
         return usage();
+    mallopt(M_MMAP_THRESHOLD, 1 << 20); /* a world is zeroed page by page, where it is touched */
     signal(SIGABRT, died);
     signal(SIGSEGV, died);
     signal(SIGALRM, hangs);

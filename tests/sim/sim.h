@@ -16,8 +16,18 @@
  *   - a fence before its release's deadline, or of a client that answers in time and lost nothing;
  *   - a recall for no release;
  *   - a LAYOUTCOMMIT answered before the journal has it;
- *   - a seal said to be broken from outside, and an end that the engine itself had to refuse;
- *   - at the end, when everybody behaves and every fence works: a seal that is not released.
+ *   - a grant, or a flag cleared, on a file system that is in doubt;
+ *   - a seal whose breach was seen that gives grants, is not recalled, or is taken off without the
+ *     operator's word; a first grant on a file that nobody has looked at for long; a seal said to
+ *     be broken where nobody saw it so;
+ *   - a grant on a volume that was moved or cannot be described any more, and a seal on it that is
+ *     not released; a seal released for no reason;
+ *   - a record of a seal gone and the flag still on;
+ *   - a client that lost nothing and gets no layout of a file that is sealed;
+ *   - a LAYOUTGET refused for what was recalled in bulk longer ago than the time-out;
+ *   - an end that the engine itself had to refuse;
+ *   - at the end, when everybody behaves and every fence works: a seal that is not released; before
+ *     that, where one file system is frozen or in doubt, one of the other.
  *
  * What is taken for granted, being outside of the engine (docs/beliefs.md): a client that has not
  * lost its state returns a layout, or says that it has none, only when its own I/O under it has
@@ -25,20 +35,23 @@
  * server restarted, it comes under a new id, it is shaken) throws its layouts away and waits for
  * nothing: its queue lives on, and it says that it has none. A run that another verifier replaced
  * may live on too. Where the operator said so, the queue is dead after the quiesce time
- * (quiesce_is_safe) or the settle time. The flag keeps the map still (who clears it from outside is
- * found by the scrub, not here). A fence is an act and a look: the act may do nothing and report
- * success; what the engine is told is what the look sees. On a reserved disk that is the verdict of
- * layout/key/rule.h over a target that knows nexuses: machines share them or have two, REGISTERs
- * come late and path by path, targets forget. A path by which no key was registered does not lag
- * behind the first; who was never seen to register does so within 30 s of being told or not at all;
- * who is new on a machine where another was fenced is not told of a key; a target that has
- * forgotten lets nobody in before the server has seen it.
+ * (quiesce_is_safe) or the settle time. The flag keeps the map still; what happens to the file of
+ * which somebody with root's rights clears it, until that is seen, is not the engine's fault. A
+ * fence is an act and a look: the act may do nothing and report success; what the engine is told is
+ * what the look sees. On a reserved disk that is the verdict of layout/key/rule.h over a target
+ * that knows nexuses: machines share them or have two, REGISTERs come late and path by path,
+ * targets forget. A path by which no key was registered does not lag behind the first; who was
+ * never seen to register does so within 30 s of being told or not at all; who is new on a machine
+ * where another was fenced is not told of a key; no key covers another client's before a look has
+ * seen that one; a target that has forgotten lets nobody in before the server has seen it.
  *
  *   sim_disk.c      blocks, files, I/O
  *   sim_client.c    machines: LAYOUTGET, I/O, LAYOUTRETURN, answers to recalls, restarts
  *   sim_san.c       a reserved disk: nexuses, REGISTERs, looks, fences by the key rule
  *   sim_memory.c    what the server has registered for clients
  *   sim_program.c   local programs as holders
+ *   sim_outside.c   what is done behind the server's back: flags, maps, volumes, frozen disks
+ *   sim_doubt.c     a journal that is lost, and what follows
  *   sim_server.c    the host: journal, steps, fences, leases, crashes
  *   sim_check.c     the checks of what the engine does, after every event
  *   sim_schedule.c  steps, a schedule's life and end, shrinking
@@ -65,6 +78,7 @@ enum {
     SIM_KEY_ROWS = 1024,
     SIM_KEY_RUNS = WORLD_CLIENTS * SIM_RUNS + 1,
     SIM_KEY_FENCES = 64,
+    SIM_DEVICES = 64,
 };
 
 enum sim_fault {
@@ -82,6 +96,18 @@ enum sim_fault {
     SIM_COMMIT_LOST,
     SIM_FALSE_ALARM,
     SIM_NOT_RELEASED,
+    SIM_GRANT_IN_DOUBT,
+    SIM_UNFLAGGED_IN_DOUBT,
+    SIM_GRANT_BROKEN,
+    SIM_BREACH_IGNORED,
+    SIM_BROKEN_DROPPED,
+    SIM_GRANT_MOVED,
+    SIM_MOVE_IGNORED,
+    SIM_RELEASED_FOR_NOTHING,
+    SIM_FLAG_FORGOTTEN,
+    SIM_REFUSED_FOR_EVER,
+    SIM_NOT_SERVED,
+    SIM_FAULTS,
 };
 
 /* birth: unique to each allocation, so that a block that left a file and came back is another
@@ -103,6 +129,8 @@ struct sim_layout {
     uint8_t count;
     struct sim_ref refs[SIM_FILE_BLOCKS];
     stateid4 stateid;
+    uint32_t breaches; /* of the file, when it was granted */
+    uint8_t device;    /* index of its id */
 };
 
 /* On its way to the disk, whatever the client says or forgets. */
@@ -110,6 +138,8 @@ struct sim_io {
     unsigned file;
     struct sim_ref ref;
     uint32_t run; /* of the machine, that began it */
+    uint32_t breaches;
+    uint8_t device;
     bool haunted; /* its layout was thrown away: nobody waits for it but an unmount */
     uint64_t haunted_at;
     uint64_t doomed_at; /* its initiator gives it up, as the operator promised; 0: never */
@@ -118,9 +148,9 @@ struct sim_io {
 /* A run of a client, as the server knows it. One that another verifier replaced may live on. */
 struct sim_run {
     char address[16];
-    bool cut;       /* a disk without keys refuses it */
-    unsigned host;  /* whose nexuses it uses; others may too */
-    bool seen;      /* some key of it, by a look */
+    bool cut[WORLD_FILE_SYSTEMS]; /* a disk without keys refuses it */
+    unsigned host;                /* whose nexuses it uses; others may too */
+    bool seen;                    /* some key of it, by a look */
     uint32_t ready; /* the number of the key that it last registered by all of its paths */
     bool fenced;    /* and that was proven */
 };
@@ -142,6 +172,8 @@ struct sim_machine {
     struct sim_run runs[SIM_RUNS];
     bool registered[WORLD_FILES];     /* by this process of the server */
     bool old_registered[WORLD_FILES]; /* by earlier ones */
+    uint8_t memory_device[WORLD_FILES];
+    uint64_t bulk_at; /* when all it may have of before was last recalled */
     struct sim_layout layouts[WORLD_FILES], replies[WORLD_FILES]; /* replies: on their way */
     uint32_t reply_sequence[WORLD_FILES];
     bool knows_recall[WORLD_FILES];
@@ -173,17 +205,47 @@ struct sim_key_fence {
 /* A reserved disk: a key for each nexus, and what the server knows of it. */
 struct sim_san {
     struct key_rule *rule;
-    uint64_t key[SIM_HOSTS * SIM_PATHS]; /* 0: none */
+    uint64_t key[SIM_HOSTS * SIM_PATHS];    /* 0: none */
+    uint32_t unseen[SIM_HOSTS * SIM_PATHS]; /* whose it is, until a look has seen it; 0: it has */
     unsigned hosts, paths[SIM_HOSTS];
     bool preempted[SIM_HOSTS]; /* a nexus of it, some time */
     uint32_t generation, numbers;
-    uint64_t started; /* the server */
     struct sim_register registers[SIM_REGISTERS];
     struct sim_told told[WORLD_CLIENTS];
     struct sim_key_fence fences[SIM_KEY_FENCES];
     bool known[SIM_KEY_RUNS]; /* to the rule, on record */
     size_t row_count;
     struct key_row rows[SIM_KEY_ROWS]; /* on record */
+};
+
+struct sim_file {
+    enum engine_state state; /* as last seen */
+    uint32_t grants;         /* before the event */
+    uint32_t grants_now;
+    uint64_t release_at; /* when the release began */
+    uint32_t breaches;   /* times that somebody has broken its seal from outside */
+    bool touched;        /* so, since it was sealed */
+    uint64_t touched_at;
+    bool seen;    /* and the engine was told */
+    bool wanted;  /* there is a reason to release it */
+    bool word;    /* the operator's */
+    bool image;   /* its flag and mark came with one */
+    bool planted; /* the journal need not know of its flag */
+    bool said_gone;
+    bool excused;          /* was being released when the doubt arose */
+    uint64_t stale_ticket; /* looks up to this one are of a seal that is gone */
+};
+
+struct sim_fs {
+    bool frozen;      /* no step on it comes to an end */
+    bool lost;        /* the journal has lost what it knew of it, and its mark says so */
+    bool found;       /* a seal was found on it that nobody knew of */
+    bool found_again; /* after the operator's word */
+    bool unread;      /* its mark could not be read at the start */
+    bool undescribed; /* as the engine was told */
+    unsigned moves;
+    struct device *before; /* as a step that began earlier has it */
+    struct engine_forget forget;
 };
 
 struct sim_get {
@@ -240,6 +302,14 @@ enum sim_op {
     STEP_STRUCK,
     STEP_GAP,
     STEP_VOID,
+    STEP_AWAY,
+    STEP_BREACH,
+    STEP_FREEZE,
+    STEP_VOLUME,
+    STEP_FOUND,
+    STEP_OPERATOR,
+    STEP_BACKUP,
+    STEP_NEIGHBOUR,
     STEP_COUNT,
 };
 
@@ -274,8 +344,14 @@ struct sim {
     struct engine_release releases[SIM_CALLS];
     struct engine_wrote wrotes[SIM_CALLS];
     unsigned next_call;
-    enum engine_state states[WORLD_FILES]; /* as last seen */
-    uint64_t release_at[WORLD_FILES];      /* when the release began */
+    bool is_split;                            /* there are two file systems */
+    bool has_breaches, has_doubts, has_moves; /* in this schedule */
+    struct sim_file files[WORLD_FILES];
+    struct sim_fs fs[WORLD_FILE_SYSTEMS];
+    uint64_t evidence; /* looks that showed a breach, since the server was started */
+    uint8_t device_ids[SIM_DEVICES][DEVICE_ID_SIZE]; /* ever granted on */
+    unsigned device_count;
+    struct world_durable *backup; /* an older copy of the journal; NULL: none */
     size_t fences_seen, recalls_seen;
     struct sim_san san;
     struct sim_figures *figures;
@@ -294,7 +370,7 @@ void sim_disk_format(struct sim *s);
 void sim_disk_local_change(struct sim *s,
                            unsigned file); /* somebody at the server truncates, removes, writes */
 void sim_disk_io(struct sim *s, unsigned machine, const struct sim_io *io);
-bool sim_disk_refuses(const struct sim *s, unsigned machine, uint32_t run);
+bool sim_disk_refuses(const struct sim *s, unsigned machine, uint32_t run, unsigned file);
 bool sim_disk_is_intact(const struct sim *s, unsigned file, const struct sim_ref *ref);
 
 /* sim_client.c */
@@ -302,8 +378,10 @@ bool sim_machine_can_use(const struct sim *s, unsigned machine, unsigned file);
 bool sim_run_can_use(const struct sim *s, unsigned machine, uint32_t run, unsigned file);
 void sim_machine_unmount(struct sim *s, unsigned machine);
 void sim_machine_shake(struct sim *s, unsigned machine);
+void sim_machine_away(struct sim *s, unsigned machine);
 void sim_io_dooms(struct sim_io *io, uint64_t at);
 void sim_machine_get(struct sim *s, unsigned machine, unsigned file);
+void sim_machine_is_served(struct sim *s, unsigned machine, unsigned file, bool write);
 void sim_machine_granted(struct sim *s, struct sim_get *get);
 void sim_machine_deliver(struct sim *s, unsigned machine, unsigned file);
 void sim_machine_lose_reply(struct sim *s, unsigned machine, unsigned file);
@@ -333,6 +411,7 @@ void sim_memory_end(struct sim *s, unsigned machine); /* it has nothing to reach
 
 /* sim_san.c */
 bool sim_san_is_on(const struct sim *s);
+bool sim_san_guards(const struct sim *s, unsigned file);       /* what is on the reserved disk */
 bool sim_san_is_struck(const struct sim *s, unsigned machine); /* a nexus of it was preempted */
 void sim_san_start(struct sim *s);
 void sim_san_stop(struct sim *s);
@@ -345,6 +424,8 @@ bool sim_san_is_ready(const struct sim *s, unsigned machine); /* it has register
 bool sim_san_may_begin(const struct sim *s, unsigned machine);
 void sim_san_ask(struct sim *s, unsigned machine);
 void sim_san_arrive(struct sim *s);
+bool sim_san_has_neighbour(const struct sim *s, unsigned machine);
+void sim_san_neighbour(struct sim *s, unsigned machine);
 void sim_san_arrive_all(struct sim *s, unsigned machine);
 void sim_san_forget(struct sim *s, unsigned machine, uint32_t run);
 void sim_san_look(struct sim *s);
@@ -355,6 +436,27 @@ void sim_san_unmount(struct sim *s, unsigned machine);
 void sim_san_began_anew(struct sim *s, unsigned machine);
 void sim_san_target(struct sim *s);
 
+/* sim_outside.c */
+void sim_outside_breach(struct sim *s, unsigned file);
+void sim_outside_freeze(struct sim *s, unsigned fs);
+void sim_outside_volume(struct sim *s, unsigned fs);
+void sim_outside_start(struct sim *s); /* what the host finds at its start */
+void sim_outside_mend(struct sim *s);
+void sim_outside_clear(struct sim *s);
+uint8_t sim_device_index(struct sim *s, unsigned file); /* of what the file's seal is on */
+
+/* sim_doubt.c */
+bool sim_doubt_is_on(const struct sim *s, unsigned fs);
+bool sim_doubt_is_spoken_for(const struct sim *s, unsigned fs); /* it is to be put on record */
+void sim_doubt_find(struct sim *s, unsigned fs);                /* the search comes upon a seal */
+void sim_doubt_operator(struct sim *s, unsigned fs);
+void sim_doubt_backup(struct sim *s);
+void sim_doubt_crash(struct sim *s); /* before the server starts again */
+void sim_doubt_restoring(struct world *w);
+void sim_doubt_answer(struct sim *s, const struct engine_call *call);
+void sim_doubt_mend(struct sim *s, unsigned fs);
+void sim_doubt_stop(struct sim *s);
+
 /* sim_program.c */
 void sim_program_close(struct sim *s, unsigned machine);
 void sim_program_come_back(struct sim *s, unsigned machine);
@@ -362,11 +464,16 @@ void sim_program_come_back(struct sim *s, unsigned machine);
 /* sim_check.c */
 void sim_check_event(struct world *w);
 void sim_check_unflag(struct world *w, unsigned file);
+const struct journal_seal *sim_durable_seal(const struct sim *s, unsigned file); /* or NULL */
+/* The engine is about to be told of a look. */
+void sim_check_look(struct sim *s, const struct engine_effect *step);
+void sim_check_crash(struct sim *s);
 unsigned sim_fence_machine(const struct sim *s, size_t index, uint32_t *run);
 
 /* sim_server.c */
 void sim_server_start(struct sim *s);
-void sim_server_step(struct sim *s);
+bool sim_server_step(struct sim *s);      /* false: none comes to an end */
+void sim_server_carry_out(struct sim *s); /* all steps and records, until nothing is left */
 void sim_server_journal(struct sim *s);
 void sim_server_fence(struct sim *s, bool works);
 void sim_server_expire(struct sim *s);
@@ -378,7 +485,8 @@ void sim_server_pass(struct sim *s, uint64_t ns);
 void sim_server_crash(struct sim *s);
 void sim_server_gap(struct sim *s, uint64_t ns);
 void sim_server_void(struct sim *s);
-bool sim_server_is_clean(struct sim *s);
+bool sim_server_is_clean(const struct sim *s);
+bool sim_server_fs_is_clean(const struct sim *s, unsigned fs);
 
 /* sim_schedule.c */
 struct sim_schedule {

@@ -4,7 +4,9 @@
 
 #include "tests/sim/sim.h"
 
-static const struct journal_seal *durable_seal(const struct sim *s, unsigned f)
+static const uint64_t TRUST = 60 * SECOND; /* a first grant rests on a look as old as this */
+
+const struct journal_seal *sim_durable_seal(const struct sim *s, unsigned f)
 {
     for (size_t i = 0; i < s->w->durable.seal_count; i++) {
         if (file_key_equal(&s->w->durable.seals[i].key, &s->w->files[f].key))
@@ -27,7 +29,28 @@ static bool is_listed(const struct world_holder *list, size_t count,
 
 static enum engine_state state_of(const struct sim *s, unsigned f)
 {
-    return world_state(s->w, f);
+    return s->files[f].state;
+}
+
+/* Nothing is granted on what is not sure to be as it was sealed. */
+static void check_ground(struct sim *s, const struct sim_get *get)
+{
+    const struct sim_file *file = &s->files[get->file];
+    unsigned fs = s->w->files[get->file].fs;
+    const char *path = s->w->files[get->file].path;
+    struct engine_seal_view view;
+    if (sim_doubt_is_on(s, fs) && !sim_doubt_is_spoken_for(s, fs))
+        sim_fail(s, SIM_GRANT_IN_DOUBT, "client %u gets a layout of %s, which is in doubt",
+                 get->machine, path);
+    else if (file->touched &&
+             (file->seen || (!file->grants && s->w->now > file->touched_at + TRUST)))
+        sim_fail(s, SIM_GRANT_BROKEN, "client %u gets a layout of %s, whose seal %s", get->machine,
+                 path, file->seen ? "was seen to be broken" : "nobody has looked at for long");
+    else if (engine_seal_view(s->w->engine, &s->w->files[get->file].key, &view) == 0 &&
+             (s->fs[fs].undescribed || !view.device ||
+              memcmp(device_id(view.device), device_id(s->w->devices[fs]), DEVICE_ID_SIZE) != 0))
+        sim_fail(s, SIM_GRANT_MOVED, "client %u gets a layout of %s, whose volume is another now",
+                 get->machine, path);
 }
 
 static void check_grant(struct sim *s, const struct sim_get *get)
@@ -35,13 +58,14 @@ static void check_grant(struct sim *s, const struct sim_get *get)
     const struct world_durable *d = &s->w->durable;
     const struct world_client *client = &s->w->clients[get->machine];
     const char *path = s->w->files[get->file].path;
-    const struct journal_seal *seal = durable_seal(s, get->file);
-    if (state_of(s, get->file) != ENGINE_SEALED || !s->w->files[get->file].flag)
+    const struct sim_file *file = &s->files[get->file];
+    const struct journal_seal *seal = sim_durable_seal(s, get->file);
+    if (state_of(s, get->file) != ENGINE_SEALED || (!s->w->files[get->file].flag && !file->touched))
         sim_fail(s, SIM_GRANT_UNSEALED, "client %u gets a layout of %s, which is %s and %s",
                  get->machine, path, engine_state_name(state_of(s, get->file)),
                  s->w->files[get->file].flag ? "has its flag" : "has no flag");
     else if (!seal || seal->phase != JOURNAL_SEALED || !seal->map ||
-             !map_equal(seal->map, s->w->files[get->file].map))
+             (!file->touched && !map_equal(seal->map, s->w->files[get->file].map)))
         sim_fail(s, SIM_GRANT_UNRECORDED,
                  "client %u gets a layout of %s, whose seal or map is not on record", get->machine,
                  path);
@@ -52,14 +76,28 @@ static void check_grant(struct sim *s, const struct sim_get *get)
     else if (is_listed(d->fenced, d->fenced_count, client))
         sim_fail(s, SIM_GRANT_FENCED, "client %u gets a layout of %s although it was fenced",
                  get->machine, path);
+    check_ground(s, get);
 }
 
 static void check_commit(struct sim *s, const struct sim_commit *commit)
 {
-    const struct journal_seal *seal = durable_seal(s, commit->file);
+    const struct journal_seal *seal = sim_durable_seal(s, commit->file);
     if (commit->call.call.result == ENGINE_OK && seal && seal->mtime_ns < commit->call.mtime_ns)
         sim_fail(s, SIM_COMMIT_LOST, "a LAYOUTCOMMIT of %s is answered before the journal has it",
                  s->w->files[commit->file].path);
+}
+
+/* What was recalled in bulk keeps a client from new layouts for the time-out, not for ever. */
+static void check_refusal(struct sim *s, const struct sim_get *get)
+{
+    const struct sim_machine *machine = &s->machines[get->machine];
+    if (get->call.call.result == ENGINE_RECALL_CONFLICT && get->run == machine->run &&
+        state_of(s, get->file) == ENGINE_SEALED &&
+        s->w->now > machine->bulk_at + s->w->options.recall_timeout)
+        sim_fail(s, SIM_REFUSED_FOR_EVER,
+                 "client %u is refused a layout of %s for a bulk recall of %.0f s ago",
+                 get->machine, s->w->files[get->file].path,
+                 (double)(s->w->now - machine->bulk_at) / (double)SECOND);
 }
 
 static void take_answer(struct sim *s, const struct engine_call *call)
@@ -70,6 +108,7 @@ static void take_answer(struct sim *s, const struct engine_call *call)
             if (call->result != ENGINE_OK) {
                 sim_say(s, "  client %u gets no layout of %s: %s", s->gets[i].machine,
                         s->w->files[s->gets[i].file].path, call->why);
+                check_refusal(s, &s->gets[i]);
                 return;
             }
             if (s->gets[i].run == s->machines[s->gets[i].machine].run)
@@ -83,6 +122,7 @@ static void take_answer(struct sim *s, const struct engine_call *call)
             return;
         }
     }
+    sim_doubt_answer(s, call);
 }
 
 static bool is_releasing(enum engine_state state)
@@ -90,16 +130,62 @@ static bool is_releasing(enum engine_state state)
     return state == ENGINE_RECALLING || state == ENGINE_FENCING || state == ENGINE_STUCK_STATE;
 }
 
+/* Looks that are still to come are of the seal that is gone. */
+static void forget_seal(struct sim *s, unsigned f)
+{
+    struct sim_file *file = &s->files[f];
+    const struct engine_effect *steps = s->w->steps;
+    if (s->w->files[f].flag && !file->planted)
+        sim_fail(s, SIM_FLAG_FORGOTTEN, "the seal of %s is off the books, and its flag is set",
+                 s->w->files[f].path);
+    for (size_t i = 0; i < s->w->step_count; i++) {
+        if (steps[i].step.step == ENGINE_STEP_WATCH &&
+            file_key_equal(&steps[i].key, &s->w->files[f].key) &&
+            steps[i].step.ticket > file->stale_ticket)
+            file->stale_ticket = steps[i].step.ticket;
+    }
+    *file = (struct sim_file){.breaches = file->breaches,
+                              .planted = file->planted && s->w->files[f].flag,
+                              .stale_ticket = file->stale_ticket,
+                              .said_gone = file->said_gone};
+}
+
+static void check_change(struct sim *s, unsigned f, enum engine_state now)
+{
+    struct sim_file *file = &s->files[f];
+    enum engine_state before = file->state;
+    sim_say(s, "  %s is %s", s->w->files[f].path, engine_state_name(now));
+    file->state = now;
+    if (is_releasing(now) && !is_releasing(before))
+        file->release_at = s->w->now;
+    if (before == ENGINE_SEALED && now != ENGINE_OPEN && !file->wanted)
+        sim_fail(s, SIM_RELEASED_FOR_NOTHING, "%s is released, and nobody wants that",
+                 s->w->files[f].path);
+    if (now == ENGINE_OPEN)
+        forget_seal(s, f);
+    else if (now != ENGINE_SEALING)
+        file->planted = false;
+}
+
 static void check_states(struct sim *s)
 {
     for (unsigned f = 0; f < WORLD_FILES; f++) {
-        enum engine_state now = state_of(s, f);
-        if (is_releasing(now) && !is_releasing(s->states[f]))
-            s->release_at[f] = s->w->now;
-        if (now != s->states[f])
-            sim_say(s, "  %s is %s", s->w->files[f].path, engine_state_name(now));
-        s->states[f] = now;
+        struct engine_seal_view view;
+        bool open = engine_seal_view(s->w->engine, &s->w->files[f].key, &view) != 0;
+        enum engine_state now = open ? ENGINE_OPEN : view.state;
+        s->files[f].grants_now = open ? 0 : view.grants;
+        if (now != s->files[f].state)
+            check_change(s, f, now);
+        if (now == ENGINE_SEALED && s->files[f].seen)
+            sim_fail(s, SIM_BREACH_IGNORED, "%s stays sealed although its breach was seen",
+                     s->w->files[f].path);
     }
+}
+
+static void note_grants(struct sim *s)
+{
+    for (unsigned f = 0; f < WORLD_FILES; f++)
+        s->files[f].grants = s->files[f].grants_now;
 }
 
 /* Whom a fence means, by owner and verifier. */
@@ -112,10 +198,13 @@ unsigned sim_fence_machine(const struct sim *s, size_t i, uint32_t *run)
 
 static void check_fence(struct sim *s, size_t i)
 {
+    const struct device **device = &s->w->fences[i].fence.device;
     uint32_t run;
     unsigned f = world_file_of(s->w, &s->w->fences[i].key), m = sim_fence_machine(s, i, &run);
+    if (*device && !device_is_reserved(*device))
+        *device = NULL; /* from here on only whether it is reserved counts: it may be replaced */
     sim_say(s, "  a fence of %s is asked for, for %s", s->w->fence_address[i], s->w->files[f].path);
-    if (s->w->now < s->release_at[f] + s->w->options.recall_timeout)
+    if (s->w->now < s->files[f].release_at + s->w->options.recall_timeout)
         sim_fail(s, SIM_FENCED_EARLY, "client %u is fenced for %s before the deadline", m,
                  s->w->files[f].path);
     else if (s->machines[m].good && !s->machines[m].lost && run == s->machines[m].run)
@@ -125,47 +214,72 @@ static void check_fence(struct sim *s, size_t i)
 
 static void check_recall(struct sim *s, const struct engine_effect *recall)
 {
-    if (recall->recall.scope != LAYOUTRECALL4_FILE)
+    unsigned m = world_client_of(s->w, recall->recall.client_id);
+    if (recall->recall.scope != LAYOUTRECALL4_FILE) {
+        if (m < WORLD_CLIENTS)
+            s->machines[m].bulk_at = s->w->now;
         return;
+    }
     unsigned f = world_file_of(s->w, &recall->key);
-    sim_say(s, "  %s is recalled from client %u", s->w->files[f].path,
-            world_client_of(s->w, recall->recall.client_id));
-    if (!is_releasing(s->states[f]))
+    sim_say(s, "  %s is recalled from client %u", s->w->files[f].path, m);
+    if (!is_releasing(s->files[f].state))
         sim_fail(s, SIM_RECALLED_FOR_NOTHING, "%s is recalled although nobody wants it released",
                  s->w->files[f].path);
 }
 
-/* Nobody touches a flag or a map from outside here. */
 static void check_watch(struct sim *s)
 {
     struct engine_figures figures;
     engine_figures(s->w->engine, &figures);
-    if (figures.counters.breaches)
+    if (figures.counters.breaches > s->evidence)
         sim_fail(s, SIM_FALSE_ALARM,
-                 "a seal is said to be broken from outside, and nobody touched it");
+                 "a seal is said to be broken from outside, and no look showed it");
     if (figures.counters.records_kept)
         sim_fail(s, SIM_FALSE_ALARM, "the engine was about to believe too much: %s", s->w->alarm);
 }
 
-static bool run_is_listed(const struct sim *s, unsigned m, uint32_t run)
+static bool run_is_listed(const struct sim *s, unsigned m, uint32_t run, uint8_t device)
 {
-    struct world_client client = s->w->clients[m];
-    client.verifier[0] = (uint8_t)(run + 1);
-    return is_listed(s->w->durable.holders, s->w->durable.holder_count, &client);
+    const struct world_client *client = &s->w->clients[m];
+    const struct world_durable *d = &s->w->durable;
+    for (size_t i = 0; i < d->holder_count; i++) {
+        const struct journal_holder *h = &d->holders[i].h;
+        if (h->verifier[0] == (uint8_t)(run + 1) && h->verifier[1] == client->verifier[1] &&
+            (h->way == JOURNAL_WAY_MEMORY) == s->machines[m].memory &&
+            memcmp(h->device_id, s->device_ids[device], DEVICE_ID_SIZE) == 0 &&
+            h->owner_len == strlen(client->owner) &&
+            memcmp(d->holders[i].owner, client->owner, h->owner_len) == 0)
+            return true;
+    }
+    return false;
 }
 
-/* After a crash the records are all that is known of them. */
+static void check_record(struct sim *s, unsigned m, uint32_t run, unsigned f, uint8_t device)
+{
+    if (s->fs[s->w->files[f].fs].lost || !sim_run_can_use(s, m, run, f) ||
+        run_is_listed(s, m, run, device))
+        return;
+    sim_fail(s, SIM_HOLDER_UNRECORDED,
+             "run %u of client %u can use a layout of %s and is not on record as a holder", run, m,
+             s->w->files[f].path);
+}
+
+/* After a crash the records are all that is known of them, of each on each device. */
 static void check_records(struct sim *s)
 {
     for (unsigned m = 0; m < WORLD_CLIENTS; m++) {
-        for (uint32_t run = 0; run <= s->machines[m].run; run++) {
-            bool can = false;
-            for (unsigned f = 0; f < WORLD_FILES; f++)
-                can = can || sim_run_can_use(s, m, run, f);
-            if (can && !run_is_listed(s, m, run))
-                sim_fail(s, SIM_HOLDER_UNRECORDED,
-                         "run %u of client %u can use a layout and is not on record as a holder",
-                         run, m);
+        const struct sim_machine *machine = &s->machines[m];
+        for (unsigned f = 0; f < WORLD_FILES; f++) {
+            if (machine->memory && sim_memory_is_registered(s, m, f))
+                check_record(s, m, machine->run, f, machine->memory_device[f]);
+            if (!machine->memory && machine->layouts[f].held)
+                check_record(s, m, machine->run, f, machine->layouts[f].device);
+            if (!machine->memory && machine->replies[f].held)
+                check_record(s, m, machine->run, f, machine->replies[f].device);
+        }
+        for (unsigned i = 0; i < machine->queued; i++) {
+            const struct sim_io *io = &machine->queue[i];
+            check_record(s, m, io->run, io->file, io->device);
         }
     }
 }
@@ -183,6 +297,68 @@ void sim_check_event(struct world *w)
         check_fence(s, s->fences_seen);
     while (world_take_answer(w, &call))
         take_answer(s, call);
+    note_grants(s);
+}
+
+static bool is_watched(enum engine_state state)
+{
+    return state != ENGINE_OPEN && state != ENGINE_SEALING && state != ENGINE_RELEASING;
+}
+
+void sim_check_look(struct sim *s, const struct engine_effect *step)
+{
+    unsigned f = world_file_of(s->w, &step->key);
+    struct sim_file *file = &s->files[f];
+    struct engine_seal_view view;
+    const struct world_file *on_disk = &s->w->files[f];
+    bool stale = step->step.step == ENGINE_STEP_WATCH &&
+                 (!is_watched(file->state) || step->step.ticket <= file->stale_ticket);
+    if (stale || engine_seal_view(s->w->engine, &on_disk->key, &view))
+        return;
+    if (on_disk->flag && (!view.map || map_equal(view.map, on_disk->map))) {
+        file->touched = file->touched && file->seen; /* all is well again */
+        return;
+    }
+    s->evidence++;
+    file->touched = true;
+    if (step->step.step == ENGINE_STEP_WATCH)
+        file->seen = file->wanted = true;
+}
+
+/* What is on record of a seal is what is known of it from here on. */
+void sim_check_crash(struct sim *s)
+{
+    s->evidence = 0;
+    for (unsigned f = 0; f < WORLD_FILES; f++) {
+        struct sim_file *file = &s->files[f];
+        const struct journal_seal *seal = sim_durable_seal(s, f);
+        if (!seal)
+            *file = (struct sim_file){
+                .breaches = file->breaches, .image = file->image, .planted = file->planted};
+        file->state = ENGINE_OPEN;
+        file->grants = 0;
+        file->excused = file->said_gone = false;
+        file->stale_ticket = 0;
+        file->seen = seal && seal->phase == JOURNAL_BROKEN;
+        file->wanted = file->wanted || (seal && seal->phase != JOURNAL_SEALED);
+        if (!file->touched && seal && seal->map &&
+            (!s->w->files[f].flag || !map_equal(seal->map, s->w->files[f].map))) {
+            file->touched = true;
+            file->touched_at = s->w->now;
+        }
+    }
+}
+
+static void check_word(struct sim *s, unsigned f)
+{
+    const struct sim_file *file = &s->files[f];
+    if (sim_doubt_is_on(s, s->w->files[f].fs) && !file->excused)
+        sim_fail(s, SIM_UNFLAGGED_IN_DOUBT, "the flag of %s, which is in doubt, is cleared",
+                 s->w->files[f].path);
+    if (file->seen && !file->word)
+        sim_fail(s, SIM_BROKEN_DROPPED,
+                 "the broken seal of %s is taken off without the operator's word",
+                 s->w->files[f].path);
 }
 
 /* After this the file's blocks may become anybody's. */
@@ -191,6 +367,7 @@ void sim_check_unflag(struct world *w, unsigned f)
     struct sim *s = w->owner;
     sim_say(s, "  the flag of %s is cleared", w->files[f].path);
     s->figures->releases++;
+    check_word(s, f);
     for (unsigned m = 0; m < WORLD_CLIENTS; m++) {
         if (sim_machine_can_use(s, m, f))
             sim_fail(s, SIM_FLAG_CLEARED,

@@ -37,12 +37,12 @@ bool sim_run_can_use(const struct sim *s, unsigned m, uint32_t run, unsigned f)
     bool now = run == machine->run;
     if (machine->memory)
         return now && sim_memory_is_registered(s, m, f);
-    bool refused = sim_san_is_on(s) && machine->kind == JOURNAL_HOLDER_NFS
-                       ? !sim_san_may_let_in(s, m, run)
-                       : sim_disk_refuses(s, m, run);
+    bool guarded = sim_san_guards(s, f) && machine->kind == JOURNAL_HOLDER_NFS;
+    bool refused = guarded ? !sim_san_may_let_in(s, m, run) : sim_disk_refuses(s, m, run, f);
     if (refused || (now && is_outlived(s, machine)))
         return false;
-    if (now && (machine->layouts[f].held || machine->replies[f].held) && sim_san_may_begin(s, m))
+    if (now && (machine->layouts[f].held || machine->replies[f].held) &&
+        (!guarded || sim_san_may_begin(s, m)))
         return true;
     for (unsigned i = 0; i < machine->queued; i++) {
         const struct sim_io *io = &machine->queue[i];
@@ -106,7 +106,6 @@ static void lose_state(struct sim *s, unsigned m)
 {
     struct sim_machine *machine = &s->machines[m];
     const struct engine_options *o = &s->w->options;
-    bool quiesces = o->quiesce_is_safe && !device_is_reserved(s->w->device);
     for (unsigned f = 0; f < WORLD_FILES; f++) {
         forget_layout(machine, f);
         machine->replies[f].held = false;
@@ -118,9 +117,9 @@ static void lose_state(struct sim *s, unsigned m)
         s->figures->haunts += !io->haunted;
         io->haunted_at = io->haunted ? io->haunted_at : s->w->now;
         io->haunted = true;
-        if (machine->runs[io->run].fenced && o->settle_time && sim_san_is_on(s))
+        if (machine->runs[io->run].fenced && o->settle_time && sim_san_guards(s, io->file))
             sim_io_dooms(io, s->w->now + o->settle_time);
-        if (quiesces)
+        if (o->quiesce_is_safe && !sim_san_guards(s, io->file))
             sim_io_dooms(io, s->w->now + o->quiesce_time);
     }
     machine->lost = machine->lost || machine->was_known;
@@ -162,8 +161,7 @@ static bool is_asking(const struct sim *s, unsigned m, unsigned f)
     return false;
 }
 
-/* One LAYOUTGET at a time for a client and a file. */
-void sim_machine_get(struct sim *s, unsigned m, unsigned f)
+static struct sim_get *ask(struct sim *s, unsigned m, unsigned f, layoutiomode4 iomode)
 {
     struct sim_machine *machine = &s->machines[m];
     const struct sim_layout *layout = &machine->layouts[f];
@@ -172,7 +170,7 @@ void sim_machine_get(struct sim *s, unsigned m, unsigned f)
         i++;
     if (i == SIM_CALLS || machine->replies[f].held || !s->w->clients[m].id || is_asking(s, m, f) ||
         !sim_machine_reaches_server(s, m))
-        return;
+        return NULL;
     static const struct layout_memory memory = {
         .address = 0x1000, .length = UINT64_MAX, .key = 7, .writable = true};
     struct sim_get *get = &s->gets[i];
@@ -181,7 +179,7 @@ void sim_machine_get(struct sim *s, unsigned m, unsigned f)
         .key = s->w->files[f].key,
         .client_id = s->w->clients[m].id,
         .type = type_of(machine),
-        .want = {.iomode = sim_chance(s, 60) ? LAYOUTIOMODE4_RW : LAYOUTIOMODE4_READ,
+        .want = {.iomode = iomode,
                  .length = NFS4_UINT64_MAX,
                  .maxcount = SIM_BODY,
                  .memory = machine->memory ? &memory : NULL},
@@ -196,9 +194,29 @@ void sim_machine_get(struct sim *s, unsigned m, unsigned f)
     s->acted = true;
     sim_say(s, "client %u asks for a layout of %s for %s", m, s->w->files[f].path,
             get->call.want.iomode == LAYOUTIOMODE4_RW ? "writing" : "reading");
-    if (!machine->memory)
+    if (!machine->memory && sim_san_guards(s, f))
         sim_san_prepare(s, m);
     world_send(s->w, &(struct engine_event){.type = ENGINE_EV_LAYOUTGET, .layoutget = &get->call});
+    return get;
+}
+
+/* One LAYOUTGET at a time for a client and a file. */
+void sim_machine_get(struct sim *s, unsigned m, unsigned f)
+{
+    (void)ask(s, m, f, sim_chance(s, 60) ? LAYOUTIOMODE4_RW : LAYOUTIOMODE4_READ);
+}
+
+/* Nothing is in its way: it is to be served. */
+void sim_machine_is_served(struct sim *s, unsigned m, unsigned f, bool write)
+{
+    const struct sim_get *get = ask(s, m, f, write ? LAYOUTIOMODE4_RW : LAYOUTIOMODE4_READ);
+    if (!get)
+        return;
+    sim_server_carry_out(s);
+    if (get->used || get->call.call.result != ENGINE_OK)
+        sim_fail(s, SIM_NOT_SERVED,
+                 "client %u gets no layout of %s, and nothing is in its way (%s)", m,
+                 s->w->files[f].path, get->used ? "no answer" : get->call.call.why);
 }
 
 static void add_blocks(struct sim *s, unsigned f, struct sim_layout *layout, uint64_t offset,
@@ -206,7 +224,8 @@ static void add_blocks(struct sim *s, unsigned f, struct sim_layout *layout, uin
 {
     for (uint64_t at = 0; at < length; at += BLOCK_SIZE) {
         uint64_t b = (offset + at) / BLOCK_SIZE - 1;
-        if (b >= SIM_BLOCKS || layout->count == SIM_FILE_BLOCKS || s->disk[b].file != (int)f) {
+        if (b >= SIM_BLOCKS || layout->count == SIM_FILE_BLOCKS ||
+            (s->disk[b].file != (int)f && !s->files[f].touched)) {
             sim_fail(s, SIM_GRANT_WRONG, "a layout of %s names block %llu, which is not the file's",
                      s->w->files[f].path, (unsigned long long)b);
             return;
@@ -254,8 +273,12 @@ void sim_machine_granted(struct sim *s, struct sim_get *get)
     struct sim_machine *machine = &s->machines[get->machine];
     struct sim_layout *reply = &machine->replies[get->file];
     if (get->run != machine->run)
-        return; /* that run of the client is over */
-    *reply = (struct sim_layout){.held = true, .stateid = get->call.granted_stateid};
+        return;                                 /* that run of the client is over */
+    bool touched = s->files[get->file].touched; /* and not seen yet: nothing is promised of it */
+    *reply = (struct sim_layout){.held = true,
+                                 .stateid = get->call.granted_stateid,
+                                 .breaches = touched ? UINT32_MAX : s->files[get->file].breaches,
+                                 .device = sim_device_index(s, get->file)};
     machine->reply_sequence[get->file] = get->call.referral.sequence;
     if (machine->memory) {
         sim_memory_granted(s, get->machine, get->file);
@@ -281,7 +304,7 @@ void sim_machine_deliver(struct sim *s, unsigned m, unsigned f)
     machine->replies[f].held = false;
     s->acted = true;
     sim_say(s, "client %u has the layout of %s", m, s->w->files[f].path);
-    if (!sim_san_is_ready(s, m) && !machine->memory && sim_chance(s, 70)) {
+    if (sim_san_guards(s, f) && !sim_san_is_ready(s, m) && !machine->memory && sim_chance(s, 70)) {
         sim_san_ask(s, m);
         if (sim_chance(s, 50))
             sim_san_arrive_all(s, m);
@@ -302,13 +325,16 @@ void sim_machine_io(struct sim *s, unsigned m, unsigned f)
     struct sim_machine *machine = &s->machines[m];
     const struct sim_layout *layout = &machine->layouts[f];
     if (!layout->held || !layout->count || machine->paused || machine->queued == SIM_QUEUE ||
-        is_outlived(s, machine) || !sim_san_is_ready(s, m))
+        is_outlived(s, machine) || (sim_san_guards(s, f) && !sim_san_is_ready(s, m)))
         return;
     const struct sim_ref *ref = &layout->refs[sim_below(s, layout->count)];
     if (!ref->usable)
         return;
-    machine->queue[machine->queued++] =
-        (struct sim_io){.file = f, .ref = *ref, .run = machine->run};
+    machine->queue[machine->queued++] = (struct sim_io){.file = f,
+                                                        .ref = *ref,
+                                                        .run = machine->run,
+                                                        .breaches = layout->breaches,
+                                                        .device = layout->device};
     if (s->figures->longest_queue < machine->queued)
         s->figures->longest_queue = machine->queued;
     s->acted = true;
@@ -383,6 +409,12 @@ static bool is_returned(const struct sim_layout *layout, layoutiomode4 iomode)
            (iomode == LAYOUTIOMODE4_ANY || layout->write == (iomode == LAYOUTIOMODE4_RW));
 }
 
+static bool is_in_scope(const struct sim *s, unsigned f, const struct engine_layoutreturn *ret)
+{
+    return ret->scope == LAYOUTRETURN4_ALL ||
+           memcmp(s->w->files[f].key.data, ret->fs_uuid, sizeof ret->fs_uuid) == 0;
+}
+
 void sim_machine_return_all(struct sim *s, unsigned m)
 {
     struct sim_machine *machine = &s->machines[m];
@@ -393,22 +425,25 @@ void sim_machine_return_all(struct sim *s, unsigned m)
                                       .iomode = sim_chance(s, 80)   ? LAYOUTIOMODE4_ANY
                                                 : sim_chance(s, 50) ? LAYOUTIOMODE4_READ
                                                                     : LAYOUTIOMODE4_RW};
-    memcpy(ret.fs_uuid, s->w->files[0].key.data, sizeof ret.fs_uuid);
+    unsigned of = sim_below(s, WORLD_FILES);
+    memcpy(ret.fs_uuid, s->w->files[of].key.data, sizeof ret.fs_uuid);
     if (!s->w->clients[m].id || machine->kind != JOURNAL_HOLDER_NFS ||
         !sim_machine_reaches_server(s, m))
         return;
     for (unsigned f = 0; f < WORLD_FILES; f++) {
-        if (machine->replies[f].held || is_asking(s, m, f) || !drain(s, m, f, false))
+        if (is_in_scope(s, f, &ret) &&
+            (machine->replies[f].held || is_asking(s, m, f) || !drain(s, m, f, false)))
             return;
     }
     for (unsigned f = 0; f < WORLD_FILES; f++) {
-        if (is_returned(&machine->layouts[f], ret.iomode))
+        if (is_in_scope(s, f, &ret) && is_returned(&machine->layouts[f], ret.iomode))
             forget_layout(machine, f);
     }
     s->acted = true;
     s->figures->returns++;
-    sim_say(s, "client %u returns all its layouts%s", m,
-            ret.scope == LAYOUTRETURN4_ALL ? "" : " of the file system");
+    sim_say(s, "client %u returns all its layouts%s%s", m,
+            ret.scope == LAYOUTRETURN4_ALL ? "" : " of the file system of ",
+            ret.scope == LAYOUTRETURN4_ALL ? "" : s->w->files[of].path);
     world_send(s->w, &(struct engine_event){.type = ENGINE_EV_LAYOUTRETURN, .layoutreturn = &ret});
 }
 
@@ -549,6 +584,7 @@ void sim_machine_recall(struct sim *s, size_t i, bool willing)
 void sim_machine_heard(struct sim *s, unsigned m)
 {
     struct sim_machine *machine = &s->machines[m];
+    bool outlived = is_outlived(s, machine);
     machine->lapsed = false;
     machine->last_seen = s->w->now;
     if (!engine_client_was_fenced(s->w->engine, s->w->clients[m].id))
@@ -557,7 +593,7 @@ void sim_machine_heard(struct sim *s, unsigned m)
         forget_layout(machine, f);
         machine->replies[f].held = false;
     }
-    if (s->w->options.quiesce_is_safe)
+    if (outlived)
         machine->queued = 0; /* it had the quiesce time to end */
 }
 
@@ -587,6 +623,7 @@ static void confirm(struct sim *s, unsigned m)
         s->machines[m].queued = 0; /* it had the quiesce time to end */
     lose_state(s, m);
     s->machines[m].was_known = true;
+    s->machines[m].bulk_at = 0;
     client->id = ++s->w->next_id;
     struct engine_event event = {
         .type = ENGINE_EV_CLIENT,
@@ -660,7 +697,7 @@ static void live_on(struct sim *s, unsigned m)
         if (!machine->queue[i].haunted)
             machine->queue[i].haunted_at = s->w->now;
         machine->queue[i].haunted = true;
-        if (o->quiesce_is_safe && !device_is_reserved(s->w->device))
+        if (o->quiesce_is_safe && !sim_san_guards(s, machine->queue[i].file))
             sim_io_dooms(&machine->queue[i], lease_ends + o->quiesce_time);
     }
 }
@@ -753,6 +790,32 @@ void sim_machine_shake(struct sim *s, unsigned m)
     lose_state(s, m);
     s->san.told[m].number = 0; /* that its path worked was before */
     world_client_event(s->w, m, ENGINE_CLIENT_SHAKEN);
+}
+
+/* It gives back what it holds, and is not heard of until nobody knows it. Its device stays set up.
+ * Somebody else on its machine may get a key meanwhile. */
+void sim_machine_away(struct sim *s, unsigned m)
+{
+    struct sim_machine *machine = &s->machines[m];
+    if (machine->good || !s->w->clients[m].id || !machine->runs[machine->run].ready ||
+        !sim_machine_reaches_server(s, m))
+        return;
+    sim_say(s, "client %u goes away for long", m);
+    for (unsigned f = 0; f < WORLD_FILES; f++)
+        sim_machine_return(s, m, f, true);
+    machine->offline = true;
+    sim_server_pass(s, s->w->options.lease_time + SECOND);
+    sim_server_forget(s, m);
+    for (unsigned i = 0; i < WORLD_CLIENTS; i++) {
+        if (i == m ||
+            s->machines[i].runs[s->machines[i].run].host != machine->runs[machine->run].host)
+            continue;
+        sim_san_ask(s, i);
+        sim_san_arrive_all(s, i);
+    }
+    sim_san_look(s);
+    machine->offline = sim_chance(s, 20);
+    sim_machine_come_back(s, m);
 }
 
 void sim_machine_serve(struct sim *s, unsigned m)

@@ -26,10 +26,12 @@ static void make_map(struct sim *s, unsigned f)
     s->w->files[f].map = map;
 }
 
-/* The lowest free block, so that what one file gives up is soon another's. */
+/* The lowest free block of its file system, so that what one file gives up is soon another's. */
 static void allocate(struct sim *s, unsigned f)
 {
-    for (unsigned b = 0; b < SIM_BLOCKS; b++) {
+    unsigned first = s->w->files[f].fs * SIM_BLOCKS / WORLD_FILE_SYSTEMS;
+    unsigned end = s->is_split && !first ? SIM_BLOCKS / WORLD_FILE_SYSTEMS : SIM_BLOCKS;
+    for (unsigned b = first; b < end; b++) {
         if (s->disk[b].file >= 0)
             continue;
         if (s->disk[b].birth)
@@ -74,7 +76,8 @@ void sim_disk_local_change(struct sim *s, unsigned f)
         shrink(s, f,
                0); /* removed; the name is used for a new file, which then gets other blocks */
     unsigned other = sim_below(s, WORLD_FILES);
-    if (what == 1 && other != f && !s->w->files[other].flag) {
+    if (what == 1 && other != f && !s->w->files[other].flag &&
+        s->w->files[other].fs == s->w->files[f].fs) {
         grow(s, other, SIM_FILE_BLOCKS);
         make_map(s, other);
     }
@@ -89,12 +92,12 @@ void sim_disk_local_change(struct sim *s, unsigned f)
             s->file_size[f]);
 }
 
-bool sim_disk_refuses(const struct sim *s, unsigned m, uint32_t run)
+bool sim_disk_refuses(const struct sim *s, unsigned m, uint32_t run, unsigned f)
 {
     const struct sim_machine *machine = &s->machines[m];
-    if (sim_san_is_on(s) && machine->kind == JOURNAL_HOLDER_NFS)
+    if (sim_san_guards(s, f) && machine->kind == JOURNAL_HOLDER_NFS)
         return !sim_san_lets_in(s, m, run);
-    return machine->runs[run].cut;
+    return machine->runs[run].cut[s->w->files[f].fs];
 }
 
 bool sim_disk_is_intact(const struct sim *s, unsigned f, const struct sim_ref *ref)
@@ -106,14 +109,15 @@ void sim_disk_io(struct sim *s, unsigned m, const struct sim_io *io)
 {
     const struct sim_block *block = &s->disk[io->ref.block];
     s->figures->ios++;
-    if (sim_disk_refuses(s, m, io->run)) {
+    if (sim_disk_refuses(s, m, io->run, io->file)) {
         s->figures->foreign_refused += !sim_disk_is_intact(s, io->file, &io->ref);
         sim_say(s, "client %u's I/O for %s is refused by the disk", m, s->w->files[io->file].path);
         return;
     }
     sim_say(s, "client %u's I/O for %s reaches block %u", m, s->w->files[io->file].path,
             io->ref.block);
-    if (sim_disk_is_intact(s, io->file, &io->ref))
+    /* What was done behind the server's back before it could look is not its fault. */
+    if (sim_disk_is_intact(s, io->file, &io->ref) || io->breaches != s->files[io->file].breaches)
         return;
     if (block->file < 0)
         sim_fail(s, SIM_FOREIGN_IO, "client %u's I/O for %s lands in block %u, which is free", m,

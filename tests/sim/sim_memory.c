@@ -15,6 +15,7 @@ bool sim_memory_is_registered(const struct sim *s, unsigned m, unsigned f)
 void sim_memory_granted(struct sim *s, unsigned m, unsigned f)
 {
     s->machines[m].registered[f] = true;
+    s->machines[m].memory_device[f] = sim_device_index(s, f);
     s->figures->grants++;
     sim_say(s, "  memory of %s is registered for client %u", s->w->files[f].path, m);
 }

@@ -10,11 +10,16 @@
 #include "layout/reservation/reservation.h"
 #include "tests/sim/sim.h"
 
-enum { SERVER = 0x5ea1, OWN_NEXUS = 255, ROUNDS = 3, NEVER_CAME = 30, LOST_AFTER_LEASES = 2 };
+enum { SERVER = 0x5ea1, OWN_NEXUS = 255, ROUNDS = 3, NEVER_CAME = 30 };
 
 bool sim_san_is_on(const struct sim *s)
 {
-    return device_is_reserved(s->w->device);
+    return device_is_reserved(s->w->devices[0]);
+}
+
+bool sim_san_guards(const struct sim *s, unsigned f)
+{
+    return sim_san_is_on(s) && s->w->files[f].fs == 0;
 }
 
 bool sim_san_is_struck(const struct sim *s, unsigned m)
@@ -129,11 +134,10 @@ void sim_san_start(struct sim *s)
     for (unsigned host = 0; host < SIM_HOSTS; host++)
         s->san.paths[host] = 1 + sim_below(s, SIM_PATHS);
     for (unsigned m = 0; m < WORLD_CLIENTS; m++) {
-        bool shares = m > 0 && sim_chance(s, 35);
+        bool shares = m > 0 && sim_chance(s, 45);
         s->machines[m].runs[0].host = shares ? s->machines[m - 1].runs[0].host : s->san.hosts++;
     }
     s->san.generation = 1;
-    s->san.started = s->w->now;
     make_rule(s);
 }
 
@@ -149,7 +153,6 @@ void sim_san_crash(struct sim *s)
     make_rule(s);
     memset(s->san.told, 0, sizeof s->san.told);
     memset(s->san.fences, 0, sizeof s->san.fences);
-    s->san.started = s->w->now;
     for (uint32_t id = 1; id < SIM_KEY_RUNS; id++) {
         if (s->san.known[id])
             add_run(s, id);
@@ -224,9 +227,12 @@ static void view_target(struct sim *s, struct key_look *look, struct key_registr
         .key = reservation_key(SERVER, 0), .nexus = {.protocol = 5, .len = 1, .name = {OWN_NEXUS}}};
     for (unsigned n = 0; n < SIM_HOSTS * SIM_PATHS; n++) {
         if (s->san.key[n])
-            out[count++] = (struct key_registration){
-                .key = s->san.key[n],
-                .nexus = {.protocol = 5, .len = 1, .name = {(uint8_t)(n + 1)}}};
+            out[count++] =
+                (struct key_registration){.key = s->san.key[n],
+                                          .nexus = {.protocol = 5,
+                                                    .len = 5,
+                                                    .name = {(uint8_t)(n / SIM_PATHS + 1), ',', 'i',
+                                                             ',', (uint8_t)(n % SIM_PATHS + 1)}}};
     }
     look->disk = &name;
     look->generation = s->san.generation;
@@ -309,7 +315,8 @@ static void first_path(struct sim *s, struct sim_register *reg)
         reg->dies_at = s->w->now + settle;
     for (unsigned i = 0; settle && i < machine->queued; i++) {
         struct sim_io *io = &machine->queue[i];
-        if (io->haunted && io->run == reg->run && io->haunted_at <= reg->told_at)
+        if (io->haunted && io->run == reg->run && io->haunted_at <= reg->told_at &&
+            sim_san_guards(s, io->file))
             sim_io_dooms(io, s->w->now + settle);
     }
 }
@@ -318,6 +325,7 @@ static void arrive_by(struct sim *s, struct sim_register *reg, unsigned path)
 {
     struct sim_run *run = &s->machines[reg->machine].runs[reg->run];
     *path_of(s, run->host, path) = reservation_key(SERVER, reg->number);
+    s->san.unseen[run->host * SIM_PATHS + path] = id_of(reg->machine, reg->run);
     s->san.generation++;
     reg->paths &= ~(1u << path);
     if (!reg->come)
@@ -332,17 +340,30 @@ static void arrive_by(struct sim *s, struct sim_register *reg, unsigned path)
 
 /* Path by path where a key is registered already; else there was no command by it before, and its
  * REGISTER does not stay behind the first. */
-static void arrive(struct sim *s, struct sim_register *reg)
+static bool arrive(struct sim *s, struct sim_register *reg)
 {
+    bool any = false;
     unsigned host = s->machines[reg->machine].runs[reg->run].host, first = sim_below(s, SIM_PATHS);
     for (unsigned i = 0; i < SIM_PATHS && reg->used; i++) {
         unsigned path = (first + i) % SIM_PATHS;
         if (!(reg->paths & 1u << path))
             continue;
         arrive_by(s, reg, path);
+        any = true;
         if (reg->used && *path_of(s, host, 1 - path))
-            return;
+            break;
     }
+    return any;
+}
+
+/* Its machine is lost with its REGISTER on the way by the other path. */
+static void lose_between_paths(struct sim *s, const struct sim_register *reg)
+{
+    struct sim_machine *machine = &s->machines[reg->machine];
+    if (!is_alive(s, reg) || machine->good || s->settling || !sim_chance(s, 50))
+        return;
+    sim_say(s, "client %u is lost between two of its paths", reg->machine);
+    machine->disk_away = machine->offline = true;
 }
 
 void sim_san_arrive(struct sim *s)
@@ -350,11 +371,11 @@ void sim_san_arrive(struct sim *s)
     unsigned first = sim_below(s, SIM_REGISTERS);
     for (unsigned i = 0; i < SIM_REGISTERS; i++) {
         struct sim_register *reg = &s->san.registers[(first + i) % SIM_REGISTERS];
-        if (!is_alive(s, reg) || s->machines[reg->machine].disk_away)
-            continue;
-        s->acted = true;
-        arrive(s, reg);
-        return;
+        if (is_alive(s, reg) && !s->machines[reg->machine].disk_away && arrive(s, reg)) {
+            s->acted = true;
+            lose_between_paths(s, reg);
+            return;
+        }
     }
 }
 
@@ -362,9 +383,45 @@ void sim_san_arrive_all(struct sim *s, unsigned m)
 {
     for (unsigned i = 0; i < SIM_REGISTERS; i++) {
         struct sim_register *reg = &s->san.registers[i];
-        while (is_alive(s, reg) && reg->machine == m && !s->machines[m].disk_away)
-            arrive(s, reg);
+        bool more = reg->machine == m && !s->machines[m].disk_away;
+        while (more && is_alive(s, reg))
+            more = arrive(s, reg);
     }
+}
+
+static unsigned neighbour_of(const struct sim *s, unsigned m)
+{
+    unsigned host = s->machines[m].runs[s->machines[m].run].host;
+    for (unsigned i = 1; i < WORLD_CLIENTS; i++) {
+        const struct sim_machine *other = &s->machines[(m + i) % WORLD_CLIENTS];
+        if (!other->kind && !other->memory && other->runs[other->run].host == host)
+            return (m + i) % WORLD_CLIENTS;
+    }
+    return m;
+}
+
+bool sim_san_has_neighbour(const struct sim *s, unsigned m)
+{
+    return sim_san_is_on(s) && neighbour_of(s, m) != m;
+}
+
+/* Another client of its machine comes and goes, and registers the nexus that they share. */
+void sim_san_neighbour(struct sim *s, unsigned m)
+{
+    unsigned other = neighbour_of(s, m), what = sim_below(s, 4);
+    if (!sim_san_is_on(s) || other == m)
+        return;
+    if (what == 0) {
+        sim_machine_unmount(s, other);
+        return;
+    }
+    sim_machine_come_back(s, other);
+    sim_san_look(s);
+    sim_san_ask(s, other);
+    if (what > 1)
+        sim_san_arrive_all(s, other);
+    if (what > 2)
+        sim_san_look(s);
 }
 
 bool sim_san_is_ready(const struct sim *s, unsigned m)
@@ -422,7 +479,7 @@ static void tell_seen(struct sim *s, unsigned m)
     if (state != KEY_SEEN)
         return;
     sim_say(s, "  client %u's path is seen to work", m);
-    memcpy(event.seen.device_id, device_id(s->w->device), DEVICE_ID_SIZE);
+    memcpy(event.seen.device_id, device_id(s->w->devices[0]), DEVICE_ID_SIZE);
     world_send(s->w, &event);
 }
 
@@ -430,6 +487,7 @@ static void take_look(struct sim *s, struct key_look *look)
 {
     key_rule_set_time(s->san.rule, s->w->now, s->w->options.settle_time);
     (void)key_rule_look(s->san.rule, look, take_finding, s);
+    memset(s->san.unseen, 0, sizeof s->san.unseen);
 }
 
 struct search {
@@ -465,14 +523,9 @@ static bool is_drained(uint32_t id, void *arg)
            (search.client_id != 0 && !engine_client_holds(s->w->engine, search.client_id));
 }
 
-static void retire_departed(struct sim *s)
+static bool is_known(uint32_t id, void *arg)
 {
-    if (s->w->now < s->san.started + LOST_AFTER_LEASES * s->w->options.lease_time)
-        return;
-    for (uint32_t id = 1; id < SIM_KEY_RUNS; id++) {
-        if (s->san.known[id] && !search_engine(s, id).found)
-            (void)key_rule_depart(s->san.rule, id);
-    }
+    return search_engine(arg, id).found;
 }
 
 void sim_san_look(struct sim *s)
@@ -486,7 +539,7 @@ void sim_san_look(struct sim *s)
     take_look(s, &look);
     for (unsigned m = 0; m < WORLD_CLIENTS; m++)
         tell_seen(s, m);
-    retire_departed(s);
+    (void)key_rule_retire(s->san.rule, is_known, s);
 }
 
 /* ---- fences ---- */
@@ -528,20 +581,21 @@ static bool mark(struct sim *s, struct sim_key_fence *fence, uint32_t id)
     return key_rule_mark(s->san.rule, &fence->plan, &look) == 0;
 }
 
-/* PREEMPT AND ABORT: what the target has under way of it is gone, not what an initiator queues. */
+/* PREEMPT AND ABORT: what the target has under way of it is gone, not what an initiator queues. Of
+ * a key that is not there it says so, whatever else it does not do. */
 static bool preempt(struct sim *s, const struct sim_key_fence *fence, bool works)
 {
     bool missed = false;
-    for (size_t v = 0; works && v < fence->plan.victim_count; v++) {
+    for (size_t v = 0; v < fence->plan.victim_count; v++) {
         uint64_t key = fence->plan.victim[v];
         bool there = false;
         for (unsigned n = 0; n < SIM_HOSTS * SIM_PATHS; n++) {
             if (s->san.key[n] != key)
                 continue;
             there = true;
-            s->san.preempted[n / SIM_PATHS] = true;
+            s->san.preempted[n / SIM_PATHS] = s->san.preempted[n / SIM_PATHS] || works;
         }
-        if (there)
+        if (there && works)
             take_off(s, key);
         missed = missed || !there;
     }
@@ -570,7 +624,7 @@ static void doom_fenced(struct sim *s, unsigned m, uint32_t run)
     machine->runs[run].fenced = true;
     for (unsigned i = 0; settle && i < machine->queued; i++) {
         struct sim_io *io = &machine->queue[i];
-        if (io->run == run && io->haunted)
+        if (io->run == run && io->haunted && sim_san_guards(s, io->file))
             sim_io_dooms(io, io->haunted_at + settle);
     }
 }
@@ -603,7 +657,8 @@ void sim_san_give_word(struct sim *s, unsigned m, uint32_t run)
         .client = {.what = ENGINE_CLIENT_FENCED, .owner = name.owner, .owner_len = name.owner_len}};
     if (!machine->dead && run == machine->run && s->w->clients[m].id) {
         sim_machine_unmount(s, m);
-        return;
+        if (!s->w->clients[m].id || !(s->fs[0].frozen || s->fs[1].frozen))
+            return; /* a frozen file system keeps it from unmounting */
     }
     for (unsigned i = 0; i < machine->queued;) {
         if (machine->queue[i].run == run)
@@ -654,6 +709,13 @@ void sim_san_fence(struct sim *s, size_t i, bool acts, bool reports)
 
 /* ---- ends ---- */
 
+static bool is_unseen(const struct sim *s, unsigned m)
+{
+    unsigned first = s->machines[m].runs[s->machines[m].run].host * SIM_PATHS;
+    uint32_t id = id_of(m, s->machines[m].run);
+    return s->san.unseen[first] == id || s->san.unseen[first + 1] == id;
+}
+
 /* What its run registered last goes with it, whoever shares the nexus. */
 void sim_san_unmount(struct sim *s, unsigned m)
 {
@@ -663,6 +725,8 @@ void sim_san_unmount(struct sim *s, unsigned m)
     if (!sim_san_is_on(s) || machine->kind)
         return;
     sim_san_forget(s, m, machine->run);
+    if (is_unseen(s, m))
+        sim_san_look(s);
     for (unsigned p = 0; run->ready && p < s->san.paths[run->host]; p++) {
         uint64_t *key = path_of(s, run->host, p);
         if (*key == reservation_key(SERVER, run->ready))
@@ -670,22 +734,18 @@ void sim_san_unmount(struct sim *s, unsigned m)
     }
     run->ready = 0;
     s->san.generation++;
-    if (s->san.known[id] && !search_engine(s, id).found)
-        (void)key_rule_end_run(s->san.rule, id);
+    if (s->san.known[id] && !search_engine(s, id).found && key_rule_end_run(s->san.rule, id) == 0)
+        run->seen = false; /* it is new to the rule */
 }
 
-/* It confirms another client id: it believes in nothing of before. When it was away for so long
- * that nobody knew it any more, it asks for its device anew. */
+/* It confirms another client id: it believes in nothing of before. Its device is still set up,
+ * however long it was away. */
 void sim_san_began_anew(struct sim *s, unsigned m)
 {
     if (!sim_san_is_on(s) || s->machines[m].kind)
         return;
     key_rule_set_time(s->san.rule, s->w->now, s->w->options.settle_time);
     key_rule_forgot(s->san.rule, id_of(m, s->machines[m].run));
-    if (!s->san.known[id_of(m, s->machines[m].run)]) {
-        s->machines[m].runs[s->machines[m].run].ready = 0;
-        sim_san_forget(s, m, s->machines[m].run);
-    }
 }
 
 /* With its registrations, or without: then it counts from the start, and the server, which finds

@@ -9,16 +9,18 @@
 enum { SETTLE_ROUNDS = 80, WEIGHT_TURNS = 4, SHRINK_RUNS = 20000, KNOBS = 0x6b6e6f62 };
 
 static const unsigned weights[STEP_COUNT] = {
-    [STEP_GET] = 20,      [STEP_DELIVER] = 18, [STEP_LOSE_REPLY] = 1,  [STEP_IO] = 10,
-    [STEP_LAND] = 6,      [STEP_RETURN] = 5,   [STEP_RETURN_PART] = 3, [STEP_RETURN_ALL] = 1,
-    [STEP_COMMIT] = 3,    [STEP_WROTE] = 1,    [STEP_RECALL] = 8,      [STEP_SERVE] = 4,
-    [STEP_FENCE] = 3,     [STEP_EXPIRE] = 3,   [STEP_SEAL] = 8,        [STEP_RELEASE] = 3,
-    [STEP_LOCAL] = 5,     [STEP_STEP] = 14,    [STEP_JOURNAL] = 16,    [STEP_PASS] = 5,
-    [STEP_PASS_LONG] = 4, [STEP_NETWORK] = 4,  [STEP_DISK_PATH] = 2,   [STEP_PAUSE] = 1,
-    [STEP_COME_BACK] = 4, [STEP_FORGET] = 1,   [STEP_RESTART] = 1,     [STEP_CALLABLE] = 1,
-    [STEP_GRACE] = 1,     [STEP_CRASH] = 1,    [STEP_UNMOUNT] = 1,     [STEP_SHAKE] = 1,
-    [STEP_REGISTER] = 6,  [STEP_GAP] = 1,      [STEP_VOID] = 1,        [STEP_ARRIVE] = 6,
-    [STEP_LOOK] = 6,      [STEP_TARGET] = 1,   [STEP_STRUCK] = 4,
+    [STEP_GET] = 20,      [STEP_DELIVER] = 18,  [STEP_LOSE_REPLY] = 1,  [STEP_IO] = 10,
+    [STEP_LAND] = 6,      [STEP_RETURN] = 5,    [STEP_RETURN_PART] = 3, [STEP_RETURN_ALL] = 1,
+    [STEP_COMMIT] = 3,    [STEP_WROTE] = 1,     [STEP_RECALL] = 8,      [STEP_SERVE] = 4,
+    [STEP_FENCE] = 3,     [STEP_EXPIRE] = 3,    [STEP_SEAL] = 8,        [STEP_RELEASE] = 3,
+    [STEP_LOCAL] = 5,     [STEP_STEP] = 14,     [STEP_JOURNAL] = 16,    [STEP_PASS] = 5,
+    [STEP_PASS_LONG] = 4, [STEP_NETWORK] = 4,   [STEP_DISK_PATH] = 2,   [STEP_PAUSE] = 1,
+    [STEP_COME_BACK] = 4, [STEP_FORGET] = 1,    [STEP_RESTART] = 1,     [STEP_CALLABLE] = 1,
+    [STEP_GRACE] = 1,     [STEP_CRASH] = 1,     [STEP_UNMOUNT] = 1,     [STEP_SHAKE] = 1,
+    [STEP_REGISTER] = 6,  [STEP_GAP] = 1,       [STEP_VOID] = 1,        [STEP_ARRIVE] = 6,
+    [STEP_LOOK] = 6,      [STEP_TARGET] = 1,    [STEP_STRUCK] = 4,      [STEP_BREACH] = 1,
+    [STEP_FREEZE] = 1,    [STEP_VOLUME] = 1,    [STEP_FOUND] = 2,       [STEP_OPERATOR] = 1,
+    [STEP_BACKUP] = 1,    [STEP_NEIGHBOUR] = 5, [STEP_AWAY] = 2,
 };
 
 /* xorshift64*, so that a seed means the same schedule everywhere. */
@@ -92,6 +94,17 @@ const char *sim_fault_name(enum sim_fault fault)
         [SIM_COMMIT_LOST] = "commit not on record",
         [SIM_FALSE_ALARM] = "false alarm",
         [SIM_NOT_RELEASED] = "not released",
+        [SIM_GRANT_IN_DOUBT] = "grant in doubt",
+        [SIM_UNFLAGGED_IN_DOUBT] = "flag cleared in doubt",
+        [SIM_GRANT_BROKEN] = "grant on a broken seal",
+        [SIM_BREACH_IGNORED] = "breach ignored",
+        [SIM_BROKEN_DROPPED] = "broken seal taken off without a word",
+        [SIM_GRANT_MOVED] = "grant on a volume that has moved",
+        [SIM_MOVE_IGNORED] = "move of a volume ignored",
+        [SIM_RELEASED_FOR_NOTHING] = "released for nothing",
+        [SIM_FLAG_FORGOTTEN] = "flag forgotten",
+        [SIM_REFUSED_FOR_EVER] = "refused for ever",
+        [SIM_NOT_SERVED] = "not served",
     };
     return names[fault];
 }
@@ -149,6 +162,10 @@ static bool is_possible(const struct sim *s, unsigned m, enum sim_op op, unsigne
         return machine->queued > 0;
     case STEP_STRUCK:
         return sim_san_is_struck(s, m);
+    case STEP_AWAY:
+        return machine->runs[machine->run].ready && !machine->good;
+    case STEP_NEIGHBOUR:
+        return sim_san_has_neighbour(s, m);
     default:
         return true;
     }
@@ -232,6 +249,12 @@ static void step_of_machine(struct sim *s, enum sim_op op, unsigned m, unsigned 
     case STEP_STRUCK:
         sim_machine_come_back_fenced(s, m);
         return;
+    case STEP_AWAY:
+        sim_machine_away(s, m);
+        return;
+    case STEP_NEIGHBOUR:
+        sim_san_neighbour(s, m);
+        return;
     case STEP_CALLABLE:
         if (s->w->clients[m].id && sim_machine_reaches_server(s, m))
             world_client_event(s->w, m, ENGINE_CLIENT_CALLABLE);
@@ -266,7 +289,7 @@ static void step_of_server(struct sim *s, enum sim_op op, unsigned m, unsigned f
         sim_disk_local_change(s, f);
         return;
     case STEP_STEP:
-        sim_server_step(s);
+        (void)sim_server_step(s);
         return;
     case STEP_JOURNAL:
         sim_server_journal(s);
@@ -299,6 +322,24 @@ static void step_of_server(struct sim *s, enum sim_op op, unsigned m, unsigned f
     case STEP_VOID:
         sim_server_void(s);
         return;
+    case STEP_BREACH:
+        sim_outside_breach(s, f);
+        return;
+    case STEP_FREEZE:
+        sim_outside_freeze(s, s->w->files[f].fs);
+        return;
+    case STEP_VOLUME:
+        sim_outside_volume(s, s->w->files[f].fs);
+        return;
+    case STEP_FOUND:
+        sim_doubt_find(s, f);
+        return;
+    case STEP_OPERATOR:
+        sim_doubt_operator(s, s->w->files[f].fs);
+        return;
+    case STEP_BACKUP:
+        sim_doubt_backup(s);
+        return;
     case STEP_CRASH:
         if (sim_chance(s, 30))
             sim_server_crash(s);
@@ -321,7 +362,7 @@ static void seal_some(struct sim *s)
     }
     while (s->w->step_count || s->w->record_count) {
         world_commit_all(s->w);
-        sim_server_step(s);
+        (void)sim_server_step(s);
     }
     s->settling = false;
 }
@@ -340,11 +381,17 @@ static void set_up(struct sim *s, uint64_t seed)
     options->quiesce_time = (5 + sim_below(s, 30)) * SECOND;
     options->max_grants = sim_below(s, WORLD_FILES);
     options->scrub_interval = sim_below(s, 4) * 100 * SECOND;
-    if (sim_chance(s, 30)) {
-        device_set_reserved(s->w->device);
+    if (sim_chance(s, 40)) {
+        device_set_reserved(s->w->devices[0]);
         options->settle_time = sim_below(s, 4) * 30 * SECOND;
     }
     engine_set_options(s->w->engine, options);
+    s->is_split = sim_chance(s, 50);
+    if (s->is_split)
+        world_split(s->w, WORLD_FILES / 2);
+    s->has_breaches = sim_chance(s, 35);
+    s->has_doubts = sim_chance(s, 35);
+    s->has_moves = sim_chance(s, 35);
     sim_disk_format(s);
     sim_server_start(s);
     sim_san_start(s);
@@ -368,6 +415,79 @@ static void set_up(struct sim *s, uint64_t seed)
     seal_some(s);
 }
 
+static void settle_machine(struct sim *s, unsigned m)
+{
+    while (s->machines[m].queued && !s->fault)
+        sim_machine_land(s, m);
+    sim_machine_serve(s, m);
+    if (s->w->clients[m].id && !s->machines[m].dead)
+        world_client_event(s->w, m, ENGINE_CLIENT_CALLABLE);
+    sim_machine_serve(s, m);
+}
+
+static void settle_round(struct sim *s)
+{
+    struct world *w = s->w;
+    for (unsigned f = 0; f < WORLD_FILES; f++)
+        sim_server_release(s, f);
+    for (unsigned m = 0; m < WORLD_CLIENTS; m++)
+        settle_machine(s, m);
+    for (unsigned m = 0; m < WORLD_CLIENTS; m++)
+        sim_san_arrive_all(s, m);
+    sim_san_look(s);
+    while (w->fence_count && !s->fault)
+        sim_server_fence(s, true);
+    sim_server_void(s);
+    while (w->expire_count)
+        sim_server_expire(s);
+    sim_server_carry_out(s);
+    sim_outside_clear(s);
+}
+
+static bool is_served(const struct sim *s, unsigned m)
+{
+    const struct sim_machine *machine = &s->machines[m];
+    return machine->good && !machine->lost && !machine->memory && s->w->clients[m].id;
+}
+
+/* Who is well gets layouts of what is sealed and well. */
+static void check_service(struct sim *s)
+{
+    sim_server_carry_out(s);
+    for (unsigned m = 0; m < WORLD_CLIENTS && !s->fault; m++) {
+        struct engine_seal_view view;
+        if (is_served(s, m))
+            settle_machine(s, m);
+        for (unsigned f = 0; f < WORLD_FILES && is_served(s, m) && !s->fault; f++) {
+            unsigned fs = s->w->files[f].fs;
+            if (s->files[f].state == ENGINE_SEALED && !s->files[f].touched && !s->fs[fs].frozen &&
+                !sim_doubt_is_on(s, fs) && !s->fs[fs].undescribed &&
+                engine_seal_view(s->w->engine, &s->w->files[f].key, &view) == 0 && view.map)
+                sim_machine_is_served(s, m, f, view.kind == SEAL_KIND_PINNED);
+        }
+    }
+}
+
+static bool is_troubled(const struct sim *s, unsigned fs)
+{
+    return s->fs[fs].frozen || sim_doubt_is_on(s, fs);
+}
+
+/* The other one is frozen or in doubt, and stays so: that is no matter to this one. */
+static void settle_fs(struct sim *s, unsigned fs)
+{
+    for (unsigned round = 0; !s->fault && !sim_server_fs_is_clean(s, fs); round++) {
+        if (round == SETTLE_ROUNDS) {
+            sim_fail(s, SIM_NOT_RELEASED,
+                     "everybody behaves, but file system %u is not released beside one that is %s",
+                     fs, s->fs[1 - fs].frozen ? "frozen" : "in doubt");
+            return;
+        }
+        settle_round(s);
+        sim_server_pass(s, 20 * SECOND);
+    }
+}
+
 /* Everybody who lives behaves, fences work, nothing is lost: then everything must come off. */
 static void settle(struct sim *s)
 {
@@ -381,30 +501,18 @@ static void settle(struct sim *s)
         machine->paused = machine->offline = machine->dead;
         machine->disk_away = false;
     }
+    check_service(s);
+    for (unsigned fs = 0; s->is_split && fs < WORLD_FILE_SYSTEMS; fs++) {
+        if (is_troubled(s, 1 - fs) && !is_troubled(s, fs))
+            settle_fs(s, fs);
+    }
+    sim_say(s, "nothing is frozen any more, and there is no doubt");
+    sim_outside_mend(s);
     for (unsigned round = 0; round < SETTLE_ROUNDS && !s->fault && !sim_server_is_clean(s);
          round++) {
-        for (unsigned f = 0; f < WORLD_FILES; f++)
-            sim_server_release(s, f);
-        for (unsigned m = 0; m < WORLD_CLIENTS; m++) {
-            while (s->machines[m].queued && !s->fault)
-                sim_machine_land(s, m);
-            sim_machine_serve(s, m);
-            if (w->clients[m].id && !s->machines[m].dead)
-                world_client_event(w, m, ENGINE_CLIENT_CALLABLE);
-            sim_machine_serve(s, m);
-        }
-        for (unsigned m = 0; m < WORLD_CLIENTS; m++)
-            sim_san_arrive_all(s, m);
-        sim_san_look(s);
-        while (w->fence_count && !s->fault)
-            sim_server_fence(s, true);
-        sim_server_void(s);
-        while (w->expire_count)
-            sim_server_expire(s);
-        while ((w->step_count || w->record_count) && !s->fault) {
-            world_commit_all(w);
-            sim_server_step(s);
-        }
+        for (unsigned fs = 0; fs < WORLD_FILE_SYSTEMS; fs++)
+            sim_doubt_mend(s, fs);
+        settle_round(s);
         if (!sim_server_is_clean(s))
             sim_server_pass(s, 20 * SECOND);
     }
@@ -439,6 +547,9 @@ enum sim_fault sim_schedule_run(const struct sim_schedule *schedule, struct sim_
     *at = i;
     enum sim_fault fault = s->fault;
     sim_san_stop(s);
+    sim_doubt_stop(s);
+    for (unsigned fs = 0; fs < WORLD_FILE_SYSTEMS; fs++)
+        device_free(s->fs[fs].before);
     world_destroy(s->w);
     free(s);
     return fault;

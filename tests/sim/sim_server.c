@@ -13,7 +13,7 @@ static const uint64_t CHUNK =
 
 static enum engine_state state_of(const struct sim *s, unsigned f)
 {
-    return world_state(s->w, f);
+    return s->files[f].state;
 }
 
 void sim_server_start(struct sim *s)
@@ -22,6 +22,7 @@ void sim_server_start(struct sim *s)
     s->w->after_event = sim_check_event;
     s->w->before_unflag = sim_check_unflag;
     s->w->let_go = sim_memory_let_go;
+    s->w->restoring = sim_doubt_restoring;
 }
 
 static const char *name_of(enum engine_step step)
@@ -43,27 +44,74 @@ static const char *name_of(enum engine_step step)
     abort();
 }
 
+/* Once only: what is said to be gone twice is gone. */
+static bool says_gone(struct sim *s, unsigned f, enum engine_step step, bool fails)
+{
+    if (step != ENGINE_STEP_WATCH && step != ENGINE_STEP_UNFLAG)
+        return false;
+    bool gone = fails && !s->files[f].said_gone && s->has_breaches && sim_chance(s, 50);
+    s->files[f].said_gone = gone;
+    return gone;
+}
+
 /* A step may also fail after it took effect: the flag is set, its fsync fails. */
-void sim_server_step(struct sim *s)
+static void fail_step(struct sim *s, unsigned f, enum engine_step step)
 {
     struct world *w = s->w;
-    if (!w->step_count)
-        return;
-    size_t i = sim_below(s, (unsigned)w->step_count);
-    enum engine_step step = w->steps[i].step.step;
-    unsigned f = world_file_of(w, &w->steps[i].key);
-    bool fails = !s->settling && sim_chance(s, 8);
-    s->acted = true;
-    sim_say(s, "step %s of %s%s", name_of(step), w->files[f].path, fails ? ", which fails" : "");
-    if (fails)
-        w->step_error[step] = sim_chance(s, 50) || step == ENGINE_STEP_UNFLAG ? -EIO : -EBUSY;
-    if (fails && step == ENGINE_STEP_FLAG && sim_chance(s, 50))
+    w->step_error[step] = sim_chance(s, 50) || step == ENGINE_STEP_UNFLAG ? -EIO : -EBUSY;
+    if (step == ENGINE_STEP_FLAG && sim_chance(s, 50))
         w->files[f].flag = true;
-    if (fails && step == ENGINE_STEP_UNFLAG && w->files[f].flag && sim_chance(s, 50)) {
+    if (step == ENGINE_STEP_UNFLAG && w->files[f].flag && sim_chance(s, 50)) {
         sim_check_unflag(w, f);
         w->files[f].flag = false;
     }
+}
+
+static void carry_out(struct sim *s, size_t i)
+{
+    struct world *w = s->w;
+    enum engine_step step = w->steps[i].step.step;
+    unsigned f = world_file_of(w, &w->steps[i].key), fs = w->files[f].fs;
+    bool fails = !s->settling && sim_chance(s, 8), gone = says_gone(s, f, step, fails);
+    struct device *now = w->devices[fs];
+    s->acted = true;
+    sim_say(s, "step %s of %s%s%s", name_of(step), w->files[f].path, fails ? ", which fails" : "",
+            gone ? ": the file seems to be gone" : "");
+    if (fails)
+        fail_step(s, f, step);
+    else if (step == ENGINE_STEP_MAP && s->fs[fs].undescribed)
+        w->step_error[step] = -EOPNOTSUPP;
+    else if (step == ENGINE_STEP_WATCH || step == ENGINE_STEP_VERIFY)
+        sim_check_look(s, &w->steps[i]);
+    else if (step == ENGINE_STEP_UNFLAG && !w->files[f].flag)
+        sim_check_unflag(w, f); /* root was quicker, and it is free all the same */
+    w->step_presence = gone ? FILE_GONE : FILE_UNREADABLE;
+    if (step == ENGINE_STEP_MAP && !s->settling && s->fs[fs].before && sim_chance(s, 20))
+        w->devices[fs] = s->fs[fs].before;
     world_step(w, i);
+    w->devices[fs] = now;
+}
+
+bool sim_server_step(struct sim *s)
+{
+    struct world *w = s->w;
+    size_t first = w->step_count ? sim_below(s, (unsigned)w->step_count) : 0;
+    for (size_t n = 0; n < w->step_count; n++) {
+        size_t i = (first + n) % w->step_count;
+        if (s->fs[w->files[world_file_of(w, &w->steps[i].key)].fs].frozen)
+            continue;
+        carry_out(s, i);
+        return true;
+    }
+    return false;
+}
+
+void sim_server_carry_out(struct sim *s)
+{
+    for (bool more = true; more && !s->fault;) {
+        world_commit_all(s->w);
+        more = sim_server_step(s) || s->w->record_count;
+    }
 }
 
 void sim_server_journal(struct sim *s)
@@ -76,6 +124,11 @@ void sim_server_journal(struct sim *s)
     world_commit(s->w, count);
 }
 
+static unsigned fs_of_fence(const struct sim *s, size_t i)
+{
+    return s->w->files[world_file_of(s->w, &s->w->fences[i].key)].fs;
+}
+
 enum act { ACT_WORKS, ACT_FAILS, ACT_LIES, ACT_FAILS_BUT_CUTS };
 
 /* The hook, or the command to the disk. True: it says that it worked. */
@@ -84,10 +137,13 @@ static bool fence_act(struct sim *s, size_t i, enum act act)
     uint32_t run;
     struct sim_machine *machine = &s->machines[sim_fence_machine(s, i, &run)];
     bool works = act == ACT_WORKS || act == ACT_FAILS_BUT_CUTS;
-    if (works && s->w->fences[i].fence.way == JOURNAL_WAY_MEMORY)
-        memset(machine->registered, 0, sizeof machine->registered);
-    else if (works)
-        machine->runs[run].cut = true;
+    unsigned fs = fs_of_fence(s, i);
+    if (works && s->w->fences[i].fence.way == JOURNAL_WAY_MEMORY) {
+        for (unsigned f = 0; f < WORLD_FILES; f++)
+            machine->registered[f] = machine->registered[f] && s->w->files[f].fs != fs;
+    } else if (works) {
+        machine->runs[run].cut[fs] = true;
+    }
     s->figures->lies += act == ACT_LIES;
     return act == ACT_WORKS || act == ACT_LIES;
 }
@@ -110,10 +166,11 @@ static bool fence_look(const struct sim *s, size_t i)
 {
     uint32_t run;
     const struct sim_machine *machine = &s->machines[sim_fence_machine(s, i, &run)];
+    unsigned fs = fs_of_fence(s, i);
     if (s->w->fences[i].fence.way == JOURNAL_WAY_DISK)
-        return machine->runs[run].cut;
+        return machine->runs[run].cut[fs];
     for (unsigned f = 0; f < WORLD_FILES; f++) {
-        if (machine->registered[f] || machine->old_registered[f])
+        if (s->w->files[f].fs == fs && (machine->registered[f] || machine->old_registered[f]))
             return false;
     }
     return true;
@@ -200,6 +257,8 @@ void sim_server_release(struct sim *s, unsigned f)
     *call = (struct engine_release){.key = s->w->files[f].key,
                                     .by_operator = s->settling || sim_chance(s, 80)};
     s->acted = true;
+    s->files[f].wanted = true;
+    s->files[f].word = s->files[f].word || call->by_operator;
     sim_say(s, "%s is to be released", s->w->files[f].path);
     world_send(s->w, &(struct engine_event){.type = ENGINE_EV_RELEASE, .release = call});
 }
@@ -264,9 +323,9 @@ void sim_server_crash(struct sim *s)
         world_send(w, &(struct engine_event){.type = ENGINE_EV_STOP});
     for (unsigned tries = (unsigned)w->step_count; tries && w->step_count; tries--) {
         size_t i = sim_below(s, (unsigned)w->step_count);
-        if (sim_chance(s, 50)) {
-            sim_say(s, "  a step of %s has taken effect",
-                    w->files[world_file_of(w, &w->steps[i].key)].path);
+        unsigned f = world_file_of(w, &w->steps[i].key);
+        if (!s->fs[w->files[f].fs].frozen && sim_chance(s, 50)) {
+            sim_say(s, "  a step of %s has taken effect", w->files[f].path);
             world_step_quietly(w, i);
         }
     }
@@ -283,8 +342,6 @@ void sim_server_crash(struct sim *s)
     memset(s->seals, 0, sizeof s->seals);
     memset(s->wrotes, 0, sizeof s->wrotes);
     s->fences_seen = s->recalls_seen = 0;
-    for (unsigned f = 0; f < WORLD_FILES; f++)
-        s->states[f] = ENGINE_OPEN;
     for (unsigned m = 0; m < WORLD_CLIENTS; m++) {
         struct sim_machine *machine = &s->machines[m];
         sim_machine_server_lost(s, m);
@@ -295,8 +352,11 @@ void sim_server_crash(struct sim *s)
         machine->lapsed = true;
     }
     sim_memory_crash(s);
+    sim_doubt_crash(s);
+    sim_check_crash(s);
     world_crash(w);
     sim_san_crash(s);
+    sim_outside_start(s);
 }
 
 /* The process is stopped: nothing is read, nobody is heard, and its clock runs on. On waking, its
@@ -309,6 +369,7 @@ void sim_server_gap(struct sim *s, uint64_t ns)
     for (unsigned m = 0; m < WORLD_CLIENTS; m++) {
         if (!s->machines[m].lapsed)
             s->machines[m].last_seen += ns;
+        s->machines[m].bulk_at += ns;
     }
     world_send(s->w, &(struct engine_event){.type = ENGINE_EV_GAP, .gap = ns});
     world_send(s->w, &(struct engine_event){.type = ENGINE_EV_TIMER});
@@ -330,12 +391,20 @@ void sim_server_void(struct sim *s)
     world_send(s->w, &(struct engine_event){.type = ENGINE_EV_MEMORY_VOID});
 }
 
-bool sim_server_is_clean(struct sim *s)
+bool sim_server_fs_is_clean(const struct sim *s, unsigned fs)
+{
+    for (unsigned f = 0; f < WORLD_FILES; f++) {
+        const struct world_file *file = &s->w->files[f];
+        if (file->fs == fs && (file->flag || file->word != ENGINE_WORD_NONE ||
+                               s->files[f].state != ENGINE_OPEN || sim_durable_seal(s, f)))
+            return false;
+    }
+    return true;
+}
+
+bool sim_server_is_clean(const struct sim *s)
 {
     struct engine_figures figures;
     engine_figures(s->w->engine, &figures);
-    bool clean = figures.seals == 0 && figures.grants == 0 && s->w->durable.seal_count == 0;
-    for (unsigned f = 0; f < WORLD_FILES; f++)
-        clean = clean && !s->w->files[f].flag && s->w->files[f].word == ENGINE_WORD_NONE;
-    return clean;
+    return figures.grants == 0 && sim_server_fs_is_clean(s, 0) && sim_server_fs_is_clean(s, 1);
 }

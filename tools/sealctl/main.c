@@ -38,7 +38,7 @@ struct options {
     int file_count;
     const char *fence; /* NULL: none given */
     char **argv;       /* hold: of the command to run; NULL: none */
-    bool json, pinned, fill, sparse, wait, write, yes;
+    bool json, pinned, fill, sparse, wait, write, yes, all;
     long timeout_s; /* -1: none given */
 };
 
@@ -46,47 +46,38 @@ static const char usage_text[] =
     "usage: sealctl [-s SOCKET] COMMAND [OPTIONS] [FILE]\n"
     "\n"
     "  seal [--pinned] [--fill | --sparse] FILE...\n"
-    "                                         promise that the file's block map does not change; "
-    "the data "
-    "neither,\n"
-    "                                         unless --pinned; --fill first writes zeros where "
-    "blocks are "
-    "missing,\n"
-    "                                         --sparse leaves holes, in which clients read zeros\n"
-    "  unseal [--wait] [--timeout SECONDS] FILE...\n"
-    "                                         recall every layout, then take the seal off\n"
-    "  status [FILE]                          the seals there are, and how each is doing\n"
-    "  grants [FILE]                          who holds layouts\n"
-    "  clients                                who is connected\n"
+    "        promise that the file's block map does not change, and the data neither\n"
+    "        unless --pinned; --fill first writes zeros where blocks are missing,\n"
+    "        --sparse leaves holes, in which clients read zeros\n"
+    "  unseal [--wait] [--timeout SECONDS] FILE... | --all\n"
+    "        recall every layout, then take the seal off; --all: of every seal\n"
+    "  status [FILE]\n"
+    "        the seals there are, and how each is doing\n"
+    "  grants [FILE]\n"
+    "        who holds layouts\n"
+    "  clients\n"
+    "        who is connected\n"
     "  hold [--write] [--fence KIND] FILE [-- COMMAND...]\n"
-    "                                         print where the sealed file is, and keep it there "
-    "while "
-    "COMMAND "
-    "runs, or until\n"
-    "                                         interrupted; KIND: close, hook or none (default "
-    "none)\n"
-    "  fenced NAME                            end what the absent local program NAME held: it is "
-    "certain not "
-    "to touch\n"
-    "                                         the disk any more\n"
-    "  devices                                what the exports are on, and what clients are told "
-    "of it\n"
-    "  explain FILE                           why the file has a layout, or has none\n"
-    "  forget-holders --yes FILE              after the journal was lost: no client that had a "
-    "layout on "
-    "FILE's "
-    "file\n"
-    "                                         system can still use it, so its seals may be "
-    "released\n"
+    "        print where the sealed file is, and keep it there while COMMAND runs, or\n"
+    "        until interrupted; KIND: close, hook or none (default none)\n"
+    "  fenced NAME\n"
+    "        end what the absent local program NAME held: it is certain not to touch\n"
+    "        the disk any more\n"
+    "  devices\n"
+    "        what the exports are on, and what clients are told of it\n"
+    "  explain FILE\n"
+    "        why the file has a layout, or has none\n"
+    "  forget-holders --yes FILE\n"
+    "        after the journal was lost: no client that had a layout on FILE's file\n"
+    "        system can still use it, so its seals may be released\n"
     "\n"
-    "  -s, --socket SOCKET   control socket, default /run/sealnfs/control.sock or $SEALNFS_SOCKET\n"
+    "  -s, --socket SOCKET   default /run/sealnfs/control.sock or $SEALNFS_SOCKET\n"
     "  -j, --json            print the server's answer as JSON\n"
     "  -h, --help            print this\n"
     "  -V, --version         print the version\n"
     "\n"
-    "Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 server not reached, 4 release "
-    "still under "
-    "way.\n";
+    "Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 server not reached,\n"
+    "4 release still under way.\n";
 
 /* ---- the answers for people ---- */
 
@@ -340,7 +331,8 @@ static void print_forgotten(const json_t *reply, const char *file)
 
 static const struct command commands[] = {
     {"seal", NEEDS_FILE, true, "seal [--pinned] [--fill | --sparse] FILE...", print_sealed},
-    {"unseal", NEEDS_FILE, true, "unseal [--wait] [--timeout SECONDS] FILE...", print_unsealed},
+    {"unseal", NEEDS_FILE, true, "unseal [--wait] [--timeout SECONDS] FILE... | --all",
+     print_unsealed},
     {"status", MAY_FILE, false, "status [FILE]", print_status},
     {"grants", MAY_FILE, false, "grants [FILE]", print_grants},
     {"clients", NO_FILE, false, "clients", print_clients},
@@ -599,6 +591,49 @@ static int run_many(const struct options *options)
     return fflush(stdout) == EOF ? EXIT_REFUSED : status;
 }
 
+/* --all: the files that have a seal now. */
+static int run_on_all(struct options *options, const json_t *seals)
+{
+    size_t count = json_array_size(seals), i;
+    char **files = calloc(count, sizeof(*files)), room[32];
+    int status = EXIT_REFUSED;
+
+    for (i = 0; files && i < count; i++) {
+        files[i] = strdup(text_of(json_array_get(seals, i), "file", room, sizeof(room)));
+        if (!files[i])
+            break;
+    }
+    if (files && i == count) {
+        options->files = files;
+        options->file_count = (int)count;
+        status = run_many(options);
+    } else {
+        fputs("sealctl: out of memory\n", stderr);
+    }
+    while (files && i > 0)
+        free(files[--i]);
+    free(files);
+    return status;
+}
+
+static int run_all(struct options *options)
+{
+    json_t *request = json_pack("{s:s}", "op", "status");
+    json_t *reply = request ? ask(options->socket, request) : NULL;
+    const json_t *seals = json_object_get(reply, "status");
+    int status = EXIT_UNREACHABLE;
+
+    if (reply && !json_is_array(seals))
+        status = report(options, reply);
+    else if (reply && json_array_size(seals) == 0)
+        status = puts(options->json ? "[]" : "no seals") < 0 ? EXIT_REFUSED : EXIT_DONE;
+    else if (reply)
+        status = run_on_all(options, seals);
+    json_decref(reply);
+    json_decref(request);
+    return status;
+}
+
 static int hold(const struct options *options, const char *path)
 {
     struct hold_options how = {
@@ -681,7 +716,9 @@ static int parse_words(int argc, char **argv, struct options *options)
         return wrong_usage("too many arguments; usage: sealctl", options->command->usage);
     if (options->command->file == NEEDS_NAME && !options->file)
         return wrong_usage("a name is needed; usage: sealctl", options->command->usage);
-    if (options->command->file == NEEDS_FILE && !options->file)
+    if (options->all && (options->file || strcmp(options->command->name, "unseal") != 0))
+        return wrong_usage("--all belongs to", "unseal, instead of a FILE");
+    if (options->command->file == NEEDS_FILE && !options->file && !options->all)
         return wrong_usage("a file is needed; usage: sealctl", options->command->usage);
     if ((options->pinned || options->fill || options->sparse) &&
         strcmp(options->command->name, "seal") != 0)
@@ -700,19 +737,14 @@ static int parse_words(int argc, char **argv, struct options *options)
 /* -1: go on; else the exit status. */
 static int parse_options(int argc, char **argv, struct options *options)
 {
-    static const struct option longs[] = {{"socket", required_argument, NULL, 's'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"pinned", no_argument, NULL, 'p'},
-                                          {"fill", no_argument, NULL, 'f'},
-                                          {"sparse", no_argument, NULL, 'S'},
-                                          {"wait", no_argument, NULL, 'w'},
-                                          {"timeout", required_argument, NULL, 't'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {"version", no_argument, NULL, 'V'},
-                                          {"write", no_argument, NULL, 'W'},
-                                          {"fence", required_argument, NULL, 'F'},
-                                          {"yes", no_argument, NULL, 'y'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {
+        {"socket", required_argument, NULL, 's'},  {"json", no_argument, NULL, 'j'},
+        {"pinned", no_argument, NULL, 'p'},        {"fill", no_argument, NULL, 'f'},
+        {"sparse", no_argument, NULL, 'S'},        {"wait", no_argument, NULL, 'w'},
+        {"timeout", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},       {"write", no_argument, NULL, 'W'},
+        {"fence", required_argument, NULL, 'F'},   {"yes", no_argument, NULL, 'y'},
+        {"all", no_argument, NULL, 'a'},           {NULL, 0, NULL, 0}};
     int letter;
 
     while ((letter = getopt_long(argc, argv, "s:jpfwt:yhV", longs, NULL)) != -1) {
@@ -744,6 +776,9 @@ static int parse_options(int argc, char **argv, struct options *options)
         case 'y':
             options->yes = true;
             break;
+        case 'a':
+            options->all = true;
+            break;
         case 't':
             if (!parse_seconds(optarg, &options->timeout_s))
                 return wrong_usage("--timeout wants seconds, not", optarg);
@@ -771,5 +806,7 @@ int main(int argc, char **argv)
 
     if (status >= 0)
         return status;
+    if (options.all)
+        return run_all(&options);
     return options.command->many && options.file_count > 1 ? run_many(&options) : run(&options);
 }

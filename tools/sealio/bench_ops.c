@@ -303,14 +303,14 @@ static const struct bench_op ops[] = {
     {"write4k", "WRITE of 4 KiB, unstable", true, false, false, false, build_write4k},
     {"read1m", "READ of 1 MiB", true, false, false, false, build_read1m},
     {"write1m", "WRITE of 1 MiB, unstable", true, false, false, false, build_write1m},
-    {"layoutget", "LAYOUTGET of the whole --layout-file, then LAYOUTRETURN: two COMPOUNDs", true,
-     true, false, false, build_layoutget},
+    {"layoutget", "LAYOUTGET of all of --layout-file, then LAYOUTRETURN", true, true, false, false,
+     build_layoutget},
     {"idle", "nothing: sessions are only held, for the server's memory", false, false, true, false,
      NULL},
     {"grants", "nothing: a layout of --layout-file is held by each", true, true, true, false,
      build_grants},
-    {"recall", "a layout of --layout-file is held by each, and recalled by --release-command", true,
-     true, true, true, build_grants},
+    {"recall", "each holds --layout-file; --release-command has it recalled", true, true, true,
+     true, build_grants},
 };
 
 const struct bench_op *bench_op_at(size_t index)

@@ -15,8 +15,8 @@
 static const char usage[] =
     "usage: sealio bench --rdma [OPTION...] URL\n"
     "\n"
-    "Measures reading or writing one file in the server's memory. It must have a seal, and an RDMA "
-    "layout.\n"
+    "Measures reading or writing one file in the server's memory. It must have a\n"
+    "seal, and an RDMA layout.\n"
     "\n"
     "  --depth N     operations under way (16)\n"
     "  --block SIZE  of one operation, in bytes or with k or m behind (64k)\n"

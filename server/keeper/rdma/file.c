@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/keeper/rdma/private.h"
 

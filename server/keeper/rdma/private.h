@@ -12,9 +12,9 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "layout/container_of.h"
 #include "layout/journal/record.h"
 #include "rdma/peer.h"
-#include "server/base/container_of.h"
 #include "server/base/jobs.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "layout/container_of.h"
 #include "proto/arena.h"
-#include "server/base/container_of.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/config/config.h"

@@ -9,10 +9,10 @@
 #ifndef SEALNFS_SERVER_KEEPER_SAN_PRIVATE_H
 #define SEALNFS_SERVER_KEEPER_SAN_PRIVATE_H
 
+#include "layout/container_of.h"
 #include "layout/engine/engine.h"
 #include "layout/key/rule.h"
 #include "layout/key/store.h"
-#include "server/base/container_of.h"
 #include "server/config/config.h"
 #include "server/keeper/san/reserver.h"
 #include "server/keeper/san/san.h"
@@ -73,7 +73,6 @@ static inline const struct config *san_config(const struct keeper_san *san)
 }
 
 /* san.c */
-int san_open_keys(struct keeper_san *san);
 /* Before each event of the rule. */
 void san_set_time(struct keeper_san *san);
 struct san_slot *san_slot_find(const struct keeper_san *san, const struct device *device);

@@ -89,7 +89,7 @@ static const char *explain_store(int err)
                              : strerror(-err);
 }
 
-int san_open_keys(struct keeper_san *san)
+static int open_keys(struct keeper_san *san)
 {
     const struct key_store_journal journal = {.id = san->calls.journal_id,
                                               .boot = san->calls.journal_boot};
@@ -430,7 +430,7 @@ struct san_slot *san_slot_make(struct keeper_san *san, struct device *device)
     if (!slot)
         return NULL;
     slot->san = san;
-    if (san_open_keys(san) ||
+    if (open_keys(san) ||
         reserver_create(device, reservation_key(key_store_server(san->keys), 0), &slot->reserver)) {
         free(slot);
         return NULL;
@@ -497,7 +497,7 @@ static void open_what_is_there(struct keeper_san *san)
     if (!file)
         return;
     fclose(file);
-    (void)san_open_keys(san);
+    (void)open_keys(san);
 }
 
 int keeper_san_create(const struct keeper_san_calls *calls, struct keeper_san **out)

@@ -57,7 +57,8 @@ void keeper_san_see(struct keeper_san *san, struct device *device);
 /* Why SCSI layouts of the device are not given just now; NULL: they are. */
 const char *keeper_san_why_not(const struct keeper_san *san, const struct device *device);
 
-/* Before a grant to the client on the device. 0; else why says what is missing, for the time being.
+/* Before a grant to the client on the device. 0; else why says what is missing: -ENOSPC for as long
+ * as nobody acts, else for the time being.
  */
 int keeper_san_prepare(struct keeper_san *san, uint64_t client_id, const struct device *device,
                        const char **why);
@@ -76,10 +77,6 @@ void keeper_san_forgot(struct keeper_san *san, const struct key_run *name);
 /* The client may have thrown its layouts away and keeps its id: what it registers of a key that it
  * was told before says nothing of its path since. */
 void keeper_san_shaken(struct keeper_san *san, uint64_t client_id);
-/* May the run be told of a key on the device (layout/key/rule.h)? Changes nothing. A run that was
- * never told of one may. */
-enum key_may keeper_san_may_tell(struct keeper_san *san, const struct key_run *name,
-                                 const struct device *device);
 /* The operator's word that nothing old is queued for the disks of this file system. */
 void keeper_san_forgive(struct keeper_san *san, const uint8_t fs_uuid[DEVICE_UUID_SIZE]);
 

@@ -80,31 +80,26 @@ const char *san_run_text(const struct keeper_san *san, uint32_t run, char text[S
     return text;
 }
 
-struct departed {
-    const struct keeper_san *san;
-    uint32_t run[RUNS_AT_ONCE];
-    unsigned count;
-};
-
-static void find_departed(uint32_t run, void *arg)
+static bool is_known(uint32_t run, void *arg)
 {
-    struct departed *departed = arg;
     uint64_t client_id;
-    if (departed->count < RUNS_AT_ONCE && !san_run_client(departed->san, run, &client_id))
-        departed->run[departed->count++] = run;
+    return san_run_client(arg, run, &client_id);
 }
 
-/* A client that came back after a restart of the server has told so by the end of its lease, grace
- * or not. */
+/* Of those who were never told of a key. The others may come back with their device set up. */
 void san_retire_departed(struct keeper_san *san)
 {
-    struct departed departed = {.san = san};
+    if (san->rule)
+        (void)key_rule_retire(san->rule, is_known, san);
+}
+
+/* A client that comes back after a restart of the server has told so by the end of its lease, grace
+ * or not. */
+static bool may_be_here(uint32_t run, void *arg)
+{
+    struct keeper_san *san = arg;
     uint64_t settled = san->started + UINT64_C(2000000000) * san_config(san)->lease_time;
-    if (!san->rule || san->calls.in_grace(san->calls.arg) || loop_now_ns() < settled)
-        return;
-    key_rule_each_run(san->rule, find_departed, &departed);
-    for (unsigned i = 0; i < departed.count; i++)
-        (void)key_rule_depart(san->rule, departed.run[i]); /* who was fenced stays */
+    return san->calls.in_grace(san->calls.arg) || loop_now_ns() < settled || is_known(run, arg);
 }
 
 struct settled {
@@ -156,6 +151,8 @@ static int give_run(struct keeper_san *san, uint64_t client_id, uint32_t *run)
         return -ENOENT;
     if (key_rule_find_run(san->rule, &name, run))
         return 0;
+    if (key_rule_run_count(san->rule) >= KEY_RUNS_MAX)
+        return -ENOSPC;
     int err = key_store_add_run(san->keys, &name, run);
     return err ? err : key_rule_add_run(san->rule, *run, &name, false);
 }
@@ -191,6 +188,8 @@ int keeper_san_prepare(struct keeper_san *san, uint64_t client_id, const struct 
         return 0;
     *why = !err             ? "the client's machine is shared with a client that is being fenced"
            : err == -ENOENT ? "the client is not known to the layout engine"
+           : err == -ENOSPC ? "too many clients went without a word; when each of them was "
+                              "restarted, or cut off, say sealctl forget-holders"
                             : "no reservation key can be kept";
     return err ? err : -EAGAIN;
 }
@@ -201,18 +200,6 @@ static size_t disks_of(const struct device *device, struct designator disks[DEVI
     for (uint32_t i = 0; i < volume->base_count; i++)
         disks[i] = volume->base[i].designator;
     return volume->base_count;
-}
-
-enum key_may keeper_san_may_tell(struct keeper_san *san, const struct key_run *name,
-                                 const struct device *device)
-{
-    struct designator disks[DEVICE_BASES_MAX];
-    size_t count = disks_of(device, disks);
-    uint32_t run;
-    if (!san->rule || !key_rule_find_run(san->rule, name, &run))
-        return KEY_MAY;
-    san_set_time(san);
-    return key_rule_may_tell(san->rule, run, disks, count);
 }
 
 static int tell(struct keeper_san *san, uint32_t run, const struct device *device, uint64_t *key)
@@ -320,7 +307,10 @@ nfsstat4 keeper_san_key(struct keeper_san *san, uint64_t client_id, const struct
     uint32_t run;
     if (!slot || engine_client_was_fenced(san->calls.engine, client_id))
         return NFS4ERR_NOENT;
-    if (!slot->ours || give_run(san, client_id, &run) || san_is_being_fenced(san, run))
+    int err = slot->ours ? give_run(san, client_id, &run) : -EAGAIN;
+    if (err == -ENOSPC)
+        return NFS4ERR_NOENT;
+    if (err || san_is_being_fenced(san, run))
         return NFS4ERR_DELAY;
     if (san_find_asked(san, run)) /* for longer than an application should wait */
         return NFS4ERR_NOENT;
@@ -358,7 +348,7 @@ void keeper_san_forgive(struct keeper_san *san, const uint8_t fs_uuid[DEVICE_UUI
             continue;
         slot->forgets = false;
         for (size_t i = 0; i < count; i++)
-            if (key_rule_forgive(san->rule, &disks[i]) ||
+            if (key_rule_forgive(san->rule, &disks[i], may_be_here, san) ||
                 key_store_note_disk(san->keys, &disks[i],
                                     &(struct key_store_disk){.generation = slot->generation[i]}))
                 log_error("the word on fenced clients of %s could not be written down; say it "
@@ -379,7 +369,7 @@ struct san_farewell *keeper_san_farewell_begin(struct keeper_san *san, uint64_t 
         return NULL;
     struct san_farewell *farewell = malloc(sizeof *farewell + name.owner_len);
     if (!farewell)
-        return NULL; /* the next looks find it departed */
+        return NULL; /* it is kept as one that went without a word */
     memcpy(farewell->owner, name.owner, name.owner_len);
     farewell->run = name;
     farewell->run.owner = farewell->owner;

@@ -201,13 +201,14 @@ static void op_read(struct fake_nfs *fake, const union nfs4_args *args, union nf
 static void op_readdir(struct fake_nfs *fake, const union nfs4_args *args, union nfs4_res *res)
 {
     const bool circle = fake->listing == FAKE_CIRCLE;
-    const fattr4 none = {.attrmask = {.beyond = 0}};
+    const bitmap4 want = {.beyond = 0};
+    const struct nfs4_attrs none = {.present = want};
     const struct xdr_bytes names[] = {xdr_bytes_of("one"), xdr_bytes_of("two")};
     struct readdir_writer writer;
     (void)args;
     bool ok = readdir_writer_begin(&writer, fake->data, 4096, 0, 4096);
     for (unsigned i = 0; ok && i < 2; i++)
-        ok = readdir_writer_add(&writer, 3 + i, names[i], &none);
+        ok = readdir_writer_add(&writer, 3 + i, names[i], &want, &none);
     res->readdir.resok4.reply.encoded = readdir_writer_end(&writer, !circle);
     if (!ok)
         res->status = NFS4ERR_SERVERFAULT;

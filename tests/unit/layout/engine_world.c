@@ -42,21 +42,46 @@ static void make_options(struct world *w)
     };
 }
 
+static struct device *make_device(unsigned fs)
+{
+    struct device_volume volume = {.base_count = 0};
+    struct device_base base = {.size = UINT64_C(1) << 40};
+    struct device *device;
+    uint32_t at;
+    uint8_t uuid[DEVICE_UUID_SIZE] = {1, 2, (uint8_t)(3 + fs)};
+    base.signature.count = 1;
+    base.signature.component[0] = (struct signature_component){
+        .offset = 4096, .len = 4, .bytes = {'s', 'i', 'g', (uint8_t)('n' + fs)}};
+    if (device_volume_add_base(&volume, &base, &at) ||
+        device_from_description(uuid, &volume, &device))
+        abort();
+    return device;
+}
+
+static void put_on(struct world *w, unsigned file, unsigned fs)
+{
+    w->files[file].fs = fs;
+    memcpy(w->files[file].key.data, device_fs_uuid(w->devices[fs]), FILE_KEY_UUID_SIZE);
+}
+
+void world_split(struct world *w, unsigned first)
+{
+    for (unsigned i = first; i < WORLD_FILES; i++)
+        put_on(w, i, 1);
+}
+
+const uint8_t *world_fs_uuid(const struct world *w, unsigned fs)
+{
+    return device_fs_uuid(w->devices[fs]);
+}
+
 struct world *world_create(void)
 {
     struct world *w = calloc(1, sizeof *w);
-    struct device_volume volume = {.base_count = 0};
-    struct device_base base = {.size = UINT64_C(1) << 40};
-    uint32_t at;
-    uint8_t uuid[DEVICE_UUID_SIZE] = {1, 2, 3};
     if (!w)
         abort();
-    base.signature.count = 1;
-    base.signature.component[0] =
-        (struct signature_component){.offset = 4096, .len = 4, .bytes = "sign"};
-    if (device_volume_add_base(&volume, &base, &at) ||
-        device_from_description(uuid, &volume, &w->device))
-        abort();
+    for (unsigned fs = 0; fs < WORLD_FILE_SYSTEMS; fs++)
+        w->devices[fs] = make_device(fs);
     make_options(w);
     w->now = 1000 * SECOND;
     w->next_id = 100;
@@ -64,7 +89,7 @@ struct world *world_create(void)
     for (unsigned i = 0; i < WORLD_FILES; i++) {
         struct world_file *file = &w->files[i];
         file->key.len = 20;
-        memcpy(file->key.data, uuid, sizeof uuid);
+        put_on(w, i, 0);
         file->key.data[19] = (uint8_t)i;
         snprintf(file->path, sizeof file->path, "/file%u", i);
         file->map = make_map(i);
@@ -85,20 +110,74 @@ static void drop_records(struct world *w, size_t count)
     for (size_t i = 0; i < count; i++) {
         if (w->records[i].record.op == JOURNAL_SEAL_PUT)
             map_free(w->records[i].record.seal.map);
+        free(w->records[i].volume);
     }
     memmove(w->records, w->records + count, (w->record_count - count) * sizeof *w->records);
     w->record_count -= count;
+}
+
+void world_durable_free(struct world_durable *d)
+{
+    for (size_t i = 0; i < d->seal_count; i++)
+        map_free(d->seals[i].map);
+    for (size_t i = 0; i < d->device_count; i++)
+        free(d->volumes[i]);
+    d->seal_count = d->device_count = d->holder_count = d->fenced_count = d->doubt_count = 0;
+}
+
+static struct device_volume *copy_volume(const struct device_volume *volume)
+{
+    struct device_volume *copy = malloc(sizeof *copy);
+    if (!copy)
+        abort();
+    *copy = *volume;
+    return copy;
+}
+
+/* What is not in use of either is not touched: it is much. */
+static void copy_durable(const struct world_durable *from, struct world_durable *to)
+{
+    for (size_t i = 0; i < from->seal_count; i++) {
+        to->seals[i] = from->seals[i];
+        memcpy(to->paths[i], from->paths[i], sizeof to->paths[i]);
+        if (to->seals[i].map)
+            map_ref(to->seals[i].map);
+    }
+    for (size_t i = 0; i < from->device_count; i++) {
+        to->devices[i] = from->devices[i];
+        to->devices[i].volume = to->volumes[i] = copy_volume(from->volumes[i]);
+    }
+    memcpy(to->holders, from->holders, from->holder_count * sizeof from->holders[0]);
+    memcpy(to->fenced, from->fenced, from->fenced_count * sizeof from->fenced[0]);
+    memcpy(to->doubts, from->doubts, sizeof to->doubts);
+    to->seal_count = from->seal_count;
+    to->device_count = from->device_count;
+    to->holder_count = from->holder_count;
+    to->fenced_count = from->fenced_count;
+    to->doubt_count = from->doubt_count;
+}
+
+void world_backup(const struct world *w, struct world_durable *to)
+{
+    world_durable_free(to);
+    copy_durable(&w->durable, to);
+}
+
+void world_put_back(struct world *w, const struct world_durable *from)
+{
+    world_durable_free(&w->durable);
+    copy_durable(from, &w->durable);
 }
 
 void world_destroy(struct world *w)
 {
     engine_destroy(w->engine);
     drop_records(w, w->record_count);
-    for (size_t i = 0; i < w->durable.seal_count; i++)
-        map_free(w->durable.seals[i].map);
+    world_durable_free(&w->durable);
     for (unsigned i = 0; i < WORLD_FILES; i++)
         map_free(w->files[i].map);
-    device_free(w->device);
+    for (unsigned fs = 0; fs < WORLD_FILE_SYSTEMS; fs++)
+        device_free(w->devices[fs]);
     free(w);
 }
 
@@ -127,14 +206,15 @@ static void keep_record(struct world *w, const struct engine_effect *effect)
     struct world_record *kept = &w->records[w->record_count++];
     kept->ticket = effect->journal.ticket;
     kept->record = effect->journal.record;
+    kept->volume = NULL;
     if (kept->record.op == JOURNAL_SEAL_PUT) {
         snprintf(kept->text, sizeof kept->text, "%s", kept->record.seal.path);
         if (kept->record.seal.map)
             map_ref(kept->record.seal.map);
     }
     if (kept->record.op == JOURNAL_DEVICE_PUT) {
-        w->written = *kept->record.device.volume;
-        kept->record.device.volume = &w->written;
+        kept->volume = copy_volume(kept->record.device.volume);
+        kept->record.device.volume = kept->volume;
     }
     if (kept->record.op >= JOURNAL_HOLDER_PUT && kept->record.op <= JOURNAL_FENCED_DELETE) {
         memcpy(kept->owner, kept->record.holder.owner, kept->record.holder.owner_len);
@@ -233,18 +313,61 @@ static void apply_holder(struct world *w, const struct world_record *kept)
     }
 }
 
-static void apply(struct world *w, const struct world_record *kept)
+static size_t find_doubt(const struct world_durable *d, const uint8_t *fs_uuid)
 {
-    if (kept->record.op == JOURNAL_DOUBT_PUT || kept->record.op == JOURNAL_DOUBT_DELETE) {
-        w->durable.doubt = kept->record.op == JOURNAL_DOUBT_PUT;
-        memcpy(w->durable.doubt_about, kept->record.fs_uuid, FILE_KEY_UUID_SIZE);
-        return;
+    size_t i = 0;
+    while (i < d->doubt_count && memcmp(d->doubts[i], fs_uuid, FILE_KEY_UUID_SIZE) != 0)
+        i++;
+    return i;
+}
+
+static void apply_doubt(struct world_durable *d, const uint8_t *fs_uuid, bool is_on)
+{
+    size_t i = find_doubt(d, fs_uuid);
+    bool was_on = i < d->doubt_count;
+    if (is_on && !was_on) {
+        if (i == WORLD_FILE_SYSTEMS)
+            abort();
+        memcpy(d->doubts[d->doubt_count++], fs_uuid, FILE_KEY_UUID_SIZE);
+    } else if (!is_on && was_on) {
+        memcpy(d->doubts[i], d->doubts[--d->doubt_count], FILE_KEY_UUID_SIZE);
     }
-    if (kept->record.op == JOURNAL_DEVICE_PUT) {
-        w->durable.volume = *kept->record.device.volume;
-        w->durable.devices[0] = kept->record.device, w->durable.device_count = 1;
-        w->durable.devices[0].volume = &w->durable.volume;
-    } else if (kept->record.op >= JOURNAL_HOLDER_PUT)
+}
+
+void world_doubt(struct world *w, unsigned fs)
+{
+    apply_doubt(&w->durable, world_fs_uuid(w, fs), true);
+}
+
+bool world_is_in_doubt(const struct world *w, unsigned fs)
+{
+    return find_doubt(&w->durable, world_fs_uuid(w, fs)) < w->durable.doubt_count;
+}
+
+static void apply_device(struct world_durable *d, struct world_record *kept)
+{
+    size_t i = 0;
+    while (i < d->device_count &&
+           memcmp(d->devices[i].id, kept->record.device.id, DEVICE_ID_SIZE) != 0)
+        i++;
+    if (i == WORLD_DEVICES)
+        abort();
+    if (i == d->device_count)
+        d->device_count++;
+    else
+        free(d->volumes[i]);
+    d->devices[i] = kept->record.device;
+    d->volumes[i] = kept->volume;
+    kept->volume = NULL;
+}
+
+static void apply(struct world *w, struct world_record *kept)
+{
+    if (kept->record.op == JOURNAL_DOUBT_PUT || kept->record.op == JOURNAL_DOUBT_DELETE)
+        apply_doubt(&w->durable, kept->record.fs_uuid, kept->record.op == JOURNAL_DOUBT_PUT);
+    else if (kept->record.op == JOURNAL_DEVICE_PUT)
+        apply_device(&w->durable, kept);
+    else if (kept->record.op >= JOURNAL_HOLDER_PUT)
         apply_holder(w, kept);
     else
         apply_seal(w, kept);
@@ -289,8 +412,10 @@ void world_crash(struct world *w)
         w->clients[i].id = 0;
     if (engine_create(&w->options, &w->engine))
         abort();
-    if (w->durable.doubt)
-        engine_restore_doubt(w->engine, w->durable.doubt_about, true);
+    if (w->restoring)
+        w->restoring(w);
+    for (size_t i = 0; i < w->durable.doubt_count; i++)
+        engine_restore_doubt(w->engine, w->durable.doubts[i], true);
     for (size_t i = 0; i < w->durable.device_count; i++)
         engine_restore_device(w->engine, &w->durable.devices[i]);
     for (size_t i = 0; i < w->durable.seal_count; i++) {
@@ -445,7 +570,7 @@ static int run_step(struct world *w, const struct engine_effect *step, struct en
         return 0;
     case ENGINE_STEP_MAP:
         done->step.map = file->map;
-        done->step.device = w->device;
+        done->step.device = w->devices[file->fs];
         done->step.mtime_ns = 5 * SECOND;
         done->step.change = 7;
         return 0;

@@ -14,10 +14,18 @@
 
 #define SECOND UINT64_C(1000000000)
 
-enum { WORLD_FILES = 4, WORLD_CLIENTS = 6, WORLD_MAX = 4096, BODY_MAX = 65536 };
+enum {
+    WORLD_FILES = 4,
+    WORLD_CLIENTS = 6,
+    WORLD_FILE_SYSTEMS = 2, /* the second after world_split() */
+    WORLD_DEVICES = 16,
+    WORLD_MAX = 4096,
+    BODY_MAX = 65536,
+};
 
 struct world_file {
     struct file_key key;
+    unsigned fs;
     char path[16];
     struct seal_map *map; /* as the disk has it */
     bool flag;
@@ -42,6 +50,7 @@ struct world_client {
 struct world_record {
     uint64_t ticket;
     struct journal_record record;
+    struct device_volume *volume; /* of a device's record */
     uint8_t owner[32];
     char text[64];
 };
@@ -54,13 +63,12 @@ struct world_holder {
 
 /* What survives a crash. */
 struct world_durable {
-    size_t seal_count, device_count, holder_count, fenced_count;
-    bool doubt; /* about one file system: there is no other */
-    uint8_t doubt_about[FILE_KEY_UUID_SIZE];
+    size_t seal_count, device_count, holder_count, fenced_count, doubt_count;
+    uint8_t doubts[WORLD_FILE_SYSTEMS][FILE_KEY_UUID_SIZE];
     struct journal_seal seals[WORLD_FILES];
     char paths[WORLD_FILES][64];
-    struct journal_device devices[4];
-    struct device_volume volume; /* theirs */
+    struct journal_device devices[WORLD_DEVICES];
+    struct device_volume *volumes[WORLD_DEVICES]; /* theirs */
     struct world_holder holders[WORLD_MAX], fenced[WORLD_MAX];
 };
 
@@ -73,7 +81,7 @@ struct world {
     int step_error[6];                        /* the next such step fails with this, once */
     enum file_presence step_presence;         /* and says this of the file */
     enum seal_refusal_code step_code;
-    struct device *device;
+    struct device *devices[WORLD_FILE_SYSTEMS];
     struct world_file files[WORLD_FILES];
     struct world_client clients[WORLD_CLIENTS];
     struct world_durable durable;
@@ -81,7 +89,6 @@ struct world {
         answer_count, alarm_count, devices_changed, let_go_count, trace_count;
     bool let_go_writing_only;               /* the last */
     struct world_record records[WORLD_MAX]; /* written, not durable */
-    struct device_volume written;           /* of the last device among them */
     struct engine_effect steps[WORLD_MAX], recalls[WORLD_MAX], asks[WORLD_MAX], fences[WORLD_MAX];
     char fence_owner[WORLD_MAX][32], fence_address[WORLD_MAX][JOURNAL_ADDRESS_MAX];
     uint8_t fence_verifier[WORLD_MAX][JOURNAL_VERIFIER_SIZE];
@@ -92,6 +99,7 @@ struct world {
     uint64_t unflags;
     uint8_t body[BODY_MAX];
     /* For a simulator with clients of its own; NULL: not called. */
+    void (*restoring)(struct world *w);   /* a new engine, before what the journal has */
     void (*after_event)(struct world *w); /* the effects of every event, as they were taken */
     void (*before_unflag)(struct world *w, unsigned file); /* in place of the check of `holds` */
     void (*let_go)(struct world *w, const struct engine_effect *effect);
@@ -100,6 +108,15 @@ struct world {
 
 struct world *world_create(void);
 void world_destroy(struct world *w);
+/* The files from this one on are on another file system, with a volume of its own. */
+void world_split(struct world *w, unsigned first);
+void world_doubt(struct world *w, unsigned fs); /* is on record as in doubt */
+bool world_is_in_doubt(const struct world *w, unsigned fs);
+const uint8_t *world_fs_uuid(const struct world *w, unsigned fs);
+/* What is durable, and the other way round. */
+void world_backup(const struct world *w, struct world_durable *to);
+void world_put_back(struct world *w, const struct world_durable *from);
+void world_durable_free(struct world_durable *d);
 /* Whatever is not durable is lost; the engine starts again from the journal. Steps, recalls and
  * fences under way come to nothing. */
 void world_crash(struct world *w);

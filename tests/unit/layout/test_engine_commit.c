@@ -95,8 +95,11 @@ static void reclaiming_commit_is_taken_in_grace_from_a_former_holder_only(void *
     world_confirm(w, 0);
     world_confirm(w, 1);
     assert_int_equal(world_layoutcommit(w, 1, 0, 0, 4096, &stranger), ENGINE_RECLAIM_BAD);
+    /* Nor is it for who is on record for what he got since. */
+    assert_int_equal(world_got(w, 1, 0, RW), ENGINE_OK);
+    assert_int_equal(world_layoutcommit(w, 1, 0, 0, 4096, &stranger), ENGINE_RECLAIM_BAD);
     assert_int_equal(world_layoutcommit(w, 0, 0, 0, 4096, &call), ENGINE_OK);
-    assert_int_equal(world_grants(w, 0), 0);
+    assert_int_equal(world_grants(w, 0), 1);
     world_send(w, &(struct engine_event){.type = ENGINE_EV_GRACE_ENDED});
     assert_int_equal(world_layoutcommit(w, 0, 0, 0, 4096, &late), ENGINE_NO_GRACE);
 }
@@ -108,6 +111,34 @@ static void write_through_the_server_moves_the_times_on(void **state)
     world_send(w, &(struct engine_event){.type = ENGINE_EV_WROTE, .wrote = &call});
     assert_true(world_answered(w, &call.call));
     assert_int_equal(w->files[0].overlay_mtime, 50 * SECOND);
+}
+
+/* A client repeats what got no answer, once a second and for as long as it takes. */
+static void what_is_tried_again_while_the_journal_fails_adds_no_records(void **state)
+{
+    struct world *w = scene_granted(state);
+    struct engine_layoutcommit first = {0};
+    w->auto_commit = false;
+    assert_int_equal(world_layoutcommit(w, 0, 0, 0, 4096, &first), ENGINE_UNDER_WAY);
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_JOURNAL_FAILING, .failing = "full"});
+    assert_true(world_answered(w, &first.call));
+    size_t waiting = w->record_count;
+    for (int i = 0; i < 100; i++) {
+        struct engine_layoutcommit again = {.has_mtime = true, .mtime_ns = (10 + i) * SECOND};
+        struct engine_wrote wrote = {.key = w->files[0].key, .mtime_ns = (10 + i) * SECOND};
+        world_layoutcommit(w, 0, 0, 0, 4096, &again);
+        world_send(w, &(struct engine_event){.type = ENGINE_EV_WROTE, .wrote = &wrote});
+        world_send(w, &(struct engine_event){.type = ENGINE_EV_JOURNAL_FAILING, .failing = "full"});
+        assert_int_equal(again.call.result, ENGINE_UNDER_WAY);
+        assert_int_equal(wrote.call.result, ENGINE_UNDER_WAY);
+        assert_true(world_answered(w, &wrote.call));
+    }
+    assert_int_equal(w->record_count, waiting);
+    w->auto_commit = true;
+    world_commit_all(w);
+    struct engine_layoutcommit last = {.has_mtime = true, .mtime_ns = 5000 * SECOND};
+    assert_int_equal(world_layoutcommit(w, 0, 0, 0, 4096, &last), ENGINE_OK);
+    assert_int_equal(w->files[0].overlay_mtime, 5000 * SECOND);
 }
 
 static void overlay_goes_to_the_file_with_the_flag(void **state)
@@ -253,6 +284,7 @@ int main(void)
         T(commit_is_taken_while_the_layout_is_recalled),
         T(reclaiming_commit_is_taken_in_grace_from_a_former_holder_only),
         T(write_through_the_server_moves_the_times_on),
+        T(what_is_tried_again_while_the_journal_fails_adds_no_records),
         T(overlay_goes_to_the_file_with_the_flag),
         T(quiet_file_is_sealed_when_a_reader_asks),
         T(readers_that_come_while_it_is_sealed_wait_for_it),

@@ -87,11 +87,12 @@ static void doubt_outlives_a_crash(void **state)
 static void doubt_for_want_of_reading_passes_and_is_not_put_on_record(void **state)
 {
     struct world *w = scene_pinned(state);
-    w->files[1].key.data[0] ^= 1; /* elsewhere */
+    world_split(w, 1);
     assert_int_equal(engine_restore_passing_doubt(w->engine, w->files[0].key.data), 0);
     assert_int_equal(world_got(w, 0, 0, READ), ENGINE_UNAVAILABLE);
     found(w, 1);
-    assert_memory_equal(w->durable.doubt_about, w->files[1].key.data, FILE_KEY_UUID_SIZE);
+    assert_true(world_is_in_doubt(w, 1));
+    assert_false(world_is_in_doubt(w, 0));
     world_send(w, &(struct engine_event){.type = ENGINE_EV_DOUBT_PASSED,
                                          .doubt_passed = w->files[0].key.data});
     assert_int_equal(world_got(w, 0, 0, READ), ENGINE_OK);
@@ -100,13 +101,23 @@ static void doubt_for_want_of_reading_passes_and_is_not_put_on_record(void **sta
     assert_true(engine_is_in_doubt(w->engine, w->files[1].key.data));
 }
 
+static void mark_that_cannot_be_read_makes_no_doubt_weaker(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(engine_restore_doubt(w->engine, w->files[0].key.data, true), 0);
+    assert_int_equal(engine_restore_passing_doubt(w->engine, w->files[0].key.data), 0);
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_DOUBT_PASSED,
+                                         .doubt_passed = w->files[0].key.data});
+    assert_true(engine_is_in_doubt(w->engine, w->files[0].key.data));
+}
+
 /* The search that it started found a seal that nobody knows of: that does not pass. */
 static void passing_doubt_with_a_reason_stays(void **state)
 {
     struct world *w = *state;
     assert_int_equal(engine_restore_passing_doubt(w->engine, w->files[0].key.data), 0);
     found(w, 0);
-    assert_true(w->durable.doubt);
+    assert_true(world_is_in_doubt(w, 0));
     world_send(w, &(struct engine_event){.type = ENGINE_EV_DOUBT_PASSED,
                                          .doubt_passed = w->files[0].key.data});
     assert_true(engine_is_in_doubt(w->engine, w->files[0].key.data));
@@ -130,8 +141,7 @@ static void under_doubt_no_record_of_a_seal_is_finished(void **state)
         struct world *w = scene_pinned(state);
         struct engine_forget call;
         w->durable.seals[0].phase = phases[i];
-        w->durable.doubt = true;
-        memcpy(w->durable.doubt_about, w->files[0].key.data, FILE_KEY_UUID_SIZE);
+        world_doubt(w, 0);
         world_crash(w);
         world_pass(w, 10000 * SECOND);
         assert_true(w->files[0].flag);
@@ -148,8 +158,7 @@ static void holders_on_record_are_still_waited_for_after_the_operators_word(void
 {
     struct world *w = scene_granted(state);
     struct engine_forget call;
-    w->durable.doubt = true;
-    memcpy(w->durable.doubt_about, w->files[0].key.data, FILE_KEY_UUID_SIZE);
+    world_doubt(w, 0);
     world_crash(w);
     forget(w, &call);
     (void)released(w, 0);
@@ -198,6 +207,7 @@ int main(void)
         T(doubt_outlives_a_crash),
         T(doubt_for_want_of_reading_passes_and_is_not_put_on_record),
         T(passing_doubt_with_a_reason_stays),
+        T(mark_that_cannot_be_read_makes_no_doubt_weaker),
         T(nothing_is_sealed_under_doubt),
         T(under_doubt_no_record_of_a_seal_is_finished),
         T(holders_on_record_are_still_waited_for_after_the_operators_word),

@@ -58,6 +58,27 @@ static void fence_that_fails_keeps_the_seal_and_tells_once(void **state)
     assert_true(w->files[0].flag);
 }
 
+/* A conflict says that it is over in a moment, and a client waits; until somebody acts it is not.
+ * Who has yet to return knows what is to be done. */
+static void get_of_a_stuck_seal_is_not_left_waiting(void **state)
+{
+    struct engine_release release;
+    struct world *w = scene_recalling(state, &release);
+    assert_int_equal(world_got(w, 1, 0, RW), ENGINE_RECALL_CONFLICT);
+    world_pass(w, 91 * SECOND);
+    assert_int_equal(world_state(w, 0), ENGINE_FENCING);
+    assert_int_equal(world_got(w, 1, 0, RW), ENGINE_RECALL_CONFLICT);
+    world_fence_done(w, 0, false);
+    assert_int_equal(world_state(w, 0), ENGINE_STUCK_STATE);
+    assert_int_equal(world_got(w, 1, 0, RW), ENGINE_UNAVAILABLE);
+    assert_int_equal(world_got(w, 0, 0, RW), ENGINE_RECALL_CONFLICT);
+    world_pass(w, 31 * SECOND);
+    assert_int_equal(world_state(w, 0), ENGINE_FENCING); /* once more, and maybe for long */
+    assert_int_equal(world_got(w, 1, 0, RW), ENGINE_UNAVAILABLE);
+    world_fence_done(w, 0, true);
+    assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+}
+
 static void no_hook_means_stuck_at_the_deadline(void **state)
 {
     struct world *w = scene_granted(state);
@@ -82,7 +103,7 @@ static void a_reserved_disk_is_fenced_without_a_hook(void **state)
     struct engine_release release;
     w->options.fence_hook = false;
     engine_set_options(w->engine, &w->options);
-    device_set_reserved(w->device);
+    device_set_reserved(w->devices[0]);
     world_release(w, 0, true, 3600 * SECOND, &release);
     world_pass(w, 91 * SECOND);
     assert_int_equal(w->fence_count, 1);
@@ -106,7 +127,7 @@ static void only_a_client_that_ended_its_id_gets_layouts_after_its_key_was_preem
 {
     struct world *w = *state;
     struct engine_release release;
-    device_set_reserved(w->device);
+    device_set_reserved(w->devices[0]);
     scene_granted(state);
     world_release(w, 0, true, 3600 * SECOND, &release);
     world_pass(w, 91 * SECOND);
@@ -260,6 +281,65 @@ static void fenced_mark_survives_a_restart(void **state)
     assert_int_equal(world_got(w, 0, 1, READ), ENGINE_UNAVAILABLE);
 }
 
+/* As it was restored by hand: the world knows one device. */
+static void restart_on(struct world *w, const struct device *const devices[2])
+{
+    struct engine *next;
+    assert_int_equal(engine_create(&w->options, &next), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        struct journal_device device = {.volume = device_volume(devices[i])};
+        memcpy(device.id, device_id(devices[i]), sizeof device.id);
+        memcpy(device.fs_uuid, device_fs_uuid(devices[i]), sizeof device.fs_uuid);
+        assert_int_equal(engine_restore_device(next, &device), 0);
+    }
+    for (size_t i = 0; i < w->durable.fenced_count; i++) {
+        struct world_holder *holder = &w->durable.fenced[i];
+        holder->h.owner = holder->owner;
+        holder->h.address = holder->address;
+        assert_int_equal(engine_restore_fenced(next, &holder->h), 0);
+    }
+    engine_destroy(w->engine);
+    w->engine = next;
+    w->clients[0].id = 0;
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_START});
+}
+
+/* Cut off by the hook from one disk, and by its key from another: the end of its id mends the
+ * latter only, also when the server was started anew. */
+static void key_fence_does_not_hide_the_hooks_from_a_restart(void **state)
+{
+    struct world *w = scene_granted(state);
+    struct device *plain = w->devices[0];
+    struct device_volume volume = {.base_count = 0};
+    struct device_base base = {.size = 1 << 30, .signature = {.count = 1}};
+    struct engine_release release;
+    uint32_t at;
+    base.signature.component[0] =
+        (struct signature_component){.offset = 512, .len = 5, .bytes = "other"};
+    assert_int_equal(device_volume_add_base(&volume, &base, &at), 0);
+    assert_int_equal(
+        device_from_description((uint8_t[DEVICE_UUID_SIZE]){9}, &volume, &w->devices[0]), 0);
+    device_set_reserved(w->devices[0]);
+    assert_int_equal(world_sealed(w, 1, SEAL_KIND_FROZEN), ENGINE_OK);
+    assert_int_equal(world_got(w, 0, 1, READ), ENGINE_OK);
+    world_release(w, 0, true, 0, &release);
+    world_pass(w, 91 * SECOND);
+    world_fence_done(w, 0, true);
+    world_release(w, 1, true, 0, &release);
+    world_pass(w, 91 * SECOND);
+    assert_int_equal(w->fence_count, 1);
+    assert_ptr_equal(w->fences[0].fence.device, w->devices[0]);
+    world_fence_done(w, 0, true);
+    assert_int_equal(world_state(w, 1), ENGINE_OPEN);
+    assert_int_equal(w->durable.holder_count, 0);
+    restart_on(w, (const struct device *const[]){plain, w->devices[0]});
+    world_confirm(w, 0);
+    world_client_event(w, 0, ENGINE_CLIENT_DESTROYED);
+    world_confirm(w, 0);
+    assert_true(engine_client_was_fenced(w->engine, w->clients[0].id));
+    device_free(plain);
+}
+
 static void expiry_counts_as_a_fence_only_after_the_quiesce_time_and_the_deadline(void **state)
 {
     struct engine_release release;
@@ -336,6 +416,7 @@ int main(void)
         T(fence_that_succeeds_releases_after_its_record),
         T(fence_that_fails_keeps_the_seal_and_tells_once),
         T(no_hook_means_stuck_at_the_deadline),
+        T(get_of_a_stuck_seal_is_not_left_waiting),
         T(a_reserved_disk_is_fenced_without_a_hook),
         T(only_a_client_that_ended_its_id_gets_layouts_after_its_key_was_preempted),
         T(a_client_cut_off_by_a_hook_needs_a_restart),
@@ -348,6 +429,7 @@ int main(void)
         T(fence_ends_all_grants_of_the_client_on_the_device),
         T(fenced_client_is_welcome_again_with_a_new_verifier),
         T(fenced_mark_survives_a_restart),
+        T(key_fence_does_not_hide_the_hooks_from_a_restart),
         T(expiry_counts_as_a_fence_only_after_the_quiesce_time_and_the_deadline),
         T(expiry_waits_for_the_quiesce_time_after_the_deadline),
         T(client_whose_id_was_taken_is_outlived_a_lease_later),

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "layout/engine/range.h"
 #include "tests/unit/layout/engine_scene.h"
 
 static void get_of_an_unsealed_file_is_unavailable(void **state)
@@ -145,6 +146,21 @@ static void unknown_client_gets_no_layout(void **state)
     assert_int_equal(world_got(w, 3, 0, READ), ENGINE_UNAVAILABLE);
 }
 
+/* Whichever came first: the joined part begins and ends where the outer ones do. */
+static void parts_that_touch_are_one(void **state)
+{
+    struct range_set set = {0};
+    (void)state;
+    assert_int_equal(ranges_add(&set, READ, 8192, 12288, 1), 0);
+    assert_int_equal(ranges_add(&set, READ, 4096, 8192, 2), 0);
+    assert_int_equal(ranges_add(&set, READ, 12288, 16384, 3), 0);
+    assert_int_equal(ranges_add(&set, READ, 5000, 6000, 4), 0);
+    assert_int_equal(set.count, 1);
+    assert_int_equal(set.items[0].start, 4096);
+    assert_int_equal(set.items[0].end, 16384);
+    ranges_free(&set);
+}
+
 static void layout_stateids_are_checked(void **state)
 {
     struct world *w = scene_granted(state);
@@ -160,6 +176,10 @@ static void layout_stateids_are_checked(void **state)
     assert_int_equal(scene_get_by(w, 1, good), ENGINE_BAD_STATEID); /* another client's */
     assert_int_equal(engine_test_stateid(w->engine, w->clients[0].id, &good), ENGINE_OK);
     assert_int_equal(engine_test_stateid(w->engine, w->clients[1].id, &good), ENGINE_BAD_STATEID);
+    assert_int_equal(world_sealed(w, 1, SEAL_KIND_PINNED), ENGINE_OK); /* the client's second */
+    assert_int_equal(world_got(w, 0, 1, READ), ENGINE_OK);
+    assert_int_equal(engine_test_stateid(w->engine, w->clients[0].id, &w->clients[0].stateid[1]),
+                     ENGINE_OK);
 }
 
 static void stateid_of_long_ago_is_old(void **state)
@@ -260,6 +280,7 @@ int main(void)
         T(client_without_backchannel_gets_no_layout),
         T(unknown_client_gets_no_layout),
         T(layout_stateids_are_checked),
+        cmocka_unit_test(parts_that_touch_are_one),
         T(stateid_of_long_ago_is_old),
         T(return_of_everything_ends_the_grant),
         T(return_of_a_part_leaves_the_rest),

@@ -19,7 +19,7 @@ static void see_nexus(struct world *w, unsigned client)
 {
     struct engine_event event = {.type = ENGINE_EV_NEXUS_SEEN,
                                  .seen = {.client_id = w->clients[client].id}};
-    memcpy(event.seen.device_id, device_id(w->device), DEVICE_ID_SIZE);
+    memcpy(event.seen.device_id, device_id(w->devices[0]), DEVICE_ID_SIZE);
     world_send(w, &event);
 }
 
@@ -27,7 +27,7 @@ static void see_nexus(struct world *w, unsigned client)
 static struct world *scene_reserved(void **state, uint64_t settle_time)
 {
     struct world *w = *state;
-    device_set_reserved(w->device);
+    device_set_reserved(w->devices[0]);
     w->options.fence_hook = false;
     w->options.settle_time = settle_time;
     engine_set_options(w->engine, &w->options);

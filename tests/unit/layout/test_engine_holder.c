@@ -2,6 +2,7 @@
  * claim. The world checks the rule at every flag that is cleared. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/unit/layout/engine_scene.h"
@@ -105,7 +106,7 @@ static void seals_are_sealed_again_after_a_restart(void **state)
     world_confirm(w, 0);
     assert_int_equal(world_got(w, 0, 0, RW),
                      ENGINE_OK); /* by the journal's map, without asking the file system */
-    assert_non_null(engine_device(w->engine, device_id(w->device)));
+    assert_non_null(engine_device(w->engine, device_id(w->devices[0])));
 }
 
 static void crash_while_sealing_is_undone(void **state)
@@ -241,7 +242,7 @@ static void seal_whose_map_is_lost_is_kept_and_grants_nothing(void **state)
 static void seal_whose_device_is_lost_is_kept_and_grants_nothing(void **state)
 {
     struct world *w = scene_pinned(state);
-    w->durable.device_count = 0;
+    free(w->durable.volumes[--w->durable.device_count]);
     world_crash(w);
     world_confirm(w, 0);
     assert_int_equal(w->files[0].word, ENGINE_WORD_PINNED);

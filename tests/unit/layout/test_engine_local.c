@@ -219,7 +219,7 @@ static void until_it_has_resumed_nothing_is_released(void **state)
     unseal(w);
     world_pass(w, 1000 * SECOND);
     assert_int_equal(world_state(w, 0), ENGINE_STUCK_STATE);
-    assert_int_equal(hold(w, AGAIN, 0, RW), ENGINE_RECALL_CONFLICT);
+    assert_int_equal(hold(w, AGAIN, 0, RW), ENGINE_UNAVAILABLE); /* until somebody acts */
     tell(w, ENGINE_CLIENT_RESUMED, NONE, "program", AGAIN);
     assert_int_equal(world_state(w, 0), ENGINE_OPEN);
 }

@@ -219,6 +219,53 @@ static void only_the_memory_of_the_past_is_recalled(void **state)
     assert_int_equal(world_state(w, 0), ENGINE_OPEN);
 }
 
+static enum engine_result give_back_all(struct world *w, layouttype4 type)
+{
+    struct engine_layoutreturn call = {.scope = LAYOUTRETURN4_ALL,
+                                       .client_id = w->clients[0].id,
+                                       .type = type,
+                                       .iomode = ANY,
+                                       .length = ALL};
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_LAYOUTRETURN, .layoutreturn = &call});
+    assert_true(world_answered(w, &call.call));
+    return call.call.result;
+}
+
+static void return_of_all_of_one_type_leaves_the_other(void **state)
+{
+    struct engine_layoutget call;
+    struct world *w = scene_granted(state);
+    assert_int_equal(get(w, READ, &memory, &call), ENGINE_OK);
+    assert_int_equal(give_back_all(w, LAYOUT4_SEALNFS_RDMA), ENGINE_OK);
+    assert_int_equal(world_grants(w, 0), 1);
+    assert_int_equal(w->let_go_count, 1);
+    assert_int_equal(give_back_all(w, LAYOUT4_BLOCK_VOLUME), ENGINE_OK);
+    assert_int_equal(world_grants(w, 0), 0);
+}
+
+/* And what is returned unasked says nothing of it. */
+static void return_of_all_answers_the_recall_of_the_past(void **state)
+{
+    struct engine_layoutget call;
+    struct engine_release release;
+    struct world *w = scene_pinned(state);
+    assert_int_equal(get(w, READ, &memory, &call), ENGINE_OK);
+    w->clients[0].id = ++w->next_id;
+    world_client_event(w, 0, ENGINE_CLIENT_CONFIRMED);
+    assert_int_equal(give_back_all(w, LAYOUT4_SEALNFS_RDMA), ENGINE_OK);
+    assert_int_equal(world_grants(w, 0), 1);
+    world_client_event(w, 0, ENGINE_CLIENT_CALLABLE);
+    world_release(w, 0, true, 0, &release);
+    assert_int_equal(w->recall_count, 1);
+    world_answer_recall(w, 0, ENGINE_RECALL_ANSWERED, NFS4_OK);
+    assert_int_equal(give_back_all(w, LAYOUT4_BLOCK_VOLUME), ENGINE_OK);
+    assert_int_equal(world_grants(w, 0), 1);
+    assert_int_equal(give_back_all(w, LAYOUT4_SEALNFS_RDMA), ENGINE_OK);
+    assert_int_equal(world_grants(w, 0), 0);
+    world_steps(w);
+    assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+}
+
 /* It cannot be asked for by a client's word: an earlier process may have it registered still. */
 static void memory_of_an_earlier_process_is_not_recalled(void **state)
 {
@@ -269,7 +316,7 @@ static void release_that_the_host_holds_back_is_stuck_and_tried_again(void **sta
     assert_true(world_answered(w, &release.call));
     assert_int_equal(release.call.result, ENGINE_STUCK);
     struct engine_layoutget call;
-    assert_int_equal(get(w, READ, &memory, &call), ENGINE_RECALL_CONFLICT);
+    assert_int_equal(get(w, READ, &memory, &call), ENGINE_UNAVAILABLE); /* for an unknown time */
     world_pass(w, 31 * SECOND);
     world_commit_all(w);
     world_steps(w);
@@ -289,6 +336,8 @@ int main(void)
         T(what_an_earlier_process_registered_ends_with_it),
         T(holder_of_memory_alone_is_forgotten_with_the_process),
         T(only_the_memory_of_the_past_is_recalled),
+        T(return_of_all_of_one_type_leaves_the_other),
+        T(return_of_all_answers_the_recall_of_the_past),
         T(memory_of_an_earlier_process_is_not_recalled),
         T(end_of_an_earlier_process_ends_nothing_of_this_ones),
         T(release_that_the_host_holds_back_is_stuck_and_tried_again),

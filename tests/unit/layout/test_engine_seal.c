@@ -159,17 +159,18 @@ static void manual_seal_over_one_at_rest_asks_about_holes(void **state)
 static void device_that_grew_keeps_its_id_and_is_told_of(void **state)
 {
     struct world *w = *state;
-    struct device_volume volume = *device_volume(w->device);
+    struct device_volume volume = *device_volume(w->devices[0]);
     struct device *grown;
     volume.base[0].size = volume.node[0].size *= 2;
-    assert_int_equal(device_from_description(device_fs_uuid(w->device), &volume, &grown), 0);
-    assert_memory_equal(device_id(grown), device_id(w->device), DEVICE_ID_SIZE);
-    world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = w->device});
-    world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = w->device});
+    assert_int_equal(device_from_description(device_fs_uuid(w->devices[0]), &volume, &grown), 0);
+    assert_memory_equal(device_id(grown), device_id(w->devices[0]), DEVICE_ID_SIZE);
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = w->devices[0]});
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = w->devices[0]});
     assert_int_equal(w->durable.device_count, 1);
     assert_int_equal(w->devices_changed, 0);
     world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = grown});
     assert_int_equal(w->devices_changed, 1);
+    assert_int_equal(w->durable.volumes[0]->node[0].size, volume.node[0].size);
     assert_int_equal(device_size(engine_device(w->engine, device_id(grown))), volume.node[0].size);
     device_free(grown);
 }
@@ -179,17 +180,17 @@ static void device_that_moved_gets_a_new_id_and_its_seals_are_released(void **st
 {
     struct world *w = scene_granted(state);
     uint8_t old[DEVICE_ID_SIZE];
-    struct device_volume volume = *device_volume(w->device);
+    struct device_volume volume = *device_volume(w->devices[0]);
     struct device *moved;
     uint32_t at;
-    memcpy(old, device_id(w->device), sizeof old);
+    memcpy(old, device_id(w->devices[0]), sizeof old);
     /* Its first byte is where it was, the rest is not. */
     uint32_t pieces[2];
     assert_int_equal(device_volume_add_slice(&volume, 0, 0, 1 << 20, &pieces[0]), 0);
     assert_int_equal(device_volume_add_slice(&volume, 0, 1 << 30, UINT64_C(1) << 39, &pieces[1]),
                      0);
     assert_int_equal(device_volume_add_concat(&volume, pieces, 2, &at), 0);
-    assert_int_equal(device_from_description(device_fs_uuid(w->device), &volume, &moved), 0);
+    assert_int_equal(device_from_description(device_fs_uuid(w->devices[0]), &volume, &moved), 0);
     assert_memory_equal(device_id(moved), old, sizeof old);
     w->auto_step = true;
     world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = moved});
@@ -199,12 +200,14 @@ static void device_that_moved_gets_a_new_id_and_its_seals_are_released(void **st
     assert_false(engine_device_is_superseded(w->engine, device_id(moved)));
     assert_non_null(engine_device(w->engine, old)); /* who holds the id may ask */
     assert_true(engine_client_holds_on(w->engine, w->clients[0].id, old));
+    assert_false(engine_client_holds_on(w->engine, w->clients[0].id, device_id(moved)));
     assert_int_equal(w->recall_count, 1);
     assert_true(w->alarm_count > 0);
     /* Back where it was: a third id, not the first again. */
     struct device *back;
     assert_int_equal(
-        device_from_description(device_fs_uuid(w->device), device_volume(w->device), &back), 0);
+        device_from_description(device_fs_uuid(w->devices[0]), device_volume(w->devices[0]), &back),
+        0);
     world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = back});
     assert_memory_not_equal(device_id(back), old, sizeof old);
     assert_memory_not_equal(device_id(back), device_id(moved), sizeof old);
@@ -217,6 +220,28 @@ static void look(struct world *w, const char *why)
     world_send(
         w, &(struct engine_event){.type = ENGINE_EV_UNDESCRIBED,
                                   .undescribed = {.fs_uuid = w->files[0].key.data, .why = why}});
+}
+
+/* Between its map and the record of it: nobody gets anything of it, and it does not stay. */
+static void volume_that_moves_while_a_file_is_sealed_takes_the_seal_off_again(void **state)
+{
+    struct world *w = *state;
+    struct engine_seal seal;
+    w->auto_commit = w->auto_step = false;
+    world_seal(w, 0, SEAL_KIND_PINNED, &seal);
+    world_step(w, 0);
+    world_commit_all(w);
+    world_step(w, 0);
+    world_step(w, 0); /* the map */
+    look(w, "/dev/dm-1 is mirrored");
+    world_commit_all(w);
+    assert_true(world_answered(w, &seal.call));
+    assert_int_equal(seal.call.result, ENGINE_REFUSED);
+    world_commit_all(w);
+    w->auto_commit = w->auto_step = true;
+    world_steps(w);
+    assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+    assert_false(w->files[0].flag);
 }
 
 /* pvmove while it runs, lvcreate -s: a direct write reaches one copy, or tears the snapshot. */
@@ -242,7 +267,7 @@ static void volume_that_is_described_again_gives_layouts_again(void **state)
     look(w, "/dev/dm-1 is mirrored");
     assert_int_equal(world_state(w, 0), ENGINE_OPEN);
     assert_int_equal(world_sealed(w, 0, SEAL_KIND_PINNED), ENGINE_REFUSED);
-    world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = w->device});
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = w->devices[0]});
     assert_int_equal(world_sealed(w, 0, SEAL_KIND_PINNED), ENGINE_OK);
     assert_int_equal(world_got(w, 0, 0, RW), ENGINE_OK);
 }
@@ -260,6 +285,7 @@ static void volume_of_another_file_system_keeps_its_seals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(volume_that_moves_while_a_file_is_sealed_takes_the_seal_off_again),
         T(volume_that_cannot_be_described_any_more_releases_its_seals),
         T(volume_that_is_described_again_gives_layouts_again),
         T(volume_of_another_file_system_keeps_its_seals),

@@ -231,6 +231,64 @@ static void record_of_a_file_that_is_gone_twice_is_taken_out(void **state)
     assert_int_equal(w->durable.seal_count, 0);
 }
 
+/* The release read the map in between. */
+static void file_that_was_seen_at_the_release_was_not_gone_before(void **state)
+{
+    struct world *w = scene_pinned(state);
+    struct engine_release release;
+    scrub_every(w, 100 * SECOND);
+    next_look_says(w, ENGINE_STEP_WATCH, FILE_GONE);
+    w->auto_step = false;
+    world_pass(w, 101 * SECOND);
+    world_step(w, 0);
+    world_pass(w, 9 * SECOND);
+    world_release(w, 0, true, 1000 * SECOND, &release);
+    world_pass(w, 20 * SECOND);
+    next_look_says(w, ENGINE_STEP_UNFLAG, FILE_GONE);
+    world_steps(w);
+    assert_int_equal(w->step_error[ENGINE_STEP_UNFLAG], 0); /* it was tried */
+    assert_int_equal(world_state(w, 0), ENGINE_RELEASING);
+    assert_int_equal(w->durable.seal_count, 1);
+    assert_true(w->files[0].flag);
+    w->auto_step = true;
+    world_pass(w, 11 * SECOND);
+    assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+    assert_false(w->files[0].flag);
+}
+
+/* A seal at rest that gives way, and that the host cannot release just now. */
+static void breach_seen_while_a_release_is_held_back_waits_for_the_operator(void **state)
+{
+    struct world *w = *state;
+    struct engine_seal seal = {
+        .key = w->files[0].key, .path = "/file0", .kind = SEAL_KIND_FROZEN, .at_rest = true};
+    struct engine_layoutget get;
+    struct engine_release release;
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_SEAL, .seal = &seal});
+    assert_true(world_answered(w, &seal.call));
+    world_confirm(w, 0);
+    world_pass(w, 61 * SECOND);
+    w->auto_step = false;
+    world_get(w, 0, 0, READ, &get);
+    struct engine_effect look = w->steps[0];
+    w->step_count = 0;
+    w->auto_step = true;
+    w->step_error[ENGINE_STEP_VERIFY] = -EBUSY;
+    world_release(w, 0, false, 0, &release);
+    assert_int_equal(world_state(w, 0), ENGINE_STUCK_STATE);
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_STEP_DONE,
+                                         .step = {.key = look.key,
+                                                  .step = ENGINE_STEP_WATCH,
+                                                  .ticket = look.step.ticket,
+                                                  .map = w->files[0].map,
+                                                  .flag_cleared = true}});
+    world_pass(w, 10000 * SECOND);
+    assert_int_equal(world_state(w, 0), ENGINE_BROKEN_STATE);
+    assert_int_equal(w->durable.seals[0].phase, JOURNAL_BROKEN);
+    world_release(w, 0, true, 0, &release);
+    assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+}
+
 /* The look that broke the seal asked for another: that one must clear no flag. */
 static void look_for_a_gone_file_clears_no_flag_while_it_is_recalled(void **state)
 {
@@ -342,6 +400,8 @@ int main(void)
         T(file_that_is_back_was_not_gone),
         T(record_of_an_unreadable_file_is_kept_until_its_flag_is_cleared),
         T(record_of_a_file_that_is_gone_twice_is_taken_out),
+        T(file_that_was_seen_at_the_release_was_not_gone_before),
+        T(breach_seen_while_a_release_is_held_back_waits_for_the_operator),
         T(look_for_a_gone_file_clears_no_flag_while_it_is_recalled),
         T(hung_look_does_not_stop_the_scrub_of_other_file_systems),
         T(map_that_cannot_be_read_breaks_nothing_and_grants_nothing),

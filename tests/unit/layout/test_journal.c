@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -13,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -356,6 +359,62 @@ static void what_was_not_committed_is_not_there_after_a_kill(void **state)
     journal_close(journal);
 }
 
+static bool flush_fails;
+
+/* SQLite's own, from its library. */
+int fdatasync(int fd)
+{
+    if (!flush_fails)
+        return (int)syscall(SYS_fdatasync, fd);
+    flush_fails = false;
+    errno = EIO;
+    return -1;
+}
+
+/* Linux takes the pages of a flush that failed for clean, and may drop them: here they are as if
+ * they had never been written. */
+static void lose_what_is_past(off_t size)
+{
+    char wal[80], nothing[4096] = {0};
+    struct stat st;
+    snprintf(wal, sizeof wal, "%s-wal", path);
+    int fd = open(wal, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_true(st.st_size > size); /* it had got so far */
+    for (off_t at = size; at < st.st_size; at += (off_t)sizeof nothing) {
+        off_t left = st.st_size - at;
+        size_t len = left < (off_t)sizeof nothing ? (size_t)left : sizeof nothing;
+        assert_int_equal(pwrite(fd, nothing, len, at), len);
+    }
+    close(fd);
+}
+
+static void a_commit_whose_flush_failed_is_written_anew(void **state)
+{
+    char wal[80];
+    struct stat st;
+    (void)state;
+    struct journal *journal = open_journal();
+    put(journal, holder_record(JOURNAL_HOLDER_PUT, 1));
+    assert_int_equal(journal_commit(journal), 0);
+    snprintf(wal, sizeof wal, "%s-wal", path);
+    assert_int_equal(stat(wal, &st), 0);
+    put(journal, holder_record(JOURNAL_HOLDER_PUT, 2));
+    flush_fails = true;
+    assert_int_equal(journal_commit(journal), -EIO);
+    assert_false(flush_fails);
+    lose_what_is_past(st.st_size);
+    struct found found = load_committed(journal);
+    assert_int_equal(found.holders, 2);
+    journal_close(journal);
+    journal = open_journal();
+    found = load(journal);
+    assert_int_equal(found.holders, 2);
+    assert_int_equal(found.client_ids, 3);
+    journal_close(journal);
+}
+
 static void every_open_is_another_boot(void **state)
 {
     (void)state;
@@ -600,6 +659,7 @@ int main(void)
         T(holders_are_kept_by_client_id_and_forgotten_but_for_one),
         T(fence_takes_the_holder_off_the_device_and_leaves_a_mark),
         T(what_was_not_committed_is_not_there_after_a_kill),
+        T(a_commit_whose_flush_failed_is_written_anew),
         T(every_open_is_another_boot),
         T(second_opener_is_refused),
         T(commit_of_nothing_is_fine),

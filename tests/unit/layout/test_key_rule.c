@@ -9,13 +9,23 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
 #include "layout/key/rule.h"
 #include "layout/reservation/reservation.h"
 
-enum { SERVER = 0xabcdef, ONE = 1, TWO = 2, EAST = 'E', WEST = 'W', NORTH = 'N', ROWS = 256 };
+enum {
+    SERVER = 0xabcdef,
+    ONE = 1,
+    TWO = 2,
+    EAST = 'E',
+    EAST_TOO = 'e',
+    WEST = 'W',
+    NORTH = 'N',
+    ROWS = 256
+};
 #define SECOND UINT64_C(1000000000)
 
 static const struct designator disk = {.code_set = 1, .type = 3, .len = 8, .bytes = "one disk"};
@@ -40,6 +50,7 @@ static uint32_t next_number;
 static struct key_finding found[32];
 static size_t found_count;
 static bool one_drained; /* what the engine says of sharers */
+static uint32_t away;    /* a run that it does not know; 0: none */
 
 static bool is_row(const struct key_row *a, const struct key_row *b)
 {
@@ -111,6 +122,7 @@ static int setup(void **state)
     settle = 0;
     next_number = 1;
     one_drained = true;
+    away = 0;
     make_rule();
     return 0;
 }
@@ -136,9 +148,14 @@ static void pass(uint64_t seconds)
     key_rule_set_time(rule, now, settle);
 }
 
+/* A machine's letter; a small one is the other session of the same machine. */
 static struct key_nexus nexus(char name)
 {
-    return (struct key_nexus){.protocol = 5, .len = 1, .name = {(uint8_t)name}};
+    return (struct key_nexus){
+        .protocol = 5,
+        .len = 5,
+        .name = {(uint8_t)toupper(name), ',', 'i', ',', (uint8_t)name},
+    };
 }
 
 static void unregister(char where)
@@ -209,6 +226,12 @@ static bool is_drained(uint32_t run, void *arg)
     (void)run;
     (void)arg;
     return one_drained;
+}
+
+static bool is_known(uint32_t run, void *arg)
+{
+    (void)arg;
+    return run != away;
 }
 
 static struct key_plan plan;
@@ -392,6 +415,39 @@ static void a_failed_attempt_is_no_evidence_for_later(void **state)
     look();
     unregister(EAST);
     assert_int_equal(fence(ONE), KEY_VANISHED);
+}
+
+/* Nor is it when a neighbour's key was seen in its place: that one went by itself. */
+static void a_failed_attempt_that_a_neighbour_covered_is_none_either(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    begin_fence(ONE);
+    key_rule_fence_over(rule, ONE, &disk);
+    comes(TWO, EAST);
+    unregister(EAST);
+    assert_int_equal(fence(ONE), KEY_VANISHED);
+}
+
+/* The newer key's REGISTER by the other path is still to come. */
+static void an_older_key_that_was_preempted_does_not_show_the_newer_came(void **state)
+{
+    uint64_t older = tell(ONE), newer;
+
+    (void)state;
+    registers(EAST, older);
+    registers(WEST, older);
+    look();
+    pass(30);
+    newer = tell(ONE);
+    begin_fence(ONE);
+    registers(EAST, newer);
+    preempt(older);
+    assert_int_equal(end_fence(ONE, false), KEY_PRESENT);
+    assert_int_equal(fence(ONE), KEY_OUTSTANDING);
+    registers(WEST, newer);
+    look();
+    assert_int_equal(fence(ONE), KEY_PROVEN);
 }
 
 /* It went by itself between the look and the preempt, and the generation moved for that. */
@@ -651,7 +707,8 @@ static void a_fenced_run_is_told_nothing_until_it_has_ended(void **state)
     assert_int_equal(may(ONE), KEY_MAY_NOT);
     assert_int_equal(key_rule_add_run(rule, 9, &again, false), 0);
     assert_int_equal(may(9), KEY_MAY_NOT); /* a new verifier is not evidence */
-    assert_int_equal(key_rule_depart(rule, ONE), -EBUSY);
+    away = ONE;
+    assert_int_equal(key_rule_retire(rule, is_known, NULL), 0);
     restart();
     assert_int_equal(may(ONE), KEY_MAY_NOT);
     assert_int_equal(key_rule_add_run(rule, 9, &again, false), 0);
@@ -664,9 +721,9 @@ static void the_operators_word_ends_it(void **state)
     (void)state;
     comes(ONE, EAST);
     assert_int_equal(fence(ONE), KEY_PROVEN);
-    assert_int_equal(key_rule_forgive(rule, &other_disk), 0);
+    assert_int_equal(key_rule_forgive(rule, &other_disk, is_known, NULL), 0);
     assert_int_equal(may(ONE), KEY_MAY_NOT);
-    assert_int_equal(key_rule_forgive(rule, &disk), 0);
+    assert_int_equal(key_rule_forgive(rule, &disk, is_known, NULL), 0);
     restart();
     assert_int_equal(may(ONE), KEY_MAY);
     comes(ONE, EAST);
@@ -781,6 +838,180 @@ static void a_neighbour_that_gave_all_back_is_marked_by_its_own_fence(void **sta
     assert_int_equal(may(TWO), KEY_MAY_NOT);
 }
 
+/* ONE was fenced along with TWO, and holds layouts again. THREE's key lets it in, and goes by
+ * itself: what ONE had under way at the target was not aborted. */
+static void a_fence_does_not_outlast_the_next_key_on_its_nexus(void **state)
+{
+    const struct key_run three = {.owner = (const uint8_t *)"three", .owner_len = 5};
+
+    (void)state;
+    comes(ONE, EAST);
+    comes(TWO, EAST);
+    assert_int_equal(fence(TWO), KEY_PROVEN);
+    assert_int_equal(key_rule_end_run(rule, TWO), 0);
+    assert_int_equal(fence(ONE), KEY_PROVEN); /* nobody opened it */
+    assert_int_equal(key_rule_forgive(rule, &disk, is_known, NULL), 0);
+    assert_int_equal(key_rule_add_run(rule, 3, &three, false), 0);
+    comes(3, EAST);
+    assert_int_equal(found[0].kind, KEY_SHARES);
+    assert_int_equal(found[0].other, ONE);
+    unregister(EAST);
+    assert_int_equal(fence(ONE), KEY_VANISHED);
+    comes(3, EAST);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+}
+
+/* TWO's first key has come by one path, and hangs on the other, where ONE's is: as it opens that
+ * for ONE, it is not over. */
+static void a_path_with_a_neighbours_key_has_a_register_before_it(void **state)
+{
+    uint64_t first = comes(ONE, EAST), second;
+
+    (void)state;
+    registers(WEST, first);
+    look();
+    second = tell(TWO);
+    registers(EAST, second);
+    look();
+    pass(1000);
+    assert_int_equal(fence(ONE), KEY_OUTSTANDING);
+    registers(WEST, second);
+    look();
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+}
+
+/* No look has seen ONE's key by the other path of their machine: TWO's covered it there, and TWO
+ * itself was never seen beside ONE. The initiator's name says that it is the same machine. */
+static void a_key_that_was_covered_before_a_look_is_looked_for_by_machine(void **state)
+{
+    uint64_t first = tell(ONE), second = tell(TWO);
+
+    (void)state;
+    registers(EAST, first);
+    registers(EAST_TOO, first);
+    registers(EAST_TOO, second);
+    look();
+    pass(1000);
+    assert_int_equal(fence(ONE), KEY_OUTSTANDING);
+    assert_false(is_on_target(first));
+    assert_false(is_on_target(second)); /* the whole machine, not one of its two sessions */
+    settle = 300 * SECOND;
+    pass(1000);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+}
+
+/* ---- who is away ---- */
+
+/* Nobody knows ONE for however long. Its neighbour's key has taken the place of its own; it comes
+ * back as the same run, and its device is still set up. */
+static void who_was_away_is_fenced_by_its_neighbours_key(void **state)
+{
+    uint64_t second;
+
+    (void)state;
+    comes(ONE, EAST);
+    second = comes(TWO, EAST);
+    away = ONE;
+    for (int i = 0; i < 100; i++) {
+        pass(1000);
+        look();
+        assert_int_equal(key_rule_retire(rule, is_known, NULL), 0);
+    }
+    restart();
+    away = 0;
+    begin_fence(ONE);
+    assert_int_equal(plan.victim_count, 1);
+    assert_int_equal(plan.victim[0], second);
+    assert_int_equal(end_fence(ONE, false), KEY_PRESENT); /* nothing was preempted yet */
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    assert_false(is_on_target(second));
+}
+
+static void who_is_away_keeps_its_key(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    away = ONE;
+    assert_int_equal(key_rule_retire(rule, is_known, NULL), 0);
+    pass(1000);
+    look();
+    assert_int_equal(found_count, 0); /* nobody's it is not */
+}
+
+static void who_is_away_and_was_never_told_is_forgotten(void **state)
+{
+    (void)state;
+    away = ONE;
+    assert_int_equal(key_rule_run_count(rule), 2);
+    assert_int_equal(key_rule_retire(rule, is_known, NULL), 0);
+    assert_int_equal(key_rule_run_count(rule), 1);
+    assert_null(key_rule_run(rule, ONE));
+    assert_non_null(key_rule_run(rule, TWO));
+}
+
+/* He says that whoever is not here was restarted, or cut off: a REGISTER of it too. */
+static void the_operators_word_ends_who_is_away(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    comes(TWO, EAST);
+    tell(ONE);
+    away = ONE;
+    assert_int_equal(fence(TWO), KEY_OUTSTANDING);
+    assert_int_equal(key_rule_forgive(rule, &other_disk, is_known, NULL), 0);
+    assert_int_equal(key_rule_retire(rule, is_known, NULL), 0);
+    assert_non_null(key_rule_run(rule, ONE));
+    assert_int_equal(key_rule_forgive(rule, &disk, is_known, NULL), 0);
+    assert_int_equal(key_rule_retire(rule, is_known, NULL), 0);
+    assert_null(key_rule_run(rule, ONE));
+    assert_int_equal(fence(TWO), KEY_PROVEN);
+}
+
+/* ONE was on two nexuses when it was fenced along with TWO. It is told anew, and its next key comes
+ * by the one; its device has used the other too, where TWO's key is by now. */
+static void who_is_told_anew_is_known_on_its_nexuses_still(void **state)
+{
+    uint64_t first, second;
+
+    (void)state;
+    first = comes(ONE, EAST);
+    registers(WEST, first);
+    look();
+    second = comes(TWO, EAST);
+    registers(WEST, second);
+    look();
+    assert_int_equal(fence(TWO), KEY_PROVEN);
+    assert_int_equal(key_rule_end_run(rule, TWO), 0);
+    comes(ONE, EAST);
+    restart();
+    second = comes(TWO, WEST);
+    begin_fence(ONE);
+    assert_int_equal(plan.victim_count, 2);
+    assert_true(plan.victim[0] == second || plan.victim[1] == second);
+    key_rule_fence_over(rule, ONE, &disk);
+    registers(EAST, second); /* TWO's has come by both */
+    look();
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    assert_int_equal(target.count, 0);
+}
+
+static void what_is_known_of_nexuses_does_not_grow(void **state)
+{
+    (void)state;
+    settle = 300 * SECOND;
+    for (int i = 0; i < 100; i++) {
+        comes(ONE, EAST);
+        assert_int_equal(fence_forgetful(ONE), KEY_PROVEN);
+        pass(300);
+    }
+    comes(ONE, EAST);
+    look();
+    look();
+    assert_true(store.count <= 4);
+    restart();
+    assert_int_equal(may(ONE), KEY_MAY); /* no mark of before is left */
+}
+
 static void the_same_client_keeps_its_other_disks(void **state)
 {
     (void)state;
@@ -804,6 +1035,8 @@ int main(void)
         T(a_target_that_forgot_proves_nothing),
         T(a_preempt_that_was_not_carried_out_proves_nothing),
         T(a_failed_attempt_is_no_evidence_for_later),
+        T(a_failed_attempt_that_a_neighbour_covered_is_none_either),
+        T(an_older_key_that_was_preempted_does_not_show_the_newer_came),
         T(a_victim_that_went_by_itself_proves_nothing),
         T(a_crash_after_the_preempt_loses_nothing),
         T(what_cannot_be_written_does_not_count),
@@ -831,6 +1064,15 @@ int main(void)
         T(a_neighbour_that_gave_all_back_waits_for_the_other_only),
         T(a_neighbour_that_gave_nothing_back_was_fenced_too),
         T(a_neighbour_that_gave_all_back_is_marked_by_its_own_fence),
+        T(a_fence_does_not_outlast_the_next_key_on_its_nexus),
+        T(a_path_with_a_neighbours_key_has_a_register_before_it),
+        T(a_key_that_was_covered_before_a_look_is_looked_for_by_machine),
+        T(who_was_away_is_fenced_by_its_neighbours_key),
+        T(who_is_away_keeps_its_key),
+        T(who_is_away_and_was_never_told_is_forgotten),
+        T(the_operators_word_ends_who_is_away),
+        T(who_is_told_anew_is_known_on_its_nexuses_still),
+        T(what_is_known_of_nexuses_does_not_grow),
         T(the_same_client_keeps_its_other_disks),
     };
 

@@ -287,6 +287,42 @@ static void a_file_with_two_names_is_sealed_under_both(void **state)
     }
 }
 
+static bool fsync_fails;
+static unsigned fsyncs;
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __wrap_fsync(int fd)
+{
+    fsyncs++;
+    if (!fsync_fails)
+        return __real_fsync(fd);
+    fsync_fails = false;
+    errno = EIO;
+    return -1;
+}
+
+/* The mark is off by then, and nothing else says that it may come back after a power cut. */
+static void a_clearing_that_was_not_made_durable_is_made_so_the_next_time(void **state)
+{
+    char path[128];
+
+    (void)state;
+    for (int i = 0; i < FILESYSTEMS; i++) {
+        int fd = make(on[i], "volatile", 10000, path);
+        struct seal_map *map = sealed(fd, &frozen);
+        struct seal_refusal why;
+
+        fsync_fails = true;
+        assert_int_equal(seal_fs_clear_flag(fd, SEAL_KIND_FROZEN, NULL, &why), -EIO);
+        fsyncs = 0;
+        assert_int_equal(seal_fs_clear_flag(fd, SEAL_KIND_FROZEN, NULL, &why), 0);
+        assert_int_equal(fsyncs, 1);
+        map_free(map);
+        close(fd);
+    }
+}
+
 static void a_time_kept_aside_is_set_at_release(void **state)
 {
     const struct timespec mtime = {1234567890, 123456789};
@@ -487,6 +523,7 @@ int main(void)
         cmocka_unit_test(shared_extents_are_refused_or_unshared),
         cmocka_unit_test(a_clone_of_a_frozen_file_is_no_change_of_its_map),
         cmocka_unit_test(a_file_with_two_names_is_sealed_under_both),
+        cmocka_unit_test(a_clearing_that_was_not_made_durable_is_made_so_the_next_time),
         cmocka_unit_test(a_time_kept_aside_is_set_at_release),
         cmocka_unit_test(a_release_cut_short_is_finished_and_time_never_goes_back),
         cmocka_unit_test(the_mark_names_its_file_and_no_copy_of_it),

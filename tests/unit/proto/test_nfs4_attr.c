@@ -104,6 +104,15 @@ static void every_attribute_comes_from_the_member_of_its_name(void **state)
     }
 }
 
+static void what_is_known_is_what_the_table_has(void **state)
+{
+    const bitmap4 known = nfs4_attrs_known();
+
+    (void)state;
+    for (unsigned attr = 0; attr < 96; attr++)
+        assert_int_equal(bitmap4_isset(&known, attr), nfs4_wire_attr(attr) != NULL);
+}
+
 static void random_attributes_survive_a_round_trip(void **state)
 {
     const bitmap4 known = nfs4_attrs_known();
@@ -317,6 +326,7 @@ int main(void)
         TEST(bitmaps_hold_96_bits),
         TEST(bitmaps_combine_bit_by_bit),
         TEST(every_attribute_comes_from_the_member_of_its_name),
+        TEST(what_is_known_is_what_the_table_has),
         TEST(random_attributes_survive_a_round_trip),
         TEST(values_are_written_in_the_order_of_attribute_numbers),
         TEST(only_what_is_wanted_had_and_present_is_written),

@@ -329,7 +329,8 @@ static void a_reply_head_is_patched_when_the_operations_have_run(void **state)
     assert_int_equal(xdr_in_left(&in), 4);
 }
 
-static const fattr4 no_attrs;
+static const bitmap4 nothing;
+static const struct nfs4_attrs no_attrs;
 
 static void a_listing_written_by_entries_is_read_back(void **state)
 {
@@ -340,7 +341,7 @@ static void a_listing_written_by_entries_is_read_back(void **state)
     (void)state;
     assert_true(readdir_writer_begin(&w, list, sizeof(list), 0, sizeof(list)));
     for (unsigned i = 0; i < 3; i++)
-        assert_true(readdir_writer_add(&w, 100 + i, xdr_bytes_of(names[i]), &no_attrs));
+        assert_true(readdir_writer_add(&w, 100 + i, xdr_bytes_of(names[i]), &nothing, &no_attrs));
     res.readdir.resok4.reply.encoded = readdir_writer_end(&w, true);
     assert_true(nfs4_res_encode(OP_READDIR, &out, &res));
     memset(&res, 0xff, sizeof(res));
@@ -354,6 +355,29 @@ static void a_listing_written_by_entries_is_read_back(void **state)
         assert_int_equal(entry->cookie, 100 + i);
         assert_true(xdr_bytes_equal(entry->name, xdr_bytes_of(names[i])));
     }
+}
+
+static void a_listing_with_an_owner_goes_by_reference(void **state)
+{
+    static uint8_t list[4096];
+    struct iovec iov[XDR_OUT_MAX_IOV];
+    READDIR4resok *ok = &res.readdir.resok4;
+    struct readdir_writer w;
+    int owner;
+
+    (void)state;
+    memset(&res, 0, sizeof(res));
+    assert_true(readdir_writer_begin(&w, list, sizeof(list), 0, sizeof(list)));
+    assert_true(readdir_writer_add(&w, 1, xdr_bytes_of("name"), &nothing, &no_attrs));
+    ok->reply.encoded = readdir_writer_end(&w, true);
+    ok->reply.encoded_owner = &owner;
+    assert_true(nfs4_res_encode(OP_READDIR, &out, &res));
+    assert_ptr_equal(xdr_out_splice_at(&out, 0)->owner, &owner);
+    assert_int_equal(xdr_out_iov(&out, iov, XDR_OUT_MAX_IOV), 2);
+    assert_int_equal(iov[0].iov_len, 4 + NFS4_VERIFIER_SIZE);
+    assert_ptr_equal(iov[1].iov_base, list);
+    assert_int_equal(iov[1].iov_len, 28 + 8);
+    memset(&res, 0, sizeof(res));
 }
 
 /* maxcount is the size of the whole READDIR4resok. */
@@ -370,7 +394,7 @@ static void a_listing_never_passes_maxcount(void **state)
             assert_true(maxcount < READDIR_FIXED_SIZE);
             continue;
         }
-        while (readdir_writer_add(&w, added, xdr_bytes_of("name"), &no_attrs))
+        while (readdir_writer_add(&w, added, xdr_bytes_of("name"), &nothing, &no_attrs))
             added++;
         /* An entry: more, cookie, name, attrmask, attr_vals. */
         assert_int_equal(added, (maxcount - READDIR_FIXED_SIZE) / 28);
@@ -391,12 +415,12 @@ static void dircount_bounds_names_and_cookies_but_never_the_first_entry(void **s
 
     (void)state;
     assert_true(readdir_writer_begin(&w, list, sizeof(list), 1, sizeof(list)));
-    assert_true(readdir_writer_add(&w, 1, xdr_bytes_of("name"), &no_attrs));
-    assert_false(readdir_writer_add(&w, 2, xdr_bytes_of("name"), &no_attrs));
+    assert_true(readdir_writer_add(&w, 1, xdr_bytes_of("name"), &nothing, &no_attrs));
+    assert_false(readdir_writer_add(&w, 2, xdr_bytes_of("name"), &nothing, &no_attrs));
     assert_true(readdir_writer_begin(&w, list, sizeof(list), 32, sizeof(list)));
-    assert_true(readdir_writer_add(&w, 1, xdr_bytes_of("name"), &no_attrs));
-    assert_true(readdir_writer_add(&w, 2, xdr_bytes_of("name"), &no_attrs));
-    assert_false(readdir_writer_add(&w, 3, xdr_bytes_of("name"), &no_attrs));
+    assert_true(readdir_writer_add(&w, 1, xdr_bytes_of("name"), &nothing, &no_attrs));
+    assert_true(readdir_writer_add(&w, 2, xdr_bytes_of("name"), &nothing, &no_attrs));
+    assert_false(readdir_writer_add(&w, 3, xdr_bytes_of("name"), &nothing, &no_attrs));
 }
 
 static void an_entry_that_does_not_fit_leaves_the_list_whole(void **state)
@@ -408,10 +432,10 @@ static void an_entry_that_does_not_fit_leaves_the_list_whole(void **state)
     (void)state;
     memset(name, 'n', sizeof(name));
     assert_true(readdir_writer_begin(&w, list, 128, 0, sizeof(list)));
-    assert_true(readdir_writer_add(&w, 1, xdr_bytes_of("short"), &no_attrs));
-    assert_false(
-        readdir_writer_add(&w, 2, (struct xdr_bytes){(uint8_t *)name, sizeof(name)}, &no_attrs));
-    assert_true(readdir_writer_add(&w, 3, xdr_bytes_of("x"), &no_attrs));
+    assert_true(readdir_writer_add(&w, 1, xdr_bytes_of("short"), &nothing, &no_attrs));
+    assert_false(readdir_writer_add(&w, 2, (struct xdr_bytes){(uint8_t *)name, sizeof(name)},
+                                    &nothing, &no_attrs));
+    assert_true(readdir_writer_add(&w, 3, xdr_bytes_of("x"), &nothing, &no_attrs));
     res.readdir.resok4.reply.encoded = readdir_writer_end(&w, false);
     assert_true(nfs4_res_encode(OP_READDIR, &out, &res));
     assert_true(nfs4_res_decode(OP_READDIR, input(), &arena, &res));
@@ -470,6 +494,7 @@ int main(void)
         TEST(a_tag_over_its_bound_is_malformed),
         TEST(a_reply_head_is_patched_when_the_operations_have_run),
         TEST(a_listing_written_by_entries_is_read_back),
+        TEST(a_listing_with_an_owner_goes_by_reference),
         TEST(a_listing_never_passes_maxcount),
         TEST(dircount_bounds_names_and_cookies_but_never_the_first_entry),
         TEST(an_entry_that_does_not_fit_leaves_the_list_whole),

@@ -260,6 +260,33 @@ static void a_splice_counts_against_the_message_limit_only(void **state)
     assert_int_equal(xdr_out_len(&out), 1008);
 }
 
+static void what_is_encoded_is_spliced_as_it_is(void **state)
+{
+    uint8_t buf[64];
+    uint32_t sent[16];
+    struct xdr_out out;
+    int owner;
+
+    (void)state;
+    xdr_out_init(&out, buf, sizeof(buf));
+    xdr_put_u32(&out, 1);
+    assert_true(xdr_out_splice_encoded(&out, "abcdefgh", 8, &owner));
+    xdr_put_u32(&out, 2);
+    assert_int_equal(xdr_out_len(&out), 16);
+    assert_int_equal(join(&out, (uint8_t *)sent, sizeof(sent)), 16);
+    assert_memory_equal(&sent[1], "abcdefgh", 8);
+    assert_ptr_equal(xdr_out_splice_at(&out, 0)->owner, &owner);
+    xdr_out_set_limit(&out, 23);
+    assert_false(xdr_out_splice_encoded(&out, "abcdefgh", 8, &owner));
+    xdr_out_truncate(&out, 8);
+    xdr_out_set_limit(&out, 24);
+    assert_true(xdr_out_splice_encoded(&out, "abcdefgh", 8, &owner));
+    xdr_out_truncate(&out, 0);
+    assert_null(xdr_out_splice_at(&out, 0));
+    assert_int_equal(xdr_out_len(&out), 0);
+    assert_false(xdr_out_splice_encoded(&out, "abcde", 5, &owner));
+}
+
 static void the_limit_counts_the_padding_of_a_splice(void **state)
 {
     uint8_t buf[64];
@@ -358,6 +385,7 @@ int main(void)
         cmocka_unit_test(a_patch_stays_within_what_was_written),
         cmocka_unit_test(spliced_payload_sends_the_same_bytes_as_copied),
         cmocka_unit_test(a_splice_counts_against_the_message_limit_only),
+        cmocka_unit_test(what_is_encoded_is_spliced_as_it_is),
         cmocka_unit_test(the_limit_counts_the_padding_of_a_splice),
         cmocka_unit_test(there_is_no_splice_past_the_last_slot),
         cmocka_unit_test(truncating_forgets_the_splices_after_the_mark),

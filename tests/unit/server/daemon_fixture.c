@@ -24,6 +24,7 @@
 #include "server/net/conn.h"
 #include "server/server.h"
 #include "tests/unit/server/daemon_fixture.h"
+#include "tests/unit/server/errors_allowed.h"
 
 enum { ROOM = 2 << 20, REPLY_TIMEOUT_MS = 20000 };
 
@@ -198,19 +199,24 @@ void wire_close(struct wire *w)
     w->out_bytes = w->in_bytes = NULL;
 }
 
-void wire_begin_minor(struct wire *w, uint32_t minor)
+void wire_begin_tagged(struct wire *w, uint32_t minor, struct xdr_bytes tag)
 {
     uint8_t body[RPC_MAX_AUTH_BYTES];
     authsys_parms parms = {.uid = w->uid, .machinename = xdr_bytes_of("test")};
     struct rpc_call call = {
         .xid = ++w->xid, .rpcvers = 2, .prog = NFS4_PROGRAM, .vers = NFS_V4, .proc = 1};
-    struct nfs4_compound_args head = {.minorversion = minor};
+    struct nfs4_compound_args head = {.tag = tag, .minorversion = minor};
     xdr_out_init(&w->out, w->out_bytes + RECORD_MARK_SIZE, ROOM - RECORD_MARK_SIZE);
     assert_true(rpc_authsys_cred(&parms, body, sizeof(body), &call.cred));
     assert_true(rpc_call_encode(&w->out, &call));
     assert_true(nfs4_compound_args_encode(&w->out, &head));
     w->numops_at = xdr_out_pos(&w->out) - 4;
     w->numops = 0;
+}
+
+void wire_begin_minor(struct wire *w, uint32_t minor)
+{
+    wire_begin_tagged(w, minor, xdr_bytes_of(""));
 }
 
 void wire_begin(struct wire *w)
@@ -338,6 +344,9 @@ nfsstat4 wire_result(struct wire *w, uint32_t op, union nfs4_res *res)
     assert_true(nfs4_op_decode(&w->in, &got));
     assert_int_equal(got, op);
     assert_true(nfs4_res_decode(op, &w->in, &w->arena, res));
+    if (!error_is_allowed(op, res->status))
+        fail_msg("%s answers %s (RFC 8881 section 15.2)", nfs4_op_name(op),
+                 nfs4_status_name(res->status));
     return res->status;
 }
 

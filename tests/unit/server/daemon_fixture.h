@@ -58,6 +58,7 @@ void wire_close(struct wire *w);
 /* Build a call. */
 void wire_begin(struct wire *w);
 void wire_begin_minor(struct wire *w, uint32_t minor);
+void wire_begin_tagged(struct wire *w, uint32_t minor, struct xdr_bytes tag);
 void wire_op(struct wire *w, uint32_t op, const union nfs4_args *args); /* args NULL: it has none */
 void wire_word(struct wire *w, uint32_t word); /* raw, not counted as an operation */
 void wire_count_op(struct wire *w);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #include "server/export/idmap.h"
 #include "server/keeper/keeper.h"
 #include "server/nfs/op_io.h"
+#include "tests/unit/server/errors_allowed.h"
 
 static struct fs_fixture *current;
 static struct loop_msg *posted; /* what a stand-in of the keeper answers with */
@@ -122,7 +124,7 @@ static void need_handles(const struct fs_fixture *f)
     exit(77);
 }
 
-int fs_setup(void **state)
+static int set_up(void **state, bool mounted)
 {
     struct fs_fixture *f = calloc(1, sizeof(*f));
 
@@ -132,6 +134,7 @@ int fs_setup(void **state)
     strcpy(f->dir, "/tmp/sealnfs-test-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     need_handles(f);
+    f->mounted = mounted && mount(f->dir, f->dir, NULL, MS_BIND, NULL) == 0;
     assert_int_equal(chmod(f->dir, 0755), 0);
     assert_int_equal(mkdir(fs_path(f, "data"), 0755), 0);
     assert_int_equal(mkdir(fs_path(f, "inner"), 0755), 0);
@@ -148,6 +151,16 @@ int fs_setup(void **state)
     fs_as(f, 0, 0);
     *state = f;
     return 0;
+}
+
+int fs_setup(void **state)
+{
+    return set_up(state, false);
+}
+
+int fs_setup_mounted(void **state)
+{
+    return set_up(state, true);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -172,6 +185,8 @@ int fs_teardown(void **state)
         free(f->exports[i].pseudo);
         free(f->exports[i].path);
     }
+    if (f->mounted)
+        umount2(f->dir, MNT_DETACH);
     nftw(f->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     free(f);
     return 0;
@@ -182,7 +197,8 @@ void fs_as(struct fs_fixture *f, uid_t uid, gid_t gid)
     f->c.cred = (struct cred){.flavor = RPC_AUTH_SYS, .uid = uid, .gid = gid};
 }
 
-nfsstat4 fs_run(struct fs_fixture *f, enum op_next (*handler)(struct compound *c))
+nfsstat4 fs_run_named(struct fs_fixture *f, enum op_next (*handler)(struct compound *c),
+                      const char *name)
 {
     struct compound *c = &f->c;
     enum op_next next;
@@ -204,6 +220,8 @@ nfsstat4 fs_run(struct fs_fixture *f, enum op_next (*handler)(struct compound *c
         c->on_worker = next == OP_BLOCK;
         f->blocked += next == OP_BLOCK;
     }
+    if (!error_is_allowed(op_of_handler(name), c->res.status))
+        fail_msg("%s answers %s (RFC 8881 section 15.2)", name, nfs4_status_name(c->res.status));
     return c->res.status;
 }
 

@@ -29,6 +29,7 @@ enum { EXPORT_DATA, EXPORT_RO, EXPORT_INNER, EXPORT_CLOSED, EXPORTS };
 
 struct fs_fixture {
     char dir[64];
+    bool mounted;
     struct config config;
     struct config_export exports[EXPORTS];
     struct config_network anybody;
@@ -47,11 +48,15 @@ struct fs_fixture {
 };
 
 int fs_setup(void **state);
+/* The same in a mount of its own, with no other mount in it. */
+int fs_setup_mounted(void **state);
 int fs_teardown(void **state);
 
-/* Runs the operation on f->c.args as the dispatcher would, worker and waiting included; its status.
- */
-nfsstat4 fs_run(struct fs_fixture *f, enum op_next (*handler)(struct compound *c));
+/* Runs the operation on f->c.args as the dispatcher would, worker and waiting included; its status,
+ * which must be one of the operation's (errors_allowed.h). */
+#define fs_run(f, handler) fs_run_named(f, handler, #handler)
+nfsstat4 fs_run_named(struct fs_fixture *f, enum op_next (*handler)(struct compound *c),
+                      const char *name);
 /* Puts a path of names ("data/a/b") under the current file handle, from the root; the status of the
  * first LOOKUP that fails. */
 nfsstat4 fs_walk(struct fs_fixture *f, const char *path);

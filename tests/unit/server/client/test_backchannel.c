@@ -13,10 +13,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "layout/container_of.h"
 #include "proto/record.h"
-#include "server/base/container_of.h"
 #include "server/client/backchannel.h"
 #include "server/client/cb_message.h"
+#include "server/client/client_private.h"
 #include "server/daemon.h"
 #include "server/server.h"
 #include "tests/unit/server/daemon_fixture.h"
@@ -471,6 +472,58 @@ static void a_recall_is_built_to_see_whether_it_fits(void **state)
     }
 }
 
+/* ---- probes ---- */
+
+struct counting {
+    struct loop_msg msg;
+    clientid4 id;
+    unsigned flights;
+    sem_t done;
+};
+
+static void count_flights(struct loop_msg *msg)
+{
+    struct counting *count = container_of(msg, struct counting, msg);
+    const struct client *found = client_find(
+        clients_table(daemon_server(daemon_of_test)->clients, client_id_loop(count->id)),
+        count->id);
+    count->flights = found->flights;
+    sem_post(&count->done);
+}
+
+static unsigned flights_of(clientid4 id)
+{
+    struct counting count = {.msg.run = count_flights, .id = id};
+    sem_init(&count.done, 0, 0);
+    loop_post(daemon_server(daemon_of_test)->loops[client_id_loop(id)], &count.msg);
+    sem_wait(&count.done);
+    return count.flights;
+}
+
+/* Wrong: each session that comes and goes leaves a CB_NULL with its buffer for 10 s. */
+static void a_session_that_is_destroyed_leaves_no_probe_behind(void **state)
+{
+    (void)state;
+    struct nfs_client client;
+    struct heard heard;
+    union nfs4_res res;
+    nfs_client_start(&client, daemon_of_test, "comes and goes", 0);
+    for (unsigned i = 0; i < 8; i++) {
+        union nfs4_args args = session_args(client.id, ++client.create_seq, BACK);
+        assert_int_equal(wire_one(&client.wire, OP_CREATE_SESSION, &args, &res), NFS4_OK);
+        if (i % 2 == 0) { /* sent, and never answered; else on its way */
+            assert_true(hear(&client.wire, WAIT_MS, &heard));
+            assert_int_equal(heard.proc, 0);
+            assert_int_equal(flights_of(client.id), 1);
+        }
+        memcpy(args.destroy_session.dsa_sessionid, res.create_session.csr_resok4.csr_sessionid,
+               NFS4_SESSIONID_SIZE);
+        assert_int_equal(wire_one(&client.wire, OP_DESTROY_SESSION, &args, NULL), NFS4_OK);
+        assert_int_equal(flights_of(client.id), 0);
+    }
+    wire_close(&client.wire);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -484,6 +537,7 @@ int main(void)
         cmocka_unit_test(without_a_connection_a_call_fails_at_once_and_a_new_one_mends_the_slot),
         cmocka_unit_test(a_client_that_says_delay_is_asked_again),
         cmocka_unit_test(nobody_to_call_is_said_at_once),
+        cmocka_unit_test(a_session_that_is_destroyed_leaves_no_probe_behind),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

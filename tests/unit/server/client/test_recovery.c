@@ -68,12 +68,14 @@ static void on_done(struct loop_msg *msg)
     sem_post(&((struct waiting *)(void *)msg)->answered);
 }
 
-static void change(const char *owner, void (*how)(struct recovery *, struct recovery_call *))
+static void change(const char *owner, uint64_t id,
+                   void (*how)(struct recovery *, struct recovery_call *))
 {
     struct waiting w = {.call = {.done.run = on_done,
                                  .done_loop = loop,
                                  .owner = (const uint8_t *)owner,
-                                 .owner_len = (uint32_t)strlen(owner)}};
+                                 .owner_len = (uint32_t)strlen(owner),
+                                 .client_id = id}};
     sem_init(&w.answered, 0, 0);
     how(recovery, &w.call);
     sem_wait(&w.answered);
@@ -82,7 +84,7 @@ static void change(const char *owner, void (*how)(struct recovery *, struct reco
 
 static void confirm(const char *owner)
 {
-    change(owner, recovery_confirm);
+    change(owner, 1, recovery_confirm);
 }
 
 static bool may_reclaim(const char *owner)
@@ -192,15 +194,88 @@ static void a_crash_during_grace_takes_the_right_to_reclaim_from_nobody(void **s
     crash();
 }
 
+static void grace_goes_on_while_clients_reclaim_within_a_bound(void **state)
+{
+    (void)state;
+    assert_int_equal(recovery_grace_end(1000, 100, 0), 1100);
+    assert_int_equal(recovery_grace_end(1000, 100, 1040), 1100);
+    assert_int_equal(recovery_grace_end(1000, 100, 1060), 1110);
+    assert_int_equal(recovery_grace_end(1000, 100, 1200), 1250);
+    assert_int_equal(recovery_grace_end(1000, 100, 1290), 1300);
+    assert_int_equal(recovery_grace_end(1000, 100, 5000), 1300);
+}
+
+/* Wrong: grace ends by the clock, with a thousand clients half way through. */
+static void grace_does_not_end_under_who_reclaims(void **state)
+{
+    (void)state;
+    uint64_t began;
+    boot(60);
+    confirm("slow");
+    crash();
+    began = loop_now_ns();
+    boot(2);
+    while (loop_now_ns() - began < UINT64_C(3000000000)) { /* past its end: time is the subject */
+        recovery_reclaim_seen(recovery);
+        assert_true(recovery_in_grace(recovery));
+        usleep(20000);
+    }
+    assert_true(may_reclaim("slow"));
+    wait_for_the_end_of_grace();
+    crash();
+}
+
 static void a_client_whose_state_was_dropped_may_not_reclaim_it(void **state)
 {
     (void)state;
     boot(60);
     confirm("dropped");
-    change("dropped", recovery_forget);
+    change("dropped", 1, recovery_forget);
     crash();
     boot(60);
     assert_false(may_reclaim("dropped"));
+    crash();
+}
+
+/* Wrong: two workers write the record of one owner, of whom an old client id ends while a new one
+ * is confirmed, in either order, and a client that was told of its confirmation cannot reclaim. */
+static void the_end_of_an_old_id_leaves_the_record_of_a_new_one(void **state)
+{
+    (void)state;
+    boot(60);
+    confirm("back");
+    change("back", UINT64_MAX - 2, recovery_confirm);
+    change("back", 1, recovery_forget);
+    crash();
+    boot(60);
+    assert_true(may_reclaim("back"));
+    change("back", 3, recovery_confirm);
+    change("back", 3, recovery_forget);
+    crash();
+    boot(60);
+    assert_false(may_reclaim("back"));
+    crash();
+}
+
+/* A database of a version that wrote no ids. */
+static void records_of_an_earlier_version_are_read(void **state)
+{
+    char command[256];
+    (void)state;
+    boot(60);
+    confirm("before");
+    crash();
+    snprintf(command, sizeof(command),
+             "python3 -c \"import sqlite3; db = sqlite3.connect('%s/clients.db'); "
+             "db.execute('ALTER TABLE client DROP COLUMN id'); db.commit()\"",
+             dir);
+    assert_int_equal(system(command), 0);
+    boot(60);
+    assert_true(may_reclaim("before"));
+    change("before", 7, recovery_confirm);
+    crash();
+    boot(60);
+    assert_true(may_reclaim("before"));
     crash();
 }
 
@@ -279,6 +354,11 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_crash_during_grace_takes_the_right_to_reclaim_from_nobody,
                                         setup, teardown),
+        cmocka_unit_test(grace_goes_on_while_clients_reclaim_within_a_bound),
+        cmocka_unit_test_setup_teardown(grace_does_not_end_under_who_reclaims, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_end_of_an_old_id_leaves_the_record_of_a_new_one, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(records_of_an_earlier_version_are_read, setup, teardown),
         cmocka_unit_test_setup_teardown(a_client_whose_state_was_dropped_may_not_reclaim_it, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(the_records_are_for_the_server_alone, setup, teardown),

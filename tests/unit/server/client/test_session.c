@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proto/nfs4/attr.h"
 #include "tests/unit/server/daemon_fixture.h"
 
 static struct daemon *daemon_of_test;
@@ -69,6 +70,47 @@ static void a_channel_that_can_carry_nothing_is_refused(void **state)
     assert_int_equal(wire_one(&client.wire, OP_CREATE_SESSION, &args, NULL), NFS4ERR_TOOSMALL);
     args = session_args(client.id, ++client.create_seq, 0x80);
     assert_int_equal(wire_one(&client.wire, OP_CREATE_SESSION, &args, NULL), NFS4ERR_INVAL);
+    args = session_args(client.id, ++client.create_seq, 0); /* it can be bound later */
+    args.create_session.csa_back_chan_attrs.ca_maxrequestsize = 10;
+    assert_int_equal(wire_one(&client.wire, OP_CREATE_SESSION, &args, NULL), NFS4ERR_TOOSMALL);
+}
+
+/* What fits is done, what does not is told, and a channel is refused for its size only where not
+ * even SEQUENCE and something small beside it would fit. */
+static void a_small_channel_is_served(void **state)
+{
+    (void)state;
+    struct wire *w = &client.wire;
+    union nfs4_res res;
+    union nfs4_args args = session_args(client.id, ++client.create_seq, 0);
+    args.create_session.csa_fore_chan_attrs.ca_maxrequestsize = 256;
+    args.create_session.csa_fore_chan_attrs.ca_maxresponsesize = 200;
+    args.create_session.csa_back_chan_attrs = (channel_attrs4){0};
+    assert_int_equal(wire_one(w, OP_CREATE_SESSION, &args, &res), NFS4_OK);
+    const CREATE_SESSION4resok *ok = &res.create_session.csr_resok4;
+    assert_int_equal(ok->csr_fore_chan_attrs.ca_maxresponsesize, 200);
+    union nfs4_args sequence = {.sequence = {.sa_sequenceid = 1}};
+    memcpy(sequence.sequence.sa_sessionid, ok->csr_sessionid, NFS4_SESSIONID_SIZE);
+    args = (union nfs4_args){.getattr = {.attr_request = BITMAP4(FATTR4_TYPE)}};
+    wire_begin(w);
+    wire_op(w, OP_SEQUENCE, &sequence);
+    wire_op(w, OP_PUTROOTFH, NULL);
+    wire_op(w, OP_GETATTR, &args);
+    assert_true(wire_call(w));
+    assert_int_equal(w->status, NFS4_OK);
+    args.getattr.attr_request =
+        BITMAP4(FATTR4_SUPPORTED_ATTRS, FATTR4_OWNER, FATTR4_OWNER_GROUP, FATTR4_TIME_ACCESS,
+                FATTR4_TIME_METADATA, FATTR4_TIME_MODIFY, FATTR4_MOUNTED_ON_FILEID, FATTR4_FSID);
+    sequence.sequence.sa_sequenceid++;
+    wire_begin(w);
+    wire_op(w, OP_SEQUENCE, &sequence);
+    wire_op(w, OP_PUTROOTFH, NULL);
+    wire_op(w, OP_GETATTR, &args);
+    assert_true(wire_call(w));
+    assert_int_equal(w->status, NFS4ERR_REP_TOO_BIG);
+    assert_in_range(w->in_len, 80, 200);
+    memcpy(args.destroy_session.dsa_sessionid, sequence.sequence.sa_sessionid, NFS4_SESSIONID_SIZE);
+    assert_int_equal(wire_one(w, OP_DESTROY_SESSION, &args, NULL), NFS4_OK);
 }
 
 static void create_session_is_replayed_errors_too(void **state)
@@ -106,6 +148,14 @@ static void another_principal_gets_no_session_of_this_client(void **state)
     args.create_session.csa_clientid ^= (uint64_t)1 << 40; /* another boot's */
     assert_int_equal(wire_one(&client.wire, OP_CREATE_SESSION, &args, NULL),
                      NFS4ERR_STALE_CLIENTID);
+}
+
+static void a_direction_that_no_enumeration_has_is_badxdr(void **state)
+{
+    (void)state;
+    union nfs4_args args = {.bind_conn_to_session = {.bctsa_dir = 4}};
+    memcpy(args.bind_conn_to_session.bctsa_sessid, client.session, sizeof(client.session));
+    assert_int_equal(wire_one(&client.wire, OP_BIND_CONN_TO_SESSION, &args, NULL), NFS4ERR_BADXDR);
 }
 
 /* Others advanced the slot, or renewed the lease, on an error. */
@@ -337,8 +387,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_channel_attribute_is_clamped_and_nothing_raised),
         cmocka_unit_test(a_channel_that_can_carry_nothing_is_refused),
+        cmocka_unit_test(a_small_channel_is_served),
         cmocka_unit_test(create_session_is_replayed_errors_too),
         cmocka_unit_test(another_principal_gets_no_session_of_this_client),
+        cmocka_unit_test(a_direction_that_no_enumeration_has_is_badxdr),
         cmocka_unit_test(a_sequence_that_fails_leaves_the_slot_as_it_was),
         cmocka_unit_test(a_retry_is_answered_from_the_cache_over_any_connection),
         cmocka_unit_test(a_different_request_under_an_old_sequence_id_is_a_false_retry),

@@ -107,7 +107,7 @@ static void every_operation_says_who_may(void **state)
         if (entry->who == WHO_EXPORT)
             assert_true((entry->needs & OP_NEEDS_FH) != 0);
         if (entry->who == WHO_ADMITTED)
-            assert_int_not_equal(entry->refusal, NFS4_OK);
+            assert_int_not_equal(entry->unwelcome, NFS4_OK);
         if ((entry->needs & OP_FIRST_ONLY) != 0) /* no SEQUENCE has looked at its sender */
             assert_true(entry->who == WHO_PRINCIPAL || entry->who == WHO_ADMITTED);
     }

@@ -108,9 +108,14 @@ static void every_mistake_names_line_and_remedy(void **state)
     refused(STATE "fence_hook = \"/no/such/hook\"\n" GOOD_EXPORT, 3,
             "install it or correct the path");
     refused(STATE "control_group = \"nosuchgroup\"\n" GOOD_EXPORT, 3, "groupadd");
+    refused(STATE "metrics_listen = \"127.0.0.1:2049\"\n" GOOD_EXPORT, 3, "that of NFS");
     refused(STATE "log_level = \"loud\"\n" GOOD_EXPORT, 3, "error warning info debug");
-    refused(STATE "export \"/d\" {\n path = \"/no/such/directory\"\n clients = {\"::/0\"} }\n", 4,
-            "make it or correct the path");
+    refused(STATE "export \"/d\" {\n path = \"such/directory\"\n clients = {\"::/0\"} }\n", 4,
+            "write it from the root");
+    refused("state_dir = \"/no/such/directory\"\n" GOOD_EXPORT, 1, "make it or correct the path");
+    refused(STATE "export \"/d\" {\n path = \"/tmp\"\n mountpoint = \"maybe\"\n"
+                  " clients = {\"::/0\"} }\n",
+            5, "auto true false");
     refused(STATE "export \"/d\" {\n path = \"/tmp\"\n clients = {\"10.0.0.1/8\"}\n}\n", 5,
             "not an address or network");
     refused(STATE "export \"/d\" { path = \"/tmp\" }\n", 3, "has no \"clients\"; add it");
@@ -159,14 +164,14 @@ static void all_mistakes_are_told_at_once_in_the_order_of_lines(void **state)
     static const unsigned lines[] = {3, 4, 5, 6, 6, 7, 9, 10};
     static const char *const expected[] = {"give 1 to 65535", "did you mean", "no = behind it",
                                            "\"a\"",           "\"b\"",        "has no \"clients\"",
-                                           "make it",         "none root all"};
+                                           "from the root",   "none root all"};
     (void)state;
 
     refused_for_all(STATE "port = 70000\nlease_tme = 5\nlog_level \"info\"\n"
                           "listen = {\"a\", \"b\"}\n"
                           "export \"/d\" {\n"
                           "  # path\n"
-                          "  path = \"/no/such/directory\"\n"
+                          "  path = \"such/directory\"\n"
                           "  squash = \"some\"\n}\n",
                     8, lines, expected);
 }
@@ -220,22 +225,39 @@ static void odd_syntax_is_told_with_its_line(void **state)
             "there is no { behind its name");
 }
 
-static void the_last_of_an_option_given_twice_counts(void **state)
+static void an_option_given_twice_is_refused_with_both_lines(void **state)
 {
-    struct config *config;
-    char said[1024];
+    static const unsigned lines[] = {5, 6, 8};
+    static const char *const expected[] = {"listen: it is in line 3 already; keep one",
+                                           "port: it is in line 4 already",
+                                           "path: it is in line 7 already"};
     (void)state;
 
-    assert_int_equal(load(STATE
-                          "listen = {\"::1\", \"::\"}\nport = 1\nlisten = '127.0.0.1'\nport = 2\n"
-                          "control_socket = \"/tmp/t\"\n" GOOD_EXPORT,
-                          &config, said, sizeof(said)),
+    refused_for_all(STATE
+                    "listen = {\"::1\", \"::\"}\nport = 1\nlisten = '127.0.0.1'\nport = 2\n"
+                    "export \"/d\" { path = \"/tmp\" clients = {\"::/0\"}\n path = \"/usr\" }\n"
+                    "export \"/e\" { path = \"/tmp\" clients = {\"::/0\"} }\n",
+                    3, lines, expected);
+}
+
+static void what_a_reload_cannot_change_is_named(void **state)
+{
+    struct config *old, *new;
+    char said[1024], names[256];
+    (void)state;
+
+    assert_int_equal(load(STATE "listen = {\"::1\"}\n" GOOD_EXPORT, &old, said, sizeof(said)), 0);
+    assert_int_equal(load(STATE "listen = {\"::1\", \"127.0.0.1\"}\nport = 2050\nrpcbind = false\n"
+                                "trace_file = \"/tmp/t\"\nlog_level = \"debug\"\nmax_io_size = 2M\n"
+                                "recall_timeout = 5\n" GOOD_EXPORT,
+                          &new, said, sizeof(said)),
                      0);
-    assert_int_equal(config->listen_count, 1);
-    assert_string_equal(config->listen[0], "127.0.0.1");
-    assert_int_equal(config->port, 2);
-    assert_string_equal(config->control_socket, "/tmp/t");
-    config_free(config);
+    config_name_fixed(old, new, names, sizeof(names));
+    assert_string_equal(names, "listen, port, trace_file, max_io_size, rpcbind");
+    config_name_fixed(new, new, names, sizeof(names));
+    assert_string_equal(names, "");
+    config_free(old);
+    config_free(new);
 }
 
 static void only_the_default_directories_may_be_missing(void **state)
@@ -252,8 +274,44 @@ static void only_the_default_directories_may_be_missing(void **state)
     config_free(config);
     refused("state_dir = \"/var/lib/no-such\"\n" GOOD_EXPORT, 1, "make it or correct the path");
     refused("trace_file = \"/var/lib/no-such/trace\"\n" GOOD_EXPORT, 1, "make it or correct");
-    refused("\nexport \"/d\" {\n path = \"/var/lib/no-such\"\n clients = {\"::/0\"} }\n", 3,
-            "make it");
+}
+
+static void an_exported_directory_may_be_away(void **state)
+{
+    struct config *config;
+    char said[1024];
+    (void)state;
+
+    assert_int_equal(load(STATE "export \"/d\" { path = \"/no/such\" clients = {\"::/0\"} }\n"
+                                "export \"/e\" { path = \"/no/other\" clients = {\"::/0\"}\n"
+                                " mountpoint = \"/no\" }\n"
+                                "export \"/f\" { path = \"/tmp\" clients = {\"::/0\"}\n"
+                                " mountpoint = true }\n",
+                          &config, said, sizeof(said)),
+                     0);
+    assert_string_equal(config->exports[0].mountpoint, "auto");
+    assert_string_equal(config->exports[1].mountpoint, "/no");
+    assert_string_equal(config->exports[2].mountpoint, "true");
+    config_free(config);
+}
+
+/* For who orders the start after the mounts: what is wrong elsewhere is not in the way. */
+static void paths_are_printed_whatever_is_wrong(void **state)
+{
+    char said[256] = "";
+    FILE *out = fopen(file, "w");
+    (void)state;
+
+    fputs("lease_time = soon\nstate_dir = \"/srv/state\"\npath = \"/no\"\n"
+          "export \"/d\" { path = \"/srv/a b\" state_dir = \"/no\" }\nexport \"/e\" { path = "
+          "\"/c\"\n",
+          out);
+    assert_int_equal(fclose(out), 0);
+    out = fmemopen(said, sizeof(said), "w");
+    assert_int_equal(config_print_paths(file, out), 0);
+    fclose(out);
+    assert_string_equal(said, "state /srv/state\nexport /srv/a b\nexport /c\n");
+    assert_int_equal(config_print_paths("/no/such/file", stdout), -ENOENT);
 }
 
 static void a_good_configuration_says_what_it_would_serve(void **state)
@@ -400,8 +458,11 @@ int main(void)
         cmocka_unit_test(comments_blank_lines_lists_and_strings_count_as_the_lines_they_are),
         cmocka_unit_test(what_is_not_closed_is_named_where_it_begins),
         cmocka_unit_test(odd_syntax_is_told_with_its_line),
-        cmocka_unit_test(the_last_of_an_option_given_twice_counts),
+        cmocka_unit_test(an_option_given_twice_is_refused_with_both_lines),
         cmocka_unit_test(only_the_default_directories_may_be_missing),
+        cmocka_unit_test(what_a_reload_cannot_change_is_named),
+        cmocka_unit_test(an_exported_directory_may_be_away),
+        cmocka_unit_test(paths_are_printed_whatever_is_wrong),
         cmocka_unit_test(a_good_configuration_says_what_it_would_serve),
         cmocka_unit_test(a_missing_file_is_told),
         cmocka_unit_test(networks_are_exact),

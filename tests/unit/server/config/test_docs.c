@@ -95,7 +95,8 @@ static void the_example_configuration_shows_every_option(void **state)
     }
     for (const char *p = example; (p = strstr(p, " = ")); p++) {
         const char *start = p;
-        while (start > example && (islower((unsigned char)start[-1]) || start[-1] == '_'))
+        while (start > example && (islower((unsigned char)start[-1]) ||
+                                   isdigit((unsigned char)start[-1]) || start[-1] == '_'))
             start--;
         entries += start > example && start[-1] == '#';
     }

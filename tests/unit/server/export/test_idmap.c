@@ -8,13 +8,32 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include "server/config/config.h"
 #include "server/export/idmap.h"
 
 static struct config config;
+
+/* A directory server that is slow when a test wants it to be. */
+static bool is_slow;
+static sem_t asked, may_answer;
+
+int __real_nfs4_name_to_uid(char *name, uid_t *uid);
+int __wrap_nfs4_name_to_uid(char *name, uid_t *uid);
+
+int __wrap_nfs4_name_to_uid(char *name, uid_t *uid)
+{
+    if (is_slow) {
+        sem_post(&asked);
+        sem_wait(&may_answer);
+    }
+    return __real_nfs4_name_to_uid(name, uid);
+}
 
 static int setup(void **state)
 {
@@ -125,6 +144,53 @@ static void known_names_map_and_unknown_ones_do_not(void **state)
     assert_string_equal(owner, "daemon@example.org");
 }
 
+struct asker {
+    struct idmap *idmap;
+    uint32_t id;
+    int rc;
+};
+
+static void *ask_slowly(void *arg)
+{
+    struct asker *asker = arg;
+
+    asker->rc =
+        idmap_to_id(asker->idmap, IDMAP_USER, xdr_bytes_of("daemon@example.org"), true, &asker->id);
+    return NULL;
+}
+
+/* Wrong: each new name takes a worker to the one lock of the library, and a slow directory server
+ * stops them all. Right: one asks, the others are told to come again, and what is known is
+ * answered.
+ */
+static void a_slow_directory_holds_up_one_worker(void **state)
+{
+    struct asker asker = {.idmap = *state};
+    pthread_t thread;
+    uint32_t id;
+
+    config.idmap_domain = (char[]){"example.org"};
+    assert_int_equal(idmap_to_id(*state, IDMAP_USER, xdr_bytes_of("bin@example.org"), true, &id),
+                     0);
+    sem_init(&asked, 0, 0);
+    sem_init(&may_answer, 0, 0);
+    is_slow = true;
+    assert_int_equal(pthread_create(&thread, NULL, ask_slowly, &asker), 0);
+    sem_wait(&asked);
+    assert_int_equal(idmap_to_id(*state, IDMAP_USER, xdr_bytes_of("sys@example.org"), true, &id),
+                     -EBUSY);
+    assert_int_equal(idmap_to_id(*state, IDMAP_USER, xdr_bytes_of("bin@example.org"), true, &id),
+                     0);
+    assert_int_equal(idmap_to_id(*state, IDMAP_USER, xdr_bytes_of("1000"), true, &id), 0);
+    is_slow = false;
+    sem_post(&may_answer);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(asker.rc, 0);
+    assert_int_equal(asker.id, 1);
+    assert_int_equal(idmap_to_id(*state, IDMAP_USER, xdr_bytes_of("sys@example.org"), true, &id),
+                     0);
+}
+
 static void the_cache_is_bounded(void **state)
 {
     char name[64];
@@ -154,6 +220,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(ids_are_sent_as_numbers_unless_names_are_configured, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(known_names_map_and_unknown_ones_do_not, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_slow_directory_holds_up_one_worker, setup, teardown),
         cmocka_unit_test_setup_teardown(the_cache_is_bounded, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

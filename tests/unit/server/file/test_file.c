@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "server/file/fs_cred.h"
+#include "server/file/impl.h"
 
 static struct file *file_at(struct fs_fixture *f, const char *relative)
 {
@@ -446,6 +447,49 @@ static void threads_may_take_and_give_the_same_files(void **state)
         pthread_join(threads[i], NULL);
 }
 
+/* What is read of a directory is older than a file that comes into memory after: the number may
+ * have been another's then. */
+static void an_inode_number_finds_a_file_that_was_in_memory_before(void **state)
+{
+    struct fs_fixture *f = *state;
+    const uint64_t before = file_table_now(f->server.files);
+    struct file *file, *found;
+    uint64_t now;
+    struct stat st;
+
+    fs_write_file(f, "data/a", "x");
+    assert_int_equal(stat(fs_path(f, "data/a"), &st), 0);
+    assert_null(file_find_inode(f->server.files, data_export(f), st.st_ino, before));
+    file = file_at(f, "data/a");
+    now = file_table_now(f->server.files);
+    assert_null(file_find_inode(f->server.files, data_export(f), st.st_ino, before));
+    found = file_find_inode(f->server.files, data_export(f), st.st_ino, now);
+    assert_ptr_equal(found, file);
+    file_unref(found);
+    assert_null(file_find_inode(f->server.files, data_export(f), st.st_ino + 1, now));
+    leave_memory(f, file);
+    assert_null(file_find_inode(f->server.files, data_export(f), st.st_ino, now));
+}
+
+static void listings_leave_half_of_the_idle_places(void **state)
+{
+    struct fs_fixture *f = *state;
+    unsigned files = 0;
+    char name[64];
+
+    f->server.files->idle_limit = 8;
+    for (unsigned i = 0; i < 16 * FILE_SHARDS; i++) {
+        struct file *file;
+
+        snprintf(name, sizeof(name), "data/f%u", i);
+        fs_write_file(f, name, "x");
+        file = file_at(f, name);
+        files += file_table_has_room(f->server.files, file_key(file));
+        file_unref(file);
+    }
+    assert_int_equal(files, 4 * FILE_SHARDS);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fs_setup, fs_teardown)
 
 int main(void)
@@ -462,6 +506,8 @@ int main(void)
         TEST(change_differs_after_each_change_and_never_goes_back),
         TEST(a_sealed_file_gives_no_writer_and_the_word_outlives_the_memory),
         TEST(the_overlay_shows_in_stat_and_is_taken_up_again),
+        TEST(an_inode_number_finds_a_file_that_was_in_memory_before),
+        TEST(listings_leave_half_of_the_idle_places),
         TEST(an_idle_writer_is_closed_soon),
         TEST(a_removed_file_is_closed_when_space_is_wanted),
         TEST(a_file_removed_by_a_local_program_is_closed_soon),

@@ -16,7 +16,7 @@ static nfsstat4 check(const char *name)
 {
     char out[NAME_SIZE];
 
-    return name_check(xdr_bytes_of(name), out);
+    return name_check(xdr_bytes_of(name), true, out);
 }
 
 static void ordinary_and_foreign_names_pass(void **state)
@@ -29,7 +29,7 @@ static void ordinary_and_foreign_names_pass(void **state)
     assert_int_equal(check("..."), NFS4_OK);
     assert_int_equal(check("gr\xc3\xbc\xc3\x9f"), NFS4_OK);
     assert_int_equal(check("\xf0\x9f\x97\xbb"), NFS4_OK);
-    assert_int_equal(name_check(xdr_bytes_of("copied"), out), NFS4_OK);
+    assert_int_equal(name_check(xdr_bytes_of("copied"), true, out), NFS4_OK);
     assert_string_equal(out, "copied");
 }
 
@@ -47,8 +47,9 @@ static void slash_and_nul_are_bad_characters(void **state)
 
     (void)state;
     assert_int_equal(check("a/b"), NFS4ERR_BADCHAR);
-    assert_int_equal(name_check((struct xdr_bytes){.data = (const uint8_t *)"a\0b", .len = 3}, out),
-                     NFS4ERR_BADCHAR);
+    const struct xdr_bytes nul = {.data = (const uint8_t *)"a\0b", .len = 3};
+    assert_int_equal(name_check(nul, true, out), NFS4ERR_BADCHAR);
+    assert_int_equal(name_check(nul, false, out), NFS4ERR_BADCHAR);
 }
 
 static void names_have_255_bytes_at_most(void **state)
@@ -63,7 +64,7 @@ static void names_have_255_bytes_at_most(void **state)
     assert_int_equal(check(name), NFS4_OK);
 }
 
-static void malformed_utf8_is_refused(void **state)
+static void malformed_utf8_is_refused_where_utf8_is_asked_for(void **state)
 {
     static const char *const bad[] = {
         "\x80",             /* a continuation alone */
@@ -77,9 +78,14 @@ static void malformed_utf8_is_refused(void **state)
         "\xc3\x28",
     };
 
+    char out[NAME_SIZE];
+
     (void)state;
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_int_equal(check(bad[i]), NFS4ERR_INVAL);
+        assert_int_equal(name_check(xdr_bytes_of(bad[i]), false, out),
+                         strchr(bad[i], '/') ? NFS4ERR_BADCHAR : NFS4_OK);
+    }
 }
 
 static void errors_keep_their_meaning(void **state)
@@ -101,7 +107,7 @@ int main(void)
         cmocka_unit_test(empty_dot_and_dotdot_are_refused),
         cmocka_unit_test(slash_and_nul_are_bad_characters),
         cmocka_unit_test(names_have_255_bytes_at_most),
-        cmocka_unit_test(malformed_utf8_is_refused),
+        cmocka_unit_test(malformed_utf8_is_refused_where_utf8_is_asked_for),
         cmocka_unit_test(errors_keep_their_meaning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,6 +115,60 @@ static void hook_that_ignores_the_time_and_then_succeeds_has_failed(void **state
     assert_false(run("trap '' TERM; sleep 2; exit 0", 200));
 }
 
+enum { HANGING_MAX = 16 };
+
+/* The kill does nothing, as to a process that hangs in the kernel. */
+static bool kill_is_lost;
+static pid_t not_killed[HANGING_MAX];
+static unsigned not_killed_count;
+
+int __real_kill(pid_t pid, int number);
+int __wrap_kill(pid_t pid, int number);
+int __wrap_kill(pid_t pid, int number)
+{
+    if (!kill_is_lost)
+        return __real_kill(pid, number);
+    assert_true(not_killed_count < HANGING_MAX);
+    not_killed[not_killed_count++] = pid;
+    return 0;
+}
+
+static void kill_for_real(void)
+{
+    kill_is_lost = false;
+    while (not_killed_count)
+        assert_int_equal(kill(not_killed[--not_killed_count], SIGKILL), 0);
+}
+
+static void hook_that_does_not_end_when_it_is_killed_has_failed(void **state)
+{
+    (void)state;
+    kill_is_lost = true;
+    assert_false(run("sleep 100", 200)); /* it is there still */
+    assert_int_equal(not_killed_count, 1);
+    kill_for_real();
+    event_base_dispatch(base); /* its end is seen, and says nothing more */
+    assert_int_equal(done_count, 1);
+}
+
+static void hooks_that_hang_are_not_many(void **state)
+{
+    struct hook_request r = request(1);
+    struct hook *hook;
+    (void)state;
+    write_script("sleep 100");
+    kill_is_lost = true;
+    for (int i = 0; i < HANGING_MAX; i++)
+        assert_int_equal(hook_start(base, &r, &hook), 0);
+    while (done_count < HANGING_MAX)
+        event_base_loop(base, EVLOOP_ONCE);
+    assert_int_equal(hook_start(base, &r, &hook), -EBUSY);
+    kill_for_real();
+    event_base_dispatch(base);
+    assert_int_equal(hook_start(base, &r, &hook), 0);
+    hook_cancel(hook);
+}
+
 static void hook_gets_what_it_needs(void **state)
 {
     (void)state;
@@ -174,6 +228,8 @@ int main(void)
         cmocka_unit_test(death_by_a_signal_is_failure),
         cmocka_unit_test(hook_that_hangs_is_killed_with_its_children),
         cmocka_unit_test(hook_that_ignores_the_time_and_then_succeeds_has_failed),
+        cmocka_unit_test(hook_that_does_not_end_when_it_is_killed_has_failed),
+        cmocka_unit_test(hooks_that_hang_are_not_many),
         cmocka_unit_test(hook_gets_what_it_needs),
         cmocka_unit_test(output_without_end_does_not_hold_it_up),
         cmocka_unit_test(hook_that_is_not_there_cannot_start),

@@ -67,6 +67,29 @@ int __wrap_watermark_write(int fd, const uint8_t *fs_uuid, const struct watermar
     return err;
 }
 
+/* The next looks at a file see what was there before: a seal that was known. Under the lock. */
+static unsigned stale_looks;
+static bool hold_last_look, last_look_begun;
+
+int __real_seal_fs_is_sealed(int fd, bool *sealed, enum seal_kind *kind, struct file_key *named);
+int __wrap_seal_fs_is_sealed(int fd, bool *sealed, enum seal_kind *kind, struct file_key *named);
+int __wrap_seal_fs_is_sealed(int fd, bool *sealed, enum seal_kind *kind, struct file_key *named)
+{
+    pthread_mutex_lock(&lock);
+    const bool stale = stale_looks > 0;
+    stale_looks -= stale;
+    last_look_begun = stale && stale_looks == 0;
+    pthread_cond_broadcast(&wake);
+    while (last_look_begun && hold_last_look)
+        pthread_cond_wait(&wake, &lock);
+    pthread_mutex_unlock(&lock);
+    if (!stale)
+        return __real_seal_fs_is_sealed(fd, sealed, kind, named);
+    *sealed = true;
+    *kind = SEAL_KIND_FROZEN;
+    return file_key_from_fd(fd, named);
+}
+
 static void set_hold(bool hold)
 {
     pthread_mutex_lock(&lock);
@@ -289,6 +312,47 @@ static void seal_sets_the_flag_and_release_takes_it_off(void **state)
     assert_false(is_immutable());
     assert_int_equal(file_seal(file), SEAL_NONE);
     file_unref(file);
+}
+
+/* The look began while the file had a seal that is undone since. */
+static void what_is_left_of_a_seal_that_ended_is_not_found(void **state)
+{
+    (void)state;
+    start("");
+    stale_looks = 1;
+    assert_int_equal(seal(false, NULL), NFS4_OK); /* in doubt nothing is sealed */
+    assert_int_equal(release(5000, NULL), NFS4_OK);
+}
+
+static void nor_when_another_ended_during_the_second_look(void **state)
+{
+    char other[sizeof name];
+    start("");
+    assert_int_equal(seal(false, NULL), NFS4_OK);
+    strcpy(other, name);
+    assert_int_equal(make_file(state), 0);
+    struct keeper_view v = {.call = call(), .what = "status", .file = the_file()};
+    pthread_mutex_lock(&lock);
+    stale_looks = 2;
+    hold_last_look = true;
+    pthread_mutex_unlock(&lock);
+    keeper_view(server->keeper, &v);
+    pthread_mutex_lock(&lock);
+    while (!last_look_begun)
+        pthread_cond_wait(&wake, &lock);
+    pthread_mutex_unlock(&lock);
+    strcpy(name, other);
+    assert_int_equal(release(5000, NULL), NFS4_OK);
+    replied = false;
+    pthread_mutex_lock(&lock);
+    hold_last_look = false;
+    pthread_cond_broadcast(&wake);
+    pthread_mutex_unlock(&lock);
+    await();
+    free(v.json);
+    file_unref(v.file);
+    assert_int_equal(seal(false, NULL), NFS4_OK);
+    assert_int_equal(release(5000, NULL), NFS4_OK);
 }
 
 static void seal_of_a_file_open_for_writing_is_refused_with_the_reason(void **state)
@@ -746,6 +810,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(seal_sets_the_flag_and_release_takes_it_off),
+        T(what_is_left_of_a_seal_that_ended_is_not_found),
+        T(nor_when_another_ended_during_the_second_look),
         T(seal_of_a_file_open_for_writing_is_refused_with_the_reason),
         T(layout_is_given_with_a_device_that_can_be_asked_for),
         T(map_for_writing_through_the_server_is_the_sealed_one),

@@ -40,6 +40,8 @@ static unsigned job_count;
 static struct device *left, *right; /* two volumes on one disk */
 static bool fenced;                 /* the engine's opinion of LOST */
 static bool near_holds, near_is_haunted;
+static bool nobody_is_known; /* to the engine */
+static bool rule_is_full;
 static uint64_t ticket, lost_key, recalled, seen_client, settled_client;
 static enum { NOTHING, SHOWN, NOT_SHOWN } answer;
 
@@ -108,7 +110,15 @@ void __wrap_engine_each_run(const struct engine *engine, enum journal_holder_kin
                                          .address = is_near ? "192.0.2.2" : "192.0.2.1"};
     (void)engine;
     (void)kind;
-    visit(&view, arg);
+    if (!nobody_is_known)
+        visit(&view, arg);
+}
+
+size_t __real_key_rule_run_count(const struct key_rule *rule);
+size_t __wrap_key_rule_run_count(const struct key_rule *rule);
+size_t __wrap_key_rule_run_count(const struct key_rule *rule)
+{
+    return rule_is_full ? KEY_RUNS_MAX : __real_key_rule_run_count(rule);
 }
 
 bool __wrap_engine_client_holds(const struct engine *engine, uint64_t client_id);
@@ -345,7 +355,7 @@ static int setup(void **state)
     config.state_dir = directory;
     config.fence_timeout = 1000;
     config.recall_timeout = 60;
-    fenced = near_holds = near_is_haunted = false;
+    fenced = near_holds = near_is_haunted = nobody_is_known = rule_is_full = false;
     job_count = 0;
     lost_key = recalled = seen_client = settled_client = 0;
     config.initiator_settle_time = 0;
@@ -408,7 +418,7 @@ static void a_key_registered_just_before_its_preemption_is_taken_too(void **stat
     assert_int_equal(tell(left), NFS4_OK);
     begin_fence(left);
     run_job();
-    registers(EAST, lost_key);
+    registers(WEST, lost_key);
     while (answer == NOTHING)
         run_job();
     assert_int_equal(answer, SHOWN);
@@ -704,6 +714,44 @@ static void the_operators_word_lets_a_fenced_client_in(void **state)
     assert_int_equal(tell(left), NFS4_OK);
 }
 
+/* It says that whoever is not here was restarted, or cut off. After a restart of the server they
+ * have their time to come back first. */
+static void the_operators_word_ends_who_had_time_to_come_back(void **state)
+{
+    (void)state;
+    comes(EAST);
+    nobody_is_known = true;
+    keeper_san_forgive(san, device_fs_uuid(left));
+    look(left);
+    assert_int_equal(job_count, 0); /* its key is nobody's yet */
+    passed += 2 * 90 * UINT64_C(1000000000);
+    look(left);
+    assert_int_equal(job_count, 0); /* nor by absence */
+    keeper_san_forgive(san, device_fs_uuid(left));
+    look(left);
+    assert_int_equal(job_count, 1);
+    run_job();
+    assert_false(is_registered(lost_key));
+}
+
+/* Who is known goes on. */
+static void where_too_many_went_without_a_word_nobody_new_is_told(void **state)
+{
+    const char *why;
+    uint64_t key;
+    (void)state;
+    comes(EAST);
+    rule_is_full = true;
+    assert_int_equal(keeper_san_prepare(san, LOST, left, &why), 0);
+    assert_int_equal(tell(left), NFS4_OK);
+    assert_int_equal(keeper_san_prepare(san, NEAR, left, &why), -ENOSPC);
+    assert_non_null(strstr(why, "forget-holders"));
+    assert_int_equal(keeper_san_key(san, NEAR, left, &key),
+                     NFS4ERR_NOENT); /* Linux repeats a DELAY */
+    rule_is_full = false;
+    assert_int_equal(keeper_san_prepare(san, NEAR, left, &why), 0);
+}
+
 /* Once, when it may be told a key again, and not before. */
 static void a_fenced_client_that_has_settled_is_told_of(void **state)
 {
@@ -800,6 +848,8 @@ int main(void)
         KEY_TEST(a_target_that_forgot_while_the_server_was_down_is_found_out),
         KEY_TEST(a_reservation_that_somebody_released_is_taken_again),
         KEY_TEST(the_operators_word_lets_a_fenced_client_in),
+        KEY_TEST(the_operators_word_ends_who_had_time_to_come_back),
+        KEY_TEST(where_too_many_went_without_a_word_nobody_new_is_told),
         KEY_TEST(a_fenced_client_that_has_settled_is_told_of),
         KEY_TEST(who_registers_what_it_was_told_has_a_path_that_works),
         KEY_TEST(what_was_told_before_a_client_was_shaken_says_nothing_of_its_path),

@@ -20,6 +20,7 @@
 #include "proto/record.h"
 #include "server/daemon.h"
 #include "server/net/conn.h"
+#include "server/net/private.h"
 #include "server/server.h"
 #include "tests/unit/server/daemon_fixture.h"
 
@@ -291,6 +292,20 @@ static void more_connections_than_configured_are_refused_and_room_is_used_again(
     wire_close(&w);
 }
 
+/* Wrong: the time of the last small piece counts, so that a byte now and then goes on for ever, and
+ * an honest 1 MiB over a slow line is cut off after 30 s. Right: what has come for the time. */
+static void a_request_may_take_as_long_as_it_brings_bytes(void **state)
+{
+    const uint64_t second = 1000000000u;
+    (void)state;
+    assert_false(conn_record_is_late(30 * second, 1));
+    assert_true(conn_record_is_late(31 * second, 1));
+    assert_true(conn_record_is_late(100 * second, 100)); /* a byte a second */
+    assert_false(conn_record_is_late(100 * second, 800 << 10));
+    assert_false(conn_record_is_late(280 * second, 1 << 20));
+    assert_true(conn_record_is_late(300 * second, 1 << 20));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +313,7 @@ int main(void)
         cmocka_unit_test(a_record_over_the_limit_ends_its_connection),
         cmocka_unit_test(what_is_no_rpc_message_ends_its_connection),
         cmocka_unit_test(a_request_may_come_in_any_cut),
+        cmocka_unit_test(a_request_may_take_as_long_as_it_brings_bytes),
         cmocka_unit_test(a_flood_of_requests_is_answered_to_the_last),
         cmocka_unit_test(a_peer_that_reads_nothing_costs_bounded_memory_and_nobody_else),
         cmocka_unit_test(more_connections_than_configured_are_refused_and_room_is_used_again),

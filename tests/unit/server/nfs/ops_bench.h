@@ -55,6 +55,7 @@ struct bench {
     struct client clients[3];
     struct export export;
     bool grace;
+    unsigned reclaims;       /* that recovery was told of */
     uint64_t expired_client; /* client_yield_expired says yes for it */
     bool permission_denied;  /* the kernel says EACCES */
     unsigned permission_asked;
@@ -63,7 +64,7 @@ struct bench {
      * returned OP_WAIT. */
     nfsstat4 keeper_status;
     bool keeper_clears_seal; /* a release takes the seal word off */
-    unsigned releases, maps, wrotes, layoutgets, stateid_tests;
+    unsigned releases, maps, wrotes, layoutgets, layoutreturns, stateid_tests;
     struct keeper_layoutget layoutget;
     struct keeper_layoutreturn layoutreturn;
     struct keeper_layoutcommit layoutcommit;
@@ -87,8 +88,11 @@ struct file *bench_file(const char *name, const char *content);
 /* A compound of this client on this file; its own reference of file. */
 struct compound *bench_compound(unsigned client, struct file *file);
 void bench_compound_free(struct compound *c);
-/* Runs the handler to its end, wherever it wants to be run. */
-nfsstat4 bench_run(struct compound *c, enum op_next (*handler)(struct compound *c));
+/* Runs the handler to its end, wherever it wants to be run. Its status must be one of the
+ * operation's (errors_allowed.h). */
+#define bench_run(c, handler) bench_run_named(c, handler, #handler)
+nfsstat4 bench_run_named(struct compound *c, enum op_next (*handler)(struct compound *c),
+                         const char *name);
 
 /* OPEN of a file by CLAIM_FH. */
 nfsstat4 bench_open(unsigned client, struct file *file, const char *owner, uint32_t access,

@@ -54,6 +54,24 @@ static void other_minor_versions_are_refused_with_no_results(void **state)
     }
 }
 
+static void a_tag_is_utf8_or_the_compound_is_refused(void **state)
+{
+    (void)state;
+    const struct {
+        const char *tag;
+        nfsstat4 status;
+    } rows[] = {{"hello", NFS4_OK},
+                {"gr\xc3\xbc\xc3\x9f", NFS4_OK},
+                {"\xc3\x28", NFS4ERR_INVAL},
+                {"a\xff", NFS4ERR_INVAL}};
+    for (unsigned i = 0; i < 4; i++) {
+        wire_begin_tagged(w(), 1, xdr_bytes_of(rows[i].tag));
+        assert_true(wire_call(w()));
+        assert_int_equal(w()->status, rows[i].status);
+        assert_int_equal(w()->numres, 0);
+    }
+}
+
 static void a_compound_of_nothing_is_well(void **state)
 {
     (void)state;
@@ -444,6 +462,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(other_minor_versions_are_refused_with_no_results),
+        cmocka_unit_test(a_tag_is_utf8_or_the_compound_is_refused),
         cmocka_unit_test(a_compound_of_nothing_is_well),
         cmocka_unit_test(an_undefined_operation_is_answered_as_op_illegal),
         cmocka_unit_test(operations_of_minor_version_0_are_not_supported),

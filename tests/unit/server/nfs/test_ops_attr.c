@@ -179,7 +179,7 @@ static void setting_the_size_asks_stateid_permission_and_type(void **state)
     attrs.present = BITMAP4(FATTR4_SIZE);
     fs_write_file(f, "data/a", "12345");
     assert_int_equal(fs_walk(f, "data"), NFS4_OK);
-    assert_int_equal(setattr(f, &attrs), NFS4ERR_ISDIR);
+    assert_int_equal(setattr(f, &attrs), NFS4ERR_WRONG_TYPE);
     assert_int_equal(fs_walk(f, "data/a"), NFS4_OK);
     f->io_status = NFS4ERR_LOCKED; /* a share reservation denies it */
     assert_int_equal(setattr(f, &attrs), NFS4ERR_LOCKED);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "proto/nfs4/ops.h"
+#include "server/base/buffer.h"
 
 static nfsstat4 lookup(struct fs_fixture *f, const char *name)
 {
@@ -45,7 +46,7 @@ static void lookup_checks_name_type_and_permission(void **state)
     assert_int_equal(lookup(f, ""), NFS4ERR_INVAL);
     assert_int_equal(lookup(f, ".."), NFS4ERR_BADNAME);
     assert_int_equal(lookup(f, "a/b"), NFS4ERR_BADCHAR);
-    assert_int_equal(lookup(f, "\xff"), NFS4ERR_INVAL);
+    assert_int_equal(lookup(f, "\xff"), NFS4ERR_NOENT);
     assert_int_equal(fs_walk(f, "data/a/b"), NFS4ERR_NOTDIR);
     assert_int_equal(fs_walk(f, "data/l/b"), NFS4ERR_SYMLINK);
     fs_as(f, 1000, 1000);
@@ -93,11 +94,22 @@ static void readlink_gives_the_target_and_only_of_links(void **state)
     assert_int_equal(fs_run(f, op_readlink), NFS4ERR_WRONG_TYPE);
 }
 
+static void join_message(const struct xdr_out *message, uint8_t *wire)
+{
+    struct iovec iov[XDR_OUT_MAX_IOV];
+    const unsigned count = xdr_out_iov(message, iov, XDR_OUT_MAX_IOV);
+
+    for (unsigned i = 0; i < count; i++) {
+        memcpy(wire, iov[i].iov_base, iov[i].iov_len);
+        wire += iov[i].iov_len;
+    }
+}
+
 /* Runs one READDIR and decodes its reply. */
 static nfsstat4 readdir_once(struct fs_fixture *f, uint64_t cookie, const verifier4 verifier,
                              uint32_t maxcount, const bitmap4 *want, READDIR4res *out)
 {
-    static uint8_t wire[1 << 20];
+    static uint8_t head[4096], wire[1 << 20];
     READDIR4args *args = &f->c.args.readdir;
     union nfs4_res decoded;
     struct xdr_out encoder;
@@ -113,9 +125,11 @@ static nfsstat4 readdir_once(struct fs_fixture *f, uint64_t cookie, const verifi
     status = fs_run(f, op_readdir);
     if (status)
         return status;
-    xdr_out_init(&encoder, wire, sizeof(wire));
+    xdr_out_init(&encoder, head, sizeof(head));
     assert_true(nfs4_res_encode(OP_READDIR, &encoder, &f->c.res));
     assert_true(xdr_out_len(&encoder) - 4 <= maxcount);
+    join_message(&encoder, wire);
+    buffer_unref(f->c.res.readdir.resok4.reply.encoded_owner);
     xdr_in_init(&decoder, wire, xdr_out_len(&encoder));
     assert_true(nfs4_res_decode(OP_READDIR, &decoder, &f->c.arena, &decoded));
     *out = decoded.readdir;
@@ -182,6 +196,31 @@ static void ten_thousand_entries_are_listed_once_each(void **state)
         for (unsigned i = 0; i < sizeof(seen); i++)
             assert_int_equal(seen[i], 1);
     }
+}
+
+/* Wrong: a file whose name is not UTF-8 is not there for a client, so that `cp -r` leaves it out
+ * and `rm -rf` fails. Right: names are bytes; strictly UTF-8 is the operator's choice, and told. */
+static void names_are_bytes_unless_utf8_is_asked_for(void **state)
+{
+    static const char latin1[] = "stra\xdf"
+                                 "e";
+    const bitmap4 want = BITMAP4(FATTR4_FILEID), charset = BITMAP4(FATTR4_FS_CHARSET_CAP);
+    struct fs_fixture *f = *state;
+    unsigned char seen[1];
+
+    fs_write_file(f,
+                  "data/stra\xdf"
+                  "e",
+                  "x");
+    assert_int_equal(fs_walk(f, "data"), NFS4_OK);
+    assert_int_equal(list_all(f, 8192, &want, seen, 0), 2); /* with "inner" */
+    assert_int_equal(fs_getattr(f, charset).fs_charset_cap, FSCHARSET_CAP4_CONTAINS_NON_UTF8);
+    assert_int_equal(lookup(f, latin1), NFS4_OK);
+    f->config.utf8_names = true;
+    assert_int_equal(fs_walk(f, "data"), NFS4_OK);
+    assert_int_equal(list_all(f, 8192, &want, seen, 0), 1);
+    assert_int_equal(fs_getattr(f, charset).fs_charset_cap, FSCHARSET_CAP4_ALLOWS_ONLY_UTF8);
+    assert_int_equal(lookup(f, latin1), NFS4ERR_INVAL);
 }
 
 static void a_listing_goes_on_when_entries_vanish_in_between(void **state)
@@ -331,7 +370,160 @@ static void a_mount_point_below_is_neither_shown_nor_entered(void **state)
     assert_int_equal(lookup(f, "m"), NFS4_OK);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, fs_setup, fs_teardown)
+/* ---- entries that are asked by their file's descriptor ---- */
+
+static bitmap4 listed_attrs(void)
+{
+    return BITMAP4(FATTR4_CHANGE, FATTR4_SIZE, FATTR4_RDATTR_ERROR, FATTR4_FILEHANDLE,
+                   FATTR4_FILEID, FATTR4_MODE, FATTR4_TIME_MODIFY);
+}
+
+/* What a listing of the current directory says of the name. False: it is not there. */
+static bool listed(struct fs_fixture *f, const char *name, struct nfs4_attrs *out)
+{
+    const bitmap4 want = listed_attrs();
+    READDIR4res res;
+
+    assert_int_equal(readdir_once(f, 0, (verifier4){0}, 32768, &want, &res), NFS4_OK);
+    assert_true(res.resok4.reply.eof);
+    for (uint32_t i = 0; i < res.resok4.reply.entries_count; i++)
+        if (xdr_bytes_equal(res.resok4.reply.entries[i].name, xdr_bytes_of(name)))
+            return nfs4_attrs_unpack(&res.resok4.reply.entries[i].attrs, out) == 0;
+    return false;
+}
+
+static bool in_memory(struct fs_fixture *f, uint64_t ino)
+{
+    struct file *file = file_find_inode(f->server.files, f->c.current.export, ino, UINT64_MAX);
+
+    file_unref(file);
+    return file;
+}
+
+/* Lists until the file has come into memory by that: not before it is a few ticks old. */
+static void list_into_memory(struct fs_fixture *f, const char *name)
+{
+    struct nfs4_attrs attrs;
+
+    if (!f->mounted) {
+        print_message("a directory cannot be mounted on itself\n");
+        skip();
+    }
+    for (unsigned tries = 0;; tries++) {
+        assert_true(tries < 500);
+        assert_true(listed(f, name, &attrs));
+        if (in_memory(f, attrs.fileid))
+            return;
+        usleep(10000);
+    }
+}
+
+static void a_file_that_is_listed_again_is_asked_as_it_is_now(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct nfs4_attrs before, after;
+    struct stat st;
+
+    fs_write_file(f, "data/a", "x");
+    assert_int_equal(fs_walk(f, "data"), NFS4_OK);
+    list_into_memory(f, "a");
+    assert_true(listed(f, "a", &before));
+    assert_int_equal(before.size, 1);
+    assert_int_equal(chmod(fs_path(f, "data/a"), 0640), 0); /* a local program */
+    fs_write_file(f, "data/a", "four");
+    assert_true(listed(f, "a", &after));
+    assert_int_equal(stat(fs_path(f, "data/a"), &st), 0);
+    assert_int_equal(after.size, 4);
+    assert_int_equal(after.mode, 0640);
+    assert_int_equal(after.fileid, st.st_ino);
+    assert_true(after.change > before.change);
+    assert_true(xdr_bytes_equal(after.filehandle, before.filehandle));
+    f->c.args.putfh.object = after.filehandle;
+    assert_int_equal(fs_run(f, op_putfh), NFS4_OK);
+    assert_int_equal(fs_getattr(f, BITMAP4(FATTR4_FILEID)).fileid, st.st_ino);
+}
+
+static void a_name_given_to_another_file_is_listed_as_that(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct nfs4_attrs attrs;
+    struct stat st;
+
+    fs_write_file(f, "data/a", "x");
+    fs_write_file(f, "data/b", "two");
+    assert_int_equal(fs_walk(f, "data"), NFS4_OK);
+    list_into_memory(f, "a");
+    assert_int_equal(rename(fs_path(f, "data/b"), fs_path(f, "data/a")), 0);
+    assert_true(listed(f, "a", &attrs));
+    assert_int_equal(attrs.size, 3);
+    assert_int_equal(unlink(fs_path(f, "data/a")), 0);
+    assert_false(listed(f, "a", &attrs));
+    fs_write_file(f, "data/a", "three");
+    assert_true(listed(f, "a", &attrs));
+    assert_int_equal(stat(fs_path(f, "data/a"), &st), 0);
+    assert_int_equal(attrs.fileid, st.st_ino);
+    assert_int_equal(attrs.size, 5);
+}
+
+/* Its own descriptor would answer for the file beneath. */
+static void a_file_that_something_is_mounted_on_is_not_listed(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct nfs4_attrs attrs;
+
+    fs_write_file(f, "data/a", "x");
+    fs_write_file(f, "data/b", "x");
+    assert_int_equal(fs_walk(f, "data"), NFS4_OK);
+    list_into_memory(f, "a");
+    assert_int_equal(mount(fs_path(f, "data/b"), fs_path(f, "data/a"), NULL, MS_BIND, NULL), 0);
+    assert_false(listed(f, "a", &attrs));
+    assert_true(listed(f, "b", &attrs));
+    assert_int_equal(umount(fs_path(f, "data/a")), 0);
+    assert_true(listed(f, "a", &attrs));
+}
+
+static void a_file_in_memory_has_no_attributes_for_who_may_not_search(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct nfs4_attrs attrs;
+
+    assert_int_equal(mkdir(fs_path(f, "data/d"), 0755), 0);
+    fs_write_file(f, "data/d/a", "x");
+    assert_int_equal(fs_walk(f, "data/d"), NFS4_OK);
+    list_into_memory(f, "a");
+    fs_as(f, 1000, 1000);
+    assert_true(listed(f, "a", &attrs));
+    assert_int_equal(attrs.rdattr_error, NFS4_OK);
+    assert_int_equal(chmod(fs_path(f, "data/d"), 0744), 0);
+    assert_true(listed(f, "a", &attrs));
+    assert_int_equal(attrs.rdattr_error, NFS4ERR_ACCESS);
+    assert_false(bitmap4_isset(&attrs.present, FATTR4_SIZE));
+}
+
+/* Whether the file is in memory or not. */
+static void a_listing_shows_the_overlay_of_a_pinned_file(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct nfs4_attrs attrs;
+    struct file *file;
+
+    fs_write_file(f, "data/a", "x");
+    assert_int_equal(file_from_path(f->server.files, fs_path(f, "data/a"), &file), 0);
+    file_set_overlay(file, UINT64_C(4000000000123456789), UINT64_C(4000000000123456789));
+    assert_int_equal(fs_walk(f, "data"), NFS4_OK);
+    for (int round = 0; round < 2; round++) {
+        assert_true(listed(f, "a", &attrs));
+        assert_int_equal(attrs.time_modify.seconds, 4000000000);
+        assert_int_equal(attrs.change, UINT64_C(4000000000123456789));
+        if (round == 0) {
+            file_forget(file);
+            file_unref(file);
+        }
+    }
+}
+
+#define TEST(name)    cmocka_unit_test_setup_teardown(name, fs_setup, fs_teardown)
+#define MOUNTED(name) cmocka_unit_test_setup_teardown(name, fs_setup_mounted, fs_teardown)
 
 int main(void)
 {
@@ -342,12 +534,18 @@ int main(void)
         TEST(lookupp_climbs_from_export_to_pseudo_root_and_ends_there),
         TEST(readlink_gives_the_target_and_only_of_links),
         TEST(ten_thousand_entries_are_listed_once_each),
+        TEST(names_are_bytes_unless_utf8_is_asked_for),
         TEST(a_listing_goes_on_when_entries_vanish_in_between),
         TEST(cookies_and_verifiers_are_checked),
         TEST(one_bad_entry_does_not_fail_the_listing),
         TEST(an_export_below_hides_what_the_file_system_has_there),
         TEST(listing_without_search_permission_gives_names_and_errors),
         TEST(a_mount_point_below_is_neither_shown_nor_entered),
+        MOUNTED(a_file_that_is_listed_again_is_asked_as_it_is_now),
+        MOUNTED(a_name_given_to_another_file_is_listed_as_that),
+        MOUNTED(a_file_that_something_is_mounted_on_is_not_listed),
+        MOUNTED(a_file_in_memory_has_no_attributes_for_who_may_not_search),
+        MOUNTED(a_listing_shows_the_overlay_of_a_pinned_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -125,6 +125,8 @@ static void secinfo_lists_flavors_and_consumes_the_handle(void **state)
     assert_int_equal(fs_walk(f, "data"), NFS4_OK);
     f->c.args.secinfo_no_name.style = SECINFO_STYLE4_PARENT;
     assert_int_equal(fs_run(f, op_secinfo_no_name), NFS4_OK);
+    f->c.args.secinfo_no_name.style = 2;
+    assert_int_equal(fs_run(f, op_secinfo_no_name), NFS4ERR_BADXDR);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fs_setup, fs_teardown)

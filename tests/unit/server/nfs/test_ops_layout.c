@@ -219,6 +219,9 @@ static void layoutreturn_arguments_are_checked(void **unused)
     assert_int_equal(give_back(c, LAYOUTRETURN4_FILE, &stateid), NFS4ERR_BAD_STATEID);
     assert_int_equal(bench_open(0, file, "o", R, 0, &stateid), NFS4_OK);
     assert_int_equal(give_back(c, LAYOUTRETURN4_FILE, &stateid), NFS4ERR_BAD_STATEID);
+    c->args.layoutreturn.lora_layoutreturn.lr_returntype = 4;
+    assert_int_equal(bench_run(c, op_layoutreturn), NFS4ERR_BADXDR);
+    c->args.layoutreturn.lora_layoutreturn.lr_returntype = LAYOUTRETURN4_FILE;
     c->args.layoutreturn.lora_iomode = 0;
     assert_int_equal(bench_run(c, op_layoutreturn), NFS4ERR_INVAL);
     c->args.layoutreturn.lora_iomode = LAYOUTIOMODE4_READ;
@@ -231,6 +234,27 @@ static void layoutreturn_arguments_are_checked(void **unused)
     assert_int_equal(bench_run(c, op_layoutreturn), NFS4_OK);
     c->args.layoutreturn.lora_layoutreturn.lr_returntype = LAYOUTRETURN4_ALL;
     assert_int_equal(bench_run(c, op_layoutreturn), NFS4ERR_INVAL);
+    bench_compound_free(c);
+    file_unref(file);
+}
+
+/* Wrong: BAD_STATEID for a stateid of before, or a grant ended by it: who lost his state may have
+ * I/O under way. Right: OK (18.44.3), and the engine hears nothing. */
+static void layoutreturn_of_before_a_restart_is_taken_and_ends_nothing(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    struct compound *c = bench_compound(0, file);
+    const stateid4 of_before = {.seqid = 9, .other = {STATEID_LAYOUT, 1, 2, 3}};
+
+    (void)unused;
+    bench.keeper_status = NFS4ERR_BAD_STATEID; /* what the engine says of such a stateid */
+    bench.grace = true;
+    c->args.layoutreturn.lora_reclaim = true;
+    assert_int_equal(give_back(c, LAYOUTRETURN4_FILE, &of_before), NFS4ERR_BAD_STATEID);
+    c->args.layoutreturn.lora_reclaim = true;
+    assert_int_equal(bench_run(c, op_layoutreturn), NFS4_OK);
+    assert_false(c->res.layoutreturn.lorr_stateid.lrs_present);
+    assert_int_equal(bench.layoutreturns, 1); /* the first one only */
     bench_compound_free(c);
     file_unref(file);
 }
@@ -268,8 +292,10 @@ static void layoutcommit_is_checked_and_never_says_a_new_size(void **unused)
     assert_int_equal(bench_run(c, op_layoutcommit), NFS4ERR_INVAL);
     args->loca_length = UINT64_MAX;
     assert_int_equal(bench_run(c, op_layoutcommit), NFS4_OK);
+    bench.keeper_status = NFS4ERR_OLD_STATEID;
+    assert_int_equal(bench_run(c, op_layoutcommit), NFS4ERR_BADLAYOUT);
     args->loca_stateid.other[0] = STATEID_OPEN;
-    assert_int_equal(bench_run(c, op_layoutcommit), NFS4ERR_BAD_STATEID);
+    assert_int_equal(bench_run(c, op_layoutcommit), NFS4ERR_BADLAYOUT);
     bench_compound_free(c);
     file_unref(file);
 }
@@ -414,6 +440,7 @@ int main(void)
         TEST(layouts_are_returned_by_file_file_system_and_all),
         TEST(layoutreturn_arguments_are_checked),
         TEST(layoutcommit_is_checked_and_never_says_a_new_size),
+        TEST(layoutreturn_of_before_a_restart_is_taken_and_ends_nothing),
         TEST(layoutcommit_may_be_reclaimed_in_grace),
         TEST(device_information_obeys_maxcount),
         TEST(the_device_list_has_one_device),

@@ -158,6 +158,29 @@ static void owners_are_the_sessions_client_and_name(void **unused)
     file_unref(file);
 }
 
+/* Wrong: locks are cut by the stateid they came by, so that a lock that was downgraded or given
+ * back through another open stays. Right: by their owner (RFC 8881 section 9.5). */
+static void an_owner_replaces_his_lock_through_any_open(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    stateid4 open, second, other, locked, again;
+
+    (void)unused;
+    assert_int_equal(bench_open(0, file, "o", BOTH, 0, &open), NFS4_OK);
+    assert_int_equal(bench_open(0, file, "p", BOTH, 0, &second), NFS4_OK);
+    assert_int_equal(bench_open(1, file, "o", BOTH, 0, &other), NFS4_OK);
+    assert_int_equal(do_lock(0, file, &open, "l", WRITE_LT, 0, 100, &locked), NFS4_OK);
+    assert_int_equal(do_lock(0, file, &second, "l", READ_LT, 0, 50, &again), NFS4_OK);
+    assert_int_equal(do_test(1, file, "l", READ_LT, 0, 50), NFS4_OK);
+    assert_int_equal(do_test(1, file, "l", READ_LT, 50, 1), NFS4ERR_DENIED);
+    assert_int_equal(bench_close(0, file, &open), NFS4ERR_LOCKS_HELD);
+    assert_int_equal(do_unlock(0, file, &again, 50, UINT64_MAX, &again), NFS4_OK);
+    assert_int_equal(bench_close(0, file, &open), NFS4_OK); /* nothing is left of this one's */
+    assert_int_equal(do_test(1, file, "l", WRITE_LT, 0, 50), NFS4ERR_DENIED);
+    assert_int_equal(bench_close(0, file, &second), NFS4ERR_LOCKS_HELD);
+    file_unref(file);
+}
+
 static void a_lock_needs_an_open_of_its_kind(void **unused)
 {
     struct file *file = bench_file("a", "");
@@ -181,11 +204,13 @@ static void impossible_ranges_and_kinds_are_invalid(void **unused)
     assert_int_equal(bench_open(0, file, "o", BOTH, 0, &open), NFS4_OK);
     assert_int_equal(do_lock(0, file, &open, "l", READ_LT, 0, 0, NULL), NFS4ERR_INVAL);
     assert_int_equal(do_lock(0, file, &open, "l", READ_LT, UINT64_MAX, 2, NULL), NFS4ERR_INVAL);
-    assert_int_equal(do_lock(0, file, &open, "l", (nfs_lock_type4)5, 0, 1, NULL), NFS4ERR_INVAL);
+    assert_int_equal(do_lock(0, file, &open, "l", (nfs_lock_type4)5, 0, 1, NULL), NFS4ERR_BADXDR);
     assert_int_equal(do_test(0, file, "l", READ_LT, 0, 0), NFS4ERR_INVAL);
+    assert_int_equal(do_test(0, file, "l", (nfs_lock_type4)0, 0, 1), NFS4ERR_BADXDR);
     assert_int_equal(do_lock(0, file, &open, "l", READ_LT, 0, 1, &locked), NFS4_OK);
     assert_int_equal(do_unlock(0, file, &locked, 0, 0, NULL), NFS4ERR_INVAL);
     assert_int_equal(do_test(0, bench.root, "l", READ_LT, 0, 1), NFS4ERR_ISDIR);
+    assert_int_equal(do_unlock(0, bench.root, &locked, 0, 1, NULL), NFS4ERR_BAD_STATEID);
     file_unref(file);
 }
 
@@ -243,8 +268,10 @@ static void lock_honours_grace_and_reclaim(void **unused)
     assert_int_equal(do_test(0, file, "l", READ_LT, 0, 1), NFS4ERR_GRACE);
     bench.clients[0].reclaim_complete = false;
     assert_int_equal(bench_run(c, op_lock), NFS4ERR_RECLAIM_BAD);
+    assert_int_equal(bench.reclaims, 0);
     bench.clients[0].may_reclaim = true;
     assert_int_equal(bench_run(c, op_lock), NFS4_OK);
+    assert_int_equal(bench.reclaims, 1);
     bench_compound_free(c);
     file_unref(file);
 }
@@ -290,6 +317,7 @@ int main(void)
         TEST(a_lock_is_taken_changed_and_given_back),
         TEST(denied_tells_whose_lock_it_is),
         TEST(owners_are_the_sessions_client_and_name),
+        TEST(an_owner_replaces_his_lock_through_any_open),
         TEST(a_lock_needs_an_open_of_its_kind),
         TEST(impossible_ranges_and_kinds_are_invalid),
         TEST(stateids_of_the_wrong_kind_are_bad),

@@ -188,9 +188,31 @@ static void rename_moves_and_replaces_and_an_open_file_goes_on(void **state)
     file_data_close(open_file, FILE_READ);
     file_unref(open_file);
     assert_int_equal(link(fs_path(f, "data/old"), fs_path(f, "data/same")), 0);
-    assert_int_equal(rename_entry(f, "data", "old", "data", "same"),
-                     NFS4_OK); /* one inode: nothing happens */
-    assert_true(exists(f, "data/old", &st));
+}
+
+/* RFC 8881 section 18.26.3: the same file by both names, and RENAME performs no action. */
+static void rename_of_a_file_to_itself_changes_nothing(void **state)
+{
+    const bitmap4 want = BITMAP4(FATTR4_CHANGE);
+    struct fs_fixture *f = *state;
+    const RENAME4resok *ok = &f->c.res.rename.resok4;
+    uint64_t of_file, of_dir;
+    struct stat st;
+
+    fs_write_file(f, "data/old", "x");
+    assert_int_equal(link(fs_path(f, "data/old"), fs_path(f, "data/same")), 0);
+    assert_int_equal(fs_walk(f, "data/old"), NFS4_OK);
+    of_file = fs_getattr(f, want).change;
+    assert_int_equal(fs_walk(f, "data"), NFS4_OK);
+    of_dir = fs_getattr(f, want).change;
+    assert_int_equal(rename_entry(f, "data", "old", "data", "same"), NFS4_OK);
+    assert_true(ok->source_cinfo.before == of_dir && ok->source_cinfo.after == of_dir);
+    assert_true(ok->target_cinfo.before == of_dir && ok->target_cinfo.after == of_dir);
+    assert_int_equal(rename_entry(f, "data", "old", "data", "old"), NFS4_OK);
+    assert_true(exists(f, "data/old", &st) && exists(f, "data/same", &st));
+    assert_true(fs_getattr(f, want).change == of_dir);
+    assert_int_equal(fs_walk(f, "data/old"), NFS4_OK);
+    assert_true(fs_getattr(f, want).change == of_file);
 }
 
 static void rename_and_link_stay_in_one_export_and_ask_both(void **state)
@@ -210,7 +232,7 @@ static void rename_and_link_stay_in_one_export_and_ask_both(void **state)
     assert_int_equal(rename_entry(f, "data", "a", "data", "d"),
                      NFS4ERR_EXIST); /* a file over a directory */
     assert_int_equal(rename_entry(f, "data", "d", "data", "a"), NFS4ERR_EXIST);
-    assert_int_equal(rename_entry(f, "data", "d", "data", "e"), NFS4ERR_NOTEMPTY);
+    assert_int_equal(rename_entry(f, "data", "d", "data", "e"), NFS4ERR_EXIST);   /* not empty */
     assert_int_equal(rename_entry(f, "data", "d", "data/d", "x"), NFS4ERR_INVAL); /* into itself */
     assert_int_equal(rename_entry(f, "data", "a", "data", "inner"), NFS4ERR_ACCESS);
     assert_int_equal(rename_entry(f, "data", "nothing", "data", "b"), NFS4ERR_NOENT);
@@ -283,9 +305,9 @@ static void a_seal_does_not_give_way_to_who_may_not(void **state)
     seal(f, SEAL_FROZEN | SEAL_WORD_AT_REST);
     assert_int_equal(chmod(fs_path(f, "data"), 01777), 0);
     fs_as(f, 1000, 1000);
-    assert_int_equal(remove_entry(f, "a"), NFS4ERR_PERM);
-    assert_int_equal(rename_entry(f, "data", "a", "data", "b"), NFS4ERR_PERM);
-    assert_int_equal(link_entry(f, "data/a", "data", "b"), NFS4ERR_PERM);
+    assert_int_equal(remove_entry(f, "a"), NFS4ERR_ACCESS);
+    assert_int_equal(rename_entry(f, "data", "a", "data", "b"), NFS4ERR_ACCESS);
+    assert_int_equal(link_entry(f, "data/a", "data", "b"), NFS4ERR_ACCESS);
     assert_int_equal(f->releases, 0);
     set_flag(fs_path(f, "data/a"), false);
 }
@@ -296,9 +318,9 @@ static void a_manual_seal_keeps_its_names(void **state)
     struct stat st;
 
     seal(f, SEAL_FROZEN);
-    assert_int_equal(remove_entry(f, "a"), NFS4ERR_PERM);
-    assert_int_equal(rename_entry(f, "data", "a", "data", "b"), NFS4ERR_PERM);
-    assert_int_equal(link_entry(f, "data/a", "data", "b"), NFS4ERR_PERM);
+    assert_int_equal(remove_entry(f, "a"), NFS4ERR_ACCESS);
+    assert_int_equal(rename_entry(f, "data", "a", "data", "b"), NFS4ERR_ACCESS);
+    assert_int_equal(link_entry(f, "data/a", "data", "b"), NFS4ERR_ACCESS);
     assert_int_equal(f->releases, 0);
     assert_true(exists(f, "data/a", &st));
     set_flag(fs_path(f, "data/a"), false);
@@ -327,6 +349,7 @@ int main(void)
         TEST(remove_takes_files_and_empty_directories),
         TEST(a_removed_file_gives_its_space_back),
         TEST(rename_moves_and_replaces_and_an_open_file_goes_on),
+        TEST(rename_of_a_file_to_itself_changes_nothing),
         TEST(rename_and_link_stay_in_one_export_and_ask_both),
         TEST(link_adds_a_name_to_files_and_not_to_directories),
         TEST(an_at_rest_seal_gives_way_to_remove_rename_and_link),

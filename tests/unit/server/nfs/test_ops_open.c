@@ -77,6 +77,21 @@ static void share_access_zero_is_invalid(void **unused)
 }
 
 /* Wrong: CLAIM_FH opens whatever the handle is of. Right: the type's own error. */
+static void what_no_enumeration_has_is_badxdr(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    struct compound *c = open_named("a", R);
+
+    (void)unused;
+    c->args.open.openhow.opentype = 2;
+    assert_int_equal(open_and_close(c), NFS4ERR_BADXDR);
+    c = bench_compound(0, file);
+    c->args.open = (OPEN4args){.share_access = R, .claim.claim = CLAIM_PREVIOUS};
+    c->args.open.claim.delegate_type = 4;
+    assert_int_equal(open_and_close(c), NFS4ERR_BADXDR);
+    file_unref(file);
+}
+
 static void other_types_are_refused_by_name(void **unused)
 {
     struct file *file = bench_file("a", "");
@@ -220,6 +235,31 @@ static void exclusive_creation_can_be_repeated_with_its_verifier_only(void **unu
         bench_close(0, c->current.file, &c->res.open.resok4.stateid);
         bench_compound_free(c);
     }
+}
+
+/* Wrong: a size that comes with it moves the times that hold the verifier, and the repetition
+ * fails.
+ */
+static void exclusive_creation_with_a_size_can_be_repeated(void **unused)
+{
+    struct nfs4_attrs attrs = {.present = BITMAP4(FATTR4_SIZE), .size = 100};
+
+    (void)unused;
+    for (unsigned i = 0; i < 2; i++) {
+        struct compound *c = open_named("new", BOTH);
+
+        creates(c, EXCLUSIVE4_1, &attrs);
+        memcpy(c->args.open.openhow.how.ch_createboth.cva_verf, "verifier", 8);
+        assert_int_equal(bench_run(c, op_open), NFS4_OK);
+        assert_true(bitmap4_isset(&c->res.open.resok4.attrset, FATTR4_SIZE));
+        bench_close(0, c->current.file, &c->res.open.resok4.stateid);
+        bench_compound_free(c);
+    }
+    struct compound *c = open_named("new", BOTH);
+    attrs.size = 99; /* not the same request */
+    creates(c, EXCLUSIVE4_1, &attrs);
+    memcpy(c->args.open.openhow.how.ch_createboth.cva_verf, "verifier", 8);
+    assert_int_equal(open_and_close(c), NFS4ERR_EXIST);
 }
 
 static void exclusive_creation_refuses_what_holds_the_verifier(void **unused)
@@ -370,8 +410,8 @@ static void claims_of_delegations_never_granted_are_refused(void **unused)
     (void)unused;
     assert_int_equal(claim(file, CLAIM_DELEG_CUR_FH), NFS4ERR_BAD_STATEID);
     assert_int_equal(claim(file, CLAIM_DELEGATE_CUR), NFS4ERR_BAD_STATEID);
-    assert_int_equal(claim(file, CLAIM_DELEGATE_PREV), NFS4ERR_NOTSUPP);
-    assert_int_equal(claim(file, CLAIM_DELEG_PREV_FH), NFS4ERR_NOTSUPP);
+    assert_int_equal(claim(file, CLAIM_DELEGATE_PREV), NFS4ERR_RECLAIM_BAD);
+    assert_int_equal(claim(file, CLAIM_DELEG_PREV_FH), NFS4ERR_RECLAIM_BAD);
     file_unref(file);
 }
 
@@ -453,6 +493,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
     const struct CMUnitTest tests[] = {
         TEST(share_access_zero_is_invalid),
+        TEST(what_no_enumeration_has_is_badxdr),
         TEST(other_types_are_refused_by_name),
         TEST(a_name_needs_a_directory),
         TEST(opening_makes_the_file_current),
@@ -460,6 +501,7 @@ int main(void)
         TEST(guarded_creation_happens_once),
         TEST(unchecked_creation_empties_only_when_asked),
         TEST(exclusive_creation_can_be_repeated_with_its_verifier_only),
+        TEST(exclusive_creation_with_a_size_can_be_repeated),
         TEST(exclusive_creation_refuses_what_holds_the_verifier),
         TEST(a_read_only_export_is_opened_for_reading_only),
         TEST(permission_is_the_kernels_word),

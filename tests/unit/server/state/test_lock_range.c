@@ -14,11 +14,17 @@
 
 #include "server/state/lock_range.h"
 
-static char alice, bob;
+/* Two owners, each through two opens. */
+static char alice, alice_too, bob, bob_too;
+
+static bool is_bob(const void *holder)
+{
+    return holder == &bob || holder == &bob_too;
+}
 
 static bool same(const void *a, const void *b)
 {
-    return a == b;
+    return is_bob(a) == is_bob(b);
 }
 
 static const struct lock_range *conflict(struct lock_list *list, void *holder, uint64_t first,
@@ -39,7 +45,9 @@ static unsigned count(const struct lock_list *list)
 static void empty(struct lock_list *list)
 {
     lock_list_drop(list, &alice);
+    lock_list_drop(list, &alice_too);
     lock_list_drop(list, &bob);
+    lock_list_drop(list, &bob_too);
     assert_null(list->head);
 }
 
@@ -78,7 +86,7 @@ static void readers_share_and_writers_do_not(void **unused)
     struct lock_list list = {0};
 
     (void)unused;
-    assert_int_equal(lock_list_set(&list, &alice, 10, 19, false), 0);
+    assert_int_equal(lock_list_set(&list, &alice, same, 10, 19, false), 0);
     assert_null(conflict(&list, &bob, 10, 19, false));
     assert_non_null(conflict(&list, &bob, 19, 30, true));
     assert_null(conflict(&list, &bob, 20, 30, true));
@@ -92,8 +100,8 @@ static void unlocking_the_middle_splits(void **unused)
     struct lock_list list = {0};
 
     (void)unused;
-    assert_int_equal(lock_list_set(&list, &alice, 0, UINT64_MAX, true), 0);
-    assert_int_equal(lock_list_clear(&list, &alice, 100, 199), 0);
+    assert_int_equal(lock_list_set(&list, &alice, same, 0, UINT64_MAX, true), 0);
+    assert_int_equal(lock_list_clear(&list, &alice, same, 100, 199), 0);
     assert_int_equal(count(&list), 2);
     assert_null(conflict(&list, &bob, 100, 199, true));
     assert_non_null(conflict(&list, &bob, 99, 99, false));
@@ -106,11 +114,11 @@ static void downgrading_the_middle_makes_three_and_upgrading_it_one(void **unuse
     struct lock_list list = {0};
 
     (void)unused;
-    assert_int_equal(lock_list_set(&list, &alice, 0, 299, true), 0);
-    assert_int_equal(lock_list_set(&list, &alice, 100, 199, false), 0);
+    assert_int_equal(lock_list_set(&list, &alice, same, 0, 299, true), 0);
+    assert_int_equal(lock_list_set(&list, &alice, same, 100, 199, false), 0);
     assert_int_equal(count(&list), 3);
     assert_null(conflict(&list, &bob, 100, 199, false));
-    assert_int_equal(lock_list_set(&list, &alice, 100, 199, true), 0);
+    assert_int_equal(lock_list_set(&list, &alice, same, 100, 199, true), 0);
     assert_int_equal(count(&list), 1);
     empty(&list);
 }
@@ -121,7 +129,7 @@ static void neighbours_of_one_kind_become_one(void **unused)
 
     (void)unused;
     for (uint64_t i = 0; i < 100; i++)
-        assert_int_equal(lock_list_set(&list, &alice, i * 10, i * 10 + 9, true), 0);
+        assert_int_equal(lock_list_set(&list, &alice, same, i * 10, i * 10 + 9, true), 0);
     assert_int_equal(count(&list), 1);
     empty(&list);
 }
@@ -131,17 +139,37 @@ static void dropping_a_holder_leaves_the_others(void **unused)
     struct lock_list list = {0};
 
     (void)unused;
-    lock_list_set(&list, &alice, 0, 9, false);
-    lock_list_set(&list, &bob, 5, 14, false);
+    lock_list_set(&list, &alice, same, 0, 9, false);
+    lock_list_set(&list, &bob, same, 5, 14, false);
     lock_list_drop(&list, &alice);
     assert_false(lock_list_holds(&list, &alice));
     assert_true(lock_list_holds(&list, &bob));
     empty(&list);
 }
 
+/* Wrong: what the owner had through another open stays beside the new. Right: the new replaces it
+ * (RFC 8881 section 9.5), and each open keeps what was set through it last. */
+static void an_owners_ranges_are_cut_whichever_open_they_came_by(void **unused)
+{
+    struct lock_list list = {0};
+
+    (void)unused;
+    assert_int_equal(lock_list_set(&list, &alice, same, 0, 99, true), 0);
+    assert_int_equal(lock_list_set(&list, &alice_too, same, 10, 19, false), 0);
+    assert_int_equal(count(&list), 3);
+    assert_null(conflict(&list, &bob, 10, 19, false));
+    assert_non_null(conflict(&list, &bob, 9, 9, false));
+    assert_int_equal(lock_list_clear(&list, &alice_too, same, 0, 9), 0);
+    assert_null(conflict(&list, &bob, 0, 19, false));
+    assert_int_equal(lock_list_set(&list, &alice_too, same, 0, 99, true), 0);
+    assert_false(lock_list_holds(&list, &alice));
+    assert_int_equal(count(&list), 1);
+    empty(&list);
+}
+
 enum { BYTES = 24 };
 
-/* What each of two holders has on each byte: 0 nothing, 1 shared, 2 exclusive. */
+/* What each of two owners has on each byte: 0 nothing, 1 shared, 2 exclusive. */
 static uint8_t model[2][BYTES];
 
 static bool model_conflicts(unsigned who, unsigned first, unsigned last, bool exclusive)
@@ -161,7 +189,7 @@ static void check(struct lock_list *list)
         assert_true(range->first >= before && range->last >= range->first && range->last < BYTES);
         before = range->first;
         for (uint64_t i = range->first; i <= range->last; i++) {
-            uint8_t *byte = &seen[range->holder == &bob][i];
+            uint8_t *byte = &seen[is_bob(range->holder)][i];
 
             assert_int_equal(*byte, 0);
             *byte = range->exclusive ? 2 : 1;
@@ -173,7 +201,7 @@ static void check(struct lock_list *list)
 static void random_locking_agrees_with_a_model_of_bytes(void **unused)
 {
     struct lock_list list = {0};
-    char *holders[2] = {&alice, &bob};
+    char *holders[2][2] = {{&alice, &alice_too}, {&bob, &bob_too}};
 
     (void)unused;
     srandom(41);
@@ -183,18 +211,18 @@ static void random_locking_agrees_with_a_model_of_bytes(void **unused)
                  b = (unsigned)random() % BYTES;
         unsigned first = a < b ? a : b, last = a < b ? b : a;
         bool exclusive = random() & 1;
+        char *holder = holders[who][random() & 1];
 
         if (random() % 3 == 0) {
-            assert_int_equal(lock_list_clear(&list, holders[who], first, last), 0);
+            assert_int_equal(lock_list_clear(&list, holder, same, first, last), 0);
             memset(&model[who][first], 0, last - first + 1);
         } else {
             bool expected = model_conflicts(who, first, last, exclusive);
 
-            assert_int_equal(conflict(&list, holders[who], first, last, exclusive) != NULL,
-                             expected);
+            assert_int_equal(conflict(&list, holder, first, last, exclusive) != NULL, expected);
             if (expected)
                 continue;
-            assert_int_equal(lock_list_set(&list, holders[who], first, last, exclusive), 0);
+            assert_int_equal(lock_list_set(&list, holder, same, first, last, exclusive), 0);
             memset(&model[who][first], exclusive ? 2 : 1, last - first + 1);
         }
         check(&list);
@@ -212,6 +240,7 @@ int main(void)
         cmocka_unit_test(downgrading_the_middle_makes_three_and_upgrading_it_one),
         cmocka_unit_test(neighbours_of_one_kind_become_one),
         cmocka_unit_test(dropping_a_holder_leaves_the_others),
+        cmocka_unit_test(an_owners_ranges_are_cut_whichever_open_they_came_by),
         cmocka_unit_test(random_locking_agrees_with_a_model_of_bytes),
     };
 

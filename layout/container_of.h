@@ -1,9 +1,9 @@
 /*
- * container_of.h - from what is embedded in a thing to the thing: messages, jobs and calls are
+ * container_of.h - from what is embedded in a thing to the thing: calls, messages and jobs are
  * embedded in what they are about.
  */
-#ifndef SEALNFS_SERVER_BASE_CONTAINER_OF_H
-#define SEALNFS_SERVER_BASE_CONTAINER_OF_H
+#ifndef SEALNFS_LAYOUT_CONTAINER_OF_H
+#define SEALNFS_LAYOUT_CONTAINER_OF_H
 
 #include <stddef.h>
 
