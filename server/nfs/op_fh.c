@@ -121,7 +121,7 @@ static int probe_name(struct compound *c, const char *name)
 enum op_next op_secinfo(struct compound *c)
 {
     char name[NAME_SIZE];
-    nfsstat4 status = op_check_directory(&c->current);
+    nfsstat4 status = op_check_plain_directory(&c->current);
     int rc;
 
     if (!status)
@@ -147,7 +147,7 @@ enum op_next op_secinfo_no_name(struct compound *c)
     default:
         return op_done(c, NFS4ERR_BADXDR); /* no value of the enumeration (15.1.1.1) */
     }
-    status = op_check_directory(&c->current);
+    status = op_check_plain_directory(&c->current);
     if (status)
         return op_done(c, status);
     rc = probe_name(c, NULL);

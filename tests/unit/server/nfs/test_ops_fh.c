@@ -5,6 +5,7 @@
 
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static struct xdr_bytes getfh(struct fs_fixture *f)
 {
@@ -129,6 +130,19 @@ static void secinfo_lists_flavors_and_consumes_the_handle(void **state)
     assert_int_equal(fs_run(f, op_secinfo_no_name), NFS4ERR_BADXDR);
 }
 
+/* Wrong: SYMLINK, as LOOKUP answers there; their errors have none (RFC 8881 section 15.2). */
+static void a_symlink_is_no_directory_to_secinfo(void **state)
+{
+    struct fs_fixture *f = *state;
+
+    assert_int_equal(symlink("a", fs_path(f, "data/l")), 0);
+    assert_int_equal(fs_walk(f, "data/l"), NFS4_OK);
+    f->c.args.secinfo.name = xdr_bytes_of("x");
+    assert_int_equal(fs_run(f, op_secinfo), NFS4ERR_NOTDIR);
+    f->c.args.secinfo_no_name.style = SECINFO_STYLE4_PARENT;
+    assert_int_equal(fs_run(f, op_secinfo_no_name), NFS4ERR_NOTDIR);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fs_setup, fs_teardown)
 
 int main(void)
@@ -140,6 +154,7 @@ int main(void)
         TEST(a_handle_is_put_by_whoever_has_it),
         TEST(save_and_restore_carry_file_and_stateid),
         TEST(secinfo_lists_flavors_and_consumes_the_handle),
+        TEST(a_symlink_is_no_directory_to_secinfo),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
