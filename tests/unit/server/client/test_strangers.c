@@ -359,9 +359,10 @@ static void who_is_taken_out_of_the_clients_gives_back_and_no_more(void **state)
     open.seqid = 0;
     args = (union nfs4_args){.close = {.open_stateid = open}};
     assert_int_equal(ask_of_file(handle, OP_CLOSE, &args), NFS4_OK);
-    args = (union nfs4_args){.layoutreturn = {.lora_layout_type = LAYOUT4_BLOCK_VOLUME,
-                                              .lora_iomode = LAYOUTIOMODE4_ANY,
-                                              .lora_layoutreturn = {LAYOUTRETURN4_FSID}}};
+    args = (union nfs4_args){
+        .layoutreturn = {.lora_layout_type = LAYOUT4_BLOCK_VOLUME,
+                         .lora_iomode = LAYOUTIOMODE4_ANY,
+                         .lora_layoutreturn = {.lr_returntype = LAYOUTRETURN4_FSID}}};
     assert_int_equal(ask_of_file(handle, OP_LAYOUTRETURN, &args), NFS4_OK);
 }
 
