@@ -43,7 +43,7 @@ static int stat_fh(struct sealio_session *session, struct xdr_bytes fh, const ch
     struct sealio_call call;
     struct sealio_reply reply;
     union nfs4_res res;
-    struct nfs4_attrs attrs;
+    struct nfs4_attrs attrs = {0}; /* what does not come is nothing */
     const union nfs4_args args = {.getattr = {wanted_attrs()}};
     sealio_session_begin(session, &call, buf, sizeof(buf), SEALIO_CALL_SEQUENCE);
     sealio_call_put_fh(&call, fh);
@@ -103,15 +103,25 @@ struct listing {
     nfs_cookie4 cookie;
     verifier4 verifier;
     bool eof;
+    /* A server that goes in circles comes by a cookie again: each is compared with one of before,
+     * which is the latest at every power of two. */
+    nfs_cookie4 seen;
+    uint64_t count;
     int (*visit)(void *arg, const char *name, const struct sealio_stat *st);
     void *arg;
 };
 
 static int visit_entry(struct listing *listing, const entry4 *entry)
 {
-    struct nfs4_attrs attrs;
+    struct nfs4_attrs attrs = {0}; /* what does not come is nothing */
     struct sealio_stat st = {.type = SEALIO_OTHER};
     char name[NAME_SIZE];
+    if (listing->count > 0 && entry->cookie == listing->seen)
+        return sealio_fail(listing->session, -EBADMSG, "%s: the server lists an entry twice",
+                           listing->path);
+    if ((listing->count & (listing->count + 1)) == 0)
+        listing->seen = entry->cookie;
+    listing->count++;
     listing->cookie = entry->cookie;
     if (entry->name.len >= sizeof(name) || memchr(entry->name.data, '\0', entry->name.len))
         return sealio_fail(listing->session, -EBADMSG, "%s: the server lists a name that cannot be",

@@ -16,6 +16,7 @@ static const char *const words[] = {
     [SEAL_REFUSED_DATA_JOURNAL] = "data-journal",
     [SEAL_REFUSED_REALTIME] = "realtime",
     [SEAL_REFUSED_REFLINK] = "reflink",
+    [SEAL_REFUSED_PRIVILEGED] = "privileged",
     [SEAL_REFUSED_NO_SPACE] = "no-space",
     [SEAL_REFUSED_WRITER] = "writer",
     [SEAL_REFUSED_NO_LEASES] = "no-leases",

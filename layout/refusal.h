@@ -19,10 +19,11 @@ enum seal_refusal_code {
     SEAL_REFUSED_READ_ONLY,    /* mounted read-only: the flag cannot be set */
     SEAL_REFUSED_DATA_JOURNAL, /* ext4 data=journal: data may be in the journal only */
     SEAL_REFUSED_REALTIME,
-    SEAL_REFUSED_REFLINK,   /* a pinned seal where files can be cloned */
-    SEAL_REFUSED_NO_SPACE,  /* fill or unshare: no space, or the quota is reached */
-    SEAL_REFUSED_WRITER,    /* open for writing, or mapped writable */
-    SEAL_REFUSED_NO_LEASES, /* the proof that no writer is left is not available */
+    SEAL_REFUSED_REFLINK,    /* a pinned seal where files can be cloned */
+    SEAL_REFUSED_PRIVILEGED, /* a pinned seal of a file that is run as somebody else */
+    SEAL_REFUSED_NO_SPACE,   /* fill or unshare: no space, or the quota is reached */
+    SEAL_REFUSED_WRITER,     /* open for writing, or mapped writable */
+    SEAL_REFUSED_NO_LEASES,  /* the proof that no writer is left is not available */
     SEAL_REFUSED_UNWRITTEN,
     SEAL_REFUSED_HOLE,
     SEAL_REFUSED_SHARED,

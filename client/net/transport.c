@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -40,7 +41,22 @@ static int wait_for(int fd, short events, uint64_t deadline_ms)
     }
 }
 
-static int connect_address(const struct addrinfo *address, uint64_t deadline_ms, int *out)
+/* A port below 1024, which servers ask for unless they are told otherwise: it shows that root
+ * speaks. Who may have none, or finds none free, goes on without. Ports that wait for the end of
+ * earlier connections can be had again, if not to the same server: the caller tries others. */
+static bool bind_reserved(int fd, int family, unsigned port)
+{
+    const int one = 1;
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    return family == AF_INET6 ? bind(fd, (const struct sockaddr *)&in6, sizeof(in6)) == 0
+                              : bind(fd, (const struct sockaddr *)&in, sizeof(in)) == 0;
+}
+
+/* One attempt, from this port (0: any). */
+static int connect_from(const struct addrinfo *address, unsigned port, uint64_t deadline_ms,
+                        int *out)
 {
     const int one = 1;
     int error = 0;
@@ -48,6 +64,11 @@ static int connect_address(const struct addrinfo *address, uint64_t deadline_ms,
     int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
     if (fd < 0)
         return -errno;
+    if (port > 0 && !bind_reserved(fd, address->ai_family, port)) {
+        int cannot = -errno;
+        close(fd);
+        return cannot;
+    }
     int rc = 0;
     if (connect(fd, address->ai_addr, address->ai_addrlen) < 0) {
         rc = -errno;
@@ -70,6 +91,37 @@ static int connect_address(const struct addrinfo *address, uint64_t deadline_ms,
     }
     *out = fd;
     return 0;
+}
+
+static bool is_taken(int rc)
+{
+    return rc == -EADDRINUSE || rc == -EADDRNOTAVAIL;
+}
+
+/* From each reserved port in turn until one can be had. */
+static int connect_reserved(const struct addrinfo *address, uint64_t deadline_ms, int *out)
+{
+    enum { FIRST = 512, COUNT = 512, PAUSE_MS = 10000 };
+    static atomic_uint next;        /* begins anywhere: processes do not compete for the first */
+    static atomic_ullong not_until; /* all were taken: that is not found out anew each time */
+    int rc = -EADDRINUSE;
+    if (sealio_now_ms() < atomic_load(&not_until))
+        return rc;
+    if (atomic_load(&next) == 0)
+        atomic_store(&next, (unsigned)getpid() * 31);
+    for (unsigned i = 0; i < COUNT && is_taken(rc); i++)
+        rc = connect_from(address, FIRST + atomic_fetch_add(&next, 1) % COUNT, deadline_ms, out);
+    if (is_taken(rc))
+        atomic_store(&not_until, sealio_now_ms() + PAUSE_MS);
+    return rc;
+}
+
+static int connect_address(const struct addrinfo *address, uint64_t deadline_ms, int *out)
+{
+    int rc = connect_reserved(address, deadline_ms, out);
+    if (is_taken(rc) || rc == -EACCES || rc == -EPERM)
+        rc = connect_from(address, 0, deadline_ms, out);
+    return rc;
 }
 
 int sealio_connect(const char *host, uint16_t port, uint64_t deadline_ms, int *out)

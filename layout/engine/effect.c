@@ -11,6 +11,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "proto/quote.h"
+
 enum { EFFECT_RESERVE = 64, EFFECT_ROOM_STEP = 256, TRACE_MAX = 1024 };
 
 static int grow(struct engine *e, size_t want)
@@ -125,17 +127,6 @@ void alarm_push(struct engine *e, const struct seal *seal, const char *format, .
     effect->text = strdup(text);
 }
 
-/* For inside a JSON string: what would end it or is not printable becomes '?'. */
-static void json_safe(const char *from, char *to, size_t size)
-{
-    size_t n = 0;
-    for (; *from && n + 1 < size; from++) {
-        unsigned char c = (unsigned char)*from;
-        to[n++] = c < 0x20 || c == '"' || c == '\\' || c == 0x7f ? '?' : (char)c;
-    }
-    to[n] = '\0';
-}
-
 void trace(struct engine *e, const char *what, const struct seal *seal, uint64_t client_id,
            const char *format, ...)
 {
@@ -146,7 +137,8 @@ void trace(struct engine *e, const char *what, const struct seal *seal, uint64_t
     va_start(args, format);
     vsnprintf(detail, sizeof detail, format, args);
     va_end(args);
-    json_safe(seal && seal->path ? seal->path : "", path, sizeof path);
+    const char *name = seal && seal->path ? seal->path : "";
+    quote_text(path, sizeof path, name, strlen(name), "\"\\");
     snprintf(text, sizeof text,
              "{\"seq\":%llu,\"time_ns\":%llu,\"what\":\"%s\",\"file\":\"%s\",\"state\":\"%s\","
              "\"client\":\"%016llx\"%s%s}",

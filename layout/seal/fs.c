@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "layout/fs_abi.h"
@@ -99,6 +100,18 @@ static int gather(int fd, struct seal_facts *facts, struct mount_info *mount)
     return err ? err : gather_inode(fd, facts);
 }
 
+static int judge_privileges(int fd, enum seal_kind kind, struct seal_refusal *why)
+{
+    struct stat st;
+    ssize_t len = fgetxattr(fd, "security.capability", NULL, 0);
+
+    if (len < 0 && errno != ENODATA && errno != EOPNOTSUPP)
+        return seal_refuse_errno(why, errno, "reading the file's capabilities");
+    if (fstat(fd, &st) != 0)
+        return seal_refuse_errno(why, errno, "reading what the file is");
+    return seal_judge_privileges(st.st_mode, len > 0, kind, why);
+}
+
 int seal_fs_prepare(int fd, const struct seal_fs_request *request, struct seal_refusal *why)
 {
     struct seal_facts facts;
@@ -108,6 +121,8 @@ int seal_fs_prepare(int fd, const struct seal_fs_request *request, struct seal_r
     if (err)
         return seal_refuse_errno(why, -err, "reading what the file is");
     err = seal_judge_file(&facts, request->kind, why);
+    if (!err)
+        err = judge_privileges(fd, request->kind, why);
     if (!err && (request->fill || request->unshare))
         err = seal_fs_prove_no_writer(fd, why);
     if (!err && request->unshare && facts.reflink)
@@ -379,6 +394,8 @@ int seal_fs_read_map(int fd, enum seal_kind kind, bool sparse, uint64_t volume_s
     if (err)
         return err;
     err = seal_judge_map(found, kind, sparse, why);
+    if (!err)
+        err = judge_privileges(fd, kind, why); /* once more: from the flag on they cannot be set */
     if (!err)
         err = seal_fs_prove_no_writer(fd, why);
     if (err) {

@@ -80,6 +80,23 @@ int seal_judge_file(const struct seal_facts *f, enum seal_kind kind, struct seal
     return 0;
 }
 
+int seal_judge_privileges(mode_t mode, bool capabilities, enum seal_kind kind,
+                          struct seal_refusal *why)
+{
+    if (kind != SEAL_KIND_PINNED)
+        return 0;
+    if (mode & (S_ISUID | S_ISGID))
+        return seal_refuse(why, SEAL_REFUSED_PRIVILEGED, EPERM,
+                           "it is set-user-id or set-group-id, and whoever may write it by a "
+                           "layout could put a program of his own there: chmod ug-s it, or use a "
+                           "frozen seal");
+    if (capabilities)
+        return seal_refuse(why, SEAL_REFUSED_PRIVILEGED, EPERM,
+                           "it has file capabilities, and whoever may write it by a layout could "
+                           "put a program of his own there: setcap -r it, or use a frozen seal");
+    return 0;
+}
+
 static int refuse_extent(const struct seal_extent_facts *e, enum seal_refusal_code code,
                          struct seal_refusal *why, const char *text)
 {

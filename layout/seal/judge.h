@@ -28,6 +28,11 @@ struct seal_facts {
 
 int seal_judge_file(const struct seal_facts *facts, enum seal_kind kind, struct seal_refusal *why);
 
+/* What the kernel takes off a file when another user writes it, and a client's direct write does
+ * not: set-id bits, capabilities. So a pinned file has none. */
+int seal_judge_privileges(mode_t mode, bool capabilities, enum seal_kind kind,
+                          struct seal_refusal *why);
+
 /* One extent of the kernel's map; flags are FIEMAP_EXTENT_*. volume_size 0: not known. */
 struct seal_extent_facts {
     uint64_t file_offset;

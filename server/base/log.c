@@ -2,8 +2,8 @@
  * log.c - one event, one line, one write(2) to stderr.
  *
  * Nothing is shared but the threshold, so there is no lock. What comes from the wire (names,
- * owners) may reach a line: control characters are shown as '?', so that no client can forge a
- * second line.
+ * owners) may reach a line: it is quoted as a whole, so that no client can forge a second line or
+ * steer a terminal.
  */
 #include "server/base/log.h"
 
@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "proto/quote.h"
 
 enum { LINE_MAX_BYTES = 1024 };
 
@@ -83,9 +85,8 @@ void log_write(enum log_level level, const char *format, ...)
     size_t len = start + (n < 0 ? 0 : (size_t)n);
     if (len > sizeof(line) - 2)
         len = sizeof(line) - 2;
-    for (size_t i = start; i < len; i++)
-        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-            line[i] = '?';
+    len =
+        start + quote_text(line + start, sizeof(line) - 1 - start, line + start, len - start, NULL);
     line[len++] = '\n';
     /* A log that cannot be written must not stop the server. */
     ssize_t written = write(STDERR_FILENO, line, len);

@@ -204,16 +204,16 @@ static bool send_on_session(struct cb_flight *flight)
     return false;
 }
 
-static bool session_can_call(const struct session *session)
+static bool session_can_call(const struct session *session, uint32_t op)
 {
     return session_back_is_bound(session) && !session->cb_fault && session->cb_slot_count > 0 &&
-           session->back.ca_maxoperations >= 2;
+           session->back.ca_maxoperations >= 2 && (op != OP_CB_LAYOUTRECALL || session->cb_recalls);
 }
 
 static bool find_slot(struct cb_flight *flight, bool *any_channel)
 {
     for (struct session *s = flight->client->sessions; s; s = s->next) {
-        if (!session_can_call(s))
+        if (!session_can_call(s, flight->op))
             continue;
         *any_channel = true;
         for (unsigned i = 0; i < s->cb_slot_count; i++)

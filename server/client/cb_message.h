@@ -23,6 +23,10 @@ bool cb_compound_encode(struct xdr_out *out, const struct cb_target *target,
                         const CB_SEQUENCE4args *sequence, uint32_t op,
                         const union nfs4_cb_args *args);
 
+/* Can the largest recall that a layout may need, and its answer, pass a channel of these limits
+ * (RFC 8881 section 18.36.3)? */
+bool cb_recall_fits(const struct cb_target *target, const channel_attrs4 *back);
+
 /* What an answer says. */
 struct cb_answer {
     nfsstat4 sequence_status;

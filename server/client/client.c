@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/quote.h"
 #include "server/base/log.h"
 #include "server/client/client_private.h"
 #include "server/config/config.h"
@@ -105,21 +106,45 @@ void client_table_each(struct client_table *table, void (*visit)(struct client *
 
 /* The host's address, without the port: it names the machine to logs, sealctl and the fence hook.
  */
-static void format_address(const struct in6_addr *peer, char text[INET6_ADDRSTRLEN])
+static void format_address(const struct in6_addr *host, char text[INET6_ADDRSTRLEN])
 {
-    bool v4 = IN6_IS_ADDR_V4MAPPED(peer);
-    if (!inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? &peer->s6_addr[12] : (const void *)peer, text,
+    bool v4 = IN6_IS_ADDR_V4MAPPED(host);
+    if (!inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? &host->s6_addr[12] : (const void *)host, text,
                    INET6_ADDRSTRLEN))
         text[0] = '\0';
+}
+
+bool client_trusts(const struct client *client, const struct peer_address *peer)
+{
+    return peer->reserved || !client->reserved;
+}
+
+bool client_is_at(const struct client *client, const struct peer_address *peer)
+{
+    unsigned at = 0;
+    while (at < client->address_count && !IN6_ARE_ADDR_EQUAL(&client->addresses[at], &peer->host))
+        at++;
+    return at < client->address_count && client_trusts(client, peer);
+}
+
+void client_add_address(struct client *client, const struct peer_address *peer)
+{
+    unsigned at = 0;
+    while (at < client->address_count && !IN6_ARE_ADDR_EQUAL(&client->addresses[at], &peer->host))
+        at++;
+    if (at == CLIENT_ADDRESSES_MAX)
+        at--;
+    else if (at == client->address_count)
+        client->address_count++;
+    memmove(&client->addresses[1], &client->addresses[0], at * sizeof(client->addresses[0]));
+    client->addresses[0] = peer->host;
 }
 
 static void write_text(struct client *client)
 {
     size_t n = (size_t)snprintf(client->text, sizeof(client->text), "%s (", client->address);
-    for (uint32_t i = 0; i < client->owner_len && n + 2 < sizeof(client->text); i++) {
-        uint8_t byte = client->owner[i];
-        client->text[n++] = byte >= 0x20 && byte < 0x7f ? (char)byte : '.';
-    }
+    n += quote_text(client->text + n, sizeof(client->text) - 1 - n, client->owner,
+                    client->owner_len, NULL);
     client->text[n++] = ')';
     client->text[n] = '\0';
 }
@@ -141,7 +166,7 @@ static int annex_create(struct client *client)
 }
 
 struct client *client_create(struct client_table *table, const EXCHANGE_ID4args *args,
-                             struct principal principal, const struct in6_addr *peer)
+                             struct principal principal, const struct peer_address *peer)
 {
     struct xdr_bytes owner = args->eia_clientowner.co_ownerid;
     struct client *client = calloc(1, sizeof(*client));
@@ -157,7 +182,9 @@ struct client *client_create(struct client_table *table, const EXCHANGE_ID4args 
     client->principal = principal;
     client->renewed_at = loop_now_ns();
     client->create_res.status = NFS4ERR_SEQ_MISORDERED;
-    format_address(peer, client->address);
+    client->reserved = peer->reserved;
+    client_add_address(client, peer);
+    format_address(&peer->host, client->address);
     write_text(client);
     do
         client->id = make_id(table, ++table->next_client);

@@ -12,12 +12,13 @@
 #include <uthash.h>
 
 #include "proto/nfs4/ops.h"
+#include "server/base/peer_address.h"
 #include "server/client/client.h"
 #include "server/client/clients.h"
 #include "server/client/recovery.h"
 #include "server/client/session.h"
 
-enum { CB_SLOTS_MAX = 8, CLIENT_TEXT_MAX = 160 };
+enum { CB_SLOTS_MAX = 8, CLIENT_TEXT_MAX = 160, CLIENT_ADDRESSES_MAX = 4 };
 
 struct cb_flight;
 
@@ -40,7 +41,6 @@ struct client {
     struct client_state *state;
     struct session *sessions;
     unsigned session_count;
-    uint32_t next_serial;
 
     /* CREATE_SESSION's slot of one (RFC 8881 section 18.36.4) */
     uint32_t create_seq;
@@ -52,7 +52,11 @@ struct client {
     bool cb_asked; /* has ever wanted one */
     bool cb_down;  /* the last call or probe had no answer */
 
-    struct recovery_call recovery;  /* for removal */
+    struct recovery_call recovery;                   /* for removal */
+    struct in6_addr addresses[CLIENT_ADDRESSES_MAX]; /* where it speaks from; the latest first */
+    unsigned address_count;
+    bool reserved; /* it was made from a reserved port: who has none is a user there, not the client
+                    */
     char address[INET6_ADDRSTRLEN]; /* without the port */
     char text[CLIENT_TEXT_MAX];
     UT_hash_handle hh_id;
@@ -100,9 +104,17 @@ struct client *client_find_owner(struct client_table *table, struct xdr_bytes ow
                                  bool confirmed);
 /* A new, unconfirmed client. NULL: out of memory. */
 struct client *client_create(struct client_table *table, const EXCHANGE_ID4args *args,
-                             struct principal principal, const struct in6_addr *peer);
+                             struct principal principal, const struct peer_address *peer);
 /* Its record is durable: it becomes the confirmed one of its owner. -ENOMEM. */
 int client_confirm(struct client *client);
+/* Its port is as good as the one that made the client. */
+bool client_trusts(const struct client *client, const struct peer_address *peer);
+/* A client is known by its addresses besides its principal: AUTH_SYS proves nothing, and a uid is
+ * another user's on another machine. Does it speak from this one? */
+bool client_is_at(const struct client *client, const struct peer_address *peer);
+/* It has shown that it does, by its owner and verifier: beside the others, of which the one that
+ * was shown longest ago gives way. */
+void client_add_address(struct client *client, const struct peer_address *peer);
 void client_pin(struct client *client);
 void client_unpin(struct client *client);
 void client_renew(struct client *client);

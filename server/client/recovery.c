@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sodium.h>
 #include <sqlite3.h>
@@ -18,9 +19,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "layout/container_of.h"
 #include "server/base/log.h"
+
+enum { PATH_SIZE = 4096 };
 
 struct awaited {
     uint8_t *owner;
@@ -54,6 +60,8 @@ static int sql_error(const struct recovery *r, int rc, const char *what)
         return 0;
     log_error("client records: cannot %s: %s", what,
               r->db ? sqlite3_errmsg(r->db) : sqlite3_errstr(rc));
+    if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB)
+        return -EUCLEAN;
     return rc == SQLITE_NOMEM ? -ENOMEM : -EIO;
 }
 
@@ -151,6 +159,37 @@ static int prepare_sql(struct recovery *r, const char *sql, sqlite3_stmt **stmt)
                      "prepare");
 }
 
+/* SQLite's own look at the whole of it; what it finds is a row of text. */
+static int check_db(struct recovery *r)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(r->db, "PRAGMA quick_check(1)", -1, &stmt, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(stmt, 0), "ok") != 0)
+        rc = SQLITE_CORRUPT;
+    sqlite3_finalize(stmt);
+    return sql_error(r, rc, "be read");
+}
+
+/* The key of file handles is in it: nobody else reads it, nor what SQLite makes beside it, which
+ * has the same mode. */
+static int keep_private(const char *path)
+{
+    static const char *const parts[] = {"", "-wal", "-shm"};
+    char name[PATH_SIZE];
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return -errno;
+    close(fd);
+    for (unsigned i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        snprintf(name, sizeof(name), "%s%s", path, parts[i]);
+        if (chmod(name, 0600) != 0 && errno != ENOENT)
+            return -errno;
+    }
+    return 0;
+}
+
 /* The records of earlier versions say no id. */
 static int add_ids(struct recovery *r)
 {
@@ -162,7 +201,7 @@ static int add_ids(struct recovery *r)
                    "give the records ids");
 }
 
-static int open_db(struct recovery *r, const char *dir)
+static int open_db(struct recovery *r, const char *path)
 {
     static const char schema[] =
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
@@ -170,9 +209,12 @@ static int open_db(struct recovery *r, const char *dir)
         "CREATE TABLE IF NOT EXISTS boot(id INTEGER PRIMARY KEY, number INTEGER NOT NULL);"
         "CREATE TABLE IF NOT EXISTS client(owner BLOB PRIMARY KEY, boot INTEGER NOT NULL, "
         "id INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;";
-    char path[4096];
-    if ((size_t)snprintf(path, sizeof(path), "%s/clients.db", dir) >= sizeof(path))
-        return -ENAMETOOLONG;
+    int err = keep_private(path);
+    if (err < 0) {
+        log_error("client records: %s: %s; it has to be a file of this server's own", path,
+                  strerror(-err));
+        return err;
+    }
     int rc = sqlite3_open_v2(
         path, &r->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, NULL);
     if (rc != SQLITE_OK) {
@@ -180,7 +222,9 @@ static int open_db(struct recovery *r, const char *dir)
         return -EIO;
     }
     sqlite3_busy_timeout(r->db, 5000);
-    int err = run_sql(r, schema, "make the tables");
+    err = run_sql(r, schema, "make the tables");
+    if (err == 0)
+        err = check_db(r);
     if (err == 0)
         err = add_ids(r);
     if (err == 0)
@@ -203,6 +247,61 @@ static int open_db(struct recovery *r, const char *dir)
     return err;
 }
 
+static void close_db(struct recovery *r)
+{
+    sqlite3_finalize(r->confirm);
+    sqlite3_finalize(r->forget);
+    sqlite3_finalize(r->end_grace);
+    sqlite3_close(r->db);
+    r->confirm = r->forget = r->end_grace = NULL;
+    r->db = NULL;
+    for (size_t i = 0; i < r->awaited_count; i++)
+        free(r->awaited[i].owner);
+    free(r->awaited);
+    r->awaited = NULL;
+    r->awaited_count = r->left = 0;
+}
+
+static int rename_part(const char *path, const char *part, const char *suffix)
+{
+    char from[PATH_SIZE], to[PATH_SIZE];
+    if ((size_t)snprintf(from, sizeof(from), "%s%s", path, part) >= sizeof(from) ||
+        (size_t)snprintf(to, sizeof(to), "%s.%s%s", path, suffix, part) >= sizeof(to))
+        return -ENAMETOOLONG;
+    return rename(from, to) == 0 || errno == ENOENT ? 0 : -errno;
+}
+
+/* As the journal in that state (keeper/journal.c). Its shared memory is made anew. */
+static int set_aside(const char *path)
+{
+    char suffix[64];
+    struct tm now;
+    time_t seconds = time(NULL);
+    if (!gmtime_r(&seconds, &now))
+        return -EOVERFLOW;
+    strftime(suffix, sizeof(suffix), "damaged-%Y%m%dT%H%M%SZ", &now);
+    log_error("client records: %s is damaged: it is kept as %s.%s, and a new one is begun. The "
+              "server has another identity now and its file handles another key: clients have to "
+              "mount anew and reclaim nothing. To have the old ones back stop the server and put a "
+              "copy of before in its place",
+              path, path, suffix);
+    int err = rename_part(path, "-wal", suffix);
+    return err < 0 ? err : rename_part(path, "", suffix);
+}
+
+static int open_or_begin(struct recovery *r, const char *dir)
+{
+    char path[PATH_SIZE];
+    if ((size_t)snprintf(path, sizeof(path), "%s/clients.db", dir) >= sizeof(path) - sizeof("-wal"))
+        return -ENAMETOOLONG;
+    int err = open_db(r, path);
+    if (err != -EUCLEAN)
+        return err;
+    close_db(r);
+    err = set_aside(path);
+    return err < 0 ? err : open_db(r, path);
+}
+
 int recovery_open(const char *dir, struct worker_pool *workers, struct recovery **out)
 {
     if (sodium_init() < 0)
@@ -213,7 +312,7 @@ int recovery_open(const char *dir, struct worker_pool *workers, struct recovery 
     r->workers = workers;
     pthread_mutex_init(&r->db_lock, NULL);
     pthread_mutex_init(&r->list_lock, NULL);
-    int err = open_db(r, dir);
+    int err = open_or_begin(r, dir);
     if (err < 0) {
         recovery_close(r);
         return err;
@@ -228,13 +327,7 @@ void recovery_close(struct recovery *r)
         return;
     if (r->timer)
         event_free(r->timer);
-    sqlite3_finalize(r->confirm);
-    sqlite3_finalize(r->forget);
-    sqlite3_finalize(r->end_grace);
-    sqlite3_close(r->db);
-    for (size_t i = 0; i < r->awaited_count; i++)
-        free(r->awaited[i].owner);
-    free(r->awaited);
+    close_db(r);
     pthread_mutex_destroy(&r->list_lock);
     pthread_mutex_destroy(&r->db_lock);
     free(r);

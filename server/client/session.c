@@ -9,10 +9,12 @@
 #include "server/client/session.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "server/base/log.h"
+#include "server/client/cb_message.h"
 #include "server/client/session_private.h"
 #include "server/config/config.h"
 
@@ -29,11 +31,17 @@ enum {
     REPLY_KEEP = 1 << 10, /* a slot keeps so much memory between replies */
 };
 
+/* Random bits, so that to know an id is to have been told it; and the loop, so that a request finds
+ * its way before anything is looked up. */
+static void make_id(const struct client_table *table, sessionid4 id)
+{
+    randombytes_buf(id, NFS4_SESSIONID_SIZE);
+    id[0] = (uint8_t)loop_index(table->loop);
+}
+
 unsigned session_loop(const sessionid4 id)
 {
-    uint64_t client;
-    memcpy(&client, id, sizeof(client));
-    return client_id_loop(client);
+    return id[0];
 }
 
 struct session *session_find(struct client_table *table, const sessionid4 id)
@@ -122,9 +130,9 @@ int session_create(struct client *client, const CREATE_SESSION4args *args,
     session->cb_slot_count = at_most(back->ca_maxrequests, CB_SLOTS_MAX);
     session_set_callback(session, args->csa_cb_program, args->csa_sec_parms,
                          args->csa_sec_parms_count);
-    uint32_t serial = ++client->next_serial;
-    memcpy(session->id, &client->id, sizeof(client->id));
-    memcpy(session->id + 8, &serial, sizeof(serial));
+    do
+        make_id(client->table, session->id);
+    while (session_find(client->table, session->id));
     HASH_ADD(hh, client->table->sessions, id, NFS4_SESSIONID_SIZE, session);
     if (!session->hh.tbl)
         goto fail;
@@ -139,6 +147,27 @@ fail:
     free(session->slots);
     free(session);
     return -ENOMEM;
+}
+
+void session_associate(struct session *session, uint64_t connection)
+{
+    if (session_is_associated(session, connection))
+        return;
+    session->conns[session->conn_next] = connection;
+    session->conn_next = (session->conn_next + 1) % SESSION_CONNS_MAX;
+}
+
+bool session_is_associated(const struct session *session, uint64_t connection)
+{
+    for (unsigned i = 0; i < SESSION_CONNS_MAX && session->conns[i] != 0; i++)
+        if (session->conns[i] == connection)
+            return true;
+    return false;
+}
+
+struct client *session_client(const struct session *session)
+{
+    return session->client;
 }
 
 struct session *session_ref(struct session *session)
@@ -159,14 +188,24 @@ void session_unref(struct session *session)
 
 /* ---- SEQUENCE ---- */
 
-bool client_is_callable(const struct client *client)
+static bool has_back(const struct client *client, bool recalls)
 {
     if (client->cb_down)
         return false;
     for (const struct session *s = client->sessions; s; s = s->next)
-        if (session_back_is_bound(s))
+        if (session_back_is_bound(s) && (!recalls || (s->cb_recalls && !s->cb_fault)))
             return true;
     return false;
+}
+
+bool client_is_callable(const struct client *client)
+{
+    return has_back(client, false);
+}
+
+bool client_is_recallable(const struct client *client)
+{
+    return has_back(client, true);
 }
 
 static uint32_t status_flags(const struct session *session)
@@ -260,7 +299,7 @@ nfsstat4 session_sequence(struct client_table *table, const SEQUENCE4args *args,
 {
     struct session *session = session_find(table, args->sa_sessionid);
     *turn = (struct session_turn){0};
-    if (!session)
+    if (!session || !client_is_at(session->client, call->peer))
         return NFS4ERR_BADSESSION;
     nfsstat4 status = check_slot(session, args);
     if (status != NFS4_OK)
@@ -279,6 +318,7 @@ nfsstat4 session_sequence(struct client_table *table, const SEQUENCE4args *args,
         return status;
     turn->max_reply = session->fore.ca_maxresponsesize;
     turn->max_cached = session->fore.ca_maxresponsesize_cached;
+    session_associate(session, call->connection);
     client_renew(session->client);
     fill_result(session, args, ok);
     return NFS4_OK;
@@ -330,20 +370,30 @@ void session_end_turn(const struct session_turn *turn, const struct xdr_out *rep
 
 /* ---- the backchannel's side of a session ---- */
 
-bool session_set_callback(struct session *session, uint32_t program,
-                          const callback_sec_parms4 *parms, uint32_t count)
+static const callback_sec_parms4 *usable_parms(const callback_sec_parms4 *parms, uint32_t count)
 {
     const callback_sec_parms4 *usable = NULL;
     for (uint32_t i = 0; i < count; i++) {
-        if (parms[i].cb_secflavor == RPC_AUTH_SYS) {
-            usable = &parms[i];
-            break;
-        }
+        if (parms[i].cb_secflavor == RPC_AUTH_SYS)
+            return &parms[i];
         if (parms[i].cb_secflavor == RPC_AUTH_NONE && !usable)
             usable = &parms[i];
     }
+    return usable;
+}
+
+bool session_set_callback(struct session *session, uint32_t program,
+                          const callback_sec_parms4 *parms, uint32_t count)
+{
+    const callback_sec_parms4 *usable = usable_parms(parms, count);
     if (!usable)
         return false;
+    const struct cb_target target = {
+        .program = program, .flavor = usable->cb_secflavor, .sys = &usable->cbsp_sys_cred};
+    bool recalls = cb_recall_fits(&target, &session->back);
+    if (session->cb_recalls && !recalls)
+        return false;
+    session->cb_recalls = recalls;
     session->cb_program = program;
     session->cb_flavor = usable->cb_secflavor;
     session->cb_usable = true;

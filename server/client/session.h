@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "proto/nfs4/types.h"
+#include "server/base/peer_address.h"
 #include "server/client/client.h"
 
 struct config;
@@ -39,11 +40,20 @@ void session_unref(struct session *session);
 void session_current_call(const struct session *session, const struct session_slot *slot,
                           sessionid4 id, slotid4 *slot_id, sequenceid4 *sequence);
 
+/* The connection with this serial carries the session's fore channel (RFC 8881 section 2.10.3.1).
+ */
+void session_associate(struct session *session, uint64_t connection);
+bool session_is_associated(const struct session *session, uint64_t connection);
+/* Whose client's it is; NULL once destroyed. */
+struct client *session_client(const struct session *session);
+
 /* A COMPOUND that begins with SEQUENCE, as its session sees it. */
 struct session_call {
     struct principal principal;
-    uint64_t digest; /* of the request's body, to know a false retry */
-    uint32_t len;    /* of the whole RPC message */
+    const struct peer_address *peer;
+    uint64_t connection; /* its serial */
+    uint64_t digest;     /* of the request's body, to know a false retry */
+    uint32_t len;        /* of the whole RPC message */
     uint32_t numops;
     size_t reply_len; /* of what the reply has before SEQUENCE's result */
 };
@@ -57,6 +67,7 @@ struct session_turn {
     bool retry_uncached;            /* the reply was not kept: the next operation gets
                                        NFS4ERR_RETRY_UNCACHED_REP */
 };
+/* To an address that is not the client's there is no such session. */
 nfsstat4 session_sequence(struct client_table *table, const SEQUENCE4args *args,
                           const struct session_call *call, SEQUENCE4resok *ok,
                           struct session_turn *turn);
@@ -64,12 +75,15 @@ nfsstat4 session_sequence(struct client_table *table, const SEQUENCE4args *args,
  * to be kept), free the slot, drop client and session. */
 void session_end_turn(const struct session_turn *turn, const struct xdr_out *reply, size_t body_at);
 
-/* The callback program and a usable entry of the security parameters; false: none is usable. */
+/* The callback program and a usable entry of the security parameters; false: none is usable, or
+ * none with which layouts can be recalled as they could before. */
 bool session_set_callback(struct session *session, uint32_t program,
                           const callback_sec_parms4 *parms, uint32_t count);
 bool session_has_back(const struct session *session, const struct conn *conn);
 bool session_back_is_bound(const struct session *session);
 /* A backchannel of one of its sessions is bound and not known to be down. */
 bool client_is_callable(const struct client *client);
+/* And a recall of a layout fits its limits: what it is granted can be asked back. */
+bool client_is_recallable(const struct client *client);
 
 #endif

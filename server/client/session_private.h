@@ -35,6 +35,8 @@ struct cb_bind {
     struct cb_bind *next;
 };
 
+enum { SESSION_CONNS_MAX = 32 };
+
 struct session {
     sessionid4 id;
     struct client *client; /* NULL once destroyed */
@@ -43,13 +45,18 @@ struct session {
     channel_attrs4 fore, back;
     unsigned slot_count;
     struct session_slot *slots;
+    /* The connections of the fore channel, by their serials: the latest so many (RFC 8881
+     * section 2.10.3.1). */
+    uint64_t conns[SESSION_CONNS_MAX];
+    unsigned conn_next;
 
     uint32_t cb_program;
     uint32_t cb_flavor; /* RPC_AUTH_NONE or RPC_AUTH_SYS */
     authsys_parms cb_sys;
     uint8_t cb_machine[RPC_MAX_MACHINE_NAME];
-    bool cb_usable; /* the client gave a program and a flavor that we can use */
-    bool cb_fault;  /* sequence ids are lost */
+    bool cb_usable;  /* the client gave a program and a flavor that we can use */
+    bool cb_recalls; /* a CB_LAYOUTRECALL fits its limits */
+    bool cb_fault;   /* sequence ids are lost */
     struct cb_bind *binds;
     struct cb_flight *probes; /* under way */
     unsigned cb_slot_count;   /* as we use it: at most the client's and its target */

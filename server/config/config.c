@@ -535,11 +535,31 @@ static int make_directory(const char *path, mode_t mode)
     return error;
 }
 
+/* Who may write there can put another journal or key in our place. */
+static int check_state_dir(const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0) {
+        const int error = -errno;
+        log_error("state_dir %s: %s", path, strerror(-error));
+        return error;
+    }
+    if (st.st_uid == geteuid() && !(st.st_mode & (S_IWGRP | S_IWOTH)))
+        return 0;
+    log_error("state_dir %s belongs to uid %u and has mode %04o: others may write there, and so "
+              "change what is on record; chown it to the server's user and chmod 700 it",
+              path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777);
+    return -EPERM;
+}
+
 int config_make_places(const struct config *config)
 {
     char path[PATH_MAX], *dir;
     int error = make_directory(config->state_dir, 0700);
 
+    if (!error)
+        error = check_state_dir(config->state_dir);
     snprintf(path, sizeof(path), "%s", config->control_socket);
     if (!error)
         error = make_directory(dirname(path), 0755);

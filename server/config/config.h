@@ -42,6 +42,7 @@ struct config_export {
     char *path;       /* absolute; what is not there is held back */
     char *mountpoint; /* "auto", "true", "false" or an absolute path; NULL as "auto" */
     uint32_t id;      /* stable: from the option, else derived from the pseudo path; unique */
+    bool unprivileged_ports; /* requests from ports above 1023 are taken */
     bool writable;
     enum config_squash squash;
     uid_t anon_uid;

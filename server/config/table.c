@@ -36,7 +36,7 @@ static const char *const type_names[] = {
     [TYPE_BOOL] = "bool",
     [TYPE_ACCESS] = "\"rw\" or \"ro\"",
     [TYPE_MOUNTPOINT] = "\"auto\", bool or path",
-    [TYPE_VOLATILE] = "\"refuse\" or \"allow\"",
+    [TYPE_ALLOW] = "\"refuse\" or \"allow\"",
     [TYPE_ENDPOINT] = "address:port",
     [TYPE_PATTERNS] = "patterns",
     [TYPE_SQUASH] = "squash",
@@ -188,6 +188,12 @@ static const struct option export_options[] = {
      .help = "Addresses and networks that may use the export, such as \"192.0.2.7\" or "
              "\"2001:db8::/32\". "
              "Needed."},
+    {"unprivileged_ports", TYPE_ALLOW, "refuse", XAT(unprivileged_ports),
+     .help = "Whether requests are taken from ports of 1024 and above, which every user of a "
+             "client's machine can have and so speak for all the others (AUTH_SYS). \"refuse\": "
+             "only from ports below 1024, which take root there; as Linux clients do by default. "
+             "\"allow\": from any, for programs without privilege and for clients behind address "
+             "translation."},
     {"access", TYPE_ACCESS, "rw", XAT(writable), .help = "\"rw\" or \"ro\"."},
     {"squash", TYPE_SQUASH, "root", XAT(squash),
      .help = "Whose requests are made as the anonymous user: \"none\", \"root\" or \"all\"."},
@@ -215,7 +221,7 @@ static const struct option export_options[] = {
              "clients of libsealio read and write the file in the server's memory (rdma_listen). "
              "\"auto+rdma\", "
              "\"scsi+rdma\" and \"block+rdma\": both, and clients choose."},
-    {"scsi_volatile_reservations", TYPE_VOLATILE, "refuse", XAT(scsi_volatile),
+    {"scsi_volatile_reservations", TYPE_ALLOW, "refuse", XAT(scsi_volatile),
      .help = "Whether SCSI layouts are given on disks whose target forgets its registrations when "
              "it loses power or restarts (no APTPL). \"refuse\": not there. \"allow\": all the "
              "same; after each restart of the target a client that was fenced can write what it "
@@ -385,8 +391,8 @@ static const struct choice {
     {TYPE_MOUNTPOINT, "auto", 0},
     {TYPE_MOUNTPOINT, "true", 0},
     {TYPE_MOUNTPOINT, "false", 0},
-    {TYPE_VOLATILE, "allow", 1},
-    {TYPE_VOLATILE, "refuse", 0},
+    {TYPE_ALLOW, "allow", 1},
+    {TYPE_ALLOW, "refuse", 0},
     {TYPE_SQUASH, "none", SQUASH_NONE},
     {TYPE_SQUASH, "root", SQUASH_ROOT},
     {TYPE_SQUASH, "all", SQUASH_ALL},
@@ -422,7 +428,7 @@ static const char *read_choice(const struct option *option, const char *text, vo
         if (choices[i].type != option->type || strcmp(choices[i].word, text) != 0)
             continue;
         if (at && (option->type == TYPE_BOOL || option->type == TYPE_ACCESS ||
-                   option->type == TYPE_VOLATILE))
+                   option->type == TYPE_ALLOW))
             *(bool *)at = choices[i].value != 0;
         else if (at)
             *(int *)at = choices[i].value;
@@ -513,7 +519,7 @@ const char *option_read(const struct option *option, const char *text, void *at,
         return store_text(text, at, why, room);
     case TYPE_BOOL:
     case TYPE_ACCESS:
-    case TYPE_VOLATILE:
+    case TYPE_ALLOW:
     case TYPE_SQUASH:
     case TYPE_POLICY:
     case TYPE_LAYOUT_TYPES:
@@ -560,7 +566,7 @@ static size_t size_of_value(enum option_type type)
         return sizeof(uint64_t);
     case TYPE_BOOL:
     case TYPE_ACCESS:
-    case TYPE_VOLATILE:
+    case TYPE_ALLOW:
         return sizeof(bool);
     default:
         return sizeof(uint32_t);

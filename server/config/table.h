@@ -29,7 +29,7 @@ enum option_type {
     TYPE_BOOL,
     TYPE_ACCESS,     /* bool: "rw" or "ro" */
     TYPE_MOUNTPOINT, /* char *: a word or a path */
-    TYPE_VOLATILE,   /* bool: "allow" or "refuse" */
+    TYPE_ALLOW,      /* bool: "allow" or "refuse" */
     TYPE_SQUASH,
     TYPE_POLICY,
     TYPE_LAYOUT_TYPES,

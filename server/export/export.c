@@ -44,6 +44,7 @@ struct export
     atomic_uint turn;               /* odd: it is away */
     pthread_mutex_t why_lock;
     char why[FS_WHY_MAX]; /* while it is away */
+    _Atomic uint64_t losses;
     struct pseudo_dir *pseudo;
     _Atomic(struct device_state *) state; /* NULL: layouts are off */
     struct device_state *states;
@@ -626,11 +627,25 @@ bool export_device_is_lost(const struct export *export, const char **why)
     return true;
 }
 
-nfsstat4 export_admit(const struct export *export, const struct in6_addr *peer)
+nfsstat4 export_admit(const struct export *export, const struct peer_address *peer)
 {
+    const struct config_export *config;
+
     if (!export) /* the pseudo root shows names only */
         return NFS4_OK;
-    return config_export_admits(export_config(export), peer) ? NFS4_OK : NFS4ERR_ACCESS;
+    config = export_config(export);
+    return (peer->reserved || config->unprivileged_ports) &&
+                   config_export_admits(config, &peer->host)
+               ? NFS4_OK
+               : NFS4ERR_ACCESS;
+}
+
+bool export_table_admits(const struct export_table *table, const struct peer_address *peer)
+{
+    for (unsigned i = 0; i < table->count; i++)
+        if (export_admit(&table->exports[i], peer) == NFS4_OK)
+            return true;
+    return false;
 }
 
 static void become_anonymous(const struct config_export *config, struct cred *out)
@@ -735,6 +750,19 @@ uint64_t export_max_file_size(const struct export *export)
     const struct fs_root *root = root_of(export);
 
     return root ? root->max_file_size : INT64_MAX;
+}
+
+void export_note_loss(struct export_table *table, const struct export *export)
+{
+    for (unsigned i = 0; i < table->count; i++)
+        if (memcmp(export_fs_uuid(&table->exports[i]), export_fs_uuid(export),
+                   FILE_KEY_UUID_SIZE) == 0)
+            atomic_fetch_add(&table->exports[i].losses, 1);
+}
+
+uint64_t export_losses(const struct export *export)
+{
+    return atomic_load(&export->losses);
 }
 
 bool export_commits_by_directory(const struct export *export)

@@ -8,11 +8,11 @@
 #ifndef SEALNFS_SERVER_EXPORT_EXPORT_H
 #define SEALNFS_SERVER_EXPORT_EXPORT_H
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "proto/nfs4/nfs4.h"
+#include "server/base/peer_address.h"
 #include "server/base/place.h"
 #include "server/config/config.h"
 
@@ -67,8 +67,10 @@ int export_set_device(struct export *export,
                       struct device *device); /* takes a reference of its own */
 int export_set_no_device(struct export *export, const struct seal_refusal *why);
 
-/* May this peer (IPv4-mapped for IPv4) use the export? NFS4_OK, or NFS4ERR_ACCESS. */
-nfsstat4 export_admit(const struct export *export, const struct in6_addr *peer);
+/* May this peer use the export? NFS4_OK, or NFS4ERR_ACCESS. */
+nfsstat4 export_admit(const struct export *export, const struct peer_address *peer);
+/* Any of them? */
+bool export_table_admits(const struct export_table *table, const struct peer_address *peer);
 /* The identity to act with on this export: the RPC's, squashed. export NULL (pseudo directories):
  * nobody's.
  */
@@ -128,6 +130,10 @@ uint64_t export_work_key_of_path(const struct export_table *table, const char *p
 const struct file_key *export_root_key(const struct export *export);
 uint64_t export_max_file_size(const struct export *export);
 uint32_t export_max_links(const struct export *export);
+/* Any thread. The kernel could not write back what clients believe written on the export's file
+ * system, through whichever export of it; how often that was. */
+void export_note_loss(struct export_table *table, const struct export *export);
+uint64_t export_losses(const struct export *export);
 /* A directory's fsync makes the inodes durable that were made with its names (XFS, ext4). */
 bool export_commits_by_directory(const struct export *export);
 /* The innermost export that a path of this machine (realpath'ed) lies in, and that has this mount

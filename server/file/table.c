@@ -242,7 +242,7 @@ static struct file *shard_find_inode(const struct file_shard *shard,
 
     if (!table)
         return NULL;
-    for (const UT_hash_handle *hh = table->buckets[hash & (table->num_buckets - 1)].hh_head; hh;
+    for (UT_hash_handle *hh = table->buckets[hash & (table->num_buckets - 1)].hh_head; hh;
          hh = hh->hh_next) {
         struct file *file = ELMT_FROM_HH(table, hh);
 

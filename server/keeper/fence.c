@@ -11,6 +11,7 @@
 #include <utlist.h>
 
 #include "layout/container_of.h"
+#include "proto/quote.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/peer.h"
@@ -199,14 +200,6 @@ static void start_waiting(struct keeper *keeper)
     }
 }
 
-static void make_printable(const uint8_t *bytes, size_t len, char *text, size_t size)
-{
-    size_t n = len < size - 1 ? len : size - 1;
-    for (size_t i = 0; i < n; i++)
-        text[i] = bytes[i] < 0x20 || bytes[i] >= 0x7f ? '?' : (char)bytes[i];
-    text[n] = '\0';
-}
-
 void keeper_do_fence(struct keeper *keeper, const struct engine_effect *effect)
 {
     struct fence_job *job;
@@ -226,7 +219,7 @@ void keeper_do_fence(struct keeper *keeper, const struct engine_effect *effect)
     job->client_id = effect->fence.client_id;
     job->kind = effect->fence.kind;
     snprintf(job->address, sizeof job->address, "%s", effect->fence.address);
-    make_printable(effect->fence.owner, effect->fence.owner_len, job->owner, sizeof job->owner);
+    quote_text(job->owner, sizeof job->owner, effect->fence.owner, effect->fence.owner_len, NULL);
     snprintf(job->file, sizeof job->file, "%s", effect->fence.path);
     if (effect->fence.device) {
         device_disks(effect->fence.device, job->device, sizeof job->device);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "proto/layout/rdma.h"
+#include "proto/quote.h"
 #include "server/base/loop.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
@@ -63,8 +64,8 @@ static void add_grant(const struct engine_grant_view *view, void *arg)
 {
     char client[TEXT_MAX], id[24];
     snprintf(id, sizeof id, "%016llx", (unsigned long long)view->client_id);
-    snprintf(client, sizeof client, "%s %.*s", view->address, (int)view->owner_len,
-             (const char *)view->owner);
+    size_t n = (size_t)snprintf(client, sizeof client, "%s ", view->address);
+    quote_text(client + n, sizeof client - n, view->owner, view->owner_len, NULL);
     json_t *row =
         json_pack("{s:s, s:s, s:I, s:I, s:s}", "client_id", id, "iomode",
                   view->maybe                        ? "?"
@@ -74,8 +75,8 @@ static void add_grant(const struct engine_grant_view *view, void *arg)
                   view->maybe      ? "maybe, from before the restart"
                   : view->recalled ? "recalled"
                                    : "granted");
-    json_t *name = json_string(client), *file = json_string(view->path);
-    json_object_set_new(row, "client", name ? name : json_string(view->address));
+    json_t *file = json_string(view->path);
+    json_object_set_new(row, "client", json_string(client));
     json_object_set_new(row, "file", file ? file : json_string("(a name that is not UTF-8)"));
     json_array_append_new(arg, row);
 }

@@ -35,7 +35,7 @@ void conn_unref(struct conn *conn)
     free(conn);
 }
 
-const struct in6_addr *conn_peer(const struct conn *conn)
+const struct peer_address *conn_peer(const struct conn *conn)
 {
     return &conn->peer;
 }
@@ -43,6 +43,11 @@ const struct in6_addr *conn_peer(const struct conn *conn)
 const char *conn_describe(const struct conn *conn)
 {
     return conn->text;
+}
+
+uint64_t conn_serial(const struct conn *conn)
+{
+    return conn->serial;
 }
 
 struct loop *conn_loop(struct conn *conn)
@@ -67,25 +72,26 @@ static void describe_peer(struct conn *conn)
     char host[INET6_ADDRSTRLEN] = "";
     unsigned port = 0;
     memset(&addr, 0, sizeof(addr));
-    conn->peer = in6addr_loopback;
+    conn->peer = (struct peer_address){.host = in6addr_loopback, .reserved = true};
     if (getpeername(conn->fd, (struct sockaddr *)&addr, &len) == 0 && addr.ss_family == AF_INET6) {
         const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&addr;
-        conn->peer = in6->sin6_addr;
+        conn->peer.host = in6->sin6_addr;
         port = ntohs(in6->sin6_port);
     } else if (addr.ss_family == AF_INET) {
         const struct sockaddr_in *in = (const struct sockaddr_in *)&addr;
-        memset(&conn->peer, 0, 10);
-        memset(conn->peer.s6_addr + 10, 0xff, 2);
-        memcpy(conn->peer.s6_addr + 12, &in->sin_addr, 4);
+        memset(&conn->peer.host, 0, 10);
+        memset(conn->peer.host.s6_addr + 10, 0xff, 2);
+        memcpy(conn->peer.host.s6_addr + 12, &in->sin_addr, 4);
         port = ntohs(in->sin_port);
     } else {
         snprintf(conn->text, sizeof(conn->text), "local");
         return;
     }
-    if (IN6_IS_ADDR_V4MAPPED(&conn->peer))
-        inet_ntop(AF_INET, conn->peer.s6_addr + 12, host, sizeof(host));
+    conn->peer.reserved = port > 0 && port < IPPORT_RESERVED;
+    if (IN6_IS_ADDR_V4MAPPED(&conn->peer.host))
+        inet_ntop(AF_INET, conn->peer.host.s6_addr + 12, host, sizeof(host));
     else
-        inet_ntop(AF_INET6, &conn->peer, host, sizeof(host));
+        inet_ntop(AF_INET6, &conn->peer.host, host, sizeof(host));
     snprintf(conn->text, sizeof(conn->text), strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
 }
 
@@ -105,9 +111,11 @@ static void set_socket_options(int fd)
 
 int conn_create(struct listener *listener, int fd, struct conn **out)
 {
+    static atomic_uint_fast64_t last_serial;
     struct conn *conn = calloc(1, sizeof(*conn));
     if (!conn)
         return -ENOMEM;
+    conn->serial = atomic_fetch_add(&last_serial, 1) + 1;
     evutil_make_socket_nonblocking(fd);
     set_socket_options(fd);
     atomic_init(&conn->refs, 1);

@@ -18,6 +18,7 @@
 #include "proto/record.h"
 #include "proto/xdr.h"
 #include "server/base/loop.h"
+#include "server/base/peer_address.h"
 
 struct buffer;
 struct config;
@@ -52,11 +53,13 @@ unsigned listener_connections(const struct listener *listener);
 /* Serve this socket (already connected) on a loop. Takes over fd in every case. Any thread. */
 int conn_adopt(struct listener *listener, struct loop *loop, int fd);
 
-struct conn *conn_ref(struct conn *conn);                  /* any thread */
-void conn_unref(struct conn *conn);                        /* any thread */
-const struct in6_addr *conn_peer(const struct conn *conn); /* IPv4-mapped for IPv4; any thread */
-const char *conn_describe(const struct conn *conn);        /* "192.0.2.1:700"; any thread */
-struct loop *conn_loop(struct conn *conn);                 /* where it lives now; any thread */
+struct conn *conn_ref(struct conn *conn);                      /* any thread */
+void conn_unref(struct conn *conn);                            /* any thread */
+const struct peer_address *conn_peer(const struct conn *conn); /* any thread */
+const char *conn_describe(const struct conn *conn);            /* "192.0.2.1:700"; any thread */
+/* No other connection of this process has had it, or will; never 0. Any thread. */
+uint64_t conn_serial(const struct conn *conn);
+struct loop *conn_loop(struct conn *conn); /* where it lives now; any thread */
 
 /* One message to send: the record mark and a message's iovec. The memory stays the caller's until
  * `sent`. */

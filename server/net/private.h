@@ -93,7 +93,8 @@ struct conn {
     atomic_bool called; /* by us, at any time */
 
     struct loop_msg arrive;
-    struct in6_addr peer;
+    uint64_t serial;
+    struct peer_address peer;
     char text[INET6_ADDRSTRLEN + 10];
 };
 

@@ -287,7 +287,31 @@ static nfsstat4 check_reply_size(const struct compound *c, const struct op_entry
     return c->cache_this && need > c->max_cached ? NFS4ERR_REP_TOO_BIG_TO_CACHE : NFS4_OK;
 }
 
-static nfsstat4 check_op(const struct compound *c, const struct op_entry *entry)
+/* Once a compound and export. */
+static bool is_admitted(struct compound *c, const struct place *place)
+{
+    if (place->export && place->export != c->admitted) {
+        if (export_admit(place->export, &c->peer) != NFS4_OK)
+            return false;
+        c->admitted = place->export;
+    }
+    return true;
+}
+
+static bool is_welcome(struct compound *c, const struct op_entry *entry)
+{
+    switch (entry->who) {
+    case WHO_ADMITTED:
+        return export_table_admits(c->server->exports, &c->peer);
+    case WHO_EXPORT:
+        return is_admitted(c, &c->current) &&
+               ((entry->needs & OP_NEEDS_SAVED_FH) == 0 || is_admitted(c, &c->saved));
+    default:
+        return true;
+    }
+}
+
+static nfsstat4 check_op(struct compound *c, const struct op_entry *entry)
 {
     nfsstat4 status = check_position(c, entry);
     if (status != NFS4_OK)
@@ -296,6 +320,8 @@ static nfsstat4 check_op(const struct compound *c, const struct op_entry *entry)
         return NFS4ERR_NOFILEHANDLE;
     if ((entry->needs & OP_NEEDS_SAVED_FH) != 0 && !c->saved.file)
         return NFS4ERR_NOFILEHANDLE;
+    if (!is_welcome(c, entry))
+        return entry->unwelcome != NFS4_OK ? entry->unwelcome : NFS4ERR_ACCESS;
     /* LAYOUTRETURN needs no handle: what a client gives back is taken, disk or not. */
     if ((entry->needs & OP_NEEDS_FH) != 0 && export_is_away(c->current.export))
         return NFS4ERR_DELAY;
@@ -315,7 +341,7 @@ static nfsstat4 decode_op(struct compound *c)
     if (!nfs4_op_known(c->op))
         return NFS4ERR_OP_ILLEGAL;
     if (!op_table[c->op].handler)
-        return op_table[c->op].refusal; /* wherever it stands, whatever with: some have no other */
+        return op_table[c->op].absent; /* wherever it stands, whatever with: some have no other */
     return nfs4_args_decode(c->op, &c->in, &c->arena, &c->args) ? NFS4_OK : NFS4ERR_BADXDR;
 }
 
@@ -323,6 +349,17 @@ static void put_illegal(struct compound *c)
 {
     nfs4_illegal_res_encode(&c->out);
     c->op_count++;
+}
+
+/* Nothing that may be asked from this address and port has an answer in NFS (EXCHANGE_ID's errors,
+ * RFC 8881 section 15.2, have none for it): RPC's own (RFC 5531 section 9). */
+static void deny_call(struct compound *c)
+{
+    log_info("%s: denied: no export admits its address and port (clients, unprivileged_ports)",
+             conn_describe(c->conn));
+    xdr_out_truncate(&c->out, 0);
+    rpc_reply_put_auth_error(&c->out, c->xid, RPC_AUTHSTAT_TOOWEAK);
+    finish_compound(c);
 }
 
 /* Gets the next operation ready. False: there is none, or it cannot run; the reply has ended. */
@@ -340,6 +377,10 @@ static bool begin_op(struct compound *c)
     }
     if (c->op == ILLEGAL_OP) {
         end_compound(c, status);
+        return false;
+    }
+    if (status == NFS4_OK && c->op_index == 0 && !is_welcome(c, &op_table[c->op])) {
+        deny_call(c);
         return false;
     }
     if (status == NFS4_OK)

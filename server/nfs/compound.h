@@ -15,7 +15,6 @@
 #ifndef SEALNFS_SERVER_NFS_COMPOUND_H
 #define SEALNFS_SERVER_NFS_COMPOUND_H
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -27,6 +26,7 @@
 #include "proto/rpc.h"
 #include "proto/xdr.h"
 #include "server/base/loop.h"
+#include "server/base/peer_address.h"
 #include "server/base/place.h"
 #include "server/base/worker.h"
 #include "server/net/conn.h"
@@ -53,7 +53,7 @@ struct compound {
     uint32_t xid;
     uint32_t minor;
     struct cred cred;
-    struct in6_addr peer; /* IPv4-mapped for IPv4 */
+    struct peer_address peer;
 
     struct client
         *client; /* set by SEQUENCE (NULL before, and in sessionless compounds); loop only */
@@ -63,7 +63,8 @@ struct compound {
     uint32_t max_reply;        /* bytes the whole reply may have, from the session */
     bool cache_this;
 
-    struct place current, saved; /* `file` holds a reference */
+    struct place current, saved;   /* `file` holds a reference */
+    const struct export *admitted; /* of the sender, last looked at */
     stateid4 current_stateid,
         saved_stateid; /* RFC 8881 section 16.2.3.1.2; see compound_set_stateid */
     bool has_current_stateid, has_saved_stateid;
@@ -131,10 +132,24 @@ enum op_needs {
     OP_MODIFIES = 1u << 3,   /* not idempotent: whether the reply fits is decided before it runs */
     OP_ROFS = 1u << 4,       /* changes the current export: refused where that is read-only */
 };
+/* What an operation asks of who sends it. That requests of a session come from an address of its
+ * client, SEQUENCE has seen to; to others there is no such session. */
+enum op_who {
+    WHO_NOBODY,    /* not implemented */
+    WHO_ADMITTED,  /* an address that some export admits */
+    WHO_PRINCIPAL, /* the principal that made the client id, from an address of that client: what
+                      has found the client sees to it */
+    WHO_SESSION,   /* anybody in a session: what names a file and asks nothing of it, and what only
+                      gives back; SEQUENCE itself */
+    WHO_EXPORT,    /* an address that the exports of the file handles admit */
+};
+
 struct op_entry {
     const char *name;
+    enum op_who who;
+    nfsstat4 unwelcome; /* the answer to others, where the dispatcher sees to it; 0: ACCESS */
     enum op_next (*handler)(struct compound *c);       /* NULL: legal in 4.1 but not implemented */
-    nfsstat4 refusal;                                  /* then the answer */
+    nfsstat4 absent;                                   /* then the answer */
     uint32_t needs;                                    /* enum op_needs */
     uint32_t (*reply_bound)(const struct compound *c); /* bytes, args decoded; NULL: reply_max */
     uint32_t reply_max;

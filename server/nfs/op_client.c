@@ -18,6 +18,32 @@
 
 static const uint64_t second_ns = 1000000000u;
 
+/* ---- does a client hold grants? The keeper knows ---- */
+
+struct grants_question {
+    struct keeper_client_query query;
+    struct compound *compound;
+};
+
+static void on_queried(struct loop_msg *msg)
+{
+    struct keeper_client_query *query = container_of(msg, struct keeper_client_query, call.reply);
+    compound_resume((container_of(query, struct grants_question, query))->compound);
+}
+
+/* The compound goes on at its next stage. */
+static enum op_next ask_grants(struct compound *c, struct grants_question *question,
+                               const struct client *client)
+{
+    question->compound = c;
+    question->query.call.reply.run = on_queried;
+    question->query.call.reply_loop = c->loop;
+    question->query.client_id = client->id;
+    c->stage++;
+    keeper_client_query(c->server->keeper, &question->query);
+    return OP_WAIT;
+}
+
 /* ---- EXCHANGE_ID ---- */
 
 static nfsstat4 check_exchange(const EXCHANGE_ID4args *args)
@@ -45,6 +71,28 @@ static bool lease_runs(const struct config *config, const struct client *client)
     return !client->lapsed && loop_now_ns() - client->renewed_at <= lease;
 }
 
+static bool is_busy(const struct client *client)
+{
+    return client->session_count > 0 || !client_state_is_empty(client->state);
+}
+
+/* AUTH_SYS's principal is a user of a machine: another address is another one's, unless it knows
+ * the verifier too. That is the client itself, by another of its ways to us. A port that anybody
+ * may have is nobody's word for a client that had a reserved one. */
+static bool is_its_principal(const struct compound *c, const struct client *client,
+                             bool same_verifier)
+{
+    return principal_equal(client->principal, principal_of(c)) &&
+           (same_verifier ? client_trusts(client, &c->peer) : client_is_at(client, &c->peer));
+}
+
+/* Its state is not to be ended by another principal: its lease runs; or the other has a port that
+ * anybody may have, and then never. */
+static bool is_guarded(const struct compound *c, const struct client *client)
+{
+    return lease_runs(c->server->config, client) || !client_trusts(client, &c->peer);
+}
+
 static struct exchange_facts facts_of(const struct compound *c, const struct client *confirmed)
 {
     const EXCHANGE_ID4args *args = &c->args.exchange_id;
@@ -55,9 +103,8 @@ static struct exchange_facts facts_of(const struct compound *c, const struct cli
     facts.confirmed = true;
     facts.same_verifier = memcmp(confirmed->verifier, args->eia_clientowner.co_verifier,
                                  sizeof(confirmed->verifier)) == 0;
-    facts.same_principal = principal_equal(confirmed->principal, principal_of(c));
-    facts.in_use = lease_runs(c->server->config, confirmed) &&
-                   (confirmed->session_count > 0 || !client_state_is_empty(confirmed->state));
+    facts.same_principal = is_its_principal(c, confirmed, facts.same_verifier);
+    facts.in_use = is_guarded(c, confirmed) && is_busy(confirmed);
     return facts;
 }
 
@@ -122,6 +169,7 @@ static enum op_next exchange_new(struct compound *c, struct client *unconfirmed)
 
 static enum op_next exchange_existing(struct compound *c, struct client *client)
 {
+    client_add_address(client, &c->peer);
     fill_exchange(c, client);
     return op_done(c, NFS4_OK);
 }
@@ -133,6 +181,23 @@ static enum op_next exchange_again(struct compound *c, struct client *client)
     keeper_client(c->server->keeper, KEEPER_CLIENT_SHAKEN, client->id, 0, client->owner,
                   client->owner_len, client->verifier, client->address);
     return exchange_existing(c, client);
+}
+
+/* Layouts are state too: whoever holds nothing else is asked for at the keeper's before another
+ * takes his name. NULL: that was done. */
+static struct grants_question *needs_to_ask(struct compound *c, const struct client *confirmed,
+                                            struct exchange_facts *facts)
+{
+    struct grants_question *asked = c->op_state;
+    if (!confirmed || facts->in_use || facts->same_principal || !is_guarded(c, confirmed))
+        return NULL;
+    if (!asked || asked->query.client_id != confirmed->id) {
+        asked = arena_alloc(&c->arena, sizeof(*asked));
+        facts->in_use = !asked; /* what cannot be known is taken for in use */
+        return asked;
+    }
+    facts->in_use = asked->query.call.status != NFS4_OK;
+    return NULL;
 }
 
 static enum op_next exchange_id(struct compound *c)
@@ -147,6 +212,11 @@ static enum op_next exchange_id(struct compound *c)
     if (confirmed && confirmed->expiring)
         return op_done(c, NFS4ERR_DELAY);
     struct exchange_facts facts = facts_of(c, confirmed);
+    struct grants_question *question = needs_to_ask(c, confirmed, &facts);
+    if (question) {
+        c->op_state = question;
+        return ask_grants(c, question, confirmed);
+    }
     switch (exchange_decide(&facts)) {
     case EXCHANGE_NEW:
     case EXCHANGE_RESTART:
@@ -180,27 +250,15 @@ enum op_next op_exchange_id(struct compound *c)
 /* ---- DESTROY_CLIENTID ---- */
 
 struct destroying {
-    struct keeper_client_query query;
+    struct grants_question question;
     struct recovery_call recovery;
-    struct compound *compound;
     struct client *client; /* pinned */
 };
-
-static void on_queried(struct loop_msg *msg)
-{
-    struct keeper_client_query *query = container_of(msg, struct keeper_client_query, call.reply);
-    compound_resume((container_of(query, struct destroying, query))->compound);
-}
 
 static void on_forgotten(struct loop_msg *msg)
 {
     struct recovery_call *call = container_of(msg, struct recovery_call, done);
-    compound_resume((container_of(call, struct destroying, recovery))->compound);
-}
-
-static bool is_busy(const struct client *client)
-{
-    return client->session_count > 0 || !client_state_is_empty(client->state);
+    compound_resume((container_of(call, struct destroying, recovery))->question.compound);
 }
 
 /* Does the keeper hold grants of it? */
@@ -208,8 +266,10 @@ static enum op_next destroy_ask(struct compound *c)
 {
     struct client *client =
         client_find_any(client_table_of(c), c->args.destroy_clientid.dca_clientid);
-    if (!client)
+    if (!client || !client_is_at(client, &c->peer))
         return op_done(c, NFS4ERR_STALE_CLIENTID);
+    if (!principal_equal(client->principal, principal_of(c)))
+        return op_done(c, NFS4ERR_WRONG_CRED);
     if (is_busy(client) || client->create_busy || client->expiring)
         return op_done(c, NFS4ERR_CLIENTID_BUSY);
     if (!client->confirmed) {
@@ -219,16 +279,10 @@ static enum op_next destroy_ask(struct compound *c)
     struct destroying *wait = arena_alloc(&c->arena, sizeof(*wait));
     if (!wait)
         return op_done(c, NFS4ERR_DELAY);
-    wait->compound = c;
     wait->client = client;
     client_pin(client);
     c->op_state = wait;
-    c->stage = 1;
-    wait->query.call.reply.run = on_queried;
-    wait->query.call.reply_loop = c->loop;
-    wait->query.client_id = client->id;
-    keeper_client_query(c->server->keeper, &wait->query);
-    return OP_WAIT;
+    return ask_grants(c, &wait->question, client);
 }
 
 /* Then its record. */
@@ -236,7 +290,8 @@ static enum op_next destroy_record(struct compound *c)
 {
     struct destroying *wait = c->op_state;
     struct client *client = wait->client;
-    if (wait->query.call.status != NFS4_OK || client->gone || client->expiring || is_busy(client)) {
+    if (wait->question.query.call.status != NFS4_OK || client->gone || client->expiring ||
+        is_busy(client)) {
         client_unpin(client);
         return op_done(c, NFS4ERR_CLIENTID_BUSY);
     }

@@ -26,6 +26,11 @@ nfsstat4 op_check_directory(const struct place *dir)
     return S_ISDIR(type) ? NFS4_OK : NFS4ERR_NOTDIR;
 }
 
+nfsstat4 op_check_plain_directory(const struct place *dir)
+{
+    return S_ISDIR(file_type(dir->file)) ? NFS4_OK : NFS4ERR_NOTDIR;
+}
+
 /* On the loop: permission from memory, the name from the kernel's cache. -EAGAIN: not all of it is
  * there. */
 static int lookup_quick(struct compound *c, const char *name, struct place *out)

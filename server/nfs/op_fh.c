@@ -24,12 +24,20 @@ nfsstat4 op_enter_place(struct compound *c, struct place *place)
     return NFS4_OK;
 }
 
+/* Whoever has a handle may put it, so that he can give back what he holds of the file; what is
+ * asked of the file next asks whether its export admits him (op_table.c). */
+static nfsstat4 put_place(struct compound *c, const struct place *place)
+{
+    compound_set_fh(c, place->file, place->export);
+    return NFS4_OK;
+}
+
 enum op_next op_putrootfh(struct compound *c)
 {
     struct place root;
     int rc = file_root(c->server->files, &root);
 
-    return op_done(c, rc ? fs_status(rc) : op_enter_place(c, &root));
+    return op_done(c, rc ? fs_status(rc) : put_place(c, &root));
 }
 
 /* The public file handle is the root (RFC 8881 section 4.1.2). */
@@ -45,7 +53,7 @@ enum op_next op_putfh(struct compound *c)
 
     if (rc == -EAGAIN && !c->on_worker)
         return OP_BLOCK;
-    return op_done(c, rc ? fs_status(rc) : op_enter_place(c, &place));
+    return op_done(c, rc ? fs_status(rc) : put_place(c, &place));
 }
 
 enum op_next op_getfh(struct compound *c)
@@ -113,7 +121,7 @@ static int probe_name(struct compound *c, const char *name)
 enum op_next op_secinfo(struct compound *c)
 {
     char name[NAME_SIZE];
-    nfsstat4 status = op_check_directory(&c->current);
+    nfsstat4 status = op_check_plain_directory(&c->current);
     int rc;
 
     if (!status)
@@ -139,7 +147,7 @@ enum op_next op_secinfo_no_name(struct compound *c)
     default:
         return op_done(c, NFS4ERR_BADXDR); /* no value of the enumeration (15.1.1.1) */
     }
-    status = op_check_directory(&c->current);
+    status = op_check_plain_directory(&c->current);
     if (status)
         return op_done(c, status);
     rc = probe_name(c, NULL);

@@ -9,6 +9,8 @@
 
 /* Is this a directory that names can be looked up in? NFS4_OK, SYMLINK or NOTDIR. */
 nfsstat4 op_check_directory(const struct place *dir);
+/* For those whose errors have no SYMLINK (RFC 8881 section 15.2): NOTDIR. */
+nfsstat4 op_check_plain_directory(const struct place *dir);
 /* And changed through this server? ROFS in the pseudo root and on a read-only export, ACCESS for a
  * name that the pseudo root puts there. */
 nfsstat4 op_check_name(const struct compound *c, const struct place *dir,

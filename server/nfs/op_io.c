@@ -7,7 +7,6 @@
  * whole blocks, of which the reply shows a part.
  */
 #include <errno.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -27,20 +26,18 @@
  * DIRECT_ALIGN: at least the logical block size of any disk and not above the page size. */
 enum { READ_REPLY_OVERHEAD = 64, DIRECT_ALIGN = 4096 };
 
-static _Atomic uint64_t losses;
-
-void write_verifier(const struct server *server, verifier4 verifier)
+void write_verifier(const struct compound *c, verifier4 verifier)
 {
     /* What was not committed when a disk went is lost. */
-    uint64_t value =
-        server->boot_verifier + atomic_load(&losses) + export_table_turns(server->exports);
+    uint64_t value = c->server->boot_verifier + export_losses(c->current.export) +
+                     export_table_turns(c->server->exports);
 
     memcpy(verifier, &value, sizeof value);
 }
 
-void write_verifier_renew(void)
+void write_verifier_renew(const struct compound *c)
 {
-    atomic_fetch_add(&losses, 1);
+    export_note_loss(c->server->exports, c->current.export);
 }
 
 struct state_io io_state_of(const struct compound *c)
@@ -256,7 +253,7 @@ static int sync_file(struct compound *c)
         return error;
     if (fsync(fd) < 0) {
         error = -errno;
-        write_verifier_renew();
+        write_verifier_renew(c);
     }
     file_data_close(c->current.file, access);
     return error;
@@ -274,6 +271,6 @@ enum op_next op_commit(struct compound *c)
     if (status == NFS4_OK)
         status = fs_status(sync_file(c));
     if (status == NFS4_OK)
-        write_verifier(c->server, c->res.commit.resok4.writeverf);
+        write_verifier(c, c->res.commit.resok4.writeverf);
     return op_done(c, status);
 }

@@ -97,8 +97,8 @@ static nfsstat4 layoutget_check(const struct compound *c, const LAYOUTGET4args *
         return NFS4ERR_LAYOUTUNAVAILABLE;
     if (recovery_in_grace(c->server->recovery))
         return NFS4ERR_GRACE;
-    /* Who cannot be called cannot be recalled from. */
-    return client_is_callable(c->client) ? NFS4_OK : NFS4ERR_LAYOUTUNAVAILABLE;
+    /* Who cannot be asked for it gets none. */
+    return client_is_recallable(c->client) ? NFS4_OK : NFS4ERR_LAYOUTUNAVAILABLE;
 }
 
 /* Room for loc_body: what the client can take, what the reply can hold. */

@@ -49,10 +49,10 @@ nfsstat4 op_check_name(const struct compound *c, const struct place *dir,
                        struct xdr_bytes component, char *name)
 {
     struct pseudo_dir *junctions = file_junctions(dir);
-    nfsstat4 status = op_check_directory(dir);
+    nfsstat4 status = op_check_plain_directory(dir);
 
     if (status)
-        return status == NFS4ERR_SYMLINK ? NFS4ERR_NOTDIR : status;
+        return status;
     status = name_check(component, c->server->config->utf8_names, name);
     if (status)
         return status;

@@ -305,7 +305,7 @@ static enum op_next open_released(struct compound *c, struct open_work *work)
 
 static enum op_next truncate_file(struct compound *c, struct open_work *work)
 {
-    int error = attr_set_size(work->at.file, 0);
+    int error = attr_set_size_as(c, work->at.file, 0); /* set-id bits go, as for any open */
 
     if (error < 0) {
         state_unreserve(work->at.file, work->access, c->args.open.share_deny);

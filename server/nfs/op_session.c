@@ -42,6 +42,8 @@ enum op_next op_sequence(struct compound *c)
 {
     const struct session_call call = {
         .principal = principal_of(c),
+        .peer = &c->peer,
+        .connection = conn_serial(c->conn),
         .digest = c->digest,
         .len = c->request_len,
         .numops = c->numops,
@@ -145,6 +147,7 @@ static nfsstat4 make_session(struct compound *c, struct client *client)
     if (session_create(client, args, &fore, &back, &session) < 0)
         return NFS4ERR_NOSPC;
     fill_session(c, session, &fore, &back);
+    session_associate(session, conn_serial(c->conn));
     conn_set_bound(c->conn);
     if ((args->csa_flags & CREATE_SESSION4_FLAG_CONN_BACK_CHAN) != 0 &&
         backchannel_bind(session, c->conn) == 0)
@@ -200,7 +203,7 @@ static enum op_next create_session(struct compound *c)
         return create_recorded(c);
     const CREATE_SESSION4args *args = &c->args.create_session;
     struct client *client = client_find_any(client_table_of(c), args->csa_clientid);
-    if (!client || client->expiring)
+    if (!client || client->expiring || !client_is_at(client, &c->peer))
         return op_done(c, NFS4ERR_STALE_CLIENTID);
     if (!principal_equal(client->principal, principal_of(c)))
         return op_done(c, NFS4ERR_CLID_INUSE);
@@ -230,12 +233,29 @@ enum op_next op_create_session(struct compound *c)
 
 /* ---- the others ---- */
 
+/* The session of that id, if it is one of a client at the sender's address. To others there is
+ * none.
+ */
+static struct session *find_own(const struct compound *c, const sessionid4 id)
+{
+    struct session *session = session_find(client_table_of(c), id);
+    return session && client_is_at(session_client(session), &c->peer) ? session : NULL;
+}
+
+static bool is_principal(const struct compound *c, const struct session *session)
+{
+    return principal_equal(session_client(session)->principal, principal_of(c));
+}
+
 static enum op_next destroy_session(struct compound *c)
 {
-    struct session *session =
-        session_find(client_table_of(c), c->args.destroy_session.dsa_sessionid);
+    struct session *session = find_own(c, c->args.destroy_session.dsa_sessionid);
     if (!session)
         return op_done(c, NFS4ERR_BADSESSION);
+    if (!is_principal(c, session))
+        return op_done(c, NFS4ERR_WRONG_CRED);
+    if (!session_is_associated(session, conn_serial(c->conn)))
+        return op_done(c, NFS4ERR_CONN_NOT_BOUND_TO_SESSION);
     session_destroy(session);
     return op_done(c, NFS4_OK);
 }
@@ -256,8 +276,9 @@ enum op_next op_bind_conn_to_session(struct compound *c)
     if (args->bctsa_dir != CDFC4_FORE && args->bctsa_dir != CDFC4_BACK &&
         args->bctsa_dir != CDFC4_FORE_OR_BOTH && args->bctsa_dir != CDFC4_BACK_OR_BOTH)
         return op_done(c, NFS4ERR_BADXDR); /* no value of the enumeration (15.1.1.1) */
-    struct session *session = session_find(client_table_of(c), args->bctsa_sessid);
-    if (!session)
+    struct session *session = find_own(c, args->bctsa_sessid);
+    if (!session ||
+        !is_principal(c, session)) /* its errors have none for another principal (15.2) */
         return op_done(c, NFS4ERR_BADSESSION);
     memcpy(ok->bctsr_sessid, args->bctsa_sessid, sizeof(ok->bctsr_sessid));
     bool back = args->bctsa_dir != CDFC4_FORE;
@@ -272,6 +293,7 @@ enum op_next op_bind_conn_to_session(struct compound *c)
         ok->bctsr_dir = CDFS4_FORE;
     else
         ok->bctsr_dir = args->bctsa_dir == CDFC4_BACK ? CDFS4_BACK : CDFS4_BOTH;
+    session_associate(session, conn_serial(c->conn));
     conn_set_bound(c->conn);
     return op_done(c, NFS4_OK);
 }

@@ -20,11 +20,12 @@ enum {
         8 + 4 + 4 + 4 + 8 + 3 * 68 + 4 + 160, /* our owner, scope and implementation id are short */
 };
 
-#define ROW(OP, function, n) [OP] = {.name = #OP, .handler = op_##function, .needs = (n)}
-#define BOUNDED(OP, function, n, max)                                                              \
-    [OP] = {.name = #OP, .handler = op_##function, .needs = (n) | OP_MODIFIES, .reply_max = (max)}
-#define ABSENT(OP)          [OP] = {.name = #OP, .refusal = NFS4ERR_NOTSUPP}
-#define REFUSED(OP, status) [OP] = {.name = #OP, .refusal = (status)}
+#define COMMON(OP, function, w) .name = #OP, .handler = op_##function, .who = WHO_##w
+#define ROW(OP, function, w, n) [OP] = {COMMON(OP, function, w), .needs = (n)}
+#define BOUNDED(OP, function, w, n, max)                                                           \
+    [OP] = {COMMON(OP, function, w), .needs = (n) | OP_MODIFIES, .reply_max = (max)}
+#define ABSENT(OP)          [OP] = {.name = #OP, .absent = NFS4ERR_NOTSUPP}
+#define REFUSED(OP, status) [OP] = {.name = #OP, .absent = (status)}
 
 enum {
     FH = OP_NEEDS_FH,
@@ -33,62 +34,65 @@ enum {
 };
 
 const struct op_entry op_table[OP_TABLE_SIZE] = {
-    ROW(OP_ACCESS, access, FH),
-    BOUNDED(OP_CLOSE, close, FH, STATUS + STATEID),
-    ROW(OP_COMMIT, commit, FH),
-    BOUNDED(OP_CREATE, create, CHANGES, STATUS + CHANGE_INFO + BITMAP),
+    ROW(OP_ACCESS, access, EXPORT, FH),
+    BOUNDED(OP_CLOSE, close, SESSION, FH, STATUS + STATEID),
+    ROW(OP_COMMIT, commit, EXPORT, FH),
+    BOUNDED(OP_CREATE, create, EXPORT, CHANGES, STATUS + CHANGE_INFO + BITMAP),
     ABSENT(OP_DELEGPURGE),
     ABSENT(OP_DELEGRETURN),
-    ROW(OP_GETATTR, getattr, FH),
-    ROW(OP_GETFH, getfh, FH),
-    BOUNDED(OP_LINK, link, TWO | CHANGES, STATUS + CHANGE_INFO),
-    BOUNDED(OP_LOCK, lock, FH, STATUS + LOCK_DENIED),
-    ROW(OP_LOCKT, lockt, FH),
-    BOUNDED(OP_LOCKU, locku, FH, STATUS + STATEID),
-    ROW(OP_LOOKUP, lookup, FH),
-    ROW(OP_LOOKUPP, lookupp, FH),
-    ROW(OP_NVERIFY, nverify, FH),
-    BOUNDED(OP_OPEN, open, FH, STATUS + STATEID + CHANGE_INFO + 4 + BITMAP + 4 + 8),
+    ROW(OP_GETATTR, getattr, EXPORT, FH),
+    ROW(OP_GETFH, getfh, SESSION, FH),
+    BOUNDED(OP_LINK, link, EXPORT, TWO | CHANGES, STATUS + CHANGE_INFO),
+    BOUNDED(OP_LOCK, lock, EXPORT, FH, STATUS + LOCK_DENIED),
+    ROW(OP_LOCKT, lockt, EXPORT, FH),
+    BOUNDED(OP_LOCKU, locku, SESSION, FH, STATUS + STATEID),
+    ROW(OP_LOOKUP, lookup, EXPORT, FH),
+    ROW(OP_LOOKUPP, lookupp, EXPORT, FH),
+    ROW(OP_NVERIFY, nverify, EXPORT, FH),
+    BOUNDED(OP_OPEN, open, EXPORT, FH, STATUS + STATEID + CHANGE_INFO + 4 + BITMAP + 4 + 8),
     ABSENT(OP_OPENATTR),
     ABSENT(OP_OPEN_CONFIRM), /* this one and four below: of NFSv4.0 only */
-    BOUNDED(OP_OPEN_DOWNGRADE, open_downgrade, FH, STATUS + STATEID),
-    ROW(OP_PUTFH, putfh, 0),
-    ROW(OP_PUTPUBFH, putpubfh, 0),
-    ROW(OP_PUTROOTFH, putrootfh, 0),
-    ROW(OP_READ, read, FH),
-    ROW(OP_READDIR, readdir, FH),
-    ROW(OP_READLINK, readlink, FH),
-    BOUNDED(OP_REMOVE, remove, CHANGES, STATUS + CHANGE_INFO),
-    BOUNDED(OP_RENAME, rename, TWO | CHANGES, STATUS + 2 * CHANGE_INFO),
+    BOUNDED(OP_OPEN_DOWNGRADE, open_downgrade, SESSION, FH, STATUS + STATEID),
+    ROW(OP_PUTFH, putfh, SESSION, 0),
+    ROW(OP_PUTPUBFH, putpubfh, SESSION, 0),
+    ROW(OP_PUTROOTFH, putrootfh, SESSION, 0),
+    ROW(OP_READ, read, EXPORT, FH),
+    ROW(OP_READDIR, readdir, EXPORT, FH),
+    ROW(OP_READLINK, readlink, EXPORT, FH),
+    BOUNDED(OP_REMOVE, remove, EXPORT, CHANGES, STATUS + CHANGE_INFO),
+    BOUNDED(OP_RENAME, rename, EXPORT, TWO | CHANGES, STATUS + 2 * CHANGE_INFO),
     ABSENT(OP_RENEW),
-    ROW(OP_RESTOREFH, restorefh, OP_NEEDS_SAVED_FH),
-    ROW(OP_SAVEFH, savefh, FH),
-    ROW(OP_SECINFO, secinfo, FH),
-    BOUNDED(OP_SETATTR, setattr, CHANGES, STATUS + BITMAP),
+    ROW(OP_RESTOREFH, restorefh, SESSION, OP_NEEDS_SAVED_FH),
+    ROW(OP_SAVEFH, savefh, SESSION, FH),
+    ROW(OP_SECINFO, secinfo, EXPORT, FH),
+    BOUNDED(OP_SETATTR, setattr, EXPORT, CHANGES, STATUS + BITMAP),
     ABSENT(OP_SETCLIENTID),
     ABSENT(OP_SETCLIENTID_CONFIRM),
-    ROW(OP_VERIFY, verify, FH),
-    BOUNDED(OP_WRITE, write, CHANGES, STATUS + 4 + 4 + NFS4_VERIFIER_SIZE),
+    ROW(OP_VERIFY, verify, EXPORT, FH),
+    BOUNDED(OP_WRITE, write, EXPORT, CHANGES, STATUS + 4 + 4 + NFS4_VERIFIER_SIZE),
     ABSENT(OP_RELEASE_LOCKOWNER),
-    BOUNDED(OP_BACKCHANNEL_CTL, backchannel_ctl, 0, STATUS),
-    ROW(OP_BIND_CONN_TO_SESSION, bind_conn_to_session, OP_FIRST_ONLY),
-    BOUNDED(OP_EXCHANGE_ID, exchange_id, OP_FIRST_ONLY, EXCHANGE),
-    BOUNDED(OP_CREATE_SESSION, create_session, OP_FIRST_ONLY,
+    BOUNDED(OP_BACKCHANNEL_CTL, backchannel_ctl, SESSION, 0, STATUS),
+    ROW(OP_BIND_CONN_TO_SESSION, bind_conn_to_session, PRINCIPAL, OP_FIRST_ONLY),
+    [OP_EXCHANGE_ID] = {COMMON(OP_EXCHANGE_ID, exchange_id, ADMITTED), .unwelcome = NFS4ERR_PERM,
+                        .needs = OP_FIRST_ONLY | OP_MODIFIES, .reply_max = EXCHANGE},
+    BOUNDED(OP_CREATE_SESSION, create_session, PRINCIPAL, OP_FIRST_ONLY,
             STATUS + NFS4_SESSIONID_SIZE + 4 + 4 + 2 * CHANNEL_ATTRS),
-    BOUNDED(OP_DESTROY_SESSION, destroy_session, OP_FIRST_ONLY, STATUS),
-    BOUNDED(OP_FREE_STATEID, free_stateid, 0, STATUS),
+    BOUNDED(OP_DESTROY_SESSION, destroy_session, PRINCIPAL, OP_FIRST_ONLY, STATUS),
+    BOUNDED(OP_FREE_STATEID, free_stateid, SESSION, 0, STATUS),
     ABSENT(OP_GET_DIR_DELEGATION),
-    ROW(OP_GETDEVICEINFO, getdeviceinfo, 0),
-    ROW(OP_GETDEVICELIST, getdevicelist, FH),
-    BOUNDED(OP_LAYOUTCOMMIT, layoutcommit, FH, STATUS + 4 + 8),
+    [OP_GETDEVICEINFO] = {COMMON(OP_GETDEVICEINFO, getdeviceinfo, ADMITTED),
+                          .unwelcome = NFS4ERR_NOENT},
+    [OP_GETDEVICELIST] = {COMMON(OP_GETDEVICELIST, getdevicelist, EXPORT),
+                          .unwelcome = NFS4ERR_UNKNOWN_LAYOUTTYPE, .needs = FH},
+    BOUNDED(OP_LAYOUTCOMMIT, layoutcommit, EXPORT, FH, STATUS + 4 + 8),
     /* With one extent; the handler takes no more than the reply has room for. */
-    BOUNDED(OP_LAYOUTGET, layoutget, FH, STATUS + 4 + STATEID + 4 + LAYOUT_ONE),
-    BOUNDED(OP_LAYOUTRETURN, layoutreturn, 0, STATUS + 4 + STATEID),
-    ROW(OP_SECINFO_NO_NAME, secinfo_no_name, FH),
-    ROW(OP_SEQUENCE, sequence, 0),
+    BOUNDED(OP_LAYOUTGET, layoutget, EXPORT, FH, STATUS + 4 + STATEID + 4 + LAYOUT_ONE),
+    BOUNDED(OP_LAYOUTRETURN, layoutreturn, SESSION, 0, STATUS + 4 + STATEID),
+    ROW(OP_SECINFO_NO_NAME, secinfo_no_name, EXPORT, FH),
+    ROW(OP_SEQUENCE, sequence, SESSION, 0),
     REFUSED(OP_SET_SSV, NFS4ERR_INVAL), /* nobody has opted for SP4_SSV (18.47.3) */
-    ROW(OP_TEST_STATEID, test_stateid, 0),
+    ROW(OP_TEST_STATEID, test_stateid, SESSION, 0),
     ABSENT(OP_WANT_DELEGATION),
-    BOUNDED(OP_DESTROY_CLIENTID, destroy_clientid, OP_FIRST_ONLY, STATUS),
-    BOUNDED(OP_RECLAIM_COMPLETE, reclaim_complete, 0, STATUS),
+    BOUNDED(OP_DESTROY_CLIENTID, destroy_clientid, PRINCIPAL, OP_FIRST_ONLY, STATUS),
+    BOUNDED(OP_RECLAIM_COMPLETE, reclaim_complete, SESSION, 0, STATUS),
 };

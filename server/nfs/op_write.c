@@ -75,7 +75,7 @@ static enum op_next finish_write(struct compound *c, struct write_work *work, nf
     c->res.status = status;
     res->count = work->done;
     res->committed = committed;
-    write_verifier(c->server, res->writeverf);
+    write_verifier(c, res->writeverf);
     return OP_DONE;
 }
 
@@ -187,11 +187,18 @@ static enum op_next seal_released(struct compound *c, struct write_work *work)
     return start_by_seal(c, work);
 }
 
-/* Does the error say that data may be lost that was written before, whoever wrote it? No space is
- * no loss. */
+/* Does the error say that data may be lost that was written before, whoever wrote it? What the
+ * kernel says of a device that could not write (blk_status_to_errno), and of a file system that is
+ * damaged; nothing that the caller can bring about, as by an identity, a limit, a full disk. */
 static bool is_loss(ssize_t error)
 {
-    return error < 0 && error != -ENOSPC && error != -EDQUOT && error != -EFBIG && error != -EAGAIN;
+    static const int losses[] = {EIO,    ENOLINK, EREMOTEIO, ETIMEDOUT, ENODATA,
+                                 EILSEQ, EBADE,   EUCLEAN,   ESHUTDOWN};
+
+    for (unsigned i = 0; i < sizeof(losses) / sizeof(losses[0]); i++)
+        if (error == -losses[i])
+            return true;
+    return false;
 }
 
 /* What was written counts, and the client comes again for the rest (18.32.4); but a failed
@@ -221,7 +228,7 @@ static int write_all(struct compound *c, struct write_work *work, int fd)
     if (n >= 0)
         return 0;
     if (flags && is_loss(n))
-        write_verifier_renew();
+        write_verifier_renew(c);
     return work->done == 0 || (flags && is_loss(n)) ? (int)n : 0;
 }
 

@@ -104,6 +104,16 @@ static bool answer_shortly(struct conn *conn, uint32_t xid, enum verdict verdict
     return true;
 }
 
+/* 2^32 - 1 is nobody's id, and for some system calls the word for "as it is". */
+static bool ids_are_real(const authsys_parms *parms)
+{
+    const uint32_t none = UINT32_MAX;
+    bool real = parms->uid != none && parms->gid != none;
+    for (uint32_t i = 0; i < parms->gids_count; i++)
+        real = real && parms->gids[i] != none;
+    return real;
+}
+
 /* AUTH_SYS and AUTH_NONE; other flavors are refused (RFC 5531 section 9). */
 static bool cred_of_call(const struct rpc_call *call, struct cred *cred, enum verdict *verdict)
 {
@@ -119,7 +129,7 @@ static bool cred_of_call(const struct rpc_call *call, struct cred *cred, enum ve
         return false;
     authsys_parms parms;
     *verdict = BAD_CRED;
-    if (!rpc_authsys_decode(call->cred.body, &parms))
+    if (!rpc_authsys_decode(call->cred.body, &parms) || !ids_are_real(&parms))
         return false;
     cred->uid = parms.uid;
     cred->gid = parms.gid;

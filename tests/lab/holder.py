@@ -115,7 +115,7 @@ class Holder:
         self.held, self.layout, self.open_stateid, self.handle = [], None, None, None
         self.recalls, self.answers, self.recalled = 0, [], threading.Event()
         self.lock, self.returning = threading.Lock(), None
-        self.connection, self.security, self.program, self.status_flags = None, NO_SECURITY, None, 0
+        self.connection, self.security, self.back, self.program, self.status_flags = None, NO_SECURITY, None, None, 0
 
     def _boot(self):
         self.verifier, self.path = os.urandom(8), DiskPath(self.disk.loop, self.owner)
@@ -137,7 +137,7 @@ class Holder:
         status, result = self._call(exchange_id(self.owner.encode(), self.verifier))
         expect(status)
         self.client_id, first = struct.unpack_from(">QI", result, 8)
-        status, result = self._call(create_session(self.client_id, first, callbacks=True, security=self.security))
+        status, result = self._call(create_session(self.client_id, first, callbacks=True, security=self.security, back=self.back))
         expect(status)
         self.session, self.sequence_id, self.handle, self.open_stateid = result[8:24], 0, None, None
 

@@ -2,7 +2,9 @@
 
 Requests are bytes; nothing here stops a test from sending nonsense.
 """
+import errno
 import os
+import random
 import re
 import socket
 import struct
@@ -34,9 +36,9 @@ def rpc(body=b"", procedure=NULL, xid=7, program=PROGRAM, version=4, rpc_version
     return u32(xid, kind, rpc_version, program, version, procedure) + (auth or auth_sys()) + u32(0, 0) + body
 
 
-def compound(*operations, minor=1, tag=b"", count=None):
+def compound(*operations, minor=1, tag=b"", count=None, uid=0):
     body = opaque(tag) + u32(minor, len(operations) if count is None else count) + b"".join(operations)
-    return rpc(body, COMPOUND)
+    return rpc(body, COMPOUND, auth=auth_sys(uid))
 
 
 def record(message, last=True):
@@ -52,9 +54,11 @@ def exchange_id(owner, verifier=b"verifier"):
 NO_SECURITY = u32(1, 0)  # callback_sec_parms4: AUTH_NONE and nothing else
 
 
-def create_session(client_id, sequence, max_size=1 << 20, slots=16, callbacks=False, security=NO_SECURITY):
+def create_session(client_id, sequence, max_size=1 << 20, slots=16, callbacks=False, security=NO_SECURITY, back=None):
+    """`back`: of the backchannel the size of requests and of replies, operations and slots, if not as of the other."""
     channel = u32(0, max_size, max_size, 4096, 16, slots, 0)
-    return u32(43) + u64(client_id) + u32(sequence, 2 if callbacks else 0) + channel + channel + u32(0x40000000) + security
+    back = u32(0, back[0], back[1], 0, back[2], back[3], 0) if back else channel
+    return u32(43) + u64(client_id) + u32(sequence, 2 if callbacks else 0) + channel + back + u32(0x40000000) + security
 
 
 def sequence(session, sequence_id, slot=0, highest=0, cache=False):
@@ -104,13 +108,26 @@ class Closed(Exception):
     """The server closed the connection."""
 
 
+class Denied(Exception):
+    """The call was denied: RPC's AUTH_ERROR, AUTH_TOOWEAK."""
+
+
 class GarbageArguments(Exception):
     """The call was refused as a whole: RPC's GARBAGE_ARGS."""
 
 
 class Connection:
-    def __init__(self, address="127.0.0.1", port=2049, timeout=60):
-        self.socket = socket.create_connection((address, port), timeout)
+    """`source`: the address of this machine to speak from. `reserved`: from a port below 1024, as the server wants it of clients."""
+
+    def __init__(self, address="127.0.0.1", port=2049, timeout=60, source="", reserved=True):
+        for number in random.sample(range(512, 1024), 512) if reserved else [0]:
+            try:
+                self.socket = socket.create_connection((address, port), timeout, (source, number))
+                return
+            except OSError as error:
+                if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL):
+                    raise
+        raise OSError(errno.EADDRINUSE, "every reserved port is taken")
 
     def __enter__(self):
         return self
@@ -153,9 +170,11 @@ class Connection:
     def compound(self, *operations, **options):
         """The compound's status and the bytes of its results (after tag and count)."""
         reply = self.ask(compound(*operations, **options))
-        accepted = struct.unpack_from(">5I", reply)
+        accepted = struct.unpack_from(">5I", reply + bytes(4))
         if accepted == (1, 0, 0, 0, 4):
             raise GarbageArguments()
+        if accepted[:4] == (1, 1, 1, 5):
+            raise Denied()
         if accepted != (1, 0, 0, 0, 0):
             raise ValueError(f"RPC reply {accepted}")
         status, tag_length = struct.unpack_from(">II", reply, 20)

@@ -54,7 +54,7 @@ class Watched:
 
 def outcome(data, half_close=True):
     """Send bytes on a connection of their own: "reply" or "closed", or an error when neither comes in time."""
-    with Connection() as connection:
+    with Connection(reserved=False) as connection:
         with contextlib.suppress(OSError):  # already closed on us
             connection.send(data)
             if half_close:
@@ -243,7 +243,7 @@ def resync(session):
 def two_thousand_idle_connections(lab):
     resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))
     watched = Watched(lab)
-    idle = [Connection() for _ in range(2000)]
+    idle = [Connection(reserved=False) for _ in range(2000)]
     watched.unaffected()
     watched.bounded(32 * MIB)
     for connection in idle[::100]:
@@ -259,7 +259,7 @@ def more_connections_than_allowed(lab):
     idle = []
     for _ in range(80):
         with contextlib.suppress(ConnectionError):
-            idle.append(Connection())
+            idle.append(Connection(reserved=False))
     watched.good.getattr()
     crowded = watched.server.descriptors()
     holds(crowded < 150, f"{crowded} descriptors")
@@ -287,7 +287,7 @@ def flood(connection, data, seconds=3):
 def a_client_that_reads_nothing(lab):
     """Calls flow in, replies do not flow out: the server stops taking more instead of storing them."""
     watched = Watched(lab)
-    nulls, reads = Connection(), Session()
+    nulls, reads = Connection(reserved=False), Session()
     flood(nulls, b"".join(record(rpc(xid=i)) for i in range(2000)))
     watched.unaffected()
     one = record(compound(sequence(reads.id, reads.sequence_id + 1), PUTROOTFH, lookup(b"data"), lookup(b"file"), read(ANONYMOUS, 0, MIB)))
@@ -302,7 +302,7 @@ def a_client_that_reads_nothing(lab):
 @test()
 def a_client_that_sends_a_byte_a_second(lab):
     watched = Watched(lab)
-    slow = [Connection() for _ in range(20)]
+    slow = [Connection(reserved=False) for _ in range(20)]
     data = record(rpc())
     for i in range(8):
         for connection in slow:
@@ -319,7 +319,7 @@ def a_client_that_sends_a_byte_a_second(lab):
 def large_requests_that_never_end(lab):
     """A promise of a megabyte holds no megabyte."""
     watched = Watched(lab)
-    stalled = [Connection() for _ in range(300)]
+    stalled = [Connection(reserved=False) for _ in range(300)]
     for connection in stalled:
         connection.send(u32(LAST_FRAGMENT | MIB) + rpc(procedure=1)[:40])
     watched.unaffected()
@@ -336,7 +336,7 @@ def connections_that_come_and_go(lab):
     for _ in range(2):  # the first round fills pools, the second must not add to them
         memory = watched.server.rss()
         for i in range(1000):
-            with Connection() as connection:
+            with Connection(reserved=False) as connection:
                 connection.send((record(rpc()) * 3)[:i % 150])
                 if i % 3 == 0:
                     connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -181,6 +181,21 @@ def reload_changes_who_is_admitted(lab):
     equal(server.sealctl("status")[0], 0, "a bad configuration is refused on reload, and the server goes on")
 
 
+@test()
+def what_a_client_calls_itself_steers_no_terminal(lab):
+    """An owner of escape sequences, C1, a line of its own and letters that turn the text around: not in the log, nor from sealctl."""
+    disk = lab.disk(size=320 << 20)
+    disk.write("file", 1 << 20)
+    server = lab.server()
+    server.ctl("seal", disk.file("file"))
+    owner = b"evil\x1b[2J\n<3>forged\x7f\xc2\x9b1m\xe2\x80\xaetxt\xff \xc3\xbcber"
+    client = nfs4.Session(owner)
+    for text in (server.sealctl("clients")[1], server.sealctl("--json", "clients")[1], server.log_text()):
+        holds("evil?[2J?<3>forged" in text, f"the client is not there: {text!r}")
+        holds(not any(c in text.replace("\n", "") for c in "\x1b\x7f\x9b\u202e"), f"it is there as it is: {text!r}")
+    client.close()
+
+
 @test(fs=("xfs", "ext4"))
 def the_units_capabilities_suffice(lab, fs):
     """Sealing, layouts, acting as the client, writing to a pinned file, a restart over seals: with the unit's capabilities only."""

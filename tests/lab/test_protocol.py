@@ -10,6 +10,7 @@ from registry import equal, holds, test
 BACKCHANNEL_CTL, GETDEVICEINFO, LAYOUTCOMMIT, RPCSEC_GSS = 40, 47, 49, 6
 NOENT = 2
 SEQ_MISORDERED, BADSESSION = 10063, 10052
+LAYOUTUNAVAILABLE = 10059
 RECALLABLE_STATE_REVOKED = 0x40
 FOREVER = 600
 
@@ -76,6 +77,26 @@ def the_callback_channel_is_what_the_client_said_last(lab):
     expect(client.compound(u32(BACKCHANNEL_CTL, 0x40000077) + NO_SECURITY)[0])
     server.ctl("unseal", "--wait", "--timeout", "60", disk.file("file"))
     equal(client.program, 0x40000077, "the program that is called after BACKCHANNEL_CTL")
+    client.end()
+
+
+NARROW = {"one operation": ((4096, 4096, 1, 1), NO_SECURITY), "no slot": ((4096, 4096, 2, 0), NO_SECURITY),
+          "a short request": ((512, 512, 2, 1), u32(1, 1, 0) + opaque(b"m" * 255) + u32(0, 0, 16) + bytes(64))}
+
+
+@test(narrow=tuple(NARROW))
+def who_cannot_be_recalled_gets_no_layout(lab, narrow):
+    """A backchannel that is bound and answers, and into whose limits no CB_LAYOUTRECALL fits."""
+    disk, server = place(lab, recall_timeout=30, lease_time=60)
+    client = Holder(disk, "holder", lab.directory)
+    client.back, client.security = NARROW[narrow]
+    client.connect()
+    equal(client.get_soon("file"), LAYOUTUNAVAILABLE, "LAYOUTGET")
+    client.disconnect()
+    client.back, client.security = (4096, 4096, 2, 1), NO_SECURITY
+    client.begin_session()
+    equal(client.get_soon("file"), 0, "LAYOUTGET of the same client with another session")
+    server.ctl("unseal", "--wait", "--timeout", "60", disk.file("file"))
     client.end()
 
 

@@ -17,6 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "proto/quote.h"
 #include "tools/sealctl/hold.h"
 
 enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, EXIT_UNREACHABLE = 3, EXIT_PENDING = 4 };
@@ -370,6 +371,35 @@ static bool send_line(FILE *stream, const json_t *request)
            fflush(stream) == 0;
 }
 
+/* For people. Strings of an answer may be what a client or a program called itself: none of them
+ * steers the terminal. JSON escapes them instead. */
+static void quote_strings(json_t *value)
+{
+    const char *key;
+    size_t index;
+    json_t *member;
+
+    if (json_is_string(value)) {
+        size_t len = json_string_length(value);
+        char *text = malloc(len + 1);
+
+        if (text)
+            json_string_setn(value, text,
+                             quote_text(text, len + 1, json_string_value(value), len, NULL));
+        else
+            json_string_set(value, "?");
+        free(text);
+    }
+    json_object_foreach(value, key, member)
+    {
+        quote_strings(member);
+    }
+    json_array_foreach(value, index, member)
+    {
+        quote_strings(member);
+    }
+}
+
 /* One request, one answer; NULL and a sentence on stderr when the server cannot be reached. */
 static json_t *ask(const char *path, const json_t *request)
 {
@@ -433,7 +463,7 @@ static int report(const struct options *options, const json_t *reply)
     const char *warning = json_string_value(json_object_get(reply, "warning"));
 
     if (options->json) {
-        json_dumpf(reply, stdout, JSON_INDENT(2));
+        json_dumpf(reply, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
         putchar('\n');
     } else if (json_is_true(json_object_get(reply, "ok"))) {
         options->command->print(reply, options->file);
@@ -543,6 +573,8 @@ static int run_many(const struct options *options)
 
         if (request && json_object_set(request, "files", paths) == 0)
             reply = ask(options->socket, request);
+        if (!options->json)
+            quote_strings(reply);
         if (reply)
             report_batch(options, reply, all, &status);
         else if (json_array_size(paths) > 0)
@@ -552,7 +584,7 @@ static int run_many(const struct options *options)
         json_decref(paths);
     }
     if (all) {
-        json_dumpf(all, stdout, JSON_INDENT(2));
+        json_dumpf(all, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
         putchar('\n');
         json_decref(all);
     }
@@ -634,6 +666,8 @@ static int run(const struct options *options)
     }
     request = build_request(options, path);
     reply = request ? ask(options->socket, request) : NULL;
+    if (!options->json)
+        quote_strings(reply);
     if (reply)
         status = report(options, reply);
     json_decref(reply);

@@ -5,6 +5,10 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/quote.h"
 
 static const char *state_name(enum sealio_extent_state state)
 {
@@ -95,7 +99,12 @@ int tool_map(const struct tool_options *options, const char *url)
 static int print_entry(void *arg, const char *name, const struct sealio_stat *st)
 {
     static const char types[] = "?-dl?";
+    char text[4096];
     (void)arg;
+    if (isatty(STDOUT_FILENO)) { /* to a program a name is its bytes */
+        quote_text(text, sizeof(text), name, strlen(name), NULL);
+        name = text;
+    }
     printf("%c %04o %12llu %s\n", types[st->type], (unsigned)st->mode, (unsigned long long)st->size,
            name);
     return 0;

@@ -8,6 +8,7 @@
 #include <utlist.h>
 
 #include "layout/reservation/reservation.h"
+#include "proto/quote.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/keeper/san/private.h"
@@ -72,10 +73,8 @@ const char *san_run_text(const struct keeper_san *san, uint32_t run, char text[S
     }
     struct search search = search_engine(san, name);
     n = snprintf(text, SAN_NAME_MAX, "client %s \"", search.address[0] ? search.address : "?");
-    for (uint32_t i = 0; i < name->owner_len && n < SAN_NAME_MAX - 2; i++) {
-        uint8_t byte = name->owner[i];
-        text[n++] = (char)(byte < 0x20 || byte >= 0x7f || byte == '"' || byte == '\\' ? '?' : byte);
-    }
+    n += (int)quote_text(text + n, SAN_NAME_MAX - 1 - (size_t)n, name->owner, name->owner_len,
+                         "\"\\");
     text[n++] = '"';
     text[n] = '\0';
     return text;

@@ -39,6 +39,7 @@ struct fake_nfs {
     uint16_t port;
     bool stopping, muted, hole, recall_at_layoutget, restarted, commit_was_reclaim;
     uint32_t lease, cut_op, claim;
+    enum fake_listing listing;
     nfsstat4 layout_refusal;
     clientid4 client;
     uint32_t create_sequence;
@@ -194,6 +195,23 @@ static void op_read(struct fake_nfs *fake, const union nfs4_args *args, union nf
     res->read.resok4.data =
         (struct xdr_bytes){fake->data, file_io(fake, read->offset, (uint32_t)left, NULL)};
     res->read.resok4.eof = read->offset + left >= FAKE_SIZE;
+}
+
+/* Entries of no attributes; of a circle two, again and again. */
+static void op_readdir(struct fake_nfs *fake, const union nfs4_args *args, union nfs4_res *res)
+{
+    const bool circle = fake->listing == FAKE_CIRCLE;
+    const bitmap4 want = {.beyond = 0};
+    const struct nfs4_attrs none = {.present = want};
+    const struct xdr_bytes names[] = {xdr_bytes_of("one"), xdr_bytes_of("two")};
+    struct readdir_writer writer;
+    (void)args;
+    bool ok = readdir_writer_begin(&writer, fake->data, 4096, 0, 4096);
+    for (unsigned i = 0; ok && i < 2; i++)
+        ok = readdir_writer_add(&writer, 3 + i, names[i], &want, &none);
+    res->readdir.resok4.reply.encoded = readdir_writer_end(&writer, !circle);
+    if (!ok)
+        res->status = NFS4ERR_SERVERFAULT;
 }
 
 static void op_write(struct fake_nfs *fake, const union nfs4_args *args, union nfs4_res *res)
@@ -372,6 +390,7 @@ static void execute(struct fake_nfs *fake, uint32_t op, const union nfs4_args *a
         [OP_OPEN] = op_open,
         [OP_GETATTR] = op_getattr,
         [OP_READ] = op_read,
+        [OP_READDIR] = op_readdir,
         [OP_WRITE] = op_write,
         [OP_COMMIT] = op_commit,
         [OP_LAYOUTGET] = op_layoutget,
@@ -717,6 +736,7 @@ uint16_t fake_nfs_port(const struct fake_nfs *fake)
         pthread_cond_broadcast(&fake->changed);                                                    \
         pthread_mutex_unlock(&fake->lock);                                                         \
     }
+SETTER(fake_nfs_list, enum fake_listing, fake->listing = value)
 SETTER(fake_nfs_set_hole, bool, fake->hole = value)
 SETTER(fake_nfs_set_lease, uint32_t, fake->lease = value)
 SETTER(fake_nfs_refuse_layouts, nfsstat4, fake->layout_refusal = value)

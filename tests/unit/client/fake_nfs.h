@@ -29,6 +29,9 @@ int fake_nfs_start(const char *image, struct fake_nfs **out);
 void fake_nfs_stop(struct fake_nfs *fake);
 uint16_t fake_nfs_port(const struct fake_nfs *fake);
 
+/* What READDIR of "/" brings: entries without attributes; or the same two for ever. */
+enum fake_listing { FAKE_BARE, FAKE_CIRCLE };
+void fake_nfs_list(struct fake_nfs *fake, enum fake_listing listing);
 void fake_nfs_set_hole(struct fake_nfs *fake, bool on);
 void fake_nfs_set_lease(struct fake_nfs *fake, uint32_t seconds);     /* told at the next session */
 void fake_nfs_refuse_layouts(struct fake_nfs *fake, nfsstat4 status); /* NFS4_OK: grant */

@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "layout/seal/judge.h"
@@ -113,6 +114,36 @@ static void a_pinned_seal_is_refused_where_files_can_be_cloned(void **state)
     (void)state;
     refused(fd, &pinned, SEAL_REFUSED_REFLINK, "reflink=0");
     close(fd);
+}
+
+/* Wrong: a program of another user's that a layout lets anybody rewrite, set-id bits and all. */
+static void what_runs_as_somebody_else_is_not_pinned(void **state)
+{
+    /* VFS_CAP_REVISION_2, effective: CAP_NET_RAW */
+    static const uint8_t capability[20] = {1, 0, 0, 2, 0, 0x20};
+    static const mode_t modes[] = {04755, 02755, 02644, 06777};
+    char path[128];
+
+    (void)state;
+    for (int i = PLAIN_XFS; i < FILESYSTEMS; i++) {
+        int fd = make(on[i], "privileged", 10000, path);
+        struct seal_map *map = NULL;
+        struct seal_refusal why;
+
+        for (unsigned m = 0; m < sizeof(modes) / sizeof(modes[0]); m++) {
+            assert_int_equal(fchmod(fd, modes[m]), 0);
+            refused(fd, &pinned, SEAL_REFUSED_PRIVILEGED, "chmod");
+            /* The bits came between the first look and the flag. */
+            assert_true(seal_fs_read_map(fd, SEAL_KIND_PINNED, false, 0, &map, &why) < 0);
+            assert_int_equal(why.code, SEAL_REFUSED_PRIVILEGED);
+        }
+        assert_int_equal(fchmod(fd, 0755), 0);
+        assert_int_equal(fsetxattr(fd, "security.capability", capability, sizeof(capability), 0),
+                         0);
+        refused(fd, &pinned, SEAL_REFUSED_PRIVILEGED, "setcap -r");
+        close(fd);
+        assert_int_equal(unlink(path), 0);
+    }
 }
 
 static void an_immutable_file_is_refused_and_stays_immutable(void **state)
@@ -330,6 +361,7 @@ int main(void)
         cmocka_unit_test(a_writer_from_before_the_flag_is_found_under_it),
         cmocka_unit_test(filling_a_full_disk_is_refused),
         cmocka_unit_test(a_pinned_seal_is_refused_where_files_can_be_cloned),
+        cmocka_unit_test(what_runs_as_somebody_else_is_not_pinned),
         cmocka_unit_test(an_immutable_file_is_refused_and_stays_immutable),
         cmocka_unit_test(what_is_no_file_is_refused),
         cmocka_unit_test(other_file_systems_are_refused_by_name),

@@ -5,9 +5,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 
+#include <arpa/inet.h>
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,28 +49,53 @@ static void make_dirs(void)
     assert_int_equal(mkdir(path, 0700), 0);
 }
 
-struct daemon *fixture_start(const char *extra_config)
+static const char *const usual_clients = "\"127.0.0.1\", \"127.0.0.2\", \"::1\"";
+static char kept_extra[256], kept_export[256]; /* of the last start, for a reload */
+
+static void write_config(const char *path, const char *clients)
 {
-    char path[128];
-    struct config *config;
-    struct daemon *daemon;
-    make_dirs();
-    snprintf(path, sizeof(path), "%s/conf", base);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
     fprintf(
         file,
         "listen = {\"127.0.0.1\"}\nloops = 2\nworkers = 2\nrpcbind = false\nlog_level = \"error\"\n"
         "state_dir = \"%s/state\"\ncontrol_socket = \"%s/control\"\n%s\n"
-        "export \"/data\" {\n path = \"%s\"\n clients = {\"127.0.0.0/8\", \"::1/128\"}\n squash = "
-        "\"none\"\n"
-        " layouts = false\n}\n",
-        base, base, extra_config, files);
+        "export \"/data\" {\n path = \"%s\"\n clients = {%s}\n"
+        " squash = \"none\"\n"
+        " layouts = false\n%s\n}\n",
+        base, base, kept_extra, files, clients, kept_export);
     fclose(file);
+}
+
+struct daemon *fixture_start_with(const char *extra_config, const char *export_config)
+{
+    char path[128];
+    struct config *config;
+    struct daemon *daemon;
+    make_dirs();
+    snprintf(path, sizeof(path), "%s/conf", base);
+    assert_in_range(snprintf(kept_extra, sizeof(kept_extra), "%s", extra_config), 0,
+                    sizeof(kept_extra) - 1);
+    assert_in_range(snprintf(kept_export, sizeof(kept_export), "%s", export_config), 0,
+                    sizeof(kept_export) - 1);
+    write_config(path, usual_clients);
     assert_int_equal(config_load(path, stderr, &config), 0);
     config->port = 0; /* any that is free */
     assert_int_equal(daemon_start(config, &daemon), 0);
     return daemon;
+}
+
+void fixture_admit(struct daemon *daemon, const char *clients)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/conf", base);
+    write_config(path, clients);
+    assert_int_equal(daemon_reload(daemon), 0);
+}
+
+struct daemon *fixture_start(const char *extra_config)
+{
+    return fixture_start_with(extra_config, "");
 }
 
 void fixture_stop(struct daemon *daemon)
@@ -88,19 +115,24 @@ void fixture_clean(void)
 
 /* ---- one connection ---- */
 
-void wire_open_on(struct wire *w, struct daemon *daemon, unsigned loop)
+static void wire_init(struct wire *w, int fd)
 {
-    int fds[2];
-    struct server *server = daemon_server(daemon);
     memset(w, 0, sizeof(*w));
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    w->fd = fds[0];
+    w->fd = fd;
     w->xid = 1000;
     w->out_bytes = malloc(ROOM);
     w->in_bytes = malloc(ROOM);
     assert_non_null(w->out_bytes);
     assert_non_null(w->in_bytes);
     arena_init(&w->arena, ROOM);
+}
+
+void wire_open_on(struct wire *w, struct daemon *daemon, unsigned loop)
+{
+    int fds[2];
+    struct server *server = daemon_server(daemon);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    wire_init(w, fds[0]);
     assert_int_equal(conn_adopt(server->listener, server->loops[loop % server->loop_count], fds[1]),
                      0);
 }
@@ -108,6 +140,52 @@ void wire_open_on(struct wire *w, struct daemon *daemon, unsigned loop)
 void wire_open(struct wire *w, struct daemon *daemon)
 {
     wire_open_on(w, daemon, 0);
+}
+
+/* A socket bound to this address and to one of these ports. */
+static int bound_socket(const char *address, unsigned first, unsigned last)
+{
+    const int one = 1;
+    struct sockaddr_in from = {.sin_family = AF_INET};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
+    assert_int_equal(inet_pton(AF_INET, address, &from.sin_addr), 1);
+    for (unsigned port = first; port <= last; port++) {
+        from.sin_port = htons((uint16_t)port);
+        if (bind(fd, (struct sockaddr *)&from, sizeof(from)) == 0)
+            return fd;
+    }
+    close(fd);
+    return -1;
+}
+
+static void connect_wire(struct wire *w, struct daemon *daemon, int fd)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET};
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    to.sin_port = htons(listener_port(daemon_server(daemon)->listener));
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+    wire_init(w, fd);
+}
+
+/* Each test's from another on: a port that has just been used cannot be had for the same server. */
+void wire_open_from(struct wire *w, struct daemon *daemon, const char *address)
+{
+    static unsigned used;
+    unsigned first = 512 + used++ % 256;
+    if (geteuid() != 0)
+        skip();
+    int fd = bound_socket(address, first, 1023);
+    assert_true(fd >= 0);
+    connect_wire(w, daemon, fd);
+}
+
+void wire_open_unprivileged(struct wire *w, struct daemon *daemon, const char *address)
+{
+    int fd = bound_socket(address, 0, 0);
+    assert_true(fd >= 0);
+    connect_wire(w, daemon, fd);
 }
 
 void wire_close(struct wire *w)
@@ -318,12 +396,10 @@ union nfs4_args session_args(clientid4 id, sequenceid4 seq, uint32_t flags)
     };
 }
 
-void nfs_client_start(struct nfs_client *client, struct daemon *daemon, const char *owner,
-                      uint32_t session_flags)
+/* Its wire is open. */
+static void introduce_client(struct nfs_client *client, const char *owner, uint32_t session_flags)
 {
     union nfs4_res res;
-    memset(client, 0, sizeof(*client));
-    wire_open(&client->wire, daemon);
     snprintf(client->owner, sizeof(client->owner), "%s", owner);
     union nfs4_args args = exchange_args(client->owner, 1, 0);
     assert_int_equal(wire_one(&client->wire, OP_EXCHANGE_ID, &args, &res), NFS4_OK);
@@ -339,6 +415,22 @@ void nfs_client_start(struct nfs_client *client, struct daemon *daemon, const ch
     assert_true(wire_call(&client->wire));
     nfs_sequence_ok(client);
     assert_int_equal(wire_result(&client->wire, OP_RECLAIM_COMPLETE, NULL), NFS4_OK);
+}
+
+void nfs_client_start(struct nfs_client *client, struct daemon *daemon, const char *owner,
+                      uint32_t session_flags)
+{
+    memset(client, 0, sizeof(*client));
+    wire_open(&client->wire, daemon);
+    introduce_client(client, owner, session_flags);
+}
+
+void nfs_client_start_from(struct nfs_client *client, struct daemon *daemon, const char *owner,
+                           const char *address)
+{
+    memset(client, 0, sizeof(*client));
+    wire_open_from(&client->wire, daemon, address);
+    introduce_client(client, owner, 0);
 }
 
 void nfs_begin(struct nfs_client *client, bool cache)

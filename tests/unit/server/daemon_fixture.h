@@ -20,6 +20,10 @@ struct daemon;
 /* Starts with these lines added to the configuration. The export "/data" is files_dir(). Two loops.
  */
 struct daemon *fixture_start(const char *extra_config);
+/* And these to the export. */
+struct daemon *fixture_start_with(const char *extra_config, const char *export_config);
+/* A reload that changes the export's clients to these: "\"127.0.0.2\"". */
+void fixture_admit(struct daemon *daemon, const char *clients);
 /* The same over the same directories again: as after a crash when the old one is still there to be
  * stopped later. */
 void fixture_stop(struct daemon *daemon);
@@ -45,6 +49,11 @@ struct wire {
 
 void wire_open(struct wire *w, struct daemon *daemon);
 void wire_open_on(struct wire *w, struct daemon *daemon, unsigned loop);
+/* Over TCP, from this address of this machine: 127.0.0.1 and 127.0.0.2 are in the export's clients,
+ * 127.0.0.9 is not. From a reserved port, which takes root (else the test is skipped); or from one
+ * that any user may have. */
+void wire_open_from(struct wire *w, struct daemon *daemon, const char *address);
+void wire_open_unprivileged(struct wire *w, struct daemon *daemon, const char *address);
 void wire_close(struct wire *w);
 /* Build a call. */
 void wire_begin(struct wire *w);
@@ -84,6 +93,8 @@ union nfs4_args session_args(clientid4 id, sequenceid4 seq, uint32_t flags);
 /* EXCHANGE_ID, CREATE_SESSION, RECLAIM_COMPLETE. */
 void nfs_client_start(struct nfs_client *client, struct daemon *daemon, const char *owner,
                       uint32_t session_flags);
+void nfs_client_start_from(struct nfs_client *client, struct daemon *daemon, const char *owner,
+                           const char *address);
 /* Begin a COMPOUND with the right SEQUENCE on slot 0. */
 void nfs_begin(struct nfs_client *client, bool cache);
 /* After wire_call: SEQUENCE's result must be NFS4_OK. */

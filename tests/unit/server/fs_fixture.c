@@ -144,6 +144,7 @@ static int set_up(void **state, bool mounted)
     assert_int_equal(export_table_create(&f->config, &f->server.exports), 0);
     assert_int_equal(file_table_create(f->server.exports, f->server.fh_key, &f->server.files), 0);
     f->c.server = &f->server;
+    f->c.peer.reserved = true;
     f->c.max_reply = sizeof(f->reply);
     arena_init(&f->c.arena, 4 << 20);
     xdr_out_init(&f->c.out, f->reply, sizeof(f->reply));

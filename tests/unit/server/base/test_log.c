@@ -49,6 +49,20 @@ static void names_from_the_wire_cannot_forge_a_line(void **state)
     assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
 }
 
+/* C1 in UTF-8 steers some terminals, U+202E turns the rest of the line around. */
+static void what_steers_a_terminal_is_not_in_a_line(void **state)
+{
+    (void)state;
+    char text[256];
+    catch_stderr();
+    log_error("client %s", "\xc2\x9b"
+                           "2J \xe2\x80\xae \xff Gr\xc3\xb6\xc3\x9f"
+                           "e");
+    caught(text, sizeof(text));
+    assert_non_null(strstr(text, "client ?2J ? ? Gr\xc3\xb6\xc3\x9f"
+                                 "e\n"));
+}
+
 static void long_lines_end_in_a_newline(void **state)
 {
     (void)state;
@@ -100,6 +114,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_from_the_wire_cannot_forge_a_line),
+        cmocka_unit_test(what_steers_a_terminal_is_not_in_a_line),
         cmocka_unit_test(long_lines_end_in_a_newline),
         cmocka_unit_test(levels_below_the_threshold_are_silent_and_errno_is_kept),
         cmocka_unit_test(the_journal_gets_priorities_instead_of_times),

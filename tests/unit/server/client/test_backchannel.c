@@ -16,6 +16,7 @@
 #include "layout/container_of.h"
 #include "proto/record.h"
 #include "server/client/backchannel.h"
+#include "server/client/cb_message.h"
 #include "server/client/client_private.h"
 #include "server/daemon.h"
 #include "server/server.h"
@@ -436,6 +437,41 @@ static void nobody_to_call_is_said_at_once(void **state)
     wire_close(&client.wire);
 }
 
+/* ---- what can be recalled ---- */
+
+/* Wrong: layouts for clients into whose backchannel no CB_LAYOUTRECALL fits. */
+static void a_recall_is_built_to_see_whether_it_fits(void **state)
+{
+    (void)state;
+    static const uint8_t name[RPC_MAX_MACHINE_NAME];
+    const authsys_parms small = {.machinename = {name, 4}};
+    const authsys_parms large = {.machinename = {name, sizeof(name)}, .gids_count = RPC_MAX_GIDS};
+    const struct {
+        uint32_t flavor, request, response, operations, slots;
+        const authsys_parms *sys;
+        bool fits;
+    } rows[] = {
+        {RPC_AUTH_NONE, 4096, 4096, 2, 1, NULL, true},
+        {RPC_AUTH_NONE, 4096, 4096, 1, 1, NULL, false}, /* CB_SEQUENCE alone */
+        {RPC_AUTH_NONE, 4096, 4096, 2, 0, NULL, false},
+        {RPC_AUTH_NONE, 400, 4096, 2, 1, NULL, false},
+        {RPC_AUTH_NONE, 4096, 64, 2, 1, NULL, false},
+        {RPC_AUTH_NONE, 512, 512, 2, 1, NULL, true},
+        {RPC_AUTH_SYS, 1024, 512, 2, 1, &small, true},
+        {RPC_AUTH_SYS, 512, 512, 2, 1, &large, false},
+        {RPC_AUTH_SYS, 1024, 512, 2, 1, &large, true},
+    };
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct cb_target target = {.flavor = rows[i].flavor, .sys = rows[i].sys};
+        const channel_attrs4 back = {.ca_maxrequestsize = rows[i].request,
+                                     .ca_maxresponsesize = rows[i].response,
+                                     .ca_maxoperations = rows[i].operations,
+                                     .ca_maxrequests = rows[i].slots};
+        if (cb_recall_fits(&target, &back) != rows[i].fits)
+            fail_msg("row %u", i);
+    }
+}
+
 /* ---- probes ---- */
 
 struct counting {
@@ -491,6 +527,7 @@ static void a_session_that_is_destroyed_leaves_no_probe_behind(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_recall_is_built_to_see_whether_it_fits),
         cmocka_unit_test(calls_carry_the_session_and_count_up_by_one),
         cmocka_unit_test(backchannel_ctl_changes_the_calls_that_follow),
         cmocka_unit_test(a_slot_has_one_call_at_a_time_and_further_calls_wait),

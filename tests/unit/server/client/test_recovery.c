@@ -7,11 +7,14 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "server/base/log.h"
@@ -276,6 +279,70 @@ static void records_of_an_earlier_version_are_read(void **state)
     crash();
 }
 
+static mode_t mode_of(const char *name)
+{
+    char path[128];
+    struct stat st;
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_mode & 07777;
+}
+
+/* Wrong: the key of file handles for everybody to read, as the umask had it. */
+static void the_records_are_for_the_server_alone(void **state)
+{
+    (void)state;
+    char path[128];
+    boot(0);
+    assert_int_equal(mode_of("clients.db"), 0600);
+    assert_int_equal(mode_of("clients.db-wal"), 0600);
+    crash();
+    snprintf(path, sizeof(path), "%s/clients.db", dir);
+    assert_int_equal(chmod(path, 0644), 0); /* as an earlier version left it */
+    boot(0);
+    assert_int_equal(mode_of("clients.db"), 0600);
+    crash();
+}
+
+static unsigned count_aside(void)
+{
+    unsigned count = 0;
+    DIR *stream = opendir(dir);
+    assert_non_null(stream);
+    for (struct dirent *entry; (entry = readdir(stream));)
+        count += strncmp(entry->d_name, "clients.db.damaged-", 19) == 0;
+    closedir(stream);
+    return count;
+}
+
+/* Wrong: the server did not start, and did not say what to do. */
+static void damaged_records_are_put_aside(void **state)
+{
+    (void)state;
+    char path[128], garbage[512];
+    uint8_t uuid[16], key[16], other_uuid[16], other_key[16];
+    boot(0);
+    recovery_identity(recovery, uuid, key);
+    crash();
+    snprintf(path, sizeof(path), "%s/clients.db", dir);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    memset(garbage, 'x', sizeof(garbage));
+    assert_int_equal(write(fd, garbage, sizeof(garbage)), sizeof(garbage));
+    close(fd);
+    assert_int_equal(count_aside(), 0);
+    boot(0);
+    recovery_identity(recovery, other_uuid, other_key);
+    assert_memory_not_equal(key, other_key, sizeof(key));
+    assert_int_equal(count_aside(), 1);
+    crash();
+    boot(0); /* the new one is sound */
+    recovery_identity(recovery, uuid, key);
+    assert_memory_equal(key, other_key, sizeof(key));
+    assert_int_equal(count_aside(), 1);
+    crash();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -294,6 +361,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(records_of_an_earlier_version_are_read, setup, teardown),
         cmocka_unit_test_setup_teardown(a_client_whose_state_was_dropped_may_not_reclaim_it, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(the_records_are_for_the_server_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(damaged_records_are_put_aside, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

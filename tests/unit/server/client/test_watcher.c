@@ -158,11 +158,12 @@ static struct client_table *table(void)
     return clients_table(clients, 0);
 }
 
+static const struct peer_address peer = {.host.s6_addr = {[10] = 0xff, 0xff, 192, 0, 2, 7}};
+
 static struct client *make_client(const char *owner)
 {
     const EXCHANGE_ID4args args = {
         .eia_clientowner = {.co_verifier = "12345678", .co_ownerid = xdr_bytes_of(owner)}};
-    const struct in6_addr peer = {.s6_addr = {[10] = 0xff, 0xff, 192, 0, 2, 7}};
     struct client *client = client_create(table(), &args, (struct principal){0}, &peer);
     assert_non_null(client);
     assert_int_equal(client_confirm(client), 0);
@@ -259,7 +260,7 @@ static void sequence_says_what_the_watcher_knows_of_fences(void **state)
     seen.client_id = client_id(client);
     for (uint32_t i = 1; i <= 2; i++) {
         SEQUENCE4args sequence = {.sa_sequenceid = i};
-        const struct session_call call = {.digest = i, .numops = 1};
+        const struct session_call call = {.peer = &peer, .connection = 1, .digest = i, .numops = 1};
         struct session_turn turn;
         SEQUENCE4resok ok;
         memcpy(sequence.sa_sessionid, session_id(session), sizeof(sequence.sa_sessionid));

@@ -421,10 +421,38 @@ static int remove_directory(void **state)
     return rmdir(directory);
 }
 
+/* Wrong: a directory of any mode was taken, so that others could put their journal there. */
+static void a_state_directory_that_others_may_write_is_refused(void **unused)
+{
+    char text[512], said[1024], place[80];
+    struct config *config;
+    (void)unused;
+
+    snprintf(place, sizeof(place), "%s/state", directory);
+    assert_int_equal(mkdir(place, 0700), 0);
+    snprintf(text, sizeof(text), "state_dir = \"%s\"\ncontrol_socket = \"/tmp/s\"\n" GOOD_EXPORT,
+             place);
+    assert_int_equal(load(text, &config, said, sizeof(said)), 0);
+    assert_int_equal(config_make_places(config), 0);
+    assert_int_equal(chmod(place, 0770), 0);
+    assert_int_equal(config_make_places(config), -EPERM);
+    assert_int_equal(chmod(place, 0702), 0);
+    assert_int_equal(config_make_places(config), -EPERM);
+    assert_int_equal(chmod(place, 0755), 0);
+    assert_int_equal(config_make_places(config), 0);
+    if (geteuid() == 0) {
+        assert_int_equal(chown(place, 65534, 65534), 0);
+        assert_int_equal(config_make_places(config), -EPERM);
+    }
+    config_free(config);
+    assert_int_equal(rmdir(place), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_configuration_is_read),
+        cmocka_unit_test(a_state_directory_that_others_may_write_is_refused),
         cmocka_unit_test(every_mistake_names_line_and_remedy),
         cmocka_unit_test(all_mistakes_are_told_at_once_in_the_order_of_lines),
         cmocka_unit_test(comments_blank_lines_lists_and_strings_count_as_the_lines_they_are),

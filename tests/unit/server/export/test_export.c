@@ -32,12 +32,35 @@ static void only_admitted_networks_get_in(void **state)
 
     inet_pton(AF_INET6, "::ffff:192.0.2.0", &network.address);
     f->exports[EXPORT_DATA].networks = &network;
-    inet_pton(AF_INET6, "::ffff:192.0.2.77", &f->c.peer);
+    inet_pton(AF_INET6, "::ffff:192.0.2.77", &f->c.peer.host);
     assert_int_equal(export_admit(export_of(f, EXPORT_DATA), &f->c.peer), NFS4_OK);
-    inet_pton(AF_INET6, "::ffff:192.0.3.77", &f->c.peer);
+    inet_pton(AF_INET6, "::ffff:192.0.3.77", &f->c.peer.host);
     assert_int_equal(export_admit(export_of(f, EXPORT_DATA), &f->c.peer), NFS4ERR_ACCESS);
     assert_int_equal(export_admit(export_of(f, EXPORT_CLOSED), &f->c.peer), NFS4ERR_ACCESS);
     assert_int_equal(export_admit(NULL, &f->c.peer), NFS4_OK);
+}
+
+static void ports_that_any_user_may_have_get_in_where_that_is_allowed_only(void **state)
+{
+    struct fs_fixture *f = *state;
+
+    f->c.peer.reserved = false;
+    assert_int_equal(export_admit(export_of(f, EXPORT_DATA), &f->c.peer), NFS4ERR_ACCESS);
+    assert_false(export_table_admits(f->server.exports, &f->c.peer));
+    f->exports[EXPORT_RO].unprivileged_ports = true;
+    assert_int_equal(export_admit(export_of(f, EXPORT_RO), &f->c.peer), NFS4_OK);
+    assert_int_equal(export_admit(export_of(f, EXPORT_DATA), &f->c.peer), NFS4ERR_ACCESS);
+    assert_true(export_table_admits(f->server.exports, &f->c.peer));
+}
+
+/* The verifier of WRITE hangs on it: another file system's clients need not write again. */
+static void a_loss_is_one_of_every_export_of_the_file_system(void **state)
+{
+    struct fs_fixture *f = *state;
+    uint64_t before = export_losses(export_of(f, EXPORT_RO));
+
+    export_note_loss(f->server.exports, export_of(f, EXPORT_DATA));
+    assert_int_equal(export_losses(export_of(f, EXPORT_RO)), before + 1); /* the same directory */
 }
 
 static void root_squash_squashes_uid_gid_and_groups(void **state)
@@ -149,6 +172,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(exports_are_found_by_id),
         TEST(only_admitted_networks_get_in),
+        TEST(a_loss_is_one_of_every_export_of_the_file_system),
+        TEST(ports_that_any_user_may_have_get_in_where_that_is_allowed_only),
         TEST(root_squash_squashes_uid_gid_and_groups),
         TEST(all_squash_and_auth_none_are_anonymous),
         TEST(reload_changes_access_but_not_places),

@@ -58,9 +58,9 @@ struct client_state *client_state(struct client *client)
     return client->state;
 }
 
-bool client_is_callable(const struct client *client)
+bool client_is_recallable(const struct client *client)
 {
-    return client->callable;
+    return client->recallable;
 }
 
 bool client_may_reclaim(const struct client *client)
@@ -90,6 +90,17 @@ bool client_yield_expired(struct clients *clients, uint64_t client_id)
 bool export_is_writable(const struct export *export)
 {
     return export->writable;
+}
+
+void export_note_loss(struct export_table *table, const struct export *export)
+{
+    (void)table;
+    ((struct export *)(uintptr_t) export)->losses++;
+}
+
+uint64_t export_losses(const struct export *export)
+{
+    return export->losses;
 }
 
 bool export_knows_type(layouttype4 type)
@@ -662,7 +673,7 @@ int bench_setup(void **state)
     bench.root = file_new(open(bench.dir, O_PATH | O_CLOEXEC));
     for (unsigned i = 0; i < 3; i++) {
         bench.clients[i] =
-            (struct client){.id = 100 + i, .callable = true, .reclaim_complete = true};
+            (struct client){.id = 100 + i, .recallable = true, .reclaim_complete = true};
         if (client_state_annex.create(0x1122334455667788, 100 + i, 256, &bench.clients[i].state) <
             0)
             return -1;

@@ -25,7 +25,7 @@
 struct client {
     uint64_t id;
     struct client_state *state;
-    bool callable, may_reclaim, reclaim_complete;
+    bool recallable, may_reclaim, reclaim_complete;
 };
 
 struct file {
@@ -44,6 +44,7 @@ struct file {
 struct export
 {
     bool writable, layouts;
+    uint64_t losses;
     uint64_t max_file_size;
 };
 

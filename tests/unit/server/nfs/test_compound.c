@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proto/nfs4/attr.h"
 #include "tests/unit/server/daemon_fixture.h"
 
 static struct daemon *daemon_of_test;
@@ -376,6 +377,42 @@ static void every_read_of_a_compound_brings_its_data(void **state)
     }
 }
 
+/* Wrong: the server truncated as itself, and a program stayed set-user-id that another user had
+ * emptied, to fill it with his own. */
+static void an_open_that_truncates_takes_the_set_id_bits_off(void **state)
+{
+    (void)state;
+    static const uint8_t no_size[8];
+    char path[256];
+    struct stat st;
+    union nfs4_args open = {
+        .open = {.share_access = OPEN4_SHARE_ACCESS_WRITE,
+                 .owner = {.clientid = client.id, .owner = xdr_bytes_of("o")},
+                 .openhow = {.opentype = OPEN4_CREATE,
+                             .how = {.mode = UNCHECKED4,
+                                     .createattrs = {.attrmask = BITMAP4(FATTR4_SIZE),
+                                                     .attr_vals = {no_size, sizeof(no_size)}}}},
+                 .claim = {.claim = CLAIM_NULL, .file = xdr_bytes_of("program")}}};
+    static const stateid4 current = {.seqid = 1};
+    union nfs4_args close_args = {.close = {.open_stateid = current}};
+    if (geteuid() != 0)
+        skip();
+    make_file("program", 10);
+    snprintf(path, sizeof(path), "%s/program", fixture_files());
+    assert_int_equal(chmod(path, 06777), 0);
+    w()->uid = 1000;
+    nfs_begin(&client, false);
+    nfs_lookup_export(&client);
+    wire_op(w(), OP_OPEN, &open);
+    wire_op(w(), OP_CLOSE, &close_args);
+    assert_true(wire_call(w()));
+    w()->uid = 0;
+    assert_int_equal(w()->status, NFS4_OK);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_size, 0);
+    assert_int_equal(st.st_mode & 07777, 0777);
+}
+
 /* ---- the current stateid (RFC 8881 section 16.2.3.1.2) ---- */
 
 static void the_current_stateid_is_what_open_made_and_goes_with_the_file_handle(void **state)
@@ -439,6 +476,7 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_the_cache_does_not_run_when_it_is_to_be_cached),
         cmocka_unit_test(a_request_over_the_channels_size_is_refused),
         cmocka_unit_test(every_read_of_a_compound_brings_its_data),
+        cmocka_unit_test(an_open_that_truncates_takes_the_set_id_bits_off),
         cmocka_unit_test(the_current_stateid_is_what_open_made_and_goes_with_the_file_handle),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

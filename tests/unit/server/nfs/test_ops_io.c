@@ -397,6 +397,27 @@ static void a_failed_write_back_is_told_and_changes_the_verifier(void **unused)
     file_unref(file);
 }
 
+/* Wrong: any error but a few renewed the verifier, so that one client's bad requests made all
+ * others write again for ever. */
+static void what_the_caller_can_bring_about_changes_no_verifier(void **unused)
+{
+    static const int errors[] = {EACCES, EPERM,  EINVAL, EFBIG, ENOSPC,
+                                 EDQUOT, EAGAIN, ENOMEM, EROFS};
+    struct file *file = bench_file("a", "");
+    WRITE4resok before, after;
+
+    (void)unused;
+    assert_int_equal(do_write(file, &anonymous, 0, "x", UNSTABLE4, &before), NFS4_OK);
+    for (unsigned i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        write_error = errors[i];
+        assert_int_not_equal(do_write(file, &anonymous, 0, "x", FILE_SYNC4, NULL), NFS4_OK);
+        write_error = 0;
+        assert_int_equal(do_write(file, &anonymous, 0, "x", UNSTABLE4, &after), NFS4_OK);
+        assert_memory_equal(after.writeverf, before.writeverf, sizeof before.writeverf);
+    }
+    file_unref(file);
+}
+
 static void a_full_disk_is_told_and_what_was_written_counts(void **unused)
 {
     struct file *file = bench_file("a", "");
@@ -463,6 +484,7 @@ int main(void)
         TEST(a_pinned_file_is_read_past_the_page_cache),
         TEST(commit_answers_with_the_verifier_of_write),
         TEST(a_failed_write_back_is_told_and_changes_the_verifier),
+        TEST(what_the_caller_can_bring_about_changes_no_verifier),
         TEST(a_full_disk_is_told_and_what_was_written_counts),
         TEST(short_writes_of_the_kernel_are_continued),
     };

@@ -151,9 +151,9 @@ static void no_layout_without_a_backchannel_or_in_grace(void **unused)
     (void)unused;
     assert_int_equal(bench_open(0, file, "o", BOTH, 0, &open), NFS4_OK);
     args = whole_file(&open, LAYOUTIOMODE4_READ);
-    bench.clients[0].callable = false;
+    bench.clients[0].recallable = false;
     assert_int_equal(get(file, &args), NFS4ERR_LAYOUTUNAVAILABLE);
-    bench.clients[0].callable = true;
+    bench.clients[0].recallable = true;
     bench.export.layouts = false;
     assert_int_equal(get(file, &args), NFS4ERR_LAYOUTUNAVAILABLE);
     bench.export.layouts = true;
