@@ -17,7 +17,7 @@
 
 #define SECONDS(n) ((uint64_t)(n)*UINT64_C(1000000000))
 
-enum { LOOK_SECONDS = 5, ORPHANS_AT_ONCE = 16, STORE_PATH_MAX = 4096 };
+enum { LOOK_SECONDS = 5, MISSED_MAX = 2, ORPHANS_AT_ONCE = 16, STORE_PATH_MAX = 4096 };
 
 struct san_orphan {
     struct san_orphan *next;
@@ -407,19 +407,35 @@ static bool judge_persistence(struct san_slot *slot, const struct reserver_job *
     return true;
 }
 
+/* Of what keeps the disk from being ours. */
+static bool is_passing(const struct reserver_job *job)
+{
+    for (uint32_t i = 0; i < job->disk_count; i++) {
+        const struct reserver_disk *disk = &job->disk[i];
+        if (disk->error == -EAGAIN || disk->error == -ENOMEM ||
+            (disk->error == -EBUSY && !disk->holder_key))
+            continue;
+        if (disk->error)
+            return false;
+    }
+    return job->disk_count > 0;
+}
+
 static void look_home(struct loop_msg *msg)
 {
     struct san_slot *slot =
         container_of(container_of(msg, struct reserver_job, home), struct san_slot, look);
     char why[SAN_WHY_MAX] = "";
-    bool ours = san_judge(slot, &slot->look, why, sizeof why) &&
-                judge_persistence(slot, &slot->look, why, sizeof why);
+    bool reserved = san_judge(slot, &slot->look, why, sizeof why);
+    bool ours = reserved && judge_persistence(slot, &slot->look, why, sizeof why);
     slot->looking = false;
     if (!ours && strcmp(why, slot->why) != 0)
         log_error("no SCSI layouts: %s", why);
     else if (ours && !slot->ours)
         log_info("%s is reserved for SCSI layouts", device_volume_path(slot->device));
     slot->ours = ours;
+    slot->missed = !reserved && is_passing(&slot->look) ? slot->missed + 1 : 0;
+    slot->passing = slot->missed > 0 && slot->missed < MISSED_MAX;
     memcpy(slot->why, why, sizeof why);
     san_take_keys(slot, &slot->look);
     reserver_job_clear(&slot->look);
@@ -450,6 +466,7 @@ struct san_slot *san_slot_make(struct keeper_san *san, struct device *device)
     }
     slot->device = device_ref(device);
     snprintf(slot->why, sizeof slot->why, "the disk is being reserved");
+    slot->passing = true;
     LL_PREPEND(san->slots, slot);
     return slot;
 }

@@ -263,12 +263,12 @@ static void client_event(enum keeper_client_event event, uint8_t verifier)
                   "192.0.2.9");
 }
 
-static nfsstat4 get(layoutiomode4 iomode, struct keeper_layoutget *out)
+static nfsstat4 get_type(layouttype4 type, layoutiomode4 iomode, struct keeper_layoutget *out)
 {
     *out = (struct keeper_layoutget){.call = call(),
                                      .file = the_file(),
                                      .client_id = CLIENT,
-                                     .type = LAYOUT4_BLOCK_VOLUME,
+                                     .type = type,
                                      .iomode = iomode,
                                      .length = NFS4_UINT64_MAX,
                                      .minlength = 4096,
@@ -280,6 +280,11 @@ static nfsstat4 get(layoutiomode4 iomode, struct keeper_layoutget *out)
     file_unref(out->file);
     held = out->layout_stateid;
     return out->call.status;
+}
+
+static nfsstat4 get(layoutiomode4 iomode, struct keeper_layoutget *out)
+{
+    return get_type(LAYOUT4_BLOCK_VOLUME, iomode, out);
 }
 
 static nfsstat4 give_back(void)
@@ -475,6 +480,20 @@ static void layout_is_given_with_a_device_that_can_be_asked_for(void **state)
     await();
     assert_int_equal(query.call.status, NFS4ERR_CLIENTID_BUSY);
     assert_int_equal(give_back(), NFS4_OK);
+    assert_int_equal(release(5000, NULL), NFS4_OK);
+}
+
+/* Wrong: LAYOUTTRYLATER, which Linux repeats for half a minute before it asks the server. */
+static void disk_that_nobody_reserves_is_not_to_be_asked_for_later(void **state)
+{
+    (void)state;
+    struct keeper_layoutget layout;
+    start("");
+    client_event(KEEPER_CLIENT_CONFIRMED, 1);
+    client_event(KEEPER_CLIENT_CALLABLE, 1);
+    assert_int_equal(seal(false, NULL), NFS4_OK);
+    assert_int_equal(get_type(LAYOUT4_SCSI, LAYOUTIOMODE4_READ, &layout),
+                     NFS4ERR_LAYOUTUNAVAILABLE);
     assert_int_equal(release(5000, NULL), NFS4_OK);
 }
 
@@ -891,6 +910,7 @@ int main(void)
         T(nor_when_another_ended_during_the_second_look),
         T(seal_of_a_file_open_for_writing_is_refused_with_the_reason),
         T(layout_is_given_with_a_device_that_can_be_asked_for),
+        T(disk_that_nobody_reserves_is_not_to_be_asked_for_later),
         T(map_for_writing_through_the_server_is_the_sealed_one),
         T(times_of_a_pinned_file_move_by_the_journal_and_stay_after_release),
         T(restart_keeps_the_seal_and_doubts_former_holders),
