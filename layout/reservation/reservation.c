@@ -81,16 +81,17 @@ int reservation_take(const struct reservation_ops *ops, int fd, uint64_t own,
 }
 
 int reservation_check(const struct reservation_ops *ops, int fd, uint64_t own,
-                      struct reservation_view *view, bool *lost)
+                      struct reservation_view *view, struct reservation_loss *loss)
 {
     int err = ops->read(fd, view);
     bool can_persist = false;
 
-    *lost = false;
+    *loss = (struct reservation_loss){.lost = false};
     if (err)
         return err;
-    *lost = !is_ours(view, own) || !has_key(view, own);
-    if (!*lost && (view->persists || ops->probe(fd, &can_persist) || !can_persist))
+    loss->lost = !is_ours(view, own) || !has_key(view, own);
+    loss->generation = view->generation;
+    if (!loss->lost && (view->persists || ops->probe(fd, &can_persist) || !can_persist))
         return 0;
     return reservation_take(ops, fd, own, view);
 }
@@ -106,9 +107,9 @@ int reservation_remove(const struct reservation_ops *ops, int fd, uint64_t own, 
         victim == 0) /* a preempt of key 0 would take the reservation from everybody */
         return -EINVAL;
     for (int i = 0; i < TRIES; i++) {
-        bool lost;
+        struct reservation_loss loss;
 
-        err = reservation_check(ops, fd, own, view, &lost);
+        err = reservation_check(ops, fd, own, view, &loss);
         if (err)
             return err;
         if (!has_key(view, victim))

@@ -64,10 +64,14 @@ int reservation_of(int fd, const struct reservation_ops **ops);
  */
 int reservation_take(const struct reservation_ops *ops, int fd, uint64_t own,
                      struct reservation_view *view);
-/* Reads what the disk says and takes it again if the reservation was lost; *lost tells. The same if
+struct reservation_loss {
+    bool lost;
+    uint32_t generation; /* lost: the disk's, before it was taken again */
+};
+/* Reads what the disk says and takes it again if the reservation was lost; loss tells. The same if
  * registrations are not kept over a power failure and could be. */
 int reservation_check(const struct reservation_ops *ops, int fd, uint64_t own,
-                      struct reservation_view *view, bool *lost);
+                      struct reservation_view *view, struct reservation_loss *loss);
 /*
  * Preempts the victim's key and aborts its commands. 0 only if afterwards the disk itself says that
  * the key is not registered and the reservation is ours. *preempted: a PREEMPT AND ABORT of ours

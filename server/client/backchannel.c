@@ -7,7 +7,8 @@
  * unsure: the same message goes out again over another connection of the session if there is one,
  * so that the client sees a retry and not a second call; else the call fails, and the next one on
  * that slot finds out whether the client had seen it. After its deadline a call is answered
- * CB_TIMEOUT, but its slot stays taken until the client answers or the connection closes.
+ * CB_TIMEOUT, but its slot stays taken until the client answers or the connection closes. A process
+ * that was stopped finds deadlines due and answers unread: what waits is read before it is judged.
  */
 #include "server/client/backchannel.h"
 
@@ -24,7 +25,7 @@
 #include "server/client/session_private.h"
 #include "server/net/conn.h"
 
-enum { PROBE_TIMEOUT_MS = 10000 };
+enum { PROBE_TIMEOUT_MS = 10000, TURN_MS = 250 };
 
 struct cb_flight {
     struct cb_flight *next; /* of the client's queue; a probe's: of its session's probes */
@@ -38,7 +39,8 @@ struct cb_flight {
     struct conn_call answer;
     struct conn_out send;
     struct buffer *message;
-    struct event timer; /* the deadline */
+    struct event timer; /* the deadline, and the turn after it */
+    uint64_t turn_ends; /* 0: not begun */
     struct event pause; /* a probe lets the reply go first; a call that got DELAY keeps its slot and
                            comes again */
     uint32_t op;
@@ -380,12 +382,28 @@ static void on_answer(struct loop_msg *msg)
     buffer_unref(reply);
 }
 
+/* After the deadline the loops get a turn to read what waits; a turn that ended late was none: they
+ * stood still. */
+static bool has_had_a_turn(struct cb_flight *flight)
+{
+    const struct timeval turn = {.tv_usec = TURN_MS * 1000};
+    const uint64_t turn_ns = TURN_MS * UINT64_C(1000000), now = loop_now_ns();
+    if (flight->turn_ends && now < flight->turn_ends + turn_ns)
+        return true;
+    flight->turn_ends = now + turn_ns;
+    /* The base's own time is of before the stop, where that came between two events. */
+    (void)event_base_update_cache_time(loop_base(flight->client->table->loop));
+    return evtimer_add(&flight->timer, &turn) != 0;
+}
+
 static void on_timeout(evutil_socket_t fd, short events, void *arg)
 {
     (void)fd;
     (void)events;
     struct cb_flight *flight = arg;
     struct client *client = flight->client;
+    if (!has_had_a_turn(flight))
+        return;
     if (!client->cb_down)
         log_warning("%s: its backchannel does not answer", client_describe(client));
     client->cb_down = true;

@@ -250,6 +250,8 @@ void keeper_reload(struct keeper *keeper, const struct config *config)
 
 static void close_parts(struct keeper *keeper)
 {
+    keeper_steps_drop(keeper);
+    jobs_wait(&keeper->jobs); /* what they had mapped is taken down */
     keeper_cancel_fences(keeper);
     keeper_past_destroy(keeper->past, !keeper->rdma || keeper_rdma_ops->destroy(keeper->rdma));
     keeper_san_destroy(keeper->san);

@@ -54,6 +54,7 @@ struct keeper_rdma;
 struct keeper_san;
 struct notify;
 struct scan;
+struct step_job;
 
 /* The journal's commits, by a thread of its own. */
 struct keeper_commit {
@@ -97,6 +98,7 @@ struct keeper {
     bool grace;
     FILE *trace;
     struct jobs jobs;            /* they come home before the keeper goes */
+    struct step_job *steps;      /* under way */
     struct fence_job *fences;    /* running and waiting */
     struct keeper_local *locals; /* connected programs */
     uint64_t next_local;
@@ -213,6 +215,8 @@ void keeper_recognize(struct keeper *keeper, struct file *file, struct file_key 
 
 void keeper_answer(struct keeper *keeper, struct engine_call *call);
 void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect);
+/* Those that had not come home when the loop ended; the journal knows them. No worker has one. */
+void keeper_steps_drop(struct keeper *keeper);
 void keeper_do_recall(struct keeper *keeper, const struct engine_effect *effect);
 /* Tells the engine how the recall of this effect went. */
 void keeper_recall_answered(struct keeper *keeper, const struct engine_effect *effect,

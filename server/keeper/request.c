@@ -161,7 +161,7 @@ static bool may_reach_the_disks(struct request *request)
                                         : 0;
     if (!err)
         return true;
-    request_finish(request, err == -ENOSPC ? NFS4ERR_LAYOUTUNAVAILABLE : NFS4ERR_LAYOUTTRYLATER,
+    request_finish(request, err == -EAGAIN ? NFS4ERR_LAYOUTTRYLATER : NFS4ERR_LAYOUTUNAVAILABLE,
                    why);
     return false;
 }

@@ -20,6 +20,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <utlist.h>
+
 #include "layout/container_of.h"
 #include "layout/seal/fs.h"
 #include "server/base/log.h"
@@ -40,6 +42,7 @@ struct found {
     struct work work;
     struct loop_msg msg;
     struct keeper *keeper;
+    struct found *prev, *next; /* of the scan's rechecks */
     struct recheck recheck;
     struct file_key key, named;
     enum seal_kind kind;
@@ -54,8 +57,8 @@ struct scan {
     atomic_bool stop, running;
     bool *exports; /* which to search */
     uint64_t looked_at, found;
-    bool searched;     /* the keeper's, and the next */
-    unsigned rechecks; /* under way */
+    bool searched;          /* the keeper's, and the next */
+    struct found *rechecks; /* under way */
 };
 
 /* Its file system's UUID was changed under the seal, which is on record. Where the old one is still
@@ -120,7 +123,7 @@ static void recheck_found(struct work *work)
 /* When the last of what it found has come home. */
 static void say_over(struct scan *scan)
 {
-    if (!scan->searched || scan->rechecks > 0)
+    if (!scan->searched || scan->rechecks)
         return;
     log_info("the search for seals that the journal does not know is over: %" PRIu64
              " files looked at, %" PRIu64 " seals found",
@@ -132,10 +135,11 @@ static void run_found(struct loop_msg *msg)
 {
     struct found *found = container_of(msg, struct found, msg);
     struct keeper *keeper = found->keeper;
-    keeper->scan->rechecks -= found->recheck.again;
+    if (found->recheck.again)
+        DL_DELETE(keeper->scan->rechecks, found);
     if (found->sealed && !is_known_by_its_mark(keeper, &found->key, &found->named)) {
         if (needs_recheck(keeper, &found->key, &found->recheck)) {
-            keeper->scan->rechecks++;
+            DL_APPEND(keeper->scan->rechecks, found);
             jobs_submit(&keeper->jobs, &found->work);
             return;
         }
@@ -269,8 +273,12 @@ void keeper_scan_stop(struct keeper *keeper)
 
 void keeper_scan_free(struct keeper *keeper)
 {
-    if (keeper->scan)
-        free(keeper->scan->exports);
+    struct found *found, *next;
+    if (!keeper->scan)
+        return;
+    DL_FOREACH_SAFE(keeper->scan->rechecks, found, next)
+    free(found);
+    free(keeper->scan->exports);
     free(keeper->scan);
 }
 

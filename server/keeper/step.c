@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <utlist.h>
+
 #include "layout/container_of.h"
 #include "layout/seal/fs.h"
 #include "server/base/fs_handle.h"
@@ -25,6 +27,7 @@ struct step_job {
     struct work work;
     struct loop_msg home;
     struct keeper *keeper;
+    struct step_job *prev, *next; /* the keeper's */
     struct engine_effect effect;
     struct file *file;
     int fd;
@@ -315,12 +318,27 @@ static void work(struct work *item)
 
 static void hand_over_memory(struct keeper_rdma *rdma, struct step_job *job)
 {
-    if (job->effect.step.step == ENGINE_STEP_FLAG && job->writable_fd >= 0)
+    if (job->effect.step.step == ENGINE_STEP_FLAG && job->writable_fd >= 0) {
         keeper_rdma_ops->keep_fd(rdma, &job->effect.key, job->writable_fd);
-    if (job->effect.step.step == ENGINE_STEP_MAP && !job->error)
+        job->writable_fd = -1;
+    }
+    if (job->effect.step.step == ENGINE_STEP_MAP && !job->error) {
         keeper_rdma_ops->keep_memory(rdma, &job->effect.key, job->memory, job->why_readonly);
-    else
-        keeper_rdma_ops->drop_memory(rdma, job->memory);
+        job->memory = NULL;
+    }
+}
+
+static void free_job(struct step_job *job)
+{
+    DL_DELETE(job->keeper->steps, job);
+    if (job->memory)
+        keeper_rdma_ops->drop_memory(job->keeper->rdma, job->memory);
+    if (job->writable_fd >= 0)
+        close(job->writable_fd);
+    map_free(job->map);
+    device_free(job->device);
+    file_unref(job->file);
+    free(job);
 }
 
 static void come_home(struct loop_msg *msg)
@@ -342,10 +360,14 @@ static void come_home(struct loop_msg *msg)
                                           .presence = job->presence}};
     keeper_feed(job->keeper, &event);
     keeper_gathered(job->keeper);
-    map_free(job->map);
-    device_free(job->device);
-    file_unref(job->file);
-    free(job);
+    free_job(job);
+}
+
+void keeper_steps_drop(struct keeper *keeper)
+{
+    struct step_job *job, *next;
+    DL_FOREACH_SAFE(keeper->steps, job, next)
+    free_job(job);
 }
 
 /* The word says RELEASING already, so no new pinned I/O starts; what is under way must end before
@@ -384,6 +406,7 @@ void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect)
     while (!(job = calloc(1, sizeof *job)))
         usleep(PINNED_POLL_US); /* a step that is lost would hold its file for ever */
     job->keeper = keeper;
+    DL_APPEND(keeper->steps, job);
     job->effect = *effect;
     job->writable_fd = effect->step.step == ENGINE_STEP_MAP && keeper->rdma
                            ? keeper_rdma_ops->take_fd(keeper->rdma, &effect->key)

@@ -30,8 +30,10 @@ struct san_slot {
     struct reserver *reserver;
     struct reserver_job look;
     bool looking;
-    bool ours;    /* as the last look saw it */
-    bool forgets; /* a target of it lost registrations that it said it keeps */
+    bool ours;       /* as the last look saw it */
+    bool passing;    /* not ours: the next look may see it otherwise, though nobody acts */
+    unsigned missed; /* looks in a row that failed by what passes */
+    bool forgets;    /* a target of it lost registrations that it said it keeps */
     bool told_volatile;
     uint64_t foreign; /* the last key of somebody else that was reported */
     uint32_t generation[DEVICE_BASES_MAX];

@@ -56,7 +56,7 @@ static int remove_victims(struct reserver *r, const struct reservation_ops *ops,
 static int work_on(struct reserver *r, const struct reservation_ops *ops, int fd,
                    const struct reserver_job *job, struct reserver_disk *disk)
 {
-    int err = reservation_check(ops, fd, r->own, &r->view, &disk->lost);
+    int err = reservation_check(ops, fd, r->own, &r->view, &disk->loss);
 
     if (err == -EBUSY)
         disk->holder_key = r->view.holder_key;

@@ -12,14 +12,15 @@
 
 #include "layout/device/device.h"
 #include "layout/key/rule.h"
+#include "layout/reservation/reservation.h"
 #include "server/base/loop.h"
 
 struct reserver;
 
 struct reserver_disk {
     struct designator name;
-    int error;           /* of the check, or of the preemption */
-    bool lost;           /* the reservation was not there and has been taken again */
+    int error; /* of the check, or of the preemption */
+    struct reservation_loss loss;
     bool missed;         /* a victim was gone, and not by our PREEMPT AND ABORT */
     bool persists;       /* registrations outlive a power failure, it says */
     uint64_t holder_key; /* error is -EBUSY: who holds the disk */

@@ -17,7 +17,7 @@
 
 #define SECONDS(n) ((uint64_t)(n)*UINT64_C(1000000000))
 
-enum { LOOK_SECONDS = 5, ORPHANS_AT_ONCE = 16, STORE_PATH_MAX = 4096 };
+enum { LOOK_SECONDS = 5, MISSED_MAX = 2, ORPHANS_AT_ONCE = 16, STORE_PATH_MAX = 4096 };
 
 struct san_orphan {
     struct san_orphan *next;
@@ -115,8 +115,24 @@ static int open_keys(struct keeper_san *san)
 
 /* ---- slots ---- */
 
+/* Of an earlier look. Another volume's look that goes on at the same time is none, so it is read
+ * before this one begins. */
+static void read_notes(struct san_slot *slot)
+{
+    const struct device_volume *volume = device_volume(slot->device);
+    for (uint32_t i = 0; i < volume->base_count; i++) {
+        struct key_store_disk note;
+        if (slot->generation[i] ||
+            key_store_disk(slot->san->keys, &volume->base[i].designator, &note))
+            continue;
+        slot->generation[i] = note.generation;
+        slot->forgets = slot->forgets || note.forgets;
+    }
+}
+
 void san_submit(struct san_slot *slot, struct reserver_job *job)
 {
+    read_notes(slot);
     job->loop = slot->san->calls.loop;
     job->since = key_rule_clock(slot->san->rule);
     reserver_submit(slot->reserver, job);
@@ -302,42 +318,39 @@ static void write_note(const struct san_slot *slot, const struct reserver_disk *
                   "known after the next start of the server");
 }
 
-/* Of an earlier run of the server. */
-static void read_note(struct san_slot *slot, const struct reserver_disk *disk, uint32_t i)
-{
-    struct key_store_disk note;
-    if (slot->generation[i])
-        return;
-    if (key_store_disk(slot->san->keys, &disk->name, &note)) {
-        write_note(slot, disk);
-        return;
-    }
-    slot->generation[i] = note.generation;
-    slot->forgets = slot->forgets || note.forgets;
-}
-
-/* It counts from the start again, and our registration is one of the first. */
+/* It counts from the start again. */
 static bool has_forgotten(const struct san_slot *slot, const struct reserver_disk *disk, uint32_t i)
 {
-    return disk->lost && slot->generation[i] &&
-           (int32_t)(disk->generation - slot->generation[i]) <= 0;
+    return disk->loss.lost && slot->generation[i] &&
+           (int32_t)(disk->loss.generation - slot->generation[i]) < 0;
+}
+
+/* Whatever volumes are on it. */
+static void note_forgetful(const struct keeper_san *san, const struct designator *disk)
+{
+    struct san_slot *slot;
+    LL_FOREACH(san->slots, slot)
+    {
+        const struct device_volume *volume = device_volume(slot->device);
+        for (uint32_t i = 0; i < volume->base_count; i++)
+            slot->forgets = slot->forgets || designator_equal(&volume->base[i].designator, disk);
+    }
 }
 
 static void note_loss(struct san_slot *slot, const struct reserver_disk *disk, uint32_t i)
 {
     const char *path = san_disk_path(slot, i);
-    read_note(slot, disk, i);
     if (has_forgotten(slot, disk, i)) {
-        slot->forgets = true;
+        note_forgetful(slot->san, &disk->name);
         log_error("%s has lost every registration (its target was restarted and does not keep "
                   "them): whoever was fenced from it could write to it until now; check what was "
                   "written in files that were given a fenced client's blocks, and have the target "
                   "keep registrations (see sealnfs.conf(5))",
                   path);
-    } else if (disk->lost && slot->ours) {
+    } else if (disk->loss.lost && slot->ours) {
         log_warning("%s had lost the server's reservation; it has been taken again", path);
     }
-    if (disk->lost)
+    if (disk->loss.lost || !slot->generation[i])
         write_note(slot, disk);
     slot->generation[i] = disk->generation;
 }
@@ -394,19 +407,35 @@ static bool judge_persistence(struct san_slot *slot, const struct reserver_job *
     return true;
 }
 
+/* Of what keeps the disk from being ours. */
+static bool is_passing(const struct reserver_job *job)
+{
+    for (uint32_t i = 0; i < job->disk_count; i++) {
+        const struct reserver_disk *disk = &job->disk[i];
+        if (disk->error == -EAGAIN || disk->error == -ENOMEM ||
+            (disk->error == -EBUSY && !disk->holder_key))
+            continue;
+        if (disk->error)
+            return false;
+    }
+    return job->disk_count > 0;
+}
+
 static void look_home(struct loop_msg *msg)
 {
     struct san_slot *slot =
         container_of(container_of(msg, struct reserver_job, home), struct san_slot, look);
     char why[SAN_WHY_MAX] = "";
-    bool ours = san_judge(slot, &slot->look, why, sizeof why) &&
-                judge_persistence(slot, &slot->look, why, sizeof why);
+    bool reserved = san_judge(slot, &slot->look, why, sizeof why);
+    bool ours = reserved && judge_persistence(slot, &slot->look, why, sizeof why);
     slot->looking = false;
     if (!ours && strcmp(why, slot->why) != 0)
         log_error("no SCSI layouts: %s", why);
     else if (ours && !slot->ours)
         log_info("%s is reserved for SCSI layouts", device_volume_path(slot->device));
     slot->ours = ours;
+    slot->missed = !reserved && is_passing(&slot->look) ? slot->missed + 1 : 0;
+    slot->passing = slot->missed > 0 && slot->missed < MISSED_MAX;
     memcpy(slot->why, why, sizeof why);
     san_take_keys(slot, &slot->look);
     reserver_job_clear(&slot->look);
@@ -437,6 +466,7 @@ struct san_slot *san_slot_make(struct keeper_san *san, struct device *device)
     }
     slot->device = device_ref(device);
     snprintf(slot->why, sizeof slot->why, "the disk is being reserved");
+    slot->passing = true;
     LL_PREPEND(san->slots, slot);
     return slot;
 }

@@ -57,8 +57,8 @@ void keeper_san_see(struct keeper_san *san, struct device *device);
 /* Why SCSI layouts of the device are not given just now; NULL: they are. */
 const char *keeper_san_why_not(const struct keeper_san *san, const struct device *device);
 
-/* Before a grant to the client on the device. 0; else why says what is missing: -ENOSPC for as long
- * as nobody acts, else for the time being.
+/* Before a grant to the client on the device. 0; else why says what is missing: -EAGAIN in a moment
+ * no more, else for as long as nobody acts, or for longer than an application should wait.
  */
 int keeper_san_prepare(struct keeper_san *san, uint64_t client_id, const struct device *device,
                        const char **why);

@@ -157,6 +157,12 @@ static int give_run(struct keeper_san *san, uint64_t client_id, uint32_t *run)
     return err ? err : key_rule_add_run(san->rule, *run, &name, false);
 }
 
+/* The engine hears of the client in a moment; all else is for somebody to act on. */
+static bool is_soon_over(int err)
+{
+    return err == -EAGAIN || err == -ENOENT || err == -ENOMEM;
+}
+
 struct san_asked *san_find_asked(const struct keeper_san *san, uint32_t run)
 {
     struct san_asked *asked;
@@ -180,9 +186,10 @@ int keeper_san_prepare(struct keeper_san *san, uint64_t client_id, const struct 
                        const char **why)
 {
     uint32_t run;
+    const struct san_slot *slot = device ? san_slot_find(san, device) : NULL;
     *why = device ? keeper_san_why_not(san, device) : "the disk is not reserved";
     if (*why)
-        return -EAGAIN;
+        return slot && slot->passing ? -EAGAIN : -ENODEV;
     int err = give_run(san, client_id, &run);
     if (!err && !san_find_asked(san, run))
         return 0;
@@ -191,7 +198,7 @@ int keeper_san_prepare(struct keeper_san *san, uint64_t client_id, const struct 
            : err == -ENOSPC ? "too many clients went without a word; when each of them was "
                               "restarted, or cut off, say sealctl forget-holders"
                             : "no reservation key can be kept";
-    return err ? err : -EAGAIN;
+    return !err ? -EBUSY : is_soon_over(err) ? -EAGAIN : err;
 }
 
 static size_t disks_of(const struct device *device, struct designator disks[DEVICE_BASES_MAX])
@@ -307,8 +314,8 @@ nfsstat4 keeper_san_key(struct keeper_san *san, uint64_t client_id, const struct
     uint32_t run;
     if (!slot || engine_client_was_fenced(san->calls.engine, client_id))
         return NFS4ERR_NOENT;
-    int err = slot->ours ? give_run(san, client_id, &run) : -EAGAIN;
-    if (err == -ENOSPC)
+    int err = slot->ours ? give_run(san, client_id, &run) : slot->passing ? -EAGAIN : -ENODEV;
+    if (err && !is_soon_over(err))
         return NFS4ERR_NOENT;
     if (err || san_is_being_fenced(san, run))
         return NFS4ERR_DELAY;

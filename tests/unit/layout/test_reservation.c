@@ -271,7 +271,7 @@ static const struct reservation_ops *const kinds[] = {&reservation_scsi, &reserv
 
 static void a_disk_is_taken_and_stays_taken(void **state)
 {
-    bool lost;
+    struct reservation_loss loss;
 
     (void)state;
     FOR_EACH_KIND(ops)
@@ -280,12 +280,14 @@ static void a_disk_is_taken_and_stays_taken(void **state)
         assert_true(disk.held && disk.holder == own && disk.type == 6);
         assert_int_equal(reservation_take(ops, FD, own, &view), 0); /* after a restart */
         assert_int_equal(disk.count, 1);
-        assert_int_equal(reservation_check(ops, FD, own, &view, &lost), 0);
-        assert_false(lost);
+        assert_int_equal(reservation_check(ops, FD, own, &view, &loss), 0);
+        assert_false(loss.lost);
         disk.held = false; /* the target was restarted and forgot */
         disk.count = 0;
-        assert_int_equal(reservation_check(ops, FD, own, &view, &lost), 0);
-        assert_true(lost && disk.held);
+        const uint32_t before = disk.generation;
+        assert_int_equal(reservation_check(ops, FD, own, &view, &loss), 0);
+        assert_true(loss.lost && disk.held);
+        assert_int_equal(loss.generation, before);
     }
 }
 
@@ -392,7 +394,7 @@ static void a_target_without_persistence_is_asked_for_none(void **state)
 
 static void what_a_target_says_of_persistence_is_seen(void **state)
 {
-    bool lost;
+    struct reservation_loss loss;
 
     (void)state;
     FOR_EACH_KIND(ops)
@@ -400,8 +402,8 @@ static void what_a_target_says_of_persistence_is_seen(void **state)
         assert_int_equal(reservation_take(ops, FD, own, &view), 0);
         assert_true(view.persists);
         disk.kept = false; /* somebody registered without it */
-        assert_int_equal(reservation_check(ops, FD, own, &view, &lost), 0);
-        assert_true(view.persists && !lost);
+        assert_int_equal(reservation_check(ops, FD, own, &view, &loss), 0);
+        assert_true(view.persists && !loss.lost);
         disk.forgetful = true; /* it says that it can, and does not */
         assert_int_equal(reservation_take(ops, FD, own, &view), 0);
         assert_false(view.persists);

@@ -22,7 +22,12 @@
 #include "server/server.h"
 #include "tests/unit/server/daemon_fixture.h"
 
-enum { BACK = CREATE_SESSION4_FLAG_CONN_BACK_CHAN, WAIT_MS = 5000, QUIET_MS = 150 };
+enum {
+    BACK = CREATE_SESSION4_FLAG_CONN_BACK_CHAN,
+    WAIT_MS = 5000,
+    QUIET_MS = 150,
+    DEADLINE_MS = 100
+};
 
 static struct daemon *daemon_of_test;
 
@@ -327,6 +332,112 @@ static void a_call_has_a_deadline_and_its_slot_waits_for_the_late_answer(void **
     wire_close(&client.wire);
 }
 
+struct counting {
+    struct loop_msg msg;
+    clientid4 id;
+    unsigned flights;
+    sem_t done;
+};
+
+static void count_flights(struct loop_msg *msg)
+{
+    struct counting *count = container_of(msg, struct counting, msg);
+    const struct client *found = client_find(
+        clients_table(daemon_server(daemon_of_test)->clients, client_id_loop(count->id)),
+        count->id);
+    count->flights = found->flights;
+    sem_post(&count->done);
+}
+
+static unsigned flights_of(clientid4 id)
+{
+    struct counting count = {.msg.run = count_flights, .id = id};
+    sem_init(&count.done, 0, 0);
+    loop_post(daemon_server(daemon_of_test)->loops[client_id_loop(id)], &count.msg);
+    sem_wait(&count.done);
+    return count.flights;
+}
+
+struct stopped {
+    struct loop_msg msg;
+    sem_t is, end;
+};
+
+static void stand_still(struct loop_msg *msg)
+{
+    struct stopped *stopped = container_of(msg, struct stopped, msg);
+    sem_post(&stopped->is);
+    sem_wait(&stopped->end);
+    sem_post(&stopped->is);
+}
+
+enum { LOOPS_MAX = 8 };
+
+/* As a process that is sent SIGSTOP; its clock runs on. */
+static void stop_loops(struct stopped stopped[LOOPS_MAX])
+{
+    const struct server *server = daemon_server(daemon_of_test);
+    assert_true(server->loop_count <= LOOPS_MAX);
+    for (unsigned i = 0; i < server->loop_count; i++) {
+        stopped[i].msg.run = stand_still;
+        sem_init(&stopped[i].is, 0, 0);
+        sem_init(&stopped[i].end, 0, 0);
+        loop_post(server->loops[i], &stopped[i].msg);
+        sem_wait(&stopped[i].is);
+    }
+}
+
+static void let_loops_go(struct stopped stopped[LOOPS_MAX])
+{
+    const struct server *server = daemon_server(daemon_of_test);
+    for (unsigned i = 0; i < server->loop_count; i++) {
+        sem_post(&stopped[i].end);
+        sem_wait(&stopped[i].is);
+    }
+}
+
+/* Wrong: on waking the timer came first, and a client that had answered had not. */
+static void an_answer_that_waits_is_read_before_the_deadline_counts(void **state)
+{
+    (void)state;
+    struct nfs_client client;
+    struct waiting w;
+    struct heard heard;
+    struct stopped stopped[LOOPS_MAX];
+    start_client(&client, "waits");
+    start_call(&w, client.id, DEADLINE_MS);
+    assert_true(hear(&client.wire, WAIT_MS, &heard));
+    stop_loops(stopped);
+    answer(&client.wire, &heard, NFS4_OK, NFS4_OK, 1);
+    usleep(2 * DEADLINE_MS * 1000);
+    let_loops_go(stopped);
+    assert_int_equal(outcome_of(&w), CB_ANSWERED);
+    wire_close(&client.wire);
+}
+
+/* The second stop takes the turn that was given after the first. */
+static void a_turn_in_which_the_loops_stood_still_does_not_count(void **state)
+{
+    (void)state;
+    struct nfs_client client;
+    struct waiting w;
+    struct heard heard;
+    struct stopped stopped[LOOPS_MAX];
+    start_client(&client, "waits twice");
+    start_call(&w, client.id, DEADLINE_MS);
+    assert_true(hear(&client.wire, WAIT_MS, &heard));
+    for (unsigned i = 0; i < 2; i++) {
+        stop_loops(stopped);
+        if (i == 1)
+            answer(&client.wire, &heard, NFS4_OK, NFS4_OK, 1);
+        usleep(6 * DEADLINE_MS * 1000);
+        let_loops_go(stopped);
+        flights_of(client.id);
+    }
+    assert_int_equal(outcome_of(&w), CB_ANSWERED);
+    wire_close(&client.wire);
+}
+
 /* A malformed answer fails its call, and nothing else. */
 static void an_answer_that_makes_no_sense_fails_that_call_only(void **state)
 {
@@ -474,32 +585,6 @@ static void a_recall_is_built_to_see_whether_it_fits(void **state)
 
 /* ---- probes ---- */
 
-struct counting {
-    struct loop_msg msg;
-    clientid4 id;
-    unsigned flights;
-    sem_t done;
-};
-
-static void count_flights(struct loop_msg *msg)
-{
-    struct counting *count = container_of(msg, struct counting, msg);
-    const struct client *found = client_find(
-        clients_table(daemon_server(daemon_of_test)->clients, client_id_loop(count->id)),
-        count->id);
-    count->flights = found->flights;
-    sem_post(&count->done);
-}
-
-static unsigned flights_of(clientid4 id)
-{
-    struct counting count = {.msg.run = count_flights, .id = id};
-    sem_init(&count.done, 0, 0);
-    loop_post(daemon_server(daemon_of_test)->loops[client_id_loop(id)], &count.msg);
-    sem_wait(&count.done);
-    return count.flights;
-}
-
 /* Wrong: each session that comes and goes leaves a CB_NULL with its buffer for 10 s. */
 static void a_session_that_is_destroyed_leaves_no_probe_behind(void **state)
 {
@@ -532,6 +617,8 @@ int main(void)
         cmocka_unit_test(backchannel_ctl_changes_the_calls_that_follow),
         cmocka_unit_test(a_slot_has_one_call_at_a_time_and_further_calls_wait),
         cmocka_unit_test(a_call_has_a_deadline_and_its_slot_waits_for_the_late_answer),
+        cmocka_unit_test(an_answer_that_waits_is_read_before_the_deadline_counts),
+        cmocka_unit_test(a_turn_in_which_the_loops_stood_still_does_not_count),
         cmocka_unit_test(an_answer_that_makes_no_sense_fails_that_call_only),
         cmocka_unit_test(a_lost_connection_makes_the_same_call_go_over_another_one),
         cmocka_unit_test(without_a_connection_a_call_fails_at_once_and_a_new_one_mends_the_slot),

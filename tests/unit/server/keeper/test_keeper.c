@@ -20,7 +20,9 @@
 
 #include "layout/engine/engine.h"
 #include "layout/journal/watermark.h"
+#include "layout/seal/fs.h"
 #include "layout/seal/map.h"
+#include "server/base/jobs.h"
 #include "server/base/loop.h"
 #include "server/config/config.h"
 #include "server/daemon.h"
@@ -88,6 +90,59 @@ int __wrap_seal_fs_is_sealed(int fd, bool *sealed, enum seal_kind *kind, struct 
     *sealed = true;
     *kind = SEAL_KIND_FROZEN;
     return file_key_from_fd(fd, named);
+}
+
+/* A look at the flag waits until the keeper's loop has ended. Under the lock. */
+static bool hold_step, step_begun, map_made;
+static struct seal_map *map_of_step;
+
+int __real_seal_fs_get_flag(int fd, bool *set);
+int __wrap_seal_fs_get_flag(int fd, bool *set);
+int __wrap_seal_fs_get_flag(int fd, bool *set)
+{
+    pthread_mutex_lock(&lock);
+    step_begun = hold_step;
+    pthread_cond_broadcast(&wake);
+    while (hold_step)
+        pthread_cond_wait(&wake, &lock);
+    pthread_mutex_unlock(&lock);
+    return __real_seal_fs_get_flag(fd, set);
+}
+
+int __real_seal_fs_reread_map(int fd, struct seal_map **map, struct seal_refusal *why);
+int __wrap_seal_fs_reread_map(int fd, struct seal_map **map, struct seal_refusal *why);
+int __wrap_seal_fs_reread_map(int fd, struct seal_map **map, struct seal_refusal *why)
+{
+    int err = __real_seal_fs_reread_map(fd, map, why);
+    pthread_mutex_lock(&lock);
+    if (!err && step_begun) {
+        map_of_step = *map;
+        map_made = true;
+    }
+    pthread_mutex_unlock(&lock);
+    return err;
+}
+
+void __real_map_free(struct seal_map *map);
+void __wrap_map_free(struct seal_map *map);
+void __wrap_map_free(struct seal_map *map)
+{
+    pthread_mutex_lock(&lock);
+    if (map == map_of_step)
+        map_of_step = NULL;
+    pthread_mutex_unlock(&lock);
+    __real_map_free(map);
+}
+
+void __real_jobs_wait(struct jobs *jobs);
+void __wrap_jobs_wait(struct jobs *jobs);
+void __wrap_jobs_wait(struct jobs *jobs)
+{
+    pthread_mutex_lock(&lock);
+    hold_step = false;
+    pthread_cond_broadcast(&wake);
+    pthread_mutex_unlock(&lock);
+    __real_jobs_wait(jobs);
 }
 
 static void set_hold(bool hold)
@@ -208,12 +263,12 @@ static void client_event(enum keeper_client_event event, uint8_t verifier)
                   "192.0.2.9");
 }
 
-static nfsstat4 get(layoutiomode4 iomode, struct keeper_layoutget *out)
+static nfsstat4 get_type(layouttype4 type, layoutiomode4 iomode, struct keeper_layoutget *out)
 {
     *out = (struct keeper_layoutget){.call = call(),
                                      .file = the_file(),
                                      .client_id = CLIENT,
-                                     .type = LAYOUT4_BLOCK_VOLUME,
+                                     .type = type,
                                      .iomode = iomode,
                                      .length = NFS4_UINT64_MAX,
                                      .minlength = 4096,
@@ -225,6 +280,11 @@ static nfsstat4 get(layoutiomode4 iomode, struct keeper_layoutget *out)
     file_unref(out->file);
     held = out->layout_stateid;
     return out->call.status;
+}
+
+static nfsstat4 get(layoutiomode4 iomode, struct keeper_layoutget *out)
+{
+    return get_type(LAYOUT4_BLOCK_VOLUME, iomode, out);
 }
 
 static nfsstat4 give_back(void)
@@ -314,6 +374,27 @@ static void seal_sets_the_flag_and_release_takes_it_off(void **state)
     file_unref(file);
 }
 
+/* It comes home when nobody hears it any more; the journal knows what was begun. */
+static void a_step_that_the_end_overtakes_is_freed_and_taken_up_again(void **state)
+{
+    (void)state;
+    start("");
+    assert_int_equal(seal(false, NULL), NFS4_OK);
+    hold_step = true;
+    assert_int_not_equal(release(1, NULL), NFS4_OK);
+    pthread_mutex_lock(&lock);
+    while (!step_begun)
+        pthread_cond_wait(&wake, &lock);
+    pthread_mutex_unlock(&lock);
+    stop();
+    assert_true(map_made);
+    assert_null(map_of_step);
+    step_begun = false;
+    start("");
+    assert_int_equal(release(5000, NULL), NFS4_OK);
+    assert_false(is_immutable());
+}
+
 /* The look began while the file had a seal that is undone since. */
 static void what_is_left_of_a_seal_that_ended_is_not_found(void **state)
 {
@@ -399,6 +480,20 @@ static void layout_is_given_with_a_device_that_can_be_asked_for(void **state)
     await();
     assert_int_equal(query.call.status, NFS4ERR_CLIENTID_BUSY);
     assert_int_equal(give_back(), NFS4_OK);
+    assert_int_equal(release(5000, NULL), NFS4_OK);
+}
+
+/* Wrong: LAYOUTTRYLATER, which Linux repeats for half a minute before it asks the server. */
+static void disk_that_nobody_reserves_is_not_to_be_asked_for_later(void **state)
+{
+    (void)state;
+    struct keeper_layoutget layout;
+    start("");
+    client_event(KEEPER_CLIENT_CONFIRMED, 1);
+    client_event(KEEPER_CLIENT_CALLABLE, 1);
+    assert_int_equal(seal(false, NULL), NFS4_OK);
+    assert_int_equal(get_type(LAYOUT4_SCSI, LAYOUTIOMODE4_READ, &layout),
+                     NFS4ERR_LAYOUTUNAVAILABLE);
     assert_int_equal(release(5000, NULL), NFS4_OK);
 }
 
@@ -810,10 +905,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(seal_sets_the_flag_and_release_takes_it_off),
+        T(a_step_that_the_end_overtakes_is_freed_and_taken_up_again),
         T(what_is_left_of_a_seal_that_ended_is_not_found),
         T(nor_when_another_ended_during_the_second_look),
         T(seal_of_a_file_open_for_writing_is_refused_with_the_reason),
         T(layout_is_given_with_a_device_that_can_be_asked_for),
+        T(disk_that_nobody_reserves_is_not_to_be_asked_for_later),
         T(map_for_writing_through_the_server_is_the_sealed_one),
         T(times_of_a_pinned_file_move_by_the_journal_and_stay_after_release),
         T(restart_keeps_the_seal_and_doubts_former_holders),

@@ -51,7 +51,8 @@ static struct {
     uint32_t generation;
     bool lost, volatile_; /* it is restarted; it keeps nothing over that, it says */
     int error;
-    bool deaf; /* preempts do nothing */
+    uint64_t holder; /* error is -EBUSY: somebody else */
+    bool deaf;       /* preempts do nothing */
 } target;
 
 int __wrap_reserver_create(struct device *device, uint64_t own_key, struct reserver **out);
@@ -250,7 +251,9 @@ static void carry_out(struct reserver_job *job)
     job->disk_count = 1;
     disk->name = device_volume(left)->base[0].designator;
     disk->error = target.error;
-    disk->lost = target.lost;
+    disk->holder_key = target.holder;
+    disk->loss = (struct reservation_loss){target.lost, target.generation};
+    target.generation += target.lost; /* by our registration */
     disk->persists = !target.volatile_;
     target.lost = false;
     for (size_t i = 0; i < job->victim_count; i++)
@@ -321,7 +324,7 @@ static void fence(void)
         run_job();
 }
 
-static void start(void)
+static void start_server(void)
 {
     assert_int_equal(loop_create("keeper", 0, &loop), 0);
     const struct keeper_san_calls calls = {.loop = loop,
@@ -334,6 +337,11 @@ static void start(void)
                                            .nexus_seen = nexus_seen,
                                            .settled = settled};
     assert_int_equal(keeper_san_create(&calls, &san), 0);
+}
+
+static void start(void)
+{
+    start_server();
     look(left);
     look(right);
 }
@@ -366,18 +374,23 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
+static void remove_keys(void)
 {
     static const char *const ends[] = {"", "-wal", "-shm"};
     char name[80];
-    (void)state;
-    stop();
-    device_free(left);
-    device_free(right);
     for (int i = 0; i < 3; i++) {
         snprintf(name, sizeof name, "%s/keys.db%s", directory, ends[i]);
         unlink(name);
     }
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    stop();
+    device_free(left);
+    device_free(right);
+    remove_keys();
     return rmdir(directory);
 }
 
@@ -588,7 +601,7 @@ static void a_neighbour_is_recalled_before_it_is_cut_off(void **state)
     assert_int_equal(recalled, NEAR);
     assert_int_equal(job_count, 0); /* waits */
     assert_true(is_registered(key));
-    assert_int_equal(keeper_san_prepare(san, NEAR, left, &why), -EAGAIN);
+    assert_int_equal(keeper_san_prepare(san, NEAR, left, &why), -EBUSY);
     assert_int_equal(keeper_san_key(san, NEAR, left, &key), NFS4ERR_NOENT);
     near_holds = false; /* it returned them */
     while (answer == NOTHING) {
@@ -652,9 +665,9 @@ static void a_target_that_forgets_gets_no_layouts(void **state)
     assert_null(keeper_san_why_not(san, left));
     target.volatile_ = true;
     look(left);
-    assert_int_equal(keeper_san_prepare(san, LOST, left, &why), -EAGAIN);
+    assert_int_equal(keeper_san_prepare(san, LOST, left, &why), -ENODEV);
     assert_non_null(strstr(why, "scsi_volatile_reservations"));
-    assert_int_equal(tell(left), NFS4ERR_DELAY);
+    assert_int_equal(tell(left), NFS4ERR_NOENT);
     assert_ptr_equal(keeper_san_why_not(san, left), why);
     device_set_may_forget(left);
     look(left);
@@ -666,7 +679,7 @@ static void a_target_that_says_it_keeps_and_does_not_is_found_out(void **state)
     (void)state;
     comes(EAST);
     target.count = 0;
-    target.generation = 1;
+    target.generation = 0;
     target.lost = true;
     look(left);
     assert_non_null(strstr(keeper_san_why_not(san, left), "has lost registrations"));
@@ -685,10 +698,52 @@ static void a_target_that_forgot_while_the_server_was_down_is_found_out(void **s
     (void)state;
     comes(EAST);
     target.count = 0;
-    target.generation = 1;
+    target.generation = 0;
     target.lost = true;
     restart();
     assert_non_null(strstr(keeper_san_why_not(san, left), "has lost registrations"));
+}
+
+/* Another volume's look has seen the target as it was before ours had taken it. */
+static void two_looks_that_take_a_new_disk_at_once_miss_nothing(void **state)
+{
+    (void)state;
+    stop();
+    remove_keys();
+    job_count = 0;
+    target.generation = 0;
+    start_server();
+    keeper_san_see(san, left);
+    keeper_san_see(san, right);
+    for (int i = 0; i < 2; i++) {
+        target.lost = true;
+        carry_out(jobs[i]);
+    }
+    for (int i = 0; i < 2; i++) {
+        jobs[i]->disk[0].generation = 2;
+        jobs[i]->home.run(&jobs[i]->home);
+    }
+    job_count = 0;
+    assert_null(keeper_san_why_not(san, left));
+    assert_null(keeper_san_why_not(san, right));
+}
+
+/* The look of one shows it, and the other's sees a disk that is reserved. */
+static void what_a_disk_forgot_it_forgot_for_all_its_volumes(void **state)
+{
+    (void)state;
+    comes(EAST);
+    look(right);
+    target.count = 0;
+    target.generation = 0;
+    target.lost = true;
+    look(left);
+    look(right);
+    assert_non_null(strstr(keeper_san_why_not(san, right), "has lost registrations"));
+    target.lost = true; /* what is on record of it stays */
+    look(right);
+    restart();
+    assert_non_null(keeper_san_why_not(san, left));
 }
 
 static void a_reservation_that_somebody_released_is_taken_again(void **state)
@@ -699,6 +754,51 @@ static void a_reservation_that_somebody_released_is_taken_again(void **state)
     target.generation += 2;
     look(left);
     assert_null(keeper_san_why_not(san, left));
+}
+
+/* Linux repeats what is to pass in a moment, and goes through the server at once else. */
+static void a_disk_that_stays_refused_is_told_from_one_that_is_ready_in_a_moment(void **state)
+{
+    static const struct {
+        int error;
+        uint64_t holder;
+        bool passes;
+    } cases[] = {
+        {-EOPNOTSUPP, 0, false}, /* a target without persistent reservations */
+        {-EBUSY, 0x1234, false}, /* somebody else's */
+        {-EBUSY, 0, true},       /* somebody was quicker, and has let go of it */
+        {-EIO, 0, false},        {-EAGAIN, 0, true},
+    };
+    const char *why;
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        target.error = 0;
+        look(left);
+        assert_int_equal(keeper_san_prepare(san, LOST, left, &why), 0);
+        target.error = cases[i].error;
+        target.holder = cases[i].holder;
+        look(left);
+        assert_int_equal(keeper_san_prepare(san, LOST, left, &why),
+                         cases[i].passes ? -EAGAIN : -ENODEV);
+        assert_int_equal(tell(left), cases[i].passes ? NFS4ERR_DELAY : NFS4ERR_NOENT);
+        look(left); /* what does not pass by then does not pass by itself */
+        assert_int_equal(keeper_san_prepare(san, LOST, left, &why), -ENODEV);
+        assert_int_equal(tell(left), NFS4ERR_NOENT);
+    }
+}
+
+static void a_disk_that_is_being_reserved_is_ready_in_a_moment(void **state)
+{
+    const char *why;
+    (void)state;
+    job_count = 0;
+    stop();
+    start_server();
+    keeper_san_see(san, left);
+    assert_int_equal(keeper_san_prepare(san, LOST, left, &why), -EAGAIN);
+    assert_int_equal(tell(left), NFS4ERR_DELAY);
+    assert_int_equal(keeper_san_prepare(san, LOST, right, &why), -ENODEV); /* nobody has seen it */
+    job_count = 0;
 }
 
 /* ---- telling ---- */
@@ -846,7 +946,11 @@ int main(void)
         KEY_TEST(a_target_that_forgets_gets_no_layouts),
         KEY_TEST(a_target_that_says_it_keeps_and_does_not_is_found_out),
         KEY_TEST(a_target_that_forgot_while_the_server_was_down_is_found_out),
+        KEY_TEST(two_looks_that_take_a_new_disk_at_once_miss_nothing),
+        KEY_TEST(what_a_disk_forgot_it_forgot_for_all_its_volumes),
         KEY_TEST(a_reservation_that_somebody_released_is_taken_again),
+        KEY_TEST(a_disk_that_stays_refused_is_told_from_one_that_is_ready_in_a_moment),
+        KEY_TEST(a_disk_that_is_being_reserved_is_ready_in_a_moment),
         KEY_TEST(the_operators_word_lets_a_fenced_client_in),
         KEY_TEST(the_operators_word_ends_who_had_time_to_come_back),
         KEY_TEST(where_too_many_went_without_a_word_nobody_new_is_told),
