@@ -6,7 +6,6 @@ import os
 import select
 import signal
 import socket
-import stat
 import subprocess
 import time
 
@@ -135,13 +134,16 @@ class Server:
             ours = LIBC.syscall(PIDFD_GETFD, process, int(descriptor), 0)
             if ours < 0:
                 continue
-            if stat.S_ISSOCK(os.fstat(ours).st_mode):
-                with socket.socket(fileno=ours) as end, contextlib.suppress(OSError):
-                    if end.family in (socket.AF_INET, socket.AF_INET6) and end.getpeername()[0] == address:
-                        end.shutdown(socket.SHUT_RDWR)
-                        ended += 1
-            else:
+            try:
+                end = socket.socket(fileno=ours)
+            except OSError:  # no socket, or one that is only named (O_PATH)
                 os.close(ours)
+                continue
+            with end, contextlib.suppress(OSError):
+                if (end.family in (socket.AF_INET, socket.AF_INET6)
+                        and end.getpeername()[0] == address):
+                    end.shutdown(socket.SHUT_RDWR)
+                    ended += 1
         os.close(process)
         return ended
 
