@@ -1,7 +1,10 @@
-"""The shared disk: an image file, attached here as a loop device for the server and given to guests as their /dev/ubda.
+"""The shared disk: an image file, attached here as a loop device for the server and given to guests
+as their /dev/ubda.
 
-Both ways go through the image file's page cache on this machine, so what one side wrote the other side reads
-(test_lab.py holds us to it). The loop device clears itself when its last user is gone, so nothing is left behind.
+Both ways go through the image file's page cache on this machine, so what one side wrote the
+other side reads
+(test_lab.py holds us to it). The loop device clears itself when its last user is gone, so nothing
+is left behind.
 """
 import fcntl
 import os
@@ -25,9 +28,11 @@ class Unavailable(Exception):
 
 
 def _attach(image):
-    """A loop device over the image; the descriptor keeps it alive until something is mounted from it."""
+    """A loop device over the image; the descriptor keeps it alive until something is
+    mounted from it."""
     if not os.path.exists("/dev/loop-control"):
-        raise Unavailable("no /dev/loop-control: the kernel has no loop driver, or this container was not given it")
+        raise Unavailable("no /dev/loop-control: the kernel has no loop driver, "
+                          "or this container was not given it")
     backing = os.open(image, os.O_RDWR)
     try:
         for _ in range(50):
@@ -39,9 +44,11 @@ def _attach(image):
                 os.mknod(path, 0o600 | stat.S_IFBLK, os.makedev(7, number))
             device = os.open(path, os.O_RDWR)
             info = bytearray(LOOP_INFO64_SIZE)
-            struct.pack_into("=I", info, LOOP_INFO64_FLAGS_AT, LO_FLAGS_AUTOCLEAR | LO_FLAGS_PARTSCAN)
+            struct.pack_into("=I", info, LOOP_INFO64_FLAGS_AT,
+                             LO_FLAGS_AUTOCLEAR | LO_FLAGS_PARTSCAN)
             try:
-                fcntl.ioctl(device, LOOP_CONFIGURE, struct.pack("=II", backing, 512) + bytes(info) + bytes(64))
+                fcntl.ioctl(device, LOOP_CONFIGURE,
+                            struct.pack("=II", backing, 512) + bytes(info) + bytes(64))
                 return path, device
             except OSError:  # another run took it between the question and the answer
                 os.close(device)
@@ -61,7 +68,8 @@ def _partition(image, size):
 class Disk:
     """`fs` is xfs or ext4; the file system is on the whole disk, or on its one partition."""
 
-    def __init__(self, directory, name="disk", fs="xfs", size=2048 * MIB, partition=False, reflink=False, options=()):
+    def __init__(self, directory, name="disk", fs="xfs", size=2048 * MIB, partition=False,
+                 reflink=False, options=()):
         self.image, self.fs, self.path = f"{directory}/{name}.img", fs, f"{directory}/{name}"
         with open(self.image, "wb") as f:
             f.truncate(size)
@@ -76,12 +84,14 @@ class Disk:
         self.mount()
 
     def _partition_node(self, size):
-        """The partition's device. Told to the kernel by hand: not every kernel reads partition tables by itself."""
+        """The partition's device. Told to the kernel by hand: not every kernel reads partition
+        tables by itself."""
         node = self.loop + "p1"
         entry = f"/sys/block/{os.path.basename(self.loop)}/{os.path.basename(node)}"
         if not os.path.exists(entry):
             sectors = size // 512 - PARTITION_START
-            subprocess.run(["addpart", self.loop, "1", str(PARTITION_START), str(sectors)], check=True)
+            subprocess.run(["addpart", self.loop, "1", str(PARTITION_START), str(sectors)],
+                           check=True)
         with open(f"{entry}/dev") as f:
             major, minor = map(int, f.read().split(":"))
         if not os.path.exists(node):
@@ -100,7 +110,8 @@ class Disk:
 
     def run(self, script):
         """A bash script on this machine that must succeed; what it printed."""
-        return subprocess.run(["bash", "-ec", script], check=True, stdout=subprocess.PIPE, text=True).stdout
+        return subprocess.run(["bash", "-ec", script], check=True, stdout=subprocess.PIPE,
+                              text=True).stdout
 
     def file(self, name):
         return f"{self.path}/{name}"
@@ -108,13 +119,15 @@ class Disk:
     def write(self, name, size, random=True):
         """A file of `size` bytes of random data, on disk; its SHA-256."""
         source = "/dev/urandom" if random else "/dev/zero"
-        subprocess.run(["dd", f"if={source}", f"of={self.file(name)}", "bs=1M", f"count={size}", "iflag=count_bytes,fullblock",
-                        "conv=fsync", "status=none"], check=True)
+        subprocess.run(["dd", f"if={source}", f"of={self.file(name)}", "bs=1M", f"count={size}",
+                        "iflag=count_bytes,fullblock", "conv=fsync", "status=none"], check=True)
         return self.sha256(name)
 
     def sha256(self, name):
-        """The digest of what is on the disk, whatever this machine's page cache of the file says."""
-        return self.run(f"dd if={self.file(name)} bs=1M iflag=direct status=none | sha256sum").split()[0]
+        """The digest of what is on the disk, whatever this machine's page cache of
+        the file says."""
+        return self.run(f"dd if={self.file(name)} bs=1M iflag=direct status=none | "
+                        f"sha256sum").split()[0]
 
 
 def immutable(path):
@@ -131,9 +144,11 @@ def _flags(path):
 
 
 def extents(path, limit=4096):
-    """The file's block map as the kernel tells it: (logical, physical, length, flags) in bytes, after a sync."""
+    """The file's block map as the kernel tells it: (logical, physical, length, flags) in bytes,
+    after a sync."""
     sync = 1
-    request = bytearray(struct.pack("=QQLLLL", 0, (1 << 64) - 1, sync, 0, limit, 0) + bytes(56 * limit))
+    request = bytearray(struct.pack("=QQLLLL", 0, (1 << 64) - 1, sync, 0, limit, 0)
+                        + bytes(56 * limit))
     descriptor = os.open(path, os.O_RDONLY)
     try:
         fcntl.ioctl(descriptor, FS_IOC_FIEMAP, request)
@@ -148,8 +163,8 @@ def extents(path, limit=4096):
 
 
 def fragment(path, count, unit=64 << 10, tries=5):
-    """Write a file of exactly `count` extents of `unit` bytes. The file system may have its own mind (XFS goes to another
-    group of blocks while one is busy): then again."""
+    """Write a file of exactly `count` extents of `unit` bytes. The file system may have its own
+    mind (XFS goes to another group of blocks while one is busy): then again."""
     for _ in range(tries):
         _grow_in_turn(path, count, unit)
         found = len(extents(path))

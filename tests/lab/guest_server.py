@@ -1,7 +1,7 @@
 """sealnfsd in a guest, for what the server must see itself: iSCSI disks, device-mapper.
 
-The binaries of this machine's build run on the guest's root, which is this machine's. What the server writes is in the
-guest's memory: its files are read by jobs in the guest.
+The binaries of this machine's build run on the guest's root, which is this machine's. What the
+server writes is in the guest's memory: its files are read by jobs in the guest.
 """
 import json
 import os
@@ -16,7 +16,8 @@ RUN = "/run/sealnfs"
 
 
 class GuestServer(Server):
-    """As Server, in `guest`; `exports` says what is exported, as paths there. It has the unit's capabilities and no others."""
+    """As Server, in `guest`; `exports` says what is exported, as paths there. It has the unit's
+    capabilities and no others."""
 
     def __init__(self, guest, build, exports, **options):
         self.guest, self.job, self.kept = guest, None, None
@@ -25,17 +26,20 @@ class GuestServer(Server):
         for name in ("sealnfsd", "sealctl"):
             shutil.copy(f"{build}/bin/{name}", self.bin)
         shutil.copy(f"{HERE}/guest-run-server", self.bin)
-        super().__init__(guest.directory, build, exports=exports, listen=[guest.ip, "127.0.0.1"], **options)
+        super().__init__(guest.directory, build, exports=exports, listen=[guest.ip, "127.0.0.1"],
+                         **options)
         # The log is written here, the rest where the guest has it in memory.
         self.control, self.trace_file, self.log = f"{RUN}/control", f"{RUN}/trace", f"{RUN}/log"
-        self.options.update(control_socket=self.control, trace_file=self.trace_file, state_dir=f"{RUN}/state")
+        self.options.update(control_socket=self.control, trace_file=self.trace_file,
+                            state_dir=f"{RUN}/state")
 
     def _make_state_dir(self):
         self.guest.run(f"mkdir -p {RUN}/state")
 
     def start(self, timeout=120):
         self.write_config()
-        self.job = self.guest.start(f"exec /mnt/lab/bin/guest-run-server {RUN}/pid {self.log} {' '.join(as_the_unit())} "
+        self.job = self.guest.start(f"exec /mnt/lab/bin/guest-run-server {RUN}/pid {self.log} "
+                                    f"{' '.join(as_the_unit())} "
                                     "/mnt/lab/bin/sealnfsd -c /mnt/lab/sealnfsd/sealnfs.conf")
         self.job.expect("ready", timeout)
         return self
@@ -60,7 +64,8 @@ class GuestServer(Server):
 
     def close(self):
         """The guest ends with the test; a server that ended by itself is a failure all the same."""
-        if self.job and self.guest.process.poll() is None and self.job.done() and self.job.code not in (0, 128 + 9):
+        if (self.job and self.guest.process.poll() is None and self.job.done()
+            and self.job.code not in (0, 128 + 9)):
             raise ServerError(f"sealnfsd had ended by itself with {self.job.code}")
 
     def sealctl(self, *arguments, timeout=120):
@@ -70,7 +75,8 @@ class GuestServer(Server):
 
     def start_ctl(self, *arguments):
         """sealctl in the background: a job of the guest."""
-        return self.guest.start(f"/mnt/lab/bin/sealctl -s {self.control} {' '.join(arguments)} 2>&1")
+        return self.guest.start(f"/mnt/lab/bin/sealctl -s {self.control} {' '.join(arguments)} "
+                                f"2>&1")
 
     def trace(self):
         if self.kept:

@@ -1,8 +1,10 @@
-"""A scripted client that holds a layout: it says and does what a test wants, also what no good client would.
+"""A scripted client that holds a layout: it says and does what a test wants, also what no
+good client would.
 
-Its NFSv4.1 is right: a session with a backchannel, OPEN, LAYOUTGET, recalls, LAYOUTRETURN. It writes to the disk by its layout
-all the while, through a process of its own (disk-path), which can be cut off, mended and fenced apart from its connection.
-`held` is the truth: the extents that it may still write to, from the reply to LAYOUTGET to just before LAYOUTRETURN is sent.
+Its NFSv4.1 is right: a session with a backchannel, OPEN, LAYOUTGET, recalls, LAYOUTRETURN. It
+writes to the disk by its layout all the while, through a process of its own (disk-path), which can
+be cut off, mended and fenced apart from its connection. `held` is the truth: the extents that it
+may still write to, from the reply to LAYOUTGET to just before LAYOUTRETURN is sent.
 """
 import contextlib
 import os
@@ -14,16 +16,18 @@ import subprocess
 import threading
 import time
 
-from nfs4 import (Closed, Connection, PUTROOTFH, GETFH, NO_SECURITY, RECLAIM_COMPLETE, compound, create_session, exchange_id, expect, lookup, opaque,
-                  record, sequence, u32, u64)
+from nfs4 import (Closed, Connection, PUTROOTFH, GETFH, NO_SECURITY, RECLAIM_COMPLETE, compound,
+                  create_session, exchange_id, expect, lookup, opaque, record, sequence, u32, u64)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 EVERYTHING = 0xFFFFFFFFFFFFFFFF
-OPEN, CLOSE, PUTFH, LAYOUTGET, LAYOUTRETURN, DESTROY_SESSION, DESTROY_CLIENTID = 18, 4, 22, 50, 51, 44, 57
+OPEN, CLOSE, PUTFH, LAYOUTGET, LAYOUTRETURN, DESTROY_SESSION, DESTROY_CLIENTID = (18, 4, 22, 50, 51,
+                                                                                  44, 57)
 CB_LAYOUTRECALL, CB_SEQUENCE = 5, 11
 BLOCK_VOLUME, READ_WRITE, ANY = 3, 2, 3
 RETURN_FILE, RETURN_ALL = 1, 3
-OK, DELAY, OLD_STATEID, NOMATCHING_LAYOUT, LAYOUTTRYLATER, GRACE = 0, 10008, 10024, 10060, 10058, 10013
+OK, DELAY, OLD_STATEID, NOMATCHING_LAYOUT, LAYOUTTRYLATER, GRACE = (0, 10008, 10024, 10060, 10058,
+                                                                    10013)
 
 
 # The fence hook for such clients: it ends the process that does their I/O, and looks.
@@ -75,7 +79,8 @@ class DiskPath:
     """The process that does a client's direct I/O."""
 
     def __init__(self, device, tag):
-        self.process = subprocess.Popen([f"{HERE}/disk-path", device, tag], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process = subprocess.Popen([f"{HERE}/disk-path", device, tag], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE)
 
     def _say(self, line):
         self.process.stdin.write(line.encode() + b"\n")
@@ -105,8 +110,10 @@ class DiskPath:
 
 
 class Holder:
-    """`deaf`: it hears no calls. `swallows`: it hears them, and its answers are lost. `answer`: what it says to a recall that it knows
-    (a status). `obeys`: it returns what is recalled. `recalls` counts them, `answers` are what it said."""
+    """`deaf`: it hears no calls. `swallows`: it hears them, and its answers are lost. `answer`:
+    what it says to a recall that it knows
+    (a status). `obeys`: it returns what is recalled. `recalls` counts them, `answers` are
+    what it said."""
 
     def __init__(self, disk, owner, directory):
         self.disk, self.owner, self.directory = disk, owner, directory
@@ -115,7 +122,9 @@ class Holder:
         self.held, self.layout, self.open_stateid, self.handle = [], None, None, None
         self.recalls, self.answers, self.recalled = 0, [], threading.Event()
         self.lock, self.returning = threading.Lock(), None
-        self.connection, self.security, self.back, self.program, self.status_flags = None, NO_SECURITY, None, None, 0
+        self.connection, self.security, self.back, self.program, self.status_flags = (None,
+                                                                                      NO_SECURITY,
+                                                                                      None, None, 0)
 
     def _boot(self):
         self.verifier, self.path = os.urandom(8), DiskPath(self.disk.loop, self.owner)
@@ -132,17 +141,20 @@ class Holder:
 
     def begin_session(self):
         self.connection, self.replies, self.xid = Connection(), queue.Queue(), 100
-        self.reader = threading.Thread(target=self._read, args=(self.connection, self.replies), daemon=True)
+        self.reader = threading.Thread(target=self._read, args=(self.connection, self.replies),
+                                       daemon=True)
         self.reader.start()
         status, result = self._call(exchange_id(self.owner.encode(), self.verifier))
         expect(status)
         self.client_id, first = struct.unpack_from(">QI", result, 8)
-        status, result = self._call(create_session(self.client_id, first, callbacks=True, security=self.security, back=self.back))
+        status, result = self._call(create_session(self.client_id, first, callbacks=True,
+                                                   security=self.security, back=self.back))
         expect(status)
         self.session, self.sequence_id, self.handle, self.open_stateid = result[8:24], 0, None, None
 
     def disconnect(self):
-        """Close the connection; the session stays. A return that was under way has ended, one way or the other."""
+        """Close the connection; the session stays. A return that was under way has ended, one way
+        or the other."""
         with contextlib.suppress(OSError):  # the server may have done so before
             self.connection.socket.shutdown(socket.SHUT_RDWR)
         self.reader.join(60)
@@ -153,9 +165,11 @@ class Holder:
     def rebind(self):
         """A new connection for the same session, both ways."""
         self.connection, self.replies = Connection(), queue.Queue()
-        self.reader = threading.Thread(target=self._read, args=(self.connection, self.replies), daemon=True)
+        self.reader = threading.Thread(target=self._read, args=(self.connection, self.replies),
+                                       daemon=True)
         self.reader.start()
-        status, _ = self._call(u32(41) + self.session + u32(3, 0))  # BIND_CONN_TO_SESSION, fore or both
+        # BIND_CONN_TO_SESSION, fore or both.
+        status, _ = self._call(u32(41) + self.session + u32(3, 0))
         expect(status)
 
     def _read(self, connection, replies):
@@ -222,11 +236,13 @@ class Holder:
                     for _ in range(call.u32()):
                         call.fixed(16)
                         call.fixed(8 * call.u32())
-                    results.append(u32(CB_SEQUENCE, OK) + session + u32(sequence_id, slot, slot, slot))
+                    results.append(u32(CB_SEQUENCE, OK) + session
+                                   + u32(sequence_id, slot, slot, slot))
                     continue
                 status, then = self._recall(call) if operation == CB_LAYOUTRECALL else (OK, None)
                 results.append(u32(operation, status))
-        body = u32(status) + opaque(b"") + u32(len(results)) + b"".join(results) if procedure == 1 else b""
+        body = (u32(status) + opaque(b"") + u32(len(results)) + b"".join(results) if procedure == 1
+                else b"")
         if not self.swallows:
             connection.send(record(u32(xid, 1, 0, 0, 0, 0) + body))
         if then:
@@ -260,7 +276,8 @@ class Holder:
 
     def open(self, name):
         """OPEN for reading and writing."""
-        status, result = self.compound(PUTROOTFH, lookup(b"data"), u32(OPEN, 0, 3, 0) + u64(self.client_id) + opaque(self.owner.encode())
+        status, result = self.compound(PUTROOTFH, lookup(b"data"), u32(OPEN, 0, 3, 0)
+                                       + u64(self.client_id) + opaque(self.owner.encode())
                                        + u32(0, 0) + opaque(name.encode()), GETFH)
         if status != OK:
             return status
@@ -270,13 +287,16 @@ class Holder:
         return OK
 
     def get(self, name):
-        """A layout of the whole file, for reading and writing; from now on it is used. The status."""
+        """A layout of the whole file, for reading and writing; from now on it is
+        used. The status."""
         if not self.open_stateid:
             status = self.open(name)
             if status != OK:
                 return status
-        status, result = self.compound(u32(PUTFH) + opaque(self.handle), u32(LAYOUTGET, 0, BLOCK_VOLUME, READ_WRITE) + u64(0) + u64(EVERYTHING)
-                                       + u64(4096) + self.open_stateid + u32(1 << 16))
+        status, result = self.compound(u32(PUTFH) + opaque(self.handle),
+                                       u32(LAYOUTGET, 0, BLOCK_VOLUME, READ_WRITE) + u64(0)
+                                       + u64(EVERYTHING) + u64(4096) + self.open_stateid
+                                       + u32(1 << 16))
         if status != OK:
             return status
         cursor = Cursor(result, result.index(u32(LAYOUTGET, OK), 40) + 8)
@@ -297,7 +317,8 @@ class Holder:
     def get_soon(self, name, timeout=30):
         """The same, again while the server says later."""
         deadline = time.monotonic() + timeout
-        while (status := self.get(name)) in (DELAY, GRACE, LAYOUTTRYLATER) and time.monotonic() < deadline:
+        while ((status := self.get(name)) in (DELAY, GRACE, LAYOUTTRYLATER)
+               and time.monotonic() < deadline):
             time.sleep(0.005)
         return status
 
@@ -316,7 +337,8 @@ class Holder:
         deadline = time.monotonic() + timeout
         while len(self.answers) < count:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{self.owner} was recalled {len(self.answers)} times, not {count}")
+                raise TimeoutError(f"{self.owner} was recalled {len(self.answers)} times, "
+                                   f"not {count}")
             time.sleep(0.01)
 
     def forget(self):
@@ -326,8 +348,9 @@ class Holder:
 
     def give_back(self):
         self.stop_using()
-        status, _ = self.compound(u32(PUTFH) + opaque(self.handle), u32(LAYOUTRETURN, 0, BLOCK_VOLUME, ANY, RETURN_FILE) + u64(0) + u64(EVERYTHING)
-                                  + self.layout + opaque(b""))
+        status, _ = self.compound(u32(PUTFH) + opaque(self.handle),
+                                  u32(LAYOUTRETURN, 0, BLOCK_VOLUME, ANY, RETURN_FILE) + u64(0)
+                                  + u64(EVERYTHING) + self.layout + opaque(b""))
         expect(status)
 
     def give_all_back(self):
@@ -340,19 +363,25 @@ class Holder:
             expect(self.compound(u32(PUTFH) + opaque(self.handle), u32(CLOSE, 0) + stateid)[0])
 
     def restart(self):
-        """A new run of the same machine: what it was going to write is gone, and its verifier is new."""
+        """A new run of the same machine: what it was going to write is gone, and its
+        verifier is new."""
         self.path.close()
         self.held = []
         self._boot()
-        self.deaf, self.swallows, self.obeys, self.answer, self.recalls, self.answers = False, False, True, None, 0, []
+        self.deaf, self.swallows, self.obeys, self.answer, self.recalls, self.answers = (False,
+                                                                                         False,
+                                                                                         True, None,
+                                                                                         0, [])
         self.recalled.clear()
 
     def throw_away(self):
-        """What Linux does when its server comes back: the layouts are gone at once, what is queued is not."""
+        """What Linux does when its server comes back: the layouts are gone at once, what is
+        queued is not."""
         self.held, self.open_stateid = [], None
 
     def another_run(self):
-        """Another verifier of the same owner; the old run lives on. Its path to the disk, which is the caller's to close."""
+        """Another verifier of the same owner; the old run lives on. Its path to the disk, which is
+        the caller's to close."""
         old = self.path
         self.held, self.open_stateid = [], None
         self._boot()
@@ -361,7 +390,8 @@ class Holder:
     def leave(self):
         """End the session and the client id; nothing may be held."""
         self.close_file()
-        for operation in (u32(DESTROY_SESSION) + self.session, u32(DESTROY_CLIENTID) + u64(self.client_id)):
+        for operation in (u32(DESTROY_SESSION) + self.session,
+                          u32(DESTROY_CLIENTID) + u64(self.client_id)):
             expect(self._call(operation)[0])
 
     def end(self):

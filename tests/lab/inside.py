@@ -1,4 +1,5 @@
-"""What `run` does inside the namespaces of a batch: run its tests one after another, and tell the outcome of each."""
+"""What `run` does inside the namespaces of a batch: run its tests one after another, and tell the
+outcome of each."""
 import contextlib
 import json
 import os
@@ -12,15 +13,18 @@ from lab import Lab
 
 
 def run(cases, arguments):
-    """We are alone in our namespaces. After a failure the lab is in no state that one could rely on: then no other test is begun."""
-    subprocess.run(["mount", "-t", "tmpfs", "run", "/run"], check=True)  # nothing here talks to the host's daemons
+    """We are alone in our namespaces. After a failure the lab is in no state that one could rely
+    on: then no other test is begun."""
+    # Nothing here talks to the host's daemons.
+    subprocess.run(["mount", "-t", "tmpfs", "run", "/run"], check=True)
     place = Place(arguments)
     with os.fdopen(arguments.report, "w") as report:
         for case in cases:
             begin, cpu = time.monotonic(), cpu_seconds()
             outcome, reason = place.run(case, last=case is cases[-1])
             sys.stdout.flush()
-            line = {"seconds": round(time.monotonic() - begin, 1), "cpu": round(cpu_seconds() - cpu, 1), "outcome": outcome}
+            line = {"seconds": round(time.monotonic() - begin, 1),
+                    "cpu": round(cpu_seconds() - cpu, 1), "outcome": outcome}
             report.write(json.dumps({**line, "reason": reason} if reason else line) + "\n")
             report.flush()
             if outcome == "FAIL":
@@ -52,17 +56,19 @@ class Place:
 
     def _run(self, case):
         if not self.lab:
-            self.lab = Lab(self.arguments.inside, self.arguments.build, self.arguments.turn, self.arguments.long,
-                           self.arguments.kernel)
+            self.lab = Lab(self.arguments.inside, self.arguments.build, self.arguments.turn,
+                           self.arguments.long, self.arguments.kernel)
         if not self.scene:
             self.scene = case.scene(self.lab)
         case.run(self.scene)
 
 
 def cpu_seconds():
-    """Of processor time that this namespace has had: of those who live, and of those whom somebody has waited for."""
+    """Of processor time that this namespace has had: of those who live, and of those whom somebody
+    has waited for."""
     tick, total = os.sysconf("SC_CLK_TCK"), 0
     for name in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{name}/stat") as f:
+        with contextlib.suppress(FileNotFoundError,
+                                 ProcessLookupError), open(f"/proc/{name}/stat") as f:
             total += sum(map(int, f.read().rpartition(")")[2].split()[11:15])) / tick
     return total

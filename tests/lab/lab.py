@@ -1,7 +1,7 @@
 """The block lab: a private network, shared disks, a server on this machine and guests beside it.
 
-A lab lives in network, mount and process namespaces of its own (see `run`): when its process ends, for whatever reason,
-the guests, the server, the mounts, the loop devices and the network are gone.
+A lab lives in network, mount and process namespaces of its own (see `run`): when its process ends,
+for whatever reason, the guests, the server, the mounts, the loop devices and the network are gone.
 """
 import os
 import subprocess
@@ -14,8 +14,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class Lab:
-    """`turn` is the batch's number in the run: those that run at the same time begin on different processors. `long`: every
-    repetition is wanted. `kernel`: where the clients' kernel is, if it is not Debian 12's (newer-kernel)."""
+    """`turn` is the batch's number in the run: those that run at the same time begin on different
+    processors. `long`: every repetition is wanted. `kernel`: where the clients' kernel is, if it is
+    not Debian 12's (newer-kernel)."""
 
     def __init__(self, directory, build, turn=0, long=False, kernel=None):
         self.directory, self.build, self.turn, self.long = directory, build, turn, long
@@ -41,7 +42,8 @@ class Lab:
         return self.disks[-1]
 
     def server(self, *disks, **options):
-        """Start sealnfsd over the disks and wait until it says it is ready; options as for Server."""
+        """Start sealnfsd over the disks and wait until it says it is ready; options
+        as for Server."""
         self.servers.append(Server(self.directory, self.build, disks or self.disks, **options))
         return self.servers[-1].start()
 
@@ -52,7 +54,8 @@ class Lab:
         if not self.guests:
             os.mkdir(self.memory)
             subprocess.run(["mount", "-t", "tmpfs", "memory", self.memory], check=True)
-            subprocess.run(["cc", "-O2", "-Wall", "-shared", "-fPIC", "-o", self.shim, f"{HERE}/xshim.c"], check=True)
+            subprocess.run(["cc", "-O2", "-Wall", "-shared", "-fPIC", "-o", self.shim,
+                            f"{HERE}/xshim.c"], check=True)
         number = len(self.guests) + 1
         _ip(f"tuntap add dev tap{number} mode tap")
         _ip(f"link set tap{number} master br0 up")
@@ -63,19 +66,22 @@ class Lab:
             _ip(f"link set stor{number} master br1 up")
             storage = {"storage_tap": f"stor{number}", "storage_ip": f"10.98.0.{10 + number}"}
         machine = {"name": f"guest{number}", "ip": f"10.99.0.{10 + number}", "tap": f"tap{number}",
-                   "images": [disk.image for disk in disks or self.disks], "memory_dir": self.memory, "shim": self.shim, "kernels": self.kernels, **storage,
+                   "images": [disk.image for disk in disks or self.disks],
+                   "memory_dir": self.memory, "shim": self.shim, "kernels": self.kernels, **storage,
                    "cpu": cpus[(self.turn + number) % len(cpus)], **options}
         self.guests.append(Guest(f"{self.directory}/guest{number}", machine))
         return self.guests[-1]
 
     def storage_network(self):
-        """From now on guests have a second network, 10.98.0.0/24; what they name the disks by goes there."""
+        """From now on guests have a second network, 10.98.0.0/24; what they name the disks
+        by goes there."""
         _ip("link add br1 type bridge forward_delay 0 stp_state 0")
         _ip("link set br1 up")
         self.storage = True
 
     def reboot(self, guest):
-        """The same machine after a power failure: begin to boot a guest of the same name and address."""
+        """The same machine after a power failure: begin to boot a guest of the same
+        name and address."""
         guest.kill()
         self.guests.append(Guest(f"{guest.directory}+", guest.machine))
         return self.guests[-1]

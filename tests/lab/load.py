@@ -1,6 +1,8 @@
-"""Work that goes on in a guest while a test does something to the server: rounds of I/O until told to stop.
+"""Work that goes on in a guest while a test does something to the server: rounds of I/O until
+told to stop.
 
-Each round checks what it read; a round that fails ends the job with an error, which the test sees when it ends the work.
+Each round checks what it read; a round that fails ends the job with an error, which the test sees
+when it ends the work.
 """
 
 
@@ -24,12 +26,16 @@ class Load:
 
 def reading(guest, path, mib, digest, skip=0, name="reading"):
     """Read a part of a file whose data does not change, O_DIRECT."""
-    return Load(guest, name, f'[ "$(dd if={path} bs=1M skip={skip} count={mib} iflag=direct status=none | sha256sum)" = "{digest}  -" ] || exit 1')
+    return Load(guest, name, f'[ "$(dd if={path} bs=1M skip={skip} count={mib} iflag=direct '
+                f'status=none | sha256sum)" = "{digest}  -" ] || exit 1')
 
 
 def writing(guest, path, mib, at=0, name="writing", flags="oflag=direct"):
-    """Overwrite a part of a file in place, and read it back; `guest.sha256(f"/tmp/{name}")` is the digest of the last round."""
+    """Overwrite a part of a file in place, and read it back; `guest.sha256(f"/tmp/{name}")` is the
+    digest of the last round."""
     return Load(guest, name,
                 f"dd if=/dev/urandom of=/tmp/{name} bs=1M count={mib} status=none || exit 1\n"
-                f"dd if=/tmp/{name} of={path} bs=1M seek={at} {flags} conv=notrunc status=none || exit 2\n"
-                f"dd if={path} bs=1M skip={at} count={mib} iflag=direct status=none | cmp - /tmp/{name} || exit 3")
+                f"dd if=/tmp/{name} of={path} bs=1M seek={at} {flags} conv=notrunc status=none || "
+                f"exit 2\n"
+                f"dd if={path} bs=1M skip={at} count={mib} iflag=direct status=none | cmp - "
+                f"/tmp/{name} || exit 3")

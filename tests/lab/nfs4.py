@@ -1,4 +1,5 @@
-"""Just enough of ONC RPC and NFSv4.1 to speak to a server badly on purpose, and well to see that others are unaffected.
+"""Just enough of ONC RPC and NFSv4.1 to speak to a server badly on purpose, and well to see that
+others are unaffected.
 
 Requests are bytes; nothing here stops a test from sending nonsense.
 """
@@ -32,12 +33,15 @@ def auth_sys(uid=0, gid=0, machine=b"hostile"):
     return u32(1) + opaque(body)
 
 
-def rpc(body=b"", procedure=NULL, xid=7, program=PROGRAM, version=4, rpc_version=2, kind=0, auth=None):
-    return u32(xid, kind, rpc_version, program, version, procedure) + (auth or auth_sys()) + u32(0, 0) + body
+def rpc(body=b"", procedure=NULL, xid=7, program=PROGRAM, version=4, rpc_version=2, kind=0,
+        auth=None):
+    return u32(xid, kind, rpc_version, program, version,
+               procedure) + (auth or auth_sys()) + u32(0, 0) + body
 
 
 def compound(*operations, minor=1, tag=b"", count=None, uid=0):
-    body = opaque(tag) + u32(minor, len(operations) if count is None else count) + b"".join(operations)
+    body = opaque(tag) + u32(minor,
+                             len(operations) if count is None else count) + b"".join(operations)
     return rpc(body, COMPOUND, auth=auth_sys(uid))
 
 
@@ -54,11 +58,14 @@ def exchange_id(owner, verifier=b"verifier"):
 NO_SECURITY = u32(1, 0)  # callback_sec_parms4: AUTH_NONE and nothing else
 
 
-def create_session(client_id, sequence, max_size=1 << 20, slots=16, callbacks=False, security=NO_SECURITY, back=None):
-    """`back`: of the backchannel the size of requests and of replies, operations and slots, if not as of the other."""
+def create_session(client_id, sequence, max_size=1 << 20, slots=16, callbacks=False,
+                   security=NO_SECURITY, back=None):
+    """`back`: of the backchannel the size of requests and of replies, operations and slots, if not
+    as of the other."""
     channel = u32(0, max_size, max_size, 4096, 16, slots, 0)
     back = u32(0, back[0], back[1], 0, back[2], back[3], 0) if back else channel
-    return u32(43) + u64(client_id) + u32(sequence, 2 if callbacks else 0) + channel + back + u32(0x40000000) + security
+    return (u32(43) + u64(client_id) + u32(sequence, 2 if callbacks else 0) + channel + back
+            + u32(0x40000000) + security)
 
 
 def sequence(session, sequence_id, slot=0, highest=0, cache=False):
@@ -87,15 +94,19 @@ ANONYMOUS = bytes(16)
 
 
 def errors_allowed():
-    """RFC 8881 section 15.2 and what other chapters add, from the unit tests' table: {operation: its errors}; 0 are any operation's."""
+    """RFC 8881 section 15.2 and what other chapters add, from the unit tests' table: {operation:
+    its errors}; 0 are any operation's."""
     top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     with open(f"{top}/proto/nfs4/nfs4.h", encoding="utf-8") as stream:
-        numbers = {name: int(value) for name, value in re.findall(r"^ *((?:NFS4ERR|OP)_\w+) = (\d+),", stream.read(), flags=re.M)}
+        numbers = {name: int(value)
+                   for name, value in re.findall(r"^ *((?:NFS4ERR|OP)_\w+) = (\d+),", stream.read(),
+                                                 flags=re.M)}
     with open(f"{top}/tests/unit/server/errors_allowed.c", encoding="utf-8") as stream:
         text = stream.read()
     allowed = {0: set()}
     for operation, errors in re.findall(r"^ *ROW\((OP_\w+),([^)]*)\)", text, flags=re.M):
-        allowed[numbers[operation]] = {numbers[error] for error in re.findall(r"NFS4ERR_\w+", errors)}
+        allowed[numbers[operation]] = {numbers[error]
+                                       for error in re.findall(r"NFS4ERR_\w+", errors)}
     for operation, error in re.findall(r"^ *\{(0|OP_\w+), (NFS4ERR_\w+)\}", text, flags=re.M):
         allowed[numbers.get(operation, 0)].add(numbers[error])
     return allowed
@@ -117,7 +128,8 @@ class GarbageArguments(Exception):
 
 
 class Connection:
-    """`source`: the address of this machine to speak from. `reserved`: from a port below 1024, as the server wants it of clients."""
+    """`source`: the address of this machine to speak from. `reserved`: from a port below 1024, as
+    the server wants it of clients."""
 
     def __init__(self, address="127.0.0.1", port=2049, timeout=60, source="", reserved=True):
         for number in random.sample(range(512, 1024), 512) if reserved else [0]:
@@ -213,10 +225,12 @@ class Session:
 
 
 def expect_allowed(operation, status):
-    """The answer of a whole operation that was sent; of a piece of one, or of none that there is, nothing is said."""
+    """The answer of a whole operation that was sent; of a piece of one, or of none that there is,
+    nothing is said."""
     number = int.from_bytes(operation[:4], "big")
     if number and number in ALLOWED and status not in ALLOWED[number] | ALLOWED[0]:
-        raise ValueError(f"operation {number} answered with {status}, which RFC 8881 section 15.2 does not give it")
+        raise ValueError(f"operation {number} answered with {status}, "
+                         f"which RFC 8881 section 15.2 does not give it")
 
 
 def expect(status, wanted=OK):

@@ -6,11 +6,13 @@ cases = []
 
 
 class Case:
-    """`stage`: the function that makes what the test is given, or None: a lab with nothing in it. Tests of one stage (with the same
-    parameters) are a batch: they run one after another in one lab."""
+    """`stage`: the function that makes what the test is given, or None: a lab with nothing in
+    it. Tests of one stage (with the same parameters) are a batch: they run one after another
+    in one lab."""
 
     def __init__(self, function, parameters, stage, timeout, seconds, long):
-        self.function, self.parameters, self.timeout, self.seconds, self.long = function, parameters, timeout, seconds, long
+        self.function, self.parameters, self.timeout, self.seconds, self.long = (
+            function, parameters, timeout, seconds, long)
         module = function.__module__.removeprefix("test_")
         values = ",".join(str(value) for value in parameters.values())
         self.group = "scsi" if module.startswith("scsi") else "block"
@@ -32,9 +34,9 @@ def _taken(function, parameters):
 
 
 def test(on=None, timeout=240, seconds=5, long=False, **parameters):
-    """Register a test. `on`: its stage. `timeout`: when it is taken for hung. `seconds`: about what it takes; the longest are started
-    first. `long`: it is for long runs only. Each other keyword holds the values of a parameter; the test runs once for every
-    combination."""
+    """Register a test. `on`: its stage. `timeout`: when it is taken for hung. `seconds`: about what
+    it takes; the longest are started first. `long`: it is for long runs only. Each other keyword
+    holds the values of a parameter; the test runs once for every combination."""
     def register(function):
         for values in itertools.product(*parameters.values()):
             cases.append(Case(function, dict(zip(parameters, values)), on, timeout, seconds, long))

@@ -1,4 +1,5 @@
-"""sealnfsd on this machine, as an operator runs it: a configuration file, the notify protocol, sealctl, the log, the trace."""
+"""sealnfsd on this machine, as an operator runs it: a configuration file, the notify protocol,
+sealctl, the log, the trace."""
 import contextlib
 import ctypes
 import json
@@ -18,8 +19,10 @@ class ServerError(Exception):
 
 
 def as_the_unit():
-    """A command before the server's: leave it the capabilities that the unit does, and no others."""
-    with open(f"{os.path.dirname(os.path.abspath(__file__))}/../../config/sealnfsd.service.in") as f:
+    """A command before the server's: leave it the capabilities that the unit does,
+    and no others."""
+    with open(
+            f"{os.path.dirname(os.path.abspath(__file__))}/../../config/sealnfsd.service.in") as f:
         line = next(line for line in f if line.startswith("CapabilityBoundingSet="))
     names = [name.removeprefix("CAP_").lower() for name in line.split("=")[1].split()]
     return ["setpriv", "--bounding-set", "-all," + ",".join("+" + name for name in names)]
@@ -37,7 +40,8 @@ def _text(value):
 
 
 def trace_entries(text):
-    """What a trace says. A server that is killed may leave the beginning of a line, which the next one's first line goes on."""
+    """What a trace says. A server that is killed may leave the beginning of a line, which the next
+    one's first line goes on."""
     *lines, _ = text.split("\n")
     entries = []
     for line in lines:
@@ -50,20 +54,24 @@ def trace_entries(text):
 
 
 class Server:
-    """`export` holds options for every export, `exports` more exports by name, the rest are top-level options."""
+    """`export` holds options for every export, `exports` more exports by name, the rest
+    are top-level options."""
 
-    def __init__(self, directory, build, disks=(), name="sealnfsd", export=None, exports=None, wrapper=(), **options):
+    def __init__(self, directory, build, disks=(), name="sealnfsd", export=None, exports=None,
+                 wrapper=(), **options):
         self.directory, self.build = f"{directory}/{name}", build
         os.mkdir(self.directory)
         self.config, self.log = f"{self.directory}/sealnfs.conf", f"{self.directory}/log"
         self.control, self.trace_file = f"{self.directory}/control", f"{self.directory}/trace"
-        self.options = {"listen": ["10.99.0.1", "127.0.0.1"], "port": 2049, "state_dir": f"{self.directory}/state",
-                        "control_socket": self.control, "trace_file": self.trace_file, "lease_time": 20, "grace_time": 5,
+        self.options = {"listen": ["10.99.0.1", "127.0.0.1"], "port": 2049,
+                        "state_dir": f"{self.directory}/state", "control_socket": self.control,
+                        "trace_file": self.trace_file, "lease_time": 20, "grace_time": 5,
                         "recall_timeout": 10, "log_level": "debug", "rpcbind": False, **options}
-        self.exports = {"/data" if i == 0 else f"/data{i}": {"path": disk.path} for i, disk in enumerate(disks)}
+        self.exports = {"/data" if i == 0 else f"/data{i}": {"path": disk.path}
+                        for i, disk in enumerate(disks)}
         self.exports.update(exports or {})
-        defaults = {"clients": ["10.99.0.0/24", "127.0.0.0/8"], "access": "rw", "squash": "none", "layouts": True,
-                    "policy": "manual", **(export or {})}
+        defaults = {"clients": ["10.99.0.0/24", "127.0.0.0/8"], "access": "rw", "squash": "none",
+                    "layouts": True, "policy": "manual", **(export or {})}
         self.exports = {pseudo: {**defaults, **own} for pseudo, own in self.exports.items()}
         self.process, self.wrapper = None, list(wrapper)  # wrapper: what to run it under
         self._make_state_dir()
@@ -74,7 +82,8 @@ class Server:
     def config_text(self):
         lines = [f"{key} = {_text(value)}" for key, value in self.options.items()]
         for pseudo, options in self.exports.items():
-            lines += [f"export {_text(pseudo)} {{", *(f"  {key} = {_text(value)}" for key, value in options.items()), "}"]
+            lines += [f"export {_text(pseudo)} {{",
+                      *(f"  {key} = {_text(value)}" for key, value in options.items()), "}"]
         return "\n".join(lines) + "\n"
 
     def write_config(self):
@@ -92,7 +101,8 @@ class Server:
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         notify.bind(path)
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([*self.wrapper, f"{self.build}/bin/sealnfsd", "-c", self.config], stdin=subprocess.DEVNULL, stdout=log,
+            self.process = subprocess.Popen([*self.wrapper, f"{self.build}/bin/sealnfsd", "-c",
+                                             self.config], stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, env=dict(os.environ, NOTIFY_SOCKET=path))
         try:
             self._wait_ready(notify, time.monotonic() + timeout)
@@ -104,12 +114,14 @@ class Server:
         end = os.pidfd_open(self.process.pid)
         try:
             while True:
-                readable = select.select([notify, end], [], [], max(0, deadline - time.monotonic()))[0]
+                readable = select.select([notify, end], [], [],
+                                         max(0, deadline - time.monotonic()))[0]
                 if notify in readable:
                     if b"READY=1" in notify.recv(4096).split(b"\n"):
                         return
                 elif end in readable:
-                    raise ServerError(f"sealnfsd ended with {self.process.wait()} before it was ready")
+                    raise ServerError(f"sealnfsd ended with {self.process.wait()} before it was "
+                                      f"ready")
                 else:
                     raise ServerError("sealnfsd was not ready in time")
         finally:
@@ -128,7 +140,8 @@ class Server:
             raise ServerError(f"sealnfsd ended with {code} on SIGTERM")
 
     def disconnect(self, address):
-        """End the connections of a client here, as a network device on the way does: shutdown() of the server's own sockets."""
+        """End the connections of a client here, as a network device on the way does: shutdown() of
+        the server's own sockets."""
         process, ended = os.pidfd_open(self.process.pid), 0
         for descriptor in os.listdir(f"/proc/{self.process.pid}/fd"):
             ours = LIBC.syscall(PIDFD_GETFD, process, int(descriptor), 0)
@@ -163,8 +176,9 @@ class Server:
 
     def sealctl(self, *arguments, timeout=120):
         """Run sealctl; (exit code, what it printed on either stream)."""
-        done = subprocess.run([f"{self.build}/bin/sealctl", "-s", self.control, *arguments], stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout)
+        done = subprocess.run([f"{self.build}/bin/sealctl", "-s", self.control, *arguments],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=timeout)
         return done.returncode, done.stdout
 
     def ctl(self, *arguments, timeout=120):
@@ -178,7 +192,8 @@ class Server:
         """A sealctl command that must fail; what it said."""
         code, text = self.sealctl(*arguments, timeout=timeout)
         if code == 0:
-            raise ServerError(f"sealctl {' '.join(arguments)} succeeded, and should not have: {text}")
+            raise ServerError(f"sealctl {' '.join(arguments)} succeeded, and should not have: "
+                              f"{text}")
         return text
 
     def state(self, path):
@@ -187,7 +202,8 @@ class Server:
         return seals[0]["state"].lower() if seals else "open"
 
     def wait_state(self, path, wanted, timeout=120):
-        """Ask until the file's seal is in the state; nothing on the control socket waits for states other than release."""
+        """Ask until the file's seal is in the state; nothing on the control socket waits for states
+        other than release."""
         deadline = time.monotonic() + timeout
         while (state := self.state(path)) != wanted:
             if time.monotonic() > deadline:
@@ -196,8 +212,9 @@ class Server:
 
     def start_ctl(self, *arguments):
         """sealctl in the background."""
-        return subprocess.Popen([f"{self.build}/bin/sealctl", "-s", self.control, *arguments], stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return subprocess.Popen([f"{self.build}/bin/sealctl", "-s", self.control, *arguments],
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True)
 
     def trace(self):
         """Every event and effect of the layout engine so far, in order."""

@@ -1,6 +1,8 @@
-"""A disk, a server and guests that the tests of a stage share, because a guest costs more than most tests.
+"""A disk, a server and guests that the tests of a stage share, because a guest costs more
+than most tests.
 
-Each test has a directory of its own, which its clients mount anew: their counters begin at nothing, and so do their layouts.
+Each test has a directory of its own, which its clients mount anew: their counters begin at nothing,
+and so do their layouts.
 """
 from disk import Disk
 
@@ -19,7 +21,8 @@ class Directory:
 
 
 class Stage:
-    """`clients`: how many guests there are; `plain`: how many more, that know no layouts. They boot side by side."""
+    """`clients`: how many guests there are; `plain`: how many more, that know no layouts. They boot
+    side by side."""
 
     def __init__(self, lab, fs="xfs", clients=2, plain=0, disk=None, **options):
         self.lab, self.disk = lab, lab.disk(fs=fs, **(disk or {}))
@@ -31,7 +34,8 @@ class Stage:
             guest.without_layouts()
 
     def directory(self, name, clients=1, plain=0):
-        """A test's own directory, and so many guests that have it on /mnt/n; the others have nothing mounted."""
+        """A test's own directory, and so many guests that have it on /mnt/n; the others
+        have nothing mounted."""
         directory = Directory(self.disk, name)
         for guest in self.mounted:
             guest.umount()

@@ -10,8 +10,8 @@ LOOP_SET_CAPACITY = 0x4C07
 
 @test()
 def a_client_hears_that_a_device_has_grown(lab):
-    """The LUN is made larger under a mounted file system. The id stays, the client asks for the description again
-    before its next layout, and the layout it holds goes on."""
+    """The LUN is made larger under a mounted file system. The id stays, the client asks for the
+    description again before its next layout, and the layout it holds goes on."""
     disk = lab.disk(size=1024 * MIB)
     first, second = disk.write("first", 8 * MIB), disk.write("second", 8 * MIB)
     server = lab.server(device_interval=1)
@@ -26,4 +26,5 @@ def a_client_hears_that_a_device_has_grown(lab):
     equal(guest.sha256("/mnt/n/second"), second, "another file after")
     equal(guest.sha256("/mnt/n/first"), first, "the same file after")
     counters = guest.counters()
-    equal((counters["GETDEVICEINFO"], counters["LAYOUTGET"], counters.data()), (2, 2, 0), f"after ({counters.show()})")
+    equal((counters["GETDEVICEINFO"], counters["LAYOUTGET"], counters.data()), (2, 2, 0),
+          f"after ({counters.show()})")

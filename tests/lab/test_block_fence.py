@@ -1,4 +1,5 @@
-"""Holders that do not answer. The rule: a seal is released only when each holder returned its layout or was seen fenced."""
+"""Holders that do not answer. The rule: a seal is released only when each holder returned its
+layout or was seen fenced."""
 import os
 import stat
 
@@ -15,7 +16,8 @@ def install_hook(lab, action):
     """A fence hook that writes down what it was called with, then does `action`."""
     path = f"{lab.directory}/fence-hook"
     with open(path, "w") as f:
-        f.write(f'#!/bin/sh\n{{ echo "argument=$*"; env | grep ^SEALNFS_; echo; }} >> {lab.directory}/hook-calls\n{action}\n')
+        f.write(f'#!/bin/sh\n{{ echo "argument=$*"; env | grep ^SEALNFS_; echo; '
+                f'}} >> {lab.directory}/hook-calls\n{action}\n')
     os.chmod(path, stat.S_IRWXU)
     return path
 
@@ -27,15 +29,18 @@ def hook_calls(lab):
             calls = f.read().split("\n\n")
     except FileNotFoundError:
         return []
-    return [dict(line.split("=", 1) for line in call.splitlines() if "=" in line) for call in calls if call.strip()]
+    return [dict(line.split("=", 1) for line in call.splitlines() if "=" in line)
+            for call in calls if call.strip()]
 
 
 def holder(lab, fs, hook=None, lease_time=60):
-    """A disk with a pinned file, its server, and a guest that holds a read-write layout of the file."""
+    """A disk with a pinned file, its server, and a guest that holds a read-write layout
+    of the file."""
     disk = lab.disk(fs=fs)
     disk.write("file", 16 * MIB)
     options = {"fence_hook": install_hook(lab, hook)} if hook else {}
-    server = lab.server(recall_timeout=RECALL_TIMEOUT, fence_timeout=2, fence_retry=2, lease_time=lease_time, **options)
+    server = lab.server(recall_timeout=RECALL_TIMEOUT, fence_timeout=2, fence_retry=2,
+                        lease_time=lease_time, **options)
     server.ctl("seal", "--pinned", disk.file("file"))
     guest, = lab.clients(1)
     guest.write("/mnt/n/file", 1)
@@ -51,7 +56,8 @@ def expect_stuck(disk, server, before, guest):
     holds(guest.ip in text, f"unseal does not name the holder: {text}")
     server.wait_state(path, "stuck")
     status = server.ctl("status", path)["status"][0]
-    holds(guest.ip in status["why"] and len(status["why"]) > 40, f"status does not say why and what to do: {status}")
+    holds(guest.ip in status["why"] and len(status["why"]) > 40,
+          f"status does not say why and what to do: {status}")
     holds(immutable(path), "the flag is gone")
     equal(extents(path), before, "the file's blocks")
     equal(Trace(server, path).all("step", step="unflag"), [], "releases")
@@ -59,8 +65,10 @@ def expect_stuck(disk, server, before, guest):
 
 @test(fs=("xfs", "ext4"))
 def a_stopped_holder_is_fenced_and_then_the_seal_released(lab, fs):
-    """The hook is a power switch: it ends the guest, sees that it is gone, and only then says so."""
-    disk, server, guest = holder(lab, fs, hook='kill -9 $(cat "$(dirname "$0")/processes") && exit 0')
+    """The hook is a power switch: it ends the guest, sees that it is gone, and only
+    then says so."""
+    disk, server, guest = holder(lab, fs,
+                                 hook='kill -9 $(cat "$(dirname "$0")/processes") && exit 0')
     path = disk.file("file")
     guest.stop()
     with open(f"{lab.directory}/processes", "w") as f:
@@ -70,19 +78,22 @@ def a_stopped_holder_is_fenced_and_then_the_seal_released(lab, fs):
 
     call, = hook_calls(lab)
     equal(call["argument"], "fence")
-    equal((call["SEALNFS_CLIENT_ADDRESS"], call["SEALNFS_DEVICE"], call["SEALNFS_FILE"]), (guest.ip, disk.device, path))
+    equal((call["SEALNFS_CLIENT_ADDRESS"], call["SEALNFS_DEVICE"], call["SEALNFS_FILE"]),
+          (guest.ip, disk.device, path))
     holds(guest.name in call["SEALNFS_CLIENT_OWNER"], f"owner: {call['SEALNFS_CLIENT_OWNER']}")
     equal(len(call["SEALNFS_DEVICE_ID"]), 32, "digits of the device id")
     trace = Trace(server, path)
     recall, fence = trace.all("recall")[0], trace.all("fence")[0]
-    holds(fence["time_ns"] - recall["time_ns"] >= RECALL_TIMEOUT * SECOND, "fenced before the deadline")
+    holds(fence["time_ns"] - recall["time_ns"] >= RECALL_TIMEOUT * SECOND,
+          "fenced before the deadline")
     trace.released_after("fenced", count=1)
     equal({entry["how"] for entry in trace.all("grant-ended")}, {"fenced"}, "how grants ended")
 
 
 @test(hook=("fails", "hangs", "absent"), fs=("xfs", "ext4"), timeout=300)
 def without_a_fence_that_works_the_seal_stays_until_the_holder_returns(lab, hook, fs):
-    disk, server, guest = holder(lab, fs, {"fails": "echo the switch does not answer; exit 1", "hangs": "sleep 1000", "absent": None}[hook])
+    disk, server, guest = holder(lab, fs, {"fails": "echo the switch does not answer; exit 1",
+                                           "hangs": "sleep 1000", "absent": None}[hook])
     path, before = disk.file("file"), extents(disk.file("file"))
     guest.stop()
     other, = lab.clients(1)
@@ -102,7 +113,8 @@ def without_a_fence_that_works_the_seal_stays_until_the_holder_returns(lab, hook
 
 @test(hook=("hangs", "absent"), timeout=300)
 def a_writer_goes_on_through_the_server_while_a_seal_is_stuck(lab, hook):
-    """It is told once that there is no layout, not again and again that there is a recall: nothing ends that but that somebody acts."""
+    """It is told once that there is no layout, not again and again that there is a recall: nothing
+    ends that but that somebody acts."""
     disk, server, guest = holder(lab, "xfs", {"hangs": "sleep 1000", "absent": None}[hook])
     other, = lab.clients(1)
     other.run("ls -l /mnt/n/file")
@@ -112,7 +124,8 @@ def a_writer_goes_on_through_the_server_while_a_seal_is_stuck(lab, hook):
         before = other.counters()
         digest = other.write("/mnt/n/file", 1, at_mib=at)
         used = other.counters() - before
-        equal(other.run(f"dd if=/mnt/n/file bs=1M skip={at} count=1 iflag=direct status=none | sha256sum").split()[0], digest, "what was written")
+        equal(other.run(f"dd if=/mnt/n/file bs=1M skip={at} count=1 iflag=direct status=none | "
+                        f"sha256sum").split()[0], digest, "what was written")
         holds(used["WRITE"] > 0, f"written through the server: {used.show()}")
         equal(used["LAYOUTGET"], 1 if at == 4 else 0, f"LAYOUTGETs of one write: {used.show()}")
     guest.cont()
@@ -121,13 +134,15 @@ def a_writer_goes_on_through_the_server_while_a_seal_is_stuck(lab, hook):
 
 @test(fs=("xfs",), timeout=300)
 def a_lapsed_lease_releases_nothing(lab, fs):
-    """A client that is silent for longer than its lease still has its layout: STUCK until it is heard of again."""
+    """A client that is silent for longer than its lease still has its layout: STUCK until it is
+    heard of again."""
     disk, server, guest = holder(lab, fs, hook="exit 1", lease_time=5)
     before = extents(disk.file("file"))
     guest.stop()
     expect_stuck(disk, server, before, guest)
     server.wait_trace(lambda entry: entry["what"] == "client-lapsed")
-    equal((server.state(disk.file("file")), extents(disk.file("file"))), ("stuck", before), "after the end of the lease")
+    equal((server.state(disk.file("file")), extents(disk.file("file"))), ("stuck", before),
+          "after the end of the lease")
     guest.cont()
     server.wait_state(disk.file("file"), "open", 90)
     digest = guest.write("/mnt/n/file", 16)
@@ -136,7 +151,8 @@ def a_lapsed_lease_releases_nothing(lab, fs):
 
 @test(fs=("xfs", "ext4"), timeout=300)
 def a_cut_off_writer_never_reaches_another_files_blocks(lab, fs):
-    """Its network is gone, its disk is not: it goes on writing by its layout, so its blocks must stay the file's."""
+    """Its network is gone, its disk is not: it goes on writing by its layout, so its blocks must
+    stay the file's."""
     disk, server, guest = holder(lab, fs)
     path, before = disk.file("file"), extents(disk.file("file"))
     load = writing(guest, "/mnt/n/file", 4)
@@ -154,14 +170,16 @@ def a_cut_off_writer_never_reaches_another_files_blocks(lab, fs):
 
 @test(fs=("xfs",), timeout=300)
 def a_holder_with_another_verifier_need_not_be_gone(lab, fs):
-    """A power failure took the client; the same client with a new verifier does not prove it: the operator says so."""
+    """A power failure took the client; the same client with a new verifier does not prove it: the
+    operator says so."""
     disk, server, guest = holder(lab, fs)
     before = extents(disk.file("file"))
     guest.kill()
     expect_stuck(disk, server, before, guest)
     again = lab.reboot(guest).ready().mount("/data")
     again.run("ls /mnt/n")
-    equal((server.state(disk.file("file")), extents(disk.file("file"))), ("stuck", before), "after the client came back")
+    equal((server.state(disk.file("file")), extents(disk.file("file"))), ("stuck", before),
+          "after the client came back")
     server.ctl("fenced", guest.ip)
     server.wait_state(disk.file("file"), "open", 60)
     again.run("ls /mnt/n")
@@ -169,16 +187,19 @@ def a_holder_with_another_verifier_need_not_be_gone(lab, fs):
 
 @test(fs=("xfs",))
 def a_dead_holder_waits_with_quiesce_only_if_the_operator_says_so(lab, fs):
-    """quiesce_is_safe: the end of the lease plus the quiesce time counts as a fence, and not a moment before."""
+    """quiesce_is_safe: the end of the lease plus the quiesce time counts as a fence, and not
+    a moment before."""
     disk = lab.disk(fs=fs)
     disk.write("file", MIB)
     lease, quiesce = 5, 3
-    server = lab.server(recall_timeout=1, lease_time=lease, quiesce_is_safe=True, quiesce_time=quiesce, fence_retry=2)
+    server = lab.server(recall_timeout=1, lease_time=lease, quiesce_is_safe=True,
+                        quiesce_time=quiesce, fence_retry=2)
     server.ctl("seal", disk.file("file"))
     guest, = lab.clients(1)
     guest.sha256("/mnt/n/file")
     guest.stop()
-    equal(server.sealctl("unseal", "--wait", disk.file("file"))[0], 1, "unseal: the lease is not over")
+    equal(server.sealctl("unseal", "--wait", disk.file("file"))[0], 1,
+          "unseal: the lease is not over")
     server.wait_state(disk.file("file"), "open", 60)
     trace = Trace(server, disk.file("file"))
     waited = trace.release()["time_ns"] - trace.all("recall")[0]["time_ns"]
@@ -193,8 +214,10 @@ def healthy_holders_are_not_fenced(lab, fs):
     healthy.sha256("/mnt/n/file")
     guest.stop()
     server.ctl("unseal", "--wait", "--timeout", "60", disk.file("file"))
-    equal([call["SEALNFS_CLIENT_ADDRESS"] for call in hook_calls(lab)], [guest.ip], "who was fenced")
+    equal([call["SEALNFS_CLIENT_ADDRESS"] for call in hook_calls(lab)], [guest.ip],
+          "who was fenced")
     guest.kill()
     healthy.sha256("/mnt/n/file")
     ended = Trace(server, disk.file("file")).all("grant-ended")
-    equal(sorted(entry["how"] == "fenced" for entry in ended), [False, True], f"one fenced, one given back: {ended}")
+    equal(sorted(entry["how"] == "fenced" for entry in ended), [False, True],
+          f"one fenced, one given back: {ended}")

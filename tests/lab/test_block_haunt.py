@@ -1,6 +1,8 @@
-"""Clients that lose their state without draining: the server restarts, or another run takes their name, while their writes are queued.
+"""Clients that lose their state without draining: the server restarts, or another run takes their
+name, while their writes are queued.
 
-They throw their layouts away, say that they have none, and their initiators go on. No byte of theirs may be in another file.
+They throw their layouts away, say that they have none, and their initiators go on. No byte of
+theirs may be in another file.
 """
 import os
 
@@ -13,10 +15,12 @@ RECALL_TIMEOUT, LEASE = 1, 5
 
 
 def scene(lab, **options):
-    """A pinned file, and a client that holds it and has writes queued that do not reach the disk."""
+    """A pinned file, and a client that holds it and has writes queued that do not
+    reach the disk."""
     disk = lab.disk(size=320 * MIB)
     disk.write("file", SIZE)
-    server = lab.server(recall_timeout=RECALL_TIMEOUT, lease_time=LEASE, grace_time=1, fence_timeout=15, fence_retry=1, **options)
+    server = lab.server(recall_timeout=RECALL_TIMEOUT, lease_time=LEASE, grace_time=1,
+                        fence_timeout=15, fence_retry=1, **options)
     client = Holder(disk, "forgetful", lab.directory).connect()
     server.ctl("seal", "--pinned", disk.file("file"))
     equal(client.get_soon("file"), 0, "LAYOUTGET")
@@ -35,7 +39,8 @@ def forget(server, client):
 def stuck(disk, server, before):
     code, text = server.sealctl("unseal", "--wait", "--timeout", "60", disk.file("file"))
     holds(code == 1 and "lost its layout" in text, f"unseal: exit {code}: {text}")
-    equal((server.state(disk.file("file")), immutable(disk.file("file")), extents(disk.file("file"))), ("stuck", True, before), "the seal")
+    equal((server.state(disk.file("file")), immutable(disk.file("file")),
+           extents(disk.file("file"))), ("stuck", True, before), "the seal")
 
 
 def reused(disk):
@@ -75,7 +80,8 @@ def without_a_fence_a_client_that_forgot_keeps_the_seal_until_it_unmounts(lab):
 
 @test()
 def another_run_of_the_same_name_and_address_ends_nothing(lab):
-    """Two clients behind one translated address, one of which the server takes for the other's next start."""
+    """Two clients behind one translated address, one of which the server takes for the
+    other's next start."""
     disk, server, client = scene(lab)
     before = extents(disk.file("file"))
     client.disconnect()

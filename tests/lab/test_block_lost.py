@@ -1,7 +1,9 @@
-"""Writers that are cut off from the server and from the disk, with writes in their queues, and come back late: twenty times each in a long run.
+"""Writers that are cut off from the server and from the disk, with writes in their queues, and come
+back late: twenty times each in a long run.
 
-Their files are unsealed, truncated and removed, their blocks go to other files, and the path to the disk is back before the
-network. No byte of theirs may be in another file: because the release waited for the fence, or because it never happened.
+Their files are unsealed, truncated and removed, their blocks go to other files, and the path to the
+disk is back before the network. No byte of theirs may be in another file: because the release
+waited for the fence, or because it never happened.
 """
 import os
 import shutil
@@ -47,13 +49,16 @@ def fenced_addresses(lab):
 
 
 class Lost:
-    """A disk without room to spare, its server, and guests that are lost while they write, each to a file of its own."""
+    """A disk without room to spare, its server, and guests that are lost while they write, each to
+    a file of its own."""
 
     def __init__(self, lab, fs, files=2, **options):
-        self.lab, self.disk = lab, lab.disk(fs=fs, size=320 * MIB, options=("-m", "0", "-b", "4096") if fs == "ext4" else ())
+        self.lab, self.disk = lab, lab.disk(fs=fs, size=320 * MIB, options=("-m", "0", "-b", "4096")
+                                            if fs == "ext4" else ())
         self.names = [f"file{i}" for i in range(files)]
         self.make()
-        self.server = lab.server(recall_timeout=RECALL_TIMEOUT, lease_time=LEASE, grace_time=1, fence_timeout=15, fence_retry=1, **options)
+        self.server = lab.server(recall_timeout=RECALL_TIMEOUT, lease_time=LEASE, grace_time=1,
+                                 fence_timeout=15, fence_retry=1, **options)
 
     def make(self):
         """New files, on a disk that has just enough room for them."""
@@ -62,7 +67,8 @@ class Lost:
             os.unlink(filler)
         for name in self.names:
             self.disk.write(name, SIZE)
-        self.disk.run(f"fallocate -l $(($(stat -f -c '%a * %S' {self.disk.path}) - {SPARE})) {filler}; sync -f {self.disk.path}")
+        self.disk.run(f"fallocate -l $(($(stat -f -c '%a * %S' {self.disk.path}) - {SPARE})) "
+                      f"{filler}; sync -f {self.disk.path}")
 
     def write_directly(self, guests):
         """The files are sealed, and each guest writes to one."""
@@ -72,14 +78,16 @@ class Lost:
             self.server.ctl("seal", "--pinned", self.disk.file(name))
         for guest, name in zip(guests, self.names):
             shutil.copy(f"{HERE}/direct-writer", guest.directory)
-            self.writers.append(guest.start(f"rm -f /tmp/stop; exec /mnt/lab/direct-writer /mnt/n/{name} {SIZE} /tmp/stop"))
+            self.writers.append(guest.start(f"rm -f /tmp/stop; exec /mnt/lab/direct-writer "
+                                            f"/mnt/n/{name} {SIZE} /tmp/stop"))
             with open(f"{self.lab.directory}/disk-of-{guest.ip}", "w") as f:
                 f.write(str(guest.disk_helper()))
         for writer in self.writers:
             writer.expect("wrote")
         for guest, then in zip(guests, before):
             counters = guest.counters() - then
-            equal((counters.pnfs, counters["WRITE"]), ("LAYOUT_BLOCK_VOLUME", 0), f"{guest.name} writes directly: {counters.show()}")
+            equal((counters.pnfs, counters["WRITE"]), ("LAYOUT_BLOCK_VOLUME", 0),
+                  f"{guest.name} writes directly: {counters.show()}")
 
     def lose(self, way):
         for guest in self.guests:
@@ -89,19 +97,24 @@ class Lost:
                 holds(self.server.disconnect(guest.ip) > 0, "no connection to close")
         deadline = time.monotonic() + 60
         while way == "lapsed" and self.lapsed() < len(self.guests):
-            holds(time.monotonic() < deadline, f"{self.lapsed()} of {len(self.guests)} leases ran out")
+            holds(time.monotonic() < deadline,
+                  f"{self.lapsed()} of {len(self.guests)} leases ran out")
             time.sleep(0.05)  # the trace is a file: nothing to wait on
 
     def lapsed(self):
-        """How many of those who hold the files have no lease now. On a busy machine one may run out before its client is cut off."""
+        """How many of those who hold the files have no lease now. On a busy machine one may run out
+        before its client is cut off."""
         trace, files = self.server.trace(), [self.disk.file(name) for name in self.names]
-        last = {entry["client"]: entry["what"] for entry in trace if entry["what"] in ("client-lapsed", "client-renewed")}
-        holders = {entry["client"] for entry in trace if entry["what"] == "grant" and entry["file"] in files}
+        last = {entry["client"]: entry["what"]
+                for entry in trace if entry["what"] in ("client-lapsed", "client-renewed")}
+        holders = {entry["client"]
+                   for entry in trace if entry["what"] == "grant" and entry["file"] in files}
         return sum(last.get(client) == "client-lapsed" for client in holders)
 
     def unseal(self):
         """Ask for all of the files at once; the exit codes."""
-        asked = [self.server.start_ctl("unseal", "--wait", "--timeout", "60", self.disk.file(name)) for name in self.names]
+        asked = [self.server.start_ctl("unseal", "--wait", "--timeout", "60", self.disk.file(name))
+                 for name in self.names]
         return [(process.wait(60), process.stdout.read()) for process in asked]
 
     def others(self):
@@ -123,7 +136,8 @@ def clients(lab, count):
 
 @test(fs=("xfs",), seconds=80, timeout=900)
 def never_released_without_a_fence(lab, fs):
-    """Two guests, each time: the seal is STUCK, the late writes land in the file itself, and when the client is back it is released."""
+    """Two guests, each time: the seal is STUCK, the late writes land in the file itself, and when
+    the client is back it is released."""
     scene = Lost(lab, fs)
     guests = clients(lab, 2)
     runs, begin = 0, time.monotonic()
@@ -148,7 +162,8 @@ def never_released_without_a_fence(lab, fs):
                 except PermissionError:
                     pass
             equal((immutable(path), extents(path)), (True, extent), "flag and blocks")
-            scene.disk.run(f"dd if=/dev/zero of={scene.disk.loop} seek={extent[0][1] // 4096} bs=4096 count=1 oflag=direct conv=notrunc status=none")
+            scene.disk.run(f"dd if=/dev/zero of={scene.disk.loop} seek={extent[0][1] // 4096} "
+                           f"bs=4096 count=1 oflag=direct conv=notrunc status=none")
         others = scene.others()
         for guest in guests:
             guest.mend_disk()
@@ -170,7 +185,8 @@ def never_released_without_a_fence(lab, fs):
 
 
 def fenced_run(lab, scene, way):
-    """Two guests are lost, fenced and come back; their blocks are other files' by then. The others' digests."""
+    """Two guests are lost, fenced and come back; their blocks are other files' by then.
+    The others' digests."""
     guests = clients(lab, 2)
     scene.write_directly(guests)
     before = [extents(scene.disk.file(name)) for name in scene.names]
@@ -181,13 +197,16 @@ def fenced_run(lab, scene, way):
         trace = Trace(scene.server, scene.disk.file(name))
         trace.released_after("grant-ended", count=1)
         equal(trace.all("grant-ended")[0]["how"], "fenced", "how the grant ended")
-        holds(trace.all("fence")[0]["time_ns"] - trace.all("recall")[0]["time_ns"] >= RECALL_TIMEOUT * SECOND or way != "silent", "fenced too early")
+        holds(trace.all("fence")[0]["time_ns"] - trace.all("recall")[0]["time_ns"] >= RECALL_TIMEOUT
+              * SECOND or way != "silent", "fenced too early")
         os.truncate(scene.disk.file(name), 0)
         os.unlink(scene.disk.file(name))
     scene.disk.run(f"sync -f {scene.disk.path}")
     others = scene.others()
-    mine = [(start, start + size) for name in others for _, start, size, _ in extents(scene.disk.file(name))]
-    holds(any(begin < start + size and start < end for extent in before for _, start, size, _ in extent for begin, end in mine),
+    mine = [(start, start + size) for name in others
+            for _, start, size, _ in extents(scene.disk.file(name))]
+    holds(any(begin < start + size and start < end for extent in before
+              for _, start, size, _ in extent for begin, end in mine),
           "no block was given to another file")
     for guest in guests:
         guest.mend_disk()
@@ -205,7 +224,8 @@ def fenced_run(lab, scene, way):
 
 @test(seconds=60, timeout=900)
 def released_only_after_the_fence(lab):
-    """Two guests, each time: the hook ends their way to the disk, the blocks are other files' at once, and no late byte comes."""
+    """Two guests, each time: the hook ends their way to the disk, the blocks are other files' at
+    once, and no late byte comes."""
     scene = Lost(lab, "ext4", fence_hook=install_switch(lab))
     runs = lab.times(*RUNS)
     for run in range(0, runs, 2):
@@ -220,7 +240,8 @@ def released_only_after_the_fence(lab):
 
 @test(seconds=20, timeout=300)
 def a_fence_that_lies_is_seen_in_the_other_file(lab):
-    """What the runs above look for does happen when the hook says 0 and does nothing. Only the operator can keep this from happening."""
+    """What the runs above look for does happen when the hook says 0 and does nothing. Only the
+    operator can keep this from happening."""
     scene = Lost(lab, "ext4", fence_hook=install_switch(lab, "exit 0"))
     try:
         fenced_run(lab, scene, "silent")
@@ -232,15 +253,16 @@ def a_fence_that_lies_is_seen_in_the_other_file(lab):
 
 @test(seconds=20, timeout=400)
 def scripted_clients_that_are_lost_in_all_ways(lab):
-    """Beside a healthy client that is never fenced: silent, closed, past the lease, or answering a repeated recall with
-    OLD_STATEID before it is lost, or after which it returns."""
+    """Beside a healthy client that is never fenced: silent, closed, past the lease, or answering a
+    repeated recall with OLD_STATEID before it is lost, or after which it returns."""
     disk = lab.disk(size=320 * MIB)
-    server = lab.server(recall_timeout=RECALL_TIMEOUT, lease_time=LEASE, grace_time=1, fence_timeout=15, fence_retry=1,
-                        fence_hook=install_hook(lab.directory))
+    server = lab.server(recall_timeout=RECALL_TIMEOUT, lease_time=LEASE, grace_time=1,
+                        fence_timeout=15, fence_retry=1, fence_hook=install_hook(lab.directory))
     good, lost = (Holder(disk, owner, lab.directory).connect() for owner in ("good", "lost"))
     fences = 0
     for run in range(lab.times(5, 20)):
-        way = ("silent", "closed", "old stateid, then silent", "old stateid, then returned", "lapsed")[run % 5]
+        way = ("silent", "closed", "old stateid, then silent", "old stateid, then returned",
+               "lapsed")[run % 5]
         path, other = disk.file(f"file{run}"), f"other{run}"
         disk.write(f"file{run}", SIZE)
         server.ctl("seal", "--pinned", path)
@@ -255,10 +277,13 @@ def scripted_clients_that_are_lost_in_all_ways(lab):
             lost.deaf = True
         if way == "lapsed":
             seen = server.trace()[-1]["seq"]
-            server.wait_trace(lambda entry: entry["what"] == "client-lapsed" and entry["seq"] > seen)
+            server.wait_trace(lambda entry: entry["what"] == "client-lapsed"
+                              and entry["seq"] > seen)
             good.renew()
         unseal = server.start_ctl("unseal", "--wait", "--timeout", "60", path)
-        if way.startswith("old"):  # it knows of the recall, but its answer is lost with the connection, and it is asked again on the next one
+        # It knows of the recall, but its answer is lost with the connection, and it is asked again
+        # on the next one.
+        if way.startswith("old"):
             holds(lost.recalled.wait(60), "no recall")
             lost.disconnect()
             lost.swallows = False
@@ -303,13 +328,16 @@ def nothing_is_lost(scene, writer, name):
         os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         data = f.read()
     for number in successes(writer):
-        equal(data[number * 4096:number * 4096 + 8], b"%08d" % number, f"block {number}, of which the client was told that it is written")
+        equal(data[number * 4096:number * 4096 + 8], b"%08d" % number,
+              f"block {number}, of which the client was told that it is written")
 
 
 @test(seconds=40, timeout=400)
 def a_writer_stopped_past_its_lease_is_never_told_what_is_not_so(lab):
-    """Continued, it goes on where it was: left alone, asked for its layout meanwhile, or fenced meanwhile."""
-    scene = Lost(lab, "xfs", files=3, fence_hook=install_switch(lab, f'[ -e {lab.directory}/armed ] || exit 1; kill -9 "$pid"'))
+    """Continued, it goes on where it was: left alone, asked for its layout meanwhile,
+    or fenced meanwhile."""
+    scene = Lost(lab, "xfs", files=3, fence_hook=install_switch(lab, f'[ -e {lab.directory}/armed '
+                                                                f'] || exit 1; kill -9 "$pid"'))
     guest, = lab.clients(1)
     shutil.copy(f"{HERE}/numbered-writer", guest.directory)
     with open(f"{lab.directory}/disk-of-{guest.ip}", "w") as f:
@@ -322,9 +350,11 @@ def a_writer_stopped_past_its_lease_is_never_told_what_is_not_so(lab):
         writer.expect("did 50")
         seen = scene.server.trace()[-1]["seq"]
         guest.stop()
-        scene.server.wait_trace(lambda entry: entry["what"] == "client-lapsed" and entry["seq"] > seen)
+        scene.server.wait_trace(lambda entry: entry["what"] == "client-lapsed"
+                                and entry["seq"] > seen)
         if meanwhile == "asked":
-            holds(scene.server.sealctl("unseal", "--wait", "--timeout", "10", path)[0] in (1, 4), "released under a stopped client")
+            holds(scene.server.sealctl("unseal", "--wait", "--timeout", "10", path)[0] in (1, 4),
+                  "released under a stopped client")
             scene.server.wait_state(path, "stuck")
         elif meanwhile == "fenced":
             with open(f"{lab.directory}/armed", "w"):

@@ -18,29 +18,36 @@ def clients_carry_on_through_a_crash(lab, fs):
     one, two = lab.clients(2)
     holder = lock_holder(one, "/mnt/n/plain", then="os.pwrite(fd, b'held', 0)\nos.fsync(fd)")
     loads = [reading(one, "/mnt/n/frozen", 4, digest), writing(two, "/mnt/n/pinned", 2),
-             Load(two, "making", "mkdir /mnt/n/d && mv /mnt/n/d /mnt/n/e && rmdir /mnt/n/e || exit 1")]
+             Load(two, "making",
+                  "mkdir /mnt/n/d && mv /mnt/n/d /mnt/n/e && rmdir /mnt/n/e || exit 1")]
     for load in loads:
         load.rounds(1)
     for _ in range(2):
         server.kill()
-        holds(immutable(disk.file("frozen")) and immutable(disk.file("pinned")), "a seal did not outlive the server")
+        holds(immutable(disk.file("frozen")) and immutable(disk.file("pinned")),
+              "a seal did not outlive the server")
         server.start()
-        equal((server.state(disk.file("frozen")), server.state(disk.file("pinned"))), ("sealed", "sealed"))
+        equal((server.state(disk.file("frozen")), server.state(disk.file("pinned"))),
+              ("sealed", "sealed"))
         for load in loads:
             load.rounds(2, timeout=150)
-    equal([extents(disk.file(name)) for name in ("frozen", "pinned")], maps, "the sealed files' blocks")
+    equal([extents(disk.file(name)) for name in ("frozen", "pinned")], maps,
+          "the sealed files' blocks")
     denied = locker(two, "lock(fd, fcntl.F_RDLCK, 4, 1)", "/mnt/n/plain")
-    holds(denied.wait() != 0 and "BlockingIOError" in denied.output(), f"the lock was not reclaimed: {denied.output()}")
+    holds(denied.wait() != 0 and "BlockingIOError" in denied.output(),
+          f"the lock was not reclaimed: {denied.output()}")
     one.run("touch /tmp/release")
     holder.finish()
     for load in loads:
         load.end()
-    equal(disk.run(f"head -c4 {disk.file('plain')}"), "held", "written after the crash by an open from before it")
+    equal(disk.run(f"head -c4 {disk.file('plain')}"), "held",
+          "written after the crash by an open from before it")
 
 
 @test(fs=("xfs",), timeout=300)
 def a_silent_holder_of_before_the_crash_keeps_the_seal(lab, fs):
-    """The server has forgotten the layout, the client has not: no release until it is known gone."""
+    """The server has forgotten the layout, the client has not: no release until it
+    is known gone."""
     disk = lab.disk(fs=fs)
     disk.write("file", 8 * MIB)
     path, before = disk.file("file"), extents(disk.file("file"))
@@ -81,7 +88,8 @@ def a_release_goes_on_after_a_crash_in_its_middle(lab, fs):
     server.kill()
     server.start()
     holds(immutable(path), "released under a holder of before the crash")
-    holds(server.state(path) in ("recalling", "fencing", "stuck"), "the release did not go on after the restart")
+    holds(server.state(path) in ("recalling", "fencing", "stuck"),
+          "the release did not go on after the restart")
     guest.cont()
     guest.run("ls /mnt/n; umount /mnt/n")
     server.wait_state(path, "open", timeout=150)

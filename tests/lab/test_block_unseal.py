@@ -1,4 +1,5 @@
-"""Taking a seal off while clients use the file: everybody is recalled, and the release waits for the last return."""
+"""Taking a seal off while clients use the file: everybody is recalled, and the release waits for
+the last return."""
 import os
 import shutil
 
@@ -18,8 +19,10 @@ def applications_go_on_through_a_release(lab, fs):
     server = lab.server(recall_timeout=60)
     server.ctl("seal", "--pinned", path)
     guests = lab.clients(3)
-    unchanged = guests[0].run("dd if=/mnt/n/file bs=1M skip=4 count=4 iflag=direct status=none | sha256sum").split()[0]
-    loads = [reading(guests[0], "/mnt/n/file", 4, unchanged, skip=4), reading(guests[1], "/mnt/n/file", 4, unchanged, skip=4),
+    unchanged = guests[0].run("dd if=/mnt/n/file bs=1M skip=4 count=4 iflag=direct status=none | "
+                              "sha256sum").split()[0]
+    loads = [reading(guests[0], "/mnt/n/file", 4, unchanged, skip=4),
+             reading(guests[1], "/mnt/n/file", 4, unchanged, skip=4),
              writing(guests[2], "/mnt/n/file", 2)]
     for load in loads:
         load.rounds(2)
@@ -37,11 +40,13 @@ def applications_go_on_through_a_release(lab, fs):
         load.rounds(2)
     for load in loads:
         load.end()
-    holds(all(guest.counters()["READ"] > 0 for guest in guests), "afterwards everybody reads through the server")
+    holds(all(guest.counters()["READ"] > 0 for guest in guests),
+          "afterwards everybody reads through the server")
     holds(guests[2].counters()["WRITE"] > 0, "afterwards the writer writes through the server")
     last = guests[2].run("sha256sum < /tmp/writing").split()[0]
     guests[2].run("sync /mnt/n/file")
-    equal(disk.run(f"head -c {2 * MIB} {path} | sha256sum").split()[0], last, "the writer's last round as the server reads it")
+    equal(disk.run(f"head -c {2 * MIB} {path} | sha256sum").split()[0], last,
+          "the writer's last round as the server reads it")
 
 
 def returns_of(server, path):
@@ -51,14 +56,15 @@ def returns_of(server, path):
     for entry in entries:
         if entry["what"] == "recall":
             recalls.setdefault(entry["client"], []).append(entry["time_ns"])
-    return [(len(recalls[entry["client"]]), (entry["time_ns"] - recalls[entry["client"]][0]) / 1e9, entry["how"])
-            for entry in entries if entry["what"] == "grant-ended"]
+    return [(len(recalls[entry["client"]]), (entry["time_ns"] - recalls[entry["client"]][0]) / 1e9,
+             entry["how"]) for entry in entries if entry["what"] == "grant-ended"]
 
 
 @test(seconds=40, timeout=900)
 def a_write_under_way_at_the_recall_does_not_hold_up_the_return(lab):
-    """A client that says it knows of its recall, but with a write to commit, returns nothing before it is reminded. Files are sealed and unsealed
-    under two busy writers until that has been seen, three times in a long run."""
+    """A client that says it knows of its recall, but with a write to commit, returns nothing before
+    it is reminded. Files are sealed and unsealed under two busy writers until that has been seen,
+    three times in a long run."""
     rounds, size, seen, slowest = 60, 8 * MIB, 0, 0
     wanted = lab.times(1, 3)
     disk = lab.disk(size=640 * MIB)
@@ -72,12 +78,14 @@ def a_write_under_way_at_the_recall_does_not_hold_up_the_return(lab):
         disk.write(name, size)
         server.ctl("seal", "--pinned", path)
         before = [guest.counters() for guest in guests]
-        visits = [guest.start(f"export PAUSE=0; exec /mnt/lab/direct-visitor write /mnt/n/{name} {offset} {size // 2} /tmp/stop{number}")
+        visits = [guest.start(f"export PAUSE=0; exec /mnt/lab/direct-visitor "
+                              f"write /mnt/n/{name} {offset} {size // 2} /tmp/stop{number}")
                   for guest, offset in zip(guests, (0, size // 2))]
         for visit in visits:
             visit.expect("visited")
         for guest, then in zip(guests, before):
-            equal((guest.counters() - then)["WRITE"], 0, f"{guest.name}: WRITE before the release of {name}")
+            equal((guest.counters() - then)["WRITE"], 0,
+                  f"{guest.name}: WRITE before the release of {name}")
         server.ctl("unseal", "--wait", "--timeout", "60", path)
         for guest in guests:
             guest.run(f"touch /tmp/stop{number}")
@@ -90,13 +98,16 @@ def a_write_under_way_at_the_recall_does_not_hold_up_the_return(lab):
             slowest = max(slowest, seconds)
         if seen >= wanted:
             break
-    print(f"{number + 1} seals under 2 writers: {seen} returns waited for a reminder, the slowest return came after {slowest:.2f} s")
-    holds(seen >= wanted, f"a return that waits for a reminder was seen {seen} times only in {rounds} seals: is it still needed?")
+    print(f"{number + 1} seals under 2 writers: {seen} returns waited for a reminder, "
+          f"the slowest return came after {slowest:.2f} s")
+    holds(seen >= wanted, f"a return that waits for a reminder was seen {seen} times only in "
+          f"{rounds} seals: is it still needed?")
 
 
 @test(fs=("xfs", "ext4"))
 def a_returned_layout_is_not_used_again(lab, fs):
-    """After the release the file's blocks may move; a client that had a layout reads the new data, and through the server."""
+    """After the release the file's blocks may move; a client that had a layout reads the new data,
+    and through the server."""
     disk = lab.disk(fs=fs)
     path = disk.file("file")
     disk.write("file", 8 * MIB)

@@ -1,5 +1,6 @@
-"""Disks that are not there: at the start, and while they are served. The other exports are served, clients wait, the directory
-underneath is never shown, and all goes on by itself when the disk comes."""
+"""Disks that are not there: at the start, and while they are served. The other exports are
+served, clients wait, the directory underneath is never shown, and all goes on by itself when
+the disk comes."""
 import fcntl
 import os
 import signal
@@ -21,9 +22,11 @@ def shut_down(disk):
 
 
 def appending(guest, path):
-    """Numbered lines, each flushed: `guest.run(f"cat {path}.told")` says how many the client was told are safe."""
+    """Numbered lines, each flushed: `guest.run(f"cat {path}.told")` says how many the client was
+    told are safe."""
     return Load(guest, "appending", "n=$((${n:-0} + 1))\n"
-                f"echo line $n | dd of={path} oflag=append conv=notrunc,fsync status=none || exit 1\n"
+                f"echo line $n | dd of={path} oflag=append conv=notrunc,fsync status=none || exit "
+                f"1\n"
                 "echo $n > /tmp/told")
 
 
@@ -33,7 +36,8 @@ def warning(server):
 
 @test(fs=("xfs", "ext4"), seconds=30)
 def one_export_is_held_back_until_its_disk_comes(lab, fs):
-    """A client that has the pseudo root mounted uses the other export, and finds this one when its disk is mounted."""
+    """A client that has the pseudo root mounted uses the other export, and finds this one when its
+    disk is mounted."""
     disk, late = lab.disk(fs=fs, size=400 * MIB), lab.disk("late", fs=fs, size=400 * MIB)
     disk.write("file", MIB)
     digest = late.write("file", MIB)
@@ -45,7 +49,8 @@ def one_export_is_held_back_until_its_disk_comes(lab, fs):
     guest, = lab.clients(1, mount="/")
     server.wait_log("serves 1 export (2 more when their disks are there)")
     server.wait_log("export /late is not served")
-    holds("/late is not served" in warning(server) and "mount its disk" in warning(server), warning(server))
+    holds("/late is not served" in warning(server) and "mount its disk" in warning(server),
+          warning(server))
     for path in late.file("underneath"), late.file("nothing"):
         text = server.refused("explain", path)
         holds("/late, which is not served" in text and "mount its disk" in text, text)
@@ -58,7 +63,8 @@ def one_export_is_held_back_until_its_disk_comes(lab, fs):
     server.wait_log("export /late: the disk of")
     waiting.finish()
     equal(guest.sha256("/mnt/n/late/file"), digest, "the file")
-    equal(guest.run("ls /mnt/n; ls -d /mnt/n/late/*e*").split(), ["data", "late", "/mnt/n/late/file"], "what is shown")
+    equal(guest.run("ls /mnt/n; ls -d /mnt/n/late/*e*").split(),
+          ["data", "late", "/mnt/n/late/file"], "what is shown")
     server.ctl("seal", late.file("file"))
     equal(server.state(late.file("file")), "sealed", "the seal of a file on the disk that came")
 
@@ -119,7 +125,8 @@ def a_disk_is_unmounted_lazily_under_io(lab, fs):
 
 @test(fs=("xfs", "ext4"), seconds=40)
 def a_file_system_is_shut_down_under_io(lab, fs):
-    """No error reaches the client, the server lets go of it so that it can be unmounted, and what was said to be safe is there."""
+    """No error reaches the client, the server lets go of it so that it can be unmounted, and what
+    was said to be safe is there."""
     disk = lab.disk(fs=fs, size=400 * MIB)
     digest = disk.write("still", 4 * MIB)
     server = lab.server()
@@ -141,16 +148,19 @@ def a_file_system_is_shut_down_under_io(lab, fs):
     told = int(guest.run("cat /tmp/told"))
     with open(disk.file("log")) as f:
         lines = f.read().split()[1::2]
-    equal(sorted(set(map(int, lines))), list(range(1, told + 1)), "every line that was said to be safe")
+    equal(sorted(set(map(int, lines))), list(range(1, told + 1)),
+          "every line that was said to be safe")
 
 
 @test(fs=("xfs", "ext4"), seconds=15)
 def a_seal_outlives_its_disk(lab, fs):
-    """Who holds a layout returns it while the disk is away; the release waits for the disk, and nobody is fenced."""
+    """Who holds a layout returns it while the disk is away; the release waits for the disk, and
+    nobody is fenced."""
     disk = lab.disk(fs=fs, size=400 * MIB)
     disk.write("file", MIB)
     path = disk.file("file")
-    server = lab.server(recall_timeout=60, fence_retry=1, grace_time=1, scrub_interval=1, fence_hook=install_hook(lab.directory))
+    server = lab.server(recall_timeout=60, fence_retry=1, grace_time=1, scrub_interval=1,
+                        fence_hook=install_hook(lab.directory))
     client = Holder(disk, "holder", lab.directory).connect()
     server.ctl("seal", "--pinned", path)
     equal(client.get_soon("file"), 0, "LAYOUTGET")

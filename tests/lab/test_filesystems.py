@@ -1,5 +1,6 @@
-"""What a file system, its volume and the kernel do that a seal must not be fooled by: a journal that replays data, two file systems
-of one UUID, a UUID changed under a seal, errors that look like a file that is gone, a volume that moves underneath."""
+"""What a file system, its volume and the kernel do that a seal must not be fooled by: a journal
+that replays data, two file systems of one UUID, a UUID changed under a seal, errors that look like
+a file that is gone, a volume that moves underneath."""
 import os
 import subprocess
 import time
@@ -80,19 +81,23 @@ def a_copy_that_is_mounted_over_an_export_later(lab, fs):
     server.process.send_signal(1)
     server.wait_log("reload")
     cat = [f"{lab.build}/bin/sealio", "cat", "--no-layout"]
-    equal(subprocess.run([*cat, "nfs://127.0.0.1:2049/data/file"], stdout=subprocess.DEVNULL).returncode, 0, "the original")
-    holds(subprocess.run([*cat, "nfs://127.0.0.1:2049/later/file"], capture_output=True).returncode != 0, "a file of the copy")
+    equal(subprocess.run([*cat, "nfs://127.0.0.1:2049/data/file"],
+                         stdout=subprocess.DEVNULL).returncode, 0, "the original")
+    holds(subprocess.run([*cat, "nfs://127.0.0.1:2049/later/file"], capture_output=True).returncode
+          != 0, "a file of the copy")
     text = server.refused("seal", copy.file("file"))
     holds("in no export" in text, text)
 
 
 @test(fs=("xfs", "ext4"), seconds=30)
 def a_uuid_that_is_changed_under_a_seal(lab, fs):
-    """The seal is known by its mark: who held a layout is still waited for, or fenced, before the flag goes."""
+    """The seal is known by its mark: who held a layout is still waited for, or fenced, before
+    the flag goes."""
     disk = lab.disk(fs=fs, size=400 * MIB)
     disk.write("file", MIB)
     path = disk.file("file")
-    server = lab.server(recall_timeout=2, lease_time=5, grace_time=1, fence_hook=install_hook(lab.directory))
+    server = lab.server(recall_timeout=2, lease_time=5, grace_time=1,
+                        fence_hook=install_hook(lab.directory))
     client = Holder(disk, "holder", lab.directory).connect()
     server.ctl("seal", "--pinned", path)
     equal(client.get_soon("file"), 0, "LAYOUTGET")
@@ -108,7 +113,8 @@ def a_uuid_that_is_changed_under_a_seal(lab, fs):
     holds("unseal it first" in text, text)
     holds(client.usable(), "the holder still has its path")
     server.ctl("unseal", "--wait", "--timeout", "60", path)
-    equal((client.usable(), hook_calls(lab)), ([], ["holder"]), "what the holder can use, and who was fenced")
+    equal((client.usable(), hook_calls(lab)), ([], ["holder"]),
+          "what the holder can use, and who was fenced")
     equal((immutable(path), server.ctl("status")["status"]), (False, []), "the flag, the seals")
     server.ctl("seal", path)
     client.path.close()
@@ -132,7 +138,8 @@ def a_copy_with_a_uuid_of_its_own_beside_its_original(lab, fs):
     holds(code != 0 and "forget-holders" in text, f"{code}: {text}")
     server.ctl("forget-holders", "--yes", copy.file("file"))
     server.ctl("unseal", "--wait", copy.file("file"))
-    equal((immutable(copy.file("file")), immutable(disk.file("file"))), (False, True), "the flags of the copy and the original")
+    equal((immutable(copy.file("file")), immutable(disk.file("file"))), (False, True),
+          "the flags of the copy and the original")
     equal(server.state(disk.file("file")), "sealed")
 
 
@@ -142,11 +149,13 @@ def watched(server):
 
 @test(fs=("xfs", "ext4"), seconds=30)
 def a_file_system_that_was_shut_down_and_mounted_again(lab, fs):
-    """Its errors look like a file that is gone. Nobody is recalled or fenced for them, and all is as before."""
+    """Its errors look like a file that is gone. Nobody is recalled or fenced for them, and all
+    is as before."""
     disk = lab.disk(fs=fs, size=400 * MIB)
     digest = disk.write("file", MIB)
     path = disk.file("file")
-    server = lab.server(scrub_interval=1, recall_timeout=2, lease_time=60, grace_time=1, fence_hook=install_hook(lab.directory))
+    server = lab.server(scrub_interval=1, recall_timeout=2, lease_time=60, grace_time=1,
+                        fence_hook=install_hook(lab.directory))
     client = Holder(disk, "holder", lab.directory).connect()
     server.ctl("seal", "--pinned", path)
     equal(client.get_soon("file"), 0, "LAYOUTGET")
@@ -165,7 +174,8 @@ def a_file_system_that_was_shut_down_and_mounted_again(lab, fs):
     server.start()
     equal(server.state(path), "sealed", "after the file system was mounted again")
     client.connect()
-    equal((client.get_soon("file"), hook_calls(lab)), (0, []), "LAYOUTGET after that, and who was fenced")
+    equal((client.get_soon("file"), hook_calls(lab)), (0, []),
+          "LAYOUTGET after that, and who was fenced")
     server.ctl("unseal", "--wait", path)
     holds(not immutable(path), "the seal is off")
     holds(disk.sha256("file") != digest, "the client wrote")
@@ -202,29 +212,38 @@ class Moves:
         disks = images(lab)
         role = (f"{HOST[0]} dm_mirror", HOST[1])
         self.host, self.client = lab.guest(images=disks, role=role), lab.guest(images=disks)
-        self.host.ready().run("lvm vgcreate -q vg /dev/ubda /dev/ubdb && lvm lvcreate -q -y -Wn -L 64m -n lv vg /dev/ubda && "
-                              f"mkdir -p /mnt/data && {MAKE['ext4']} /dev/mapper/vg-lv && mount /dev/mapper/vg-lv /mnt/data")
-        self.server = GuestServer(self.host, lab.build, {"/data": {"path": "/mnt/data"}}, device_interval=1)
+        self.host.ready().run("lvm vgcreate -q vg /dev/ubda /dev/ubdb && lvm lvcreate -q -y -Wn -L "
+                              "64m -n lv vg /dev/ubda && "
+                              f"mkdir -p /mnt/data && {MAKE['ext4']} /dev/mapper/vg-lv && mount "
+                              f"/dev/mapper/vg-lv /mnt/data")
+        self.server = GuestServer(self.host, lab.build, {"/data": {"path": "/mnt/data"}},
+                                  device_interval=1)
         lab.servers.append(self.server)
         self.server.start()
         self.client.ready().mount("/data", server=self.host.ip)
 
 
 GIVEN_AGAIN, OLD_PLACE = "layouts are given again", "old place of a volume that was moved?"
-WIPE_OLD_PLACE = """case $(lvm lvs --noheadings -o devices vg/lv) in *ubda*) old=ubdb ;; *ubdb*) old=ubda ;; esac
+WIPE_OLD_PLACE = """case $(lvm lvs --noheadings -o devices vg/lv) in
+*ubda*) old=ubdb ;;
+*ubdb*) old=ubda ;;
+esac
 dd if=/dev/zero of=/dev/$old bs=1M seek=1 count=1 oflag=direct conv=notrunc status=none"""
-# The move, what it makes of the volume, what is left of it, and its end. pvmove ends a move when it looks again: the mirror may stay
-# till then, or be gone at once. Where the volume is not after that, its file system's superblock still is.
+# The move, what it makes of the volume, what is left of it, and its end. pvmove ends a move when it
+# looks again: the mirror may stay till then, or be gone at once. Where the volume is not after
+# that, its file system's superblock still is.
 MOVES = {
-    "pvmove": ("lvm pvmove -q -b -i 3600 /dev/ubda /dev/ubdb", ("is mirrored", OLD_PLACE), "lvm pvmove -q --abort || true"),
-    "snapshot": ("lvm lvcreate -q -y -s -L 16m -n later vg/lv", ("is the origin of a snapshot",), "lvm lvremove -q -y vg/later"),
-}
+    "pvmove": ("lvm pvmove -q -b -i 3600 /dev/ubda /dev/ubdb",
+               ("is mirrored", OLD_PLACE), "lvm pvmove -q --abort || true"),
+    "snapshot": ("lvm lvcreate -q -y -s -L 16m -n later vg/lv", ("is the origin of a snapshot",),
+                 "lvm lvremove -q -y vg/later"),}
 
 
 @test(on=moves, timeout=420, seconds=30, move=tuple(MOVES))
 def a_volume_that_moves_under_a_writer(scene, move):
-    """Its layout comes back, what it writes after that reaches all copies, and layouts are given again when the move is over. (What
-    it writes between the move and the next look may be lost: so the manual says to unseal first, and this client waits.)"""
+    """Its layout comes back, what it writes after that reaches all copies, and layouts are given
+    again when the move is over. (What it writes between the move and the next look may be lost: so
+    the manual says to unseal first, and this client waits.)"""
     host, client, server = scene.host, scene.client, scene.server
     begin, words, end = MOVES[move]
     path, at_client = f"/mnt/data/{move}", f"/mnt/n/{move}"
@@ -237,7 +256,8 @@ def a_volume_that_moves_under_a_writer(scene, move):
     seen, given = server.trace()[-1]["seq"], server.log_text().count(GIVEN_AGAIN)
     host.run(begin)
     server.wait_state(path, "open")
-    said = next(line for line in server.log_text().splitlines() if "changed underneath" in line and path in line)
+    said = next(line for line in server.log_text().splitlines() if "changed underneath" in line
+                and path in line)
     holds(any(some in said for some in words), f"the log says why: {said}")
     digest = client.write(at_client, 8)
     holds(client.counters().data() > before, "it writes through the server")
@@ -252,8 +272,10 @@ def a_volume_that_moves_under_a_writer(scene, move):
         holds(time.monotonic() < deadline, "layouts are given again")
         time.sleep(0.1)  # the log is a file: nothing to wait on
     on_volume = host.run(f"dd if={path} bs=1M iflag=direct status=none | sha256sum").split()[0]
-    equal((on_volume, client.sha256(at_client)), (digest, digest), "what the client wrote last, on the volume and read by it")
-    ended = [entry["how"] for entry in server.trace() if entry["seq"] > seen and entry["what"] == "grant-ended"]
+    equal((on_volume, client.sha256(at_client)), (digest, digest),
+          "what the client wrote last, on the volume and read by it")
+    ended = [entry["how"] for entry in server.trace() if entry["seq"] > seen
+             and entry["what"] == "grant-ended"]
     holds(ended in (["returned"], ["nomatching"]), f"how the grant ended: {ended}")
     server.ctl("seal", "--pinned", path)
     server.ctl("unseal", "--wait", path)

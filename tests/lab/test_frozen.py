@@ -1,4 +1,5 @@
-"""One export's file system is frozen, with writers and an unseal on it: nobody else notices, and the operator is told which it is."""
+"""One export's file system is frozen, with writers and an unseal on it: nobody else notices, and
+the operator is told which it is."""
 import itertools
 import subprocess
 import threading
@@ -6,7 +7,8 @@ import time
 
 from disk import MIB, immutable
 from holder import Holder, OK, install_hook
-from nfs4 import ANONYMOUS, Closed, PUTROOTFH, Session, compound, expect, getattr, lookup, opaque, read, record, sequence, u32, u64
+from nfs4 import (ANONYMOUS, Closed, PUTROOTFH, Session, compound, expect, getattr, lookup, opaque,
+                  read, record, sequence, u32, u64)
 from registry import equal, holds, test
 
 WRITERS, LOADS = 4, 4
@@ -22,11 +24,14 @@ def write_at(export, name):
 
 
 class Writer(Session):
-    """Has one WRITE under way on the frozen export, and does not wait for it. It comes there from the other one, in one compound."""
+    """Has one WRITE under way on the frozen export, and does not wait for it. It comes there from
+    the other one, in one compound."""
 
     def begin(self, name):
         self.sequence_id += 1
-        self.connection.send(record(compound(sequence(self.id, self.sequence_id), *write_at(b"data", b"written"), *write_at(b"data1", name.encode()))))
+        self.connection.send(record(compound(sequence(self.id, self.sequence_id),
+                                             *write_at(b"data", b"written"),
+                                             *write_at(b"data1", name.encode()))))
 
     def end(self):
         self.connection.socket.settimeout(60)
@@ -53,7 +58,8 @@ def place(lab, fs):
         live.write(name, MIB)
     for name in ("sealed", *(f"w{i}" for i in range(WRITERS))):
         cold.write(name, MIB)
-    server = lab.server(live, cold, workers=2, recall_timeout=2, fence_retry=1, fence_timeout=5, fence_hook=install_hook(lab.directory))
+    server = lab.server(live, cold, workers=2, recall_timeout=2, fence_retry=1, fence_timeout=5,
+                        fence_hook=install_hook(lab.directory))
     for path in (live.file("kept"), live.file("lost")):
         server.ctl("seal", "--pinned", path)
     server.ctl("seal", cold.file("sealed"))
@@ -61,16 +67,19 @@ def place(lab, fs):
 
 
 class Load:
-    """Clients of the other export, each of which reads, writes and asks in turn, and what each call took."""
+    """Clients of the other export, each of which reads, writes and asks in turn, and what
+    each call took."""
 
-    CALLS = ([PUTROOTFH, lookup(b"data"), lookup(b"read"), read(ANONYMOUS, 0, 65536)], write_at(b"data", b"written"),
+    CALLS = ([PUTROOTFH, lookup(b"data"), lookup(b"read"), read(ANONYMOUS, 0, 65536)],
+             write_at(b"data", b"written"),
              [PUTROOTFH, lookup(b"data"), lookup(b"read"), getattr(1 << 4)])
 
     def __init__(self):
         self.sessions = [Session() for _ in range(LOADS)]
         self.took = [[] for _ in self.sessions]  # (since when, seconds)
         self.over, self.errors = threading.Event(), []
-        self.threads = [threading.Thread(target=self._work, args=pair, daemon=True) for pair in zip(self.sessions, self.took)]
+        self.threads = [threading.Thread(target=self._work, args=pair, daemon=True)
+                        for pair in zip(self.sessions, self.took)]
         for thread in self.threads:
             thread.start()
 
@@ -97,7 +106,8 @@ class Load:
 
 
 class Asker(threading.Thread):
-    """Asks `sealctl status` over and over: what each answer took, and those that say that somebody does not answer."""
+    """Asks `sealctl status` over and over: what each answer took, and those that say that somebody
+    does not answer."""
 
     def __init__(self, server):
         super().__init__(daemon=True)
@@ -155,8 +165,10 @@ def worst_share(lists, share):
 
 
 def say_figures(usual, frozen, rounds, asker):
-    print(f"{sum(map(len, usual))} calls before, p99 {worst_share(usual, 0.99):.1f} ms; {sum(map(len, frozen))} while it was frozen, p99 "
-          f"{worst_share(frozen, 0.99):.1f} ms, the longest {worst_share(frozen, 1):.1f} ms; {rounds} recalls and fences elsewhere; "
+    print(f"{sum(map(len, usual))} calls before, p99 {worst_share(usual, 0.99):.1f} ms; "
+          f"{sum(map(len, frozen))} while it was frozen, p99 "
+          f"{worst_share(frozen, 0.99):.1f} ms, the longest {worst_share(frozen, 1):.1f} ms; "
+          f"{rounds} recalls and fences elsewhere; "
           f"{len(asker.took)} answers of sealctl status, the longest {max(asker.took):.2f} s")
 
 
@@ -164,7 +176,8 @@ def say_figures(usual, frozen, rounds, asker):
 def a_frozen_export_holds_up_nobody_else(lab, fs):
     """For 8 seconds; for 60 in a long run."""
     live, cold, server = place(lab, fs)
-    kept, lost = Holder(live, "kept", lab.directory).connect(), Holder(live, "lost", lab.directory).connect()
+    kept, lost = Holder(live, "kept", lab.directory).connect(), Holder(live, "lost",
+                                                                       lab.directory).connect()
     load, writers = Load(), [Writer() for _ in range(WRITERS)]
     begin, asker = time.monotonic(), Asker(server)
     elsewhere_for(lab.times(3, 20), live, server, kept, lost)
@@ -181,8 +194,10 @@ def a_frozen_export_holds_up_nobody_else(lab, fs):
             holds(time.monotonic() < begin + 120, f"sealctl status never named {cold.path}")
         frozen, late = load.since(begin), load.since(begin + lab.times(8, 60) / 2)
         asker.end()
-        equal(server.state(cold.file("sealed")) != "open", True, "the seal on the frozen one, as sealctl status says")
-        equal((unseal.poll(), immutable(cold.file("sealed"))), (None, True), "the unseal on the frozen one")
+        equal(server.state(cold.file("sealed")) != "open", True,
+              "the seal on the frozen one, as sealctl status says")
+        equal((unseal.poll(), immutable(cold.file("sealed"))), (None, True),
+              "the unseal on the frozen one")
     say_figures(usual, frozen, rounds, asker)
     holds(all(late), f"calls in the last half of the freeze: {[len(took) for took in late]}")
     holds(all(cold.path in text for text in asker.named), f"another is named: {asker.named}")
@@ -192,6 +207,8 @@ def a_frozen_export_holds_up_nobody_else(lab, fs):
     holds(not immutable(cold.file("sealed")), "the flag is still there after the thaw")
     load.end()
     healthy = {f"{client.client_id:016x}" for client in (*load.sessions, kept)}
-    equal({entry["client"] for entry in server.trace() if entry["what"] in ("client-lapsed", "fence")} & healthy, set(), "leases that ran out, and fences")
+    equal({entry["client"]
+           for entry in server.trace() if entry["what"] in ("client-lapsed", "fence")} & healthy,
+          set(), "leases that ran out, and fences")
     for holder in (kept, lost):
         holder.end()

@@ -1,4 +1,5 @@
-"""Local programs that hold files: the rule is kept for them as for NFS clients, by the fence that each declared."""
+"""Local programs that hold files: the rule is kept for them as for NFS clients, by the fence
+that each declared."""
 import json
 import os
 import re
@@ -19,8 +20,9 @@ class Program:
     """hold_reader, the example program, with a pipe to its ends."""
 
     def __init__(self, lab, server, fence, *files, name="reader"):
-        self.process = subprocess.Popen([f"{lab.build}/tests/lab/hold_reader", server.control, name, fence, *files],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+        self.process = subprocess.Popen([f"{lab.build}/tests/lab/hold_reader", server.control, name,
+                                         fence, *files], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
         self.said, self.part = [], b""
 
     def wait(self, wanted, timeout=60):
@@ -31,7 +33,8 @@ class Program:
                 if line.startswith(wanted):
                     self.said.remove(line)
                     return line
-            readable = select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))[0]
+            readable = select.select([self.process.stdout], [], [],
+                                     max(0, deadline - time.monotonic()))[0]
             more = os.read(self.process.stdout.fileno(), 65536) if readable else b""
             if not more:
                 error = self.process.stderr.read().decode() if readable else ""
@@ -124,7 +127,8 @@ def the_extents_hold_the_files_bytes_and_unseal_waits_for_the_return(lab, fs):
     path = disk.file("file")
     server.ctl("seal", path)
     program = Program(lab, server, "none", path)
-    holds(program.wait("same").startswith(f"same {5 * MIB + 123} "), "not all of the file was compared")
+    holds(program.wait("same").startswith(f"same {5 * MIB + 123} "),
+          "not all of the file was compared")
     program.wait("holding")
     holds("reader" in json.dumps(server.ctl("grants", path)), "the program is not among the grants")
     unseal = server.start_ctl("unseal", "--wait", path)
@@ -188,7 +192,8 @@ def a_killed_program_without_a_fence_waits_for_the_operators_word(lab):
     holds("no local program" in server.refused("fenced", "another"), "an unknown name was taken")
     server.ctl("fenced", "reader")
     released(server, path)
-    holds(not os.path.exists(f"{lab.directory}/hook-calls"), "the hook was called for a program that did not declare it")
+    holds(not os.path.exists(f"{lab.directory}/hook-calls"),
+          "the hook was called for a program that did not declare it")
 
 
 @test(how=("kill", "stop"))
@@ -201,7 +206,8 @@ def a_program_resumes_after_the_server_restarts(lab, how):
     program.wait("away")
     server.start()
     program.wait("resumed")
-    equal(sum(1 for grant in server.ctl("grants")["grants"] if "maybe" not in grant["state"]), 2, "grants after the restart")
+    equal(sum(1 for grant in server.ctl("grants")["grants"] if "maybe" not in grant["state"]), 2,
+          "grants after the restart")
     unseal = server.start_ctl("unseal", "--wait", "--timeout", "60", one)
     program.wait(f"recalled {one}")
     program.say("")
@@ -274,8 +280,10 @@ def what_cannot_be_held_is_refused_with_the_reason(lab):
     wire = Wire(server)
     wire.bad("bad-request", {"op": "hold", "file": disk.file("frozen")})
     wire.good(op="holder", name="a", fence="none")
-    holds("reading" in wire.bad("refused", {"op": "hold", "file": disk.file("frozen"), "write": True}), "frozen and write")
-    holds("not sealed" in wire.bad("refused", {"op": "hold", "file": disk.file("open")}), "not sealed")
+    holds("reading" in wire.bad("refused", {"op": "hold", "file": disk.file("frozen"),
+                                            "write": True}), "frozen and write")
+    holds("not sealed" in wire.bad("refused", {"op": "hold", "file": disk.file("open")}),
+          "not sealed")
     wire.bad("not-found", {"op": "hold", "file": "/etc/passwd"})
     wire.bad("not-found", {"op": "hold", "file": disk.file("none")})
     held = wire.good(op="hold", file=disk.file("frozen"))
@@ -301,13 +309,16 @@ def an_at_rest_file_is_sealed_for_a_program_that_reads_it(lab):
 def malformed_messages_are_answered_and_change_nothing(lab):
     disk, server = place(lab)
     wire = Wire(server)
-    for line in (b"", b"hello", b"[]", b'{"op":7}', b'{"op":"holder"}', b'{"op":"holder","name":"a"}',
-                 b'{"op":"holder","name":"a b","fence":"none"}', b'{"op":"holder","name":"a","fence":"fire"}',
-                 b'{"op":"holder","name":"' + b"a" * 65 + b'","fence":"none"}', b'{"op":"fenced","name":"../x"}',
-                 b'{"op":"holder","name":"a","fence":"none","token":"12"}', b'{"op":"holder","name":"a","fence":"none","token":7}',
+    for line in (b"", b"hello", b"[]", b'{"op":7}', b'{"op":"holder"}',
+                 b'{"op":"holder","name":"a"}', b'{"op":"holder","name":"a b","fence":"none"}',
+                 b'{"op":"holder","name":"a","fence":"fire"}', b'{"op":"holder","name":"' + b"a"
+                 * 65 + b'","fence":"none"}', b'{"op":"fenced","name":"../x"}',
+                 b'{"op":"holder","name":"a","fence":"none","token":"12"}',
+                 b'{"op":"holder","name":"a","fence":"none","token":7}',
                  b'{"op":"return","hold":1}', b'{"op":"resumed"}', b'{"op":"wrote"}', b"\xff\xfe"):
         wire.bad("bad-request", line)
-    wire.bad("not-found", {"op": "holder", "name": "a", "fence": "none", "token": "0123456789abcdef"})
+    wire.bad("not-found",
+             {"op": "holder", "name": "a", "fence": "none", "token": "0123456789abcdef"})
     wire.good(op="holder", name="a", fence="none")
     wire.bad("bad-request", {"op": "holder", "name": "b", "fence": "none"})
     for line in (b'{"op":"hold"}', b'{"op":"hold","file":7}'):
@@ -324,7 +335,8 @@ def malformed_messages_are_answered_and_change_nothing(lab):
 
 @test()
 def a_connection_holds_so_many_files_and_no_more(lab):
-    disk, server = place(lab, seal=False, export={"policy": "at-rest", "at_rest_min_size": 4096}, log_level="info")
+    disk, server = place(lab, seal=False, export={"policy": "at-rest", "at_rest_min_size": 4096},
+                         log_level="info")
     for i in range(1025):
         with open(disk.file(f"f{i}"), "wb") as f:
             f.write(bytes(4096))
@@ -333,7 +345,8 @@ def a_connection_holds_so_many_files_and_no_more(lab):
     wire.good(op="holder", name="greedy", fence="close")
     for i in range(1024):
         wire.good(op="hold", file=disk.file(f"f{i}"))
-    holds("1024" in wire.bad("refused", {"op": "hold", "file": disk.file("f1024")}), "the bound is not named")
+    holds("1024" in wire.bad("refused", {"op": "hold", "file": disk.file("f1024")}),
+          "the bound is not named")
     wire.good(op="return", hold=1)
     wire.good(op="hold", file=disk.file("f1024"))
     wire.close()
@@ -347,9 +360,11 @@ def sealctl_holds_a_file_while_a_command_runs(lab):
     code, text = server.sealctl("hold", "--fence", "close", path, "--", "true")
     holds(code == 2 and "outlive" in text, f"close for a command: exit {code}: {text}")
     code, text = server.sealctl("hold", path, "--", "sh", "-c", "exit 3")
-    holds(code == 3 and "given back" in text and re.search(r"^device /dev/\S+ size 4194304$", text, re.M), f"exit {code}: {text}")
+    holds(code == 3 and "given back" in text
+          and re.search(r"^device /dev/\S+ size 4194304$", text, re.M), f"exit {code}: {text}")
     holding = server.start_ctl("hold", "--write", path, "--", "sleep", "600")
-    server.wait_trace(lambda entry: entry["what"] == "grant" and entry["file"] == path and entry["iomode"] == 2)
+    server.wait_trace(lambda entry: entry["what"] == "grant" and entry["file"] == path
+                      and entry["iomode"] == 2)
     equal(server.start_ctl("unseal", "--wait", path).wait(60), 0, "unseal")
     said = holding.communicate(timeout=60)[0]
     equal(holding.returncode, 128 + signal.SIGTERM, "exit status")

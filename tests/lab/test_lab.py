@@ -16,7 +16,8 @@ MIB = 1 << 20
 
 @test(fs=("xfs", "ext4"), partition=(False, True))
 def guest_and_server_see_each_others_writes(lab, fs, partition):
-    """The server's file system and a guest's direct I/O meet on the image with no stale cache in between."""
+    """The server's file system and a guest's direct I/O meet on the image with no stale
+    cache in between."""
     disk = lab.disk(fs=fs, partition=partition, size=1024 * MIB)
     guest = lab.guest().ready()
     node = "/dev/ubda1" if partition else "/dev/ubda"
@@ -27,8 +28,10 @@ def guest_and_server_see_each_others_writes(lab, fs, partition):
         at = f"bs=1M count=1 iflag=direct,skip_bytes status=none skip={physical}"
         seen = guest.run(f"dd if={node} {at} | sha256sum").split()[0]
         equal(seen, digest, f"turn {turn}: what the guest reads")
-        written = guest.run(f"dd if=/dev/urandom of=/tmp/x bs=1M count=1 status=none; sha256sum < /tmp/x;"
-                            f"dd if=/tmp/x of={node} bs=1M oflag=direct,seek_bytes status=none conv=notrunc seek={physical}").split()[0]
+        written = guest.run(f"dd if=/dev/urandom of=/tmp/x bs=1M count=1 status=none; "
+                            f"sha256sum < /tmp/x;"
+                            f"dd if=/tmp/x of={node} bs=1M oflag=direct,seek_bytes status=none "
+                            f"conv=notrunc seek={physical}").split()[0]
         equal(disk.sha256("file"), written, f"turn {turn}: what the server reads")
         os.unlink(disk.file("file"))
 
@@ -118,7 +121,8 @@ def h_is_for_long_runs(lab):
 
 @test()
 def each_test_of_a_stage_has_its_own_outcome(lab):
-    """A failure, a hang, a death: those that are left are run all the same, and from a new stage."""
+    """A failure, a hang, a death: those that are left are run all the same, and from
+    a new stage."""
     place, times = f"{lab.directory}/sample", f"{lab.directory}/times"
     os.mkdir(place)
     for path in [f"{HERE}/run", *glob.glob(f"{HERE}/*.py")]:
@@ -135,9 +139,14 @@ def each_test_of_a_stage_has_its_own_outcome(lab):
     equal(skipped, "skip sample.c_is_skipped[a]: this is missing: install it")
     with open(times) as f:
         told = {line["test"]: (line["outcome"], line.get("reason")) for line in map(json.loads, f)}
-    equal(told, {"sample.a_passes[a]": ("ok", None), "sample.b_fails[a]": ("FAIL", "both had one stage"),
-                 "sample.c_is_skipped[a]": ("skip", "this is missing: install it"), "sample.d_hangs[a]": ("FAIL", "no end after 1 s"),
-                 "sample.e_dies[a]": ("FAIL", "its process ended"), "sample.f_passes[a,x]": ("ok", None), "sample.f_passes[a,y]": ("ok", None),
-                 "sample.g_ends_badly": ("FAIL", "what was left is not right")}, "what --times has")
-    done = subprocess.run([*run, "long_runs"], capture_output=True, text=True, env={**environment, "SEAL_LONG": "1"})
-    equal((done.returncode, done.stdout.splitlines()[-1]), (0, "1 passed, 0 failed, 0 skipped"), done.stdout)
+    equal(told,
+          {"sample.a_passes[a]": ("ok", None), "sample.b_fails[a]": ("FAIL", "both had one stage"),
+           "sample.c_is_skipped[a]": ("skip", "this is missing: install it"),
+           "sample.d_hangs[a]": ("FAIL", "no end after 1 s"),
+           "sample.e_dies[a]": ("FAIL", "its process ended"), "sample.f_passes[a,x]": ("ok", None),
+           "sample.f_passes[a,y]": ("ok", None),
+           "sample.g_ends_badly": ("FAIL", "what was left is not right")}, "what --times has")
+    done = subprocess.run([*run, "long_runs"], capture_output=True, text=True,
+                          env={**environment, "SEAL_LONG": "1"})
+    equal((done.returncode, done.stdout.splitlines()[-1]), (0, "1 passed, 0 failed, 0 skipped"),
+          done.stdout)

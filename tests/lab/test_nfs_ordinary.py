@@ -20,10 +20,12 @@ def make_tree(directory):
     for i in range(40):
         with open(f"{directory}/src/deep/er/data{i}", "w") as f:
             f.write(f"{i}\n" * (i * 50))
-    for name, text in {"src/main.c": '#include "part.h"\nint main(void) { return part(41) - 42; }\n',
+    for name, text in {"src/main.c": '#include "part.h"\nint main(void) { return part(41) - 42; '
+                       '}\n',
                        "src/part.c": '#include "part.h"\nint part(int n) { return n + 1; }\n',
                        "src/part.h": "int part(int n);\n",
-                       "Makefile": "CFLAGS = -Wall -Isrc\nprogram: src/main.o src/part.o\n\t$(CC) -o $@ $^\n"}.items():
+                       "Makefile": "CFLAGS = -Wall -Isrc\nprogram: src/main.o src/part.o\n"
+                       "\t$(CC) -o $@ $^\n"}.items():
         with open(f"{directory}/{name}", "w") as f:
             f.write(text)
     os.symlink("src/part.h", f"{directory}/header")
@@ -35,11 +37,15 @@ def make_tree(directory):
 def a_source_tree_is_unpacked_built_compared_and_removed(scene):
     _, (guest,) = scene.directory("source")
     make_tree(f"{scene.lab.directory}/tree")
-    subprocess.run(["tar", "-C", scene.lab.directory, "-cf", f"{guest.directory}/tree.tar", "tree"], check=True)
+    subprocess.run(["tar", "-C", scene.lab.directory, "-cf", f"{guest.directory}/tree.tar", "tree"],
+                   check=True)
     guest.run("cd /mnt/n && tar -xf /mnt/lab/tree.tar && cd tree && make && ./program", timeout=200)
-    guest.run("mkdir /tmp/t && tar -C /tmp/t -xf /mnt/lab/tree.tar && cd /mnt/n/tree && rm program src/*.o && diff -r /tmp/t/tree .")
-    equal(guest.run("cd /mnt/n/tree && stat -c %h src/main.c && readlink header && stat -c %a Makefile").split(), ["2", "src/part.h", "640"])
-    equal(guest.run("rm -r /mnt/n/tree && ls -A /mnt/n | grep -v lost+found || true"), "", "what is left")
+    guest.run("mkdir /tmp/t && tar -C /tmp/t -xf /mnt/lab/tree.tar && cd /mnt/n/tree && rm program "
+              "src/*.o && diff -r /tmp/t/tree .")
+    equal(guest.run("cd /mnt/n/tree && stat -c %h src/main.c && readlink header && stat -c %a "
+                    "Makefile").split(), ["2", "src/part.h", "640"])
+    equal(guest.run("rm -r /mnt/n/tree && ls -A /mnt/n | grep -v lost+found || true"), "",
+          "what is left")
 
 
 @test(on=shared, fs=("xfs", "ext4"))
@@ -47,20 +53,27 @@ def ten_thousand_files_are_listed_once_each(scene):
     disk, (guest,) = scene.directory("listed")
     os.mkdir(disk.file("many"))
     for i in range(10000):
-        os.close(os.open(disk.file(f"many/a-name-of-some-length-{i}"), os.O_CREAT | os.O_WRONLY, 0o644))
-    equal(guest.run("ls -f /mnt/n/many | grep -v '^\\.' | sort | uniq | wc -l").strip(), "10000", "different names")
+        os.close(os.open(disk.file(f"many/a-name-of-some-length-{i}"), os.O_CREAT | os.O_WRONLY,
+                         0o644))
+    equal(guest.run("ls -f /mnt/n/many | grep -v '^\\.' | sort | uniq | wc -l").strip(), "10000",
+          "different names")
     equal(guest.run("ls -f /mnt/n/many | wc -l").strip(), "10002", "names")
-    equal(guest.run("ls -ln /mnt/n/many | tail -n +2 | awk '{print $1, $5}' | sort | uniq -c | tr -s ' '").strip(), "10000 -rw-r--r-- 0")
+    equal(guest.run("ls -ln /mnt/n/many | tail -n +2 | awk '{print $1, "
+                    "$5}' | sort | uniq -c | tr -s ' '").strip(), "10000 -rw-r--r-- 0")
 
 
 @test(on=shared, fs=("xfs",))
 def an_open_file_survives_rename_over_it_and_removal(scene):
     _, (guest, other) = scene.directory("removed", 2)
     guest.run("""cd /mnt/n; echo old > file; echo new > next; exec 5< file 6< file
-                 mv next file; read -u 5 line; [ "$line" = old ]; read line < file; [ "$line" = new ]""")
-    reader = guest.start("""cd /mnt/n; exec 5< file; say open; until [ -e /tmp/go ]; do sleep 0.1; done; rm -f seen; cat <&5""")
+                 mv next file; read -u 5 line; [ "$line" = old ]
+                 read line < file; [ "$line" = new ]""")
+    reader = guest.start("""cd /mnt/n; exec 5< file; say open
+                            until [ -e /tmp/go ]; do sleep 0.1; done
+                            rm -f seen; cat <&5""")
     reader.expect("open")
-    guest.run("rm /mnt/n/file; touch /tmp/go")  # by the same client: it keeps the file under another name until the close
+    # By the same client: it keeps the file under another name until the close.
+    guest.run("rm /mnt/n/file; touch /tmp/go")
     equal(reader.finish(), "new\n")
     equal(other.run("ls -A /mnt/n | grep -v lost+found || true"), "", "what is left")
 
@@ -100,8 +113,10 @@ def locks_are_seen_by_the_other_client(scene):
     holder = lock_holder(one)
     locker(two, "lock(fd, fcntl.F_WRLCK, 0, 2)\nlock(fd, fcntl.F_RDLCK, 5, 5)").finish()
     denied = locker(two, "lock(fd, fcntl.F_RDLCK, 4, 1)")
-    holds(denied.wait() != 0 and "BlockingIOError" in denied.output(), f"a lock over a lock: {denied.output()}")
-    told = locker(two, "print(struct.unpack('hhqqi', lock(fd, fcntl.F_WRLCK, 0, 10, fcntl.F_GETLK))[:4])").finish()
+    holds(denied.wait() != 0 and "BlockingIOError" in denied.output(),
+          f"a lock over a lock: {denied.output()}")
+    told = locker(two, "print(struct.unpack('hhqqi', lock(fd, fcntl.F_WRLCK, 0, 10, "
+                  "fcntl.F_GETLK))[:4])").finish()
     equal(told, "(1, 0, 2, 3)\n", "what F_GETLK tells (1: a write lock)")
     waiting = locker(two, "lock(fd, fcntl.F_WRLCK, 0, 10, fcntl.F_SETLKW)")
     one.run("touch /tmp/release")
@@ -113,14 +128,17 @@ def locks_are_seen_by_the_other_client(scene):
 def open_flags_and_truncation(scene):
     disk, (one, two) = scene.directory("flags", 2)
     one.run("set -C; echo first > /mnt/n/exclusive")  # noclobber: O_EXCL
-    holds("exist" in two.fails("set -C; echo second > /mnt/n/exclusive"), "O_EXCL on a file that is there")
+    holds("exist" in two.fails("set -C; echo second > /mnt/n/exclusive"),
+          "O_EXCL on a file that is there")
     one.run("for i in 1 2 3; do echo $i >> /mnt/n/log; done")
     two.run("for i in 4 5 6; do echo $i >> /mnt/n/log; done")
     equal(one.run("cat /mnt/n/log").split(), ["1", "2", "3", "4", "5", "6"], "appended lines")
     one.run("truncate -s 3 /mnt/n/log")
-    equal(two.run("wc -c < /mnt/n/log; truncate -s 100000 /mnt/n/log").strip(), "3", "size, asked by opening the file")
+    equal(two.run("wc -c < /mnt/n/log; truncate -s 100000 /mnt/n/log").strip(), "3",
+          "size, asked by opening the file")
     equal(os.stat(disk.file("log")).st_size, 100000)
-    equal(one.run("head -c 3 /mnt/n/log; tail -c 99997 /mnt/n/log | tr -d '\\0' | wc -c"), "1\n20\n")
+    equal(one.run("head -c 3 /mnt/n/log; tail -c 99997 /mnt/n/log | tr -d '\\0' | wc -c"),
+          "1\n20\n")
     one.run("echo shorter > /mnt/n/log")  # O_TRUNC
     equal(disk.run(f"cat {disk.file('log')}"), "shorter\n")
 
@@ -129,26 +147,33 @@ def open_flags_and_truncation(scene):
 def names_links_and_attributes(scene):
     disk, (guest,) = scene.directory("names")
     longest = "ä" * 127 + "x"  # 255 bytes
-    guest.run(f"cd /mnt/n; echo here > '{longest}'; [ $(ls | grep -c '{longest}') = 1 ]; mv '{longest}' 'sp ace \\\\ \"q\"'; cat 'sp ace \\\\ \"q\"'")
+    guest.run(f"cd /mnt/n; echo here > '{longest}'; [ $(ls | grep -c '{longest}') = 1 ]; "
+              f"mv '{longest}' 'sp ace \\\\ \"q\"'; cat 'sp ace \\\\ \"q\"'")
     holds("too long" in guest.fails(f"touch /mnt/n/{longest}y"), "a name of 256 bytes")
     target = "a/" * 400 + "end"
-    guest.run(f"cd /mnt/n; ln -s {target} link; [ $(readlink link) = {target} ]; mkfifo fifo; mknod node c 1 3; [ -p fifo ]; [ -c node ]")
-    guest.run("""cd /mnt/n; touch f; chown 12345:54321 f; chmod 4751 f; touch -d @1000000001.123456789 f
+    guest.run(f"cd /mnt/n; ln -s {target} link; [ $(readlink link) = {target} ]; mkfifo fifo; "
+              f"mknod node c 1 3; [ -p fifo ]; [ -c node ]")
+    guest.run("""cd /mnt/n; touch f; chown 12345:54321 f; chmod 4751 f
+                 touch -d @1000000001.123456789 f
                  [ "$(stat -c '%a %u %g %.9Y' f)" = "4751 12345 54321 1000000001.123456789" ]""")
     about = os.stat(disk.file("f"))
-    equal((about.st_mode & 0o7777, about.st_uid, about.st_gid, about.st_mtime_ns), (0o4751, 12345, 54321, 1000000001123456789))
+    equal((about.st_mode & 0o7777, about.st_uid, about.st_gid, about.st_mtime_ns),
+          (0o4751, 12345, 54321, 1000000001123456789))
     guest.run("cd /mnt/n; df . | tail -1; stat -f . >/dev/null; mkdir d; rmdir d")
-    holds("not empty" in guest.fails("cd /mnt/n; mkdir e; touch e/x; rmdir e"), "rmdir of a directory in use")
-    holds("denied" in guest.fails("cd /mnt/n; chmod 600 f; setpriv --reuid=1000 --regid=1000 --clear-groups cat f"), "another user's file")
+    holds("not empty" in guest.fails("cd /mnt/n; mkdir e; touch e/x; rmdir e"),
+          "rmdir of a directory in use")
+    holds("denied" in guest.fails("cd /mnt/n; chmod 600 f; setpriv --reuid=1000 --regid=1000 "
+                                  "--clear-groups cat f"), "another user's file")
 
 
 @test(on=shared, fs=("xfs", "ext4"))
 def a_file_past_four_gigabytes(scene):
     disk, (guest,) = scene.directory("large")
     at = 5 << 30
-    guest.run(f"cd /mnt/n; echo end | dd of=file bs=1 seek={at} status=none; [ $(stat -c %s file) = {at + 4} ]; truncate -s {at + 4096} file")
-    equal(guest.run(f"dd if=/mnt/n/file bs=1 skip={at} count=4 status=none; dd if=/mnt/n/file bs=1M skip=4090 count=20 status=none | tr -d '\\0' | wc -c"),
-          "end\n0\n")
+    guest.run(f"cd /mnt/n; echo end | dd of=file bs=1 seek={at} status=none; "
+              f"[ $(stat -c %s file) = {at + 4} ]; truncate -s {at + 4096} file")
+    equal(guest.run(f"dd if=/mnt/n/file bs=1 skip={at} count=4 status=none; dd if=/mnt/n/file "
+                    f"bs=1M skip=4090 count=20 status=none | tr -d '\\0' | wc -c"), "end\n0\n")
     equal(os.stat(disk.file("file")).st_size, at + 4096)
 
 
@@ -158,8 +183,10 @@ def a_full_disk_and_a_read_only_export_reach_the_application(lab):
     lab.server(exports={"/ro": {"path": disk.path, "access": "ro"}})
     guest, = lab.clients(1)
     holds(ENOSPC in guest.fails("dd if=/dev/zero of=/mnt/n/big bs=1M conv=fsync"), "a full disk")
-    # The space of what was removed is there at once. The client closes behind its failed writes: it says so again and again.
-    guest.run("rm /mnt/n/big; for i in 1 2 3 4 5; do echo fits | dd of=/mnt/n/small conv=fsync && break; done")
+    # The space of what was removed is there at once. The client closes behind its failed writes: it
+    # says so again and again.
+    guest.run("rm /mnt/n/big; for i in 1 2 3 4 5; "
+              "do echo fits | dd of=/mnt/n/small conv=fsync && break; done")
     guest.mount("/ro", at="/mnt/ro")
     holds(EROFS in guest.fails("echo x > /mnt/ro/small"), "writing to a read-only export")
     holds(EROFS in guest.fails("rm /mnt/ro/small"), "removing from a read-only export")
@@ -186,7 +213,8 @@ def exports_below_one_root(lab):
 @test()
 def a_squashed_root_owns_nothing(lab):
     disk = lab.disk()
-    disk.run(f"echo secret > {disk.file('secret')}; chmod 600 {disk.file('secret')}; chmod 777 {disk.path}")
+    disk.run(f"echo secret > {disk.file('secret')}; chmod 600 {disk.file('secret')}; "
+             f"chmod 777 {disk.path}")
     lab.server(export={"squash": "root", "anon_uid": 4321, "anon_gid": 1234})
     guest, = lab.clients(1)
     guest.fails("cat /mnt/n/secret")

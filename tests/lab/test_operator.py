@@ -1,4 +1,5 @@
-"""What the operator sees, without a guest: readiness, configuration mistakes, sealctl, reload, orderly stop."""
+"""What the operator sees, without a guest: readiness, configuration mistakes, sealctl,
+reload, orderly stop."""
 import hashlib
 import json
 import os
@@ -44,7 +45,8 @@ def the_watchdog_is_fed(lab):
     notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     notify.bind(path)
     notify.settimeout(60)
-    process = subprocess.Popen([f"{lab.build}/bin/sealnfsd", "--config", server.config], stderr=subprocess.DEVNULL,
+    process = subprocess.Popen([f"{lab.build}/bin/sealnfsd", "--config", server.config],
+                               stderr=subprocess.DEVNULL,
                                env=dict(os.environ, NOTIFY_SOCKET=path, WATCHDOG_USEC="1000000"))
     seen = []
     while seen.count("WATCHDOG=1") < 3:
@@ -63,26 +65,30 @@ def a_mistake_is_one_line_with_file_line_and_remedy_and_no_start(lab):
     server.stop()
     with open(server.config) as f:
         good = f.read()
-    for wrong, words in (("lease_tme = 20\n", "did you mean"), ("workers = 99999\n", "give 0 to 256"),
+    for wrong, words in (("lease_tme = 20\n", "did you mean"),
+                         ("workers = 99999\n", "give 0 to 256"),
                          ('fence_hook = "/not/there"\n', "install it or correct the path")):
         with open(server.config, "w") as f:
             f.write(wrong + good)
         for arguments in (["--check", server.config], ["--config", server.config]):
-            done = subprocess.run([f"{lab.build}/bin/sealnfsd", *arguments], capture_output=True, text=True, timeout=60)
+            done = subprocess.run([f"{lab.build}/bin/sealnfsd", *arguments], capture_output=True,
+                                  text=True, timeout=60)
             equal(done.returncode, 2, f"exit status of {arguments[0]}")
             lines = (done.stdout + done.stderr).splitlines()
             equal(len(lines), 1, f"lines said: {lines}")
             holds(lines[0].startswith(f"{server.config}:1: ") and words in lines[0], lines[0])
     with open(server.config, "w") as f:
         f.write(good)
-    equal(subprocess.run([f"{lab.build}/bin/sealnfsd", "--check", server.config], timeout=60).returncode, 0, "good check")
+    equal(subprocess.run([f"{lab.build}/bin/sealnfsd", "--check", server.config],
+                         timeout=60).returncode, 0, "good check")
 
 
 @test()
 def a_second_server_on_the_same_state_does_not_start(lab):
     lab.disk(size=400 << 20)
     server = lab.server()
-    second = subprocess.run([f"{lab.build}/bin/sealnfsd", "--config", server.config], capture_output=True, text=True, timeout=60)
+    second = subprocess.run([f"{lab.build}/bin/sealnfsd", "--config", server.config],
+                            capture_output=True, text=True, timeout=60)
     equal(second.returncode, 1, "exit status of the second")
     holds("other sealnfsd" in second.stderr, second.stderr)
     equal(server.sealctl("status")[0], 0, "the first one still answers")
@@ -106,10 +112,12 @@ def sealctl_tells_by_its_exit_status(lab):
     holds(code == 1 and "no export" in text, text)
     equal(server.sealctl("seal")[0], 2, "usage")
     equal(server.sealctl("sael", "x")[0], 2, "unknown command")
-    holds("JSON" not in server.sealctl("status", "--json")[1] and json.loads(server.sealctl("status", "--json")[1])["ok"], "json")
+    holds("JSON" not in server.sealctl("status", "--json")[1]
+          and json.loads(server.sealctl("status", "--json")[1])["ok"], "json")
     equal(server.sealctl("unseal", "--wait", disk.file("file"))[0], 0, "unseal")
     holds(not immutable(disk.file("file")), "an unsealed file does not carry the flag")
-    holds("not sealed" in server.sealctl("status", disk.file("file"))[1], "status of an unsealed file")
+    holds("not sealed" in server.sealctl("status", disk.file("file"))[1],
+          "status of an unsealed file")
     server.stop()
     equal(server.sealctl("status")[0], 3, "server gone")
 
@@ -122,15 +130,18 @@ def the_control_socket_is_for_root_and_the_group(lab):
     os.chmod(server.directory, 0o755)
     command = [f"{lab.build}/bin/sealctl", "-s", server.control, "status"]
     as_user = ["setpriv", "--reuid=65534", "--clear-groups"]
-    equal(subprocess.run([*as_user, "--regid=games", *command]).returncode, 0, "a member of the group")
-    equal(subprocess.run([*as_user, "--regid=65534", *command], capture_output=True).returncode, 3, "anybody else")
+    equal(subprocess.run([*as_user, "--regid=games", *command]).returncode, 0,
+          "a member of the group")
+    equal(subprocess.run([*as_user, "--regid=65534", *command], capture_output=True).returncode, 3,
+          "anybody else")
 
 
 @test()
 def garbage_on_the_control_socket_gets_an_answer_and_harms_nobody(lab):
     lab.disk(size=400 << 20)
     server = lab.server()
-    for line in (b"\n", b"{}\n", b"[1]\n", b'{"op":"seal"}\n', b'{"op":7,"file":[]}\n', b"\xff\xfe\x00\n", b"x" * 200000 + b"\n",
+    for line in (b"\n", b"{}\n", b"[1]\n", b'{"op":"seal"}\n', b'{"op":7,"file":[]}\n',
+                 b"\xff\xfe\x00\n", b"x" * 200000 + b"\n",
                  b'{"op":"unseal","file":"/","timeout_ms":-5}\n', b"[" * 60000 + b"\n"):
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(60)
@@ -156,7 +167,8 @@ def a_seal_outlives_an_orderly_stop_and_the_socket_does_not(lab):
     holds(not os.path.exists(server.control), "the control socket is removed")
     holds(immutable(disk.file("file")), "the seal stays")
     server.start()
-    holds("SEALED" in server.sealctl("status", disk.file("file"))[1].upper(), "known again after the restart")
+    holds("SEALED" in server.sealctl("status", disk.file("file"))[1].upper(),
+          "known again after the restart")
 
 
 @test()
@@ -166,7 +178,8 @@ def reload_changes_who_is_admitted(lab):
     server = lab.server()
     url = "nfs://127.0.0.1:2049/data/file"
     cat = [f"{lab.build}/bin/sealio", "cat", "--no-layout", url]
-    done = subprocess.run(f"{' '.join(cat)} | sha256sum", shell=True, capture_output=True, text=True)
+    done = subprocess.run(f"{' '.join(cat)} | sha256sum", shell=True, capture_output=True,
+                          text=True)
     equal(done.stdout.split()[0], digest, "read before")
     server.exports["/data"]["clients"] = ["10.99.0.77"]
     server.write_config()
@@ -178,31 +191,37 @@ def reload_changes_who_is_admitted(lab):
     server.exports["/data"]["no_such_option"] = 1
     server.write_config()
     server.process.send_signal(signal.SIGHUP)
-    equal(server.sealctl("status")[0], 0, "a bad configuration is refused on reload, and the server goes on")
+    equal(server.sealctl("status")[0], 0,
+          "a bad configuration is refused on reload, and the server goes on")
 
 
 @test()
 def what_a_client_calls_itself_steers_no_terminal(lab):
-    """An owner of escape sequences, C1, a line of its own and letters that turn the text around: not in the log, nor from sealctl."""
+    """An owner of escape sequences, C1, a line of its own and letters that turn the text around:
+    not in the log, nor from sealctl."""
     disk = lab.disk(size=320 << 20)
     disk.write("file", 1 << 20)
     server = lab.server()
     server.ctl("seal", disk.file("file"))
     owner = b"evil\x1b[2J\n<3>forged\x7f\xc2\x9b1m\xe2\x80\xaetxt\xff \xc3\xbcber"
     client = nfs4.Session(owner)
-    for text in (server.sealctl("clients")[1], server.sealctl("--json", "clients")[1], server.log_text()):
+    for text in (server.sealctl("clients")[1], server.sealctl("--json", "clients")[1],
+                 server.log_text()):
         holds("evil?[2J?<3>forged" in text, f"the client is not there: {text!r}")
-        holds(not any(c in text.replace("\n", "") for c in "\x1b\x7f\x9b\u202e"), f"it is there as it is: {text!r}")
+        holds(not any(c in text.replace("\n", "") for c in "\x1b\x7f\x9b\u202e"),
+              f"it is there as it is: {text!r}")
     client.close()
 
 
 @test(fs=("xfs", "ext4"))
 def the_units_capabilities_suffice(lab, fs):
-    """Sealing, layouts, acting as the client, writing to a pinned file, a restart over seals: with the unit's capabilities only."""
+    """Sealing, layouts, acting as the client, writing to a pinned file, a restart over seals: with
+    the unit's capabilities only."""
     disk = lab.disk(fs=fs, size=400 << 20)
     digest = disk.write("frozen", 4 << 20)
     disk.write("pinned", 4 << 20)
-    for name in ("frozen", "pinned"):  # another user's files, so that nothing works by being their owner
+    # Another user's files, so that nothing works by being their owner.
+    for name in ("frozen", "pinned"):
         os.chown(disk.file(name), 1000, 1000)
         os.chmod(disk.file(name), 0o600)
     server = lab.server(wrapper=as_the_unit())
@@ -210,21 +229,25 @@ def the_units_capabilities_suffice(lab, fs):
     server.ctl("seal", disk.file("frozen"))
     server.ctl("seal", "--pinned", disk.file("pinned"))
     for _ in range(2):
-        done = subprocess.run(f"{tool} cat --require-layout {url}/frozen | sha256sum", shell=True, capture_output=True, text=True)
+        done = subprocess.run(f"{tool} cat --require-layout {url}/frozen | sha256sum", shell=True,
+                              capture_output=True, text=True)
         equal(done.stdout.split()[0], digest, f"read directly; {done.stderr}")
-        subprocess.run([tool, "cp", "--no-layout", "--in-place", disk.file("frozen"), f"{url}/pinned"], check=True)
+        subprocess.run([tool, "cp", "--no-layout", "--in-place", disk.file("frozen"),
+                        f"{url}/pinned"], check=True)
         equal(disk.sha256("pinned"), digest, "written through the server to a pinned file")
         subprocess.run([tool, "cp", "--no-layout", disk.file("frozen"), f"{url}/new"], check=True)
         server.stop()
         server.start()
     server.ctl("unseal", "--wait", disk.file("frozen"))
     server.ctl("unseal", "--wait", disk.file("pinned"))
-    holds(not immutable(disk.file("frozen")) and not immutable(disk.file("pinned")), "the flags are cleared")
+    holds(not immutable(disk.file("frozen")) and not immutable(disk.file("pinned")),
+          "the flags are cleared")
 
 
 @test()
 def an_orderly_end_answers_what_it_has_begun(lab):
-    """Every directory that was made has been answered for, though the server was told to end with many of them under way."""
+    """Every directory that was made has been answered for, though the server was told to end with
+    many of them under way."""
     disk = lab.disk(size=400 << 20)
     os.mkdir(disk.file("made"))
     server = lab.server()
@@ -232,10 +255,12 @@ def an_orderly_end_answers_what_it_has_begun(lab):
     session.connection.socket.settimeout(60)
 
     def ask(number, slot):
-        sequence_id = number // slots + (2 if slot == 0 else 1)  # RECLAIM_COMPLETE was slot 0's first
+        # RECLAIM_COMPLETE was slot 0's first.
+        sequence_id = number // slots + (2 if slot == 0 else 1)
         make = nfs4.u32(6, 2) + nfs4.opaque(b"d%d" % number) + nfs4.u32(0, 0)
         body = nfs4.opaque(b"") + nfs4.u32(1, 5) + b"".join([
-            nfs4.sequence(session.id, sequence_id, slot, slots - 1), nfs4.PUTROOTFH, nfs4.lookup(b"data"), nfs4.lookup(b"made"), make])
+            nfs4.sequence(session.id, sequence_id, slot, slots - 1), nfs4.PUTROOTFH,
+            nfs4.lookup(b"data"), nfs4.lookup(b"made"), make])
         session.connection.send(nfs4.record(nfs4.rpc(body, nfs4.COMPOUND, xid=number)))
 
     def hear():
@@ -257,37 +282,44 @@ def an_orderly_end_answers_what_it_has_begun(lab):
     except nfs4.Closed:
         pass
     equal(server.process.wait(60), 0, "exit code")
-    equal(set(os.listdir(disk.file("made"))), answered, "the directories that were made, and those that were answered for")
+    equal(set(os.listdir(disk.file("made"))), answered,
+          "the directories that were made, and those that were answered for")
 
 
 @test()
 def libsealio_works_over_ipv6(lab):
-    """Calls, a layout, its recall by a callback over the same connection, and the way back to the server."""
+    """Calls, a layout, its recall by a callback over the same connection, and the way back
+    to the server."""
     disk = lab.disk(size=400 << 20)
     digest = disk.write("file", 1 << 20)
     server = lab.server(listen=["::1"], export={"clients": ["::1/128"]})
     server.ctl("seal", disk.file("file"))
     url, tool = "nfs://[::1]:2049/data/file", f"{lab.build}/bin/sealio"
     with open(f"{lab.directory}/copy", "wb") as copy:
-        holder = subprocess.Popen([tool, "cat", "--require-layout", "--hold-until-recall", url], stdout=copy, stderr=subprocess.PIPE, text=True)
+        holder = subprocess.Popen([tool, "cat", "--require-layout", "--hold-until-recall", url],
+                                  stdout=copy, stderr=subprocess.PIPE, text=True)
     holds("holding the layout" in holder.stderr.readline(), "it holds a layout")
     server.ctl("unseal", "--wait", disk.file("file"))
     errors = holder.communicate(timeout=60)[1]
     holds("recalled" in errors and "returned" in errors, f"it was recalled and returned: {errors}")
     with open(f"{lab.directory}/copy", "rb") as copy:
         equal(hashlib.sha256(copy.read()).hexdigest(), digest, "what was read directly")
-    done = subprocess.run(f"{tool} cat --no-layout '{url}' | sha256sum", shell=True, capture_output=True, text=True)
+    done = subprocess.run(f"{tool} cat --no-layout '{url}' | sha256sum", shell=True,
+                          capture_output=True, text=True)
     equal(done.stdout.split()[0], digest, f"read through the server; {done.stderr}")
 
 
 @test()
 def a_new_machine_needs_no_directory_made(lab):
-    """The README's configuration: an export and nothing else, where nobody has made /var/lib/sealnfs and /run/sealnfs."""
+    """The README's configuration: an export and nothing else, where nobody has made
+    /var/lib/sealnfs and /run/sealnfs."""
     disk = lab.disk(size=400 << 20)
-    subprocess.run(["mount", "-t", "tmpfs", "none", "/var/lib"], check=True)  # the test's own namespace, like /run
+    # The test's own namespace, like /run.
+    subprocess.run(["mount", "-t", "tmpfs", "none", "/var/lib"], check=True)
     config, log = f"{lab.directory}/sealnfs.conf", f"{lab.directory}/log"
     with open(config, "w") as f:
-        f.write(f'export "/data" {{\n    path = "{disk.path}"\n    clients = {{"192.0.2.0/24"}}\n}}\n')
+        f.write(f'export "/data" {{\n    path = "{disk.path}"\n    clients = {{"192.0.2.0/24"}}\n'
+                f'}}\n')
     program = f"{lab.build}/bin/sealnfsd"
     done = subprocess.run([program, "--check", config], capture_output=True, text=True)
     equal((done.returncode, done.stderr), (0, ""), "the check")
@@ -295,7 +327,8 @@ def a_new_machine_needs_no_directory_made(lab):
     with open(log, "w") as stream:
         process = subprocess.Popen([program, "--config", config], stderr=stream)
     deadline = time.monotonic() + 20
-    while subprocess.run([f"{lab.build}/bin/sealctl", "status"], capture_output=True).returncode != 0:
+    while subprocess.run([f"{lab.build}/bin/sealctl", "status"],
+                         capture_output=True).returncode != 0:
         holds(time.monotonic() < deadline and process.poll() is None, open(log).read())
         select.select([], [], [], 0.1)
     holds(null_answered("127.0.0.1"), "it serves")

@@ -1,8 +1,10 @@
-"""kill -9 of sealnfsd before every effect it has on the world, with clients that write to the disk all the while.
+"""kill -9 of sealnfsd before every effect it has on the world, with clients that write to the disk
+all the while.
 
-cut.c kills the server before its effect number 1, 2, 3, ... until a seal's whole life passes without a cut; in a run that is not a long
-one before every third, and before one of each kind that was not among them. Each time: whoever may still write has the flag and its blocks; after
-a restart all ends in a release; and what the next file gets is clean.
+cut.c kills the server before its effect number 1, 2, 3, ... until a seal's whole life passes
+without a cut; in a run that is not a long one before every third, and before one of each kind that
+was not among them. Each time: whoever may still write has the flag and its blocks; after a restart
+all ends in a release; and what the next file gets is clean.
 """
 import collections
 import os
@@ -21,7 +23,9 @@ from server import ServerError
 # SPARE: what is free beside the file, so that the next one gets its blocks.
 SIZE, SPARE = 4 * MIB, 2 * MIB
 TRIES = 3
-LIFE = {"write journal.db-wal", "flush journal.db-wal", "set trusted.sealnfs.journal", "set trusted.sealnfs.seal", "flag set", "flag cleared", "remove trusted.sealnfs.seal", "flush", "send"}
+LIFE = {"write journal.db-wal", "flush journal.db-wal", "set trusted.sealnfs.journal",
+        "set trusted.sealnfs.seal", "flag set", "flag cleared", "remove trusted.sealnfs.seal",
+        "flush", "send"}
 
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -38,13 +42,17 @@ class Scene:
         self.disk = lab.disk(fs=fs, size=320 * MIB)
         self.path, self.other = self.disk.file("file"), self.disk.file("other")
         self.write(self.path)
-        self.disk.run(f"fallocate -l $(($(stat -f -c '%a * %S' {self.disk.path}) - {SPARE})) {self.disk.file('filler')}; sync -f {self.disk.path}")
+        self.disk.run(f"fallocate -l $(($(stat -f -c '%a * %S' {self.disk.path}) - {SPARE})) "
+                      f"{self.disk.file('filler')}; sync -f {self.disk.path}")
         self.plug, self.kills, self.reused = Plug(lab.directory), collections.Counter(), 0
         self.guests = []  # clients with kernels of their own, by address
         self.hook, self.haunted = "fence_hook" in options, False
         self.step, self.first = lab.times(3, 1), 1 if fs == "xfs" else 2
-        self.server = lab.server(wrapper=self.plug.wrapper, log_level="info", **{"lease_time": 20, "recall_timeout": 30, "grace_time": 20, **options})
-        self.clients = [Holder(self.disk, f"holder{i}", lab.directory).connect() for i in range(clients)]
+        self.server = lab.server(wrapper=self.plug.wrapper, log_level="info",
+                                 **{"lease_time": 20, "recall_timeout": 30, "grace_time": 20,
+                                    **options})
+        self.clients = [Holder(self.disk, f"holder{i}", lab.directory).connect()
+                        for i in range(clients)]
 
     @staticmethod
     def write(path):
@@ -111,7 +119,8 @@ class Scene:
         self.check_rule(f"{when}, killed before {what}")
 
     def come_back(self, cut=(0,)):
-        """The server again, and the clients; what they hold stays in use until they are asked for it."""
+        """The server again, and the clients; what they hold stays in use until they are
+        asked for it."""
         self.plug.arm(*cut)
         self.haunted = not self.hook
         try:
@@ -139,8 +148,8 @@ class Scene:
         return unseal.returncode, text
 
     def speak_for_the_lost(self):
-        """What was granted before a kill is haunted, and there is no fence here: the operator cuts everybody off, and says so. (That nothing is
-        released before is block_haunt's to show.)"""
+        """What was granted before a kill is haunted, and there is no fence here: the operator cuts
+        everybody off, and says so. (That nothing is released before is block_haunt's to show.)"""
         self.check_rule("haunted")
         for client in self.clients:
             client.stop_using()
@@ -151,7 +160,8 @@ class Scene:
         self.haunted = False
 
     def release(self):
-        """In the end the file is released, whoever asked for it, and nobody can write to it any more."""
+        """In the end the file is released, whoever asked for it, and nobody can write to
+        it any more."""
         if self.haunted:
             self.speak_for_the_lost()
         code, text = self.unseal()
@@ -163,10 +173,12 @@ class Scene:
                 raise
             raise Died() from None
         holds(not immutable(self.path), "a released file carries no flag")
-        equal([client.owner for client in self.clients if client.usable()], [], "clients that can write to what was released")
+        equal([client.owner for client in self.clients if client.usable()], [],
+              "clients that can write to what was released")
 
     def renew(self, unseal):
-        """On a slow machine a release takes its time, and the server may be killed while its clients say that they are there."""
+        """On a slow machine a release takes its time, and the server may be killed while its
+        clients say that they are there."""
         try:
             for client in self.clients:
                 if not client.deaf:
@@ -181,22 +193,27 @@ class Scene:
         os.truncate(self.path, 0)
         self.disk.run(f"sync -f {self.disk.path}")
         self.write(self.other)
-        reused = sum(max(0, min(start + size, old + length) - max(start, old)) for _, old, length, _ in before
-                     for _, start, size, _ in extents(self.other))
-        holds(reused >= SIZE - SPARE - MIB, f"only {reused} bytes of the blocks were given to the other file: this shows nothing")
-        self.disk.run(f"sleep 0.02; dd if={self.other} bs={SIZE} iflag=direct status=none | cmp - {self.other}")  # late writes have time
+        reused = sum(max(0, min(start + size, old + length) - max(start, old))
+                     for _, old, length, _ in before for _, start, size, _ in extents(self.other))
+        holds(reused >= SIZE - SPARE - MIB,
+              f"only {reused} bytes of the blocks were given to the other file: this shows nothing")
+        # Late writes have time.
+        self.disk.run(f"sleep 0.02; "
+                      f"dd if={self.other} bs={SIZE} iflag=direct status=none | cmp - {self.other}")
         os.unlink(self.other)
         self.disk.run(f"sync -f {self.disk.path}")
         self.write(self.path)
 
     def reuse_beside(self, end_writer, wait_writer):
-        """The same beside a client that does not know yet that the file is short: what it writes now comes through the server."""
+        """The same beside a client that does not know yet that the file is short: what it writes
+        now comes through the server."""
         before = extents(self.path)
         os.truncate(self.path, 0)
         self.disk.run(f"sync -f {self.disk.path}")
         self.write(self.other)
         mine = [(start, start + size) for _, start, size, _ in extents(self.other)]
-        self.reused += any(begin < old + length and old < end for _, old, length, _ in before for begin, end in mine)
+        self.reused += any(begin < old + length and old < end for _, old, length, _ in before
+                           for begin, end in mine)
         end_writer()
         wait_writer()
         self.disk.run(f"dd if={self.other} bs={SIZE} iflag=direct status=none | cmp - {self.other}")
@@ -219,7 +236,8 @@ class Scene:
         print(f"{total} kills: {dict(self.kills)}")
         holds(total >= at_least // self.step - 2, f"only {total} kills")
         equal(kinds - set(self.kills), set(), "effects that it was never killed before")
-        equal({entry["client"] for entry in self.server.trace() if entry["what"] == "fence" and not fenced}, set(), "clients that were fenced")
+        equal({entry["client"] for entry in self.server.trace() if entry["what"] == "fence"
+               and not fenced}, set(), "clients that were fenced")
 
 
 def life(scene):
@@ -229,8 +247,9 @@ def life(scene):
 
 
 def cuts(scene, kinds):
-    """Before which effect to cut, as arm() takes it: the first, the second, ... until there is none left; or with a step between them. Then before
-    the first of each kind that was leapt over: they do not come in the same order each time."""
+    """Before which effect to cut, as arm() takes it: the first, the second, ... until there is none
+    left; or with a step between them. Then before the first of each kind that was leapt over: they
+    do not come in the same order each time."""
     number, before = scene.first, -1
     while scene.kills.total() > before:
         before = scene.kills.total()
@@ -288,7 +307,8 @@ def tear(scene, number):
 
 
 class Torn:
-    """What happens after a kill: the journal is damaged, the server comes up and either knows all or knows that it does not."""
+    """What happens after a kill: the journal is damaged, the server comes up and either knows all
+    or knows that it does not."""
 
     def __init__(self, scene):
         self.scene, self.doubts, self.sound = scene, 0, 0
@@ -297,13 +317,15 @@ class Torn:
         scene = self.scene
         tear(scene, number)
         scene.come_back()
-        scene.server.sealctl("explain", scene.path)  # a flag that the journal does not know is found when the file is named
+        # a flag that the journal does not know is found when the file is named
+        scene.server.sealctl("explain", scene.path)
         if "forget-holders" not in scene.server.sealctl("status")[1]:
             self.sound += 1
             return
         self.doubts += 1
         flagged = immutable(scene.path)
-        if flagged or scene.server.state(scene.path) != "open":  # else it was killed before anything was sealed
+        # Else it was killed before anything was sealed.
+        if flagged or scene.server.state(scene.path) != "open":
             scene.server.refused("unseal", "--wait", "--timeout", "5", scene.path)
         scene.server.refused("seal", "--pinned", scene.path)
         equal(immutable(scene.path), flagged, "the flag, in doubt")
@@ -320,15 +342,18 @@ def killed_before_every_effect_and_the_journals_last_pages_torn(lab, fs):
     every_effect(scene, life, LIFE, torn)
     print(f"in doubt {torn.doubts} times, right {torn.sound} times")
     enough = lab.times(1, 5)
-    holds(torn.doubts >= enough and torn.sound >= enough, f"in doubt {torn.doubts} times, right {torn.sound} times: not both were seen")
+    holds(torn.doubts >= enough and torn.sound >= enough,
+          f"in doubt {torn.doubts} times, right {torn.sound} times: not both were seen")
     scene.end(50, LIFE)
 
 
 @test(timeout=300)
 def killed_before_every_effect_of_a_restart(lab):
-    """A release is under way when the server is killed; the next one is killed too, before each thing it does."""
+    """A release is under way when the server is killed; the next one is killed too, before each
+    thing it does."""
     scene = Scene(lab, "xfs")
-    kinds = {"write journal.db-wal", "flush journal.db-wal", "flag cleared", "remove trusted.sealnfs.seal", "send"}
+    kinds = {"write journal.db-wal", "flush journal.db-wal", "flag cleared",
+             "remove trusted.sealnfs.seal", "send"}
     for cut in cuts(scene, kinds):
         for client in scene.clients:
             client.obeys = False
@@ -354,9 +379,11 @@ def killed_before_every_effect_of_a_restart(lab):
 
 @test(timeout=300)
 def killed_before_every_effect_of_a_fence(lab):
-    """One of two clients is silent and goes on writing; its path to the disk ends only by the hook. After a kill the other one is as good as
-    lost too: what it had before is haunted until its record goes."""
-    scene = Scene(lab, "ext4", lease_time=5, recall_timeout=1, grace_time=1, fence_timeout=5, fence_retry=1, fence_hook=install_hook(lab.directory))
+    """One of two clients is silent and goes on writing; its path to the disk ends only by the
+    hook. After a kill the other one is as good as lost too: what it had before is haunted until
+    its record goes."""
+    scene = Scene(lab, "ext4", lease_time=5, recall_timeout=1, grace_time=1, fence_timeout=5,
+                  fence_retry=1, fence_hook=install_hook(lab.directory))
     good, lost = scene.clients
 
     def fence(cut):
@@ -365,7 +392,8 @@ def killed_before_every_effect_of_a_fence(lab):
         lost.deaf = True
         seen = scene.server.trace()[-1]["seq"]
         unseal = scene.server.start_ctl("unseal", "--wait", "--timeout", "60", scene.path)
-        scene.server.wait_trace(lambda entry: entry["what"] == "grant-ended" and entry["how"] == "returned" and entry["seq"] > seen)
+        scene.server.wait_trace(lambda entry: entry["what"] == "grant-ended"
+                                and entry["how"] == "returned" and entry["seq"] > seen)
         scene.plug.arm(*cut)
         unseal.communicate(timeout=60)
         if scene.died():
@@ -398,16 +426,19 @@ def killed_before_every_effect_of_a_fence(lab):
 
 
 def under_a_stock_client(scene, guest, number, granting):
-    """A new file (a client that was told of no layout does not ask for two minutes) is sealed, written directly and unsealed, with the writer
-    going on; its blocks are another file's then. The server is killed before this effect, counted from the first request of the writer or from
-    the wish to release. Whether it was; whether the client wrote to the disk and not through the server before."""
+    """A new file (a client that was told of no layout does not ask for two minutes) is sealed,
+    written directly and unsealed, with the writer going on; its blocks are another file's then.
+    The server is killed before this effect, counted from the first request of the writer or
+    from the wish to release. Whether it was; whether the client wrote to the disk and not
+    through the server before."""
     name = f"file-{'grant' if granting else 'release'}-{number}"
     stop, scene.path = f"/tmp/stop-{name}", scene.disk.file(name)
     scene.write(scene.path)
     scene.ctl("seal", "--pinned", scene.path)
     scene.plug.arm(number if granting else 0)
     before = guest.counters()
-    writer = guest.start(f"export PAUSE={0.02 if granting else 0.5}; exec /mnt/lab/direct-visitor write /mnt/n/{name} 0 {SIZE} {stop}")
+    writer = guest.start(f"export PAUSE={0.02 if granting else 0.5}; "
+                         f"exec /mnt/lab/direct-visitor write /mnt/n/{name} 0 {SIZE} {stop}")
     while not (scene.died() or "visited" in writer.said):
         guest.poll(0.1)
     direct = False
@@ -420,7 +451,8 @@ def under_a_stock_client(scene, guest, number, granting):
         scene.kills[scene.plug.read()[2]] += 1
         holds(immutable(scene.path) or not granting, "no flag while a client has a layout")
         scene.come_back()
-        scene.speak_for_the_lost()  # a release that is wanted waits for it, and the writer for the release
+        # a release that is wanted waits for it, and the writer for the release
+        scene.speak_for_the_lost()
         writer.expect("visited", 120, times=writer.said.count("visited") + 1)
     scene.plug.arm(0)
     scene.release()
@@ -430,17 +462,19 @@ def under_a_stock_client(scene, guest, number, granting):
 
 @test(timeout=500)
 def killed_before_every_effect_under_a_stock_client(lab):
-    """As above, but who holds the layout is Debian's own client. A reply is an effect too, and it asks on and on: so the first effects are cut
-    of a grant and of a release."""
+    """As above, but who holds the layout is Debian's own client. A reply is an effect too, and it
+    asks on and on: so the first effects are cut of a grant and of a release."""
     scene = Scene(lab, "ext4", clients=0, grace_time=10)
     os.unlink(scene.path)
     guest, = lab.clients(1)
     scene.guests = [guest.ip]
     shutil.copy(f"{HERE}/direct-visitor", guest.directory)
     kinds = {"write journal.db-wal", "flush journal.db-wal", "flag cleared", "send"}
-    rounds = [(granting, number) for granting, most in ((True, 8), (False, 14)) for number in range(1, most + 1)]
+    rounds = [(granting, number) for granting, most in ((True, 8), (False, 14))
+              for number in range(1, most + 1)]
     enough = len(rounds) // scene.step
-    rounds.sort(key=lambda one: one[1] % scene.step != 1 % scene.step)  # in a short run every third, and of the others those that are needed
+    # In a short run every third, and of the others those that are needed.
+    rounds.sort(key=lambda one: one[1] % scene.step != 1 % scene.step)
     directly, releases, done = 0, 0, 0
     for granting, number in rounds:
         if done >= enough and kinds <= set(scene.kills):
@@ -448,7 +482,9 @@ def killed_before_every_effect_under_a_stock_client(lab):
         killed, direct = under_a_stock_client(scene, guest, number, granting)
         holds(killed or not granting, f"not killed at effect {number} of a grant")
         directly, releases, done = directly + direct, releases + (not granting), done + 1
-    print(f"{done} rounds; the client wrote directly before {directly} of {releases} releases; blocks given to another file in {scene.reused}")
+    print(f"{done} rounds; the client wrote directly before {directly} of {releases} releases; "
+          f"blocks given to another file in {scene.reused}")
     holds(directly >= releases * 3 // 4, "the client wrote through the server")
-    holds(scene.reused >= done // 2, "the blocks were hardly ever given to another file: this shows nothing")
+    holds(scene.reused >= done // 2,
+          "the blocks were hardly ever given to another file: this shows nothing")
     scene.end(16, kinds)

@@ -1,10 +1,12 @@
-"""What other servers were seen to get wrong and only a clock, a restart or a callback shows (docs/pitfalls.md)."""
+"""What other servers were seen to get wrong and only a clock, a restart or a
+callback shows (docs/pitfalls.md)."""
 import os
 import time
 
 from disk import MIB
 from holder import BLOCK_VOLUME, Holder, PUTFH, install_hook
-from nfs4 import Connection, NO_SECURITY, PUTROOTFH, Session, exchange_id, expect, RECLAIM_COMPLETE, opaque, sequence, u32, u64
+from nfs4 import (Connection, NO_SECURITY, PUTROOTFH, Session, exchange_id, expect,
+                  RECLAIM_COMPLETE, opaque, sequence, u32, u64)
 from registry import equal, holds, test
 
 BACKCHANNEL_CTL, GETDEVICEINFO, LAYOUTCOMMIT, RPCSEC_GSS = 40, 47, 49, 6
@@ -29,7 +31,8 @@ def a_sequence_that_fails_renews_no_lease(lab):
     session, begin = Session(), time.monotonic()
     while not [entry for entry in server.trace() if entry["what"] == "client-lapsed"]:
         holds(time.monotonic() - begin < 90, "SEQUENCEs that fail keep the lease")
-        status = session.connection.compound(sequence(session.id, session.sequence_id + 9), PUTROOTFH)[0]
+        status = session.connection.compound(sequence(session.id, session.sequence_id + 9),
+                                             PUTROOTFH)[0]
         holds(status in (SEQ_MISORDERED, BADSESSION), f"status {status}")
         time.sleep(0.2)  # it is about time
     holds(time.monotonic() - begin >= 4, "lapsed before the lease was over")
@@ -43,11 +46,13 @@ def a_client_is_on_record_when_it_is_confirmed_and_not_before(lab):
         expect(connection.compound(exchange_id(b"never confirmed"))[0])
         server.kill()
     server.start()
-    holds("may reclaim what they had" not in server.log_text(), "an unconfirmed client was recorded")
+    holds("may reclaim what they had" not in server.log_text(),
+          "an unconfirmed client was recorded")
     client = Session(b"confirmed")
     server.kill()
     server.start()
-    holds("1 client may reclaim" in server.log_text() or "1 clients may reclaim" in server.log_text(), "a confirmed client was not recorded")
+    holds("1 client may reclaim" in server.log_text()
+          or "1 clients may reclaim" in server.log_text(), "a confirmed client was not recorded")
     client.close()
 
 
@@ -61,13 +66,15 @@ def a_fenced_client_is_told_that_its_layouts_were_revoked(lab):
     client.obeys = False
     server.ctl("unseal", "--wait", "--timeout", "60", disk.file("file"))
     client.renew()
-    equal(client.status_flags & RECALLABLE_STATE_REVOKED, RECALLABLE_STATE_REVOKED, f"sr_status_flags {client.status_flags:#x}")
+    equal(client.status_flags & RECALLABLE_STATE_REVOKED, RECALLABLE_STATE_REVOKED,
+          f"sr_status_flags {client.status_flags:#x}")
     client.end()
 
 
 @test()
 def the_callback_channel_is_what_the_client_said_last(lab):
-    """The first security of its list cannot be used, the second can; BACKCHANNEL_CTL then names another program."""
+    """The first security of its list cannot be used, the second can; BACKCHANNEL_CTL then
+    names another program."""
     disk, server = place(lab, recall_timeout=30, lease_time=60)
     client = Holder(disk, "holder", lab.directory)
     client.security = u32(2, RPCSEC_GSS, 1) + opaque(b"theirs") + opaque(b"ours") + u32(0)
@@ -80,8 +87,10 @@ def the_callback_channel_is_what_the_client_said_last(lab):
     client.end()
 
 
-NARROW = {"one operation": ((4096, 4096, 1, 1), NO_SECURITY), "no slot": ((4096, 4096, 2, 0), NO_SECURITY),
-          "a short request": ((512, 512, 2, 1), u32(1, 1, 0) + opaque(b"m" * 255) + u32(0, 0, 16) + bytes(64))}
+NARROW = {"one operation": ((4096, 4096, 1, 1), NO_SECURITY),
+          "no slot": ((4096, 4096, 2, 0), NO_SECURITY),
+          "a short request": ((512, 512, 2, 1),
+                              u32(1, 1, 0) + opaque(b"m" * 255) + u32(0, 0, 16) + bytes(64))}
 
 
 @test(narrow=tuple(NARROW))
@@ -126,20 +135,23 @@ def a_device_id_is_answered_for_after_a_restart(lab):
 
 @test()
 def a_layoutcommit_is_reclaimed_in_grace(lab):
-    """What was written before the crash and not committed: its time is taken in grace from who held a layout, and from nobody else."""
+    """What was written before the crash and not committed: its time is taken in grace from who held
+    a layout, and from nobody else."""
     disk, server = place(lab, lease_time=60, grace_time=60)
-    client, stranger = (Holder(disk, owner, lab.directory).connect() for owner in ("holder", "stranger"))
+    client, stranger = (Holder(disk, owner, lab.directory).connect()
+                        for owner in ("holder", "stranger"))
     equal(client.get_soon("file"), 0, "LAYOUTGET")
     handle, when = client.handle, int(time.time()) + 1000
-    commit = (u32(PUTFH) + opaque(handle), u32(LAYOUTCOMMIT) + u64(0) + u64(4096) + u32(1) + client.layout + u32(0, 1) + u64(when) + u32(0)
-              + u32(BLOCK_VOLUME) + opaque(u32(0)))
+    commit = (u32(PUTFH) + opaque(handle), u32(LAYOUTCOMMIT) + u64(0) + u64(4096) + u32(1)
+              + client.layout + u32(0, 1) + u64(when) + u32(0) + u32(BLOCK_VOLUME) + opaque(u32(0)))
     client.obeys = False  # what is given back at a recall cannot be committed afterwards
     server.kill()
     server.start()
     for each in (client, stranger):
         each.disconnect()
         each.begin_session()
-    holds(stranger.compound(*commit)[0] != 0, "a LAYOUTCOMMIT of a client that held nothing was taken")
+    holds(stranger.compound(*commit)[0] != 0,
+          "a LAYOUTCOMMIT of a client that held nothing was taken")
     equal(client.compound(*commit)[0], 0, "LAYOUTCOMMIT with reclaim in grace")
     for each in (client, stranger):
         expect(each.compound(RECLAIM_COMPLETE)[0])

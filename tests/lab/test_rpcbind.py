@@ -10,8 +10,10 @@ from registry import equal, holds, test
 
 def start_rpcbind():
     """A real one, of this lab's own network and /run; ready when its socket answers."""
-    process = subprocess.Popen(["rpcbind", "-f", "-w"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_for(lambda: subprocess.run(["rpcinfo", "-p"], capture_output=True).returncode == 0, "rpcbind does not answer")
+    process = subprocess.Popen(["rpcbind", "-f", "-w"], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(lambda: subprocess.run(["rpcinfo", "-p"], capture_output=True).returncode == 0,
+             "rpcbind does not answer")
     return process
 
 
@@ -25,7 +27,8 @@ def wait_for(condition, what, seconds=30):
 def registered():
     """(version, netid) of program 100003, as rpcinfo lists them."""
     listed = subprocess.run(["rpcinfo"], capture_output=True, text=True).stdout
-    return {(words[1], words[2]) for words in map(str.split, listed.splitlines()) if words and words[0] == "100003"}
+    return {(words[1], words[2]) for words in map(str.split, listed.splitlines()) if words
+            and words[0] == "100003"}
 
 
 @test()
@@ -35,7 +38,8 @@ def rpcinfo_lists_the_server_while_it_runs(lab):
     server = lab.server(rpcbind=True)
     wait_for(lambda: {("4", "tcp"), ("4", "tcp6")} <= registered(), "not registered")
     listed = subprocess.run(["rpcinfo", "-p"], capture_output=True, text=True, check=True).stdout
-    holds(any(line.split()[:4] == ["100003", "4", "tcp", "2049"] for line in listed.splitlines()), listed)
+    holds(any(line.split()[:4] == ["100003", "4", "tcp", "2049"] for line in listed.splitlines()),
+          listed)
     server.stop()
     equal(registered(), set(), "registered after the end")
     rpcbind.terminate()

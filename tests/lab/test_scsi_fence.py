@@ -1,4 +1,5 @@
-"""Clients that are lost while they write: the server fences them by their keys, with no operator, and only then frees a block."""
+"""Clients that are lost while they write: the server fences them by their keys, with no operator,
+and only then frees a block."""
 import os
 import shutil
 import time
@@ -12,11 +13,15 @@ from victim import Victim, remove
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 RECALL_TIMEOUT = 2
-SOON = {"recall_timeout": RECALL_TIMEOUT, "lease_time": 10, "grace_time": 1, "fence_timeout": 15, "fence_retry": 2}
-MARGIN = 20  # seconds from the deadline to the release, at most: not the lease of 90, and nobody asked. 0.1 s were seen
+SOON = {"recall_timeout": RECALL_TIMEOUT, "lease_time": 10, "grace_time": 1, "fence_timeout": 15,
+        "fence_retry": 2}
+# Seconds from the deadline to the release, at most: not the lease of 90, and nobody asked. 0.1 s
+# were seen.
+MARGIN = 20
 SECOND = 10**9
 SIZE = 8
-SETTLE = 3  # seconds in which an initiator of this lab has its commands at the target, once its path works
+# Seconds in which an initiator of this lab has its commands at the target, once its path works.
+SETTLE = 3
 
 
 def stopped(scene, guest):
@@ -35,7 +40,8 @@ def disconnected(scene, guest):
 def past_its_lease(scene, guest):
     last = scene.server.trace()[-1]["seq"]
     guest.cut()
-    scene.server.wait_trace(lambda entry: entry["what"] == "client-lapsed" and entry["seq"] > last, timeout=150)
+    scene.server.wait_trace(lambda entry: entry["what"] == "client-lapsed" and entry["seq"] > last,
+                            timeout=150)
 
 
 def cut_off_from_the_storage(scene, guest):
@@ -48,7 +54,8 @@ def cut_off_from_both(scene, guest):
 
 
 WAYS = {way.__name__: way for way in
-        (stopped, cut_off_silently, disconnected, past_its_lease, cut_off_from_the_storage, cut_off_from_both)}
+        (stopped, cut_off_silently, disconnected, past_its_lease, cut_off_from_the_storage,
+         cut_off_from_both)}
 
 
 def heal(scene, guest):
@@ -64,7 +71,8 @@ class Writer:
     def __init__(self, guest, name, at="/mnt/n", size=SIZE * MIB):
         self.guest, self.path = guest, f"{at}/{name}"
         shutil.copy(f"{HERE}/direct-writer", guest.directory)
-        self.job = guest.start(f"rm -f /tmp/stop; exec /mnt/lab/direct-writer {self.path} {size} /tmp/stop")
+        self.job = guest.start(f"rm -f /tmp/stop; "
+                               f"exec /mnt/lab/direct-writer {self.path} {size} /tmp/stop")
 
     def under_way(self):
         self.job.expect("wrote", times=2)
@@ -96,7 +104,8 @@ def direct_writer(scene, guest, name, write=True, at="/mnt/n"):
     before = guest.counters(at)
     writer = Writer(guest, name, at).under_way()
     counters = guest.counters(at) - before
-    equal((counters.pnfs, counters["WRITE"]), ("LAYOUT_SCSI", 0), f"the writer writes directly: {counters.show()}")
+    equal((counters.pnfs, counters["WRITE"]), ("LAYOUT_SCSI", 0),
+          f"the writer writes directly: {counters.show()}")
     return writer
 
 
@@ -108,9 +117,11 @@ def fenced_and_released(scene, name):
     fence = next(entry for entry in trace.all("fence"))
     fenced = next(entry for entry in trace.all("fenced") if entry["seq"] > fence["seq"])
     equal(fenced["how"], "key preempted", "how")
-    holds(recall["seq"] < fence["seq"] < fenced["seq"] < release["seq"], f"order: {recall} {fence} {fenced} {release}")
+    holds(recall["seq"] < fence["seq"] < fenced["seq"] < release["seq"],
+          f"order: {recall} {fence} {fenced} {release}")
     took = (release["time_ns"] - recall["time_ns"]) / SECOND
-    holds(fence["time_ns"] - recall["time_ns"] >= RECALL_TIMEOUT * SECOND, "fenced before the deadline")
+    holds(fence["time_ns"] - recall["time_ns"] >= RECALL_TIMEOUT * SECOND,
+          "fenced before the deadline")
     print(f"released {took - RECALL_TIMEOUT:.2f} s after the deadline")
     holds(took <= RECALL_TIMEOUT + MARGIN, f"released {took:.1f} s after the recall")
 
@@ -118,7 +129,8 @@ def fenced_and_released(scene, name):
 def late_write_conflicts(guest):
     """Whatever the client writes to the disk now, by whatever it still believes to hold."""
     guest.fails("dmesg -C; dd if=/dev/zero of=/dev/sda bs=4K count=1 oflag=direct conv=notrunc")
-    holds("reservation conflict" in guest.run("dmesg"), "the disk does not refuse the write for want of a key")
+    holds("reservation conflict" in guest.run("dmesg"),
+          "the disk does not refuse the write for want of a key")
 
 
 def reuse_and_heal(scene, guest, writer, name):
@@ -131,20 +143,23 @@ def reuse_and_heal(scene, guest, writer, name):
 
 
 def lose(scene, guest, way, name):
-    """Lose the client while it writes, release its file, give its blocks to another, and have the client back."""
+    """Lose the client while it writes, release its file, give its blocks to another, and have
+    the client back."""
     writer = direct_writer(scene, guest, name)
     old_key, generation = scene.san.keys()[guest.name], scene.san.generation()
     WAYS[way](scene, guest)
     scene.server.ctl("unseal", "--wait", "--timeout", "60", scene.file(name))
     fenced_and_released(scene, name)
-    equal(scene.san.generation() - generation, 1, "what the target was asked to change of its keys: one PREEMPT")
+    equal(scene.san.generation() - generation, 1,
+          "what the target was asked to change of its keys: one PREEMPT")
     holds(guest.name not in scene.san.keys(), f"the key is still there: {scene.san.keys()}")
     reuse_and_heal(scene, guest, writer, name)
     return old_key
 
 
 def begin_anew(scene, guest, old_key, name):
-    """The application has gone on through the server; a new mount writes directly, with another key."""
+    """The application has gone on through the server; a new mount writes directly,
+    with another key."""
     scene.write(name, SIZE * MIB)
     before = guest.counters()
     guest.write(f"/mnt/n/{name}", SIZE)
@@ -165,8 +180,10 @@ def mount_anew(scene, guest):
 
 
 def fill(scene, free):
-    """Leave so many bytes free, root's reserve counted: whoever wants blocks gets those that were freed last."""
-    scene.host.run(f"fallocate -l $(($(stat -f -c '%f * %S' /mnt/data) - {free})) /mnt/data/filler; sync")
+    """Leave so many bytes free, root's reserve counted: whoever wants blocks gets those that
+    were freed last."""
+    scene.host.run(f"fallocate -l $(($(stat -f -c '%f * %S' /mnt/data) - {free})) "
+                   f"/mnt/data/filler; sync")
 
 
 def small_san(lab, **options):
@@ -188,9 +205,11 @@ def failing_fences(lab):
 
 @test(on=losing, lease=(10,), way=tuple(WAYS), seconds=16, timeout=400)
 @test(on=losing, lease=(90,), way=("cut_off_from_both",), seconds=25, timeout=400)
-@test(on=losing, lease=(90,), way=tuple(way for way in WAYS if way != "cut_off_from_both"), timeout=400, long=True)
+@test(on=losing, lease=(90,), way=tuple(way for way in WAYS if way != "cut_off_from_both"),
+      timeout=400, long=True)
 def lost_writers_are_fenced_and_their_blocks_are_safe(scene, way):
-    """In every way that a client can be lost, at a short lease; and at the default one, which a fence does not wait for."""
+    """In every way that a client can be lost, at a short lease; and at the default one, which a
+    fence does not wait for."""
     guest, = scene.clients
     old_key = lose(scene, guest, way, way)
     if way in ("stopped", "cut_off_from_both") or scene.lab.long:
@@ -216,7 +235,8 @@ def restart_over_a_queue(scene, guest, name):
     scene.server.kill()
     ids = {entry["client"] for entry in scene.server.trace()}
     scene.server.start()
-    scene.server.wait_trace(lambda entry: entry["what"] == "client-confirmed" and entry["client"] not in ids)
+    scene.server.wait_trace(lambda entry: entry["what"] == "client-confirmed"
+                            and entry["client"] not in ids)
     equal(scene.san.keys().get(guest.name), key, "nobody is fenced for a restart")
     scene.server.ctl("unseal", "--wait", "--timeout", "60", scene.file(name))
     registered = guest.name in scene.san.keys()
@@ -224,17 +244,20 @@ def restart_over_a_queue(scene, guest, name):
     since = entries[max(i for i, entry in enumerate(entries) if entry["what"] == "resume"):]
     reuse_and_heal(scene, guest, writer, name)
     return [entry.get("how") or entry["step"] for entry in since
-            if entry["what"] in ("fenced", "past-is-over", "grant-ended") or entry.get("step") == "unflag"], registered
+            if entry["what"] in ("fenced", "past-is-over", "grant-ended")
+            or entry.get("step") == "unflag"], registered
 
 
 @test(on=losing, lease=(10,), seconds=45, timeout=1500)
 def a_writer_whose_server_restarts_is_fenced_before_the_release(scene):
-    """Its disk path is cut with writes queued, its network is not. When the server comes back it throws its layout away without
-    waiting for them, and would say that it has none. Twice; ten times in a long run."""
+    """Its disk path is cut with writes queued, its network is not. When the server comes back it
+    throws its layout away without waiting for them, and would say that it has none. Twice; ten
+    times in a long run."""
     guest, = scene.clients
     for turn in range(scene.lab.times(2, 10)):
         ends, registered = restart_over_a_queue(scene, guest, f"restarted{turn}")
-        equal((ends, registered), (["key preempted", "unflag"], False), "what ended what the client had, and then; is its key there")
+        equal((ends, registered), (["key preempted", "unflag"], False),
+              "what ended what the client had, and then; is its key there")
         mount_anew(scene, guest)
 
 
@@ -242,7 +265,8 @@ PAUSE = 16  # seconds from when something of the client's waits: past the deadli
 
 
 def waiting(lab):
-    """A stage: there is time to stop the server before a deadline, and to remind a client after it."""
+    """A stage: there is time to stop the server before a deadline, and to remind a
+    client after it."""
     return small_san(lab, recall_timeout=12)
 
 
@@ -254,15 +278,18 @@ say stopped"""
 
 
 def pause_across_a_deadline(scene, guest, name):
-    """The client hears of the recall when the server is stopped already; what it says waits in the server's socket."""
+    """The client hears of the recall when the server is stopped already; what it says waits in
+    the server's socket."""
     writer = direct_writer(scene, guest, name)
     recalls = sum(entry["what"] == "recall" for entry in scene.server.trace())
     guest.cut()
-    stopper = scene.host.start(STOP_AT_RECALL.format(trace=scene.server.trace_file, before=recalls, pid=f"{RUN}/pid"))
+    stopper = scene.host.start(STOP_AT_RECALL.format(trace=scene.server.trace_file, before=recalls,
+                                                     pid=f"{RUN}/pid"))
     release = scene.server.start_ctl("unseal", "--wait", "--timeout", "60", scene.file(name))
     stopper.expect("stopped")
     guest.mend()
-    scene.host.run(f"until ss -Hnt state established dst {guest.ip} | awk '$1 > 0 {{ found = 1 }} END {{ exit !found }}'; do sleep 0.1; done")
+    scene.host.run(f"until ss -Hnt state established dst {guest.ip} | awk '$1 > 0 {{ found = 1 }} "
+                   f"END {{ exit !found }}'; do sleep 0.1; done")
     time.sleep(PAUSE)
     scene.host.run(f"kill -CONT $(cat {RUN}/pid)")
     release.wait()
@@ -273,11 +300,13 @@ def pause_across_a_deadline(scene, guest, name):
 
 @test(on=waiting, seconds=60, timeout=1500)
 def a_server_that_was_stopped_reads_what_waits_before_it_judges(scene):
-    """Stopped across the deadline of a recall, it finds the client's LAYOUTRETURN when it goes on. Twice; ten times in a long run."""
+    """Stopped across the deadline of a recall, it finds the client's LAYOUTRETURN when it goes on.
+    Twice; ten times in a long run."""
     guest, = scene.clients
     for turn in range(scene.lab.times(2, 10)):
         pause_across_a_deadline(scene, guest, f"paused{turn}")
-        ends = [entry.get("how") or entry["what"] for entry in scene.server.trace() if entry["what"] in ("fence", "fenced", "grant-ended")]
+        ends = [entry.get("how") or entry["what"] for entry in scene.server.trace()
+                if entry["what"] in ("fence", "fenced", "grant-ended")]
         print(f"{turn + 1} pauses: {ends}")
         holds(set(ends) == {"returned"}, f"how its grants ended: {ends}")
         mount_anew(scene, guest)
@@ -307,7 +336,8 @@ def fenced_late(scene, guest, name, breaks, mends):
     trace = Trace(scene.server, scene.file(name))
     recall, end = trace.all("recall")[0], trace.release()
     for what in ("fence-failed", "fenced"):
-        holds([entry for entry in trace.all(what) if recall["seq"] < entry["seq"] < end["seq"]], f"no {what} before the release")
+        holds([entry for entry in trace.all(what) if recall["seq"] < entry["seq"] < end["seq"]],
+              f"no {what} before the release")
     reuse_and_heal(scene, guest, writer, name)
 
 
@@ -316,7 +346,8 @@ def a_fence_that_does_not_work_keeps_the_seal_until_one_does(scene, how):
     """The target refuses the PREEMPT, or does not hear of it."""
     guest, = scene.clients
     attribute = f"{CONFIGFS}/core/iblock_0/lun0/attrib/emulate_pr"
-    breaks, mends = {"refused": (lambda: scene.san.target.run(f"echo 0 > {attribute}"), lambda: scene.san.target.run(f"echo 1 > {attribute}")),
+    breaks, mends = {"refused": (lambda: scene.san.target.run(f"echo 0 > {attribute}"),
+                                 lambda: scene.san.target.run(f"echo 1 > {attribute}")),
                      "dropped": (scene.host.cut_storage, scene.host.mend_storage)}[how]
     fenced_late(scene, guest, how, breaks, mends)
     mount_anew(scene, guest)
@@ -324,7 +355,8 @@ def a_fence_that_does_not_work_keeps_the_seal_until_one_does(scene, how):
 
 @test(on=failing_fences, seconds=25, timeout=300)
 def a_crash_between_the_fence_and_the_release_frees_nothing_that_may_be_written(scene):
-    """The server dies after the key has gone and before the flag has: a stale page of the file, mapped by somebody, keeps the flag."""
+    """The server dies after the key has gone and before the flag has: a stale page of the file,
+    mapped by somebody, keeps the flag."""
     guest, = scene.clients
     scene.write("file", SIZE * MIB)
     mapped = scene.host.start(MAP.format(path=scene.file("file")))
@@ -332,7 +364,8 @@ def a_crash_between_the_fence_and_the_release_frees_nothing_that_may_be_written(
     writer = direct_writer(scene, guest, "file", write=False)
     cut_off_from_both(scene, guest)
     release = scene.server.start_ctl("unseal", scene.file("file"))
-    scene.server.wait_trace(lambda entry: entry["what"] == "step" and entry["step"] == "unflag" and entry["file"] == scene.file("file"))
+    scene.server.wait_trace(lambda entry: entry["what"] == "step" and entry["step"] == "unflag"
+                            and entry["file"] == scene.file("file"))
     holds(guest.name not in scene.san.keys(), "the key is gone")
     scene.server.kill()
     release.wait()
@@ -349,7 +382,8 @@ def a_crash_between_the_fence_and_the_release_frees_nothing_that_may_be_written(
 
 @test(on=failing_fences, seconds=25, timeout=300)
 def a_target_that_restarts_while_a_fence_is_wanted(scene):
-    """It is given its registrations again: the server goes on with its reservation, and the client that was cut off writes nothing."""
+    """It is given its registrations again: the server goes on with its reservation, and the client
+    that was cut off writes nothing."""
     guest, = scene.clients
     writer = direct_writer(scene, guest, "again")
     scene.server.wait_log(f"key 0x{scene.san.keys()[guest.name][0].rjust(16, '0')} is registered")
@@ -362,7 +396,8 @@ def a_target_that_restarts_while_a_fence_is_wanted(scene):
     release.wait()
     scene.server.wait_state(scene.file("again"), "open")
     reuse_and_heal(scene, guest, writer, "again")
-    holds("Exclusive Access, Registrants Only" in scene.san.reservation(), "the server has the reservation")
+    holds("Exclusive Access, Registrants Only" in scene.san.reservation(),
+          "the server has the reservation")
 
 
 class Visits:
@@ -372,21 +407,24 @@ class Visits:
         self.scene, self.stop = scene, f"/tmp/stop{number}"
         path = f"/mnt/n/file{number}"
         self.before = [guest.counters() for guest in scene.clients]
-        self.jobs = [guest.start(f"exec /mnt/lab/direct-visitor {how} {path} {offset} {size // 2} {self.stop}")
-                     for guest, how, offset in zip(scene.clients, ("read", "read", "write", "write"), (0, size // 2, 0, size // 2))]
+        self.jobs = [guest.start(f"exec /mnt/lab/direct-visitor {how} {path} {offset} {size // 2} "
+                                 f"{self.stop}") for guest, how, offset in zip(
+            scene.clients, ("read", "read", "write", "write"), (0, size // 2, 0, size // 2))]
 
     def more(self):
         """Each has come once more, from now on."""
         for guest, job in zip(self.scene.clients, self.jobs):
             guest.poll(0)
-            job.expect("visited", 120, times=job.said.count("visited") + 2)  # the first may have been under way
+            # The first may have been under way.
+            job.expect("visited", 120, times=job.said.count("visited") + 2)
 
     def expect_direct(self, when):
         """All that they read and wrote since the last look went to the disk."""
         for i, guest in enumerate(self.scene.clients):
             counters = guest.counters()
             rest, self.before[i] = counters - self.before[i], counters
-            equal((rest.pnfs, rest.data()), ("LAYOUT_SCSI", 0), f"{guest.name}, {when}: {rest.show()}")
+            equal((rest.pnfs, rest.data()), ("LAYOUT_SCSI", 0),
+                  f"{guest.name}, {when}: {rest.show()}")
             holds(rest["LAYOUTGET"] > 0, f"{guest.name}, {when}: {rest.show()}")
 
     def end(self):
@@ -398,7 +436,8 @@ class Visits:
 
 
 def restart_under(scene, visits):
-    """They were direct before, and are again at once: what they did while there was no server is over."""
+    """They were direct before, and are again at once: what they did while there was no
+    server is over."""
     scene.server.kill()
     scene.server.start()
     visits.more()
@@ -406,17 +445,20 @@ def restart_under(scene, visits):
     visits.more()
     for guest, before in zip(scene.clients, visits.before):
         rest = guest.counters() - before
-        equal((rest.pnfs, rest.data()), ("LAYOUT_SCSI", 0), f"{guest.name}, after the restart: {rest.show()}")
+        equal((rest.pnfs, rest.data()), ("LAYOUT_SCSI", 0),
+              f"{guest.name}, after the restart: {rest.show()}")
 
 
 @test(seconds=70, timeout=1800)
 def healthy_clients_keep_their_disk_through_seal_after_seal_and_a_restart(lab):
-    """Two readers and two writers of one file at a time, which is sealed before they come and unsealed while they are there; in the middle the
-    server is killed under them. Each time another file: who was told that there is no layout does not ask again for two minutes. Fifty times in a
-    long run."""
+    """Two readers and two writers of one file at a time, which is sealed before they come and
+    unsealed while they are there; in the middle the server is killed under them. Each time
+    another file: who was told that there is no layout does not ask again for two minutes. Fifty
+    times in a long run."""
     rounds, size = lab.times(4, 50), MIB
     scene = SanLab(lab, clients=4, initiator_settle_time=SETTLE, grace_time=1)
-    scene.host.run(f"for i in $(seq 0 {rounds - 1}); do dd if=/dev/urandom of=/mnt/data/file$i bs={size} count=1 status=none; done; sync")
+    scene.host.run(f"for i in $(seq 0 {rounds - 1}); do dd if=/dev/urandom of=/mnt/data/file$i "
+                   f"bs={size} count=1 status=none; done; sync")
     for guest in scene.clients:
         shutil.copy(f"{HERE}/direct-visitor", guest.directory)
     before = None
@@ -433,6 +475,8 @@ def healthy_clients_keep_their_disk_through_seal_after_seal_and_a_restart(lab):
         equal(keys, before, "the keys at the target while all hold layouts")
         scene.server.ctl("unseal", "--wait", scene.file(f"file{number}"))
         visits.end()
-    equal(sorted(before), sorted(guest.name for guest in (scene.host, *scene.clients)), "who has a key")
-    equal([entry for entry in scene.server.trace() if entry["what"] in ("fence", "fenced")], [], "fences")
+    equal(sorted(before), sorted(guest.name for guest in (scene.host, *scene.clients)),
+          "who has a key")
+    equal([entry for entry in scene.server.trace() if entry["what"] in ("fence", "fenced")], [],
+          "fences")
     print(f"{rounds} seals and a restart: nobody fenced, no error")

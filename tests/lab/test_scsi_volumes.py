@@ -1,4 +1,5 @@
-"""SCSI layouts of volumes on two LUNs and of a partition: stock clients find the disks by their designators and put them together."""
+"""SCSI layouts of volumes on two LUNs and of a partition: stock clients find the disks by their
+designators and put them together."""
 from disk import MIB
 from guest_server import GuestServer
 from registry import equal, holds, test
@@ -10,12 +11,14 @@ LVM = (f"{SERVER[0]} dm_mod raid0", SERVER[1] + HOST[1].replace('"ubd"', '"sd"')
 
 # How a volume is made and taken apart, and its node.
 KINDS = {
-    "linear": ("lvm vgcreate -q vg /dev/sda /dev/sdb && lvm lvcreate -q -y -Wn -L 28m -n lv vg /dev/sda && "
-               "lvm lvextend -q -L 72m vg/lv /dev/sdb", "lvm vgremove -q -y vg", "/dev/mapper/vg-lv"),
-    "striped": ("lvm vgcreate -q vg /dev/sda /dev/sdb && lvm lvcreate -q -y -Wn -i 2 -I 64k -L 72m -n lv vg",
-                "lvm vgremove -q -y vg && wipefs -q -a /dev/sda /dev/sdb", "/dev/mapper/vg-lv"),
-    "partition": ("echo 2048,264192 | sfdisk -q /dev/sda && until [ -b /dev/sda1 ]; do :; done", "sfdisk -q --delete /dev/sda", "/dev/sda1"),
-}
+    "linear": (
+    "lvm vgcreate -q vg /dev/sda /dev/sdb && lvm lvcreate -q -y -Wn -L 28m -n lv vg /dev/sda && "
+    "lvm lvextend -q -L 72m vg/lv /dev/sdb", "lvm vgremove -q -y vg", "/dev/mapper/vg-lv"),
+    "striped": ("lvm vgcreate -q vg /dev/sda /dev/sdb && lvm lvcreate -q -y -Wn -i 2 -I 64k -L 72m "
+                "-n lv vg", "lvm vgremove -q -y vg && wipefs -q -a /dev/sda /dev/sdb",
+                "/dev/mapper/vg-lv"),
+    "partition": ("echo 2048,264192 | sfdisk -q /dev/sda && until [ -b /dev/sda1 ]; do :; done",
+                  "sfdisk -q --delete /dev/sda", "/dev/sda1"),}
 
 
 def serve(server, host, kind, fs):
@@ -38,9 +41,10 @@ def expect_direct(guest):
 
 
 def throughput(reader):
-    """Of direct reads, as dd says it. Not judged: every LUN of this lab is a file of the same machine. And not to the end, where a client asks for
-    a layout of what is not there."""
-    return reader.run(f"dd if=/mnt/n/file of=/dev/null bs=4M count={SIZE // 4} iflag=direct 2>&1").splitlines()[-1]
+    """Of direct reads, as dd says it. Not judged: every LUN of this lab is a file of the same
+    machine. And not to the end, where a client asks for a layout of what is not there."""
+    return reader.run(f"dd if=/mnt/n/file of=/dev/null bs=4M count={SIZE // 4} iflag=direct "
+                      f"2>&1").splitlines()[-1]
 
 
 def through_a_volume(server, host, clients, kind, fs):
@@ -73,7 +77,9 @@ class Volumes:
         self.clients = [lab.guest(images=[], role=CLIENT) for _ in range(2)]
         self.san.up([self.host, *self.clients])
         self.san.log_in(self.host, *self.clients)
-        self.server = GuestServer(self.host, lab.build, {"/data": {"path": "/mnt/data", "stripes": True}}, grace_time=1, lease_time=10)
+        self.server = GuestServer(self.host, lab.build,
+                                  {"/data": {"path": "/mnt/data", "stripes": True}}, grace_time=1,
+                                  lease_time=10)
         lab.servers.append(self.server)
 
 
@@ -87,4 +93,5 @@ def clients_read_and_write_volumes_of_two_luns_and_a_partition(scene, kind, fs):
     through_a_volume(scene.server, scene.host, scene.clients, kind, fs)
     for disk in range(2):
         keys = scene.san.keys(disk)
-        holds(scene.host.name in keys, f"the server keeps disk {disk} under its reservation: {keys}")
+        holds(scene.host.name in keys,
+              f"the server keeps disk {disk} under its reservation: {keys}")

@@ -1,4 +1,5 @@
-"""What cannot be sealed, each with its own message, and the file left as it was. No guests: sealctl and the file system."""
+"""What cannot be sealed, each with its own message, and the file left as it was. No guests: sealctl
+and the file system."""
 import contextlib
 import hashlib
 import mmap
@@ -16,8 +17,8 @@ def snapshot(path):
     about = os.lstat(path)
     with open(path, "rb") as f:
         digest = hashlib.sha256(f.read()).hexdigest()
-    return (about.st_mode, about.st_size, about.st_blocks, about.st_mtime_ns, about.st_nlink, immutable(path),
-            extents(path) if about.st_blocks else [], digest)
+    return (about.st_mode, about.st_size, about.st_blocks, about.st_mtime_ns, about.st_nlink,
+            immutable(path), extents(path) if about.st_blocks else [], digest)
 
 
 def expect_refused(server, path, *words, options=(), unchanged=True):
@@ -49,7 +50,8 @@ def a_file_with_an_open_writer(lab, fs):
 
 @test(fs=("xfs", "ext4"))
 def a_file_with_a_mapped_writer(lab, fs):
-    """A shared writable mapping outlives the descriptor it was made from, and stores reach the disk."""
+    """A shared writable mapping outlives the descriptor it was made from, and stores
+    reach the disk."""
     _, server, path = small(lab, fs)
     with open(path, "r+b") as f:
         mapping = mmap.mmap(f.fileno(), MIB)
@@ -79,7 +81,8 @@ def unwritten_extents_unless_filled(lab, kind, fs):
     text = expect_refused(server, path, "unwritten", options=pinned)
     holds("--fill" in text, f"the remedy is not named: {text}")
     server.ctl("seal", *pinned, "--fill", path)
-    equal([e for e in extents(path) if e[3] & UNWRITTEN], [], "unwritten extents of the filled file")
+    equal([e for e in extents(path) if e[3] & UNWRITTEN], [],
+          "unwritten extents of the filled file")
     equal(disk.sha256("file"), before, "its data")
 
 
@@ -105,7 +108,8 @@ def holes_in_a_pinned_file_unless_filled(lab, fs):
 
 @test(fs=("xfs", "ext4"))
 def holes_unless_they_are_filled_or_wanted(lab, fs):
-    """A hole may be what a copy has not come to yet. Both remedies are named; the one that allocates leaves the data as it was."""
+    """A hole may be what a copy has not come to yet. Both remedies are named; the one that
+    allocates leaves the data as it was."""
     disk, server, path = small(lab, fs)
     digest = sparse(disk, path)
     text = expect_refused(server, path, "hole")
@@ -115,7 +119,8 @@ def holes_unless_they_are_filled_or_wanted(lab, fs):
     server.ctl("seal", "--fill", path)
     equal(disk.sha256("file"), digest, "its data")
     equal(sum(length for _, _, length, _ in extents(path)), 4 * MIB, "bytes with a block")
-    holds(server.sealctl("seal", "--pinned", "--sparse", path)[0] == 2, "--pinned with --sparse is wrong usage")
+    holds(server.sealctl("seal", "--pinned", "--sparse", path)[0] == 2,
+          "--pinned with --sparse is wrong usage")
 
 
 @test(fs=("xfs", "ext4"))
@@ -125,7 +130,8 @@ def holes_in_a_frozen_file_are_read_as_zeros(lab, fs):
     digest = sparse(disk, path)
     server.ctl("seal", "--sparse", path)
     guest, = lab.clients(1)
-    equal((guest.sha256("/mnt/n/file"), guest.sha256("/mnt/n/file", direct=False)), (digest, digest), "what a client reads")
+    equal((guest.sha256("/mnt/n/file"), guest.sha256("/mnt/n/file", direct=False)),
+          (digest, digest), "what a client reads")
     counters = guest.counters()
     equal((counters.data(), counters["LAYOUTGET"]), (0, 1), counters.show())
 
@@ -140,7 +146,8 @@ def shared_extents(lab):
 
 @test()
 def a_pinned_seal_where_files_can_be_cloned(lab):
-    """Whoever may read the file could clone it under the seal, and a client's direct write would land in the clone too."""
+    """Whoever may read the file could clone it under the seal, and a client's direct write would
+    land in the clone too."""
     _, server, path = small(lab, "xfs", reflink=True)
     expect_refused(server, path, "reflink", options=["--pinned"])
     server.ctl("seal", path)
@@ -154,10 +161,13 @@ def a_realtime_file(lab):
     realtime = lab.disk("realtime", fs="xfs", size=400 * MIB)
     realtime.umount()
     disk.umount()
-    subprocess.run(["mkfs.xfs", "-q", "-f", "-m", "reflink=0,rmapbt=0", "-r", f"rtdev={realtime.device}", disk.device], check=True)
-    if subprocess.run(["mount", "-o", f"rtdev={realtime.device}", disk.device, disk.path], capture_output=True).returncode:
+    subprocess.run(["mkfs.xfs", "-q", "-f", "-m", "reflink=0,rmapbt=0", "-r",
+                    f"rtdev={realtime.device}", disk.device], check=True)
+    if subprocess.run(["mount", "-o", f"rtdev={realtime.device}", disk.device, disk.path],
+                      capture_output=True).returncode:
         raise Unavailable("this kernel has no XFS realtime volumes (CONFIG_XFS_RT)")
-    disk.run(f"touch {disk.file('file')}; xfs_io -c 'chattr +r' {disk.file('file')}; dd if=/dev/urandom of={disk.file('file')} bs=1M count=1 conv=fsync status=none")
+    disk.run(f"touch {disk.file('file')}; xfs_io -c 'chattr +r' {disk.file('file')}; "
+             f"dd if=/dev/urandom of={disk.file('file')} bs=1M count=1 conv=fsync status=none")
     server = lab.server(disk)
     expect_refused(server, disk.file("file"), "realtime")
 
@@ -167,7 +177,8 @@ def other_export(lab, name, make):
     disk = lab.disk(size=400 * MIB)
     path = f"{lab.directory}/{name}"
     os.mkdir(path)
-    made = subprocess.run(["bash", "-ec", make.format(path=path, image=f"{path}.img")], capture_output=True, text=True)
+    made = subprocess.run(["bash", "-ec", make.format(path=path, image=f"{path}.img")],
+                          capture_output=True, text=True)
     if made.returncode:
         raise Unavailable(f"no {name} here: {made.stderr.strip()}")
     with open(f"{path}/file", "wb") as f:
@@ -186,7 +197,8 @@ def a_file_on_tmpfs(lab):
 @test()
 def a_file_on_btrfs(lab):
     """Its extents may be on several devices, compressed, or moved at any time."""
-    server, path = other_export(lab, "btrfs", "truncate -s 300M {image}; mkfs.btrfs -q {image}; mount -o loop {image} {path}")
+    server, path = other_export(lab, "btrfs", "truncate -s 300M {image}; mkfs.btrfs -q {image}; "
+                                "mount -o loop {image} {path}")
     text = server.refused("seal", path)
     holds("btrfs" in text, f"btrfs is not named: {text}")
 
@@ -258,7 +270,8 @@ def all_names_of_a_file_are_one_seal(lab, fs):
 def a_file_that_an_nfs_client_writes(lab, fs):
     _, server, path = small(lab, fs)
     guest, = lab.clients(1)
-    writer = guest.start("exec 5>> /mnt/n/file; echo more >&5; say open; until [ -e /tmp/close ]; do sleep 0.2; done; exec 5>&-; sync")
+    writer = guest.start("exec 5>> /mnt/n/file; echo more >&5; say open; until [ -e /tmp/close ]; "
+                         "do sleep 0.2; done; exec 5>&-; sync")
     writer.expect("open")
     text = server.refused("seal", path)
     holds("writ" in text, text)
@@ -275,4 +288,5 @@ def explain_says_why_in_a_sentence(lab, fs):
         if change:
             server.ctl(change, path)
         explain = server.ctl("explain", path)["explain"]
-        holds(any(word in explain["why"].lower() for word in words) and len(explain["why"]) > 15, f"explain: {explain}")
+        holds(any(word in explain["why"].lower() for word in words) and len(explain["why"]) > 15,
+              f"explain: {explain}")

@@ -1,5 +1,5 @@
-"""Volumes of more than one disk: the server, in a guest with device-mapper, resolves what a file system is on; stock clients see
-the disks only and put them together themselves."""
+"""Volumes of more than one disk: the server, in a guest with device-mapper, resolves what a file
+system is on; stock clients see the disks only and put them together themselves."""
 from disk import MIB
 from guest_server import GuestServer
 from registry import equal, holds, test
@@ -13,16 +13,19 @@ activation { udev_sync = 0 udev_rules = 0 }
 EOF
 export LVM_SYSTEM_DIR=/run/lvm
 """)
-SIZE = 44  # of the file, in MiB: most of the volume's blocks, so that it lies on both sides of every boundary
+# Of the file, in MiB: most of the volume's blocks, so that it lies on both sides of every boundary.
+SIZE = 44
 
 # Where the members meet is no multiple of anything that mkfs would align to.
 KINDS = {
-    "linear": "lvm vgcreate -q vg /dev/ubda /dev/ubdb && lvm lvcreate -q -y -Wn -L 28m -n lv vg /dev/ubda && "
-              "lvm lvextend -q -L 72m vg/lv /dev/ubdb",
-    "striped": "lvm vgcreate -q vg /dev/ubda /dev/ubdb && lvm lvcreate -q -y -Wn -i 2 -I 64k -L 72m -n lv vg",
-}
+    "linear": "lvm vgcreate -q vg /dev/ubda /dev/ubdb && lvm lvcreate -q -y -Wn -L 28m -n lv vg "
+    "/dev/ubda && "
+    "lvm lvextend -q -L 72m vg/lv /dev/ubdb",
+    "striped": "lvm vgcreate -q vg /dev/ubda /dev/ubdb && lvm lvcreate -q -y -Wn -i 2 -I 64k -L "
+    "72m -n lv vg",}
 NODES = {"linear": "/dev/mapper/vg-lv", "striped": "/dev/mapper/vg-lv"}
-MAKE = {"xfs": "mkfs.xfs -q -f -m reflink=0 --unsupported", "ext4": "mkfs.ext4 -q -F -b 4096 -E nodiscard,lazy_itable_init=1"}
+MAKE = {"xfs": "mkfs.xfs -q -f -m reflink=0 --unsupported",
+        "ext4": "mkfs.ext4 -q -F -b 4096 -E nodiscard,lazy_itable_init=1"}
 
 
 def images(lab, count=2, size=96 * MIB):
@@ -44,7 +47,8 @@ class Volumes:
         lab.servers.append(self.server)
 
     def serve(self, make, node, fs, **export):
-        self.host.run(f"{make}; mkdir -p /mnt/data; {MAKE[fs]} {node} && mount -t {fs} {node} /mnt/data")
+        self.host.run(f"{make}; mkdir -p /mnt/data; "
+                      f"{MAKE[fs]} {node} && mount -t {fs} {node} /mnt/data")
         self.server.exports["/data"].update(export)
         return self.server.start()
 
@@ -71,13 +75,15 @@ def host_sha256(host):
 
 def expect_direct(guest):
     counters = guest.counters()
-    equal((counters.pnfs, counters.data(), counters["GETDEVICEINFO"]), ("LAYOUT_BLOCK_VOLUME", 0, 1),
+    equal((counters.pnfs, counters.data(), counters["GETDEVICEINFO"]),
+          ("LAYOUT_BLOCK_VOLUME", 0, 1),
           f"{guest.name}: driver, READ and WRITE, GETDEVICEINFO ({counters.show()})")
 
 
 def fill_around_lossy_places(server, host, size=SIZE):
-    """A file on both sides of every boundary. Where Linux clients lose writes nothing is sealed: first the whole volume is filled
-    with small files, those that are refused stay where they are, and the others make way. Was any refused?"""
+    """A file on both sides of every boundary. Where Linux clients lose writes nothing is sealed:
+    first the whole volume is filled with small files, those that are refused stay where they are,
+    and the others make way. Was any refused?"""
     ctl = f"/mnt/lab/bin/sealctl -s {server.control}"
     refused = host.run(f"""
         cd /mnt/data
@@ -128,22 +134,25 @@ def a_client_reads_and_writes_a_volume_of_two_disks(scene, kind, fs):
     scene.take_apart(REMOVE_GROUP)
 
 
-# What clients cannot be told: how it is made, its node, how it is taken apart, what the refusal says.
+# What clients cannot be told: how it is made, its node, how it is taken apart, what the
+# refusal says.
 GROUP = "lvm vgcreate -q vg /dev/ubda /dev/ubdb && "
 LV = "/dev/mapper/vg-lv"
 REFUSED = {
-    "thin": (GROUP + "lvm lvcreate -q -y --type thin-pool -L 64m -n pool vg && lvm lvcreate -q -y -V 96m --thinpool pool -n lv vg",
-             LV, REMOVE_GROUP, ["is a thin volume"]),
-    "crypt": ("dmsetup create --noudevrules --noudevsync secret --table '0 131072 crypt cipher_null-ecb - 0 /dev/ubda 0'",
-              "/dev/dm-0", "dmsetup remove --noudevrules --noudevsync secret", ["is encrypted"]),
-    "snapshot": (GROUP + "lvm lvcreate -q -y -Wn -L 64m -n first vg && lvm lvcreate -q -y -s -L 32m -n lv vg/first",
-                 LV, REMOVE_GROUP, ["is a snapshot"]),
-    "origin": (GROUP + "lvm lvcreate -q -y -Wn -L 64m -n lv vg && lvm lvcreate -q -y -s -L 32m -n second vg/lv",
-               LV, REMOVE_GROUP, ["is the origin of a snapshot"]),
-    "raid1": ("mdadm --create /dev/md0 --run --quiet --level=1 --metadata=1.2 --raid-devices=2 --assume-clean /dev/ubda /dev/ubdb",
-              "/dev/md0", "mdadm --stop --quiet /dev/md0", ["/dev/md0 is an md raid1 array"]),
-    "striped": (GROUP + "lvm lvcreate -q -y -Wn -i 2 -L 64m -n lv vg", LV, REMOVE_GROUP, ["is striped", "stripes = true"]),
-}
+    "thin": (GROUP + "lvm lvcreate -q -y --type thin-pool -L 64m -n pool vg && lvm lvcreate -q -y "
+             "-V 96m --thinpool pool -n lv vg", LV, REMOVE_GROUP, ["is a thin volume"]),
+    "crypt": ("dmsetup create --noudevrules --noudevsync secret --table '0 131072 crypt "
+              "cipher_null-ecb - 0 /dev/ubda 0'", "/dev/dm-0",
+              "dmsetup remove --noudevrules --noudevsync secret", ["is encrypted"]),
+    "snapshot": (GROUP + "lvm lvcreate -q -y -Wn -L 64m -n first vg && lvm lvcreate -q -y -s -L "
+                 "32m -n lv vg/first", LV, REMOVE_GROUP, ["is a snapshot"]),
+    "origin": (GROUP + "lvm lvcreate -q -y -Wn -L 64m -n lv vg && lvm lvcreate -q -y -s -L 32m -n "
+               "second vg/lv", LV, REMOVE_GROUP, ["is the origin of a snapshot"]),
+    "raid1": ("mdadm --create /dev/md0 --run --quiet --level=1 --metadata=1.2 --raid-devices=2 "
+              "--assume-clean /dev/ubda /dev/ubdb", "/dev/md0", "mdadm --stop --quiet /dev/md0",
+              ["/dev/md0 is an md raid1 array"]),
+    "striped": (GROUP + "lvm lvcreate -q -y -Wn -i 2 -L 64m -n lv vg", LV, REMOVE_GROUP,
+                ["is striped", "stripes = true"]),}
 
 
 @test(on=refusals, kind=tuple(REFUSED))

@@ -1,4 +1,5 @@
-"""The layout engine's trace: one JSON object a line, numbered in order, of what came in and what went out.
+"""The layout engine's trace: one JSON object a line, numbered in order, of what came in and
+what went out.
 
 The numbers, not clocks or waiting, show what came before what.
 """
@@ -16,7 +17,8 @@ class Trace:
 
     def all(self, what, **fields):
         return [entry for entry in self.entries
-                if entry["what"] == what and all(entry.get(name) == value for name, value in fields.items())]
+                if entry["what"] == what
+                and all(entry.get(name) == value for name, value in fields.items())]
 
     def release(self):
         """The entry at which the flag was ordered to be cleared."""
@@ -25,13 +27,17 @@ class Trace:
         return found[0]
 
     def given_back(self, count):
-        """So many clients gave their grants back, by LAYOUTRETURN or by saying that they hold none, before the release."""
+        """So many clients gave their grants back, by LAYOUTRETURN or by saying that they hold none,
+        before the release."""
         self.released_after("grant-ended", count)
         ways = {entry["how"] for entry in self.all("grant-ended")}
         holds(ways <= {"returned", "nomatching"}, f"grants ended otherwise: {ways}")
 
     def released_after(self, what, count):
-        """There are `count` entries of that kind before the release, each of another client, and none after it."""
+        """There are `count` entries of that kind before the release, each of another client, and
+        none after it."""
         release, found = self.release()["seq"], self.all(what)
-        holds(len({entry["client"] for entry in found}) == count, f"{what} of {count} clients expected: {found}")
-        holds(all(entry["seq"] < release for entry in found), f"{what} after the release ({release}): {found}")
+        holds(len({entry["client"] for entry in found}) == count,
+              f"{what} of {count} clients expected: {found}")
+        holds(all(entry["seq"] < release for entry in found),
+              f"{what} after the release ({release}): {found}")
