@@ -227,21 +227,37 @@ def a_writer_cut_off_from_both_never_reaches_another_files_blocks(scene):
         mount_anew(scene, guest)
 
 
-def restart_over_a_queue(scene, guest, name):
-    """What ended what the client had, and then; whether its key was there after the release."""
+def restart_and_release(scene, guest, name):
+    """A writer's disk path is cut with writes queued, the server is restarted, and the file
+    released; the writer."""
     writer = direct_writer(scene, guest, name)
     key = scene.san.keys()[guest.name]
     guest.cut_storage()
     scene.server.kill()
-    ids = {entry["client"] for entry in scene.server.trace()}
+    ids, back = {entry["client"] for entry in scene.server.trace()}, set()
     scene.server.start()
-    scene.server.wait_trace(lambda entry: entry["what"] == "client-confirmed"
-                            and entry["client"] not in ids)
+
+    def all_are_back(entry):
+        if entry["what"] == "client-confirmed" and entry["client"] not in ids:
+            back.add(entry["client"])
+        return len(back) == len(scene.clients)
+
+    scene.server.wait_trace(all_are_back)
     equal(scene.san.keys().get(guest.name), key, "nobody is fenced for a restart")
     scene.server.ctl("unseal", "--wait", "--timeout", "60", scene.file(name))
-    registered = guest.name in scene.san.keys()
-    entries = scene.server.trace()  # the numbers begin anew with the server
-    since = entries[max(i for i, entry in enumerate(entries) if entry["what"] == "resume"):]
+    return writer
+
+
+def since_restart(scene):
+    """The trace; the numbers begin anew with the server."""
+    entries = scene.server.trace()
+    return entries[max(i for i, entry in enumerate(entries) if entry["what"] == "resume"):]
+
+
+def restart_over_a_queue(scene, guest, name):
+    """What ended what the client had, and then; whether its key was there after the release."""
+    writer = restart_and_release(scene, guest, name)
+    registered, since = guest.name in scene.san.keys(), since_restart(scene)
     reuse_and_heal(scene, guest, writer, name)
     return [entry.get("how") or entry["step"] for entry in since
             if entry["what"] in ("fenced", "past-is-over", "grant-ended")
@@ -259,6 +275,137 @@ def a_writer_whose_server_restarts_is_fenced_before_the_release(scene):
         equal((ends, registered), (["key preempted", "unflag"], False),
               "what ended what the client had, and then; is its key there")
         mount_anew(scene, guest)
+
+
+# initiator_settle_time: more than an initiator of this lab needs to bring or give up what it
+# had queued
+QUEUE_TIME = 15
+
+
+def settling(lab):
+    """A stage: a client to be lost, and a healthy one that writes all the time."""
+    scene = small_san(lab, clients=2, initiator_settle_time=QUEUE_TIME, recall_timeout=10)
+    scene.host.run("rm /mnt/data/filler")
+    for name in ("steady", *(f"{when}{turn}" for turn in range(lab.times(2, 10))
+                             for when in ("early", "late"))):
+        scene.write(name, MIB)
+        scene.server.ctl("seal", "--pinned", scene.file(name))
+    fill(scene, (SIZE + 3) * MIB)
+    return scene
+
+
+def visit_more(guest, job):
+    """It has come once more, from now on."""
+    guest.poll(0)
+    # The first may have been under way.
+    job.expect("visited", 120, times=job.said.count("visited") + 2)
+
+
+class Steady:
+    """A healthy client's writes to a file of its own."""
+
+    def __init__(self, guest):
+        self.guest = guest
+        shutil.copy(f"{HERE}/direct-visitor", guest.directory)
+        self.job = guest.start(f"exec /mnt/lab/direct-visitor write /mnt/n/steady 0 {MIB} "
+                               f"/tmp/stop")
+
+    def expect_direct(self):
+        """From now on. A write may be under way that began when there was no server."""
+        visit_more(self.guest, self.job)
+        before = self.guest.counters()
+        visit_more(self.guest, self.job)
+        rest = self.guest.counters() - before
+        equal((rest.pnfs, rest.data()), ("LAYOUT_SCSI", 0), f"the healthy client: {rest.show()}")
+
+    def end(self):
+        self.guest.run("touch /tmp/stop")
+        self.job.finish()
+
+
+def disk_bytes(guest):
+    """How many the client itself has read from the disk, and written to it."""
+    fields = guest.run("cat /sys/block/sda/stat").split()
+    return int(fields[2]) * 512, int(fields[6]) * 512
+
+
+def read_while_fenced(scene, guest, fenced, name):
+    """Its disk path is well again. What it reads it has from the server, until it has settled."""
+    before = guest.counters()
+    equal(guest.sha256(f"/mnt/n/{name}"), scene.sha256(name), "what the fenced client reads")
+    settled = [entry for entry in scene.server.trace() if entry["what"] == "unfenced"
+               and entry["client"] == fenced["client"]]
+    rest = guest.counters() - before
+    holds(rest["READ"] > 0 or settled, f"the fenced client reads through the server: {rest.show()}")
+    print(f"fenced: {rest.show()}")
+
+
+def direct_again(scene, guest, name):
+    """By the mount that it had all the time, it reads and writes a file on the disk."""
+    before, (read, written) = guest.counters(), disk_bytes(guest)
+    equal(guest.sha256(f"/mnt/n/{name}"), scene.sha256(name), "what the client reads")
+    digest = guest.write(f"/mnt/n/{name}", 1)
+    equal(scene.sha256(name), digest, "what the client wrote")
+    rest, (read_now, written_now) = guest.counters() - before, disk_bytes(guest)
+    equal((rest.pnfs, rest.data()), ("LAYOUT_SCSI", 0),
+          f"the client that was fenced: {rest.show()}")
+    holds(rest["LAYOUTGET"] > 0, f"the client that was fenced: {rest.show()}")
+    holds(read_now - read >= MIB and written_now - written >= MIB,
+          f"at its disk: {read_now - read} read, {written_now - written} written")
+    print(f"direct again: {rest.show()}; "
+          f"{read_now - read} bytes read and {written_now - written} written at its disk")
+
+
+def settle_after_a_fence(scene, guest, turn):
+    """Fenced, released, direct again: by then whatever is queued at it still is let in by
+    its new key."""
+    name = f"settling{turn}"
+    writer = restart_and_release(scene, guest, name)
+    holds(guest.name not in scene.san.keys(), "its key is gone")
+    acts = [entry for entry in since_restart(scene) if entry["what"] in ("fence", "fenced")
+            or entry.get("step") == "unflag"]
+    equal([entry.get("how") or entry.get("step") for entry in acts if entry["what"] != "fence"],
+          ["key preempted", "unflag"], "in this order")
+    # One may fail, while the healthy client is about to register.
+    fence = [entry for entry in acts if entry["what"] == "fence"][-1]
+    victim = Victim(scene, name)
+    guest.run("dmesg -C")
+    heal(scene, guest)
+    read_while_fenced(scene, guest, fence, f"early{turn}")
+    writer.end()
+    print(f"{guest.run('dmesg').count('reservation conflict')} of its commands were refused for "
+          f"want of a key")
+    settled = scene.server.wait_trace(lambda entry: entry["what"] == "unfenced"
+                                      and entry["client"] == fence["client"])
+    took = (settled["time_ns"] - fence["time_ns"]) / SECOND
+    holds(took >= QUEUE_TIME, f"called settled {took:.1f} s after its fence")
+    equal([entry for entry in since_restart(scene) if entry["what"] == "grant"
+           and entry["client"] == fence["client"] and fence["seq"] < entry["seq"] < settled["seq"]],
+          [], "what it was granted before")
+    direct_again(scene, guest, f"late{turn}")
+    holds(guest.name in scene.san.keys(), "it has a key")
+    victim.expect_untouched()
+    scene.server.ctl("unseal", "--wait", scene.file(f"late{turn}"))
+    fences = [entry for entry in since_restart(scene) if entry["what"] in ("fence", "fenced")]
+    equal({entry["client"] for entry in fences}, {fence["client"]}, "who was fenced")
+    equal(sum(entry["what"] == "fenced" for entry in fences), 1, "how often")
+
+
+@test(on=settling, seconds=85, timeout=1500)
+def a_client_that_was_fenced_is_direct_again_after_the_settle_time(scene):
+    """Without an unmount. Its disk path is cut with writes queued, and the server is restarted;
+    then it is fenced, and its file's blocks are given away. Until the settle time has passed it
+    goes on through the server, then it has its disk again, and returns what it has when it is
+    asked. Nobody else is fenced. Twice on one mount; ten times in a long run."""
+    guest, healthy = scene.clients
+    steady = Steady(healthy)
+    for turn in range(scene.lab.times(2, 10)):
+        steady.expect_direct()
+        settle_after_a_fence(scene, guest, turn)
+        steady.expect_direct()
+    log = [line for line in scene.server.log_text().splitlines() if "was fenced from" in line]
+    holds(log and all(guest.ip in line for line in log), f"who was fenced, by the log: {log}")
+    steady.end()
 
 
 PAUSE = 16  # seconds from when something of the client's waits: past the deadline
@@ -414,9 +561,7 @@ class Visits:
     def more(self):
         """Each has come once more, from now on."""
         for guest, job in zip(self.scene.clients, self.jobs):
-            guest.poll(0)
-            # The first may have been under way.
-            job.expect("visited", 120, times=job.said.count("visited") + 2)
+            visit_more(guest, job)
 
     def expect_direct(self, when):
         """All that they read and wrote since the last look went to the disk."""
