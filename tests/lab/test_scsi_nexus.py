@@ -282,7 +282,7 @@ def a_registration_on_its_way_is_waited_for_before_the_release(scene):
         mount_anew(scene, guest)
         if not released:
             scene.server.wait_state(scene.file(name), "open")
-            scene.host.run(f"rm {scene.file(name)}")
+            Victim(scene, name).expect_untouched()
 
 
 def is_released(scene, name):
