@@ -505,6 +505,47 @@ static void an_older_key_that_was_preempted_does_not_show_the_newer_came(void **
     assert_int_equal(fence(ONE), KEY_PROVEN);
 }
 
+/* The look at the end of an attempt sees it; it lets in what is queued, and goes by itself. */
+static void a_key_that_came_during_an_attempt_spoils_it_for_later(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    begin_fence(ONE);
+    preempt(plan.victim[0]);
+    registers(EAST, 4711);
+    assert_int_equal(end_fence(ONE, false), KEY_PRESENT_FOREIGN);
+    unregister(EAST);
+    assert_int_equal(fence(ONE), KEY_VANISHED);
+}
+
+/* SIX is what joins TWO's machine to ONE's. TWO's own path has a key again when the fence ends. */
+static void a_path_that_is_open_again_is_not_fenced_with_its_neighbours(void **state)
+{
+    uint64_t key;
+
+    (void)state;
+    add(SIX);
+    comes(ONE, EAST);
+    key = comes(SIX, EAST);
+    registers(WEST, key);
+    look();
+    key = tell(TWO);
+    registers(WEST, key);
+    registers(NORTH, key);
+    look();
+    begin_fence(ONE);
+    assert_int_equal(plan.victim_count, 2);
+    preempt(plan.victim[0]);
+    preempt(plan.victim[1]);
+    registers(NORTH, 4711);
+    assert_int_equal(end_fence(ONE, false), KEY_PROVEN);
+    unregister(NORTH);
+    pass(1000);
+    settle = 300 * SECOND;
+    pass(0);
+    assert_int_equal(fence(TWO), KEY_VANISHED);
+}
+
 static void a_look_in_the_middle_of_a_fence_spoils_nothing(void **state)
 {
     (void)state;
@@ -1372,6 +1413,8 @@ int main(void)
         T(a_failed_attempt_is_no_evidence_for_later),
         T(a_failed_attempt_that_a_neighbour_covered_is_none_either),
         T(an_older_key_that_was_preempted_does_not_show_the_newer_came),
+        T(a_key_that_came_during_an_attempt_spoils_it_for_later),
+        T(a_path_that_is_open_again_is_not_fenced_with_its_neighbours),
         T(a_look_in_the_middle_of_a_fence_spoils_nothing),
         T(a_victim_that_went_by_itself_proves_nothing),
         T(a_victim_that_went_by_itself_says_nothing_of_others),
