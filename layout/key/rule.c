@@ -1009,6 +1009,24 @@ static int write_fenced(struct key_rule *rule, const struct run *run, const stru
     return err;
 }
 
+/* Where a key is after the attempt, whoever's: what takes that off later was not this attempt. */
+static int undo_marks(struct key_rule *rule, uint32_t fenced, const struct key_look *look)
+{
+    int err = 0;
+
+    for (struct run *run = rule->runs; run; run = run->hh.next) {
+        struct row *row;
+
+        DL_FOREACH(run->rows, row)
+        {
+            if (!err && row->fence == fenced && row->row.state == KEY_PREEMPTING &&
+                is_on_disk(row, look->disk) && on_nexus(look, &row->row.nexus))
+                err = set_state(rule, row, KEY_ON, 0, false);
+        }
+    }
+    return err;
+}
+
 void key_rule_verdict(struct key_rule *rule, uint32_t id, const struct key_look *look, bool forgot,
                       bool (*drained)(uint32_t run, void *arg), void *arg,
                       struct key_verdict *verdict)
@@ -1019,7 +1037,8 @@ void key_rule_verdict(struct key_rule *rule, uint32_t id, const struct key_look 
     if (!run)
         return;
     verdict->proof = judge_run(rule, run, look, verdict);
-    if (verdict->proof == KEY_PROVEN && write_fenced(rule, run, look, drained, arg))
+    if (undo_marks(rule, id, look) ||
+        (verdict->proof == KEY_PROVEN && write_fenced(rule, run, look, drained, arg)))
         verdict->proof = KEY_NOT_WRITTEN;
     if (verdict->proof == KEY_PROVEN)
         run->forgot_at = forgot ? rule->now : 0; /* it may have been granted some since before */

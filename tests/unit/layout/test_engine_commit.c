@@ -111,6 +111,10 @@ static void write_through_the_server_moves_the_times_on(void **state)
     world_send(w, &(struct engine_event){.type = ENGINE_EV_WROTE, .wrote = &call});
     assert_true(world_answered(w, &call.call));
     assert_int_equal(w->files[0].overlay_mtime, 50 * SECOND);
+    call = (struct engine_wrote){.key = w->files[1].key, .mtime_ns = 50 * SECOND}; /* not sealed */
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_WROTE, .wrote = &call});
+    assert_true(world_answered(w, &call.call));
+    assert_int_equal(w->files[1].overlay_mtime, 0);
 }
 
 /* A client repeats what got no answer, once a second and for as long as it takes. */
@@ -155,6 +159,16 @@ static void overlay_goes_to_the_file_with_the_flag(void **state)
     assert_int_equal(w->steps[0].step.mtime_ns, 9 * SECOND);
     world_step(w, 0);
     assert_int_equal(w->files[0].overlay_mtime, 0);
+}
+
+static void overlay_is_told_after_a_restart(void **state)
+{
+    struct world *w = scene_granted(state);
+    struct engine_layoutcommit call = {.has_mtime = true, .mtime_ns = 9 * SECOND};
+    assert_int_equal(world_layoutcommit(w, 0, 0, 0, 4096, &call), ENGINE_OK);
+    w->files[0].overlay_mtime = 0;
+    world_crash(w);
+    assert_int_equal(w->files[0].overlay_mtime, 9 * SECOND);
 }
 
 static void get_at_rest(struct world *w, unsigned client, unsigned file, layoutiomode4 iomode,
@@ -263,9 +277,12 @@ static void manual_seal_over_an_at_rest_one_stays(void **state)
 {
     struct world *w = *state;
     struct engine_release release;
+    uint8_t id[DEVICE_ID_SIZE];
     quiet_file_is_sealed_when_a_reader_asks(state);
+    memcpy(id, w->durable.seals[0].device_id, sizeof id);
     assert_int_equal(world_sealed(w, 2, SEAL_KIND_FROZEN), ENGINE_OK);
     assert_false(w->files[2].word_at_rest);
+    assert_memory_equal(w->durable.seals[0].device_id, id, sizeof id); /* who holds it, says this */
     world_release(w, 2, false, SECOND, &release);
     assert_int_equal(release.call.result, ENGINE_NOT_ALLOWED);
     world_crash(w);
@@ -286,6 +303,7 @@ int main(void)
         T(write_through_the_server_moves_the_times_on),
         T(what_is_tried_again_while_the_journal_fails_adds_no_records),
         T(overlay_goes_to_the_file_with_the_flag),
+        T(overlay_is_told_after_a_restart),
         T(quiet_file_is_sealed_when_a_reader_asks),
         T(readers_that_come_while_it_is_sealed_wait_for_it),
         T(file_that_cannot_be_sealed_at_rest_is_unavailable),

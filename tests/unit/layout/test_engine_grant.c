@@ -144,6 +144,7 @@ static void unknown_client_gets_no_layout(void **state)
 {
     struct world *w = scene_pinned(state);
     assert_int_equal(world_got(w, 3, 0, READ), ENGINE_UNAVAILABLE);
+    assert_int_equal(scene_get_by(w, 3, (stateid4){.seqid = 1}), ENGINE_UNAVAILABLE);
 }
 
 /* Whichever came first: the joined part begins and ends where the outer ones do. */
@@ -158,6 +159,30 @@ static void parts_that_touch_are_one(void **state)
     assert_int_equal(set.count, 1);
     assert_int_equal(set.items[0].start, 4096);
     assert_int_equal(set.items[0].end, 16384);
+    ranges_free(&set);
+}
+
+static void parts_are_told_apart_by_their_bytes(void **state)
+{
+    struct range_set set = {0};
+    (void)state;
+    assert_int_equal(ranges_add(&set, RW, 8192, 12288, 1), 0);
+    assert_int_equal(ranges_add(&set, RW, 0, 4096, 1), 0);
+    assert_int_equal(set.count, 2);
+    assert_true(ranges_return(&set, RW, 0, 4096, 1));
+    assert_int_equal(set.count, 1);
+    assert_false(ranges_return(&set, RW, 0, 8192, 1)); /* ends where it begins */
+    assert_int_equal(set.items[0].start, 8192);
+    assert_null(ranges_writable(&set, 0, 8192));
+    assert_non_null(ranges_writable(&set, 0, 8193));
+    assert_true(ranges_return(&set, RW, 10240, UINT64_MAX, 1));
+    assert_int_equal(set.count, 1);
+    assert_int_equal(set.items[0].start, 8192);
+    assert_int_equal(set.items[0].end, 10240);
+    assert_int_equal(ranges_add(&set, READ, 0, 4096, 1), 0);
+    ranges_drop(&set, RW);
+    assert_int_equal(set.count, 1);
+    assert_int_equal(set.items[0].iomode, READ);
     ranges_free(&set);
 }
 
@@ -180,6 +205,8 @@ static void layout_stateids_are_checked(void **state)
     assert_int_equal(world_got(w, 0, 1, READ), ENGINE_OK);
     assert_int_equal(engine_test_stateid(w->engine, w->clients[0].id, &w->clients[0].stateid[1]),
                      ENGINE_OK);
+    world_confirm(w, 0); /* what it had under the old id has none any more */
+    assert_int_equal(engine_test_stateid(w->engine, w->clients[0].id, &good), ENGINE_BAD_STATEID);
 }
 
 static void stateid_of_long_ago_is_old(void **state)
@@ -210,6 +237,17 @@ static void return_of_a_part_leaves_the_rest(void **state)
     assert_int_equal(world_grants(w, 0), 1);
     assert_int_equal(world_return(w, 0, 0, ANY, 8192, ALL), ENGINE_OK);
     assert_int_equal(world_grants(w, 0), 0);
+}
+
+static void return_of_the_end_leaves_the_beginning(void **state)
+{
+    struct world *w = scene_granted(state);
+    struct engine_release release;
+    assert_int_equal(world_return(w, 0, 0, ANY, 8192, ALL), ENGINE_OK);
+    assert_int_equal(world_grants(w, 0), 1);
+    w->clients[0].holds[0] = true;
+    world_release(w, 0, true, 0, &release);
+    assert_true(w->files[0].flag);
 }
 
 static void return_of_reading_leaves_writing(void **state)
@@ -279,7 +317,17 @@ int main(void)
         T(get_of_an_unknown_type_is_refused),
         T(client_without_backchannel_gets_no_layout),
         T(unknown_client_gets_no_layout),
+        T(parts_that_touch_are_one),
+        T(parts_are_told_apart_by_their_bytes),
         T(layout_stateids_are_checked),
+        T(stateid_of_long_ago_is_old),
+        T(return_of_everything_ends_the_grant),
+        T(return_of_a_part_leaves_the_rest),
+        T(return_of_the_end_leaves_the_beginning),
+        T(return_of_reading_leaves_writing),
+        T(return_with_an_older_seqid_leaves_what_came_later),
+        T(return_arguments_are_judged),
+        T(return_of_a_file_system_and_of_all_end_their_grants),
         cmocka_unit_test(parts_that_touch_are_one),
         T(stateid_of_long_ago_is_old),
         T(return_of_everything_ends_the_grant),

@@ -135,6 +135,10 @@ static void event_that_names_the_old_client_ends_nothing(void **state)
                                          .client = {.what = ENGINE_CLIENT_RESTARTED,
                                                     .client_id = 777,
                                                     .replaces = w->clients[0].id}});
+    world_send(w,
+               &(struct engine_event){
+                   .type = ENGINE_EV_CLIENT, /* of nobody */
+                   .client = {.what = ENGINE_CLIENT_RESTARTED, .client_id = 777, .replaces = 778}});
     assert_int_equal(world_grants(w, 0), 1);
     assert_true(w->files[0].flag);
 }

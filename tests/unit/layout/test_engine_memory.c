@@ -219,16 +219,41 @@ static void only_the_memory_of_the_past_is_recalled(void **state)
     assert_int_equal(world_state(w, 0), ENGINE_OPEN);
 }
 
-static enum engine_result give_back_all(struct world *w, layouttype4 type)
+/* An answer that is late is no sign of a channel that is gone. */
+static void recall_of_the_past_that_is_not_answered_is_repeated(void **state)
+{
+    struct engine_layoutget call;
+    struct engine_release release;
+    struct world *w = scene_pinned(state);
+    assert_int_equal(get(w, READ, &memory, &call), ENGINE_OK);
+    world_confirm(w, 0);
+    world_release(w, 0, true, 0, &release);
+    assert_int_equal(w->recall_count, 1);
+    world_answer_recall(w, 0, ENGINE_RECALL_TIMEOUT, NFS4_OK);
+    world_pass(w, 6 * SECOND);
+    assert_int_equal(w->recall_count, 1);
+    world_answer_recall(w, 0, ENGINE_RECALL_NO_CHANNEL, NFS4_OK);
+    world_pass(w, 6 * SECOND);
+    assert_int_equal(w->recall_count, 0);
+    world_client_event(w, 0, ENGINE_CLIENT_CALLABLE);
+    assert_int_equal(w->recall_count, 1);
+}
+
+static enum engine_result give_back_bulk(struct world *w, layouttype4 type, layoutiomode4 iomode)
 {
     struct engine_layoutreturn call = {.scope = LAYOUTRETURN4_ALL,
                                        .client_id = w->clients[0].id,
                                        .type = type,
-                                       .iomode = ANY,
+                                       .iomode = iomode,
                                        .length = ALL};
     world_send(w, &(struct engine_event){.type = ENGINE_EV_LAYOUTRETURN, .layoutreturn = &call});
     assert_true(world_answered(w, &call.call));
     return call.call.result;
+}
+
+static enum engine_result give_back_all(struct world *w, layouttype4 type)
+{
+    return give_back_bulk(w, type, ANY);
 }
 
 static void return_of_all_of_one_type_leaves_the_other(void **state)
@@ -259,6 +284,8 @@ static void return_of_all_answers_the_recall_of_the_past(void **state)
     assert_int_equal(w->recall_count, 1);
     world_answer_recall(w, 0, ENGINE_RECALL_ANSWERED, NFS4_OK);
     assert_int_equal(give_back_all(w, LAYOUT4_BLOCK_VOLUME), ENGINE_OK);
+    assert_int_equal(world_grants(w, 0), 1);
+    assert_int_equal(give_back_bulk(w, LAYOUT4_SEALNFS_RDMA, READ), ENGINE_OK); /* not all */
     assert_int_equal(world_grants(w, 0), 1);
     assert_int_equal(give_back_all(w, LAYOUT4_SEALNFS_RDMA), ENGINE_OK);
     assert_int_equal(world_grants(w, 0), 0);
@@ -301,6 +328,35 @@ static void end_of_an_earlier_process_ends_nothing_of_this_ones(void **state)
     assert_true(w->files[0].flag);
 }
 
+static void count_one(const struct engine_run_name *run, void *arg)
+{
+    (void)run;
+    ++*(unsigned *)arg;
+}
+
+static unsigned haunted(const struct world *w)
+{
+    unsigned count = 0;
+    engine_each_haunted(w->engine, count_one, &count);
+    return count;
+}
+
+/* What it had of memory the server takes back. */
+static void only_who_lost_a_way_to_the_disk_has_something_queued(void **state)
+{
+    struct engine_layoutget call;
+    struct world *w = scene_pinned(state);
+    assert_int_equal(get(w, READ, &memory, &call), ENGINE_OK);
+    world_confirm(w, 0);
+    assert_int_equal(world_got(w, 1, 0, RW), ENGINE_OK);
+    assert_int_equal(haunted(w), 0);
+    world_confirm(w, 1);
+    assert_int_equal(haunted(w), 1);
+    world_crash(w);
+    assert_int_equal(w->durable.holder_count, 2);
+    assert_int_equal(haunted(w), 1);
+}
+
 static void release_that_the_host_holds_back_is_stuck_and_tried_again(void **state)
 {
     struct engine_release release;
@@ -336,10 +392,12 @@ int main(void)
         T(what_an_earlier_process_registered_ends_with_it),
         T(holder_of_memory_alone_is_forgotten_with_the_process),
         T(only_the_memory_of_the_past_is_recalled),
+        T(recall_of_the_past_that_is_not_answered_is_repeated),
         T(return_of_all_of_one_type_leaves_the_other),
         T(return_of_all_answers_the_recall_of_the_past),
         T(memory_of_an_earlier_process_is_not_recalled),
         T(end_of_an_earlier_process_ends_nothing_of_this_ones),
+        T(only_who_lost_a_way_to_the_disk_has_something_queued),
         T(release_that_the_host_holds_back_is_stuck_and_tried_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

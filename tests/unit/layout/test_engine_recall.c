@@ -26,6 +26,7 @@ static void release_journals_before_it_touches_the_file(void **state)
     world_release(w, 0, true, SECOND, &release);
     assert_int_equal(w->files[0].word, ENGINE_WORD_RELEASING);
     assert_int_equal(w->step_count, 0);
+    assert_int_equal(w->record_count, 1);
     assert_int_equal(w->records[0].record.seal.phase, JOURNAL_RELEASING);
     world_commit_all(w);
     assert_int_equal(w->steps[0].step.step, ENGINE_STEP_VERIFY);
@@ -257,6 +258,7 @@ static void impatient_caller_is_answered_while_the_release_goes_on(void **state)
     world_pass(w, 3 * SECOND);
     assert_true(world_answered(w, &soon.call));
     assert_int_equal(soon.call.result, ENGINE_UNDER_WAY);
+    assert_int_equal(w->recall_count, 1); /* which has not been answered yet */
     scene_accept_recall(w, 0, 0);
     assert_int_equal(world_return(w, 0, 0, ANY, 0, ALL), ENGINE_OK);
     assert_int_equal(world_state(w, 0), ENGINE_OPEN);
@@ -284,6 +286,25 @@ static void map_that_changed_under_the_seal_is_an_alarm(void **state)
     assert_int_equal(w->alarm_count, 2); /* that it did, and where to */
     assert_non_null(strstr(w->alarm, "were at byte"));
     assert_false(w->files[0].flag);
+}
+
+/* What is not there any more we have cleared ourselves. */
+static void release_that_a_crash_cut_off_is_no_breach(void **state)
+{
+    struct world *w = scene_pinned(state);
+    struct engine_release release;
+    w->auto_commit = w->auto_step = false;
+    world_release(w, 0, true, 0, &release);
+    world_commit_all(w);
+    world_step(w, 0);
+    world_step(w, 0);
+    assert_false(w->files[0].flag);
+    assert_int_equal(w->durable.seals[0].phase, JOURNAL_RELEASING);
+    w->auto_commit = w->auto_step = true;
+    world_crash(w);
+    assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+    assert_int_equal(w->durable.seal_count, 0);
+    assert_int_equal(w->alarm_count, 0);
 }
 
 static void flag_that_cannot_be_cleared_is_tried_again(void **state)
@@ -321,6 +342,7 @@ int main(void)
         T(impatient_caller_is_answered_while_the_release_goes_on),
         T(operation_cannot_take_off_a_manual_seal),
         T(map_that_changed_under_the_seal_is_an_alarm),
+        T(release_that_a_crash_cut_off_is_no_breach),
         T(flag_that_cannot_be_cleared_is_tried_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

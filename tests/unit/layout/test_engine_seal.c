@@ -2,6 +2,7 @@
  * flag that is cleared. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/unit/layout/engine_scene.h"
@@ -74,6 +75,24 @@ static void seal_that_fails_after_the_flag_takes_it_off_again(void **state)
     assert_int_equal(w->unflags, 1);
     assert_int_equal(w->durable.seal_count, 0);
     assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+}
+
+static void step_that_fails_without_a_word_is_a_refusal_with_its_number(void **state)
+{
+    struct world *w = *state;
+    struct engine_seal call;
+    w->auto_step = false;
+    world_seal(w, 0, SEAL_KIND_FROZEN, &call);
+    world_step(w, 0);
+    assert_int_equal(w->steps[0].step.step, ENGINE_STEP_FLAG);
+    w->step_count = 0;
+    world_send(w, &(struct engine_event){
+                      .type = ENGINE_EV_STEP_DONE,
+                      .step = {.key = w->files[0].key, .step = ENGINE_STEP_FLAG, .error = -EIO}});
+    assert_int_equal(w->steps[0].step.step, ENGINE_STEP_UNFLAG);
+    world_steps(w);
+    assert_true(world_answered(w, &call.call));
+    assert_string_equal(call.call.why, "sealing failed: error 5");
 }
 
 static void seal_leaves_a_flag_that_was_somebody_elses(void **state)
@@ -175,22 +194,28 @@ static void device_that_grew_keeps_its_id_and_is_told_of(void **state)
     device_free(grown);
 }
 
-/* A pvmove: what clients hold names places that are others' now. */
-static void device_that_moved_gets_a_new_id_and_its_seals_are_released(void **state)
+/* Its first byte is where it was, the rest is not. */
+static struct device *move_device(const struct world *w)
 {
-    struct world *w = scene_granted(state);
-    uint8_t old[DEVICE_ID_SIZE];
     struct device_volume volume = *device_volume(w->devices[0]);
     struct device *moved;
-    uint32_t at;
-    memcpy(old, device_id(w->devices[0]), sizeof old);
-    /* Its first byte is where it was, the rest is not. */
-    uint32_t pieces[2];
+    uint32_t at, pieces[2];
     assert_int_equal(device_volume_add_slice(&volume, 0, 0, 1 << 20, &pieces[0]), 0);
     assert_int_equal(device_volume_add_slice(&volume, 0, 1 << 30, UINT64_C(1) << 39, &pieces[1]),
                      0);
     assert_int_equal(device_volume_add_concat(&volume, pieces, 2, &at), 0);
     assert_int_equal(device_from_description(device_fs_uuid(w->devices[0]), &volume, &moved), 0);
+    return moved;
+}
+
+/* A pvmove: what clients hold names places that are others' now. */
+static void device_that_moved_gets_a_new_id_and_its_seals_are_released(void **state)
+{
+    struct world *w = scene_granted(state);
+    uint8_t old[DEVICE_ID_SIZE];
+    struct device *moved;
+    memcpy(old, device_id(w->devices[0]), sizeof old);
+    moved = move_device(w);
     assert_memory_equal(device_id(moved), old, sizeof old);
     w->auto_step = true;
     world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = moved});
@@ -213,6 +238,25 @@ static void device_that_moved_gets_a_new_id_and_its_seals_are_released(void **st
     assert_memory_not_equal(device_id(back), device_id(moved), sizeof old);
     device_free(back);
     device_free(moved);
+}
+
+/* Whoever is on record on another device of the file system is no holder of it. */
+static void seal_is_on_its_own_device_after_a_restart(void **state)
+{
+    struct world *w = scene_pinned(state);
+    struct engine_release release;
+    struct device *moved = move_device(w);
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_DEVICE, .device = moved});
+    assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+    device_free(w->devices[0]);
+    w->devices[0] = moved;
+    assert_int_equal(world_sealed(w, 1, SEAL_KIND_PINNED), ENGINE_OK);
+    assert_int_equal(world_got(w, 1, 1, RW), ENGINE_OK);
+    assert_int_equal(w->durable.device_count, 2);
+    world_crash(w);
+    world_release(w, 1, true, 0, &release);
+    assert_int_equal(world_state(w, 1), ENGINE_RECALLING);
+    assert_true(w->files[1].flag);
 }
 
 static void look(struct world *w, const char *why)
@@ -272,6 +316,23 @@ static void volume_that_is_described_again_gives_layouts_again(void **state)
     assert_int_equal(world_got(w, 0, 0, RW), ENGINE_OK);
 }
 
+static void journal_that_lost_its_devices_learns_them_again(void **state)
+{
+    struct world *w = scene_granted(state);
+    assert_int_equal(world_sealed(w, 1, SEAL_KIND_PINNED), ENGINE_OK);
+    memset(w->durable.seals[1].device_id, 0, DEVICE_ID_SIZE); /* as one that was found */
+    assert_int_equal(w->durable.device_count, 1);
+    free(w->durable.volumes[0]);
+    w->durable.device_count = 0;
+    world_crash(w);
+    world_confirm(w, 1);
+    look(w, "/dev/dm-1 is mirrored"); /* says nothing of a device that is not known */
+    assert_int_equal(world_got(w, 1, 0, READ), ENGINE_UNAVAILABLE);
+    assert_int_equal(world_sealed(w, 2, SEAL_KIND_PINNED), ENGINE_OK);
+    assert_int_equal(world_got(w, 1, 2, READ), ENGINE_OK);
+    assert_true(w->files[0].flag);
+}
+
 static void volume_of_another_file_system_keeps_its_seals(void **state)
 {
     struct world *w = scene_granted(state);
@@ -288,14 +349,17 @@ int main(void)
         T(volume_that_moves_while_a_file_is_sealed_takes_the_seal_off_again),
         T(volume_that_cannot_be_described_any_more_releases_its_seals),
         T(volume_that_is_described_again_gives_layouts_again),
+        T(journal_that_lost_its_devices_learns_them_again),
         T(volume_of_another_file_system_keeps_its_seals),
         T(device_that_moved_gets_a_new_id_and_its_seals_are_released),
+        T(seal_is_on_its_own_device_after_a_restart),
         T(device_that_grew_keeps_its_id_and_is_told_of),
         T(seal_journals_the_intent_before_the_flag),
         T(seal_journals_map_and_device_before_it_is_sealed),
         T(seal_that_cannot_be_prepared_touches_nothing),
         T(seal_refused_says_why),
         T(seal_that_fails_after_the_flag_takes_it_off_again),
+        T(step_that_fails_without_a_word_is_a_refusal_with_its_number),
         T(seal_leaves_a_flag_that_was_somebody_elses),
         T(seal_twice_is_one_seal),
         T(seal_of_another_kind_is_refused),

@@ -229,6 +229,7 @@ static void record_of_a_file_that_is_gone_twice_is_taken_out(void **state)
     assert_int_equal(world_state(w, 0), ENGINE_OPEN);
     assert_true(world_answered(w, &release.call));
     assert_int_equal(w->durable.seal_count, 0);
+    assert_int_equal(w->unflags, 0); /* it was not there a third time */
 }
 
 /* The release read the map in between. */

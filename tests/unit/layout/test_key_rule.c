@@ -20,6 +20,7 @@ enum {
     SERVER = 0xabcdef,
     ONE = 1,
     TWO = 2,
+    SIX = 6, /* unknown until it is added */
     EAST = 'E',
     EAST_TOO = 'e',
     WEST = 'W',
@@ -42,6 +43,7 @@ static struct {
     struct key_row row[ROWS];
     size_t count;
     int error;
+    unsigned fail_at; /* this write fails, and no other; 0: none */
 } store;
 
 static struct key_rule *rule;
@@ -60,12 +62,14 @@ static bool is_row(const struct key_row *a, const struct key_row *b)
 
 static int drop(void *arg, const struct key_row *row)
 {
+    int err = store.fail_at && --store.fail_at == 0 ? -EIO : store.error;
+
     (void)arg;
-    for (size_t i = 0; !store.error && i < store.count; i++) {
+    for (size_t i = 0; !err && i < store.count; i++) {
         if (is_row(&store.row[i], row))
             store.row[i--] = store.row[--store.count];
     }
-    return store.error;
+    return err;
 }
 
 static int put(void *arg, const struct key_row *row)
@@ -92,7 +96,9 @@ static const struct key_rule_store ops = {.put = put, .drop = drop, .drop_run = 
 
 static struct key_run name_of(uint32_t run)
 {
-    struct key_run name = {.owner = (const uint8_t *)(run == TWO ? "two" : "one"), .owner_len = 3};
+    static const char *const owners[] = {"one", "two", "six"};
+    struct key_run name = {.owner = (const uint8_t *)owners[run < SIX ? run - 1 : 2],
+                           .owner_len = 3};
 
     name.verifier[0] = (uint8_t)run;
     return name;
@@ -282,6 +288,54 @@ static uint64_t comes(uint32_t run, char where)
     return key;
 }
 
+/* The other disk has at most one registration. */
+static struct key_look a_look_elsewhere(const struct key_registration *reg, uint32_t generation)
+{
+    return (struct key_look){.disk = &other_disk,
+                             .since = key_rule_clock(rule),
+                             .generation = generation,
+                             .reg = reg,
+                             .count = reg ? 1 : 0};
+}
+
+static struct key_registration comes_elsewhere(uint32_t run, char where)
+{
+    const struct key_registration reg = {.key = reservation_key(SERVER, next_number),
+                                         .nexus = nexus(where)};
+    struct key_look there;
+
+    assert_int_equal(key_rule_tell(rule, run, next_number++, &other_disk, 1), 0);
+    there = a_look_elsewhere(&reg, 1);
+    found_count = 0;
+    assert_int_equal(key_rule_look(rule, &there, find, NULL), 0);
+    return reg;
+}
+
+static void begin_fence_elsewhere(uint32_t run, const struct key_registration *reg)
+{
+    const struct key_look before = a_look_elsewhere(reg, 1);
+
+    key_rule_plan(rule, run, &before, &plan);
+    assert_int_equal(key_rule_mark(rule, &plan, &before), 0);
+}
+
+static enum key_proof fence_elsewhere(uint32_t run, const struct key_registration *reg)
+{
+    struct key_verdict verdict;
+    struct key_look after;
+
+    begin_fence_elsewhere(run, reg);
+    after = a_look_elsewhere(NULL, 2);
+    key_rule_verdict(rule, run, &after, false, is_drained, NULL, &verdict);
+    key_rule_fence_over(rule, run, &other_disk);
+    return verdict.proof;
+}
+
+static enum key_may may_elsewhere(uint32_t run)
+{
+    return key_rule_may_tell(rule, run, &other_disk, 1);
+}
+
 static bool is_on_target(uint64_t key)
 {
     for (size_t i = 0; i < target.count; i++) {
@@ -300,6 +354,7 @@ static void a_preempted_nexus_is_fenced(void **state)
     (void)state;
     assert_int_equal(found[0].kind, KEY_IS_NEW);
     assert_int_equal(fence(ONE), KEY_PROVEN);
+    assert_int_equal(plan.sharer_count, 0);
     assert_false(is_on_target(key));
     assert_int_equal(fence(ONE), KEY_PROVEN); /* and stays so */
 }
@@ -450,6 +505,57 @@ static void an_older_key_that_was_preempted_does_not_show_the_newer_came(void **
     assert_int_equal(fence(ONE), KEY_PROVEN);
 }
 
+/* The look at the end of an attempt sees it; it lets in what is queued, and goes by itself. */
+static void a_key_that_came_during_an_attempt_spoils_it_for_later(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    begin_fence(ONE);
+    preempt(plan.victim[0]);
+    registers(EAST, 4711);
+    assert_int_equal(end_fence(ONE, false), KEY_PRESENT_FOREIGN);
+    unregister(EAST);
+    assert_int_equal(fence(ONE), KEY_VANISHED);
+}
+
+/* SIX is what joins TWO's machine to ONE's. TWO's own path has a key again when the fence ends. */
+static void a_path_that_is_open_again_is_not_fenced_with_its_neighbours(void **state)
+{
+    uint64_t key;
+
+    (void)state;
+    add(SIX);
+    comes(ONE, EAST);
+    key = comes(SIX, EAST);
+    registers(WEST, key);
+    look();
+    key = tell(TWO);
+    registers(WEST, key);
+    registers(NORTH, key);
+    look();
+    begin_fence(ONE);
+    assert_int_equal(plan.victim_count, 2);
+    preempt(plan.victim[0]);
+    preempt(plan.victim[1]);
+    registers(NORTH, 4711);
+    assert_int_equal(end_fence(ONE, false), KEY_PROVEN);
+    unregister(NORTH);
+    pass(1000);
+    settle = 300 * SECOND;
+    pass(0);
+    assert_int_equal(fence(TWO), KEY_VANISHED);
+}
+
+static void a_look_in_the_middle_of_a_fence_spoils_nothing(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    begin_fence(ONE);
+    look();
+    preempt(plan.victim[0]);
+    assert_int_equal(end_fence(ONE, false), KEY_PROVEN);
+}
+
 /* It went by itself between the look and the preempt, and the generation moved for that. */
 static void a_victim_that_went_by_itself_proves_nothing(void **state)
 {
@@ -459,6 +565,25 @@ static void a_victim_that_went_by_itself_proves_nothing(void **state)
     unregister(EAST);
     assert_int_equal(key_rule_missed(rule, ONE, &disk), 0);
     assert_int_equal(end_fence(ONE, false), KEY_VANISHED);
+}
+
+/* TWO's REGISTER is still on its way, whatever ONE's key did. */
+static void a_victim_that_went_by_itself_says_nothing_of_others(void **state)
+{
+    uint64_t late;
+
+    (void)state;
+    comes(ONE, EAST);
+    comes(TWO, WEST);
+    assert_int_equal(fence(TWO), KEY_PROVEN);
+    assert_int_equal(key_rule_forgive(rule, &disk, is_known, NULL), 0);
+    late = tell(TWO);
+    begin_fence(ONE);
+    unregister(EAST);
+    assert_int_equal(key_rule_missed(rule, ONE, &disk), 0);
+    assert_int_equal(end_fence(ONE, false), KEY_VANISHED);
+    assert_int_equal(key_rule_telling(rule, TWO, reservation_key_number(late), &disk), KEY_TOLD);
+    assert_int_equal(fence(TWO), KEY_OUTSTANDING);
 }
 
 static void a_crash_after_the_preempt_loses_nothing(void **state)
@@ -486,6 +611,118 @@ static void what_cannot_be_written_does_not_count(void **state)
     assert_int_equal(key_rule_tell(rule, TWO, 99, &disk, 1), -EIO);
     store.error = 0;
     assert_int_equal(fence(ONE), KEY_PROVEN);
+    store.error = -EIO;
+    assert_int_equal(key_rule_end_run(rule, ONE), -EIO);
+    assert_int_equal(may(ONE), KEY_MAY_NOT);
+}
+
+/* Each write of `act` fails in turn, and the next ones work. */
+static void no_failure_is_lost(void (*scene)(void), int (*act)(void), unsigned writes)
+{
+    for (unsigned i = 1; i <= writes + 1; i++) {
+        teardown(NULL);
+        setup(NULL);
+        scene();
+        store.fail_at = i;
+        assert_int_equal(act(), i <= writes ? -EIO : 0);
+    }
+}
+
+static int look_at_it(void)
+{
+    const struct key_look now_there = a_look();
+
+    found_count = 0;
+    return key_rule_look(rule, &now_there, find, NULL);
+}
+
+static void one_was_fenced_by_both_paths(void)
+{
+    settle = 300 * SECOND;
+    pass(0);
+    registers(WEST, comes(ONE, EAST));
+    look();
+    assert_int_equal(fence_forgetful(ONE), KEY_PROVEN);
+    pass(300);
+}
+
+static int tell_one(void)
+{
+    return key_rule_tell(rule, ONE, next_number++, &disk, 1);
+}
+
+static void one_is_there_by_both_paths(void)
+{
+    registers(WEST, comes(ONE, EAST));
+    look();
+}
+
+static int mark_one(void)
+{
+    const struct key_look before = a_look();
+
+    key_rule_plan(rule, ONE, &before, &plan);
+    return key_rule_mark(rule, &plan, &before);
+}
+
+static void two_were_fenced_and_a_third_comes(void)
+{
+    comes(ONE, EAST);
+    comes(TWO, EAST);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    assert_int_equal(key_rule_forgive(rule, &disk, is_known, NULL), 0);
+    add(SIX);
+    registers(EAST, tell(SIX));
+}
+
+static void an_older_key_comes_while_the_newer_is_covered(void)
+{
+    uint64_t older = tell(ONE);
+
+    pass(2);
+    comes(ONE, EAST);
+    begin_fence(ONE);
+    key_rule_fence_over(rule, ONE, &disk);
+    registers(EAST, 4711);
+    registers(WEST, older);
+}
+
+static void both_paths_have_a_newer_key(void)
+{
+    uint64_t newer;
+
+    one_is_there_by_both_paths();
+    newer = tell(ONE);
+    registers(EAST, newer);
+    registers(WEST, newer);
+}
+
+static void two_was_fenced_along_by_both_paths(void)
+{
+    one_is_there_by_both_paths();
+    registers(WEST, comes(TWO, EAST));
+    look();
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+}
+
+static int judge_two(void)
+{
+    const struct key_look after = a_look();
+    struct key_verdict verdict;
+
+    key_rule_verdict(rule, TWO, &after, false, is_drained, NULL, &verdict);
+    return verdict.proof == KEY_NOT_WRITTEN ? -EIO : (int)verdict.proof;
+}
+
+static void what_could_not_be_written_is_said_though_the_next_could(void **state)
+{
+    (void)state;
+    no_failure_is_lost(one_was_fenced_by_both_paths, tell_one, 3);
+    no_failure_is_lost(one_is_there_by_both_paths, mark_one, 2);
+    no_failure_is_lost(two_were_fenced_and_a_third_comes, look_at_it, 4);
+    no_failure_is_lost(an_older_key_comes_while_the_newer_is_covered, look_at_it, 3);
+    no_failure_is_lost(both_paths_have_a_newer_key, look_at_it, 6);
+    no_failure_is_lost(two_was_fenced_along_by_both_paths, judge_two, 2);
 }
 
 static void a_record_that_may_lack_something_proves_nothing(void **state)
@@ -637,6 +874,36 @@ static void keys_that_nobody_has_are_found(void **state)
     assert_int_equal(found[2].kind, KEY_IS_ORPHAN);
 }
 
+static void the_end_of_a_run_is_no_others(void **state)
+{
+    uint64_t second;
+
+    (void)state;
+    comes(ONE, EAST);
+    second = comes(TWO, WEST);
+    assert_int_equal(found[0].kind, KEY_IS_NEW); /* nobody's but its own */
+    assert_int_equal(key_rule_end_run(rule, ONE), 0);
+    registers(NORTH, second);
+    look();
+    assert_int_equal(found_count, 2);
+    assert_int_equal(found[0].kind, KEY_IS_ORPHAN);
+    assert_int_equal(found[1].kind, KEY_IS_NEW);
+    assert_int_equal(found[1].run, TWO);
+}
+
+static void a_run_is_found_by_its_owner_and_verifier(void **state)
+{
+    struct key_run name = name_of(TWO);
+    uint32_t run = 0;
+
+    (void)state;
+    assert_true(key_rule_find_run(rule, &name, &run));
+    assert_int_equal(run, TWO);
+    name.verifier[0] = ONE;
+    assert_false(key_rule_find_run(rule, &name, &run));
+    assert_int_equal(run, TWO);
+}
+
 /* ---- telling ---- */
 
 static void each_telling_waits_for_the_one_before_for_a_while(void **state)
@@ -727,6 +994,45 @@ static void the_operators_word_ends_it(void **state)
     restart();
     assert_int_equal(may(ONE), KEY_MAY);
     comes(ONE, EAST);
+    assert_int_equal(found[0].kind, KEY_IS_NEW);
+}
+
+/* TWO was told before, and its key opens the nexus for what ONE has queued. */
+static void a_mark_outlives_a_neighbours_fence(void **state)
+{
+    uint64_t second;
+
+    (void)state;
+    comes(ONE, EAST);
+    second = tell(TWO);
+    pass(30);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    registers(EAST, second);
+    look();
+    assert_int_equal(found[0].kind, KEY_OPENS_FENCED);
+    begin_fence(TWO);
+    assert_int_equal(plan.victim_count, 1);
+    assert_int_equal(end_fence(TWO, false), KEY_PRESENT);
+    assert_int_equal(may(ONE), KEY_MAY_NOT);
+    assert_int_equal(fence(TWO), KEY_PROVEN);
+    assert_int_equal(key_rule_end_run(rule, TWO), 0);
+    assert_int_equal(may(ONE), KEY_MAY_NOT);
+}
+
+static void an_old_key_is_back_whatever_the_operator_said(void **state)
+{
+    uint64_t key;
+
+    (void)state;
+    key = comes(ONE, EAST);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    assert_int_equal(key_rule_forgive(rule, &disk, is_known, NULL), 0);
+    registers(EAST, key);
+    look();
+    assert_int_equal(found_count, 1);
+    assert_int_equal(found[0].kind, KEY_IS_BACK);
+    unregister(EAST);
+    comes(ONE, WEST); /* another is not */
     assert_int_equal(found[0].kind, KEY_IS_NEW);
 }
 
@@ -1020,6 +1326,76 @@ static void the_same_client_keeps_its_other_disks(void **state)
     assert_int_equal(key_rule_may_tell(rule, ONE, &other_disk, 1), KEY_MAY);
 }
 
+/* ---- several disks ---- */
+
+static void disks_are_judged_apart(void **state)
+{
+    struct key_registration there = comes_elsewhere(ONE, EAST);
+
+    (void)state;
+    comes(TWO, EAST);
+    assert_int_equal(found[0].kind, KEY_IS_NEW);
+    assert_int_equal(fence_elsewhere(ONE, &there), KEY_PROVEN);
+    assert_int_equal(may(TWO), KEY_MAY);
+    comes(ONE, WEST); /* what it is told for one disk ends no mark on the other */
+    assert_int_equal(may_elsewhere(ONE), KEY_MAY_NOT);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+}
+
+static void what_is_told_for_another_disk_is_not_outstanding_here(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    assert_int_equal(key_rule_tell(rule, ONE, next_number++, &other_disk, 1), 0);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+}
+
+static void a_key_on_a_disk_that_it_was_not_told_for_is_nobodys(void **state)
+{
+    const struct key_registration reg = {.key = tell(ONE), .nexus = nexus(EAST)};
+    const struct key_look there = a_look_elsewhere(&reg, 1);
+
+    (void)state;
+    found_count = 0;
+    assert_int_equal(key_rule_look(rule, &there, find, NULL), 0);
+    assert_int_equal(found_count, 1);
+    assert_int_equal(found[0].kind, KEY_IS_ORPHAN);
+}
+
+static void a_run_has_not_settled_while_another_disk_is_not_fenced(void **state)
+{
+    struct key_registration there = comes_elsewhere(ONE, EAST);
+
+    (void)state;
+    settle = 300 * SECOND;
+    pass(0);
+    comes(ONE, EAST);
+    assert_int_equal(fence_forgetful(ONE), KEY_PROVEN);
+    begin_fence_elsewhere(ONE, &there);
+    key_rule_fence_over(rule, ONE, &other_disk);
+    pass(1000);
+    assert_false(key_rule_has_settled(rule, ONE));
+    assert_int_equal(fence_elsewhere(ONE, NULL), KEY_PROVEN);
+}
+
+/* TWO gave all back before both disks were taken from its machine; then it was fenced on one. */
+static void a_fence_of_its_own_marks_one_disk(void **state)
+{
+    struct key_registration there;
+
+    (void)state;
+    comes_elsewhere(ONE, EAST);
+    there = comes_elsewhere(TWO, EAST);
+    comes(ONE, EAST);
+    comes(TWO, EAST);
+    assert_int_equal(fence_elsewhere(ONE, &there), KEY_PROVEN);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    assert_int_equal(fence(TWO), KEY_PROVEN);
+    assert_int_equal(key_rule_end_run(rule, ONE), 0);
+    assert_int_equal(may(TWO), KEY_MAY_NOT);
+    assert_int_equal(may_elsewhere(TWO), KEY_MAY);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -1037,9 +1413,14 @@ int main(void)
         T(a_failed_attempt_is_no_evidence_for_later),
         T(a_failed_attempt_that_a_neighbour_covered_is_none_either),
         T(an_older_key_that_was_preempted_does_not_show_the_newer_came),
+        T(a_key_that_came_during_an_attempt_spoils_it_for_later),
+        T(a_path_that_is_open_again_is_not_fenced_with_its_neighbours),
+        T(a_look_in_the_middle_of_a_fence_spoils_nothing),
         T(a_victim_that_went_by_itself_proves_nothing),
+        T(a_victim_that_went_by_itself_says_nothing_of_others),
         T(a_crash_after_the_preempt_loses_nothing),
         T(what_cannot_be_written_does_not_count),
+        T(what_could_not_be_written_is_said_though_the_next_could),
         T(a_record_that_may_lack_something_proves_nothing),
         T(keys_of_others_and_the_servers_own_are_left_alone),
         T(all_paths_of_a_run_are_fenced),
@@ -1051,12 +1432,16 @@ int main(void)
         T(of_a_strangers_tellings_the_newest_counts),
         T(a_client_elsewhere_is_no_stranger),
         T(keys_that_nobody_has_are_found),
+        T(the_end_of_a_run_is_no_others),
+        T(a_run_is_found_by_its_owner_and_verifier),
         T(each_telling_waits_for_the_one_before_for_a_while),
         T(a_client_that_asks_in_a_loop_gets_no_more),
         T(a_healthy_client_is_told_again_and_again),
         T(nobody_on_the_nexus_is_told_while_it_is_fenced),
         T(a_fenced_run_is_told_nothing_until_it_has_ended),
         T(the_operators_word_ends_it),
+        T(a_mark_outlives_a_neighbours_fence),
+        T(an_old_key_is_back_whatever_the_operator_said),
         T(the_settle_time_counts_from_when_it_had_forgotten),
         T(a_fenced_run_has_settled_when_it_may_be_told_again),
         T(a_fence_that_nobody_knows_of_has_not_settled),
@@ -1074,6 +1459,11 @@ int main(void)
         T(who_is_told_anew_is_known_on_its_nexuses_still),
         T(what_is_known_of_nexuses_does_not_grow),
         T(the_same_client_keeps_its_other_disks),
+        T(disks_are_judged_apart),
+        T(what_is_told_for_another_disk_is_not_outstanding_here),
+        T(a_key_on_a_disk_that_it_was_not_told_for_is_nobodys),
+        T(a_run_has_not_settled_while_another_disk_is_not_fenced),
+        T(a_fence_of_its_own_marks_one_disk),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
