@@ -30,7 +30,7 @@ def exists(module, name):
     unit, lab = text_of(module, "unit", "c"), text_of(module, "lab", "py")
     listed = (re.search(rf"^static void\s+{name}\(", unit, flags=re.M)
               and len(re.findall(rf"\b{name}\b", unit)) > 1)
-    return bool(listed or re.search(rf"^@test\(.*\)\ndef {name}\(", lab, flags=re.M))
+    return bool(listed or re.search(rf"^@test\([^@]*\)\ndef {name}\(", lab, flags=re.M))
 
 
 def check_rows(text, must_name):
