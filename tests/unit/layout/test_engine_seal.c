@@ -259,6 +259,22 @@ static void seal_is_on_its_own_device_after_a_restart(void **state)
     assert_true(w->files[1].flag);
 }
 
+/* One that was found has no device on record: it is on that of its own file system. */
+static void seal_without_a_device_is_on_that_of_its_file_system(void **state)
+{
+    struct world *w = *state;
+    struct engine_release release;
+    world_split(w, 2);
+    w = scene_pinned(state);
+    assert_int_equal(world_sealed(w, 2, SEAL_KIND_PINNED), ENGINE_OK);
+    assert_int_equal(world_got(w, 1, 2, RW), ENGINE_OK);
+    memset(w->durable.seals[1].device_id, 0, DEVICE_ID_SIZE);
+    world_crash(w);
+    world_release(w, 2, true, 0, &release);
+    assert_int_equal(world_state(w, 2), ENGINE_RECALLING);
+    assert_true(w->files[2].flag);
+}
+
 static void look(struct world *w, const char *why)
 {
     world_send(
@@ -353,6 +369,7 @@ int main(void)
         T(volume_of_another_file_system_keeps_its_seals),
         T(device_that_moved_gets_a_new_id_and_its_seals_are_released),
         T(seal_is_on_its_own_device_after_a_restart),
+        T(seal_without_a_device_is_on_that_of_its_file_system),
         T(device_that_grew_keeps_its_id_and_is_told_of),
         T(seal_journals_the_intent_before_the_flag),
         T(seal_journals_map_and_device_before_it_is_sealed),

@@ -556,6 +556,19 @@ static void a_look_in_the_middle_of_a_fence_spoils_nothing(void **state)
     assert_int_equal(end_fence(ONE, false), KEY_PROVEN);
 }
 
+/* TWO's key went by itself while ONE was fenced, on another machine. */
+static void what_is_no_victim_is_not_fenced_along(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    comes(TWO, WEST);
+    begin_fence(ONE);
+    preempt(plan.victim[0]);
+    unregister(WEST);
+    assert_int_equal(end_fence(ONE, false), KEY_PROVEN);
+    assert_int_equal(fence(TWO), KEY_VANISHED);
+}
+
 /* It went by itself between the look and the preempt, and the generation moved for that. */
 static void a_victim_that_went_by_itself_proves_nothing(void **state)
 {
@@ -728,10 +741,21 @@ static void what_could_not_be_written_is_said_though_the_next_could(void **state
 static void a_record_that_may_lack_something_proves_nothing(void **state)
 {
     const struct key_run name = {.owner = (const uint8_t *)"three", .owner_len = 5};
+    const struct key_row fenced = {
+        .number = 99, .run = 3, .disk = disk, .nexus = nexus(EAST), .state = KEY_FENCED};
 
     (void)state;
     assert_int_equal(key_rule_add_run(rule, 3, &name, true), 0);
     assert_int_equal(fence(3), KEY_DOUBTFUL);
+    away = 3;
+    assert_int_equal(key_rule_retire(rule, is_known, NULL), 0);
+    assert_int_equal(fence(3), KEY_DOUBTFUL); /* and is not forgotten for that */
+    settle = 300 * SECOND;
+    pass(0);
+    assert_int_equal(key_rule_restore(rule, &fenced), 0);
+    key_rule_forgot(rule, 3);
+    pass(1000);
+    assert_false(key_rule_has_settled(rule, 3));
 }
 
 static void keys_of_others_and_the_servers_own_are_left_alone(void **state)
@@ -855,6 +879,7 @@ static void a_client_elsewhere_is_no_stranger(void **state)
     tell(TWO);
     assert_int_equal(fence(ONE), KEY_PROVEN);
     assert_int_equal(target.count, 1);
+    assert_int_equal(may(TWO), KEY_MAY_LATER); /* nothing is fenced where it is */
 }
 
 static void keys_that_nobody_has_are_found(void **state)
@@ -1350,6 +1375,44 @@ static void what_is_told_for_another_disk_is_not_outstanding_here(void **state)
     assert_int_equal(fence(ONE), KEY_PROVEN);
 }
 
+/* One telling for both disks of a volume; the client registers on one after the other. */
+static void a_key_on_one_disk_does_not_show_that_it_came_to_the_other(void **state)
+{
+    const struct designator disks[] = {disk, other_disk};
+
+    (void)state;
+    assert_int_equal(key_rule_tell(rule, ONE, next_number, disks, 2), 0);
+    registers(EAST, reservation_key(SERVER, next_number));
+    look();
+    assert_int_equal(key_rule_telling(rule, ONE, next_number, &disk), KEY_SEEN);
+    assert_int_equal(key_rule_telling(rule, ONE, next_number, &other_disk), KEY_TOLD);
+    assert_int_equal(fence_elsewhere(ONE, NULL), KEY_OUTSTANDING);
+}
+
+static void who_was_seen_on_another_disk_only_may_be_a_neighbour(void **state)
+{
+    (void)state;
+    comes_elsewhere(TWO, WEST);
+    comes(ONE, EAST);
+    tell(TWO);
+    assert_int_equal(fence(ONE), KEY_STRANGER);
+}
+
+static void a_fence_of_one_disk_proves_nothing_for_another(void **state)
+{
+    struct key_registration there = comes_elsewhere(ONE, EAST);
+    const struct key_look after = a_look_elsewhere(NULL, 1); /* has not counted a preempt */
+    struct key_verdict verdict;
+
+    (void)state;
+    comes(ONE, EAST);
+    begin_fence_elsewhere(ONE, &there);
+    key_rule_fence_over(rule, ONE, &other_disk);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+    key_rule_verdict(rule, ONE, &after, false, is_drained, NULL, &verdict);
+    assert_int_equal(verdict.proof, KEY_UNMOVED);
+}
+
 static void a_key_on_a_disk_that_it_was_not_told_for_is_nobodys(void **state)
 {
     const struct key_registration reg = {.key = tell(ONE), .nexus = nexus(EAST)};
@@ -1416,6 +1479,7 @@ int main(void)
         T(a_key_that_came_during_an_attempt_spoils_it_for_later),
         T(a_path_that_is_open_again_is_not_fenced_with_its_neighbours),
         T(a_look_in_the_middle_of_a_fence_spoils_nothing),
+        T(what_is_no_victim_is_not_fenced_along),
         T(a_victim_that_went_by_itself_proves_nothing),
         T(a_victim_that_went_by_itself_says_nothing_of_others),
         T(a_crash_after_the_preempt_loses_nothing),
@@ -1461,6 +1525,9 @@ int main(void)
         T(the_same_client_keeps_its_other_disks),
         T(disks_are_judged_apart),
         T(what_is_told_for_another_disk_is_not_outstanding_here),
+        T(a_key_on_one_disk_does_not_show_that_it_came_to_the_other),
+        T(who_was_seen_on_another_disk_only_may_be_a_neighbour),
+        T(a_fence_of_one_disk_proves_nothing_for_another),
         T(a_key_on_a_disk_that_it_was_not_told_for_is_nobodys),
         T(a_run_has_not_settled_while_another_disk_is_not_fenced),
         T(a_fence_of_its_own_marks_one_disk),
