@@ -23,6 +23,7 @@ struct row {
     uint64_t at;      /* TOLD: when */
     uint64_t seen_at; /* the same: seen first, 0: not yet */
     uint32_t fence;   /* of which run, under way, takes it off; 0: none */
+    bool unwritten;   /* it is KEY_ON again, and the store could not be told */
     struct row *prev, *next;
 };
 
@@ -256,7 +257,17 @@ static int set_state(struct key_rule *rule, struct row *row, enum key_state stat
         return err;
     row->row = next;
     row->seq = ++rule->clock;
+    row->unwritten = false;
     return 0;
+}
+
+/* What its state said of a preempt holds no more. */
+static int take_back(struct key_rule *rule, struct row *row)
+{
+    int err = set_state(rule, row, KEY_ON, 0, false);
+
+    row->unwritten = err != 0;
+    return err;
 }
 
 static int make_row(struct key_rule *rule, struct run *run, const struct key_row *row,
@@ -596,13 +607,16 @@ static bool was_on(const struct run *run, const struct designator *disk,
     return false;
 }
 
-static bool shares_nexus(const struct run *a, const struct run *b, const struct designator *disk)
+/* Of one machine, as far as nexuses and their names show it. */
+static bool is_beside(const struct run *run, const struct run *other, const struct designator *disk)
 {
     const struct row *row;
 
-    DL_FOREACH(b->rows, row)
+    if (other == run)
+        return true;
+    DL_FOREACH(other->rows, row)
     {
-        if (is_on_disk(row, disk) && !is_telling(row) && was_on(a, disk, &row->row.nexus))
+        if (is_on_disk(row, disk) && !is_telling(row) && was_on(run, disk, &row->row.nexus))
             return true;
     }
     return false;
@@ -620,34 +634,39 @@ static bool older_is_there(const struct key_rule *rule, const struct run *run, u
     return older_was_preempted(run, number, look);
 }
 
-/* Of the same machine, as far as it is seen: a run that was on both. */
-static bool is_beside(const struct key_rule *rule, const struct run *run,
-                      const struct designator *disk, const struct key_nexus *nexus)
+/* A nexus of the run's machine, by its name or by a neighbour that was on both. */
+static bool may_use(const struct key_rule *rule, const struct run *run,
+                    const struct designator *disk, const struct key_nexus *nexus)
 {
     for (const struct run *other = rule->runs; other; other = other->hh.next) {
-        if (other != run && was_on(other, disk, nexus) && shares_nexus(run, other, disk))
+        if (was_on(other, disk, nexus) && is_beside(run, other, disk))
             return true;
     }
     return false;
 }
 
-/* A nexus of the run's machine, by its name or by a neighbour that was on both. */
-static bool may_use(const struct key_rule *rule, const struct run *run,
-                    const struct designator *disk, const struct key_nexus *nexus)
+/* A key of ours is where the neighbour was, and the run's was not seen there. */
+static bool covers_path(const struct key_rule *rule, const struct run *run, uint32_t number,
+                        const struct run *neighbour, const struct key_look *look)
 {
-    return was_on(run, disk, nexus) || is_beside(rule, run, disk, nexus);
+    for (size_t i = 0; i < look->count; i++) {
+        const struct key_registration *reg = &look->reg[i];
+
+        if (is_ours(rule, reg->key) && reservation_key_number(reg->key) != 0 &&
+            run_of(rule, reg->key) != run && was_on(neighbour, look->disk, &reg->nexus) &&
+            !find_row(run, number, look->disk, &reg->nexus))
+            return true;
+    }
+    return false;
 }
 
 /* Another run's key is on a path of its machine where this one was not seen. */
 static bool neighbour_is_there(const struct key_rule *rule, const struct run *run, uint32_t number,
                                const struct key_look *look)
 {
-    for (size_t i = 0; i < look->count; i++) {
-        const struct key_registration *reg = &look->reg[i];
-
-        if (is_ours(rule, reg->key) && reservation_key_number(reg->key) != 0 &&
-            run_of(rule, reg->key) != run && !find_row(run, number, look->disk, &reg->nexus) &&
-            is_beside(rule, run, look->disk, &reg->nexus))
+    for (const struct run *other = rule->runs; other; other = other->hh.next) {
+        if (other != run && is_beside(run, other, look->disk) &&
+            covers_path(rule, run, number, other, look))
             return true;
     }
     return false;
@@ -737,8 +756,8 @@ static int settle_run(struct key_rule *rule, struct run *run, const struct key_l
     {
         if (!err && row->row.state == KEY_TOLD && is_on_disk(row, look->disk))
             err = settle_telling(rule, run, row, look);
-        else if (!err && is_covered(row, rule, look))
-            err = set_state(rule, row, KEY_ON, 0, false);
+        else if (!err && (row->unwritten || is_covered(row, rule, look)))
+            err = take_back(rule, row);
     }
     return err ? err : tidy_run(rule, run, look);
 }
@@ -750,18 +769,20 @@ static int settle_run(struct key_rule *rule, struct run *run, const struct key_l
 static int reopen(struct key_rule *rule, const struct key_look *look,
                   const struct key_registration *reg)
 {
-    int err = 0;
+    int err = 0, failed;
 
     for (struct run *run = rule->runs; run; run = run->hh.next) {
         struct row *row;
 
         DL_FOREACH(run->rows, row)
         {
-            if (!err && row->row.state == KEY_FENCED && row->seq <= look->since &&
-                reg->key != reservation_key(rule->server, row->row.number) &&
-                is_on_disk(row, look->disk) && key_nexus_equal(&row->row.nexus, &reg->nexus) &&
-                !is_mark(rule, run, row))
-                err = set_state(rule, row, KEY_ON, 0, false);
+            if (row->row.state != KEY_FENCED || row->seq > look->since ||
+                reg->key == reservation_key(rule->server, row->row.number) ||
+                !is_on_disk(row, look->disk) || !key_nexus_equal(&row->row.nexus, &reg->nexus) ||
+                is_mark(rule, run, row))
+                continue;
+            failed = take_back(rule, row);
+            err = err ? err : failed;
         }
     }
     return err;
@@ -810,6 +831,24 @@ static void add_sharer(struct key_plan *plan, uint32_t run)
         plan->sharer[plan->sharer_count++] = run;
 }
 
+/* Every key of ours where the run or its neighbour was. */
+static void plan_nexuses(const struct key_rule *rule, const struct run *run,
+                         const struct run *neighbour, const struct key_look *look,
+                         struct key_plan *plan)
+{
+    for (size_t i = 0; i < look->count; i++) {
+        const struct key_registration *reg = &look->reg[i];
+        const struct run *whose = run_of(rule, reg->key);
+
+        if (!is_ours(rule, reg->key) || reservation_key_number(reg->key) == 0 ||
+            (whose != run && !was_on(neighbour, look->disk, &reg->nexus)))
+            continue;
+        add_victim(plan, reg->key);
+        if (whose && whose != run)
+            add_sharer(plan, whose->id);
+    }
+}
+
 /* Whatever key of ours is on a nexus of the run's machine. */
 void key_rule_plan(const struct key_rule *rule, uint32_t id, const struct key_look *look,
                    struct key_plan *plan)
@@ -817,16 +856,9 @@ void key_rule_plan(const struct key_rule *rule, uint32_t id, const struct key_lo
     const struct run *run = find_run(rule, id);
 
     *plan = (struct key_plan){.run = id};
-    for (size_t i = 0; run && i < look->count; i++) {
-        const struct key_registration *reg = &look->reg[i];
-        const struct run *whose = run_of(rule, reg->key);
-
-        if (!is_ours(rule, reg->key) || reservation_key_number(reg->key) == 0 ||
-            (whose != run && !may_use(rule, run, look->disk, &reg->nexus)))
-            continue;
-        add_victim(plan, reg->key);
-        if (whose && whose != run)
-            add_sharer(plan, whose->id);
+    for (const struct run *other = rule->runs; run && other; other = other->hh.next) {
+        if (is_beside(run, other, look->disk))
+            plan_nexuses(rule, run, other, look, plan);
     }
 }
 
@@ -864,15 +896,15 @@ int key_rule_mark(struct key_rule *rule, const struct key_plan *plan, const stru
 
 int key_rule_missed(struct key_rule *rule, uint32_t fenced, const struct designator *disk)
 {
-    int err = 0;
+    int err = 0, failed;
 
     for (struct run *run = rule->runs; run; run = run->hh.next) {
         struct row *row;
 
         DL_FOREACH(run->rows, row)
         {
-            if (!err && row->fence == fenced && is_on_disk(row, disk))
-                err = set_state(rule, row, KEY_ON, 0, false);
+            failed = row->fence == fenced && is_on_disk(row, disk) ? take_back(rule, row) : 0;
+            err = err ? err : failed;
         }
     }
     return err;
@@ -892,6 +924,8 @@ static enum key_proof judge_nexus(const struct key_rule *rule, const struct row 
         return !is_ours(rule, reg->key)                ? KEY_PRESENT_FOREIGN
                : reservation_key_number(reg->key) == 0 ? KEY_PRESENT_OWN
                                                        : KEY_PRESENT;
+    if (row->unwritten)
+        return KEY_NOT_WRITTEN;
     if (row->row.state == KEY_ON)
         return KEY_VANISHED;
     if (row->row.state == KEY_PREEMPTING && (int32_t)(look->generation - row->row.generation) <= 0)
@@ -935,7 +969,7 @@ static enum key_proof judge_tellings(const struct key_rule *rule, const struct r
 {
     for (const struct run *other = rule->runs; other; other = other->hh.next) {
         const struct row *row = outstanding(other, disk);
-        bool near = other == run || shares_nexus(run, other, disk);
+        bool near = is_beside(run, other, disk);
 
         if (!row || (!near && (has_nexus(other, disk) || !is_young(rule, row))))
             continue;
@@ -968,7 +1002,7 @@ static enum key_proof judge_run(const struct key_rule *rule, const struct run *r
     enum key_proof proof = run->doubt ? KEY_DOUBTFUL : judge_rows(rule, run, look, verdict);
 
     for (const struct run *other = rule->runs; proof == KEY_PROVEN && other; other = other->hh.next)
-        if (other != run && shares_nexus(run, other, look->disk))
+        if (is_beside(run, other, look->disk))
             proof = judge_rows(rule, other, look, verdict);
     return proof != KEY_PROVEN ? proof : judge_tellings(rule, run, look->disk, verdict);
 }
@@ -1012,16 +1046,18 @@ static int write_fenced(struct key_rule *rule, const struct run *run, const stru
 /* Where a key is after the attempt, whoever's: what takes that off later was not this attempt. */
 static int undo_marks(struct key_rule *rule, uint32_t fenced, const struct key_look *look)
 {
-    int err = 0;
+    int err = 0, failed;
 
     for (struct run *run = rule->runs; run; run = run->hh.next) {
         struct row *row;
 
         DL_FOREACH(run->rows, row)
         {
-            if (!err && row->fence == fenced && row->row.state == KEY_PREEMPTING &&
-                is_on_disk(row, look->disk) && on_nexus(look, &row->row.nexus))
-                err = set_state(rule, row, KEY_ON, 0, false);
+            failed = row->fence == fenced && row->row.state == KEY_PREEMPTING &&
+                             is_on_disk(row, look->disk) && on_nexus(look, &row->row.nexus)
+                         ? take_back(rule, row)
+                         : 0;
+            err = err ? err : failed;
         }
     }
     return err;

@@ -270,6 +270,18 @@ static enum key_proof fence(uint32_t run)
     return end_fence(run, false);
 }
 
+/* The look that comes before is not taken in whole. */
+static void fence_that_cannot_be_written(uint32_t run)
+{
+    const struct key_look after = a_look();
+    struct key_verdict verdict;
+
+    store.fail_at = 1;
+    assert_int_not_equal(key_rule_look(rule, &after, find, NULL), 0);
+    key_rule_verdict(rule, run, &after, false, is_drained, NULL, &verdict);
+    assert_int_equal(verdict.proof, KEY_NOT_WRITTEN);
+}
+
 static enum key_proof fence_forgetful(uint32_t run)
 {
     begin_fence(run);
@@ -578,6 +590,21 @@ static void a_victim_that_went_by_itself_proves_nothing(void **state)
     unregister(EAST);
     assert_int_equal(key_rule_missed(rule, ONE, &disk), 0);
     assert_int_equal(end_fence(ONE, false), KEY_VANISHED);
+}
+
+/* That it was not by our preempt could not be written down: then it proves nothing either, neither
+ * while the store fails nor when it works again. */
+static void what_could_not_be_taken_back_proves_nothing(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    begin_fence(ONE);
+    unregister(EAST);
+    store.fail_at = 1;
+    assert_int_equal(key_rule_missed(rule, ONE, &disk), -EIO);
+    key_rule_fence_over(rule, ONE, &disk);
+    fence_that_cannot_be_written(ONE);
+    assert_int_equal(fence(ONE), KEY_VANISHED);
 }
 
 /* TWO's REGISTER is still on its way, whatever ONE's key did. */
@@ -1481,6 +1508,7 @@ int main(void)
         T(a_look_in_the_middle_of_a_fence_spoils_nothing),
         T(what_is_no_victim_is_not_fenced_along),
         T(a_victim_that_went_by_itself_proves_nothing),
+        T(what_could_not_be_taken_back_proves_nothing),
         T(a_victim_that_went_by_itself_says_nothing_of_others),
         T(a_crash_after_the_preempt_loses_nothing),
         T(what_cannot_be_written_does_not_count),
