@@ -2,7 +2,9 @@
 #include "layout/database.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 int database_errno(int rc)
 {
@@ -69,4 +71,27 @@ int database_check_pages(sqlite3 *db)
                                                       : database_errno(rc);
     sqlite3_finalize(stmt);
     return err;
+}
+
+static int rename_log(const char *path, const char *name)
+{
+    char from[DATABASE_PATH_MAX], to[DATABASE_PATH_MAX];
+    if ((size_t)snprintf(from, sizeof from, "%s-wal", path) >= sizeof from ||
+        (size_t)snprintf(to, sizeof to, "%s-wal", name) >= sizeof to)
+        return -ENAMETOOLONG;
+    return rename(from, to) == 0 || errno == ENOENT ? 0 : -errno;
+}
+
+int database_set_aside(const char *path, char name[DATABASE_PATH_MAX])
+{
+    char when[32];
+    struct tm now;
+    time_t seconds = time(NULL);
+    if (!gmtime_r(&seconds, &now))
+        return -EOVERFLOW;
+    strftime(when, sizeof when, "%Y%m%dT%H%M%SZ", &now);
+    if ((size_t)snprintf(name, DATABASE_PATH_MAX, "%s.damaged-%s", path, when) >= DATABASE_PATH_MAX)
+        return -ENAMETOOLONG;
+    int err = rename_log(path, name);
+    return err ? err : rename(path, name) == 0 ? 0 : -errno;
 }

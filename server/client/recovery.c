@@ -20,13 +20,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "layout/container_of.h"
+#include "layout/database.h"
 #include "server/base/log.h"
-
-enum { PATH_SIZE = 4096 };
 
 struct awaited {
     uint8_t *owner;
@@ -60,9 +58,7 @@ static int sql_error(const struct recovery *r, int rc, const char *what)
         return 0;
     log_error("client records: cannot %s: %s", what,
               r->db ? sqlite3_errmsg(r->db) : sqlite3_errstr(rc));
-    if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB)
-        return -EUCLEAN;
-    return rc == SQLITE_NOMEM ? -ENOMEM : -EIO;
+    return database_errno(rc);
 }
 
 static int run_sql(struct recovery *r, const char *sql, const char *what)
@@ -160,16 +156,12 @@ static int prepare_sql(struct recovery *r, const char *sql, sqlite3_stmt **stmt)
 }
 
 /* SQLite's own look at the whole of it; what it finds is a row of text. */
-static int check_db(struct recovery *r)
+static int check_db(const struct recovery *r)
 {
-    sqlite3_stmt *stmt = NULL;
-    int rc = sqlite3_prepare_v2(r->db, "PRAGMA quick_check(1)", -1, &stmt, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_step(stmt);
-    if (rc == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(stmt, 0), "ok") != 0)
-        rc = SQLITE_CORRUPT;
-    sqlite3_finalize(stmt);
-    return sql_error(r, rc, "be read");
+    int err = database_check_pages(r->db);
+    if (err)
+        log_error("client records: not all of them can be read: %s", strerror(-err));
+    return err;
 }
 
 /* The key of file handles is in it: nobody else reads it, nor what SQLite makes beside it, which
@@ -177,7 +169,7 @@ static int check_db(struct recovery *r)
 static int keep_private(const char *path)
 {
     static const char *const parts[] = {"", "-wal", "-shm"};
-    char name[PATH_SIZE];
+    char name[DATABASE_PATH_MAX];
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return -errno;
@@ -262,36 +254,23 @@ static void close_db(struct recovery *r)
     r->awaited_count = r->left = 0;
 }
 
-static int rename_part(const char *path, const char *part, const char *suffix)
-{
-    char from[PATH_SIZE], to[PATH_SIZE];
-    if ((size_t)snprintf(from, sizeof(from), "%s%s", path, part) >= sizeof(from) ||
-        (size_t)snprintf(to, sizeof(to), "%s.%s%s", path, suffix, part) >= sizeof(to))
-        return -ENAMETOOLONG;
-    return rename(from, to) == 0 || errno == ENOENT ? 0 : -errno;
-}
-
-/* As the journal in that state (keeper/journal.c). Its shared memory is made anew. */
+/* As the journal in that state (keeper/journal.c). */
 static int set_aside(const char *path)
 {
-    char suffix[64];
-    struct tm now;
-    time_t seconds = time(NULL);
-    if (!gmtime_r(&seconds, &now))
-        return -EOVERFLOW;
-    strftime(suffix, sizeof(suffix), "damaged-%Y%m%dT%H%M%SZ", &now);
-    log_error("client records: %s is damaged: it is kept as %s.%s, and a new one is begun. The "
-              "server has another identity now and its file handles another key: clients have to "
-              "mount anew and reclaim nothing. To have the old ones back stop the server and put a "
-              "copy of before in its place",
-              path, path, suffix);
-    int err = rename_part(path, "-wal", suffix);
-    return err < 0 ? err : rename_part(path, "", suffix);
+    char name[DATABASE_PATH_MAX];
+    int err = database_set_aside(path, name);
+    if (err == 0)
+        log_error("client records: %s is damaged: it is kept as %s, and a new one is begun. The "
+                  "server has another identity now and its file handles another key: clients have "
+                  "to mount anew and reclaim nothing. To have the old ones back stop the server "
+                  "and put a copy of before in its place",
+                  path, name);
+    return err;
 }
 
 static int open_or_begin(struct recovery *r, const char *dir)
 {
-    char path[PATH_SIZE];
+    char path[DATABASE_PATH_MAX];
     if ((size_t)snprintf(path, sizeof(path), "%s/clients.db", dir) >= sizeof(path) - sizeof("-wal"))
         return -ENAMETOOLONG;
     int err = open_db(r, path);

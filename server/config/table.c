@@ -488,11 +488,9 @@ static const char *store_text(const char *text, void *at, char *why, size_t room
     return NULL;
 }
 
-const char *option_read(const struct option *option, const char *text, void *at, char *why,
-                        size_t room)
+static bool is_text(enum option_type type)
 {
-    why[0] = '\0';
-    switch (option->type) {
+    switch (type) {
     case TYPE_TEXT:
     case TYPE_GROUP:
     case TYPE_ENDPOINT:
@@ -501,22 +499,38 @@ const char *option_read(const struct option *option, const char *text, void *at,
     case TYPE_EXPORTED:
     case TYPE_PLACE:
     case TYPE_PROGRAM:
-        if ((option->type == TYPE_GROUP || option->type == TYPE_ENDPOINT) &&
-            check_word(option, text, why, room))
-            return why;
-        if (option->type >= TYPE_PSEUDO && option->type <= TYPE_PROGRAM &&
-            check_path(option, text, why, room))
-            return why;
-        return store_text(text, at, why, room);
+    case TYPE_MOUNTPOINT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static const char *read_text(const struct option *option, const char *text, void *at, char *why,
+                             size_t room)
+{
+    const char *wrong = NULL;
+
+    if (option->type == TYPE_GROUP || option->type == TYPE_ENDPOINT)
+        wrong = check_word(option, text, why, room);
+    else if (option->type == TYPE_MOUNTPOINT && text[0] != '/')
+        wrong = read_choice(option, text, NULL, why, room);
+    else if (option->type != TYPE_TEXT)
+        wrong = check_path(option, text, why, room);
+    return wrong ? wrong : store_text(text, at, why, room);
+}
+
+const char *option_read(const struct option *option, const char *text, void *at, char *why,
+                        size_t room)
+{
+    why[0] = '\0';
+    if (is_text(option->type))
+        return read_text(option, text, at, why, room);
+    switch (option->type) {
     case TYPE_ADDRESSES:
     case TYPE_NETWORKS:
     case TYPE_PATTERNS:
         return check_word(option, text, why, room);
-    case TYPE_MOUNTPOINT:
-        if (text[0] == '/' ? check_path(option, text, why, room) != NULL
-                           : read_choice(option, text, NULL, why, room) != NULL)
-            return why;
-        return store_text(text, at, why, room);
     case TYPE_BOOL:
     case TYPE_ACCESS:
     case TYPE_ALLOW:
@@ -579,21 +593,10 @@ bool option_same(const struct option *option, const void *a, const void *b)
 
     if (option_is_list(option))
         return same_list(option, a, b);
-    switch (option->type) {
-    case TYPE_TEXT:
-    case TYPE_GROUP:
-    case TYPE_ENDPOINT:
-    case TYPE_PSEUDO:
-    case TYPE_DIRECTORY:
-    case TYPE_EXPORTED:
-    case TYPE_PLACE:
-    case TYPE_PROGRAM:
-    case TYPE_MOUNTPOINT:
+    if (is_text(option->type))
         return same_text(*(const char *const *)(const void *)of_a,
                          *(const char *const *)(const void *)of_b);
-    default:
-        return memcmp(of_a, of_b, size_of_value(option->type)) == 0;
-    }
+    return memcmp(of_a, of_b, size_of_value(option->type)) == 0;
 }
 
 const struct config_option *config_options(size_t *count)

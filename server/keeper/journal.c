@@ -12,16 +12,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "layout/database.h"
 #include "layout/journal/watermark.h"
 #include "server/base/log.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/keeper/private.h"
-
-enum { JOURNAL_PATH_MAX = 4096 };
 
 static int take_doubt(const uint8_t *fs_uuid, void *arg)
 {
@@ -148,32 +146,19 @@ static int open_and_load(struct keeper *keeper, const char *path, bool set_aside
     return err;
 }
 
-static int rename_part(const char *path, const char *part, const char *suffix)
-{
-    char from[JOURNAL_PATH_MAX], to[JOURNAL_PATH_MAX];
-    if (snprintf(from, sizeof from, "%s%s", path, part) >= (int)sizeof from ||
-        snprintf(to, sizeof to, "%s.%s%s", path, suffix, part) >= (int)sizeof to)
-        return -ENAMETOOLONG;
-    return rename(from, to) == 0 || errno == ENOENT ? 0 : -errno;
-}
-
 static int set_aside(const char *path)
 {
-    char suffix[64];
-    struct tm now;
-    time_t seconds = time(NULL);
-    if (!gmtime_r(&seconds, &now))
-        return -EOVERFLOW;
-    strftime(suffix, sizeof suffix, "damaged-%Y%m%dT%H%M%SZ", &now);
-    log_error("the journal %s is damaged: it is kept as %s.%s, and a new one is begun", path, path,
-              suffix);
-    int err = rename_part(path, "-wal", suffix);
-    return err ? err : rename_part(path, "", suffix);
+    char name[DATABASE_PATH_MAX];
+    int err = database_set_aside(path, name);
+    if (!err)
+        log_error("the journal %s is damaged: it is kept as %s, and a new one is begun", path,
+                  name);
+    return err;
 }
 
 int keeper_open_journal(struct keeper *keeper)
 {
-    char path[JOURNAL_PATH_MAX];
+    char path[DATABASE_PATH_MAX];
     if (snprintf(path, sizeof path, "%s/journal.db", keeper->config->state_dir) >= (int)sizeof path)
         return -ENAMETOOLONG;
     keeper->unread = calloc(export_count(keeper->exports) + 1, sizeof *keeper->unread);

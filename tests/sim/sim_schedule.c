@@ -264,6 +264,41 @@ static void step_of_machine(struct sim *s, enum sim_op op, unsigned m, unsigned 
     }
 }
 
+/* What others do: disks and their targets, programs of the server's machine, the operator. */
+static void step_outside(struct sim *s, enum sim_op op, unsigned m, unsigned f)
+{
+    switch (op) {
+    case STEP_ARRIVE:
+        sim_san_arrive(s);
+        return;
+    case STEP_TARGET:
+        if (sim_chance(s, 30))
+            sim_san_target(s);
+        return;
+    case STEP_BREACH:
+        sim_outside_breach(s, f);
+        return;
+    case STEP_FREEZE:
+        sim_outside_freeze(s, s->w->files[f].fs);
+        return;
+    case STEP_VOLUME:
+        sim_outside_volume(s, s->w->files[f].fs);
+        return;
+    case STEP_FOUND:
+        sim_doubt_find(s, f);
+        return;
+    case STEP_OPERATOR:
+        sim_doubt_operator(s, s->w->files[f].fs);
+        return;
+    case STEP_BACKUP:
+        sim_doubt_backup(s);
+        return;
+    default:
+        step_of_machine(s, op, m, f);
+        return;
+    }
+}
+
 static void step_of_server(struct sim *s, enum sim_op op, unsigned m, unsigned f)
 {
     switch (op) {
@@ -309,43 +344,18 @@ static void step_of_server(struct sim *s, enum sim_op op, unsigned m, unsigned f
     case STEP_GAP:
         sim_server_gap(s, sim_below(s, 100) * SECOND);
         return;
-    case STEP_ARRIVE:
-        sim_san_arrive(s);
-        return;
     case STEP_LOOK:
         sim_san_look(s);
         return;
-    case STEP_TARGET:
-        if (sim_chance(s, 30))
-            sim_san_target(s);
-        return;
     case STEP_VOID:
         sim_server_void(s);
-        return;
-    case STEP_BREACH:
-        sim_outside_breach(s, f);
-        return;
-    case STEP_FREEZE:
-        sim_outside_freeze(s, s->w->files[f].fs);
-        return;
-    case STEP_VOLUME:
-        sim_outside_volume(s, s->w->files[f].fs);
-        return;
-    case STEP_FOUND:
-        sim_doubt_find(s, f);
-        return;
-    case STEP_OPERATOR:
-        sim_doubt_operator(s, s->w->files[f].fs);
-        return;
-    case STEP_BACKUP:
-        sim_doubt_backup(s);
         return;
     case STEP_CRASH:
         if (sim_chance(s, 30))
             sim_server_crash(s);
         return;
     default:
-        step_of_machine(s, op, m, f);
+        step_outside(s, op, m, f);
         return;
     }
 }
