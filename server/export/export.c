@@ -1,11 +1,10 @@
 /*
  * The exports; see export.h. What is found out about an export's file system is found out once,
  * before threads start or when its disk comes: its root directory stays open, so the file system
- * cannot go away under the server but by force. Then the number of the descriptor stays, and what
- * it stands for is exchanged. The options that a reload may change are one pointer into the
- * configuration, swapped atomically, and so is what is known of the device. Who still looks at an
- * older state is not known, so states are kept; one that was seen before is taken again, so that a
- * path that comes and goes costs nothing.
+ * cannot go away under the server but by force. The options that a reload may change are one
+ * pointer into the configuration, swapped atomically, and so is what is known of the device. Who
+ * still looks at an older state is not known, so states are kept; one that was seen before is taken
+ * again, so that a path that comes and goes costs nothing.
  */
 #include "server/export/export.h"
 
@@ -40,8 +39,7 @@ struct export
 {
     _Atomic(const struct config_export *) config;
     uint32_t id;
-    _Atomic(struct fs_root *) root; /* NULL: it was not there yet */
-    atomic_uint turn;               /* odd: it is away */
+    _Atomic(struct fs_root *) root; /* NULL: it is away */
     pthread_mutex_t why_lock;
     char why[FS_WHY_MAX]; /* while it is away */
     _Atomic uint64_t losses;
@@ -55,7 +53,6 @@ struct export_table {
     unsigned count;
     struct export *exports;
     struct fs_record *record;
-    atomic_uint turns; /* of all exports */
 };
 
 static struct fs_root *root_of(const struct export *export)
@@ -267,12 +264,6 @@ static void set_why(struct export *export, const char *why)
                   export_config(export)->pseudo, why);
 }
 
-static void turn_over(struct export_table *table, struct export *export)
-{
-    atomic_fetch_add(&table->turns, 1);
-    atomic_fetch_add(&export->turn, 1);
-}
-
 static int hold_back(struct export *export, const char *why)
 {
     struct seal_refusal refusal = {.text = ""};
@@ -299,8 +290,7 @@ static int take_root(struct export_table *table, struct export *export)
         fs_root_free(root);
         return rc;
     }
-    export_place(export, root);
-    export_arrive(table, export);
+    atomic_store(&export->root, root);
     return export_config(export)->layouts ? find_device(export) : 0;
 }
 
@@ -313,7 +303,6 @@ static int export_add(struct export_table *table, const struct config_export *co
     export->id = config->id;
     pthread_mutex_init(&export->why_lock, NULL);
     atomic_init(&export->config, config);
-    atomic_init(&export->turn, 1);
     rc = take_root(table, export);
     if (rc)
         return rc;
@@ -404,21 +393,11 @@ int export_table_reload(struct export_table *table, const struct config *config)
     return 0;
 }
 
-/* ---- file systems that come and go ---- */
-
-unsigned export_turn(const struct export *export)
-{
-    return export ? atomic_load(&export->turn) : 0;
-}
+/* ---- file systems that come later ---- */
 
 bool export_is_away(const struct export *export)
 {
-    return export_turn(export) % 2 == 1;
-}
-
-unsigned export_table_turns(const struct export_table *table)
-{
-    return atomic_load(&table->turns);
+    return export && !root_of(export);
 }
 
 unsigned export_away_count(const struct export_table *table)
@@ -444,44 +423,12 @@ bool export_why_away(const struct export *export, char *text, size_t size)
 
 int export_seek(const struct export_table *table, struct export *export, struct fs_root **out)
 {
-    const struct fs_root *before = root_of(export);
     char why[FS_WHY_MAX] = "";
-    struct fs_root *found = NULL;
-    int rc = fs_root_open(export_config(export), table->record, &found, why);
+    int rc = fs_root_open(export_config(export), table->record, out, why);
 
-    if (!rc && (rc = fs_root_ask(found)))
-        snprintf(why, sizeof(why),
-                 "the file system at %.200s does not answer: %s; see the kernel's log, unmount it, "
-                 "repair it and mount it again",
-                 export_config(export)->path, strerror(-rc));
-    if (!rc)
-        rc = refuse_twin(table, export, found, why);
-    if (!rc && before &&
-        (memcmp(found->fs_uuid, before->fs_uuid, FILE_KEY_UUID_SIZE) != 0 ||
-         !file_key_equal(&found->key, &before->key))) {
-        rc = -EXDEV;
-        snprintf(why, sizeof(why),
-                 "what is at %.200s is not what was served from there before; mount its disk, or "
-                 "restart sealnfsd to serve what is there now",
-                 export_config(export)->path);
-    }
-    if (rc) {
-        fs_root_free(found);
+    if (rc)
         set_why(export, why);
-        return rc;
-    }
-    *out = found;
-    return 0;
-}
-
-int export_ask_mounted(const struct export *export)
-{
-    return fs_root_ask_mounted(root_of(export));
-}
-
-int export_ask(const struct export *export)
-{
-    return fs_root_ask(root_of(export));
+    return rc;
 }
 
 void export_hold(struct export *export, const char *why)
@@ -489,73 +436,40 @@ void export_hold(struct export *export, const char *why)
     set_why(export, why);
 }
 
-void export_place(struct export *export, struct fs_root *found)
+int export_arrive(const struct export_table *table, struct export *export, struct fs_root *found)
 {
-    struct fs_root *before = root_of(export);
+    char why[FS_WHY_MAX] = "";
+    int rc = refuse_twin(table, export, found, why);
 
-    if (before) {
-        (void)dup3(found->fd, before->fd, O_CLOEXEC);
-        before->mount_id = found->mount_id;
-        before->fs_dev = found->fs_dev;
-        fs_root_free(found);
-    } else {
-        atomic_store_explicit(&export->root, found, memory_order_release);
+    if (rc) {
+        set_why(export, why);
+        return rc;
     }
-}
-
-void export_arrive(struct export_table *table, struct export *export)
-{
     pthread_mutex_lock(&export->why_lock);
     export->why[0] = '\0';
     pthread_mutex_unlock(&export->why_lock);
-    turn_over(table, export);
+    atomic_store_explicit(&export->root, found, memory_order_release);
+    return 0;
 }
 
-int export_remember(struct export_table *table, const struct export *export)
+int export_remember(const struct export_table *table, const struct export *export)
 {
     const struct fs_root *root = root_of(export);
 
-    return root && !export_is_away(export)
-               ? fs_record_keep(table->record, export_config(export)->path, root->fs_uuid,
-                                root->mount_point)
-               : 0;
+    return root ? fs_record_keep(table->record, export_config(export)->path, root->fs_uuid,
+                                 root->mount_point)
+                : 0;
 }
 
-void export_leave(struct export_table *table, struct export *export, const char *why)
+bool export_served_before(const struct export_table *table, const struct export *export,
+                          uint8_t fs_uuid[FILE_KEY_UUID_SIZE])
 {
-    const int mount_id = export_mount_id(export);
+    struct fs_seen seen;
+    const bool known = fs_record_find(table->record, export_config(export)->path, &seen);
 
-    for (unsigned i = 0; i < table->count; i++) {
-        struct export *other = &table->exports[i];
-
-        if (export_is_away(other) || export_mount_id(other) != mount_id)
-            continue;
-        set_why(other, why);
-        turn_over(table, other);
-    }
-}
-
-void export_let_go(struct export_table *table, int inert_fd)
-{
-    for (unsigned i = 0; i < table->count; i++) {
-        const struct fs_root *root = root_of(&table->exports[i]);
-
-        if (root && export_is_away(&table->exports[i]))
-            (void)dup3(inert_fd, root->fd, O_CLOEXEC);
-    }
-}
-
-struct export *export_here_of_fs(const struct export_table *table,
-                                 const uint8_t fs_uuid[FILE_KEY_UUID_SIZE])
-{
-    for (unsigned i = 0; i < table->count; i++) {
-        struct export *export = &table->exports[i];
-
-        if (!export_is_away(export) &&
-            memcmp(export_fs_uuid(export), fs_uuid, FILE_KEY_UUID_SIZE) == 0)
-            return export;
-    }
-    return NULL;
+    if (known)
+        memcpy(fs_uuid, seen.fs_uuid, FILE_KEY_UUID_SIZE);
+    return known;
 }
 
 unsigned export_count(const struct export_table *table)

@@ -77,40 +77,30 @@ bool export_table_admits(const struct export_table *table, const struct peer_add
 void export_cred(const struct export *export, const struct cred *cred, struct cred *out);
 
 /*
- * File systems that come and go. An export whose file system is not there (not mounted, shut down)
- * is held back, or away: nothing of it is served, and above all not the directory underneath. Who
- * looks, lets go and takes in is the keeper (server/keeper/arrival.c), one worker at a time where
- * nothing else is said.
+ * File systems that come later. An export whose file system is not there at the start (not mounted,
+ * without handles) is held back, or away: nothing of it is served, and above all not the directory
+ * underneath. The keeper looks for it and takes it in (server/keeper/arrival.c), once: from then on
+ * it is here until the server ends, as one that was here at the start.
  */
-bool export_is_away(const struct export *export);
-/* Changes whenever it goes or comes: odd while it is away. What began in one turn and ended in
- * another has seen either. NULL, of the pseudo root: 0. */
-unsigned export_turn(const struct export *export);
-unsigned export_table_turns(const struct export_table *table); /* counts those of all */
+bool export_is_away(const struct export *export); /* NULL, of the pseudo root: no */
 unsigned export_away_count(const struct export_table *table);
 /* What is missing and what to do; false: it is here. */
 bool export_why_away(const struct export *export, char *text, size_t size);
 /* The one that is away and whose path, as far as the text tells, this one is below; NULL: none. */
 struct export *export_away_of_path(const struct export_table *table, const char *path);
 struct fs_root;
-/* Is its file system at its path? 0, or -errno and why is noted. BLOCKS. */
+/* Of one that is away: is its file system at its path? 0, or -errno and why is noted. BLOCKS. */
 int export_seek(const struct export_table *table, struct export *export, struct fs_root **out);
-/* Of one that is here: 0; -ENOENT: unmounted; or what the file system answers. BLOCKS. */
-int export_ask(const struct export *export);
-int export_ask_mounted(const struct export *export); /* the first question alone: no I/O */
 /* What was found must wait all the same. */
 void export_hold(struct export *export, const char *why);
-/* Takes over what export_seek found; then, when the files know of it: it is here. */
-void export_place(struct export *export, struct fs_root *found);
-void export_arrive(struct export_table *table, struct export *export);
+/* It is here from now on, and has what was found. -ENOTUNIQ: it has not, and why is noted. One
+ * thread at a time. */
+int export_arrive(const struct export_table *table, struct export *export, struct fs_root *found);
 /* For the next start: it was here. BLOCKS. */
-int export_remember(struct export_table *table, const struct export *export);
-/* It is away from now on, and so is every other export on its mount. */
-void export_leave(struct export_table *table, struct export *export, const char *why);
-/* The roots of those that are away are closed: their numbers stand for inert_fd. */
-void export_let_go(struct export_table *table, int inert_fd);
-struct export *export_here_of_fs(const struct export_table *table,
-                                 const uint8_t fs_uuid[16]); /* NULL: none */
+int export_remember(const struct export_table *table, const struct export *export);
+/* Which file system was served from its path the last time; false: that is not known. */
+bool export_served_before(const struct export_table *table, const struct export *export,
+                          uint8_t fs_uuid[16]);
 
 /* Where it hangs in the pseudo root. */
 struct pseudo_dir *export_pseudo(const struct export *export);
@@ -118,8 +108,7 @@ struct pseudo_dir *export_table_pseudo_root(const struct export_table *table);
 
 /* Of its root directory and file system, found when it was first here; before that there are none:
  * -1, and a UUID of zeros. */
-int export_root_fd(const struct export *export); /* O_RDONLY: good for open_by_handle_at; inert
-                                                    while it is away */
+int export_root_fd(const struct export *export); /* O_RDONLY: good for open_by_handle_at */
 int export_mount_id(const struct export *export);
 const uint8_t *export_fs_uuid(const struct export *export); /* as in file_key */
 /* What work on its file system may hang on (worker.h). NULL: the pseudo root, on nothing. */

@@ -6,8 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdbool.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,52 +14,52 @@
 
 enum { HEX = 2 * FILE_KEY_UUID_SIZE };
 
-struct fs_record {
-    char *dir;
-    size_t count;
-    struct fs_seen *seen;
+struct entry {
+    char *path;
+    struct fs_seen seen;
 };
 
-static int set_seen(struct fs_seen *seen, const uint8_t *fs_uuid, const char *point)
-{
-    char *copy = strdup(point);
+struct fs_record {
+    char *dir;
+    pthread_mutex_t lock;
+    bool unwritten; /* what is new since the file was written */
+    size_t count;
+    struct entry *entries;
+};
 
-    if (!copy)
-        return -ENOMEM;
-    free(seen->point);
-    seen->point = copy;
-    memcpy(seen->fs_uuid, fs_uuid, FILE_KEY_UUID_SIZE);
-    return 0;
-}
-
-static struct fs_seen *find_seen(const struct fs_record *record, const char *path)
+static struct entry *find_entry(const struct fs_record *record, const char *path)
 {
     for (size_t i = 0; i < record->count; i++)
-        if (strcmp(record->seen[i].path, path) == 0)
-            return &record->seen[i];
+        if (strcmp(record->entries[i].path, path) == 0)
+            return &record->entries[i];
     return NULL;
 }
 
-static int put_seen(struct fs_record *record, const char *path, const uint8_t *fs_uuid,
-                    const char *point)
+static struct entry *make_entry(struct fs_record *record, const char *path)
 {
-    struct fs_seen *seen = find_seen(record, path);
-    struct fs_seen fresh = {.path = NULL};
-    int rc;
+    struct entry *more = realloc(record->entries, (record->count + 1) * sizeof(*more));
 
-    if (seen)
-        return set_seen(seen, fs_uuid, point);
-    seen = realloc(record->seen, (record->count + 1) * sizeof(*seen));
-    if (!seen)
+    if (!more)
+        return NULL;
+    record->entries = more;
+    more[record->count].path = strdup(path);
+    return more[record->count].path ? &more[record->count++] : NULL;
+}
+
+static int put_entry(struct fs_record *record, const char *path, const uint8_t *fs_uuid,
+                     const char *point)
+{
+    struct entry *entry = find_entry(record, path);
+
+    if (strlen(point) >= sizeof(entry->seen.point))
+        return -ENAMETOOLONG;
+    if (!entry)
+        entry = make_entry(record, path);
+    if (!entry)
         return -ENOMEM;
-    record->seen = seen;
-    fresh.path = strdup(path);
-    rc = fresh.path ? set_seen(&fresh, fs_uuid, point) : -ENOMEM;
-    if (rc)
-        free(fresh.path);
-    else
-        record->seen[record->count++] = fresh;
-    return rc;
+    memcpy(entry->seen.fs_uuid, fs_uuid, FILE_KEY_UUID_SIZE);
+    strcpy(entry->seen.point, point);
+    return 0;
 }
 
 static bool parse_uuid(const char *text, uint8_t *fs_uuid)
@@ -88,7 +87,7 @@ static int parse_line(struct fs_record *record, char *line)
     if (!path)
         return 0;
     *path++ = '\0';
-    return put_seen(record, path, fs_uuid, point);
+    return put_entry(record, path, fs_uuid, point);
 }
 
 static int read_record(struct fs_record *record, FILE *stream)
@@ -114,6 +113,7 @@ int fs_record_load(const char *dir, struct fs_record **out)
 
     if (!record)
         return -ENOMEM;
+    pthread_mutex_init(&record->lock, NULL);
     record->dir = dir ? strdup(dir) : NULL;
     if (dir && !record->dir)
         rc = -ENOMEM;
@@ -136,18 +136,24 @@ void fs_record_free(struct fs_record *record)
 {
     if (!record)
         return;
-    for (size_t i = 0; i < record->count; i++) {
-        free(record->seen[i].point);
-        free(record->seen[i].path);
-    }
-    free(record->seen);
+    for (size_t i = 0; i < record->count; i++)
+        free(record->entries[i].path);
+    free(record->entries);
     free(record->dir);
+    pthread_mutex_destroy(&record->lock);
     free(record);
 }
 
-const struct fs_seen *fs_record_find(const struct fs_record *record, const char *path)
+bool fs_record_find(struct fs_record *record, const char *path, struct fs_seen *out)
 {
-    return find_seen(record, path);
+    const struct entry *entry;
+
+    pthread_mutex_lock(&record->lock);
+    entry = find_entry(record, path);
+    if (entry)
+        *out = entry->seen;
+    pthread_mutex_unlock(&record->lock);
+    return entry != NULL;
 }
 
 static int write_lines(const struct fs_record *record, int fd)
@@ -161,11 +167,11 @@ static int write_lines(const struct fs_record *record, int fd)
         return rc;
     }
     for (size_t i = 0; i < record->count; i++) {
-        const struct fs_seen *seen = &record->seen[i];
+        const struct entry *entry = &record->entries[i];
 
         for (unsigned j = 0; j < FILE_KEY_UUID_SIZE; j++)
-            fprintf(stream, "%02x", seen->fs_uuid[j]);
-        fprintf(stream, "\t%s\t%s\n", seen->point, seen->path);
+            fprintf(stream, "%02x", entry->seen.fs_uuid[j]);
+        fprintf(stream, "\t%s\t%s\n", entry->seen.point, entry->path);
     }
     if (fflush(stream) != 0 || fsync(fd) != 0)
         rc = -errno;
@@ -188,17 +194,31 @@ static int write_record(const struct fs_record *record)
     return rc;
 }
 
+static bool is_new(const struct fs_record *record, const char *path, const uint8_t *fs_uuid,
+                   const char *point)
+{
+    const struct entry *entry = find_entry(record, path);
+
+    return !entry || memcmp(entry->seen.fs_uuid, fs_uuid, FILE_KEY_UUID_SIZE) != 0 ||
+           strcmp(entry->seen.point, point) != 0;
+}
+
 int fs_record_keep(struct fs_record *record, const char *path,
                    const uint8_t fs_uuid[FILE_KEY_UUID_SIZE], const char *point)
 {
-    const struct fs_seen *seen = find_seen(record, path);
-    int rc;
+    int rc = 0;
 
     if (!record->dir || strpbrk(path, "\t\n") || strpbrk(point, "\t\n"))
         return 0;
-    if (seen && memcmp(seen->fs_uuid, fs_uuid, FILE_KEY_UUID_SIZE) == 0 &&
-        strcmp(seen->point, point) == 0)
-        return 0;
-    rc = put_seen(record, path, fs_uuid, point);
-    return rc ? rc : write_record(record);
+    pthread_mutex_lock(&record->lock);
+    if (is_new(record, path, fs_uuid, point)) {
+        rc = put_entry(record, path, fs_uuid, point);
+        record->unwritten = record->unwritten || !rc;
+    }
+    if (!rc && record->unwritten) {
+        rc = write_record(record);
+        record->unwritten = rc != 0;
+    }
+    pthread_mutex_unlock(&record->lock);
+    return rc;
 }

@@ -1,8 +1,9 @@
 /*
  * See fs_root.h. That the path's own file system is mounted is told in one of three ways: the
- * option `mountpoint` demands it; or the record knows another file system, mounted elsewhere than
- * the one that the path leads to now, so that this one is underneath; or nothing is known, and the
- * path is taken as it is.
+ * option `mountpoint` demands it; or the record knows another file system, mounted below the one
+ * that the path leads to now, so that this one is underneath; or nothing is known, and the path is
+ * taken as it is. What is judged is what the descriptor is of: the path may lead elsewhere in the
+ * next moment.
  */
 #include "server/export/fs_root.h"
 
@@ -28,15 +29,24 @@ static bool is_word(const char *mountpoint, const char *word)
     return mountpoint && strcmp(mountpoint, word) == 0;
 }
 
-enum fs_place fs_place_judge(const char *mountpoint, bool is_mounted, const struct fs_seen *seen,
+/* Is it that place, or a place in it? */
+static bool is_within(const char *place, const char *top)
+{
+    const size_t len = strlen(top);
+
+    return strcmp(top, "/") == 0 ||
+           (strncmp(place, top, len) == 0 && (place[len] == '/' || place[len] == '\0'));
+}
+
+enum fs_place fs_place_judge(const char *mountpoint, const char *meant, const struct fs_seen *seen,
                              const uint8_t fs_uuid[FILE_KEY_UUID_SIZE], const char *point)
 {
     if (is_word(mountpoint, "false"))
         return FS_PLACE_RIGHT;
-    if (mountpoint && !is_word(mountpoint, "auto") && !is_mounted)
+    if (mountpoint && !is_word(mountpoint, "auto") && !is_within(point, meant))
         return FS_PLACE_NOT_MOUNTED;
     if (seen && memcmp(seen->fs_uuid, fs_uuid, FILE_KEY_UUID_SIZE) != 0 &&
-        strcmp(seen->point, point) != 0)
+        strcmp(seen->point, point) != 0 && is_within(seen->point, point))
         return FS_PLACE_UNDERNEATH;
     return FS_PLACE_RIGHT;
 }
@@ -105,39 +115,33 @@ static int learn_root(struct fs_root *root, const char *path)
     return file_key_from_handle(root->fs_uuid, handle.type, handle.bytes, handle.len, &root->key);
 }
 
-/* Is the root of a mount at the path? */
-static bool is_mount_point(const char *path)
-{
-    struct mount_info mount;
-    char *real = realpath(path, NULL);
-    int fd = real ? open(real, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
-    const bool is = fd >= 0 && mount_info_get(fd, &mount) == 0 && strcmp(mount.point, real) == 0;
-
-    if (fd >= 0)
-        close(fd);
-    free(real);
-    return is;
-}
-
 static int check_place(const struct fs_root *root, const struct config_export *config,
-                       const struct fs_record *record, char *why)
+                       struct fs_record *record, char *why)
 {
-    const char *point =
-        config->mountpoint && config->mountpoint[0] == '/' ? config->mountpoint : config->path;
-    const struct fs_seen *seen = fs_record_find(record, config->path);
+    const bool is_named = config->mountpoint && config->mountpoint[0] == '/';
+    const char *named = is_named ? config->mountpoint : config->path;
+    struct fs_seen seen;
+    const bool known = fs_record_find(record, config->path, &seen);
+    char *meant = is_named ? realpath(config->mountpoint, NULL) : strdup(root->real_path);
+    enum fs_place place = FS_PLACE_NOT_MOUNTED;
 
-    switch (fs_place_judge(config->mountpoint, is_mount_point(point), seen, root->fs_uuid,
-                           root->mount_point)) {
+    if (!meant && !is_named)
+        return refuse(why, -ENOMEM, "out of memory");
+    if (meant)
+        place = fs_place_judge(config->mountpoint, meant, known ? &seen : NULL, root->fs_uuid,
+                               root->mount_point);
+    free(meant);
+    switch (place) {
     case FS_PLACE_NOT_MOUNTED:
         return refuse(why, -ENOENT,
-                      "nothing is mounted at %s (mountpoint = \"%s\"); mount its disk", point,
+                      "nothing is mounted at %s (mountpoint = \"%s\"); mount its disk", named,
                       config->mountpoint);
     case FS_PLACE_UNDERNEATH:
         return refuse(why, -ENOENT,
                       "the file system that was served from %s was mounted at %s, and is not; "
                       "mount its disk (if the directory that is there now is meant, say mountpoint "
                       "= \"false\")",
-                      config->path, seen->point);
+                      config->path, seen.point);
     case FS_PLACE_RIGHT:
         break;
     }
@@ -164,8 +168,8 @@ static int explain_error(int error, const char *path, char *why)
     }
 }
 
-int fs_root_open(const struct config_export *config, const struct fs_record *record,
-                 struct fs_root **out, char why[FS_WHY_MAX])
+int fs_root_open(const struct config_export *config, struct fs_record *record, struct fs_root **out,
+                 char why[FS_WHY_MAX])
 {
     struct fs_root *root = calloc(1, sizeof(*root));
     int rc;
@@ -194,25 +198,4 @@ void fs_root_free(struct fs_root *root)
     free(root->real_path);
     free(root->mount_point);
     free(root);
-}
-
-int fs_root_ask_mounted(const struct fs_root *root)
-{
-    struct mount_info mount;
-
-    return mount_info_get(root->fd, &mount);
-}
-
-/* XFS says by statx that it was shut down, ext4 by fsync. */
-int fs_root_ask(const struct fs_root *root)
-{
-    struct statx st;
-    int rc = fs_root_ask_mounted(root);
-
-    if (rc)
-        return rc;
-    if (statx(root->fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &st) != 0 ||
-        (fsync(root->fd) != 0 && errno != EINVAL))
-        return -errno;
-    return 0;
 }

@@ -22,8 +22,8 @@ struct fs_root {
     int fd; /* O_RDONLY: good for open_by_handle_at */
     char *real_path;
     char *mount_point;
-    _Atomic int mount_id;
-    _Atomic dev_t fs_dev; /* the super block's */
+    int mount_id;
+    dev_t fs_dev; /* the super block's */
     uint8_t fs_uuid[FILE_KEY_UUID_SIZE];
     struct file_key key;
     uint64_t max_file_size;
@@ -35,19 +35,16 @@ struct fs_root {
 enum fs_place { FS_PLACE_RIGHT, FS_PLACE_NOT_MOUNTED, FS_PLACE_UNDERNEATH };
 
 /*
- * mountpoint: the option ("true", "false", "auto" or NULL, or a path); is_mounted: something is
- * mounted at the path, or at that of the option; seen: what was served from the path, or NULL;
- * fs_uuid and point: what is there now. Pure.
+ * mountpoint: the option ("true", "false", "auto" or NULL, or a path); meant: where it wants its
+ * file system mounted, or below; seen: what was served from the path, or NULL; fs_uuid and point:
+ * what is there now. Pure.
  */
-enum fs_place fs_place_judge(const char *mountpoint, bool is_mounted, const struct fs_seen *seen,
+enum fs_place fs_place_judge(const char *mountpoint, const char *meant, const struct fs_seen *seen,
                              const uint8_t fs_uuid[FILE_KEY_UUID_SIZE], const char *point);
 
 /* 0; or -errno and `why`, a clause that ends in what to do. */
-int fs_root_open(const struct config_export *config, const struct fs_record *record,
-                 struct fs_root **out, char why[FS_WHY_MAX]);
+int fs_root_open(const struct config_export *config, struct fs_record *record, struct fs_root **out,
+                 char why[FS_WHY_MAX]);
 void fs_root_free(struct fs_root *root);
-/* Is it still mounted, and does it answer? 0; -ENOENT: it was unmounted; or what it answers. */
-int fs_root_ask(const struct fs_root *root);
-int fs_root_ask_mounted(const struct fs_root *root);
 
 #endif

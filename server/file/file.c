@@ -103,15 +103,14 @@ static bool is_sealed(const struct file *file)
     return seal_kind(file_seal(file)) != SEAL_NONE;
 }
 
-/* One more user of an open descriptor; -1: not open, and *exchanged is for data_open. */
-static int data_take(struct file *file, enum file_data_kind kind, unsigned *exchanged)
+/* One more user of an open descriptor; -1: not open. */
+static int data_take(struct file *file, enum file_data_kind kind)
 {
     struct file_data *data = &file->data[kind];
     int fd;
 
     pthread_mutex_lock(&file->inner);
     fd = data->fd;
-    *exchanged = file->exchanged;
     if (fd >= 0)
         data->users++;
     pthread_mutex_unlock(&file->inner);
@@ -129,7 +128,7 @@ int fs_reopen(int path_fd, int flags)
 }
 
 /* Opens the descriptor, or finds that another thread was faster. */
-static int data_open(struct file *file, enum file_data_kind kind, unsigned exchanged)
+static int data_open(struct file *file, enum file_data_kind kind)
 {
     static const int flags[DATA_KINDS] = {
         [DATA_READER] = O_RDONLY, [DATA_WRITER] = O_RDWR, [DATA_DIRECT] = O_RDONLY | O_DIRECT};
@@ -142,8 +141,6 @@ static int data_open(struct file *file, enum file_data_kind kind, unsigned excha
     if (kind == DATA_WRITER && is_sealed(file)) {
         fd = -EPERM; /* the seal's word was set while we opened: the seal looks for writers after
                         that */
-    } else if (file->exchanged != exchanged) {
-        fd = -EAGAIN; /* it is of a file system that has gone meanwhile */
     } else {
         if (data->fd < 0) {
             data->fd = opened;
@@ -161,16 +158,15 @@ static int data_open(struct file *file, enum file_data_kind kind, unsigned excha
 int file_data_open(struct file *file, unsigned access, int *fd)
 {
     enum file_data_kind kind = kind_of(access);
-    unsigned exchanged;
     int found;
 
     if (!S_ISREG(file->type))
         return S_ISDIR(file->type) ? -EISDIR : -EINVAL;
     if (kind == DATA_WRITER && is_sealed(file))
         return -EPERM;
-    found = data_take(file, kind, &exchanged);
+    found = data_take(file, kind);
     if (found < 0)
-        found = data_open(file, kind, exchanged);
+        found = data_open(file, kind);
     if (found < 0)
         return found;
     *fd = found;
@@ -180,12 +176,11 @@ int file_data_open(struct file *file, unsigned access, int *fd)
 int file_data_try(struct file *file, unsigned access, int *fd)
 {
     enum file_data_kind kind = kind_of(access);
-    unsigned exchanged;
     int found;
 
     if (kind == DATA_WRITER && is_sealed(file))
         return -EPERM;
-    found = data_take(file, kind, &exchanged);
+    found = data_take(file, kind);
     if (found < 0)
         return -EAGAIN;
     *fd = found;

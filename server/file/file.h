@@ -54,14 +54,6 @@ void file_table_settle(struct file_table *table);
 struct handle_cache *file_table_handles(struct file_table *table); /* handle_cache.h */
 struct submounts *file_table_submounts(struct file_table *table);  /* export/submounts.h */
 
-/*
- * All descriptors of files of this file system are opened anew by way of root_fd, under the numbers
- * that they have; -1: they stand for inert_fd instead. A file that is not found is gone. While the
- * exports of the file system are away (export.h), so that nothing new is opened. BLOCKS.
- */
-void file_table_exchange(struct file_table *table, const uint8_t fs_uuid[FILE_KEY_UUID_SIZE],
-                         int root_fd, int inert_fd);
-
 struct file *file_ref(struct file *file);
 void file_unref(struct file *file); /* NULL is fine */
 

@@ -49,8 +49,6 @@ struct file {
     struct file *lru_prev, *lru_next; /* when nobody refers to it; also links the dead */
     uint64_t idle_since;
     bool forgotten;
-    bool disowned;         /* not in the hash any more */
-    unsigned exchanged_in; /* the last round (file/exchange.c) */
 
     pthread_mutex_t lock;
     struct file_state *state;
@@ -58,7 +56,6 @@ struct file {
     pthread_mutex_t inner;
     struct file_data data[DATA_KINDS];
     uint64_t writer_idle_since;
-    unsigned exchanged; /* how often the descriptors were given another meaning */
     struct file_overlay overlay;
     bool change_known;
     bool changed;        /* by us, since the change attribute was last told */
@@ -95,7 +92,6 @@ struct file_table {
     unsigned idle_limit; /* per shard */
     uint64_t start_ns;   /* wall clock */
     _Atomic uint64_t births;
-    atomic_uint exchanges;
     struct handle_cache *handles;
     struct name_hints *names;
     struct submounts *submounts;
@@ -123,12 +119,6 @@ uint64_t file_change_of_statx(const struct statx *stx); /* of a file that is not
 /* Drops what nobody has used since then, and of the other files that nobody uses (at most so many
  * of a shard are asked) those that have no name any more. */
 void file_table_evict_idle(struct file_table *table, uint64_t before_ns, unsigned most_asked);
-/* For file/exchange.c. Drops the file system's files that nobody uses, and gives the next of the
- * others, with a reference; NULL: all had their turn in this round. */
-struct file *file_table_take_next(struct file_table *table, unsigned shard,
-                                  const uint8_t fs_uuid[FILE_KEY_UUID_SIZE], unsigned round);
-/* Is found by nobody any more; goes with its last reference. */
-void file_table_disown(struct file *file);
 /* file/reaper.c */
 int file_reaper_start(struct file_table *table);
 void file_reaper_stop(struct file_table *table);

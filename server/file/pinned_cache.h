@@ -19,8 +19,7 @@ struct seal_map;
  */
 int pinned_cache_write(struct file *file, struct seal_map *map, uint64_t offset, const void *data,
                        size_t len);
-
-/* Closes what is idle: a disk has gone, or another has come in its place. */
+/* Closes what is idle (at exit, for leak checkers). */
 void pinned_cache_drain(void);
 
 #endif

@@ -176,18 +176,18 @@ int file_from_handle(struct file_table *table, struct xdr_bytes handle, bool may
     export = export_by_id(table->exports, fh.export_id);
     if (!export)
         return -ESTALE;
+    if (export_is_away(export))
+        return -EAGAIN;
     rc = file_key_from_handle(export_fs_uuid(export), fh.handle_type, fh.bytes, fh.len, &key);
     if (rc)
         return -EBADMSG;
     file = file_find(table, &key);
-    if (!file && (!may_block || export_is_away(export)))
+    if (!file && !may_block)
         return -EAGAIN;
     if (!file) {
         rc = open_handle(table, export, &fh, &file);
-        if (rc == -ESTALE && export_ask(export)) /* it says so of every error */
-            rc = -EIO;
         if (rc)
-            return export_is_away(export) ? -EAGAIN : rc;
+            return rc;
     }
     *out = (struct place){.file = file, .export = export};
     return 0;

@@ -310,48 +310,8 @@ struct file *file_ref(struct file *file)
 static void evict_file(struct file_shard *shard, struct file *file)
 {
     lru_remove(shard, file);
-    if (!file->disowned)
-        HASH_DELETE(hh, shard->files, file);
+    HASH_DELETE(hh, shard->files, file);
     file_reaper_bury(file->table, file);
-}
-
-static bool is_of_fs(const struct file *file, const uint8_t *fs_uuid)
-{
-    return !file->pseudo && memcmp(file->key.data, fs_uuid, FILE_KEY_UUID_SIZE) == 0;
-}
-
-struct file *file_table_take_next(struct file_table *table, unsigned shard,
-                                  const uint8_t fs_uuid[FILE_KEY_UUID_SIZE], unsigned round)
-{
-    struct file_shard *s = &table->shards[shard];
-    struct file *file, *next, *taken = NULL;
-
-    pthread_mutex_lock(&s->lock);
-    HASH_ITER(hh, s->files, file, next)
-    {
-        if (taken || !is_of_fs(file, fs_uuid) || file->exchanged_in == round)
-            continue;
-        file->exchanged_in = round;
-        if (atomic_load(&file->refs) == 0) {
-            evict_file(s, file);
-            continue;
-        }
-        atomic_fetch_add(&file->refs, 1);
-        taken = file;
-    }
-    pthread_mutex_unlock(&s->lock);
-    return taken;
-}
-
-void file_table_disown(struct file *file)
-{
-    struct file_shard *shard = shard_of(file->table, key_hash(&file->key));
-
-    pthread_mutex_lock(&shard->lock);
-    if (!file->disowned)
-        HASH_DELETE(hh, shard->files, file);
-    file->disowned = file->forgotten = true;
-    pthread_mutex_unlock(&shard->lock);
 }
 
 void file_unref(struct file *file)
@@ -499,8 +459,7 @@ int file_table_intern(struct file_table *table, const struct file_key *key, stru
     if (path_fd >= 0)
         file->type = st.st_mode & S_IFMT;
     pthread_mutex_lock(&shard->lock);
-    /* What is opened while the file system goes is not seen by who lets go of its files. */
-    rc = export && export_is_away(export) ? -EAGAIN : shard_insert(shard, file, hash, &found);
+    rc = shard_insert(shard, file, hash, &found);
     pthread_mutex_unlock(&shard->lock);
     if (rc)
         goto fail;

@@ -1,12 +1,15 @@
 /*
- * arrival.c - disks that go and come. Whether an export's file system is there is looked at when
- * the mount table changes, when an operation failed as it does when a disk has gone, and every few
- * seconds. One that went is let go of (server/file/exchange.c), so that it can be unmounted and
- * mounted again; what comes is taken in when the journal has nothing against it: where it has, only
- * a start may judge, before the engine knows of the seals.
+ * arrival.c - disks that come after the start. Whether the file system of an export that is held
+ * back is there is looked at when the mount table changes and every few seconds. One that comes is
+ * taken in, once, when the journal has nothing against it: where it has, only a start may judge,
+ * before the engine knows of the seals. The engine has been told of those seals at its start, and
+ * has looked at none of them since, so it looks at each before it grants anything of it, as it does
+ * after a restart.
  *
- * Looking, letting go and taking in block, and are done by workers, one at a time for an export and
- * changes one at a time for all.
+ * One that goes is not let go of, and nothing that comes takes the place of what was here: files,
+ * maps and devices were learnt from that, and who holds layouts writes by them.
+ *
+ * Looking and taking in block, and are done by workers.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -14,11 +17,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "layout/container_of.h"
-#include "layout/fd_path.h"
 #include "layout/journal/watermark.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
@@ -28,112 +29,46 @@
 #include "server/export/fs_root.h"
 #include "server/keeper/private.h"
 
-enum {
-    RETRY_SECONDS = 5,
-    HEALTH_ROUNDS = 6, /* of retries: those that are here are asked so often */
-    TRUST_SECONDS = 5, /* an error counts for so long after the file system was seen to answer */
-};
+enum { RETRY_SECONDS = 5 };
 
 /* Of one export. */
 struct arrival {
     struct work work;
-    struct loop_msg home, ask;
+    struct loop_msg home;
     struct keeper *keeper;
     struct export *export;
     bool under_way, again;
-    bool closely, next_closely; /* it may be mounted, and not answer */
-    bool was_asked;             /* before the look that is under way */
-    atomic_bool asked;
-    _Atomic uint64_t trusted_until;
-    int error; /* of one that is here */
     struct fs_root *found;
     int mark_error;
     struct watermark mark;
 };
 
 struct keeper_arrivals {
-    pthread_mutex_t changing;
+    pthread_mutex_t taking; /* two copies of one file system may come at once */
     int mounts_fd;
-    int inert_fd; /* what descriptors stand for while their file is away */
     struct event *mounts, *retry;
-    unsigned rounds, count;
+    unsigned count;
     struct arrival arrival[];
 };
-
-/* Not when it merely could not be asked (no memory, no descriptor). */
-static bool is_gone(int error)
-{
-    switch (-error) {
-    case ENOENT: /* unmounted */
-    case EIO:
-    case ENODEV:
-    case ENXIO:
-    case ESHUTDOWN:
-    case ESTALE:
-    case EROFS:   /* ext4, after it gave up its journal */
-    case EUCLEAN: /* XFS, shut down over what it read */
-        return true;
-    default:
-        return false;
-    }
-}
-
-static void leave(struct arrival *a)
-{
-    struct keeper_arrivals *all = a->keeper->arrivals;
-    const char *path = export_config(a->export)->path;
-    char why[FS_WHY_MAX];
-
-    if (a->error == -ENOENT)
-        snprintf(why, sizeof why, "what was mounted for %.400s was unmounted; mount it again",
-                 path);
-    else
-        snprintf(why, sizeof why,
-                 "the file system at %.400s does not answer: %s; see the kernel's log, unmount it, "
-                 "repair it and mount it again",
-                 path, strerror(-a->error));
-    pthread_mutex_lock(&all->changing);
-    if (!export_is_away(a->export)) { /* else another on the same mount has taken it along */
-        export_leave(a->keeper->exports, a->export, why);
-        const struct export *other =
-            export_here_of_fs(a->keeper->exports, export_fs_uuid(a->export));
-        file_table_exchange(a->keeper->files, export_fs_uuid(a->export),
-                            other ? export_root_fd(other) : -1, all->inert_fd);
-        export_let_go(a->keeper->exports, all->inert_fd);
-    }
-    pthread_mutex_unlock(&all->changing);
-}
 
 static void look(struct work *work)
 {
     struct arrival *a = container_of(work, struct arrival, work);
     a->found = NULL;
-    a->error = 0;
-    if (!export_is_away(a->export)) {
-        a->error = a->closely ? export_ask(a->export) : export_ask_mounted(a->export);
-        if (is_gone(a->error))
-            leave(a);
-    } else if (export_seek(a->keeper->exports, a->export, &a->found) == 0) {
+    if (export_seek(a->keeper->exports, a->export, &a->found) == 0)
         a->mark_error = watermark_read(a->found->fd, a->found->fs_uuid, &a->mark);
-    }
     jobs_come_home(&a->keeper->jobs, &a->home);
 }
 
 static void take(struct work *work)
 {
     struct arrival *a = container_of(work, struct arrival, work);
-    struct keeper_arrivals *all = a->keeper->arrivals;
-    struct export_table *exports = a->keeper->exports;
-    pthread_mutex_lock(&all->changing);
-    const bool alone = !export_here_of_fs(exports, a->found->fs_uuid);
-    export_place(a->export, a->found);
-    a->found = NULL;
-    if (alone)
-        file_table_exchange(a->keeper->files, export_fs_uuid(a->export), export_root_fd(a->export),
-                            all->inert_fd);
-    export_arrive(exports, a->export);
+    const struct export_table *exports = a->keeper->exports;
+    pthread_mutex_lock(&a->keeper->arrivals->taking);
+    if (export_arrive(exports, a->export, a->found) == 0)
+        a->found = NULL;
+    pthread_mutex_unlock(&a->keeper->arrivals->taking);
     int err = export_remember(exports, a->export);
-    pthread_mutex_unlock(&all->changing);
     if (err)
         log_error("export %s: %s/exports cannot be written (%s): after a start without its disk "
                   "the directory underneath may be taken for it; say mountpoint = \"true\"",
@@ -153,58 +88,31 @@ static void submit(struct arrival *a, void (*run)(struct work *), void (*home)(s
     jobs_submit(&a->keeper->jobs, &a->work);
 }
 
-static void start_look(struct arrival *a, bool closely)
+static void start_look(struct arrival *a)
 {
-    if (a->under_way) {
-        a->next_closely = a->next_closely || closely;
-        a->again = true;
-        return;
-    }
-    a->closely = closely || a->next_closely;
-    a->again = a->next_closely = false;
-    a->was_asked = atomic_load(&a->asked);
-    submit(a, look, look_home);
+    a->again = a->under_way;
+    if (!a->under_way && export_is_away(a->export))
+        submit(a, look, look_home);
 }
 
 static void end_look(struct arrival *a)
 {
-    if (a->was_asked) {
-        if (!export_is_away(a->export) && !a->error)
-            atomic_store(&a->trusted_until, loop_now_ns() + SECONDS(TRUST_SECONDS));
-        atomic_store(&a->asked, false);
-    }
+    fs_root_free(a->found);
+    a->found = NULL;
     a->under_way = false;
     if (a->again)
-        start_look(a, false);
-}
-
-/* Nothing of its file system was served yet: then nobody has written a watermark there. */
-static bool is_first(const struct arrival *a)
-{
-    for (unsigned i = 0; i < export_count(a->keeper->exports); i++)
-        if (memcmp(export_fs_uuid(export_at(a->keeper->exports, i)), a->found->fs_uuid,
-                   FILE_KEY_UUID_SIZE) == 0)
-            return false;
-    return true;
-}
-
-static const char *contradiction(const struct arrival *a)
-{
-    bool passing;
-    struct watermark mark = a->mark;
-    if (!a->mark_error && !is_first(a) && mark.count <= journal_watermark(a->keeper->journal))
-        mark.count = 0; /* of this life */
-    return keeper_contradiction(a->keeper, a->mark_error, &mark, &passing);
+        start_look(a);
 }
 
 static void look_home(struct loop_msg *msg)
 {
     struct arrival *a = container_of(msg, struct arrival, home);
+    bool passing;
     if (!a->found) {
         end_look(a);
         return;
     }
-    const char *against = contradiction(a);
+    const char *against = keeper_contradiction(a->keeper, a->mark_error, &a->mark, &passing);
     if (!against) {
         submit(a, take, take_home);
         return;
@@ -213,83 +121,32 @@ static void look_home(struct loop_msg *msg)
     snprintf(why, sizeof why, "%s: see to its disk, or restart sealnfsd, which judges that",
              against);
     export_hold(a->export, why);
-    fs_root_free(a->found);
-    a->found = NULL;
     end_look(a);
 }
 
 static void take_home(struct loop_msg *msg)
 {
     struct arrival *a = container_of(msg, struct arrival, home);
-    log_info("export %s: the disk of %s is there: it is served", export_config(a->export)->pseudo,
-             export_config(a->export)->path);
-    keeper_marks_raise(a->keeper, export_fs_uuid(a->export)); /* with the next commit */
-    keeper_devices_look(a->keeper);
-    end_look(a);
-}
-
-/* Those that are away; and those that are here, if `here`. */
-static void look_at_all(struct keeper *keeper, bool here, bool closely)
-{
-    for (unsigned i = 0; i < keeper->arrivals->count; i++) {
-        struct arrival *a = &keeper->arrivals->arrival[i];
-        if (here || export_is_away(a->export))
-            start_look(a, closely);
+    if (!export_is_away(a->export)) {
+        log_info("export %s: the disk of %s is there: it is served",
+                 export_config(a->export)->pseudo, export_config(a->export)->path);
+        keeper_marks_raise(a->keeper, export_fs_uuid(a->export)); /* with the next commit */
+        keeper_device_look(a->keeper, a->export);
     }
-}
-
-static void on_mounts(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    look_at_all(arg, true, false);
-}
-
-static void on_retry(evutil_socket_t fd, short what, void *arg)
-{
-    struct keeper *keeper = arg;
-    (void)fd;
-    (void)what;
-    look_at_all(keeper, ++keeper->arrivals->rounds % HEALTH_ROUNDS == 0, true);
+    end_look(a);
 }
 
 void keeper_arrivals_look(struct keeper *keeper)
 {
-    look_at_all(keeper, true, true);
+    for (unsigned i = 0; i < keeper->arrivals->count; i++)
+        start_look(&keeper->arrivals->arrival[i]);
 }
 
-static void on_ask(struct loop_msg *msg)
+static void on_look(evutil_socket_t fd, short what, void *arg)
 {
-    start_look(container_of(msg, struct arrival, ask), true);
-}
-
-bool keeper_asks_disk(struct keeper *keeper, const struct export *export)
-{
-    for (unsigned i = 0; i < keeper->arrivals->count; i++) {
-        struct arrival *a = &keeper->arrivals->arrival[i];
-        if (a->export != export)
-            continue;
-        if (loop_now_ns() < atomic_load(&a->trusted_until))
-            return false;
-        if (!atomic_exchange(&a->asked, true))
-            loop_post(keeper->loop, &a->ask);
-        return true;
-    }
-    return false;
-}
-
-/* A socket that nobody can open: neither data nor names are found by it. */
-static int open_inert(void)
-{
-    int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (sock < 0)
-        return -errno;
-    const struct fd_path path = fd_path_of(sock);
-    int fd = open(path.text, O_PATH | O_CLOEXEC);
-    if (fd < 0)
-        fd = -errno;
-    close(sock);
-    return fd;
+    (void)fd;
+    (void)what;
+    keeper_arrivals_look(arg);
 }
 
 /* The mount table is always readable: what counts is the edge. */
@@ -300,8 +157,8 @@ static int watch_mounts(struct keeper *keeper, struct keeper_arrivals *all)
     if (all->mounts_fd < 0)
         return -errno;
     all->mounts = event_new(loop_base(keeper->loop), all->mounts_fd, EV_READ | EV_ET | EV_PERSIST,
-                            on_mounts, keeper);
-    all->retry = event_new(loop_base(keeper->loop), -1, EV_PERSIST, on_retry, keeper);
+                            on_look, keeper);
+    all->retry = event_new(loop_base(keeper->loop), -1, EV_PERSIST, on_look, keeper);
     if (!all->mounts || !all->retry)
         return -ENOMEM;
     return event_add(all->mounts, NULL) == 0 && event_add(all->retry, &wait) == 0 ? 0 : -ENOMEM;
@@ -325,16 +182,13 @@ int keeper_arrivals_start(struct keeper *keeper)
         return -ENOMEM;
     keeper->arrivals = all;
     all->mounts_fd = -1;
-    pthread_mutex_init(&all->changing, NULL);
+    pthread_mutex_init(&all->taking, NULL);
     for (; all->count < count; all->count++) {
-        struct arrival *a = &all->arrival[all->count];
-        a->keeper = keeper;
-        a->export = export_at(keeper->exports, all->count);
-        a->ask.run = on_ask;
+        all->arrival[all->count].keeper = keeper;
+        all->arrival[all->count].export = export_at(keeper->exports, all->count);
     }
     remember_all(keeper);
-    all->inert_fd = open_inert();
-    return all->inert_fd < 0 ? all->inert_fd : watch_mounts(keeper, all);
+    return export_away_count(keeper->exports) > 0 ? watch_mounts(keeper, all) : 0;
 }
 
 void keeper_arrivals_stop(struct keeper *keeper)
@@ -350,8 +204,6 @@ void keeper_arrivals_stop(struct keeper *keeper)
         fs_root_free(all->arrival[i].found);
     if (all->mounts_fd >= 0)
         close(all->mounts_fd);
-    if (all->inert_fd >= 0)
-        close(all->inert_fd);
-    pthread_mutex_destroy(&all->changing);
+    pthread_mutex_destroy(&all->taking);
     free(all);
 }

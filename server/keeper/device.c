@@ -26,9 +26,8 @@ struct device_look {
     struct export *export;
     struct device *device; /* found; NULL: why */
     struct seal_refusal why;
-    bool ambiguous; /* by its signature, at the last look too */
-    unsigned turn;  /* the export's, when it was looked at */
-    bool unread;    /* in doubt as long as what it remembers of the journal cannot be read */
+    uint64_t ambiguous_since; /* by its signature, at every look since; 0: not at the last */
+    bool unread; /* in doubt as long as what it remembers of the journal cannot be read */
     int mark_error;
     struct watermark mark;
 };
@@ -43,7 +42,6 @@ static void find_device(struct work *item)
     struct device_look *look = container_of(item, struct device_look, work);
     look->device = NULL;
     look->why = (struct seal_refusal){.text = ""};
-    look->turn = export_turn(look->export);
     export_find_device(look->export, &look->device, &look->why);
     if (look->unread)
         look->mark_error =
@@ -66,12 +64,20 @@ static void lose_device(struct keeper *keeper, const struct export *export, cons
 }
 
 /* The old place of a volume that was moved between two looks, or a copy, is as good as the volume
- * to a client. Once is not enough: a path of a multipath device looks so until it is claimed. */
+ * to a client. Once is not enough, nor twice in a moment: a path of a multipath device looks so
+ * until it is claimed. */
 static bool is_lost(struct device_look *found)
 {
-    const bool before = found->ambiguous;
-    found->ambiguous = found->why.code == SEAL_REFUSED_SIGNATURE;
-    return found->why.definite || (found->ambiguous && before);
+    const uint64_t now = loop_now_ns(), wait = SECONDS(found->keeper->config->device_interval) / 2;
+    if (found->why.definite)
+        return true;
+    if (found->why.code != SEAL_REFUSED_SIGNATURE)
+        found->ambiguous_since = 0;
+    else if (found->ambiguous_since == 0)
+        found->ambiguous_since = now;
+    else
+        return now - found->ambiguous_since >= wait;
+    return false;
 }
 
 static void take_found(struct keeper *keeper, struct device_look *found)
@@ -88,7 +94,7 @@ static void take_found(struct keeper *keeper, struct device_look *found)
         return;
     }
     const struct device *before = export_device(found->export);
-    found->ambiguous = false;
+    found->ambiguous_since = 0;
     see(keeper, found->device);
     if (had && before && device_same(before, found->device))
         return;
@@ -141,14 +147,21 @@ static void plan_looks(struct keeper *keeper)
 static void come_home(struct loop_msg *msg)
 {
     struct device_look *look = container_of(msg, struct device_look, home);
-    if (look->turn == export_turn(look->export)) { /* else it looked at what was going */
-        take_found(look->keeper, look);
-        take_mark(look->keeper, look);
-    }
+    take_found(look->keeper, look);
+    take_mark(look->keeper, look);
     device_free(look->device);
     look->device = NULL;
     look->under_way = false;
     keeper_notify_all_due(look->keeper);
+}
+
+static void start_look(struct device_look *look)
+{
+    if (look->under_way || export_is_away(look->export))
+        return;
+    look->under_way = true;
+    look->work.key = export_work_key(look->export);
+    jobs_submit(&look->keeper->jobs, &look->work);
 }
 
 static void on_look(evutil_socket_t fd, short what, void *arg)
@@ -156,20 +169,16 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
     struct keeper *keeper = arg;
     (void)fd;
     (void)what;
-    for (unsigned i = 0; i < keeper->looks->count; i++) {
-        struct device_look *look = &keeper->looks->look[i];
-        if (look->under_way || export_is_away(look->export))
-            continue;
-        look->under_way = true;
-        look->work.key = export_work_key(look->export);
-        jobs_submit(&keeper->jobs, &look->work);
-    }
+    for (unsigned i = 0; i < keeper->looks->count; i++)
+        start_look(&keeper->looks->look[i]);
     plan_looks(keeper);
 }
 
-void keeper_devices_look(struct keeper *keeper)
+void keeper_device_look(struct keeper *keeper, const struct export *export)
 {
-    on_look(-1, 0, keeper);
+    for (unsigned i = 0; i < keeper->looks->count; i++)
+        if (keeper->looks->look[i].export == export)
+            start_look(&keeper->looks->look[i]);
 }
 
 static void make_look(struct keeper *keeper, struct export *export, struct device_look *look)

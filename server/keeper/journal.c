@@ -81,6 +81,16 @@ static int doubt_for_now(struct keeper *keeper, unsigned i, const char *why)
     return engine_restore_passing_doubt(keeper->engine, export_fs_uuid(export));
 }
 
+/* What it remembers of the journal is looked at when it comes (arrival.c). But a new journal in
+ * place of a damaged one says nothing of the seals there, whatever mark it bears then. */
+static int doubt_of_away(struct keeper *keeper, const struct export *export, bool set_aside)
+{
+    uint8_t fs_uuid[FILE_KEY_UUID_SIZE];
+    if (!set_aside || !export_served_before(keeper->exports, export, fs_uuid))
+        return 0;
+    return engine_restore_doubt(keeper->engine, fs_uuid, false);
+}
+
 static int find_doubts(struct keeper *keeper, bool set_aside)
 {
     int err = 0;
@@ -89,8 +99,10 @@ static int find_doubts(struct keeper *keeper, bool set_aside)
     for (unsigned i = 0; !err && i < export_count(keeper->exports); i++) {
         const struct export *export = export_at(keeper->exports, i);
         bool passing = false;
-        if (export_is_away(export))
-            continue; /* judged when it comes (arrival.c) */
+        if (export_is_away(export)) {
+            err = doubt_of_away(keeper, export, set_aside);
+            continue;
+        }
         const char *why =
             set_aside ? "the journal was damaged" : find_reason(keeper, export, &passing);
         if (!why)

@@ -53,9 +53,6 @@ void keeper_destroy(struct keeper *keeper);
 
 /* The server's configuration was replaced: take over what may change (timeouts, the fence hook).
  * Any thread. */
-/* An operation on the export failed as it does when its disk has gone. True: whether it has is
- * being looked at, or it was seen to (ask again); false: it has not. Any thread. */
-bool keeper_asks_disk(struct keeper *keeper, const struct export *export);
 void keeper_reload(struct keeper *keeper, const struct config *config);
 
 #define KEEPER_WHY_MAX 512

@@ -24,9 +24,11 @@ static const struct export *export_of_key(const struct keeper *keeper, const str
     return NULL;
 }
 
-bool keeper_exports_fs_of(const struct keeper *keeper, const struct file_key *key)
+/* An export that is away may be of any file system: its disk comes later, and what bears its mark
+ * meanwhile is a copy. */
+bool keeper_may_export_fs_of(const struct keeper *keeper, const struct file_key *key)
 {
-    return export_of_key(keeper, key) != NULL;
+    return export_of_key(keeper, key) != NULL || export_away_count(keeper->exports) > 0;
 }
 
 /* Needs a descriptor that is really open; only a regular file can have a mark. */
@@ -50,7 +52,7 @@ static bool bears_mark_of(int path_fd, const struct file_key *key)
 int keeper_find_relabelled(struct keeper *keeper, const struct file_key *key,
                            const struct fs_handle *handle, struct file **out)
 {
-    if (keeper_exports_fs_of(keeper, key))
+    if (keeper_may_export_fs_of(keeper, key))
         return -ENOENT;
     for (unsigned i = 0; i < export_count(keeper->exports); i++) {
         struct export *export = export_at(keeper->exports, i);
@@ -64,7 +66,7 @@ int keeper_find_relabelled(struct keeper *keeper, const struct file_key *key,
     return -ENOENT;
 }
 
-/* Every one of them is of the same file system: export_table_create() sees to that. */
+/* Every one of them is of the same file system: no twin is exported. */
 enum file_presence keeper_judge_absence(const struct keeper *keeper, const struct file_key *key,
                                         int err, struct seal_refusal *why)
 {

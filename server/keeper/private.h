@@ -12,7 +12,7 @@
  * fence.c         fences
  * step.c          the file system's part, on workers
  * lost.c          files that their keys do not lead to
- * arrival.c       disks that go and come
+ * arrival.c       disks that come after the start
  * device.c        devices, looked at again from time to time
  * notify.c        CB_NOTIFY_DEVICEID
  * scan.c          seals that the journal does not know
@@ -173,7 +173,7 @@ struct fs_handle;
 int keeper_find_relabelled(struct keeper *keeper, const struct file_key *key,
                            const struct fs_handle *handle, struct file **out);
 /* Is the file system of this key among the exports? */
-bool keeper_exports_fs_of(const struct keeper *keeper, const struct file_key *key);
+bool keeper_may_export_fs_of(const struct keeper *keeper, const struct file_key *key);
 
 /* keeper/journal.c. Opens the journal and makes the engine of it. */
 int keeper_open_journal(struct keeper *keeper);
@@ -234,7 +234,7 @@ void keeper_fence_done(struct keeper *keeper, uint64_t ticket, uint64_t client_i
  * ENGINE_EV_START. */
 int keeper_devices_start(struct keeper *keeper);
 void keeper_devices_stop(struct keeper *keeper);
-void keeper_devices_look(struct keeper *keeper); /* now */
+void keeper_device_look(struct keeper *keeper, const struct export *export); /* now */
 /* arrival.c. What is served now is remembered for the next start. */
 int keeper_arrivals_start(struct keeper *keeper);
 void keeper_arrivals_stop(struct keeper *keeper);

@@ -9,6 +9,7 @@
  *
  * A look may see what is being undone: a seal that was known when it began, and is not when it
  * comes home. So what is not known is looked at once more, and believed if no seal ended meanwhile.
+ * Only a look that shows the file without a seal says that it has none; one that fails does not.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -67,7 +68,7 @@ static bool is_known_by_its_mark(const struct keeper *keeper, const struct file_
                                  const struct file_key *named)
 {
     struct engine_seal_view view;
-    return !file_key_equal(key, named) && !keeper_exports_fs_of(keeper, named) &&
+    return !file_key_equal(key, named) && !keeper_may_export_fs_of(keeper, named) &&
            engine_seal_view(keeper->engine, named, &view) == 0;
 }
 
@@ -95,7 +96,20 @@ static bool needs_recheck(const struct keeper *keeper, const struct file_key *ke
     return true;
 }
 
-/* False too for a file that is another by now. */
+/* -errno: it could not be looked at, and *sealed is as it was. */
+static int read_seal(struct file *file, bool *sealed, enum seal_kind *kind, struct file_key *named)
+{
+    bool is = false;
+    int fd, err = file_data_open(file, FILE_READ, &fd);
+    if (err)
+        return err;
+    err = seal_fs_is_sealed(fd, &is, kind, named);
+    file_data_close(file, FILE_READ);
+    if (!err)
+        *sealed = is;
+    return err;
+}
+
 static bool is_sealed_at(const char *path, struct file_key *key, struct file_key *named,
                          enum seal_kind *kind)
 {
@@ -114,9 +128,15 @@ static bool is_sealed_at(const char *path, struct file_key *key, struct file_key
 static void recheck_found(struct work *work)
 {
     struct found *found = container_of(work, struct found, work);
-    struct file_key now;
-    found->sealed = is_sealed_at(found->path, &now, &found->named, &found->kind) &&
-                    file_key_equal(&now, &found->key);
+    struct seal_refusal why;
+    struct file *file;
+    int err = keeper_find_file(found->keeper, &found->key, true, &file);
+    if (!err) {
+        (void)read_seal(file, &found->sealed, &found->kind, &found->named);
+        file_unref(file);
+    } else if (keeper_judge_absence(found->keeper, &found->key, err, &why) == FILE_GONE) {
+        found->sealed = false;
+    }
     jobs_come_home(&found->keeper->jobs, &found->msg);
 }
 
@@ -298,13 +318,7 @@ struct look {
 static void look_work(struct work *work)
 {
     struct look *look = container_of(work, struct look, work);
-    int fd;
-    look->sealed = false;
-    if (file_data_open(look->file, FILE_READ, &fd) == 0) {
-        if (seal_fs_is_sealed(fd, &look->sealed, &look->kind, &look->named))
-            look->sealed = false;
-        file_data_close(look->file, FILE_READ);
-    }
+    (void)read_seal(look->file, &look->sealed, &look->kind, &look->named);
     jobs_come_home(&look->keeper->jobs, &look->home);
 }
 

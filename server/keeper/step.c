@@ -292,14 +292,6 @@ static void work(struct work *item)
     job->error = job->file ? 0 : keeper_find_file(job->keeper, &job->effect.key, true, &job->file);
     if (job->error)
         job->presence = keeper_judge_absence(job->keeper, &job->effect.key, job->error, &job->why);
-    char away[KEEPER_WHY_MAX];
-    if (!job->error && file_export(job->file) &&
-        !export_here_of_fs(job->keeper->exports, job->effect.key.data) &&
-        export_why_away(file_export(job->file), away, sizeof away)) {
-        job->presence = FILE_UNREADABLE;
-        job->error = seal_refuse(&job->why, SEAL_REFUSED_FILESYSTEM, EAGAIN,
-                                 "its file system is not there: %s", away);
-    }
     if (!job->error && !S_ISREG(file_type(job->file)) && !S_ISDIR(file_type(job->file)))
         job->error =
             seal_refuse(&job->why, SEAL_REFUSED_NOT_REGULAR, EINVAL, /* not even opened */

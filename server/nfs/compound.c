@@ -19,7 +19,6 @@
 #include "server/export/export.h"
 #include "server/file/file.h"
 #include "server/file/fs_status.h"
-#include "server/keeper/keeper.h"
 #include "server/nfs/op_counts.h"
 #include "server/nfs/route.h"
 #include "server/server.h"
@@ -322,9 +321,6 @@ static nfsstat4 check_op(struct compound *c, const struct op_entry *entry)
         return NFS4ERR_NOFILEHANDLE;
     if (!is_welcome(c, entry))
         return entry->unwelcome != NFS4_OK ? entry->unwelcome : NFS4ERR_ACCESS;
-    /* LAYOUTRETURN needs no handle: what a client gives back is taken, disk or not. */
-    if ((entry->needs & OP_NEEDS_FH) != 0 && export_is_away(c->current.export))
-        return NFS4ERR_DELAY;
     if ((entry->needs & OP_ROFS) != 0 &&
         (!c->current.export || !export_is_writable(c->current.export)))
         return NFS4ERR_ROFS;
@@ -391,8 +387,6 @@ static bool begin_op(struct compound *c)
         return false;
     }
     memset(&c->res, 0, sizeof(c->res));
-    c->op_export = c->current.export;
-    c->op_turn = export_turn(c->op_export);
     c->stage = 0;
     c->op_state = NULL;
     c->op_ready = true;
@@ -403,37 +397,6 @@ static bool begin_op(struct compound *c)
 
 /* ---- running ---- */
 
-/* As a disk answers that has gone, before that is known. */
-static bool is_disk_error(const struct compound *c)
-{
-    return c->res.status == NFS4ERR_IO || c->res.status == NFS4ERR_NXIO ||
-           (c->res.status == NFS4ERR_ROFS && export_is_writable(c->op_export));
-}
-
-/*
- * The file system went or came while the operation ran: what it found may be what stands in for
- * the files (file/exchange.c). What it changed, and data, are real.
- */
-static void judge_turn(struct compound *c)
-{
-    const bool is_real = (op_table[c->op].needs & OP_MODIFIES) != 0 || c->op == OP_READ;
-    bool again;
-
-    if (c->op == OP_PUTFH && c->res.status != NFS4_OK)
-        c->op_export = file_export_of_handle(c->server->files, c->args.putfh.object);
-    if (!c->op_export || (c->op != OP_PUTFH && (op_table[c->op].needs & OP_NEEDS_FH) == 0))
-        return;
-    if (c->op != OP_PUTFH && export_turn(c->op_export) != c->op_turn)
-        again = c->res.status != NFS4_OK || !is_real;
-    else
-        again = is_disk_error(c) && c->server->keeper &&
-                keeper_asks_disk(c->server->keeper, c->op_export);
-    if (!again)
-        return;
-    memset(&c->res, 0, sizeof(c->res));
-    c->res.status = NFS4ERR_DELAY;
-}
-
 static bool complete_op(struct compound *c)
 {
     c->op_ready = false;
@@ -441,7 +404,6 @@ static bool complete_op(struct compound *c)
         end_with_replay(c);
         return false;
     }
-    judge_turn(c);
     if (!put_op_result(c)) {
         end_compound(c, c->res.status);
         return false;

@@ -74,8 +74,6 @@ struct compound {
     uint32_t op;       /* the operation under way */
     union nfs4_args args;
     union nfs4_res res;
-    struct export *op_export; /* that it is about, and that export's turn, when it began */
-    unsigned op_turn;
     bool on_worker;
     unsigned stage;
     void *op_state;

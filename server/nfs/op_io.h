@@ -10,8 +10,7 @@
 struct file;
 
 /* The verifier of WRITE and COMMIT: it stays while nothing that was reported as written on the
- * current file's file system can have been lost (18.32.3); the disks of other exports may change it
- * too, by going or coming. */
+ * current file's file system can have been lost (18.32.3). */
 void write_verifier(const struct compound *c, verifier4 verifier);
 /* The kernel could not write back what clients believe written there: who has written has to write
  * again. Any thread. */

@@ -1,33 +1,11 @@
-"""Disks that are not there: at the start, and while they are served. The other exports are
-served, clients wait, the directory underneath is never shown, and all goes on by itself when
-the disk comes."""
-import fcntl
+"""Disks that are not there at the start. The other exports are served, clients wait, the directory
+underneath is never shown, and all goes on by itself when the disk comes."""
 import os
 import signal
-import struct
 
 from disk import MIB, immutable
-from holder import Holder, install_hook
-from load import Load, reading
 from registry import equal, holds, test
-
-GOING_DOWN = 0x8004587D  # XFS_IOC_GOINGDOWN, and ext4's
-
-
-def shut_down(disk):
-    """As after an error that the file system cannot go on from: what was not flushed is lost."""
-    descriptor = os.open(disk.path, os.O_RDONLY)
-    fcntl.ioctl(descriptor, GOING_DOWN, struct.pack("=I", 2))
-    os.close(descriptor)
-
-
-def appending(guest, path):
-    """Numbered lines, each flushed: `guest.run(f"cat {path}.told")` says how many the client was
-    told are safe."""
-    return Load(guest, "appending", "n=$((${n:-0} + 1))\n"
-                f"echo line $n | dd of={path} oflag=append conv=notrunc,fsync status=none || exit "
-                f"1\n"
-                "echo $n > /tmp/told")
+from test_filesystems import OWN_UUID, copy_of
 
 
 def warning(server):
@@ -94,84 +72,30 @@ def not_underneath_after_a_start_without_the_disk(lab):
     server.ctl("unseal", "--wait", "--timeout", "60", disk.file("file"))
 
 
-@test(fs=("xfs", "ext4"), seconds=40)
-def a_disk_is_unmounted_lazily_under_io(lab, fs):
-    """Clients wait, and go on by the opens that they have when it is mounted again."""
-    disk, other = lab.disk(fs=fs, size=400 * MIB), lab.disk("other", fs=fs, size=400 * MIB)
-    digest = disk.write("still", 4 * MIB)
-    other.write("file", MIB)
-    server = lab.server()
-    guest, = lab.clients(1, mount="/")
-    load = appending(guest, "/mnt/n/data/log")
-    reader = reading(guest, "/mnt/n/data/still", 4, digest)
-    load.rounds(3)
-    reader.rounds(1)
-    disk.run(f"umount -l {disk.path}")
-    server.wait_log("export /data is not served")
-    with open(disk.file("log"), "w"):  # the directory underneath
-        pass
-    guest.run("sha256sum /mnt/n/data1/file")
-    disk.mount()
-    server.wait_log("export /data: the disk of")
-    load.rounds(3)
-    reader.rounds(1)
-    load.end()
-    reader.end()
-    told = int(guest.run("cat /tmp/told"))
-    with open(disk.file("log")) as f:
-        equal(f.read().split("\n"), [*(f"line {n}" for n in range(1, told + 1)), ""], "every line")
-    holds("/data is not served" not in warning(server), warning(server))
-
-
-@test(fs=("xfs", "ext4"), seconds=40)
-def a_file_system_is_shut_down_under_io(lab, fs):
-    """No error reaches the client, the server lets go of it so that it can be unmounted, and what
-    was said to be safe is there."""
-    disk = lab.disk(fs=fs, size=400 * MIB)
-    digest = disk.write("still", 4 * MIB)
-    server = lab.server()
-    guest, = lab.clients(1, mount="/data")
-    load = appending(guest, "/mnt/n/log")
-    reader = reading(guest, "/mnt/n/still", 4, digest)
-    load.rounds(3)
-    reader.rounds(1)
-    shut_down(disk)
-    server.wait_log("export /data is not served")
-    holds("unmount it, repair it and mount it again" in warning(server), warning(server))
-    disk.run(f"for i in $(seq 100); do umount {disk.path} && exit 0; sleep 0.1; done; exit 1")
-    disk.mount()
-    server.wait_log("export /data: the disk of")
-    load.rounds(3)
-    reader.rounds(1)
-    load.end()
-    reader.end()
-    told = int(guest.run("cat /tmp/told"))
-    with open(disk.file("log")) as f:
-        lines = f.read().split()[1::2]
-    equal(sorted(set(map(int, lines))), list(range(1, told + 1)),
-          "every line that was said to be safe")
-
-
-@test(fs=("xfs", "ext4"), seconds=15)
-def a_seal_outlives_its_disk(lab, fs):
-    """Who holds a layout returns it while the disk is away; the release waits for the disk, and
-    nobody is fenced."""
+@test(fs=("xfs", "ext4"))
+def a_copy_is_not_the_original_that_is_away(lab, fs):
+    """Its file bears the original's mark; the original's seal is not ended by it, nor its own flag
+    cleared, while it is not known that the original is elsewhere."""
     disk = lab.disk(fs=fs, size=400 * MIB)
     disk.write("file", MIB)
-    path = disk.file("file")
-    server = lab.server(recall_timeout=60, fence_retry=1, grace_time=1, scrub_interval=1,
-                        fence_hook=install_hook(lab.directory))
-    client = Holder(disk, "holder", lab.directory).connect()
-    server.ctl("seal", "--pinned", path)
-    equal(client.get_soon("file"), 0, "LAYOUTGET")
-    disk.run(f"umount -l {disk.path}")
+    server = lab.server(disk)
+    server.ctl("seal", disk.file("file"))
+    server.stop()
+    copy = copy_of(lab, disk)
+    copy.umount()
+    copy.run(OWN_UUID[fs].format(copy.device))
+    copy.mount()
+    disk.umount()
+    server.exports["/copy"] = {**server.exports["/data"], "path": copy.path}
+    server.start()
     server.wait_log("export /data is not served")
-    unseal = server.start_ctl("unseal", "--wait", "--timeout", "100", path)
-    server.wait_trace(lambda entry: entry["what"] == "step" and entry["step"] == "unflag")
-    holds(unseal.poll() is None, "released without its disk")
+    code, text = server.sealctl("unseal", "--wait", "--timeout", "2", copy.file("file"))
+    holds(code != 0, f"unsealed by its copy: {text}")
+    holds(immutable(copy.file("file")), "the flag of the copy")
     disk.mount()
-    holds(immutable(path), "the flag")
-    equal(unseal.wait(100), 0, "the release when the disk is there")
-    holds(not immutable(path), "the flag, after the release")
-    holds(not os.path.exists(f"{lab.directory}/hook-calls"), "nobody was fenced")
-    client.end()
+    server.wait_log("export /data: the disk of")
+    equal((server.state(disk.file("file")), immutable(disk.file("file"))), ("sealed", True),
+          "the original")
+    server.ctl("unseal", "--wait", "--timeout", "60", disk.file("file"))
+    equal((immutable(disk.file("file")), immutable(copy.file("file"))), (False, True),
+          "the flags of the original and the copy")

@@ -120,12 +120,6 @@ bool export_has_layouts(const struct export *export, const char **why_not)
     return export->layouts;
 }
 
-unsigned export_table_turns(const struct export_table *table)
-{
-    (void)table;
-    return 0;
-}
-
 uint64_t export_max_file_size(const struct export *export)
 {
     return export->max_file_size;
