@@ -17,6 +17,7 @@ struct sealio_volume_entry {
     bool forgotten;
     unsigned generation;      /* client id that the secret is of */
     struct sealio_rdma *rdma; /* the server's memory, or: */
+    bool shares;              /* rdma is an earlier entry's */
     struct sealio_volume *volume;
     unsigned disk_count;
     struct sealio_disk *disks[]; /* by leaf */
@@ -45,20 +46,41 @@ static void free_entry(struct sealio_volume_entry *entry)
     for (unsigned i = 0; i < entry->disk_count; i++)
         sealio_disk_close(entry->disks[i]);
     sealio_volume_free(entry->volume);
-    sealio_rdma_free(entry->rdma);
+    if (!entry->shares)
+        sealio_rdma_free(entry->rdma);
     free(entry);
+}
+
+/* One connection leads to all that the server tells by one peer at the same addresses: each of its
+ * file systems is a device id. The path that came too many, for the caller to free, or NULL. */
+static struct sealio_rdma *share_path_locked(struct sealio_session *session,
+                                             struct sealio_volume_entry *entry)
+{
+    struct sealio_rdma *own = entry->rdma;
+    const struct sealio_volume_entry *other = session->volumes;
+    while (own && other &&
+           (!other->rdma || !is_current(session, other) || !sealio_rdma_is_same(other->rdma, own)))
+        other = other->next;
+    if (!own || !other)
+        return NULL;
+    entry->rdma = other->rdma;
+    entry->shares = true;
+    return own;
 }
 
 static int find_disks(struct sealio_session *session, const pnfs_block_deviceaddr4 *addr,
                       struct sealio_volume_entry *entry)
 {
     char text[SEALIO_ERROR_MAX];
+    pthread_mutex_lock(&session->lock);
+    const bool of_server = session->server_is_here;
+    pthread_mutex_unlock(&session->lock);
     for (uint32_t i = 0; i < addr->bda_volumes_count; i++) {
         if (addr->bda_volumes[i].type != PNFS_BLOCK_VOLUME_SIMPLE)
             continue;
-        int rc = sealio_disk_find(&addr->bda_volumes[i].bv_simple_info, session->devices,
-                                  session->device_count, text, sizeof(text),
-                                  &entry->disks[entry->disk_count]);
+        int rc = (of_server ? sealio_disk_find_of_server : sealio_disk_find)(
+            &addr->bda_volumes[i].bv_simple_info, session->devices, session->device_count, text,
+            sizeof(text), &entry->disks[entry->disk_count]);
         if (rc < 0)
             return sealio_fail(session, rc, "%s", text);
         entry->disk_count++;
@@ -176,6 +198,7 @@ static int get_entry(struct sealio_session *session, layouttype4 type, const dev
                      struct sealio_volume_entry **out)
 {
     struct sealio_volume_entry *entry;
+    struct sealio_rdma *spare = NULL;
     pthread_mutex_lock(&session->lock);
     *out = find_locked(session, id);
     const unsigned generation = session->generation;
@@ -189,13 +212,15 @@ static int get_entry(struct sealio_session *session, layouttype4 type, const dev
     pthread_mutex_lock(&session->lock);
     *out = find_locked(session, id);
     if (!*out) {
+        spare = share_path_locked(session, entry);
         entry->next = session->volumes;
         session->volumes = *out = entry;
     }
     pthread_mutex_unlock(&session->lock);
+    sealio_rdma_free(spare);
     if (*out != entry)
         free_entry(entry);
-    else if (entry->rdma)
+    else if (entry->rdma && !entry->shares)
         tell_memories(session, entry->rdma);
     return 0;
 }
@@ -254,14 +279,24 @@ const char *sealio_target_name(const struct sealio_target *target)
     return target->memory ? sealio_rdma_name(target->memory) : sealio_disk_path(target->disk);
 }
 
+/* By a device id that is known still. */
+static bool is_used_locked(const struct sealio_session *session, const struct sealio_rdma *rdma)
+{
+    const struct sealio_volume_entry *entry = session->volumes;
+    while (entry && (entry->rdma != rdma || !is_current(session, entry)))
+        entry = entry->next;
+    return entry != NULL;
+}
+
 void sealio_volumes_forget(struct sealio_session *session, const deviceid4 id)
 {
     pthread_mutex_lock(&session->lock);
     struct sealio_volume_entry *entry = find_locked(session, id);
     if (entry)
         entry->forgotten = true;
+    const bool ends = entry && entry->rdma && !is_used_locked(session, entry->rdma);
     pthread_mutex_unlock(&session->lock);
-    if (entry && entry->rdma)
+    if (ends)
         sealio_rdma_disconnect(entry->rdma);
 }
 
@@ -276,7 +311,7 @@ static struct sealio_volume_entry *first_entry(struct sealio_session *session)
 void sealio_volumes_add_memory(struct sealio_session *session, void *memory, size_t size)
 {
     for (struct sealio_volume_entry *entry = first_entry(session); entry; entry = entry->next) {
-        if (entry->rdma)
+        if (entry->rdma && !entry->shares)
             sealio_rdma_add_memory(entry->rdma, memory, size);
     }
 }
@@ -284,7 +319,7 @@ void sealio_volumes_add_memory(struct sealio_session *session, void *memory, siz
 void sealio_volumes_remove_memory(struct sealio_session *session, void *memory)
 {
     for (struct sealio_volume_entry *entry = first_entry(session); entry; entry = entry->next) {
-        if (entry->rdma)
+        if (entry->rdma && !entry->shares)
             sealio_rdma_remove_memory(entry->rdma, memory);
     }
 }

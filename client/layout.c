@@ -108,7 +108,7 @@ static int take_segment(struct incoming *in, const layout4 *segment, struct aren
         return -EBADMSG;
     if (in->kind == SEALIO_KIND_MEMORY) {
         int rc = rdma_layout_decode(body, arena, &memory);
-        return rc < 0 ? rc : sealio_map_add_memory(in->map, segment->lo_iomode, &memory);
+        return rc < 0 ? rc : sealio_map_add_memory(in->map, segment, &memory);
     }
     int rc = block_layout_decode(body, arena, &block);
     return rc < 0 ? rc : sealio_map_add(in->map, segment->lo_iomode, &block);

@@ -89,6 +89,7 @@ struct sealio_session {
     pthread_t recoverer;            /* while is_recovering */
     bool is_recovering;
     struct sealio_channel *channel;
+    bool server_is_here; /* its address is this machine's */
     clientid4 clientid;
     sequenceid4 create_sequence;
     uint32_t exchange_flags;

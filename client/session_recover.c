@@ -45,6 +45,7 @@ static int make_channel(struct sealio_session *session, uint64_t deadline_ms)
     if (rc < 0)
         return sealio_fail(session, rc, "cannot connect to %s port %u: %s", session->host,
                            (unsigned)session->port, strerror(-rc));
+    const bool is_here = sealio_is_local(fd);
     const uint32_t max_record =
         session->limits.max_response ? session->limits.max_response + 4096 : 64 << 10;
     const struct sealio_channel_owner owner = {sealio_session_serve, sealio_session_broken,
@@ -55,6 +56,7 @@ static int make_channel(struct sealio_session *session, uint64_t deadline_ms)
                            strerror(-rc));
     pthread_mutex_lock(&session->lock);
     session->channel = channel;
+    session->server_is_here = is_here;
     session->restored_at = sealio_now_ms();
     session->status_flags = 0;
     pthread_mutex_unlock(&session->lock);

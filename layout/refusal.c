@@ -19,6 +19,7 @@ static const char *const words[] = {
     [SEAL_REFUSED_PRIVILEGED] = "privileged",
     [SEAL_REFUSED_NO_SPACE] = "no-space",
     [SEAL_REFUSED_WRITER] = "writer",
+    [SEAL_REFUSED_READER] = "reader",
     [SEAL_REFUSED_NO_LEASES] = "no-leases",
     [SEAL_REFUSED_UNWRITTEN] = "unwritten",
     [SEAL_REFUSED_HOLE] = "hole",
@@ -32,6 +33,7 @@ static const char *const words[] = {
     [SEAL_REFUSED_DEVICE] = "device",
     [SEAL_REFUSED_SIGNATURE] = "signature",
     [SEAL_REFUSED_STALE_PAGES] = "stale-pages",
+    [SEAL_REFUSED_CHANGED] = "changed",
     [SEAL_REFUSED_PERMISSION] = "permission",
     [SEAL_REFUSED_SYSTEM] = "system",
 };
@@ -44,6 +46,7 @@ int seal_refuse(struct seal_refusal *refusal, enum seal_refusal_code code, int e
         va_start(args, format);
         refusal->code = code;
         refusal->definite = false;
+        refusal->lost = false;
         (void)vsnprintf(refusal->text, sizeof(refusal->text), format, args);
         va_end(args);
     }
@@ -71,6 +74,14 @@ int seal_refuse_errno(struct seal_refusal *refusal, int err, const char *what)
     default:
         return seal_refuse(refusal, SEAL_REFUSED_SYSTEM, err, "%s: %s", what, text);
     }
+}
+
+int seal_refuse_flush(struct seal_refusal *refusal, int err, const char *what)
+{
+    (void)seal_refuse_errno(refusal, err, what);
+    if (refusal)
+        refusal->lost = true;
+    return -err;
 }
 
 const char *seal_refusal_word(enum seal_refusal_code code)

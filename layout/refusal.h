@@ -19,10 +19,11 @@ enum seal_refusal_code {
     SEAL_REFUSED_READ_ONLY,    /* mounted read-only: the flag cannot be set */
     SEAL_REFUSED_DATA_JOURNAL, /* ext4 data=journal: data may be in the journal only */
     SEAL_REFUSED_REALTIME,
-    SEAL_REFUSED_REFLINK,    /* a pinned seal where files can be cloned */
+    SEAL_REFUSED_REFLINK,    /* a pinned seal where files can be cloned, and nobody sees to it */
     SEAL_REFUSED_PRIVILEGED, /* a pinned seal of a file that is run as somebody else */
     SEAL_REFUSED_NO_SPACE,   /* fill or unshare: no space, or the quota is reached */
     SEAL_REFUSED_WRITER,     /* open for writing, or mapped writable */
+    SEAL_REFUSED_READER,     /* open at all, a pinned file that could be cloned */
     SEAL_REFUSED_NO_LEASES,  /* the proof that no writer is left is not available */
     SEAL_REFUSED_UNWRITTEN,
     SEAL_REFUSED_HOLE,
@@ -37,6 +38,7 @@ enum seal_refusal_code {
     SEAL_REFUSED_SIGNATURE,   /* the device does not carry what would be told to clients */
     SEAL_REFUSED_STALE_PAGES, /* at release of a pinned seal: a local process keeps old pages mapped
                                */
+    SEAL_REFUSED_CHANGED,     /* somebody changed it while it was being sealed as a growing file */
     SEAL_REFUSED_PERMISSION,  /* a capability is missing */
     SEAL_REFUSED_SYSTEM,      /* a system call failed: text has which and why */
 };
@@ -45,6 +47,7 @@ struct seal_refusal {
     enum seal_refusal_code code;
     bool definite; /* of a device: it was seen to be what clients cannot be told of, and not merely
                       not seen to be anything */
+    bool lost;     /* a flush failed: what was written to the file before may be lost */
     char text[SEAL_REFUSAL_TEXT_MAX];
 };
 
@@ -55,6 +58,8 @@ int seal_refuse(struct seal_refusal *refusal, enum seal_refusal_code code, int e
 /* A failed system call: "WHAT: strerror(err)", with the code that fits err (EROFS, ENOSPC, EDQUOT,
  * EPERM, EACCES). */
 int seal_refuse_errno(struct seal_refusal *refusal, int err, const char *what);
+/* The same, of a flush. */
+int seal_refuse_flush(struct seal_refusal *refusal, int err, const char *what);
 /* A stable word for programs and metrics: "writer", "shared", "unwritten", ... */
 const char *seal_refusal_word(enum seal_refusal_code code);
 

@@ -21,6 +21,7 @@ static void start_with(struct arena *a)
     size_t skip = (size_t)(-(uintptr_t)a->first) % alignof(max_align_t);
 
     a->used = 0;
+    a->grown = 0;
     a->next = NULL;
     a->left = 0;
     if (a->first != NULL && a->first_size > skip) {
@@ -54,6 +55,7 @@ static bool grow(struct arena *a, size_t size)
     a->chunks = chunk;
     a->next = (unsigned char *)chunk->data;
     a->left = want;
+    a->grown += sizeof(*chunk) + want;
     return true;
 }
 
@@ -85,6 +87,11 @@ void *arena_array(struct arena *a, size_t count, size_t size)
     if (__builtin_mul_overflow(count, size, &total))
         return NULL;
     return arena_alloc(a, total);
+}
+
+size_t arena_grown(const struct arena *a)
+{
+    return a->grown;
 }
 
 void *arena_dup(struct arena *a, const void *data, size_t size)

@@ -20,6 +20,7 @@ struct arena {
     unsigned char *next; /* free space of the current chunk */
     size_t left;
     size_t used;
+    size_t grown;
     size_t limit;
     struct arena_chunk *chunks;
 };
@@ -33,6 +34,8 @@ void *arena_alloc(struct arena *a, size_t size);
 /* As arena_alloc(count * size), with the product checked. */
 void *arena_array(struct arena *a, size_t count, size_t size);
 void *arena_dup(struct arena *a, const void *data, size_t size);
+/* The memory that it holds beyond the caller's chunk, in bytes. */
+size_t arena_grown(const struct arena *a);
 /* Takes everything back; keeps the caller's chunk for the next round. */
 void arena_reset(struct arena *a);
 /* As arena_reset; afterwards the arena may be dropped. */

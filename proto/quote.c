@@ -1,6 +1,5 @@
 /*
- * quote.c - see quote.h. UTF-8 as RFC 3629 has it: the shortest form, no surrogates, up to
- * U+10FFFF.
+ * quote.c - see quote.h.
  */
 #include "proto/quote.h"
 
@@ -8,28 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The character that begins here and its length; 0: none does. */
-static size_t take_character(const uint8_t *at, size_t left, uint32_t *character)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t len = at[0] < 0x80             ? 1
-                 : (at[0] & 0xe0) == 0xc0 ? 2
-                 : (at[0] & 0xf0) == 0xe0 ? 3
-                 : (at[0] & 0xf8) == 0xf0 ? 4
-                                          : 0;
-    if (len == 0 || len > left)
-        return 0;
-    uint32_t c = len == 1 ? at[0] : at[0] & (0x7fu >> len);
-    for (size_t i = 1; i < len; i++) {
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-        c = c << 6 | (at[i] & 0x3fu);
-    }
-    if (c < least[len] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-        return 0;
-    *character = c;
-    return len;
-}
+#include "proto/utf8.h"
 
 static bool is_harmless(uint32_t c, const char *also)
 {
@@ -51,7 +29,7 @@ size_t quote_text(char *text, size_t room, const void *bytes, size_t len, const 
         return 0;
     while (len > 0) {
         uint32_t c = 0;
-        size_t taken = take_character(at, len, &c);
+        size_t taken = utf8_character(at, len, &c);
         bool shown = taken > 0 && is_harmless(c, also);
         size_t more = shown ? taken : 1;
         if (n + more >= room)

@@ -182,6 +182,21 @@ static inline uint8_t *xdr_out_reserve(struct xdr_out *out, size_t n)
     return at;
 }
 
+/* Where the next byte goes and, in *end, as far as it may: for a writer of many small values that
+ * looks after its room itself, and says with xdr_out_advance() how far it came. */
+static inline uint8_t *xdr_out_next(const struct xdr_out *out, uint8_t **end)
+{
+    uint8_t *at = out->base + out->pos;
+
+    *end = at + (out->full ? 0 : xdr_out_room(out));
+    return at;
+}
+
+static inline void xdr_out_advance(struct xdr_out *out, const uint8_t *at)
+{
+    out->pos = (size_t)(at - out->base);
+}
+
 static inline void xdr_store_u32(uint8_t *p, uint32_t value)
 {
     p[0] = (uint8_t)(value >> 24);

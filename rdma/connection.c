@@ -47,14 +47,62 @@ static enum rdma_admission judge(struct rdma_target *target, const uint8_t data[
     peer->last_counter = hello->rhe_counter;
     if (!peer->has_lease)
         return RDMA_NO_LEASE;
-    if (peer->connections_count >= target->peer_connections)
-        return RDMA_TOO_MANY;
     *out = peer;
     return RDMA_ADMITTED;
 }
 
+/* With the mutex. False: it is not there. */
+static bool unlink_connection(struct rdma_connection *connection)
+{
+    struct rdma_connection **at = &connection->peer->connections;
+
+    while (*at && *at != connection)
+        at = &(*at)->next;
+    if (!*at)
+        return false;
+    *at = connection->next;
+    connection->peer->target->counters.connections--;
+    return true;
+}
+
+bool rdma_connection_remove(struct rdma_connection *connection)
+{
+    if (connection->peer->over || !unlink_connection(connection))
+        return false;
+    connection->peer->busy_connections++;
+    return true;
+}
+
+/* With the mutex: the one that came first, to be ended. NULL: none is there to be. */
+static struct rdma_connection *remove_oldest(struct rdma_peer *peer)
+{
+    struct rdma_connection *oldest = peer->connections;
+
+    while (oldest && oldest->next)
+        oldest = oldest->next;
+    return oldest && rdma_connection_remove(oldest) ? oldest : NULL;
+}
+
+/*
+ * With the mutex. The hello has proved that it is the client: that its places are taken is most
+ * often by connections whose end the server has not heard of, so the oldest gives way. *leaving:
+ * the caller's to end, before there is a new one.
+ */
+static enum rdma_admission take_place(struct rdma_target *target, struct rdma_peer *peer,
+                                      struct rdma_connection **leaving)
+{
+    if (peer->connections_count >= target->peer_connections) {
+        *leaving = remove_oldest(peer);
+        if (!*leaving)
+            return RDMA_TOO_MANY;
+    }
+    peer->connections_count++;
+    peer->busy_connections++;
+    return RDMA_ADMITTED;
+}
+
 static enum rdma_admission admit(struct rdma_target *target, const struct rdma_conn_param *param,
-                                 struct rdma_peer **peer)
+                                 struct rdma_peer **peer, struct rdma_connection **leaving)
 {
     enum rdma_admission admission;
     rdma_hello4 hello;
@@ -67,11 +115,8 @@ static enum rdma_admission admit(struct rdma_target *target, const struct rdma_c
         admission = err == -EPROTONOSUPPORT ? RDMA_OTHER_VERSION : RDMA_NOT_A_HELLO;
     else
         admission = judge(target, param->private_data, &hello, peer);
-    target->counters.admissions[admission]++;
-    if (admission == RDMA_ADMITTED) {
-        (*peer)->connections_count++;
-        (*peer)->busy_connections++;
-    }
+    if (admission == RDMA_ADMITTED)
+        admission = take_place(target, *peer, leaving);
     pthread_mutex_unlock(&target->mutex);
     return admission;
 }
@@ -104,20 +149,6 @@ static void link_connection(struct rdma_connection *connection)
     connection->peer->target->counters.connections++;
 }
 
-/* With the mutex. False: it is not there. */
-static bool unlink_connection(struct rdma_connection *connection)
-{
-    struct rdma_connection **at = &connection->peer->connections;
-
-    while (*at && *at != connection)
-        at = &(*at)->next;
-    if (!*at)
-        return false;
-    *at = connection->next;
-    connection->peer->target->counters.connections--;
-    return true;
-}
-
 /* Ends what began with busy_connections. A queue pair that could not be destroyed stays for the
  * fence to see.
  */
@@ -144,28 +175,38 @@ static void refuse(struct rdma_target *target, struct rdma_cm_id *id, rdma_refus
     (void)target->verbs->reject(id, data, sizeof data);
 }
 
-/* The event, which is the caller's to ack, has made a new id. */
+static void count(struct rdma_target *target, enum rdma_admission admission, bool gave_way)
+{
+    pthread_mutex_lock(&target->mutex);
+    target->counters.admissions[admission]++;
+    target->counters.gave_way += gave_way;
+    pthread_mutex_unlock(&target->mutex);
+}
+
+/* The event has made a new id. */
 void rdma_connection_request(struct rdma_target *target, struct rdma_cm_event *event)
 {
     struct rdma_cm_id *id = event->id;
     struct rdma_conn_param asked = event->param.conn;
-    struct rdma_connection *connection;
+    struct rdma_connection *connection = NULL, *leaving = NULL;
     struct rdma_peer *peer = NULL;
-    enum rdma_admission admission = admit(target, &asked, &peer);
+    enum rdma_admission admission = admit(target, &asked, &peer, &leaving);
+    bool left;
 
+    (void)target->verbs->ack_cm_event(event);
     id->context = NULL;
-    if (admission == RDMA_ADMITTED && !(connection = calloc(1, sizeof *connection))) {
+    left = !leaving || rdma_connection_end(target, leaving);
+    if (admission == RDMA_ADMITTED && (!left || !(connection = calloc(1, sizeof *connection)))) {
         settle(target, peer, NULL);
         admission = RDMA_TOO_MANY;
     }
+    count(target, admission, leaving != NULL && left);
     if (admission != RDMA_ADMITTED) {
         refuse(target, id, rdma_admission_refusal(admission));
-        (void)target->verbs->ack_cm_event(event);
         (void)target->verbs->destroy_id(id);
         return;
     }
-    (void)target->verbs->ack_cm_event(event);
-    *connection = (struct rdma_connection){.peer = peer, .id = id};
+    *connection = (struct rdma_connection){.peer = peer, .id = id, .serial = ++target->last_serial};
     id->context = connection;
     if (set_up(target, peer, id, &asked) != 0 &&
         rdma_connection_close(target->verbs, connection) == 0)
@@ -180,19 +221,19 @@ struct rdma_connection *rdma_connection_take(struct rdma_target *target, struct 
     if (!connection)
         return NULL;
     pthread_mutex_lock(&target->mutex);
-    if (connection->peer->over || !unlink_connection(connection))
+    if (!rdma_connection_remove(connection))
         connection = NULL;
-    else
-        connection->peer->busy_connections++;
     pthread_mutex_unlock(&target->mutex);
     return connection;
 }
 
-void rdma_connection_end(struct rdma_target *target, struct rdma_connection *connection)
+bool rdma_connection_end(struct rdma_target *target, struct rdma_connection *connection)
 {
     struct rdma_peer *peer = connection->peer;
+    bool ended = rdma_connection_close(target->verbs, connection) == 0;
 
-    settle(target, peer, rdma_connection_close(target->verbs, connection) == 0 ? NULL : connection);
+    settle(target, peer, ended ? NULL : connection);
+    return ended;
 }
 
 static struct rdma_connection *connection_of(const struct rdma_target *target,

@@ -51,7 +51,7 @@ static int take_back_regions(struct rdma_peer *peer)
         int failed;
 
         pthread_mutex_unlock(&target->mutex);
-        failed = target->verbs->dereg_mr(region->mr);
+        failed = rdma_region_void(region);
         pthread_mutex_lock(&target->mutex);
         if (failed && !gone) {
             err = -EIO;

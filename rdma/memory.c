@@ -23,6 +23,9 @@ struct rdma_memory {
     size_t size;
     enum rdma_strategy strategy;
     bool writable;
+    unsigned uses; /* registrations, as their peers say */
+    unsigned pieces_count;
+    struct rdma_range pieces[RDMA_MEMORY_PIECES];
 };
 
 enum rdma_strategy rdma_strategy_choose(const struct rdma_facts *facts, char *why)
@@ -70,7 +73,9 @@ static int map(int fd, struct rdma_memory *memory, char *why)
     if (base == MAP_FAILED) {
         int err = -errno;
 
-        snprintf(why, RDMA_WHY_MAX, "the file cannot be mapped: %s", strerror(-err));
+        snprintf(why, RDMA_WHY_MAX, "the file cannot be mapped: %s%s", strerror(-err),
+                 err == -ENOMEM ? " (each file takes a mapping of the server: vm.max_map_count)"
+                                : "");
         return err;
     }
     memory->base = base;
@@ -98,6 +103,7 @@ int rdma_memory_open(int fd, uint64_t size, const struct rdma_facts *facts,
     memory->refs = 1;
     memory->size = (size_t)size;
     memory->writable = facts->writable;
+    memory->pieces[memory->pieces_count++] = (struct rdma_range){.length = size};
     memory->strategy = rdma_strategy_choose(&found, why);
     err = memory->strategy == RDMA_REFUSED ? -EOPNOTSUPP : map(fd, memory, why);
     if (err) {
@@ -106,6 +112,71 @@ int rdma_memory_open(int fd, uint64_t size, const struct rdma_facts *facts,
     }
     *out = memory;
     return 0;
+}
+
+static uint64_t page_size(void)
+{
+    return (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static uint64_t round_up(uint64_t at)
+{
+    return (at + page_size() - 1) / page_size() * page_size();
+}
+
+void rdma_memory_set_data(struct rdma_memory *memory, const struct rdma_range *data, unsigned count)
+{
+    if (memory->strategy != RDMA_PINNED)
+        return;
+    memory->pieces_count = 0;
+    for (unsigned i = 0; i < count && i < RDMA_MEMORY_PIECES; i++) {
+        uint64_t begin = data[i].offset - data[i].offset % page_size();
+        uint64_t end = round_up(data[i].offset + data[i].length);
+        struct rdma_range *last =
+            memory->pieces_count > 0 ? &memory->pieces[memory->pieces_count - 1] : NULL;
+
+        end = end < memory->size ? end : memory->size;
+        if (begin >= end)
+            continue;
+        if (last && begin <= last->offset + last->length)
+            last->length = end - last->offset;
+        else
+            memory->pieces[memory->pieces_count++] = (struct rdma_range){begin, end - begin};
+    }
+}
+
+unsigned rdma_memory_piece_count(const struct rdma_memory *memory)
+{
+    return memory->pieces_count;
+}
+
+struct rdma_range rdma_memory_piece(const struct rdma_memory *memory, unsigned i)
+{
+    return memory->pieces[i];
+}
+
+uint64_t rdma_memory_pinned(const struct rdma_memory *memory)
+{
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; memory->strategy == RDMA_PINNED && i < memory->pieces_count; i++)
+        bytes += round_up(memory->pieces[i].length);
+    return bytes;
+}
+
+bool rdma_memory_is_used(const struct rdma_memory *memory)
+{
+    return memory->uses > 0;
+}
+
+bool rdma_memory_begin_use(struct rdma_memory *memory)
+{
+    return memory->uses++ == 0;
+}
+
+bool rdma_memory_end_use(struct rdma_memory *memory)
+{
+    return --memory->uses == 0;
 }
 
 void rdma_memory_get(struct rdma_memory *memory)
@@ -143,8 +214,7 @@ bool rdma_memory_writable(const struct rdma_memory *memory)
 
 int rdma_memory_commit(struct rdma_memory *memory, uint64_t offset, uint64_t length)
 {
-    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-    uint64_t begin = offset - offset % page;
+    uint64_t begin = offset - offset % page_size();
 
     if (offset > memory->size || length > memory->size - offset)
         return -EINVAL;

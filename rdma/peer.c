@@ -136,10 +136,10 @@ static void explain(const struct rdma_memory *memory, int err, char *why)
     (void)getrlimit(RLIMIT_MEMLOCK, &limit);
     if (err == -ENOMEM && rdma_memory_strategy(memory) == RDMA_PINNED)
         snprintf(why, RDMA_WHY_MAX,
-                 "%zu bytes cannot be pinned: RLIMIT_MEMLOCK is %llu (LimitMEMLOCK= in the unit), "
-                 "or memory "
-                 "is short",
-                 rdma_memory_size(memory), (unsigned long long)limit.rlim_cur);
+                 "%llu bytes cannot be pinned: RLIMIT_MEMLOCK is %llu (LimitMEMLOCK= in the unit), "
+                 "or memory is short",
+                 (unsigned long long)rdma_memory_pinned(memory),
+                 (unsigned long long)limit.rlim_cur);
     else if (err == -EFAULT && rdma_memory_strategy(memory) == RDMA_PINNED)
         snprintf(
             why, RDMA_WHY_MAX,
@@ -149,23 +149,143 @@ static void explain(const struct rdma_memory *memory, int err, char *why)
                  strerror(-err));
 }
 
+static uint64_t registered_bytes(const struct rdma_region *region)
+{
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; i < region->parts_count; i++)
+        bytes += region->parts[i].piece.length;
+    return bytes;
+}
+
+/* ---- what may be pinned ---- */
+
+enum { MIB = 1 << 20 };
+
+static unsigned long long mib(uint64_t bytes)
+{
+    return (unsigned long long)(bytes / MIB + (bytes % MIB > 0));
+}
+
+static bool goes_beyond(uint64_t limit, uint64_t used, uint64_t more)
+{
+    return limit != 0 && more > 0 && (used > limit || more > limit - used);
+}
+
+bool rdma_is_beyond_limits(const struct rdma_limits *limits, uint64_t bytes, char *why)
+{
+    if (!goes_beyond(limits->pinned, 0, bytes) && !goes_beyond(limits->peer_pinned, 0, bytes))
+        return false;
+    snprintf(why, RDMA_WHY_MAX,
+             "its %llu MiB would have to be pinned, and that is more than may be: %llu MiB in all "
+             "(rdma_max_pinned), %llu MiB for one client (rdma_max_pinned_per_client)",
+             mib(bytes), mib(limits->pinned), mib(limits->peer_pinned));
+    return true;
+}
+
+/* With the mutex: is there room for one registration more of this memory? */
+static int find_room(const struct rdma_peer *peer, const struct rdma_memory *memory, char *why)
+{
+    const struct rdma_limits *limits = &peer->target->limits;
+    const uint64_t all = peer->target->counters.pinned_bytes, bytes = rdma_memory_pinned(memory);
+
+    if (rdma_is_beyond_limits(limits, bytes, why))
+        return -EFBIG;
+    if (goes_beyond(limits->peer_pinned, peer->pinned, bytes)) {
+        snprintf(why, RDMA_WHY_MAX,
+                 "the client has %llu MiB pinned, and with the %llu MiB of this file that would be "
+                 "more than the %llu MiB for one client (rdma_max_pinned_per_client)",
+                 mib(peer->pinned), mib(bytes), mib(limits->peer_pinned));
+        return -EDQUOT;
+    }
+    if (!rdma_memory_is_used(memory) && goes_beyond(limits->pinned, all, bytes)) {
+        snprintf(why, RDMA_WHY_MAX,
+                 "%llu MiB are pinned for clients, and with the %llu MiB of this file that would "
+                 "be more than the %llu MiB that may be (rdma_max_pinned)",
+                 mib(all), mib(bytes), mib(limits->pinned));
+        return -ENOSPC;
+    }
+    return 0;
+}
+
+/* With the mutex. */
+static void link_region(struct rdma_region *region)
+{
+    struct rdma_peer *peer = region->peer;
+    uint64_t bytes = rdma_memory_pinned(region->memory);
+
+    rdma_memory_get(region->memory);
+    region->next = peer->regions;
+    peer->regions = region;
+    peer->pinned += bytes;
+    if (rdma_memory_begin_use(region->memory))
+        region->target->counters.pinned_bytes += bytes;
+}
+
 void rdma_region_drop(struct rdma_region *region)
 {
     struct rdma_region **at = &region->peer->regions;
+    uint64_t bytes = rdma_memory_pinned(region->memory);
 
     while (*at != region)
         at = &(*at)->next;
     *at = region->next;
     if (region->ready) {
         region->target->counters.regions--;
-        region->target->counters.registered_bytes -= rdma_memory_size(region->memory);
+        region->target->counters.registered_bytes -= registered_bytes(region);
     }
+    region->peer->pinned -= bytes;
+    if (rdma_memory_end_use(region->memory))
+        region->target->counters.pinned_bytes -= bytes;
     rdma_memory_put(region->memory);
     region->peer = NULL;
     region->memory = NULL;
-    region->mr = NULL;
     if (!region->users)
         free(region);
+}
+
+/* ---- registration ---- */
+
+int rdma_region_void(struct rdma_region *region)
+{
+    int err = 0;
+
+    for (unsigned i = 0; i < region->parts_count; i++) {
+        struct ibv_mr *mr = region->parts[i].mr;
+        int failed = mr ? region->target->verbs->dereg_mr(mr) : 0;
+
+        if (!failed)
+            region->parts[i].mr = NULL;
+        else if (!err)
+            err = failed > 0 ? -failed : -EIO;
+    }
+    return err;
+}
+
+static int register_part(struct rdma_region *region, struct rdma_part *part)
+{
+    struct rdma_peer *peer = region->peer;
+    void *at = (void *)(uintptr_t)part->piece.address;
+
+    part->mr =
+        peer->target->verbs->reg_mr(peer->pd, at, (size_t)part->piece.length, access_flags(region));
+    if (!part->mr)
+        return errno ? -errno : -EIO;
+    part->piece.key = part->mr->rkey;
+    return 0;
+}
+
+/* All parts or none; -ENOTRECOVERABLE when that cannot be had. */
+static int register_parts(struct rdma_region *region, char *why)
+{
+    int err = 0;
+
+    for (unsigned i = 0; !err && i < region->parts_count; i++)
+        err = register_part(region, &region->parts[i]);
+    if (!err)
+        return 0;
+    explain(region->memory, err, why);
+    return rdma_region_void(region) == 0 ? err : -ENOTRECOVERABLE;
 }
 
 /* The one who put the region into the list registers it; who wants the same waits in share(). */
@@ -173,34 +293,53 @@ static int register_new(struct rdma_region *region, char *why)
 {
     struct rdma_peer *peer = region->peer;
     struct rdma_target *target = peer->target;
-    struct ibv_mr *mr =
-        target->verbs->reg_mr(peer->pd, rdma_memory_base(region->memory),
-                              rdma_memory_size(region->memory), access_flags(region));
-    int err = mr ? 0 : errno ? -errno : -EIO;
+    int err = register_parts(region, why);
 
-    if (err)
-        explain(region->memory, err, why);
     pthread_mutex_lock(&target->mutex);
-    if (mr) {
-        region->mr = mr;
-        region->key = mr->rkey;
-        region->address = (uint64_t)(uintptr_t)rdma_memory_base(region->memory);
+    if (!err) {
         region->ready = true;
         target->counters.regions++;
-        target->counters.registered_bytes += rdma_memory_size(region->memory);
+        target->counters.registered_bytes += registered_bytes(region);
     }
-    if (mr && peer->over) {
+    if (err)
+        region->users = 0;
+    if (!err && peer->over) {
         region->users = 0; /* the fence takes it */
         snprintf(why, RDMA_WHY_MAX, "the client is being fenced");
         err = -ESHUTDOWN;
-    } else if (err) {
-        region->users = 0;
+    } else if (err && err != -ENOTRECOVERABLE) {
         rdma_region_drop(region);
     }
     peer->busy_memory--;
     pthread_cond_broadcast(&target->changed);
     pthread_mutex_unlock(&target->mutex);
     return err;
+}
+
+static struct rdma_region *make_region(struct rdma_peer *peer, struct rdma_memory *memory,
+                                       bool writable)
+{
+    const unsigned count = rdma_memory_piece_count(memory);
+    struct rdma_region *region = calloc(1, sizeof *region + count * sizeof region->parts[0]);
+    uint8_t *base = rdma_memory_base(memory);
+
+    if (!region)
+        return NULL;
+    region->peer = peer;
+    region->target = peer->target;
+    region->memory = memory;
+    region->writable = writable;
+    region->users = 1;
+    region->parts_count = count;
+    for (unsigned i = 0; i < count; i++) {
+        const struct rdma_range range = rdma_memory_piece(memory, i);
+
+        region->parts[i].piece =
+            (struct rdma_piece){.offset = range.offset,
+                                .length = range.length,
+                                .address = (uint64_t)(uintptr_t)(base + range.offset)};
+    }
+    return region;
 }
 
 int rdma_peer_register(struct rdma_peer *peer, struct rdma_memory *memory, bool writable,
@@ -214,25 +353,20 @@ int rdma_peer_register(struct rdma_peer *peer, struct rdma_memory *memory, bool 
         return -EACCES;
     }
     snprintf(why, RDMA_WHY_MAX, "out of memory");
-    made = calloc(1, sizeof *made);
+    made = make_region(peer, memory, writable);
     if (!made)
         return -ENOMEM;
     pthread_mutex_lock(&peer->target->mutex);
     region = share(peer, memory, writable, &err);
+    if (err)
+        snprintf(why, RDMA_WHY_MAX, "the client is being fenced");
+    if (!region && !err)
+        err = find_room(peer, memory, why);
     if (!region && !err) {
-        rdma_memory_get(memory);
-        *made = (struct rdma_region){.next = peer->regions,
-                                     .peer = peer,
-                                     .target = peer->target,
-                                     .memory = memory,
-                                     .writable = writable,
-                                     .users = 1};
-        peer->regions = made;
+        link_region(made);
         peer->busy_memory++;
     }
     pthread_mutex_unlock(&peer->target->mutex);
-    if (err)
-        snprintf(why, RDMA_WHY_MAX, "the client is being fenced");
     if (region || err) {
         free(made);
     } else {
@@ -244,15 +378,17 @@ int rdma_peer_register(struct rdma_peer *peer, struct rdma_memory *memory, bool 
     return err;
 }
 
-uint32_t rdma_region_key(const struct rdma_region *region)
+unsigned rdma_region_piece_count(const struct rdma_region *region)
 {
-    return region->key;
+    return region->parts_count;
 }
 
-uint64_t rdma_region_address(const struct rdma_region *region)
+struct rdma_piece rdma_region_piece(const struct rdma_region *region, unsigned i)
 {
-    return region->address;
+    return region->parts[i].piece;
 }
+
+/* ---- release ---- */
 
 /* With the mutex. NULL: somebody else uses it, or a fence takes it or has taken it. */
 static struct rdma_peer *peer_of_last(struct rdma_region *region)
@@ -279,12 +415,12 @@ int rdma_region_release(struct rdma_region *region)
     pthread_mutex_unlock(&target->mutex);
     if (!peer)
         return 0;
-    err = target->verbs->dereg_mr(region->mr);
+    err = rdma_region_void(region);
     pthread_mutex_lock(&target->mutex);
     if (!err)
         rdma_region_drop(region);
     peer->busy_memory--;
     pthread_cond_broadcast(&target->changed);
     pthread_mutex_unlock(&target->mutex);
-    return err > 0 ? -err : err < 0 ? -EIO : 0;
+    return err;
 }

@@ -21,13 +21,22 @@ void rdma_peer_set_lease(struct rdma_peer *peer, bool valid);
 /*
  * Registers memory for the peer, to read, or to write as well. What is registered already is shared
  * and counted. -ESHUTDOWN: the peer is fenced, or being fenced; -EACCES: the memory is not
- * writable; -EOPNOTSUPP, -ENOMEM, ...: what the device says, with a sentence in why (of
- * RDMA_WHY_MAX).
+ * writable; by the target's limits -EFBIG: so much is never pinned; -EDQUOT: the peer has used up
+ * what one may pin; -ENOSPC: all peers have; -EOPNOTSUPP, -ENOMEM, ...: what the device says, with
+ * a sentence in why (of RDMA_WHY_MAX). -ENOTRECOVERABLE: a part was registered and could not be
+ * taken back; the peer has to be fenced.
  */
 int rdma_peer_register(struct rdma_peer *peer, struct rdma_memory *memory, bool writable,
                        struct rdma_region **out, char *why);
-uint32_t rdma_region_key(const struct rdma_region *region);
-uint64_t rdma_region_address(const struct rdma_region *region);
+
+struct rdma_piece {
+    uint64_t offset, length; /* of the memory */
+    uint64_t address;
+    uint32_t key;
+};
+/* Each has a key of its own; their number is the memory's. A user's. */
+unsigned rdma_region_piece_count(const struct rdma_region *region);
+struct rdma_piece rdma_region_piece(const struct rdma_region *region, unsigned i);
 /*
  * A region is its users' until each has released it, through a fence and the end of its peer too,
  * which void its key beneath them. Drops one user; with the last the key is void before this

@@ -12,7 +12,7 @@
 
 #include "rdma/rdma_private.h"
 
-enum { BACKLOG = 64, CQ_ENTRIES = 16 };
+enum { BACKLOG = 64 };
 
 static int complain(char *why, int err, const char *what)
 {
@@ -105,7 +105,7 @@ static int open_all(struct rdma_target *target, const struct rdma_target_options
         err = learn_device(target, why);
     if (err)
         return err;
-    target->cq = target->verbs->create_cq(target->device, CQ_ENTRIES);
+    target->cq = target->verbs->create_cq(target->device, 2 * RDMA_PROBES);
     if (!target->cq)
         return complain(why, -errno, "the RDMA device gives no completion queue");
     err = set_nonblocking(target->channel->fd);
@@ -138,6 +138,8 @@ int rdma_target_create(const struct rdma_target_options *options, struct rdma_ta
         return complain(why, -ENOMEM, "no RDMA data path");
     target->verbs = options->verbs;
     target->peer_connections = options->peer_connections;
+    target->limits = options->limits;
+    target->probe_round = 1; /* of a new connection it is 0 */
     pthread_mutex_init(&target->mutex, NULL);
     init_condition(&target->changed);
     err = open_all(target, options, why);
@@ -162,6 +164,13 @@ void rdma_target_destroy(struct rdma_target *target)
     pthread_cond_destroy(&target->changed);
     pthread_mutex_destroy(&target->mutex);
     free(target);
+}
+
+void rdma_target_set_limits(struct rdma_target *target, const struct rdma_limits *limits)
+{
+    pthread_mutex_lock(&target->mutex);
+    target->limits = *limits;
+    pthread_mutex_unlock(&target->mutex);
 }
 
 void rdma_target_fds(const struct rdma_target *target, int fds[2])

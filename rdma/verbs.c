@@ -29,6 +29,18 @@ static struct ibv_cq *create_cq(struct ibv_context *context, int entries)
     return ibv_create_cq(context, entries, NULL, NULL, 0);
 }
 
+static int post_send(struct ibv_qp *qp, struct ibv_send_wr *wr)
+{
+    struct ibv_send_wr *bad;
+
+    return ibv_post_send(qp, wr, &bad);
+}
+
+static int poll_cq(struct ibv_cq *cq, int entries, struct ibv_wc *wc)
+{
+    return ibv_poll_cq(cq, entries, wc);
+}
+
 const struct rdma_verbs rdma_verbs_system = {
     .create_event_channel = rdma_create_event_channel,
     .destroy_event_channel = rdma_destroy_event_channel,
@@ -49,6 +61,8 @@ const struct rdma_verbs rdma_verbs_system = {
     .ack_async_event = ibv_ack_async_event,
     .create_cq = create_cq,
     .destroy_cq = ibv_destroy_cq,
+    .post_send = post_send,
+    .poll_cq = poll_cq,
     .alloc_pd = ibv_alloc_pd,
     .dealloc_pd = ibv_dealloc_pd,
     .reg_mr = reg_mr,

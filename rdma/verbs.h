@@ -30,6 +30,8 @@ struct rdma_verbs {
     void (*ack_async_event)(struct ibv_async_event *event);
     struct ibv_cq *(*create_cq)(struct ibv_context *context, int entries);
     int (*destroy_cq)(struct ibv_cq *cq);
+    int (*post_send)(struct ibv_qp *qp, struct ibv_send_wr *wr);
+    int (*poll_cq)(struct ibv_cq *cq, int entries, struct ibv_wc *wc);
     struct ibv_pd *(*alloc_pd)(struct ibv_context *context);
     int (*dealloc_pd)(struct ibv_pd *pd);
     struct ibv_mr *(*reg_mr)(struct ibv_pd *pd, void *address, size_t length, int access);

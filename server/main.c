@@ -12,23 +12,35 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/base/confine.h"
 #include "server/base/log.h"
+#include "server/claim.h"
 #include "server/config/config.h"
 #include "server/daemon.h"
 #include "server/export/export.h"
+#include "server/keeper/keeper.h"
 #include "server/server.h"
 
 enum { EXIT_CONFIG = 2 };
 
-static const char usage[] = "usage: sealnfsd [-f] --config FILE   serve, in the foreground\n"
-                            "       sealnfsd --check FILE         check a configuration\n"
-                            "       sealnfsd --paths FILE         print the paths in it\n"
-                            "       sealnfsd --version | --help\n";
+static const char usage[] =
+    "usage: sealnfsd [-f] [--take-over] --config FILE\n"
+    "           serve, in the foreground; --take-over: from another node, which is\n"
+    "           cut off from the disks first\n"
+    "       sealnfsd --node-fenced NODE --config FILE\n"
+    "           put on record that this node is switched off\n"
+    "       sealnfsd --check FILE         check a configuration\n"
+    "       sealnfsd --dump FILE          print it as it is in effect\n"
+    "       sealnfsd --paths FILE         print the paths in it\n"
+    "       sealnfsd --version | --help\n";
 
 struct options {
     const char *config;
     const char *check;
+    const char *dump;
     const char *paths;
+    const char *fenced;
+    bool take_over;
 };
 
 /* -1: go on; else the exit status. */
@@ -37,7 +49,10 @@ static int parse_options(int argc, char **argv, struct options *options)
     static const struct option known[] = {
         {"config", required_argument, NULL, 'c'},
         {"check", required_argument, NULL, 'k'},
+        {"dump", required_argument, NULL, 'd'},
         {"paths", required_argument, NULL, 'p'},
+        {"node-fenced", required_argument, NULL, 'n'},
+        {"take-over", no_argument, NULL, 't'},
         {"foreground", no_argument, NULL, 'f'},
         {"version", no_argument, NULL, 'V'},
         {"help", no_argument, NULL, 'h'},
@@ -51,8 +66,17 @@ static int parse_options(int argc, char **argv, struct options *options)
         case 'k':
             options->check = optarg;
             break;
+        case 'd':
+            options->dump = optarg;
+            break;
         case 'p':
             options->paths = optarg;
+            break;
+        case 'n':
+            options->fenced = optarg;
+            break;
+        case 't':
+            options->take_over = true;
             break;
         case 'f':
             break;
@@ -67,36 +91,14 @@ static int parse_options(int argc, char **argv, struct options *options)
             return EXIT_CONFIG;
         }
     }
-    if (optind != argc || !!options->config + !!options->check + !!options->paths != 1) {
+    const bool serves = options->config && !options->fenced;
+    const int verbs = !!options->config + !!options->check + !!options->dump + !!options->paths;
+    if (optind != argc || verbs != 1 || (options->take_over && !serves) ||
+        (options->fenced && !options->config)) {
         fputs(usage, stderr);
         return EXIT_CONFIG;
     }
     return -1;
-}
-
-/* What a start would refuse or hold back, by the same code; without looking for devices. */
-static int check_exports(struct config *config)
-{
-    struct export_table *exports;
-    for (size_t i = 0; i < config->export_count; i++)
-        config->exports[i].layouts = false;
-    int err = export_table_create(config, &exports);
-    if (err == 0)
-        export_table_destroy(exports);
-    return err;
-}
-
-static int check_config(const char *path)
-{
-    struct config *config;
-    if (config_load(path, stderr, &config) < 0)
-        return EXIT_CONFIG;
-    printf("%s: ok\n", path);
-    config_describe(config, stdout);
-    fflush(stdout);
-    int err = check_exports(config);
-    config_free(config);
-    return err < 0 ? EXIT_CONFIG : EXIT_SUCCESS;
 }
 
 /* Every thread inherits the mask: signals are the main thread's. */
@@ -154,32 +156,60 @@ static void tell_ready(const struct export_table *exports, unsigned port)
              here, here == 1 ? "" : "s", more, port);
 }
 
-int main(int argc, char **argv)
+/* Who says so: the user who logged in, if that is known, and who he is now. */
+static int note_fenced(const struct config *config, const char *node)
 {
-    struct options options = {NULL, NULL, NULL};
-    int status = parse_options(argc, argv, &options);
-    if (status >= 0)
-        return status;
-    if (options.check)
-        return check_config(options.check);
-    if (options.paths)
-        return config_print_paths(options.paths, stdout) < 0 ? EXIT_CONFIG : EXIT_SUCCESS;
-    struct config *config;
-    if (config_load(options.config, stderr, &config) < 0)
-        return EXIT_CONFIG;
-    if (config_make_places(config) < 0) {
-        config_free(config);
-        return EXIT_FAILURE;
-    }
+    const char *login = getenv("SUDO_USER");
+    char who[64];
+    if (!login)
+        login = getlogin();
+    snprintf(who, sizeof(who), "the word of %.32s (uid %u)", login ? login : "somebody",
+             (unsigned)getuid());
+    return claim_note_fenced(config, node, who, stderr, stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int serve(struct config *config, bool take_over)
+{
     sigset_t set;
     take_signals(&set);
+    log_set_level(config->log_level);
+    confine_enable(config->confine);
+    confine_process();
     struct daemon *daemon;
     unsigned port = config->port;
-    if (daemon_start(config, &daemon) < 0)
-        return EXIT_FAILURE;
+    int err = daemon_start(config, take_over, &daemon);
+    if (err < 0)
+        return err == -EKEYREVOKED ? KEEPER_EXIT_FENCED : EXIT_FAILURE;
     tell_ready(daemon_server(daemon)->exports, port);
     await_signals(daemon, &set);
     sd_notify(0, "STOPPING=1");
     daemon_stop(daemon);
     return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {.config = NULL};
+    int status = parse_options(argc, argv, &options);
+    if (status >= 0)
+        return status;
+    if (options.check)
+        return daemon_check(options.check, stderr, stdout) < 0 ? EXIT_CONFIG : EXIT_SUCCESS;
+    if (options.dump)
+        return daemon_dump(options.dump, stderr, stdout) < 0 ? EXIT_CONFIG : EXIT_SUCCESS;
+    if (options.paths)
+        return config_print_paths(options.paths, stdout) < 0 ? EXIT_CONFIG : EXIT_SUCCESS;
+    struct config *config;
+    if (config_load(options.config, stderr, &config) < 0)
+        return EXIT_CONFIG;
+    if (options.fenced) {
+        status = note_fenced(config, options.fenced);
+        config_free(config);
+        return status;
+    }
+    if (config_make_places(config) < 0) {
+        config_free(config);
+        return EXIT_FAILURE;
+    }
+    return serve(config, options.take_over);
 }

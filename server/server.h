@@ -20,9 +20,12 @@ struct server {
     struct export_table *exports; /* export.h */
     struct file_table *files;     /* file.h */
     struct idmap *idmap;          /* idmap.h */
+    struct lookups *user_groups;  /* user_groups.h */
+    struct host_names *names;     /* host_names.h */
     struct recovery *recovery;    /* recovery.h: client records on disk, grace */
     struct clients *clients;      /* clients.h */
     struct listener *listener;    /* conn.h */
+    struct reload_desk *reloads;  /* reload.h: who waits for the main thread to reload */
     struct op_counts *op_counts;  /* op_counts.h; NULL in tests that do without */
     uint64_t boot_verifier;       /* differs at every start: write verifier, client ids */
     uint8_t server_uuid[16];      /* from the state directory: server_owner, server_scope; stable */

@@ -7,6 +7,7 @@
 #include "client/disk/disk.h"
 
 #include "client/disk/align.h"
+#include "client/disk/claim.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -319,8 +320,39 @@ static void drop_lower_layers(struct disk_matches *matches)
     }
 }
 
-int sealio_disk_find(const pnfs_block_simple_volume_info4 *signature, char *const *paths,
-                     size_t count, char *text, size_t size, struct sealio_disk **out)
+/* Of those that bear the signature the one that may be used; which is not decided by who else uses
+ * one of them. */
+static int choose_match(struct disk_matches *matches, bool claimed_too, char *text, size_t size,
+                        struct sealio_disk **out)
+{
+    if (matches->count > 1) {
+        snprintf(text, size,
+                 "%s and %s both bear the volume's signature: name the right one with --device",
+                 matches->disks[0]->path, matches->disks[1]->path);
+        return -ENOTUNIQ;
+    }
+    if (matches->count == 0) {
+        snprintf(text, size, "no block device here bears the volume's signature%s%s",
+                 matches->unreadable ? "; some could not be read: " : "",
+                 matches->unreadable ? strerror(-matches->last_error) : "");
+        return -ENODEV;
+    }
+    struct sealio_disk *disk = matches->disks[0];
+    if (!claimed_too && disk->device != 0 && sealio_disk_is_claimed(disk->device)) {
+        snprintf(text, size,
+                 "%s bears the volume's signature, but is in use on this machine: unmount it, or "
+                 "end the program that has it",
+                 disk->path);
+        return -EBUSY;
+    }
+    *out = disk;
+    matches->count = 0;
+    return 0;
+}
+
+static int find_disk(const pnfs_block_simple_volume_info4 *signature, char *const *paths,
+                     size_t count, bool claimed_too, char *text, size_t size,
+                     struct sealio_disk **out)
 {
     struct disk_matches matches = {.signature = signature};
     int rc = 0;
@@ -329,24 +361,23 @@ int sealio_disk_find(const pnfs_block_simple_volume_info4 *signature, char *cons
     for (size_t i = 0; i < count; i++)
         try_disk(&matches, paths[i]);
     drop_lower_layers(&matches);
-    if (rc == 0 && matches.count == 1) {
-        *out = matches.disks[0];
-        return 0;
-    }
-    if (rc < 0) {
+    if (rc < 0)
         snprintf(text, size, "cannot list block devices: %s", strerror(-rc));
-    } else if (matches.count > 1) {
-        rc = -ENOTUNIQ;
-        snprintf(text, size,
-                 "%s and %s both bear the volume's signature: name the right one with --device",
-                 matches.disks[0]->path, matches.disks[1]->path);
-    } else {
-        rc = -ENODEV;
-        snprintf(text, size, "no block device here bears the volume's signature%s%s",
-                 matches.unreadable ? "; some could not be read: " : "",
-                 matches.unreadable ? strerror(-matches.last_error) : "");
-    }
+    else
+        rc = choose_match(&matches, claimed_too, text, size, out);
     for (unsigned i = 0; i < matches.count; i++)
         sealio_disk_close(matches.disks[i]);
     return rc;
+}
+
+int sealio_disk_find(const pnfs_block_simple_volume_info4 *signature, char *const *paths,
+                     size_t count, char *text, size_t size, struct sealio_disk **out)
+{
+    return find_disk(signature, paths, count, false, text, size, out);
+}
+
+int sealio_disk_find_of_server(const pnfs_block_simple_volume_info4 *signature, char *const *paths,
+                               size_t count, char *text, size_t size, struct sealio_disk **out)
+{
+    return find_disk(signature, paths, count, true, text, size, out);
 }

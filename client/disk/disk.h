@@ -17,11 +17,16 @@ uint64_t sealio_disk_size(const struct sealio_disk *disk);
 /*
  * Looks at the given paths, or at every block device of the machine, for the one that bears the
  * signature. -ENODEV: none; -ENOTUNIQ: several that are not layers of one another (a copy or
- * snapshot bears the same signature; writing to the wrong one would be corruption). text (size
- * bytes) gets a sentence then.
+ * snapshot bears the same signature; writing to the wrong one would be corruption); -EBUSY: it is
+ * mounted here, or somebody else's (claim.h): whoever has it does not know of what is written under
+ * him. text (size bytes) gets a sentence then.
  */
 int sealio_disk_find(const pnfs_block_simple_volume_info4 *signature, char *const *paths,
                      size_t count, char *text, size_t size, struct sealio_disk **out);
+
+/* The same on the server's own machine, which has the disk mounted: what it exports. */
+int sealio_disk_find_of_server(const pnfs_block_simple_volume_info4 *signature, char *const *paths,
+                               size_t count, char *text, size_t size, struct sealio_disk **out);
 
 /* Any offset, length and memory: bounces where O_DIRECT asks for it. 0, -ENODATA past the end of
  * the disk, or the error. */

@@ -144,48 +144,75 @@ int sealio_map_add(struct sealio_map *map, layoutiomode4 iomode, const pnfs_bloc
     return 0;
 }
 
-static int check_memory(const struct sealio_map *map, layoutiomode4 iomode,
+/* Only what is read may have holes. */
+static int check_memory(const struct sealio_map *map, const layout4 *segment, uint64_t end,
                         const rdma_layout4 *body)
 {
-    if (body->rlo_extents_count == 0 || body->rlo_extents[0].rex_file_offset > sealio_map_end(map))
+    uint64_t expected = segment->lo_offset;
+    if (end <= expected || expected > sealio_map_end(map))
         return -EBADMSG;
-    uint64_t expected = body->rlo_extents[0].rex_file_offset;
     for (uint32_t i = 0; i < body->rlo_extents_count; i++) {
         const rdma_extent4 *extent = &body->rlo_extents[i];
-        if (extent->rex_file_offset != expected || extent->rex_iomode != iomode ||
-            extent->rex_length > INT64_MAX - expected)
+        if (extent->rex_file_offset < expected || extent->rex_iomode != segment->lo_iomode ||
+            extent->rex_file_offset > end || extent->rex_length > end - extent->rex_file_offset ||
+            (extent->rex_file_offset > expected && segment->lo_iomode != LAYOUTIOMODE4_READ))
             return -EBADMSG;
-        expected += extent->rex_length;
+        expected = extent->rex_file_offset + extent->rex_length;
     }
     return 0;
 }
 
-int sealio_map_add_memory(struct sealio_map *map, layoutiomode4 iomode, const rdma_layout4 *body)
+static void add_run(struct sealio_map *map, struct sealio_run run, uint64_t known)
 {
-    unsigned device;
-    int rc = check_memory(map, iomode, body);
-    if (rc == 0)
+    if (run.length == 0 || !skip_known(&run, known))
+        return;
+    if (run.state == PNFS_BLOCK_NONE_DATA)
+        run.storage = 0;
+    map->runs[map->count++] = run;
+}
+
+static void add_hole(struct sealio_map *map, uint64_t from, uint64_t to, uint64_t known)
+{
+    const struct sealio_run hole = {
+        .offset = from, .length = to - from, .state = PNFS_BLOCK_NONE_DATA};
+    add_run(map, hole, known);
+}
+
+int sealio_map_add_memory(struct sealio_map *map, const layout4 *segment, const rdma_layout4 *body)
+{
+    const uint64_t known = sealio_map_end(map);
+    const uint64_t end = segment->lo_length > INT64_MAX - segment->lo_offset
+                             ? INT64_MAX
+                             : segment->lo_offset + segment->lo_length;
+    unsigned device = 0;
+    uint64_t at = segment->lo_offset;
+    int rc = at > INT64_MAX ? -EBADMSG : check_memory(map, segment, end, body);
+    if (rc == 0 && body->rlo_extents_count > 0)
         rc = find_volume(map, body->rlo_device, &device);
     if (rc < 0)
         return rc;
-    struct sealio_run *runs =
-        reallocarray(map->runs, map->count + body->rlo_extents_count, sizeof(*runs));
+    struct sealio_run *runs = reallocarray(
+        map->runs, map->count + 2 * (size_t)body->rlo_extents_count + 1, sizeof(*runs));
     if (!runs)
         return -ENOMEM;
     map->runs = runs;
-    const uint64_t known = sealio_map_end(map);
     for (uint32_t i = 0; i < body->rlo_extents_count; i++) {
         const rdma_extent4 *extent = &body->rlo_extents[i];
-        struct sealio_run run = {.offset = extent->rex_file_offset,
-                                 .length = extent->rex_length,
-                                 .storage = extent->rex_remote_address,
-                                 .volume = device,
-                                 .key = extent->rex_rkey,
-                                 .state = iomode == LAYOUTIOMODE4_RW ? PNFS_BLOCK_READ_WRITE_DATA
-                                                                     : PNFS_BLOCK_READ_DATA};
-        if (skip_known(&run, known))
-            runs[map->count++] = run;
+        add_hole(map, at, extent->rex_file_offset, known);
+        add_run(map,
+                (struct sealio_run){.offset = extent->rex_file_offset,
+                                    .length = extent->rex_length,
+                                    .storage = extent->rex_remote_address,
+                                    .volume = device,
+                                    .key = extent->rex_rkey,
+                                    .state = segment->lo_iomode == LAYOUTIOMODE4_RW
+                                                 ? PNFS_BLOCK_READ_WRITE_DATA
+                                                 : PNFS_BLOCK_READ_DATA},
+                known);
+        at = extent->rex_file_offset + extent->rex_length;
     }
+    if (segment->lo_iomode == LAYOUTIOMODE4_READ && segment->lo_length != NFS4_UINT64_MAX)
+        add_hole(map, at, end, known);
     return 0;
 }
 

@@ -30,10 +30,10 @@ void sealio_map_free(struct sealio_map *map);
  */
 int sealio_map_add(struct sealio_map *map, layoutiomode4 iomode, const pnfs_block_layout4 *body);
 
-/* The same for a layout over memory: it has no holes, and every extent is of the iomode. -EBADMSG:
- * it does.
+/* The same for a layout over memory: what its extents leave out of the segment is holes, if it is
+ * to be read. -EBADMSG: it is to be written, or an extent is not of the segment.
  */
-int sealio_map_add_memory(struct sealio_map *map, layoutiomode4 iomode, const rdma_layout4 *body);
+int sealio_map_add_memory(struct sealio_map *map, const layout4 *segment, const rdma_layout4 *body);
 
 /* The offset up to which the map is known. */
 uint64_t sealio_map_end(const struct sealio_map *map);

@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -141,6 +142,34 @@ int sealio_connect(const char *host, uint16_t port, uint64_t deadline_ms, int *o
     }
     freeaddrinfo(list);
     return rc;
+}
+
+static bool is_loopback(const struct sockaddr_storage *address)
+{
+    return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> IN_CLASSA_NSHIFT ==
+           IN_LOOPBACKNET;
+}
+
+bool sealio_is_one_machine(const struct sockaddr_storage *own, const struct sockaddr_storage *peer)
+{
+    if (own->ss_family != peer->ss_family)
+        return false;
+    if (own->ss_family == AF_INET)
+        return (is_loopback(own) && is_loopback(peer)) ||
+               ((const struct sockaddr_in *)own)->sin_addr.s_addr ==
+                   ((const struct sockaddr_in *)peer)->sin_addr.s_addr;
+    return own->ss_family == AF_INET6 &&
+           memcmp(&((const struct sockaddr_in6 *)own)->sin6_addr,
+                  &((const struct sockaddr_in6 *)peer)->sin6_addr, sizeof(struct in6_addr)) == 0;
+}
+
+bool sealio_is_local(int fd)
+{
+    struct sockaddr_storage own = {0}, peer = {0};
+    socklen_t own_len = sizeof(own), peer_len = sizeof(peer);
+    return getsockname(fd, (struct sockaddr *)&own, &own_len) == 0 &&
+           getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0 &&
+           sealio_is_one_machine(&own, &peer);
 }
 
 int sealio_send(int fd, struct iovec *iov, unsigned count, uint64_t deadline_ms)

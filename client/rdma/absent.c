@@ -22,6 +22,11 @@ void sealio_rdma_free(struct sealio_rdma *rdma)
     (void)rdma;
 }
 
+bool sealio_rdma_is_same(const struct sealio_rdma *a, const struct sealio_rdma *b)
+{
+    return a == b;
+}
+
 const char *sealio_rdma_name(const struct sealio_rdma *rdma)
 {
     (void)rdma;

@@ -102,6 +102,14 @@ int sealio_rdma_create(const rdma_deviceaddr4 *addr, const struct sealio_verbs *
     return 0;
 }
 
+bool sealio_rdma_is_same(const struct sealio_rdma *a, const struct sealio_rdma *b)
+{
+    return a->peer == b->peer && a->alignment == b->alignment &&
+           memcmp(a->secret, b->secret, sizeof(a->secret)) == 0 &&
+           a->addresses_count == b->addresses_count &&
+           memcmp(a->addresses, b->addresses, a->addresses_count * sizeof(a->addresses[0])) == 0;
+}
+
 const char *sealio_rdma_name(const struct sealio_rdma *rdma)
 {
     return rdma->name;

@@ -30,8 +30,10 @@ bool sealio_rdma_supported(void);
  * used; -ENOMEM. Not connected yet. */
 int sealio_rdma_create(const rdma_deviceaddr4 *addr, const struct sealio_verbs *verbs,
                        struct sealio_rdma **out);
-/* Nothing is under way any more. */
+/* Nothing is under way any more. NULL is fine. */
 void sealio_rdma_free(struct sealio_rdma *rdma);
+/* Another path to the same: what is connected by the one need not be by the other. */
+bool sealio_rdma_is_same(const struct sealio_rdma *a, const struct sealio_rdma *b);
 /* The first address, for messages: "rdma://192.0.2.1:20049". */
 const char *sealio_rdma_name(const struct sealio_rdma *rdma);
 

@@ -90,7 +90,8 @@ void at_rest_destroy(struct engine *e)
 
 void at_rest_idle(struct engine *e, struct seal *seal)
 {
-    if (!seal->at_rest || seal->idle || seal->grants || seal->state != ENGINE_SEALED)
+    if (!seal->at_rest || seal->reserve || seal->idle || seal->grants ||
+        seal->state != ENGINE_SEALED)
         return;
     seal->idle = true;
     seal->idle_since = e->now;

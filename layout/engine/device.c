@@ -134,6 +134,7 @@ void device_seen(struct engine *e, struct device *device)
     if (volume_make(e, device, &volume) == 0)
         volume->undescribed = false;
     release_unsettled(e, "pvmove? a new partition table?");
+    watch_unseen(e, device_fs_uuid(device));
 }
 
 /* A volume without a device is one of a journal that lost it: it grants nothing anyhow. */
@@ -180,12 +181,22 @@ const struct device *engine_device(const struct engine *e, const uint8_t id[DEVI
     return volume ? volume->device : NULL;
 }
 
+/* By its id: the journal does not say which generation it was. */
+static void restore_generation(struct device *device, const uint8_t id[DEVICE_ID_SIZE])
+{
+    enum { GENERATIONS_MAX = 4096 };
+    uint32_t generation = 0;
+    while (memcmp(device_id(device), id, DEVICE_ID_SIZE) != 0 && generation < GENERATIONS_MAX)
+        device_set_generation(device, ++generation);
+}
+
 int engine_restore_device(struct engine *e, const struct journal_device *described)
 {
     struct device *device;
     int err = device_from_description(described->fs_uuid, described->volume, &device);
     if (err)
         return err;
+    restore_generation(device, described->id);
     struct volume *volume = volume_find(e, described->id);
     if (volume) {
         device_free(volume->device);

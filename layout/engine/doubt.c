@@ -164,6 +164,10 @@ void doubt_forget(struct engine *e, struct engine_forget *call)
                "there is no doubt about the holders on this file system");
         return;
     }
+    if (!growing_distrust(e, call->fs_uuid)) {
+        answer(e, &call->call, ENGINE_NO_MEMORY, "out of memory");
+        return;
+    }
     HASH_DEL(e->doubts, doubt);
     memcpy(journal_push(e, JOURNAL_DOUBT_DELETE, &ticket)->fs_uuid, call->fs_uuid,
            FILE_KEY_UUID_SIZE);

@@ -102,6 +102,7 @@ void answer_after(struct engine *e, struct engine_call *call, uint64_t ticket)
 {
     call->due = ticket;
     call->subject = NULL;
+    call->again = NULL;
     call->next = NULL;
     LL_APPEND(e->commit_calls, call);
 }
@@ -114,6 +115,18 @@ void answer_all(struct engine *e, struct engine_call **calls, enum engine_result
         *calls = call->next;
         answer(e, call, result, "%s", why);
     }
+}
+
+void note_time(struct engine_times *times, uint64_t took)
+{
+    static const unsigned tenths[ENGINE_TIMES] = {1, 10, 100, 600, 3000};
+    unsigned i = 0;
+    while (i < ENGINE_TIMES && took > tenths[i] * UINT64_C(100000000))
+        i++;
+    if (i < ENGINE_TIMES)
+        times->within[i]++;
+    times->count++;
+    times->sum_ns += took;
 }
 
 void alarm_push(struct engine *e, const struct seal *seal, const char *format, ...)

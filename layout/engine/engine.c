@@ -124,6 +124,7 @@ static void timer(struct engine *e)
 
 static void journal_committed(struct engine *e, uint64_t ticket)
 {
+    e->committed = ticket;
     commits_committed(e, ticket);
     reach_committed(e, ticket);
     fence_committed(e, ticket);
@@ -172,6 +173,9 @@ static void dispatch(struct engine *e, const struct engine_event *event)
     case ENGINE_EV_FORGET:
         doubt_forget(e, event->forget);
         return;
+    case ENGINE_EV_EXPEL:
+        expel_request(e, event->expel);
+        return;
     case ENGINE_EV_SEAL:
         seal_request(e, event->seal);
         return;
@@ -189,6 +193,12 @@ static void dispatch(struct engine *e, const struct engine_event *event)
         return;
     case ENGINE_EV_WROTE:
         wrote(e, event->wrote);
+        return;
+    case ENGINE_EV_ROOM:
+        growing_room(e, event->room);
+        return;
+    case ENGINE_EV_RESIZE:
+        growing_resize(e, event->resize);
         return;
     case ENGINE_EV_MEMORY_VOID:
         holders_memory_is_void(e);

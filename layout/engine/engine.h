@@ -36,7 +36,8 @@
  * a restart that may have one, and no doubt that all such holders are known.
  *  3. No grant except in state SEALED, whose record (map, device) and whose holder's record are
  * durable.
- *  4. A holder is never fenced before the release's deadline.
+ *  4. A holder is never fenced before the release's deadline, unless the operator expels
+ * it.
  *  5. A fence counts only if its own ticket reports success. Expiry counts as one only where the
  * operator said so, there is no hook, the lease has been over for the quiesce time, the deadline
  * has passed, and the client id has been given up, so that the client cannot renew it behind our
@@ -88,9 +89,11 @@ struct engine_options {
     uint64_t ask_pause;      /* between two requests to give something back */
     uint64_t
         at_rest_pause; /* before a file is sealed at rest again, the first time; doubles; 0: none */
-    size_t at_rest_max;   /* seals at rest; 0: any number */
-    size_t max_grants;    /* beyond these, clients are asked to give something back; 0: never */
-    bool fence_hook;      /* there is one */
+    size_t at_rest_max;      /* seals at rest; 0: any number */
+    uint64_t growing_linger; /* a growing file that nobody writes to any more is released so long
+                                after */
+    size_t max_grants;       /* beyond these, clients are asked to give something back; 0: never */
+    bool fence_hook;         /* there is one */
     bool quiesce_is_safe; /* the operator says: lapsed lease + quiesce_time is as good as a fence */
     bool trace;
 };
@@ -165,8 +168,10 @@ struct engine_call {
     char why[ENGINE_WHY_MAX]; /* a sentence for people; empty when all is well */
     struct engine_call *next;
     uint64_t due; /* a time or a ticket, by what it waits for */
-    uint64_t mtime_ns, change;
+    uint64_t mtime_ns, change, size;
+    bool moved; /* the size, by this call */
     void *subject;
+    void (*again)(struct engine *engine, struct engine_call *call); /* instead of the answer */
 };
 
 struct engine_seal {
@@ -177,6 +182,8 @@ struct engine_seal {
     bool fill;
     bool sparse; /* holes may stay */
     bool at_rest;
+    uint64_t reserve; /* growing (engine/growing.c): blocks are made ready up to here; 0: not */
+    uint64_t least;   /* or, if there is no room for that, up to here */
 };
 
 /* The fore-channel request that asks (RFC 8881 section 2.10.6.3): a recall of its grant names it.
@@ -202,6 +209,8 @@ struct engine_layoutget {
     uint32_t place;    /* the host's: by which of its names for the file a recall is to name it */
     bool may_seal;     /* policy at-rest: an unsealed file may be sealed for this */
     uint64_t min_size; /* of such a file */
+    uint64_t reserve;  /* policy direct-writes: for writing it may be sealed as a growing file, with
+                          blocks up to here; 0: not */
     const char *path;
     uint8_t *body;
     size_t body_room;
@@ -242,10 +251,36 @@ struct engine_layoutcommit {
     uint32_t update_len;
 };
 
-/* The server itself wrote to a pinned file. */
+/*
+ * The server itself wrote to a pinned file. With roomed, an engine_room was answered OK before it;
+ * `end` is where the write ended, 0: nothing was written, or it is not known what was.
+ */
 struct engine_wrote {
     struct engine_call call;
     struct file_key key;
+    uint64_t mtime_ns;
+    bool roomed;
+    uint64_t client_id, room; /* roomed: as engine_room had it */
+    uint64_t end;
+};
+
+/*
+ * The server is about to write to a growing file by itself. ENGINE_OK: it may, and an engine_wrote
+ * follows whatever becomes of it. ENGINE_RECALL_CONFLICT: not while the seal is there.
+ */
+struct engine_room {
+    struct engine_call call;
+    struct file_key key;
+    uint64_t client_id; /* who asked for it */
+    uint64_t end;
+};
+
+/* The size of a growing file is set. ENGINE_RECALL_CONFLICT: as with engine_room. */
+struct engine_resize {
+    struct engine_call call;
+    struct file_key key;
+    uint64_t client_id;
+    uint64_t size;
     uint64_t mtime_ns;
 };
 
@@ -263,6 +298,14 @@ struct engine_forget {
     uint8_t fs_uuid[FILE_KEY_UUID_SIZE];
 };
 
+/* The operator wants what this client holds fenced now. ENGINE_OK: it holds nothing any more, which
+ * is on record. ENGINE_STUCK: not all of it could be; why says what to do. ENGINE_UNDER_WAY: the
+ * journal cannot be written just now. */
+struct engine_expel {
+    struct engine_call call;
+    uint64_t client_id;
+};
+
 /* The file system's part of sealing and releasing (layout/seal/fs.h), on a thread that may block.
  */
 enum engine_step {
@@ -272,8 +315,11 @@ enum engine_step {
     ENGINE_STEP_VERIFY,  /* the server's own pinned I/O has ended; nothing of the file is registered
                             any more,  or  -EBUSY, and it is tried again; seal_fs_reread_map if the
                             flag is set */
-    ENGINE_STEP_UNFLAG,  /* seal_fs_clear_flag, with the overlay's times if there are any */
+    ENGINE_STEP_UNFLAG,  /* seal_fs_clear_flag, with the overlay's times if there are any, and the
+                            size of a growing file */
     ENGINE_STEP_WATCH,   /* seal_fs_get_flag, seal_fs_reread_map; changes nothing */
+    ENGINE_STEP_RESERVE, /* of a growing seal, before the flag: seal_fs_reserve */
+    ENGINE_STEP_ZERO,    /* of a growing seal: zeros to the blocks of a range, durably */
 };
 
 enum engine_recall_outcome {
@@ -288,6 +334,7 @@ enum engine_client_event {
     ENGINE_CLIENT_CONFIRMED, /* owner, verifier, address. Runs of this owner with another verifier
                                 lose their id: that their machine started anew is not evidence */
     ENGINE_CLIENT_RESTARTED, /* the id `replaces` is gone; else as CONFIRMED */
+    ENGINE_CLIENT_MOVED,     /* it was shown that it is at this address now */
     ENGINE_CLIENT_SHAKEN,    /* it may have thrown away its layouts without draining, and keeps its
                                 id: its word that it has none is not believed of what it was granted
                                 so far */
@@ -298,6 +345,10 @@ enum engine_client_event {
     ENGINE_CLIENT_DESTROYED, /* by itself: it has waited for its I/O */
     ENGINE_CLIENT_FENCED,  /* the operator says of this run, named by kind, owner and verifier, that
                               nothing of what it was granted before can reach the disk any more */
+    ENGINE_CLIENT_HEARD,   /* it answered something, whether or not it renewed its lease */
+    ENGINE_CLIENT_CUT_OFF, /* the operator says of this client, whose lease is over, that it cannot
+                              reach the disk any more: counts until it is heard of again in whatever
+                              way, or another run of it, on devices that no key guards */
     ENGINE_CLIENT_SETTLED, /* the host says of this run, named the same way, which was fenced by its
                               key: it knows that it lost what it had, and nothing of that is queued
                               any more. It gets layouts again, if nothing but keys cut it off since
@@ -326,12 +377,15 @@ enum engine_event_type {
     ENGINE_EV_FOUND, /* a file with our flag and mark, looked at since its seal was not known;
                         ignored when it is */
     ENGINE_EV_FORGET,
+    ENGINE_EV_EXPEL,
     ENGINE_EV_SEAL,
     ENGINE_EV_RELEASE,
     ENGINE_EV_LAYOUTGET,
     ENGINE_EV_LAYOUTRETURN,
     ENGINE_EV_LAYOUTCOMMIT,
     ENGINE_EV_WROTE,
+    ENGINE_EV_ROOM,
+    ENGINE_EV_RESIZE,
     ENGINE_EV_MEMORY_VOID,  /* every earlier process of the server was seen to be gone, and so is
                                what it had registered */
     ENGINE_EV_DEVICE,       /* a device as it is now: found at the start, or by a later look */
@@ -356,10 +410,15 @@ struct engine_event {
             const struct seal_refusal *why; /* may be NULL */
             struct seal_map *map;           /* MAP, VERIFY, WATCH; borrowed */
             struct device *device;          /* MAP; borrowed */
-            uint64_t mtime_ns, change;      /* MAP: the file's own, where an overlay starts */
-            uint64_t ticket;                /* WATCH: as the effect gave it */
-            bool flag_cleared;              /* WATCH */
-            enum file_presence presence;    /* with an error: what is known of the file itself */
+            uint64_t mtime_ns, change; /* MAP, and PREPARE of a growing seal: the file's own, where
+                                          an overlay starts */
+            uint64_t size; /* PREPARE of a growing seal: the file's; RESERVE: what there is now */
+            uint64_t
+                reserve;     /* PREPARE of a growing seal: RESERVE makes the file so long at most */
+            uint64_t ticket; /* WATCH: as the effect gave it */
+            bool flag_cleared; /* WATCH */
+            bool shared;       /* WATCH, VERIFY: blocks of it are another file's too, a clone's */
+            enum file_presence presence; /* with an error: what is known of the file itself */
         } step;
         struct {
             uint64_t ticket; /* this and the next four as the effect gave them */
@@ -399,12 +458,15 @@ struct engine_event {
         } undescribed;
         const uint8_t *doubt_passed; /* a file system's UUID */
         struct engine_forget *forget;
+        struct engine_expel *expel;
         struct engine_seal *seal;
         struct engine_release *release;
         struct engine_layoutget *layoutget;
         struct engine_layoutreturn *layoutreturn;
         struct engine_layoutcommit *layoutcommit;
         struct engine_wrote *wrote;
+        struct engine_room *room;
+        struct engine_resize *resize;
         struct device
             *device; /* DEVICE: borrowed; its id is settled, so nobody else may see it yet */
         struct {
@@ -462,9 +524,16 @@ struct engine_effect {
             enum engine_step step;
             enum seal_kind kind;
             bool fill, sparse, at_rest;
-            uint64_t min_size;
+            uint64_t min_size; /* of a growing seal: of its reserve */
             uint64_t mtime_ns; /* UNFLAG: the overlay's, 0: none */
+            bool uncommitted;  /* UNFLAG: somebody may have written who said nothing of it: the
+                                  file's time is now */
             uint64_t ticket;   /* WATCH */
+            uint64_t reserve;  /* of a growing seal; 0: it is none */
+            uint64_t size;     /* of a growing seal: the file's logical size */
+            uint64_t offset, length; /* ZERO */
+            bool flag_stays; /* UNFLAG of a growing seal: somebody else has set the flag, and gets
+                                it back */
         } step;
         struct {
             uint64_t ticket;
@@ -498,6 +567,7 @@ struct engine_effect {
             uint32_t owner_len;
             const uint8_t *verifier;
             const char *address;
+            const char *addresses; /* a client's, the newest first, with blanks between */
             enum journal_way way;
             const struct device
                 *device; /* reserved, and the way is the disk: by the client's key */
@@ -512,6 +582,8 @@ struct engine_effect {
         } word;
         struct {
             uint64_t mtime_ns, change;
+            bool has_size; /* a growing file: its size is not that of the file on disk */
+            uint64_t size;
         } overlay;
         uint8_t device_id[DEVICE_ID_SIZE];
         char *text; /* ALARM: a sentence; TRACE: a JSON object */
@@ -530,6 +602,8 @@ uint64_t engine_deadline(const struct engine *engine);
  */
 bool engine_client_holds(const struct engine *engine, uint64_t client_id);
 bool engine_client_was_fenced(const struct engine *engine, uint64_t client_id);
+/* It is known, and its lease is over. */
+bool engine_client_is_lapsed(const struct engine *engine, uint64_t client_id);
 bool engine_is_in_doubt(const struct engine *engine, const uint8_t fs_uuid[FILE_KEY_UUID_SIZE]);
 
 /* The runs of one owner, as the journal and this run of the server know them. */
@@ -595,6 +669,7 @@ struct engine_seal_view {
     uint32_t maybe;    /* holders of before the restart that may have grants of it */
     uint64_t deadline; /* of the recall; 0: none */
     uint64_t mtime_ns, change;
+    uint64_t reserve, size;   /* of a growing seal; reserve 0: it is none */
     char why[ENGINE_WHY_MAX]; /* what it is waiting for, and what to do */
 };
 /* -ENOENT: not sealed. */
@@ -624,17 +699,28 @@ struct engine_grant_view {
 void engine_each_grant(const struct engine *engine, const struct file_key *key,
                        void (*visit)(const struct engine_grant_view *view, void *arg), void *arg);
 
+/* How often, and how long in all: within 0.1, 1, 10, 60 and 300 s, each without the ones before it;
+ * what took longer is in the count only. */
+enum { ENGINE_TIMES = 5 };
+struct engine_times {
+    uint64_t within[ENGINE_TIMES], count, sum_ns;
+};
+
 struct engine_figures {
     size_t seals, grants, holders;
-    size_t by_state[ENGINE_STATES], at_rest, broken;
+    size_t by_state[ENGINE_STATES], at_rest, growing, broken;
     /* Since the engine was made. */
     struct engine_counters {
         uint64_t sealed, refused, released;
         uint64_t recalls;
         uint64_t fences_succeeded, fences_failed, fences_outlived;
-        uint64_t watched;  /* times that a sealed file was looked at */
-        uint64_t breaches; /* seals found broken from outside */
+        struct engine_times recall_times; /* from the recall to the end of the grant, however */
+        struct engine_times fence_times;  /* from its beginning until it is known how it went */
+        uint64_t watched;                 /* times that a sealed file was looked at */
+        uint64_t breaches;                /* seals found broken from outside */
         uint64_t at_rest_gave_way, at_rest_made_room;
+        uint64_t growths; /* releases of a growing seal because its reserve was used up */
+        uint64_t zeroed;  /* bytes that somebody may have written and never committed */
         uint64_t
             records_kept; /* that were to be taken out under what they stand for: a fault here */
     } counters;

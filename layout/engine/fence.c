@@ -14,6 +14,7 @@ static void record(struct engine *e, struct reach *reach, const char *how)
     struct holder *holder = reach->holder;
     record_fenced(e, reach, &reach->fence_ticket);
     reach->fence = FENCE_RECORDING;
+    reach->fence_outdated = false;
     holder->fenced_by_key = (!holder->fenced || holder->fenced_by_key) &&
                             !holder_is_local(holder) && reach->way == JOURNAL_WAY_DISK &&
                             volume_is_reserved(reach->volume);
@@ -22,6 +23,18 @@ static void record(struct engine *e, struct reach *reach, const char *how)
                              (reach->way == JOURNAL_WAY_DISK && !volume_is_reserved(reach->volume));
     LL_APPEND2(e->fence_waits, reach, fence_next);
     trace(e, "fenced", NULL, holder->last_client_id, "\"how\":\"%s\"", how);
+}
+
+/*
+ * A hook was told of addresses, and the operator's word is about a client that is silent. Either
+ * may be over before the fence counts, however it was meant then: the hook is run again, and who is
+ * heard of again is waited for. A key cuts a client off wherever it is.
+ */
+void fence_outdate(struct reach *reach)
+{
+    if ((reach->fence == FENCE_RUNNING || reach->fence == FENCE_RECORDING) &&
+        reach->way == JOURNAL_WAY_DISK && !volume_is_reserved(reach->volume))
+        reach->fence_outdated = true;
 }
 
 /* Without its key nobody gets at a reserved disk, whatever the type of its layouts. */
@@ -56,11 +69,14 @@ static void run_fence(struct engine *e, struct reach *reach, const struct seal *
     effect->fence.owner_len = holder->owner->len;
     effect->fence.verifier = holder->verifier;
     effect->fence.address = holder->address;
+    effect->fence.addresses = holder->addresses;
     effect->fence.way = reach->way;
     effect->fence.device = reach->volume->device;
     effect->fence.path = seal->path;
     effect->fence.forgot = believes_in_nothing(reach);
     reach->fence = FENCE_RUNNING;
+    reach->fence_since = e->now;
+    reach->fence_outdated = false;
     LL_PREPEND2(e->fences, reach, fence_next);
     trace(e, "fence", seal, holder->last_client_id, "\"ticket\":%llu",
           (unsigned long long)reach->fence_ticket);
@@ -106,16 +122,20 @@ static bool can_fence_local(const struct engine *e, const struct holder *holder)
     return holder->owner->kind == JOURNAL_HOLDER_CLOSE && !holder->client_id;
 }
 
-void fence_drive(struct engine *e, struct reach *reach, struct seal *seal)
+void fence_drive(struct engine *e, struct reach *reach, const struct seal *seal)
 {
     if (reach->fence == FENCE_RUNNING || reach->fence == FENCE_RECORDING)
         return;
-    if (reach->fence == FENCE_FAILED && reach->fence_at > e->now)
+    const bool is_cut_off = reach->holder->cut_off && reach->way == JOURNAL_WAY_DISK &&
+                            !volume_is_reserved(reach->volume);
+    if (reach->fence == FENCE_FAILED && reach->fence_at > e->now && !is_cut_off)
         return;
     if (!effect_has_room(e))
         return;
     bool local = holder_is_local(reach->holder);
-    if (reach->way == JOURNAL_WAY_MEMORY)
+    if (is_cut_off)
+        record(e, reach, "operator's word");
+    else if (reach->way == JOURNAL_WAY_MEMORY)
         run_fence(e, reach, seal);
     else if (local ? can_fence_local(e, reach->holder)
                    : e->options.fence_hook || volume_is_reserved(reach->volume))
@@ -134,6 +154,17 @@ static const char *how_fenced(const struct reach *reach)
                                                                                 : "hook";
 }
 
+/* It is run again, and told of all. */
+static void begin_anew(struct engine *e, struct reach *reach)
+{
+    reach->fence = FENCE_NONE;
+    trace(e, "fence-outdated", NULL, reach->holder->last_client_id, "\"ticket\":%llu",
+          (unsigned long long)reach->fence_ticket);
+    release_drive_volume(e, reach->volume);
+    expel_drive(e, reach->holder);
+    holder_drop_if_empty(e, reach->holder);
+}
+
 void fence_done(struct engine *e, const struct engine_event *event)
 {
     struct reach *reach;
@@ -146,6 +177,11 @@ void fence_done(struct engine *e, const struct engine_event *event)
         return;
     LL_DELETE2(e->fences, reach, fence_next);
     reach->fence_next = NULL;
+    note_time(&e->counters.fence_times, e->now - reach->fence_since);
+    if (event->fence.success && reach->fence_outdated) {
+        begin_anew(e, reach);
+        return;
+    }
     if (event->fence.success) {
         e->counters.fences_succeeded++;
         record(e, reach, how_fenced(reach));
@@ -156,28 +192,47 @@ void fence_done(struct engine *e, const struct engine_event *event)
     trace(e, "fence-failed", NULL, reach->holder->last_client_id, "\"ticket\":%llu",
           (unsigned long long)event->fence.ticket);
     release_drive_volume(e, reach->volume);
+    expel_drive(e, reach->holder);
+}
+
+/* Only here does what it holds end, and its record go: until then it is on record as a holder. */
+static void count_fence(struct engine *e, struct reach *reach)
+{
+    struct holder *holder = reach->holder;
+    reach->fence = FENCE_NONE;
+    reach_set_maybe(reach, false);
+    struct grant *grant, *next;
+    DL_FOREACH_SAFE2(holder->grants, grant, next, holder_next)
+    {
+        if (grant->reach == reach)
+            grant_end(e, grant, ENGINE_END_FENCED);
+    }
+    record_take_out(e, holder, reach);
+    release_drive_volume(e, reach->volume);
+    expel_drive(e, holder);
+    holder_drop_if_empty(e, holder);
 }
 
 void fence_committed(struct engine *e, uint64_t ticket)
 {
     while (e->fence_waits && e->fence_waits->fence_ticket <= ticket) {
         struct reach *reach = e->fence_waits;
-        struct holder *holder = reach->holder;
         e->fence_waits = reach->fence_next;
         reach->fence_next = NULL;
-        reach->fence = FENCE_NONE;
-        reach->row = ROW_NONE;
-        reach_set_maybe(reach, false);
-        struct grant *grant, *next;
-        DL_FOREACH_SAFE2(holder->grants, grant, next, holder_next)
-        {
-            grant->shaken = true; /* told of it, a client throws away all that it has */
-            if (grant->reach == reach)
-                grant_end(e, grant, ENGINE_END_FENCED);
-        }
-        release_drive_volume(e, reach->volume);
-        holder_drop_if_empty(e, holder);
+        struct grant *grant;
+        DL_FOREACH2(reach->holder->grants, grant, holder_next)
+        grant->shaken = true; /* told of it, a client throws away all that it has */
+        if (reach->fence_outdated)
+            begin_anew(e, reach);
+        else
+            count_fence(e, reach);
     }
+}
+
+bool engine_client_is_lapsed(const struct engine *e, uint64_t client_id)
+{
+    const struct holder *holder = holder_find(e, client_id);
+    return holder && holder->lapsed;
 }
 
 bool engine_client_was_fenced(const struct engine *e, uint64_t client_id)

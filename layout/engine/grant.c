@@ -107,6 +107,7 @@ static bool may_write(const struct grant *grant)
 
 static void grant_drop(struct engine *e, struct grant *grant)
 {
+    struct seal *seal = grant->seal;
     tell_let_go(e, grant, false);
     if (grant->stale) {
         e->stale_count--;
@@ -125,6 +126,7 @@ static void grant_drop(struct engine *e, struct grant *grant)
     ranges_free(&grant->ranges);
     free(grant->referrals);
     free(grant);
+    growing_idle(e, seal);
 }
 
 void grant_end(struct engine *e, struct grant *grant, enum engine_end how)
@@ -140,7 +142,13 @@ void grant_end(struct engine *e, struct grant *grant, enum engine_end how)
             seal->path, grant->holder->address, end_name(how));
         return;
     }
+    if (grant->recalled_at)
+        note_time(&e->counters.recall_times, e->now - grant->recalled_at);
     trace(e, "grant-ended", seal, grant->holder->last_client_id, "\"how\":\"%s\"", end_name(how));
+    growing_ended(seal, grant, how);
+    /* Whoever has a stateid that lives is told to commit before he returns (RFC 8881 12.5.4). */
+    if ((grant->stale || how == ENGINE_END_FENCED) && may_write(grant))
+        seal->lost_writer = true;
     grant_drop(e, grant);
     release_check(e, seal);
 }
@@ -261,20 +269,27 @@ static struct holder *eligible_holder(struct engine *e, struct engine_layoutget 
 
 static void seal_at_rest(struct engine *e, struct engine_layoutget *get)
 {
-    struct engine_seal request = {
-        .key = get->key, .path = get->path, .sparse = true, .at_rest = true};
+    bool write = get->want.iomode == LAYOUTIOMODE4_RW;
+    uint64_t least = range_end(get->want.offset, get->want.minlength);
+    struct engine_seal request = {.key = get->key,
+                                  .path = get->path,
+                                  .kind = write ? SEAL_KIND_PINNED : SEAL_KIND_FROZEN,
+                                  .sparse = !write,
+                                  .fill = write,
+                                  .reserve = write ? get->reserve : 0,
+                                  .at_rest = true};
     struct seal *seal;
     if (get->has_stateid)
         answer(e, &get->call, ENGINE_BAD_STATEID, "no layout is held");
-    else if (!get->may_seal)
+    else if (!get->may_seal && !request.reserve)
         answer(e, &get->call, ENGINE_UNAVAILABLE, "the file is not sealed: sealctl seal");
-    else if (get->want.iomode != LAYOUTIOMODE4_READ)
+    else if (write && !request.reserve)
         answer(e, &get->call, ENGINE_UNAVAILABLE, "a seal at rest gives layouts for reading only");
     else if (doubt_is_about(e, &get->key))
         answer(e, &get->call, ENGINE_UNAVAILABLE, "%s", ENGINE_DOUBT_TEXT);
-    else if (!at_rest_may_seal(e, get))
+    else if (!write && !at_rest_may_seal(e, get))
         return;
-    else if (seal_start(e, &request, get->min_size, &seal))
+    else if (seal_start(e, &request, write ? least : get->min_size, &seal))
         answer(e, &get->call, ENGINE_TRY_LATER, "out of memory");
     else
         LL_APPEND(seal->get_calls, &get->call);
@@ -299,7 +314,7 @@ static enum engine_result refusal_of(const struct engine *e, const struct seal *
 static bool seal_is_grantable(struct engine *e, struct seal *seal, struct engine_layoutget *get)
 {
     if (seal->state == ENGINE_SEALING && !seal->undo && seal->at_rest &&
-        get->want.iomode == LAYOUTIOMODE4_READ)
+        (get->want.iomode == LAYOUTIOMODE4_READ || seal->reserve))
         LL_APPEND(seal->get_calls, &get->call);
     else if (seal->state == ENGINE_SEALING)
         answer(e, &get->call, ENGINE_TRY_LATER, "the file is being sealed");
@@ -369,8 +384,12 @@ static void give(struct engine *e, struct seal *seal, struct reach *reach,
     struct holder *holder = reach->holder;
     const struct layout_type *type = type_find(e, get->type);
     struct layout_cover cover;
-    int err = type->encode_grant(seal->map, seal->volume->id, seal->kind == SEAL_KIND_PINNED,
-                                 &get->want, get->body, get->body_room, &cover);
+    struct seal_map *map = growing_map(e, seal, holder, get);
+    if (!map)
+        return;
+    int err = type->encode_grant(map, seal->volume->id, seal->kind == SEAL_KIND_PINNED, &get->want,
+                                 get->body, get->body_room, &cover);
+    map_free(map);
     if (err) {
         refuse_encoding(e, get, err);
         return;
@@ -403,6 +422,7 @@ static void give(struct engine *e, struct seal *seal, struct reach *reach,
           "\"iomode\":%u,\"offset\":%llu,\"length\":%llu,\"seqid\":%u", (unsigned)get->want.iomode,
           (unsigned long long)cover.offset, (unsigned long long)cover.length, seqid);
     answer(e, &get->call, ENGINE_OK, "%s", "");
+    growing_idle(e, seal);
     if (is_new)
         ask_drive(e);
 }
@@ -468,8 +488,10 @@ static void return_file(struct engine *e, struct engine_layoutreturn *ret, struc
           (unsigned long long)ret->offset, (unsigned long long)ret->length, ret->stateid.seqid);
     ret->stateid_present = grant->ranges.count > 0;
     if (ret->stateid_present) {
-        if (could_write && !may_write(grant))
+        if (could_write && !may_write(grant)) {
             tell_let_go(e, grant, true);
+            growing_idle(e, grant->seal);
+        }
         grant->seqid = seqid_next(grant->seqid);
         grant_stateid(e, grant, grant->seqid, &ret->new_stateid);
     } else {
@@ -496,8 +518,10 @@ static void return_bulk(struct engine *e, struct engine_layoutreturn *ret, struc
         ranges_drop(&grant->ranges, ret->iomode);
         if (grant->ranges.count == 0)
             grant_end(e, grant, ENGINE_END_RETURNED_BULK);
-        else if (could_write && !may_write(grant))
+        else if (could_write && !may_write(grant)) {
             tell_let_go(e, grant, true);
+            growing_idle(e, grant->seal);
+        }
     }
     /* The answer to our bulk recall, which asked for all of it. */
     if (ret->scope == LAYOUTRETURN4_ALL && ret->iomode == LAYOUTIOMODE4_ANY &&

@@ -148,6 +148,7 @@ void reach_past_is_over(struct engine *e, struct reach *reach, enum engine_end h
     if (!holder_has_past(holder))
         record_take_out(e, holder, NULL);
     release_drive_volume(e, reach->volume);
+    growing_idle_volume(e, reach->volume);
     holder_drop_if_empty(e, holder);
 }
 

@@ -188,6 +188,7 @@ static void drop_client_id(struct engine *e, struct holder *holder)
 
 static void bury(struct engine *e, struct holder *holder)
 {
+    answer_all(e, &holder->expel_calls, ENGINE_OK, "");
     LL_DELETE2(holder->owner->holders, holder, owner_next);
     holder->buried = true;
     holder->dead_next = e->dead_holders;
@@ -304,6 +305,16 @@ static void client_gone(struct engine *e, struct holder *holder, bool ended)
     holder_drop_if_empty(e, holder);
 }
 
+void holder_is_heard(struct holder *holder)
+{
+    struct reach *reach;
+    if (!holder->cut_off)
+        return;
+    holder->cut_off = false;
+    LL_FOREACH(holder->reaches, reach)
+    fence_outdate(reach);
+}
+
 /*
  * Another verifier under the same owner says that the server is to forget the old run's state (RFC
  * 8881 section 2.4), and it does; it does not say that the old run's machine is gone. Linux takes
@@ -316,6 +327,7 @@ static void end_other_runs(struct engine *e, const struct engine_event *event)
     struct holder *holder = owner ? owner->holders : NULL;
     while (holder) {
         struct holder *next = holder->owner_next;
+        holder_is_heard(holder); /* its disk may have been given back with it */
         if (holder->client_id &&
             memcmp(holder->verifier, event->client.verifier, JOURNAL_VERIFIER_SIZE) != 0)
             client_gone(e, holder, false);
@@ -347,21 +359,22 @@ static void confirmed(struct engine *e, const struct engine_event *event)
     if (!holder_is_local(
             holder)) /* a local program's name need not be its own: it says what has ended */
         end_other_runs(e, event);
-    snprintf(holder->address, sizeof holder->address, "%s",
-             event->client.address ? event->client.address : "");
     holder->lapsed = false;
-    if (holder->client_id == event->client.client_id)
+    if (holder->client_id == event->client.client_id) {
+        holder_is_at(e, holder, event->client.address);
         return;
+    }
     if (holder->client_id)
         lose_client_id(e, holder);
     holder->client_id = holder->last_client_id = event->client.client_id;
     HASH_ADD(hh, e->holders, client_id, sizeof holder->client_id, holder);
     if (!holder->hh.tbl) {
         holder->client_id = 0;
-        alarm_push(e, NULL, "out of memory: client %s gets no layouts", holder->address);
+        alarm_push(e, NULL, "out of memory: client %s gets no layouts", event->client.address);
         return;
     }
     is_back(e, holder);
+    holder_is_at(e, holder, event->client.address);
     if (!holder_has_past(holder))
         record_take_out(e, holder, NULL);
     trace(e, "client-confirmed", NULL, holder->client_id, "%s", "");
@@ -401,6 +414,18 @@ static void fenced_by_hand(struct engine *e, const struct engine_event *event)
         program_is_over(e, holder, ENGINE_END_OPERATOR);
 }
 
+/* What waits for its fence goes on at once. */
+static void cut_off(struct engine *e, struct holder *holder)
+{
+    if (!holder->lapsed || holder_is_local(holder))
+        return;
+    holder->cut_off = true;
+    trace(e, "client-cut-off", NULL, holder->client_id, "%s", "");
+    struct reach *reach, *next;
+    LL_FOREACH_SAFE(holder->reaches, reach, next)
+    release_drive_volume(e, reach->volume);
+}
+
 /* Of what else is left of it, haunts on other devices for instance, this says nothing. */
 static void settled(struct engine *e, const struct engine_event *event)
 {
@@ -438,6 +463,14 @@ static void resumed(struct engine *e, struct holder *holder)
     recall_redrive(e, holder);
 }
 
+/* The client itself did something, whatever that was. */
+static bool shows_life(enum engine_client_event what)
+{
+    return what == ENGINE_CLIENT_RENEWED || what == ENGINE_CLIENT_CALLABLE ||
+           what == ENGINE_CLIENT_MOVED || what == ENGINE_CLIENT_SHAKEN ||
+           what == ENGINE_CLIENT_HEARD || what == ENGINE_CLIENT_DESTROYED;
+}
+
 void client_event(struct engine *e, const struct engine_event *event)
 {
     if (event->client.what == ENGINE_CLIENT_FENCED) {
@@ -459,6 +492,8 @@ void client_event(struct engine *e, const struct engine_event *event)
     struct holder *holder = holder_find(e, event->client.client_id);
     if (!holder)
         return;
+    if (shows_life(event->client.what))
+        holder_is_heard(holder);
     switch (event->client.what) {
     case ENGINE_CLIENT_LAPSED:
         if (!holder->lapsed)
@@ -475,8 +510,15 @@ void client_event(struct engine *e, const struct engine_event *event)
         trace(e, "client-callable", NULL, holder->client_id, "%s", "");
         recall_redrive(e, holder);
         return;
+    case ENGINE_CLIENT_MOVED:
+        holder_is_at(e, holder, event->client.address);
+        trace(e, "client-moved", NULL, holder->client_id, "\"address\":\"%s\"", holder->address);
+        return;
     case ENGINE_CLIENT_SHAKEN:
         shaken(e, holder);
+        return;
+    case ENGINE_CLIENT_CUT_OFF:
+        cut_off(e, holder);
         return;
     case ENGINE_CLIENT_FORGOTTEN:
     case ENGINE_CLIENT_DESTROYED:
@@ -491,6 +533,7 @@ void client_event(struct engine *e, const struct engine_event *event)
         trace(e, "client-closed", NULL, holder->client_id, "%s", "");
         closed(e, holder);
         return;
+    case ENGINE_CLIENT_HEARD:
     case ENGINE_CLIENT_CONFIRMED:
     case ENGINE_CLIENT_RESTARTED:
     case ENGINE_CLIENT_FENCED:

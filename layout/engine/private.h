@@ -88,8 +88,10 @@ struct reach {
     uint64_t idle_at;              /* without a grant until then: the record is taken out */
     struct engine_call *row_calls; /* LAYOUTGETs that wait for the record */
     enum fence_state fence;
+    bool fence_outdated;   /* what it stands on has gone since: it proves nothing any more */
     uint64_t fence_ticket; /* of the hook's run, then of the record */
     uint64_t fence_at;
+    uint64_t fence_since;     /* the one under way */
     struct reach *fence_next; /* of those under way, or of those being recorded */
 };
 
@@ -108,16 +110,19 @@ struct holder {
     struct holder *owner_next;
     struct holder *dead_next;
     uint8_t verifier[JOURNAL_VERIFIER_SIZE];
-    char address[JOURNAL_ADDRESS_MAX];
-    uint64_t client_id;      /* 0: none at present */
-    uint64_t last_client_id; /* for the fence and the operator */
+    char address[JOURNAL_ADDRESS_MAX];     /* where it was seen last */
+    char addresses[JOURNAL_ADDRESSES_MAX]; /* and before, of a client; engine/address.c */
+    uint64_t client_id;                    /* 0: none at present */
+    uint64_t last_client_id;               /* for the fence and the operator */
     bool callable, lapsed, fenced;
     bool buried;         /* freed at the next event */
     bool fenced_by_hook; /* somewhere: only a restart of the client shows that the cut is mended */
+    bool cut_off;        /* lapsed, and the operator answers for it until it is heard of again */
     bool fenced_by_key;  /* and by nothing else, all since the server was started */
     uint64_t lapsed_at;
     struct recall bulk; /* of all it may hold of memory from before (ticket, phase, at) */
     uint64_t bulk_since;
+    struct engine_call *expel_calls; /* the operator waits for its fences */
     struct reach *reaches;
     struct grant *grants;
     uint32_t maybe_count, stale_count; /* reaches that may have grants from before; stale grants */
@@ -148,6 +153,7 @@ struct grant {
     bool unnamed; /* a reply that no recall can name may be under way */
     struct range_set ranges;
     struct recall recall;
+    uint64_t recalled_at;              /* 0: it is not */
     struct engine_referral *referrals; /* one a slot, the last first */
     uint32_t referral_count;
     uint32_t place;
@@ -169,12 +175,14 @@ struct seal {
     enum seal_kind kind;
     enum engine_state state;
     bool at_rest, fill;
-    bool sparse; /* holes may stay: asked for, or at rest */
-    bool undo;   /* SEALING that goes back */
+    bool sparse;       /* holes may stay: asked for, or at rest */
+    bool undo;         /* SEALING that goes back */
+    bool foreign_flag; /* the file's flag is somebody else's */
     bool release_wanted;
     bool by_operator; /* the release is wanted by the operator */
     bool broken;      /* from outside: no grants, kept until the operator's word */
     bool of_before;   /* sealed before the restart: holders of before may have grants of it */
+    bool lost_writer; /* one who could write went without having been able to commit */
     bool watching, watch_told;
     bool resumed; /* RELEASING since before the restart: the flag may be gone */
     bool wish_on_record;
@@ -187,6 +195,18 @@ struct seal {
     struct volume *volume;
     uint64_t mtime_ns, change;           /* the overlay */
     uint64_t base_mtime_ns, base_change; /* the file's own when it was sealed */
+    uint64_t reserve; /* growing: the file's size on disk, once that is made ready; 0: it is not */
+    uint64_t size; /* growing: the logical size, where the file ends for everybody but the disk */
+    uint64_t tail; /* the run that was last let past it, by growing_name(); on record */
+    uint64_t tail_ticket;            /* of that record */
+    uint64_t dirty_start, dirty_end; /* past the size: somebody may have left something there */
+    uint64_t dirty_by;               /* that run; 0: several, or not known */
+    uint64_t zero_to;
+    bool zeroing;       /* a step writes zeros, up to there */
+    bool gives_way;     /* it is released at the next look at the time */
+    uint64_t linger_at; /* nobody writes to it: released then; 0: somebody does */
+    unsigned writes;    /* of the server itself, under way */
+    struct engine_call *tail_calls, *room_calls, *size_calls; /* wait for the zeros */
     enum seal_wait wait;
     uint64_t wait_ticket;
     struct seal *wait_next;
@@ -216,6 +236,7 @@ struct engine {
     bool grace;
     bool failing; /* the journal cannot be written */
     uint64_t next_serial, next_ticket, next_trace;
+    uint64_t committed; /* the highest ticket that is durable */
     uint64_t wake;
     uint64_t ask_at; /* not looked for clients to ask before */
     struct doubt *doubts;
@@ -268,6 +289,7 @@ void alarm_push(struct engine *e, const struct seal *seal, const char *format, .
 void trace(struct engine *e, const char *what, const struct seal *seal, uint64_t client_id,
            const char *format, ...) __attribute__((format(printf, 5, 6)));
 void effects_drop(struct engine *e);
+void note_time(struct engine_times *times, uint64_t took);
 
 /* engine/seal.c: sealing and releasing, step by step. */
 struct seal *seal_find(const struct engine *e, const struct file_key *key);
@@ -294,9 +316,12 @@ void seal_free(struct seal *seal);
 /* engine/watch.c: what is sealed must stay so. */
 bool watch_is_due(const struct engine *e, const struct seal *seal); /* before a grant */
 void watch_start(struct engine *e, struct seal *seal);
+/* Pinned files there that were not looked at in this run: a start could not keep clones away. */
+void watch_unseen(struct engine *e, const uint8_t *fs_uuid);
 void watch_done(struct engine *e, struct seal *seal,
                 const struct engine_event *event); /* seal may be NULL */
 void watch_tell_moves(struct engine *e, struct seal *seal, const struct seal_map *now);
+void watch_tell_clone(struct engine *e, struct seal *seal);
 void scrub_plan(struct engine *e);
 void scrub_timer(struct engine *e);
 void scrub_forget(struct engine *e, const struct seal *seal);
@@ -311,6 +336,27 @@ void at_rest_gave_way(struct engine *e, const struct file_key *key);
 void at_rest_idle(struct engine *e, struct seal *seal);
 void at_rest_busy(struct engine *e, struct seal *seal);
 void at_rest_destroy(struct engine *e);
+
+/* engine/growing.c: what lies between a growing file's size and its reserve. */
+uint64_t growing_name(const struct holder *holder);
+/* What of the seal's map the request may have, as a reference; NULL: it is answered, or waits. */
+struct seal_map *growing_map(struct engine *e, struct seal *seal, const struct holder *holder,
+                             struct engine_layoutget *get);
+/* A grant was given or has ended; the last that lets somebody write starts the time. */
+void growing_idle(struct engine *e, struct seal *seal);
+void growing_idle_volume(struct engine *e, const struct volume *volume);
+void growing_ended(struct seal *seal, const struct grant *grant, enum engine_end how);
+/* Before a doubt ends by the operator's word; false: out of memory. */
+bool growing_distrust(struct engine *e, const uint8_t *fs_uuid);
+bool growing_is_busy(const struct seal *seal); /* the server writes to its blocks */
+void growing_room(struct engine *e, struct engine_room *call);
+void growing_resize(struct engine *e, struct engine_resize *call);
+void growing_wrote(struct engine *e, struct seal *seal, struct engine_wrote *call);
+/* A commit by a run of before the restart, which has no grant any more, is still to count. */
+bool growing_takes_late(const struct seal *seal, const struct holder *holder);
+void growing_zero_done(struct engine *e, struct seal *seal, const struct engine_event *event);
+void growing_timer(struct engine *e, struct seal *seal);
+void growing_forget(struct engine *e, struct seal *seal, const char *why);
 
 /* engine/recall.c: from the wish to release to the last grant gone. */
 void release_request(struct engine *e, struct engine_release *call);
@@ -361,10 +407,17 @@ void seal_found(struct engine *e, const struct engine_event *event);
 struct volume *volume_of_fs(const struct engine *e, const uint8_t *fs_uuid);
 
 /* engine/fence.c */
+/* The client has moved, or the operator's word does not count any more. */
+void fence_outdate(struct reach *reach);
 bool volume_is_reserved(const struct volume *volume);
-void fence_drive(struct engine *e, struct reach *reach, struct seal *seal);
+void fence_drive(struct engine *e, struct reach *reach, const struct seal *seal);
 void fence_done(struct engine *e, const struct engine_event *event);
 void fence_committed(struct engine *e, uint64_t ticket);
+
+/* engine/expel.c: fences that the operator asks for. */
+void expel_request(struct engine *e, struct engine_expel *call);
+void expel_drive(struct engine *e, struct holder *holder); /* a fence of it has ended */
+void expels_failing(struct engine *e, const char *why);
 
 /* engine/grant.c: LAYOUTGET, LAYOUTRETURN, stateids. */
 struct grant *grant_find(const struct engine *e, const struct seal *seal,
@@ -382,9 +435,15 @@ bool range_is_sane(uint64_t offset, uint64_t length);
 void layoutget(struct engine *e, struct engine_layoutget *get);
 void layoutreturn(struct engine *e, struct engine_layoutreturn *ret);
 
-/* engine/commit.c: LAYOUTCOMMIT and the times of pinned files. */
+/* engine/commit.c: LAYOUTCOMMIT and the times and sizes of pinned files. */
 void layoutcommit(struct engine *e, struct engine_layoutcommit *commit);
 void wrote(struct engine *e, struct engine_wrote *call);
+/* Moves the overlay on; the call is answered when the journal has it. False: it cannot be written
+ * just now, and nothing has moved. */
+bool overlay_move(struct engine *e, struct seal *seal, struct engine_call *call, uint64_t size,
+                  uint64_t mtime_ns, uint64_t wall_ns);
+void overlay_push(struct engine *e, const struct seal *seal);
+void overlay_record(struct engine *e, const struct seal *seal, uint64_t *ticket);
 void commits_committed(struct engine *e, uint64_t ticket);
 void commits_failing(struct engine *e, const char *why);
 
@@ -407,11 +466,19 @@ void holders_memory_is_void(struct engine *e);
 void reach_set_maybe(struct reach *reach, bool maybe);
 /* Nobody is here under this run, and nothing of it is left: it goes, unless it is marked. */
 void holder_drop_if_empty(struct engine *e, struct holder *holder);
+void holder_is_heard(struct holder *holder); /* it lives: the operator does not answer for it */
 void holders_bury(struct engine *e);
 void holder_free(struct holder *holder);
 
+/* engine/address.c: where a run was seen. */
+void holder_is_at(struct engine *e, struct holder *holder, const char *address);
+/* As a record has it; the later of two records is the newer. */
+void holder_was_at(struct holder *holder, const char *addresses);
+
 /* engine/record.c: who is on record as a holder. */
 void reach_record(struct engine *e, struct reach *reach);
+/* What is on record of it has changed. */
+void reach_record_again(struct engine *e, struct reach *reach);
 void reach_committed(struct engine *e, uint64_t ticket);
 void reach_gained(struct reach *reach);
 void reach_lost(struct engine *e, struct reach *reach);

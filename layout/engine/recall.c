@@ -44,7 +44,7 @@ struct reach *seal_maybes(const struct seal *seal)
 bool release_check(struct engine *e, struct seal *seal)
 {
     if (!is_releasing_from_grants(seal) || seal->grants || seal_maybes(seal) ||
-        doubt_is_about(e, &seal->key))
+        growing_is_busy(seal) || doubt_is_about(e, &seal->key))
         return false;
     if (seal->broken && !seal->by_operator) {
         seal_set_state(e, seal, ENGINE_BROKEN_STATE);
@@ -114,6 +114,7 @@ static void record_wish(struct engine *e, struct seal *seal)
 void release_start(struct engine *e, struct seal *seal)
 {
     at_rest_busy(e, seal);
+    seal->linger_at = 0;
     seal->release_wanted = true;
     seal->deadline = e->now + e->options.recall_timeout;
     seal_set_state(e, seal, ENGINE_RECALLING);
@@ -124,6 +125,7 @@ void release_start(struct engine *e, struct seal *seal)
             continue;
         grant->seqid = seqid_next(grant->seqid);
         grant->recall = (struct recall){.phase = RECALL_DUE, .seqid = grant->seqid};
+        grant->recalled_at = e->now;
     }
     release_drive(e, seal);
     record_wish(e, seal);
@@ -239,7 +241,7 @@ void release_drive(struct engine *e, struct seal *seal)
     struct survey survey = {0};
     survey_grants(e, seal, &survey);
     survey_maybes(e, seal, &survey);
-    if (!seal->grants && !seal_maybes(seal))
+    if (!seal->grants && !seal_maybes(seal) && !growing_is_busy(seal))
         survey.failed = true; /* nobody is left but those whom nobody knows */
     if (survey.fencing)
         seal_set_state(e, seal, ENGINE_FENCING);
@@ -399,6 +401,8 @@ void recall_answered(struct engine *e, const struct engine_event *event)
     struct holder *holder = holder_find(e, event->recall.client_id);
     if (!holder)
         return;
+    if (event->recall.outcome == ENGINE_RECALL_ANSWERED)
+        holder_is_heard(holder);
     if (event->recall.scope == LAYOUTRECALL4_FILE)
         file_recall_answered(e, event, holder);
     else
@@ -564,13 +568,13 @@ static void explain_stuck(const struct engine *e, const struct seal *seal,
     }
     snprintf(text, size,
              "cannot be released: client %s (id %016llx)%s did not return its layout and %s; make "
-             "it unmount or "
-             "restart it, or cut it off from the disk by a working fence_hook (tried again every "
-             "%llu s)",
+             "it unmount, or cut it off from the disk by a working fence_hook (tried again every "
+             "%llu s), or, when it is switched off or has no disk any more, say so: sealctl fenced "
+             "--yes %016llx",
              address, id, when,
              e->options.fence_hook ? "the fence hook did not succeed"
                                    : "no fence hook is configured",
-             (unsigned long long)(e->options.fence_retry / UINT64_C(1000000000)));
+             (unsigned long long)(e->options.fence_retry / UINT64_C(1000000000)), id);
 }
 
 /* The reach that is in the way: of a grant first, then of a holder of before the restart. */

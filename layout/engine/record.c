@@ -15,7 +15,7 @@ static void fill_record(struct journal_record *record, const struct holder *hold
         .owner = holder->owner->bytes,
         .owner_len = holder->owner->len,
         .client_id = client_id,
-        .address = holder->address,
+        .address = holder->addresses,
     };
     memcpy(record->holder.verifier, holder->verifier, JOURNAL_VERIFIER_SIZE);
 }
@@ -37,6 +37,23 @@ void reach_record(struct engine *e, struct reach *reach)
                reach->holder->client_id);
     reach->row = ROW_WRITING;
     LL_APPEND2(e->row_waits, reach, row_next);
+}
+
+/* Of what is only from before, a record under the present id comes beside those under older ones;
+ * as one that is idle it does not stay for ever. What is granted waits for it, as for the first. */
+void reach_record_again(struct engine *e, struct reach *reach)
+{
+    bool on_record = reach->row != ROW_NONE || reach->maybe || reach->grant_count > 0;
+    bool counts = reach->fence == FENCE_RECORDING && !reach->fence_outdated;
+    if (!on_record || counts || !effect_has_room(e))
+        return;
+    if (reach->row == ROW_WRITING)
+        LL_DELETE2(e->row_waits, reach, row_next);
+    reach_record(e, reach);
+    if (!reach->grant_count) {
+        reach->idle_at = e->now + e->options.lease_time;
+        e->wake = sooner(e->wake, reach->idle_at);
+    }
 }
 
 static void run_again(struct engine *e, struct engine_call *calls)
@@ -143,15 +160,16 @@ void holders_stop(struct engine *e)
 }
 
 /*
- * It takes the place of the record on this device: after a crash it is fenced, not haunted. A run
- * has one such row for a way; that of a hook says more than a key's, which must not take its place.
+ * It comes beside the record of what it holds on this device, which goes when the fence counts. A
+ * run has one such row for a way; that of a hook says more than a key's, which must not take its
+ * place.
  */
 void record_fenced(struct engine *e, struct reach *reach, uint64_t *ticket)
 {
     const struct holder *holder = reach->holder;
     bool hooked = holder->fenced_by_hook && reach->way == JOURNAL_WAY_DISK &&
                   volume_is_reserved(reach->volume);
-    fill_reach(journal_push(e, hooked ? JOURNAL_HOLDER_CLEAR : JOURNAL_FENCED_PUT, ticket), reach,
+    fill_reach(journal_push(e, hooked ? JOURNAL_HOLDER_PUT : JOURNAL_FENCED_PUT, ticket), reach,
                holder->last_client_id);
 }
 

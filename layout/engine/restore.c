@@ -9,6 +9,16 @@
 
 static const uint8_t no_device[DEVICE_ID_SIZE];
 
+/* Who was past the size before may have left something there. */
+static void growing_restore(struct seal *seal, const struct journal_seal *kept)
+{
+    seal->reserve = kept->reserve;
+    seal->size = kept->size;
+    seal->tail = seal->dirty_by = kept->tail;
+    seal->dirty_start = seal->size;
+    seal->dirty_end = seal->reserve;
+}
+
 int engine_restore_seal(struct engine *e, const struct journal_seal *kept)
 {
     struct seal *seal;
@@ -18,7 +28,8 @@ int engine_restore_seal(struct engine *e, const struct journal_seal *kept)
     seal->kind = kept->kind;
     seal->of_before = true;
     seal->at_rest = kept->at_rest;
-    e->at_rest_count += seal->at_rest;
+    e->at_rest_count += seal->at_rest && !kept->reserve;
+    growing_restore(seal, kept);
     seal->map = kept->map ? map_ref(kept->map) : NULL;
     seal->mtime_ns = kept->mtime_ns;
     seal->change = kept->change;
@@ -60,7 +71,7 @@ int engine_restore_holder(struct engine *e, const struct journal_holder *kept)
         return -ENOMEM;
     reach_set_maybe(reach, true);
     holder->last_client_id = kept->client_id;
-    snprintf(holder->address, sizeof holder->address, "%s", kept->address ? kept->address : "");
+    holder_was_at(holder, kept->address);
     holder->lapsed = true;
     return 0;
 }
@@ -77,7 +88,7 @@ int engine_restore_fenced(struct engine *e, const struct journal_holder *kept)
                                                         (!volume || !volume_is_reserved(volume)));
     holder->last_client_id = kept->client_id;
     holder->lapsed = true;
-    snprintf(holder->address, sizeof holder->address, "%s", kept->address ? kept->address : "");
+    holder_was_at(holder, kept->address);
     return 0;
 }
 

@@ -6,6 +6,9 @@
  * UNFLAG
  *       -> [deleted] -> open
  *
+ * A growing seal has RESERVE before FLAG: from the intent on its record says what the file's size
+ * is, and UNFLAG, in whatever way it comes to that, gives it that size.
+ *
  * A step of sealing that fails goes back by UNFLAG and [deleted], so that the file is left as it
  * was. A map that is not the sealed one at VERIFY means that the promise was broken from outside
  * while grants were out: that is told as loudly as we can, and the release goes on, for no grant is
@@ -78,7 +81,7 @@ void seal_plan(struct engine *e, struct seal *seal, uint64_t when)
     const struct engine_call *call;
     LL_FOREACH(seal->release_calls, call)
     when = sooner(when, call->due);
-    seal->wake = sooner(when, seal->step_at);
+    seal->wake = sooner(sooner(when, seal->step_at), seal->linger_at);
     e->wake = sooner(e->wake, seal->wake);
 }
 
@@ -92,7 +95,8 @@ static void deactivate(struct engine *e, struct seal *seal)
 
 static void push_step(struct engine *e, struct seal *seal, enum engine_step step)
 {
-    static const char *const names[] = {"prepare", "flag", "map", "verify", "unflag"};
+    static const char *const names[] = {"prepare", "flag",  "map",     "verify",
+                                        "unflag",  "watch", "reserve", "zero"};
     struct engine_effect *effect = effect_push(e, ENGINE_DO_STEP, &seal->key);
     effect->step.step = step;
     effect->step.kind = seal->kind;
@@ -101,6 +105,12 @@ static void push_step(struct engine *e, struct seal *seal, enum engine_step step
     effect->step.at_rest = seal->at_rest;
     effect->step.min_size = seal->min_size;
     effect->step.mtime_ns = seal->mtime_ns;
+    effect->step.reserve = seal->reserve;
+    effect->step.size = seal->size;
+    effect->step.flag_stays = seal->foreign_flag;
+    /* Who had written before a restart is not on record. */
+    effect->step.uncommitted = seal->kind == SEAL_KIND_PINNED && seal->state == ENGINE_RELEASING &&
+                               (seal->lost_writer || seal->of_before);
     trace(e, "step", seal, 0, "\"step\":\"%s\"", names[step]);
 }
 
@@ -140,10 +150,9 @@ void seal_set_state(struct engine *e, struct seal *seal, enum engine_state state
     trace(e, "state", seal, 0, "%s", "");
 }
 
-static void journal_seal(struct engine *e, struct seal *seal, enum journal_op op,
-                         enum journal_seal_phase phase, enum seal_wait wait)
+static void fill_record(struct journal_record *record, const struct seal *seal,
+                        enum journal_seal_phase phase)
 {
-    struct journal_record *record = journal_push(e, op, &seal->wait_ticket);
     record->seal = (struct journal_seal){
         .key = seal->key,
         .path = seal->path,
@@ -153,9 +162,18 @@ static void journal_seal(struct engine *e, struct seal *seal, enum journal_op op
         .map = seal->map,
         .mtime_ns = seal->mtime_ns,
         .change = seal->change,
+        .reserve = seal->reserve,
+        .size = seal->size,
+        .tail = seal->tail,
     };
     if (seal->volume)
         memcpy(record->seal.device_id, seal->volume->id, DEVICE_ID_SIZE);
+}
+
+static void journal_seal(struct engine *e, struct seal *seal, enum journal_op op,
+                         enum journal_seal_phase phase, enum seal_wait wait)
+{
+    fill_record(journal_push(e, op, &seal->wait_ticket), seal, phase);
     seal->wait = wait;
     LL_APPEND2(e->seal_waits, seal, wait_next);
 }
@@ -171,7 +189,8 @@ int seal_start(struct engine *e, const struct engine_seal *request, uint64_t min
     seal->fill = request->fill;
     seal->sparse = request->sparse;
     seal->at_rest = request->at_rest;
-    e->at_rest_count += seal->at_rest;
+    seal->reserve = request->reserve;
+    e->at_rest_count += seal->at_rest && !seal->reserve;
     seal->min_size = min_size;
     seal_set_state(e, seal, ENGINE_SEALING);
     seal_push_word(e, seal);
@@ -196,18 +215,10 @@ static void make_manual(struct engine *e, struct seal *seal, struct engine_seal 
     }
     at_rest_busy(e, seal);
     seal->at_rest = false;
-    e->at_rest_count--;
+    e->at_rest_count -= !seal->reserve;
+    seal->linger_at = 0;
     uint64_t ticket;
-    struct journal_record *record = journal_push(e, JOURNAL_SEAL_PUT, &ticket);
-    record->seal = (struct journal_seal){.key = seal->key,
-                                         .path = seal->path,
-                                         .kind = seal->kind,
-                                         .phase = JOURNAL_SEALED,
-                                         .map = seal->map,
-                                         .mtime_ns = seal->mtime_ns,
-                                         .change = seal->change};
-    if (seal->volume)
-        memcpy(record->seal.device_id, seal->volume->id, DEVICE_ID_SIZE);
+    fill_record(journal_push(e, JOURNAL_SEAL_PUT, &ticket), seal, JOURNAL_SEALED);
     answer_after(e, &call->call, ticket);
     seal_push_word(e, seal);
 }
@@ -220,7 +231,7 @@ void seal_request(struct engine *e, struct engine_seal *call)
         return;
     }
     if (!seal) {
-        if (seal_start(e, call, 0, &seal))
+        if (seal_start(e, call, call->least, &seal))
             answer(e, &call->call, ENGINE_NO_MEMORY, "out of memory");
         else
             LL_APPEND(seal->seal_calls, &call->call);
@@ -229,7 +240,7 @@ void seal_request(struct engine *e, struct engine_seal *call)
     if (seal->broken)
         answer(e, &call->call, ENGINE_REFUSED,
                "has a seal that was broken from outside (sealctl explain); unseal it first");
-    else if (seal->kind != call->kind)
+    else if (seal->kind != call->kind || (call->reserve && !seal->reserve))
         answer(e, &call->call, ENGINE_REFUSED, "already has a %s seal; unseal it first",
                kind_name(seal->kind));
     else if (seal->state == ENGINE_SEALING && !seal->undo && !seal->release_wanted) {
@@ -254,20 +265,18 @@ static void forget(struct engine *e, struct seal *seal)
     else if (seal->state == ENGINE_RELEASING)
         e->counters.released++;
     seal_set_state(e, seal, ENGINE_OPEN);
+    if (seal->mtime_ns || seal->change || seal->reserve)
+        (void)effect_push(e, ENGINE_DO_OVERLAY, &seal->key); /* there is none any more */
     seal_push_word(e, seal);
-    if (seal->mtime_ns || seal->change) {
-        struct engine_effect *effect = effect_push(e, ENGINE_DO_OVERLAY, &seal->key);
-        effect->overlay.mtime_ns = 0;
-        effect->overlay.change = 0;
-    }
     answer_all(e, &seal->seal_calls, ENGINE_REFUSED, why);
     answer_all(e, &seal->get_calls, ENGINE_UNAVAILABLE, why);
     answer_all(e, &seal->release_calls, ENGINE_OK, "");
+    growing_forget(e, seal, why);
     deactivate(e, seal);
     scrub_forget(e, seal);
     at_rest_busy(e, seal);
-    e->at_rest_count -= seal->at_rest;
-    if (seal->gave_way)
+    e->at_rest_count -= seal->at_rest && !seal->reserve;
+    if (seal->gave_way && !seal->reserve)
         at_rest_gave_way(e, &seal->key);
     e->seals_ended++;
     HASH_DEL(e->seals, seal);
@@ -294,10 +303,24 @@ static void undo(struct engine *e, struct seal *seal)
     push_step(e, seal, ENGINE_STEP_UNFLAG);
 }
 
+/* Nothing was done to the file. */
 static void abandon(struct engine *e, struct seal *seal)
 {
     seal->undo = true;
     journal_seal(e, seal, JOURNAL_SEAL_DELETE, 0, SEAL_WAIT_DELETED);
+}
+
+/* From here on the file has the size and the times that it has now, whatever is made ready. */
+static void begin_growing(struct engine *e, struct seal *seal, const struct engine_event *event)
+{
+    seal->size = event->step.size;
+    if (seal->reserve < event->step.reserve)
+        seal->reserve = event->step.reserve;
+    if (seal->reserve < seal->size)
+        seal->reserve = seal->size;
+    seal->base_mtime_ns = seal->mtime_ns = event->step.mtime_ns;
+    seal->base_change = seal->change = event->step.change;
+    overlay_push(e, seal);
 }
 
 static void prepared(struct engine *e, struct seal *seal, const struct engine_event *event)
@@ -309,7 +332,25 @@ static void prepared(struct engine *e, struct seal *seal, const struct engine_ev
         forget(e, seal);
         return;
     }
+    if (seal->reserve)
+        begin_growing(e, seal, event);
     journal_seal(e, seal, JOURNAL_SEAL_PUT, JOURNAL_SEALING, SEAL_WAIT_INTENT);
+}
+
+static void reserved(struct engine *e, struct seal *seal, const struct engine_event *event)
+{
+    int err = event->step.error;
+    if (!err && (event->step.size < seal->size || event->step.size > seal->reserve))
+        err = -EINVAL; /* what was not on record before */
+    if (!err || event->step.size > seal->reserve)
+        seal->reserve = event->step.size;
+    if (!err && !seal->release_wanted) {
+        push_step(e, seal, ENGINE_STEP_FLAG);
+        return;
+    }
+    if (err)
+        set_failure(seal, event);
+    undo(e, seal);
 }
 
 static void flagged(struct engine *e, struct seal *seal, const struct engine_event *event)
@@ -320,9 +361,11 @@ static void flagged(struct engine *e, struct seal *seal, const struct engine_eve
     }
     if (event->step.error)
         set_failure(seal, event);
-    /* A flag that somebody else had set is not ours to clear. */
-    if (event->step.error && event->step.why &&
-        event->step.why->code == SEAL_REFUSED_ALREADY_IMMUTABLE)
+    /* A flag that somebody else had set is not ours to clear, but for the time that it takes to cut
+     * a reserve off. */
+    seal->foreign_flag = event->step.error && event->step.why &&
+                         event->step.why->code == SEAL_REFUSED_ALREADY_IMMUTABLE;
+    if (seal->foreign_flag && !seal->reserve)
         abandon(e, seal);
     else
         undo(e, seal);
@@ -337,6 +380,8 @@ static void mapped(struct engine *e, struct seal *seal, const struct engine_even
         err = volume_make(e, event->step.device, &seal->volume);
     if (!err && seal->volume && !volume_is_settled(seal->volume))
         err = -ESTALE;
+    if (!err && seal->reserve && map_file_size(event->step.map) != seal->reserve)
+        err = -ESTALE;
     if (err || seal->release_wanted) {
         if (err)
             set_failure(seal, event);
@@ -344,8 +389,10 @@ static void mapped(struct engine *e, struct seal *seal, const struct engine_even
         return;
     }
     seal->map = map_ref(event->step.map);
-    seal->base_mtime_ns = event->step.mtime_ns;
-    seal->base_change = event->step.change;
+    if (!seal->reserve) {
+        seal->base_mtime_ns = event->step.mtime_ns;
+        seal->base_change = event->step.change;
+    }
     journal_seal(e, seal, JOURNAL_SEAL_PUT, JOURNAL_SEALED, SEAL_WAIT_SEALED);
 }
 
@@ -398,6 +445,9 @@ static void verified(struct engine *e, struct seal *seal, const struct engine_ev
             "and check the file system",
             seal->path, change);
         watch_tell_moves(e, seal, event->step.map);
+    } else if (!seal->broken && event->step.shared && seal->kind == SEAL_KIND_PINNED) {
+        e->counters.breaches++;
+        watch_tell_clone(e, seal);
     }
     push_step(e, seal, ENGINE_STEP_UNFLAG);
 }
@@ -436,6 +486,11 @@ void seal_step_done(struct engine *e, const struct engine_event *event)
         watch_done(e, seal, event);
         return;
     }
+    if (event->step.step == ENGINE_STEP_ZERO) {
+        if (seal)
+            growing_zero_done(e, seal, event);
+        return;
+    }
     if (!seal || (seal->state != ENGINE_SEALING && seal->state != ENGINE_RELEASING))
         return;
     switch (event->step.step) {
@@ -454,7 +509,11 @@ void seal_step_done(struct engine *e, const struct engine_event *event)
     case ENGINE_STEP_UNFLAG:
         unflagged(e, seal, event);
         return;
+    case ENGINE_STEP_RESERVE:
+        reserved(e, seal, event);
+        return;
     case ENGINE_STEP_WATCH:
+    case ENGINE_STEP_ZERO:
         return;
     }
 }
@@ -475,13 +534,11 @@ void seal_release_now(struct engine *e, struct seal *seal)
 void seal_resume(struct engine *e, struct seal *seal)
 {
     seal_push_word(e, seal);
-    if (seal->mtime_ns || seal->change) {
-        struct engine_effect *effect = effect_push(e, ENGINE_DO_OVERLAY, &seal->key);
-        effect->overlay.mtime_ns = seal->mtime_ns;
-        effect->overlay.change = seal->change;
-    }
+    if (seal->mtime_ns || seal->change || seal->reserve)
+        overlay_push(e, seal);
     trace(e, "resume", seal, 0, "%s", "");
     at_rest_idle(e, seal);
+    growing_idle(e, seal);
     if (seal->state == ENGINE_SEALING)
         undo(e, seal);
     else if (seal->state == ENGINE_RELEASING)
@@ -532,6 +589,7 @@ static void sealed(struct engine *e, struct seal *seal)
         layoutget(e, container_of(call, struct engine_layoutget, call));
     }
     at_rest_idle(e, seal);
+    growing_idle(e, seal);
 }
 
 void seal_committed(struct engine *e, uint64_t ticket)
@@ -545,7 +603,7 @@ void seal_committed(struct engine *e, uint64_t ticket)
         if (wait == SEAL_WAIT_INTENT && seal->release_wanted)
             abandon(e, seal);
         else if (wait == SEAL_WAIT_INTENT)
-            push_step(e, seal, ENGINE_STEP_FLAG);
+            push_step(e, seal, seal->reserve ? ENGINE_STEP_RESERVE : ENGINE_STEP_FLAG);
         else if (wait == SEAL_WAIT_SEALED)
             sealed(e, seal);
         else if (wait == SEAL_WAIT_RELEASING)
@@ -580,6 +638,7 @@ void seal_timer(struct engine *e, struct seal *seal)
         else
             watch_start(e, seal);
     }
+    growing_timer(e, seal);
     answer_impatient(e, seal);
     if (seal->state == ENGINE_RECALLING || seal->state == ENGINE_FENCING ||
         seal->state == ENGINE_STUCK_STATE)

@@ -45,6 +45,8 @@ static void fill_seal(const struct engine *e, const struct seal *seal,
         .deadline = seal->release_wanted ? seal->deadline : 0,
         .mtime_ns = seal->mtime_ns,
         .change = seal->change,
+        .reserve = seal->reserve,
+        .size = seal->size,
     };
     release_explain(e, seal, view->why, sizeof view->why);
 }
@@ -150,7 +152,8 @@ void engine_figures(const struct engine *e, struct engine_figures *figures)
                                        .counters = e->counters};
     for (const struct seal *seal = e->seals; seal; seal = seal->hh.next) {
         figures->by_state[seal->state]++;
-        figures->at_rest += seal->at_rest;
+        figures->at_rest += seal->at_rest && !seal->reserve;
+        figures->growing += seal->reserve > 0;
         figures->broken += seal->broken;
     }
 }

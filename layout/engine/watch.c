@@ -4,6 +4,10 @@
  * first grant of a seal whose map was not read lately, and file by file on a slow scrub. (At
  * release the map is read in any case.)
  *
+ * A clone of a pinned file changes with it: what clients write by their layouts is in both, though
+ * nobody wrote to the clone. While the server runs, its host keeps others from opening such a file;
+ * when it did not run, a clone may have been made, which the look shows (shared).
+ *
  * A difference means that clients may be reading, and for a pinned file writing, blocks that are
  * other files' by now. So no further grant is given and all holders are recalled and, past the
  * deadline, fenced, as for a release. The seal is then kept, BROKEN, for the operator to look into
@@ -32,6 +36,13 @@ bool watch_is_due(const struct engine *e, const struct seal *seal)
     return seal->watching || !seal->seen_at || e->now - seal->seen_at > TRUST_SECONDS * NS_PER_S;
 }
 
+/* In the other states the flag is not ours to expect; RELEASING reads the map itself. */
+static bool is_watched(const struct seal *seal)
+{
+    return seal->state != ENGINE_OPEN && seal->state != ENGINE_SEALING &&
+           seal->state != ENGINE_RELEASING;
+}
+
 void watch_start(struct engine *e, struct seal *seal)
 {
     if (seal->watching)
@@ -43,6 +54,20 @@ void watch_start(struct engine *e, struct seal *seal)
     effect->step.kind = seal->kind;
     effect->step.ticket = seal->watch_ticket;
     trace(e, "step", seal, 0, "\"step\":\"watch\"");
+}
+
+void watch_unseen(struct engine *e, const uint8_t *fs_uuid)
+{
+    struct seal *seal, *next;
+    HASH_ITER(hh, e->seals, seal, next)
+    {
+        if (seal->kind != SEAL_KIND_PINNED || seal->seen_at || seal->watching || seal->broken ||
+            !is_watched(seal) || memcmp(seal->key.data, fs_uuid, FILE_KEY_UUID_SIZE) != 0)
+            continue;
+        if (!effect_has_room(e)) /* the next look at the device goes on */
+            return;
+        watch_start(e, seal);
+    }
 }
 
 /* For the log: which bytes, and whose blocks may have suffered. */
@@ -84,7 +109,8 @@ static void tell_move(const struct map_move *move, void *arg)
 void watch_tell_moves(struct engine *e, struct seal *seal, const struct seal_map *now)
 {
     struct telling t = {.engine = e, .seal = seal};
-    size_t moves = map_each_move(seal->map, now, tell_move, &t);
+    /* What was found and is not on record has no map to compare with. */
+    size_t moves = seal->map ? map_each_move(seal->map, now, tell_move, &t) : 0;
     if (moves > MOVES_NAMED)
         alarm_push(e, seal, "%s: and %zu more ranges moved", seal->path, moves - MOVES_NAMED);
 }
@@ -132,6 +158,28 @@ static void broken(struct engine *e, struct seal *seal, const char *what,
         release_start(e, seal);
 }
 
+void watch_tell_clone(struct engine *e, struct seal *seal)
+{
+    alarm_push(
+        e, seal,
+        "%s: a clone shares its blocks, and changes with what clients write to it: old in one "
+        "place, new in another. It was made while sealnfsd did not run and so did not keep "
+        "others from the file: find it among what was copied then (filefrag -v says shared "
+        "of its blocks), delete it, and copy again what is needed",
+        seal->path);
+}
+
+static void cloned(struct engine *e, struct seal *seal)
+{
+    bool told = seal->broken;
+    broken(e, seal,
+           "its blocks are a clone's too (cp --reflink, FICLONE), made while sealnfsd did not run; "
+           "filefrag -v says shared of the clone's blocks",
+           seal->map);
+    if (!told)
+        watch_tell_clone(e, seal);
+}
+
 static void intact(struct engine *e, struct seal *seal)
 {
     seal->seen_at = e->now;
@@ -149,13 +197,19 @@ static void intact(struct engine *e, struct seal *seal)
 static void unseen(struct engine *e, struct seal *seal, const struct engine_event *event)
 {
     const char *why = event->step.why ? event->step.why->text : "";
+    bool is_open = event->step.why && event->step.why->code == SEAL_REFUSED_READER;
     if (!seal->watch_told)
         alarm_push(e, seal,
-                   "%s: its map could not be looked at (%s): see whether its file system is "
-                   "mounted and well",
+                   is_open ? "%s: no layouts of it are given yet: %s"
+                           : "%s: its map could not be looked at (%s): see whether its file "
+                             "system is mounted and well",
                    seal->path, why);
     seal->watch_told = true;
-    answer_all(e, &seal->get_calls, ENGINE_TRY_LATER, "the file's map could not be read");
+    /* A client that is told to try later waits with its I/O, and this may last. */
+    if (is_open)
+        answer_all(e, &seal->get_calls, ENGINE_UNAVAILABLE, why);
+    else
+        answer_all(e, &seal->get_calls, ENGINE_TRY_LATER, "the file's map could not be read");
 }
 
 /* A file system whose look has not come home: others are not to wait for it. */
@@ -250,11 +304,10 @@ void watch_done(struct engine *e, struct seal *seal, const struct engine_event *
     e->counters.watched++;
     if (!gone)
         seal->gone_at = 0;
-    /* In the other states the flag is not ours to expect; RELEASING reads the map itself. */
-    if (seal->state == ENGINE_OPEN || seal->state == ENGINE_SEALING ||
-        seal->state == ENGINE_RELEASING)
+    if (!is_watched(seal))
         return;
     const struct seal_map *now = event->step.map;
+    bool shared = event->step.shared && seal->kind == SEAL_KIND_PINNED;
     bool differs = now && seal->map && map_describe_change(seal->map, now, moved, sizeof moved);
     if (gone) {
         seems_gone(e, seal, event);
@@ -266,6 +319,8 @@ void watch_done(struct engine *e, struct seal *seal, const struct engine_event *
                  event->step.flag_cleared && differs ? "; " : "", (int)sizeof what / 2,
                  differs ? moved : "");
         broken(e, seal, what, differs ? now : seal->map);
+    } else if (shared) {
+        cloned(e, seal);
     } else {
         intact(e, seal);
     }

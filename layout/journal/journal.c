@@ -8,10 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "layout/database.h"
 
-enum { SCHEMA_VERSION = 5, BUSY_MS = 2000 };
+enum { SCHEMA_VERSION = JOURNAL_SCHEMA, BEFORE_GROWING = 5, BUSY_MS = 2000 };
 
 /* quick_check of SQLite 3.40 wants the columns of such keys to come first, and in their order. */
 static const char schema[] =
@@ -23,7 +24,10 @@ static const char schema[] =
     " at_rest INTEGER NOT NULL, phase INTEGER NOT NULL, phase_sum BLOB NOT NULL, device BLOB NOT "
     "NULL,"
     " map BLOB NOT NULL, map_sum BLOB NOT NULL, mtime_ns INTEGER NOT NULL, change INTEGER NOT "
-    "NULL);"
+    "NULL,"
+    " reserve INTEGER NOT NULL DEFAULT 0, size INTEGER NOT NULL DEFAULT 0, tail INTEGER NOT NULL "
+    "DEFAULT 0,"
+    " size_sum BLOB NOT NULL DEFAULT x'');"
     "CREATE TABLE holder (kind INTEGER NOT NULL, owner BLOB NOT NULL, verifier BLOB NOT NULL, "
     "client_id "
     "INTEGER NOT NULL,"
@@ -34,7 +38,14 @@ static const char schema[] =
     "NOT NULL,"
     " client_id INTEGER NOT NULL, device BLOB NOT NULL, address TEXT NOT NULL, sum BLOB NOT NULL,"
     " PRIMARY KEY (kind, owner, verifier, way)) WITHOUT ROWID;"
-    "PRAGMA user_version = 5;";
+    "PRAGMA user_version = 6;";
+
+/* One of version 5 is as it was, but for the files that grow, of which it has none. */
+static const char growing[] = "ALTER TABLE seal ADD COLUMN reserve INTEGER NOT NULL DEFAULT 0;"
+                              "ALTER TABLE seal ADD COLUMN size INTEGER NOT NULL DEFAULT 0;"
+                              "ALTER TABLE seal ADD COLUMN tail INTEGER NOT NULL DEFAULT 0;"
+                              "ALTER TABLE seal ADD COLUMN size_sum BLOB NOT NULL DEFAULT x'';"
+                              "PRAGMA user_version = 6;";
 
 static int make_schema(sqlite3 *db)
 {
@@ -79,10 +90,12 @@ static int set_up(struct journal *journal)
         err = database_query(journal->db, "PRAGMA user_version", &version);
     if (!err && version == 0)
         err = make_schema(journal->db);
-    else if (!err && version != SCHEMA_VERSION)
+    else if (!err && version != SCHEMA_VERSION && version != BEFORE_GROWING)
         err = -EPROTO;
     else if (!err)
         err = database_check_pages(journal->db);
+    if (!err && version == BEFORE_GROWING)
+        err = database_execute(journal->db, growing);
     if (!err)
         err =
             database_execute(journal->db, "UPDATE meta SET value = value + 1 WHERE name = 'boot'");
@@ -116,6 +129,30 @@ int journal_open(const char *path, struct journal **out)
 fail:
     journal_close(journal);
     return err;
+}
+
+/* Read only, so that what another machine is writing is not taken for a crash and rolled back. */
+int journal_last_node(const char *path, uint64_t *key)
+{
+    sqlite3 *db = NULL;
+    int64_t value = 0;
+    *key = 0;
+    if (access(path, F_OK) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    int err = database_errno(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL));
+    if (!err)
+        err = database_query(db, "SELECT COALESCE((SELECT value FROM meta WHERE name = 'node'), 0)",
+                             &value);
+    sqlite3_close(db);
+    *key = (uint64_t)value;
+    return err;
+}
+
+int journal_set_node(struct journal *journal, uint64_t key)
+{
+    char sql[96];
+    snprintf(sql, sizeof sql, "INSERT OR REPLACE INTO meta VALUES ('node', %lld)", (long long)key);
+    return database_execute(journal->db, sql);
 }
 
 static void free_waiting(struct journal_waiting *waiting)
@@ -206,6 +243,8 @@ static bool raises_watermark(const struct journal_record *record)
 {
     if (is_seal_put(record))
         return record->seal.phase == JOURNAL_SEALED;
+    if (record->op == JOURNAL_SEAL_OVERLAY) /* what an older size cuts off is lost */
+        return record->seal.reserve > 0;
     return record->op == JOURNAL_HOLDER_PUT ||
            (record->op == JOURNAL_SEAL_PHASE && record->seal.phase == JOURNAL_RELEASING);
 }

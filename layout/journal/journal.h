@@ -26,6 +26,8 @@
 
 #include "layout/journal/record.h"
 
+enum { JOURNAL_SCHEMA = 6 }; /* the version that this build writes */
+
 struct journal;
 
 /*
@@ -34,6 +36,13 @@ struct journal;
  */
 int journal_open(const char *path, struct journal **out);
 void journal_close(struct journal *journal);
+/*
+ * The key of the node that last opened the journal at `path` to serve (journal_set_node); 0: none
+ * that said so, or there is no journal. What is in it stays as it is.
+ */
+int journal_last_node(const char *path, uint64_t *key);
+/* Durable when it returns 0. */
+int journal_set_node(struct journal *journal, uint64_t key);
 /* Differs at every open. */
 uint32_t journal_boot(const struct journal *journal);
 /* Made up when the journal was made. */

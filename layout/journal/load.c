@@ -61,6 +61,19 @@ static int load_map(sqlite3_stmt *stmt, struct journal_seal *seal)
     return len ? journal_unpack_map(packed, len, &seal->map) : 0;
 }
 
+/* A row of before there were such files has no sum, and no size either. */
+static bool take_size(sqlite3_stmt *stmt, struct journal_seal *seal)
+{
+    uint8_t sum[JOURNAL_SUM_SIZE];
+    seal->reserve = (uint64_t)sqlite3_column_int64(stmt, 11);
+    seal->size = (uint64_t)sqlite3_column_int64(stmt, 12);
+    seal->tail = (uint64_t)sqlite3_column_int64(stmt, 13);
+    if (sqlite3_column_bytes(stmt, 14) == 0)
+        return !seal->reserve && !seal->size && !seal->tail;
+    journal_sum_size(seal, sum);
+    return sum_is(stmt, 14, sum) && seal->size <= seal->reserve;
+}
+
 static int load_seal(sqlite3_stmt *stmt, const struct walk *walk)
 {
     struct journal_seal seal = {0};
@@ -78,6 +91,8 @@ static int load_seal(sqlite3_stmt *stmt, const struct walk *walk)
         return -EUCLEAN;
     seal.mtime_ns = (uint64_t)sqlite3_column_int64(stmt, 9);
     seal.change = (uint64_t)sqlite3_column_int64(stmt, 10);
+    if (!take_size(stmt, &seal))
+        return -EUCLEAN;
     int err = load_map(stmt, &seal);
     if (!err)
         err = walk->visitor->seal(&seal, walk->arg);
@@ -140,7 +155,7 @@ int journal_load(struct journal *journal, const struct journal_visitor *visitor,
         err = each_row(
             &walk,
             "SELECT key, path, kind, at_rest, phase, phase_sum, device, map, map_sum, mtime_ns, "
-            "change FROM seal",
+            "change, reserve, size, tail, size_sum FROM seal",
             load_seal);
     if (!err)
         err = each_row(

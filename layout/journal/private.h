@@ -49,6 +49,7 @@ void journal_sum_phase(const struct file_key *key, int64_t phase, uint8_t sum[JO
 /* Over what a seal grants. */
 void journal_sum_map(const struct file_key *key, int64_t kind, const uint8_t *device,
                      const void *packed, size_t len, uint8_t sum[JOURNAL_SUM_SIZE]);
+void journal_sum_size(const struct journal_seal *seal, uint8_t sum[JOURNAL_SUM_SIZE]);
 void journal_sum_holder(const struct journal_holder *holder, uint8_t sum[JOURNAL_SUM_SIZE]);
 void journal_sum_device(const uint8_t *id, const uint8_t *fs_uuid, const void *packed, size_t len,
                         uint8_t sum[JOURNAL_SUM_SIZE]);

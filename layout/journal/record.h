@@ -17,7 +17,7 @@
 #include "layout/seal/fs.h"
 #include "layout/seal/map.h"
 
-enum { JOURNAL_VERIFIER_SIZE = 8, JOURNAL_ADDRESS_MAX = 64 };
+enum { JOURNAL_VERIFIER_SIZE = 8, JOURNAL_ADDRESS_MAX = 64, JOURNAL_ADDRESSES_MAX = 768 };
 
 /* How far the file's seal has come. Values are on disk: never renumber. */
 enum journal_seal_phase {
@@ -40,6 +40,10 @@ struct journal_seal {
     struct seal_map *map;
     uint8_t device_id[DEVICE_ID_SIZE];
     uint64_t mtime_ns, change; /* the overlay; 0: none */
+    /* Of a growing seal, from SEALING on: the file's size on disk, or what it was to become; its
+     * logical size, which it gets at release; who was last let past that. reserve 0: not growing.
+     */
+    uint64_t reserve, size, tail;
 };
 
 struct journal_device {
@@ -84,8 +88,8 @@ struct journal_holder {
     const uint8_t *owner;
     uint32_t owner_len;
     uint8_t verifier[JOURNAL_VERIFIER_SIZE];
-    uint64_t client_id; /* under which it was recorded */
-    const char *address;
+    uint64_t client_id;  /* under which it was recorded */
+    const char *address; /* of a client all that are known, the newest first, with blanks between */
     uint8_t device_id[DEVICE_ID_SIZE];
     enum journal_way way;
 };
@@ -93,15 +97,14 @@ struct journal_holder {
 enum journal_op {
     JOURNAL_SEAL_PUT,      /* seal: insert or replace */
     JOURNAL_SEAL_PHASE,    /* seal: key and phase only */
-    JOURNAL_SEAL_OVERLAY,  /* seal: key, mtime_ns and change only */
+    JOURNAL_SEAL_OVERLAY,  /* seal: key, mtime_ns, change, reserve, size and tail only */
     JOURNAL_SEAL_DELETE,   /* seal: key only */
     JOURNAL_DEVICE_PUT,    /* device: insert or replace */
     JOURNAL_HOLDER_PUT,    /* holder: it may hold grants on the device, by this way, from now on */
     JOURNAL_HOLDER_DELETE, /* holder: known to hold none under ids other than client_id, on any
                               device, by any way */
     JOURNAL_HOLDER_CLEAR,  /* holder: known to hold none on its device by this way, under any id */
-    JOURNAL_FENCED_PUT, /* holder (owner, verifier, client_id, address, device, way): cut off; its
-                           record on the device, for this way, goes */
+    JOURNAL_FENCED_PUT,    /* holder (owner, verifier, client_id, address, device, way): cut off */
     JOURNAL_FENCED_DELETE, /* holder (owner, verifier): that run is over */
     JOURNAL_DOUBT_PUT, /* fs_uuid: on this file system there may be seals and holders that are not
                         * on record

@@ -29,9 +29,11 @@ _Static_assert((int)ST_COUNT <= (int)JOURNAL_STATEMENTS, "room for every stateme
 
 static const char *const statements[ST_COUNT] = {
     [ST_DEVICE_PUT] = "INSERT OR REPLACE INTO device VALUES (?, ?, ?, ?)",
-    [ST_SEAL_PUT] = "INSERT OR REPLACE INTO seal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [ST_SEAL_PUT] =
+        "INSERT OR REPLACE INTO seal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [ST_SEAL_PHASE] = "UPDATE seal SET phase = ?2, phase_sum = ?3 WHERE key = ?1",
-    [ST_SEAL_OVERLAY] = "UPDATE seal SET mtime_ns = ?2, change = ?3 WHERE key = ?1",
+    [ST_SEAL_OVERLAY] = "UPDATE seal SET mtime_ns = ?2, change = ?3, reserve = ?4, size = ?5, "
+                        "tail = ?6, size_sum = ?7 WHERE key = ?1",
     [ST_SEAL_DELETE] = "DELETE FROM seal WHERE key = ?1",
     [ST_HOLDER_PUT] = "INSERT OR REPLACE INTO holder VALUES (?1, ?2, ?3, ?4, ?5, ?8, ?6, ?7)",
     [ST_HOLDER_DELETE] =
@@ -91,6 +93,17 @@ void journal_sum_map(const struct file_key *key, int64_t kind, const uint8_t *de
     (void)crypto_generichash_final(&state, sum, JOURNAL_SUM_SIZE);
 }
 
+void journal_sum_size(const struct journal_seal *seal, uint8_t sum[JOURNAL_SUM_SIZE])
+{
+    crypto_generichash_state state;
+    (void)crypto_generichash_init(&state, NULL, 0, JOURNAL_SUM_SIZE);
+    sum_part(&state, seal->key.data, seal->key.len);
+    sum_number(&state, seal->reserve);
+    sum_number(&state, seal->size);
+    sum_number(&state, seal->tail);
+    (void)crypto_generichash_final(&state, sum, JOURNAL_SUM_SIZE);
+}
+
 void journal_sum_holder(const struct journal_holder *holder, uint8_t sum[JOURNAL_SUM_SIZE])
 {
     crypto_generichash_state state;
@@ -136,6 +149,17 @@ static void bind_key(sqlite3_stmt *stmt, const struct file_key *key)
     bind_blob(stmt, 1, key->data, key->len);
 }
 
+/* From this column on: what there is of a file that grows. */
+static void bind_size(sqlite3_stmt *stmt, int i, const struct journal_seal *seal)
+{
+    uint8_t sum[JOURNAL_SUM_SIZE];
+    journal_sum_size(seal, sum);
+    sqlite3_bind_int64(stmt, i, (sqlite3_int64)seal->reserve);
+    sqlite3_bind_int64(stmt, i + 1, (sqlite3_int64)seal->size);
+    sqlite3_bind_int64(stmt, i + 2, (sqlite3_int64)seal->tail);
+    bind_blob(stmt, i + 3, sum, sizeof sum);
+}
+
 static int put_seal(struct journal *journal, const struct journal_seal *seal)
 {
     sqlite3_stmt *stmt = journal->statement[ST_SEAL_PUT];
@@ -157,6 +181,7 @@ static int put_seal(struct journal *journal, const struct journal_seal *seal)
     bind_blob(stmt, 9, sum, sizeof sum);
     sqlite3_bind_int64(stmt, 10, (sqlite3_int64)seal->mtime_ns);
     sqlite3_bind_int64(stmt, 11, (sqlite3_int64)seal->change);
+    bind_size(stmt, 12, seal);
     free(packed);
     return run(journal, ST_SEAL_PUT);
 }
@@ -178,6 +203,7 @@ static int put_overlay(struct journal *journal, const struct journal_seal *seal)
     bind_key(stmt, &seal->key);
     sqlite3_bind_int64(stmt, 2, (sqlite3_int64)seal->mtime_ns);
     sqlite3_bind_int64(stmt, 3, (sqlite3_int64)seal->change);
+    bind_size(stmt, 4, seal);
     return run(journal, ST_SEAL_OVERLAY);
 }
 
@@ -247,7 +273,6 @@ static int put_fs(struct journal *journal, enum statement which, const uint8_t *
 
 int journal_apply(struct journal *journal, const struct journal_record *record)
 {
-    int err;
     switch (record->op) {
     case JOURNAL_SEAL_PUT:
         return put_seal(journal, &record->seal);
@@ -266,8 +291,7 @@ int journal_apply(struct journal *journal, const struct journal_record *record)
     case JOURNAL_HOLDER_CLEAR:
         return delete_holder(journal, ST_HOLDER_CLEAR, &record->holder);
     case JOURNAL_FENCED_PUT:
-        err = delete_holder(journal, ST_HOLDER_CLEAR, &record->holder);
-        return err ? err : put_holder(journal, ST_FENCED_PUT, &record->holder);
+        return put_holder(journal, ST_FENCED_PUT, &record->holder);
     case JOURNAL_FENCED_DELETE:
         return delete_holder(journal, ST_FENCED_DELETE, &record->holder);
     case JOURNAL_DOUBT_PUT:

@@ -24,6 +24,7 @@ struct row {
     uint64_t seen_at; /* the same: seen first, 0: not yet */
     uint32_t fence;   /* of which run, under way, takes it off; 0: none */
     bool unwritten;   /* it is KEY_ON again, and the store could not be told */
+    bool left;        /* who was on its nexus has ended since the fence marked it */
     struct row *prev, *next;
 };
 
@@ -258,6 +259,7 @@ static int set_state(struct key_rule *rule, struct row *row, enum key_state stat
     row->row = next;
     row->seq = ++rule->clock;
     row->unwritten = false;
+    row->left = false;
     return 0;
 }
 
@@ -579,10 +581,12 @@ static int see(struct key_rule *rule, const struct key_look *look,
 
     *say = true;
     finding->run = run ? run->id : 0;
-    if (!is_ours(rule, reg->key)) {
+    if (reservation_key_is_node(reg->key)) {
+        *say = false; /* this node's, or one that stands by */
+    } else if (!is_ours(rule, reg->key)) {
         finding->kind = KEY_IS_FOREIGN;
     } else if (number == 0) {
-        *say = false; /* the server's own */
+        *say = false; /* the server's own, of a version before nodes had keys */
     } else if (!run || !find_row(run, number, look->disk, &nowhere)) {
         finding->kind = KEY_IS_ORPHAN;
     } else {
@@ -921,7 +925,8 @@ static enum key_proof judge_nexus(const struct key_rule *rule, const struct row 
     verdict->nexus = row->row.nexus;
     verdict->key = reg ? reg->key : reservation_key(rule->server, row->row.number);
     if (reg)
-        return !is_ours(rule, reg->key)                ? KEY_PRESENT_FOREIGN
+        return reservation_key_is_node(reg->key)       ? KEY_PRESENT_OWN
+               : !is_ours(rule, reg->key)              ? KEY_PRESENT_FOREIGN
                : reservation_key_number(reg->key) == 0 ? KEY_PRESENT_OWN
                                                        : KEY_PRESENT;
     if (row->unwritten)
@@ -1063,6 +1068,20 @@ static int undo_marks(struct key_rule *rule, uint32_t fenced, const struct key_l
     return err;
 }
 
+/* The preempts are known to have found what they were to take off. */
+static void forget_left(struct key_rule *rule, uint32_t fenced, const struct designator *disk)
+{
+    for (struct run *run = rule->runs; run; run = run->hh.next) {
+        struct row *row;
+
+        DL_FOREACH(run->rows, row)
+        {
+            if (row->fence == fenced && is_on_disk(row, disk))
+                row->left = false;
+        }
+    }
+}
+
 void key_rule_verdict(struct key_rule *rule, uint32_t id, const struct key_look *look, bool forgot,
                       bool (*drained)(uint32_t run, void *arg), void *arg,
                       struct key_verdict *verdict)
@@ -1073,6 +1092,7 @@ void key_rule_verdict(struct key_rule *rule, uint32_t id, const struct key_look 
     if (!run)
         return;
     verdict->proof = judge_run(rule, run, look, verdict);
+    forget_left(rule, id, look->disk);
     if (undo_marks(rule, id, look) ||
         (verdict->proof == KEY_PROVEN && write_fenced(rule, run, look, drained, arg)))
         verdict->proof = KEY_NOT_WRITTEN;
@@ -1087,8 +1107,11 @@ void key_rule_fence_over(struct key_rule *rule, uint32_t fenced, const struct de
 
         DL_FOREACH(run->rows, row)
         {
-            if (row->fence == fenced && is_on_disk(row, disk))
-                row->fence = 0;
+            if (row->fence != fenced || !is_on_disk(row, disk))
+                continue;
+            row->fence = 0;
+            if (row->left)
+                (void)take_back(rule, row); /* if not on record, then at the next look */
         }
     }
 }
@@ -1120,11 +1143,49 @@ bool key_rule_has_settled(const struct key_rule *rule, uint32_t id)
     return fenced;
 }
 
+/* Its key goes by itself. What a preempt without an answer was to take off that nexus is gone by
+ * that, as far as is known; one that is under way still says whether it was there in time. */
+static int leave_nexus(struct key_rule *rule, const struct run *run, const struct row *left)
+{
+    int err = 0, failed;
+
+    for (struct run *other = rule->runs; other; other = other->hh.next) {
+        struct row *row;
+
+        DL_FOREACH(other->rows, row)
+        {
+            if (other == run || row->row.state != KEY_PREEMPTING ||
+                !is_on_disk(row, &left->row.disk) ||
+                !key_nexus_equal(&row->row.nexus, &left->row.nexus))
+                continue;
+            row->left = row->fence != 0;
+            failed = row->left ? 0 : take_back(rule, row);
+            err = err ? err : failed;
+        }
+    }
+    return err;
+}
+
+static int leave_nexuses(struct key_rule *rule, const struct run *run)
+{
+    const struct row *row;
+    int err = 0, failed;
+
+    DL_FOREACH(run->rows, row)
+    {
+        failed = is_telling(row) || row->row.state == KEY_FENCED ? 0 : leave_nexus(rule, run, row);
+        err = err ? err : failed;
+    }
+    return err;
+}
+
 int key_rule_end_run(struct key_rule *rule, uint32_t id)
 {
     struct run *run = find_run(rule, id);
-    int err = run ? rule->store.drop_run(rule->store.arg, id) : 0;
+    int err = run ? leave_nexuses(rule, run) : 0;
 
+    if (run && !err)
+        err = rule->store.drop_run(rule->store.arg, id);
     if (run && !err)
         forget_run(rule, run);
     return err;

@@ -185,7 +185,7 @@ enum key_proof {
     KEY_STRANGER,    /* the same, of a run that may sit on the same machine */
     KEY_PRESENT,     /* a key is registered on its nexus */
     KEY_PRESENT_FOREIGN,
-    KEY_PRESENT_OWN, /* the server's: the client is on the server's own machine */
+    KEY_PRESENT_OWN, /* a node's: the client is on a machine that runs the server, or may */
     KEY_VANISHED,    /* its key is gone, and not by us */
     KEY_UNMOVED,     /* nor did the disk count a preempt */
     KEY_DOUBTFUL,    /* its record is not complete */

@@ -3,12 +3,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sodium.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-enum { KEY_PREFIX = 0x5ea1, SERVER_BITS = 24, NUMBER_BITS = 24 };
+enum {
+    KEY_PREFIX = 0x5ea1,
+    NODE_PREFIX = 0x5ea2,
+    SERVER_BITS = 24,
+    NUMBER_BITS = 24,
+    NODE_BITS = SERVER_BITS + NUMBER_BITS,
+};
 
 uint64_t reservation_key(uint32_t server, uint32_t number)
 {
@@ -20,6 +28,22 @@ uint64_t reservation_key(uint32_t server, uint32_t number)
 bool reservation_key_is_ours(uint32_t server, uint64_t key)
 {
     return key >> NUMBER_BITS == reservation_key(server, 0) >> NUMBER_BITS;
+}
+
+uint64_t reservation_node_key(const char *node)
+{
+    uint8_t hash[crypto_generichash_BYTES_MIN];
+    uint64_t key = NODE_PREFIX;
+
+    (void)crypto_generichash(hash, sizeof(hash), (const uint8_t *)node, strlen(node), NULL, 0);
+    for (int i = 0; i < NODE_BITS / 8; i++)
+        key = key << 8 | hash[i];
+    return key;
+}
+
+bool reservation_key_is_node(uint64_t key)
+{
+    return key >> NODE_BITS == NODE_PREFIX;
 }
 
 /* NVMe namespaces have "nsid" in sysfs; what answers INQUIRY is SCSI. */
@@ -126,4 +150,72 @@ int reservation_remove(const struct reservation_ops *ops, int fd, uint64_t own, 
     if (err)
         return err;
     return is_ours(view, own) && !has_key(view, victim) ? 0 : -EBUSY;
+}
+
+int reservation_succeed(const struct reservation_ops *ops, int fd, uint64_t own, uint64_t before,
+                        struct reservation_view *view)
+{
+    bool persists = false;
+    int err = ops->probe(fd, &persists);
+
+    /* On the same path this is all: the reservation's key is the path's. */
+    if (!err)
+        err = ops->register_key(fd, own, persists);
+    if (!err)
+        err = ops->read(fd, view);
+    if (!err && has_key(view, before))
+        err = ops->preempt(fd, own, before);
+    if (err && err != -EBADE)
+        return err;
+    err = reservation_take(ops, fd, own, view);
+    return err ? err : has_key(view, before) ? -EBUSY : 0;
+}
+
+static uint64_t other_node(const struct reservation_view *view, uint64_t own)
+{
+    for (size_t i = 0; i < view->count; i++) {
+        if (view->reg[i].key != own && reservation_key_is_node(view->reg[i].key))
+            return view->reg[i].key;
+    }
+    return 0;
+}
+
+/* A conflict: the victim went just now, or our own registration did; the next round sees which. */
+static int expel_nodes(const struct reservation_ops *ops, int fd, uint64_t own, bool persists,
+                       struct reservation_view *view, unsigned *expelled)
+{
+    enum { ROUNDS = 16 };
+    int err = 0;
+
+    for (unsigned i = 0; !err && i < ROUNDS; i++) {
+        const uint64_t victim = other_node(view, own);
+
+        if (!victim)
+            return 0;
+        err = ops->register_key(fd, own, persists);
+        if (!err)
+            err = ops->preempt(fd, own, victim);
+        *expelled += !err;
+        if (!err || err == -EBADE)
+            err = ops->read(fd, view);
+    }
+    return err ? err : -EBUSY;
+}
+
+int reservation_take_over(const struct reservation_ops *ops, int fd, uint64_t own,
+                          struct reservation_view *view, unsigned *expelled)
+{
+    bool persists = false;
+    int err = ops->probe(fd, &persists);
+
+    *expelled = 0;
+    if (!err)
+        err = ops->read(fd, view);
+    if (!err && view->held && view->holder_key != own && !reservation_key_is_node(view->holder_key))
+        return -EBUSY;
+    if (!err)
+        err = expel_nodes(ops, fd, own, persists, view, expelled);
+    if (!err)
+        err = reservation_take(ops, fd, own, view);
+    return err ? err : other_node(view, own) ? -EBUSY : 0;
 }

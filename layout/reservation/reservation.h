@@ -81,13 +81,34 @@ int reservation_remove(const struct reservation_ops *ops, int fd, uint64_t own, 
                        struct reservation_view *view, bool *preempted);
 
 /*
+ * The disk is held by `before`, which is ours too: the key of an earlier version of this server.
+ * Ours takes its place, and it is seen gone.
+ */
+int reservation_succeed(const struct reservation_ops *ops, int fd, uint64_t own, uint64_t before,
+                        struct reservation_view *view);
+/*
+ * Takes the disk from whatever other node has it: each key of a node but ours is preempted and its
+ * commands aborted. 0 only if afterwards the disk itself says that none is registered and the
+ * reservation is ours. -EBUSY: it is held by somebody who is no node (the view says who), or it did
+ * not do what it said. expelled: how many keys were there.
+ */
+int reservation_take_over(const struct reservation_ops *ops, int fd, uint64_t own,
+                          struct reservation_view *view, unsigned *expelled);
+
+/*
  * Our keys: 16 bits that say sealnfs, 24 that say which server (drawn when its journal was made),
- * and a number that is never used twice. Number 0 is the server's own. Whatever does not begin with
- * our 40 bits is somebody else's and is not touched.
+ * and a number that is never used twice. Number 0 was the server's own before nodes had keys.
+ * Whatever does not begin with our 40 bits is somebody else's and is not touched.
  */
 enum { RESERVATION_NUMBER_MAX = (1 << 24) - 1 };
 uint64_t reservation_key(uint32_t server, uint32_t number);
 bool reservation_key_is_ours(uint32_t server, uint64_t key);
+/*
+ * A node, a machine that may run the server: 16 bits that say so, and 48 of its name's hash, so
+ * that who is to cut it off knows its key by its name. It has the same on every disk.
+ */
+uint64_t reservation_node_key(const char *node);
+bool reservation_key_is_node(uint64_t key);
 static inline uint32_t reservation_key_number(uint64_t key)
 {
     return (uint32_t)(key & RESERVATION_NUMBER_MAX);

@@ -32,7 +32,7 @@ struct fill {
     uint64_t size;
     uint64_t done; /* walked so far */
     uint64_t page;
-    bool dirtied;
+    bool dirtied, lost;
 };
 
 static int open_writable(int fd)
@@ -101,8 +101,10 @@ static int fill_passes(struct fill *f)
         err = fiemap_walk(f->fd, f->size, fill_extent, f);
         if (!err && f->done < f->size)
             err = dirty(f, f->done, f->size);
-        if (!err && f->dirtied && fdatasync(f->fd) != 0)
+        if (!err && f->dirtied && fdatasync(f->fd) != 0) {
             err = -errno;
+            f->lost = true;
+        }
         if (err || !f->dirtied)
             return err;
     }
@@ -128,6 +130,8 @@ int seal_fill(int fd, uint64_t size, struct seal_refusal *why)
         return seal_refuse(why, SEAL_REFUSED_WRITER, EAGAIN,
                            "the file was truncated, or the disk became full, while it was being "
                            "filled; try again");
+    if (f.lost)
+        return seal_refuse_flush(why, -err, "writing out the filled file");
     if (err)
         return seal_refuse_errno(why, -err, "filling the file");
     return 0;
@@ -144,8 +148,10 @@ int seal_unshare(int fd, uint64_t size, struct seal_refusal *why)
               ? 0
               : -errno;
     if (!err && fdatasync(rw) != 0)
-        err = -errno;
+        err = seal_refuse_flush(why, errno, "writing out the unshared file");
     (void)close(rw);
+    if (err && why && why->lost)
+        return err;
     if (err && err != -EOPNOTSUPP) /* it cannot share blocks then */
         return seal_refuse_errno(why, -err, "unsharing the file's blocks");
     return 0;

@@ -13,14 +13,15 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "layout/fs_abi.h"
 #include "layout/mount_info.h"
 #include "layout/seal/cache.h"
+#include "layout/seal/clone.h"
 #include "layout/seal/ext4_options.h"
 #include "layout/seal/fiemap.h"
 #include "layout/seal/fill.h"
 #include "layout/seal/judge.h"
 #include "layout/seal/mark.h"
+#include "layout/seal/reserve.h"
 #include "layout/seal/writers.h"
 
 /* The kernel moves 32 bits, whatever the ioctl's number says. */
@@ -54,16 +55,6 @@ static int gather_inode(int fd, struct seal_facts *facts)
     return 0;
 }
 
-static int gather_xfs(int fd, struct seal_facts *facts)
-{
-    struct fs_abi_xfs_geometry geometry;
-
-    if (ioctl(fd, FS_ABI_XFS_GEOMETRY, &geometry) != 0)
-        return -errno;
-    facts->reflink = geometry.flags & FS_ABI_XFS_REFLINK;
-    return 0;
-}
-
 static void gather_ext4(dev_t dev, struct seal_facts *facts)
 {
     bool journals = true;
@@ -94,7 +85,7 @@ static int gather(int fd, struct seal_facts *facts, struct mount_info *mount)
     if (!S_ISREG(st.st_mode) || (!xfs && strcmp(mount->type, "ext4") != 0))
         return 0;
     if (xfs)
-        err = gather_xfs(fd, facts);
+        err = seal_can_be_cloned(fd, &facts->reflink);
     else
         gather_ext4(st.st_dev, facts);
     return err ? err : gather_inode(fd, facts);
@@ -112,17 +103,28 @@ static int judge_privileges(int fd, enum seal_kind kind, struct seal_refusal *wh
     return seal_judge_privileges(st.st_mode, len > 0, kind, why);
 }
 
-int seal_fs_prepare(int fd, const struct seal_fs_request *request, struct seal_refusal *why)
+static int judge_file(int fd, const struct seal_fs_request *request, struct seal_facts *facts,
+                      struct seal_refusal *why)
 {
-    struct seal_facts facts;
     struct mount_info mount;
-    int err = gather(fd, &facts, &mount);
+    int err = gather(fd, facts, &mount);
 
     if (err)
         return seal_refuse_errno(why, -err, "reading what the file is");
-    err = seal_judge_file(&facts, request->kind, why);
-    if (!err)
-        err = judge_privileges(fd, request->kind, why);
+    if (request->growing && !facts->size)
+        facts->size = 1;
+    facts->guarded = request->guarded;
+    facts->unguarded = request->unguarded;
+    err = seal_judge_file(facts, request->kind, why);
+    facts->fs_type = NULL; /* the mount's */
+    return err ? err : judge_privileges(fd, request->kind, why);
+}
+
+int seal_fs_prepare(int fd, const struct seal_fs_request *request, struct seal_refusal *why)
+{
+    struct seal_facts facts;
+    int err = judge_file(fd, request, &facts, why);
+
     if (!err && (request->fill || request->unshare))
         err = seal_fs_prove_no_writer(fd, why);
     if (!err && request->unshare && facts.reflink)
@@ -132,7 +134,7 @@ int seal_fs_prepare(int fd, const struct seal_fs_request *request, struct seal_r
     if (err)
         return err;
     /* Most of the writing happens here, so that it does not have to while the flag is set. */
-    return fsync(fd) == 0 ? 0 : seal_refuse_errno(why, errno, "fsync of the file");
+    return fsync(fd) == 0 ? 0 : seal_refuse_flush(why, errno, "fsync of the file");
 }
 
 int seal_fs_get_flag(int fd, bool *set)
@@ -160,16 +162,19 @@ int seal_fs_is_sealed(int fd, bool *sealed, enum seal_kind *kind, struct file_ke
     return 0;
 }
 
-static int undo_flag(int fd, unsigned int flags)
+/* The mark that a reserve has set stays: by it the reserve is cut off. */
+static int undo_flag(int fd, unsigned int flags, bool was_marked)
 {
     int err = set_flags(fd, flags);
 
-    return err ? err : seal_mark_remove(fd);
+    return err || was_marked ? err : seal_mark_remove(fd);
 }
 
 int seal_fs_set_flag(int fd, enum seal_kind kind, struct seal_refusal *why)
 {
     unsigned int flags;
+    enum seal_kind before;
+    bool was_marked = seal_mark_get(fd, &before) == 0;
     int err = get_flags(fd, &flags);
 
     if (!err && (flags & FS_IMMUTABLE_FL))
@@ -181,13 +186,14 @@ int seal_fs_set_flag(int fd, enum seal_kind kind, struct seal_refusal *why)
         return seal_refuse_errno(why, -err, "marking the file as sealed");
     err = set_flags(fd, flags | FS_IMMUTABLE_FL);
     if (err) {
-        (void)seal_mark_remove(fd);
+        if (!was_marked)
+            (void)seal_mark_remove(fd);
         return seal_refuse_errno(why, -err, "setting the immutable flag");
     }
     if (fsync(fd) != 0) {
         err = errno;
-        (void)undo_flag(fd, flags);
-        return seal_refuse_errno(why, err, "making the immutable flag durable");
+        (void)undo_flag(fd, flags, was_marked);
+        return seal_refuse_flush(why, err, "making the immutable flag durable");
     }
     return 0;
 }
@@ -231,11 +237,22 @@ static int make_cleared_durable(int fd, struct seal_refusal *why)
 {
     return fsync(fd) == 0
                ? 0
-               : seal_refuse_errno(why, errno, "making the cleared immutable flag durable");
+               : seal_refuse_flush(why, errno, "making the cleared immutable flag durable");
 }
 
-int seal_fs_clear_flag(int fd, enum seal_kind kind, const struct timespec *mtime,
-                       struct seal_refusal *why)
+static int finish_clearing(int fd, const struct seal_cut *cut, struct seal_refusal *why)
+{
+    unsigned int flags;
+    int err = cut && cut->immutable ? get_flags(fd, &flags) : 0;
+
+    if (!err && cut && cut->immutable)
+        err = set_flags(fd, flags | FS_IMMUTABLE_FL);
+    return err ? seal_refuse_errno(why, -err, "giving the file its immutable flag back")
+               : make_cleared_durable(fd, why);
+}
+
+static int clear_flag(int fd, enum seal_kind kind, const struct seal_cut *cut,
+                      const struct timespec *mtime, struct seal_refusal *why)
 {
     struct file_key named;
     enum seal_kind marked;
@@ -245,11 +262,13 @@ int seal_fs_clear_flag(int fd, enum seal_kind kind, const struct timespec *mtime
     if (!err)
         err = seal_mark_find(fd, &marked, &named);
     if (err == -ENODATA) /* an attempt before may have failed after it took the mark off */
-        return make_cleared_durable(fd, why);
+        return finish_clearing(fd, cut, why);
     if (err)
         return seal_refuse_errno(why, -err, "reading the seal's mark");
     if (set)
         err = drop_flag(fd, kind, why);
+    if (!err && cut)
+        err = seal_cut(fd, cut, why);
     if (err)
         return err;
     if (mtime) {
@@ -260,7 +279,19 @@ int seal_fs_clear_flag(int fd, enum seal_kind kind, const struct timespec *mtime
     err = seal_mark_remove(fd);
     if (err)
         return seal_refuse_errno(why, -err, "taking the seal's mark off");
-    return make_cleared_durable(fd, why);
+    return finish_clearing(fd, cut, why);
+}
+
+int seal_fs_clear_flag(int fd, enum seal_kind kind, const struct timespec *mtime,
+                       struct seal_refusal *why)
+{
+    return clear_flag(fd, kind, NULL, mtime, why);
+}
+
+int seal_fs_clear_grown(int fd, const struct seal_cut *cut, const struct timespec *mtime,
+                        struct seal_refusal *why)
+{
+    return clear_flag(fd, SEAL_KIND_PINNED, cut, mtime, why);
 }
 
 static int refuse_writer(int fd, struct seal_refusal *why)
@@ -311,7 +342,7 @@ int seal_fs_prove_no_writer(int fd, struct seal_refusal *why)
 
 struct map_read {
     struct map_builder *builder;
-    bool judged;
+    bool judged, shared;
     uint64_t volume_size;
     struct seal_refusal *why;
 };
@@ -323,6 +354,7 @@ static int add_extent(void *context, const struct fiemap_extent *fe)
     struct seal_extent e = {fe->fe_logical, fe->fe_length, fe->fe_physical, SEAL_EXTENT_DATA};
     int err = 0;
 
+    r->shared = r->shared || (fe->fe_flags & FIEMAP_EXTENT_SHARED);
     if (r->judged)
         err = seal_judge_extent(&facts, r->volume_size, r->why);
     else if (!seal_extent_is_data(fe->fe_flags))
@@ -362,7 +394,7 @@ static int read_map(int fd, struct map_read *r, struct seal_map **map)
     int err;
 
     if (fsync(fd) != 0)
-        return seal_refuse_errno(r->why, errno, "fsync of the file");
+        return seal_refuse_flush(r->why, errno, "fsync of the file");
     if (fstat(fd, &st) != 0 || fstatfs(fd, &fs) != 0)
         return seal_refuse_errno(r->why, errno, "reading the file's size");
     if (fs.f_bsize < 512 || fs.f_bsize > 1 << 30)
@@ -406,11 +438,30 @@ int seal_fs_read_map(int fd, enum seal_kind kind, bool sparse, uint64_t volume_s
     return 0;
 }
 
-int seal_fs_reread_map(int fd, struct seal_map **map, struct seal_refusal *why)
+int seal_fs_reread_map(int fd, struct seal_map **map, bool *shared, struct seal_refusal *why)
 {
     struct map_read r = {.why = why};
+    int err = read_map(fd, &r, map);
 
-    return read_map(fd, &r, map);
+    *shared = !err && r.shared;
+    return err;
+}
+
+int seal_fs_try(int fd, const struct seal_fs_request *request, uint64_t volume_size,
+                struct seal_refusal *why)
+{
+    struct seal_facts facts;
+    struct seal_map *map = NULL;
+    int err = judge_file(fd, request, &facts, why);
+
+    if (!err)
+        err = seal_fs_prove_no_writer(fd, why);
+    if (err || request->fill || request->growing)
+        return err;
+    err = seal_fs_read_map(fd, request->kind, request->sparse, volume_size, &map, why);
+    if (!err)
+        map_free(map);
+    return err;
 }
 
 int seal_fs_seal(int fd, const struct seal_fs_request *request, uint64_t volume_size,

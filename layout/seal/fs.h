@@ -29,7 +29,7 @@
 
 enum seal_kind {
     SEAL_KIND_FROZEN = 0, /* data does not change: READ grants; may have holes (sparse) */
-    SEAL_KIND_PINNED = 1, /* data may change in place: READ and RW grants; no holes, no cloning */
+    SEAL_KIND_PINNED = 1, /* data may change in place: READ and RW grants; no holes, no clones */
 };
 
 struct seal_fs_request {
@@ -37,6 +37,17 @@ struct seal_fs_request {
     bool fill;    /* allocate holes, and write UNWRITTEN blocks out as zeros */
     bool sparse;  /* holes may stay (frozen seals only): clients read zeros there */
     bool unshare; /* give the file blocks of its own where it shares them with a clone */
+    bool growing; /* it is to get a reserve (seal/reserve.h), and may be empty */
+    bool guarded; /* the caller keeps clones away (seal/clone.h): a pinned seal where there are any
+                   */
+    const char *unguarded; /* why he does not */
+};
+
+/* What a growing file is left as: its logical size, if it is longer on disk, and not longer than
+ * its reserve made it. */
+struct seal_cut {
+    uint64_t size, reserve;
+    bool immutable; /* the flag is somebody else's, and is set again */
 };
 
 /*
@@ -45,6 +56,13 @@ struct seal_fs_request {
  * also beside a writer; its times move as by a write.
  */
 int seal_fs_prepare(int fd, const struct seal_fs_request *request, struct seal_refusal *why);
+/*
+ * Would it be sealed, as things are at this moment? Changes nothing, but that what is in memory of
+ * the file is written out. Filling and a reserve are taken for done: whether there is room is not
+ * asked. volume_size as below.
+ */
+int seal_fs_try(int fd, const struct seal_fs_request *request, uint64_t volume_size,
+                struct seal_refusal *why);
 /* Sets the mark (layout/seal/mark.h), then FS_IMMUTABLE_FL, and makes both durable.
  * SEAL_REFUSED_ALREADY_IMMUTABLE when the flag was set (the file is left alone). */
 int seal_fs_set_flag(int fd, enum seal_kind kind, struct seal_refusal *why);
@@ -64,10 +82,10 @@ int seal_fs_prove_no_writer(int fd, struct seal_refusal *why);
 int seal_fs_read_map(int fd, enum seal_kind kind, bool sparse, uint64_t volume_size,
                      struct seal_map **map, struct seal_refusal *why);
 /*
- * Reads the map of a sealed file without judging what cannot hurt any more (extents may have become
- * shared by a clone), for comparing at release.
+ * Reads the map of a sealed file without judging it, for comparing. *shared: blocks of it are a
+ * clone's too, which does a frozen file no harm.
  */
-int seal_fs_reread_map(int fd, struct seal_map **map, struct seal_refusal *why);
+int seal_fs_reread_map(int fd, struct seal_map **map, bool *shared, struct seal_refusal *why);
 /*
  * Clears FS_IMMUTABLE_FL durably, sets the modification time that was kept elsewhere while the flag
  * forbade it (NULL: none), and takes the mark off; in this order, so that a call that was cut short
@@ -78,6 +96,10 @@ int seal_fs_reread_map(int fd, struct seal_map **map, struct seal_refusal *why);
  */
 int seal_fs_clear_flag(int fd, enum seal_kind kind, const struct timespec *mtime,
                        struct seal_refusal *why);
+/* The same of a growing file: when the flag is cleared, which forbids it, the file is cut to its
+ * size. Also of one that has its mark and not yet its flag, or one that somebody else has set. */
+int seal_fs_clear_grown(int fd, const struct seal_cut *cut, const struct timespec *mtime,
+                        struct seal_refusal *why);
 /* Is FS_IMMUTABLE_FL set? */
 int seal_fs_get_flag(int fd, bool *set);
 /* Does the file carry the flag and our mark? *named: the key in the mark (seal_mark_find). */

@@ -40,12 +40,12 @@ static int judge_fs(const struct seal_facts *f, enum seal_kind kind, struct seal
                            "the file is encrypted by the file system: clients would read cipher "
                            "text; copy it to a "
                            "directory without fscrypt");
-    if (kind == SEAL_KIND_PINNED && f->reflink)
+    if (kind == SEAL_KIND_PINNED && f->reflink && !f->guarded)
         return seal_refuse(
             why, SEAL_REFUSED_REFLINK, EOPNOTSUPP,
-            "a pinned seal needs a file system that cannot clone files, or a clone would change "
-            "with "
-            "the file; use ext4, XFS made with mkfs.xfs -m reflink=0, or a frozen seal");
+            "files can be cloned here, and a clone would change with a pinned file%s%s; use ext4, "
+            "XFS made with mkfs.xfs -m reflink=0, or a frozen seal",
+            f->unguarded ? ": " : "", f->unguarded ? f->unguarded : "");
     return 0;
 }
 

@@ -22,8 +22,10 @@ struct seal_facts {
     bool immutable;
     bool marked; /* by a seal (seal/mark.h), known or not */
     bool encrypted;
-    bool realtime; /* XFS */
-    bool reflink;  /* the file system can clone files */
+    bool realtime;         /* XFS */
+    bool reflink;          /* the file system can clone files */
+    bool guarded;          /* and the caller sees to it that this one is not */
+    const char *unguarded; /* why he does not; NULL: it is not said */
 };
 
 int seal_judge_file(const struct seal_facts *facts, enum seal_kind kind, struct seal_refusal *why);

@@ -384,3 +384,19 @@ int map_builder_finish(struct map_builder *b, struct seal_map **out)
     free(b);
     return 0;
 }
+
+int map_prefix(const struct seal_map *map, uint64_t size, struct seal_map **out)
+{
+    struct map_builder *b;
+    int err = map_builder_create(size, map->block_size, &b);
+
+    if (err)
+        return err;
+    for (size_t i = 0; !err && i < map->count && map->extent[i].file_offset < b->end; i++)
+        err = map_builder_add(b, &map->extent[i]);
+    if (err) {
+        map_builder_destroy(b);
+        return err;
+    }
+    return map_builder_finish(b, out);
+}

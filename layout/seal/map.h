@@ -47,6 +47,9 @@ const struct seal_extent *map_extent(const struct seal_map *map, size_t i);
 int map_lookup(const struct seal_map *map, uint64_t offset, size_t *index);
 bool map_has_holes(const struct seal_map *map);
 
+/* Its first bytes, as the map of a file of that size, which is not larger than it; -ENOMEM. */
+int map_prefix(const struct seal_map *map, uint64_t size, struct seal_map **out);
+
 /* Takes a further reference; returns map. */
 struct seal_map *map_ref(struct seal_map *map);
 /* Drops a reference, and the map with the last one. NULL is ignored. */

@@ -15,6 +15,7 @@ struct wanted {
     unsigned int dev_major;
     unsigned int dev_minor;
     unsigned long long inode;
+    bool readers; /* too */
 };
 
 static bool read_text(int dir, const char *name, char *text, size_t size)
@@ -32,9 +33,15 @@ static bool read_text(int dir, const char *name, char *text, size_t size)
     return true;
 }
 
-/* Does /proc/PID/fd/NAME write to the file? AT_STATX_DONT_SYNC: other descriptors may be on a dead
- * NFS server. */
-static bool fd_writes(int pid_dir, const char *name, const struct wanted *w)
+/* O_PATH is no way to what is in the file. */
+static bool flags_count(unsigned long flags, const struct wanted *w)
+{
+    return w->readers ? !(flags & O_PATH) : (flags & O_ACCMODE) != O_RDONLY;
+}
+
+/* Does /proc/PID/fd/NAME write to the file, or read it? AT_STATX_DONT_SYNC: other descriptors may
+ * be on a dead NFS server. */
+static bool fd_counts(int pid_dir, const char *name, const struct wanted *w)
 {
     struct statx st;
     char path[64];
@@ -50,7 +57,7 @@ static bool fd_writes(int pid_dir, const char *name, const struct wanted *w)
     if (!read_text(pid_dir, path, info, sizeof(info)))
         return false;
     flags = strstr(info, "flags:");
-    return flags && (strtoul(flags + 6, NULL, 8) & O_ACCMODE) != O_RDONLY;
+    return flags && flags_count(strtoul(flags + 6, NULL, 8), w);
 }
 
 static bool process_has_open(int pid_dir, const struct wanted *w)
@@ -66,7 +73,7 @@ static bool process_has_open(int pid_dir, const struct wanted *w)
         return false;
     }
     while (!found && (entry = readdir(dir)))
-        found = isdigit((unsigned char)entry->d_name[0]) && fd_writes(pid_dir, entry->d_name, w);
+        found = isdigit((unsigned char)entry->d_name[0]) && fd_counts(pid_dir, entry->d_name, w);
     (void)closedir(dir);
     return found;
 }
@@ -91,7 +98,7 @@ static bool process_has_mapped(int pid_dir, const struct wanted *w)
 
         found =
             sscanf(line, "%*x-%*x %7s %*x %x:%x %llu", mode, &dev_major, &dev_minor, &inode) == 4 &&
-            mode[1] == 'w' && mode[3] == 's' && dev_major == w->dev_major &&
+            (w->readers || (mode[1] == 'w' && mode[3] == 's')) && dev_major == w->dev_major &&
             dev_minor == w->dev_minor && inode == w->inode;
     }
     (void)fclose(f);
@@ -107,8 +114,8 @@ static bool describe_process(int proc, const char *pid, const struct wanted *w, 
 
     if (dir < 0)
         return false;
-    how = process_has_open(dir, w)     ? "has it open for writing"
-          : process_has_mapped(dir, w) ? "has it mapped writable"
+    how = process_has_open(dir, w)     ? w->readers ? "has it open" : "has it open for writing"
+          : process_has_mapped(dir, w) ? w->readers ? "has it mapped" : "has it mapped writable"
                                        : NULL;
     if (how) {
         if (!read_text(dir, "comm", name, sizeof(name)))
@@ -120,11 +127,12 @@ static bool describe_process(int proc, const char *pid, const struct wanted *w, 
     return how != NULL;
 }
 
-bool writers_describe(int fd, char *text, size_t size)
+static bool describe(int fd, bool readers, char *text, size_t size)
 {
     struct stat st;
     struct wanted w;
     const struct dirent *entry;
+    long self = readers ? (long)getpid() : 0;
     DIR *proc;
     bool found = false;
 
@@ -132,13 +140,24 @@ bool writers_describe(int fd, char *text, size_t size)
         text[0] = '\0';
     if (fstat(fd, &st) != 0)
         return false;
-    w = (struct wanted){major(st.st_dev), minor(st.st_dev), st.st_ino};
+    w = (struct wanted){major(st.st_dev), minor(st.st_dev), st.st_ino, readers};
     proc = opendir("/proc");
     if (!proc)
         return false;
     while (!found && (entry = readdir(proc)))
         found = isdigit((unsigned char)entry->d_name[0]) &&
+                strtol(entry->d_name, NULL, 10) != self &&
                 describe_process(dirfd(proc), entry->d_name, &w, text, size);
     (void)closedir(proc);
     return found;
+}
+
+bool writers_describe(int fd, char *text, size_t size)
+{
+    return describe(fd, false, text, size);
+}
+
+bool readers_describe(int fd, char *text, size_t size)
+{
+    return describe(fd, true, text, size);
 }

@@ -33,12 +33,21 @@ struct layout_access {
     const rdma_deviceaddr4 *rdma; /* the data path, as it may use it; NULL: there is none */
 };
 
-/* The file as memory that is registered for the client, byte for byte from its beginning. */
-struct layout_memory {
+enum { LAYOUT_MEMORY_PIECES = 64 };
+
+/* Bytes of the file that are in one registration. */
+struct layout_piece {
+    uint64_t offset, length; /* in the file */
     uint64_t address;
-    uint64_t length;
     uint32_t key;
-    bool writable; /* by the client */
+};
+
+/* The file as memory that is registered for the client. What is between its pieces is holes. */
+struct layout_memory {
+    uint64_t length;                   /* of the file, when it was registered */
+    bool writable;                     /* by the client */
+    uint32_t pieces_count;             /* LAYOUT_MEMORY_PIECES at most */
+    const struct layout_piece *pieces; /* in order, without overlap */
 };
 
 /* What a LAYOUTGET asks of the map. length and minlength may be UINT64_MAX: to the end of the file.

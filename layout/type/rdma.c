@@ -3,8 +3,8 @@
  *
  * What a client is told is not where the file is on a disk but where it is in the server's memory,
  * so it is the host that knows: it registers the file for the client and says so in the request.
- * The map is of use only for the file's size. A grant is of the whole file, in one extent: one
- * registration.
+ * The map is of use only for the file's size. A grant is of the whole file, in an extent for each
+ * piece that is registered; the rest is holes.
  */
 #include "layout/type/rdma.h"
 
@@ -60,13 +60,33 @@ static bool is_registered(const struct seal_map *map, const struct layout_reques
            memory->writable == (request->iomode == LAYOUTIOMODE4_RW);
 }
 
+/* How many there are: what the file has, of what is registered. */
+static uint32_t make_extents(const struct layout_memory *memory, uint64_t size,
+                             layoutiomode4 iomode, rdma_extent4 extents[LAYOUT_MEMORY_PIECES])
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < memory->pieces_count && count < LAYOUT_MEMORY_PIECES; i++) {
+        const struct layout_piece *piece = &memory->pieces[i];
+        uint64_t left = piece->offset < size ? size - piece->offset : 0;
+
+        if (left > 0)
+            extents[count++] =
+                (rdma_extent4){.rex_file_offset = piece->offset,
+                               .rex_length = piece->length < left ? piece->length : left,
+                               .rex_remote_address = piece->address,
+                               .rex_rkey = piece->key,
+                               .rex_iomode = iomode};
+    }
+    return count;
+}
+
 static int encode_grant(const struct seal_map *map, const uint8_t device_id[DEVICE_ID_SIZE],
                         bool writable, const struct layout_request *request, uint8_t *body,
                         size_t cap, struct layout_cover *cover)
 {
-    rdma_extent4 extent = {.rex_length = map_file_size(map), .rex_iomode = request->iomode};
-    rdma_layout4 layout = {
-        .rlo_version = RDMA_LAYOUT_VERSION, .rlo_extents_count = 1, .rlo_extents = &extent};
+    rdma_extent4 extents[LAYOUT_MEMORY_PIECES];
+    rdma_layout4 layout = {.rlo_version = RDMA_LAYOUT_VERSION, .rlo_extents = extents};
     uint32_t room = request->maxcount < BLOCK_TYPE_LAYOUT4_HEAD
                         ? 0
                         : request->maxcount - BLOCK_TYPE_LAYOUT4_HEAD;
@@ -78,13 +98,14 @@ static int encode_grant(const struct seal_map *map, const uint8_t device_id[DEVI
     if (err)
         return err;
     memcpy(layout.rlo_device, device_id, sizeof layout.rlo_device);
-    extent.rex_remote_address = request->memory->address;
-    extent.rex_rkey = request->memory->key;
+    layout.rlo_extents_count =
+        make_extents(request->memory, map_file_size(map), request->iomode, extents);
     xdr_out_init(&out, body, room < cap ? room : cap);
     if (!rdma_layout_encode(&out, &layout))
         return -EMSGSIZE;
-    *cover = (struct layout_cover){
-        .length = extent.rex_length, .extents = 1, .body_len = (uint32_t)xdr_out_pos(&out)};
+    *cover = (struct layout_cover){.length = map_file_size(map),
+                                   .extents = layout.rlo_extents_count,
+                                   .body_len = (uint32_t)xdr_out_pos(&out)};
     return 0;
 }
 

@@ -328,13 +328,7 @@ static bitmap4 effective(const bitmap4 *want, const bitmap4 *have, const struct 
 
 static bool put_values(struct xdr_out *out, const bitmap4 *mask, const struct nfs4_attrs *attrs)
 {
-    for (unsigned word = 0; word < WIRE_COUNT(mask->word); word++) {
-        for (uint32_t bits = mask->word[word]; bits != 0; bits &= bits - 1) {
-            if (!wire_encode_field(&table[word * 32 + (unsigned)__builtin_ctz(bits)], out, attrs))
-                return false;
-        }
-    }
-    return true;
+    return wire_encode_chosen(table, mask->word, WIRE_COUNT(mask->word), out, attrs);
 }
 
 bool nfs4_attrs_encode(struct xdr_out *out, const bitmap4 *want, const bitmap4 *have,

@@ -232,6 +232,80 @@ bool wire_encode_field(const struct wire_field *field, struct xdr_out *out, cons
     return encode_field(field, out, value);
 }
 
+enum { NUMBERS_MAX = 16 }; /* bytes that store_numbers writes at most */
+
+/* A number, where there is room for it: the place after it; NULL for what is none. */
+static inline uint8_t *store_number(const struct wire_field *field, uint8_t *at, const char *value)
+{
+    uint64_t wide;
+    uint32_t word;
+
+    switch (field->kind) {
+    case WIRE_KIND_U32:
+        memcpy(&word, value + field->at, sizeof(word));
+        break;
+    case WIRE_KIND_BOOL:
+        word = *(const bool *)(value + field->at) ? 1 : 0;
+        break;
+    case WIRE_KIND_U64:
+        memcpy(&wide, value + field->at, sizeof(wide));
+        xdr_store_u32(at, (uint32_t)(wide >> 32));
+        xdr_store_u32(at + 4, (uint32_t)wide);
+        return at + 8;
+    default:
+        return NULL;
+    }
+    xdr_store_u32(at, word);
+    return at + 4;
+}
+
+/* The same for a structure of two numbers, as times and file system ids are. */
+static inline uint8_t *store_numbers(const struct wire_field *field, uint8_t *at, const char *value)
+{
+    const struct wire_type *type = field->type;
+
+    if (field->kind != WIRE_KIND_SUB)
+        return store_number(field, at, value);
+    if (type->fields_count != 2 || type->arms_count != 0 || type->encode != NULL)
+        return NULL;
+    at = store_number(&type->fields[0], at, value + field->at);
+    return at != NULL ? store_number(&type->fields[1], at, value + field->at) : NULL;
+}
+
+/* Most attributes are numbers, and there is room for most: what is used of it is told to out only
+ * before something else, and at the end. */
+static bool encode_word(const struct wire_field *table, uint32_t bits, struct xdr_out *out,
+                        const void *value)
+{
+    uint8_t *end, *at = xdr_out_next(out, &end);
+
+    for (; bits != 0; bits &= bits - 1) {
+        const struct wire_field *field = &table[__builtin_ctz(bits)];
+        uint8_t *after = end - at >= NUMBERS_MAX ? store_numbers(field, at, value) : NULL;
+
+        if (after != NULL) {
+            at = after;
+            continue;
+        }
+        xdr_out_advance(out, at);
+        if (!encode_field(field, out, value))
+            return false;
+        at = xdr_out_next(out, &end);
+    }
+    xdr_out_advance(out, at);
+    return true;
+}
+
+bool wire_encode_chosen(const struct wire_field *table, const uint32_t *words, unsigned count,
+                        struct xdr_out *out, const void *value)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (!encode_word(table + (size_t)i * 32, words[i], out, value))
+            return false;
+    }
+    return xdr_out_ok(out);
+}
+
 bool wire_encode(const struct wire_type *type, struct xdr_out *out, const void *value)
 {
     const struct wire_arm *arm;

@@ -64,6 +64,9 @@ struct wire_type {
 bool wire_decode_field(const struct wire_field *field, struct xdr_in *in, struct arena *arena,
                        void *value);
 bool wire_encode_field(const struct wire_field *field, struct xdr_out *out, const void *value);
+/* The fields of a table whose bits are set in `count` words, in the order of the table. */
+bool wire_encode_chosen(const struct wire_field *table, const uint32_t *words, unsigned count,
+                        struct xdr_out *out, const void *value);
 
 /* False: malformed, or the arena is used up; *value is then undefined. */
 bool wire_decode(const struct wire_type *type, struct xdr_in *in, struct arena *arena, void *value);

@@ -55,21 +55,26 @@ static struct buffer *take_pooled(struct pool *pool)
     return buffer;
 }
 
+struct buffer *buffer_get_exact(size_t size)
+{
+    if (size > SIZE_MAX - PAGE)
+        return NULL;
+    struct buffer *buffer = make_buffer((size + PAGE - 1) / PAGE * PAGE, UNPOOLED);
+    if (buffer)
+        atomic_store_explicit(&buffer->refs, 1, memory_order_relaxed);
+    return buffer;
+}
+
 struct buffer *buffer_get(size_t size)
 {
     unsigned k = 0;
     while (k < CLASSES && pools[k].size < size)
         k++;
-    struct buffer *buffer;
-    if (k == UNPOOLED) {
-        if (size > SIZE_MAX - PAGE)
-            return NULL;
-        buffer = make_buffer((size + PAGE - 1) / PAGE * PAGE, UNPOOLED);
-    } else {
-        buffer = take_pooled(&pools[k]);
-        if (!buffer)
-            buffer = make_buffer(pools[k].size, k);
-    }
+    if (k == UNPOOLED)
+        return buffer_get_exact(size);
+    struct buffer *buffer = take_pooled(&pools[k]);
+    if (!buffer)
+        buffer = make_buffer(pools[k].size, k);
     if (buffer)
         atomic_store_explicit(&buffer->refs, 1, memory_order_relaxed);
     return buffer;

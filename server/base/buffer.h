@@ -26,6 +26,8 @@ enum { BUFFER_SMALL = 16 << 10 };
 
 /* At least size bytes, one reference, contents undefined. NULL: out of memory. */
 struct buffer *buffer_get(size_t size);
+/* The same, and no more than a page beyond size; it is not pooled. */
+struct buffer *buffer_get_exact(size_t size);
 struct buffer *buffer_ref(struct buffer *buffer);
 void buffer_unref(struct buffer *buffer); /* NULL is fine */
 /* Free what the pool keeps (at exit, for leak checkers). */

@@ -30,6 +30,7 @@ struct loop {
     bool started;
     bool stopping; /* the loop's thread only */
     unsigned index;
+    enum confine_role role;
     int wake_fd;
     char name[16];
 };
@@ -76,6 +77,7 @@ static void *loop_main(void *arg)
     struct loop *loop = arg;
     self = loop;
     pthread_setname_np(pthread_self(), loop->name);
+    confine_thread(loop->role);
     /* The wake event keeps the base from running dry. */
     event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY);
     return NULL;
@@ -125,6 +127,11 @@ close_wake:
 free_loop:
     free(loop);
     return err;
+}
+
+void loop_confine(struct loop *loop, enum confine_role role)
+{
+    loop->role = role;
 }
 
 int loop_start(struct loop *loop)
@@ -186,9 +193,19 @@ void loop_post(struct loop *loop, struct loop_msg *msg)
         ;
 }
 
-uint64_t loop_now_ns(void)
+static uint64_t read_clock(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t loop_now_ns(void)
+{
+    return read_clock(CLOCK_MONOTONIC_COARSE);
+}
+
+uint64_t loop_fine_ns(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
 }

@@ -10,6 +10,8 @@
 
 #include <stdint.h>
 
+#include "server/base/confine.h"
+
 struct event_base;
 struct loop;
 
@@ -22,6 +24,8 @@ struct loop_msg {
 /* Create a loop (its thread starts with loop_start). name: up to 15 characters, the thread's name.
  */
 int loop_create(const char *name, unsigned index, struct loop **out);
+/* What its thread confines itself to; CONFINE_NOT if it is not said. Before loop_start. */
+void loop_confine(struct loop *loop, enum confine_role role);
 int loop_start(struct loop *loop);
 /* Ask the loop to end after the messages posted so far, join its thread. Messages posted later are
  * not run. */
@@ -39,5 +43,7 @@ void loop_post(struct loop *loop, struct loop_msg *msg);
 
 /* A coarse monotonic clock in nanoseconds (granularity about 4 ms). Any thread. */
 uint64_t loop_now_ns(void);
+uint64_t
+loop_fine_ns(void); /* for turns shorter than a tick, of which the one above knows nothing */
 
 #endif

@@ -11,7 +11,21 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { STAT_MAX = 1024, START_FIELD = 22, BOOT_DIGITS = 8 };
+#include "server/base/node_record.h"
+
+enum { STAT_MAX = 1024, START_FIELD = 22 };
+
+/* Set before threads start. */
+static const struct node_record *nodes;
+static char own_tag[NODE_TAG_SIZE];
+
+void peer_set_nodes(const struct node_record *record, const char *self)
+{
+    nodes = record;
+    own_tag[0] = '\0';
+    if (self)
+        node_tag(self, own_tag);
+}
 
 static int read_text(const char *path, char *text, size_t size)
 {
@@ -24,19 +38,6 @@ static int read_text(const char *path, char *text, size_t size)
     if (!err)
         text[n] = '\0';
     return err;
-}
-
-static int boot_name(char boot[BOOT_DIGITS + 1])
-{
-    char text[64];
-    int err = read_text("/proc/sys/kernel/random/boot_id", text, sizeof text);
-    if (err)
-        return err;
-    if (strlen(text) < BOOT_DIGITS)
-        return -EINVAL;
-    memcpy(boot, text, BOOT_DIGITS);
-    boot[BOOT_DIGITS] = '\0';
-    return 0;
 }
 
 /* Field 22 of /proc/PID/stat; the name in field 2 may hold anything, so it is counted from its last
@@ -57,12 +58,13 @@ static int start_time(long pid, unsigned long long *out)
 static int describe_process(pid_t pid, char *text, size_t size)
 {
     unsigned long long started;
-    char boot[BOOT_DIGITS + 1];
+    char boot[NODE_BOOT_SIZE];
     int err = start_time(pid, &started);
     if (!err)
-        err = boot_name(boot);
+        err = node_boot(boot);
     if (!err)
-        snprintf(text, size, "pid %ld started %llu boot %s", (long)pid, started, boot);
+        snprintf(text, size, "pid %ld started %llu boot %s%s%s", (long)pid, started, boot,
+                 own_tag[0] ? " node " : "", own_tag);
     return err == -ENOENT ? -ESRCH : err;
 }
 
@@ -89,15 +91,10 @@ static bool all_threads_ended(int pidfd)
     return poll(&look, 1, 0) == 1 && (look.revents & POLLIN);
 }
 
-bool peer_is_gone(const char *text)
+/* On this machine. */
+static bool has_ended(long pid, unsigned long long started)
 {
-    long pid;
-    unsigned long long started, now;
-    char then[BOOT_DIGITS + 1], boot[BOOT_DIGITS + 1];
-    if (sscanf(text, "pid %ld started %llu boot %8s", &pid, &started, then) != 3 || boot_name(boot))
-        return false;
-    if (strcmp(then, boot) != 0)
-        return true;
+    unsigned long long now;
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (pidfd < 0)
         return errno == ESRCH;
@@ -108,4 +105,44 @@ bool peer_is_gone(const char *text)
         all_threads_ended(pidfd) || err == -ENOENT || err == -ESRCH || (!err && now != started);
     close(pidfd);
     return gone;
+}
+
+struct named {
+    long pid;
+    unsigned long long started;
+    char boot[NODE_BOOT_SIZE], tag[NODE_TAG_SIZE]; /* tag: "" of a version that named none */
+};
+
+static bool parse_name(const char *text, struct named *out)
+{
+    int fields = sscanf(text, "pid %ld started %llu boot %8s node %8s", &out->pid, &out->started,
+                        out->boot, out->tag);
+    if (fields == 3)
+        out->tag[0] = '\0';
+    return fields >= 3;
+}
+
+static enum node_place place_of(const struct named *named)
+{
+    return nodes ? node_record_place(nodes, named->tag) : NODE_HERE;
+}
+
+bool peer_is_gone(const char *text)
+{
+    struct named named;
+    char boot[NODE_BOOT_SIZE];
+    if (!parse_name(text, &named))
+        return false;
+    const enum node_place place = place_of(&named);
+    if (place != NODE_HERE)
+        return place == NODE_ELSEWHERE_OFF;
+    if (node_boot(boot))
+        return false;
+    return strcmp(named.boot, boot) != 0 || has_ended(named.pid, named.started);
+}
+
+bool peer_is_cut(const char *text)
+{
+    struct named named;
+    return parse_name(text, &named) && place_of(&named) == NODE_ELSEWHERE_CUT;
 }

@@ -25,7 +25,13 @@
 #include "server/client/session_private.h"
 #include "server/net/conn.h"
 
-enum { PROBE_TIMEOUT_MS = 10000, TURN_MS = 250 };
+enum {
+    PROBE_TIMEOUT_MS = 10000,
+    PROBES_MAX = 16, /* of a client: one more would tell no more */
+    TURN_MS = 250,
+    TURNS_MAX = 20,
+    MESSAGE_MAX = 2048, /* cb_recall_fits measures the largest */
+};
 
 struct cb_flight {
     struct cb_flight *next; /* of the client's queue; a probe's: of its session's probes */
@@ -38,9 +44,10 @@ struct cb_flight {
     struct conn *conn; /* holds a reference while under way */
     struct conn_call answer;
     struct conn_out send;
-    struct buffer *message;
+    uint8_t *message;   /* MESSAGE_MAX bytes; NULL while queued */
     struct event timer; /* the deadline, and the turn after it */
-    uint64_t turn_ends; /* 0: not begun */
+    unsigned turns;     /* begun, of which the latest ends: */
+    uint64_t turn_ends;
     struct event pause; /* a probe lets the reply go first; a call that got DELAY keeps its slot and
                            comes again */
     uint32_t op;
@@ -51,7 +58,7 @@ static void flight_unref(struct cb_flight *flight)
 {
     if (atomic_fetch_sub(&flight->refs, 1) != 1)
         return;
-    buffer_unref(flight->message);
+    free(flight->message);
     if (flight->conn)
         conn_unref(flight->conn);
     free(flight);
@@ -87,6 +94,7 @@ static void unlist_probe(struct cb_flight *flight)
 static void flight_end(struct cb_flight *flight, enum cb_outcome outcome, nfsstat4 status)
 {
     struct client *client = flight->client;
+    const bool flight_was_probe = flight->is_probe;
     event_del(&flight->timer);
     event_del(&flight->pause);
     tell_caller(flight, outcome, status);
@@ -96,6 +104,7 @@ static void flight_end(struct cb_flight *flight, enum cb_outcome outcome, nfssta
         session_unref(flight->session);
     flight_unref(flight);
     client->flights--;
+    client->probes -= flight_was_probe;
     client_unpin(client);
 }
 
@@ -157,7 +166,7 @@ static bool encode_flight(struct cb_flight *flight, struct xdr_out *out)
 {
     struct session *session = flight->session;
     struct cb_target target = target_of(flight);
-    xdr_out_init(out, flight->message->data, flight->message->size);
+    xdr_out_init(out, flight->message, MESSAGE_MAX);
     if (flight->is_probe)
         return cb_null_encode(out, &target);
     xdr_out_set_limit(out, session->back.ca_maxrequestsize);
@@ -185,6 +194,8 @@ static bool send_over(struct cb_flight *flight, struct conn *conn)
 {
     struct xdr_out out;
     if (atomic_load(&flight->refs) > 1)
+        return false;
+    if (!flight->message && !(flight->message = malloc(MESSAGE_MAX)))
         return false;
     flight->answer.xid = conn_next_xid(conn);
     if (!encode_flight(flight, &out) || !conn_out_set(&flight->send, &out))
@@ -373,6 +384,8 @@ static void on_answer(struct loop_msg *msg)
     struct buffer *reply = answer->reply_buffer;
     conn_unref(flight->conn);
     flight->conn = NULL;
+    if (reply)
+        client_answered(flight->client);
     if (flight->is_probe)
         probe_answered(flight, reply && cb_null_decode(reply->data, answer->reply_len));
     else if (reply)
@@ -382,14 +395,20 @@ static void on_answer(struct loop_msg *msg)
     buffer_unref(reply);
 }
 
-/* After the deadline the loops get a turn to read what waits; a turn that ended late was none: they
- * stood still. */
+static const uint64_t turn_ns = TURN_MS * UINT64_C(1000000);
+
+bool backchannel_turn_counts(unsigned turns, uint64_t ends, uint64_t now)
+{
+    return turns >= TURNS_MAX || (turns > 0 && now < ends + turn_ns);
+}
+
 static bool has_had_a_turn(struct cb_flight *flight)
 {
     const struct timeval turn = {.tv_usec = TURN_MS * 1000};
-    const uint64_t turn_ns = TURN_MS * UINT64_C(1000000), now = loop_now_ns();
-    if (flight->turn_ends && now < flight->turn_ends + turn_ns)
+    const uint64_t now = loop_now_ns();
+    if (backchannel_turn_counts(flight->turns, flight->turn_ends, now))
         return true;
+    flight->turns++;
     flight->turn_ends = now + turn_ns;
     /* The base's own time is of before the stop, where that came between two events. */
     (void)event_base_update_cache_time(loop_base(flight->client->table->loop));
@@ -456,11 +475,6 @@ static struct cb_flight *flight_create(struct client *client, struct cb_call *ca
     struct cb_flight *flight = calloc(1, sizeof(*flight));
     if (!flight)
         return NULL;
-    flight->message = buffer_get(BUFFER_SMALL);
-    if (!flight->message) {
-        free(flight);
-        return NULL;
-    }
     flight->client = client;
     flight->call = call;
     flight->op = call ? call->op : 0;
@@ -477,6 +491,7 @@ static struct cb_flight *flight_create(struct client *client, struct cb_call *ca
     }
     client_pin(client);
     client->flights++;
+    client->probes += flight->is_probe;
     return flight;
 }
 
@@ -514,6 +529,8 @@ void backchannel_call(struct clients *clients, struct cb_call *call)
 static void start_probe(struct session *session, struct conn *conn)
 {
     static const struct timeval after_the_reply = {.tv_usec = 5000};
+    if (session->client->probes >= PROBES_MAX)
+        return;
     struct cb_flight *flight = flight_create(session->client, NULL, PROBE_TIMEOUT_MS);
     if (!flight)
         return;
@@ -548,10 +565,22 @@ static void on_conn_gone(struct loop_msg *msg)
         backchannel_drive(client); /* what waits for a slot may wait in vain now */
 }
 
+/* The connection that was bound first is let go, where there are too many. */
+static void make_room(struct session *session)
+{
+    struct cb_bind *last = session->binds;
+    unsigned count = last ? 1 : 0;
+    for (; last && last->next; last = last->next)
+        count++;
+    if (count >= SESSION_CONNS_MAX && conn_watch_remove(last->conn, &last->watch))
+        bind_free(last); /* else its message does that */
+}
+
 int backchannel_bind(struct session *session, struct conn *conn)
 {
     if (!session->cb_usable)
         return -EPROTONOSUPPORT;
+    make_room(session);
     struct cb_bind *bind = calloc(1, sizeof(*bind));
     if (!bind)
         return -ENOMEM;

@@ -8,6 +8,7 @@
 #ifndef SEALNFS_SERVER_CLIENT_BACKCHANNEL_H
 #define SEALNFS_SERVER_CLIENT_BACKCHANNEL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "proto/nfs4/cb.h"
@@ -53,6 +54,11 @@ struct cb_call {
 
 /* Any thread. */
 void backchannel_call(struct clients *clients, struct cb_call *call);
+
+/* After the deadline the loops get a turn to read what waits, for a process that was stopped finds
+ * deadlines due and answers unread. So many turns were given, the latest of which was to end then:
+ * does it count? One that ended late does not, unless it was the last of many. Pure. */
+bool backchannel_turn_counts(unsigned turns, uint64_t ends, uint64_t now);
 
 /* Of a client, on its loop. */
 

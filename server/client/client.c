@@ -88,6 +88,18 @@ bool client_may_reclaim(const struct client *client)
            recovery_in_grace(client->table->all->recovery);
 }
 
+void client_note_share(struct client *client, const char *what)
+{
+    const uint64_t minute_ns = 60 * UINT64_C(1000000000);
+    uint64_t now = loop_now_ns();
+    if (client->told_share_at != 0 && now - client->told_share_at < minute_ns)
+        return;
+    client->told_share_at = now;
+    log_warning("%s: it has its share of %s and is told to wait (sealnfs.conf(5), WHAT ONE PEER "
+                "CAN COST); others go on",
+                client->text, what);
+}
+
 struct client_state *client_state(struct client *client)
 {
     return client->state;
@@ -119,25 +131,50 @@ bool client_trusts(const struct client *client, const struct peer_address *peer)
     return peer->reserved || !client->reserved;
 }
 
-bool client_is_at(const struct client *client, const struct peer_address *peer)
+/* At most CLIENT_ADDRESSES_MAX of them: at address_count it is not there. */
+static unsigned find_address(const struct client *client, const struct in6_addr *host)
 {
     unsigned at = 0;
-    while (at < client->address_count && !IN6_ARE_ADDR_EQUAL(&client->addresses[at], &peer->host))
+    while (at < client->address_count && !IN6_ARE_ADDR_EQUAL(&client->addresses[at], host))
         at++;
-    return at < client->address_count && client_trusts(client, peer);
+    return at;
 }
 
-void client_add_address(struct client *client, const struct peer_address *peer)
+/* By its address: what a name would admit is not asked here, and ends nobody's state. */
+static bool wants_reserved_ports(const struct config *config, const struct in6_addr *host)
 {
-    unsigned at = 0;
-    while (at < client->address_count && !IN6_ARE_ADDR_EQUAL(&client->addresses[at], &peer->host))
-        at++;
-    if (at == CLIENT_ADDRESSES_MAX)
-        at--;
-    else if (at == client->address_count)
-        client->address_count++;
+    for (size_t i = 0; i < config->export_count; i++)
+        if (!config->exports[i].unprivileged_ports &&
+            config_export_admits(&config->exports[i], host))
+            return true;
+    return false;
+}
+
+bool client_is_outranked(const struct client *client, const struct peer_address *peer)
+{
+    return peer->reserved && !client->reserved &&
+           (find_address(client, &peer->host) < client->address_count ||
+            wants_reserved_ports(clients_config(client->table->all), &peer->host));
+}
+
+bool client_is_at(const struct client *client, const struct peer_address *peer)
+{
+    return find_address(client, &peer->host) < client->address_count && client_trusts(client, peer);
+}
+
+/* Makes room at the front by what is at `at`. */
+static void put_first(struct client *client, unsigned at, const struct in6_addr *host)
+{
+    const struct in6_addr first = *host; /* it may lie among those that move */
     memmove(&client->addresses[1], &client->addresses[0], at * sizeof(client->addresses[0]));
-    client->addresses[0] = peer->host;
+    client->addresses[0] = first;
+}
+
+void client_use_address(struct client *client, const struct peer_address *peer)
+{
+    unsigned at = find_address(client, &peer->host);
+    if (at > 0 && at < client->address_count)
+        put_first(client, at, &peer->host);
 }
 
 static void write_text(struct client *client)
@@ -149,9 +186,38 @@ static void write_text(struct client *client)
     client->text[n] = '\0';
 }
 
+/* True: it was not there before. */
+static bool move_to(struct client *client, const struct peer_address *peer)
+{
+    char address[INET6_ADDRSTRLEN];
+    unsigned at = find_address(client, &peer->host);
+    if (at == CLIENT_ADDRESSES_MAX)
+        at--;
+    else if (at == client->address_count)
+        client->address_count++;
+    put_first(client, at, &peer->host);
+    format_address(&peer->host, address);
+    if (strcmp(address, client->address) == 0)
+        return false;
+    memcpy(client->address, address, sizeof(address));
+    write_text(client);
+    return true;
+}
+
+void client_show_address(struct client *client, const struct peer_address *peer)
+{
+    if (!move_to(client, peer) || !client->confirmed)
+        return;
+    const struct client_watcher *watcher = &client->table->all->watcher;
+    const struct client_identity identity = client_identity(client);
+    watcher->moved(watcher->context, &identity);
+    log_info("%s: it is at this address now", client->text);
+}
+
 static void client_free(struct client *client)
 {
-    client->table->all->annex->destroy(client->state);
+    client->table->all->annex.destroy(client->state);
+    host_leave(client->host);
     free(client->owner);
     free(client);
 }
@@ -160,9 +226,9 @@ static int annex_create(struct client *client)
 {
     const struct clients *all = client->table->all;
     const struct config *config = clients_config(all);
-    return all->annex->create(all->boot_verifier, client->id,
-                              (uint64_t)config->max_slots * config->max_sessions_per_client,
-                              &client->state);
+    return all->annex.create(
+        all->annex.context, &host_total(client->host)->share, all->boot_verifier, client->id,
+        (uint64_t)config->max_slots * config->max_sessions_per_client, &client->state);
 }
 
 struct client *client_create(struct client_table *table, const EXCHANGE_ID4args *args,
@@ -173,8 +239,9 @@ struct client *client_create(struct client_table *table, const EXCHANGE_ID4args 
     if (!client)
         return NULL;
     client->table = table;
+    client->host = host_join(table, peer);
     client->owner = malloc(owner.len + 1u);
-    if (!client->owner)
+    if (!client->host || !client->owner)
         goto fail;
     memcpy(client->owner, owner.data, owner.len);
     client->owner_len = owner.len;
@@ -183,9 +250,7 @@ struct client *client_create(struct client_table *table, const EXCHANGE_ID4args 
     client->renewed_at = loop_now_ns();
     client->create_res.status = NFS4ERR_SEQ_MISORDERED;
     client->reserved = peer->reserved;
-    client_add_address(client, peer);
-    format_address(&peer->host, client->address);
-    write_text(client);
+    move_to(client, peer);
     do
         client->id = make_id(table, ++table->next_client);
     while (client_find_any(table, client->id));
@@ -199,6 +264,7 @@ struct client *client_create(struct client_table *table, const EXCHANGE_ID4args 
         HASH_DELETE(hh_id, table->by_id, client);
         goto fail;
     }
+    host_await(client);
     return client;
 
 fail:
@@ -209,6 +275,7 @@ fail:
 int client_confirm(struct client *client)
 {
     struct client_table *table = client->table;
+    host_await_no_more(client);
     HASH_DELETE(hh_owner, table->unconfirmed, client);
     HASH_ADD_KEYPTR(hh_owner, table->confirmed, client->owner, client->owner_len, client);
     if (!client->hh_owner.tbl) {
@@ -244,6 +311,38 @@ void client_unpin(struct client *client)
 {
     if (--client->pins == 0 && client->gone)
         client_free(client);
+}
+
+void client_answered(struct client *client)
+{
+    const struct client_watcher *watcher = &client->table->all->watcher;
+    const struct client_identity identity = client_identity(client);
+    if (client->lapsed && !client->gone)
+        watcher->heard(watcher->context, &identity);
+}
+
+void client_count_op(struct client *client, uint64_t read, uint64_t written)
+{
+    atomic_fetch_add_explicit(&client->operations, 1, memory_order_relaxed);
+    if (read)
+        atomic_fetch_add_explicit(&client->read, read, memory_order_relaxed);
+    if (written)
+        atomic_fetch_add_explicit(&client->written, written, memory_order_relaxed);
+}
+
+void client_look(const struct client *client, struct client_view *view)
+{
+    *view = (struct client_view){
+        .address = client->address,
+        .owner = client->owner,
+        .owner_len = client->owner_len,
+        .confirmed = client->confirmed,
+        .lapsed = client->lapsed,
+        .renewed_at = client->renewed_at,
+        .operations = atomic_load_explicit(&client->operations, memory_order_relaxed),
+        .read = atomic_load_explicit(&client->read, memory_order_relaxed),
+        .written = atomic_load_explicit(&client->written, memory_order_relaxed),
+    };
 }
 
 /* One whose record is being removed goes all the same, but believes in its lease until it hears of

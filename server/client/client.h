@@ -34,12 +34,32 @@ client_describe(const struct client *client); /* for logs: address and owner, pr
 bool client_reclaim_is_complete(const struct client *client);
 bool client_may_reclaim(
     const struct client *client); /* has a recovery record of the previous boot and grace lasts */
+/* The log tells, once a minute for a client, that it was refused some of these. */
+void client_note_share(struct client *client, const char *what);
 struct client_state *client_state(struct client *client); /* never NULL for a confirmed client */
 
 /* An expired client is in somebody's way (a share or lock conflict): its opens and locks are
  * dropped if its lease has run out. Any thread; true if it will be (the caller answers
  * NFS4ERR_DELAY). */
 bool client_yield_expired(struct clients *clients, uint64_t client_id);
+/* There is too little of what opens and locks take: those of every client of the same address
+ * (NULL: of all clients) whose lease has run out are dropped. Any thread. */
+void clients_yield_expired(struct clients *clients, const struct client *of);
+
+/* It had one more operation, by which so many bytes moved through the server. Any thread that has
+ * the client pinned. */
+void client_count_op(struct client *client, uint64_t read, uint64_t written);
+
+/* The operator's view of it; borrowed until the client is touched again. */
+struct client_view {
+    const char *address; /* where it was last shown that it is */
+    const uint8_t *owner;
+    uint32_t owner_len;
+    bool confirmed, lapsed;
+    uint64_t renewed_at; /* loop_now_ns */
+    uint64_t operations, read, written;
+};
+void client_look(const struct client *client, struct client_view *view);
 
 /* For each client of the table: the operator's view. */
 void client_table_each(struct client_table *table, void (*visit)(struct client *client, void *arg),

@@ -8,8 +8,11 @@
 #include <stdlib.h>
 
 #include "layout/container_of.h"
+#include "server/base/process_limits.h"
 #include "server/client/client_private.h"
 #include "server/client/ending.h"
+
+enum { SESSION_MEMORY_PART = 8 }; /* of what the process may have */
 
 static void on_sweep(evutil_socket_t fd, short events, void *arg)
 {
@@ -61,8 +64,10 @@ int clients_create(const struct clients_parts *parts, struct clients **out)
         return -ENOMEM;
     all->recovery = parts->recovery;
     all->boot_verifier = parts->boot_verifier;
-    all->annex = parts->annex;
+    all->annex = *parts->annex;
     atomic_init(&all->config, parts->config);
+    all->session_memory = process_memory() / SESSION_MEMORY_PART;
+    pthread_mutex_init(&all->totals_lock, NULL);
     all->loop_count = parts->loop_count;
     for (unsigned i = 0; i < parts->loop_count; i++) {
         int err = table_create(all, parts->loops[i], &all->tables[i]);
@@ -97,6 +102,7 @@ void clients_destroy(struct clients *all)
         return;
     for (unsigned i = 0; i < all->loop_count; i++)
         table_destroy(all->tables[i]);
+    pthread_mutex_destroy(&all->totals_lock);
     free(all);
 }
 

@@ -21,7 +21,7 @@ struct clients_parts {
     struct recovery *recovery;
     uint64_t boot_verifier; /* no client id of another boot is one of this */
     const struct config *config;
-    const struct client_annex *annex;
+    const struct client_annex *annex; /* copied */
 };
 
 int clients_create(const struct clients_parts *parts, struct clients **out);

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <utlist.h>
+
 #include "layout/container_of.h"
 #include "server/base/log.h"
 #include "server/client/backchannel.h"
@@ -32,6 +34,7 @@ void session_destroy(struct session *session)
         at = &(*at)->next;
     *at = session->next;
     client->session_count--;
+    host_let_go(client, session->kept);
     HASH_DELETE(hh, client->table->sessions, session);
     session->client = NULL;
     backchannel_session_gone(session, client);
@@ -45,6 +48,7 @@ void client_remove(struct client *client)
         return;
     client_pin(client);
     client->gone = true;
+    host_await_no_more(client);
     HASH_DELETE(hh_id, table->by_id, client);
     if (client->confirmed)
         HASH_DELETE(hh_owner, table->confirmed, client);
@@ -60,6 +64,15 @@ void client_remove(struct client *client)
 
 /* ---- expiry ---- */
 
+static void tell_waiters(struct client *client)
+{
+    while (client->expiry_waits) {
+        struct expiry_wait *wait = client->expiry_waits;
+        client->expiry_waits = wait->next;
+        loop_post(client->table->loop, &wait->msg);
+    }
+}
+
 static void on_forgotten(struct loop_msg *msg)
 {
     struct recovery_call *call = container_of(msg, struct recovery_call, done);
@@ -70,12 +83,14 @@ static void on_forgotten(struct loop_msg *msg)
                   strerror(-call->err));
         client->expiring = false;
     } else if (!client->gone) {
-        log_info("%s: its lease ran out long ago: its opens and locks are dropped", client->text);
+        log_info("%s: %s: its opens and locks are dropped", client->text,
+                 client->expelled ? "the operator expelled it" : "its lease ran out long ago");
         recovery_reclaim_done(all->recovery, client->owner, client->owner_len);
         const struct client_identity identity = client_identity(client);
         all->watcher.forgotten(all->watcher.context, &identity);
         client_remove(client);
     }
+    tell_waiters(client);
     client_unpin(client);
 }
 
@@ -95,6 +110,18 @@ void client_expire(struct client *client)
     recovery_forget(client->table->all->recovery, &client->recovery);
 }
 
+void client_expire_then(struct client *client, struct expiry_wait *wait)
+{
+    LL_PREPEND(client->expiry_waits, wait);
+    client_expire(client);
+}
+
+void client_expel_then(struct client *client, struct expiry_wait *wait)
+{
+    client->expelled = true;
+    client_expire_then(client, wait);
+}
+
 /* ---- leases ---- */
 
 static bool list_lapsed(struct client *client)
@@ -112,7 +139,8 @@ static bool list_lapsed(struct client *client)
         }
     }
     if (room)
-        table->lapsed[table->lapsed_count++] = (struct lapsed){.id = client->id};
+        table->lapsed[table->lapsed_count++] =
+            (struct lapsed){.id = client->id, .of = host_total(client->host)};
     pthread_mutex_unlock(&table->lapsed_lock);
     return room;
 }
@@ -149,7 +177,7 @@ void client_table_sweep(struct client_table *table)
     const struct clients *all = table->all;
     uint64_t now = loop_now_ns();
     unsigned count = HASH_CNT(hh_id, table->by_id);
-    bool crowded = count >= clients_config(all)->max_clients / all->loop_count * 9 / 10;
+    bool crowded = count >= host_limits_of(clients_config(all), all->loop_count).ids * 9 / 10;
     struct client *client, *next;
     HASH_ITER(hh_id, table->by_id, client, next)
     check_lease(client, now, crowded);
@@ -162,10 +190,12 @@ void client_table_yield(struct client_table *table)
     pthread_mutex_lock(&table->lapsed_lock);
     table->yield_posted = false;
     for (unsigned i = 0; i < table->lapsed_count; i++) {
+        struct lapsed *lapsed = &table->lapsed[i];
         struct client *client =
-            table->lapsed[i].yield ? client_find_any(table, table->lapsed[i].id) : NULL;
-        if (client)
+            lapsed->yield || lapsed->yield_states ? client_find_any(table, lapsed->id) : NULL;
+        if (client && (lapsed->yield || table->all->annex.holds(client->state)))
             client_expire(client);
+        lapsed->yield_states = false;
     }
     pthread_mutex_unlock(&table->lapsed_lock);
 }
@@ -188,4 +218,34 @@ bool client_yield_expired(struct clients *clients, uint64_t client_id)
     if (post)
         loop_post(table->loop, &table->yield_msg);
     return listed;
+}
+
+static void yield_states(struct client_table *table, const struct host_total *of)
+{
+    bool wanted = false, post = false;
+    pthread_mutex_lock(&table->lapsed_lock);
+    for (unsigned i = 0; i < table->lapsed_count; i++)
+        if (!of || table->lapsed[i].of == of)
+            table->lapsed[i].yield_states = wanted = true;
+    if (wanted && !table->yield_posted)
+        table->yield_posted = post = true;
+    pthread_mutex_unlock(&table->lapsed_lock);
+    if (post)
+        loop_post(table->loop, &table->yield_msg);
+}
+
+/* Once a second: whoever is refused asks again and again. */
+static bool is_due(_Atomic uint64_t *wanted_at, uint64_t now)
+{
+    uint64_t then = atomic_load(wanted_at);
+    return now - then >= second_ns && atomic_compare_exchange_strong(wanted_at, &then, now);
+}
+
+void clients_yield_expired(struct clients *clients, const struct client *of)
+{
+    struct host_total *total = of ? host_total(of->host) : NULL;
+    if (!is_due(total ? &total->states_wanted_at : &clients->states_wanted_at, loop_now_ns()))
+        return;
+    for (unsigned i = 0; i < clients->loop_count; i++)
+        yield_states(clients->tables[i], total);
 }

@@ -4,6 +4,8 @@
 #ifndef SEALNFS_SERVER_CLIENT_ENDING_H
 #define SEALNFS_SERVER_CLIENT_ENDING_H
 
+#include "server/base/loop.h"
+
 struct client;
 struct client_table;
 struct session;
@@ -13,6 +15,15 @@ void client_remove(struct client *client);
 /* As client_remove after the recovery record is gone for good; who watches is told that it is
  * forgotten. */
 void client_expire(struct client *client);
+/* The same, and the message is posted to the client's loop when it has ended, one way or the other.
+ * The client may be gone by then. */
+struct expiry_wait {
+    struct loop_msg msg;
+    struct expiry_wait *next;
+};
+void client_expire_then(struct client *client, struct expiry_wait *wait);
+/* The same by the operator's wish, whether or not its lease has run out. */
+void client_expel_then(struct client *client, struct expiry_wait *wait);
 /* Out of the tables; calls under way on it finish. */
 void session_destroy(struct session *session);
 

@@ -14,7 +14,12 @@ enum exchange_verdict exchange_decide(const struct exchange_facts *f)
     }
     if (!f->confirmed)
         return EXCHANGE_NEW;
-    if (!f->same_principal)
-        return f->in_use ? EXCHANGE_IN_USE : EXCHANGE_TAKE_OVER;
+    if (!f->same_principal) {
+        if (f->outranked)
+            return EXCHANGE_RESTART;
+        if (f->in_use)
+            return f->same_user ? EXCHANGE_WAIT : EXCHANGE_IN_USE;
+        return EXCHANGE_TAKE_OVER;
+    }
     return f->same_verifier ? EXCHANGE_EXISTING : EXCHANGE_RESTART;
 }

@@ -11,8 +11,10 @@ struct exchange_facts {
     bool update;    /* EXCHGID4_FLAG_UPD_CONFIRMED_REC_A */
     bool confirmed; /* the owner has a confirmed record, of which: */
     bool same_verifier;
-    bool same_principal;
-    bool in_use; /* it has state and its lease has not run out */
+    bool same_principal; /* the client itself */
+    bool same_user;      /* it may be the client, as far as one can see */
+    bool outranked;      /* it was made from a port that is worth less */
+    bool in_use;         /* it has state and its lease has not run out */
 };
 
 enum exchange_verdict {
@@ -20,6 +22,8 @@ enum exchange_verdict {
     EXCHANGE_EXISTING,   /* case 2: the confirmed record as it is */
     EXCHANGE_TAKE_OVER,  /* case 3: the confirmed record is deleted, then as NEW */
     EXCHANGE_IN_USE,     /* case 3: NFS4ERR_CLID_INUSE */
+    EXCHANGE_WAIT,       /* between cases 3 and 5: the client under another address, or a namesake:
+                            NFS4ERR_DELAY, until the lease has run out */
     EXCHANGE_RESTART,    /* case 5: a new unconfirmed record beside the confirmed one */
     EXCHANGE_UPDATE,     /* case 6: the confirmed record, updated */
     EXCHANGE_NO_ENTRY,   /* case 7: NFS4ERR_NOENT */

@@ -5,7 +5,8 @@
  * earlier boots are the clients that may reclaim; they are deleted when grace ends, before the end
  * is announced, so that a client that missed it can never reclaim at a later restart (RFC 8881
  * section 8.4.2.1). One mutex guards the database and one the list in memory; the database is used
- * by workers, and at start and end by the main thread.
+ * by workers, and at start and end by the main thread. Changes of records are written one after the
+ * other, in the order in which they were asked for: of one owner's two, the later one counts.
  */
 #include "server/client/recovery.h"
 
@@ -50,7 +51,13 @@ struct recovery {
     pthread_mutex_t list_lock;          /* guards awaited[].done and left */
     struct awaited *awaited;
     size_t awaited_count, left;
+    pthread_mutex_t queue_lock; /* guards what follows: the changes that were asked for */
+    struct recovery_call *queue, **queue_end;
+    bool writing;
+    struct work write_work;
 };
+
+static void write_next(struct work *work);
 
 static int sql_error(const struct recovery *r, int rc, const char *what)
 {
@@ -291,6 +298,9 @@ int recovery_open(const char *dir, struct worker_pool *workers, struct recovery 
     r->workers = workers;
     pthread_mutex_init(&r->db_lock, NULL);
     pthread_mutex_init(&r->list_lock, NULL);
+    pthread_mutex_init(&r->queue_lock, NULL);
+    r->queue_end = &r->queue;
+    r->write_work.run = write_next;
     int err = open_or_begin(r, dir);
     if (err < 0) {
         recovery_close(r);
@@ -307,6 +317,7 @@ void recovery_close(struct recovery *r)
     if (r->timer)
         event_free(r->timer);
     close_db(r);
+    pthread_mutex_destroy(&r->queue_lock);
     pthread_mutex_destroy(&r->list_lock);
     pthread_mutex_destroy(&r->db_lock);
     free(r);
@@ -457,10 +468,8 @@ void recovery_reclaim_done(struct recovery *r, const uint8_t *owner, uint32_t ow
 
 /* ---- records ---- */
 
-static void write_record(struct work *work)
+static void write_record(struct recovery *r, struct recovery_call *call)
 {
-    struct recovery_call *call = container_of(work, struct recovery_call, work);
-    struct recovery *r = call->recovery;
     sqlite3_stmt *stmt = call->remove ? r->forget : r->confirm;
     if (!call->remove && recovery_may_reclaim(r, call->owner, call->owner_len))
         recovery_reclaim_seen(r); /* it came back, and is about to */
@@ -471,16 +480,45 @@ static void write_record(struct work *work)
     sqlite3_bind_int64(stmt, 3, (int64_t)call->client_id);
     call->err = step_once(r, stmt, call->remove ? "remove a record" : "write a record");
     pthread_mutex_unlock(&r->db_lock);
+}
+
+/* The first of the queue has been written. True: there are more. */
+static bool leave_queue(struct recovery *r)
+{
+    pthread_mutex_lock(&r->queue_lock);
+    r->queue = r->queue->next;
+    if (!r->queue)
+        r->queue_end = &r->queue;
+    bool more = r->writing = r->queue != NULL;
+    pthread_mutex_unlock(&r->queue_lock);
+    return more;
+}
+
+static void write_next(struct work *work)
+{
+    struct recovery *r = container_of(work, struct recovery, write_work);
+    pthread_mutex_lock(&r->queue_lock);
+    struct recovery_call *call = r->queue;
+    pthread_mutex_unlock(&r->queue_lock);
+    write_record(r, call);
+    bool more = leave_queue(r);
     loop_post(call->done_loop, &call->done);
+    if (more)
+        worker_follow(r->workers, work);
 }
 
 static void submit_change(struct recovery *r, struct recovery_call *call, bool remove)
 {
-    call->recovery = r;
     call->remove = remove;
-    call->work.run = write_record;
-    call->work.key = 0;
-    worker_submit(r->workers, &call->work);
+    call->next = NULL;
+    pthread_mutex_lock(&r->queue_lock);
+    *r->queue_end = call;
+    r->queue_end = &call->next;
+    bool begin = !r->writing;
+    r->writing = true;
+    pthread_mutex_unlock(&r->queue_lock);
+    if (begin)
+        worker_submit(r->workers, &r->write_work);
 }
 
 void recovery_confirm(struct recovery *r, struct recovery_call *call)

@@ -43,8 +43,8 @@ bool recovery_may_reclaim(struct recovery *recovery, const uint8_t *owner, uint3
 /* This owner has sent its global RECLAIM_COMPLETE, or is gone. Any thread. */
 void recovery_reclaim_done(struct recovery *recovery, const uint8_t *owner, uint32_t owner_len);
 
-/* A durable change, answered once on done_loop. The owner's bytes must stay valid until then. Any
- * thread. */
+/* A durable change, answered once on done_loop, in the order of asking. The owner's bytes must stay
+ * valid until then. Any thread. */
 struct recovery_call {
     struct loop_msg done; /* done.run is the caller's */
     struct loop *done_loop;
@@ -53,8 +53,7 @@ struct recovery_call {
     uint64_t client_id; /* whose record: of two ids of one owner the later one's stays */
     int err;            /* out: 0 or a negative errno */
     /* the module's */
-    struct work work;
-    struct recovery *recovery;
+    struct recovery_call *next;
     bool remove;
 };
 void recovery_confirm(struct recovery *recovery,

@@ -114,6 +114,28 @@ nfsstat4 session_clamp(const struct config *config, const CREATE_SESSION4args *a
     return NFS4_OK;
 }
 
+static size_t memory_of(uint32_t slots, uint32_t cached)
+{
+    return sizeof(struct session) + slots * (sizeof(struct session_slot) + (size_t)cached);
+}
+
+size_t session_most_memory(const struct config *config)
+{
+    return memory_of(config->max_slots, cached_per_slot(config->max_slots));
+}
+
+bool session_fit(const struct client *client, channel_attrs4 *fore)
+{
+    const size_t room = host_room_for_session(client, memory_of(1, ENOUGH_CACHED));
+    if (memory_of(fore->ca_maxrequests, fore->ca_maxresponsesize_cached) <= room)
+        return true;
+    fore->ca_maxresponsesize_cached = at_most(fore->ca_maxresponsesize_cached, ENOUGH_CACHED);
+    while (fore->ca_maxrequests > 1 &&
+           memory_of(fore->ca_maxrequests, fore->ca_maxresponsesize_cached) > room)
+        fore->ca_maxrequests--;
+    return memory_of(fore->ca_maxrequests, fore->ca_maxresponsesize_cached) <= room;
+}
+
 int session_create(struct client *client, const CREATE_SESSION4args *args,
                    const channel_attrs4 *fore, const channel_attrs4 *back, struct session **out)
 {
@@ -140,6 +162,8 @@ int session_create(struct client *client, const CREATE_SESSION4args *args,
     session->next = client->sessions;
     client->sessions = session;
     client->session_count++;
+    session->kept = memory_of(fore->ca_maxrequests, fore->ca_maxresponsesize_cached);
+    host_keep(client, session->kept);
     *out = session;
     return 0;
 
@@ -262,13 +286,18 @@ static nfsstat4 check_slot(const struct session *session, const SEQUENCE4args *a
 static nfsstat4 check_call(const struct session *session, const SEQUENCE4args *args,
                            const struct session_call *call)
 {
-    enum { SEQUENCE_REPLY = 80 }; /* header, and SEQUENCE's result */
+    /* SEQUENCE's own result, and the next operation's error */
+    enum { RESULT = 8 + NFS4_SESSIONID_SIZE + 5 * 4, NEXT_ERROR = 36 };
+    const size_t least = call->reply_len + RESULT + (call->numops > 1 ? NEXT_ERROR : 0);
     if (call->len > session->fore.ca_maxrequestsize)
         return NFS4ERR_REQ_TOO_BIG;
     if (call->numops > session->fore.ca_maxoperations)
         return NFS4ERR_TOO_MANY_OPS;
-    if (args->sa_cachethis &&
-        session->fore.ca_maxresponsesize_cached < call->reply_len + SEQUENCE_REPLY)
+    /* Before the slot is taken: an error of SEQUENCE changes nothing (RFC 8881 section
+     * 2.10.6.1.2). */
+    if (least > session->fore.ca_maxresponsesize)
+        return NFS4ERR_REP_TOO_BIG;
+    if (args->sa_cachethis && least > session->fore.ca_maxresponsesize_cached)
         return NFS4ERR_REP_TOO_BIG_TO_CACHE;
     return NFS4_OK;
 }
@@ -319,6 +348,7 @@ nfsstat4 session_sequence(struct client_table *table, const SEQUENCE4args *args,
     turn->max_reply = session->fore.ca_maxresponsesize;
     turn->max_cached = session->fore.ca_maxresponsesize_cached;
     session_associate(session, call->connection);
+    client_use_address(session->client, call->peer);
     client_renew(session->client);
     fill_result(session, args, ok);
     return NFS4_OK;
@@ -360,8 +390,8 @@ static bool keep_reply(struct session_slot *slot, const struct xdr_out *reply, s
 void session_end_turn(const struct session_turn *turn, const struct xdr_out *reply, size_t body_at)
 {
     if (reply && !keep_reply(turn->slot, reply, body_at))
-        log_error("%s: no memory to keep a reply: a retry of this request will be refused",
-                  client_describe(turn->client));
+        log_some_errors("%s: no memory to keep a reply: a retry of this request will be refused",
+                        client_describe(turn->client));
     turn->slot->busy = false;
     client_renew(turn->client);
     session_unref(turn->session);
@@ -370,14 +400,31 @@ void session_end_turn(const struct session_turn *turn, const struct xdr_out *rep
 
 /* ---- the backchannel's side of a session ---- */
 
-static const callback_sec_parms4 *usable_parms(const callback_sec_parms4 *parms, uint32_t count)
+static bool parms_recall(const callback_sec_parms4 *parms, uint32_t program,
+                         const channel_attrs4 *back)
+{
+    const struct cb_target target = {
+        .program = program, .flavor = parms->cb_secflavor, .sys = &parms->cbsp_sys_cred};
+    return cb_recall_fits(&target, back);
+}
+
+/* Those with which layouts can be recalled before others, then AUTH_SYS before AUTH_NONE. */
+static const callback_sec_parms4 *usable_parms(uint32_t program, const callback_sec_parms4 *parms,
+                                               uint32_t count, const channel_attrs4 *back,
+                                               bool *recalls)
 {
     const callback_sec_parms4 *usable = NULL;
-    for (uint32_t i = 0; i < count; i++) {
-        if (parms[i].cb_secflavor == RPC_AUTH_SYS)
-            return &parms[i];
-        if (parms[i].cb_secflavor == RPC_AUTH_NONE && !usable)
-            usable = &parms[i];
+    unsigned best = 0;
+    for (; count > 0; parms++, count--) {
+        if (parms->cb_secflavor != RPC_AUTH_SYS && parms->cb_secflavor != RPC_AUTH_NONE)
+            continue;
+        bool fits = parms_recall(parms, program, back);
+        unsigned rank = 1 + 2 * fits + (parms->cb_secflavor == RPC_AUTH_SYS);
+        if (rank <= best)
+            continue;
+        best = rank;
+        usable = parms;
+        *recalls = fits;
     }
     return usable;
 }
@@ -385,13 +432,10 @@ static const callback_sec_parms4 *usable_parms(const callback_sec_parms4 *parms,
 bool session_set_callback(struct session *session, uint32_t program,
                           const callback_sec_parms4 *parms, uint32_t count)
 {
-    const callback_sec_parms4 *usable = usable_parms(parms, count);
-    if (!usable)
-        return false;
-    const struct cb_target target = {
-        .program = program, .flavor = usable->cb_secflavor, .sys = &usable->cbsp_sys_cred};
-    bool recalls = cb_recall_fits(&target, &session->back);
-    if (session->cb_recalls && !recalls)
+    bool recalls = false;
+    const callback_sec_parms4 *usable =
+        usable_parms(program, parms, count, &session->back, &recalls);
+    if (!usable || (session->cb_recalls && !recalls))
         return false;
     session->cb_recalls = recalls;
     session->cb_program = program;

@@ -29,7 +29,12 @@ const uint8_t *session_id(const struct session *session);
 /* Clamp what CREATE_SESSION asks for to what this server does. NFS4_OK, TOOSMALL or INVAL. */
 nfsstat4 session_clamp(const struct config *config, const CREATE_SESSION4args *args,
                        channel_attrs4 *fore, channel_attrs4 *back);
-/* A session of the client with these (clamped) channels. -ENOMEM. */
+/* The memory of a session of the largest channels. */
+size_t session_most_memory(const struct config *config);
+/* What the client, its address and all may still have decides how many requests it may have under
+ * way. False: there is no memory for a session. */
+bool session_fit(const struct client *client, channel_attrs4 *fore);
+/* A session of the client with these (clamped, fitted) channels. -ENOMEM. */
 int session_create(struct client *client, const CREATE_SESSION4args *args,
                    const channel_attrs4 *fore, const channel_attrs4 *back, struct session **out);
 struct session *session_ref(struct session *session);

@@ -42,6 +42,7 @@ struct session {
     struct client *client; /* NULL once destroyed */
     struct session *next;  /* of the client's */
     unsigned refs;
+    size_t kept; /* bytes that are set aside for it: host.h */
     channel_attrs4 fore, back;
     unsigned slot_count;
     struct session_slot *slots;

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct budget_share; /* budget.h */
 struct client_state; /* the annex's: state.h */
 
 /* A confirmed client as it is told of: valid during the call. */
@@ -16,7 +17,7 @@ struct client_identity {
     const uint8_t *owner;
     uint32_t owner_len;
     const uint8_t *verifier; /* 8 bytes */
-    const char *address;     /* without the port */
+    const char *address;     /* where it was last shown that it is; without the port */
 };
 
 /* Who keeps grants hears what becomes of the clients that have them. Called on the client's loop;
@@ -28,6 +29,10 @@ struct client_watcher {
     void (*lapsed)(void *context, const struct client_identity *client);
     /* Heard again after that. */
     void (*renewed)(void *context, const struct client_identity *client);
+    /* Past its lease it answered a callback, in whatever way: no renewal, but it lives. */
+    void (*heard)(void *context, const struct client_identity *client);
+    /* It was shown that it is at another address now, or at one of before again. */
+    void (*moved)(void *context, const struct client_identity *client);
     /* A backchannel came (back): what waits for it can be sent. */
     void (*callable)(void *context, const struct client_identity *client);
     /* Dropped, with opens and locks, long after its lease: what it may do at a disk is not over. */
@@ -39,10 +44,14 @@ struct client_watcher {
 /* What each client carries for the room of opens and locks: made with it, gone with its last
  * compound. */
 struct client_annex {
-    /* max_calls: how many requests of the client can be under way at once. -ENOMEM. */
-    int (*create)(uint64_t boot_verifier, uint64_t client_id, uint64_t max_calls,
-                  struct client_state **out);
+    void *context;
+    /* host: what the clients of its address have, which outlives them. max_calls: how many requests
+     * of the client can be under way at once. -ENOMEM. */
+    int (*create)(void *context, struct budget_share *host, uint64_t boot_verifier,
+                  uint64_t client_id, uint64_t max_calls, struct client_state **out);
     void (*destroy)(struct client_state *state); /* NULL is fine */
+    /* Is there anything in it that another client could want? */
+    bool (*holds)(const struct client_state *state);
 };
 
 #endif

@@ -21,11 +21,16 @@
 
 #include "proto/layout/rdma.h"
 #include "server/base/log.h"
+#include "server/base/node.h"
+#include "server/config/sources.h"
 #include "server/config/syntax.h"
 #include "server/config/table.h"
 #include "server/config/value.h"
 
-enum { FILE_MAX = 4 << 20, MISTAKES_MAX = 200 };
+enum { MISTAKES_MAX = 200 };
+/* Where something is: a file and a line of it in one number, in the order that they are read in. 0:
+ * nowhere. */
+enum { LINE_BITS = 22, LINE_MASK = (1 << LINE_BITS) - 1 };
 
 /* ---- mistakes ---- */
 
@@ -36,7 +41,8 @@ struct mistake {
 };
 
 struct loading {
-    const char *path;
+    const struct config_sources *sources;
+    unsigned source; /* that is being read */
     struct config *config;
     struct config_export *export;        /* the section that is being read; NULL: none */
     unsigned lines[2][OPTION_TABLE_MAX]; /* of options given: at the top, in the export; 0: not */
@@ -46,6 +52,22 @@ struct loading {
     size_t mistake_count;
     int error; /* -ENOMEM */
 };
+
+static unsigned here(const struct loading *l, unsigned line)
+{
+    return l->source << LINE_BITS | (line & LINE_MASK);
+}
+
+/* "line 7", or "/etc/sealnfs.d/a.conf:7" of another file than where it is said. */
+static const char *name_place(const struct loading *l, unsigned place, char text[PATH_MAX + 16])
+{
+    if (place >> LINE_BITS == l->source)
+        snprintf(text, PATH_MAX + 16, "line %u", place & LINE_MASK);
+    else
+        snprintf(text, PATH_MAX + 16, "%s:%u", l->sources->list[place >> LINE_BITS].path,
+                 place & LINE_MASK);
+    return text;
+}
 
 /* Where the syntax is wrong, whatever else is wrong in the line is its consequence. */
 static bool is_consequence(const struct loading *l, unsigned line)
@@ -96,7 +118,8 @@ static void print_mistakes(const struct loading *l, FILE *errors)
                 line = l->mistakes[i].line;
         for (size_t i = 0; i < l->mistake_count; i++)
             if (l->mistakes[i].line == line)
-                fprintf(errors, "%s:%u: %s\n", l->path, line, l->mistakes[i].text);
+                fprintf(errors, "%s:%u: %s\n", l->sources->list[line >> LINE_BITS].path,
+                        line & LINE_MASK, l->mistakes[i].text);
     }
 }
 
@@ -117,13 +140,21 @@ static void tell_unknown(struct loading *l, const struct syntax_option *given)
         }
     }
     if (option_find(!in_export, given->name))
-        tell_mistake(l, given->line, given->name, "this option belongs %s; move it there",
+        tell_mistake(l, here(l, given->line), given->name, "this option belongs %s; move it there",
                      in_export ? "outside the export sections" : "inside an export section");
     else if (best)
-        tell_mistake(l, given->line, given->name, "unknown option; did you mean \"%s\"?", best);
+        tell_mistake(l, here(l, given->line), given->name, "unknown option; did you mean \"%s\"?",
+                     best);
     else
-        tell_mistake(l, given->line, given->name,
+        tell_mistake(l, here(l, given->line), given->name,
                      "unknown option; see sealnfs.conf(5) for the ones there are");
+}
+
+static void free_networks(struct config_network *networks, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        config_network_free(&networks[i]);
+    free(networks);
 }
 
 static void free_texts(char **texts, size_t count)
@@ -146,15 +177,19 @@ static int store_list(const struct option *option, const struct syntax_value *va
     if (!list)
         return -ENOMEM;
     if (networks)
-        free(*at);
+        free_networks(*at, *stored);
     else
         free_texts(*at, *stored);
     *at = list;
     for (*stored = 0; *stored < count; ++*stored) {
-        if (networks)
-            config_network_parse(values[*stored].text, &((struct config_network *)list)[*stored]);
-        else if (!(((char **)list)[*stored] = strdup(values[*stored].text)))
+        if (networks) {
+            const int rc = config_network_read(values[*stored].text,
+                                               &((struct config_network *)list)[*stored]);
+            if (rc)
+                return rc;
+        } else if (!(((char **)list)[*stored] = strdup(values[*stored].text))) {
             return -ENOMEM;
+        }
     }
     return 0;
 }
@@ -166,7 +201,8 @@ static void on_option(void *context, const struct syntax_option *given)
     const struct option *option = option_find(in_export, given->name);
     char *base = in_export ? (char *)l->export : (char *)l->config;
     const size_t before = l->mistake_count;
-    char why[1024];
+    bool well = true;
+    char why[1024], before_this[PATH_MAX + 16];
     size_t count;
 
     if (l->error)
@@ -176,23 +212,30 @@ static void on_option(void *context, const struct syntax_option *given)
         return;
     }
     if (given->is_list && !option_is_list(option)) {
-        tell_mistake(l, given->line, option->name,
+        tell_mistake(l, here(l, given->line), option->name,
                      "it takes one value, not a list; write it without {}");
         return;
     }
     unsigned *line = &l->lines[in_export][option - option_table(in_export, &count)];
     if (*line > 0)
-        tell_mistake(l, given->line, option->name, "it is in line %u already; keep one of the two",
-                     *line);
-    *line = given->line;
+        tell_mistake(l, here(l, given->line), option->name,
+                     "it is in %s already; keep one of the two", name_place(l, *line, before_this));
+    if (l->source > 0 && option->type == TYPE_INCLUDE)
+        tell_mistake(l, here(l, given->line), option->name,
+                     "included files include no others; "
+                     "move it to %s",
+                     l->sources->list[0].path);
+    *line = here(l, given->line);
     for (size_t i = 0; i < given->count; i++) {
         const char *wrong =
             option_read(option, given->values[i].text,
                         option_is_list(option) ? NULL : base + option->offset, why, sizeof(why));
-        if (wrong)
-            tell_mistake(l, given->values[i].line, option->name, "%s", wrong);
+        if (!wrong)
+            continue;
+        well = false; /* also where it is a consequence, and not told */
+        tell_mistake(l, here(l, given->values[i].line), option->name, "%s", wrong);
     }
-    if (option_is_list(option) && given->count > 0 && l->mistake_count == before &&
+    if (option_is_list(option) && given->count > 0 && l->mistake_count == before && well &&
         store_list(option, given->values, given->count, base) != 0)
         l->error = -ENOMEM;
 }
@@ -263,25 +306,64 @@ static struct config_export *add_export(struct loading *l, unsigned line)
 static void on_export(void *context, const char *name, unsigned line)
 {
     struct loading *l = context;
+    const unsigned place = here(l, line);
+    char other[PATH_MAX + 16];
 
     if (l->error)
         return;
     if (!config_pseudo_is_normal(name))
         tell_mistake(
-            l, line, "export",
+            l, place, "export",
             "its name is not a plain absolute path; write it as in export \"/data\" { ... }");
     for (size_t i = 0; i < l->config->export_count; i++)
         if (strcmp(l->config->exports[i].pseudo, name) == 0)
-            tell_mistake(l, line, "export",
-                         "\"%s\" is a duplicate of the export in line %u; give it another name",
-                         name, l->export_lines[i]);
-    l->export = add_export(l, line);
+            tell_mistake(l, place, "export",
+                         "\"%.200s\" is a duplicate of the export in %s; give it another name",
+                         name, name_place(l, l->export_lines[i], other));
+    l->export = add_export(l, place);
     if (l->export)
         l->export->pseudo = strdup(name);
     if (!l->export || !l->export->pseudo)
         l->error = -ENOMEM;
     else
         store_defaults(l, true, l->export);
+}
+
+/* A slash at the end means nothing. */
+static bool same_path(const char *a, const char *b)
+{
+    size_t a_len = strlen(a), b_len = strlen(b);
+
+    while (a_len > 1 && a[a_len - 1] == '/')
+        a_len--;
+    while (b_len > 1 && b[b_len - 1] == '/')
+        b_len--;
+    return a_len == b_len && memcmp(a, b, a_len) == 0;
+}
+
+/* A directory may be exported to some in one way and to others in another. But what concerns its
+ * files, and not who asks, a file can have once only. */
+static void check_twins(struct loading *l, const struct config_export *export, unsigned line)
+{
+    static const char *const of_files[] = {
+        "mountpoint",      "layouts",          "stripes",
+        "layout_types",    "policy",           "scsi_volatile_reservations",
+        "direct_writes",   "at_rest_min_size", "direct_writes_min_size",
+        "at_rest_include", "at_rest_exclude",  "direct_writes_reserve"};
+    char place[PATH_MAX + 16];
+
+    for (size_t i = 0; l->config->exports + i < export; i++) {
+        const struct config_export *other = &l->config->exports[i];
+
+        if (!export->path || !other->path || !same_path(export->path, other->path))
+            continue;
+        for (size_t j = 0; j < sizeof(of_files) / sizeof(of_files[0]); j++)
+            if (!option_same(option_find(true, of_files[j]), export, other))
+                tell_mistake(l, line, NULL,
+                             "export \"%.200s\" has the path of the one in %s, and another %s, "
+                             "which a file can have once only; give both the same",
+                             export->pseudo, name_place(l, l->export_lines[i], place), of_files[j]);
+    }
 }
 
 static void on_export_end(void *context)
@@ -295,9 +377,9 @@ static void on_export_end(void *context)
         return;
     line = l->export_lines[export - l->config->exports];
     if (line_of(l, true, "path") == 0)
-        tell_mistake(l, line, NULL, "export \"%s\" has no \"path\"; add it", export->pseudo);
+        tell_mistake(l, line, NULL, "export \"%.200s\" has no \"path\"; add it", export->pseudo);
     if (line_of(l, true, "clients") == 0)
-        tell_mistake(l, line, NULL, "export \"%s\" has no \"clients\"; add it", export->pseudo);
+        tell_mistake(l, line, NULL, "export \"%.200s\" has no \"clients\"; add it", export->pseudo);
     if (config_export_has_rdma(export) && l->rdma_line == 0)
         l->rdma_line = line_of(l, true, "layout_types");
     if (export->id == 0)
@@ -305,15 +387,16 @@ static void on_export_end(void *context)
     for (struct config_export *other = l->config->exports; other < export; other++)
         if (other->id == export->id && strcmp(other->pseudo, export->pseudo) != 0)
             tell_mistake(l, id_line ? id_line : line, NULL,
-                         "exports \"%s\" and \"%s\" have the same id %" PRIu32
+                         "exports \"%.200s\" and \"%.200s\" have the same id %" PRIu32
                          "; give one another \"id\"",
                          other->pseudo, export->pseudo, export->id);
+    check_twins(l, export, line);
     l->export = NULL;
 }
 
 static void on_syntax_mistake(void *context, unsigned line, const char *what)
 {
-    add_mistake(context, line, true, NULL, what);
+    add_mistake(context, here(context, line), true, NULL, what);
 }
 
 /* ---- the whole ---- */
@@ -358,54 +441,60 @@ static void check_ports(struct loading *l)
                      "port %u is that of NFS (port); give it another, such as 9820", config->port);
 }
 
-static void read_text(struct loading *l, const char *text, size_t len)
+static void read_source(struct loading *l, const struct config_source *source)
 {
     const struct syntax_events events = {.on_option = on_option,
                                          .on_export = on_export,
                                          .on_export_end = on_export_end,
                                          .on_mistake = on_syntax_mistake,
                                          .context = l};
+
+    if (source->error)
+        tell_mistake(l, here(l, 0), NULL, "it cannot be read: %s; correct or remove it",
+                     strerror(-source->error));
+    else if (syntax_read(source->text, source->len, &events) != 0)
+        l->error = -ENOMEM;
+}
+
+/* Of the first file. */
+static unsigned count_lines(const struct loading *l)
+{
+    const struct config_source *first = &l->sources->list[0];
     unsigned lines = 0;
 
+    for (size_t i = 0; i < first->len; i++)
+        lines += first->text[i] == '\n' || i + 1 == first->len;
+    return lines ? lines : 1;
+}
+
+static void read_sources(struct loading *l)
+{
     store_defaults(l, false, l->config);
-    if (syntax_read(text, len, &events) != 0)
-        l->error = -ENOMEM;
+    for (l->source = 0; l->source < l->sources->count && !l->error; l->source++)
+        read_source(l, &l->sources->list[l->source]);
     if (l->error)
         return;
     if (l->config->grace_time == 0)
         l->config->grace_time = l->config->lease_time;
-    for (size_t i = 0; i < len; i++)
-        lines += text[i] == '\n' || i + 1 == len;
+    if (l->config->recall_timeout == 0) /* RFC 8881 section 12.5.5: no sooner */
+        l->config->recall_timeout = l->config->lease_time;
     if (l->config->export_count == 0)
-        tell_mistake(l, lines ? lines : 1, NULL,
+        tell_mistake(l, count_lines(l), NULL,
                      "no export; add a section such as export \"/data\" { path = \"/srv/data\" "
                      "clients = {\"192.0.2.0/24\"} }");
     check_rdma(l);
     check_ports(l);
 }
 
-/* The file as it is; its length, or -errno. */
-static ssize_t read_file(const char *path, char **out)
+static int name_node(struct config *config)
 {
-    FILE *stream = fopen(path, "re");
-    char *text = malloc(FILE_MAX);
-    ssize_t len = -ENOMEM;
+    char name[NODE_NAME_SIZE];
 
-    if (!stream)
-        len = -errno;
-    else if (text)
-        len = (ssize_t)fread(text, 1, FILE_MAX, stream);
-    if (stream && ferror(stream))
-        len = -EIO;
-    if (stream && fclose(stream) != 0)
-        len = -EIO;
-    if (len == FILE_MAX)
-        len = -EFBIG;
-    if (len >= 0)
-        *out = text;
-    else
-        free(text);
-    return len;
+    if (config->node)
+        return 0;
+    node_default_name(name);
+    config->node = strdup(name);
+    return config->node ? 0 : -ENOMEM;
 }
 
 static void free_loading(struct loading *l)
@@ -418,16 +507,18 @@ static void free_loading(struct loading *l)
 
 int config_load(const char *path, FILE *errors, struct config **out)
 {
-    struct loading loading = {.path = path, .config = calloc(1, sizeof(struct config))};
-    char *text = NULL;
-    const ssize_t len = read_file(path, &text);
+    struct config_sources sources;
+    struct loading loading = {.sources = &sources, .config = calloc(1, sizeof(struct config))};
 
-    if (len < 0)
-        loading.error = (int)len;
-    else if (!loading.config || !(loading.config->file = strdup(path)))
+    loading.error = config_sources_read(path, &sources);
+    if (!loading.error)
+        loading.error = sources.list[0].error;
+    if (!loading.error && (!loading.config || !(loading.config->file = strdup(path))))
         loading.error = -ENOMEM;
-    else
-        read_text(&loading, text, (size_t)len);
+    if (!loading.error)
+        read_sources(&loading);
+    if (!loading.error)
+        loading.error = name_node(loading.config);
     if (loading.error)
         fprintf(errors, "%s:0: cannot be read: %s; give the right file with --config\n", path,
                 strerror(-loading.error));
@@ -435,7 +526,7 @@ int config_load(const char *path, FILE *errors, struct config **out)
         loading.error = -EINVAL;
     print_mistakes(&loading, errors);
     free_loading(&loading);
-    free(text);
+    config_sources_free(&sources);
     if (loading.error)
         config_free(loading.config);
     else
@@ -447,15 +538,10 @@ int config_load(const char *path, FILE *errors, struct config **out)
 static bool is_fixed(const char *name)
 {
     static const char *const fixed[] = {
-        "listen",        "port",
-        "loops",         "workers",
-        "state_dir",     "control_socket",
-        "control_group", "rdma_listen",
-        "rdma_port",     "metrics_listen",
-        "trace_file",    "lease_time",
-        "grace_time",    "max_connections",
-        "max_io_size",   "max_request_memory",
-        "rpcbind",       "idmap_domain",
+        "listen",         "port",          "loops",           "workers",     "state_dir",
+        "control_socket", "control_group", "rdma_listen",     "rdma_port",   "metrics_listen",
+        "lease_time",     "grace_time",    "max_connections", "max_io_size", "max_request_memory",
+        "rpcbind",        "idmap_domain",  "confine",         "node",
     };
 
     for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
@@ -510,6 +596,47 @@ static void pass_mistake(void *context, unsigned line, const char *what)
     (void)what;
 }
 
+static void take_node(void *context, const struct syntax_option *given)
+{
+    if (strcmp(given->name, "node") == 0 && given->count == 1 &&
+        node_name_is_good(given->values[0].text))
+        strcpy(context, given->values[0].text);
+}
+
+static void pass_export(void *context, const char *name, unsigned line)
+{
+    (void)context; /* no export has an option of that name */
+    (void)name;
+    (void)line;
+}
+
+static void pass_end(void *context)
+{
+    (void)context;
+}
+
+int config_find_node(const char *path, char *name)
+{
+    const struct syntax_events events = {.on_option = take_node,
+                                         .on_export = pass_export,
+                                         .on_export_end = pass_end,
+                                         .on_mistake = pass_mistake,
+                                         .context = name};
+    struct config_sources sources;
+    int rc = config_sources_read(path, &sources);
+
+    node_default_name(name);
+    if (rc)
+        return rc;
+    rc = sources.list[0].error;
+    for (size_t i = 0; !rc && i < sources.count; i++) {
+        if (!sources.list[i].error)
+            rc = syntax_read(sources.list[i].text, sources.list[i].len, &events);
+    }
+    config_sources_free(&sources);
+    return rc == -ENOENT ? 0 : rc;
+}
+
 int config_print_paths(const char *path, FILE *out)
 {
     struct path_print print = {.out = out};
@@ -518,11 +645,18 @@ int config_print_paths(const char *path, FILE *out)
                                          .on_export_end = leave_export,
                                          .on_mistake = pass_mistake,
                                          .context = &print};
-    char *text = NULL;
-    const ssize_t len = read_file(path, &text);
-    int rc = len < 0 ? (int)len : syntax_read(text, (size_t)len, &events);
+    struct config_sources sources;
+    int rc = config_sources_read(path, &sources);
 
-    free(text);
+    if (rc)
+        return rc;
+    rc = sources.list[0].error;
+    for (size_t i = 0; !rc && i < sources.count; i++) {
+        print.in_export = false;
+        if (!sources.list[i].error)
+            rc = syntax_read(sources.list[i].text, sources.list[i].len, &events);
+    }
+    config_sources_free(&sources);
     return rc;
 }
 
@@ -602,7 +736,7 @@ void config_free(struct config *config)
         free(config->exports[i].pseudo);
         free(config->exports[i].path);
         free(config->exports[i].mountpoint);
-        free(config->exports[i].networks);
+        free_networks(config->exports[i].networks, config->exports[i].network_count);
         free_texts(config->exports[i].include, config->exports[i].include_count);
         free_texts(config->exports[i].exclude, config->exports[i].exclude_count);
     }
@@ -610,13 +744,17 @@ void config_free(struct config *config)
     free_texts(config->rdma_listen, config->rdma_listen_count);
     free(config->exports);
     free(config->file);
+    free(config->include_dir);
     free(config->state_dir);
+    free(config->node);
     free(config->control_socket);
     free(config->control_group);
     free(config->trace_file);
     free(config->metrics_listen);
     free(config->fence_hook);
     free(config->idmap_domain);
+    free(config->implementation_name);
+    free(config->implementation_domain);
     free(config);
 }
 

@@ -15,13 +15,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "server/base/node.h"
 #include "server/config/config.h"
 #include "server/config/value.h"
 
 static const char *const type_names[] = {
     [TYPE_TEXT] = "string",
+    [TYPE_NODE] = "name",
     [TYPE_PSEUDO] = "path",
     [TYPE_DIRECTORY] = "directory",
+    [TYPE_INCLUDE] = "directory",
     [TYPE_EXPORTED] = "directory",
     [TYPE_PLACE] = "path",
     [TYPE_PROGRAM] = "program",
@@ -52,6 +55,11 @@ static const char *const type_names[] = {
 #define RANGE(low, high) .min = (low), .max = (high)
 
 static const struct option server_options[] = {
+    {"include_dir", TYPE_INCLUDE, NULL, AT(include_dir),
+     .help =
+         "Directory whose files *.conf are read after this one, in the order of their names, as "
+         "if they stood here; nothing may be given twice. Default: the one beside this file "
+         "with \".d\" for \".conf\" (/etc/sealnfs.d), if it is there. \"\": none."},
     {"listen", TYPE_ADDRESSES, "::", LIST(listen_count, listen),
      .help = "Numeric addresses to listen on. \"::\" takes IPv6 and IPv4."},
     {"port", TYPE_PORT, "2049", AT(port), RANGE(1, 65535), .help = "TCP port to listen on."},
@@ -60,13 +68,18 @@ static const struct option server_options[] = {
              "mask, its cgroup's quota), 8 at most."},
     {"workers", TYPE_UNSIGNED, "0", AT(workers), RANGE(0, 256),
      .help = "Threads for blocking work on each file system. 0: two a CPU that the server may "
-             "use, at least 4, at most 16. As many again are there for all other work, so that a "
-             "file system that is frozen, or whose disk hangs, holds up nobody else."},
+             "use, at least 4, at most 16. As many again are there for flushes, a quarter for "
+             "seals that fill files, and as many for all other work: a file system that is "
+             "frozen, or whose disk hangs, holds up nobody else, and long work no short one."},
     {"state_dir", TYPE_DIRECTORY, "/var/lib/sealnfs", AT(state_dir),
      .help = "Directory of the journal, the client records and the keys. Losing it means losing "
              "track of who "
              "may hold layouts: "
              "keep it on a disk that survives."},
+    {"node", TYPE_NODE, NULL, AT(node),
+     .help = "Name of this machine among those that serve from one state_dir, one after the other. "
+             "Its reservation key on disks follows from it, so no two may have the same. Default: "
+             "the machine's id (/etc/machine-id), which a copied machine has to be given anew."},
     {"control_socket", TYPE_PLACE, "/run/sealnfs/control.sock", AT(control_socket),
      .help = "Unix socket that sealctl talks to."},
     {"control_group", TYPE_GROUP, NULL, AT(control_group),
@@ -79,22 +92,37 @@ static const struct option server_options[] = {
              "none."},
     {"rdma_port", TYPE_PORT, "20050", AT(rdma_port), RANGE(1, 65535),
      .help = "Port of the RDMA connection manager for them."},
+    {"rdma_max_pinned", TYPE_SIZE64, "0", AT(rdma_max_pinned), RANGE(0, INT64_MAX),
+     .help = "Bytes of frozen files' pages on ordinary disks that are pinned in memory for RDMA "
+             "layouts, in all; pages that several clients have count once. Beyond it there are no "
+             "more such layouts, and clients go through the server. 0: a quarter of the memory "
+             "that the server may use (the machine's, its cgroup's), and no more than "
+             "RLIMIT_MEMLOCK."},
+    {"rdma_max_pinned_per_client", TYPE_SIZE64, "0", AT(rdma_max_pinned_per_client),
+     RANGE(0, INT64_MAX), .help = "The same for one client. 0: half of rdma_max_pinned."},
     {"metrics_listen", TYPE_ENDPOINT, NULL, AT(metrics_listen),
      .help =
          "Address and port that answer GET /metrics for Prometheus, such as \"127.0.0.1:9820\". "
          "Without "
          "encryption or a password: keep it on loopback or a management network. Default: off."},
+    {"metrics_rows", TYPE_UNSIGNED, "0", AT(metrics_rows), RANGE(0, 10000),
+     .help = "So many clients, and so many exports, at most have rows of their own in the metrics. "
+             "Each client that ever was makes series of its own in Prometheus. 0: none."},
     {"trace_file", TYPE_PLACE, NULL, AT(trace_file),
      .help = "File that gets one JSON line for every event and effect of the layout engine, "
-             "numbered in order."},
+             "numbered in order. A reload opens it anew."},
+    {"trace_max_size", TYPE_SIZE64, "1G", AT(trace_max_size), RANGE(0, INT64_MAX),
+     .help = "Bytes after which trace_file becomes trace_file.1, in place of an older one, and is "
+             "begun anew: both together take twice as much. 0: no bound."},
     {"lease_time", TYPE_UNSIGNED, "90", AT(lease_time), RANGE(5, 3600),
      .help = "Seconds a client's state lives without a word from it."},
     {"grace_time", TYPE_UNSIGNED, NULL, AT(grace_time), RANGE(1, 3600),
      .help =
          "Seconds after a start in which clients reclaim their state; up to three times as long "
          "while they still do. Default: the lease time."},
-    {"recall_timeout", TYPE_UNSIGNED, "60", AT(recall_timeout), RANGE(1, 3600),
-     .help = "Seconds a client has to return a recalled layout before it is fenced."},
+    {"recall_timeout", TYPE_UNSIGNED, NULL, AT(recall_timeout), RANGE(1, 3600),
+     .help = "Seconds a client has to return a recalled layout before it is fenced. Less than the "
+             "lease time is less than RFC 8881 promises it. Default: the lease time."},
     {"max_grants", TYPE_UNSIGNED, "262144", AT(max_grants), RANGE(0, 100000000),
      .help = "Layouts held by all clients together, beyond which those that hold most are asked to "
              "give some "
@@ -142,9 +170,9 @@ static const struct option server_options[] = {
              "its map "
              "and its immutable flag are still what was sealed. 0: never."},
     {"max_connections", TYPE_UNSIGNED, "4096", AT(max_connections), RANGE(1, 1000000),
-     .help = "Connections at one time."},
+     .help = "Connections at one time, of which an address may have a quarter."},
     {"max_clients", TYPE_UNSIGNED, "16384", AT(max_clients), RANGE(1, 1000000),
-     .help = "Client ids at one time."},
+     .help = "Client ids at one time, of which an address may have a quarter."},
     {"max_sessions_per_client", TYPE_UNSIGNED, "16", AT(max_sessions_per_client), RANGE(1, 1024),
      .help = "Sessions of one client."},
     {"max_slots", TYPE_UNSIGNED, "64", AT(max_slots), RANGE(1, 1024),
@@ -152,11 +180,15 @@ static const struct option server_options[] = {
     {"max_io_size", TYPE_SIZE32, "1M", AT(max_io_size), RANGE(4096, 8u << 20),
      .help = "Largest READ or WRITE (rsize, wsize)."},
     {"max_request_memory", TYPE_SIZE64, "256M", AT(max_request_memory), RANGE(4u << 20, 1ull << 40),
-     .help = "Memory for requests and replies under way, over all connections. When it is used up, "
-             "reading "
-             "stops until some is free."},
+     .help = "Memory for requests and replies under way, over all connections. An address that has "
+             "as much as is free is not read until some of its own has left."},
     {"idmap_domain", TYPE_TEXT, NULL, AT(idmap_domain),
      .help = "Domain of names such as user@domain. Default: what /etc/idmapd.conf says."},
+    {"implementation_name", TYPE_TEXT, NULL, AT(implementation_name),
+     .help = "What the server calls itself to clients (eir_server_impl_id), for their logs. "
+             "Default: sealnfsd and its version."},
+    {"implementation_domain", TYPE_TEXT, NULL, AT(implementation_domain),
+     .help = "Whose implementation it says it is. Default: sealnfs.org."},
     {"numeric_owners", TYPE_BOOL, "true", AT(numeric_owners),
      .help = "Send owners as numbers, as Linux clients expect with AUTH_SYS. Names are understood "
              "either way."},
@@ -167,6 +199,10 @@ static const struct option server_options[] = {
     {"sync_metadata", TYPE_BOOL, "true", AT(sync_metadata),
      .help = "Make a create, remove, rename, link or attribute change durable before answering."},
     {"rpcbind", TYPE_BOOL, "true", AT(rpcbind), .help = "Register with rpcbind when one answers."},
+    {"confine", TYPE_BOOL, "true", AT(confine),
+     .help = "Threads ask of the kernel what they need and no more: system calls (seccomp), "
+             "capabilities. The log says at the start what was confined, the kernel's log each "
+             "call that was refused. false: to find out whether that is in the way of something."},
     {"log_level", TYPE_LEVEL, "info", AT(log_level), .help = "error, warning, info or debug."},
 };
 
@@ -185,9 +221,10 @@ static const struct option export_options[] = {
              "its handles stale."},
     {"clients", TYPE_NETWORKS, NULL, .count_offset = offsetof(struct config_export, network_count),
      .offset = offsetof(struct config_export, networks),
-     .help = "Addresses and networks that may use the export, such as \"192.0.2.7\" or "
-             "\"2001:db8::/32\". "
-             "Needed."},
+     .help =
+         "Who may use the export: addresses and networks, such as \"192.0.2.7\" or "
+         "\"2001:db8::/32\"; names of machines, \"host.example.org\" or \"*.example.org\" (* and "
+         "? stand for any letters, dots too); netgroups, \"@trusted\". Needed."},
     {"unprivileged_ports", TYPE_ALLOW, "refuse", XAT(unprivileged_ports),
      .help = "Whether requests are taken from ports of 1024 and above, which every user of a "
              "client's machine can have and so speak for all the others (AUTH_SYS). \"refuse\": "
@@ -201,6 +238,11 @@ static const struct option export_options[] = {
      .help = "User id of the anonymous user."},
     {"anon_gid", TYPE_ID, "65534", XAT(anon_gid), RANGE(0, UINT32_MAX - 1),
      .help = "Group id of the anonymous user."},
+    {"manage_gids", TYPE_BOOL, "false", XAT(manage_gids),
+     .help = "Which groups a user is in is looked up on this machine (getent initgroups), and what "
+             "the client says of it does not count: for users in more than the 16 groups that "
+             "AUTH_SYS has room for. The user's primary group is still the client's word. The "
+             "answer is good for ten minutes, and until a reload."},
     {"layouts", TYPE_BOOL, "true", XAT(layouts), .help = "Hand out layouts on sealed files."},
     {"stripes", TYPE_BOOL, "false", XAT(stripes),
      .help = "Do so on striped volumes (LVM striped, md raid0) too. A Linux client whose kernel "
@@ -231,6 +273,33 @@ static const struct option export_options[] = {
              "asks for a "
              "read layout of a quiet file; such a "
              "seal gives way when somebody needs to change the file."},
+    {"direct_writes", TYPE_BOOL, "false", XAT(direct_writes),
+     .help =
+         "Whether clients write new data to the disk by themselves: a file that is written to "
+         "is sealed over blocks that are made ready past its end, and grows under that seal. "
+         "When the last writer has closed it, the seal goes and the file has its size. "
+         "Meanwhile local programs see a longer file, which they cannot change. After a crash of "
+         "the server a file that grew then cannot be removed before its writer is fenced or "
+         "has unmounted: use reserved disks, or a fence_hook, where that matters."},
+    {"pinned_on_reflink", TYPE_ALLOW, "allow", XAT(pinned_on_reflink),
+     .help = "Whether files that clients write to by themselves (sealed with --pinned, or by "
+             "direct_writes) may be where files can be cloned: XFS with reflink=1, as mkfs.xfs "
+             "makes it. A clone would change with such a file. \"allow\": they may; while one is "
+             "sealed no program of this machine can open it. One that does so while sealnfsd "
+             "does not run, and clones it, is found out at the next start, and the seal is then "
+             "BROKEN. \"refuse\": such seals are refused there."},
+    {"local_opens_wait", TYPE_BOOL, "false", XAT(local_opens_wait),
+     .help = "What becomes of a program of this machine that opens a file which "
+             "pinned_on_reflink keeps closed: false: it is refused (EPERM); true: it waits until "
+             "the file is unsealed, for as long as that takes."},
+    {"direct_writes_min_size", TYPE_SIZE64, "1M", XAT(direct_writes_min_size), RANGE(0, INT64_MAX),
+     .help = "With direct_writes: files below this size are written through the server; clients "
+             "are told by the mdsthreshold attribute."},
+    {"direct_writes_reserve", TYPE_SIZE64, "64M", XAT(direct_writes_reserve),
+     RANGE(1 << 20, INT64_C(1) << 40),
+     .help = "With direct_writes: so many bytes are made ready past the end of a file, or as many "
+             "as it has, if these are more. They are written with zeros first, unless the disk and "
+             "the kernel do that by themselves."},
     {"at_rest_min_size", TYPE_SIZE64, "1M", XAT(at_rest_min_size), RANGE(0, INT64_MAX),
      .help = "Files below this size are not sealed at rest; clients are told by the mdsthreshold "
              "attribute."},
@@ -304,22 +373,27 @@ static const char *check_path(const struct option *option, const char *text, cha
     char parent[PATH_MAX];
 
     if (text[0] != '/' || strlen(text) >= sizeof(parent)) {
-        snprintf(why, room, "\"%s\" is not an absolute path; write it from the root", text);
+        snprintf(why, room, "\"%.200s\" is not an absolute path; write it from the root", text);
         return why;
     }
     snprintf(parent, sizeof(parent), "%s", text);
     switch (option->type) {
+    case TYPE_INCLUDE:
+        if (!is_directory(text))
+            snprintf(why, room, "directory %.200s is not there; make it or correct the path", text);
+        break;
     case TYPE_DIRECTORY:
         if (!is_directory(text) && !(option->initial && option_dir_is_ours(text)))
-            snprintf(why, room, "directory %s is not there; make it or correct the path", text);
+            snprintf(why, room, "directory %.200s is not there; make it or correct the path", text);
         break;
     case TYPE_PLACE:
         if (!is_directory(dirname(parent)) && !option_dir_is_ours(parent))
-            snprintf(why, room, "directory of %s is not there; make it or correct the path", text);
+            snprintf(why, room, "directory of %.200s is not there; make it or correct the path",
+                     text);
         break;
     case TYPE_PROGRAM:
         if (stat(text, &st) < 0 || !S_ISREG(st.st_mode) || access(text, X_OK) < 0)
-            snprintf(why, room, "%s is not an executable file; install it or correct the path",
+            snprintf(why, room, "%.200s is not an executable file; install it or correct the path",
                      text);
         break;
     case TYPE_EXPORTED:
@@ -327,10 +401,10 @@ static const char *check_path(const struct option *option, const char *text, cha
         break;
     default:
         if (!config_pseudo_is_normal(text))
-            snprintf(
-                why, room,
-                "\"%s\" is not a plain path; write it as in \"/data\", without . or .. or // in it",
-                text);
+            snprintf(why, room,
+                     "\"%.200s\" is not a plain path; write it as in \"/data\", without . or .. or "
+                     "// in it",
+                     text);
     }
     return why[0] ? why : NULL;
 }
@@ -361,13 +435,14 @@ static const char *read_number(const struct option *option, const char *text, vo
     uint64_t number;
 
     if (!config_number_parse(text, units, &number)) {
-        snprintf(why, room, "\"%s\" is not a %s; write digits%s", text, type_names[option->type],
+        snprintf(why, room, "\"%.200s\" is not a %s; write digits%s", text,
+                 type_names[option->type],
                  units ? ", with K, M, G or T after them if you like" : " only");
         return why;
     }
     if (number < option->min || number > option->max) {
-        snprintf(why, room, "%s is out of range; give %" PRIu64 " to %" PRIu64, text, option->min,
-                 option->max);
+        snprintf(why, room, "%.200s is out of range; give %" PRIu64 " to %" PRIu64, text,
+                 option->min, option->max);
         return why;
     }
     if (at)
@@ -434,7 +509,7 @@ static const char *read_choice(const struct option *option, const char *text, vo
             *(int *)at = choices[i].value;
         return NULL;
     }
-    used += (size_t)snprintf(why, room, "\"%s\" is not known here; write one of:", text);
+    used += (size_t)snprintf(why, room, "\"%.200s\" is not known here; write one of:", text);
     for (size_t i = 0; i < COUNT(choices) && used < room; i++)
         if (choices[i].type == option->type)
             used += (size_t)snprintf(why + used, room - used, " %s", choices[i].word);
@@ -443,33 +518,30 @@ static const char *read_choice(const struct option *option, const char *text, vo
 
 static const char *check_word(const struct option *option, const char *text, char *why, size_t room)
 {
-    struct config_network network;
+    struct in6_addr address;
 
+    if (option->type == TYPE_NETWORKS)
+        return config_network_check(text, why, room);
     if (option->type == TYPE_GROUP && !getgrnam(text))
-        snprintf(why, room, "group \"%s\" is not known; create it with groupadd or name another",
-                 text);
-    else if (option->type == TYPE_ADDRESSES && !config_address_parse(text, &network.address))
         snprintf(why, room,
-                 "\"%s\" is not a numeric address; write one such as \"192.0.2.1\" or \"::\"",
-                 text);
-    else if (option->type == TYPE_NETWORKS && !config_network_parse(text, &network))
+                 "group \"%.200s\" is not known; create it with groupadd or name another", text);
+    else if (option->type == TYPE_ADDRESSES && !config_address_parse(text, &address))
         snprintf(why, room,
-                 "\"%s\" is not an address or network; write one such as \"192.0.2.0/24\" or "
-                 "\"2001:db8::1\"",
+                 "\"%.200s\" is not a numeric address; write one such as \"192.0.2.1\" or \"::\"",
                  text);
     else if (option->type == TYPE_PATTERNS && !config_pattern_is_sane(text))
-        snprintf(
-            why, room,
-            "\"%s\" is not a pattern for paths below the export; write one such as \"*.qcow2\" or "
-            "\"media/*\", "
-            "without a / at its start and with every [ closed",
-            text);
+        snprintf(why, room,
+                 "\"%.200s\" is not a pattern for paths below the export; write one such as "
+                 "\"*.qcow2\" or "
+                 "\"media/*\", "
+                 "without a / at its start and with every [ closed",
+                 text);
     else if (option->type == TYPE_ENDPOINT && !config_endpoint_parse(text))
-        snprintf(
-            why, room,
-            "\"%s\" is not a numeric address with a port; write one such as \"127.0.0.1:9820\" or "
-            "\"[::1]:9820\"",
-            text);
+        snprintf(why, room,
+                 "\"%.200s\" is not a numeric address with a port; write one such as "
+                 "\"127.0.0.1:9820\" or "
+                 "\"[::1]:9820\"",
+                 text);
     return why[0] ? why : NULL;
 }
 
@@ -488,14 +560,25 @@ static const char *store_text(const char *text, void *at, char *why, size_t room
     return NULL;
 }
 
-static bool is_text(enum option_type type)
+static const char *check_node(const char *text, char *why, size_t room)
+{
+    if (node_name_is_good(text))
+        return NULL;
+    snprintf(why, room,
+             "\"%.80s\" cannot name a node; use up to 64 letters, digits, '.', '_' and '-'", text);
+    return why;
+}
+
+bool option_is_text(enum option_type type)
 {
     switch (type) {
     case TYPE_TEXT:
+    case TYPE_NODE:
     case TYPE_GROUP:
     case TYPE_ENDPOINT:
     case TYPE_PSEUDO:
     case TYPE_DIRECTORY:
+    case TYPE_INCLUDE:
     case TYPE_EXPORTED:
     case TYPE_PLACE:
     case TYPE_PROGRAM:
@@ -511,11 +594,13 @@ static const char *read_text(const struct option *option, const char *text, void
 {
     const char *wrong = NULL;
 
-    if (option->type == TYPE_GROUP || option->type == TYPE_ENDPOINT)
+    if (option->type == TYPE_NODE)
+        wrong = check_node(text, why, room);
+    else if (option->type == TYPE_GROUP || option->type == TYPE_ENDPOINT)
         wrong = check_word(option, text, why, room);
     else if (option->type == TYPE_MOUNTPOINT && text[0] != '/')
         wrong = read_choice(option, text, NULL, why, room);
-    else if (option->type != TYPE_TEXT)
+    else if (option->type != TYPE_TEXT && (option->type != TYPE_INCLUDE || text[0]))
         wrong = check_path(option, text, why, room);
     return wrong ? wrong : store_text(text, at, why, room);
 }
@@ -524,7 +609,7 @@ const char *option_read(const struct option *option, const char *text, void *at,
                         size_t room)
 {
     why[0] = '\0';
-    if (is_text(option->type))
+    if (option_is_text(option->type))
         return read_text(option, text, at, why, room);
     switch (option->type) {
     case TYPE_ADDRESSES:
@@ -561,7 +646,7 @@ static bool same_list(const struct option *option, const char *a, const char *b)
         if (option->type == TYPE_NETWORKS) {
             const struct config_network *x = of_a, *y = of_b;
 
-            if (x[i].prefix != y[i].prefix ||
+            if (x[i].prefix != y[i].prefix || !same_text(x[i].name, y[i].name) ||
                 memcmp(&x[i].address, &y[i].address, sizeof(x[i].address)) != 0)
                 return false;
         } else if (!same_text(((char *const *)of_a)[i], ((char *const *)of_b)[i])) {
@@ -593,7 +678,7 @@ bool option_same(const struct option *option, const void *a, const void *b)
 
     if (option_is_list(option))
         return same_list(option, a, b);
-    if (is_text(option->type))
+    if (option_is_text(option->type))
         return same_text(*(const char *const *)(const void *)of_a,
                          *(const char *const *)(const void *)of_b);
     return memcmp(of_a, of_b, size_of_value(option->type)) == 0;

@@ -11,8 +11,10 @@
 
 enum option_type {
     TYPE_TEXT,      /* char * */
+    TYPE_NODE,      /* char * */
     TYPE_PSEUDO,    /* char *, an absolute normal path */
     TYPE_DIRECTORY, /* char *, must be there */
+    TYPE_INCLUDE,   /* char *, must be there, or "" */
     TYPE_EXPORTED,  /* char *, may be away */
     TYPE_PLACE,     /* char *, its directory must be there */
     TYPE_PROGRAM,   /* char *, must be executable */
@@ -53,6 +55,7 @@ const struct option *option_table(bool in_export, size_t *count);
 /* NULL: unknown. */
 const struct option *option_find(bool in_export, const char *name);
 bool option_is_list(const struct option *option);
+bool option_is_text(enum option_type type); /* char * */
 /* Is the option's value the same in both sections (struct config or config_export)? */
 bool option_same(const struct option *option, const void *a, const void *b);
 /* Check text and, if `at` is given, store the value there (lists are only checked). NULL, or `why`,

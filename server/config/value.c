@@ -4,9 +4,11 @@
 #include "server/config/value.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <event2/util.h>
 #include <limits.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,6 +54,8 @@ bool config_address_parse(const char *text, struct in6_addr *out)
 
 bool config_network_contains(const struct config_network *network, const struct in6_addr *address)
 {
+    if (network->name)
+        return false;
     for (unsigned bit = 0; bit < network->prefix; bit += 8) {
         unsigned left = network->prefix - bit;
         unsigned mask = left >= 8 ? 0xff : 0xffu << (8 - left) & 0xff;
@@ -69,30 +73,151 @@ static bool host_bits_are_zero(const struct config_network *network)
     return true;
 }
 
-bool config_network_parse(const char *text, struct config_network *out)
+/* Whatever bits are beyond the prefix. */
+static bool parse_loosely(const char *text, struct config_network *out)
 {
     char address[INET6_ADDRSTRLEN + 1];
     const char *slash = strchr(text, '/');
     size_t length = slash ? (size_t)(slash - text) : strlen(text);
-    struct config_network network;
     uint64_t prefix;
     bool v4;
 
+    *out = (struct config_network){0};
     if (length >= sizeof(address))
         return false;
     memcpy(address, text, length);
     address[length] = '\0';
-    if (!config_address_parse(address, &network.address))
+    if (!config_address_parse(address, &out->address))
         return false;
     v4 = !strchr(address, ':');
     prefix = v4 ? 32 : 128;
     if (slash && (!config_number_parse(slash + 1, false, &prefix) || prefix > (v4 ? 32u : 128u)))
         return false;
-    network.prefix = (unsigned)prefix + (v4 ? 96 : 0);
-    if (!host_bits_are_zero(&network))
+    out->prefix = (unsigned)prefix + (v4 ? 96 : 0);
+    return true;
+}
+
+bool config_network_parse(const char *text, struct config_network *out)
+{
+    struct config_network network;
+
+    if (!parse_loosely(text, &network) || !host_bits_are_zero(&network))
         return false;
     *out = network;
     return true;
+}
+
+void config_network_print(const struct config_network *network, char *text, size_t size)
+{
+    char address[INET6_ADDRSTRLEN];
+    const bool v4 = IN6_IS_ADDR_V4MAPPED(&network->address) && network->prefix >= 96;
+    const unsigned prefix = v4 ? network->prefix - 96 : network->prefix, whole = v4 ? 32 : 128;
+
+    if (v4)
+        inet_ntop(AF_INET, &network->address.s6_addr[12], address, sizeof(address));
+    else
+        inet_ntop(AF_INET6, &network->address, address, sizeof(address));
+    if (network->name)
+        snprintf(text, size, "%s", network->name);
+    else if (prefix == whole)
+        snprintf(text, size, "%s", address);
+    else
+        snprintf(text, size, "%s/%u", address, prefix);
+}
+
+/* "192.0.2.7/24": which network was meant. */
+static void explain_host_bits(const struct config_network *given, const char *text, char *why,
+                              size_t room)
+{
+    struct config_network network = *given;
+    char meant[INET6_ADDRSTRLEN + 8];
+
+    for (unsigned bit = network.prefix; bit < 128; bit++)
+        network.address.s6_addr[bit / 8] &= (uint8_t) ~(0x80u >> bit % 8);
+    config_network_print(&network, meant, sizeof(meant));
+    snprintf(why, room,
+             "\"%.200s\" is an address in a network, and not clear; write \"%s\" for the whole "
+             "network, or \"%.*s\" for that machine alone",
+             text, meant, (int)strcspn(text, "/"), text);
+}
+
+static bool is_name_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
+}
+
+/* Of a machine, in which * and ? stand for any bytes, but not in the last part, or the name would
+ * be anybody's; what is all digits there is an address that is none. */
+static bool is_host_name(const char *text)
+{
+    const char *last = strrchr(text, '.');
+    size_t part = 0;
+
+    last = last ? last + 1 : text;
+    if (strpbrk(last, "*?") || strspn(last, "0123456789") == strlen(last) || text[0] == '-')
+        return false;
+    for (const char *p = text; *p; p++) {
+        if (*p != '.' && *p != '*' && *p != '?' && !is_name_byte(*p))
+            return false;
+        if (*p == '.' && part == 0)
+            return false;
+        part = *p == '.' ? 0 : part + 1;
+        if (part > 63)
+            return false;
+    }
+    return part > 0;
+}
+
+static bool is_netgroup(const char *text)
+{
+    if (text[0] != '@' || !text[1])
+        return false;
+    for (const char *p = text + 1; *p; p++)
+        if (!is_name_byte(*p) && *p != '.' && *p != '+')
+            return false;
+    return true;
+}
+
+static bool is_name(const char *text)
+{
+    return strlen(text) <= CONFIG_NAME_MAX && (is_netgroup(text) || is_host_name(text));
+}
+
+const char *config_network_check(const char *text, char *why, size_t room)
+{
+    struct config_network network;
+
+    if (config_network_parse(text, &network) || is_name(text))
+        return NULL;
+    if (parse_loosely(text, &network))
+        explain_host_bits(&network, text, why, room);
+    else if (strcmp(text, "*") == 0)
+        snprintf(why, room,
+                 "\"*\" is not a name of machines; for everybody write \"0.0.0.0/0\", \"::/0\"");
+    else
+        snprintf(why, room,
+                 "\"%.200s\" is not an address, a network or a name; write one such as "
+                 "\"192.0.2.0/24\", \"2001:db8::1\", \"host.example.org\", \"*.example.org\" or "
+                 "\"@netgroup\"",
+                 text);
+    return why;
+}
+
+int config_network_read(const char *text, struct config_network *out)
+{
+    if (config_network_parse(text, out))
+        return 0;
+    if (!is_name(text))
+        return -EINVAL;
+    *out = (struct config_network){.name = strdup(text)};
+    return out->name ? 0 : -ENOMEM;
+}
+
+void config_network_free(struct config_network *network)
+{
+    free(network->name);
+    network->name = NULL;
 }
 
 bool config_endpoint_parse(const char *text)

@@ -19,6 +19,11 @@ bool config_address_parse(const char *text, struct in6_addr *out);
 bool config_endpoint_parse(const char *text);
 /* ADDRESS or ADDRESS/PREFIX; bits beyond the prefix must be zero. */
 bool config_network_parse(const char *text, struct config_network *out);
+/* NULL, or why it is neither an address, a network nor a name, with what to write. */
+const char *config_network_check(const char *text, char *why, size_t room);
+/* -EINVAL, -ENOMEM; after config_network_free it is nobody. */
+int config_network_read(const char *text, struct config_network *out);
+void config_network_free(struct config_network *network);
 bool config_network_contains(const struct config_network *network, const struct in6_addr *address);
 /* "/" or "/a/b": absolute, no empty, "." or ".." part, no slash at the end, parts of at most 255
  * bytes. */

@@ -12,6 +12,7 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/listener.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@
 #include <utlist.h>
 
 #include "layout/container_of.h"
+#include "server/base/accept_pause.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/config/config.h"
@@ -41,6 +43,8 @@ struct control {
     struct loop *loop;
     struct evconnlistener *listener;
     unsigned connections, holders;
+    int spare; /* a descriptor, so that the operator gets in when there is no other; -1: given away
+                */
     struct control_conn *conns;
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
@@ -49,20 +53,30 @@ struct control_conn {
     struct control *control;
     struct bufferevent *stream; /* NULL: the peer has gone, a request is still under way */
     bool busy;
-    bool holds; /* counted among the holders */
+    bool starting; /* requests, one after the other */
+    bool holds;    /* counted among the holders */
     struct control_peer peer;
     struct control_conn *prev, *next;
 };
 
+static void take_spare(struct control *control)
+{
+    if (control->spare < 0)
+        control->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 static void conn_free(struct control_conn *conn)
 {
+    struct control *control = conn->control;
+
     if (conn->stream)
         bufferevent_free(conn->stream);
     if (conn->holds)
-        conn->control->holders--;
-    conn->control->connections--;
-    DL_DELETE(conn->control->conns, conn);
+        control->holders--;
+    control->connections--;
+    DL_DELETE(control->conns, conn);
     free(conn);
+    take_spare(control);
 }
 
 /* When nothing of a connection without a peer is under way any more. */
@@ -121,19 +135,19 @@ static void conn_answer(void *context, json_t *reply)
     json_decref(reply);
 }
 
-/* Start the next request if a whole line is there. A line that does not end is answered and cut
- * off. */
-static void conn_next(struct control_conn *conn)
+/* Starts the next request if a whole line is there, and says whether it did. A line that does not
+ * end is answered and cut off. */
+static bool start_request(struct control_conn *conn)
 {
     struct evbuffer *input = bufferevent_get_input(conn->stream);
     size_t length;
     char *line;
 
     if (conn->busy || evbuffer_get_length(bufferevent_get_output(conn->stream)) > OUTPUT_MAX)
-        return;
+        return false;
     line = evbuffer_readln(input, &length, EVBUFFER_EOL_LF);
     if (!line && evbuffer_get_length(input) < LINE_MAX_BYTES)
-        return;
+        return false;
     conn->busy = true;
     if (!line)
         evbuffer_drain(input, evbuffer_get_length(input));
@@ -141,6 +155,18 @@ static void conn_next(struct control_conn *conn)
     control_request(conn->control->server, conn->control->loop, &conn->peer, line ? line : "",
                     line ? length : 0, conn_answer, conn);
     free(line);
+    return true;
+}
+
+/* As far as requests are answered at once; the answer to one that is not goes on from there. */
+static void conn_next(struct control_conn *conn)
+{
+    if (conn->starting)
+        return;
+    conn->starting = true;
+    while (start_request(conn))
+        ;
+    conn->starting = false;
 }
 
 static void conn_readable(struct bufferevent *stream, void *arg)
@@ -166,6 +192,7 @@ static void conn_event(struct bufferevent *stream, short what, void *arg)
     bool closed = peer_has_closed(conn->peer.fd);
     bufferevent_free(stream);
     conn->stream = NULL;
+    take_spare(conn->control);
     if (conn->peer.holder)
         control_holder_close(conn->peer.holder, closed, holder_over, conn);
     conn_free_if_over(conn);
@@ -196,6 +223,23 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     bufferevent_setcb(conn->stream, conn_readable, conn_readable, conn_event, conn);
     bufferevent_setwatermark(conn->stream, EV_READ, 0, 2 * LINE_MAX_BYTES);
     bufferevent_enable(conn->stream, EV_READ | EV_WRITE);
+}
+
+/* The spare descriptor is for one connection: that of the operator who sees what is wrong. */
+static void on_accept_error(struct evconnlistener *listener, void *arg)
+{
+    struct control *control = arg;
+    int err = errno, fd = -1;
+
+    if ((err == EMFILE || err == ENFILE) && control->spare >= 0) {
+        close(control->spare);
+        control->spare = -1;
+        fd = accept4(evconnlistener_get_fd(listener), NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    }
+    if (fd >= 0)
+        on_accept(listener, fd, NULL, 0, control);
+    else
+        accept_pause(listener, "control socket", err);
 }
 
 /* A socket file that nobody answers on is left from a crash and is taken away. */
@@ -252,6 +296,10 @@ static int listen_on(struct control *control, const struct config *config)
                                                LEV_OPT_CLOSE_ON_FREE, 0, fd);
         error = control->listener ? 0 : -ENOMEM;
     }
+    if (!error) {
+        evconnlistener_set_error_cb(control->listener, on_accept_error);
+        take_spare(control);
+    }
     if (error)
         close(fd);
     else
@@ -267,9 +315,11 @@ int control_create(struct server *server, struct control **out)
     if (!control)
         return -ENOMEM;
     control->server = server;
+    control->spare = -1;
     error = loop_create("control", 0, &control->loop);
     if (error)
         goto fail;
+    loop_confine(control->loop, CONFINE_SPEAKER);
     error = listen_on(control, server->config);
     if (error)
         goto fail_loop;
@@ -281,6 +331,8 @@ int control_create(struct server *server, struct control **out)
 fail_listener:
     evconnlistener_free(control->listener);
     unlink(control->path);
+    if (control->spare >= 0)
+        close(control->spare);
 fail_loop:
     loop_destroy(control->loop);
 fail:
@@ -305,6 +357,8 @@ void control_destroy(struct control *control)
     }
     evconnlistener_free(control->listener);
     unlink(control->path);
+    if (control->spare >= 0)
+        close(control->spare);
     loop_destroy(control->loop);
     free(control);
 }

@@ -449,19 +449,41 @@ static void on_fenced(struct loop_msg *msg)
     struct control_request *request = REQUEST_OF(keeper.local.call.reply, msg);
     struct keeper_call *call = &request->keeper.call;
     if (call->status == NFS4_OK)
-        request_answer(request, json_pack("{s:b, s:s}", "ok", 1, "note", "what it held has ended"));
+        request_answer(request, json_pack("{s:b, s:s}", "ok", 1, "note", call->why));
     else
         request_fail(request, call->status == NFS4ERR_NOENT ? "not-found" : "refused", call->why);
+}
+
+/* A client that is known and lost: nothing shows that it is cut off but what is said here. */
+static bool is_unconfirmed(const struct control_request *request, const char *name)
+{
+    return strlen(name) == 16 && strspn(name, "0123456789abcdef") == 16 &&
+           !json_is_true(json_object_get(request->json, "yes"));
 }
 
 void start_fenced(struct control_request *request)
 {
     const char *name = json_string_value(json_object_get(request->json, "name"));
     if (!name_is_good(name)) {
-        request_fail(request, "bad-request", "this request needs the \"name\" of a local program");
+        request_fail(request, "bad-request",
+                     "this request needs the \"name\" of a local program, or a client's address, "
+                     "owner or id");
         return;
     }
+    if (is_unconfirmed(request, name)) {
+        request_fail(
+            request, "refused",
+            "this says that the client cannot reach the disk any more: it is switched off, "
+            "or cut off from it; if it is not, its late writes land in other files; if "
+            "that is so, say --yes");
+        return;
+    }
+    if (peer_describe(request->peer->fd, request->asker, sizeof request->asker))
+        strcpy(request->asker, "unknown process");
     request->keeper.local = (struct keeper_local_request){
-        .call = {.reply = {.run = on_fenced}, .reply_loop = request->loop}, .name = name};
+        .call = {.reply = {.run = on_fenced}, .reply_loop = request->loop},
+        .name = name,
+        .address = request->asker,
+    };
     keeper_local_fenced(request->server->keeper, &request->keeper.local);
 }

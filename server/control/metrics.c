@@ -3,34 +3,37 @@
 
 #include <errno.h>
 #include <event2/buffer.h>
-#include <event2/http.h>
-#include <event2/util.h>
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <semaphore.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "layout/container_of.h"
 #include "layout/engine/engine.h"
+#include "proto/quote.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/client/client.h"
 #include "server/client/clients.h"
 #include "server/client/session.h"
 #include "server/config/config.h"
+#include "server/control/http.h"
+#include "server/export/export.h"
+#include "server/export/fs_root.h"
 #include "server/keeper/keeper.h"
+#include "server/keeper/rdma/rdma.h"
 #include "server/nfs/compound.h"
 #include "server/nfs/op_counts.h"
 #include "server/server.h"
 
-enum { HEADERS_MAX = 8192, BODY_MAX = 1024, TIMEOUT_SECONDS = 10 };
+enum { OWNER_ROOM = 128 };
 
 struct metrics {
-    struct server *server;
     struct loop *loop;
-    struct evhttp *http;
+    struct http *http;
 };
 
 /* What was asked of the owners. */
@@ -42,6 +45,11 @@ struct facts {
     struct loop_msg visit;
     struct server *server;
     uint64_t clients, callable;
+    struct row {
+        uint64_t id, operations, read, written, silent_ms;
+        char address[INET6_ADDRSTRLEN], owner[OWNER_ROOM];
+    } * rows; /* NULL: none are wanted */
+    unsigned row_count, row_room;
 };
 
 #define FACTS(pointer, member) container_of(pointer, struct facts, member)
@@ -56,6 +64,18 @@ static void count_client(struct client *client, void *arg)
     struct facts *facts = arg;
     facts->clients++;
     facts->callable += client_is_callable(client);
+    if (facts->row_count == facts->row_room)
+        return;
+    struct client_view view;
+    struct row *row = &facts->rows[facts->row_count++];
+    client_look(client, &view);
+    *row = (struct row){.id = client_id(client),
+                        .operations = view.operations,
+                        .read = view.read,
+                        .written = view.written,
+                        .silent_ms = (loop_now_ns() - view.renewed_at) / 1000000};
+    snprintf(row->address, sizeof row->address, "%s", view.address);
+    quote_text(row->owner, sizeof row->owner, view.owner, view.owner_len, "\"\\");
 }
 
 static void visit_loop(struct loop_msg *msg)
@@ -83,6 +103,9 @@ static void gather_facts(struct server *server, struct facts *facts)
         .visit = {.run = visit_loop},
         .server = server,
     };
+    const unsigned rows = ((const struct config *)server->config)->metrics_rows;
+    facts->rows = rows ? calloc(rows, sizeof facts->rows[0]) : NULL;
+    facts->row_room = facts->rows ? rows : 0;
     sem_init(&facts->answered, 0, 0);
     keeper_figures(server->keeper, &facts->keeper);
     loop_post(server->loops[0], &facts->visit);
@@ -118,6 +141,7 @@ static void say_seals(struct evbuffer *text, const struct engine_figures *f)
         put_row(text, "seals", "state", engine_state_name((enum engine_state)i), f->by_state[i]);
     put_one(text, "seals_at_rest", "gauge", "Seals that the server made by policy at-rest.",
             f->at_rest);
+    put_one(text, "seals_growing", "gauge", "Seals under which the file grows.", f->growing);
     put_one(text, "seals_broken", "gauge", "Seals broken from outside, not yet taken off.",
             f->broken);
     put_one(text, "sealed_total", "counter", "Files sealed.", c->sealed);
@@ -127,6 +151,10 @@ static void say_seals(struct evbuffer *text, const struct engine_figures *f)
             "Seals at rest released for somebody who changes the file.", c->at_rest_gave_way);
     put_one(text, "at_rest_made_room_total", "counter",
             "Idle seals at rest released because of at_rest_max.", c->at_rest_made_room);
+    put_one(text, "growths_total", "counter",
+            "Seals of growing files released because their reserve was used up.", c->growths);
+    put_one(text, "zeroed_bytes_total", "counter",
+            "Bytes past the end of growing files zeroed after a client was lost.", c->zeroed);
     put_one(text, "watched_total", "counter",
             "Looks at sealed files: whether flag and map are as sealed.", c->watched);
     put_one(text, "broken_total", "counter", "Seals found broken from outside.", c->breaches);
@@ -174,6 +202,14 @@ static void say_rdma(struct evbuffer *text, const struct keeper_rdma_figures *f)
     put_one(text, "rdma_registrations", "gauge",
             "Files registered for clients, each for each client.", f->regions);
     put_one(text, "rdma_registered_bytes", "gauge", "Bytes in them.", f->bytes);
+    put_one(text, "rdma_pinned_bytes", "gauge",
+            "Bytes of pages pinned for them; what several clients have counts once.", f->pinned);
+    put_one(text, "rdma_max_pinned_bytes", "gauge", "What of that there may be (rdma_max_pinned).",
+            f->pinned_max);
+    put_head(text, "rdma_connections_ended_total", "counter",
+             "Connections of the RDMA data path ended by the server, by why.");
+    put_row(text, "rdma_connections_ended_total", "why", "newer", f->gave_way);
+    put_row(text, "rdma_connections_ended_total", "why", "dead", f->dead);
 }
 
 /* Only what has happened: a few rows, not three for every operation there is. */
@@ -192,16 +228,124 @@ static void say_operations(struct evbuffer *text, const struct op_counts *counts
     }
 }
 
-static void serve_metrics(struct evhttp_request *request, void *arg)
+/* Prometheus counts in each bucket what is in those before it, too. */
+static void put_bucket(struct evbuffer *text, const char *name, const char *label,
+                       const char *seconds, uint64_t value)
 {
-    struct metrics *metrics = arg;
-    struct facts facts;
-    struct evbuffer *text = evhttp_request_get_output_buffer(request);
-    gather_facts(metrics->server, &facts);
-    if (facts.keeper.call.status != NFS4_OK) {
-        evhttp_send_error(request, HTTP_SERVUNAVAIL, NULL);
-        return;
+    evbuffer_add_printf(text, "sealnfs_%s_bucket{%sle=\"%s\"} %" PRIu64 "\n", name, label, seconds,
+                        value);
+}
+
+/* label: empty, or with a comma behind it. */
+static void put_histogram(struct evbuffer *text, const char *name, const char *label,
+                          const char *const *seconds, const uint64_t *within, unsigned buckets,
+                          uint64_t count, uint64_t sum_ns)
+{
+    uint64_t sum = 0;
+    const int len = label[0] ? (int)strlen(label) - 1 : 0;
+    for (unsigned i = 0; i < buckets; i++) {
+        sum += within[i];
+        put_bucket(text, name, label, seconds[i], sum);
     }
+    put_bucket(text, name, label, "+Inf", count > sum ? count : sum);
+    evbuffer_add_printf(text, "sealnfs_%s_sum%s%.*s%s %" PRIu64 ".%09" PRIu64 "\n", name,
+                        len ? "{" : "", len, label, len ? "}" : "", sum_ns / 1000000000,
+                        sum_ns % 1000000000);
+    evbuffer_add_printf(text, "sealnfs_%s_count%s%.*s%s %" PRIu64 "\n", name, len ? "{" : "", len,
+                        label, len ? "}" : "", count > sum ? count : sum);
+}
+
+static void say_latencies(struct evbuffer *text, const struct op_counts *counts)
+{
+    static const char *const seconds[OP_TIMES] = {"0.0001", "0.001", "0.01", "0.1", "1", "10"};
+    put_head(text, "operation_seconds", "histogram",
+             "From the beginning of an operation to its result.");
+    for (uint32_t op = 0; op < OP_TABLE_SIZE; op++) {
+        struct op_times times;
+        char label[64];
+        op_counts_times(counts, op, &times);
+        if (!times.count || !op_table[op].name)
+            continue;
+        snprintf(label, sizeof label, "operation=\"%s\",", op_table[op].name + strlen("OP_"));
+        put_histogram(text, "operation_seconds", label, seconds, times.within, OP_TIMES,
+                      times.count, times.sum_ns);
+    }
+}
+
+static void say_times(struct evbuffer *text, const char *name, const char *help,
+                      const struct engine_times *times)
+{
+    static const char *const seconds[ENGINE_TIMES] = {"0.1", "1", "10", "60", "300"};
+    put_head(text, name, "histogram", help);
+    put_histogram(text, name, "", seconds, times->within, ENGINE_TIMES, times->count,
+                  times->sum_ns);
+}
+
+static void put_client(struct evbuffer *text, const char *name, const struct row *row,
+                       uint64_t value)
+{
+    evbuffer_add_printf(
+        text, "sealnfs_%s{client_id=\"%016" PRIx64 "\",address=\"%s\",owner=\"%s\"} %" PRIu64 "\n",
+        name, row->id, row->address, row->owner, value);
+}
+
+static void say_clients(struct evbuffer *text, const struct facts *facts)
+{
+    static const struct {
+        const char *name, *type, *help;
+        size_t at;
+    } figures[] = {
+        {"client_operations_total", "counter", "Operations of the client.",
+         offsetof(struct row, operations)},
+        {"client_read_bytes_total", "counter", "Bytes that it read through the server.",
+         offsetof(struct row, read)},
+        {"client_written_bytes_total", "counter", "Bytes that it wrote through the server.",
+         offsetof(struct row, written)},
+        {"client_silent_milliseconds", "gauge", "Since it was heard of.",
+         offsetof(struct row, silent_ms)},
+    };
+    for (size_t f = 0; facts->rows && f < sizeof figures / sizeof figures[0]; f++) {
+        put_head(text, figures[f].name, figures[f].type, figures[f].help);
+        for (unsigned i = 0; i < facts->row_count; i++) {
+            uint64_t value;
+            memcpy(&value, (const char *)&facts->rows[i] + figures[f].at, sizeof value);
+            put_client(text, figures[f].name, &facts->rows[i], value);
+        }
+    }
+}
+
+static void say_exports(struct evbuffer *text, const struct server *server, unsigned rows)
+{
+    const unsigned count = export_count(server->exports);
+    if (!rows)
+        return;
+    put_head(text, "export_served", "gauge", "0: the export is not served; sealctl exports.");
+    for (unsigned i = 0; i < count && i < rows; i++) {
+        const struct export *export = export_at(server->exports, i);
+        const char *pseudo = export_config(export)->pseudo;
+        char why[FS_WHY_MAX], name[256];
+        quote_text(name, sizeof name, pseudo, strlen(pseudo), "\"\\");
+        put_row(text, "export_served", "export", name, !export_why_away(export, why, sizeof why));
+    }
+}
+
+static void say_build(struct evbuffer *text)
+{
+    put_head(text, "build_info", "gauge", "1, with what was built.");
+    evbuffer_add_printf(text, "sealnfs_build_info{version=\"%s\",rdma=\"%s\"} 1\n", SEALNFS_VERSION,
+                        keeper_rdma_ops ? "yes" : "no");
+}
+
+static bool write_metrics(void *context, struct evbuffer *text)
+{
+    struct server *server = context;
+    struct facts facts;
+    gather_facts(server, &facts);
+    if (facts.keeper.call.status != NFS4_OK) {
+        free(facts.rows);
+        return false;
+    }
+    say_build(text);
     say_seals(text, &facts.engine);
     say_holders(text, &facts.engine);
     put_one(text, "clients", "gauge", "NFS clients known.", facts.clients);
@@ -209,52 +353,27 @@ static void serve_metrics(struct evhttp_request *request, void *arg)
             facts.callable);
     say_journal(text, &facts.keeper);
     say_rdma(text, &facts.keeper.rdma);
-    say_operations(text, metrics->server->op_counts);
-    evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type",
-                      "text/plain; version=0.0.4; charset=utf-8");
-    evhttp_send_reply(request, HTTP_OK, "OK", NULL);
-}
-
-static int listen_on(struct metrics *metrics, const char *endpoint)
-{
-    struct sockaddr_storage address;
-    int len = sizeof address, on = 1, err;
-    if (evutil_parse_sockaddr_port(endpoint, (struct sockaddr *)&address, &len) != 0)
-        return -EINVAL;
-    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -errno;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(fd, (struct sockaddr *)&address, (socklen_t)len) != 0 || listen(fd, 16) != 0) {
-        err = -errno;
-        evutil_closesocket(fd);
-        return err;
-    }
-    if (evhttp_accept_socket(metrics->http, fd) != 0) {
-        evutil_closesocket(fd);
-        return -ENOMEM;
-    }
-    return 0;
-}
-
-static int make_http(struct metrics *metrics, const char *endpoint)
-{
-    metrics->http = evhttp_new(loop_base(metrics->loop));
-    if (!metrics->http)
-        return -ENOMEM;
-    evhttp_set_allowed_methods(metrics->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
-    evhttp_set_max_headers_size(metrics->http, HEADERS_MAX);
-    evhttp_set_max_body_size(metrics->http, BODY_MAX);
-    evhttp_set_timeout(metrics->http, TIMEOUT_SECONDS);
-    if (evhttp_set_cb(metrics->http, "/metrics", serve_metrics, metrics) != 0)
-        return -ENOMEM;
-    return listen_on(metrics, endpoint);
+    say_operations(text, server->op_counts);
+    say_latencies(text, server->op_counts);
+    say_times(text, "recall_seconds", "From the recall of a layout to its end, however it ended.",
+              &facts.engine.counters.recall_times);
+    say_times(text, "fence_seconds",
+              "From the beginning of a fence until it was known how it went.",
+              &facts.engine.counters.fence_times);
+    say_clients(text, &facts);
+    say_exports(text, server, facts.row_room);
+    free(facts.rows);
+    return true;
 }
 
 int metrics_create(struct server *server, struct metrics **out)
 {
     const struct config *config = server->config;
     const char *endpoint = config->metrics_listen;
+    const struct http_page page = {.path = "/metrics",
+                                   .type = "text/plain; version=0.0.4; charset=utf-8",
+                                   .write = write_metrics,
+                                   .context = server};
     struct metrics *metrics;
     int err;
     *out = NULL;
@@ -263,17 +382,17 @@ int metrics_create(struct server *server, struct metrics **out)
     metrics = calloc(1, sizeof *metrics);
     if (!metrics)
         return -ENOMEM;
-    metrics->server = server;
     err = loop_create("metrics", 0, &metrics->loop);
     if (err == 0)
-        err = make_http(metrics, endpoint);
+        loop_confine(metrics->loop, CONFINE_SPEAKER);
+    if (err == 0)
+        err = http_create(metrics->loop, endpoint, &page, &metrics->http);
     if (err == 0)
         err = loop_start(metrics->loop);
     if (err != 0) {
         log_error("metrics_listen %s: %s; is another program listening there?", endpoint,
                   strerror(-err));
-        if (metrics->http)
-            evhttp_free(metrics->http);
+        http_destroy(metrics->http);
         if (metrics->loop)
             loop_destroy(metrics->loop);
         free(metrics);
@@ -288,7 +407,7 @@ void metrics_destroy(struct metrics *metrics)
     if (!metrics)
         return;
     loop_stop(metrics->loop);
-    evhttp_free(metrics->http);
+    http_destroy(metrics->http);
     loop_destroy(metrics->loop);
     free(metrics);
 }

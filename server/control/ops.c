@@ -1,5 +1,6 @@
 /*
- * ops.c - the requests of the control socket; those of holders are in control/hold.c.
+ * ops.c - the requests of the control socket; those of holders are in control/hold.c,
+ * those about clients in control/clients.c.
  *
  * A request names its file by a path on this machine. A worker opens it, the keeper answers, and
  * the answer becomes one JSON object:
@@ -13,11 +14,9 @@
 #include <string.h>
 
 #include "layout/container_of.h"
+#include "server/base/json_text.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
-#include "server/client/client.h"
-#include "server/client/clients.h"
-#include "server/client/session.h"
 #include "server/control/batch.h"
 #include "server/control/request.h"
 #include "server/export/export.h"
@@ -39,7 +38,8 @@ void request_answer(struct control_request *request, json_t *reply)
 
 void request_fail(struct control_request *request, const char *code, const char *sentence)
 {
-    request_answer(request, json_pack("{s:b, s:s, s:s}", "ok", 0, "code", code, "error", sentence));
+    request_answer(
+        request, json_pack("{s:b, s:s, s:o}", "ok", 0, "code", code, "error", json_text(sentence)));
 }
 
 static bool has_flag(const struct control_request *request, const char *name)
@@ -49,14 +49,18 @@ static bool has_flag(const struct control_request *request, const char *name)
 
 /* ---- seal and unseal ---- */
 
+static void start_try(struct control_request *request);
+
 static void on_sealed(struct loop_msg *msg)
 {
     struct control_request *request =
         container_of(msg, struct control_request, keeper.seal.call.reply);
     struct keeper_call *call = &request->keeper.call;
+    const int dry_run = request->op->start == start_try;
 
     if (call->status == NFS4_OK)
-        request_answer(request, json_pack("{s:b, s:s}", "ok", 1, "note", call->why));
+        request_answer(request, json_pack("{s:b, s:o, s:b}", "ok", 1, "note", json_text(call->why),
+                                          "dry_run", dry_run));
     else
         request_fail(request, call->status == NFS4ERR_DELAY ? "pending" : "refused", call->why);
 }
@@ -68,14 +72,29 @@ static void start_seal(struct control_request *request)
                      "a pinned file can have no holes: use --fill instead of --sparse");
         return;
     }
+    json_int_t reserve = json_integer_value(json_object_get(request->json, "reserve"));
+    if (reserve < 0 || (reserve && has_flag(request, "sparse"))) {
+        request_fail(request, "refused", "a growing file can have no holes, and has a size");
+        return;
+    }
     request->keeper.seal = (struct keeper_seal){
         .call = {.reply = {.run = on_sealed}, .reply_loop = request->loop},
         .file = request->file,
-        .pinned = has_flag(request, "pinned"),
+        .pinned = has_flag(request, "pinned") || reserve,
+        .reserve = (uint64_t)reserve,
         .fill = has_flag(request, "fill"),
         .sparse = has_flag(request, "sparse"),
     };
-    keeper_seal(request->server->keeper, &request->keeper.seal);
+    if (request->op->start == start_try)
+        keeper_seal_try(request->server->keeper, &request->keeper.seal);
+    else
+        keeper_seal(request->server->keeper, &request->keeper.seal);
+}
+
+/* A request of its own, so that a server which does not know it seals nothing. */
+static void start_try(struct control_request *request)
+{
+    start_seal(request);
 }
 
 static void on_released(struct loop_msg *msg)
@@ -85,7 +104,7 @@ static void on_released(struct loop_msg *msg)
     struct keeper_call *call = &request->keeper.call;
 
     if (call->status == NFS4_OK)
-        request_answer(request, json_pack("{s:b, s:s}", "ok", 1, "note", call->why));
+        request_answer(request, json_pack("{s:b, s:o}", "ok", 1, "note", json_text(call->why)));
     else
         request_fail(request,
                      call->status == NFS4ERR_DELAY   ? "pending"
@@ -117,7 +136,7 @@ static void on_forgotten(struct loop_msg *msg)
     struct keeper_call *call = &request->keeper.call;
 
     if (call->status == NFS4_OK)
-        request_answer(request, json_pack("{s:b, s:s}", "ok", 1, "note", call->why));
+        request_answer(request, json_pack("{s:b, s:o}", "ok", 1, "note", json_text(call->why)));
     else
         request_fail(request, call->status == NFS4ERR_DELAY ? "pending" : "refused", call->why);
 }
@@ -159,7 +178,7 @@ static void on_viewed(struct loop_msg *msg)
     }
     json_t *reply = json_pack("{s:b, s:o}", "ok", 1, request->op->name, value);
     if (reply && view->call.why[0])
-        json_object_set_new(reply, "warning", json_string(view->call.why));
+        json_object_set_new(reply, "warning", json_text(view->call.why));
     request_answer(request, reply);
 }
 
@@ -174,64 +193,56 @@ static void start_view(struct control_request *request)
     keeper_view(request->server->keeper, &request->keeper.view);
 }
 
-/* Clients belong to their loops: the request travels from loop to loop and comes home with the
- * list. */
-static void add_client(struct client *client, void *arg)
+/* ---- reload ---- */
+
+static json_t *lines_of(const char *text)
 {
-    char id[24];
+    json_t *lines = json_array();
 
-    snprintf(id, sizeof(id), "%016llx", (unsigned long long)client_id(client));
-    json_array_append_new(arg,
-                          json_pack("{s:s, s:s, s:b, s:b}", "client_id", id, "client",
-                                    client_describe(client), "callable", client_is_callable(client),
-                                    "reclaim_complete", client_reclaim_is_complete(client)));
-}
-
-static void clients_home(struct loop_msg *msg)
-{
-    struct control_request *request = container_of(msg, struct control_request, home);
-    json_t *list = request->clients;
-
-    request->clients = NULL;
-    request_answer(request, json_pack("{s:b, s:o}", "ok", 1, "clients", list));
-}
-
-static void clients_of_loop(struct loop_msg *msg)
-{
-    struct control_request *request = container_of(msg, struct control_request, home);
-    struct server *server = request->server;
-
-    client_table_each(clients_table(server->clients, request->next_loop), add_client,
-                      request->clients);
-    request->next_loop++;
-    if (request->next_loop < server->loop_count) {
-        loop_post(server->loops[request->next_loop], &request->home);
-        return;
+    for (size_t len; text && *text; text += len + (text[len] == '\n')) {
+        len = strcspn(text, "\n");
+        json_array_append_new(lines, json_textn(text, len));
     }
-    request->home.run = clients_home;
-    loop_post(request->loop, &request->home);
+    return lines;
 }
 
-static void start_clients(struct control_request *request)
+static void on_reloaded(struct loop_msg *msg)
 {
-    request->clients = json_array();
-    if (!request->clients) {
-        request_fail(request, "failed", "out of memory");
-        return;
-    }
-    request->home.run = clients_of_loop;
-    loop_post(request->server->loops[0], &request->home);
+    struct control_request *request = container_of(msg, struct control_request, reload.home);
+    const int error = request->reload.error;
+    json_t *lines = lines_of(request->reload.told);
+
+    free(request->reload.told);
+    if (error)
+        request_answer(request, json_pack("{s:b, s:s, s:s, s:o}", "ok", 0, "code",
+                                          error == -ESHUTDOWN ? "try-later" : "refused", "error",
+                                          error == -ESHUTDOWN
+                                              ? "the server is stopping; nothing was reloaded"
+                                              : "the configuration was not reloaded, and is as it "
+                                                "was",
+                                          "notes", lines));
+    else
+        request_answer(request, json_pack("{s:b, s:o}", "ok", 1, "notes", lines));
+}
+
+static void start_reload(struct control_request *request)
+{
+    request->reload =
+        (struct reload_ask){.home = {.run = on_reloaded}, .loop = request->loop, .error = 0};
+    reload_desk_ask(request->server->reloads, &request->reload);
 }
 
 /* ---- a line becomes a request ---- */
 
 static const struct control_op operations[] = {
     {"seal", FILE_MUST, start_seal},
+    {"try-seal", FILE_MUST, start_try},
     {"unseal", FILE_MUST, start_unseal},
     {"status", FILE_MAY, start_view},
     {"grants", FILE_MAY, start_view},
     {"explain", FILE_MUST, start_view},
     {"clients", FILE_NONE, start_clients},
+    {"expel", FILE_NONE, start_expel},
     {"holder", FILE_NONE, start_holder},
     {"hold", FILE_MUST, start_hold},
     {"return", FILE_NONE, start_return},
@@ -240,6 +251,10 @@ static const struct control_op operations[] = {
     {"fenced", FILE_NONE, start_fenced},
     {"forget-holders", FILE_MUST, start_forget},
     {"devices", FILE_NONE, start_view},
+    {"exports", FILE_NONE, start_view},
+    {"doctor", FILE_NONE, start_doctor},
+    {"counters", FILE_NONE, start_counters},
+    {"reload", FILE_NONE, start_reload},
 };
 
 /* The file is gone, but its seal may be known by the path it had. */
@@ -295,7 +310,8 @@ static const struct control_op *find_op(const char *name)
 static bool is_batch(const struct control_request *request)
 {
     return json_is_array(json_object_get(request->json, "files")) &&
-           (request->op->start == start_seal || request->op->start == start_unseal);
+           (request->op->start == start_seal || request->op->start == start_try ||
+            request->op->start == start_unseal);
 }
 
 static void begin_batch(struct control_request *request)

@@ -1,6 +1,6 @@
 /*
- * request.h - a request of the control socket under way; for control/ops.c and
- * control/hold.c. Control loop only, but for what a worker does with `work`.
+ * request.h - a request of the control socket under way; for control/ops.c,
+ * control/hold.c and control/clients.c. Control loop only, but for what a worker does with `work`.
  */
 #ifndef SEALNFS_SERVER_CONTROL_REQUEST_H
 #define SEALNFS_SERVER_CONTROL_REQUEST_H
@@ -8,7 +8,9 @@
 #include "layout/container_of.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
+#include "server/client/ending.h"
 #include "server/control/ops.h"
+#include "server/control/reload.h"
 #include "server/keeper/keeper.h"
 
 struct control_request;
@@ -31,14 +33,21 @@ struct control_request {
     int error;            /* of opening the file */
     struct work work;     /* opening the file */
     struct loop_msg home; /* and back */
-    unsigned next_loop;   /* clients: the loop being asked */
+    unsigned next_loop;   /* clients, expel: the loop being asked */
     json_t *clients;
+    struct doctor *doctor;
+    uint64_t client_id; /* expel: who is meant */
+    bool was_fenced;    /* expel: to end it */
+    struct expiry_wait expiry;
     struct hold *hold; /* hold, return, wrote */
+    struct reload_ask reload;
+    char asker[64]; /* fenced, expel: the process that asks */
     union {
         struct keeper_call call;
         struct keeper_seal seal;
         struct keeper_release release;
         struct keeper_forget forget;
+        struct keeper_expel expel;
         struct keeper_view view;
         struct keeper_local_request local;
         struct keeper_hold hold;
@@ -52,6 +61,16 @@ struct control_request {
 /* Answers and frees; reply may be NULL: out of memory. */
 void request_answer(struct control_request *request, json_t *reply);
 void request_fail(struct control_request *request, const char *code, const char *sentence);
+
+/* control/clients.c */
+void start_clients(struct control_request *request);
+void start_expel(struct control_request *request);
+
+/* control/counters.c */
+void start_counters(struct control_request *request);
+
+/* control/doctor.c */
+void start_doctor(struct control_request *request);
 
 /* control/hold.c */
 void start_holder(struct control_request *request);

@@ -2,224 +2,30 @@
  * The exports; see export.h. What is found out about an export's file system is found out once,
  * before threads start or when its disk comes: its root directory stays open, so the file system
  * cannot go away under the server but by force. The options that a reload may change are one
- * pointer into the configuration, swapped atomically, and so is what is known of the device. Who
- * still looks at an older state is not known, so states are kept; one that was seen before is taken
- * again, so that a path that comes and goes costs nothing.
+ * pointer into the configuration, swapped atomically.
  */
 #include "server/export/export.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "layout/device/device.h"
 #include "layout/file_key.h"
-#include "proto/layout/rdma.h"
+#include "layout/refusal.h"
+#include "proto/rpc.h"
 #include "server/base/log.h"
 #include "server/base/worker.h"
 #include "server/export/fs_record.h"
 #include "server/export/fs_root.h"
+#include "server/export/host_names.h"
+#include "server/export/private.h"
 #include "server/export/pseudo.h"
 
 enum { UNKNOWN_PLACE = 1 }; /* a key that is no file system's: still one share */
-
-struct device_state {
-    struct device_state *older;
-    struct device *device;   /* the last that was found; NULL: none was */
-    struct seal_refusal why; /* no text: layouts can be given */
-};
-
-struct export
-{
-    _Atomic(const struct config_export *) config;
-    uint32_t id;
-    _Atomic(struct fs_root *) root; /* NULL: it is away */
-    pthread_mutex_t why_lock;
-    char why[FS_WHY_MAX]; /* while it is away */
-    _Atomic uint64_t losses;
-    struct pseudo_dir *pseudo;
-    _Atomic(struct device_state *) state; /* NULL: layouts are off */
-    struct device_state *states;
-};
-
-struct export_table {
-    struct pseudo_dir *root;
-    unsigned count;
-    struct export *exports;
-    struct fs_record *record;
-};
-
-static struct fs_root *root_of(const struct export *export)
-{
-    return atomic_load_explicit(&export->root, memory_order_acquire);
-}
-
-static bool state_is(const struct device_state *state, const struct device *device, const char *why)
-{
-    return state->device == device && strcmp(state->why.text, why) == 0;
-}
-
-static int take_state(struct export *export, struct device *device, const struct seal_refusal *why)
-{
-    struct device_state *state = export->states;
-
-    while (state && !state_is(state, device, why->text))
-        state = state->older;
-    if (!state) {
-        state = calloc(1, sizeof(*state));
-        if (!state)
-            return -ENOMEM;
-        state->device = device ? device_ref(device) : NULL;
-        state->why = *why;
-        state->older = export->states;
-        export->states = state;
-    }
-    atomic_store_explicit(&export->state, state, memory_order_release);
-    return 0;
-}
-
-static const struct device_state *state_of(const struct export *export)
-{
-    return atomic_load_explicit(&export->state, memory_order_acquire);
-}
-
-/* The device of an earlier look that is the same in everything: it keeps its place among the
- * states. */
-static struct device *same_as_before(const struct export *export, struct device *device)
-{
-    for (const struct device_state *s = export->states; s; s = s->older)
-        if (s->device && device_same(s->device, device))
-            return s->device;
-    return device;
-}
-
-int export_set_device(struct export *export, struct device *device)
-{
-    static const struct seal_refusal none = {.text = ""};
-
-    return take_state(export, same_as_before(export, device), &none);
-}
-
-int export_set_no_device(struct export *export, const struct seal_refusal *why)
-{
-    const struct device_state *now = state_of(export);
-
-    return take_state(export, now ? now->device : NULL, why);
-}
-
-static const struct device *last_device(const struct export *export)
-{
-    const struct device_state *now = state_of(export);
-
-    return now ? now->device : NULL;
-}
-
-int export_find_device(const struct export *export, struct device **out, struct seal_refusal *why)
-{
-    enum config_layout_types types = config_export_disk_types(export_config(export));
-    struct device *device;
-    int rc = device_find(export_root_fd(export), &device, why);
-
-    if (rc)
-        return rc;
-    if (types == LAYOUT_TYPES_NO_DISK) {
-        *out = device;
-        return 0;
-    }
-    if (device_volume_root(device_volume(device))->kind == DEVICE_STRIPE &&
-        !export_config(export)->stripes) {
-        rc = seal_refuse(
-            why, SEAL_REFUSED_DEVICE, EOPNOTSUPP,
-            "%s is striped, and older Linux clients would read and write wrong places of it; when "
-            "every client of the export has a kernel that maps stripes right, say stripes = true "
-            "(see sealnfs.conf)",
-            device_volume_path(device));
-        why->definite = true;
-        device_free(device);
-        return rc;
-    }
-    if (types != LAYOUT_TYPES_BLOCK && !device_keep_names(device, last_device(export))) {
-        rc = seal_refuse(
-            why, SEAL_REFUSED_DEVICE, EIO,
-            "a disk of %s does not answer to INQUIRY or PERSISTENT RESERVE IN, so it "
-            "is not known whether it can be reserved; it is asked again soon (if it never "
-            "answers, say layout_types = \"block\")",
-            device_volume_path(device));
-        device_free(device);
-        return rc;
-    }
-    if (types != LAYOUT_TYPES_BLOCK && device_can_reserve(device))
-        device_set_reserved(device);
-    if (export_config(export)->scsi_volatile)
-        device_set_may_forget(device);
-    if (types == LAYOUT_TYPES_SCSI && !device_is_reserved(device)) {
-        rc = seal_refuse(
-            why, SEAL_REFUSED_DEVICE, EOPNOTSUPP,
-            "layout_types is \"scsi\", but not every disk of %s can be reserved (persistent "
-            "reservations, and a NAA or EUI-64 name in VPD page 0x83)",
-            device_volume_path(device));
-        device_free(device);
-        return rc;
-    }
-    *out = device;
-    return 0;
-}
-
-bool export_offers_disk(const struct export *export)
-{
-    return config_export_disk_types(export_config(export)) != LAYOUT_TYPES_NO_DISK;
-}
-
-unsigned export_layout_types(const struct export *export,
-                             layouttype4 types[EXPORT_LAYOUT_TYPES_MAX])
-{
-    const struct device *device = export_device(export);
-    unsigned count = 0;
-
-    if (export_offers_disk(export))
-        types[count++] = device && device_is_reserved(device) ? LAYOUT4_SCSI : LAYOUT4_BLOCK_VOLUME;
-    if (config_export_has_rdma(export_config(export)))
-        types[count++] = LAYOUT4_SEALNFS_RDMA;
-    return count;
-}
-
-bool export_offers(const struct export *export, layouttype4 type)
-{
-    layouttype4 types[EXPORT_LAYOUT_TYPES_MAX];
-    unsigned count = export_layout_types(export, types);
-
-    for (unsigned i = 0; i < count; i++)
-        if (types[i] == type)
-            return true;
-    return false;
-}
-
-bool export_knows_type(layouttype4 type)
-{
-    return type == LAYOUT4_BLOCK_VOLUME || type == LAYOUT4_SCSI || type == LAYOUT4_SEALNFS_RDMA;
-}
-
-static int find_device(struct export *export)
-{
-    struct seal_refusal why = {.text = ""};
-    struct device *device;
-    int rc;
-
-    if (export_find_device(export, &device, &why)) {
-        log_warning("export %s: no layouts, clients read and write through the server: %s",
-                    export_config(export)->pseudo, why.text);
-        return export_set_no_device(export, &why);
-    }
-    rc = export_set_device(export, device);
-    device_free(device);
-    return rc;
-}
+enum { MORE_EXPORTS = 64 }; /* may come by reloads */
 
 static bool is_twin(const struct fs_root *a, const struct fs_root *b)
 {
@@ -234,10 +40,10 @@ static bool is_twin(const struct fs_root *a, const struct fs_root *b)
 static int refuse_twin(const struct export_table *table, const struct export *export,
                        const struct fs_root *root, char why[FS_WHY_MAX])
 {
-    for (unsigned i = 0; i < table->count; i++) {
+    for (unsigned i = 0; i < export_count(table); i++) {
         const struct export *other = &table->exports[i];
 
-        if (other == export || export_is_away(other) || !is_twin(root, root_of(other)))
+        if (other == export || export_is_away(other) || !is_twin(root, export_root(other)))
             continue;
         snprintf(why, FS_WHY_MAX,
                  "the file system at %.200s has the same UUID as that at %.200s of export %.80s, "
@@ -291,26 +97,38 @@ static int take_root(struct export_table *table, struct export *export)
         return rc;
     }
     atomic_store(&export->root, root);
-    return export_config(export)->layouts ? find_device(export) : 0;
+    return export_config(export)->layouts ? export_begin_device(export) : 0;
+}
+
+int export_make(struct export_table *table, const struct config_export *config, struct export **out)
+{
+    struct export *export = &table->exports[export_count(table)];
+    int rc;
+
+    memset(export, 0, sizeof(*export));
+    export->id = config->id;
+    export->names = table->names;
+    atomic_init(&export->config, config);
+    rc = pseudo_tree_add(table->root, config->pseudo, export, &export->pseudo);
+    if (rc) {
+        log_error("export %s: cannot be placed in the name space: %s", config->pseudo,
+                  strerror(-rc));
+        return rc;
+    }
+    pthread_mutex_init(&export->why_lock, NULL);
+    *out = export;
+    return 0;
 }
 
 static int export_add(struct export_table *table, const struct config_export *config)
 {
-    struct export *export = &table->exports[table->count];
-    int rc;
+    struct export *export;
+    int rc = export_make(table, config, &export);
 
-    table->count++;
-    export->id = config->id;
-    pthread_mutex_init(&export->why_lock, NULL);
-    atomic_init(&export->config, config);
-    rc = take_root(table, export);
     if (rc)
         return rc;
-    rc = pseudo_tree_add(table->root, config->pseudo, export, &export->pseudo);
-    if (rc)
-        log_error("export %s: cannot be placed in the name space: %s", config->pseudo,
-                  strerror(-rc));
-    return rc;
+    atomic_fetch_add(&table->count, 1);
+    return take_root(table, export);
 }
 
 int export_table_create(const struct config *config, struct export_table **out)
@@ -320,8 +138,8 @@ int export_table_create(const struct config *config, struct export_table **out)
 
     if (!table)
         return -ENOMEM;
-    table->exports =
-        calloc(config->export_count ? config->export_count : 1, sizeof(*table->exports));
+    table->room = (unsigned)config->export_count + MORE_EXPORTS;
+    table->exports = calloc(table->room, sizeof(*table->exports));
     if (!table->exports)
         goto fail;
     rc = fs_record_load(config->state_dir, &table->record);
@@ -345,17 +163,11 @@ void export_table_destroy(struct export_table *table)
 {
     if (!table)
         return;
-    for (unsigned i = 0; i < table->count; i++) {
+    for (unsigned i = 0; i < export_count(table); i++) {
         struct export *export = &table->exports[i];
 
-        while (export->states) {
-            struct device_state *state = export->states;
-
-            export->states = state->older;
-            device_free(state->device);
-            free(state);
-        }
-        fs_root_free(root_of(export));
+        export_forget_devices(export);
+        fs_root_free(export_root(export));
         pthread_mutex_destroy(&export->why_lock);
     }
     pseudo_tree_destroy(table->root);
@@ -364,48 +176,30 @@ void export_table_destroy(struct export_table *table)
     free(table);
 }
 
-/* The new configuration's entry for an export that is where it was; NULL if it moved or is gone. */
-static const struct config_export *entry_of(const struct config *config,
-                                            const struct export *export)
-{
-    const struct config_export *old = atomic_load(&export->config);
-
-    for (size_t i = 0; i < config->export_count; i++) {
-        const struct config_export *entry = &config->exports[i];
-
-        if (entry->id == old->id && strcmp(entry->pseudo, old->pseudo) == 0 &&
-            strcmp(entry->path, old->path) == 0 && entry->layouts == old->layouts &&
-            entry->layout_types == old->layout_types)
-            return entry;
-    }
-    return NULL;
-}
-
-int export_table_reload(struct export_table *table, const struct config *config)
-{
-    if (config->export_count != table->count)
-        return -EINVAL;
-    for (unsigned i = 0; i < table->count; i++)
-        if (!entry_of(config, &table->exports[i]))
-            return -EINVAL;
-    for (unsigned i = 0; i < table->count; i++)
-        atomic_store(&table->exports[i].config, entry_of(config, &table->exports[i]));
-    return 0;
-}
-
 /* ---- file systems that come later ---- */
 
 bool export_is_away(const struct export *export)
 {
-    return export && !root_of(export);
+    return export && !export_root(export);
+}
+
+bool export_is_withdrawn(const struct export *export)
+{
+    return export && atomic_load(&export->withdrawn);
+}
+
+/* It is to be served, and cannot. */
+static bool export_is_missing(const struct export *export)
+{
+    return export_is_away(export) && !export_is_withdrawn(export);
 }
 
 unsigned export_away_count(const struct export_table *table)
 {
     unsigned count = 0;
 
-    for (unsigned i = 0; i < table->count; i++)
-        count += export_is_away(&table->exports[i]);
+    for (unsigned i = 0; i < export_count(table); i++)
+        count += export_is_missing(&table->exports[i]);
     return count;
 }
 
@@ -413,7 +207,7 @@ bool export_why_away(const struct export *export, char *text, size_t size)
 {
     struct export *locked = (struct export *)(uintptr_t) export;
 
-    if (!export_is_away(export))
+    if (!export_is_missing(export))
         return false;
     pthread_mutex_lock(&locked->why_lock);
     snprintf(text, size, "%s", export->why);
@@ -454,7 +248,7 @@ int export_arrive(const struct export_table *table, struct export *export, struc
 
 int export_remember(const struct export_table *table, const struct export *export)
 {
-    const struct fs_root *root = root_of(export);
+    const struct fs_root *root = export_root(export);
 
     return root ? fs_record_keep(table->record, export_config(export)->path, root->fs_uuid,
                                  root->mount_point)
@@ -474,12 +268,17 @@ bool export_served_before(const struct export_table *table, const struct export 
 
 unsigned export_count(const struct export_table *table)
 {
-    return table->count;
+    return atomic_load_explicit(&table->count, memory_order_acquire);
+}
+
+unsigned export_room(const struct export_table *table)
+{
+    return table->room;
 }
 
 struct export *export_at(const struct export_table *table, unsigned index)
 {
-    return index < table->count ? &table->exports[index] : NULL;
+    return index < export_count(table) ? &table->exports[index] : NULL;
 }
 
 uint32_t export_id(const struct export *export)
@@ -489,7 +288,7 @@ uint32_t export_id(const struct export *export)
 
 struct export *export_by_id(struct export_table *table, uint32_t id)
 {
-    for (unsigned i = 0; i < table->count; i++)
+    for (unsigned i = 0; i < export_count(table); i++)
         if (table->exports[i].id == id)
             return &table->exports[i];
     return NULL;
@@ -502,64 +301,93 @@ const struct config_export *export_config(const struct export *export)
 
 bool export_is_writable(const struct export *export)
 {
-    return export && export_config(export)->writable;
+    return export && !export_is_withdrawn(export) && export_config(export)->writable;
 }
 
-bool export_has_layouts(const struct export *export, const char **why_not)
+void export_table_use_names(struct export_table *table, struct host_names *names)
 {
-    const char *why = NULL;
-
-    if (!export)
-        why = "directories of the pseudo root have no layouts";
-    else if (!export_config(export)->layouts)
-        why = "the export's configuration does not turn layouts on (layouts = true)";
-    else if (export_is_away(export))
-        why = "its file system is not there just now (sealctl status says why)";
-    else if (!state_of(export))
-        why = "layouts were turned on after the start; restart sealnfsd";
-    else if (state_of(export)->why.text[0])
-        why = state_of(export)->why.text;
-    if (why && why_not)
-        *why_not = why;
-    return !why;
+    table->names = names;
+    for (unsigned i = 0; i < export_count(table); i++)
+        table->exports[i].names = names;
+    export_table_learn_names(table);
 }
 
-const struct device *export_device(const struct export *export)
+void export_table_learn_names(struct export_table *table)
 {
-    const struct device_state *state = state_of(export);
-
-    return state ? state->device : NULL;
+    host_names_flush(table->names);
+    for (unsigned i = 0; i < export_count(table); i++)
+        if (!export_is_withdrawn(&table->exports[i]))
+            host_names_learn(table->names, export_config(&table->exports[i]));
 }
 
-bool export_device_is_lost(const struct export *export, const char **why)
+static nfsstat4 admit_peer(const struct export *export, const struct peer_address *peer,
+                           struct lookup_wait *wait, bool *waits)
 {
-    const struct device_state *state = state_of(export);
+    const struct config_export *config = export_config(export);
+    enum name_verdict verdict;
 
-    if (!state || !state->why.text[0] || !state->why.definite)
-        return false;
-    *why = state->why.text;
-    return true;
+    if (export_is_withdrawn(export) || (!peer->reserved && !config->unprivileged_ports))
+        return NFS4ERR_ACCESS;
+    if (config_export_admits(config, &peer->host))
+        return NFS4_OK;
+    if (!export->names)
+        return NFS4ERR_ACCESS;
+    verdict = host_names_admit(export->names, config, peer, wait);
+    *waits = verdict == NAME_WAITED;
+    if (verdict == NAME_UNKNOWN || verdict == NAME_WAITED)
+        return NFS4ERR_DELAY;
+    return verdict == NAME_ADMITS ? NFS4_OK : NFS4ERR_ACCESS;
 }
 
 nfsstat4 export_admit(const struct export *export, const struct peer_address *peer)
 {
-    const struct config_export *config;
+    bool waits;
 
-    if (!export) /* the pseudo root shows names only */
-        return NFS4_OK;
-    config = export_config(export);
-    return (peer->reserved || config->unprivileged_ports) &&
-                   config_export_admits(config, &peer->host)
-               ? NFS4_OK
-               : NFS4ERR_ACCESS;
+    /* The pseudo root shows names only. */
+    return export ? admit_peer(export, peer, NULL, &waits) : NFS4_OK;
 }
 
-bool export_table_admits(const struct export_table *table, const struct peer_address *peer)
+nfsstat4 export_table_admits(const struct export_table *table, const struct peer_address *peer)
 {
-    for (unsigned i = 0; i < table->count; i++)
-        if (export_admit(&table->exports[i], peer) == NFS4_OK)
-            return true;
-    return false;
+    bool waits;
+
+    return export_admit_or_wait(table, NULL, peer, NULL, &waits);
+}
+
+static nfsstat4 admit_anywhere(const struct export_table *table, const struct peer_address *peer,
+                               const struct export **unknown)
+{
+    nfsstat4 status = NFS4ERR_ACCESS;
+
+    for (unsigned i = 0; i < export_count(table); i++) {
+        const nfsstat4 one = export_admit(&table->exports[i], peer);
+
+        if (one == NFS4_OK)
+            return one;
+        if (one == NFS4ERR_DELAY) {
+            *unknown = &table->exports[i];
+            status = one;
+        }
+    }
+    return status;
+}
+
+nfsstat4 export_admit_or_wait(const struct export_table *table, const struct export *export,
+                              const struct peer_address *peer, struct lookup_wait *wait,
+                              bool *waits)
+{
+    nfsstat4 status;
+
+    *waits = false;
+    if (export)
+        return admit_peer(export, peer, wait, waits);
+    status = admit_anywhere(table, peer, &export);
+    return status == NFS4ERR_DELAY && wait ? admit_peer(export, peer, wait, waits) : status;
+}
+
+bool export_why_no_names(const struct export *export, char *text, size_t size)
+{
+    return export->names && host_names_why(export->names, export_config(export), text, size);
 }
 
 static void become_anonymous(const struct config_export *config, struct cred *out)
@@ -567,6 +395,25 @@ static void become_anonymous(const struct config_export *config, struct cred *ou
     out->uid = config ? config->anon_uid : 65534;
     out->gid = config ? config->anon_gid : 65534;
     out->gid_count = 0;
+    out->by_server = false;
+}
+
+/* The server's list instead of the client's. Nobody has looked: none, and so no group too many. */
+static void know_groups(const struct config_export *config, struct cred *out)
+{
+    out->by_server = true;
+    if (config->squash == SQUASH_ROOT && out->known.count > 0 && out->known.ids[0] == 0) {
+        out->known.ids++;
+        out->known.count--;
+    }
+}
+
+bool export_wants_groups(const struct export *export, const struct cred *cred)
+{
+    const struct config_export *config = export ? export_config(export) : NULL;
+
+    return config && config->manage_gids && cred->flavor == RPC_AUTH_SYS && cred->uid != 0 &&
+           config->squash != SQUASH_ALL;
 }
 
 void export_cred(const struct export *export, const struct cred *cred, struct cred *out)
@@ -585,6 +432,8 @@ void export_cred(const struct export *export, const struct cred *cred, struct cr
             if (squashed.gids[i] == 0)
                 squashed.gids[i] = config->anon_gid;
     }
+    if (export_wants_groups(export, cred))
+        know_groups(config, &squashed);
     *out = squashed;
 }
 
@@ -600,14 +449,14 @@ struct pseudo_dir *export_table_pseudo_root(const struct export_table *table)
 
 int export_root_fd(const struct export *export)
 {
-    const struct fs_root *root = root_of(export);
+    const struct fs_root *root = export_root(export);
 
     return root ? root->fd : -1;
 }
 
 int export_mount_id(const struct export *export)
 {
-    const struct fs_root *root = root_of(export);
+    const struct fs_root *root = export_root(export);
 
     return root ? root->mount_id : -1;
 }
@@ -618,8 +467,8 @@ uint64_t export_work_key(const struct export *export)
 
     if (!export)
         return 0;
-    if (root_of(export))
-        return worker_key(root_of(export)->fs_uuid);
+    if (export_root(export))
+        return worker_key(export_root(export)->fs_uuid);
     memcpy(nameless, &export->id, sizeof(export->id)); /* a share of its own until it is there */
     return worker_key(nameless);
 }
@@ -629,7 +478,7 @@ uint64_t export_work_key_of_path(const struct export_table *table, const char *p
     const struct export *best = NULL;
     size_t best_len = 0;
 
-    for (unsigned i = 0; i < table->count; i++) {
+    for (unsigned i = 0; i < export_count(table); i++) {
         const struct export *export = &table->exports[i];
         const char *root = export_config(export)->path;
         size_t len = strlen(root);
@@ -646,7 +495,7 @@ uint64_t export_work_key_of_path(const struct export_table *table, const char *p
 const uint8_t *export_fs_uuid(const struct export *export)
 {
     static const uint8_t none[FILE_KEY_UUID_SIZE];
-    const struct fs_root *root = root_of(export);
+    const struct fs_root *root = export_root(export);
 
     return root ? root->fs_uuid : none;
 }
@@ -654,21 +503,21 @@ const uint8_t *export_fs_uuid(const struct export *export)
 const struct file_key *export_root_key(const struct export *export)
 {
     static const struct file_key none;
-    const struct fs_root *root = root_of(export);
+    const struct fs_root *root = export_root(export);
 
     return root ? &root->key : &none;
 }
 
 uint64_t export_max_file_size(const struct export *export)
 {
-    const struct fs_root *root = root_of(export);
+    const struct fs_root *root = export_root(export);
 
     return root ? root->max_file_size : INT64_MAX;
 }
 
 void export_note_loss(struct export_table *table, const struct export *export)
 {
-    for (unsigned i = 0; i < table->count; i++)
+    for (unsigned i = 0; i < export_count(table); i++)
         if (memcmp(export_fs_uuid(&table->exports[i]), export_fs_uuid(export),
                    FILE_KEY_UUID_SIZE) == 0)
             atomic_fetch_add(&table->exports[i].losses, 1);
@@ -681,14 +530,14 @@ uint64_t export_losses(const struct export *export)
 
 bool export_commits_by_directory(const struct export *export)
 {
-    const struct fs_root *root = root_of(export);
+    const struct fs_root *root = export_root(export);
 
     return root && root->commits_by_directory;
 }
 
 uint32_t export_max_links(const struct export *export)
 {
-    const struct fs_root *root = root_of(export);
+    const struct fs_root *root = export_root(export);
 
     return root ? root->max_links : 1;
 }
@@ -702,17 +551,25 @@ static bool path_is_below(const char *path, const char *root)
     return strncmp(path, root, len) == 0 && (path[len] == '/' || path[len] == 0);
 }
 
+/* One that is exported no more says what became of what is left in it, if no other is there. */
+static bool is_nearer(const struct export *a, const struct export *b)
+{
+    if (export_is_withdrawn(a) != export_is_withdrawn(b))
+        return export_is_withdrawn(b);
+    return strlen(export_root(a)->real_path) > strlen(export_root(b)->real_path);
+}
+
 struct export *export_of_path(const struct export_table *table, const char *path, int mount_id)
 {
     struct export *best = NULL;
 
-    for (unsigned i = 0; i < table->count; i++) {
+    for (unsigned i = 0; i < export_count(table); i++) {
         struct export *export = &table->exports[i];
 
         if (export_is_away(export) || export_mount_id(export) != mount_id ||
-            !path_is_below(path, root_of(export)->real_path))
+            !path_is_below(path, export_root(export)->real_path))
             continue;
-        if (!best || strlen(root_of(export)->real_path) > strlen(root_of(best)->real_path))
+        if (!best || is_nearer(export, best))
             best = export;
     }
     return best;
@@ -720,10 +577,10 @@ struct export *export_of_path(const struct export_table *table, const char *path
 
 struct export *export_away_of_path(const struct export_table *table, const char *path)
 {
-    for (unsigned i = 0; i < table->count; i++) {
+    for (unsigned i = 0; i < export_count(table); i++) {
         struct export *export = &table->exports[i];
 
-        if (export_is_away(export) && path_is_below(path, export_config(export)->path))
+        if (export_is_missing(export) && path_is_below(path, export_config(export)->path))
             return export;
     }
     return NULL;

@@ -2,7 +2,9 @@
  * export.h - the exports and the pseudo root that joins them (RFC 8881 section 7).
  *
  * The table is built from the configuration before threads start. A reload changes who is admitted
- * and how; an export itself is never freed while the server runs, so `struct export *` may be kept.
+ * and how; exports come, and are withdrawn: nobody is admitted then, and what is held there can be
+ * given back. An export itself is never freed while the server runs, so `struct export *` may be
+ * kept, and those there are keep their index.
  * Reading functions: any thread.
  */
 #ifndef SEALNFS_SERVER_EXPORT_EXPORT_H
@@ -18,24 +20,31 @@
 
 struct export_table;
 struct file_key;
+struct host_names;
+struct lookup_wait;
 struct pseudo_dir;
 struct device;
 struct seal_refusal;
 
-/* The configuration outlives the table, or the next reload but one. */
+/* The configuration outlives the table, and so does each that a reload brings: what is withdrawn
+ * keeps its own. */
 int export_table_create(const struct config *config, struct export_table **out);
 void export_table_destroy(struct export_table *table);
-/* Take over the reloadable options of a new configuration. -EINVAL when exports were added, removed
- * or moved.
- */
-int export_table_reload(struct export_table *table, const struct config *config);
+/* Take over a new configuration's exports, all or nothing. Does not block: who is new is away
+ * until the keeper has found its file system. -EINVAL when one is another than the one with its id
+ * was, -ENOSPC, -ENOMEM: `why` says so, with what to do. One thread at a time. */
+enum { EXPORT_WHY_MAX = 512 };
+int export_table_reload(struct export_table *table, const struct config *config,
+                        char why[EXPORT_WHY_MAX]);
 
 unsigned export_count(const struct export_table *table);
+unsigned export_room(const struct export_table *table); /* as many there can be until a restart */
 struct export *export_at(const struct export_table *table, unsigned index);
 uint32_t export_id(const struct export *export);
 struct export *export_by_id(struct export_table *table, uint32_t id); /* NULL: none */
 const struct config_export *export_config(
     const struct export *export); /* a consistent snapshot, valid until the next reload but one */
+bool export_is_withdrawn(const struct export *export); /* by a reload */
 bool export_is_writable(const struct export *export);
 /* Layouts are on and the file system can give them: block device known, signature found. If not,
  * why. */
@@ -67,14 +76,30 @@ int export_set_device(struct export *export,
                       struct device *device); /* takes a reference of its own */
 int export_set_no_device(struct export *export, const struct seal_refusal *why);
 
-/* May this peer use the export? NFS4_OK, or NFS4ERR_ACCESS. */
+/* Who looks up the names in `clients`, beginning with those there are. Before threads start. */
+void export_table_use_names(struct export_table *table, struct host_names *names);
+/* After a reload: all anew. */
+void export_table_learn_names(struct export_table *table);
+/* May this peer use the export? NFS4_OK, NFS4ERR_ACCESS, or NFS4ERR_DELAY: a name is being looked
+ * up that may admit it. */
 nfsstat4 export_admit(const struct export *export, const struct peer_address *peer);
 /* Any of them? */
-bool export_table_admits(const struct export_table *table, const struct peer_address *peer);
+nfsstat4 export_table_admits(const struct export_table *table, const struct peer_address *peer);
+/* The same (export NULL: any of the table) where one can wait: DELAY and *waits, `wait` will be
+ * called when more is known (lookup.h). On a loop. */
+nfsstat4 export_admit_or_wait(const struct export_table *table, const struct export *export,
+                              const struct peer_address *peer, struct lookup_wait *wait,
+                              bool *waits);
+/* The names in the export's list that cannot be looked up, and why; false: none. */
+bool export_why_no_names(const struct export *export, char *text, size_t size);
 /* The identity to act with on this export: the RPC's, squashed. export NULL (pseudo directories):
  * nobody's.
  */
 void export_cred(const struct export *export, const struct cred *cred, struct cred *out);
+
+/* Whether it goes by the groups that this machine knows the caller to be in (manage_gids):
+ * cred->known is to be filled before export_cred. */
+bool export_wants_groups(const struct export *export, const struct cred *cred);
 
 /*
  * File systems that come later. An export whose file system is not there at the start (not mounted,

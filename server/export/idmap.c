@@ -1,7 +1,8 @@
 /*
- * Owners as strings; see idmap.h. The cache is two hashes (by string, by id) of one set of entries
- * in order of age under one mutex. Misses are remembered too, for a shorter time: a client that
- * repeats an unknown name does not make us ask LDAP each time.
+ * Owners as strings; see idmap.h. The cache is two hashes in order of age under one mutex: what is
+ * known, and what is not. Misses are remembered too, for a shorter time and apart, so that a client
+ * that repeats an unknown name does not make us ask LDAP each time, and one that invents ever new
+ * ones drives out no known one.
  *
  * libnfsidmap traps: it takes "1000junk" and "-1" for numbers, so numbers never reach it; it keeps
  * global state, so calls are serialised.
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
@@ -26,7 +28,9 @@
 #define SECOND_NS    UINT64_C(1000000000)
 #define HIT_LIFE_NS  (600 * SECOND_NS)
 #define MISS_LIFE_NS (30 * SECOND_NS)
-#define ENTRIES_MAX  4096
+#define PATIENCE_NS  (SECOND_NS / 10)
+
+enum { ANSWERS_MAX = 4096, MISSES_MAX = 2048 };
 
 /* What an entry is found by: a name (len > 0) or an id. Zeroed beyond its parts, compared by bytes.
  */
@@ -49,9 +53,9 @@ struct idmap_entry {
 struct idmap {
     _Atomic(const struct config *) config;
     pthread_mutex_t lock; /* the cache */
-    struct idmap_entry *entries;
+    struct idmap_entry *answers, *misses;
     pthread_mutex_t library; /* libnfsidmap; never held together with a loop's work */
-    atomic_uint asking;      /* workers that hold it or wait for it */
+    _Atomic uint64_t since;  /* who holds it holds it since then */
     bool library_ready;
     char domain[NFS4_MAX_DOMAIN_LEN];         /* what clients see */
     char library_domain[NFS4_MAX_DOMAIN_LEN]; /* what libnfsidmap takes for its own */
@@ -80,17 +84,23 @@ static const struct config *config_of(const struct idmap *idmap)
     return atomic_load_explicit(&idmap->config, memory_order_acquire);
 }
 
-void idmap_destroy(struct idmap *idmap)
+static void forget_all(struct idmap_entry **entries)
 {
     struct idmap_entry *entry, *next;
 
-    if (!idmap)
-        return;
-    HASH_ITER(hh, idmap->entries, entry, next)
+    HASH_ITER(hh, *entries, entry, next)
     {
-        HASH_DELETE(hh, idmap->entries, entry);
+        HASH_DELETE(hh, *entries, entry);
         free(entry);
     }
+}
+
+void idmap_destroy(struct idmap *idmap)
+{
+    if (!idmap)
+        return;
+    forget_all(&idmap->answers);
+    forget_all(&idmap->misses);
     if (idmap->library_ready)
         nfs4_term_name_mapping();
     pthread_mutex_destroy(&idmap->library);
@@ -115,67 +125,99 @@ bool idmap_parse_number(struct xdr_bytes text, uint32_t *id)
     return true;
 }
 
-/* 1: the cache knows; 0: it does not. */
-static int cache_get(struct idmap *idmap, const struct idmap_key *key, struct idmap_entry *out)
+static void take_out(struct idmap_entry **entries, struct idmap_entry *entry)
+{
+    HASH_DELETE(hh, *entries, entry);
+    free(entry);
+}
+
+static bool find_entry(struct idmap_entry **entries, const struct idmap_key *key,
+                       struct idmap_entry *out)
 {
     struct idmap_entry *entry;
-    int known = 0;
 
-    pthread_mutex_lock(&idmap->lock);
-    HASH_FIND(hh, idmap->entries, key, sizeof(*key), entry);
+    HASH_FIND(hh, *entries, key, sizeof(*key), entry);
     if (entry && entry->expires <= loop_now_ns()) {
-        HASH_DELETE(hh, idmap->entries, entry);
-        free(entry);
+        take_out(entries, entry);
         entry = NULL;
     }
-    if (entry) {
+    if (entry)
         *out = *entry;
-        known = 1;
-    }
+    return entry != NULL;
+}
+
+/* Does the cache know? */
+static bool cache_get(struct idmap *idmap, const struct idmap_key *key, struct idmap_entry *out)
+{
+    bool known;
+
+    pthread_mutex_lock(&idmap->lock);
+    known = find_entry(&idmap->answers, key, out) || find_entry(&idmap->misses, key, out);
     pthread_mutex_unlock(&idmap->lock);
     return known;
+}
+
+/* A newer entry takes the place of the one of its key, or of the oldest. */
+static void put_entry(struct idmap_entry **entries, struct idmap_entry *entry, unsigned most)
+{
+    struct idmap_entry *old;
+
+    HASH_FIND(hh, *entries, &entry->key, sizeof(entry->key), old);
+    if (!old && HASH_COUNT(*entries) >= most)
+        old = *entries;
+    if (old)
+        take_out(entries, old);
+    HASH_ADD(hh, *entries, key, sizeof(entry->key), entry);
+    if (!entry->hh.tbl)
+        free(entry);
 }
 
 /* Without memory the answer is simply not remembered. */
 static void cache_put(struct idmap *idmap, const struct idmap_entry *answer)
 {
-    struct idmap_entry *entry = malloc(sizeof(*entry)), *old;
+    struct idmap_entry *entry = malloc(sizeof(*entry));
 
     if (!entry)
         return;
     *entry = *answer;
     entry->expires = loop_now_ns() + (answer->found ? HIT_LIFE_NS : MISS_LIFE_NS);
     pthread_mutex_lock(&idmap->lock);
-    HASH_FIND(hh, idmap->entries, &entry->key, sizeof(entry->key), old);
-    if (!old && HASH_COUNT(idmap->entries) >= ENTRIES_MAX)
-        old = idmap->entries;
-    if (old) {
-        HASH_DELETE(hh, idmap->entries, old);
-        free(old);
-    }
-    HASH_ADD(hh, idmap->entries, key, sizeof(entry->key), entry);
-    if (!entry->hh.tbl)
-        free(entry);
+    if (answer->found)
+        put_entry(&idmap->answers, entry, ANSWERS_MAX);
+    else
+        put_entry(&idmap->misses, entry, MISSES_MAX);
     pthread_mutex_unlock(&idmap->lock);
 }
 
-/* Names come from clients, as many as they like, and a directory server may be slow: one worker at
- * a time asks for them, and waits for nobody. */
+/* Names and ids come from clients, as many as they like, and a directory server may be slow: one
+ * worker asks, and the others wait for no more than a moment after it began. */
 static bool may_ask(struct idmap *idmap)
 {
-    if (atomic_fetch_add(&idmap->asking, 1) == 0)
-        return true;
-    atomic_fetch_sub(&idmap->asking, 1);
-    return false;
+    uint64_t until;
+    struct timespec end;
+
+    if (pthread_mutex_trylock(&idmap->library) != 0) {
+        until = atomic_load(&idmap->since) + PATIENCE_NS;
+        end = (struct timespec){.tv_sec = (time_t)(until / SECOND_NS),
+                                .tv_nsec = (long)(until % SECOND_NS)};
+        if (pthread_mutex_clocklock(&idmap->library, CLOCK_MONOTONIC, &end) != 0)
+            return false;
+    }
+    atomic_store(&idmap->since, loop_now_ns());
+    return true;
 }
 
-/* False: the library cannot be used. Afterwards library_end, in both cases. */
+static void have_asked(struct idmap *idmap)
+{
+    pthread_mutex_unlock(&idmap->library);
+}
+
+/* After may_ask. False: the library cannot be used. */
 static bool library_begin(struct idmap *idmap)
 {
     const struct config *config = config_of(idmap);
     int rc = 0;
 
-    pthread_mutex_lock(&idmap->library);
     if (idmap->library_ready)
         return true;
     rc = nfs4_init_name_mapping(NULL);
@@ -189,11 +231,6 @@ static bool library_begin(struct idmap *idmap)
             strerror(rc < 0 ? -rc : rc));
     idmap->library_ready = rc == 0;
     return rc == 0;
-}
-
-static void library_end(struct idmap *idmap)
-{
-    pthread_mutex_unlock(&idmap->library);
 }
 
 /* The name as the library wants it: with its own domain in the place of ours. False: another
@@ -219,7 +256,6 @@ static void ask_for_id(struct idmap *idmap, enum idmap_kind kind, struct idmap_e
 
     if (library_begin(idmap) && library_name(idmap, entry->key.name, name))
         rc = kind == IDMAP_USER ? nfs4_name_to_uid(name, &id) : nfs4_name_to_gid(name, &id);
-    library_end(idmap);
     entry->found = rc == 0;
     entry->id = id;
 }
@@ -232,7 +268,6 @@ static void ask_for_name(struct idmap *idmap, enum idmap_kind kind, struct idmap
         rc = kind == IDMAP_USER
                  ? nfs4_uid_to_name(entry->key.id, idmap->domain, entry->name, sizeof(entry->name))
                  : nfs4_gid_to_name(entry->key.id, idmap->domain, entry->name, sizeof(entry->name));
-    library_end(idmap);
     entry->found = rc == 0 && entry->name[0];
 }
 
@@ -256,7 +291,7 @@ int idmap_to_id(struct idmap *idmap, enum idmap_kind kind, struct xdr_bytes owne
         if (!may_ask(idmap))
             return -EBUSY;
         ask_for_id(idmap, kind, &entry);
-        atomic_fetch_sub(&idmap->asking, 1);
+        have_asked(idmap);
         cache_put(idmap, &entry);
     }
     if (!entry.found)
@@ -294,10 +329,11 @@ int idmap_to_owner(struct idmap *idmap, enum idmap_kind kind, uint32_t id, bool 
     if (!cache_get(idmap, &entry.key, &entry)) {
         if (!may_block)
             return -EAGAIN;
-        atomic_fetch_add(&idmap->asking, 1);
-        ask_for_name(idmap, kind, &entry);
-        atomic_fetch_sub(&idmap->asking, 1);
-        cache_put(idmap, &entry);
+        if (may_ask(idmap)) {
+            ask_for_name(idmap, kind, &entry);
+            have_asked(idmap);
+            cache_put(idmap, &entry);
+        } /* else the number for now: a listing does not wait for the directory server */
     }
     if (entry.found)
         memcpy(owner, entry.name, IDMAP_OWNER_MAX);

@@ -2,8 +2,8 @@
  * idmap.h - owners and groups as strings (RFC 8881 section 5.9): decimal numbers, read by ourselves
  * and strictly, and name@domain by libnfsidmap, cached with a bound and an expiry.
  *
- * libnfsidmap may ask LDAP and is not reentrant: it is called under one mutex, on workers only.
- * With may_block false the cache alone is asked. Any thread.
+ * libnfsidmap may ask LDAP and is not reentrant: one worker asks at a time, and others wait for no
+ * longer than 0.1 s after it began. With may_block false the cache alone is asked. Any thread.
  */
 #ifndef SEALNFS_SERVER_EXPORT_IDMAP_H
 #define SEALNFS_SERVER_EXPORT_IDMAP_H
@@ -31,8 +31,8 @@ void idmap_destroy(struct idmap *idmap);
  * worker is asking the directory (NFS4ERR_DELAY). */
 int idmap_to_id(struct idmap *idmap, enum idmap_kind kind, struct xdr_bytes owner, bool may_block,
                 uint32_t *id);
-/* Writes at most IDMAP_OWNER_MAX bytes, NUL-terminated; the number when numbers are configured or
- * the id has no name. 0 or -EAGAIN. */
+/* Writes at most IDMAP_OWNER_MAX bytes, NUL-terminated; the number when numbers are configured, the
+ * id has no name, or another worker is asking a directory that is slow. 0 or -EAGAIN. */
 int idmap_to_owner(struct idmap *idmap, enum idmap_kind kind, uint32_t id, bool may_block,
                    char owner[IDMAP_OWNER_MAX]);
 

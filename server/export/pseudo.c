@@ -1,22 +1,38 @@
 /*
  * The tree of pseudo directories; see pseudo.h. A few nodes: children are a sorted-by-arrival
- * array, searched in order.
+ * array, searched in order. A node that was made stays, in its place in the array, since readers
+ * hold no lock; it is there for them as long as an export hangs on it or below.
  */
 #include "server/export/pseudo.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct pseudo_dir {
     char *name;
     uint64_t fileid;
     struct pseudo_dir *parent;
-    struct export *export;
-    struct pseudo_dir **children;
-    unsigned child_count;
+    _Atomic(struct export *) export;
+    atomic_uint exports;                    /* here and below */
+    _Atomic uint64_t changed_ns;            /* when one last came or went */
+    _Atomic(struct pseudo_dir **) children; /* room for PSEUDO_CHILDREN_MAX; NULL: there was none */
+    atomic_uint slots;
 };
+
+static struct pseudo_dir *slot_at(const struct pseudo_dir *dir, unsigned index)
+{
+    return atomic_load(&dir->children)[index];
+}
+
+static bool is_there(const struct pseudo_dir *dir)
+{
+    return !dir->parent || atomic_load(&dir->exports) > 0;
+}
 
 /* FNV-1a over the parent's id and the name. The top bit keeps clear of inode numbers, 1 and 2 of
  * nothing special. */
@@ -60,34 +76,60 @@ void pseudo_tree_destroy(struct pseudo_dir *root)
 {
     if (!root)
         return;
-    for (unsigned i = 0; i < root->child_count; i++)
-        pseudo_tree_destroy(root->children[i]);
-    free(root->children);
+    for (unsigned i = 0; i < atomic_load(&root->slots); i++)
+        pseudo_tree_destroy(slot_at(root, i));
+    free(atomic_load(&root->children));
     free(root->name);
     free(root);
 }
 
+static struct pseudo_dir *find_slot(const struct pseudo_dir *dir, const char *name)
+{
+    const unsigned count = atomic_load(&dir->slots);
+
+    for (unsigned i = 0; i < count; i++)
+        if (strcmp(slot_at(dir, i)->name, name) == 0)
+            return slot_at(dir, i);
+    return NULL;
+}
+
 static int child_make(struct pseudo_dir *dir, const char *name, struct pseudo_dir **out)
 {
-    struct pseudo_dir *child = pseudo_child(dir, name);
-    struct pseudo_dir **children;
+    const unsigned count = atomic_load(&dir->slots);
+    struct pseudo_dir **children = atomic_load(&dir->children);
+    struct pseudo_dir *child = find_slot(dir, name);
 
     if (child) {
         *out = child;
         return 0;
     }
-    if (dir->child_count >= PSEUDO_CHILDREN_MAX)
+    if (count >= PSEUDO_CHILDREN_MAX)
         return -E2BIG;
-    children = realloc(dir->children, (dir->child_count + 1) * sizeof(*children));
-    if (!children)
-        return -ENOMEM;
-    dir->children = children;
+    if (!children) {
+        children = calloc(PSEUDO_CHILDREN_MAX, sizeof(struct pseudo_dir *));
+        if (!children)
+            return -ENOMEM;
+        atomic_store(&dir->children, children);
+    }
     child = dir_new(dir, name);
     if (!child)
         return -ENOMEM;
-    children[dir->child_count++] = child;
+    children[count] = child;
+    atomic_store(&dir->slots, count + 1); /* what it counts is there before it */
     *out = child;
     return 0;
+}
+
+/* One export more or less, at this node. */
+static void note_export(struct pseudo_dir *dir, int more)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    for (; dir; dir = dir->parent) {
+        atomic_fetch_add(&dir->exports, (unsigned)more);
+        atomic_store(&dir->changed_ns, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+    }
 }
 
 int pseudo_tree_add(struct pseudo_dir *root, const char *path, struct export *export,
@@ -113,16 +155,28 @@ int pseudo_tree_add(struct pseudo_dir *root, const char *path, struct export *ex
             return rc;
         path += len;
     }
-    if (dir->export)
+    if (atomic_load(&dir->export))
         return -EEXIST;
-    dir->export = export;
+    atomic_store(&dir->export, export);
+    note_export(dir, 1);
     *out = dir;
     return 0;
 }
 
+void pseudo_tree_remove(struct pseudo_dir *dir)
+{
+    atomic_store(&dir->export, NULL);
+    note_export(dir, -1);
+}
+
+uint64_t pseudo_changed(const struct pseudo_dir *dir)
+{
+    return atomic_load(&dir->changed_ns);
+}
+
 struct export *pseudo_export(const struct pseudo_dir *dir)
 {
-    return dir->export;
+    return atomic_load(&dir->export);
 }
 
 const char *pseudo_name(const struct pseudo_dir *dir)
@@ -142,27 +196,36 @@ uint64_t pseudo_fileid(const struct pseudo_dir *dir)
 
 unsigned pseudo_child_count(const struct pseudo_dir *dir)
 {
-    return dir->child_count;
+    unsigned there = 0;
+
+    for (unsigned i = 0; i < pseudo_slot_count(dir); i++)
+        there += is_there(slot_at(dir, i));
+    return there;
 }
 
-struct pseudo_dir *pseudo_child_at(const struct pseudo_dir *dir, unsigned index)
+unsigned pseudo_slot_count(const struct pseudo_dir *dir)
 {
-    return index < dir->child_count ? dir->children[index] : NULL;
+    return atomic_load(&dir->slots);
+}
+
+struct pseudo_dir *pseudo_slot(const struct pseudo_dir *dir, unsigned index)
+{
+    return index < pseudo_slot_count(dir) && is_there(slot_at(dir, index)) ? slot_at(dir, index)
+                                                                           : NULL;
 }
 
 struct pseudo_dir *pseudo_child(const struct pseudo_dir *dir, const char *name)
 {
-    for (unsigned i = 0; i < dir->child_count; i++)
-        if (strcmp(dir->children[i]->name, name) == 0)
-            return dir->children[i];
-    return NULL;
+    struct pseudo_dir *child = find_slot(dir, name);
+
+    return child && is_there(child) ? child : NULL;
 }
 
 struct pseudo_dir *pseudo_by_fileid(struct pseudo_dir *root, uint64_t fileid)
 {
-    struct pseudo_dir *found = root->fileid == fileid ? root : NULL;
+    struct pseudo_dir *found = root->fileid == fileid && is_there(root) ? root : NULL;
 
-    for (unsigned i = 0; !found && i < root->child_count; i++)
-        found = pseudo_by_fileid(root->children[i], fileid);
+    for (unsigned i = 0; !found && i < pseudo_slot_count(root); i++)
+        found = pseudo_by_fileid(slot_at(root, i), fileid);
     return found;
 }

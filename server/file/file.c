@@ -16,6 +16,7 @@
 #include "server/file/impl.h"
 
 #define SECOND_NS UINT64_C(1000000000)
+enum { LEASE_TRIES = 20, LEASE_PAUSE_US = 500 };
 
 const struct file_key *file_key(const struct file *file)
 {
@@ -133,8 +134,12 @@ static int data_open(struct file *file, enum file_data_kind kind)
     static const int flags[DATA_KINDS] = {
         [DATA_READER] = O_RDONLY, [DATA_WRITER] = O_RDWR, [DATA_DIRECT] = O_RDONLY | O_DIRECT};
     struct file_data *data = &file->data[kind];
-    int opened = fs_reopen(file->path_fd, flags[kind]), fd;
+    int opened, fd;
 
+    /* A seal's proof that nobody else has the file open is a lease, for a moment. */
+    for (unsigned i = 0; (opened = fs_reopen(file->path_fd, flags[kind])) == -EAGAIN; i++)
+        if (i == LEASE_TRIES || usleep(LEASE_PAUSE_US) != 0)
+            break;
     if (opened < 0)
         return opened;
     pthread_mutex_lock(&file->inner);
@@ -145,6 +150,7 @@ static int data_open(struct file *file, enum file_data_kind kind)
         if (data->fd < 0) {
             data->fd = opened;
             opened = -1;
+            atomic_fetch_add(&file->table->data_open, 1);
         }
         fd = data->fd;
         data->users++;
@@ -187,19 +193,55 @@ int file_data_try(struct file *file, unsigned access, int *fd)
     return 0;
 }
 
-void file_data_close(struct file *file, unsigned access)
+/* True: that was the last user. */
+static bool data_leave(struct file *file, enum file_data_kind kind)
 {
-    enum file_data_kind kind = kind_of(access);
-    bool idle_writer;
+    struct file_data *data = &file->data[kind];
+    bool idle;
 
     pthread_mutex_lock(&file->inner);
-    file->data[kind].users--;
-    idle_writer = kind == DATA_WRITER && file->data[kind].users == 0;
-    if (idle_writer)
-        file->writer_idle_since = loop_now_ns();
+    idle = --data->users == 0;
+    if (idle)
+        data->idle_since = loop_now_ns();
     pthread_mutex_unlock(&file->inner);
-    if (idle_writer)
-        file_reaper_writer_idle(file);
+    return idle;
+}
+
+/* Where there are too many, one is open while it is used and no longer; so is a removed file's. */
+void file_data_close(struct file *file, unsigned access)
+{
+    struct file_table *table = file->table;
+
+    if (!data_leave(file, kind_of(access)))
+        return;
+    if (atomic_load(&table->data_open) > table->data_limit || atomic_load(&file->forgotten))
+        (void)file_reaper_close_data(file, UINT64_MAX);
+    else
+        file_reaper_data_idle(file);
+}
+
+void file_data_leave(struct file *file, unsigned access)
+{
+    if (data_leave(file, kind_of(access)))
+        file_reaper_data_idle(file);
+}
+
+/* Flushes of one file run side by side. Who has heard of success waits until all are over that were
+ * under way then: one of them may have been told what the kernel then told nobody else. */
+int file_flush(struct file *file, int fd, bool data_only)
+{
+    int rc;
+
+    pthread_rwlock_rdlock(&file->flush);
+    rc = (data_only ? fdatasync(fd) : fsync(fd)) == 0 ? 0 : -errno;
+    if (rc)
+        export_note_loss(file->table->exports, file->export);
+    pthread_rwlock_unlock(&file->flush);
+    if (rc)
+        return rc;
+    pthread_rwlock_wrlock(&file->flush);
+    pthread_rwlock_unlock(&file->flush);
+    return 0;
 }
 
 static int data_drop(struct file *file, enum file_data_kind kind)
@@ -214,8 +256,10 @@ static int data_drop(struct file *file, enum file_data_kind kind)
     else
         data->fd = -1;
     pthread_mutex_unlock(&file->inner);
-    if (!rc && fd >= 0)
+    if (!rc && fd >= 0) {
         close(fd);
+        atomic_fetch_sub(&file->table->data_open, 1);
+    }
     return rc;
 }
 
@@ -233,6 +277,15 @@ int file_drop_readers(struct file *file)
     int rc = data_drop(file, DATA_READER);
 
     return rc ? rc : data_drop(file, DATA_DIRECT);
+}
+
+int file_drop_direct(struct file *file)
+{
+    int rc = data_drop(file, DATA_DIRECT);
+
+    if (!rc)
+        file_reaper_await_close(file);
+    return rc;
 }
 
 static uint64_t to_ns(const struct statx_timestamp *time)
@@ -266,6 +319,8 @@ static uint64_t change_of(struct file *file, uint64_t ctime_ns)
 
 void file_overlay_apply(const struct file_overlay *overlay, struct file_stat *stat)
 {
+    if (overlay->has_size)
+        stat->stx.stx_size = overlay->size;
     if (!overlay->mtime_ns)
         return;
     stat->stx.stx_mtime = from_ns(overlay->mtime_ns);
@@ -280,19 +335,32 @@ uint64_t file_change_of_statx(const struct statx *stx)
     return to_ns(&stx->stx_ctime);
 }
 
-void file_stat_complete(struct file *file, struct file_stat *stat)
+/* Asked under the lock: a change that is noted after it (file_changed) moves the attribute at the
+ * next question, one that was noted before is in what the kernel says. Else an answer from before a
+ * change could carry the number that is told after it, and who caches by it would never look again.
+ */
+int file_stat_real(struct file *file, struct file_stat *out)
 {
+    int rc = 0;
+
     pthread_mutex_lock(&file->inner);
-    stat->change = change_of(file, to_ns(&stat->stx.stx_ctime));
-    file_overlay_apply(&file->overlay, stat);
-    file->change_told = stat->change;
+    if (statx(file->path_fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_BASIC_STATS | STATX_BTIME,
+              &out->stx) != 0) {
+        rc = -errno;
+    } else {
+        out->change = change_of(file, to_ns(&out->stx.stx_ctime));
+        file_overlay_apply(&file->overlay, out);
+        file->change_told = out->change;
+    }
     pthread_mutex_unlock(&file->inner);
+    return rc;
 }
 
-/* A directory of the pseudo root: fixed, as old as the server's start. */
+/* A directory of the pseudo root: as old as the server's start, or the reload that changed it. */
 static void stat_pseudo(const struct file *file, struct file_stat *out)
 {
-    const struct statx_timestamp start = from_ns(file->table->start_ns);
+    const uint64_t changed = pseudo_changed(file->pseudo), start = file->table->start_ns;
+    const struct statx_timestamp time = from_ns(changed > start ? changed : start);
 
     memset(out, 0, sizeof(*out));
     out->stx.stx_mask = STATX_BASIC_STATS;
@@ -301,8 +369,8 @@ static void stat_pseudo(const struct file *file, struct file_stat *out)
     out->stx.stx_ino = pseudo_fileid(file->pseudo);
     out->stx.stx_size = 4096;
     out->stx.stx_blksize = 4096;
-    out->stx.stx_atime = out->stx.stx_mtime = out->stx.stx_ctime = start;
-    out->change = file->table->start_ns;
+    out->stx.stx_atime = out->stx.stx_mtime = out->stx.stx_ctime = time;
+    out->change = changed > start ? changed : start;
 }
 
 int file_stat(struct file *file, struct file_stat *out)
@@ -311,11 +379,7 @@ int file_stat(struct file *file, struct file_stat *out)
         stat_pseudo(file, out);
         return 0;
     }
-    if (statx(file->path_fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_BASIC_STATS | STATX_BTIME,
-              &out->stx) != 0)
-        return -errno;
-    file_stat_complete(file, out);
-    return 0;
+    return file_stat_real(file, out);
 }
 
 void file_changed(struct file *file)
@@ -323,4 +387,14 @@ void file_changed(struct file *file)
     pthread_mutex_lock(&file->inner);
     file->changed = true;
     pthread_mutex_unlock(&file->inner);
+}
+
+bool file_is_growing(struct file *file)
+{
+    bool growing;
+
+    pthread_mutex_lock(&file->inner);
+    growing = file->overlay.has_size;
+    pthread_mutex_unlock(&file->inner);
+    return growing;
 }

@@ -24,6 +24,7 @@
 #include "server/base/place.h"
 #include "server/file/fh.h"
 
+struct descriptor_plan; /* descriptors.h */
 struct export_table;
 struct file_state; /* state.h */
 struct file_table;
@@ -42,14 +43,25 @@ static inline enum seal_word seal_kind(unsigned word)
     return (enum seal_word)(word & ~SEAL_WORD_AT_REST);
 }
 
+/* What the keeper shows of a pinned file and has in its journal, as the flag forbids to set it. */
+struct file_overlay {
+    uint64_t mtime_ns; /* 0: the file's own, and so is the change attribute */
+    uint64_t change;
+    bool has_size; /* it grows under its seal: its size is not that of the file on disk */
+    uint64_t size;
+};
+
 /* fh_key: of the MAC of file handles; copied. The exports stay the caller's and outlive the table.
- */
+ * plan: how many descriptors of files may stay open that nobody uses. */
 int file_table_create(struct export_table *exports, const uint8_t fh_key[FH_KEY_SIZE],
-                      struct file_table **out);
+                      const struct descriptor_plan *plan, struct file_table **out);
 void file_table_destroy(struct file_table *table);
-/* A worker, after ENOSPC: returns when the descriptors of files that were removed before the call,
- * by whomever, and that nobody uses, are closed, so that their space can be used. */
-void file_table_settle(struct file_table *table);
+/* Exports have come. -errno: their file systems share the threads that there are. */
+int file_table_grow(struct file_table *table);
+/* A worker, after ENOSPC in this export: returns when the descriptors of files of its file system
+ * that were removed before the call, by whomever, and that nobody uses, are closed, so that their
+ * space can be used. */
+void file_table_settle(struct file_table *table, const struct export *export);
 
 struct handle_cache *file_table_handles(struct file_table *table); /* handle_cache.h */
 struct submounts *file_table_submounts(struct file_table *table);  /* export/submounts.h */
@@ -91,8 +103,8 @@ bool file_table_has_room(struct file_table *table, const struct file_key *key);
  * (back) into memory takes them on. The keeper tells every seal of its journal so before clients
  * are served. -ENOMEM. */
 int file_table_set_seal(struct file_table *table, const struct file_key *key, unsigned word);
-int file_table_set_overlay(struct file_table *table, const struct file_key *key, uint64_t mtime_ns,
-                           uint64_t change);
+int file_table_set_overlay(struct file_table *table, const struct file_key *key,
+                           const struct file_overlay *overlay);
 
 /*
  * Ways to a file; each gives a reference. may_block false (loops): -EAGAIN when the answer is not
@@ -140,25 +152,35 @@ struct xdr_bytes file_handle(const struct place *at, uint8_t wire[NFS4_FHSIZE]);
 /* The same for what fs_handle_get gave (READDIR). */
 struct xdr_bytes file_handle_of(const struct file_table *table, const struct export *export,
                                 const struct fs_handle *handle, uint8_t wire[NFS4_FHSIZE]);
-/* Its last name is gone: drop it from memory when nobody uses it any more, so that its space is
- * given back.
+/* A worker. Its last name is gone: drop it from memory when nobody uses it any more, so that its
+ * space is given back. Who has it open keeps no descriptor of data of it between two uses.
  */
 void file_forget(struct file *file);
 
 /* A descriptor for data: readable, writable, direct. Opened on first use, shared, counted;
- * file_data_close gives it back. BLOCKS on first use (workers). -EPERM for writing while sealed.
+ * file_data_close gives it back, and it is closed a second after its last use, or at once when too
+ * many are open. Both BLOCK (workers). -EPERM for writing while sealed.
  * Acts as the server: call it outside fs_cred_enter .. fs_cred_leave; whether the client may was
  * OPEN's question. FILE_READ | FILE_DIRECT is an O_DIRECT descriptor of its own. */
 enum file_access { FILE_READ = 1, FILE_WRITE = 2, FILE_DIRECT = 4 };
 int file_data_open(struct file *file, unsigned access, int *fd);
 void file_data_close(struct file *file, unsigned access);
-/* As file_data_open, if the descriptor is open already: does not block. -EAGAIN when it is not. */
+/* As file_data_open, if the descriptor is open already: -EAGAIN when it is not. Given back by
+ * file_data_leave. Neither blocks. */
 int file_data_try(struct file *file, unsigned access, int *fd);
+void file_data_leave(struct file *file, unsigned access);
+/* Makes what was written to the file durable (data_only: all that is needed to read it again); fd
+ * is one of its data. An error says that data may be lost which was written before, by whomever:
+ * the write verifier of the file system has changed when anybody who flushes the file at the same
+ * time hears of success, since the kernel tells of a loss once. BLOCKS (workers). */
+int file_flush(struct file *file, int fd, bool data_only);
 /* Close the writable descriptor now if nobody uses it, so that a seal can prove that no writer is
  * left. 0, or -EBUSY. */
 int file_drop_writer(struct file *file);
 /* The same for the descriptors that only read. */
 int file_drop_readers(struct file *file);
+/* The same for the one that reads past the page cache. */
+int file_drop_direct(struct file *file);
 
 /* A descriptor of its own for what path_fd is, by /proc/self/fd; the kernel checks the thread's
  * identity. A directory is read by one. Negative errno on failure. BLOCKS. */
@@ -178,12 +200,15 @@ struct file_stat {
 };
 int file_stat(struct file *file, struct file_stat *out);
 /* The same after the caller did the statx itself (READDIR, relative to the directory): fills
- * change, applies the overlay. The file need not be in memory. */
-void file_stat_finish(struct file_table *table, const struct file_key *key, struct file_stat *stat);
+ * change, applies the overlay. The file need not be in memory; one that is is asked again, for what
+ * is told of it must be in order. */
+int file_stat_finish(struct file_table *table, const struct file_key *key, struct file_stat *stat);
 /* This server has just changed the file: makes `change` differ even when the kernel's clock did not
  * tick. */
 void file_changed(struct file *file);
-/* The keeper's overlay of a pinned file, kept in its journal: time_ns 0 clears it. */
-void file_set_overlay(struct file *file, uint64_t mtime_ns, uint64_t change);
+/* A zeroed overlay: none any more. */
+void file_set_overlay(struct file *file, const struct file_overlay *overlay);
+/* Is its size another than that of the file on disk? */
+bool file_is_growing(struct file *file);
 
 #endif

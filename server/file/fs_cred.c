@@ -27,6 +27,7 @@ static _Thread_local struct {
     bool groups_known; /* groups are left as they were taken on: the next caller is likely the same
                         */
     uint32_t group_count;
+    uint64_t group_mark; /* not 0: of a list that was looked up */
     gid_t groups[CRED_MAX_GIDS];
     bool no_umask;
 } now;
@@ -50,21 +51,31 @@ static bool set_id(long call, uint32_t id)
     return (uint32_t)syscall(call, NO_ID) == id;
 }
 
-static bool same_groups(const struct cred *cred)
+static uint64_t mark_of(const struct cred *cred)
 {
-    return now.groups_known && now.group_count == cred->gid_count &&
-           memcmp(now.groups, cred->gids, cred->gid_count * sizeof(gid_t)) == 0;
+    return cred->by_server ? cred->known.mark : 0;
+}
+
+static bool same_groups(const struct cred *cred, const gid_t *groups, uint32_t count)
+{
+    return now.groups_known && now.group_count == count && now.group_mark == mark_of(cred) &&
+           (now.group_mark != 0 || memcmp(now.groups, groups, count * sizeof(gid_t)) == 0);
 }
 
 static bool set_groups(const struct cred *cred)
 {
-    if (same_groups(cred))
+    uint32_t count;
+    const gid_t *groups = cred_groups(cred, &count);
+
+    if (same_groups(cred, groups, count))
         return true;
-    if (syscall(SYS_setgroups, (size_t)cred->gid_count, cred->gids) != 0)
+    if (syscall(SYS_setgroups, (size_t)count, groups) != 0)
         return false;
     now.groups_known = true;
-    now.group_count = cred->gid_count;
-    memcpy(now.groups, cred->gids, cred->gid_count * sizeof(gid_t));
+    now.group_count = count;
+    now.group_mark = mark_of(cred);
+    if (now.group_mark == 0 && count > 0)
+        memcpy(now.groups, groups, count * sizeof(gid_t));
     return true;
 }
 

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "proto/utf8.h"
+
 nfsstat4 fs_status(int error)
 {
     static const struct {
@@ -32,7 +34,6 @@ nfsstat4 fs_status(int error)
         {ELOOP, NFS4ERR_SYMLINK},
         {ESTALE, NFS4ERR_STALE},
         {EBADMSG, NFS4ERR_BADHANDLE},
-        {ENXIO, NFS4ERR_NXIO},
         {EOPNOTSUPP, NFS4ERR_NOTSUPP},
         {EBUSY, NFS4ERR_FILE_OPEN},
         {ETXTBSY, NFS4ERR_FILE_OPEN},
@@ -49,48 +50,38 @@ nfsstat4 fs_status(int error)
     return NFS4ERR_IO;
 }
 
-/* The length of the well-formed sequence at p (RFC 3629 section 4), 0 if there is none. */
-static uint32_t utf8_sequence(const uint8_t *p, uint32_t left)
+nfsstat4 fs_status_write(int error)
 {
-    uint8_t low = 0x80, high = 0xbf;
-    uint32_t len;
+    nfsstat4 status = fs_status(error);
 
-    if (p[0] < 0x80)
-        return 1;
-    if (p[0] >= 0xc2 && p[0] <= 0xdf)
-        len = 2;
-    else if (p[0] >= 0xe0 && p[0] <= 0xef)
-        len = 3;
-    else if (p[0] >= 0xf0 && p[0] <= 0xf4)
-        len = 4;
-    else
-        return 0;
-    if (p[0] == 0xe0)
-        low = 0xa0;
-    else if (p[0] == 0xed)
-        high = 0x9f;
-    else if (p[0] == 0xf0)
-        low = 0x90;
-    else if (p[0] == 0xf4)
-        high = 0x8f;
-    if (len > left || p[1] < low || p[1] > high)
-        return 0;
-    for (uint32_t i = 2; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    return len;
+    switch (status) {
+    case NFS4ERR_NOSPC:
+    case NFS4ERR_DQUOT:
+    case NFS4ERR_FBIG:
+    case NFS4ERR_ROFS:
+    case NFS4ERR_INVAL:
+        return status;
+    default:
+        return fs_status_io(error);
+    }
 }
 
-bool utf8_is_valid(struct xdr_bytes text)
+nfsstat4 fs_status_io(int error)
 {
-    for (uint32_t i = 0; i < text.len;) {
-        uint32_t len = utf8_sequence(text.data + i, text.len - i);
+    nfsstat4 status = fs_status(error);
 
-        if (len == 0)
-            return false;
-        i += len;
+    switch (status) {
+    case NFS4_OK:
+    case NFS4ERR_ACCESS:
+    case NFS4ERR_DELAY:
+    case NFS4ERR_ISDIR:
+    case NFS4ERR_STALE:
+        return status;
+    case NFS4ERR_PERM:
+        return NFS4ERR_ACCESS;
+    default:
+        return NFS4ERR_IO;
     }
-    return true;
 }
 
 nfsstat4 name_judge(struct xdr_bytes component, bool utf8)
@@ -99,7 +90,7 @@ nfsstat4 name_judge(struct xdr_bytes component, bool utf8)
         return NFS4ERR_INVAL;
     if (component.len >= NAME_SIZE)
         return NFS4ERR_NAMETOOLONG;
-    if (utf8 && !utf8_is_valid(component))
+    if (utf8 && !utf8_is_valid(component.data, component.len))
         return NFS4ERR_INVAL;
     if (memchr(component.data, '/', component.len) || memchr(component.data, 0, component.len))
         return NFS4ERR_BADCHAR;

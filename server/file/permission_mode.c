@@ -20,10 +20,13 @@ enum {
 
 static bool in_group(const struct cred *cred, gid_t group)
 {
+    uint32_t count;
+    const gid_t *groups = cred_groups(cred, &count);
+
     if (cred->gid == group)
         return true;
-    for (uint32_t i = 0; i < cred->gid_count; i++)
-        if (cred->gids[i] == group)
+    for (uint32_t i = 0; i < count; i++)
+        if (groups[i] == group)
             return true;
     return false;
 }

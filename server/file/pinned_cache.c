@@ -178,6 +178,31 @@ int pinned_cache_write(struct file *file, struct seal_map *map, uint64_t offset,
     return error;
 }
 
+int pinned_cache_drop(const struct file *file)
+{
+    struct pinned_device *idle = NULL;
+    int err = 0;
+
+    pthread_mutex_lock(&mutex);
+    for (struct pinned_device **at = &entries; *at;) {
+        struct pinned_device *entry = *at;
+        bool is_its = file_key_equal(&entry->key, file_key(file));
+
+        if (is_its && entry->users > 0)
+            err = -EBUSY;
+        if (!is_its || entry->users > 0) {
+            at = &entry->next;
+            continue;
+        }
+        *at = entry->next;
+        entry->next = idle;
+        idle = entry;
+    }
+    pthread_mutex_unlock(&mutex);
+    free_devices(idle);
+    return err;
+}
+
 void pinned_cache_drain(void)
 {
     struct pinned_device *idle;

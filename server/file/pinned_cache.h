@@ -19,6 +19,8 @@ struct seal_map;
  */
 int pinned_cache_write(struct file *file, struct seal_map *map, uint64_t offset, const void *data,
                        size_t len);
+/* Closes what is idle of this file; -EBUSY: something is not. */
+int pinned_cache_drop(const struct file *file);
 /* Closes what is idle (at exit, for leak checkers). */
 void pinned_cache_drain(void);
 

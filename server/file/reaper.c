@@ -1,9 +1,11 @@
 /*
- * The reaper: a thread of the file table that closes descriptors, since that may block (the last
- * close of an unlinked file frees its blocks, that of a written one trims its preallocation). It
- * also drops files that nobody has used for a while or that a local program removed, so that these
- * give their space back, and writable descriptors soon after their last use, so that local programs
- * find no writer.
+ * The reapers close descriptors for the file table, since that may block (the last close of an
+ * unlinked file frees its blocks, that of a written one trims its preallocation): one a file
+ * system, which hangs alone when its file system does. Each second a thread drops files that nobody
+ * has used for a while or that a local program removed, so that these give their space back, and
+ * asks the reapers for descriptors of data soon after their last use: the writable ones, so that
+ * local programs find no writer, and all, so that a file that is open and at rest takes one
+ * descriptor.
  */
 #include <errno.h>
 #include <limits.h>
@@ -11,112 +13,190 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <utlist.h>
+
+#include "layout/container_of.h"
+#include "server/base/confine.h"
 #include "server/base/loop.h"
+#include "server/base/worker.h"
 #include "server/file/impl.h"
+
+/* All but work and key under the table's reaper_lock. */
+struct reaper {
+    struct work work;
+    struct file_table *table;
+    struct reaper *next;
+    bool at_work;      /* or about to be */
+    struct file *dead; /* linked by lru_next */
+    struct file *idle; /* files with descriptors of data that had no user when listed */
+    unsigned idle_count;
+    uint64_t idle_before;               /* close those without a user since then */
+    uint64_t settle_asked, settle_done; /* file_table_settle */
+};
 
 #define SECOND_NS       UINT64_C(1000000000)
 #define FILE_IDLE_NS    (20 * SECOND_NS)
-#define WRITER_IDLE_NS  (1 * SECOND_NS)
+#define DATA_IDLE_NS    (1 * SECOND_NS)
 #define REAPER_ROUND_NS (1 * SECOND_NS)
 #define SETTLE_NS       (2 * SECOND_NS)
-#define CLOCK_TICK_NS   (5 * SECOND_NS / 1000)
 #define ASKED_A_ROUND   256 /* files of a shard: some 100 us */
 
 void file_destroy(struct file *file)
 {
     for (unsigned i = 0; i < DATA_KINDS; i++)
-        if (file->data[i].fd >= 0)
+        if (file->data[i].fd >= 0) {
             close(file->data[i].fd);
+            atomic_fetch_sub(&file->table->data_open, 1);
+        }
     if (file->path_fd >= 0)
         close(file->path_fd);
+    pthread_rwlock_destroy(&file->flush);
     pthread_mutex_destroy(&file->inner);
     pthread_mutex_destroy(&file->lock);
     free(file);
 }
 
-void file_reaper_bury(struct file_table *table, struct file *file)
+/* Under the lock. In the end there is nobody to wake. */
+static void wake_reaper(struct reaper *reaper)
 {
-    bool first;
+    struct worker_pool *pool = reaper->table->reaper_pool;
 
-    pthread_mutex_lock(&table->reaper_lock);
-    first = !table->dead;
-    file->lru_next = table->dead;
-    table->dead = file;
-    pthread_mutex_unlock(&table->reaper_lock);
-    if (first) /* else it is awake already */
-        pthread_cond_signal(&table->reaper_wake);
+    if (pool && !reaper->at_work) {
+        reaper->at_work = true;
+        worker_submit(pool, &reaper->work);
+    }
 }
 
-void file_reaper_writer_idle(struct file *file)
+void file_reaper_bury(struct file_table *table, struct file *file)
 {
-    struct file_table *table = file->table;
+    struct reaper *reaper = file->reaper;
 
     pthread_mutex_lock(&table->reaper_lock);
-    if (!file->writer_listed) {
-        file->writer_listed = true;
+    file->lru_next = reaper->dead;
+    reaper->dead = file;
+    wake_reaper(reaper);
+    pthread_mutex_unlock(&table->reaper_lock);
+}
+
+/* Asked for at every READ and WRITE. Who listed it before has not seen yet what is idle now, or
+ * takes it off the list before he looks. */
+void file_reaper_data_idle(struct file *file)
+{
+    struct file_table *table = file->table;
+    struct reaper *reaper = file->reaper;
+
+    if (atomic_load(&file->listed))
+        return;
+    pthread_mutex_lock(&table->reaper_lock);
+    if (!atomic_load(&file->listed)) {
+        atomic_store(&file->listed, true);
         file_ref(file);
-        file->writer_next = table->idle_writers;
-        table->idle_writers = file;
+        DL_APPEND2(reaper->idle, file, idle_prev, idle_next);
+        reaper->idle_count++;
     }
     pthread_mutex_unlock(&table->reaper_lock);
 }
 
-/* The writable descriptor of a file, if it has been idle since `before`; else -1, and *wait when it
- * has not been so for long enough. */
-static int writer_take(struct file *file, uint64_t before, bool *wait)
+/* Under the lock. The reference is the caller's now. */
+static void unlist_file(struct file *file)
 {
-    struct file_data *writer = &file->data[DATA_WRITER];
-    int fd = -1;
+    DL_DELETE2(file->reaper->idle, file, idle_prev, idle_next);
+    file->reaper->idle_count--;
+    atomic_store(&file->listed, false);
+}
+
+void file_reaper_unlist(struct file *file)
+{
+    struct file_table *table = file->table;
+    bool listed;
+
+    pthread_mutex_lock(&table->reaper_lock);
+    listed = atomic_load(&file->listed);
+    if (listed)
+        unlist_file(file);
+    pthread_mutex_unlock(&table->reaper_lock);
+    if (listed)
+        file_unref(file);
+}
+
+/* Those without a user since `before`, into fds; how many. */
+static unsigned take_idle(struct file *file, uint64_t before, int fds[DATA_KINDS], bool *wait)
+{
+    unsigned count = 0;
 
     *wait = false;
     pthread_mutex_lock(&file->inner);
-    if (writer->users == 0 && writer->fd >= 0) {
-        *wait = file->writer_idle_since > before;
-        if (!*wait) {
-            fd = writer->fd;
-            writer->fd = -1;
+    for (unsigned i = 0; i < DATA_KINDS; i++) {
+        struct file_data *data = &file->data[i];
+
+        if (data->users > 0 || data->fd < 0)
+            continue;
+        if (data->idle_since > before) {
+            *wait = true;
+            continue;
         }
+        fds[count++] = data->fd;
+        data->fd = -1;
     }
     pthread_mutex_unlock(&file->inner);
-    return fd;
+    return count;
 }
 
-/* One file of the list; the next one. A file is off the list before it is looked at: when it gets
- * idle meanwhile it lists itself again. */
-static struct file *reap_writer(struct file_table *table, struct file *file, uint64_t before)
+bool file_reaper_close_data(struct file *file, uint64_t before_ns)
 {
-    struct file *next;
+    struct file_table *table = file->table;
+    int fds[DATA_KINDS];
+    unsigned count;
     bool wait;
-    int fd;
 
     pthread_mutex_lock(&table->reaper_lock);
-    next = file->writer_next;
-    file->writer_listed = false;
-    file->writer_closing = true;
+    file->closing++;
     pthread_mutex_unlock(&table->reaper_lock);
-    fd = writer_take(file, before, &wait);
-    if (fd >= 0)
-        close(fd);
+    count = take_idle(file, atomic_load(&file->forgotten) ? UINT64_MAX : before_ns, fds, &wait);
+    for (unsigned i = 0; i < count; i++)
+        close(fds[i]);
+    atomic_fetch_sub(&table->data_open, count);
     pthread_mutex_lock(&table->reaper_lock);
-    file->writer_closing = false;
-    pthread_cond_broadcast(&table->writer_closed);
+    file->closing--;
+    pthread_cond_broadcast(&table->data_closed);
     pthread_mutex_unlock(&table->reaper_lock);
-    if (wait)
-        file_reaper_writer_idle(file);
-    file_unref(file);
-    return next;
+    return wait;
 }
 
-static void reap_writers(struct file_table *table, uint64_t before)
+/* The first of the list; NULL: it is empty. A file is off the list before it is looked at: what
+ * gets idle meanwhile lists it again. */
+static struct file *pop_listed(struct reaper *reaper)
 {
     struct file *file;
 
-    pthread_mutex_lock(&table->reaper_lock);
-    file = table->idle_writers;
-    table->idle_writers = NULL;
-    pthread_mutex_unlock(&table->reaper_lock);
-    while (file)
-        file = reap_writer(table, file, before);
+    pthread_mutex_lock(&reaper->table->reaper_lock);
+    file = reaper->idle;
+    if (file)
+        unlist_file(file);
+    pthread_mutex_unlock(&reaper->table->reaper_lock);
+    return file;
+}
+
+static unsigned count_listed(struct reaper *reaper)
+{
+    unsigned count;
+
+    pthread_mutex_lock(&reaper->table->reaper_lock);
+    count = reaper->idle_count;
+    pthread_mutex_unlock(&reaper->table->reaper_lock);
+    return count;
+}
+
+/* Each that is listed now, once. */
+static void reap_data(struct reaper *reaper, uint64_t before)
+{
+    struct file *file;
+
+    for (unsigned left = count_listed(reaper); left > 0 && (file = pop_listed(reaper)); left--) {
+        if (file_reaper_close_data(file, before))
+            file_reaper_data_idle(file);
+        file_unref(file);
+    }
 }
 
 void file_reaper_await_close(struct file *file)
@@ -124,23 +204,50 @@ void file_reaper_await_close(struct file *file)
     struct file_table *table = file->table;
 
     pthread_mutex_lock(&table->reaper_lock);
-    while (file->writer_closing)
-        pthread_cond_wait(&table->writer_closed, &table->reaper_lock);
+    while (file->closing > 0)
+        pthread_cond_wait(&table->data_closed, &table->reaper_lock);
     pthread_mutex_unlock(&table->reaper_lock);
 }
 
-static void reap_dead(struct file_table *table)
+static void reap_dead(struct reaper *reaper)
 {
     struct file *list, *next;
 
-    pthread_mutex_lock(&table->reaper_lock);
-    list = table->dead;
-    table->dead = NULL;
-    pthread_mutex_unlock(&table->reaper_lock);
+    pthread_mutex_lock(&reaper->table->reaper_lock);
+    list = reaper->dead;
+    reaper->dead = NULL;
+    pthread_mutex_unlock(&reaper->table->reaper_lock);
     for (struct file *file = list; file; file = next) {
         next = file->lru_next;
         file_destroy(file);
     }
+}
+
+/* What was there when it was begun. Data first: a removed file's last reference may be the list's.
+ */
+static void reap(struct work *work)
+{
+    struct reaper *reaper = container_of(work, struct reaper, work);
+    struct file_table *table = reaper->table;
+    uint64_t asked, before;
+    bool settle;
+
+    pthread_mutex_lock(&table->reaper_lock);
+    asked = reaper->settle_asked;
+    settle = asked != reaper->settle_done;
+    before = settle ? loop_now_ns() : reaper->idle_before;
+    pthread_mutex_unlock(&table->reaper_lock);
+    reap_data(reaper, before);
+    if (settle)
+        file_table_evict_idle(table, 0, UINT_MAX);
+    reap_dead(reaper);
+    pthread_mutex_lock(&table->reaper_lock);
+    reaper->settle_done = asked;
+    pthread_cond_broadcast(&table->settled);
+    reaper->at_work = reaper->dead || reaper->settle_asked != asked;
+    if (reaper->at_work)
+        worker_follow(table->reaper_pool, work);
+    pthread_mutex_unlock(&table->reaper_lock);
 }
 
 static struct timespec to_time(uint64_t ns)
@@ -148,75 +255,113 @@ static struct timespec to_time(uint64_t ns)
     return (struct timespec){.tv_sec = (time_t)(ns / SECOND_NS), .tv_nsec = (long)(ns % SECOND_NS)};
 }
 
-/* Sleeps until there is something to do or a round is over. False: stop. */
-static bool reaper_sleep(struct file_table *table, uint64_t until_ns)
+/* A file system that hangs: its space is not worth waiting for. */
+void file_table_settle(struct file_table *table, const struct export *export)
 {
-    const struct timespec until = to_time(until_ns);
-    bool stop;
-
-    pthread_mutex_lock(&table->reaper_lock);
-    while (!table->stop && !table->dead && table->settle_asked == table->settle_done)
-        if (pthread_cond_timedwait(&table->reaper_wake, &table->reaper_lock, &until) == ETIMEDOUT)
-            break;
-    stop = table->stop;
-    pthread_mutex_unlock(&table->reaper_lock);
-    return !stop;
-}
-
-/* The reaper may be at a file system that hangs: its space is not worth waiting for. */
-void file_table_settle(struct file_table *table)
-{
+    struct reaper *reaper = file_reaper_of(table, export_fs_uuid(export));
     const struct timespec until = to_time(loop_now_ns() + SETTLE_NS);
     uint64_t ticket;
     int rc = 0;
 
     pthread_mutex_lock(&table->reaper_lock);
-    ticket = ++table->settle_asked;
-    pthread_cond_signal(&table->reaper_wake);
-    while (table->settle_done < ticket && !table->stop && rc != ETIMEDOUT)
+    ticket = ++reaper->settle_asked;
+    wake_reaper(reaper);
+    while (reaper->settle_done < ticket && rc != ETIMEDOUT)
         rc = pthread_cond_timedwait(&table->settled, &table->reaper_lock, &until);
     pthread_mutex_unlock(&table->reaper_lock);
 }
 
-/* Closes all that is idle, for those who wait for space. Writers first: a removed file's last
- * reference may be the list's. */
-static void settle_round(struct file_table *table, uint64_t now)
+/* Sleeps until the round is over. False: stop. */
+static bool sleep_round(struct file_table *table)
 {
-    uint64_t asked;
+    const struct timespec until = to_time(loop_now_ns() + REAPER_ROUND_NS);
+    bool stop;
+    int rc = 0;
 
     pthread_mutex_lock(&table->reaper_lock);
-    asked = table->settle_asked;
+    while (!table->stop && rc != ETIMEDOUT)
+        rc = pthread_cond_timedwait(&table->reaper_wake, &table->reaper_lock, &until);
+    stop = table->stop;
     pthread_mutex_unlock(&table->reaper_lock);
-    if (asked == table->settle_done)
-        return;
-    reap_writers(table, now);
-    file_table_evict_idle(table, 0, UINT_MAX);
-    reap_dead(table);
+    return !stop;
+}
+
+static void wake_reapers(struct file_table *table, uint64_t idle_before)
+{
+    struct reaper *reaper;
+
     pthread_mutex_lock(&table->reaper_lock);
-    table->settle_done = asked;
-    pthread_cond_broadcast(&table->settled);
+    LL_FOREACH(table->reapers, reaper)
+    {
+        reaper->idle_before = idle_before;
+        if (reaper->idle)
+            wake_reaper(reaper);
+    }
     pthread_mutex_unlock(&table->reaper_lock);
 }
 
-static void *reaper_run(void *arg)
+static void *make_rounds(void *arg)
 {
     struct file_table *table = arg;
-    uint64_t round = loop_now_ns() + REAPER_ROUND_NS;
 
-    /* The loops' clock may be a tick behind the one that wakes us: woken at the round's end we
-     * would see it as not over yet, and spin until it is. */
-    while (reaper_sleep(table, round + CLOCK_TICK_NS)) {
+    confine_thread(CONFINE_HELPER);
+    while (sleep_round(table)) {
         uint64_t now = loop_now_ns();
 
-        reap_dead(table);
-        settle_round(table, now);
-        if (now < round)
-            continue;
-        round = now + REAPER_ROUND_NS;
-        reap_writers(table, now - WRITER_IDLE_NS);
+        wake_reapers(table, now - DATA_IDLE_NS);
         file_table_evict_idle(table, now - FILE_IDLE_NS, ASKED_A_ROUND);
     }
     return NULL;
+}
+
+/* Under the lock. */
+static struct reaper *add_reaper(struct file_table *table, uint64_t key)
+{
+    struct reaper *reaper = calloc(1, sizeof(*reaper));
+
+    if (!reaper)
+        return NULL;
+    reaper->table = table;
+    reaper->work = (struct work){.run = reap, .key = key};
+    LL_APPEND(table->reapers, reaper);
+    return reaper;
+}
+
+struct reaper *file_reaper_of(struct file_table *table, const uint8_t fs_uuid[FILE_KEY_UUID_SIZE])
+{
+    const uint64_t key = worker_key(fs_uuid);
+    struct reaper *reaper;
+
+    pthread_mutex_lock(&table->reaper_lock);
+    LL_SEARCH_SCALAR(table->reapers, reaper, work.key, key);
+    if (!reaper)
+        reaper = add_reaper(table, key);
+    if (!reaper)
+        reaper = table->reapers; /* no memory: another's */
+    pthread_mutex_unlock(&table->reaper_lock);
+    return reaper;
+}
+
+/* One for each file system and one more. */
+static unsigned reaper_threads(const struct file_table *table)
+{
+    return export_count(table->exports) + 1;
+}
+
+int file_table_grow(struct file_table *table)
+{
+    return worker_pool_grow(table->reaper_pool, reaper_threads(table));
+}
+
+static int start_rounds(struct file_table *table)
+{
+    int rc = pthread_create(&table->rounds, NULL, make_rounds, table);
+
+    if (rc)
+        return -rc;
+    pthread_setname_np(table->rounds, "file-reaper");
+    table->rounds_run = true;
+    return 0;
 }
 
 int file_reaper_start(struct file_table *table)
@@ -230,29 +375,39 @@ int file_reaper_start(struct file_table *table)
     pthread_cond_init(&table->reaper_wake, &attr);
     pthread_cond_init(&table->settled, &attr);
     pthread_condattr_destroy(&attr);
-    pthread_cond_init(&table->writer_closed, NULL);
-    rc = pthread_create(&table->reaper, NULL, reaper_run, table);
+    pthread_cond_init(&table->data_closed, NULL);
+    rc = add_reaper(table, 0) ? 0 : -ENOMEM; /* the pseudo root's */
+    if (!rc)
+        rc = worker_pool_create_as(CONFINE_HELPER, reaper_threads(table), 1, &table->reaper_pool);
+    if (!rc)
+        rc = start_rounds(table);
     if (rc)
-        return -rc;
-    pthread_setname_np(table->reaper, "file-reaper");
-    table->reaper_runs = true;
-    return 0;
+        file_reaper_stop(table);
+    return rc;
 }
 
 void file_reaper_stop(struct file_table *table)
 {
-    if (table->reaper_runs) {
+    struct reaper *reaper, *next;
+
+    if (table->rounds_run) {
         pthread_mutex_lock(&table->reaper_lock);
         table->stop = true;
         pthread_cond_signal(&table->reaper_wake);
-        pthread_cond_broadcast(&table->settled);
         pthread_mutex_unlock(&table->reaper_lock);
-        pthread_join(table->reaper, NULL);
+        pthread_join(table->rounds, NULL);
     }
-    reap_writers(table, UINT64_MAX);
-    reap_dead(table);
+    worker_pool_destroy(table->reaper_pool);
+    table->reaper_pool = NULL;
+    LL_FOREACH(table->reapers, reaper)
+    reap_data(reaper, UINT64_MAX);
+    LL_FOREACH_SAFE(table->reapers, reaper, next)
+    {
+        reap_dead(reaper);
+        free(reaper);
+    }
     pthread_cond_destroy(&table->settled);
-    pthread_cond_destroy(&table->writer_closed);
+    pthread_cond_destroy(&table->data_closed);
     pthread_cond_destroy(&table->reaper_wake);
     pthread_mutex_destroy(&table->reaper_lock);
 }

@@ -7,50 +7,16 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "server/base/descriptors.h"
 #include "server/base/loop.h"
 #include "server/export/submounts.h"
 #include "server/file/handle_cache.h"
 #include "server/file/impl.h"
 #include "server/file/name_hints.h"
-
-enum {
-    WANTED_DESCRIPTORS = 262144,
-    IDLE_FILES_MAX = 32768,
-    IDLE_FILES_MIN = 256,
-};
-
-/* Raises the limit on descriptors as far as it goes; half of it is for files that nobody uses at
- * the moment, each of which may have its path and one descriptor of every kind open. */
-static unsigned idle_file_budget(void)
-{
-    struct rlimit limit;
-    rlim_t budget;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return IDLE_FILES_MIN;
-    if (limit.rlim_cur < limit.rlim_max || limit.rlim_max < WANTED_DESCRIPTORS) {
-        struct rlimit more = limit;
-
-        if (more.rlim_max < WANTED_DESCRIPTORS)
-            more.rlim_max = WANTED_DESCRIPTORS;
-        more.rlim_cur = more.rlim_max;
-        if (setrlimit(RLIMIT_NOFILE, &more) != 0) {
-            more.rlim_max = limit.rlim_max;
-            more.rlim_cur = limit.rlim_max;
-        }
-        if (setrlimit(RLIMIT_NOFILE, &more) == 0)
-            limit = more;
-    }
-    budget = limit.rlim_cur / 2 / (1 + DATA_KINDS);
-    if (budget > IDLE_FILES_MAX)
-        return IDLE_FILES_MAX;
-    return budget < IDLE_FILES_MIN ? IDLE_FILES_MIN : (unsigned)budget;
-}
 
 static uint64_t wall_clock_ns(void)
 {
@@ -61,7 +27,7 @@ static uint64_t wall_clock_ns(void)
 }
 
 int file_table_create(struct export_table *exports, const uint8_t fh_key[FH_KEY_SIZE],
-                      struct file_table **out)
+                      const struct descriptor_plan *plan, struct file_table **out)
 {
     struct file_table *table = calloc(1, sizeof(*table));
     int rc;
@@ -71,7 +37,11 @@ int file_table_create(struct export_table *exports, const uint8_t fh_key[FH_KEY_
     table->exports = exports;
     memcpy(table->fh_key, fh_key, FH_KEY_SIZE);
     table->start_ns = wall_clock_ns();
-    table->idle_limit = idle_file_budget() / FILE_SHARDS;
+    table->idle_limit = plan->idle / FILE_SHARDS;
+    table->data_limit = plan->data;
+    /* Who waits for those under way must not wait for those that come after. */
+    pthread_rwlockattr_init(&table->flush_attr);
+    pthread_rwlockattr_setkind_np(&table->flush_attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
     for (unsigned i = 0; i < FILE_SHARDS; i++)
         pthread_mutex_init(&table->shards[i].lock, NULL);
     rc = handle_cache_create(&table->handles);
@@ -280,24 +250,28 @@ bool file_table_has_room(struct file_table *table, const struct file_key *key)
     return room;
 }
 
-/* A look at a file, no use of it: its place among the idle ones stays. */
-void file_stat_finish(struct file_table *table, const struct file_key *key, struct file_stat *stat)
+/* A look at a file, no use of it: its place among the idle ones stays. The mount is the name's. */
+int file_stat_finish(struct file_table *table, const struct file_key *key, struct file_stat *stat)
 {
+    const uint64_t mount_id = stat->stx.stx_mnt_id;
     unsigned hash = key_hash(key);
     struct file_shard *shard = shard_of(table, hash);
     struct file_mark *mark = NULL;
     struct file *file;
+    int rc = 0;
 
     stat->change = file_change_of_statx(&stat->stx);
     pthread_mutex_lock(&shard->lock);
     HASH_FIND_BYHASHVALUE(hh, shard->files, key, sizeof(*key), hash, file);
-    if (file)
-        file_stat_complete(file, stat);
+    if (file && file->path_fd >= 0)
+        rc = file_stat_real(file, stat);
     else
         HASH_FIND_BYHASHVALUE(hh, shard->marks, key, sizeof(*key), hash, mark);
     if (mark)
         file_overlay_apply(&mark->overlay, stat);
     pthread_mutex_unlock(&shard->lock);
+    stat->stx.stx_mnt_id = mount_id;
+    return rc;
 }
 
 struct file *file_ref(struct file *file)
@@ -330,7 +304,7 @@ void file_unref(struct file *file)
     pthread_mutex_lock(&shard->lock);
     if (atomic_fetch_sub(&file->refs, 1) == 1) {
         lru_append(shard, file);
-        if (file->forgotten)
+        if (atomic_load(&file->forgotten))
             evict_file(shard, file);
         else if (shard->idle > file->table->idle_limit)
             evict_file(shard, shard->lru_first);
@@ -343,8 +317,10 @@ void file_forget(struct file *file)
     struct file_shard *shard = shard_of(file->table, file->hh.hashv);
 
     pthread_mutex_lock(&shard->lock);
-    file->forgotten = true;
+    atomic_store(&file->forgotten, true);
     pthread_mutex_unlock(&shard->lock);
+    file_reaper_unlist(file);
+    (void)file_reaper_close_data(file, UINT64_MAX);
 }
 
 /* Its last name was taken away, by a program of this machine: our descriptors are what keeps its
@@ -394,6 +370,7 @@ static struct file *file_new(struct file_table *table, const struct file_key *ke
     file->table = table;
     file->export = export;
     file->pseudo = pseudo;
+    file->reaper = pseudo ? table->reapers : file_reaper_of(table, key->data);
     file->path_fd = -1;
     file->type = S_IFDIR;
     /* A directory of the pseudo root stays. */
@@ -402,6 +379,7 @@ static struct file *file_new(struct file_table *table, const struct file_key *ke
         file->data[i].fd = -1;
     pthread_mutex_init(&file->lock, NULL);
     pthread_mutex_init(&file->inner, NULL);
+    pthread_rwlock_init(&file->flush, &table->flush_attr);
     return file;
 }
 
@@ -494,7 +472,7 @@ static struct file_mark *mark_get(struct file_shard *shard, const struct file_ke
 
 static void mark_drop_if_empty(struct file_shard *shard, struct file_mark *mark)
 {
-    if (mark->seal || mark->overlay.mtime_ns)
+    if (mark->seal || mark->overlay.mtime_ns || mark->overlay.has_size)
         return;
     HASH_DELETE(hh, shard->marks, mark);
     free(mark);
@@ -542,12 +520,10 @@ int file_table_set_seal(struct file_table *table, const struct file_key *key, un
     return mark_set(table, key, &word, NULL);
 }
 
-int file_table_set_overlay(struct file_table *table, const struct file_key *key, uint64_t mtime_ns,
-                           uint64_t change)
+int file_table_set_overlay(struct file_table *table, const struct file_key *key,
+                           const struct file_overlay *overlay)
 {
-    const struct file_overlay overlay = {.mtime_ns = mtime_ns, .change = change};
-
-    return mark_set(table, key, NULL, &overlay);
+    return mark_set(table, key, NULL, overlay);
 }
 
 void file_set_seal(struct file *file, unsigned word)
@@ -555,9 +531,7 @@ void file_set_seal(struct file *file, unsigned word)
     (void)mark_set(file->table, &file->key, &word, NULL); /* cannot fail: the file is in memory */
 }
 
-void file_set_overlay(struct file *file, uint64_t mtime_ns, uint64_t change)
+void file_set_overlay(struct file *file, const struct file_overlay *overlay)
 {
-    const struct file_overlay overlay = {.mtime_ns = mtime_ns, .change = change};
-
-    (void)mark_set(file->table, &file->key, NULL, &overlay);
+    (void)mark_set(file->table, &file->key, NULL, overlay);
 }

@@ -1,10 +1,10 @@
 /*
- * arrival.c - disks that come after the start. Whether the file system of an export that is held
- * back is there is looked at when the mount table changes and every few seconds. One that comes is
- * taken in, once, when the journal has nothing against it: where it has, only a start may judge,
- * before the engine knows of the seals. The engine has been told of those seals at its start, and
- * has looked at none of them since, so it looks at each before it grants anything of it, as it does
- * after a restart.
+ * arrival.c - disks, and exports, that come after the start. Whether the file system of an export
+ * that is held back is there is looked at when the mount table changes and every few seconds. One
+ * that comes is taken in, once, when the journal has nothing against it: where it has, only a start
+ * may judge, before the engine knows of the seals. The engine has been told of those seals at its
+ * start, and has looked at none of them since, so it looks at each before it grants anything of it,
+ * as it does after a restart.
  *
  * One that goes is not let go of, and nothing that comes takes the place of what was here: files,
  * maps and devices were learnt from that, and who holds layouts writes by them.
@@ -91,7 +91,7 @@ static void submit(struct arrival *a, void (*run)(struct work *), void (*home)(s
 static void start_look(struct arrival *a)
 {
     a->again = a->under_way;
-    if (!a->under_way && export_is_away(a->export))
+    if (!a->under_way && export_is_away(a->export) && !export_is_withdrawn(a->export))
         submit(a, look, look_home);
 }
 
@@ -164,6 +164,18 @@ static int watch_mounts(struct keeper *keeper, struct keeper_arrivals *all)
     return event_add(all->mounts, NULL) == 0 && event_add(all->retry, &wait) == 0 ? 0 : -ENOMEM;
 }
 
+static void stop_watching(struct keeper_arrivals *all)
+{
+    if (all->mounts)
+        event_free(all->mounts);
+    if (all->retry)
+        event_free(all->retry);
+    all->mounts = all->retry = NULL;
+    if (all->mounts_fd >= 0)
+        close(all->mounts_fd);
+    all->mounts_fd = -1;
+}
+
 static void remember_all(struct keeper *keeper)
 {
     for (unsigned i = 0; i < keeper->arrivals->count; i++) {
@@ -174,21 +186,49 @@ static void remember_all(struct keeper *keeper)
     }
 }
 
+static int watch_if_wanted(struct keeper *keeper)
+{
+    struct keeper_arrivals *all = keeper->arrivals;
+    if (all->retry || export_away_count(keeper->exports) == 0)
+        return 0;
+    int err = watch_mounts(keeper, all);
+    if (err)
+        stop_watching(all);
+    return err;
+}
+
+static void take_up(struct keeper *keeper, unsigned count)
+{
+    struct keeper_arrivals *all = keeper->arrivals;
+    for (; all->count < count; all->count++) {
+        all->arrival[all->count].keeper = keeper;
+        all->arrival[all->count].export = export_at(keeper->exports, all->count);
+    }
+}
+
 int keeper_arrivals_start(struct keeper *keeper)
 {
-    const unsigned count = export_count(keeper->exports);
-    struct keeper_arrivals *all = calloc(1, sizeof *all + count * sizeof all->arrival[0]);
+    const unsigned room = export_room(keeper->exports);
+    struct keeper_arrivals *all = calloc(1, sizeof *all + room * sizeof all->arrival[0]);
     if (!all)
         return -ENOMEM;
     keeper->arrivals = all;
     all->mounts_fd = -1;
     pthread_mutex_init(&all->taking, NULL);
-    for (; all->count < count; all->count++) {
-        all->arrival[all->count].keeper = keeper;
-        all->arrival[all->count].export = export_at(keeper->exports, all->count);
-    }
+    take_up(keeper, export_count(keeper->exports));
     remember_all(keeper);
-    return export_away_count(keeper->exports) > 0 ? watch_mounts(keeper, all) : 0;
+    return watch_if_wanted(keeper);
+}
+
+void keeper_arrivals_grow(struct keeper *keeper, unsigned count)
+{
+    take_up(keeper, count);
+    int err = watch_if_wanted(keeper);
+    if (err)
+        log_error("mounts cannot be watched (%s): a disk that is not there now is looked for at "
+                  "the next reload only",
+                  strerror(-err));
+    keeper_arrivals_look(keeper);
 }
 
 void keeper_arrivals_stop(struct keeper *keeper)
@@ -196,14 +236,9 @@ void keeper_arrivals_stop(struct keeper *keeper)
     struct keeper_arrivals *all = keeper->arrivals;
     if (!all)
         return;
-    if (all->mounts)
-        event_free(all->mounts);
-    if (all->retry)
-        event_free(all->retry);
+    stop_watching(all);
     for (unsigned i = 0; i < all->count; i++)
         fs_root_free(all->arrival[i].found);
-    if (all->mounts_fd >= 0)
-        close(all->mounts_fd);
     pthread_mutex_destroy(&all->taking);
     free(all);
 }

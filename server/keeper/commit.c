@@ -141,7 +141,7 @@ int keeper_commits_start(struct keeper *keeper)
     commit->gathered = evtimer_new(base, on_commit, keeper);
     if (!commit->now || !commit->later || !commit->gathered)
         return -ENOMEM;
-    return worker_pool_create(1, 1, &commit->jobs.workers);
+    return worker_pool_create_as(CONFINE_JOURNAL, 1, 1, &commit->jobs.workers);
 }
 
 /* The loop has stopped: what was written last is made durable here. */

@@ -33,7 +33,7 @@ struct device_look {
 };
 
 struct keeper_looks {
-    unsigned count;
+    unsigned count, seen; /* of the exports, those that have layouts or not */
     struct device_look look[];
 };
 
@@ -189,17 +189,28 @@ static void make_look(struct keeper *keeper, struct export *export, struct devic
                                  .export = export};
 }
 
+void keeper_devices_grow(struct keeper *keeper, unsigned count)
+{
+    struct keeper_looks *looks = keeper->looks;
+    for (; looks->seen < count; looks->seen++) {
+        struct export *export = export_at(keeper->exports, looks->seen);
+        if (export_config(export)->layouts)
+            make_look(keeper, export, &looks->look[looks->count++]);
+    }
+}
+
 int keeper_devices_start(struct keeper *keeper)
 {
-    const unsigned count = export_count(keeper->exports);
-    struct keeper_looks *looks = calloc(1, sizeof *looks + count * sizeof looks->look[0]);
+    const unsigned room = export_room(keeper->exports);
+    struct keeper_looks *looks = calloc(1, sizeof *looks + room * sizeof looks->look[0]);
     if (!looks)
         return -ENOMEM;
     const char *why = NULL;
     keeper->looks = looks;
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < export_count(keeper->exports); i++) {
         struct export *export = export_at(keeper->exports, i);
         const struct device *device = export_device(export);
+        looks->seen++;
         if (!export_config(export)->layouts)
             continue;
         make_look(keeper, export, &looks->look[looks->count]);

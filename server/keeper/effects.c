@@ -22,12 +22,17 @@ static void set_word(struct keeper *keeper, const struct engine_effect *effect)
         word |= SEAL_WORD_AT_REST;
     while (file_table_set_seal(keeper->files, &effect->key, word) == -ENOMEM)
         keeper_pause_ms(10);
+    if (word == SEAL_NONE)
+        keeper_unguard(keeper, &effect->key);
 }
 
 static void set_overlay(struct keeper *keeper, const struct engine_effect *effect)
 {
-    while (file_table_set_overlay(keeper->files, &effect->key, effect->overlay.mtime_ns,
-                                  effect->overlay.change) == -ENOMEM)
+    const struct file_overlay overlay = {.mtime_ns = effect->overlay.mtime_ns,
+                                         .change = effect->overlay.change,
+                                         .has_size = effect->overlay.has_size,
+                                         .size = effect->overlay.size};
+    while (file_table_set_overlay(keeper->files, &effect->key, &overlay) == -ENOMEM)
         keeper_pause_ms(10);
 }
 
@@ -60,10 +65,8 @@ static void raise_alarm(struct keeper *keeper, const struct engine_effect *effec
 
 static void write_trace(struct keeper *keeper, const struct engine_effect *effect)
 {
-    if (keeper->trace && effect->text) {
-        fputs(effect->text, keeper->trace);
-        fputc('\n', keeper->trace);
-    }
+    if (effect->text)
+        keeper_trace_write(&keeper->trace, effect->text);
 }
 
 typedef void effect_fn(struct keeper *keeper, const struct engine_effect *effect);

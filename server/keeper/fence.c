@@ -85,8 +85,9 @@ struct fence_job {
     uint64_t ticket, client_id;
     enum journal_holder_kind kind;
     enum journal_way way;
-    char address[JOURNAL_ADDRESS_MAX], owner[OWNER_TEXT], device[NAME_TEXT],
-        device_id[2 * DEVICE_ID_SIZE + 1], file[NAME_TEXT];
+    bool reserved; /* its disks are: who has no key there reaches nothing */
+    char address[JOURNAL_ADDRESS_MAX], addresses[JOURNAL_ADDRESSES_MAX], owner[OWNER_TEXT],
+        device[NAME_TEXT], device_id[2 * DEVICE_ID_SIZE + 1], file[NAME_TEXT];
 };
 
 static void start_waiting(struct keeper *keeper);
@@ -99,8 +100,9 @@ static void say_fenced(const struct fence_job *job)
             job->address, (unsigned long long)job->client_id, job->device);
     else
         log_warning("local program %s (%s) is off %s: %s", job->owner, job->address, job->device,
-                    job->kind == JOURNAL_HOLDER_CLOSE ? "its process is gone"
-                                                      : "the fence hook says so");
+                    job->kind == JOURNAL_HOLDER_CLOSE
+                        ? "its process is gone, or its machine is cut off"
+                        : "the fence hook says so");
 }
 
 void keeper_fence_done(struct keeper *keeper, uint64_t ticket, uint64_t client_id, bool success)
@@ -162,7 +164,8 @@ static void start_job(struct fence_job *job)
         return;
     }
     if (job->kind == JOURNAL_HOLDER_CLOSE) {
-        job->msg.run = peer_is_gone(job->address) ? program_is_gone : failed_to_start;
+        const bool off = peer_is_gone(job->address) || (job->reserved && peer_is_cut(job->address));
+        job->msg.run = off ? program_is_gone : failed_to_start;
         loop_post(job->keeper->loop, &job->msg);
         return;
     }
@@ -171,6 +174,7 @@ static void start_job(struct fence_job *job)
         .program = config->fence_hook,
         .action = job->kind == JOURNAL_HOLDER_NFS ? "fence" : "fence-local",
         .address = job->address,
+        .addresses = job->addresses,
         .owner = job->owner,
         .device = job->device,
         .device_id = job->device_id,
@@ -219,11 +223,13 @@ void keeper_do_fence(struct keeper *keeper, const struct engine_effect *effect)
     job->client_id = effect->fence.client_id;
     job->kind = effect->fence.kind;
     snprintf(job->address, sizeof job->address, "%s", effect->fence.address);
+    snprintf(job->addresses, sizeof job->addresses, "%s", effect->fence.addresses);
     quote_text(job->owner, sizeof job->owner, effect->fence.owner, effect->fence.owner_len, NULL);
     snprintf(job->file, sizeof job->file, "%s", effect->fence.path);
     if (effect->fence.device) {
         device_disks(effect->fence.device, job->device, sizeof job->device);
         keeper_to_hex(device_id(effect->fence.device), DEVICE_ID_SIZE, job->device_id);
+        job->reserved = device_is_reserved(effect->fence.device);
     }
     job->way = effect->fence.way;
     LL_APPEND(keeper->fences, job);

@@ -11,6 +11,7 @@
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/keeper/private.h"
+#include "server/keeper/san/san.h"
 
 enum { BEAT_SECONDS = 1, GAP_SECONDS = 3 };
 
@@ -34,6 +35,7 @@ void keeper_gap_look(struct keeper *keeper)
         "recalls are put off by as much",
         (unsigned long long)(gap / NS_PER_S));
     keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_GAP, .gap = gap});
+    keeper_san_look(keeper->san);
 }
 
 static void on_beat(evutil_socket_t fd, short what, void *arg)

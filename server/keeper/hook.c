@@ -18,7 +18,7 @@
 
 #include "server/base/log.h"
 
-enum { LINE_MAX_BYTES = 512, VARIABLES = 8, KILL_MS = 3000, LINGERING_MAX = 16 };
+enum { LINE_MAX_BYTES = 512, VARIABLES = 9, KILL_MS = 3000, LINGERING_MAX = 16 };
 
 struct hook {
     pid_t pid;
@@ -155,13 +155,14 @@ static bool make_environment(const struct hook_request *request, char *env[VARIA
     char id[17];
     snprintf(id, sizeof id, "%016llx", (unsigned long long)request->client_id);
     env[0] = variable("SEALNFS_CLIENT_ADDRESS", request->address);
-    env[1] = variable("SEALNFS_CLIENT_OWNER", request->owner);
-    env[2] = variable("SEALNFS_CLIENT_ID", id);
-    env[3] = variable("SEALNFS_DEVICE", request->device);
-    env[4] = variable("SEALNFS_DEVICE_ID", request->device_id);
-    env[5] = variable("SEALNFS_FILE", request->file);
-    env[6] = strdup("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-    env[7] = strdup("LC_ALL=C.UTF-8");
+    env[1] = variable("SEALNFS_CLIENT_ADDRESSES", request->addresses);
+    env[2] = variable("SEALNFS_CLIENT_OWNER", request->owner);
+    env[3] = variable("SEALNFS_CLIENT_ID", id);
+    env[4] = variable("SEALNFS_DEVICE", request->device);
+    env[5] = variable("SEALNFS_DEVICE_ID", request->device_id);
+    env[6] = variable("SEALNFS_FILE", request->file);
+    env[7] = strdup("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    env[8] = strdup("LC_ALL=C.UTF-8");
     env[VARIABLES] = NULL;
     for (int i = 0; i < VARIABLES; i++) {
         if (!env[i])

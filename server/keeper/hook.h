@@ -18,8 +18,8 @@ struct hook;
 
 struct hook_request {
     const char *program;
-    const char *action;                                      /* argv[1] */
-    const char *address, *owner, *device, *device_id, *file; /* printable */
+    const char *action;                                                  /* argv[1] */
+    const char *address, *addresses, *owner, *device, *device_id, *file; /* printable */
     uint64_t client_id;
     unsigned timeout_ms;
     void (*done)(

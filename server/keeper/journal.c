@@ -16,6 +16,7 @@
 
 #include "layout/database.h"
 #include "layout/journal/watermark.h"
+#include "layout/reservation/reservation.h"
 #include "server/base/log.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
@@ -182,6 +183,8 @@ int keeper_open_journal(struct keeper *keeper)
         if (!err)
             err = open_and_load(keeper, path, true);
     }
+    if (!err)
+        err = journal_set_node(keeper->journal, reservation_node_key(keeper->config->node));
     if (err)
         log_error("the journal %s cannot be opened: %s; it says which files are sealed: do not "
                   "remove it, see "
@@ -201,6 +204,8 @@ static const uint8_t *fs_of(const struct keeper *keeper, const struct journal_re
         return record->seal.phase == JOURNAL_SEALED ? record->seal.key.data : NULL;
     case JOURNAL_SEAL_PHASE:
         return record->seal.phase == JOURNAL_RELEASING ? record->seal.key.data : NULL;
+    case JOURNAL_SEAL_OVERLAY:
+        return record->seal.reserve ? record->seal.key.data : NULL;
     case JOURNAL_HOLDER_PUT:
         device = engine_device(keeper->engine, record->holder.device_id);
         return device ? device_fs_uuid(device) : NULL;

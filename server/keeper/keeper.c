@@ -55,8 +55,7 @@ void keeper_feed(struct keeper *keeper, const struct engine_event *event)
         keeper_pause_ms(10);
     while (engine_next_effect(keeper->engine, &effect))
         keeper->carry_out(keeper, &effect);
-    if (keeper->trace)
-        fflush(keeper->trace);
+    keeper_trace_flush(&keeper->trace);
     set_timer(keeper);
 }
 

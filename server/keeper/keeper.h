@@ -55,6 +55,9 @@ void keeper_destroy(struct keeper *keeper);
  * Any thread. */
 void keeper_reload(struct keeper *keeper, const struct config *config);
 
+/* The process's exit status when another node has taken its disks, or its state. */
+enum { KEEPER_EXIT_FENCED = 3 };
+
 #define KEEPER_WHY_MAX 512
 
 struct keeper_call {
@@ -125,6 +128,9 @@ struct keeper_layoutcommit {
     uint64_t mtime_ns;
     const uint8_t *update; /* loca_layoutupdate body, borrowed */
     uint32_t update_len;
+    /* out */
+    bool size_changed;
+    uint64_t size;
 };
 void keeper_layoutcommit(struct keeper *keeper, struct keeper_layoutcommit *commit);
 
@@ -157,8 +163,12 @@ struct keeper_seal {
     struct keeper_call call;
     struct file *file;
     bool pinned, fill, sparse, at_rest;
+    uint64_t reserve; /* pinned: it grows, and blocks are made ready up to here; 0: it does not */
 };
 void keeper_seal(struct keeper *keeper, struct keeper_seal *seal);
+/* Would it be, as things are now? Nothing is sealed. why says what is in the way, or with NFS4_OK
+ * that it has a seal already. */
+void keeper_seal_try(struct keeper *keeper, struct keeper_seal *seal);
 
 struct keeper_release {
     struct keeper_call call;
@@ -177,14 +187,43 @@ struct keeper_forget {
 };
 void keeper_forget_holders(struct keeper *keeper, struct keeper_forget *forget);
 
+/* The operator wants this client cut off from all that it holds, by fences that are seen to work.
+ * NFS4_OK: it holds nothing. NFS4ERR_PERM: a fence did not work, nothing is over, and why says what
+ * to do. NFS4ERR_DELAY: the journal cannot be written just now. */
+struct keeper_expel {
+    struct keeper_call call;
+    uint64_t client_id;
+};
+void keeper_expel(struct keeper *keeper, struct keeper_expel *expel);
+
 /* WRITE through the server to a pinned file has reached the blocks: its overlay (mtime, change)
  * moves on, journalled with the next commit. */
 struct keeper_wrote {
     struct keeper_call call;
     struct file *file;
     uint64_t mtime_ns;
+    bool roomed;              /* after keeper_room said that it may */
+    uint64_t client_id, room; /* roomed: as keeper_room had it, and its end */
+    uint64_t end;             /* roomed: where it ended; 0: it failed */
 };
 void keeper_wrote(struct keeper *keeper, struct keeper_wrote *wrote);
+
+/* WRITE through the server to a growing file (file_is_growing), up to `end`: before it, and then,
+ * whatever becomes of it, keeper_wrote. NFS4ERR_RECALLCONFLICT: not under this seal. */
+struct keeper_room {
+    struct keeper_call call;
+    struct file *file;
+    uint64_t client_id, end;
+};
+void keeper_room(struct keeper *keeper, struct keeper_room *room);
+
+/* SETATTR of a growing file's size. NFS4ERR_RECALLCONFLICT: not under this seal. */
+struct keeper_resize {
+    struct keeper_call call;
+    struct file *file;
+    uint64_t client_id, size, mtime_ns;
+};
+void keeper_resize(struct keeper *keeper, struct keeper_resize *resize);
 
 /* A copy of the sealed file's map for pinned WRITE; malloc'ed, the caller's (layout/seal/map.h:
  * map_free). */
@@ -201,9 +240,11 @@ enum keeper_client_event {
     KEEPER_CLIENT_CONFIRMED, /* a client id was confirmed: owner, verifier and address are given */
     KEEPER_CLIENT_RESTARTED, /* the same owner confirmed anew, maybe another verifier: its old id is
                                 gone, its old run need not be */
+    KEEPER_CLIENT_MOVED,     /* it was shown that it is at this address now */
     KEEPER_CLIENT_SHAKEN,    /* it may have thrown its layouts away, and keeps its client id */
     KEEPER_CLIENT_LAPSED,    /* the lease ran out; the state may be kept as a courtesy */
     KEEPER_CLIENT_RENEWED,   /* heard again after a lapse */
+    KEEPER_CLIENT_HEARD,     /* it answered a callback after a lapse */
     KEEPER_CLIENT_CALLABLE,  /* a backchannel came (back): pending recalls are driven again */
     KEEPER_CLIENT_FORGOTTEN, /* the server dropped the client id (lease long gone): its grants are
                                 still grants */
@@ -262,7 +303,8 @@ struct keeper_local_request {
     struct keeper_local *local;       /* not for fenced */
     const char *name;                 /* open, fenced: borrowed until the reply */
     enum keeper_fence fence;          /* open */
-    const char *address;              /* open: peer_describe's text; borrowed until the reply */
+    const char *address;              /* open, fenced: peer_describe's text of who asks; borrowed
+                                         until the reply */
     bool resume;                      /* open: as the run of this token */
     uint8_t token[KEEPER_TOKEN_SIZE]; /* open: in with resume, else out */
     bool closed; /* close: its socket is seen to be closed; else the connection is merely lost */
@@ -275,8 +317,9 @@ struct keeper_local_request {
 void keeper_local_open(struct keeper *keeper, struct keeper_local_request *request);
 void keeper_local_resumed(struct keeper *keeper, struct keeper_local_request *request);
 void keeper_local_close(struct keeper *keeper, struct keeper_local_request *request);
-/* The operator says that programs of this name that are not connected cannot touch the disk.
- * NFS4ERR_NOENT: there are none. NFS4ERR_PERM: connected. */
+/* The operator says that programs of this name that are not connected, or clients of this address,
+ * owner or client id that are lost, cannot touch the disk. NFS4ERR_NOENT: there are none.
+ * NFS4ERR_PERM: it is there. */
 void keeper_local_fenced(struct keeper *keeper, struct keeper_local_request *request);
 
 struct keeper_hold {
@@ -291,9 +334,9 @@ struct keeper_hold {
 };
 void keeper_hold(struct keeper *keeper, struct keeper_hold *hold);
 
-/* The operator's view as JSON text (malloc'ed, the caller's): what = "status", "grants", "devices",
- * "explain". file may be NULL for all. With NFS4_OK, why is a warning that concerns every file (the
- * journal cannot be written, a file system is in doubt), or empty. */
+/* The operator's view as JSON text (malloc'ed, the caller's): what = "status", "grants", "holders",
+ * "devices", "exports", "explain". file may be NULL for all. With NFS4_OK, why is a warning that
+ * concerns every file (the journal cannot be written, a file system is in doubt), or empty. */
 struct keeper_view {
     struct keeper_call call;
     const char *what;

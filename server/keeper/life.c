@@ -3,31 +3,21 @@
  * a new configuration.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "layout/container_of.h"
+#include "layout/reservation/reservation.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/config/config.h"
+#include "server/export/export.h"
 #include "server/keeper/private.h"
 #include "server/keeper/rdma/past.h"
 #include "server/keeper/rdma/rdma.h"
 #include "server/keeper/san/san.h"
-
-static int open_trace(struct keeper *keeper)
-{
-    const char *path = keeper->config->trace_file;
-    if (!path)
-        return 0;
-    keeper->trace = fopen(path, "ae");
-    if (!keeper->trace) {
-        int err = -errno;
-        log_error("trace_file %s: %s", path, strerror(errno));
-        return err;
-    }
-    return 0;
-}
 
 static void memory_is_void(void *owner)
 {
@@ -131,6 +121,18 @@ static void san_recall_all(void *arg, uint64_t client_id)
     keeper_recall_all(arg, client_id, LAYOUT4_SCSI);
 }
 
+/* Nothing in order: its disks refuse what it writes, another machine has its state and its clients,
+ * and what it says to them from here on may be wrong. */
+static void san_taken_over(void *arg, const char *path, uint64_t key)
+{
+    (void)arg;
+    log_error("%s was taken over by another node (key 0x%016" PRIx64
+              "), so this one was fenced: sealnfsd ends here, at once. Unmount its file systems or "
+              "restart this machine before it serves again; see sealnfsd(8), TWO MACHINES",
+              path, key);
+    _exit(KEEPER_EXIT_FENCED);
+}
+
 static int make_san(struct keeper *keeper)
 {
     const struct keeper_san_calls calls = {
@@ -139,11 +141,13 @@ static int make_san(struct keeper *keeper)
         .engine = keeper->engine,
         .journal_id = journal_id(keeper->journal),
         .journal_boot = journal_boot(keeper->journal),
+        .own_key = reservation_node_key(keeper->config->node),
         .config = san_config,
         .in_grace = san_in_grace,
         .fence_done = san_fence_done,
         .nexus_seen = san_nexus_seen,
         .settled = san_settled,
+        .taken_over = san_taken_over,
         .recall_all = san_recall_all,
     };
     return keeper_san_create(&calls, &keeper->san);
@@ -152,7 +156,7 @@ static int make_san(struct keeper *keeper)
 /* Everything the keeper has before its thread starts. */
 static int make_parts(struct keeper *keeper, unsigned index)
 {
-    int err = open_trace(keeper);
+    int err = keeper_trace_open(&keeper->trace, keeper->config);
     if (!err)
         err = keeper_marks_create(keeper);
     if (!err)
@@ -195,6 +199,7 @@ int keeper_create(const struct keeper_parts *parts, struct keeper **out)
     keeper->carry_out = keeper_carry_out;
     keeper->grace = true;
     pthread_mutex_init(&keeper->fenced_lock, NULL);
+    keeper_guard_start(keeper);
     int err = make_parts(keeper, parts->loop_index);
     if (err)
         goto fail;
@@ -227,13 +232,17 @@ struct reload {
 static void run_reload(struct loop_msg *msg)
 {
     struct reload *reload = container_of(msg, struct reload, msg);
+    const unsigned exports = export_count(reload->keeper->exports);
     struct engine_options options;
     reload->keeper->config = reload->config;
     if (reload->keeper->rdma)
         keeper_rdma_ops->reload(reload->keeper->rdma, reload->config);
+    (void)keeper_trace_open(&reload->keeper->trace, reload->config); /* it is in the log */
     keeper_options(reload->keeper, &options);
     engine_set_options(reload->keeper->engine, &options);
-    keeper_arrivals_look(reload->keeper);
+    keeper_marks_grow(reload->keeper, exports);
+    keeper_devices_grow(reload->keeper, exports);
+    keeper_arrivals_grow(reload->keeper, exports);
     free(reload);
 }
 
@@ -262,13 +271,13 @@ static void close_parts(struct keeper *keeper)
     keeper_timer_stop(keeper);
     keeper_commits_stop(keeper);
     keeper_marks_destroy(keeper);
+    keeper_guard_stop(keeper);
     if (keeper->loop)
         loop_destroy(keeper->loop);
     keeper_scan_free(keeper);
     engine_destroy(keeper->engine);
     journal_close(keeper->journal);
-    if (keeper->trace)
-        fclose(keeper->trace);
+    keeper_trace_close(&keeper->trace);
     keeper_fenced_clear(keeper);
     pthread_mutex_destroy(&keeper->fenced_lock);
     free(keeper->unread);

@@ -252,10 +252,9 @@ static unsigned end_haunts(struct keeper *keeper, const char *name)
     return count;
 }
 
-static void run_fenced(struct loop_msg *msg)
+static unsigned end_absent(struct keeper_local_request *request, unsigned *connected)
 {
-    struct keeper_local_request *request = container_of(msg, struct keeper_local_request, ask);
-    unsigned ended = 0, connected = 0;
+    unsigned ended = 0;
     LOCAL_KINDS(kind)
     {
         struct absent absent;
@@ -269,21 +268,60 @@ static void run_fenced(struct loop_msg *msg)
                      absent.token[i]);
             ended += absent.count;
         } while (absent.count == RUNS_AT_ONCE);
-        connected += absent.connected;
+        *connected += absent.connected;
     }
     if (ended)
-        log_warning(
-            "the operator says that local program %s cannot touch the disk: what it held has ended",
-            request->name);
+        log_warning("the operator (%s) says that local program %s cannot touch the disk: what it "
+                    "held has ended",
+                    request->address, request->name);
+    return ended;
+}
+
+/* As the log and sealctl show it. */
+static bool read_client_id(const char *name, uint64_t *id)
+{
+    if (strlen(name) != 16 || strspn(name, "0123456789abcdef") != 16)
+        return false;
+    *id = strtoull(name, NULL, 16);
+    return true;
+}
+
+/* A client that has its id still. False: this one is not known. */
+static bool answer_for_client(struct keeper_local_request *request)
+{
+    struct engine *engine = request->keeper->engine;
+    static const uint8_t nobody[KEEPER_TOKEN_SIZE];
+    struct engine_run_name run;
+    uint64_t id;
+    if (!read_client_id(request->name, &id) || !engine_client_run(engine, id, &run))
+        return false;
+    if (!engine_client_is_lapsed(engine, id)) {
+        reply(request, NFS4ERR_PERM,
+              "is a client that renews its lease: unmount there, or end it first");
+        return true;
+    }
+    log_warning("the operator (%s) says that client %s (id %s) cannot reach the disk any more",
+                request->address, run.address, request->name);
+    tell(request, ENGINE_CLIENT_CUT_OFF, id, JOURNAL_HOLDER_NFS, nobody);
+    reply(request, NFS4_OK,
+          "it counts as fenced until it is heard of again; from disks under reservations its key "
+          "is taken off all the same");
+    return true;
+}
+
+static void run_fenced(struct loop_msg *msg)
+{
+    struct keeper_local_request *request = container_of(msg, struct keeper_local_request, ask);
+    unsigned connected = 0, ended = end_absent(request, &connected);
     ended += end_haunts(request->keeper, request->name);
     if (ended)
-        reply(request, NFS4_OK, "");
+        reply(request, NFS4_OK, "what it held has ended");
     else if (connected)
         reply(request, NFS4ERR_PERM,
               "is connected: have it give back what it holds, or end it first");
-    else
+    else if (!answer_for_client(request))
         reply(request, NFS4ERR_NOENT,
-              "no local program of this name, and no client of this address or owner, "
+              "no local program of this name, and no client of this address, owner or id, "
               "holds anything of before");
 }
 
@@ -321,7 +359,7 @@ void keeper_hold(struct keeper *keeper, struct keeper_hold *hold)
         return;
     hold->map = NULL;
     hold->device = NULL;
-    if (!request_for_layout(request, hold->file, file_export(hold->file)))
+    if (!request_for_layout(request, hold->file, file_export(hold->file), 0))
         return;
     request->get.client_id = hold->local->client_id;
     request->get.type = LAYOUT_TYPE_LOCAL;

@@ -164,20 +164,25 @@ void keeper_marks_write(struct keeper *keeper)
 
 int keeper_marks_create(struct keeper *keeper)
 {
-    const unsigned count = export_count(keeper->exports);
-    struct keeper_marks *marks = calloc(1, sizeof *marks + count * sizeof marks->mark[0]);
+    const unsigned room = export_room(keeper->exports);
+    struct keeper_marks *marks = calloc(1, sizeof *marks + room * sizeof marks->mark[0]);
     if (!marks)
         return -ENOMEM;
     keeper->marks = marks;
-    marks->count = count;
-    for (unsigned i = 0; i < count; i++) {
-        struct keeper_mark *mark = &marks->mark[i];
+    keeper_marks_grow(keeper, export_count(keeper->exports));
+    return 0;
+}
+
+void keeper_marks_grow(struct keeper *keeper, unsigned count)
+{
+    struct keeper_marks *marks = keeper->marks;
+    for (; marks->count < count; marks->count++) {
+        struct keeper_mark *mark = &marks->mark[marks->count];
         mark->keeper = keeper;
-        mark->export = export_at(keeper->exports, i);
+        mark->export = export_at(keeper->exports, marks->count);
         mark->work = (struct work){.run = write_mark, .key = export_work_key(mark->export)};
         mark->home.run = mark_home;
     }
-    return 0;
 }
 
 int keeper_marks_start(struct keeper *keeper)

@@ -7,7 +7,7 @@
 #include "server/config/config.h"
 #include "server/keeper/private.h"
 
-enum { ASK_PAUSE_SECONDS = 10 };
+enum { ASK_PAUSE_SECONDS = 10, GROWING_LINGER_SECONDS = 2 };
 
 static const struct layout_type *const layout_types[] = {
     &block_layout_type, &scsi_layout_type, &rdma_layout_type, &local_layout_type, NULL};
@@ -27,10 +27,11 @@ void keeper_options(struct keeper *keeper, struct engine_options *options)
         .scrub_interval = SECONDS(config->scrub_interval),
         .at_rest_pause = SECONDS(config->at_rest_pause),
         .at_rest_max = config->at_rest_max,
+        .growing_linger = SECONDS(GROWING_LINGER_SECONDS),
         .ask_pause = SECONDS(ASK_PAUSE_SECONDS),
         .max_grants = config->max_grants,
         .fence_hook = config->fence_hook != NULL,
         .quiesce_is_safe = config->quiesce_is_safe,
-        .trace = keeper->trace != NULL,
+        .trace = keeper->trace.stream != NULL,
     };
 }

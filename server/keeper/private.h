@@ -6,11 +6,14 @@
  * options.c       what the engine is told of the configuration
  * effects.c       what the engine wants done, and who does it
  * request.c       what the server asks (keeper.h)
+ * trial.c         would a file be sealed?
  * view*.c         what the operator sees
  * local.c         local programs as holders
  * recall.c        recalls
  * fence.c         fences
  * step.c          the file system's part, on workers
+ * clones.c        pinned files that could be cloned
+ * guard.c         who opens them
  * lost.c          files that their keys do not lead to
  * arrival.c       disks that come after the start
  * device.c        devices, looked at again from time to time
@@ -39,6 +42,7 @@
 #include "server/base/worker.h"
 #include "server/file/file.h"
 #include "server/keeper/keeper.h"
+#include "server/keeper/trace.h"
 
 #define SECONDS(n) ((uint64_t)(n)*UINT64_C(1000000000))
 
@@ -47,6 +51,7 @@ struct config;
 struct event;
 struct fence_job;
 struct fenced_mark;
+struct guard;
 struct keeper_arrivals;
 struct keeper_looks;
 struct keeper_past;
@@ -55,6 +60,7 @@ struct keeper_san;
 struct notify;
 struct scan;
 struct step_job;
+struct unguard_job;
 
 /* The journal's commits, by a thread of its own. */
 struct keeper_commit {
@@ -96,7 +102,7 @@ struct keeper {
     char failing[KEEPER_WHY_MAX]; /* why the journal cannot be written just now; empty: it can */
     bool running;                 /* the loop's thread runs */
     bool grace;
-    FILE *trace;
+    struct keeper_trace trace;
     struct jobs jobs;            /* they come home before the keeper goes */
     struct step_job *steps;      /* under way */
     struct fence_job *fences;    /* running and waiting */
@@ -107,7 +113,10 @@ struct keeper {
     struct keeper_looks *looks;
     struct keeper_arrivals *arrivals;
     struct notify *notifies, *notifies_gone;
-    struct scan *scan; /* under way */
+    struct scan *scan;              /* under way */
+    struct guard *guard;            /* NULL: nobody can be kept from opening a file */
+    char unguarded[KEEPER_WHY_MAX]; /* and why */
+    struct unguard_job *unguards;   /* under way */
     struct keeper_san *san;
     unsigned shakes; /* clients that were shaken: what was seen before one is not passed on after */
     struct keeper_past *past;
@@ -188,6 +197,7 @@ void keeper_note_written(struct keeper *keeper);
 
 /* mark.c. create comes before the journal is opened, start when there is a loop. */
 int keeper_marks_create(struct keeper *keeper);
+void keeper_marks_grow(struct keeper *keeper, unsigned count); /* for so many exports */
 int keeper_marks_start(struct keeper *keeper);
 void keeper_marks_end(struct keeper *keeper);
 void keeper_marks_destroy(struct keeper *keeper);
@@ -213,6 +223,21 @@ void keeper_scan_free(struct keeper *keeper); /* once it does not */
 void keeper_recognize(struct keeper *keeper, struct file *file, struct file_key *key,
                       struct loop_msg *then);
 
+/* clones.c. guard_file and prove_alone BLOCK. */
+void keeper_guard_start(struct keeper *keeper);
+void keeper_guard_stop(struct keeper *keeper); /* no worker has a job of the keeper's any more */
+/* Why it cannot be kept closed; NULL: it can. Any thread. */
+const char *keeper_unguarded(const struct keeper *keeper, const struct file *file);
+/* If it could be cloned nobody else opens it from here on. */
+int keeper_guard_file(struct keeper *keeper, const struct file *file, int fd,
+                      struct seal_refusal *why);
+/* Of a guarded file: nobody else has it open, as fd shows, or as was seen before. */
+int keeper_prove_alone(struct keeper *keeper, struct file *file, int fd, struct seal_refusal *why);
+/* Of one that is not: nobody has it open who could clone it, at this moment. BLOCKS. */
+int keeper_try_alone(struct file *file, int fd, struct seal_refusal *why);
+void keeper_guard_alone(struct keeper *keeper, const struct file *file); /* as was seen elsewhere */
+void keeper_unguard(struct keeper *keeper, const struct file_key *key);  /* its seal is gone */
+
 void keeper_answer(struct keeper *keeper, struct engine_call *call);
 void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect);
 /* Those that had not come home when the loop ended; the journal knows them. No worker has one. */
@@ -233,10 +258,12 @@ void keeper_fence_done(struct keeper *keeper, uint64_t ticket, uint64_t client_i
 /* The engine hears of every export's device, now and whenever it is looked at again. After
  * ENGINE_EV_START. */
 int keeper_devices_start(struct keeper *keeper);
+void keeper_devices_grow(struct keeper *keeper, unsigned count); /* for so many exports */
 void keeper_devices_stop(struct keeper *keeper);
 void keeper_device_look(struct keeper *keeper, const struct export *export); /* now */
 /* arrival.c. What is served now is remembered for the next start. */
 int keeper_arrivals_start(struct keeper *keeper);
+void keeper_arrivals_grow(struct keeper *keeper, unsigned count); /* for so many exports */
 void keeper_arrivals_stop(struct keeper *keeper);
 void keeper_arrivals_look(struct keeper *keeper); /* now */
 /* Of the bits asked for, those that the client will be told of. 0 ends it. */
@@ -255,6 +282,8 @@ struct json_t;
 const char *keeper_disk_why_not(const struct keeper *keeper, const struct device *device);
 /* An array of what is known of devices. */
 struct json_t *keeper_view_devices(struct keeper *keeper);
+struct json_t *keeper_view_exports(struct keeper *keeper); /* view_export.c */
+struct json_t *keeper_view_holders(struct keeper *keeper); /* view_holder.c */
 /* JSON text, malloc'ed; NULL: no memory. */
 /* What the operator must know whatever was asked. */
 void keeper_view_warning(const struct keeper *keeper, char *text, size_t size);

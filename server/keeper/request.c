@@ -114,6 +114,12 @@ static void copy_results(struct request *request)
         ret->layout_stateid = request->ret.new_stateid;
         return;
     }
+    case REQUEST_LAYOUTCOMMIT: {
+        struct keeper_layoutcommit *commit = OF(request, keeper_layoutcommit);
+        commit->size_changed = request->commit.call.moved;
+        commit->size = request->commit.call.size;
+        return;
+    }
     case REQUEST_HOLD:
         keeper_hold_granted(request);
         return;
@@ -193,7 +199,8 @@ static bool may_seal(struct file *file, const struct export *export)
            !state_file_has_writer(file) && at_rest_is_wanted(export, file);
 }
 
-bool request_for_layout(struct request *request, struct file *file, const struct export *export)
+bool request_for_layout(struct request *request, struct file *file, const struct export *export,
+                        uint64_t reserve)
 {
     const struct config_export *config = export ? export_config(export) : NULL;
     const char *why_not = NULL;
@@ -202,7 +209,7 @@ bool request_for_layout(struct request *request, struct file *file, const struct
         return false;
     }
     bool sealable = may_seal(file, export);
-    if (file_seal(file) == SEAL_NONE && !sealable) {
+    if (file_seal(file) == SEAL_NONE && !sealable && !reserve) {
         request_finish(request, NFS4ERR_LAYOUTUNAVAILABLE,
                        "the file is not sealed (sealctl explain says why)");
         return false;
@@ -213,16 +220,40 @@ bool request_for_layout(struct request *request, struct file *file, const struct
         .place = export_id(export),
         .may_seal = sealable,
         .min_size = config->at_rest_min_size,
+        .reserve = reserve,
         .path = request->path,
     };
     return true;
 }
 
+/* Policy direct_writes: how far blocks are made ready for who writes to the file; 0: not at all.
+ * They double, so that even a large file gives way to a larger seal a few times only. */
+static uint64_t reserve_for(const struct keeper_layoutget *get, const struct export *export)
+{
+    const struct config_export *config = export ? export_config(export) : NULL;
+    const uint64_t most = INT64_MAX / 4;
+    uint64_t size, least, end;
+    struct file_stat stat;
+    if (!config || !config->direct_writes || get->iomode != LAYOUTIOMODE4_RW ||
+        get->type == LAYOUT4_SEALNFS_RDMA || file_type(get->file) != S_IFREG ||
+        file_stat(get->file, &stat))
+        return 0;
+    size = stat.stx.stx_size;
+    if (get->minlength > most || get->offset > most || size > most)
+        return 0;
+    least = get->offset + get->minlength;
+    end = get->length < most ? get->offset + get->length : least;
+    if ((size > end ? size : end) < config->direct_writes_min_size)
+        return 0;
+    return (least > size ? least : size) +
+           (size > config->direct_writes_reserve ? size : config->direct_writes_reserve);
+}
+
 void keeper_layoutget(struct keeper *keeper, struct keeper_layoutget *get)
 {
     struct request *request = request_make(keeper, REQUEST_LAYOUTGET, &get->call, run_layoutget);
-    if (!request ||
-        !request_for_layout(request, get->file, get->export ? get->export : file_export(get->file)))
+    const struct export *export = get->export ? get->export : file_export(get->file);
+    if (!request || !request_for_layout(request, get->file, export, reserve_for(get, export)))
         return;
     struct engine_layoutget *want = &request->get;
     want->client_id = get->client_id;
@@ -338,6 +369,8 @@ void keeper_seal(struct keeper *keeper, struct keeper_seal *seal)
         .fill = seal->fill,
         .sparse = seal->sparse,
         .at_rest = seal->at_rest,
+        .reserve = seal->reserve,
+        .least = seal->reserve,
     };
     keeper_recognize(keeper, seal->file, &request->seal.key, &request->msg);
 }
@@ -434,6 +467,22 @@ void keeper_forget_holders(struct keeper *keeper, struct keeper_forget *forget)
     request_post(request);
 }
 
+static void run_expel(struct loop_msg *msg)
+{
+    struct request *request = container_of(msg, struct request, msg);
+    keeper_feed(request->keeper,
+                &(struct engine_event){.type = ENGINE_EV_EXPEL, .expel = &request->expel});
+}
+
+void keeper_expel(struct keeper *keeper, struct keeper_expel *expel)
+{
+    struct request *request = request_make(keeper, REQUEST_EXPEL, &expel->call, run_expel);
+    if (!request)
+        return;
+    request->expel.client_id = expel->client_id;
+    request_post(request);
+}
+
 static void run_wrote(struct loop_msg *msg)
 {
     struct request *request = container_of(msg, struct request, msg);
@@ -446,8 +495,48 @@ void keeper_wrote(struct keeper *keeper, struct keeper_wrote *wrote)
     struct request *request = request_make(keeper, REQUEST_WROTE, &wrote->call, run_wrote);
     if (!request)
         return;
-    request->wrote =
-        (struct engine_wrote){.key = *file_key(wrote->file), .mtime_ns = wrote->mtime_ns};
+    request->wrote = (struct engine_wrote){.key = *file_key(wrote->file),
+                                           .mtime_ns = wrote->mtime_ns,
+                                           .roomed = wrote->roomed,
+                                           .client_id = wrote->client_id,
+                                           .room = wrote->room,
+                                           .end = wrote->end};
+    request_post(request);
+}
+
+static void run_room(struct loop_msg *msg)
+{
+    struct request *request = container_of(msg, struct request, msg);
+    keeper_feed(request->keeper,
+                &(struct engine_event){.type = ENGINE_EV_ROOM, .room = &request->room});
+}
+
+void keeper_room(struct keeper *keeper, struct keeper_room *room)
+{
+    struct request *request = request_make(keeper, REQUEST_ROOM, &room->call, run_room);
+    if (!request)
+        return;
+    request->room = (struct engine_room){
+        .key = *file_key(room->file), .client_id = room->client_id, .end = room->end};
+    request_post(request);
+}
+
+static void run_resize(struct loop_msg *msg)
+{
+    struct request *request = container_of(msg, struct request, msg);
+    keeper_feed(request->keeper,
+                &(struct engine_event){.type = ENGINE_EV_RESIZE, .resize = &request->resize});
+}
+
+void keeper_resize(struct keeper *keeper, struct keeper_resize *resize)
+{
+    struct request *request = request_make(keeper, REQUEST_RESIZE, &resize->call, run_resize);
+    if (!request)
+        return;
+    request->resize = (struct engine_resize){.key = *file_key(resize->file),
+                                             .client_id = resize->client_id,
+                                             .size = resize->size,
+                                             .mtime_ns = resize->mtime_ns};
     request_post(request);
 }
 
@@ -702,9 +791,11 @@ void keeper_client(struct keeper *keeper, enum keeper_client_event event, uint64
     static const enum engine_client_event events[] = {
         [KEEPER_CLIENT_CONFIRMED] = ENGINE_CLIENT_CONFIRMED,
         [KEEPER_CLIENT_RESTARTED] = ENGINE_CLIENT_RESTARTED,
+        [KEEPER_CLIENT_MOVED] = ENGINE_CLIENT_MOVED,
         [KEEPER_CLIENT_SHAKEN] = ENGINE_CLIENT_SHAKEN,
         [KEEPER_CLIENT_LAPSED] = ENGINE_CLIENT_LAPSED,
         [KEEPER_CLIENT_RENEWED] = ENGINE_CLIENT_RENEWED,
+        [KEEPER_CLIENT_HEARD] = ENGINE_CLIENT_HEARD,
         [KEEPER_CLIENT_CALLABLE] = ENGINE_CLIENT_CALLABLE,
         [KEEPER_CLIENT_FORGOTTEN] = ENGINE_CLIENT_FORGOTTEN,
         [KEEPER_CLIENT_DESTROYED] = ENGINE_CLIENT_DESTROYED,

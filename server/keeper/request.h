@@ -17,7 +17,10 @@ enum request_kind {
     REQUEST_SEAL,
     REQUEST_RELEASE,
     REQUEST_FORGET,
+    REQUEST_EXPEL,
     REQUEST_WROTE,
+    REQUEST_ROOM,
+    REQUEST_RESIZE,
     REQUEST_DEVICEINFO,
     REQUEST_TEST_STATEID,
     REQUEST_MAP,
@@ -41,7 +44,10 @@ struct request {
         struct engine_seal seal;
         struct engine_release release;
         struct engine_forget forget;
+        struct engine_expel expel;
         struct engine_wrote wrote;
+        struct engine_room room;
+        struct engine_resize resize;
         struct file_key key; /* VIEW: of the seal */
     };
     char path[REQUEST_PATH_MAX];
@@ -55,7 +61,8 @@ void request_post(struct request *request);
 void request_finish(struct request *request, nfsstat4 status, const char *why);
 /* What a LAYOUTGET of the file begins with: its key, and whether it may be sealed for it. False:
  * there are no layouts there, and it has been answered. */
-bool request_for_layout(struct request *request, struct file *file, const struct export *export);
+bool request_for_layout(struct request *request, struct file *file, const struct export *export,
+                        uint64_t reserve);
 void keeper_reply(struct keeper_call *call, nfsstat4 status, const char *why);
 void keeper_hold_granted(struct request *request);
 

@@ -25,6 +25,7 @@
 
 #include "layout/container_of.h"
 #include "layout/seal/fs.h"
+#include "server/base/confine.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
@@ -56,7 +57,8 @@ struct scan {
     struct keeper *keeper;
     pthread_t thread;
     atomic_bool stop, running;
-    bool *exports; /* which to search */
+    bool *exports; /* which to search, of those at the start */
+    unsigned export_count;
     uint64_t looked_at, found;
     bool searched;          /* the keeper's, and the next */
     struct found *rechecks; /* under way */
@@ -237,7 +239,8 @@ static void *run_scan(void *arg)
 {
     struct scan *scan = arg;
     struct export_table *exports = scan->keeper->exports;
-    for (unsigned i = 0; i < export_count(exports); i++) {
+    confine_thread(CONFINE_SCAN);
+    for (unsigned i = 0; i < scan->export_count; i++) {
         if (scan->exports[i])
             scan_tree(scan, export_config(export_at(exports, i))->path);
     }
@@ -266,7 +269,10 @@ void keeper_scan_start(struct keeper *keeper)
         free(scan);
         return;
     }
-    *scan = (struct scan){.over.run = scan_is_over, .keeper = keeper, .exports = chosen};
+    *scan = (struct scan){.over.run = scan_is_over,
+                          .keeper = keeper,
+                          .exports = chosen,
+                          .export_count = export_count(keeper->exports)};
     keeper->scan = scan;
     atomic_store(&scan->running, true);
     int err = pthread_create(&scan->thread, NULL, run_scan, scan);

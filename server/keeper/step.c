@@ -7,21 +7,31 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <utlist.h>
 
 #include "layout/container_of.h"
 #include "layout/seal/fs.h"
+#include "layout/seal/reserve.h"
 #include "server/base/fs_handle.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
 #include "server/export/export.h"
+#include "server/file/pinned_cache.h"
 #include "server/keeper/private.h"
 #include "server/keeper/rdma/rdma.h"
 #include "server/state/state.h"
 
-enum { CLIENT_PAGE = 4096 /* layout_blksize */, PINNED_POLL_US = 5000 };
+/* WRITER_POLLS: so often it is seen whether the last WRITE before the word has ended. */
+enum {
+    CLIENT_PAGE = 4096 /* layout_blksize */,
+    PINNED_POLL_US = 5000,
+    WRITER_POLLS = 400,
+    ZERO_CHUNK = 4 << 20
+};
 
 struct step_job {
     struct work work;
@@ -36,8 +46,8 @@ struct step_job {
     struct seal_refusal why;
     struct seal_map *map;
     struct device *device;
-    uint64_t mtime_ns, change;
-    bool flag_cleared;
+    uint64_t mtime_ns, change, size, reserve;
+    bool flag_cleared, shared;
     /* FLAG and MAP of a file that is to be written to in memory */
     int writable_fd; /* -1: none */
     struct rdma_memory *memory;
@@ -75,10 +85,31 @@ int keeper_find_file(struct keeper *keeper, const struct file_key *key, bool may
     return err == -ENOENT ? keeper_find_relabelled(keeper, key, &handle, out) : err;
 }
 
+/* Who has a growing file open for writing is who it is sealed for. New WRITEs wait for the word;
+ * one that began before it ends soon. */
+static int no_own_writer(struct step_job *job)
+{
+    int err = file_drop_writer(job->file);
+    for (unsigned i = 0; err == -EBUSY && i < WRITER_POLLS; i++) {
+        usleep(PINNED_POLL_US);
+        err = file_drop_writer(job->file);
+    }
+    return err ? seal_refuse(&job->why, SEAL_REFUSED_WRITER, EBUSY,
+                             "a WRITE to the file does not come to an end; try again")
+               : 0;
+}
+
 /* The server's own part of the proof that nobody writes: opens of NFS clients, and its own
  * descriptors. */
 static int no_nfs_writer(struct step_job *job)
 {
+    if (job->effect.step.reserve)
+        return no_own_writer(job);
+    if (state_file_has_writer(job->file) &&
+        state_file_yield_writers(job->file, job->keeper->clients))
+        return seal_refuse(&job->why, SEAL_REFUSED_WRITER, EBUSY,
+                           "only NFS clients that have been silent for longer than their lease "
+                           "have it open for writing; their opens are dropped now: try again");
     if (state_file_has_writer(job->file))
         return seal_refuse(&job->why, SEAL_REFUSED_WRITER, EBUSY,
                            "an NFS client has the file open for writing; close it there first");
@@ -86,6 +117,21 @@ static int no_nfs_writer(struct step_job *job)
         return seal_refuse(&job->why, SEAL_REFUSED_WRITER, EBUSY,
                            "the file is being written to; try again");
     return 0;
+}
+
+static void keep_stat(struct step_job *job, const struct file_stat *stat)
+{
+    job->mtime_ns =
+        (uint64_t)stat->stx.stx_mtime.tv_sec * UINT64_C(1000000000) + stat->stx.stx_mtime.tv_nsec;
+    job->change = stat->change;
+    job->size = stat->stx.stx_size;
+}
+
+/* What is asked for is what there has to be; more is wished for. */
+static struct seal_reserve wanted_reserve(const struct step_job *job, uint64_t size)
+{
+    return (struct seal_reserve){
+        .size = size, .want = job->effect.step.reserve, .least = job->effect.step.min_size};
 }
 
 static int prepare(struct step_job *job)
@@ -97,7 +143,7 @@ static int prepare(struct step_job *job)
         return seal_refuse(&job->why, SEAL_REFUSED_FILESYSTEM, EOPNOTSUPP, "%s",
                            why_not ? why_not : "no layouts here");
     int err = no_nfs_writer(job);
-    if (!err && effect->step.min_size) {
+    if (!err && effect->step.min_size && !effect->step.reserve) {
         err = file_stat(job->file, &stat);
         if (!err && stat.stx.stx_size < effect->step.min_size)
             err = seal_refuse(&job->why, SEAL_REFUSED_EMPTY, EFBIG,
@@ -106,8 +152,47 @@ static int prepare(struct step_job *job)
     }
     if (err)
         return err;
-    struct seal_fs_request request = {.kind = effect->step.kind, .fill = effect->step.fill};
-    return seal_fs_prepare(job->fd, &request, &job->why);
+    struct seal_fs_request request = {.kind = effect->step.kind,
+                                      .fill = effect->step.fill && !effect->step.reserve,
+                                      .growing = effect->step.reserve > 0,
+                                      .unguarded = keeper_unguarded(job->keeper, job->file)};
+    request.guarded = !request.unguarded;
+    err = seal_fs_prepare(job->fd, &request, &job->why);
+    if (!err && effect->step.reserve) {
+        err = file_stat(job->file, &stat);
+        if (err)
+            return err;
+        keep_stat(job, &stat);
+        const struct seal_reserve wanted = wanted_reserve(job, job->size);
+        job->reserve = seal_reserve_most(&wanted);
+    }
+    return err;
+}
+
+static int reserve(struct step_job *job)
+{
+    const struct seal_reserve wanted = wanted_reserve(job, job->effect.step.size);
+    return seal_fs_reserve(job->fd, &wanted, &job->size, &job->why);
+}
+
+/* By the map that the seal has: nothing of it changes while this is under way. */
+static int zero(struct step_job *job)
+{
+    uint64_t at = job->effect.step.offset, end = at + job->effect.step.length;
+    void *zeros = NULL;
+    int err = job->map ? 0 : -ESTALE;
+    if (!err && posix_memalign(&zeros, CLIENT_PAGE, ZERO_CHUNK) != 0)
+        err = -ENOMEM;
+    if (err)
+        return err;
+    memset(zeros, 0, ZERO_CHUNK);
+    while (!err && at < end) {
+        size_t len = end - at < ZERO_CHUNK ? (size_t)(end - at) : ZERO_CHUNK - at % CLIENT_PAGE;
+        err = pinned_cache_write(job->file, job->map, at, zeros, len);
+        at += len;
+    }
+    free(zeros);
+    return err;
 }
 
 /* By whatever export it is reached. */
@@ -175,7 +260,11 @@ static void open_writable(struct step_job *job)
 static int set_flag(struct step_job *job)
 {
     open_writable(job);
-    int err = seal_fs_set_flag(job->fd, job->effect.step.kind, &job->why);
+    int err = job->effect.step.kind == SEAL_KIND_PINNED
+                  ? keeper_guard_file(job->keeper, job->file, job->fd, &job->why)
+                  : 0;
+    if (!err)
+        err = seal_fs_set_flag(job->fd, job->effect.step.kind, &job->why);
     if (err && job->writable_fd >= 0) {
         close(job->writable_fd);
         job->writable_fd = -1;
@@ -189,6 +278,13 @@ static int read_and_prove(struct step_job *job, int fd, const struct device *dev
     return err ? err
                : seal_fs_read_map(fd, job->effect.step.kind, job->effect.step.sparse,
                                   device_size(device), &job->map, &job->why);
+}
+
+/* By what is open for reading. */
+static int read_alone(struct step_job *job, const struct device *device)
+{
+    int err = keeper_prove_alone(job->keeper, job->file, job->fd, &job->why);
+    return err ? err : read_and_prove(job, job->fd, device);
 }
 
 /* By the descriptor that is open for writing, if it is the only one: then it is mapped. */
@@ -219,6 +315,27 @@ static bool read_by_writable(struct step_job *job, const struct device *device)
     return !err;
 }
 
+/* Between its reserve and its flag a local program may have had it. Its time is what the reserve
+ * left it. */
+static int is_as_it_was_reserved(struct step_job *job)
+{
+    struct stat st;
+    if (fstat(job->fd, &st) != 0)
+        return -errno;
+    uint64_t mtime_ns =
+        (uint64_t)st.st_mtim.tv_sec * UINT64_C(1000000000) + (uint64_t)st.st_mtim.tv_nsec;
+    if (mtime_ns == job->effect.step.mtime_ns)
+        return 0;
+    return seal_refuse(&job->why, SEAL_REFUSED_CHANGED, EAGAIN,
+                       "the file was changed by a local program while it was being sealed; try "
+                       "again");
+}
+
+static uint64_t to_ns(int64_t seconds, int64_t ns)
+{
+    return (uint64_t)seconds * UINT64_C(1000000000) + (uint64_t)ns;
+}
+
 static int read_map(struct step_job *job)
 {
     const struct device *device = export_device(file_export(job->file));
@@ -227,26 +344,47 @@ static int read_map(struct step_job *job)
     if (!err && !device)
         err = seal_refuse(&job->why, SEAL_REFUSED_DEVICE, ENODEV,
                           "the device behind the export is not known");
-    if (!err && !read_by_writable(job, device))
-        err = read_and_prove(job, job->fd, device);
+    if (!err && read_by_writable(job, device))
+        keeper_guard_alone(job->keeper, job->file);
+    else if (!err)
+        err = read_alone(job, device);
     if (!err)
         err = stay_where_clients_are_right(job, device);
+    if (!err && job->effect.step.reserve)
+        err = is_as_it_was_reserved(job);
     if (!err)
         err = file_stat(job->file, &stat);
     if (err)
         return err;
     job->device = device_ref((struct device *)(uintptr_t)device);
-    job->mtime_ns =
-        (uint64_t)stat.stx.stx_mtime.tv_sec * UINT64_C(1000000000) + stat.stx.stx_mtime.tv_nsec;
-    job->change = stat.change;
+    keep_stat(job, &stat);
     return 0;
+}
+
+/* Now, but later than what it is. 0: it cannot be said. */
+static uint64_t next_mtime(int fd)
+{
+    struct timespec now;
+    struct stat stat;
+    if (clock_gettime(CLOCK_REALTIME, &now) != 0 || fstat(fd, &stat) != 0)
+        return 0;
+    uint64_t was = stat.st_mtim.tv_sec < 0 ? 0 : to_ns(stat.st_mtim.tv_sec, stat.st_mtim.tv_nsec);
+    uint64_t is = to_ns(now.tv_sec, now.tv_nsec);
+    return is > was ? is : was + 1;
 }
 
 static int unflag(struct step_job *job)
 {
     uint64_t mtime = job->effect.step.mtime_ns;
+    uint64_t next = job->effect.step.uncommitted ? next_mtime(job->fd) : 0;
+    mtime = next > mtime ? next : mtime;
     struct timespec when = {.tv_sec = (time_t)(mtime / UINT64_C(1000000000)),
                             .tv_nsec = (long)(mtime % UINT64_C(1000000000))};
+    const struct seal_cut cut = {.size = job->effect.step.size,
+                                 .reserve = job->effect.step.reserve,
+                                 .immutable = job->effect.step.flag_stays};
+    if (cut.reserve)
+        return seal_fs_clear_grown(job->fd, &cut, mtime ? &when : NULL, &job->why);
     return seal_fs_clear_flag(job->fd, job->effect.step.kind, mtime ? &when : NULL, &job->why);
 }
 
@@ -255,16 +393,21 @@ static int verify(struct step_job *job)
 {
     bool set = false;
     int err = seal_fs_get_flag(job->fd, &set);
-    return err || !set ? err : seal_fs_reread_map(job->fd, &job->map, &job->why);
+    return err || !set ? err : seal_fs_reread_map(job->fd, &job->map, &job->shared, &job->why);
 }
 
-/* Looks, and changes nothing. */
+/* Looks, and changes nothing of the file. That nobody else has it open comes first: then no clone
+ * is made after the look. */
 static int watch(struct step_job *job)
 {
     bool set = false;
     int err = seal_fs_get_flag(job->fd, &set);
     job->flag_cleared = !err && !set;
-    return err ? err : seal_fs_reread_map(job->fd, &job->map, &job->why);
+    if (!err && set && job->effect.step.kind == SEAL_KIND_PINNED)
+        err = keeper_guard_file(job->keeper, job->file, job->fd, &job->why);
+    if (!err && set)
+        err = keeper_prove_alone(job->keeper, job->file, job->fd, &job->why);
+    return err ? err : seal_fs_reread_map(job->fd, &job->map, &job->shared, &job->why);
 }
 
 static int run_step(struct step_job *job)
@@ -282,6 +425,10 @@ static int run_step(struct step_job *job)
         return unflag(job);
     case ENGINE_STEP_WATCH:
         return watch(job);
+    case ENGINE_STEP_RESERVE:
+        return reserve(job);
+    case ENGINE_STEP_ZERO:
+        return zero(job);
     }
     return -EINVAL;
 }
@@ -300,6 +447,8 @@ static void work(struct work *item)
         job->error = file_data_open(job->file, FILE_READ, &job->fd);
     if (!job->error) {
         job->error = run_step(job);
+        if (job->why.lost)
+            export_note_loss(job->keeper->exports, file_export(job->file));
         if (job->fd >= 0)
             file_data_close(job->file, FILE_READ);
     }
@@ -333,6 +482,15 @@ static void free_job(struct step_job *job)
     free(job);
 }
 
+/* A look that came home after the end of its seal has guarded the file for nothing. */
+static void unguard_stale(const struct step_job *job)
+{
+    struct engine_seal_view view;
+    if (job->effect.step.step == ENGINE_STEP_WATCH &&
+        engine_seal_view(job->keeper->engine, &job->effect.key, &view) != 0)
+        keeper_unguard(job->keeper, &job->effect.key);
+}
+
 static void come_home(struct loop_msg *msg)
 {
     struct step_job *job = container_of(msg, struct step_job, home);
@@ -347,10 +505,14 @@ static void come_home(struct loop_msg *msg)
                                           .device = job->device,
                                           .mtime_ns = job->mtime_ns,
                                           .change = job->change,
+                                          .size = job->size,
+                                          .reserve = job->reserve,
                                           .ticket = job->effect.step.ticket,
                                           .flag_cleared = job->flag_cleared,
+                                          .shared = job->shared,
                                           .presence = job->presence}};
     keeper_feed(job->keeper, &event);
+    unguard_stale(job);
     keeper_gathered(job->keeper);
     free_job(job);
 }
@@ -392,6 +554,15 @@ static void gate_passed(struct keeper_rdma_gate *gate, int err, const char *why)
     loop_post(job->keeper->loop, &job->home);
 }
 
+static enum work_kind work_kind(const struct engine_effect *effect)
+{
+    if (effect->step.step == ENGINE_STEP_RESERVE || effect->step.step == ENGINE_STEP_ZERO)
+        return WORK_LENGTHY;
+    if (effect->step.step != ENGINE_STEP_PREPARE)
+        return WORK_SHORT;
+    return effect->step.fill && !effect->step.reserve ? WORK_LENGTHY : WORK_FLUSH;
+}
+
 void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect)
 {
     struct step_job *job;
@@ -405,9 +576,14 @@ void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect)
                            : -1;
     job->work.run = work;
     job->work.key = worker_key(effect->key.data);
+    job->work.kind = work_kind(effect);
     job->home.run = come_home;
     if (keeper_find_file(keeper, &effect->key, false, &job->file))
         job->file = NULL;
+    struct engine_seal_view view;
+    if (effect->step.step == ENGINE_STEP_ZERO &&
+        engine_seal_view(keeper->engine, &effect->key, &view) == 0 && view.map)
+        job->map = map_ref(view.map);
     job->gate.pass = gate_passed;
     if (keeper->rdma &&
         (effect->step.step == ENGINE_STEP_VERIFY || effect->step.step == ENGINE_STEP_UNFLAG))

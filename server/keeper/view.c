@@ -9,6 +9,7 @@
 
 #include "proto/layout/rdma.h"
 #include "proto/quote.h"
+#include "server/base/json_text.h"
 #include "server/base/loop.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
@@ -32,15 +33,18 @@ static json_t *seal_row(const struct engine_seal_view *view)
     json_t *row = json_pack(
         "{s:s, s:s, s:s, s:I, s:I, s:i, s:i, s:b}", "state", engine_state_name(view->state), "kind",
         view->kind == SEAL_KIND_PINNED ? "pinned" : "frozen", "policy", policy_name(view->at_rest),
-        "size", (json_int_t)(view->map ? map_file_size(view->map) : 0), "extents",
-        (json_int_t)(view->map ? map_extent_count(view->map) : 0), "holders", (int)view->grants,
-        "maybe", (int)view->maybe, "broken", view->broken);
+        "size",
+        (json_int_t)(view->reserve ? view->size
+                     : view->map   ? map_file_size(view->map)
+                                   : 0),
+        "extents", (json_int_t)(view->map ? map_extent_count(view->map) : 0), "holders",
+        (int)view->grants, "maybe", (int)view->maybe, "broken", view->broken);
     if (!row)
         return NULL;
     /* Names need not be UTF-8; JSON must be. */
     json_t *name = json_string(file);
     json_object_set_new(row, "file", name ? name : json_string("(a name that is not UTF-8)"));
-    json_object_set_new(row, "why", json_string(view->why));
+    json_object_set_new(row, "why", json_text(view->why));
     return row;
 }
 
@@ -90,28 +94,82 @@ static json_t *grants(struct keeper *keeper, const struct file_key *key)
 
 static json_t *because(const char *why, const char *advice)
 {
-    return json_pack("{s:s, s:s}", "why", why, "advice", advice);
+    return json_pack("{s:o, s:o}", "why", json_text(why), "advice", json_text(advice));
 }
 
-static json_t *explain_sealed(struct keeper *keeper, const struct file *file,
+/* What of layouts in memory is known to be refused, and why. */
+struct memory_view {
+    bool no_reading, no_writing, was_refused; /* the last that was asked for */
+    char why[KEEPER_RDMA_WHY_MAX];
+};
+
+static struct memory_view look_at_memory(struct keeper *keeper, struct file *file,
+                                         const struct engine_seal_view *seal)
+{
+    struct memory_view memory = {.why = ""};
+    const struct export *export = file_export(file);
+    if (!keeper->rdma || !export || !export_offers(export, LAYOUT4_SEALNFS_RDMA))
+        return memory;
+    memory.no_reading = keeper_rdma_ops->refuses(keeper->rdma, file, seal, false, memory.why);
+    if (!memory.no_reading && seal->kind == SEAL_KIND_PINNED)
+        memory.no_writing = keeper_rdma_ops->refuses(keeper->rdma, file, seal, true, memory.why);
+    if (memory.no_reading || memory.no_writing)
+        return memory;
+    snprintf(memory.why, sizeof memory.why, "%s", keeper_rdma_ops->why(keeper->rdma, &seal->key));
+    memory.was_refused = memory.why[0] != '\0';
+    return memory;
+}
+
+static const char *say_layouts(const struct memory_view *memory, bool offers_disk,
+                               const char *disk_why_not, enum seal_kind kind)
+{
+    if (offers_disk && disk_why_not)
+        return "clients get no layouts of the disk";
+    if (!offers_disk && memory->no_reading)
+        return "clients get no layouts";
+    if (!offers_disk && memory->no_writing)
+        return "clients get layouts for reading only";
+    if (!offers_disk && memory->was_refused)
+        return "the last layout that was asked for was refused";
+    return kind == SEAL_KIND_PINNED ? "clients get layouts for reading and writing"
+                                    : "clients get layouts for reading";
+}
+
+/* Beside layouts of the disk it has to be said which are meant. */
+static void advise_memory(const struct memory_view *memory, bool offers_disk, char *text,
+                          size_t size)
+{
+    const char *head = !offers_disk         ? ""
+                       : memory->no_reading ? "there are no RDMA layouts: "
+                       : memory->no_writing ? "RDMA layouts are for reading only: "
+                                            : "the last RDMA layout asked for was refused: ";
+    snprintf(text, size, "%s%s", head, memory->why);
+}
+
+static json_t *explain_sealed(struct keeper *keeper, struct file *file,
                               const struct engine_seal_view *view)
 {
-    char why[TEXT_MAX];
-    const struct export *export = file_export(file);
-    const char *rdma = keeper->rdma && export && export_offers(export, LAYOUT4_SEALNFS_RDMA)
-                           ? keeper_rdma_ops->why(keeper->rdma, &view->key)
-                           : "";
-    const char *told = view->kind == SEAL_KIND_PINNED
-                           ? "clients get layouts for reading and writing"
-                           : "clients get layouts for reading";
+    char why[TEXT_MAX], rdma[KEEPER_RDMA_WHY_MAX + 64] = "";
+    const struct memory_view memory = look_at_memory(keeper, file, view);
+    const bool offers_disk = !file_export(file) || export_offers_disk(file_export(file));
     const char *disk = keeper_disk_why_not(keeper, view->device);
-    if (rdma[0] && !export_offers_disk(export))
-        told = "the last layout that was asked for was refused";
-    else if (disk)
-        told = "clients get no layouts of the disk";
+    const char *told = say_layouts(&memory, offers_disk, disk, view->kind);
+    char growing[TEXT_MAX / 2];
+    if (view->reserve && !disk) {
+        snprintf(growing, sizeof growing,
+                 "clients write to it past its end: it has %llu bytes, and is %llu bytes long on "
+                 "disk until its seal goes",
+                 (unsigned long long)view->size, (unsigned long long)view->reserve);
+        told = growing;
+    }
+    if (memory.why[0])
+        advise_memory(&memory, offers_disk, rdma, sizeof rdma);
     snprintf(why, sizeof why, "it has a %s seal (%s, %s) and %u grant%s: %s",
-             view->kind == SEAL_KIND_PINNED ? "pinned" : "frozen", policy_name(view->at_rest),
-             engine_state_name(view->state), view->grants, view->grants == 1 ? "" : "s", told);
+             view->reserve                    ? "growing"
+             : view->kind == SEAL_KIND_PINNED ? "pinned"
+                                              : "frozen",
+             policy_name(view->at_rest), engine_state_name(view->state), view->grants,
+             view->grants == 1 ? "" : "s", told);
     if (disk || rdma[0])
         return because(why, disk ? disk : rdma);
     return because(
@@ -270,6 +328,8 @@ char *keeper_view_json(struct keeper *keeper, const char *what, struct file *fil
 {
     json_t *value = strcmp(what, "status") == 0    ? status(keeper, key)
                     : strcmp(what, "devices") == 0 ? keeper_view_devices(keeper)
+                    : strcmp(what, "exports") == 0 ? keeper_view_exports(keeper)
+                    : strcmp(what, "holders") == 0 ? keeper_view_holders(keeper)
                     : strcmp(what, "grants") == 0  ? grants(keeper, key)
                     : strcmp(what, "explain") == 0 ? explain(keeper, file, key)
                                                    : NULL;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "server/base/json_text.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/keeper/private.h"
@@ -103,9 +104,13 @@ static json_t *export_row(struct keeper *keeper, const struct export *export)
         layouts = config_export_has_rdma(export_config(export));
         why = disk;
     }
+    if (device && device_is_reserved(device))
+        json_object_set_new(
+            row, "reservation",
+            json_string(keeper_disk_why_not(keeper, device) ? "absent" : "present"));
     json_object_set_new(row, "export", json_string(export_config(export)->pseudo));
     json_object_set_new(row, "layouts", json_boolean(layouts));
-    json_object_set_new(row, "why", json_string(layouts && !disk ? "" : why));
+    json_object_set_new(row, "why", json_text(layouts && !disk ? "" : why));
     return row;
 }
 

@@ -22,6 +22,16 @@ static void on_renewed(void *keeper, const struct client_identity *client)
     pass_on(keeper, KEEPER_CLIENT_RENEWED, client);
 }
 
+static void on_heard(void *keeper, const struct client_identity *client)
+{
+    pass_on(keeper, KEEPER_CLIENT_HEARD, client);
+}
+
+static void on_moved(void *keeper, const struct client_identity *client)
+{
+    pass_on(keeper, KEEPER_CLIENT_MOVED, client);
+}
+
 static void on_callable(void *keeper, const struct client_identity *client)
 {
     pass_on(keeper, KEEPER_CLIENT_CALLABLE, client);
@@ -43,6 +53,8 @@ struct client_watcher keeper_watcher(struct keeper *keeper)
         .context = keeper,
         .lapsed = on_lapsed,
         .renewed = on_renewed,
+        .heard = on_heard,
+        .moved = on_moved,
         .callable = on_callable,
         .forgotten = on_forgotten,
         .was_fenced = was_fenced,

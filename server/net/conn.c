@@ -13,13 +13,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+#include <utlist.h>
 
 #include "server/base/buffer.h"
 #include "server/base/log.h"
 #include "server/net/private.h"
 
-enum { PUMP_ROUNDS = 16 };
+enum { PUMP_ROUNDS = 16, WHOLE_PART = 16 };
 
 struct conn *conn_ref(struct conn *conn)
 {
@@ -31,6 +34,11 @@ void conn_unref(struct conn *conn)
 {
     if (atomic_fetch_sub_explicit(&conn->refs, 1, memory_order_acq_rel) != 1)
         return;
+    struct listener *listener = conn->listener;
+    pthread_mutex_lock(&listener->lock);
+    DL_DELETE2(listener->all, conn, prev_of_all, next_of_all);
+    pthread_mutex_unlock(&listener->lock);
+    share_drop(listener->shares, &conn->seat);
     pthread_mutex_destroy(&conn->lock);
     free(conn);
 }
@@ -62,37 +70,51 @@ unsigned conn_requests(const struct conn *conn)
 
 void conn_set_bound(struct conn *conn)
 {
-    atomic_store_explicit(&conn->bound, true, memory_order_relaxed);
+    if (!atomic_exchange_explicit(&conn->bound, true, memory_order_relaxed))
+        share_bind(conn->listener->shares, &conn->seat);
 }
 
-static void describe_peer(struct conn *conn)
+static void describe_inet(struct conn *conn, unsigned port)
 {
-    struct sockaddr_storage addr;
-    socklen_t len = sizeof(addr);
     char host[INET6_ADDRSTRLEN] = "";
-    unsigned port = 0;
-    memset(&addr, 0, sizeof(addr));
-    conn->peer = (struct peer_address){.host = in6addr_loopback, .reserved = true};
-    if (getpeername(conn->fd, (struct sockaddr *)&addr, &len) == 0 && addr.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&addr;
-        conn->peer.host = in6->sin6_addr;
-        port = ntohs(in6->sin6_port);
-    } else if (addr.ss_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)&addr;
-        memset(&conn->peer.host, 0, 10);
-        memset(conn->peer.host.s6_addr + 10, 0xff, 2);
-        memcpy(conn->peer.host.s6_addr + 12, &in->sin_addr, 4);
-        port = ntohs(in->sin_port);
-    } else {
-        snprintf(conn->text, sizeof(conn->text), "local");
-        return;
-    }
     conn->peer.reserved = port > 0 && port < IPPORT_RESERVED;
     if (IN6_IS_ADDR_V4MAPPED(&conn->peer.host))
         inet_ntop(AF_INET, conn->peer.host.s6_addr + 12, host, sizeof(host));
     else
         inet_ntop(AF_INET6, &conn->peer.host, host, sizeof(host));
     snprintf(conn->text, sizeof(conn->text), strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+}
+
+/* All that is asked of a peer is asked of its address: who has none is not served. The peer of a
+ * connection that was reset before it was accepted has none any more. */
+static int describe_peer(struct conn *conn)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+        struct sockaddr_un un;
+    } addr = {0};
+    socklen_t len = sizeof(addr);
+    if (getpeername(conn->fd, &addr.any, &len) != 0)
+        return -errno;
+    switch (addr.any.sa_family) {
+    case AF_INET6:
+        conn->peer.host = addr.in6.sin6_addr;
+        describe_inet(conn, ntohs(addr.in6.sin6_port));
+        return 0;
+    case AF_INET:
+        memset(conn->peer.host.s6_addr + 10, 0xff, 2); /* IPv4-mapped */
+        memcpy(conn->peer.host.s6_addr + 12, &addr.in.sin_addr, 4);
+        describe_inet(conn, ntohs(addr.in.sin_port));
+        return 0;
+    case AF_UNIX: /* made by this process itself */
+        conn->peer = (struct peer_address){.host = in6addr_loopback, .reserved = true};
+        snprintf(conn->text, sizeof(conn->text), "local");
+        return 0;
+    default:
+        return -EAFNOSUPPORT;
+    }
 }
 
 /* A peer that vanished is noticed by keepalive, or by the reply it does not acknowledge. */
@@ -115,43 +137,69 @@ int conn_create(struct listener *listener, int fd, struct conn **out)
     struct conn *conn = calloc(1, sizeof(*conn));
     if (!conn)
         return -ENOMEM;
+    conn->fd = fd;
+    int err = describe_peer(conn);
+    if (err < 0) {
+        free(conn);
+        return err;
+    }
     conn->serial = atomic_fetch_add(&last_serial, 1) + 1;
     evutil_make_socket_nonblocking(fd);
     set_socket_options(fd);
     atomic_init(&conn->refs, 1);
-    conn->fd = fd;
     conn->listener = listener;
     conn->out_last = &conn->out_first;
-    conn->heard_at = loop_now_ns();
+    uint64_t now = loop_now_ns();
+    atomic_init(&conn->seat.heard_at, now);
     pthread_mutex_init(&conn->lock, NULL);
-    atomic_init(&conn->xid, (unsigned)conn->heard_at);
+    atomic_init(&conn->xid, (unsigned)now);
     record_reader_init(&conn->reader, listener->max_record);
-    describe_peer(conn);
+    pthread_mutex_lock(&listener->lock);
+    DL_APPEND2(listener->all, conn, prev_of_all, next_of_all);
+    pthread_mutex_unlock(&listener->lock);
     *out = conn;
     return 0;
 }
 
 void conn_charge(struct conn *conn, size_t bytes)
 {
-    atomic_fetch_add_explicit(&conn->bytes, bytes, memory_order_relaxed);
-    atomic_fetch_add_explicit(&conn->listener->bytes, bytes, memory_order_relaxed);
+    share_charge(conn->listener->shares, &conn->seat, bytes);
 }
 
 void conn_discharge(struct conn *conn, size_t bytes)
 {
-    atomic_fetch_sub_explicit(&conn->bytes, bytes, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&conn->listener->bytes, bytes, memory_order_relaxed);
+    share_discharge(conn->listener->shares, &conn->seat, bytes);
 }
 
-static bool may_read(const struct conn *conn)
+bool conn_may_hold(const struct conn *conn, size_t bytes)
 {
-    const struct listener *listener = conn->listener;
-    if (conn->requests >= CONN_MAX_REQUESTS ||
-        atomic_load_explicit(&listener->draining, memory_order_relaxed))
-        return false;
-    if (atomic_load_explicit(&conn->bytes, memory_order_relaxed) >= listener->max_conn_bytes)
-        return false;
-    return atomic_load_explicit(&listener->bytes, memory_order_relaxed) < listener->max_bytes;
+    return share_may_hold(conn->listener->shares, &conn->seat, bytes);
+}
+
+static bool may_begin(const struct conn *conn)
+{
+    return conn->requests < CONN_MAX_REQUESTS &&
+           !atomic_load_explicit(&conn->listener->draining, memory_order_relaxed);
+}
+
+/* The rest of the record under way has its room already: it costs nothing to let it end, and
+ * nothing comes free while it cannot. Or it is its turn. */
+static bool may_end(const struct conn *conn)
+{
+    uint32_t left = record_reader_fragment_left(&conn->reader);
+    return conn->record && left > 0 &&
+           (conn->record->size - conn->record_len >= left ||
+            share_take_turn(conn->listener->shares, &conn->seat));
+}
+
+static bool may_take(const struct conn *conn)
+{
+    return share_may_take(conn->listener->shares, &conn->seat);
+}
+
+bool conn_may_read(const struct conn *conn)
+{
+    return may_begin(conn) && (may_take(conn) || may_end(conn));
 }
 
 static void set_read_interest(struct conn *conn, bool on)
@@ -159,13 +207,14 @@ static void set_read_interest(struct conn *conn, bool on)
     if (on == conn->read_on)
         return;
     conn->read_on = on;
+    conn->starved_at = !on && may_begin(conn) ? loop_now_ns() : 0;
     if (!on) {
         event_del(&conn->read_event);
         atomic_fetch_add_explicit(&conn->listener->stalled, 1, memory_order_relaxed);
         return;
     }
     atomic_fetch_sub_explicit(&conn->listener->stalled, 1, memory_order_relaxed);
-    if (event_add(&conn->read_event, NULL) != 0)
+    if (!conn->waits_turn && event_add(&conn->read_event, NULL) != 0)
         conn_close(conn, "out of memory");
 }
 
@@ -182,11 +231,11 @@ void conn_request_end(struct conn *conn)
     if (atomic_fetch_sub(&conn->listener->requests, 1) == 1 &&
         atomic_load(&conn->listener->draining))
         conn->listener->on_drained(conn->listener);
-    if (conn->read_on || conn->pumping || conn->closed || !conn->home || !may_read(conn))
+    if (conn->read_on || conn->pumping || conn->closed || !conn->home || !conn_may_read(conn))
         return;
     set_read_interest(conn, true);
     if (!conn->closed && conn->stage)
-        event_active(&conn->read_event, EV_READ, 0);
+        turn_wait(conn);
 }
 
 /* Room for the record under way: `more` bytes beyond what it has. Memory is charged as it is taken.
@@ -197,15 +246,18 @@ static bool make_room(struct conn *conn, uint32_t more)
     if (conn->record && conn->record->size >= want)
         return true;
     /* When the length of the whole is known, take it at once: most of it will be received in place.
-     * Not when memory is scarce: a peer then gets room for what it has sent, twice over. */
+     * Not when memory is scarce: a peer then gets room for what it has sent, in small steps, so
+     * that some is left to each other connection. */
     uint64_t whole = (uint64_t)conn->record_len + more + record_reader_fragment_left(&conn->reader);
-    bool scarce = atomic_load_explicit(&conn->listener->bytes, memory_order_relaxed) >
-                  conn->listener->max_bytes / 2;
-    if (!scarce || whole < 2 * want)
-        want = whole;
-    else
-        want = 2 * want;
-    struct buffer *larger = buffer_get(want);
+    struct buffer *larger;
+    if (whole <= share_room(conn->listener->shares, &conn->seat) / WHOLE_PART) {
+        larger = buffer_get(whole);
+    } else if (!may_take(conn) && may_end(conn)) {
+        larger = buffer_get_exact(whole);
+    } else {
+        want += conn->record_len / 4;
+        larger = buffer_get_exact(want < whole ? want : whole);
+    }
     if (!larger)
         return false;
     conn_charge(conn, larger->size);
@@ -222,6 +274,7 @@ static bool make_room(struct conn *conn, uint32_t more)
 static void forget_record(struct conn *conn)
 {
     if (conn->record) {
+        share_end_turn(&conn->seat);
         conn_discharge(conn, conn->record->size);
         buffer_unref(conn->record);
     }
@@ -276,7 +329,7 @@ static bool out_of_memory(struct conn *conn)
 static bool take_staged(struct conn *conn)
 {
     while (conn->stage_at < conn->stage_len) {
-        if (!may_read(conn))
+        if (!conn_may_read(conn) || turn_is_over(conn))
             return true;
         struct xdr_bytes in = {conn->stage->data + conn->stage_at,
                                (uint32_t)(conn->stage_len - conn->stage_at)};
@@ -326,7 +379,7 @@ static enum got receive_bytes(struct conn *conn, void *data, size_t size, size_t
     while (n < 0 && errno == EINTR);
     if (n > 0) {
         *len = (size_t)n;
-        conn->heard_at = loop_now_ns();
+        atomic_store_explicit(&conn->seat.heard_at, loop_now_ns(), memory_order_relaxed);
         return GOT_SOME;
     }
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -380,8 +433,10 @@ static enum got pump_once(struct conn *conn)
 {
     if (conn->stage)
         return take_staged(conn) ? GOT_SOME : GOT_END;
-    /* Short remainders come with whatever follows them, in one recv. */
-    if (conn->record && record_reader_fragment_left(&conn->reader) > BUFFER_SMALL / 2)
+    /* Short remainders come with whatever follows them, in one recv; where no more is to be taken,
+     * alone. */
+    bool is_long = record_reader_fragment_left(&conn->reader) > BUFFER_SMALL / 2;
+    if (conn->record && (is_long || (!may_take(conn) && may_end(conn))))
         return receive_record(conn);
     return receive_stage(conn);
 }
@@ -392,19 +447,21 @@ void conn_pump(struct conn *conn)
     conn->pumping = true;
     conn->corked = true;
     enum got got = GOT_SOME;
-    for (unsigned i = 0; i < PUMP_ROUNDS && got == GOT_SOME && !conn->closed && may_read(conn); i++)
+    for (unsigned i = 0; i < PUMP_ROUNDS && got == GOT_SOME && !conn->closed &&
+                         conn_may_read(conn) && !turn_is_over(conn);
+         i++)
         got = pump_once(conn);
     if (got != GOT_END) {
         conn->pumping = false;
         conn->corked = false;
         conn_flush(conn);
         if (!conn->closed) {
-            /* Staged bytes make no socket readable: they are taken when a request ends, or by the
-             * sweep. */
-            bool more = may_read(conn);
+            /* Staged bytes make no socket readable: they are taken when its turn comes, when a
+             * request ends, or by the sweep. */
+            bool more = conn_may_read(conn);
             set_read_interest(conn, more);
-            if (more && conn->stage)
-                event_active(&conn->read_event, EV_READ, 0);
+            if (more && (conn->stage || (got == GOT_SOME && turn_is_over(conn))))
+                turn_wait(conn);
         }
     }
     conn_unref(conn);
@@ -414,7 +471,7 @@ static void on_readable(evutil_socket_t fd, short events, void *arg)
 {
     (void)fd;
     (void)events;
-    conn_pump(arg);
+    turn_take(arg);
 }
 
 void conn_events_init(struct conn *conn)
@@ -428,6 +485,7 @@ void conn_events_init(struct conn *conn)
 static void leave_home(struct conn *conn)
 {
     struct conn_home *home = conn->home;
+    turn_leave(conn);
     event_del(&conn->read_event);
     event_del(&conn->write_event);
     if (!conn->read_on)
@@ -472,6 +530,9 @@ void conn_close(struct conn *conn, const char *why)
     forget_stage(conn);
     conn_drop_output(conn);
     conn_tell_gone(conn);
+    share_leave(conn->listener->shares, &conn->seat);
+    if (conn->giving_way)
+        atomic_fetch_sub(&conn->listener->closing, 1);
     atomic_fetch_sub_explicit(&conn->listener->connections, 1, memory_order_relaxed);
     conn_unref(conn);
 }

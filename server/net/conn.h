@@ -36,10 +36,11 @@ struct conn_service {
 };
 
 /* Bind and listen on every configured address; nothing is accepted before the loops run. Of the
- * configuration only what it says now counts. The loops are the caller's, and outlive the listener.
- * -errno, logged with the address. */
-int listener_create(const struct config *config, struct loop **loops, unsigned loop_count,
-                    const struct conn_service *service, struct listener **out);
+ * configuration only what it says now counts. connections: how many there may be, by the plan of
+ * descriptors. The loops are the caller's, and outlive the listener. -errno, logged with the
+ * address. */
+int listener_create(const struct config *config, unsigned connections, struct loop **loops,
+                    unsigned loop_count, const struct conn_service *service, struct listener **out);
 /* Read nothing more, and wait until every request under way is answered, or so long. Not on a loop;
  * they still run. */
 void listener_drain(struct listener *listener, unsigned seconds);
@@ -50,7 +51,8 @@ void listener_destroy(struct listener *listener);
 uint16_t listener_port(const struct listener *listener);
 unsigned listener_connections(const struct listener *listener);
 
-/* Serve this socket (already connected) on a loop. Takes over fd in every case. Any thread. */
+/* Serve this socket (already connected) on a loop. Takes over fd in every case. Any thread.
+ * -ENOTCONN: its peer has reset it, and nobody can say who it was. */
 int conn_adopt(struct listener *listener, struct loop *loop, int fd);
 
 struct conn *conn_ref(struct conn *conn);                      /* any thread */
@@ -84,6 +86,8 @@ void conn_send(struct conn *conn, struct conn_out *out);
 void conn_charge(struct conn *conn, size_t bytes); /* any thread */
 void conn_discharge(struct conn *conn,
                     size_t bytes); /* any thread; reading goes on at the next request's end */
+/* Is there memory for what a request under way asks for? Any thread. */
+bool conn_may_hold(const struct conn *conn, size_t bytes);
 void conn_request_begin(struct conn *conn);      /* its loop */
 void conn_request_end(struct conn *conn);        /* its loop */
 unsigned conn_requests(const struct conn *conn); /* its loop */

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "proto/nfs4/nfs4.h"
+#include "server/base/confine.h"
 #include "server/base/log.h"
 
 enum { LEAVE_SECONDS = 2 }; /* the end of the server waits so long for rpcbind */
@@ -84,6 +85,7 @@ static void *portmap_main(void *arg)
 {
     struct portmap *portmap = arg;
     pthread_setname_np(pthread_self(), "portmap");
+    confine_thread(CONFINE_HELPER);
     bool registered = register_port(portmap->port);
     pthread_mutex_lock(&portmap->lock);
     while (!portmap->leaving)

@@ -12,6 +12,8 @@
 
 #include "proto/record.h"
 #include "server/net/conn.h"
+#include "server/net/share.h"
+#include "server/net/turn.h"
 
 enum {
     CONN_MAX_REQUESTS = 128,        /* under way on one connection */
@@ -19,8 +21,12 @@ enum {
     CONN_CALL_REPLY_MAX = 64 << 10, /* a callback's reply */
     CONN_PARTIAL_SECONDS = 30,      /* a record that has begun must end */
     CONN_SLOWEST = 4 << 10,         /* bytes a second, in which it may come for longer */
-    CONN_STALL_SECONDS = 60, /* a peer that takes no byte of our replies for so long is gone */
-    CONN_IDLE_SECONDS = 600, /* nothing bound, nothing said */
+    CONN_STALL_SECONDS = 60,        /* a reply must have left, or go on leaving */
+    CONN_SCARCE_SECONDS = 10,       /* where others could use the memory */
+    CONN_STARVED_SECONDS = 60, /* a record that waits for memory, with nothing else under way */
+    CONN_IDLE_SECONDS = 600,   /* nothing bound, nothing said */
+    CONN_CLOSING_MAX = 64, /* that give way and are not closed yet: none is accepted meanwhile */
+    CONN_AN_ADDRESS_LEAST = 32, /* connections that an address may have, however few all may have */
 };
 
 /* The connections of one loop. */
@@ -29,6 +35,7 @@ struct conn_home {
     struct loop *loop;
     struct conn *first;
     struct event *sweep;
+    struct turns turns;
     struct loop_msg close_msg;
     bool closing;
 };
@@ -39,19 +46,18 @@ struct listener {
     struct conn_service service;
     void (*on_drained)(struct listener *listener); /* the last request has ended; any loop */
     uint32_t max_record;
-    size_t max_conn_bytes;
-    size_t max_bytes;
-    unsigned max_connections;
-    atomic_size_t bytes;
-    atomic_uint connections;
-    atomic_uint stalled;  /* connections that wait for memory of others */
-    atomic_uint requests; /* under way, replies that have not left included */
-    atomic_bool draining; /* nothing more is read */
+    struct shares *shares;   /* who has which connections and how much memory */
+    atomic_uint connections; /* not closed yet, those that give way included */
+    atomic_uint closing;     /* of these, those that give way */
+    atomic_uint stalled;     /* connections that wait for memory of others */
+    atomic_uint requests;    /* under way, replies that have not left included */
+    atomic_bool draining;    /* nothing more is read */
     pthread_mutex_t drain_lock;
     pthread_cond_t drained;
+    pthread_mutex_t lock;
+    struct conn *all; /* wherever they are */
     struct event *accept_again;
     struct loop_msg close_msg;
-    bool refusing; /* said so in the log */
     unsigned next_loop;
     unsigned socket_count;
     struct listener_socket {
@@ -69,7 +75,11 @@ struct conn {
     _Atomic(struct loop *) loop;
     struct conn_home *home; /* NULL while it moves */
     struct conn *prev, *next;
+    struct conn *prev_of_all, *next_of_all; /* the listener's lock */
     struct event read_event, write_event;
+    struct conn *prev_turn, *next_turn; /* of those that wait for their address's turn */
+    bool waits_turn;                    /* read_event, though read_on, may not be there */
+    unsigned told_waiting;              /* how often it was readable meanwhile */
     bool read_on, write_on, corked, closed, pumping;
     atomic_bool bound; /* by the loop of the client's */
 
@@ -81,9 +91,15 @@ struct conn {
     bool record_partial;
 
     unsigned requests;
-    atomic_size_t bytes;
+    struct share_seat seat;
+    struct loop_msg give_way;
+    bool giving_way; /* under the shares' lock, then on its loop */
+    bool gave_way;   /* it has been told so */
     struct conn_out *out_first, **out_last;
-    uint64_t heard_at, record_at, sent_at; /* loop_now_ns */
+    size_t out_taken; /* of out_first, by the peer */
+    uint64_t out_at;  /* when that came to the front; loop_now_ns, as all of these */
+    uint64_t record_at;
+    uint64_t starved_at; /* when it ceased to be read for want of memory; 0: it is not so */
 
     pthread_mutex_t lock; /* guards the lists below */
     bool gone;
@@ -100,6 +116,11 @@ struct conn {
 
 /* A record that began so long ago, of which so much has come. Pure. */
 bool conn_record_is_late(uint64_t since_ns, uint32_t received);
+/* A reply that has been the next to leave for so long, of which the peer has taken so much. Pure.
+ */
+bool conn_reply_is_late(uint64_t since_ns, size_t taken, bool scarce);
+/* Its loop. */
+bool conn_may_read(const struct conn *conn);
 int conn_create(struct listener *listener, int fd, struct conn **out);
 void conn_pump(struct conn *conn);
 /* Send what is queued. Its loop. */

@@ -39,12 +39,28 @@ static unsigned gather_output(const struct conn *conn, struct iovec *iov)
     return n;
 }
 
+static size_t left_of(const struct conn_out *out)
+{
+    size_t left = 0;
+    for (unsigned i = out->iov_at; i < out->iov_count; i++)
+        left += out->iov[i].iov_len;
+    return left;
+}
+
+/* out_first is the next to leave. */
+static void come_to_front(struct conn *conn)
+{
+    conn->out_at = loop_now_ns();
+    conn->out_taken = 0;
+}
+
 /* Takes off what `sent` bytes have sent; the messages that are through come as a list. */
 static struct conn_out *advance_output(struct conn *conn, size_t sent)
 {
     struct conn_out *through = NULL, **last = &through;
     while (conn->out_first) {
         struct conn_out *out = conn->out_first;
+        size_t before = left_of(out);
         while (out->iov_at < out->iov_count && sent >= out->iov[out->iov_at].iov_len) {
             sent -= out->iov[out->iov_at].iov_len;
             out->iov_at++;
@@ -53,9 +69,11 @@ static struct conn_out *advance_output(struct conn *conn, size_t sent)
             struct iovec *iov = &out->iov[out->iov_at];
             iov->iov_base = (uint8_t *)iov->iov_base + sent;
             iov->iov_len -= sent;
+            conn->out_taken += before - left_of(out);
             break;
         }
         conn->out_first = out->next;
+        come_to_front(conn);
         out->next = NULL;
         *last = out;
         last = &out->next;
@@ -100,7 +118,6 @@ void conn_flush(struct conn *conn)
         struct msghdr msg = {.msg_iov = iov, .msg_iovlen = gather_output(conn, iov)};
         ssize_t n = sendmsg(conn->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n >= 0) {
-            conn->sent_at = loop_now_ns();
             tell_sent(advance_output(conn, (size_t)n), true);
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             break;
@@ -142,7 +159,7 @@ void conn_send(struct conn *conn, struct conn_out *out)
         return;
     }
     if (!conn->out_first)
-        conn->sent_at = loop_now_ns();
+        come_to_front(conn);
     out->next = NULL;
     *conn->out_last = out;
     conn->out_last = &out->next;

@@ -171,20 +171,23 @@ static void fill_object(const struct attr_source *source, struct nfs4_attrs *out
     out->time_modify = time_of(&stx->stx_mtime);
 }
 
-/* A file below at_rest_min_size never gets a seal by itself: the client need not ask for its layout
- * (RFC 8881 section 5.12.4). */
+/* A file below at_rest_min_size, or direct_writes_min_size, never gets a seal by itself: the client
+ * need not ask for its layout (RFC 8881 section 5.12.4). */
 static void fill_threshold(const struct config_export *config, layouttype4 type,
                            struct nfs4_attrs *out)
 {
     struct nfs4_threshold *threshold = &out->mdsthreshold[out->mdsthreshold_count];
 
-    if (config->policy != POLICY_AT_REST || config->at_rest_min_size == 0)
+    uint64_t read = config->policy == POLICY_AT_REST ? config->at_rest_min_size : 0;
+    uint64_t write = config->direct_writes ? config->direct_writes_min_size : read;
+
+    if (!read && !write)
         return;
     out->mdsthreshold_count++;
     threshold->layout_type = type;
-    threshold->hintset = 1u << TH4_READ_SIZE | 1u << TH4_WRITE_SIZE;
-    threshold->value[TH4_READ_SIZE] = config->at_rest_min_size;
-    threshold->value[TH4_WRITE_SIZE] = config->at_rest_min_size;
+    threshold->hintset = (read ? 1u << TH4_READ_SIZE : 0) | (write ? 1u << TH4_WRITE_SIZE : 0);
+    threshold->value[TH4_READ_SIZE] = read;
+    threshold->value[TH4_WRITE_SIZE] = write;
 }
 
 static void fill_layout(const struct attr_source *source, struct nfs4_attrs *out)

@@ -237,14 +237,15 @@ static int commit_regular(struct file *file)
 
     if (rc)
         return rc;
-    if (fsync(fd) != 0)
-        rc = -errno;
+    rc = file_flush(file, fd, false);
     file_data_close(file, FILE_READ);
     return rc;
 }
 
 int attr_commit(const struct server *server, struct file *file)
 {
+    int rc;
+
     if (!server->config->sync_metadata || file_is_pseudo(file))
         return 0;
     if (S_ISDIR(file_type(file)))
@@ -252,5 +253,9 @@ int attr_commit(const struct server *server, struct file *file)
     if (S_ISREG(file_type(file)))
         return commit_regular(file);
     /* A symbolic link, a device: it cannot be opened for fsync. */
-    return syncfs(export_root_fd(file_export(file))) == 0 ? 0 : -errno;
+    if (syncfs(export_root_fd(file_export(file))) == 0)
+        return 0;
+    rc = -errno;
+    export_note_loss(server->exports, file_export(file));
+    return rc;
 }

@@ -122,6 +122,7 @@ static void join_lane(struct lane *lane, struct commit_wait *wait, uint64_t work
     if (!start)
         return;
     lane->work.key = work_key;
+    lane->work.kind = WORK_FLUSH;
     worker_follow(lane->committer->server->workers, &lane->work);
 }
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "layout/container_of.h"
+#include "proto/utf8.h"
 #include "server/base/buffer.h"
 #include "server/base/log.h"
 #include "server/client/client.h"
@@ -19,6 +20,7 @@
 #include "server/export/export.h"
 #include "server/file/file.h"
 #include "server/file/fs_status.h"
+#include "server/file/op_error.h"
 #include "server/nfs/op_counts.h"
 #include "server/nfs/route.h"
 #include "server/server.h"
@@ -83,6 +85,16 @@ static void charge_more(struct compound *c, size_t bytes)
     conn_charge(c->conn, bytes);
 }
 
+/* What decoding and handlers took beyond the compound's own memory. */
+static void charge_arena(struct compound *c)
+{
+    size_t grown = arena_grown(&c->arena);
+    if (grown == c->arena_charged)
+        return;
+    charge_more(c, grown - c->arena_charged);
+    c->arena_charged = grown;
+}
+
 /* ---- the end ---- */
 
 static void drop_files(struct compound *c)
@@ -107,14 +119,15 @@ static void end_turn(struct compound *c)
 static void finish_compound(struct compound *c)
 {
     drop_files(c);
+    caller_groups_drop(c);
     if (c->slot)
         end_turn(c);
     c->send.sent = compound_sent;
     size_t len = xdr_out_len(&c->out);
-    if (len > REPLY_ROOM)
-        charge_more(c, len);
+    if (len > REPLY_ROOM + c->payload_charged)
+        charge_more(c, len - c->payload_charged);
     if (!conn_out_set(&c->send, &c->out)) {
-        log_error("%s: a reply could not be put together", conn_describe(c->conn));
+        log_some_errors("%s: a reply could not be put together", conn_describe(c->conn));
         /* An empty record answers nothing; the client retries on a new connection. */
         xdr_out_truncate(&c->out, 0);
         conn_out_set(&c->send, &c->out);
@@ -218,6 +231,18 @@ static struct buffer *detach_payload(struct compound *c)
     return xdr_out_splice_at(&c->out, XDR_OUT_MAX_SPLICES - 1) ? take_payload(c) : NULL;
 }
 
+static void count_op(struct compound *c)
+{
+    const bool ok = c->res.status == NFS4_OK;
+    const uint64_t now = loop_fine_ns();
+    op_counts_add(c->server->op_counts, loop_index(c->loop), c->op, c->res.status,
+                  now - c->op_began);
+    c->op_began = now; /* of the next */
+    if (c->client)
+        client_count_op(c->client, ok && c->op == OP_READ ? c->res.read.resok4.data.len : 0,
+                        ok && c->op == OP_WRITE ? c->res.write.resok4.count : 0);
+}
+
 /* Writes the result of the operation; false: it was the last one to run. */
 static bool put_op_result(struct compound *c)
 {
@@ -241,7 +266,7 @@ static bool put_op_result(struct compound *c)
         put_result(c);
     }
     c->op_count++;
-    op_counts_add(c->server->op_counts, loop_index(c->loop), c->op, c->res.status);
+    count_op(c);
     return c->res.status == NFS4_OK;
 }
 
@@ -257,7 +282,7 @@ static bool fail_op(struct compound *c, nfsstat4 status)
 
 /* Where SEQUENCE and the operations that need none may stand (RFC 8881 sections 2.10.6.4
  * and 18.46.3). */
-static nfsstat4 check_position(const struct compound *c, const struct op_entry *entry)
+static nfsstat4 check_position(const struct compound *c)
 {
     if (c->op_index > 0) {
         if (c->op == OP_SEQUENCE)
@@ -266,11 +291,7 @@ static nfsstat4 check_position(const struct compound *c, const struct op_entry *
             return NFS4ERR_NOT_ONLY_OP;
         return c->retry_uncached ? NFS4ERR_RETRY_UNCACHED_REP : NFS4_OK;
     }
-    if (c->op == OP_SEQUENCE)
-        return NFS4_OK;
-    if ((entry->needs & OP_FIRST_ONLY) == 0)
-        return NFS4ERR_OP_NOT_IN_SESSION;
-    return c->numops > 1 ? NFS4ERR_NOT_ONLY_OP : NFS4_OK;
+    return c->op != OP_SEQUENCE && c->numops > 1 ? NFS4ERR_NOT_ONLY_OP : NFS4_OK;
 }
 
 /* An operation that changes something does not run unless its reply will fit (RFC 8881
@@ -287,44 +308,54 @@ static nfsstat4 check_reply_size(const struct compound *c, const struct op_entry
 }
 
 /* Once a compound and export. */
-static bool is_admitted(struct compound *c, const struct place *place)
+static nfsstat4 admit_place(struct compound *c, const struct place *place)
 {
-    if (place->export && place->export != c->admitted) {
-        if (export_admit(place->export, &c->peer) != NFS4_OK)
-            return false;
+    if (!place->export || place->export == c->admitted)
+        return NFS4_OK;
+    nfsstat4 status = export_admit(place->export, &c->peer);
+    if (status == NFS4_OK)
         c->admitted = place->export;
-    }
-    return true;
+    return status;
 }
 
-static bool is_welcome(struct compound *c, const struct op_entry *entry)
+/* NFS4_OK, NFS4ERR_ACCESS, or NFS4ERR_DELAY: that is not known yet. */
+static nfsstat4 admit_caller(struct compound *c, const struct op_entry *entry)
 {
-    switch (entry->who) {
-    case WHO_ADMITTED:
+    nfsstat4 status = NFS4_OK;
+    if (entry->who == WHO_ADMITTED)
         return export_table_admits(c->server->exports, &c->peer);
-    case WHO_EXPORT:
-        return is_admitted(c, &c->current) &&
-               ((entry->needs & OP_NEEDS_SAVED_FH) == 0 || is_admitted(c, &c->saved));
-    default:
-        return true;
-    }
+    if (entry->who == WHO_EXPORT)
+        status = admit_place(c, &c->current);
+    if (status == NFS4_OK && entry->who == WHO_EXPORT && (entry->needs & OP_NEEDS_SAVED_FH))
+        status = admit_place(c, &c->saved);
+    return status;
 }
 
 static nfsstat4 check_op(struct compound *c, const struct op_entry *entry)
 {
-    nfsstat4 status = check_position(c, entry);
+    nfsstat4 status = check_position(c);
     if (status != NFS4_OK)
         return status;
+    if ((entry->needs & OP_PNFS) != 0 && c->no_layouts)
+        return NFS4ERR_NOTSUPP; /* the client was told so (RFC 8881 section 12.6) */
     if ((entry->needs & OP_NEEDS_FH) != 0 && !c->current.file)
         return NFS4ERR_NOFILEHANDLE;
     if ((entry->needs & OP_NEEDS_SAVED_FH) != 0 && !c->saved.file)
         return NFS4ERR_NOFILEHANDLE;
-    if (!is_welcome(c, entry))
-        return entry->unwelcome != NFS4_OK ? entry->unwelcome : NFS4ERR_ACCESS;
+    status = admit_caller(c, entry);
+    if (status != NFS4_OK)
+        return status == NFS4ERR_ACCESS && entry->unwelcome != NFS4_OK ? entry->unwelcome : status;
     if ((entry->needs & OP_ROFS) != 0 &&
         (!c->current.export || !export_is_writable(c->current.export)))
         return NFS4ERR_ROFS;
     return check_reply_size(c, entry);
+}
+
+/* Those of NFSv4.0 have no other error than NFS4ERR_NOTSUPP, wherever they stand. */
+static bool may_begin(uint32_t op)
+{
+    const uint32_t needs = op_table[op].needs;
+    return op == OP_SEQUENCE || (needs & (OP_FIRST_ONLY | OP_OF_MINOR_0)) != 0;
 }
 
 /* The arguments of the next operation. NFS4_OK, or what is wrong with them. */
@@ -336,8 +367,10 @@ static nfsstat4 decode_op(struct compound *c)
     }
     if (!nfs4_op_known(c->op))
         return NFS4ERR_OP_ILLEGAL;
+    if (c->op_index == 0 && !may_begin(c->op))
+        return NFS4ERR_OP_NOT_IN_SESSION;
     if (!op_table[c->op].handler)
-        return op_table[c->op].absent; /* wherever it stands, whatever with: some have no other */
+        return op_table[c->op].absent;
     return nfs4_args_decode(c->op, &c->in, &c->arena, &c->args) ? NFS4_OK : NFS4ERR_BADXDR;
 }
 
@@ -358,14 +391,35 @@ static void deny_call(struct compound *c)
     finish_compound(c);
 }
 
-/* Gets the next operation ready. False: there is none, or it cannot run; the reply has ended. */
+/* What READ and READDIR will read. It may be much more than the request, and is known only now:
+ * whoever has no room left for it comes again. */
+static nfsstat4 charge_payload(struct compound *c)
+{
+    if (c->op != OP_READ && c->op != OP_READDIR)
+        return NFS4_OK;
+    uint32_t asked = c->op == OP_READ ? c->args.read.count : c->args.readdir.maxcount;
+    uint32_t bytes = asked < c->max_reply ? asked : c->max_reply;
+    if (bytes > REPLY_ROOM && !conn_may_hold(c->conn, bytes))
+        return NFS4ERR_DELAY;
+    charge_more(c, bytes);
+    c->payload_charged += bytes;
+    return NFS4_OK;
+}
+
+/* Gets the next operation ready. False: there is none, or it cannot run, and the reply has ended;
+ * or it is not known yet who asks. */
 static bool begin_op(struct compound *c)
 {
     if (c->op_index >= c->numops) {
         end_compound(c, NFS4_OK);
         return false;
     }
-    nfsstat4 status = c->op_index == 0 ? c->first_status : decode_op(c);
+    if (c->op_index == 0 && !c->op_decoded)
+        c->op_began = loop_fine_ns();
+    if (!c->op_decoded)
+        c->op_status = c->op_index == 0 ? c->first_status : decode_op(c);
+    c->op_decoded = true;
+    nfsstat4 status = c->op_status;
     if (status == NFS4ERR_OP_ILLEGAL) {
         put_illegal(c);
         end_compound(c, status);
@@ -375,12 +429,17 @@ static bool begin_op(struct compound *c)
         end_compound(c, status);
         return false;
     }
-    if (status == NFS4_OK && c->op_index == 0 && !is_welcome(c, &op_table[c->op])) {
+    if (status == NFS4_OK && caller_names_settle(c) == CALLER_WAITED)
+        return false; /* it may be running by now */
+    if (status == NFS4_OK && c->op_index == 0 &&
+        admit_caller(c, &op_table[c->op]) == NFS4ERR_ACCESS) {
         deny_call(c);
         return false;
     }
     if (status == NFS4_OK)
         status = check_op(c, &op_table[c->op]);
+    if (status == NFS4_OK)
+        status = charge_payload(c);
     if (status != NFS4_OK) {
         fail_op(c, status);
         end_compound(c, c->res.status);
@@ -389,9 +448,9 @@ static bool begin_op(struct compound *c)
     memset(&c->res, 0, sizeof(c->res));
     c->stage = 0;
     c->op_state = NULL;
+    c->op_decoded = false;
     c->op_ready = true;
-    if (c->op == OP_READ)
-        charge_more(c, c->args.read.count < c->max_reply ? c->args.read.count : c->max_reply);
+    charge_arena(c);
     return true;
 }
 
@@ -400,10 +459,12 @@ static bool begin_op(struct compound *c)
 static bool complete_op(struct compound *c)
 {
     c->op_ready = false;
+    charge_arena(c);
     if (c->replay.data) {
         end_with_replay(c);
         return false;
     }
+    c->res.status = op_error(c->op, c->res.status);
     if (!put_op_result(c)) {
         end_compound(c, c->res.status);
         return false;
@@ -420,10 +481,52 @@ static uint64_t work_key(const struct compound *c)
                                : c->current.export);
 }
 
-/* A worker is taken for one file system: it is left before another. */
+/* Does it wait until something is on a disk, for as long as that takes? A pinned file is written to
+ * there however the client would have it. */
+static bool flushes(const struct compound *c)
+{
+    switch (c->op) {
+    case OP_COMMIT:
+        return true;
+    case OP_WRITE:
+        return c->args.write.stable != UNSTABLE4 ||
+               seal_kind(file_seal(c->current.file)) == SEAL_PINNED;
+    case OP_SETATTR:
+        return c->server->config->sync_metadata;
+    default:
+        return false;
+    }
+}
+
+static enum work_kind work_kind(const struct compound *c)
+{
+    return flushes(c) ? WORK_FLUSH : WORK_SHORT;
+}
+
+/* A worker is taken for one file system: it is left before another. And one of those that are for
+ * short work is left before what is not. */
 static bool is_out_of_place(const struct compound *c)
 {
-    return c->on_worker && work_key(c) != c->work.key;
+    return c->on_worker && (work_key(c) != c->work.key ||
+                            (work_kind(c) == WORK_FLUSH && c->work.kind == WORK_SHORT));
+}
+
+/* False: the compound is elsewhere, waits, or has ended. */
+static bool know_groups(struct compound *c)
+{
+    switch (caller_groups_get(c)) {
+    case CALLER_KNOWN:
+        return true;
+    case CALLER_ON_LOOP:
+        go_home(c);
+        return false;
+    case CALLER_WAITED: /* it may be running by now */
+        return false;
+    default:
+        fail_op(c, op_error(c->op, NFS4ERR_DELAY));
+        end_compound(c, c->res.status);
+        return false;
+    }
 }
 
 static void run_ops(struct compound *c)
@@ -437,15 +540,22 @@ static void run_ops(struct compound *c)
                 return;
             }
         }
+        if (!know_groups(c))
+            return;
         switch (op_table[c->op].handler(c)) {
         case OP_DONE:
             if (!complete_op(c))
+                return;
+            if (c->on_worker && c->op_index < c->numops &&
+                worker_yield(c->server->workers, &c->work))
                 return;
             break;
         case OP_BLOCK:
             if (c->on_worker)
                 break;
             c->work.key = work_key(c);
+            c->work.peer = peer_address_number(conn_peer(c->conn));
+            c->work.kind = work_kind(c);
             worker_submit(c->server->workers, &c->work);
             return;
         case OP_LOOP:
@@ -544,7 +654,7 @@ static nfsstat4 read_head(struct compound *c, const struct rpc_call *call, const
     nfs4_compound_res_begin(&c->out, head.tag, &c->head);
     if (head.minorversion != 1)
         return NFS4ERR_MINOR_VERS_MISMATCH;
-    return utf8_is_valid(head.tag) ? NFS4_OK : NFS4ERR_INVAL;
+    return utf8_is_valid(head.tag.data, head.tag.len) ? NFS4_OK : NFS4ERR_INVAL;
 }
 
 bool compound_start(struct server *server, struct conn *conn, struct buffer *request,

@@ -29,6 +29,7 @@
 #include "server/base/peer_address.h"
 #include "server/base/place.h"
 #include "server/base/worker.h"
+#include "server/export/lookup.h"
 #include "server/net/conn.h"
 
 struct buffer;
@@ -53,6 +54,10 @@ struct compound {
     uint32_t xid;
     uint32_t minor;
     struct cred cred;
+    struct lookup_answer *groups; /* a reference to what cred.known is of */
+    bool groups_late, names_late; /* patience has run out */
+    unsigned name_waits;
+    struct lookup_wait wait;
     struct peer_address peer;
 
     struct client
@@ -60,6 +65,7 @@ struct compound {
     struct session *session;   /* loop only */
     struct session_slot *slot; /* loop only */
     uint64_t client_id;        /* copies that workers may read */
+    bool no_layouts;           /* its client was told EXCHGID4_FLAG_USE_NON_PNFS */
     uint32_t max_reply;        /* bytes the whole reply may have, from the session */
     bool cache_this;
 
@@ -95,9 +101,11 @@ struct compound {
     struct buffer *larger;  /* the reply, when it outgrew the compound's own memory */
     uint32_t request_len;   /* the whole RPC message */
     struct nfs4_compound_head head;
-    size_t body_at; /* where COMPOUND4res begins in the reply */
-    size_t charged;
-    bool op_ready, ended;
+    size_t body_at;                                 /* where COMPOUND4res begins in the reply */
+    size_t charged, arena_charged, payload_charged; /* of the first, for these */
+    bool op_decoded, op_ready, ended;
+    uint64_t op_began;     /* loop_fine_ns */
+    nfsstat4 op_status;    /* of decoding it */
     uint32_t numops;       /* as the head said */
     nfsstat4 first_status; /* of decoding the first operation */
     struct loop
@@ -129,16 +137,18 @@ enum op_needs {
     OP_FIRST_ONLY = 1u << 2, /* may start a COMPOUND without SEQUENCE, and is then alone in it */
     OP_MODIFIES = 1u << 3,   /* not idempotent: whether the reply fits is decided before it runs */
     OP_ROFS = 1u << 4,       /* changes the current export: refused where that is read-only */
+    OP_PNFS = 1u << 5,       /* NOTSUPP to a client that was told of no layouts */
+    OP_OF_MINOR_0 = 1u << 6, /* of NFSv4.0 only */
 };
 /* What an operation asks of who sends it. That requests of a session come from an address of its
  * client, SEQUENCE has seen to; to others there is no such session. */
 enum op_who {
     WHO_NOBODY,    /* not implemented */
     WHO_ADMITTED,  /* an address that some export admits */
-    WHO_PRINCIPAL, /* the principal that made the client id, from an address of that client: what
-                      has found the client sees to it */
-    WHO_SESSION,   /* anybody in a session: what names a file and asks nothing of it, and what only
-                      gives back; SEQUENCE itself */
+    WHO_PRINCIPAL, /* the principal that made the client id, from an address of that client: the
+                      handler sees to it */
+    WHO_SESSION,   /* anybody in a session: what names a file and asks nothing of it, what only
+                      gives back, what asks of one's own stateids; SEQUENCE itself */
     WHO_EXPORT,    /* an address that the exports of the file handles admit */
 };
 
@@ -155,6 +165,8 @@ struct op_entry {
 extern const struct op_entry op_table[]; /* indexed by opcode, 0..OP_TABLE_SIZE-1; op_table.c */
 #define OP_TABLE_SIZE 59
 
+enum { OP_IMPL_TEXT_MAX = 64 }; /* of each text of the implementation id in EXCHANGE_ID's result */
+
 /* Replace the current file handle; takes over the reference (file may be NULL). Clears the current
  * stateid.
  */
@@ -167,6 +179,20 @@ nfsstat4 compound_resolve_stateid(struct compound *c, const stateid4 *stateid, s
 /* The same where open or lock state may stand: of the current one the latest seqid is meant, and a
  * special one does not count. */
 nfsstat4 compound_resolve_latest(struct compound *c, const stateid4 *stateid, stateid4 *out);
+
+/* Who sent it, as far as the operation that is about to run has to know (caller.c). */
+enum caller {
+    CALLER_KNOWN,
+    CALLER_ON_LOOP, /* to be asked again there */
+    CALLER_WAITED,  /* compound_resume comes, and then to be asked again */
+    CALLER_LATER,   /* not to be had for now: NFS4ERR_DELAY */
+};
+/* Whether names in `clients` admit the address: KNOWN, or WAITED. What is not known in time, or on
+ * a worker, export_admit answers with DELAY. */
+enum caller caller_names_settle(struct compound *c);
+/* The user's groups, where the export goes by what this machine knows of them. */
+enum caller caller_groups_get(struct compound *c);
+void caller_groups_drop(struct compound *c); /* with the compound */
 
 /* How a handler ends. */
 static inline enum op_next op_done(struct compound *c, nfsstat4 status)

@@ -46,6 +46,22 @@ static enum op_next ask_grants(struct compound *c, struct grants_question *quest
 
 /* ---- EXCHANGE_ID ---- */
 
+/* What EXCHANGE_ID waits for: the keeper's word on what another holds, and that one's end. */
+struct exchange_wait {
+    struct grants_question question;
+    struct expiry_wait expiry;
+    bool expired; /* or tried to */
+};
+
+/* SSV needs RPCSEC_GSS, which is not here; what cannot be with it either is told as that (RFC 8881
+ * section 18.35.3). */
+static nfsstat4 check_ssv(const ssv_sp_parms4 *parms)
+{
+    bool possible =
+        parms->ssp_hash_algs_count > 0 && parms->ssp_encr_algs_count > 0 && parms->ssp_window > 0;
+    return possible ? NFS4ERR_ENCR_ALG_UNSUPP : NFS4ERR_INVAL;
+}
+
 static nfsstat4 check_exchange(const EXCHANGE_ID4args *args)
 {
     const uint32_t known = EXCHGID4_FLAG_SUPP_MOVED_REFER | EXCHGID4_FLAG_SUPP_MOVED_MIGR |
@@ -60,7 +76,7 @@ static nfsstat4 check_exchange(const EXCHANGE_ID4args *args)
         /* Only with RPCSEC_GSS, which this server does not have (RFC 8881 section 18.35.3). */
         return NFS4ERR_INVAL;
     case SP4_SSV:
-        return NFS4ERR_ENCR_ALG_UNSUPP;
+        return check_ssv(&args->eia_state_protect.spa_ssv_parms);
     }
     return NFS4ERR_INVAL;
 }
@@ -77,13 +93,19 @@ static bool is_busy(const struct client *client)
 }
 
 /* AUTH_SYS's principal is a user of a machine: another address is another one's, unless it knows
- * the verifier too. That is the client itself, by another of its ways to us. A port that anybody
- * may have is nobody's word for a client that had a reserved one. */
+ * the verifier too; that is the client itself, by another of its ways to us. A port that anybody
+ * may have is nobody's word for a client which had a reserved one, whatever it knows. */
 static bool is_its_principal(const struct compound *c, const struct client *client,
                              bool same_verifier)
 {
-    return principal_equal(client->principal, principal_of(c)) &&
-           (same_verifier ? client_trusts(client, &c->peer) : client_is_at(client, &c->peer));
+    return principal_equal(client->principal, principal_of(c)) && client_trusts(client, &c->peer) &&
+           (same_verifier || client_is_at(client, &c->peer));
+}
+
+/* It may be the client, started anew, under an address that it did not have before. */
+static bool may_be_it(const struct compound *c, const struct client *client)
+{
+    return principal_equal(client->principal, principal_of(c)) && client_trusts(client, &c->peer);
 }
 
 /* Its state is not to be ended by another principal: its lease runs; or the other has a port that
@@ -104,6 +126,8 @@ static struct exchange_facts facts_of(const struct compound *c, const struct cli
     facts.same_verifier = memcmp(confirmed->verifier, args->eia_clientowner.co_verifier,
                                  sizeof(confirmed->verifier)) == 0;
     facts.same_principal = is_its_principal(c, confirmed, facts.same_verifier);
+    facts.same_user = may_be_it(c, confirmed);
+    facts.outranked = client_is_outranked(confirmed, &c->peer);
     facts.in_use = is_guarded(c, confirmed) && is_busy(confirmed);
     return facts;
 }
@@ -117,16 +141,22 @@ static bool gives_layouts(const struct config *config)
     return false;
 }
 
+/* What the operator says, as far as the reply has room for it (op_table.c). */
+static struct xdr_bytes impl_text(const char *configured, const char *ours)
+{
+    struct xdr_bytes text = xdr_bytes_of(configured ? configured : ours);
+    if (text.len > OP_IMPL_TEXT_MAX)
+        text.len = OP_IMPL_TEXT_MAX;
+    return text;
+}
+
 static void fill_exchange(struct compound *c, const struct client *client)
 {
-    static const struct nfs_impl_id4 impl_of_ours = {
-        {(const uint8_t *)"sealnfs.org", 11}, {NULL, 0}, {0, 0}};
     EXCHANGE_ID4resok *ok = &c->res.exchange_id.eir_resok4;
     struct server *server = c->server;
     ok->eir_clientid = client->id;
     ok->eir_sequenceid = client->create_seq + 1;
-    ok->eir_flags =
-        gives_layouts(server->config) ? EXCHGID4_FLAG_USE_PNFS_MDS : EXCHGID4_FLAG_USE_NON_PNFS;
+    ok->eir_flags = client->no_layouts ? EXCHGID4_FLAG_USE_NON_PNFS : EXCHGID4_FLAG_USE_PNFS_MDS;
     if (client->confirmed)
         ok->eir_flags |= EXCHGID4_FLAG_CONFIRMED_R;
     ok->eir_state_protect.spr_how = SP4_NONE;
@@ -134,27 +164,37 @@ static void fill_exchange(struct compound *c, const struct client *client)
     ok->eir_server_owner.so_major_id =
         (struct xdr_bytes){server->server_uuid, sizeof(server->server_uuid)};
     ok->eir_server_scope = (struct xdr_bytes){server->server_uuid, sizeof(server->server_uuid)};
-    nfs_impl_id4 *impl = arena_dup(&c->arena, &impl_of_ours, sizeof(impl_of_ours));
+    nfs_impl_id4 *impl = arena_alloc(&c->arena, sizeof(*impl));
     if (impl) {
-        impl->nii_name = xdr_bytes_of("sealnfsd " SEALNFS_VERSION);
+        impl->nii_domain = impl_text(server->config->implementation_domain, "sealnfs.org");
+        impl->nii_name =
+            impl_text(server->config->implementation_name, "sealnfsd " SEALNFS_VERSION);
         ok->eir_server_impl_id_count = 1;
         ok->eir_server_impl_id = impl;
     }
 }
 
-/* An unconfirmed record costs its sender nothing: there may be only so many. */
-static bool is_full(const struct server *server, const struct client_table *table)
+/* An unconfirmed record gives way to any other (RFC 8881 section 18.35.4, case 4), but not while
+ * its confirmation is being recorded, nor to a port that is worth less. */
+static bool gives_way(const struct compound *c, const struct client *unconfirmed)
 {
-    unsigned share = server->config->max_clients / server->loop_count + 1;
-    return HASH_CNT(hh_id, table->by_id) >= share;
+    if (client_is_outranked(unconfirmed, &c->peer))
+        return true;
+    return !unconfirmed->create_busy && client_trusts(unconfirmed, &c->peer);
 }
 
-static enum op_next exchange_new(struct compound *c, struct client *unconfirmed)
+static enum op_next exchange_new(struct compound *c, const struct client *confirmed,
+                                 struct client *unconfirmed)
 {
     struct client_table *table = client_table_of(c);
+    struct xdr_bytes owner = c->args.exchange_id.eia_clientowner.co_ownerid;
+    bool known = confirmed || recovery_may_reclaim(c->server->recovery, owner.data, owner.len);
+
+    if (unconfirmed && !gives_way(c, unconfirmed))
+        return op_done(c, NFS4ERR_DELAY);
     if (unconfirmed)
         client_remove(unconfirmed);
-    if (is_full(c->server, table)) {
+    if (!host_make_room(table, &c->peer, known)) {
         log_warning("%s: refused: max_clients (%u) are known", conn_describe(c->conn),
                     c->server->config->max_clients);
         return op_done(c, NFS4ERR_DELAY);
@@ -163,13 +203,14 @@ static enum op_next exchange_new(struct compound *c, struct client *unconfirmed)
         client_create(table, &c->args.exchange_id, principal_of(c), conn_peer(c->conn));
     if (!client)
         return op_done(c, NFS4ERR_DELAY);
+    client->no_layouts = !gives_layouts(c->server->config);
     fill_exchange(c, client);
     return op_done(c, NFS4_OK);
 }
 
 static enum op_next exchange_existing(struct compound *c, struct client *client)
 {
-    client_add_address(client, &c->peer);
+    client_show_address(client, &c->peer);
     fill_exchange(c, client);
     return op_done(c, NFS4_OK);
 }
@@ -178,26 +219,54 @@ static enum op_next exchange_existing(struct compound *c, struct client *client)
  * throws its layouts away without waiting for its I/O, although it keeps its client id. */
 static enum op_next exchange_again(struct compound *c, struct client *client)
 {
+    enum op_next next = exchange_existing(c, client);
     keeper_client(c->server->keeper, KEEPER_CLIENT_SHAKEN, client->id, 0, client->owner,
                   client->owner_len, client->verifier, client->address);
-    return exchange_existing(c, client);
+    return next;
+}
+
+static void on_expired(struct loop_msg *msg)
+{
+    struct exchange_wait *wait = container_of(msg, struct exchange_wait, expiry.msg);
+    compound_resume(wait->question.compound);
+}
+
+/* The record of another principal, which has no state that counts, goes first; then as if it had
+ * never been. */
+static enum op_next exchange_take_over(struct compound *c, struct client *confirmed)
+{
+    struct exchange_wait *wait = c->op_state;
+    if (wait->expired) /* it could not go, or there is another one already */
+        return op_done(c, NFS4ERR_DELAY);
+    wait->expired = true;
+    wait->expiry.msg.run = on_expired;
+    client_expire_then(confirmed, &wait->expiry);
+    return OP_WAIT;
 }
 
 /* Layouts are state too: whoever holds nothing else is asked for at the keeper's before another
- * takes his name. NULL: that was done. */
-static struct grants_question *needs_to_ask(struct compound *c, const struct client *confirmed,
-                                            struct exchange_facts *facts)
+ * takes his name. False: that was done, or need not be. */
+static bool needs_to_ask(const struct compound *c, const struct client *confirmed,
+                         struct exchange_facts *facts)
 {
-    struct grants_question *asked = c->op_state;
-    if (!confirmed || facts->in_use || facts->same_principal || !is_guarded(c, confirmed))
-        return NULL;
-    if (!asked || asked->query.client_id != confirmed->id) {
-        asked = arena_alloc(&c->arena, sizeof(*asked));
-        facts->in_use = !asked; /* what cannot be known is taken for in use */
-        return asked;
-    }
-    facts->in_use = asked->query.call.status != NFS4_OK;
-    return NULL;
+    const struct exchange_wait *wait = c->op_state;
+    if (!confirmed || facts->in_use || facts->same_principal || facts->outranked ||
+        !is_guarded(c, confirmed))
+        return false;
+    if (wait->question.query.client_id != confirmed->id)
+        return true;
+    facts->in_use = wait->question.query.call.status != NFS4_OK;
+    return false;
+}
+
+/* Once a client: who waits for it asks again and again. */
+static void say_contested(const struct compound *c, struct client *client)
+{
+    if (!client->contested)
+        log_warning("%s sends the name of a client that is here: %s; it has to wait until that "
+                    "one's lease has run out; if it is another machine, give it a name of its own",
+                    conn_describe(c->conn), client_describe(client));
+    client->contested = true;
 }
 
 static enum op_next exchange_id(struct compound *c)
@@ -207,30 +276,35 @@ static enum op_next exchange_id(struct compound *c)
     nfsstat4 status = check_exchange(args);
     if (status != NFS4_OK)
         return op_done(c, status);
+    if (!c->op_state)
+        c->op_state = arena_alloc(&c->arena, sizeof(struct exchange_wait));
+    struct exchange_wait *wait = c->op_state;
+    if (!wait)
+        return op_done(c, NFS4ERR_DELAY);
+    wait->question.compound = c;
     struct client *confirmed = client_find_owner(table, args->eia_clientowner.co_ownerid, true);
     struct client *unconfirmed = client_find_owner(table, args->eia_clientowner.co_ownerid, false);
     if (confirmed && confirmed->expiring)
         return op_done(c, NFS4ERR_DELAY);
     struct exchange_facts facts = facts_of(c, confirmed);
-    struct grants_question *question = needs_to_ask(c, confirmed, &facts);
-    if (question) {
-        c->op_state = question;
-        return ask_grants(c, question, confirmed);
-    }
+    if (needs_to_ask(c, confirmed, &facts))
+        return ask_grants(c, &wait->question, confirmed);
     switch (exchange_decide(&facts)) {
     case EXCHANGE_NEW:
     case EXCHANGE_RESTART:
-        return exchange_new(c, unconfirmed);
+        return exchange_new(c, confirmed, unconfirmed);
     case EXCHANGE_EXISTING:
         return exchange_again(c, confirmed);
     case EXCHANGE_UPDATE:
         return exchange_existing(c, confirmed);
     case EXCHANGE_TAKE_OVER:
-        /* Its record goes first; the caller comes again. */
-        client_expire(confirmed);
-        return op_done(c, NFS4ERR_DELAY);
+        return exchange_take_over(c, confirmed);
     case EXCHANGE_IN_USE:
+        say_contested(c, confirmed);
         return op_done(c, NFS4ERR_CLID_INUSE);
+    case EXCHANGE_WAIT:
+        say_contested(c, confirmed);
+        return op_done(c, NFS4ERR_DELAY);
     case EXCHANGE_NO_ENTRY:
         return op_done(c, NFS4ERR_NOENT);
     case EXCHANGE_NOT_SAME:
@@ -355,6 +429,8 @@ enum op_next op_reclaim_complete(struct compound *c)
     if (c->on_worker)
         return OP_LOOP;
     struct client *client = c->client;
+    if (!principal_equal(client->principal, principal_of(c)))
+        return op_done(c, NFS4ERR_WRONG_CRED); /* it ends what all users' locks could reclaim */
     if (c->args.reclaim_complete.rca_one_fs)
         /* For a file system that moved here; none do (RFC 8881 section 18.51.3). */
         return op_done(c, !c->current.file ? NFS4ERR_NOFILEHANDLE : NFS4_OK);

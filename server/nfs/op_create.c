@@ -10,6 +10,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "proto/utf8.h"
+#include "server/config/config.h"
 #include "server/file/file.h"
 #include "server/file/fs_cred.h"
 #include "server/file/fs_status.h"
@@ -31,9 +33,10 @@ struct creation {
     struct commit_wait commit;
 };
 
-static nfsstat4 check_target(struct xdr_bytes link, char target[PATH_MAX])
+static nfsstat4 check_target(struct xdr_bytes link, bool utf8, char target[PATH_MAX])
 {
-    if (link.len == 0 || memchr(link.data, 0, link.len))
+    if (link.len == 0 || memchr(link.data, 0, link.len) ||
+        (utf8 && !utf8_is_valid(link.data, link.len)))
         return NFS4ERR_INVAL;
     if (link.len >= PATH_MAX)
         return NFS4ERR_NAMETOOLONG;
@@ -53,7 +56,7 @@ static nfsstat4 check_create(struct compound *c, struct creation *work)
         return status;
     switch (args->objtype.type) {
     case NF4LNK:
-        return check_target(args->objtype.linkdata, work->target);
+        return check_target(args->objtype.linkdata, c->server->config->utf8_names, work->target);
     case NF4DIR:
     case NF4BLK:
     case NF4CHR:
@@ -121,7 +124,7 @@ static int make_and_set(struct compound *c, struct creation *work, bitmap4 *done
     int rc = make_object(c, work);
 
     if (rc == -ENOSPC) {
-        file_table_settle(c->server->files);
+        file_table_settle(c->server->files, c->current.export);
         rc = make_object(c, work);
     }
     if (rc)

@@ -31,9 +31,14 @@ nfsstat4 op_check_plain_directory(const struct place *dir)
     return S_ISDIR(file_type(dir->file)) ? NFS4_OK : NFS4ERR_NOTDIR;
 }
 
-/* On the loop: permission from memory, the name from the kernel's cache. -EAGAIN: not all of it is
- * there. */
-static int lookup_quick(struct compound *c, const char *name, struct place *out)
+static int find_from(const struct place *dir, const char *name, bool may_block, struct place *out)
+{
+    return name ? file_lookup(dir, name, may_block, out) : file_parent(dir, may_block, out);
+}
+
+/* On the loop, which cannot act as the client (base/confine.h): permission from memory, the name
+ * from the kernel's cache. */
+static int find_quick(const struct compound *c, const char *name, struct place *out)
 {
     struct cred cred;
     int rc = 0;
@@ -41,20 +46,25 @@ static int lookup_quick(struct compound *c, const char *name, struct place *out)
     export_cred(c->current.export, &c->cred, &cred);
     if (cred.uid != 0 && !file_is_pseudo(c->current.file))
         rc = fs_access_quick(&cred, c->current.file, X_OK);
-    return rc ? rc : file_lookup(&c->current, name, false, out);
+    return rc ? rc : find_from(&c->current, name, false, out);
 }
 
-static int lookup_blocking(struct compound *c, const char *name, struct place *out)
+static int find_blocking(const struct compound *c, const char *name, struct place *out)
 {
     int rc = fs_cred_enter(&c->cred, c->current.export);
 
     if (rc)
         return rc;
-    rc = file_lookup(&c->current, name, true, out);
+    rc = find_from(&c->current, name, true, out);
     fs_cred_leave();
     if (!file_is_pseudo(c->current.file))
         fs_access_learn(c->current.file);
     return rc;
+}
+
+int op_find_name(const struct compound *c, const char *name, struct place *out)
+{
+    return c->on_worker ? find_blocking(c, name, out) : find_quick(c, name, out);
 }
 
 enum op_next op_lookup(struct compound *c)
@@ -68,7 +78,7 @@ enum op_next op_lookup(struct compound *c)
         status = name_check(c->args.lookup.objname, c->server->config->utf8_names, name);
     if (status)
         return op_done(c, status);
-    rc = c->on_worker ? lookup_blocking(c, name, &place) : lookup_quick(c, name, &place);
+    rc = op_find_name(c, name, &place);
     if (rc == -EAGAIN && !c->on_worker)
         return OP_BLOCK;
     return op_done(c, rc ? fs_status(rc) : op_enter_place(c, &place));
@@ -84,11 +94,9 @@ enum op_next op_lookupp(struct compound *c)
         return op_done(c, status);
     if (!c->on_worker && !file_junctions(&c->current))
         return OP_BLOCK;
-    rc = fs_cred_enter(&c->cred, c->current.export);
-    if (rc)
-        return op_done(c, fs_status(rc));
-    rc = file_parent(&c->current, c->on_worker, &place);
-    fs_cred_leave();
+    rc = op_find_name(c, NULL, &place);
+    if (rc == -EAGAIN && !c->on_worker)
+        return OP_BLOCK;
     if (rc)
         return op_done(c, fs_status(rc));
     rc = c->on_worker ? file_check_inside(&place) : 0;

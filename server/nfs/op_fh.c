@@ -7,7 +7,6 @@
 #include "server/export/export.h"
 #include "server/export/pseudo.h"
 #include "server/file/file.h"
-#include "server/file/fs_cred.h"
 #include "server/file/fs_status.h"
 #include "server/nfs/op_fs.h"
 #include "server/server.h"
@@ -26,10 +25,10 @@ nfsstat4 op_enter_place(struct compound *c, struct place *place)
 
 /* Whoever has a handle may put it, so that he can give back what he holds of the file; what is
  * asked of the file next asks whether its export admits him (op_table.c). */
-static nfsstat4 put_place(struct compound *c, const struct place *place)
+static enum op_next put_place(struct compound *c, const struct place *place)
 {
     compound_set_fh(c, place->file, place->export);
-    return NFS4_OK;
+    return op_done(c, NFS4_OK);
 }
 
 enum op_next op_putrootfh(struct compound *c)
@@ -37,7 +36,7 @@ enum op_next op_putrootfh(struct compound *c)
     struct place root;
     int rc = file_root(c->server->files, &root);
 
-    return op_done(c, rc ? fs_status(rc) : put_place(c, &root));
+    return rc ? op_done(c, fs_status(rc)) : put_place(c, &root);
 }
 
 /* The public file handle is the root (RFC 8881 section 4.1.2). */
@@ -53,7 +52,7 @@ enum op_next op_putfh(struct compound *c)
 
     if (rc == -EAGAIN && !c->on_worker)
         return OP_BLOCK;
-    return op_done(c, rc ? fs_status(rc) : put_place(c, &place));
+    return rc ? op_done(c, fs_status(rc)) : put_place(c, &place);
 }
 
 enum op_next op_getfh(struct compound *c)
@@ -106,13 +105,8 @@ static enum op_next secinfo_answer(struct compound *c)
 static int probe_name(struct compound *c, const char *name)
 {
     struct place place;
-    int rc = fs_cred_enter(&c->cred, c->current.export);
+    int rc = op_find_name(c, name, &place);
 
-    if (rc)
-        return rc;
-    rc = name ? file_lookup(&c->current, name, c->on_worker, &place)
-              : file_parent(&c->current, c->on_worker, &place);
-    fs_cred_leave();
     if (!rc)
         file_unref(place.file);
     return rc;

@@ -15,6 +15,9 @@ nfsstat4 op_check_plain_directory(const struct place *dir);
  * name that the pseudo root puts there. */
 nfsstat4 op_check_name(const struct compound *c, const struct place *dir,
                        struct xdr_bytes component, char *name);
+/* What the name in the current directory leads to, for this client; NULL: the directory above.
+ * -EAGAIN on the loop: not all that it takes to say is in memory. */
+int op_find_name(const struct compound *c, const char *name, struct place *out);
 /* Makes a place that was found the current file handle, if the peer may use its export; the
  * reference goes with it. */
 nfsstat4 op_enter_place(struct compound *c, struct place *place);

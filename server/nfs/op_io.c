@@ -33,15 +33,11 @@ void write_verifier(const struct compound *c, verifier4 verifier)
     memcpy(verifier, &value, sizeof value);
 }
 
-void write_verifier_renew(const struct compound *c)
-{
-    export_note_loss(c->server->exports, c->current.export);
-}
-
 struct state_io io_state_of(const struct compound *c)
 {
     return (struct state_io){
         .client = client_state(c->client),
+        .clients = c->server->clients,
         .recovery = c->server->recovery,
         .file = c->current.file,
         .export = c->current.export,
@@ -96,7 +92,11 @@ static enum op_next read_finish(struct compound *c, struct read_work *work, nfss
     uint64_t end = c->args.read.offset + work->got;
 
     if (status == NFS4_OK)
-        status = fs_status(file_stat(c->current.file, &stat));
+        status = fs_status_io(file_stat(c->current.file, &stat));
+    if (status == NFS4_OK && end > stat.stx.stx_size) /* a growing file is longer on disk */
+        work->got = c->args.read.offset < stat.stx.stx_size
+                        ? (uint32_t)(stat.stx.stx_size - c->args.read.offset)
+                        : 0;
     if (status == NFS4_OK)
         res->eof = end >= stat.stx.stx_size;
     c->res.status = status;
@@ -126,7 +126,7 @@ static bool read_cached(struct compound *c, struct read_work *work)
     if (file_data_try(c->current.file, FILE_READ, &fd) < 0)
         return false;
     got = preadv2(fd, &iov, 1, (off_t)c->args.read.offset, RWF_NOWAIT);
-    file_data_close(c->current.file, FILE_READ);
+    file_data_leave(c->current.file, FILE_READ);
     if (got < 0)
         return false;
     work->got = (uint32_t)got;
@@ -227,7 +227,7 @@ static enum op_next read_blocking(struct compound *c, struct read_work *work)
         error = permission_check_io(&c->cred, &c->current, R_OK, c->on_worker);
     if (error == 0 && work->count > 0)
         error = reads_direct(c->current.file) ? read_direct(c, work) : read_buffered(c, work);
-    return read_finish(c, work, error < 0 ? fs_status(error) : NFS4_OK);
+    return read_finish(c, work, fs_status_io(error));
 }
 
 enum op_next op_read(struct compound *c)
@@ -249,10 +249,7 @@ static int sync_file(struct compound *c)
     }
     if (error < 0)
         return error;
-    if (fsync(fd) < 0) {
-        error = -errno;
-        write_verifier_renew(c);
-    }
+    error = file_flush(c->current.file, fd, false);
     file_data_close(c->current.file, access);
     return error;
 }
@@ -265,9 +262,9 @@ enum op_next op_commit(struct compound *c)
     if (status == NFS4_OK && !c->on_worker)
         return OP_BLOCK;
     if (status == NFS4_OK)
-        status = fs_status(permission_check_io(&c->cred, &c->current, W_OK, c->on_worker));
+        status = fs_status_io(permission_check_io(&c->cred, &c->current, W_OK, c->on_worker));
     if (status == NFS4_OK)
-        status = fs_status(sync_file(c));
+        status = fs_status_io(sync_file(c));
     if (status == NFS4_OK)
         write_verifier(c, c->res.commit.resok4.writeverf);
     return op_done(c, status);

@@ -12,9 +12,6 @@ struct file;
 /* The verifier of WRITE and COMMIT: it stays while nothing that was reported as written on the
  * current file's file system can have been lost (18.32.3). */
 void write_verifier(const struct compound *c, verifier4 verifier);
-/* The kernel could not write back what clients believe written there: who has written has to write
- * again. Any thread. */
-void write_verifier_renew(const struct compound *c);
 
 /* Who asks for the current file's data, of a session. On the client's loop. */
 struct state_io io_state_of(const struct compound *c);

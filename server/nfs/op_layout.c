@@ -12,6 +12,7 @@
 #include "server/client/client.h"
 #include "server/client/recovery.h"
 #include "server/client/session.h"
+#include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/file/file.h"
 #include "server/keeper/keeper.h"
@@ -194,9 +195,13 @@ static enum op_next layoutget_finish(struct compound *c, struct layout_work *wor
         .lo_content = {.loc_type = get->type, .loc_body = {.data = body, .len = get->body_len}},
     };
     /* A layout of a sealed file stays good over closes: nobody needs it back before the seal goes.
+     * But one of a growing file for writing comes back with the last close, so that the seal does.
      */
-    *res = (LAYOUTGET4resok){
-        .logr_stateid = get->layout_stateid, .logr_layout_count = 1, .logr_layout = layout};
+    *res = (LAYOUTGET4resok){.logr_return_on_close = get->granted_iomode == LAYOUTIOMODE4_RW &&
+                                                     file_is_growing(c->current.file),
+                             .logr_stateid = get->layout_stateid,
+                             .logr_layout_count = 1,
+                             .logr_layout = layout};
     compound_set_stateid(c, &res->logr_stateid);
     return op_done(c, NFS4_OK);
 }
@@ -335,7 +340,9 @@ static nfsstat4 layoutcommit_check(const struct compound *c, const LAYOUTCOMMIT4
         return NFS4ERR_INVAL;
     if (args->loca_reclaim)
         return grace ? NFS4_OK : NFS4ERR_NO_GRACE;
-    return grace ? NFS4ERR_GRACE : NFS4_OK;
+    /* Linux never reclaims, and takes GRACE for success: what it wrote past the end of a growing
+     * file would be lost. */
+    return grace && !file_is_growing(c->current.file) ? NFS4ERR_GRACE : NFS4_OK;
 }
 
 static uint64_t time_ns(const nfstime4 *time)
@@ -345,13 +352,35 @@ static uint64_t time_ns(const nfstime4 *time)
     return (uint64_t)time->seconds * 1000000000u + time->nseconds;
 }
 
+/*
+ * Where files grow, what was written by a layout is the file's only once it was committed (12.5.4):
+ * else it is cut off or zeroed when the layout is lost, and whoever made the file longer since did
+ * so over zeros. Linux takes these refusals (18.42.3) for success, and the program has to hear of
+ * it: so they are IO, which is among the operation's errors (15.2) and says that what was written
+ * could not be kept (15.1.4.6). A pinned file that does not grow keeps its blocks and its size, and
+ * loses nothing.
+ */
+static bool loses_data(const struct compound *c, nfsstat4 status)
+{
+    struct file *file = c->current.file;
+
+    if (status != NFS4ERR_BADLAYOUT && status != NFS4ERR_BADIOMODE && status != NFS4ERR_GRACE)
+        return false;
+    if (!c->current.export || !export_config(c->current.export)->direct_writes)
+        return false;
+    return c->args.layoutcommit.loca_last_write_offset.no_newoffset &&
+           (seal_kind(file_seal(file)) != SEAL_PINNED || file_is_growing(file));
+}
+
 /* A stateid that is no layout's, or not any more: that there is no such layout is said by BADLAYOUT
  * (18.42.3); errors about stateids are not among the operation's (15.2). */
 static enum op_next layoutcommit_done(struct compound *c, nfsstat4 status)
 {
     bool unknown = status == NFS4ERR_BAD_STATEID || status == NFS4ERR_OLD_STATEID;
 
-    return op_done(c, unknown ? NFS4ERR_BADLAYOUT : status);
+    if (unknown)
+        status = NFS4ERR_BADLAYOUT;
+    return op_done(c, loses_data(c, status) ? NFS4ERR_IO : status);
 }
 
 static enum op_next layoutcommit_start(struct compound *c)
@@ -395,7 +424,8 @@ enum op_next op_layoutcommit(struct compound *c)
 
     if (!work)
         return c->on_worker ? OP_LOOP : layoutcommit_start(c);
-    /* A sealed file never changes its size. */
-    c->res.layoutcommit.locr_resok4.locr_newsize.ns_sizechanged = false;
+    /* A sealed file never changes its size, unless it grows. */
+    c->res.layoutcommit.locr_resok4.locr_newsize =
+        (newsize4){.ns_sizechanged = work->commit.size_changed, .ns_size = work->commit.size};
     return layoutcommit_done(c, work->commit.call.status);
 }

@@ -41,11 +41,15 @@ static nfsstat4 make_file_request(const struct compound *c, nfs_lock_type4 type,
     return status != NFS4_OK ? status : make_request(c, type, offset, length, request);
 }
 
-/* A lock that an expired client left behind goes. */
-static nfsstat4 judge_denied(struct compound *c, nfsstat4 status, const LOCK4denied *denied)
+/* A lock that an expired client left behind goes, and where there are too few, what such clients
+ * left. */
+static nfsstat4 judge_denied(struct compound *c, nfsstat4 status, const struct state_lock *request,
+                             const LOCK4denied *denied)
 {
     uint64_t holder = denied->owner.clientid;
 
+    if (request->lack)
+        open_refused_share(c, request->lack, "locks");
     if (status == NFS4ERR_DENIED && holder != c->client_id &&
         client_yield_expired(c->server->clients, holder))
         return NFS4ERR_DELAY;
@@ -60,7 +64,7 @@ enum op_next op_lock(struct compound *c)
                                                    : &locker->lock_owner.lock_stateid;
     const struct xdr_bytes *owner =
         locker->new_lock_owner ? &locker->open_owner.lock_owner.owner : NULL;
-    struct state_lock request;
+    struct state_lock request = {0};
     LOCK4denied conflict = {0};
     stateid4 stateid, out;
     nfsstat4 status = make_file_request(c, args->locktype, args->offset, args->length, &request);
@@ -74,7 +78,7 @@ enum op_next op_lock(struct compound *c)
     if (status == NFS4_OK)
         status = state_lock_set(client_state(c->client), &request, &stateid, owner, &c->arena, &out,
                                 &conflict);
-    status = judge_denied(c, status, &conflict);
+    status = judge_denied(c, status, &request, &conflict);
     if (status == NFS4ERR_DENIED && args->reclaim)
         status = NFS4ERR_RECLAIM_CONFLICT;
     c->res.status = status;
@@ -90,7 +94,7 @@ enum op_next op_lock(struct compound *c)
 enum op_next op_lockt(struct compound *c)
 {
     const LOCKT4args *args = &c->args.lockt;
-    struct state_lock request;
+    struct state_lock request = {0};
     LOCK4denied conflict = {0};
     nfsstat4 status = make_file_request(c, args->locktype, args->offset, args->length, &request);
 
@@ -101,7 +105,7 @@ enum op_next op_lockt(struct compound *c)
     if (status == NFS4_OK)
         status = state_lock_test(client_state(c->client), &request, args->owner.owner, &c->arena,
                                  &conflict);
-    status = judge_denied(c, status, &conflict);
+    status = judge_denied(c, status, &request, &conflict);
     c->res.status = status;
     if (status == NFS4ERR_DENIED)
         c->res.lockt.denied = conflict;
@@ -111,7 +115,7 @@ enum op_next op_lockt(struct compound *c)
 enum op_next op_locku(struct compound *c)
 {
     const LOCKU4args *args = &c->args.locku;
-    struct state_lock request;
+    struct state_lock request = {0};
     stateid4 stateid, out;
     nfsstat4 status = make_request(c, args->locktype, args->offset, args->length, &request);
 
@@ -121,6 +125,8 @@ enum op_next op_locku(struct compound *c)
         status = compound_resolve_latest(c, &args->lock_stateid, &stateid);
     if (status == NFS4_OK)
         status = state_lock_clear(client_state(c->client), &request, &stateid, &out);
+    if (status != NFS4_OK && request.lack)
+        open_refused_share(c, request.lack, "locks");
     c->res.status = status;
     if (status == NFS4_OK) {
         c->res.locku.lock_stateid = out;

@@ -244,17 +244,9 @@ static enum op_next change_remove(struct compound *c, struct name_change *work)
     return sealed ? make_way(c) : finish_change(c, work, rc, c->current.file, NULL);
 }
 
-/* PERM, of the kernel's or the seal's, is not among the errors of these operations (15.2). */
-static enum op_next without_perm(struct compound *c, enum op_next next)
-{
-    if (next == OP_DONE && c->res.status == NFS4ERR_PERM)
-        c->res.status = NFS4ERR_ACCESS;
-    return next;
-}
-
 enum op_next op_remove(struct compound *c)
 {
-    return without_perm(c, run_stages(c, check_remove, change_remove));
+    return run_stages(c, check_remove, change_remove);
 }
 
 static nfsstat4 check_rename(struct compound *c, struct name_change *work)
@@ -316,7 +308,7 @@ static enum op_next change_rename(struct compound *c, struct name_change *work)
 
 enum op_next op_rename(struct compound *c)
 {
-    return without_perm(c, run_stages(c, check_rename, change_rename));
+    return run_stages(c, check_rename, change_rename);
 }
 
 static nfsstat4 check_link(struct compound *c, struct name_change *work)
@@ -357,5 +349,5 @@ static enum op_next change_link(struct compound *c, struct name_change *work)
 
 enum op_next op_link(struct compound *c)
 {
-    return without_perm(c, run_stages(c, check_link, change_link));
+    return run_stages(c, check_link, change_link);
 }

@@ -45,6 +45,8 @@ static enum op_next next_stage(struct compound *c, enum open_stage stage, enum o
 
 static enum op_next finish_open(struct compound *c, struct open_work *work, nfsstat4 status)
 {
+    if (work->charged)
+        state_open_discharge(client_state(c->client));
     file_unref(work->at.file);
     return op_done(c, status);
 }
@@ -68,8 +70,17 @@ nfsstat4 open_check_type(mode_t type)
     }
 }
 
+void open_refused_share(struct compound *c, enum state_lack lack, const char *what)
+{
+    if (lack == STATE_LACKS_ALL)
+        clients_yield_expired(c->server->clients, NULL);
+    else if (lack == STATE_LACKS_SHARE)
+        clients_yield_expired(c->server->clients, c->client);
+    client_note_share(c->client, what);
+}
+
 /* What is wrong with the arguments whatever the file is. */
-static nfsstat4 check_args(const OPEN4args *args)
+static nfsstat4 check_args(const struct compound *c, const OPEN4args *args)
 {
     bool creates = args->openhow.opentype == OPEN4_CREATE;
 
@@ -100,8 +111,9 @@ static nfsstat4 check_args(const OPEN4args *args)
     default:
         return NFS4ERR_INVAL;
     }
-    /* This is a pNFS server: EXCLUSIVE4 must not be supported (table 18). */
-    return creates && args->openhow.how.mode == EXCLUSIVE4 ? NFS4ERR_INVAL : NFS4_OK;
+    /* EXCLUSIVE4 is for who was told of no layouts, and only for him (table 18). */
+    return creates && args->openhow.how.mode == EXCLUSIVE4 && !c->no_layouts ? NFS4ERR_INVAL
+                                                                             : NFS4_OK;
 }
 
 nfsstat4 reclaim_check(const struct compound *c, bool reclaim)
@@ -184,7 +196,7 @@ static enum op_next find_target(struct compound *c, struct open_work *work)
     if (status != NFS4_OK)
         return finish_open(c, work, status);
     c->stage = OPEN_COMMITTED;
-    if (work->commit_dir && commit_dirs(c, &work->commit, c->current.file, NULL) == OP_WAIT)
+    if (work->to_commit && commit_dirs(c, &work->commit, work->to_commit, NULL) == OP_WAIT)
         return OP_WAIT;
     return open_committed(c, work);
 }
@@ -198,7 +210,7 @@ static enum op_next start_open(struct compound *c)
     if (!work)
         goto fail;
     c->op_state = work;
-    status = check_args(args);
+    status = check_args(c, args);
     if (status == NFS4_OK)
         status = reclaim_check(c, args->claim.claim == CLAIM_PREVIOUS);
     if (status == NFS4_OK)
@@ -206,8 +218,18 @@ static enum op_next start_open(struct compound *c)
     if (status != NFS4_OK)
         goto fail;
     work->access = share_access_mode(args->share_access);
-    if (args->openhow.opentype == OPEN4_CREATE)
-        return next_stage(c, OPEN_FIND, OP_BLOCK);
+    if (args->openhow.opentype == OPEN4_CREATE) {
+        /* Before the file is made: who is told DELAY comes again, and a GUARDED4 must not find what
+         * it made itself. */
+        enum state_lack lack = state_open_charge(client_state(c->client));
+
+        work->charged = lack == STATE_LACKS_NOTHING;
+        if (work->charged)
+            return next_stage(c, OPEN_FIND, OP_BLOCK);
+        open_refused_share(c, lack, "open files");
+        status = NFS4ERR_DELAY;
+        goto fail;
+    }
     return find_target(c, work);
 fail:
     return op_done(c, status);
@@ -251,6 +273,8 @@ static enum op_next open_refused(struct compound *c, struct open_work *work, nfs
     if (status == NFS4ERR_SHARE_DENIED && conflict && conflict != c->client_id &&
         client_yield_expired(c->server->clients, conflict))
         status = NFS4ERR_DELAY;
+    if (status == NFS4ERR_SHARE_DENIED && c->args.open.claim.claim == CLAIM_PREVIOUS)
+        status = NFS4ERR_RECLAIM_CONFLICT;
     if (status != NFS4ERR_FILE_OPEN || work->released)
         return finish_open(c, work, status == NFS4ERR_FILE_OPEN ? NFS4ERR_DELAY : status);
     status = seal_wait_start(c, &work->release, work->at.file);
@@ -264,11 +288,13 @@ static enum op_next take_share(struct compound *c, struct open_work *work, bool 
     struct cred cred = {0};
     struct state_open open = {
         .file = work->at.file,
+        .export = work->at.export,
         .owner = c->args.open.owner.owner,
         .cred = &cred,
         .access = work->access,
         .deny = c->args.open.share_deny,
         .reserved = reserved,
+        .charged = work->charged,
     };
     stateid4 stateid;
     uint64_t conflict = 0;
@@ -276,6 +302,9 @@ static enum op_next take_share(struct compound *c, struct open_work *work, bool 
 
     export_cred(work->at.export, &c->cred, &cred);
     status = state_open(client_state(c->client), &open, &stateid, &conflict);
+    work->charged = open.charged;
+    if (open.lack)
+        open_refused_share(c, open.lack, "open files");
     if (status != NFS4_OK)
         return open_refused(c, work, status, conflict);
     return open_succeeded(c, work, &stateid);

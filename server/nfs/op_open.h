@@ -14,6 +14,7 @@
 #include "server/nfs/compound.h"
 #include "server/nfs/seal_wait.h"
 #include "server/state/share.h"
+#include "server/state/state.h"
 
 struct open_work {
     struct seal_wait release;
@@ -22,8 +23,9 @@ struct open_work {
     struct place at;     /* what is opened; holds a reference */
     uint32_t access;     /* OPEN4_SHARE_ACCESS_*, which are FILE_READ and FILE_WRITE too */
     struct commit_wait commit;
-    bool commit_dir; /* before the answer */
-    bool created;    /* by this OPEN, or by one that this is a repetition of */
+    bool charged;           /* a file of the client's share is taken for it */
+    struct file *to_commit; /* before the answer: the directory, or what was made in it */
+    bool created;           /* by this OPEN, or by one that this is a repetition of */
     bool truncate;
     bool blocks;   /* met on the loop: only a worker can tell */
     bool released; /* an at-rest seal gave way already */
@@ -37,6 +39,9 @@ struct open_work {
 nfsstat4 open_by_name(struct compound *c, struct open_work *work);
 /* A regular file may be opened, read, written and locked; of others, what they are. */
 nfsstat4 open_check_type(mode_t type);
+/* The client was refused some of this: clients past their lease give up what they hold, where that
+ * can help, and the log tells of it. On the client's loop. */
+void open_refused_share(struct compound *c, enum state_lack lack, const char *what);
 /* May state be claimed now (RFC 8881 section 8.4.2.1)? reclaim: NO_GRACE, RECLAIM_BAD; else GRACE.
  * On the client's loop. */
 nfsstat4 reclaim_check(const struct compound *c, bool reclaim);

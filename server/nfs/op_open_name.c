@@ -19,6 +19,7 @@
 #include "server/file/file.h"
 #include "server/file/fs_cred.h"
 #include "server/nfs/change.h"
+#include "server/nfs/op_fs.h"
 #include "server/nfs/op_open.h"
 #include "server/server.h"
 
@@ -61,17 +62,6 @@ static void add_verifier_attributes(bitmap4 *attrset)
 {
     bitmap4_set(attrset, FATTR4_TIME_ACCESS_SET);
     bitmap4_set(attrset, FATTR4_TIME_MODIFY_SET);
-}
-
-static int lookup_name(const struct compound *c, struct open_work *work)
-{
-    int error = fs_cred_enter(&c->cred, c->current.export);
-
-    if (error < 0)
-        return error;
-    error = file_lookup(&c->current, work->name, c->on_worker, &work->at);
-    fs_cred_leave();
-    return error;
 }
 
 /* The mode came with the file: if the kernel kept it as it is, it need not be set once more (after
@@ -147,14 +137,13 @@ static int set_attributes(const struct compound *c, struct open_work *work)
 }
 
 /* Nothing was set after the file was made: the directory's commit will do, which others share
- * (commit.h). Else as attr_commit, with the descriptor at hand; the file's name goes along, since a
- * file system has it in the same transaction, or an earlier one. */
-static int commit_made(const struct compound *c, struct open_work *work, int fd, bool untouched)
+ * (commit.h). Else the file's; its name goes along, since a file system has it in the same
+ * transaction, or an earlier one. */
+static struct file *what_to_commit(const struct compound *c, const struct open_work *work,
+                                   bool untouched)
 {
-    work->commit_dir = untouched && export_commits_by_directory(c->current.export);
-    if (work->commit_dir || !c->server->config->sync_metadata)
-        return 0;
-    return fsync(fd) < 0 ? -errno : 0;
+    return untouched && export_commits_by_directory(c->current.export) ? c->current.file
+                                                                       : work->at.file;
 }
 
 static bool sets_more(const struct open_work *work)
@@ -174,7 +163,7 @@ static int create_file(const struct compound *c, struct open_work *work, const v
     change_before(c->current.file, &work->cinfo);
     fd = make_file(c, work, attr_set_mode(&work->set, MODE_OTHERWISE), verifier);
     if (fd == -ENOSPC) {
-        file_table_settle(c->server->files);
+        file_table_settle(c->server->files, c->current.export);
         fd = make_file(c, work, attr_set_mode(&work->set, MODE_OTHERWISE), verifier);
     }
     if (fd < 0)
@@ -192,7 +181,7 @@ static int create_file(const struct compound *c, struct open_work *work, const v
     }
     change_after(c->current.file, &work->cinfo);
     if (error == 0)
-        error = commit_made(c, work, fd, untouched);
+        work->to_commit = what_to_commit(c, work, untouched);
 close:
     close(fd);
     return error;
@@ -204,7 +193,7 @@ static int create_unchecked(const struct compound *c, struct open_work *work)
     int error = -EAGAIN;
 
     for (int races = 0; races < NAME_RACES && error == -EAGAIN; races++) {
-        error = lookup_name(c, work);
+        error = op_find_name(c, work->name, &work->at);
         if (error == 0) {
             work->truncate = bitmap4_isset(&work->set.want, FATTR4_SIZE) && work->set.size == 0;
             return 0;
@@ -227,7 +216,7 @@ static int create_exclusive(const struct compound *c, struct open_work *work,
 
     if (error != -EEXIST)
         return error;
-    error = lookup_name(c, work);
+    error = op_find_name(c, work->name, &work->at);
     if (error < 0)
         return error == -ENOENT ? -EAGAIN : error;
     if (!has_verifier(work->at.file, *verifier,
@@ -246,6 +235,8 @@ static nfsstat4 decode_attributes(const struct compound *c, struct open_work *wo
     const fattr4 *fattr =
         how->mode == EXCLUSIVE4_1 ? &how->ch_createboth.cva_attrs : &how->createattrs;
 
+    if (how->mode == EXCLUSIVE4)
+        return NFS4_OK; /* it has none */
     if (how->mode == EXCLUSIVE4_1) {
         bitmap4 allowed = attr_exclcreat(), beyond = bitmap4_minus(&fattr->attrmask, &allowed);
 
@@ -273,7 +264,8 @@ static nfsstat4 create_by_name(const struct compound *c, struct open_work *work)
     else if (how->mode == GUARDED4)
         error = create_file(c, work, NULL);
     else
-        error = create_exclusive(c, work, &how->ch_createboth.cva_verf);
+        error = create_exclusive(
+            c, work, how->mode == EXCLUSIVE4 ? &how->createverf : &how->ch_createboth.cva_verf);
     return error == -EAGAIN ? NFS4ERR_DELAY : fs_status(error);
 }
 
@@ -284,7 +276,7 @@ nfsstat4 open_by_name(struct compound *c, struct open_work *work)
     if (c->args.open.openhow.opentype == OPEN4_CREATE) {
         status = create_by_name(c, work);
     } else {
-        int error = lookup_name(c, work);
+        int error = op_find_name(c, work->name, &work->at);
 
         work->blocks = error == -EAGAIN && !c->on_worker;
         status = fs_status(error);

@@ -133,6 +133,7 @@ static nfsstat4 add_junction(struct listing *list, struct pseudo_dir *child, uin
     struct attr_names names;
     struct nfs4_attrs attrs;
     struct place place;
+    nfsstat4 admitted;
     int rc;
 
     if (pseudo_export(child) && export_is_away(pseudo_export(child)) &&
@@ -140,8 +141,9 @@ static nfsstat4 add_junction(struct listing *list, struct pseudo_dir *child, uin
         return NFS4_OK; /* not shown: who lists a directory does not wait for a disk below it */
     rc = file_from_pseudo(list->table, child, &place);
     if (!rc) {
-        if (export_admit(place.export, &list->c->peer) != NFS4_OK)
-            rc = -EACCES;
+        admitted = export_admit(place.export, &list->c->peer);
+        if (admitted != NFS4_OK)
+            rc = admitted == NFS4ERR_DELAY ? -EAGAIN : -EACCES;
         if (!rc)
             rc = attr_of_place(list->c->server, &place, &list->want, true, &names, &attrs);
         file_unref(place.file);
@@ -156,9 +158,12 @@ static nfsstat4 list_junctions(struct listing *list, uint64_t cookie)
 
     if (!list->junctions || cookie >= FIRST_REAL_COOKIE)
         return NFS4_OK;
-    for (; i < pseudo_child_count(list->junctions) && !list->full && !status; i++)
-        status =
-            add_junction(list, pseudo_child_at(list->junctions, (unsigned)i), FIRST_COOKIE + i);
+    for (; i < pseudo_slot_count(list->junctions) && !list->full && !status; i++) {
+        struct pseudo_dir *child = pseudo_slot(list->junctions, (unsigned)i);
+
+        if (child)
+            status = add_junction(list, child, FIRST_COOKIE + i);
+    }
     return status;
 }
 
@@ -185,8 +190,7 @@ static int know_file(struct listing *list, const struct fs_handle *found, struct
         return rc;
     if (attr_wants_handle(&list->want))
         *handle = file_handle_of(list->table, list->export, found, list->names.handle);
-    file_stat_finish(list->table, key, stat);
-    return 0;
+    return file_stat_finish(list->table, key, stat);
 }
 
 /* By one descriptor: attributes and handle are of one file even when the name is given to another

@@ -13,6 +13,7 @@
 #include "server/client/ending.h"
 #include "server/client/session.h"
 #include "server/config/config.h"
+#include "server/export/export.h"
 #include "server/keeper/keeper.h"
 #include "server/nfs/compound.h"
 #include "server/nfs/route.h"
@@ -33,6 +34,7 @@ static void take_turn(struct compound *c, const struct session_turn *turn)
         return;
     c->client = turn->client;
     c->client_id = client_id(turn->client);
+    c->no_layouts = turn->client->no_layouts;
     c->session = turn->session;
     c->slot = turn->slot;
     c->cache_this = c->args.sequence.sa_cachethis;
@@ -92,6 +94,7 @@ static enum op_next record_client(struct compound *c, struct client *client)
         .client_id = client->id,
     };
     client_pin(client);
+    host_await_no_more(client);
     client->create_busy = true;
     c->op_state = wait;
     c->stage = 1;
@@ -137,6 +140,8 @@ static nfsstat4 make_session(struct compound *c, struct client *client)
     channel_attrs4 fore, back;
     struct session *session;
     nfsstat4 status = session_clamp(c->server->config, args, &fore, &back);
+    if (status == NFS4_OK && !session_fit(client, &fore))
+        status = NFS4ERR_NOSPC;
     if (status != NFS4_OK)
         return status;
     if (!client->confirmed) {
@@ -147,6 +152,7 @@ static nfsstat4 make_session(struct compound *c, struct client *client)
     if (session_create(client, args, &fore, &back, &session) < 0)
         return NFS4ERR_NOSPC;
     fill_session(c, session, &fore, &back);
+    client_show_address(client, &c->peer);
     session_associate(session, conn_serial(c->conn));
     conn_set_bound(c->conn);
     if ((args->csa_flags & CREATE_SESSION4_FLAG_CONN_BACK_CHAN) != 0 &&
@@ -173,8 +179,10 @@ static enum op_next create_recorded(struct compound *c)
     enum op_next next;
     client->create_busy = false;
     if (wait->recovery.err < 0) {
-        log_error("%s: cannot record the client: %s", client_describe(client),
-                  strerror(-wait->recovery.err));
+        log_some_errors("%s: cannot record the client: %s", client_describe(client),
+                        strerror(-wait->recovery.err));
+        if (!client->gone)
+            host_await(client);
         next = op_done(c, NFS4ERR_DELAY);
     } else if (client->gone) {
         next = op_done(c, NFS4ERR_STALE_CLIENTID);
@@ -183,6 +191,14 @@ static enum op_next create_recorded(struct compound *c)
     }
     client_unpin(client);
     return next;
+}
+
+/* It comes back, or takes the place of what it was. */
+static bool has_record(const struct compound *c, const struct client *client)
+{
+    const struct xdr_bytes owner = {client->owner, client->owner_len};
+    return client_find_owner(client->table, owner, true) ||
+           recovery_may_reclaim(c->server->recovery, owner.data, owner.len);
 }
 
 static nfsstat4 check_create(const struct compound *c, const struct client *client)
@@ -194,7 +210,8 @@ static nfsstat4 check_create(const struct compound *c, const struct client *clie
         return NFS4ERR_INVAL;
     if (client->session_count >= c->server->config->max_sessions_per_client)
         return NFS4ERR_NOSPC;
-    return session_clamp(c->server->config, &c->args.create_session, &fore, &back);
+    nfsstat4 status = session_clamp(c->server->config, &c->args.create_session, &fore, &back);
+    return status == NFS4_OK && !session_fit(client, &fore) ? NFS4ERR_NOSPC : status;
 }
 
 static enum op_next create_session(struct compound *c)
@@ -205,6 +222,10 @@ static enum op_next create_session(struct compound *c)
     struct client *client = client_find_any(client_table_of(c), args->csa_clientid);
     if (!client || client->expiring || !client_is_at(client, &c->peer))
         return op_done(c, NFS4ERR_STALE_CLIENTID);
+    const nfsstat4 admitted =
+        client->confirmed ? NFS4_OK : export_table_admits(c->server->exports, &c->peer);
+    if (admitted != NFS4_OK) /* a reload came between */
+        return op_done(c, admitted == NFS4ERR_DELAY ? admitted : NFS4ERR_STALE_CLIENTID);
     if (!principal_equal(client->principal, principal_of(c)))
         return op_done(c, NFS4ERR_CLID_INUSE);
     if (client->create_busy)
@@ -222,7 +243,11 @@ static enum op_next create_session(struct compound *c)
         client->create_res.status = status;
         return op_done(c, status);
     }
-    return client->confirmed ? finish_create(c, client) : record_client(c, client);
+    if (client->confirmed)
+        return finish_create(c, client);
+    if (!host_may_confirm(client, has_record(c, client)))
+        return op_done(c, NFS4ERR_DELAY);
+    return record_client(c, client);
 }
 
 enum op_next op_create_session(struct compound *c)
@@ -254,7 +279,8 @@ static enum op_next destroy_session(struct compound *c)
         return op_done(c, NFS4ERR_BADSESSION);
     if (!is_principal(c, session))
         return op_done(c, NFS4ERR_WRONG_CRED);
-    if (!session_is_associated(session, conn_serial(c->conn)))
+    if (!session_is_associated(session, conn_serial(c->conn)) &&
+        !session_has_back(session, c->conn))
         return op_done(c, NFS4ERR_CONN_NOT_BOUND_TO_SESSION);
     session_destroy(session);
     return op_done(c, NFS4_OK);
@@ -269,6 +295,16 @@ enum op_next op_destroy_session(struct compound *c)
     return compound_visit(c, loop_at(c, session_loop(id)), destroy_session);
 }
 
+/* Of a connection that is bound nothing is taken away (RFC 8881 section 18.34.3). What is added is,
+ * although that section has INVAL for it too: a connection that SEQUENCE has associated could else
+ * never get the backchannel. */
+static bool takes_away(const struct session *session, const struct conn *conn,
+                       channel_dir_from_client4 dir)
+{
+    return (dir == CDFC4_FORE && session_has_back(session, conn)) ||
+           (dir == CDFC4_BACK && session_is_associated(session, conn_serial(conn)));
+}
+
 enum op_next op_bind_conn_to_session(struct compound *c)
 {
     const BIND_CONN_TO_SESSION4args *args = &c->args.bind_conn_to_session;
@@ -280,6 +316,8 @@ enum op_next op_bind_conn_to_session(struct compound *c)
     if (!session ||
         !is_principal(c, session)) /* its errors have none for another principal (15.2) */
         return op_done(c, NFS4ERR_BADSESSION);
+    if (takes_away(session, c->conn, args->bctsa_dir))
+        return op_done(c, NFS4ERR_INVAL);
     memcpy(ok->bctsr_sessid, args->bctsa_sessid, sizeof(ok->bctsr_sessid));
     bool back = args->bctsa_dir != CDFC4_FORE;
     if (back && !session_has_back(session, c->conn)) {
@@ -293,7 +331,9 @@ enum op_next op_bind_conn_to_session(struct compound *c)
         ok->bctsr_dir = CDFS4_FORE;
     else
         ok->bctsr_dir = args->bctsa_dir == CDFC4_BACK ? CDFS4_BACK : CDFS4_BOTH;
-    session_associate(session, conn_serial(c->conn));
+    client_show_address(session_client(session), &c->peer);
+    if (ok->bctsr_dir != CDFS4_BACK)
+        session_associate(session, conn_serial(c->conn));
     conn_set_bound(c->conn);
     return op_done(c, NFS4_OK);
 }
@@ -303,6 +343,8 @@ enum op_next op_backchannel_ctl(struct compound *c)
     if (c->on_worker)
         return OP_LOOP;
     const BACKCHANNEL_CTL4args *args = &c->args.backchannel_ctl;
+    if (!is_principal(c, c->session)) /* its errors have none for another principal (15.2) */
+        return op_done(c, NFS4ERR_INVAL);
     for (uint32_t i = 0; i < args->bca_sec_parms_count; i++)
         if (args->bca_sec_parms[i].cb_secflavor == RPC_AUTH_GSS)
             return op_done(c, NFS4ERR_NOENT); /* there are no GSS handles here */

@@ -29,11 +29,14 @@ enum stage {
     RELEASED,  /* loop: the keeper has answered */
     TELL_TIME, /* loop: the new mtime goes to the keeper */
     TOLD,      /* loop: the keeper has answered */
+    TELL_SIZE, /* loop: so does the new size of a growing file */
+    SIZED,     /* loop: the keeper has answered */
 };
 
 struct setattr {
     struct seal_wait wait;
     struct keeper_wrote wrote;
+    struct keeper_resize resize;
     struct attr_set set;
     struct compound *compound;
     bool opener; /* opened for writing with this identity: need not be asked for permission */
@@ -91,6 +94,16 @@ static bool asks_owner(const struct attr_set *set)
     return atime || mtime || !bitmap4_empty(&others);
 }
 
+/* The size alone (perhaps with times of now, which it has anyhow): what a growing seal can take. */
+static bool only_size(const struct attr_set *set)
+{
+    const bitmap4 size = BITMAP4(FATTR4_SIZE, FATTR4_TIME_ACCESS_SET, FATTR4_TIME_MODIFY_SET);
+    const bitmap4 others = bitmap4_minus(&set->want, &size);
+
+    return bitmap4_empty(&others) && bitmap4_isset(&set->want, FATTR4_SIZE) && !asks_owner(set) &&
+           set->size <= INT64_MAX;
+}
+
 /* What the kernel would say if there were no seal, which is not disturbed for who may not. NFS4_OK,
  * PERM or ACCESS. */
 static nfsstat4 may_change(const struct compound *c, const struct setattr *work)
@@ -117,8 +130,13 @@ static enum op_next apply_sealed(struct compound *c, struct setattr *work)
 
     if (status)
         return op_done(c, status);
-    c->stage =
-        file_seal(c->current.file) == SEAL_PINNED && only_times(&work->set) ? TELL_TIME : UNSEAL;
+    if (seal_kind(file_seal(c->current.file)) == SEAL_PINNED && only_size(&work->set) &&
+        file_is_growing(c->current.file))
+        c->stage = TELL_SIZE;
+    else if (seal_kind(file_seal(c->current.file)) == SEAL_PINNED && only_times(&work->set))
+        c->stage = TELL_TIME;
+    else
+        c->stage = UNSEAL;
     return OP_LOOP;
 }
 
@@ -143,7 +161,7 @@ static enum op_next apply_attrs(struct compound *c, struct setattr *work)
     if (status == NFS4ERR_PERM &&
         file_seal(c->current.file) != SEAL_NONE) /* sealed while we were at it */
         return apply_sealed(c, work);
-    rc = attr_commit(c->server, c->current.file);
+    rc = bitmap4_empty(&c->res.setattr.attrsset) ? 0 : attr_commit(c->server, c->current.file);
     if (!status && rc)
         status = fs_status(rc);
     return op_done(c, status);
@@ -237,11 +255,48 @@ static enum op_next told_time(struct compound *c, struct setattr *work)
     return op_done(c, work->wrote.call.status);
 }
 
+static void size_told(struct loop_msg *msg)
+{
+    struct setattr *work = container_of(msg, struct setattr, resize.call.reply);
+
+    compound_resume(work->compound);
+}
+
+static enum op_next tell_size(struct compound *c, struct setattr *work)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    work->compound = c;
+    work->resize = (struct keeper_resize){
+        .call = {.reply.run = size_told, .reply_loop = c->loop},
+        .file = c->current.file,
+        .client_id = c->client_id,
+        .size = work->set.size,
+        .mtime_ns = (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec,
+    };
+    c->stage = SIZED;
+    keeper_resize(c->server->keeper, &work->resize);
+    return OP_WAIT;
+}
+
+static enum op_next told_size(struct compound *c, struct setattr *work)
+{
+    nfsstat4 status = work->resize.call.status;
+
+    if (status == NFS4ERR_RECALLCONFLICT)
+        return release_seal(c, work);
+    if (status == NFS4_OK)
+        c->res.setattr.attrsset = work->set.want;
+    return op_done(c, status == NFS4_OK ? status : NFS4ERR_DELAY);
+}
+
 enum op_next op_setattr(struct compound *c)
 {
     static enum op_next (*const stages[])(struct compound * c, struct setattr * work) = {
         [START] = start_setattr,    [APPLY] = apply_attrs,   [UNSEAL] = release_seal,
         [RELEASED] = seal_released, [TELL_TIME] = tell_time, [TOLD] = told_time,
+        [TELL_SIZE] = tell_size,    [SIZED] = told_size,
     };
 
     if (!c->op_state)

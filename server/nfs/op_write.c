@@ -7,12 +7,13 @@
  * A file with an at-rest seal: waits for its release, then as above. A pinned file: to the disk at
  * the map's blocks, with the map fetched from the keeper between state_file_pinned_begin and _end,
  * so that the seal cannot be released meanwhile; the new times go into the keeper's journal before
- * the reply. Such writes are always stable.
+ * the reply. Such writes are always stable. One to a file that grows under its seal asks the keeper
+ * first whether it may make it longer; if not, an at-rest seal gives way, as above. Whoever may not
+ * write to a sealed file is refused before any of this: he ends no seal, and holds nobody up.
  */
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,23 +36,28 @@ enum write_stage {
     WRITE_START,
     WRITE_FILE,
     WRITE_RELEASED,
+    WRITE_ALLOWED,
+    WRITE_SEALED,
     WRITE_MAPPED,
+    WRITE_ROOMED,
     WRITE_BLOCKS,
     WRITE_TOLD,
     WRITE_NOTED
 };
 
 struct write_work {
-    bool opener; /* need not be asked for permission */
+    bool opener; /* need not be asked for permission, or has been */
     struct compound *compound;
     uint32_t done;   /* bytes written */
     nfsstat4 status; /* of the blocks of a pinned file */
     bool pinned;     /* between state_file_pinned_begin and _end */
     bool released;   /* an at-rest seal gave way */
+    bool roomed;     /* the keeper waits for what becomes of it */
     struct seal_map *map;
     union {
         struct seal_wait release;
         struct keeper_map mapping;
+        struct keeper_room room;
         struct keeper_wrote wrote;
     };
 };
@@ -89,24 +95,16 @@ static nfsstat4 check_range(const struct compound *c)
                : NFS4_OK;
 }
 
-static int sync_flags(stable_how4 stable)
-{
-    return stable == FILE_SYNC4 ? RWF_SYNC : stable == DATA_SYNC4 ? RWF_DSYNC : 0;
-}
-
 /* One system call as the client. The number written, or -errno. */
-static ssize_t write_some(struct compound *c, struct write_work *work, int fd, int flags)
+static ssize_t write_some(struct compound *c, struct write_work *work, int fd)
 {
     const WRITE4args *args = &c->args.write;
-    struct iovec iov = {
-        .iov_base = (void *)(uintptr_t)(args->data.data + work->done),
-        .iov_len = args->data.len - work->done,
-    };
     ssize_t n = fs_cred_enter(&c->cred, c->current.export);
 
     if (n < 0)
         return n;
-    n = pwritev2(fd, &iov, 1, (off_t)(args->offset + work->done), flags);
+    n = pwrite(fd, args->data.data + work->done, args->data.len - work->done,
+               (off_t)(args->offset + work->done));
     if (n < 0)
         n = -errno;
     fs_cred_leave();
@@ -134,12 +132,25 @@ static enum op_next start_pinned(struct compound *c, struct write_work *work)
     return next_stage(c, WRITE_MAPPED, OP_WAIT);
 }
 
+static enum op_next ask_permission(struct compound *c, struct write_work *work)
+{
+    int error = permission_check_io(&c->cred, &c->current, W_OK, c->on_worker);
+
+    if (error != 0)
+        return finish_write(c, work, fs_status_write(error), UNSTABLE4);
+    work->opener = true;
+    return next_stage(c, WRITE_SEALED, OP_LOOP);
+}
+
 /* By what the seal is at this moment. */
 static enum op_next start_by_seal(struct compound *c, struct write_work *work)
 {
+    const uint32_t kind = seal_kind(file_seal(c->current.file));
     nfsstat4 status;
 
-    switch (seal_kind(file_seal(c->current.file))) {
+    if (kind != SEAL_NONE && !work->opener)
+        return next_stage(c, WRITE_ALLOWED, OP_BLOCK);
+    switch (kind) {
     case SEAL_NONE:
         /* Also into the page cache: a write to a frozen file system waits even with RWF_NOWAIT. */
         return next_stage(c, WRITE_FILE, OP_BLOCK);
@@ -187,35 +198,19 @@ static enum op_next seal_released(struct compound *c, struct write_work *work)
     return start_by_seal(c, work);
 }
 
-/* Does the error say that data may be lost that was written before, whoever wrote it? What the
- * kernel says of a device that could not write (blk_status_to_errno), and of a file system that is
- * damaged; nothing that the caller can bring about, as by an identity, a limit, a full disk. */
-static bool is_loss(ssize_t error)
+/* Bytes that were written, however many, or the error that came before the first. */
+static int write_bytes(struct compound *c, struct write_work *work, int fd)
 {
-    static const int losses[] = {EIO,    ENOLINK, EREMOTEIO, ETIMEDOUT, ENODATA,
-                                 EILSEQ, EBADE,   EUCLEAN,   ESHUTDOWN};
-
-    for (unsigned i = 0; i < sizeof(losses) / sizeof(losses[0]); i++)
-        if (error == -losses[i])
-            return true;
-    return false;
-}
-
-/* What was written counts, and the client comes again for the rest (18.32.4); but a failed
- * write-back is told, since the kernel says it once only. */
-static int write_all(struct compound *c, struct write_work *work, int fd)
-{
-    int flags = sync_flags(c->args.write.stable);
     uint32_t before = work->done;
     bool settled = false;
     ssize_t n = 0;
 
     while (work->done < c->args.write.data.len) {
-        n = write_some(c, work, fd, flags);
+        n = write_some(c, work, fd);
         if (n == -EINTR)
             continue;
         if (n == -ENOSPC && !settled) {
-            file_table_settle(c->server->files);
+            file_table_settle(c->server->files, c->current.export);
             settled = true;
             continue;
         }
@@ -225,11 +220,21 @@ static int write_all(struct compound *c, struct write_work *work, int fd)
     }
     if (work->done > before)
         file_changed(c->current.file);
-    if (n >= 0)
-        return 0;
-    if (flags && is_loss(n))
-        write_verifier_renew(c);
-    return work->done == 0 || (flags && is_loss(n)) ? (int)n : 0;
+    return n < 0 && work->done == 0 ? (int)n : 0;
+}
+
+/* What was written counts, and the client comes again for the rest (18.32.4). The write and the
+ * flush are two calls of the kernel, not one with RWF_SYNC: an error of the first concerns this
+ * client alone, whatever it is, and may be of his making (his identity, a quota, a full disk); any
+ * error of the second is a loss of what others believe written too. */
+static int write_all(struct compound *c, struct write_work *work, int fd)
+{
+    stable_how4 stable = c->args.write.stable;
+    int error = write_bytes(c, work, fd);
+
+    if (error == 0 && work->done > 0 && stable != UNSTABLE4)
+        error = file_flush(c->current.file, fd, stable == DATA_SYNC4);
+    return error;
 }
 
 static enum op_next write_file(struct compound *c, struct write_work *work)
@@ -247,14 +252,59 @@ static enum op_next write_file(struct compound *c, struct write_work *work)
             file_data_close(c->current.file, FILE_WRITE);
         }
     }
-    return finish_write(c, work, fs_status(error), c->args.write.stable);
+    return finish_write(c, work, fs_status_write(error), c->args.write.stable);
+}
+
+static void on_roomed(struct loop_msg *msg)
+{
+    struct keeper_room *room = container_of(msg, struct keeper_room, call.reply);
+
+    compound_resume(container_of(room, struct write_work, room)->compound);
 }
 
 static enum op_next write_mapped(struct compound *c, struct write_work *work)
 {
+    const WRITE4args *args = &c->args.write;
+
     if (work->mapping.call.status != NFS4_OK)
         return finish_write(c, work, work->mapping.call.status, UNSTABLE4);
     work->map = work->mapping.map;
+    if (!args->data.len || !file_is_growing(c->current.file))
+        return next_stage(c, WRITE_BLOCKS, OP_BLOCK);
+    work->room = (struct keeper_room){
+        .call = {.reply.run = on_roomed, .reply_loop = c->loop},
+        .file = c->current.file,
+        .client_id = c->client_id,
+        .end = args->offset + args->data.len,
+    };
+    keeper_room(c->server->keeper, &work->room);
+    return next_stage(c, WRITE_ROOMED, OP_WAIT);
+}
+
+/* Not under this seal: it goes, if it gives way by itself. */
+static enum op_next give_way(struct compound *c, struct write_work *work)
+{
+    nfsstat4 status;
+
+    map_free(work->map);
+    work->map = NULL;
+    state_file_pinned_end(c->current.file);
+    work->pinned = false;
+    status = work->released ? NFS4ERR_DELAY : seal_wait_start(c, &work->release, c->current.file);
+    if (status != NFS4_OK)
+        return finish_write(c, work, status, UNSTABLE4);
+    return next_stage(c, WRITE_RELEASED, OP_WAIT);
+}
+
+static enum op_next write_roomed(struct compound *c, struct write_work *work)
+{
+    nfsstat4 status = work->room.call.status;
+
+    if (status == NFS4ERR_RECALLCONFLICT)
+        return give_way(c, work);
+    if (status != NFS4_OK)
+        return finish_write(c, work, NFS4ERR_DELAY, UNSTABLE4);
+    work->roomed = true;
     return next_stage(c, WRITE_BLOCKS, OP_BLOCK);
 }
 
@@ -263,15 +313,13 @@ static enum op_next write_blocks(struct compound *c, struct write_work *work)
     const WRITE4args *args = &c->args.write;
     int error = 0;
 
-    if (!work->opener)
-        error = permission_check_io(&c->cred, &c->current, W_OK, c->on_worker);
-    if (error == 0 && args->data.len > 0)
+    if (args->data.len > 0)
         error = pinned_cache_write(c->current.file, work->map, args->offset, args->data.data,
                                    args->data.len);
-    work->status = fs_status(error);
-    if (error < 0 || args->data.len == 0)
+    work->status = fs_status_write(error);
+    if (!work->roomed && (error < 0 || args->data.len == 0))
         return finish_write(c, work, work->status, FILE_SYNC4);
-    work->done = args->data.len;
+    work->done = error < 0 ? 0 : args->data.len;
     return next_stage(c, WRITE_TOLD, OP_LOOP);
 }
 
@@ -291,6 +339,10 @@ static enum op_next tell_keeper(struct compound *c, struct write_work *work)
         .call = {.reply.run = on_noted, .reply_loop = c->loop},
         .file = c->current.file,
         .mtime_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
+        .roomed = work->roomed,
+        .client_id = c->client_id,
+        .room = c->args.write.offset + c->args.write.data.len,
+        .end = work->done ? c->args.write.offset + work->done : 0,
     };
     keeper_wrote(c->server->keeper, &work->wrote);
     return next_stage(c, WRITE_NOTED, OP_WAIT);
@@ -307,14 +359,21 @@ enum op_next op_write(struct compound *c)
         return write_file(c, work);
     case WRITE_RELEASED:
         return seal_released(c, work);
+    case WRITE_ALLOWED:
+        return ask_permission(c, work);
+    case WRITE_SEALED:
+        return start_by_seal(c, work);
     case WRITE_MAPPED:
         return write_mapped(c, work);
+    case WRITE_ROOMED:
+        return write_roomed(c, work);
     case WRITE_BLOCKS:
         return write_blocks(c, work);
     case WRITE_TOLD:
         return tell_keeper(c, work);
     case WRITE_NOTED:
-        return finish_write(c, work, work->wrote.call.status, FILE_SYNC4);
+        return finish_write(
+            c, work, work->status != NFS4_OK ? work->status : work->wrote.call.status, FILE_SYNC4);
     }
     return op_done(c, NFS4ERR_SERVERFAULT);
 }

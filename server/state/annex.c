@@ -9,12 +9,14 @@
 #include "server/state/private.h"
 
 /* Seqids of stateids may differ by as many calls as the client has under way. */
-static int create_state(uint64_t boot_verifier, uint64_t client_id, uint64_t max_calls,
-                        struct client_state **out)
+static int create_state(void *budget, struct budget_share *host, uint64_t boot_verifier,
+                        uint64_t client_id, uint64_t max_calls, struct client_state **out)
 {
     struct client_state *client = calloc(1, sizeof(*client));
     if (!client)
         return -ENOMEM;
+    client->budget = budget;
+    client->share.above = host;
     client->boot_verifier = boot_verifier;
     client->client_id = client_id;
     for (unsigned i = 0; i < sizeof(client->salt); i++)
@@ -34,7 +36,17 @@ static void destroy_state(struct client_state *client)
     free(client);
 }
 
-const struct client_annex client_state_annex = {
-    .create = create_state,
-    .destroy = destroy_state,
-};
+static bool holds_state(const struct client_state *client)
+{
+    return client->count > 0;
+}
+
+struct client_annex client_state_annex(struct budget *budget)
+{
+    return (struct client_annex){
+        .context = budget,
+        .create = create_state,
+        .destroy = destroy_state,
+        .holds = holds_state,
+    };
+}

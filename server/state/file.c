@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "server/client/client.h"
 #include "server/state/private.h"
 
 struct file_state *file_state_get(struct file *file)
@@ -23,7 +24,7 @@ struct file_state *file_state_make(struct file *file)
 void file_state_put(struct file *file)
 {
     struct file_state **at = file_state_slot(file);
-    if (*at && !(*at)->opens && !(*at)->locks.head && (*at)->reservations == 0 &&
+    if (*at && !(*at)->opened && !(*at)->locks.ranges && (*at)->reservations == 0 &&
         (*at)->pinned_io == 0) {
         free(*at);
         *at = NULL;
@@ -39,22 +40,36 @@ static bool seal_admits_writer(const struct file *file, bool sizes)
     return word == SEAL_NONE || (word == SEAL_PINNED && !sizes);
 }
 
+/* Who is in the way: another client than this one, if there is one. */
+static nfsstat4 find_conflict(const struct file_state *state, uint32_t access, uint32_t deny,
+                              uint64_t client_id, uint64_t *conflict)
+{
+    *conflict = 0;
+    if (!share_conflicts(&state->shares, access, deny))
+        return NFS4_OK;
+    for (const struct opened_file *opened = state->opened; opened; opened = opened->next) {
+        if (!share_conflicts(&opened->shares, access, deny))
+            continue;
+        *conflict = opened->client_id;
+        if (opened->client_id != client_id)
+            return NFS4ERR_SHARE_DENIED;
+    }
+    return *conflict ? NFS4ERR_SHARE_DENIED : NFS4ERR_DELAY;
+}
+
+nfsstat4 file_state_denies(const struct file_state *state, uint32_t access, uint64_t client_id,
+                           uint64_t *conflict)
+{
+    return find_conflict(state, access, 0, client_id, conflict);
+}
+
 nfsstat4 file_state_admit(const struct file *file, const struct file_state *state, uint32_t access,
                           uint32_t deny, bool sizes, uint64_t client_id, uint64_t *conflict)
 {
     *conflict = 0;
     if ((sizes || (access & OPEN4_SHARE_ACCESS_WRITE)) && !seal_admits_writer(file, sizes))
         return NFS4ERR_FILE_OPEN;
-    if (!share_conflicts(&state->shares, access, deny))
-        return NFS4_OK;
-    for (const struct open_state *open = state->opens; open; open = open->file_next) {
-        if (!(access & open->share.deny) && !(deny & open->share.access))
-            continue;
-        *conflict = open->client_id;
-        if (open->client_id != client_id)
-            return NFS4ERR_SHARE_DENIED;
-    }
-    return *conflict ? NFS4ERR_SHARE_DENIED : NFS4ERR_DELAY;
+    return find_conflict(state, access, deny, client_id, conflict);
 }
 
 nfsstat4 state_reserve(struct file *file, uint32_t access, uint32_t deny, uint64_t *conflict)
@@ -130,11 +145,32 @@ bool state_file_has_writer(struct file *file)
     return writer;
 }
 
+static bool writes_file(const struct opened_file *opened)
+{
+    return share_totals_access(&opened->shares) & OPEN4_SHARE_ACCESS_WRITE;
+}
+
+bool state_file_yield_writers(struct file *file, struct clients *clients)
+{
+    bool all = true, any = false;
+    file_lock(file);
+    const struct file_state *state = file_state_get(file);
+    for (const struct opened_file *opened = state ? state->opened : NULL; opened && all;
+         opened = opened->next) {
+        if (!writes_file(opened))
+            continue;
+        any = true;
+        all = client_yield_expired(clients, opened->client_id);
+    }
+    file_unlock(file);
+    return any && all;
+}
+
 bool state_file_is_open(struct file *file)
 {
     file_lock(file);
     struct file_state *state = file_state_get(file);
-    bool open = state && (state->opens || state->reservations);
+    bool open = state && (state->opened || state->reservations);
     file_unlock(file);
     return open;
 }

@@ -2,22 +2,28 @@
  * io.c - which stateid lets an operation at a file's data (RFC 8881 sections 8.2.3 to 8.2.6).
  * Runs on the client's loop.
  */
+#include "server/client/client.h"
 #include "server/client/recovery.h"
 #include "server/export/export.h"
 #include "server/state/private.h"
 
 /* Without an open: only what no open denies, and nothing while opens may still be reclaimed
- * (section 8.4.2.1). */
+ * (section 8.4.2.1). What a client past its lease denies, it denies no longer. */
 static nfsstat4 check_anonymous(const struct state_io *io, unsigned access, bool bypass)
 {
     struct file *file = io->file;
+    uint64_t conflict = 0;
+    nfsstat4 status = NFS4_OK;
     if (recovery_in_grace(io->recovery))
         return NFS4ERR_GRACE;
     file_lock(file);
     const struct file_state *state = file_state_get(file);
-    uint32_t denied = state && !bypass ? share_totals_deny(&state->shares) : 0;
+    if (state && !bypass)
+        status = file_state_denies(state, access, io->client->client_id, &conflict);
     file_unlock(file);
-    return access & denied ? NFS4ERR_LOCKED : NFS4_OK;
+    if (status == NFS4_OK)
+        return NFS4_OK;
+    return conflict && client_yield_expired(io->clients, conflict) ? NFS4ERR_DELAY : NFS4ERR_LOCKED;
 }
 
 static struct open_state *open_behind(struct state *state)
@@ -54,16 +60,10 @@ nfsstat4 state_find_io(const struct state_io *io, const stateid4 *stateid, unsig
 }
 
 /* A layout stateid does not say what the file is open for: look at the client's opens of it. */
-static bool client_writes(struct file *file, uint64_t client_id)
+static bool client_writes(const struct client_state *client, const struct file *file)
 {
-    bool writes = false;
-    file_lock(file);
-    const struct file_state *state = file_state_get(file);
-    for (const struct open_state *open = state ? state->opens : NULL; open && !writes;
-         open = open->file_next)
-        writes = open->client_id == client_id && (open->share.access & OPEN4_SHARE_ACCESS_WRITE);
-    file_unlock(file);
-    return writes;
+    const struct opened_file *opened = opened_find(client, file);
+    return opened && (share_totals_access(&opened->shares) & OPEN4_SHARE_ACCESS_WRITE);
 }
 
 nfsstat4 state_check_layoutget(const struct state_io *io, const stateid4 *stateid,
@@ -74,9 +74,8 @@ nfsstat4 state_check_layoutget(const struct state_io *io, const stateid4 *statei
         return NFS4ERR_BAD_STATEID;
     *is_layout = stateid->other[0] == STATEID_LAYOUT;
     if (*is_layout)
-        return iomode != LAYOUTIOMODE4_RW || client_writes(io->file, io->client->client_id)
-                   ? NFS4_OK
-                   : NFS4ERR_OPENMODE;
+        return iomode != LAYOUTIOMODE4_RW || client_writes(io->client, io->file) ? NFS4_OK
+                                                                                 : NFS4ERR_OPENMODE;
     nfsstat4 status = state_find(io->client, stateid, io->file, 0, &state);
     if (status != NFS4_OK)
         return status;

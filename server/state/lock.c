@@ -10,73 +10,119 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "layout/container_of.h"
 #include "server/state/private.h"
 
-static bool is_named(const struct lock_state *lock, const void *name, uint32_t len)
+static struct named_owner *owner_find(const struct client_state *client, struct xdr_bytes name)
 {
-    return lock->len == len && (len == 0 || memcmp(lock->name, name, len) == 0);
+    struct named_owner *owner;
+    if (name.len == 0)
+        name.data = (const uint8_t *)"";
+    HASH_FIND(hh, client->lock_owners, name.data, name.len, owner);
+    return owner;
 }
 
-static bool same_owner(const void *a, const void *b)
+static struct named_owner *owner_get(struct client_state *client, struct xdr_bytes name)
 {
-    const struct lock_state *x = a, *y = b;
-    return x == y || (x->client_id == y->client_id && is_named(x, y->name, y->len));
-}
-
-static struct lock_state *lock_make(struct client_state *client, struct open_state *open,
-                                    struct xdr_bytes owner)
-{
-    struct lock_state *lock = calloc(1, sizeof(*lock) + owner.len);
-    if (!lock)
+    struct named_owner *owner = owner_find(client, name);
+    if (owner)
+        return owner;
+    owner = calloc(1, sizeof(*owner) + name.len);
+    if (!owner)
         return NULL;
-    lock->open = open;
-    lock->client_id = client->client_id;
-    lock->len = owner.len;
-    if (owner.len)
-        memcpy(lock->name, owner.data, owner.len);
-    if (state_enter(client, &lock->state, STATEID_LOCK, open->state.file) < 0) {
-        free(lock);
+    owner->client_id = client->client_id;
+    owner->len = name.len;
+    if (name.len)
+        memcpy(owner->name, name.data, name.len);
+    HASH_ADD_KEYPTR(hh, client->lock_owners, owner->name, owner->len, owner);
+    if (!owner->hh.tbl) {
+        free(owner);
         return NULL;
     }
-    lock->next = open->locks;
-    if (open->locks)
-        open->locks->prev = lock;
-    open->locks = lock;
-    return lock;
+    return owner;
+}
+
+static void owner_put(struct client_state *client, struct named_owner *owner)
+{
+    if (owner->states > 0)
+        return;
+    HASH_DEL(client->lock_owners, owner);
+    free(owner);
+}
+
+static int lock_make(struct open_state *open, struct named_owner *owner, struct lock_state **out)
+{
+    struct client_state *client = open->client;
+    struct lock_state *lock = calloc(1, sizeof(*lock));
+    int err = -ENOMEM;
+    if (!lock)
+        return err;
+    lock->open = open;
+    lock->owner = owner;
+    lock->holder = (struct lock_holder){.owner = &owner->ranges, .count = &open->ranges};
+    err = state_enter(client, &lock->state, STATEID_LOCK, open->state.file);
+    if (err < 0)
+        goto drop;
+    HASH_ADD(by_key, open->locks, owner, sizeof(owner), lock);
+    if (!lock->by_key.tbl)
+        goto leave;
+    owner->states++;
+    *out = lock;
+    return 0;
+leave:
+    err = -ENOMEM;
+    state_leave(client, &lock->state);
+drop:
+    free(lock);
+    return err;
 }
 
 void lock_state_destroy(struct lock_state *lock)
 {
-    struct open_state *open = lock->open;
+    struct client_state *client = lock->open->client;
+    struct named_owner *owner = lock->owner;
     struct file *file = lock->state.file;
+    size_t before = owner->ranges.count;
     file_lock(file);
-    struct file_state *state = file_state_get(file);
-    lock_list_drop(&state->locks, lock);
+    lock_holder_drop(&lock->holder);
     file_unlock(file);
-    if (lock->prev)
-        lock->prev->next = lock->next;
-    else
-        open->locks = lock->next;
-    if (lock->next)
-        lock->next->prev = lock->prev;
-    state_leave(open->client, &lock->state);
+    budget_give(client->budget, &client->share, BUDGET_RANGES, before - owner->ranges.count);
+    HASH_DELETE(by_key, lock->open->locks, lock);
+    owner->states--;
+    owner_put(client, owner);
+    state_leave(client, &lock->state);
     free(lock);
 }
 
-static struct lock_state *lock_find(struct open_state *open, struct xdr_bytes owner)
+/* The lock state of the open and this owner, made if need be. */
+static int lock_get(struct open_state *open, struct xdr_bytes name, struct lock_state **out,
+                    bool *fresh)
 {
-    for (struct lock_state *lock = open->locks; lock; lock = lock->next)
-        if (is_named(lock, owner.data, owner.len))
-            return lock;
-    return NULL;
+    struct named_owner *owner = owner_get(open->client, name);
+    int err;
+    *fresh = false;
+    if (!owner)
+        return -ENOMEM;
+    HASH_FIND(by_key, open->locks, &owner, sizeof(owner), *out);
+    if (*out)
+        return 0;
+    err = lock_make(open, owner, out);
+    if (err < 0)
+        owner_put(open->client, owner);
+    *fresh = err == 0;
+    return err;
 }
 
-/* Under file_lock: the holder's name is copied, since the holder may go once the lock is released.
- */
+static const struct named_owner *owner_of(const struct lock_range *range)
+{
+    return container_of(range->holder->owner, struct named_owner, ranges);
+}
+
+/* Under file_lock: the owner's name is copied, since he may go once the lock is released. */
 static nfsstat4 fill_denied(const struct lock_range *range, struct arena *arena,
                             LOCK4denied *denied)
 {
-    const struct lock_state *holder = range->holder;
+    const struct named_owner *holder = owner_of(range);
     uint8_t *name = arena_dup(arena, holder->name, holder->len);
     if (!name)
         return NFS4ERR_DELAY;
@@ -88,8 +134,8 @@ static nfsstat4 fill_denied(const struct lock_range *range, struct arena *arena,
     return NFS4ERR_DENIED;
 }
 
-/* What a LOCK acts on: the lock state of its stateid, or of its open and owner, made if need be. */
-static nfsstat4 lock_state_for(struct client_state *client, const struct state_lock *wanted,
+/* What a LOCK acts on: the lock state of its stateid, or of its open and owner. */
+static nfsstat4 lock_state_for(struct client_state *client, struct state_lock *wanted,
                                const stateid4 *stateid, const struct xdr_bytes *new_owner,
                                struct lock_state **out, bool *fresh)
 {
@@ -103,18 +149,36 @@ static nfsstat4 lock_state_for(struct client_state *client, const struct state_l
         *out = (struct lock_state *)state;
         return NFS4_OK;
     }
-    struct lock_state *lock = lock_find((struct open_state *)state, *new_owner);
-    if (!lock) {
-        lock = lock_make(client, (struct open_state *)state, *new_owner);
-        *fresh = true;
-    }
-    if (!lock)
-        return NFS4ERR_DELAY;
-    *out = lock;
-    return NFS4_OK;
+    int err = lock_get((struct open_state *)state, *new_owner, out, fresh);
+    wanted->lack = state_lack_of(err);
+    return err < 0 ? NFS4ERR_DELAY : NFS4_OK;
 }
 
-nfsstat4 state_lock_set(struct client_state *client, const struct state_lock *wanted,
+/* The client has taken `spare` ranges more than it had; what the owner has more than before is what
+ * it keeps of them. */
+static void settle_ranges(struct client_state *client, const struct named_owner *owner,
+                          size_t before, size_t spare)
+{
+    budget_give(client->budget, &client->share, BUDGET_RANGES,
+                before + spare - owner->ranges.count);
+}
+
+/* Sets the range, on a file that is locked: one that is new, and one that is split by it. */
+static nfsstat4 set_range(struct client_state *client, struct state_lock *wanted,
+                          struct lock_list *list, struct lock_state *lock)
+{
+    enum { SPARE = 2 };
+    size_t before = lock->owner->ranges.count;
+    int err = state_take(client, BUDGET_RANGES, SPARE);
+    wanted->lack = state_lack_of(err);
+    if (err < 0)
+        return NFS4ERR_DELAY;
+    err = lock_list_set(list, &lock->holder, wanted->first, wanted->last, wanted->exclusive);
+    settle_ranges(client, lock->owner, before, SPARE);
+    return err < 0 ? NFS4ERR_DELAY : NFS4_OK;
+}
+
+nfsstat4 state_lock_set(struct client_state *client, struct state_lock *wanted,
                         const stateid4 *stateid, const struct xdr_bytes *new_owner,
                         struct arena *arena, stateid4 *out, LOCK4denied *denied)
 {
@@ -126,18 +190,16 @@ nfsstat4 state_lock_set(struct client_state *client, const struct state_lock *wa
         return status;
     file_lock(wanted->file);
     struct file_state *state = file_state_get(wanted->file);
-    if (!(lock->open->share.access & needed)) {
+    const struct lock_range *conflict = NULL;
+    if (!(lock->open->share.access & needed))
         status = NFS4ERR_OPENMODE;
-        goto unlock;
-    }
-    const struct lock_range *conflict = lock_list_conflict(
-        &state->locks, lock, same_owner, wanted->first, wanted->last, wanted->exclusive);
+    else
+        conflict = lock_list_conflict(&state->locks, &lock->owner->ranges, wanted->first,
+                                      wanted->last, wanted->exclusive);
     if (conflict)
         status = fill_denied(conflict, arena, denied);
-    else if (lock_list_set(&state->locks, lock, same_owner, wanted->first, wanted->last,
-                           wanted->exclusive) < 0)
-        status = NFS4ERR_DELAY;
-unlock:
+    if (status == NFS4_OK)
+        status = set_range(client, wanted, &state->locks, lock);
     file_unlock(wanted->file);
     if (status == NFS4_OK)
         state_advance(&lock->state, out);
@@ -147,45 +209,52 @@ unlock:
 }
 
 nfsstat4 state_lock_test(struct client_state *client, const struct state_lock *wanted,
-                         struct xdr_bytes owner, struct arena *arena, LOCK4denied *denied)
+                         struct xdr_bytes name, struct arena *arena, LOCK4denied *denied)
 {
-    struct lock_state *asker = calloc(1, sizeof(*asker) + owner.len);
+    const struct named_owner *owner = owner_find(client, name);
     const struct lock_range *conflict = NULL;
     nfsstat4 status = NFS4_OK;
-    if (!asker)
-        return NFS4ERR_DELAY;
-    asker->client_id = client->client_id;
-    asker->len = owner.len;
-    if (owner.len)
-        memcpy(asker->name, owner.data, owner.len);
     file_lock(wanted->file);
     struct file_state *state = file_state_get(wanted->file);
     if (state)
-        conflict = lock_list_conflict(&state->locks, asker, same_owner, wanted->first, wanted->last,
-                                      wanted->exclusive);
+        conflict = lock_list_conflict(&state->locks, owner ? &owner->ranges : NULL, wanted->first,
+                                      wanted->last, wanted->exclusive);
     if (conflict)
         status = fill_denied(conflict, arena, denied);
     file_unlock(wanted->file);
-    free(asker);
     return status;
 }
 
-nfsstat4 state_lock_clear(struct client_state *client, const struct state_lock *wanted,
+/* Unlocking the middle of a range leaves one more: a client that does nothing but unlock may come
+ * by any number. */
+static nfsstat4 clear_range(struct client_state *client, struct state_lock *wanted,
+                            struct lock_list *list, struct named_owner *owner)
+{
+    size_t before = owner->ranges.count,
+           spare = lock_list_splits(list, &owner->ranges, wanted->first, wanted->last);
+    int err = state_take(client, BUDGET_RANGES, spare);
+    wanted->lack = state_lack_of(err);
+    if (err < 0)
+        return NFS4ERR_DELAY;
+    err = lock_list_clear(list, &owner->ranges, wanted->first, wanted->last);
+    settle_ranges(client, owner, before, spare);
+    return err < 0 ? NFS4ERR_DELAY : NFS4_OK;
+}
+
+nfsstat4 state_lock_clear(struct client_state *client, struct state_lock *wanted,
                           const stateid4 *stateid, stateid4 *out)
 {
-    struct state *lock;
-    nfsstat4 status = state_find(client, stateid, wanted->file, STATEID_LOCK, &lock);
-    int error;
+    struct state *state;
+    nfsstat4 status = state_find(client, stateid, wanted->file, STATEID_LOCK, &state);
     if (status != NFS4_OK)
         return status;
     file_lock(wanted->file);
-    error = lock_list_clear(&file_state_get(wanted->file)->locks, lock, same_owner, wanted->first,
-                            wanted->last);
+    status = clear_range(client, wanted, &file_state_get(wanted->file)->locks,
+                         ((struct lock_state *)state)->owner);
     file_unlock(wanted->file);
-    if (error < 0)
-        return NFS4ERR_DELAY;
-    state_advance(lock, out);
-    return NFS4_OK;
+    if (status == NFS4_OK)
+        state_advance(state, out);
+    return status;
 }
 
 nfsstat4 state_free_stateid(struct client_state *client, const stateid4 *stateid)
@@ -196,11 +265,7 @@ nfsstat4 state_free_stateid(struct client_state *client, const stateid4 *stateid
         return status;
     if (state_kind(state) == STATEID_OPEN)
         return NFS4ERR_LOCKS_HELD;
-    file_lock(state->file);
-    struct file_state *on_file = file_state_get(state->file);
-    bool held = on_file && lock_list_holds(&on_file->locks, state);
-    file_unlock(state->file);
-    if (held)
+    if (lock_holder_holds(&((struct lock_state *)state)->holder))
         return NFS4ERR_LOCKS_HELD;
     lock_state_destroy((struct lock_state *)state);
     return NFS4_OK;

@@ -25,8 +25,12 @@ void client_state_count(const struct client_state *client, size_t *opens, size_t
 
 bool cred_equal(const struct cred *a, const struct cred *b)
 {
-    return a->flavor == b->flavor && a->uid == b->uid && a->gid == b->gid &&
-           a->gid_count == b->gid_count &&
+    if (a->flavor != b->flavor || a->uid != b->uid || a->gid != b->gid ||
+        a->by_server != b->by_server)
+        return false;
+    if (a->by_server)
+        return a->known.mark == b->known.mark && a->known.count == b->known.count;
+    return a->gid_count == b->gid_count &&
            memcmp(a->gids, b->gids, a->gid_count * sizeof(a->gids[0])) == 0;
 }
 
@@ -43,16 +47,42 @@ static void make_other(struct client_state *client, enum stateid_kind kind, uint
     memcpy(other + 4, &id, 8);
 }
 
+int state_take(struct client_state *client, enum budget_kind kind, uint64_t count)
+{
+    if (budget_take(client->budget, &client->share, kind, count))
+        return 0;
+    return budget_is_scarce(client->budget, kind) ? -ENOSPC : -EDQUOT;
+}
+
+enum state_lack state_lack_of(int err)
+{
+    switch (err) {
+    case -EMFILE:
+        return STATE_LACKS_OWN;
+    case -EDQUOT:
+        return STATE_LACKS_SHARE;
+    case -ENOSPC:
+        return STATE_LACKS_ALL;
+    default:
+        return STATE_LACKS_NOTHING;
+    }
+}
+
 int state_enter(struct client_state *client, struct state *state, enum stateid_kind kind,
                 struct file *file)
 {
     if (client->count >= STATE_MAX_PER_CLIENT)
-        return -ENOMEM;
+        return -EMFILE;
+    int err = state_take(client, BUDGET_STATES, 1);
+    if (err < 0)
+        return err;
     make_other(client, kind, state->other);
     state->seqid = 0;
     HASH_ADD(hh, client->states, other, sizeof(state->other), state);
-    if (!state->hh.tbl)
+    if (!state->hh.tbl) {
+        budget_give(client->budget, &client->share, BUDGET_STATES, 1);
         return -ENOMEM;
+    }
     state->file = file_ref(file);
     client->count++;
     return 0;
@@ -62,6 +92,7 @@ void state_leave(struct client_state *client, struct state *state)
 {
     HASH_DEL(client->states, state);
     client->count--;
+    budget_give(client->budget, &client->share, BUDGET_STATES, 1);
     file_unref(state->file);
     state->file = NULL;
 }

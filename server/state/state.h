@@ -19,15 +19,18 @@
 
 enum stateid_kind { STATEID_OPEN = 'O', STATEID_LOCK = 'K', STATEID_LAYOUT = 'L' };
 
+struct budget;       /* budget.h */
 struct client_annex; /* watcher.h */
 struct client_state;
+struct clients;
 struct cred; /* place.h */
 struct export;
 struct file;
 struct recovery;
 
-/* How a client comes by its table of stateids, and how it goes, with every open and lock. */
-extern const struct client_annex client_state_annex;
+/* How a client comes by its table of stateids, and how it goes, with every open and lock. The
+ * budget outlives the clients. */
+struct client_annex client_state_annex(struct budget *budget);
 bool client_state_is_empty(const struct client_state *state);
 /* How many opens and locks (lock states with or without ranges) the client has, for the operator's
  * view. */
@@ -42,6 +45,7 @@ bool stateid_is_current(const stateid4 *stateid);
 /* Who wants to get at a file's data. The current stateid has been put in by the caller. */
 struct state_io {
     struct client_state *client;
+    struct clients *clients;
     const struct recovery *recovery;
     struct file *file;
     const struct export *export;
@@ -62,22 +66,42 @@ nfsstat4 state_test_stateid(struct client_state *state, const stateid4 *stateid)
 /* FREE_STATEID of any but a layout stateid. */
 nfsstat4 state_free_stateid(struct client_state *state, const stateid4 *stateid);
 
+/* Why a client was refused one more, and so who could help. */
+enum state_lack {
+    STATE_LACKS_NOTHING,
+    STATE_LACKS_OWN,   /* it has as many as one client may have: nobody else */
+    STATE_LACKS_SHARE, /* it and its address have their share: clients of that address */
+    STATE_LACKS_ALL,   /* all together have most of what there is: all clients */
+};
+
 /*
+ * Opens and locks take descriptors and memory of which a client has a share (budget.h). Where that
+ * is used up the answer is NFS4ERR_DELAY: what is missing comes back when the client, or another,
+ * closes or unlocks something, and nothing has been done of what was asked (RFC 8881 section
+ * 15.1.1.3). RESOURCE does not exist in this minor version, and NOSPC is about the file system.
+ *
  * OPEN. The answer is NFS4_OK, or: NFS4ERR_SHARE_DENIED, with *conflict the client that is in the
  * way (0: several, or the caller itself); NFS4ERR_FILE_OPEN, used here for "the file's seal does
  * not let a writer in", which the caller must turn into what it is; NFS4ERR_DELAY when memory is
- * out.
+ * out, or `lack` says what is.
  */
 struct state_open {
     struct file *file;
+    const struct export *export; /* by whose handle */
     struct xdr_bytes owner;
     const struct cred *cred; /* squashed */
     uint32_t access, deny;
     bool reserved; /* state_reserve was called with this access and deny: ended here, whatever the
                       answer */
+    bool charged;  /* state_open_charge was called; false afterwards if this open uses it up */
+    enum state_lack lack; /* the answer */
 };
-nfsstat4 state_open(struct client_state *state, const struct state_open *open, stateid4 *stateid,
+nfsstat4 state_open(struct client_state *state, struct state_open *open, stateid4 *stateid,
                     uint64_t *conflict);
+/* Takes one more file for an open to come, before a file is made for it that would be there when
+ * the open is refused. Any thread. */
+enum state_lack state_open_charge(struct client_state *state);
+void state_open_discharge(struct client_state *state);
 nfsstat4 state_open_downgrade(struct client_state *state, struct file *file,
                               const stateid4 *stateid, uint32_t access, uint32_t deny,
                               stateid4 *out);
@@ -97,14 +121,15 @@ struct state_lock {
     struct file *file;
     bool exclusive;
     uint64_t first, last;
+    enum state_lack lack; /* the answer is DELAY for want of it */
 };
 /* By the open's stateid and the owner's name, or by the lock stateid (owner.data NULL). */
-nfsstat4 state_lock_set(struct client_state *state, const struct state_lock *lock,
+nfsstat4 state_lock_set(struct client_state *state, struct state_lock *lock,
                         const stateid4 *stateid, const struct xdr_bytes *new_owner,
                         struct arena *arena, stateid4 *out, LOCK4denied *denied);
 nfsstat4 state_lock_test(struct client_state *state, const struct state_lock *lock,
                          struct xdr_bytes owner, struct arena *arena, LOCK4denied *denied);
-nfsstat4 state_lock_clear(struct client_state *state, const struct state_lock *lock,
+nfsstat4 state_lock_clear(struct client_state *state, struct state_lock *lock,
                           const stateid4 *stateid, stateid4 *out);
 
 /*
@@ -120,6 +145,8 @@ bool state_file_has_pinned_io(struct file *file);
 /* Does any NFS open have write access? Any thread; takes the file's mutex. A seal sets the file's
  * seal word first, then asks. */
 bool state_file_has_writer(struct file *file);
+/* True: all of these are clients past their lease, whose opens are dropped now. Any thread. */
+bool state_file_yield_writers(struct file *file, struct clients *clients);
 /* Is the file open at all? Any thread. */
 bool state_file_is_open(struct file *file);
 

@@ -16,10 +16,14 @@ export "/data" { path = "/srv/my-disk/data" clients = {"::/0"} }
 export "/" { path = "/" clients = {"::/0"} }
 # export "/no" { path = "/no/comment" }
 '''
+INCLUDED = """export "/more" { path = "/mnt/more" clients = {"::/0"} }
+"""
 WANTED = r'''[Unit]
 RequiresMountsFor="/srv/the \"100%%\" state"
 Wants=srv-my\x2ddisk-data.mount srv-my\x2ddisk.mount srv.mount
 After=srv-my\x2ddisk-data.mount srv-my\x2ddisk.mount srv.mount
+Wants=mnt-more.mount mnt.mount
+After=mnt-more.mount mnt.mount
 '''
 
 
@@ -28,6 +32,9 @@ def generate(generator, directory, program, config=None):
     if config is not None:
         with open(f"{directory}/sealnfs.conf", "w", encoding="utf-8") as stream:
             stream.write(config)
+        os.mkdir(f"{directory}/sealnfs.d")
+        with open(f"{directory}/sealnfs.d/more.conf", "w", encoding="utf-8") as stream:
+            stream.write(INCLUDED)
     subprocess.run(["sh", generator, directory, directory, directory], check=True, env=environment)
     path = f"{directory}/sealnfsd.service.d/50-exports.conf"
     if not os.path.exists(path):
@@ -39,8 +46,8 @@ def generate(generator, directory, program, config=None):
 def verified(directory, unit, program):
     """What systemd says about our unit with what was generated."""
     with open(unit, encoding="utf-8") as stream:
-        text = re.sub(r"(?m)^(Exec\w+=)\S*/sealnfsd", lambda match: match.group(1) + program,
-                      stream.read())
+        text = re.sub(r"(?m)^(Exec\w+=)\S*/seal(?:nfsd|ctl)",
+                      lambda match: match.group(1) + program, stream.read())
     with open(f"{directory}/sealnfsd.service", "w", encoding="utf-8") as stream:
         stream.write(text)
     verify = subprocess.run(

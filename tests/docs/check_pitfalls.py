@@ -5,32 +5,13 @@ table names one.
 Rows below "Not shown yet" may name none. Each number up to the last is in one of the two,
 once, in order.
 """
-import os
 import re
 import sys
 
+from named_tests import exists, named_in
+
 top = sys.argv[1]
 wrong = []
-
-
-def text_of(module, folder, ending):
-    """The module's tests, in whichever room."""
-    for path, _, names in os.walk(f"{top}/tests/{folder}"):
-        if f"test_{module}.{ending}" in names:
-            with open(f"{path}/test_{module}.{ending}", encoding="utf-8") as stream:
-                return stream.read()
-    return ""
-
-
-def exists(module, name):
-    """The test is there and is run: in the list of its file's unit tests, or registered
-    with the lab."""
-    if module == "broken":
-        return os.path.exists(f"{top}/tests/sim/broken/{name}")
-    unit, lab = text_of(module, "unit", "c"), text_of(module, "lab", "py")
-    listed = (re.search(rf"^static void\s+{name}\(", unit, flags=re.M)
-              and len(re.findall(rf"\b{name}\b", unit)) > 1)
-    return bool(listed or re.search(rf"^@test\([^@]*\)\ndef {name}\(", lab, flags=re.M))
 
 
 def check_rows(text, must_name):
@@ -41,13 +22,11 @@ def check_rows(text, must_name):
         if not cells[0].isdigit():
             continue
         numbers.append(int(cells[0]))
-        tests = [(module, name)
-                 for module, names in re.findall(r"(\w+): ((?:`[\w-]+`(?:, )?)+)", cells[-1])
-                 for name in re.findall(r"`([\w-]+)`", names)]
+        tests = named_in(cells[-1])
         if not tests and (must_name or cells[-1]):
             wrong.append(f"{cells[0]}: names no test")
         wrong.extend(f"{cells[0]}: there is no {module}: {name}"
-                     for module, name in tests if not exists(module, name))
+                     for module, name in tests if not exists(top, module, name))
     if numbers != sorted(numbers):
         wrong.append(f"the numbers are {numbers}")
     return numbers

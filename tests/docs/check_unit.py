@@ -15,8 +15,8 @@ def main():
         stand_in = os.path.join(directory, "program")
         os.symlink(os.path.abspath(program), stand_in)
         with open(unit, encoding="utf-8") as stream:
-            text = re.sub(r"(?m)^(Exec\w+=)\S*/sealnfsd", lambda match: match.group(1) + stand_in,
-                          stream.read())
+            text = re.sub(r"(?m)^(Exec\w+=)\S*/seal(?:nfsd|ctl)",
+                          lambda match: match.group(1) + stand_in, stream.read())
         path = os.path.join(directory, "sealnfsd.service")
         with open(path, "w", encoding="utf-8") as stream:
             stream.write(text)

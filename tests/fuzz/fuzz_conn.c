@@ -164,7 +164,7 @@ static void start(void)
     fclose(file);
     must(config_load(path, stderr, &config) == 0, "config_load");
     config->port = 0;
-    must(daemon_start(config, &daemon_of_fuzz) == 0, "daemon_start");
+    must(daemon_start(config, false, &daemon_of_fuzz) == 0, "daemon_start");
     int fd = connect_to_daemon();
     make_client(fd);
     close(fd);

@@ -15,7 +15,7 @@ class Case:
             function, parameters, timeout, seconds, long)
         module = function.__module__.removeprefix("test_")
         values = ",".join(str(value) for value in parameters.values())
-        self.group = "scsi" if module.startswith("scsi") else "block"
+        self.group = {"scsi": "scsi", "polite": "strangers"}.get(module.split("_")[0], "block")
         self.name = f"{module}.{function.__name__}" + (f"[{values}]" if values else "")
         self.stage, self.staged = stage, _taken(stage, parameters) if stage else {}
         self.batch = (stage, *self.staged.values()) if stage else self.name

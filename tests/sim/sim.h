@@ -19,13 +19,20 @@
  *   - a grant, or a flag cleared, on a file system that is in doubt;
  *   - a seal whose breach was seen that gives grants, is not recalled, or is taken off without the
  *     operator's word; a first grant on a file that nobody has looked at for long; a seal said to
- *     be broken where nobody saw it so;
+ *     be broken where nobody saw it so; a grant on a pinned file that was cloned while the server
+ *     was down;
  *   - a grant on a volume that was moved or cannot be described any more, and a seal on it that is
  *     not released; a seal released for no reason;
  *   - a record of a seal gone and the flag still on;
  *   - a client that lost nothing and gets no layout of a file that is sealed;
  *   - a LAYOUTGET refused for what was recalled in bulk longer ago than the time-out;
  *   - an end that the engine itself had to refuse;
+ *   - a growing file that is cut to less than what somebody was told of its size, or keeps more
+ * than anybody asked for; one whose size is told before the journal has it; one whose map becomes
+ *     longer under a layout;
+ *   - bytes past a growing file's size, of a run that was lost and never committed them, in the
+ * file when somebody else has made it longer; zeros over what somebody is writing there, or has
+ *     committed; zeros, or a write of the server, in blocks that are not the file's any more;
  *   - at the end, when everybody behaves and every fence works: a seal that is not released; before
  *     that, where one file system is frozen or in doubt, one of the other.
  *
@@ -52,6 +59,7 @@
  *   sim_program.c   local programs as holders
  *   sim_outside.c   what is done behind the server's back: flags, maps, volumes, frozen disks
  *   sim_doubt.c     a journal that is lost, and what follows
+ *   sim_growing.c   files that grow under their seal
  *   sim_server.c    the host: journal, steps, fences, leases, crashes
  *   sim_check.c     the checks of what the engine does, after every event
  *   sim_schedule.c  steps, a schedule's life and end, shrinking
@@ -91,6 +99,7 @@ enum sim_fault {
     SIM_GRANT_WRONG,
     SIM_GRANT_FENCED,
     SIM_FENCED_EARLY,
+    SIM_EXPELLED_HOLDS,
     SIM_FENCED_HEALTHY,
     SIM_RECALLED_FOR_NOTHING,
     SIM_COMMIT_LOST,
@@ -107,7 +116,16 @@ enum sim_fault {
     SIM_FLAG_FORGOTTEN,
     SIM_REFUSED_FOR_EVER,
     SIM_NOT_SERVED,
+    SIM_SIZE_LOST,
+    SIM_RESERVE_KEPT,
+    SIM_STALE_BYTES,
     SIM_FAULTS,
+};
+
+struct sim_author {
+    bool known;
+    unsigned machine;
+    uint32_t run;
 };
 
 /* birth: unique to each allocation, so that a block that left a file and came back is another
@@ -115,13 +133,17 @@ enum sim_fault {
 struct sim_block {
     int file; /* -1: free */
     uint64_t birth;
+    struct sim_author dirt; /* wrote to it past the size of a growing file; machine WORLD_CLIENTS:
+                               it was cut off there */
+    uint64_t dirt_from, dirt_to; /* bytes of the file */
+    struct sim_author cover;     /* made the file longer over it */
 };
 
 /* A block as a layout names it. */
 struct sim_ref {
     uint8_t block;
     uint64_t birth;
-    bool usable;
+    bool usable, write;
 };
 
 struct sim_layout {
@@ -140,14 +162,15 @@ struct sim_io {
     uint32_t run; /* of the machine, that began it */
     uint32_t breaches;
     uint8_t device;
-    bool haunted; /* its layout was thrown away: nobody waits for it but an unmount */
+    bool write, past; /* past: of the size of a growing file, when it began */
+    bool haunted;     /* its layout was thrown away: nobody waits for it but an unmount */
     uint64_t haunted_at;
     uint64_t doomed_at; /* its initiator gives it up, as the operator promised; 0: never */
 };
 
 /* A run of a client, as the server knows it. One that another verifier replaced may live on. */
 struct sim_run {
-    char address[16];
+    char address[16];             /* where it is, or was when another took its place */
     bool cut[WORLD_FILE_SYSTEMS]; /* a disk without keys refuses it */
     unsigned host;                /* whose nexuses it uses; others may too */
     bool seen;                    /* some key of it, by a look */
@@ -163,7 +186,10 @@ struct sim_machine {
     bool twin;                     /* has another machine's owner string */
     bool dead;                     /* at the end it does not come back */
     bool offline, paused, disk_away;
-    bool lapsed; /* as the server sees it */
+    bool cut_off;  /* by the operator, who says so: its disk is away until it is heard of again */
+    bool lapsed;   /* as the server sees it */
+    bool expelled; /* the operator waits for its fences: they need no deadline */
+    struct engine_expel expel;
     bool was_known;
     bool lost;   /* it lost its state some time: what it had is haunted, and may be fenced for */
     bool memory; /* asks for layouts over memory, not over the disk */
@@ -234,6 +260,10 @@ struct sim_file {
     bool said_gone;
     bool excused;          /* was being released when the doubt arose */
     uint64_t stale_ticket; /* looks up to this one are of a seal that is gone */
+    bool growing, yields;  /* as last seen; yields: of itself */
+    bool reserved;         /* it was made longer on disk for its seal */
+    uint64_t size_seen;
+    uint64_t size_low, size_high; /* what somebody was told that it has; what somebody asked for */
 };
 
 struct sim_fs {
@@ -256,8 +286,22 @@ struct sim_get {
     uint8_t body[SIM_BODY];
 };
 
-struct sim_commit {
+struct sim_room {
+    bool used, granted;
+    unsigned file;
+    struct sim_author author;
+    struct engine_room call;
+};
+
+struct sim_resize {
     bool used;
+    unsigned file;
+    struct sim_author author;
+    struct engine_resize call;
+};
+
+struct sim_commit {
+    bool used, growing;
     unsigned file;
     struct engine_layoutcommit call;
 };
@@ -273,6 +317,8 @@ enum sim_op {
     STEP_RETURN_ALL,
     STEP_COMMIT,
     STEP_WROTE,
+    STEP_ROOM,
+    STEP_TRUNCATE,
     STEP_RECALL,
     STEP_SERVE,
     STEP_FENCE,
@@ -337,15 +383,19 @@ struct sim {
     uint8_t file_blocks[WORLD_FILES][SIM_FILE_BLOCKS];
     unsigned file_size[WORLD_FILES]; /* in blocks */
     struct sim_machine machines[WORLD_CLIENTS];
-    unsigned addresses;
+    unsigned addresses;  /* given out so far */
+    bool addresses_lost; /* with the journal: hooks are told of owners only from then on */
     struct sim_get gets[SIM_CALLS];
     struct sim_commit commits[SIM_CALLS];
     struct engine_seal seals[SIM_CALLS];
     struct engine_release releases[SIM_CALLS];
     struct engine_wrote wrotes[SIM_CALLS];
+    struct sim_room rooms[SIM_CALLS];
+    struct sim_resize resizes[SIM_CALLS];
+    struct sim_author mover; /* of a growing file's size, by the event under way */
     unsigned next_call;
-    bool is_split;                            /* there are two file systems */
-    bool has_breaches, has_doubts, has_moves; /* in this schedule */
+    bool is_split;                                         /* there are two file systems */
+    bool has_breaches, has_doubts, has_moves, has_growing; /* in this schedule */
     struct sim_file files[WORLD_FILES];
     struct sim_fs fs[WORLD_FILE_SYSTEMS];
     uint64_t evidence; /* looks that showed a breach, since the server was started */
@@ -373,12 +423,36 @@ void sim_disk_io(struct sim *s, unsigned machine, const struct sim_io *io);
 bool sim_disk_refuses(const struct sim *s, unsigned machine, uint32_t run, unsigned file);
 bool sim_disk_is_intact(const struct sim *s, unsigned file, const struct sim_ref *ref);
 
+void sim_disk_resize(struct sim *s, unsigned file, uint64_t size);
+
+/* sim_growing.c */
+uint64_t sim_growing_reserve(struct sim *s, unsigned file); /* 0: not */
+uint64_t sim_growing_end(struct sim *s,
+                         unsigned file); /* up to where one might commit; 0: nowhere */
+bool sim_growing_is_past(const struct sim *s, unsigned file, unsigned index); /* of its blocks */
+void sim_growing_landed(struct sim *s, unsigned machine, const struct sim_io *io);
+void sim_growing_forgive(struct sim *s, unsigned machine, unsigned file);
+void sim_growing_zero(struct world *w, unsigned file, uint64_t offset, uint64_t length);
+void sim_growing_resize(struct world *w, unsigned file, uint64_t size);
+void sim_growing_mover(struct sim *s, unsigned machine);
+void sim_growing_intends(struct sim *s, unsigned file, uint64_t size);
+void sim_growing_check(struct sim *s);
+void sim_growing_committed(struct sim *s, const struct sim_commit *commit);
+void sim_growing_ended(struct sim *s, unsigned file);
+void sim_growing_room(struct sim *s, unsigned machine, unsigned file);
+bool sim_growing_write(struct sim *s);
+void sim_growing_truncate(struct sim *s, unsigned machine, unsigned file);
+bool sim_growing_answer(struct sim *s, const struct engine_call *call);
+void sim_growing_crash(struct sim *s);
+
 /* sim_client.c */
 bool sim_machine_can_use(const struct sim *s, unsigned machine, unsigned file);
 bool sim_run_can_use(const struct sim *s, unsigned machine, uint32_t run, unsigned file);
 void sim_machine_unmount(struct sim *s, unsigned machine);
 void sim_machine_shake(struct sim *s, unsigned machine);
 void sim_machine_away(struct sim *s, unsigned machine);
+/* Given up by its initiator: it does not come to the disk any more. */
+bool sim_io_is_dead(const struct sim *s, const struct sim_io *io);
 void sim_io_dooms(struct sim_io *io, uint64_t at);
 void sim_machine_get(struct sim *s, unsigned machine, unsigned file);
 void sim_machine_is_served(struct sim *s, unsigned machine, unsigned file, bool write);
@@ -394,6 +468,10 @@ void sim_machine_recall(struct sim *s, size_t index, bool willing);
 void sim_machine_come_back(struct sim *s, unsigned machine);
 void sim_machine_restart(struct sim *s, unsigned machine);
 void sim_machine_come_back_fenced(struct sim *s, unsigned machine);
+void sim_machine_cut_off(struct sim *s, unsigned m);
+void sim_machine_expel(struct sim *s, unsigned m);
+bool sim_machine_answer(struct sim *s, const struct engine_call *call); /* to that */
+void sim_machine_lives(struct sim *s, unsigned m); /* it did something that the server sees */
 void sim_machine_heard(struct sim *s, unsigned machine);
 void sim_machine_server_lost(struct sim *s, unsigned machine);
 void sim_machine_serve(struct sim *s, unsigned machine); /* does all that is asked of it */
@@ -438,6 +516,7 @@ void sim_san_target(struct sim *s);
 
 /* sim_outside.c */
 void sim_outside_breach(struct sim *s, unsigned file);
+void sim_outside_clone(struct sim *s, unsigned file);
 void sim_outside_freeze(struct sim *s, unsigned fs);
 void sim_outside_volume(struct sim *s, unsigned fs);
 void sim_outside_start(struct sim *s); /* what the host finds at its start */
@@ -468,6 +547,7 @@ const struct journal_seal *sim_durable_seal(const struct sim *s, unsigned file);
 /* The engine is about to be told of a look. */
 void sim_check_look(struct sim *s, const struct engine_effect *step);
 void sim_check_crash(struct sim *s);
+bool sim_is_marked(const struct sim *s, unsigned machine); /* its run, as fenced, durably */
 unsigned sim_fence_machine(const struct sim *s, size_t index, uint32_t *run);
 
 /* sim_server.c */

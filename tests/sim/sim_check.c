@@ -27,6 +27,12 @@ static bool is_listed(const struct world_holder *list, size_t count,
     return false;
 }
 
+bool sim_is_marked(const struct sim *s, unsigned m)
+{
+    const struct world_durable *d = &s->w->durable;
+    return is_listed(d->fenced, d->fenced_count, &s->w->clients[m]);
+}
+
 static enum engine_state state_of(const struct sim *s, unsigned f)
 {
     return s->files[f].state;
@@ -46,6 +52,9 @@ static void check_ground(struct sim *s, const struct sim_get *get)
              (file->seen || (!file->grants && s->w->now > file->touched_at + TRUST)))
         sim_fail(s, SIM_GRANT_BROKEN, "client %u gets a layout of %s, whose seal %s", get->machine,
                  path, file->seen ? "was seen to be broken" : "nobody has looked at for long");
+    else if (s->w->files[get->file].shared)
+        sim_fail(s, SIM_GRANT_BROKEN, "client %u gets a layout of %s, which was cloned",
+                 get->machine, path);
     else if (engine_seal_view(s->w->engine, &s->w->files[get->file].key, &view) == 0 &&
              (s->fs[fs].undescribed || !view.device ||
               memcmp(device_id(view.device), device_id(s->w->devices[fs]), DEVICE_ID_SIZE) != 0))
@@ -119,10 +128,12 @@ static void take_answer(struct sim *s, const struct engine_call *call)
         if (s->commits[i].used && call == &s->commits[i].call.call) {
             s->commits[i].used = false;
             check_commit(s, &s->commits[i]);
+            sim_growing_committed(s, &s->commits[i]);
             return;
         }
     }
-    sim_doubt_answer(s, call);
+    if (!sim_growing_answer(s, call) && !sim_machine_answer(s, call))
+        sim_doubt_answer(s, call);
 }
 
 static bool is_releasing(enum engine_state state)
@@ -158,9 +169,11 @@ static void check_change(struct sim *s, unsigned f, enum engine_state now)
     file->state = now;
     if (is_releasing(now) && !is_releasing(before))
         file->release_at = s->w->now;
-    if (before == ENGINE_SEALED && now != ENGINE_OPEN && !file->wanted)
+    if (before == ENGINE_SEALED && now != ENGINE_OPEN && !file->wanted && !file->yields)
         sim_fail(s, SIM_RELEASED_FOR_NOTHING, "%s is released, and nobody wants that",
                  s->w->files[f].path);
+    if (now == ENGINE_OPEN)
+        sim_growing_ended(s, f);
     if (now == ENGINE_OPEN)
         forget_seal(s, f);
     else if (now != ENGINE_SEALING)
@@ -204,6 +217,8 @@ static void check_fence(struct sim *s, size_t i)
     if (*device && !device_is_reserved(*device))
         *device = NULL; /* from here on only whether it is reserved counts: it may be replaced */
     sim_say(s, "  a fence of %s is asked for, for %s", s->w->fence_address[i], s->w->files[f].path);
+    if (s->machines[m].expelled)
+        return;
     if (s->w->now < s->files[f].release_at + s->w->options.recall_timeout)
         sim_fail(s, SIM_FENCED_EARLY, "client %u is fenced for %s before the deadline", m,
                  s->w->files[f].path);
@@ -279,7 +294,8 @@ static void check_records(struct sim *s)
         }
         for (unsigned i = 0; i < machine->queued; i++) {
             const struct sim_io *io = &machine->queue[i];
-            check_record(s, m, io->run, io->file, io->device);
+            if (!sim_io_is_dead(s, io)) /* the run may have the file elsewhere by now */
+                check_record(s, m, io->run, io->file, io->device);
         }
     }
 }
@@ -291,6 +307,7 @@ void sim_check_event(struct world *w)
     check_watch(s);
     check_records(s);
     check_states(s);
+    sim_growing_check(s);
     for (; s->recalls_seen < w->recall_count; s->recalls_seen++)
         check_recall(s, &w->recalls[s->recalls_seen]);
     for (; s->fences_seen < w->fence_count; s->fences_seen++)
@@ -315,7 +332,7 @@ void sim_check_look(struct sim *s, const struct engine_effect *step)
                  (!is_watched(file->state) || step->step.ticket <= file->stale_ticket);
     if (stale || engine_seal_view(s->w->engine, &on_disk->key, &view))
         return;
-    if (on_disk->flag && (!view.map || map_equal(view.map, on_disk->map))) {
+    if (on_disk->flag && !on_disk->shared && (!view.map || map_equal(view.map, on_disk->map))) {
         file->touched = file->touched && file->seen; /* all is well again */
         return;
     }
@@ -342,7 +359,8 @@ void sim_check_crash(struct sim *s)
         file->seen = seal && seal->phase == JOURNAL_BROKEN;
         file->wanted = file->wanted || (seal && seal->phase != JOURNAL_SEALED);
         if (!file->touched && seal && seal->map &&
-            (!s->w->files[f].flag || !map_equal(seal->map, s->w->files[f].map))) {
+            (!s->w->files[f].flag || s->w->files[f].shared ||
+             !map_equal(seal->map, s->w->files[f].map))) {
             file->touched = true;
             file->touched_at = s->w->now;
         }

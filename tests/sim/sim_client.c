@@ -26,7 +26,7 @@ static bool is_outlived(const struct sim *s, const struct sim_machine *machine)
            s->w->now >= machine->lapsed_at + s->w->options.quiesce_time;
 }
 
-static bool is_dead(const struct sim *s, const struct sim_io *io)
+bool sim_io_is_dead(const struct sim *s, const struct sim_io *io)
 {
     return io->doomed_at && s->w->now >= io->doomed_at;
 }
@@ -39,14 +39,14 @@ bool sim_run_can_use(const struct sim *s, unsigned m, uint32_t run, unsigned f)
         return now && sim_memory_is_registered(s, m, f);
     bool guarded = sim_san_guards(s, f) && machine->kind == JOURNAL_HOLDER_NFS;
     bool refused = guarded ? !sim_san_may_let_in(s, m, run) : sim_disk_refuses(s, m, run, f);
-    if (refused || (now && is_outlived(s, machine)))
+    if (refused || (now && !guarded && machine->cut_off) || (now && is_outlived(s, machine)))
         return false;
     if (now && (machine->layouts[f].held || machine->replies[f].held) &&
         (!guarded || sim_san_may_begin(s, m)))
         return true;
     for (unsigned i = 0; i < machine->queued; i++) {
         const struct sim_io *io = &machine->queue[i];
-        if (io->file == f && io->run == run && !is_dead(s, io))
+        if (io->file == f && io->run == run && !sim_io_is_dead(s, io))
             return true;
     }
     return false;
@@ -73,7 +73,7 @@ static void land(struct sim *s, unsigned m, unsigned i)
     struct sim_machine *machine = &s->machines[m];
     struct sim_io io = machine->queue[i];
     machine->queue[i] = machine->queue[--machine->queued];
-    if (!is_dead(s, &io) && !(io.run == machine->run && is_outlived(s, machine)))
+    if (!sim_io_is_dead(s, &io) && !(io.run == machine->run && is_outlived(s, machine)))
         sim_disk_io(s, m, &io);
 }
 
@@ -171,8 +171,9 @@ static struct sim_get *ask(struct sim *s, unsigned m, unsigned f, layoutiomode4 
     if (i == SIM_CALLS || machine->replies[f].held || !s->w->clients[m].id || is_asking(s, m, f) ||
         !sim_machine_reaches_server(s, m))
         return NULL;
+    static const struct layout_piece piece = {.length = UINT64_MAX, .key = 7};
     static const struct layout_memory memory = {
-        .address = 0x1000, .length = UINT64_MAX, .key = 7, .writable = true};
+        .length = UINT64_MAX, .writable = true, .pieces_count = 1, .pieces = &piece};
     struct sim_get *get = &s->gets[i];
     *get = (struct sim_get){.used = true, .machine = m, .file = f, .run = machine->run};
     get->call = (struct engine_layoutget){
@@ -186,11 +187,17 @@ static struct sim_get *ask(struct sim *s, unsigned m, unsigned f, layoutiomode4 
         .has_stateid = layout->held && sim_chance(s, 80),
         .stateid = layout->stateid,
         .referral = {.present = true, .sequence = ++machine->sequence},
-        .may_seal = f == WORLD_FILES - 1,
+        .may_seal = f == WORLD_FILES - 1 && !s->fs[s->w->files[f].fs].undescribed,
+        .reserve = f == WORLD_FILES - 1 ? sim_growing_reserve(s, f) : 0,
         .path = s->w->files[f].path,
         .body = get->body,
         .body_room = SIM_BODY,
     };
+    uint64_t end = iomode == LAYOUTIOMODE4_RW ? sim_growing_end(s, f) : 0;
+    if (end && sim_chance(s, 40)) { /* who appends, and sometimes more than there is made ready */
+        get->call.want.offset = end / BLOCK_SIZE * BLOCK_SIZE;
+        get->call.want.minlength = BLOCK_SIZE;
+    }
     s->acted = true;
     sim_say(s, "client %u asks for a layout of %s for %s", m, s->w->files[f].path,
             get->call.want.iomode == LAYOUTIOMODE4_RW ? "writing" : "reading");
@@ -230,8 +237,8 @@ static void add_blocks(struct sim *s, unsigned f, struct sim_layout *layout, uin
                      s->w->files[f].path, (unsigned long long)b);
             return;
         }
-        layout->refs[layout->count++] =
-            (struct sim_ref){.block = (uint8_t)b, .birth = s->disk[b].birth, .usable = true};
+        layout->refs[layout->count++] = (struct sim_ref){
+            .block = (uint8_t)b, .birth = s->disk[b].birth, .usable = true, .write = layout->write};
     }
 }
 
@@ -293,12 +300,25 @@ void sim_machine_granted(struct sim *s, struct sim_get *get)
             get->machine);
 }
 
+/* What it could write to it still can, whatever it has asked for since. */
+static void keep_writable(const struct sim_layout *was, struct sim_layout *now)
+{
+    for (unsigned i = 0; was->held && i < was->count; i++) {
+        for (unsigned j = 0; j < now->count; j++) {
+            if (now->refs[j].block == was->refs[i].block &&
+                now->refs[j].birth == was->refs[i].birth)
+                now->refs[j].write = now->refs[j].write || was->refs[i].write;
+        }
+    }
+}
+
 void sim_machine_deliver(struct sim *s, unsigned m, unsigned f)
 {
     struct sim_machine *machine = &s->machines[m];
     if (!machine->replies[f].held || !sim_machine_reaches_server(s, m))
         return;
     bool write = machine->layouts[f].held && machine->layouts[f].write;
+    keep_writable(&machine->layouts[f], &machine->replies[f]);
     machine->layouts[f] = machine->replies[f];
     machine->layouts[f].write = machine->layouts[f].write || write;
     machine->replies[f].held = false;
@@ -325,21 +345,25 @@ void sim_machine_io(struct sim *s, unsigned m, unsigned f)
     struct sim_machine *machine = &s->machines[m];
     const struct sim_layout *layout = &machine->layouts[f];
     if (!layout->held || !layout->count || machine->paused || machine->queued == SIM_QUEUE ||
-        is_outlived(s, machine) || (sim_san_guards(s, f) && !sim_san_is_ready(s, m)))
+        (machine->cut_off && !sim_san_guards(s, f)) || is_outlived(s, machine) ||
+        (sim_san_guards(s, f) && !sim_san_is_ready(s, m)))
         return;
-    const struct sim_ref *ref = &layout->refs[sim_below(s, layout->count)];
+    unsigned index = sim_below(s, layout->count);
+    const struct sim_ref *ref = &layout->refs[index];
     if (!ref->usable)
         return;
     machine->queue[machine->queued++] = (struct sim_io){.file = f,
                                                         .ref = *ref,
                                                         .run = machine->run,
                                                         .breaches = layout->breaches,
+                                                        .write = ref->write,
+                                                        .past = sim_growing_is_past(s, f, index),
                                                         .device = layout->device};
     if (s->figures->longest_queue < machine->queued)
         s->figures->longest_queue = machine->queued;
     s->acted = true;
     sim_say(s, "client %u %s block %u of %s by itself: on its way", m,
-            layout->write ? "writes" : "reads", ref->block, s->w->files[f].path);
+            ref->write ? "writes" : "reads", ref->block, s->w->files[f].path);
 }
 
 void sim_machine_land(struct sim *s, unsigned m)
@@ -399,6 +423,7 @@ void sim_machine_return(struct sim *s, unsigned m, unsigned f, bool whole)
     if (machine->replies[f].held && arrived_earlier(&machine->replies[f], &layout->stateid))
         machine->replies[f].held = false;
     forget_layout(machine, f);
+    sim_growing_forgive(s, m, f);
     send_return(s, m, f, 0, NFS4_UINT64_MAX);
 }
 
@@ -436,8 +461,10 @@ void sim_machine_return_all(struct sim *s, unsigned m)
             return;
     }
     for (unsigned f = 0; f < WORLD_FILES; f++) {
-        if (is_in_scope(s, f, &ret) && is_returned(&machine->layouts[f], ret.iomode))
+        if (is_in_scope(s, f, &ret) && is_returned(&machine->layouts[f], ret.iomode)) {
             forget_layout(machine, f);
+            sim_growing_forgive(s, m, f);
+        }
     }
     s->acted = true;
     s->figures->returns++;
@@ -466,6 +493,14 @@ void sim_machine_commit(struct sim *s, unsigned m, unsigned f)
                                                 .wall_ns = s->w->now};
     s->acted = true;
     sim_say(s, "client %u commits what it wrote to %s", m, s->w->files[f].path);
+    uint64_t end = sim_growing_end(s, f);
+    if (end) { /* as far as its layout goes */
+        commit->growing = commit->call.has_last_write = true;
+        commit->call.length = NFS4_UINT64_MAX;
+        commit->call.last_write = end - 1;
+        sim_growing_mover(s, m);
+        sim_growing_intends(s, f, end > s->files[f].size_low ? end : s->files[f].size_low);
+    }
     world_send(s->w, &(struct engine_event){.type = ENGINE_EV_LAYOUTCOMMIT,
                                             .layoutcommit = &commit->call});
 }
@@ -499,6 +534,8 @@ static void recall_reply(struct sim *s, size_t i, unsigned m, enum engine_recall
             m, word_of(outcome, status));
     s->acted = true;
     s->recalls_seen--;
+    if (outcome == ENGINE_RECALL_ANSWERED)
+        sim_machine_lives(s, m);
     world_answer_recall(s->w, i, outcome, status);
 }
 
@@ -579,13 +616,71 @@ void sim_machine_recall(struct sim *s, size_t i, bool willing)
         recall_of_file(s, i, m, willing);
 }
 
+/* The operator comes upon a lost client, sees that nothing of it is on its way, takes its disk away
+ * and says so. */
+void sim_machine_cut_off(struct sim *s, unsigned m)
+{
+    struct sim_machine *machine = &s->machines[m];
+    if (machine->kind || machine->good || machine->cut_off || !machine->lapsed ||
+        !s->w->clients[m].id)
+        return;
+    s->acted = true;
+    sim_say(s, "the operator cuts client %u off from the disk", m);
+    for (unsigned i = 0; i < machine->queued;) {
+        if (machine->queue[i].run == machine->run)
+            machine->queue[i] = machine->queue[--machine->queued];
+        else
+            i++;
+    }
+    machine->disk_away = machine->cut_off = true;
+    world_client_event(s->w, m, ENGINE_CLIENT_CUT_OFF);
+}
+
+/* The operator wants it fenced now, whatever it is doing; only who behaves is left alone, so that
+ * what is said of fences of such is checked. */
+void sim_machine_expel(struct sim *s, unsigned m)
+{
+    struct sim_machine *machine = &s->machines[m];
+    if (machine->kind || machine->good || machine->expelled || !s->w->clients[m].id)
+        return;
+    s->acted = machine->expelled = true;
+    sim_say(s, "the operator expels client %u", m);
+    machine->expel = (struct engine_expel){.client_id = s->w->clients[m].id};
+    world_send(s->w, &(struct engine_event){.type = ENGINE_EV_EXPEL, .expel = &machine->expel});
+}
+
+bool sim_machine_answer(struct sim *s, const struct engine_call *call)
+{
+    for (unsigned m = 0; m < WORLD_CLIENTS; m++) {
+        if (call != &s->machines[m].expel.call)
+            continue;
+        s->machines[m].expelled = false;
+        sim_say(s, "  client %u: %s", m,
+                call->result == ENGINE_OK ? "holds nothing any more" : call->why);
+        if (call->result == ENGINE_OK &&
+            engine_client_holds(s->w->engine, s->machines[m].expel.client_id))
+            sim_fail(s, SIM_EXPELLED_HOLDS, "client %u is said to be cut off, and has grants", m);
+        return true;
+    }
+    return false;
+}
+
+/* It may have its disk again: what the operator said was about its silence, and about all of its
+ * runs. Not if that has fenced it by then: he does not give back the disk of such a run. */
+void sim_machine_lives(struct sim *s, unsigned m)
+{
+    for (unsigned i = 0; i < WORLD_CLIENTS; i++)
+        if (strcmp(s->w->clients[i].owner, s->w->clients[m].owner) == 0 && !sim_is_marked(s, i))
+            s->machines[i].cut_off = false;
+}
+
 /* Told that it was fenced, a client stops using what it held (RFC 8881 section 12.7.2); the disk
  * refuses it still. */
 void sim_machine_heard(struct sim *s, unsigned m)
 {
     struct sim_machine *machine = &s->machines[m];
     bool outlived = is_outlived(s, machine);
-    machine->lapsed = false;
+    machine->lapsed = machine->cut_off = false;
     machine->last_seen = s->w->now;
     if (!engine_client_was_fenced(s->w->engine, s->w->clients[m].id))
         return;
@@ -607,6 +702,33 @@ static const struct world_client *namesake(const struct sim *s, unsigned m)
     return NULL;
 }
 
+static void change_address(struct sim *s, unsigned m)
+{
+    struct world_client *client = &s->w->clients[m];
+    snprintf(client->address, sizeof client->address, "10.1.0.%u", ++s->addresses);
+    sim_say(s, "client %u is at %s now", m, client->address);
+}
+
+/* True: its run was elsewhere before. A hook that cut it off there did so in vain, if the server
+ * does not have it on record as fenced by then. */
+static bool note_address(struct sim *s, unsigned m)
+{
+    struct sim_run *run = &s->machines[m].runs[s->machines[m].run];
+    const char *address = s->w->clients[m].address;
+    bool moved = run->address[0] && strcmp(run->address, address) != 0;
+    snprintf(run->address, sizeof run->address, "%s", address);
+    if (moved && !s->machines[m].kind && !sim_is_marked(s, m))
+        memset(run->cut, 0, sizeof run->cut);
+    return moved;
+}
+
+/* The server has it on record before it can crash: else a hook that cuts off addresses would miss
+ * it (docs/beliefs.md, "The hook knows where the client is"). */
+static void record_address(struct sim *s)
+{
+    world_commit_all(s->w);
+}
+
 /* EXCHANGE_ID, CREATE_SESSION, and a first call on the backchannel. The server knows an owner under
  * one id.
  */
@@ -624,6 +746,8 @@ static void confirm(struct sim *s, unsigned m)
     lose_state(s, m);
     s->machines[m].was_known = true;
     s->machines[m].bulk_at = 0;
+    sim_machine_lives(s, m);
+    bool moved = note_address(s, m);
     client->id = ++s->w->next_id;
     struct engine_event event = {
         .type = ENGINE_EV_CLIENT,
@@ -635,6 +759,8 @@ static void confirm(struct sim *s, unsigned m)
                    .address = client->address}};
     memcpy(event.client.verifier, client->verifier, sizeof client->verifier);
     world_send(s->w, &event);
+    if (moved)
+        record_address(s);
     sim_san_began_anew(s, m);
     sim_machine_heard(s, m);
     world_client_event(s->w, m, ENGINE_CLIENT_CALLABLE);
@@ -677,6 +803,8 @@ void sim_machine_come_back(struct sim *s, unsigned m)
     }
     s->acted = true;
     sim_say(s, "client %u comes back under a new client id", m);
+    if (sim_chance(s, 15))
+        change_address(s, m);
     sim_machine_server_lost(s, m);
     confirm(s, m);
 }
@@ -709,7 +837,8 @@ void sim_machine_come_back_fenced(struct sim *s, unsigned m)
     struct sim_machine *machine = &s->machines[m];
     if (machine->kind || machine->memory || !sim_san_is_struck(s, m))
         return;
-    machine->offline = machine->paused = machine->disk_away = false;
+    machine->offline = machine->paused = false;
+    machine->disk_away = machine->cut_off;
     if (!s->w->clients[m].id || engine_client_was_fenced(s->w->engine, s->w->clients[m].id)) {
         s->acted = true;
         sim_say(s, "client %u was fenced, and comes back under a new client id", m);
@@ -729,6 +858,7 @@ void sim_machine_restart(struct sim *s, unsigned m)
     if (machine->run + 1 == SIM_RUNS)
         return;
     bool none = !machine->memory && sim_chance(s, 50), moved = sim_chance(s, 15);
+    sim_machine_lives(s, m);
     if (none)
         live_on(s, m);
     else
@@ -786,7 +916,14 @@ void sim_machine_shake(struct sim *s, unsigned m)
             return;
     }
     s->acted = true;
+    if (sim_chance(s, 30)) {
+        change_address(s, m);
+        (void)note_address(s, m);
+        world_client_event(s->w, m, ENGINE_CLIENT_MOVED);
+        record_address(s);
+    }
     sim_say(s, "client %u throws its layouts away, and keeps its id", m);
+    sim_machine_lives(s, m);
     lose_state(s, m);
     s->san.told[m].number = 0; /* that its path worked was before */
     world_client_event(s->w, m, ENGINE_CLIENT_SHAKEN);

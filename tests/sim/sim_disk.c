@@ -9,8 +9,7 @@ static void make_map(struct sim *s, unsigned f)
 {
     struct map_builder *builder;
     struct seal_map *map = NULL;
-    uint64_t size = (uint64_t)s->file_size[f] * BLOCK_SIZE;
-    if (map_builder_create(size, BLOCK_SIZE, &builder))
+    if (map_builder_create(s->w->files[f].size, BLOCK_SIZE, &builder))
         abort();
     for (unsigned i = 0; i < s->file_size[f]; i++) {
         struct seal_extent extent = {.file_offset = (uint64_t)i * BLOCK_SIZE,
@@ -55,20 +54,42 @@ static void grow(struct sim *s, unsigned f, unsigned size)
         allocate(s, f);
 }
 
+/* From here on nothing is said of its size but that. */
+static void use_blocks(struct sim *s, unsigned f)
+{
+    s->w->files[f].size = (uint64_t)s->file_size[f] * BLOCK_SIZE;
+    s->files[f].size_low = 0;
+    s->files[f].size_high = s->w->files[f].size;
+    make_map(s, f);
+}
+
+/* What is cut off within a block is zeroed. */
+void sim_disk_resize(struct sim *s, unsigned f, uint64_t size)
+{
+    unsigned blocks = (unsigned)((size + BLOCK_SIZE - 1) / BLOCK_SIZE);
+    shrink(s, f, blocks);
+    grow(s, f, blocks);
+    s->w->files[f].size = size;
+    for (unsigned i = 0; i < blocks; i++)
+        s->disk[s->file_blocks[f][i]].dirt.known = s->disk[s->file_blocks[f][i]].cover.known =
+            false;
+    make_map(s, f);
+}
+
 void sim_disk_format(struct sim *s)
 {
     for (unsigned b = 0; b < SIM_BLOCKS; b++)
         s->disk[b].file = -1;
     for (unsigned f = 0; f < WORLD_FILES; f++) {
         grow(s, f, 1 + sim_below(s, SIM_FILE_BLOCKS));
-        make_map(s, f);
+        use_blocks(s, f);
     }
 }
 
 void sim_disk_local_change(struct sim *s, unsigned f)
 {
-    if (s->w->files[f].flag)
-        return; /* EPERM: that is what the flag is for */
+    if (s->w->files[f].flag || s->w->files[f].mark)
+        return; /* EPERM: that is what the flag is for; while it is being set nobody comes */
     unsigned what = sim_below(s, 3);
     if (what == 0)
         shrink(s, f, 1);
@@ -76,14 +97,14 @@ void sim_disk_local_change(struct sim *s, unsigned f)
         shrink(s, f,
                0); /* removed; the name is used for a new file, which then gets other blocks */
     unsigned other = sim_below(s, WORLD_FILES);
-    if (what == 1 && other != f && !s->w->files[other].flag &&
+    if (what == 1 && other != f && !s->w->files[other].flag && !s->w->files[other].mark &&
         s->w->files[other].fs == s->w->files[f].fs) {
         grow(s, other, SIM_FILE_BLOCKS);
-        make_map(s, other);
+        use_blocks(s, other);
     }
     if (what > 0)
         grow(s, f, 1 + sim_below(s, SIM_FILE_BLOCKS));
-    make_map(s, f);
+    use_blocks(s, f);
     s->acted = true;
     sim_say(s, "%s is %s at the server; it has %u blocks now", s->w->files[f].path,
             what == 0   ? "truncated"
@@ -117,6 +138,8 @@ void sim_disk_io(struct sim *s, unsigned m, const struct sim_io *io)
     sim_say(s, "client %u's I/O for %s reaches block %u", m, s->w->files[io->file].path,
             io->ref.block);
     /* What was done behind the server's back before it could look is not its fault. */
+    if (sim_disk_is_intact(s, io->file, &io->ref))
+        sim_growing_landed(s, m, io);
     if (sim_disk_is_intact(s, io->file, &io->ref) || io->breaches != s->files[io->file].breaches)
         return;
     if (block->file < 0)

@@ -46,6 +46,7 @@ static void lose_journal(struct sim *s)
     bool older = s->backup && sim_chance(s, 60);
     sim_say(s, "  the journal %s", older ? "is an older copy" : "is lost");
     world_put_back(s->w, older ? s->backup : &nothing);
+    s->addresses_lost = true;
     for (unsigned v = 0; v < 1u + s->is_split; v++) {
         s->fs[v].lost = true;
         s->fs[v].found = world_is_in_doubt(s->w, v);

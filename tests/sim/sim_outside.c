@@ -40,6 +40,24 @@ void sim_outside_breach(struct sim *s, unsigned f)
     on_disk->flag = what > 0;
 }
 
+/* Somebody copies it by reference. */
+void sim_outside_clone(struct sim *s, unsigned f)
+{
+    struct sim_file *file = &s->files[f];
+    struct world_file *on_disk = &s->w->files[f];
+    struct engine_seal_view view;
+    if (!s->has_breaches || !on_disk->flag || on_disk->guarded || on_disk->shared ||
+        engine_seal_view(s->w->engine, &on_disk->key, &view) || !is_sealed(view.state) ||
+        view.kind != SEAL_KIND_PINNED)
+        return;
+    s->acted = true;
+    sim_say(s, "%s, which nobody guards, is cloned", on_disk->path);
+    if (!file->touched)
+        file->touched_at = s->w->now;
+    file->touched = on_disk->shared = true;
+    file->breaches++;
+}
+
 void sim_outside_freeze(struct sim *s, unsigned fs)
 {
     if (!s->is_split)

@@ -20,7 +20,8 @@ static const unsigned weights[STEP_COUNT] = {
     [STEP_REGISTER] = 6,  [STEP_GAP] = 1,       [STEP_VOID] = 1,        [STEP_ARRIVE] = 6,
     [STEP_LOOK] = 6,      [STEP_TARGET] = 1,    [STEP_STRUCK] = 4,      [STEP_BREACH] = 1,
     [STEP_FREEZE] = 1,    [STEP_VOLUME] = 1,    [STEP_FOUND] = 2,       [STEP_OPERATOR] = 1,
-    [STEP_BACKUP] = 1,    [STEP_NEIGHBOUR] = 5, [STEP_AWAY] = 2,
+    [STEP_BACKUP] = 1,    [STEP_NEIGHBOUR] = 5, [STEP_AWAY] = 2,        [STEP_ROOM] = 2,
+    [STEP_TRUNCATE] = 2,
 };
 
 /* xorshift64*, so that a seed means the same schedule everywhere. */
@@ -89,6 +90,7 @@ const char *sim_fault_name(enum sim_fault fault)
         [SIM_GRANT_WRONG] = "wrong layout",
         [SIM_GRANT_FENCED] = "grant to a fenced client",
         [SIM_FENCED_EARLY] = "fence before the deadline",
+        [SIM_EXPELLED_HOLDS] = "expelled, and holds",
         [SIM_FENCED_HEALTHY] = "healthy client fenced",
         [SIM_RECALLED_FOR_NOTHING] = "recall for no release",
         [SIM_COMMIT_LOST] = "commit not on record",
@@ -105,6 +107,9 @@ const char *sim_fault_name(enum sim_fault fault)
         [SIM_FLAG_FORGOTTEN] = "flag forgotten",
         [SIM_REFUSED_FOR_EVER] = "refused for ever",
         [SIM_NOT_SERVED] = "not served",
+        [SIM_SIZE_LOST] = "size lost",
+        [SIM_RESERVE_KEPT] = "reserve kept",
+        [SIM_STALE_BYTES] = "stale bytes",
     };
     return names[fault];
 }
@@ -224,6 +229,8 @@ static void step_of_machine(struct sim *s, enum sim_op op, unsigned m, unsigned 
         toggle(s, m, &machine->offline, "is cut off from the server", "reaches the server again");
         return;
     case STEP_DISK_PATH:
+        if (machine->cut_off)
+            return;
         toggle(s, m, &machine->disk_away, "loses its path to the disk",
                "has its path to the disk back");
         return;
@@ -256,8 +263,10 @@ static void step_of_machine(struct sim *s, enum sim_op op, unsigned m, unsigned 
         sim_san_neighbour(s, m);
         return;
     case STEP_CALLABLE:
-        if (s->w->clients[m].id && sim_machine_reaches_server(s, m))
+        if (s->w->clients[m].id && sim_machine_reaches_server(s, m)) {
+            sim_machine_lives(s, m);
             world_client_event(s->w, m, ENGINE_CLIENT_CALLABLE);
+        }
         return;
     default:
         return;
@@ -277,6 +286,7 @@ static void step_outside(struct sim *s, enum sim_op op, unsigned m, unsigned f)
         return;
     case STEP_BREACH:
         sim_outside_breach(s, f);
+        sim_outside_clone(s, f);
         return;
     case STEP_FREEZE:
         sim_outside_freeze(s, s->w->files[f].fs);
@@ -289,6 +299,9 @@ static void step_outside(struct sim *s, enum sim_op op, unsigned m, unsigned f)
         return;
     case STEP_OPERATOR:
         sim_doubt_operator(s, s->w->files[f].fs);
+        sim_machine_cut_off(s, m);
+        if (sim_chance(s, 50))
+            sim_machine_expel(s, m);
         return;
     case STEP_BACKUP:
         sim_doubt_backup(s);
@@ -304,6 +317,12 @@ static void step_of_server(struct sim *s, enum sim_op op, unsigned m, unsigned f
     switch (op) {
     case STEP_WROTE:
         sim_server_wrote(s, f);
+        return;
+    case STEP_ROOM:
+        sim_growing_room(s, m, f);
+        return;
+    case STEP_TRUNCATE:
+        sim_growing_truncate(s, m, f);
         return;
     case STEP_RECALL:
         one_recall(s);
@@ -395,13 +414,17 @@ static void set_up(struct sim *s, uint64_t seed)
         device_set_reserved(s->w->devices[0]);
         options->settle_time = sim_below(s, 4) * 30 * SECOND;
     }
-    engine_set_options(s->w->engine, options);
     s->is_split = sim_chance(s, 50);
     if (s->is_split)
         world_split(s->w, WORLD_FILES / 2);
     s->has_breaches = sim_chance(s, 35);
     s->has_doubts = sim_chance(s, 35);
     s->has_moves = sim_chance(s, 35);
+    s->has_growing = sim_chance(s, 50);
+    s->w->reserve_grain =
+        seed % 2 ? 2 * 4096 : 0; /* reserves end where they are wanted, or later */
+    options->growing_linger = (1 + sim_below(s, 20)) * SECOND;
+    engine_set_options(s->w->engine, options);
     sim_disk_format(s);
     sim_server_start(s);
     sim_san_start(s);
@@ -427,11 +450,14 @@ static void set_up(struct sim *s, uint64_t seed)
 
 static void settle_machine(struct sim *s, unsigned m)
 {
-    while (s->machines[m].queued && !s->fault)
+    s->machines[m].disk_away = s->machines[m].cut_off;
+    while (s->machines[m].queued && !s->machines[m].disk_away && !s->fault)
         sim_machine_land(s, m);
     sim_machine_serve(s, m);
-    if (s->w->clients[m].id && !s->machines[m].dead)
+    if (s->w->clients[m].id && !s->machines[m].dead) {
+        sim_machine_lives(s, m);
         world_client_event(s->w, m, ENGINE_CLIENT_CALLABLE);
+    }
     sim_machine_serve(s, m);
 }
 
@@ -440,6 +466,8 @@ static void settle_round(struct sim *s)
     struct world *w = s->w;
     for (unsigned f = 0; f < WORLD_FILES; f++)
         sim_server_release(s, f);
+    while (sim_growing_write(s))
+        sim_server_carry_out(s);
     for (unsigned m = 0; m < WORLD_CLIENTS; m++)
         settle_machine(s, m);
     for (unsigned m = 0; m < WORLD_CLIENTS; m++)
@@ -473,7 +501,7 @@ static void check_service(struct sim *s)
             if (s->files[f].state == ENGINE_SEALED && !s->files[f].touched && !s->fs[fs].frozen &&
                 !sim_doubt_is_on(s, fs) && !s->fs[fs].undescribed &&
                 engine_seal_view(s->w->engine, &s->w->files[f].key, &view) == 0 && view.map)
-                sim_machine_is_served(s, m, f, view.kind == SEAL_KIND_PINNED);
+                sim_machine_is_served(s, m, f, view.kind == SEAL_KIND_PINNED && !view.reserve);
         }
     }
 }
@@ -509,7 +537,7 @@ static void settle(struct sim *s)
     for (unsigned m = 0; m < WORLD_CLIENTS; m++) {
         struct sim_machine *machine = &s->machines[m];
         machine->paused = machine->offline = machine->dead;
-        machine->disk_away = false;
+        machine->disk_away = machine->cut_off;
     }
     check_service(s);
     for (unsigned fs = 0; s->is_split && fs < WORLD_FILE_SYSTEMS; fs++) {

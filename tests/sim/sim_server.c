@@ -23,6 +23,8 @@ void sim_server_start(struct sim *s)
     s->w->before_unflag = sim_check_unflag;
     s->w->let_go = sim_memory_let_go;
     s->w->restoring = sim_doubt_restoring;
+    s->w->resize = sim_growing_resize;
+    s->w->zero = sim_growing_zero;
 }
 
 static const char *name_of(enum engine_step step)
@@ -40,6 +42,10 @@ static const char *name_of(enum engine_step step)
         return "unflag";
     case ENGINE_STEP_WATCH:
         return "watch";
+    case ENGINE_STEP_RESERVE:
+        return "reserve";
+    case ENGINE_STEP_ZERO:
+        return "zero";
     }
     abort();
 }
@@ -55,15 +61,18 @@ static bool says_gone(struct sim *s, unsigned f, enum engine_step step, bool fai
 }
 
 /* A step may also fail after it took effect: the flag is set, its fsync fails. */
-static void fail_step(struct sim *s, unsigned f, enum engine_step step)
+static void fail_step(struct sim *s, unsigned f, const struct engine_effect *effect)
 {
     struct world *w = s->w;
+    enum engine_step step = effect->step.step;
     w->step_error[step] = sim_chance(s, 50) || step == ENGINE_STEP_UNFLAG ? -EIO : -EBUSY;
     if (step == ENGINE_STEP_FLAG && sim_chance(s, 50))
         w->files[f].flag = true;
     if (step == ENGINE_STEP_UNFLAG && w->files[f].flag && sim_chance(s, 50)) {
         sim_check_unflag(w, f);
         w->files[f].flag = false;
+        if (sim_chance(s, 50))
+            world_cut(w, effect);
     }
 }
 
@@ -78,7 +87,9 @@ static void carry_out(struct sim *s, size_t i)
     sim_say(s, "step %s of %s%s%s", name_of(step), w->files[f].path, fails ? ", which fails" : "",
             gone ? ": the file seems to be gone" : "");
     if (fails)
-        fail_step(s, f, step);
+        fail_step(s, f, &w->steps[i]);
+    else if (step == ENGINE_STEP_PREPARE && !w->files[f].size && !w->steps[i].step.reserve)
+        w->step_error[step] = -EINVAL; /* there is nothing of it to be sealed */
     else if (step == ENGINE_STEP_MAP && s->fs[fs].undescribed)
         w->step_error[step] = -EOPNOTSUPP;
     else if (step == ENGINE_STEP_WATCH || step == ENGINE_STEP_VERIFY)
@@ -131,6 +142,19 @@ static unsigned fs_of_fence(const struct sim *s, size_t i)
 
 enum act { ACT_WORKS, ACT_FAILS, ACT_LIES, ACT_FAILS_BUT_CUTS };
 
+/* A hook cuts off the addresses that it is told of; where the operator has to speak for what the
+ * journal knew no more, he knows the machine. */
+static bool hook_reaches(const struct sim *s, size_t i, const struct sim_run *run)
+{
+    size_t len = strlen(run->address);
+    if (s->w->fences[i].fence.kind != JOURNAL_HOLDER_NFS || s->addresses_lost)
+        return true;
+    for (const char *at = s->w->fence_addresses[i]; *at; at += strcspn(at, " "), at += *at == ' ')
+        if (strcspn(at, " ") == len && memcmp(at, run->address, len) == 0)
+            return true;
+    return false;
+}
+
 /* The hook, or the command to the disk. True: it says that it worked. */
 static bool fence_act(struct sim *s, size_t i, enum act act)
 {
@@ -141,7 +165,7 @@ static bool fence_act(struct sim *s, size_t i, enum act act)
     if (works && s->w->fences[i].fence.way == JOURNAL_WAY_MEMORY) {
         for (unsigned f = 0; f < WORLD_FILES; f++)
             machine->registered[f] = machine->registered[f] && s->w->files[f].fs != fs;
-    } else if (works) {
+    } else if (works && hook_reaches(s, i, &machine->runs[run])) {
         machine->runs[run].cut[fs] = true;
     }
     s->figures->lies += act == ACT_LIES;
@@ -238,12 +262,14 @@ void sim_server_expire(struct sim *s)
 void sim_server_seal(struct sim *s, unsigned f)
 {
     struct engine_seal *call = &s->seals[s->next_call++ % SIM_CALLS];
-    if (call->call.result == ENGINE_UNDER_WAY)
-        return;
-    *call = (struct engine_seal){.key = s->w->files[f].key,
-                                 .path = s->w->files[f].path,
-                                 .kind = f % 2 ? SEAL_KIND_FROZEN : SEAL_KIND_PINNED,
-                                 .call = {.result = ENGINE_UNDER_WAY}};
+    if (call->call.result == ENGINE_UNDER_WAY || s->fs[s->w->files[f].fs].undescribed)
+        return; /* the host refuses where it has no device to tell of */
+    *call =
+        (struct engine_seal){.key = s->w->files[f].key,
+                             .path = s->w->files[f].path,
+                             .kind = f % 2 ? SEAL_KIND_FROZEN : SEAL_KIND_PINNED,
+                             .reserve = f % 2 || sim_chance(s, 30) ? 0 : sim_growing_reserve(s, f),
+                             .call = {.result = ENGINE_UNDER_WAY}};
     s->acted = true;
     sim_say(s, "%s is to be sealed", s->w->files[f].path);
     world_send(s->w, &(struct engine_event){.type = ENGINE_EV_SEAL, .seal = call});
@@ -267,6 +293,8 @@ void sim_server_wrote(struct sim *s, unsigned f)
 {
     struct engine_wrote *call = &s->wrotes[s->next_call++ % SIM_CALLS];
     enum engine_word word = s->w->files[f].word;
+    if (sim_growing_write(s))
+        return;
     if (word != ENGINE_WORD_PINNED || call->call.result == ENGINE_UNDER_WAY)
         return;
     *call = (struct engine_wrote){
@@ -337,14 +365,21 @@ void sim_server_crash(struct sim *s)
     for (size_t i = 0; i < w->fence_count; i++)
         if (w->fences[i].fence.kind != JOURNAL_HOLDER_CLOSE)
             fence_act(s, i, sim_chance(s, 30) ? ACT_WORKS : ACT_FAILS);
+    for (unsigned f = 0; f < WORLD_FILES; f++) {
+        w->files[f].guarded = false;
+        if (s->has_breaches && sim_chance(s, 10))
+            sim_outside_clone(s, f);
+    }
     memset(s->gets, 0, sizeof s->gets);
     memset(s->commits, 0, sizeof s->commits);
     memset(s->seals, 0, sizeof s->seals);
     memset(s->wrotes, 0, sizeof s->wrotes);
+    sim_growing_crash(s);
     s->fences_seen = s->recalls_seen = 0;
     for (unsigned m = 0; m < WORLD_CLIENTS; m++) {
         struct sim_machine *machine = &s->machines[m];
         sim_machine_server_lost(s, m);
+        machine->expelled = false;
         if (machine->kind != JOURNAL_HOLDER_NFS)
             continue;
         if (!machine->lapsed)

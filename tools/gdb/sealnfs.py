@@ -213,8 +213,9 @@ def open_lines(held):
            f"deny {deny},"
            f" seqid {int(held['state']['seqid'])}, other {array(held['state']['other']).hex()}")
     yield f"    file {file_text(held['state']['file'])}"
-    for lock in chain(held["locks"], "next"):
-        yield (f"    locks of {text(data(lock['name'][0].address, lock['len']))}, "
+    for lock in hashed(held["locks"], "by_key"):
+        locker = lock["owner"].dereference()
+        yield (f"    locks of {text(data(locker['name'][0].address, locker['len']))}, "
                f"seqid {int(lock['state']['seqid'])}")
 
 

@@ -10,24 +10,30 @@
 #include <jansson.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "proto/quote.h"
+#include "tools/sealctl/ask.h"
+#include "tools/sealctl/doctor.h"
 #include "tools/sealctl/hold.h"
+#include "tools/sealctl/table.h"
+#include "tools/sealctl/watch.h"
 
-enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, EXIT_UNREACHABLE = 3, EXIT_PENDING = 4 };
+enum { WATCH_SECONDS = 2 };
+
+struct options;
 
 struct command {
     const char *name;
-    enum { NO_FILE, MAY_FILE, NEEDS_FILE, NEEDS_NAME } file;
+    enum { NO_FILE, MAY_FILE, NEEDS_FILE, NEEDS_NAME, MAY_NAME } file;
     bool many; /* more than one file may be named */
     const char *usage;
+    const char *help; /* as it stands in the summary */
     void (*print)(const json_t *reply, const char *file);
+    int (*run)(const struct options *options, const char *path); /* NULL: asks the server once */
 };
 
 struct options {
@@ -36,121 +42,17 @@ struct options {
     const char *file;
     char **files; /* NULL, or all that were named: more than one */
     int file_count;
-    const char *fence; /* NULL: none given */
-    char **argv;       /* hold: of the command to run; NULL: none */
+    const char *fence;  /* NULL: none given */
+    const char *config; /* doctor */
+    char **argv;        /* hold: of the command to run; NULL: none */
     bool json, pinned, fill, sparse, wait, write, yes, all;
-    long timeout_s; /* -1: none given */
+    long long reserve; /* bytes; 0: none asked for */
+    long timeout_s;    /* -1: none given */
+    bool dry_run, again;
+    struct watch watch;
 };
-
-static const char usage_text[] =
-    "usage: sealctl [-s SOCKET] COMMAND [OPTIONS] [FILE]\n"
-    "\n"
-    "  seal [--pinned] [--fill | --sparse] FILE...\n"
-    "        promise that the file's block map does not change, and the data neither\n"
-    "        unless --pinned; --fill first writes zeros where blocks are missing,\n"
-    "        --sparse leaves holes, in which clients read zeros\n"
-    "  unseal [--wait] [--timeout SECONDS] FILE... | --all\n"
-    "        recall every layout, then take the seal off; --all: of every seal\n"
-    "  status [FILE]\n"
-    "        the seals there are, and how each is doing\n"
-    "  grants [FILE]\n"
-    "        who holds layouts\n"
-    "  clients\n"
-    "        who is connected\n"
-    "  hold [--write] [--fence KIND] FILE [-- COMMAND...]\n"
-    "        print where the sealed file is, and keep it there while COMMAND runs, or\n"
-    "        until interrupted; KIND: close, hook or none (default none)\n"
-    "  fenced NAME\n"
-    "        end what the absent local program NAME held: it is certain not to touch\n"
-    "        the disk any more\n"
-    "  devices\n"
-    "        what the exports are on, and what clients are told of it\n"
-    "  explain FILE\n"
-    "        why the file has a layout, or has none\n"
-    "  forget-holders --yes FILE\n"
-    "        after the journal was lost: no client that had a layout on FILE's file\n"
-    "        system can still use it, so its seals may be released\n"
-    "\n"
-    "  -s, --socket SOCKET   default /run/sealnfs/control.sock or $SEALNFS_SOCKET\n"
-    "  -j, --json            print the server's answer as JSON\n"
-    "  -h, --help            print this\n"
-    "  -V, --version         print the version\n"
-    "\n"
-    "Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 server not reached,\n"
-    "4 release still under way.\n";
 
 /* ---- the answers for people ---- */
-
-static const char *text_of(const json_t *object, const char *key, char *room, size_t size)
-{
-    const json_t *value = json_object_get(object, key);
-
-    if (json_is_string(value))
-        return json_string_value(value);
-    if (json_is_integer(value)) {
-        snprintf(room, size, "%lld", (long long)json_integer_value(value));
-        return room;
-    }
-    if (json_is_boolean(value))
-        return json_is_true(value) ? "yes" : "no";
-    return "-";
-}
-
-struct column {
-    const char *key, *head;
-};
-
-static void column_widths(const json_t *rows, const struct column *columns, size_t count,
-                          int *widths)
-{
-    char room[32];
-    size_t index;
-    json_t *row;
-
-    for (size_t i = 0; i < count; i++) {
-        widths[i] = (int)strlen(columns[i].head);
-        json_array_foreach(rows, index, row)
-        {
-            int width = (int)strlen(text_of(row, columns[i].key, room, sizeof(room)));
-            if (width > widths[i])
-                widths[i] = width;
-        }
-    }
-}
-
-/* A table; under each row the sentences that say why and what to do, where there are any. */
-static void print_table(const json_t *rows, const struct column *columns, size_t count,
-                        const char *empty)
-{
-    int widths[16] = {0};
-    char room[32];
-    size_t index;
-    json_t *row;
-
-    if (json_array_size(rows) == 0) {
-        puts(empty);
-        return;
-    }
-    column_widths(rows, columns, count, widths);
-    for (size_t i = 0; i < count; i++)
-        printf("%-*s%s", i + 1 < count ? widths[i] : 0, columns[i].head,
-               i + 1 < count ? "  " : "\n");
-    json_array_foreach(rows, index, row)
-    {
-        const char *why = json_string_value(json_object_get(row, "why"));
-        const char *advice = json_string_value(json_object_get(row, "advice"));
-        for (size_t i = 0; i < count; i++)
-            printf("%-*s%s", i + 1 < count ? widths[i] : 0,
-                   text_of(row, columns[i].key, room, sizeof(room)), i + 1 < count ? "  " : "\n");
-        if (why && why[0])
-            printf("    %s\n", why);
-        if (advice && advice[0])
-            printf("    %s\n", advice);
-    }
-}
-
-#define PRINT_TABLE(reply, key, columns, empty)                                                    \
-    print_table(json_object_get(reply, key), columns, sizeof(columns) / sizeof((columns)[0]), empty)
 
 static void print_status(const json_t *reply, const char *file)
 {
@@ -169,17 +71,54 @@ static void print_grants(const json_t *reply, const char *file)
     PRINT_TABLE(reply, "grants", columns, "no grants");
 }
 
+/* "12 s", and the owner in quotes, in which blanks can be seen. */
+static void reword_client(json_t *row)
+{
+    const json_t *renewed = json_object_get(row, "renewed_ms");
+    const char *owner = json_string_value(json_object_get(row, "owner"));
+
+    json_object_set_new(row, "renewed",
+                        json_is_integer(renewed)
+                            ? json_sprintf("%lld s", (long long)json_integer_value(renewed) / 1000)
+                            : json_string("-"));
+    json_object_set_new(row, "quoted", json_sprintf("\"%s\"", owner ? owner : ""));
+    if (json_string_length(json_object_get(row, "client_id")) == 0)
+        json_object_set_new(row, "client_id", json_string("-"));
+}
+
 static void print_clients(const json_t *reply, const char *file)
 {
     static const struct column columns[] = {
-        {"client_id", "CLIENT ID"}, {"callable", "CALLABLE"}, {"client", "CLIENT"}};
+        {"client_id", "CLIENT ID"}, {"state", "STATE"},     {"opens", "OPENS"},
+        {"locks", "LOCKS"},         {"layouts", "LAYOUTS"}, {"maybe", "MAYBE"},
+        {"renewed", "RENEWED"},     {"read_bytes", "READ"}, {"written_bytes", "WRITTEN"},
+        {"callable", "CALLABLE"},   {"address", "ADDRESS"}, {"quoted", "OWNER"}};
+    size_t i;
+    json_t *row;
+
     (void)file;
+    json_array_foreach(json_object_get(reply, "clients"), i, row)
+    {
+        reword_client(row);
+    }
     PRINT_TABLE(reply, "clients", columns, "no clients");
 }
 
-static long long number_of(const json_t *object, const char *key)
+static void print_exports(const json_t *reply, const char *file)
 {
-    return (long long)json_integer_value(json_object_get(object, key));
+    static const struct column columns[] = {
+        {"export", "EXPORT"},   {"state", "STATE"},     {"access", "ACCESS"}, {"squash", "SQUASH"},
+        {"layouts", "LAYOUTS"}, {"clients", "CLIENTS"}, {"path", "PATH"}};
+    size_t i;
+    json_t *row;
+
+    (void)file;
+    json_array_foreach(json_object_get(reply, "exports"), i, row)
+    {
+        join_list(row, "layouts");
+        join_list(row, "clients");
+    }
+    PRINT_TABLE(reply, "exports", columns, "no exports");
 }
 
 /* A node and, below it, its members; each refers to earlier ones only. */
@@ -274,6 +213,8 @@ static void print_rdma(const json_t *device)
            number_of(device, "clients"), number_of(device, "connections"),
            number_of(device, "registrations"), number_of(device, "registered_bytes"),
            number_of(device, "admitted"), number_of(device, "refused"));
+    printf("  pinned %lld bytes of at most %lld (rdma_max_pinned)\n",
+           number_of(device, "pinned_bytes"), number_of(device, "max_pinned_bytes"));
 }
 
 static void print_devices(const json_t *reply, const char *file)
@@ -311,7 +252,8 @@ static void print_outcome(const json_t *reply, const char *file, const char *wor
 
 static void print_sealed(const json_t *reply, const char *file)
 {
-    print_outcome(reply, file, "sealed");
+    print_outcome(reply, file,
+                  json_is_true(json_object_get(reply, "dry_run")) ? "would be sealed" : "sealed");
 }
 
 static void print_unsealed(const json_t *reply, const char *file)
@@ -324,111 +266,119 @@ static void print_fenced(const json_t *reply, const char *file)
     print_outcome(reply, file, "fenced");
 }
 
+static void print_expelled(const json_t *reply, const char *file)
+{
+    print_outcome(reply, file, "expelled");
+}
+
 static void print_forgotten(const json_t *reply, const char *file)
 {
     print_outcome(reply, file, "no holder of before is expected any more");
 }
 
+static void print_reloaded(const json_t *reply, const char *file)
+{
+    (void)reply;
+    (void)file;
+    puts("the configuration was reloaded");
+}
+
+static int run_hold(const struct options *options, const char *path);
+static int run_doctor(const struct options *options, const char *path);
+static int run_top(const struct options *options, const char *path);
+static int run_node_fenced(const struct options *options, const char *name);
+static int run_help(const struct options *options, const char *path);
+
 static const struct command commands[] = {
-    {"seal", NEEDS_FILE, true, "seal [--pinned] [--fill | --sparse] FILE...", print_sealed},
+    {"seal", NEEDS_FILE, true, "seal [--dry-run] [--pinned] [--fill | --sparse] FILE...",
+     "  seal [--dry-run] [--pinned] [--fill | --sparse] FILE...\n"
+     "        promise that the file's block map does not change, and the data neither\n"
+     "        unless --pinned; --fill first writes zeros where blocks are missing,\n"
+     "        --sparse leaves holes, in which clients read zeros; --dry-run only says\n"
+     "        whether it would be sealed\n"
+     "  seal --reserve SIZE FILE...\n"
+     "        pinned, and clients may make the file longer, up to SIZE\n",
+     print_sealed, NULL},
     {"unseal", NEEDS_FILE, true, "unseal [--wait] [--timeout SECONDS] FILE... | --all",
-     print_unsealed},
-    {"status", MAY_FILE, false, "status [FILE]", print_status},
-    {"grants", MAY_FILE, false, "grants [FILE]", print_grants},
-    {"clients", NO_FILE, false, "clients", print_clients},
-    {"devices", NO_FILE, false, "devices", print_devices},
-    {"explain", NEEDS_FILE, false, "explain FILE", print_explain},
-    {"hold", NEEDS_FILE, false, "hold [--write] [--fence KIND] FILE [-- COMMAND...]", NULL},
-    {"fenced", NEEDS_NAME, false, "fenced NAME", print_fenced},
-    {"forget-holders", NEEDS_FILE, false, "forget-holders --yes FILE", print_forgotten},
+     "  unseal [--wait] [--timeout SECONDS] FILE... | --all\n"
+     "        recall every layout, then take the seal off; --all: of every seal\n",
+     print_unsealed, NULL},
+    {"status", MAY_FILE, false, "status [--watch] [FILE]",
+     "  status [--watch] [FILE]\n"
+     "        the seals there are, and how each is doing\n",
+     print_status, NULL},
+    {"grants", MAY_FILE, false, "grants [--watch] [FILE]",
+     "  grants [--watch] [FILE]\n"
+     "        who holds layouts\n",
+     print_grants, NULL},
+    {"clients", NO_FILE, false, "clients [--watch]",
+     "  clients [--watch]\n"
+     "        the NFS clients: what each has, when it was heard of, where it is\n",
+     print_clients, NULL},
+    {"expel", NEEDS_NAME, false, "expel CLIENT",
+     "  expel CLIENT\n"
+     "        end all that the client of this id, address or owner has: its layouts\n"
+     "        once it was fenced from them, then its opens and locks\n",
+     print_expelled, NULL},
+    {"exports", NO_FILE, false, "exports [--watch]",
+     "  exports [--watch]\n"
+     "        what is served, to whom and how, or why it is not\n",
+     print_exports, NULL},
+    {"devices", NO_FILE, false, "devices",
+     "  devices\n"
+     "        what the exports are on, and what clients are told of it\n",
+     print_devices, NULL},
+    {"explain", NEEDS_FILE, false, "explain FILE",
+     "  explain FILE\n"
+     "        why the file has a layout, or has none\n",
+     print_explain, NULL},
+    {"hold", NEEDS_FILE, false, "hold [--write] [--fence KIND] FILE [-- COMMAND...]",
+     "  hold [--write] [--fence KIND] FILE [-- COMMAND...]\n"
+     "        print where the sealed file is, and keep it there while COMMAND runs, or\n"
+     "        until interrupted; KIND: close, hook or none (default none)\n",
+     NULL, run_hold},
+    {"fenced", NEEDS_NAME, false, "fenced [--yes] NAME",
+     "  fenced [--yes] NAME\n"
+     "        end what the absent local program NAME held, or the lost client of this\n"
+     "        address, owner or id: it is certain not to touch the disk any more\n",
+     print_fenced, NULL},
+    {"node-fenced", NEEDS_NAME, false, "node-fenced --yes NODE",
+     "  node-fenced --yes NODE\n"
+     "        say that this node of a pair is switched off, so that the other one may\n"
+     "        serve; on that one, its server stopped\n",
+     NULL, run_node_fenced},
+    {"forget-holders", NEEDS_FILE, false, "forget-holders --yes FILE",
+     "  forget-holders --yes FILE\n"
+     "        after the journal was lost: no client that had a layout on FILE's file\n"
+     "        system can still use it, so its seals may be released\n",
+     print_forgotten, NULL},
+    {"doctor", NO_FILE, false, "doctor [--config FILE]",
+     "  doctor [--config FILE]\n"
+     "        one report of what is here and what is wrong, with what to type next,\n"
+     "        also when the server does not answer; no secrets are in it\n",
+     NULL, run_doctor},
+    {"top", NO_FILE, false, "top [--interval SECONDS] [--count N]",
+     "  top [--interval SECONDS] [--count N]\n"
+     "        operations a second, by name and by client, over each interval (2 s), N\n"
+     "        times or until interrupted\n",
+     NULL, run_top},
+    {"help", MAY_NAME, false, "help [COMMAND]",
+     "  help [COMMAND]\n"
+     "        print this, or what it says of one command\n",
+     NULL, run_help},
+    {"reload", NO_FILE, false, "reload",
+     "  reload\n"
+     "        read sealnfs.conf again; what it says of mistakes, and of what takes\n"
+     "        effect at a restart only\n",
+     print_reloaded, NULL},
 };
 
 /* ---- talking to the server ---- */
 
-static int connect_to(const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd;
-
-    if (strlen(path) >= sizeof(address.sun_path)) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    strcpy(address.sun_path, path);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-        int error = errno;
-        close(fd);
-        errno = error;
-        return -1;
-    }
-    return fd;
-}
-
-static bool send_line(FILE *stream, const json_t *request)
-{
-    return json_dumpf(request, stream, JSON_COMPACT) == 0 && fputc('\n', stream) != EOF &&
-           fflush(stream) == 0;
-}
-
-/* For people. Strings of an answer may be what a client or a program called itself: none of them
- * steers the terminal. JSON escapes them instead. */
-static void quote_strings(json_t *value)
-{
-    const char *key;
-    size_t index;
-    json_t *member;
-
-    if (json_is_string(value)) {
-        size_t len = json_string_length(value);
-        char *text = malloc(len + 1);
-
-        if (text)
-            json_string_setn(value, text,
-                             quote_text(text, len + 1, json_string_value(value), len, NULL));
-        else
-            json_string_set(value, "?");
-        free(text);
-    }
-    json_object_foreach(value, key, member)
-    {
-        quote_strings(member);
-    }
-    json_array_foreach(value, index, member)
-    {
-        quote_strings(member);
-    }
-}
-
-/* One request, one answer; NULL and a sentence on stderr when the server cannot be reached. */
-static json_t *ask(const char *path, const json_t *request)
-{
-    int fd = connect_to(path);
-    FILE *stream = fd >= 0 ? fdopen(fd, "r+") : NULL;
-    json_t *reply = NULL;
-    char *line = NULL;
-    size_t room = 0;
-
-    if (!stream) {
-        fprintf(stderr, "sealctl: %s: %s; is sealnfsd running, and may you use its socket?\n", path,
-                strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        return NULL;
-    }
-    if (send_line(stream, request) && getline(&line, &room, stream) > 0)
-        reply = json_loads(line, 0, NULL);
-    if (!reply)
-        fprintf(stderr,
-                "sealctl: the server closed the connection without an answer; see its log\n");
-    free(line);
-    fclose(stream);
-    return reply;
-}
-
 static json_t *build_request(const struct options *options, const char *path)
 {
-    json_t *request = json_pack("{s:s}", "op", options->command->name);
+    json_t *request =
+        json_pack("{s:s}", "op", options->dry_run ? "try-seal" : options->command->name);
     json_int_t timeout_ms = 0;
 
     if (options->wait || options->timeout_s >= 0)
@@ -440,6 +390,8 @@ static json_t *build_request(const struct options *options, const char *path)
         json_object_set_new(request, "pinned", json_boolean(options->pinned)) < 0 ||
         json_object_set_new(request, "fill", json_boolean(options->fill)) < 0 ||
         json_object_set_new(request, "sparse", json_boolean(options->sparse)) < 0 ||
+        (options->reserve &&
+         json_object_set_new(request, "reserve", json_integer(options->reserve)) < 0) ||
         (options->yes && json_object_set_new(request, "yes", json_true()) < 0) ||
         json_object_set_new(request, "timeout_ms", json_integer(timeout_ms)) < 0) {
         json_decref(request);
@@ -457,8 +409,20 @@ static int status_of(const json_t *reply)
     return code && strcmp(code, "pending") == 0 ? EXIT_PENDING : EXIT_REFUSED;
 }
 
+static void print_notes(const json_t *notes, FILE *out)
+{
+    size_t i;
+    json_t *note;
+
+    json_array_foreach(notes, i, note)
+    {
+        fprintf(out, "%s\n", json_string_value(note));
+    }
+}
+
 static int report(const struct options *options, const json_t *reply)
 {
+    const json_t *notes = json_object_get(reply, "notes");
     const char *error = json_string_value(json_object_get(reply, "error"));
     const char *warning = json_string_value(json_object_get(reply, "warning"));
 
@@ -467,9 +431,11 @@ static int report(const struct options *options, const json_t *reply)
         putchar('\n');
     } else if (json_is_true(json_object_get(reply, "ok"))) {
         options->command->print(reply, options->file);
+        print_notes(notes, stdout);
         if (warning)
             fprintf(stderr, "sealctl: warning: %s\n", warning);
     } else {
+        print_notes(notes, stderr);
         fprintf(stderr, "sealctl: %s\n", error ? error : "the server gave no reason; see its log");
     }
     return status_of(reply);
@@ -634,7 +600,7 @@ static int run_all(struct options *options)
     return status;
 }
 
-static int hold(const struct options *options, const char *path)
+static int run_hold(const struct options *options, const char *path)
 {
     struct hold_options how = {
         .socket = options->socket,
@@ -646,31 +612,47 @@ static int hold(const struct options *options, const char *path)
     return sealctl_hold(&how);
 }
 
+static int run_doctor(const struct options *options, const char *path)
+{
+    (void)path;
+    return sealctl_doctor(options->socket, options->config ? options->config : DEFAULT_CONFIG,
+                          options->json);
+}
+
+static int run_top(const struct options *options, const char *path)
+{
+    (void)path;
+    return sealctl_top(options->socket, &options->watch, options->json);
+}
+
 static int run(const struct options *options)
 {
-    bool is_name = options->command->file == NEEDS_NAME;
+    bool is_name = options->command->file == NEEDS_NAME || options->command->file == MAY_NAME;
     char *path = !options->file ? NULL
                  : is_name      ? strdup(options->file)
                                 : real_path(options, options->file);
     json_t *request, *reply;
-    int status = EXIT_UNREACHABLE;
+    int status;
+    long looks = 0;
 
     if (options->file && !path) {
         fprintf(stderr, "sealctl: %s: %s\n", options->file, strerror(errno));
         return EXIT_REFUSED;
     }
-    if (strcmp(options->command->name, "hold") == 0) {
-        status = hold(options, path);
+    if (options->command->run) {
+        status = options->command->run(options, path);
         free(path);
         return status;
     }
     request = build_request(options, path);
-    reply = request ? ask(options->socket, request) : NULL;
-    if (!options->json)
-        quote_strings(reply);
-    if (reply)
-        status = report(options, reply);
-    json_decref(reply);
+    do {
+        reply = request ? ask(options->socket, request) : NULL;
+        if (!options->json)
+            quote_strings(reply);
+        status = reply ? report(options, reply) : EXIT_UNREACHABLE;
+        json_decref(reply);
+    } while (options->again && status == EXIT_DONE &&
+             watch_next(&options->watch, options->json, &looks));
     json_decref(request);
     free(path);
     if (fflush(stdout) == EOF)
@@ -687,6 +669,60 @@ static int wrong_usage(const char *what, const char *which)
     return EXIT_USAGE;
 }
 
+static void print_help(void)
+{
+    puts("usage: sealctl [-s SOCKET] COMMAND [OPTIONS] [FILE]\n");
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        fputs(commands[i].help, stdout);
+    fputs("\n"
+          "  -s, --socket SOCKET   default /run/sealnfs/control.sock or $SEALNFS_SOCKET\n"
+          "  -j, --json            print the server's answer as JSON\n"
+          "  -h, --help            print this\n"
+          "  -V, --version         print the version\n"
+          "\n"
+          "Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 server not reached,\n"
+          "4 release still under way.\n",
+          stdout);
+}
+
+/* No server answers yet, and none may: its state directory is what the word goes into. */
+static int run_node_fenced(const struct options *options, const char *name)
+{
+    const char *config = getenv("SEALNFS_CONFIG");
+    char path[PATH_MAX];
+    const ssize_t len = readlink("/proc/self/exe", path, sizeof(path));
+    char *end;
+
+    (void)options;
+    if (len < 0 || len == (ssize_t)sizeof(path)) {
+        fprintf(stderr, "sealctl: where sealctl is cannot be told; use sealnfsd --node-fenced\n");
+        return EXIT_REFUSED;
+    }
+    path[len] = '\0';
+    end = strrchr(path, '/') + 1;
+    if (sizeof(path) - (size_t)(end - path) <= strlen("sealnfsd"))
+        return EXIT_REFUSED;
+    strcpy(end, "sealnfsd");
+    execl(path, path, "--node-fenced", name, "--config", config ? config : "/etc/sealnfs.conf",
+          (char *)NULL);
+    fprintf(stderr, "sealctl: %s: %s; it is installed beside sealctl\n", path, strerror(errno));
+    return EXIT_REFUSED;
+}
+
+static int run_help(const struct options *options, const char *path)
+{
+    for (size_t i = 0; path && i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(commands[i].name, path) != 0)
+            continue;
+        fputs(commands[i].help, stdout);
+        return EXIT_DONE;
+    }
+    if (path)
+        return wrong_usage("unknown command", options->file);
+    print_help();
+    return EXIT_DONE;
+}
+
 static bool parse_seconds(const char *text, long *out)
 {
     char *end;
@@ -694,6 +730,56 @@ static bool parse_seconds(const char *text, long *out)
     errno = 0;
     *out = strtol(text, &end, 10);
     return end != text && *end == '\0' && errno == 0 && *out >= 0 && *out <= 4000000;
+}
+
+static bool may_watch(const struct command *command)
+{
+    static const char *const names[] = {"status", "grants", "clients", "exports"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(command->name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Each belongs to some commands only. -1: they do. */
+/* What is only certain when somebody says so. */
+static int check_word(const struct options *options, const char *name)
+{
+    const bool of_node = strcmp(name, "node-fenced") == 0;
+
+    if (options->yes && !of_node && strcmp(name, "forget-holders") != 0 &&
+        strcmp(name, "fenced") != 0)
+        return wrong_usage("--yes belongs to", "forget-holders, fenced and node-fenced");
+    if (of_node && !options->yes)
+        return wrong_usage("say --yes when that machine is switched off; usage: sealctl",
+                           options->command->usage);
+    return -1;
+}
+
+static int check_options(struct options *options, const char *name)
+{
+    if ((options->pinned || options->fill || options->sparse || options->reserve) &&
+        strcmp(name, "seal") != 0)
+        return wrong_usage("--pinned, --fill, --sparse and --reserve belong to", "seal");
+    if (options->sparse && (options->pinned || options->fill || options->reserve))
+        return wrong_usage("--sparse goes with none of --pinned, --fill and --reserve", NULL);
+    if ((options->wait || options->timeout_s >= 0) && strcmp(name, "unseal") != 0)
+        return wrong_usage("--wait and --timeout belong to", "unseal");
+    if ((options->write || options->fence) && strcmp(name, "hold") != 0)
+        return wrong_usage("--write and --fence belong to", "hold");
+    if (options->dry_run && strcmp(name, "seal") != 0)
+        return wrong_usage("--dry-run belongs to", "seal");
+    if (options->again && !may_watch(options->command))
+        return wrong_usage("--watch belongs to", "status, grants, clients and exports");
+    if ((options->watch.count || options->watch.interval_s) && !options->again &&
+        strcmp(name, "top") != 0)
+        return wrong_usage("--interval and --count belong to", "top and --watch");
+    if (!options->watch.interval_s)
+        options->watch.interval_s = WATCH_SECONDS;
+    if (options->config && strcmp(name, "doctor") != 0)
+        return wrong_usage("--config belongs to", "doctor");
+    return check_word(options, name);
 }
 
 static int parse_words(int argc, char **argv, struct options *options)
@@ -720,18 +806,24 @@ static int parse_words(int argc, char **argv, struct options *options)
         return wrong_usage("--all belongs to", "unseal, instead of a FILE");
     if (options->command->file == NEEDS_FILE && !options->file && !options->all)
         return wrong_usage("a file is needed; usage: sealctl", options->command->usage);
-    if ((options->pinned || options->fill || options->sparse) &&
-        strcmp(options->command->name, "seal") != 0)
-        return wrong_usage("--pinned, --fill and --sparse belong to", "seal");
-    if (options->sparse && (options->pinned || options->fill))
-        return wrong_usage("--sparse goes with neither --pinned nor --fill", NULL);
-    if ((options->wait || options->timeout_s >= 0) && strcmp(options->command->name, "unseal") != 0)
-        return wrong_usage("--wait and --timeout belong to", "unseal");
-    if ((options->write || options->fence) && strcmp(options->command->name, "hold") != 0)
-        return wrong_usage("--write and --fence belong to", "hold");
-    if (options->yes && strcmp(options->command->name, "forget-holders") != 0)
-        return wrong_usage("--yes belongs to", "forget-holders");
-    return -1;
+    return check_options(options, options->command->name);
+}
+
+/* A number above 0, perhaps with K, M, G or T. */
+static bool read_size(const char *text, long long *size)
+{
+    static const char units[] = "KMGT";
+    char *end;
+    errno = 0;
+    long long number = strtoll(text, &end, 10);
+    const char *unit = *end ? strchr(units, *end) : NULL;
+    unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+
+    if (end == text || errno || number <= 0 || (*end && (!unit || end[1])) ||
+        number > INT64_MAX >> shift)
+        return false;
+    *size = number << shift;
+    return true;
 }
 
 /* -1: go on; else the exit status. */
@@ -744,7 +836,10 @@ static int parse_options(int argc, char **argv, struct options *options)
         {"timeout", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},       {"write", no_argument, NULL, 'W'},
         {"fence", required_argument, NULL, 'F'},   {"yes", no_argument, NULL, 'y'},
-        {"all", no_argument, NULL, 'a'},           {NULL, 0, NULL, 0}};
+        {"all", no_argument, NULL, 'a'},           {"reserve", required_argument, NULL, 'R'},
+        {"config", required_argument, NULL, 'C'},  {"dry-run", no_argument, NULL, 'n'},
+        {"watch", no_argument, NULL, 'l'},         {"interval", required_argument, NULL, 'i'},
+        {"count", required_argument, NULL, 'c'},   {NULL, 0, NULL, 0}};
     int letter;
 
     while ((letter = getopt_long(argc, argv, "s:jpfwt:yhV", longs, NULL)) != -1) {
@@ -764,6 +859,10 @@ static int parse_options(int argc, char **argv, struct options *options)
         case 'S':
             options->sparse = true;
             break;
+        case 'R':
+            if (!read_size(optarg, &options->reserve))
+                return wrong_usage("--reserve needs a size, such as 64M or 10G, not", optarg);
+            break;
         case 'w':
             options->wait = true;
             break;
@@ -772,6 +871,23 @@ static int parse_options(int argc, char **argv, struct options *options)
             break;
         case 'F':
             options->fence = optarg;
+            break;
+        case 'n':
+            options->dry_run = true;
+            break;
+        case 'l':
+            options->again = true;
+            break;
+        case 'i':
+            if (!parse_seconds(optarg, &options->watch.interval_s) || !options->watch.interval_s)
+                return wrong_usage("--interval wants seconds, 1 or more, not", optarg);
+            break;
+        case 'c':
+            if (!parse_seconds(optarg, &options->watch.count) || !options->watch.count)
+                return wrong_usage("--count wants a number, 1 or more, not", optarg);
+            break;
+        case 'C':
+            options->config = optarg;
             break;
         case 'y':
             options->yes = true;
@@ -784,7 +900,7 @@ static int parse_options(int argc, char **argv, struct options *options)
                 return wrong_usage("--timeout wants seconds, not", optarg);
             break;
         case 'h':
-            fputs(usage_text, stdout);
+            print_help();
             return EXIT_DONE;
         case 'V':
             puts("sealctl " SEALNFS_VERSION);

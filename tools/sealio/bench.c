@@ -32,6 +32,8 @@ static const char usage[] =
     "  --release-command COMMAND\n"
     "                       takes the seal off --layout-file: for recall\n"
     "  --server-pid PID     a process on this machine: CPU time per operation, memory\n"
+    "  --server-cpu N       a processor on which the server is alone: its time per\n"
+    "                       operation, the kernel's threads and interrupts included\n"
     "  --json FILE          write the results there as well\n"
     "  --rdma               another bench: one file's data path; see\n"
     "                       sealio bench --rdma --help\n"
@@ -58,7 +60,7 @@ struct bench_options {
     unsigned connections[MAX_LIST];
     size_t connection_count;
     double seconds;
-    long server_pid;
+    long server_pid, server_processor; /* 0 and negative: not known */
 };
 
 /* ---- the server's process ---- */
@@ -81,6 +83,30 @@ static double cpu_seconds(long pid)
                          &system) != 2)
         return -1;
     return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
+/* What /proc/stat counts for a processor but idle and iowait, in seconds; negative: not known. */
+static double processor_seconds(long number)
+{
+    char line[512], name[32];
+    unsigned long user, nice, system, irq, softirq;
+    double seconds = -1;
+    const int len = snprintf(name, sizeof(name), "cpu%ld ", number);
+    FILE *file = fopen("/proc/stat", "re");
+    while (file && seconds < 0 && fgets(line, sizeof(line), file))
+        if (strncmp(line, name, (size_t)len) == 0 &&
+            sscanf(line + len, "%lu %lu %lu %*u %*u %lu %lu", &user, &nice, &system, &irq,
+                   &softirq) == 5)
+            seconds = (double)(user + nice + system + irq + softirq) / (double)sysconf(_SC_CLK_TCK);
+    if (file)
+        fclose(file);
+    return seconds;
+}
+
+static double server_seconds(const struct bench_result *result)
+{
+    return result->server_processor >= 0 ? processor_seconds(result->server_processor)
+                                         : cpu_seconds(result->server_pid);
 }
 
 static long rss_kib(long pid)
@@ -110,14 +136,14 @@ static double own_cpu_seconds(void)
 
 void bench_mark_begin(struct bench_result *result)
 {
-    result->server_cpu = cpu_seconds(result->server_pid);
+    result->server_cpu = server_seconds(result);
     result->own_cpu = own_cpu_seconds();
 }
 
 void bench_mark_end(struct bench_result *result)
 {
     const double before = result->server_cpu;
-    result->server_cpu = before < 0 ? -1 : cpu_seconds(result->server_pid) - before;
+    result->server_cpu = before < 0 ? -1 : server_seconds(result) - before;
     result->own_cpu = own_cpu_seconds() - result->own_cpu;
 }
 
@@ -170,6 +196,7 @@ static void measure(const struct bench_options *options, const struct bench_grou
     unsigned opened = 0;
     row->rc = conns ? 0 : -ENOMEM;
     row->result.server_pid = options->server_pid;
+    row->result.server_processor = options->server_processor;
     row->rss_before_kib = rss_kib(options->server_pid);
     for (; row->rc == 0 && opened < row->connections; opened++) {
         row->rc =
@@ -255,11 +282,13 @@ static void write_row(FILE *file, const struct bench_row *row, bool first)
             file,
             ", \"ops_per_s\": %.1f, \"p50_us\": %.2f, \"p99_us\": %.2f, \"first_p50_us\": %.2f, "
             "\"first_p99_us\": "
-            "%.2f, \"server_cpu_us\": %.3f, \"bench_cpu_us\": %.3f, \"errors\": %llu",
+            "%.2f, \"server_cpu_us\": %.3f, \"bench_cpu_us\": %.3f, \"errors\": %llu, "
+            "\"bytes_per_op\": %.0f",
             (double)r->ops / r->seconds, bench_latency_us(&r->all, 0.5),
             bench_latency_us(&r->all, 0.99), bench_latency_us(&r->first, 0.5),
             bench_latency_us(&r->first, 0.99), per_op_us(row, r->server_cpu),
-            per_op_us(row, r->own_cpu), (unsigned long long)r->errors);
+            per_op_us(row, r->own_cpu), (unsigned long long)r->errors,
+            r->ops ? (double)r->bytes / (double)r->ops : 0.0);
     if (row->rc == 0 && row->op->recalls)
         fprintf(
             file,
@@ -341,6 +370,7 @@ static const struct option long_options[] = {
     {"seconds", required_argument, NULL, 's'},
     {"json", required_argument, NULL, 'j'},
     {"server-pid", required_argument, NULL, 'p'},
+    {"server-cpu", required_argument, NULL, 'u'},
     {"layout-file", required_argument, NULL, 'l'},
     {"release-command", required_argument, NULL, 'r'},
     {"help", no_argument, NULL, 'h'},
@@ -349,6 +379,7 @@ static const struct option long_options[] = {
 
 static bool set_option(struct bench_options *options, int key)
 {
+    char *end;
     switch (key) {
     case 'o':
         return parse_ops(options, optarg);
@@ -360,6 +391,9 @@ static bool set_option(struct bench_options *options, int key)
     case 'p':
         options->server_pid = strtol(optarg, NULL, 10);
         return options->server_pid > 0;
+    case 'u':
+        options->server_processor = strtol(optarg, &end, 10);
+        return end != optarg && !*end && processor_seconds(options->server_processor) >= 0;
     case 'j':
         options->json_path = optarg;
         return true;
@@ -407,7 +441,7 @@ static int run(const struct bench_options *options)
 int tool_bench(int argc, char **argv)
 {
     struct bench_options options = {
-        .connections = {1, 16, 64}, .connection_count = 3, .seconds = 3};
+        .connections = {1, 16, 64}, .connection_count = 3, .seconds = 3, .server_processor = -1};
     struct rlimit files;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--rdma") == 0)

@@ -49,8 +49,9 @@ struct bench_conn {
     uint32_t xid, sequence;
     sessionid4 session;
     clientid4 client;
-    stateid4 open;             /* of the data or layout file */
-    bool has_open, has_layout; /* has_layout: taken is a layout's, to be returned */
+    uint32_t max_request, max_reply; /* bytes, as the session has it */
+    stateid4 open;                   /* of the data or layout file */
+    bool has_open, has_layout;       /* has_layout: taken is a layout's, to be returned */
     const struct sealio_fh *file;
     stateid4 taken;
     unsigned step_count, step;
@@ -84,8 +85,9 @@ double bench_latency_us(const struct bench_latency *latency, double part);
 struct bench_result {
     uint64_t ops, errors, recalls;
     nfsstat4 first_error;
+    uint64_t bytes; /* of requests and replies, on the wire */
     double seconds;
-    long server_pid; /* 0: not known */
+    long server_pid, server_processor; /* whose CPU time; 0 and negative: nobody's */
     double server_cpu,
         own_cpu; /* seconds of CPU time while measuring; server_cpu negative: not known */
     struct bench_latency all, first; /* whole operations; their first COMPOUND, or the recall */

@@ -194,6 +194,14 @@ static int start_op(struct load *load, struct bench_conn *conn)
     return send_step(load, conn);
 }
 
+static uint64_t size_of(const struct bench_step *step)
+{
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < step->iov_count; i++)
+        bytes += step->iov[i].iov_len;
+    return bytes;
+}
+
 static int finish_step(struct load *load, struct bench_conn *conn)
 {
     const struct bench_step *step = &conn->steps[conn->step];
@@ -207,6 +215,8 @@ static int finish_step(struct load *load, struct bench_conn *conn)
     }
     if (step->take_op && (rc = take_stateid(conn, step)) < 0)
         return rc;
+    if (load->measuring)
+        load->result->bytes += size_of(step) + conn->rx_total;
     if (conn->step == 0 && load->measuring)
         bench_latency_add(&load->result->first, now_ns() - conn->op_start_ns);
     if (++conn->step < conn->step_count)

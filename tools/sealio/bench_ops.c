@@ -195,8 +195,17 @@ static int build_readdir(struct bench_conn *conn, const struct bench_ground *gro
     return end(step);
 }
 
-static int build_read(struct bench_conn *conn, uint32_t size)
+/* What of so many bytes fits into a message of the session (RFC 8881 section 18.36.3), in pages. */
+static uint32_t payload_of(uint32_t size, uint32_t message)
 {
+    enum { BESIDE = 1024, PAGE = 4096 };
+    const uint32_t room = message > BESIDE + PAGE ? (message - BESIDE) / PAGE * PAGE : PAGE;
+    return size < room ? size : room;
+}
+
+static int build_read(struct bench_conn *conn, uint32_t most)
+{
+    const uint32_t size = payload_of(most, conn->max_reply);
     struct bench_step *step = begin(conn);
     if (!step)
         return -ENOMEM;
@@ -208,9 +217,10 @@ static int build_read(struct bench_conn *conn, uint32_t size)
     return end(step);
 }
 
-static int build_write(struct bench_conn *conn, uint32_t size)
+static int build_write(struct bench_conn *conn, uint32_t most)
 {
     static const uint8_t payload[1 << 20];
+    const uint32_t size = payload_of(most, conn->max_request);
     struct bench_step *step = begin(conn);
     if (!step)
         return -ENOMEM;
@@ -301,8 +311,10 @@ static const struct bench_op ops[] = {
      build_readdir},
     {"read4k", "READ of 4 KiB", true, false, false, false, build_read4k},
     {"write4k", "WRITE of 4 KiB, unstable", true, false, false, false, build_write4k},
-    {"read1m", "READ of 1 MiB", true, false, false, false, build_read1m},
-    {"write1m", "WRITE of 1 MiB, unstable", true, false, false, false, build_write1m},
+    {"read1m", "READ of 1 MiB, or of what the session allows", true, false, false, false,
+     build_read1m},
+    {"write1m", "WRITE of 1 MiB, unstable, or of what it allows", true, false, false, false,
+     build_write1m},
     {"layoutget", "LAYOUTGET of all of --layout-file, then LAYOUTRETURN", true, true, false, false,
      build_layoutget},
     {"idle", "nothing: sessions are only held, for the server's memory", false, false, true, false,

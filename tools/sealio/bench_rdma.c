@@ -180,7 +180,7 @@ static int run_for(struct data_bench *bench, double seconds)
 
 static int measure(struct data_bench *bench, double *seconds, double *cpu)
 {
-    struct bench_result mark = {.ops = 0};
+    struct bench_result mark = {.server_processor = -1};
     int rc = 0;
     for (unsigned i = 0; rc == 0 && i < bench->options->depth; i++)
         rc = submit(bench, &bench->flights[i]);

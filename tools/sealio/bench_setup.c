@@ -345,7 +345,10 @@ static int make_session(struct bench_conn *conn, char *text, size_t size)
     rc = single(conn, OP_CREATE_SESSION, &args, false, &res, text, size);
     if (rc < 0)
         return rc;
-    memcpy(conn->session, res.create_session.csr_resok4.csr_sessionid, NFS4_SESSIONID_SIZE);
+    const CREATE_SESSION4resok *made = &res.create_session.csr_resok4;
+    memcpy(conn->session, made->csr_sessionid, NFS4_SESSIONID_SIZE);
+    conn->max_request = made->csr_fore_chan_attrs.ca_maxrequestsize;
+    conn->max_reply = made->csr_fore_chan_attrs.ca_maxresponsesize;
     args = (union nfs4_args){.reclaim_complete = {.rca_one_fs = false}};
     return single(conn, OP_RECLAIM_COMPLETE, &args, true, &res, text, size);
 }

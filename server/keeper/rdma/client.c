@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "layout/container_of.h"
+#include "server/base/confine.h"
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/config/config.h"
@@ -127,6 +128,7 @@ static void created(struct loop_msg *msg)
         rdma_registrations_fail(client, NFS4ERR_LAYOUTTRYLATER, job->why);
         rdma_calls_finish(client->rdma, &client->describing, NFS4ERR_DELAY, job->why);
         client->over = true;
+        (void)rdma_room_is_coming(client->rdma, ROOM_FOR_PEER); /* it asks again */
     } else {
         if (client->lapsed)
             rdma_peer_set_lease(client->peer, false);
@@ -232,8 +234,15 @@ static void fenced(struct loop_msg *msg)
 {
     struct rdma_job *job = rdma_job_of_home(msg);
     struct rdma_client *client = job->client;
+    struct keeper_rdma *rdma = client->rdma;
+    const bool made_room = client->making_room;
+    client->making_room = false;
     client->jobs--;
     if (!job->error) {
+        if (made_room)
+            log_warning("client %s (id %016llx) is away, and another wants the room: what "
+                        "was registered for it is taken back, its layouts of memory are useless",
+                        client->address, (unsigned long long)client->client_id);
         if (client->fences)
             log_warning("client %s (id %016llx) was fenced from memory: what was registered for it "
                         "is taken back, "
@@ -251,11 +260,14 @@ static void fenced(struct loop_msg *msg)
         tell_fences(client, false);
     }
     rdma_job_free(job);
+    if (made_room)
+        rdma_room_came(rdma);
 }
 
 static void *fence_main(void *arg)
 {
     struct rdma_job *job = arg;
+    confine_thread(CONFINE_MEMORY); /* and the threads of its steps */
     job->error = rdma_peer_fence(job->peer, (unsigned)job->size);
     jobs_come_home(job->rdma->parts.jobs, &job->home);
     return NULL;
@@ -352,8 +364,13 @@ void keeper_rdma_client(struct keeper_rdma *rdma, enum engine_client_event what,
     struct rdma_client *client, *next;
     client = rdma_client_of_id(rdma, client_id);
     if (client) {
+        if (what == ENGINE_CLIENT_LAPSED && !client->lapsed)
+            client->lapsed_ns = loop_now_ns();
+        /* All else is heard of who has yet to renew it, too. */
         client->lapsed =
-            what == ENGINE_CLIENT_LAPSED || (client->lapsed && what == ENGINE_CLIENT_CALLABLE);
+            what == ENGINE_CLIENT_LAPSED || (client->lapsed && what != ENGINE_CLIENT_RENEWED);
+        if (engine_client_run(rdma->parts.engine, client_id, &run))
+            snprintf(client->address, sizeof client->address, "%s", run.address);
         if (client->peer)
             rdma_peer_set_lease(client->peer, !client->lapsed);
     }

@@ -11,6 +11,8 @@ struct keeper_rdma_figures {
     bool configured, listening;
     uint64_t admitted, refused;           /* requests for connections */
     uint64_t connections, regions, bytes; /* open, registered now */
+    uint64_t gave_way, dead;              /* connections that were ended for it */
+    uint64_t pinned, pinned_max;          /* bytes of pages, shared ones once */
 };
 
 #endif

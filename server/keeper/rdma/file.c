@@ -14,6 +14,12 @@
     "not again "                                                                                   \
     "after a restart; to write to it by RDMA, unseal it and seal it anew (reading works)"
 
+/* NULL: what is known of it is nothing. */
+static const char *why_readonly(const struct rdma_file *file)
+{
+    return file && file->why_readonly[0] ? file->why_readonly : NO_WRITABLE_MAPPING;
+}
+
 struct rdma_file *rdma_file_find(const struct keeper_rdma *rdma, const struct file_key *key)
 {
     struct rdma_file *file;
@@ -210,10 +216,23 @@ struct registration *rdma_registration_find(const struct rdma_client *client,
     return NULL;
 }
 
+/* Once, as long as it is the same. */
+static void say_refused(const struct registration *registration, const char *why)
+{
+    const struct rdma_client *client = registration->client;
+    struct engine_seal_view seal;
+    if (strcmp(registration->file->why, why) == 0 ||
+        engine_seal_view(client->rdma->parts.engine, &registration->file->key, &seal) != 0)
+        return;
+    log_warning("client %s (id %016llx) gets no layout of %s in memory: %s", client->address,
+                (unsigned long long)client->client_id, seal.path, why);
+}
+
 static void fail(struct registration *registration, nfsstat4 status, const char *why)
 {
     struct keeper_rdma *rdma = registration->client->rdma;
     struct rdma_file *file = registration->file;
+    say_refused(registration, why);
     snprintf(file->why, sizeof file->why, "%s", why);
     rdma_calls_finish(rdma, &registration->waiting, status, why);
     registration_free(registration);
@@ -235,12 +254,15 @@ void rdma_registrations_fail(struct rdma_client *client, nfsstat4 status, const 
 static void map_work(struct work *work)
 {
     struct rdma_job *job = rdma_job_of_work(work);
+    struct rdma_range data[RDMA_MEMORY_PIECES];
     int fd;
     job->error = file_data_open(job->file, FILE_READ, &fd);
     if (job->error) {
         snprintf(job->why, sizeof job->why, "the file cannot be opened: %s", strerror(-job->error));
     } else {
         job->error = rdma_memory_open(fd, job->size, &job->facts, &job->memory, job->why);
+        if (!job->error && map_has_holes(job->map))
+            rdma_memory_set_data(job->memory, data, rdma_data_of_map(job->map, data));
         file_data_close(job->file, FILE_READ);
     }
     jobs_come_home(job->rdma->parts.jobs, &job->home);
@@ -265,6 +287,7 @@ static void mapped(struct loop_msg *msg)
     file->jobs--; /* not before: it would have gone with its last registration */
     rdma_file_settle(job->rdma, file);
     file_unref(job->file);
+    map_free(job->map);
     rdma_job_free(job);
 }
 
@@ -275,6 +298,7 @@ static void map_for_reading(struct keeper_rdma *rdma, struct rdma_file *file, st
     job->work.key = worker_key(file->key.data);
     job->rfile = file;
     job->file = file_ref(of);
+    job->map = map_ref(seal->map);
     job->size = map_file_size(seal->map);
     job->facts = (struct rdma_facts){.on_demand = rdma_target_on_demand(rdma->target),
                                      .frozen = seal->kind == SEAL_KIND_FROZEN};
@@ -293,6 +317,42 @@ static void register_work(struct work *work)
     jobs_come_home(job->rdma->parts.jobs, &job->home);
 }
 
+static void take_region(struct registration *registration, struct rdma_region *region,
+                        uint64_t size)
+{
+    const unsigned count = rdma_region_piece_count(region);
+    for (unsigned i = 0; i < count; i++) {
+        const struct rdma_piece piece = rdma_region_piece(region, i);
+        registration->pieces[i] = (struct layout_piece){.offset = piece.offset,
+                                                        .length = piece.length,
+                                                        .address = piece.address,
+                                                        .key = piece.key};
+    }
+    registration->region = region;
+    registration->memory = (struct layout_memory){.length = size,
+                                                  .writable = registration->writable,
+                                                  .pieces_count = count,
+                                                  .pieces = registration->pieces};
+}
+
+/* What is in its way may go, or it is refused. */
+static void was_refused(struct registration *registration, int err, const char *why)
+{
+    struct rdma_client *client = registration->client;
+    if (err == -ENOTRECOVERABLE) { /* keys that nobody was told, but they can be guessed */
+        rdma_calls_finish(client->rdma, &registration->waiting, NFS4ERR_LAYOUTTRYLATER, why);
+        registration->state = REGISTRATION_LEFT;
+        if (client->state == CLIENT_READY)
+            rdma_client_begin_fence(client);
+        return;
+    }
+    registration->state = REGISTRATION_WANTED;
+    if ((err == -ENOSPC && rdma_room_is_coming(client->rdma, ROOM_FOR_PAGES)) ||
+        (err == -ENOMEM && rdma_room_is_coming(client->rdma, ROOM_FOR_REGISTRATION)))
+        return;
+    fail(registration, err == -ESHUTDOWN ? NFS4ERR_LAYOUTTRYLATER : NFS4ERR_LAYOUTUNAVAILABLE, why);
+}
+
 static void registered(struct loop_msg *msg)
 {
     struct rdma_job *job = rdma_job_of_home(msg);
@@ -302,20 +362,13 @@ static void registered(struct loop_msg *msg)
     registration->users--;
     if (registration->detached && !job->error)
         (void)rdma_region_release(job->region); /* a fence has it: does not block */
-    else if (!job->error)
-        registration->region = job->region;
     if (registration->detached) {
         if (!registration->users)
             free(registration);
     } else if (job->error) {
-        fail(registration,
-             job->error == -ESHUTDOWN ? NFS4ERR_LAYOUTTRYLATER : NFS4ERR_LAYOUTUNAVAILABLE,
-             job->why);
+        was_refused(registration, job->error, job->why);
     } else {
-        registration->memory = (struct layout_memory){.address = rdma_region_address(job->region),
-                                                      .key = rdma_region_key(job->region),
-                                                      .length = job->size,
-                                                      .writable = registration->writable};
+        take_region(registration, job->region, job->size);
         registration->file->why[0] = '\0';
         registration->state = REGISTRATION_THERE;
         rdma_calls_post(
@@ -381,8 +434,7 @@ void rdma_registration_want(struct rdma_client *client, struct rdma_call *call,
         return;
     }
     if (file && writable && !file->memory[1]) {
-        snprintf(file->why, sizeof file->why, "%s",
-                 file->why_readonly[0] ? file->why_readonly : NO_WRITABLE_MAPPING);
+        snprintf(file->why, sizeof file->why, "%s", why_readonly(file));
         rdma->parts.finish(call, NFS4ERR_LAYOUTUNAVAILABLE, file->why);
         return;
     }
@@ -563,4 +615,39 @@ const char *keeper_rdma_why(const struct keeper_rdma *rdma, const struct file_ke
     if (!rdma->target || rdma->gone)
         return rdma->why;
     return file ? file->why : "";
+}
+
+/* By what the file is in, what the device can and how much may be pinned. */
+static bool is_refused_by_facts(const struct keeper_rdma *rdma, struct file *file,
+                                const struct engine_seal_view *seal, bool writable,
+                                char why[RDMA_WHY_MAX])
+{
+    struct file_stat stat;
+    if (file_stat(file, &stat) != 0)
+        return false;
+    const struct rdma_facts facts = {.dax = (stat.stx.stx_attributes & STATX_ATTR_DAX) != 0,
+                                     .on_demand = rdma_target_on_demand(rdma->target),
+                                     .frozen = seal->kind == SEAL_KIND_FROZEN,
+                                     .writable = writable};
+    const enum rdma_strategy strategy = rdma_strategy_choose(&facts, why);
+    if (strategy != RDMA_PINNED || !seal->map || map_has_holes(seal->map))
+        return strategy == RDMA_REFUSED;
+    return rdma_is_beyond_limits(&rdma->limits, map_file_size(seal->map), why);
+}
+
+bool keeper_rdma_refuses(const struct keeper_rdma *rdma, struct file *file,
+                         const struct engine_seal_view *seal, bool writable,
+                         char why[KEEPER_RDMA_WHY_MAX])
+{
+    char text[RDMA_WHY_MAX];
+    const struct rdma_file *known = rdma_file_find(rdma, &seal->key);
+    if (!rdma->target || rdma->gone)
+        snprintf(why, KEEPER_RDMA_WHY_MAX, "%s", rdma->why);
+    else if (is_refused_by_facts(rdma, file, seal, writable, text))
+        snprintf(why, KEEPER_RDMA_WHY_MAX, "%s", text);
+    else if (writable && !(known && known->memory[1]))
+        snprintf(why, KEEPER_RDMA_WHY_MAX, "%s", why_readonly(known));
+    else
+        return false;
+    return true;
 }

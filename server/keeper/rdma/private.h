@@ -4,6 +4,7 @@
  * keeper/rdma/rdma.c         the device, requests, what others see
  * keeper/rdma/client.c  clients: their peers, secrets, fences
  * keeper/rdma/file.c    files: their mappings, registrations, and the gate of a release
+ * keeper/rdma/pinning.c what of a file is registered, how much may be pinned, and whose gives way
  */
 #ifndef SEALNFS_SERVER_KEEPER_RDMA_PRIVATE_H
 #define SEALNFS_SERVER_KEEPER_RDMA_PRIVATE_H
@@ -27,7 +28,7 @@ struct rdma_client;
 struct rdma_file;
 
 enum registration_state {
-    REGISTRATION_WANTED, /* waits for the client's peer or the file's mapping */
+    REGISTRATION_WANTED, /* waits for the client's peer, the file's mapping, or for room */
     REGISTRATION_MAKING,
     REGISTRATION_THERE,
     REGISTRATION_GOING,
@@ -46,6 +47,7 @@ struct registration {
     unsigned users; /* requests between here and the engine's answer, and a job */
     struct rdma_region *region;
     struct layout_memory memory;
+    struct layout_piece pieces[LAYOUT_MEMORY_PIECES]; /* of it */
     struct rdma_call *waiting;
 };
 
@@ -84,6 +86,8 @@ struct rdma_client {
     enum rdma_client_state state;
     bool over; /* its client id is */
     bool lapsed;
+    uint64_t lapsed_ns; /* since when; 0: it never has */
+    bool making_room;   /* it is fenced for that */
     struct rdma_peer *peer;
     unsigned jobs; /* that use the peer */
     struct registration *registrations;
@@ -98,6 +102,7 @@ struct keeper_rdma {
     bool listening;             /* a job looks for the device */
     bool stopping;              /* nobody is given anything any more */
     char why[RDMA_WHY_MAX];     /* there is none */
+    struct rdma_limits limits;
     struct event *events[2], *timer;
     struct rdma_job *jobs; /* on workers, or on their way home */
     unsigned addresses_count;
@@ -133,6 +138,7 @@ struct rdma_job {
     int fd; /* -1: none */
     struct rdma_region *region;
     struct rdma_facts facts;
+    struct seal_map *map;
     uint64_t size;
     bool writable;
     int error;
@@ -182,6 +188,9 @@ void keeper_rdma_keep_memory(struct keeper_rdma *rdma, const struct file_key *ke
                              struct rdma_memory *memory, const char *why);
 void keeper_rdma_drop_memory(struct keeper_rdma *rdma, struct rdma_memory *memory);
 const char *keeper_rdma_why(const struct keeper_rdma *rdma, const struct file_key *key);
+bool keeper_rdma_refuses(const struct keeper_rdma *rdma, struct file *file,
+                         const struct engine_seal_view *seal, bool writable,
+                         char why[KEEPER_RDMA_WHY_MAX]);
 struct rdma_file *rdma_file_find(const struct keeper_rdma *rdma, const struct file_key *key);
 void rdma_file_settle(struct keeper_rdma *rdma, struct rdma_file *file);
 void rdma_registration_want(struct rdma_client *client, struct rdma_call *call,
@@ -198,6 +207,25 @@ void rdma_registrations_voided(struct rdma_client *client);
 /* The request has done with it. */
 void rdma_registration_leave(struct registration *registration);
 void rdma_gates_fail(struct rdma_client *client);
+
+/* keeper/rdma/pinning.c */
+/* What of the file holds data. Where it is in too many pieces, the smallest holes between them are
+ * taken along. Pure; any thread. */
+unsigned rdma_data_of_map(const struct seal_map *map, struct rdma_range ranges[RDMA_MEMORY_PIECES]);
+struct rdma_limits rdma_limits_of(const struct config *config);
+enum rdma_room {
+    ROOM_FOR_PAGES,        /* by our own limits */
+    ROOM_FOR_REGISTRATION, /* by the kernel's or the device's, which count each */
+    ROOM_FOR_PEER,         /* a protection domain */
+};
+/*
+ * Somebody wants what there is no room for. Who is past his lease, or gone, has what was
+ * registered for him by courtesy, and that ends where others want it: he is fenced from memory,
+ * which the engine need not know; to it he has his grants until it fences him itself. True:
+ * rdma_room_came() is called when that has ended, by whatever end.
+ */
+bool rdma_room_is_coming(struct keeper_rdma *rdma, enum rdma_room room);
+void rdma_room_came(struct keeper_rdma *rdma);
 void rdma_files_destroy(struct keeper_rdma *rdma);
 
 #endif

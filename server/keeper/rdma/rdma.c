@@ -16,7 +16,12 @@
 #include "server/config/config.h"
 #include "server/keeper/rdma/private.h"
 
-enum { LOOK_SECONDS = 5, CONNECTIONS_OF_A_CLIENT = 8, UPDATE_LIMIT = 4 << 20 };
+enum {
+    LOOK_SECONDS = 5,
+    PROBE_PATIENCE = 6, /* looks */
+    CONNECTIONS_OF_A_CLIENT = 8,
+    UPDATE_LIMIT = 4 << 20
+};
 
 /* ---- jobs and requests ---- */
 
@@ -135,6 +140,8 @@ static void add_counters(struct rdma_counters *sum, const struct rdma_counters *
 {
     for (int i = 0; i < RDMA_ADMISSIONS; i++)
         sum->admissions[i] += more->admissions[i];
+    sum->gave_way += more->gave_way;
+    sum->dead += more->dead;
 }
 
 static void drop_target(struct keeper_rdma *rdma)
@@ -162,6 +169,7 @@ static int listen_now(struct keeper_rdma *rdma, struct rdma_target **target, cha
         .addresses = addresses,
         .addresses_count = rdma->addresses_count,
         .peer_connections = CONNECTIONS_OF_A_CLIENT,
+        .limits = rdma->limits,
         .verbs = &rdma_verbs_system,
     };
     return rdma_target_create(&options, target, why);
@@ -221,13 +229,15 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
     (void)what;
     LL_FOREACH_SAFE(rdma->clients, client, next)
     {
-        if (client->state == CLIENT_STUCK && (rdma->gone || client->over))
+        if (client->state == CLIENT_STUCK)
             rdma_client_begin_fence(client);
     }
     LL_FOREACH_SAFE(rdma->zombies, client, next)
     {
         rdma_client_settle(client);
     }
+    if (rdma->target && !rdma->gone)
+        rdma_target_probe(rdma->target, PROBE_PATIENCE);
     if (!rdma->target && !rdma->listening && !rdma->stopping) {
         rdma->listening = true;
         rdma_job_submit(rdma_job_make(rdma, listen_work, listened));
@@ -266,6 +276,7 @@ static int rdma_create(const struct keeper_rdma_parts *parts, struct keeper_rdma
     if (!rdma)
         return -ENOMEM;
     rdma->parts = *parts;
+    rdma->limits = rdma_limits_of(config);
     for (size_t i = 0; i < config->rdma_listen_count && i < RDMA_TARGET_MAX_ADDRESSES; i++)
         learn_address(rdma, config->rdma_listen[i], config->rdma_port);
     rdma->timer = evtimer_new(loop_base(parts->jobs->loop), on_look, rdma);
@@ -282,6 +293,9 @@ static int rdma_create(const struct keeper_rdma_parts *parts, struct keeper_rdma
 static void take_config(struct keeper_rdma *rdma, const struct config *config)
 {
     rdma->parts.config = config;
+    rdma->limits = rdma_limits_of(config);
+    if (rdma->target)
+        rdma_target_set_limits(rdma->target, &rdma->limits);
 }
 
 struct stop {
@@ -554,6 +568,10 @@ static void fill_figures(struct keeper_rdma *rdma, struct keeper_rdma_figures *f
     figures->connections = now.connections;
     figures->regions = now.regions;
     figures->bytes = now.registered_bytes;
+    figures->pinned = now.pinned_bytes;
+    figures->pinned_max = rdma->limits.pinned;
+    figures->gave_way = now.gave_way;
+    figures->dead = now.dead;
 }
 
 static unsigned count_clients(const struct rdma_client *client)
@@ -571,13 +589,15 @@ static json_t *make_view(struct keeper_rdma *rdma)
     json_t *addresses = json_array();
     for (unsigned i = 0; i < rdma->addresses_count; i++)
         json_array_append_new(addresses, json_string(rdma->uaddrs[i]));
-    return json_pack("{s:s, s:s, s:b, s:o, s:i, s:I, s:I, s:I, s:I, s:I}", "rdma",
-                     rdma->target ? rdma_target_device(rdma->target) : "", "why", rdma->why,
+    return json_pack("{s:s, s:s, s:b, s:o, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+                     "rdma", rdma->target ? rdma_target_device(rdma->target) : "", "why", rdma->why,
                      "on_demand", rdma->target && rdma_target_on_demand(rdma->target), "addresses",
                      addresses, "clients", (int)count_clients(rdma->clients), "connections",
                      (json_int_t)now.connections, "registrations", (json_int_t)now.regions,
                      "registered_bytes", (json_int_t)now.bytes, "admitted",
-                     (json_int_t)now.admitted, "refused", (json_int_t)now.refused);
+                     (json_int_t)now.admitted, "refused", (json_int_t)now.refused, "pinned_bytes",
+                     (json_int_t)now.pinned, "max_pinned_bytes", (json_int_t)now.pinned_max,
+                     "gave_way", (json_int_t)now.gave_way, "dead", (json_int_t)now.dead);
 }
 
 static const struct keeper_rdma_ops ops = {
@@ -601,6 +621,7 @@ static const struct keeper_rdma_ops ops = {
     .keep_memory = keeper_rdma_keep_memory,
     .drop_memory = keeper_rdma_drop_memory,
     .why = keeper_rdma_why,
+    .refuses = keeper_rdma_refuses,
     .view = make_view,
     .figures = fill_figures,
 };

@@ -9,7 +9,7 @@
  * GETDEVICEINFO tells.
  * - A file is registered for a client when the engine would grant it a layout and lacks nothing but
  * that, once for reading and once for writing, and taken back when the client's last layout of the
- * file has ended.
+ * file has ended, or when its lease has and somebody else wants the room.
  * - The release of a seal waits until nothing of the file is registered. What cannot be taken back
  * by deregistration is by fencing the client; if that is not seen to work either, the seal is
  * STUCK.
@@ -126,6 +126,11 @@ struct keeper_rdma_ops {
     /* Why no RDMA layouts are given now, or what the last LAYOUTGET of this file was refused for;
      * "": neither. */
     const char *(*why)(const struct keeper_rdma *rdma, const struct file_key *key);
+    /* Would a LAYOUTGET of this sealed file, to read or to write, be refused as far as can be known
+     * without one? why is set then, to a sentence. */
+    bool (*refuses)(const struct keeper_rdma *rdma, struct file *file,
+                    const struct engine_seal_view *seal, bool writable,
+                    char why[KEEPER_RDMA_WHY_MAX]);
     struct json_t *(*view)(struct keeper_rdma *rdma); /* for the operator */
     void (*figures)(struct keeper_rdma *rdma, struct keeper_rdma_figures *figures);
 };

@@ -217,8 +217,8 @@ static const char *explain_proof(enum key_proof proof)
                ", which is not ours and is left alone; find out what registered it (sg_persist "
                "--in --full-status)";
     case KEY_PRESENT_OWN:
-        return "%s: %s is on the server's own machine, which cannot be cut off from its own disk; "
-               "have it unmount (key 0x%016" PRIx64 ")";
+        return "%s: %s is on a machine that runs the server, or stands by to, and which cannot be "
+               "cut off from its own disk; have it unmount (key 0x%016" PRIx64 ")";
     case KEY_VANISHED:
         return "%s: the key of %s (0x%016" PRIx64
                ") is gone, and not because the server preempted it, so nothing of what it had "

@@ -10,6 +10,7 @@
 #include <utlist.h>
 
 #include "layout/reservation/reservation.h"
+#include "server/base/confine.h"
 #include "server/base/log.h"
 
 enum { END_TIMEOUT_SECONDS = 2 };
@@ -21,7 +22,7 @@ struct reserver {
     struct reserver_job *jobs;
     struct device *device;
     bool stop;
-    uint64_t own;
+    uint64_t own, before;
     struct reservation_view view; /* the thread's */
 };
 
@@ -58,6 +59,8 @@ static int work_on(struct reserver *r, const struct reservation_ops *ops, int fd
 {
     int err = reservation_check(ops, fd, r->own, &r->view, &disk->loss);
 
+    if (err == -EBUSY && r->view.holder_key == r->before)
+        err = reservation_succeed(ops, fd, r->own, r->before, &r->view);
     if (err == -EBUSY)
         disk->holder_key = r->view.holder_key;
     if (!err)
@@ -88,6 +91,7 @@ static void *run(void *arg)
 {
     struct reserver *r = arg;
 
+    confine_thread(CONFINE_RESERVER);
     pthread_mutex_lock(&r->lock);
     for (;;) {
         struct reserver_job *job;
@@ -111,7 +115,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-int reserver_create(struct device *device, uint64_t own_key, struct reserver **out)
+int reserver_create(struct device *device, uint64_t own_key, uint64_t before, struct reserver **out)
 {
     struct reserver *r = calloc(1, sizeof(*r));
     int err;
@@ -122,6 +126,7 @@ int reserver_create(struct device *device, uint64_t own_key, struct reserver **o
     pthread_cond_init(&r->wake, NULL);
     r->device = device_ref(device);
     r->own = own_key;
+    r->before = before;
     err = pthread_create(&r->thread, NULL, run, r);
     if (err) {
         device_free(r->device);

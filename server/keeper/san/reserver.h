@@ -46,8 +46,9 @@ struct reserver_job {
     struct reserver_disk disk[DEVICE_BASES_MAX];
 };
 
-/* Takes a reference to the device. */
-int reserver_create(struct device *device, uint64_t own_key, struct reserver **out);
+/* Takes a reference to the device. before: what a version before nodes had keys held it by. */
+int reserver_create(struct device *device, uint64_t own_key, uint64_t before,
+                    struct reserver **out);
 /* The same device with other paths to its disks; for the jobs after this. */
 void reserver_set_device(struct reserver *reserver, struct device *device);
 void reserver_submit(struct reserver *reserver, struct reserver_job *job);

@@ -421,11 +421,24 @@ static bool is_passing(const struct reserver_job *job)
     return job->disk_count > 0;
 }
 
+/* A disk has one node. It says who, and gives it to nobody by itself. */
+static void note_take_over(const struct san_slot *slot, const struct reserver_job *job)
+{
+    const struct keeper_san_calls *calls = &slot->san->calls;
+    for (uint32_t i = 0; i < job->disk_count; i++) {
+        const struct reserver_disk *disk = &job->disk[i];
+        if (disk->error == -EBUSY && disk->holder_key != calls->own_key &&
+            reservation_key_is_node(disk->holder_key))
+            calls->taken_over(calls->arg, san_disk_path(slot, i), disk->holder_key);
+    }
+}
+
 static void look_home(struct loop_msg *msg)
 {
     struct san_slot *slot =
         container_of(container_of(msg, struct reserver_job, home), struct san_slot, look);
     char why[SAN_WHY_MAX] = "";
+    note_take_over(slot, &slot->look);
     bool reserved = san_judge(slot, &slot->look, why, sizeof why);
     bool ours = reserved && judge_persistence(slot, &slot->look, why, sizeof why);
     slot->looking = false;
@@ -460,7 +473,8 @@ struct san_slot *san_slot_make(struct keeper_san *san, struct device *device)
         return NULL;
     slot->san = san;
     if (open_keys(san) ||
-        reserver_create(device, reservation_key(key_store_server(san->keys), 0), &slot->reserver)) {
+        reserver_create(device, san->calls.own_key, reservation_key(key_store_server(san->keys), 0),
+                        &slot->reserver)) {
         free(slot);
         return NULL;
     }
@@ -491,14 +505,18 @@ void keeper_san_see(struct keeper_san *san, struct device *device)
 
 /* ---- life ---- */
 
+void keeper_san_look(const struct keeper_san *san)
+{
+    struct san_slot *slot;
+    LL_FOREACH(san ? san->slots : NULL, slot)
+    look_at(slot);
+}
+
 static void look_at_all(evutil_socket_t fd, short what, void *arg)
 {
-    const struct keeper_san *san = arg;
-    struct san_slot *slot;
     (void)fd;
     (void)what;
-    LL_FOREACH(san->slots, slot)
-    look_at(slot);
+    keeper_san_look(arg);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)

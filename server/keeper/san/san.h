@@ -37,6 +37,7 @@ struct keeper_san_calls {
     const struct engine *engine; /* asked only */
     uint64_t journal_id;
     uint32_t journal_boot;
+    uint64_t own_key;                          /* this node's */
     const struct config *(*config)(void *arg); /* as it is now */
     bool (*in_grace)(void *arg);
     void (*fence_done)(void *arg, uint64_t ticket, uint64_t client_id, bool success);
@@ -46,6 +47,8 @@ struct keeper_san_calls {
     /* A run that the engine calls fenced has settled (key_rule_has_settled): it may be direct
      * again. The name is borrowed. NULL: nobody wants to know. */
     void (*settled)(void *arg, uint64_t client_id, const struct key_run *name);
+    /* Another node has taken the disk over: this one was fenced. It must not serve on. */
+    void (*taken_over)(void *arg, const char *path, uint64_t key);
     /* CB_LAYOUTRECALL of all SCSI layouts of the client; what comes of it are LAYOUTRETURNs. */
     void (*recall_all)(void *arg, uint64_t client_id);
 };
@@ -54,6 +57,8 @@ int keeper_san_create(const struct keeper_san_calls *calls, struct keeper_san **
 void keeper_san_destroy(struct keeper_san *san);
 /* A device as it is now; one that is not reserved is none of ours. */
 void keeper_san_see(struct keeper_san *san, struct device *device);
+/* At all of them, now: this machine was stopped, and may have been fenced meanwhile. NULL: none. */
+void keeper_san_look(const struct keeper_san *san);
 /* Why SCSI layouts of the device are not given just now; NULL: they are. */
 const char *keeper_san_why_not(const struct keeper_san *san, const struct device *device);
 

@@ -52,6 +52,7 @@ struct fake_nfs {
     layouttype4 layout_type;
     bool memory_offered;
     nfsstat4 memory_refusal;
+    bool memory_has_hole;
     uint8_t *memory; /* the image */
     uint8_t secret[RDMA_SECRET_SIZE];
     uint32_t alignment;
@@ -260,7 +261,7 @@ static bool encode_memory_layout(struct fake_nfs *fake, layoutiomode4 iomode, la
     const uint64_t at = (uintptr_t)fake->memory;
     rdma_extent4 extents[] = {{0, FAKE_HALF, at + FAKE_FIRST, key, iomode},
                               {FAKE_HALF, FAKE_SIZE - FAKE_HALF, at + FAKE_SECOND, key, iomode}};
-    const rdma_layout4 body = {RDMA_LAYOUT_VERSION, {8}, 2, extents};
+    const rdma_layout4 body = {RDMA_LAYOUT_VERSION, {8}, fake->memory_has_hole ? 1 : 2, extents};
     struct xdr_out out;
     void *buf = arena_alloc(&fake->arena, 1024);
     if (!buf)
@@ -268,8 +269,10 @@ static bool encode_memory_layout(struct fake_nfs *fake, layoutiomode4 iomode, la
     xdr_out_init(&out, buf, 1024);
     if (!rdma_layout_encode(&out, &body))
         return false;
-    *layout = (layout4){
-        0, NFS4_UINT64_MAX, iomode, {LAYOUT4_SEALNFS_RDMA, {buf, (uint32_t)xdr_out_len(&out)}}};
+    *layout = (layout4){0,
+                        fake->memory_has_hole ? FAKE_SIZE : NFS4_UINT64_MAX,
+                        iomode,
+                        {LAYOUT4_SEALNFS_RDMA, {buf, (uint32_t)xdr_out_len(&out)}}};
     return true;
 }
 
@@ -330,7 +333,7 @@ static void op_getdeviceinfo(struct fake_nfs *fake, const union nfs4_args *args,
     struct xdr_out out;
     void *buf = arena_alloc(&fake->arena, 512);
     if (args->getdeviceinfo.gdia_layout_type == LAYOUT4_SEALNFS_RDMA &&
-        args->getdeviceinfo.gdia_device_id[0] == 8) {
+        args->getdeviceinfo.gdia_device_id[0] >= 8) {
         describe_memory(fake, addr);
         return;
     }
@@ -742,6 +745,7 @@ SETTER(fake_nfs_set_lease, uint32_t, fake->lease = value)
 SETTER(fake_nfs_refuse_layouts, nfsstat4, fake->layout_refusal = value)
 SETTER(fake_nfs_offer_memory, bool, fake->memory_offered = value)
 SETTER(fake_nfs_refuse_memory, nfsstat4, fake->memory_refusal = value)
+SETTER(fake_nfs_punch_memory, bool, fake->memory_has_hole = value)
 SETTER(fake_nfs_set_alignment, uint32_t, fake->alignment = value)
 SETTER(fake_nfs_mute, bool, fake->muted = value)
 SETTER(fake_nfs_cut_at, uint32_t, fake->cut_op = value)

@@ -37,6 +37,8 @@ void fake_nfs_set_lease(struct fake_nfs *fake, uint32_t seconds);     /* told at
 void fake_nfs_refuse_layouts(struct fake_nfs *fake, nfsstat4 status); /* NFS4_OK: grant */
 /* Offer layouts over memory too; its device is reached at 127.0.0.1:20049. */
 void fake_nfs_offer_memory(struct fake_nfs *fake, bool on);
+/* The second half of the file is a hole, that layouts over memory leave out. */
+void fake_nfs_punch_memory(struct fake_nfs *fake, bool on);
 void fake_nfs_refuse_memory(struct fake_nfs *fake, nfsstat4 status);
 void fake_nfs_set_alignment(struct fake_nfs *fake, uint32_t alignment);
 /* The image in memory; the secret that GETDEVICEINFO tells, and a new one. */

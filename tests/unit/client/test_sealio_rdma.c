@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/device.h"
 #include "client/net/transport.h"
 #include "client/rdma/rdma.h"
 #include "client/session_impl.h"
@@ -146,6 +147,89 @@ static void the_map_names_address_and_memory(void **state)
     free(extents);
 }
 
+static void what_a_layout_leaves_out_reads_as_zeros(void **state)
+{
+    struct rig *rig = *state;
+    struct sealio_extent *extents;
+    size_t count;
+    fake_nfs_punch_memory(rig->fake, true);
+    memset(rig->content + FAKE_HALF, 0, FAKE_SIZE - FAKE_HALF);
+    open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_REQUIRE);
+    check_read(rig, 0, 1 << 20);
+    check_read(rig, FAKE_HALF - 10, 20);
+    check_read(rig, FAKE_SIZE - 1, 100);
+    assert_int_equal(fake_nfs_count(rig->fake, OP_READ), 0);
+    assert_int_equal(counters(rig).bytes_read_rdma, FAKE_HALF + 10);
+    assert_int_equal(sealio_layout_extents(rig->file, &extents, &count), 0);
+    assert_int_equal(count, 2);
+    assert_int_equal(extents[1].state, SEALIO_EXTENT_HOLE);
+    assert_int_equal(extents[1].length, FAKE_SIZE - FAKE_HALF);
+    free(extents);
+}
+
+/* What is to be written is all there, or the layout makes no sense. */
+static void a_layout_to_write_ends_at_its_first_hole(void **state)
+{
+    struct rig *rig = *state;
+    fake_nfs_punch_memory(rig->fake, true);
+    open_with(rig, SEALIO_READ | SEALIO_WRITE, SEALIO_LAYOUTS_TRY);
+    write_pattern(rig, FAKE_HALF, 4096, 3);
+    assert_int_equal(counters(rig).bytes_written_rdma, 0);
+    check_file(rig);
+}
+
+static void wait_until_hung_up(void)
+{
+    for (unsigned i = 0; i < 20000 && fake_rdma_now().qps > 0; i++)
+        usleep(1000);
+    assert_int_equal(fake_rdma_now().qps, 0);
+}
+
+static void ensure_device(struct rig *rig, uint8_t first)
+{
+    const deviceid4 id = {first};
+    assert_int_equal(sealio_volumes_ensure(rig->session, LAYOUT4_SEALNFS_RDMA, id), 0);
+}
+
+/* Each of the server's file systems is a device; all of them are in the same memory. */
+static void devices_at_one_address_share_a_connection(void **state)
+{
+    struct rig *rig = *state;
+    const deviceid4 first = {8};
+    open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_REQUIRE);
+    for (uint8_t i = 0; i < 12; i++)
+        ensure_device(rig, 8 + i);
+    check_read(rig, 0, 1 << 20);
+    assert_int_equal(fake_nfs_count(rig->fake, OP_GETDEVICEINFO), 12);
+    assert_int_equal(fake_rdma_now().connects, 1);
+    assert_int_equal(fake_rdma_now().qps, 1);
+    /* One that is forgotten takes nothing from the others. */
+    sealio_volumes_forget(rig->session, first);
+    assert_int_equal(fake_rdma_now().qps, 1);
+    ensure_device(rig, 8);
+    ensure_device(rig, 9);
+    check_read(rig, 0, 1 << 20);
+    assert_int_equal(fake_rdma_now().connects, 1);
+    assert_int_equal(fake_nfs_count(rig->fake, OP_READ), 0);
+}
+
+/* Each hears of it by itself, and they meet again. */
+static void devices_share_the_connection_by_a_new_secret_too(void **state)
+{
+    struct rig *rig = *state;
+    open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_REQUIRE);
+    for (uint8_t i = 0; i < 3; i++)
+        ensure_device(rig, 8 + i);
+    fake_nfs_change_secret(rig->fake);
+    fake_rdma_set_secret(fake_nfs_secret(rig->fake));
+    fake_rdma_hang_up(RDMA_CM_EVENT_DISCONNECTED);
+    wait_until_hung_up();
+    for (uint8_t i = 0; i < 3; i++)
+        ensure_device(rig, 8 + i);
+    assert_int_equal(fake_rdma_now().qps, 1);
+    assert_int_equal(fake_rdma_now().connects, 2);
+}
+
 static void without_a_layout_over_memory_the_disk_is_used(void **state)
 {
     struct rig *rig = *state;
@@ -271,8 +355,7 @@ static void a_refused_client_asks_for_its_secret_again(void **state)
     fake_nfs_change_secret(rig->fake);
     fake_rdma_set_secret(fake_nfs_secret(rig->fake));
     fake_rdma_hang_up(RDMA_CM_EVENT_DISCONNECTED);
-    while (fake_rdma_now().qps > 0)
-        usleep(1000);
+    wait_until_hung_up();
     check_read(rig, 0, 4096);
     assert_int_equal(fake_rdma_now().refused, 1);
     assert_int_equal(fake_nfs_count(rig->fake, OP_GETDEVICEINFO), 2);
@@ -670,6 +753,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(data_comes_from_memory_and_not_by_read),
         TEST(the_map_names_address_and_memory),
+        TEST(what_a_layout_leaves_out_reads_as_zeros),
+        TEST(a_layout_to_write_ends_at_its_first_hole),
+        TEST(devices_at_one_address_share_a_connection),
+        TEST(devices_share_the_connection_by_a_new_secret_too),
         TEST(without_a_layout_over_memory_the_disk_is_used),
         TEST(when_memory_cannot_be_reached_the_disk_is_used),
         TEST(an_unexpected_event_is_no_connection),

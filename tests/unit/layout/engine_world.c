@@ -14,16 +14,27 @@ static const struct layout_type *const types[] = {&block_layout_type, &rdma_layo
                                                   &local_layout_type, NULL};
 enum { FILE_SIZE = 1 << 20, BLOCK = 4096 };
 
-static struct seal_map *make_map(unsigned file)
+static struct seal_map *make_map(unsigned file, uint64_t size)
 {
     struct map_builder *builder;
     struct seal_map *map = NULL;
-    struct seal_extent extent = {.length = FILE_SIZE,
+    struct seal_extent extent = {.length = (size + BLOCK - 1) / BLOCK * BLOCK,
                                  .device_offset = (uint64_t)(file + 1) * 16 * FILE_SIZE};
-    if (map_builder_create(FILE_SIZE - 100, BLOCK, &builder) || map_builder_add(builder, &extent) ||
+    if (map_builder_create(size, BLOCK, &builder) || (size && map_builder_add(builder, &extent)) ||
         map_builder_finish(builder, &map))
         abort();
     return map;
+}
+
+void world_truncate(struct world *w, unsigned file, uint64_t size)
+{
+    if (w->resize) {
+        w->resize(w, file, size);
+        return;
+    }
+    map_free(w->files[file].map);
+    w->files[file].map = make_map(file, size);
+    w->files[file].size = size;
 }
 
 static void make_options(struct world *w)
@@ -37,6 +48,7 @@ static void make_options(struct world *w)
         .fence_retry = 30 * SECOND,
         .quiesce_time = 20 * SECOND,
         .ask_pause = 10 * SECOND,
+        .growing_linger = 2 * SECOND,
         .fence_hook = true,
         .trace = true,
     };
@@ -92,7 +104,8 @@ struct world *world_create(void)
         put_on(w, i, 0);
         file->key.data[19] = (uint8_t)i;
         snprintf(file->path, sizeof file->path, "/file%u", i);
-        file->map = make_map(i);
+        file->size = FILE_SIZE - 100;
+        file->map = make_map(i, file->size);
     }
     for (unsigned i = 0; i < WORLD_CLIENTS; i++) {
         snprintf(w->clients[i].owner, sizeof w->clients[i].owner, "owner%u", i);
@@ -250,7 +263,7 @@ static void apply_seal(struct world *w, const struct world_record *kept)
         d->seals[i] = *seal;
         if (seal->map)
             map_ref(d->seals[i].map);
-        snprintf(d->paths[i], sizeof d->paths[i], "%s", kept->text);
+        snprintf(d->paths[i], sizeof d->paths[i], "%.63s", kept->text);
     } else if (i == d->seal_count) {
         return;
     } else if (kept->record.op == JOURNAL_SEAL_PHASE) {
@@ -258,6 +271,9 @@ static void apply_seal(struct world *w, const struct world_record *kept)
     } else if (kept->record.op == JOURNAL_SEAL_OVERLAY) {
         d->seals[i].mtime_ns = seal->mtime_ns;
         d->seals[i].change = seal->change;
+        d->seals[i].reserve = seal->reserve;
+        d->seals[i].size = seal->size;
+        d->seals[i].tail = seal->tail;
     } else {
         map_free(d->seals[i].map);
         memmove(&d->seals[i], &d->seals[i + 1], (d->seal_count - i - 1) * sizeof d->seals[0]);
@@ -290,7 +306,7 @@ static void apply_holder(struct world *w, const struct world_record *kept)
         add_holder(d->holders, &d->holder_count, kept, true);
     if (op == JOURNAL_FENCED_PUT)
         add_holder(d->fenced, &d->fenced_count, kept, false);
-    if (op == JOURNAL_HOLDER_DELETE || op == JOURNAL_HOLDER_CLEAR || op == JOURNAL_FENCED_PUT) {
+    if (op == JOURNAL_HOLDER_DELETE || op == JOURNAL_HOLDER_CLEAR) {
         for (size_t i = 0; i < d->holder_count;) {
             const struct world_holder *holder = &d->holders[i];
             bool device =
@@ -406,8 +422,10 @@ void world_crash(struct world *w)
     w->step_count = w->recall_count = w->ask_count = w->fence_count = w->expire_count =
         w->answer_count = 0;
     w->options.boot++;
-    for (unsigned i = 0; i < WORLD_FILES; i++)
+    for (unsigned i = 0; i < WORLD_FILES; i++) {
         w->files[i].word = ENGINE_WORD_NONE;
+        w->files[i].overlay_has_size = w->files[i].guarded = false;
+    }
     for (unsigned i = 0; i < WORLD_CLIENTS; i++)
         w->clients[i].id = 0;
     if (engine_create(&w->options, &w->engine))
@@ -461,6 +479,8 @@ static void take_effect(struct world *w, const struct engine_effect *effect)
         memcpy(w->fence_owner[w->fence_count], effect->fence.owner, effect->fence.owner_len);
         snprintf(w->fence_address[w->fence_count], sizeof w->fence_address[0], "%s",
                  effect->fence.address);
+        snprintf(w->fence_addresses[w->fence_count], sizeof w->fence_addresses[0], "%s",
+                 effect->fence.addresses);
         memcpy(w->fence_verifier[w->fence_count], effect->fence.verifier, JOURNAL_VERIFIER_SIZE);
         w->fences[w->fence_count++] = *effect;
         return;
@@ -480,6 +500,8 @@ static void take_effect(struct world *w, const struct engine_effect *effect)
         struct world_file *file = &w->files[world_file_of(w, &effect->key)];
         file->overlay_mtime = effect->overlay.mtime_ns;
         file->overlay_change = effect->overlay.change;
+        file->overlay_has_size = effect->overlay.has_size;
+        file->overlay_size = effect->overlay.size;
         return;
     }
     case ENGINE_DO_LET_GO:
@@ -552,6 +574,36 @@ static void check_the_rule(struct world *w, unsigned file)
     }
 }
 
+/* As seal_fs_reserve does it: the mark goes before the blocks, and the flag forbids it. */
+static uint64_t end_of_reserve(const struct world *w, unsigned file, uint64_t reserve)
+{
+    uint64_t grain = w->reserve_grain ? w->reserve_grain : 1;
+    if (reserve < w->files[file].size)
+        reserve = w->files[file].size;
+    return (reserve + grain - 1) / grain * grain;
+}
+
+static int run_reserve(struct world *w, const struct engine_effect *step, struct engine_event *done)
+{
+    unsigned index = world_file_of(w, &step->key);
+    if (w->files[index].flag || w->files[index].size != step->step.size)
+        return -EPERM;
+    w->files[index].mark = true;
+    done->step.size = end_of_reserve(w, index, step->step.reserve);
+    world_truncate(w, index, done->step.size);
+    return 0;
+}
+
+void world_cut(struct world *w, const struct engine_effect *step)
+{
+    unsigned index = world_file_of(w, &step->key);
+    struct world_file *file = &w->files[index];
+    if (file->mark && step->step.reserve && file->size > step->step.size &&
+        file->size <= step->step.reserve)
+        world_truncate(w, index, step->step.size);
+    file->mark = false;
+}
+
 static int run_step(struct world *w, const struct engine_effect *step, struct engine_event *done)
 {
     unsigned index = world_file_of(w, &step->key);
@@ -564,9 +616,22 @@ static int run_step(struct world *w, const struct engine_effect *step, struct en
     }
     switch (step->step.step) {
     case ENGINE_STEP_PREPARE:
+        file->shared = false; /* or it were refused */
+        done->step.mtime_ns = 5 * SECOND;
+        done->step.change = 7;
+        done->step.size = file->size;
+        done->step.reserve = step->step.reserve ? end_of_reserve(w, index, step->step.reserve) : 0;
+        return 0;
+    case ENGINE_STEP_RESERVE:
+        return run_reserve(w, step, done);
+    case ENGINE_STEP_ZERO:
+        w->zeroed_from = step->step.offset;
+        w->zeroed_to = step->step.offset + step->step.length;
+        if (w->zero)
+            w->zero(w, index, step->step.offset, step->step.length);
         return 0;
     case ENGINE_STEP_FLAG:
-        file->flag = true;
+        file->flag = file->mark = file->guarded = true;
         return 0;
     case ENGINE_STEP_MAP:
         done->step.map = file->map;
@@ -576,9 +641,12 @@ static int run_step(struct world *w, const struct engine_effect *step, struct en
         return 0;
     case ENGINE_STEP_VERIFY:
         done->step.map = file->flag ? file->map : NULL;
+        done->step.shared = file->shared;
         return 0;
     case ENGINE_STEP_WATCH:
+        file->guarded = true;
         done->step.map = file->map;
+        done->step.shared = file->shared;
         done->step.flag_cleared = !file->flag;
         return 0;
     case ENGINE_STEP_UNFLAG:
@@ -591,7 +659,9 @@ static int run_step(struct world *w, const struct engine_effect *step, struct en
                 check_the_rule(w, index);
             w->unflags++;
         }
-        file->flag = false;
+        file->flag = step->step.flag_stays;
+        file->shared = false; /* the clone is deleted, or is nobody's business any more */
+        world_cut(w, step);
         return 0;
     }
     abort();
@@ -702,6 +772,8 @@ void world_report_fence(struct world *w, size_t index, bool success)
     memmove(&w->fence_owner[index], &w->fence_owner[index + 1], after * sizeof w->fence_owner[0]);
     memmove(&w->fence_address[index], &w->fence_address[index + 1],
             after * sizeof w->fence_address[0]);
+    memmove(&w->fence_addresses[index], &w->fence_addresses[index + 1],
+            after * sizeof w->fence_addresses[0]);
     memmove(&w->fence_verifier[index], &w->fence_verifier[index + 1],
             after * sizeof w->fence_verifier[0]);
     world_send(w,
@@ -709,11 +781,25 @@ void world_report_fence(struct world *w, size_t index, bool success)
                                       .fence = {.ticket = fence.fence.ticket, .success = success}});
 }
 
+/* A hook cuts off the addresses that it is told of, a key the machine. */
+static bool is_reached(const struct world *w, size_t index, const struct world_client *client)
+{
+    const struct device *device = w->fences[index].fence.device;
+    if (device && device_is_reserved(device))
+        return true;
+    size_t len = strlen(client->address);
+    for (const char *at = w->fence_addresses[index]; *at; at += strcspn(at, " "), at += *at == ' ')
+        if (strcspn(at, " ") == len && memcmp(at, client->address, len) == 0)
+            return true;
+    return false;
+}
+
 void world_fence_done(struct world *w, size_t index, bool success)
 {
     for (unsigned i = 0; success && i < WORLD_CLIENTS; i++) {
-        if (strcmp(w->clients[i].owner, w->fence_owner[index]) == 0)
-            w->clients[i].cut = true;
+        struct world_client *client = &w->clients[i];
+        if (strcmp(client->owner, w->fence_owner[index]) == 0 && is_reached(w, index, client))
+            client->cut = true;
     }
     world_report_fence(w, index, success);
 }
@@ -850,6 +936,57 @@ enum engine_result world_layoutcommit(struct world *w, unsigned client, unsigned
     call->wall_ns = w->now;
     world_send(w, &(struct engine_event){.type = ENGINE_EV_LAYOUTCOMMIT, .layoutcommit = call});
     return world_answered(w, &call->call) ? call->call.result : ENGINE_UNDER_WAY;
+}
+
+enum engine_result world_grow(struct world *w, unsigned file, uint64_t reserve)
+{
+    struct engine_seal call = {.key = w->files[file].key,
+                               .path = w->files[file].path,
+                               .kind = SEAL_KIND_PINNED,
+                               .reserve = reserve};
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_SEAL, .seal = &call});
+    if (!world_answered(w, &call.call))
+        abort();
+    return call.call.result;
+}
+
+enum engine_result world_room(struct world *w, unsigned client, unsigned file, uint64_t end,
+                              struct engine_room *call)
+{
+    *call = (struct engine_room){
+        .key = w->files[file].key, .client_id = w->clients[client].id, .end = end};
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_ROOM, .room = call});
+    return world_answered(w, &call->call) ? call->call.result : ENGINE_UNDER_WAY;
+}
+
+enum engine_result world_wrote(struct world *w, const struct engine_room *room, bool failed,
+                               struct engine_wrote *call)
+{
+    *call = (struct engine_wrote){.key = room->key,
+                                  .roomed = true,
+                                  .client_id = room->client_id,
+                                  .room = room->end,
+                                  .end = failed ? 0 : room->end,
+                                  .mtime_ns = w->now};
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_WROTE, .wrote = call});
+    return world_answered(w, &call->call) ? call->call.result : ENGINE_UNDER_WAY;
+}
+
+enum engine_result world_resize(struct world *w, unsigned client, unsigned file, uint64_t size,
+                                struct engine_resize *call)
+{
+    *call = (struct engine_resize){.key = w->files[file].key,
+                                   .client_id = w->clients[client].id,
+                                   .size = size,
+                                   .mtime_ns = w->now};
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_RESIZE, .resize = call});
+    return world_answered(w, &call->call) ? call->call.result : ENGINE_UNDER_WAY;
+}
+
+uint64_t world_size(const struct world *w, unsigned file)
+{
+    struct engine_seal_view view;
+    return engine_seal_view(w->engine, &w->files[file].key, &view) ? 0 : view.size;
 }
 
 enum engine_state world_state(const struct world *w, unsigned file)

@@ -28,11 +28,15 @@ struct world_file {
     unsigned fs;
     char path[16];
     struct seal_map *map; /* as the disk has it */
-    bool flag;
+    uint64_t size;        /* on disk */
+    bool flag, mark;
     bool foreign_flag; /* somebody else's */
+    bool guarded;      /* since the server was started: nobody else can open it */
+    bool shared;       /* a clone has its blocks too */
     enum engine_word word;
     bool word_at_rest;
-    uint64_t overlay_mtime, overlay_change;
+    uint64_t overlay_mtime, overlay_change, overlay_size;
+    bool overlay_has_size;
     uint64_t released; /* times the flag was cleared after grants could have been out */
 };
 
@@ -52,13 +56,13 @@ struct world_record {
     struct journal_record record;
     struct device_volume *volume; /* of a device's record */
     uint8_t owner[32];
-    char text[64];
+    char text[JOURNAL_ADDRESSES_MAX]; /* a path, or a holder's addresses */
 };
 
 struct world_holder {
     struct journal_holder h;
     uint8_t owner[32];
-    char address[JOURNAL_ADDRESS_MAX];
+    char address[JOURNAL_ADDRESSES_MAX];
 };
 
 /* What survives a crash. */
@@ -78,7 +82,7 @@ struct world {
     uint64_t now, next_id;
     bool auto_commit, auto_step, auto_expire; /* at once */
     bool verbose;                             /* print traces */
-    int step_error[6];                        /* the next such step fails with this, once */
+    int step_error[8];                        /* the next such step fails with this, once */
     enum file_presence step_presence;         /* and says this of the file */
     enum seal_refusal_code step_code;
     struct device *devices[WORLD_FILE_SYSTEMS];
@@ -87,10 +91,13 @@ struct world {
     struct world_durable durable;
     size_t record_count, step_count, recall_count, ask_count, fence_count, expire_count,
         answer_count, alarm_count, devices_changed, let_go_count, trace_count;
-    bool let_go_writing_only;               /* the last */
+    bool let_go_writing_only; /* the last */
+    uint64_t reserve_grain;   /* reserves end at a multiple of it; 0: where they are wanted */
+    uint64_t zeroed_from, zeroed_to;        /* the last */
     struct world_record records[WORLD_MAX]; /* written, not durable */
     struct engine_effect steps[WORLD_MAX], recalls[WORLD_MAX], asks[WORLD_MAX], fences[WORLD_MAX];
-    char fence_owner[WORLD_MAX][32], fence_address[WORLD_MAX][JOURNAL_ADDRESS_MAX];
+    char fence_owner[WORLD_MAX][32], fence_address[WORLD_MAX][JOURNAL_ADDRESS_MAX],
+        fence_addresses[WORLD_MAX][JOURNAL_ADDRESSES_MAX];
     uint8_t fence_verifier[WORLD_MAX][JOURNAL_VERIFIER_SIZE];
     uint64_t expires[WORLD_MAX];
     struct engine_call *answers[WORLD_MAX];
@@ -103,6 +110,8 @@ struct world {
     void (*after_event)(struct world *w); /* the effects of every event, as they were taken */
     void (*before_unflag)(struct world *w, unsigned file); /* in place of the check of `holds` */
     void (*let_go)(struct world *w, const struct engine_effect *effect);
+    void (*resize)(struct world *w, unsigned file, uint64_t size); /* its blocks and its map */
+    void (*zero)(struct world *w, unsigned file, uint64_t offset, uint64_t length);
     void *owner;
 };
 
@@ -121,12 +130,14 @@ void world_durable_free(struct world_durable *d);
  * fences under way come to nothing. */
 void world_crash(struct world *w);
 
+void world_truncate(struct world *w, unsigned file, uint64_t size); /* on disk, before any seal */
 void world_send(struct world *w, const struct engine_event *event);
 void world_commit(struct world *w, size_t records); /* the first so many */
 /* They become durable, but the engine never hears of it. */
 void world_commit_quietly(struct world *w, size_t records);
 void world_commit_all(struct world *w);
-void world_step(struct world *w, size_t index); /* carry out a pending step */
+void world_cut(struct world *w, const struct engine_effect *step); /* UNFLAG's: to the size */
+void world_step(struct world *w, size_t index);                    /* carry out a pending step */
 /* It is carried out, but the engine never hears of it. */
 void world_step_quietly(struct world *w, size_t index);
 void world_steps(struct world *w);             /* until none is left, committing in between */
@@ -162,6 +173,15 @@ enum engine_result world_return_all(struct world *w, unsigned client, layoutretu
 enum engine_result world_layoutcommit(struct world *w, unsigned client, unsigned file,
                                       uint64_t offset, uint64_t length,
                                       struct engine_layoutcommit *call);
+/* A growing seal, by the operator; all the way, must succeed. */
+enum engine_result world_grow(struct world *w, unsigned file, uint64_t reserve);
+enum engine_result world_room(struct world *w, unsigned client, unsigned file, uint64_t end,
+                              struct engine_room *call);
+enum engine_result world_wrote(struct world *w, const struct engine_room *room, bool failed,
+                               struct engine_wrote *call);
+enum engine_result world_resize(struct world *w, unsigned client, unsigned file, uint64_t size,
+                                struct engine_resize *call);
+uint64_t world_size(const struct world *w, unsigned file); /* of a growing seal, in the engine */
 enum engine_state world_state(const struct world *w, unsigned file);
 uint32_t world_grants(const struct world *w, unsigned file);
 unsigned world_file_of(const struct world *w, const struct file_key *key);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/layout/block.h"
 #include "tests/unit/layout/engine_scene.h"
 
 static void commit_is_answered_when_its_times_are_durable(void **state)
@@ -104,6 +105,26 @@ static void reclaiming_commit_is_taken_in_grace_from_a_former_holder_only(void *
     assert_int_equal(world_layoutcommit(w, 0, 0, 0, 4096, &late), ENGINE_NO_GRACE);
 }
 
+/* Whose consistency check fails is told so by this error, in grace (18.42.3). */
+static void reclaiming_commit_past_the_file_is_bad(void **state)
+{
+    struct world *w = scene_granted(state);
+    uint8_t bytes[64];
+    struct xdr_out out;
+    pnfs_block_extent4 extent = {
+        .bex_file_offset = UINT64_C(1) << 40, .bex_length = 4096, .bex_state = 0};
+    const pnfs_block_layoutupdate4 update = {.blu_commit_list_count = 1,
+                                             .blu_commit_list = &extent};
+    memcpy(extent.bex_vol_id, device_id(w->devices[0]), sizeof extent.bex_vol_id);
+    xdr_out_init(&out, bytes, sizeof bytes);
+    assert_true(block_layoutupdate_encode(&out, &update));
+    struct engine_layoutcommit call = {
+        .reclaim = true, .update = bytes, .update_len = (uint32_t)xdr_out_len(&out)};
+    world_crash(w);
+    world_confirm(w, 0);
+    assert_int_equal(world_layoutcommit(w, 0, 0, 0, 4096, &call), ENGINE_RECLAIM_BAD);
+}
+
 static void write_through_the_server_moves_the_times_on(void **state)
 {
     struct world *w = scene_pinned(state);
@@ -159,6 +180,60 @@ static void overlay_goes_to_the_file_with_the_flag(void **state)
     assert_int_equal(w->steps[0].step.mtime_ns, 9 * SECOND);
     world_step(w, 0);
     assert_int_equal(w->files[0].overlay_mtime, 0);
+}
+
+/* The step that clears the flag of file 0, which is about to be carried out. */
+static const struct engine_effect *unflag_step(struct world *w)
+{
+    for (int i = 0; i < 4 && w->steps[0].step.step != ENGINE_STEP_UNFLAG; i++) {
+        assert_true(w->step_count > 0);
+        world_step(w, 0);
+    }
+    return &w->steps[0];
+}
+
+static void who_is_fenced_may_have_written_and_not_committed(void **state)
+{
+    struct engine_release release;
+    struct world *w = scene_recalling(state, &release);
+    w->auto_step = false;
+    world_pass(w, 91 * SECOND);
+    world_fence_done(w, 0, true);
+    world_commit_all(w);
+    assert_true(unflag_step(w)->step.uncommitted);
+}
+
+static void who_returned_has_committed_what_it_wrote(void **state)
+{
+    struct world *w = scene_granted(state);
+    struct engine_release release;
+    assert_int_equal(world_return(w, 0, 0, ANY, 0, ALL), ENGINE_OK);
+    w->auto_step = false;
+    world_release(w, 0, true, 0, &release);
+    assert_false(unflag_step(w)->step.uncommitted);
+}
+
+static void who_could_only_read_has_not_written(void **state)
+{
+    struct world *w = scene_pinned(state);
+    struct engine_release release;
+    assert_int_equal(world_got(w, 0, 0, READ), ENGINE_OK);
+    world_release(w, 0, true, 0, &release);
+    w->auto_step = false;
+    world_pass(w, 91 * SECOND);
+    world_fence_done(w, 0, true);
+    world_commit_all(w);
+    assert_false(unflag_step(w)->step.uncommitted);
+}
+
+static void who_wrote_before_a_restart_is_not_on_record(void **state)
+{
+    struct world *w = scene_pinned(state);
+    struct engine_release release;
+    world_crash(w);
+    w->auto_step = false;
+    world_release(w, 0, true, 0, &release);
+    assert_true(unflag_step(w)->step.uncommitted);
 }
 
 static void overlay_is_told_after_a_restart(void **state)
@@ -300,9 +375,14 @@ int main(void)
         T(commit_of_blocks_never_granted_is_refused),
         T(commit_is_taken_while_the_layout_is_recalled),
         T(reclaiming_commit_is_taken_in_grace_from_a_former_holder_only),
+        T(reclaiming_commit_past_the_file_is_bad),
         T(write_through_the_server_moves_the_times_on),
         T(what_is_tried_again_while_the_journal_fails_adds_no_records),
         T(overlay_goes_to_the_file_with_the_flag),
+        T(who_is_fenced_may_have_written_and_not_committed),
+        T(who_returned_has_committed_what_it_wrote),
+        T(who_could_only_read_has_not_written),
+        T(who_wrote_before_a_restart_is_not_on_record),
         T(overlay_is_told_after_a_restart),
         T(quiet_file_is_sealed_when_a_reader_asks),
         T(readers_that_come_while_it_is_sealed_wait_for_it),

@@ -37,6 +37,23 @@ static void fence_that_succeeds_releases_after_its_record(void **state)
     assert_true(engine_client_was_fenced(w->engine, w->clients[0].id));
 }
 
+static void recall_and_fence_are_timed(void **state)
+{
+    struct engine_release release;
+    struct engine_figures figures;
+    struct world *w = scene_recalling(state, &release);
+    world_pass(w, 91 * SECOND);
+    world_pass(w, 5 * SECOND);
+    world_fence_done(w, 0, true);
+    engine_figures(w->engine, &figures);
+    assert_int_equal(figures.counters.fence_times.count, 1);
+    assert_int_equal(figures.counters.fence_times.within[2], 1); /* 1 to 10 s */
+    assert_in_range(figures.counters.fence_times.sum_ns, 5 * SECOND, 7 * SECOND);
+    assert_int_equal(figures.counters.recall_times.count, 1);
+    assert_int_equal(figures.counters.recall_times.within[4], 1); /* 60 to 300 s */
+    assert_in_range(figures.counters.recall_times.sum_ns, 95 * SECOND, 97 * SECOND);
+}
+
 static void fence_that_fails_keeps_the_seal_and_tells_once(void **state)
 {
     struct engine_release release;
@@ -94,6 +111,170 @@ static void no_hook_means_stuck_at_the_deadline(void **state)
     assert_non_null(strstr(w->alarm, "no fence hook"));
     world_pass(w, 10000 * SECOND);
     assert_true(w->files[0].flag);
+}
+
+static void the_operator_answers_for_a_lost_client_until_it_is_heard_again(void **state)
+{
+    struct world *w = scene_granted(state);
+    struct engine_release release;
+    w->options.fence_hook = false;
+    engine_set_options(w->engine, &w->options);
+    world_release(w, 0, true, 3600 * SECOND, &release);
+    world_pass(w, 91 * SECOND);
+    world_client_event(w, 0, ENGINE_CLIENT_CUT_OFF); /* its lease runs */
+    world_pass(w, 300 * SECOND);
+    assert_int_equal(world_state(w, 0), ENGINE_STUCK_STATE);
+    world_client_event(w, 0, ENGINE_CLIENT_LAPSED);
+    assert_true(engine_client_is_lapsed(w->engine, w->clients[0].id));
+    w->clients[0].cut = true;
+    world_client_event(w, 0, ENGINE_CLIENT_CUT_OFF);
+    assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+    assert_true(engine_client_was_fenced(w->engine, w->clients[0].id));
+}
+
+static void what_the_operator_said_does_not_count_once_the_client_is_back(void **state)
+{
+    struct world *w = scene_granted(state);
+    struct engine_release release;
+    w->options.fence_hook = false;
+    engine_set_options(w->engine, &w->options);
+    world_client_event(w, 0, ENGINE_CLIENT_LAPSED);
+    world_client_event(w, 0, ENGINE_CLIENT_CUT_OFF);
+    assert_int_equal(world_grants(w, 0), 1); /* nobody needed a fence */
+    world_client_event(w, 0, ENGINE_CLIENT_RENEWED);
+    world_client_event(w, 0, ENGINE_CLIENT_LAPSED);
+    world_release(w, 0, true, 3600 * SECOND, &release);
+    world_pass(w, 1000 * SECOND);
+    assert_int_equal(world_state(w, 0), ENGINE_STUCK_STATE);
+    assert_true(w->files[0].flag);
+}
+
+/* Its file is to be released, and the operator answers for it, some time before the deadline. */
+static struct world *scene_answered_for(void **state, struct engine_release *release)
+{
+    struct world *w = scene_granted(state);
+    w->options.fence_hook = false;
+    engine_set_options(w->engine, &w->options);
+    world_release(w, 0, true, 3600 * SECOND, release);
+    world_client_event(w, 0, ENGINE_CLIENT_LAPSED);
+    world_client_event(w, 0, ENGINE_CLIENT_CUT_OFF);
+    assert_int_equal(world_grants(w, 0), 1);
+    return w;
+}
+
+/* It is silent again, and nobody has said anything of that. */
+static void assert_word_is_over(struct world *w)
+{
+    world_client_event(w, 0, ENGINE_CLIENT_LAPSED);
+    world_pass(w, 1000 * SECOND);
+    assert_int_equal(world_state(w, 0), ENGINE_STUCK_STATE);
+    assert_true(w->files[0].flag);
+}
+
+static void what_the_operator_said_does_not_count_once_it_answered_a_recall(void **state)
+{
+    struct engine_release release;
+    struct world *w = scene_answered_for(state, &release);
+    world_answer_recall(w, 0, ENGINE_RECALL_ANSWERED, NFS4ERR_DELAY);
+    assert_word_is_over(w);
+}
+
+static void a_recall_that_nobody_answered_is_no_news_of_it(void **state)
+{
+    struct engine_release release;
+    struct world *w = scene_answered_for(state, &release);
+    w->clients[0].cut = true;
+    world_answer_recall(w, 0, ENGINE_RECALL_TIMEOUT, NFS4_OK);
+    world_pass(w, 91 * SECOND);
+    assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+}
+
+static void what_the_operator_said_does_not_count_once_it_can_be_called(void **state)
+{
+    struct engine_release release;
+    struct world *w = scene_answered_for(state, &release);
+    world_client_event(w, 0, ENGINE_CLIENT_CALLABLE);
+    assert_word_is_over(w);
+}
+
+static void what_the_operator_said_does_not_count_once_it_answered_anything(void **state)
+{
+    struct engine_release release;
+    struct world *w = scene_answered_for(state, &release);
+    world_client_event(w, 0, ENGINE_CLIENT_HEARD);
+    assert_word_is_over(w);
+}
+
+static void what_the_operator_said_does_not_count_once_another_run_is_there(void **state)
+{
+    struct engine_release release;
+    struct world *w = scene_answered_for(state, &release);
+    struct world_client first = w->clients[0];
+    world_restart_client(w, 0);
+    w->clients[2] = first; /* lives on, and has its disk again */
+    world_pass(w, 1000 * SECOND);
+    assert_int_equal(world_state(w, 0), ENGINE_STUCK_STATE);
+    assert_true(w->files[0].flag);
+}
+
+/* The deadline has passed: what the operator says fences at once, when it is on record. */
+static struct world *scene_word_not_on_record(void **state, struct engine_release *release)
+{
+    struct world *w = scene_granted(state);
+    w->options.fence_hook = false;
+    engine_set_options(w->engine, &w->options);
+    world_release(w, 0, true, 3600 * SECOND, release);
+    world_client_event(w, 0, ENGINE_CLIENT_LAPSED);
+    world_pass(w, 100 * SECOND);
+    world_commit_all(w);
+    w->auto_commit = false;
+    world_client_event(w, 0, ENGINE_CLIENT_CUT_OFF);
+    assert_int_equal(w->record_count, 1);
+    return w;
+}
+
+static void word_that_is_over_before_it_is_on_record_ends_nothing(void **state)
+{
+    struct engine_release release;
+    struct world *w = scene_word_not_on_record(state, &release);
+    world_client_event(w, 0, ENGINE_CLIENT_RENEWED);
+    world_commit_all(w);
+    assert_int_equal(world_grants(w, 0), 1);
+    assert_word_is_over(w);
+    w->clients[0].cut = true;
+    w->auto_commit = true;
+    world_client_event(w, 0, ENGINE_CLIENT_CUT_OFF);
+    assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+}
+
+/* The mark alone says nothing of what it holds: it is known to hold it still. */
+static void crash_after_such_a_word_finds_the_holder_on_record(void **state)
+{
+    struct engine_release release;
+    struct world *w = scene_word_not_on_record(state, &release);
+    world_client_event(w, 0, ENGINE_CLIENT_RENEWED);
+    world_commit_quietly(w, 1);
+    assert_int_equal(w->durable.fenced_count, 1);
+    w->auto_commit = true;
+    world_crash(w);
+    world_pass(w, 1000 * SECOND);
+    assert_int_equal(world_state(w, 0), ENGINE_STUCK_STATE);
+    assert_true(w->files[0].flag);
+}
+
+/* It is the host that fences by a key, and sees it gone. */
+static void no_word_counts_where_a_key_guards_the_disk(void **state)
+{
+    struct world *w = scene_granted(state);
+    struct engine_release release;
+    device_set_reserved(w->devices[0]);
+    world_client_event(w, 0, ENGINE_CLIENT_LAPSED);
+    world_client_event(w, 0, ENGINE_CLIENT_CUT_OFF);
+    world_release(w, 0, true, 3600 * SECOND, &release);
+    world_pass(w, 91 * SECOND);
+    assert_int_equal(world_state(w, 0), ENGINE_FENCING);
+    world_fence_done(w, 0, false);
+    assert_int_equal(world_state(w, 0), ENGINE_STUCK_STATE);
 }
 
 /* No operator is needed where keys fence. */
@@ -414,8 +595,19 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(holder_is_not_fenced_before_the_deadline),
         T(fence_that_succeeds_releases_after_its_record),
+        T(recall_and_fence_are_timed),
         T(fence_that_fails_keeps_the_seal_and_tells_once),
         T(no_hook_means_stuck_at_the_deadline),
+        T(the_operator_answers_for_a_lost_client_until_it_is_heard_again),
+        T(what_the_operator_said_does_not_count_once_the_client_is_back),
+        T(what_the_operator_said_does_not_count_once_it_answered_a_recall),
+        T(a_recall_that_nobody_answered_is_no_news_of_it),
+        T(what_the_operator_said_does_not_count_once_it_can_be_called),
+        T(what_the_operator_said_does_not_count_once_it_answered_anything),
+        T(what_the_operator_said_does_not_count_once_another_run_is_there),
+        T(word_that_is_over_before_it_is_on_record_ends_nothing),
+        T(crash_after_such_a_word_finds_the_holder_on_record),
+        T(no_word_counts_where_a_key_guards_the_disk),
         T(get_of_a_stuck_seal_is_not_left_waiting),
         T(a_reserved_disk_is_fenced_without_a_hook),
         T(only_a_client_that_ended_its_id_gets_layouts_after_its_key_was_preempted),

@@ -5,9 +5,11 @@
 #include "layout/type/rdma.h"
 #include "tests/unit/layout/engine_scene.h"
 
-static const struct layout_memory memory = {.address = 0x1000, .length = UINT64_MAX, .key = 7};
+static const struct layout_piece piece = {.length = UINT64_MAX, .key = 7};
+static const struct layout_memory memory = {
+    .length = UINT64_MAX, .pieces_count = 1, .pieces = &piece};
 static const struct layout_memory writable = {
-    .address = 0x1000, .length = UINT64_MAX, .key = 8, .writable = true};
+    .length = UINT64_MAX, .writable = true, .pieces_count = 1, .pieces = &piece};
 
 static enum engine_result get(struct world *w, layoutiomode4 iomode,
                               const struct layout_memory *where, struct engine_layoutget *call)
@@ -269,6 +271,24 @@ static void return_of_all_of_one_type_leaves_the_other(void **state)
 }
 
 /* And what is returned unasked says nothing of it. */
+/* Of whatever file (RFC 8881 section 12.5.5.2.1.5). */
+static void nothing_is_granted_while_the_past_is_recalled(void **state)
+{
+    struct engine_layoutget call;
+    struct engine_release release;
+    struct world *w = scene_pinned(state);
+    assert_int_equal(world_sealed(w, 1, SEAL_KIND_PINNED), ENGINE_OK);
+    assert_int_equal(get(w, READ, &memory, &call), ENGINE_OK);
+    world_confirm(w, 0);
+    world_release(w, 0, true, 0, &release);
+    assert_int_equal(w->recall_count, 1);
+    assert_int_equal(world_got(w, 0, 1, READ), ENGINE_RECALL_CONFLICT);
+    world_answer_recall(w, 0, ENGINE_RECALL_ANSWERED, NFS4_OK);
+    assert_int_equal(world_got(w, 0, 1, READ), ENGINE_RECALL_CONFLICT);
+    assert_int_equal(give_back_all(w, LAYOUT4_SEALNFS_RDMA), ENGINE_OK);
+    assert_int_equal(world_got(w, 0, 1, READ), ENGINE_OK);
+}
+
 static void return_of_all_answers_the_recall_of_the_past(void **state)
 {
     struct engine_layoutget call;
@@ -394,6 +414,7 @@ int main(void)
         T(only_the_memory_of_the_past_is_recalled),
         T(recall_of_the_past_that_is_not_answered_is_repeated),
         T(return_of_all_of_one_type_leaves_the_other),
+        T(nothing_is_granted_while_the_past_is_recalled),
         T(return_of_all_answers_the_recall_of_the_past),
         T(memory_of_an_earlier_process_is_not_recalled),
         T(end_of_an_earlier_process_ends_nothing_of_this_ones),

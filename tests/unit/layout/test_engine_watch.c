@@ -146,6 +146,92 @@ static void broken_seal_is_still_broken_after_a_crash(void **state)
     assert_int_equal(world_got(w, 1, 0, READ), ENGINE_UNAVAILABLE);
 }
 
+static void clone_of_a_pinned_file_recalls_every_holder_and_keeps_the_seal(void **state)
+{
+    struct world *w = scene_granted(state);
+    struct engine_seal_view view;
+    w->files[0].shared = true;
+    scrub_every(w, 10 * SECOND);
+    world_pass(w, 11 * SECOND);
+    assert_int_equal(world_state(w, 0), ENGINE_RECALLING);
+    assert_int_equal(w->recall_count, 1);
+    assert_int_equal(w->durable.seals[0].phase, JOURNAL_BROKEN);
+    assert_non_null(strstr(w->alarm, "delete it"));
+    assert_int_equal(engine_seal_view(w->engine, &w->files[0].key, &view), 0);
+    assert_non_null(strstr(view.why, "clone's too"));
+    world_pass(w, 91 * SECOND);
+    world_fence_done(w, 0, true);
+    assert_int_equal(world_state(w, 0), ENGINE_BROKEN_STATE);
+    assert_int_equal(w->unflags, 0);
+}
+
+static void clone_of_before_the_start_gets_nobody_a_layout(void **state)
+{
+    struct world *w = scene_pinned(state);
+    world_crash(w);
+    w->files[0].shared = true;
+    world_confirm(w, 0);
+    assert_int_equal(world_got(w, 0, 0, READ), ENGINE_UNAVAILABLE);
+    assert_int_equal(world_state(w, 0), ENGINE_BROKEN_STATE);
+}
+
+/* What is read from a clone of it is what was sealed, and does not change. */
+static void clone_of_a_frozen_file_is_no_matter(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(world_sealed(w, 0, SEAL_KIND_FROZEN), ENGINE_OK);
+    world_confirm(w, 0);
+    w->files[0].shared = true;
+    world_pass(w, 61 * SECOND);
+    assert_int_equal(world_got(w, 0, 0, READ), ENGINE_OK);
+    assert_int_equal(watched(w), 1);
+}
+
+static void clone_that_a_release_finds_is_told(void **state)
+{
+    struct world *w = scene_pinned(state);
+    struct engine_release release;
+    w->files[0].shared = true;
+    world_release(w, 0, true, 0, &release);
+    assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+    assert_int_equal(w->alarm_count, 1);
+    assert_non_null(strstr(w->alarm, "a clone shares its blocks"));
+}
+
+/* A client that is told to try later waits with its I/O, and who has it open may go on for days. */
+static void file_that_somebody_else_has_open_is_read_and_written_through_the_server(void **state)
+{
+    struct world *w = scene_pinned(state);
+    world_crash(w);
+    world_confirm(w, 0);
+    w->step_error[ENGINE_STEP_WATCH] = -EBUSY;
+    w->step_code = SEAL_REFUSED_READER;
+    assert_int_equal(world_got(w, 0, 0, RW), ENGINE_UNAVAILABLE);
+    assert_non_null(strstr(w->alarm, "no layouts of it are given yet: because of the test"));
+    assert_int_equal(world_got(w, 0, 0, RW), ENGINE_OK);
+}
+
+/* Only then does the host keep others from them. */
+static void pinned_files_are_looked_at_when_their_disk_is_found_after_a_start(void **state)
+{
+    struct world *w = scene_pinned(state);
+    const struct engine_event found = {.type = ENGINE_EV_DEVICE, .device = w->devices[0]};
+    assert_int_equal(world_sealed(w, 1, SEAL_KIND_FROZEN), ENGINE_OK);
+    w->files[2].key.data[0] ^= 1; /* on another */
+    assert_int_equal(world_sealed(w, 2, SEAL_KIND_PINNED), ENGINE_OK);
+    world_send(w, &found);
+    assert_int_equal(watched(w), 0); /* it was seen when it was sealed */
+    world_crash(w);
+    w->step_error[ENGINE_STEP_WATCH] = -EBUSY; /* somebody has it open */
+    world_send(w, &found);
+    assert_int_equal(watched(w), 1);
+    assert_int_equal(w->step_error[ENGINE_STEP_WATCH], 0);
+    world_send(w, &found);
+    world_send(w, &found);
+    assert_int_equal(watched(w), 2);
+    assert_int_equal(world_state(w, 0), ENGINE_SEALED);
+}
+
 static void next_look_says(struct world *w, enum engine_step step, enum file_presence presence)
 {
     w->step_error[step] = -ESTALE;
@@ -394,6 +480,12 @@ int main(void)
         T(first_grant_after_a_while_without_any_reads_the_map_again),
         T(cleared_flag_recalls_every_holder_and_keeps_the_seal),
         T(holder_of_a_broken_seal_is_fenced_as_for_a_release),
+        T(clone_of_a_pinned_file_recalls_every_holder_and_keeps_the_seal),
+        T(clone_of_before_the_start_gets_nobody_a_layout),
+        T(clone_of_a_frozen_file_is_no_matter),
+        T(clone_that_a_release_finds_is_told),
+        T(file_that_somebody_else_has_open_is_read_and_written_through_the_server),
+        T(pinned_files_are_looked_at_when_their_disk_is_found_after_a_start),
         T(moved_bytes_are_named_with_what_may_have_been_written),
         T(broken_seal_is_still_broken_after_a_crash),
         T(file_that_is_gone_twice_is_a_broken_seal),

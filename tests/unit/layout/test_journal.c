@@ -318,7 +318,7 @@ static void holders_are_kept_by_client_id_and_forgotten_but_for_one(void **state
     journal_close(journal);
 }
 
-static void fence_takes_the_holder_off_the_device_and_leaves_a_mark(void **state)
+static void fence_leaves_a_mark_and_the_holder_until_it_is_taken_off_the_device(void **state)
 {
     (void)state;
     struct journal *journal = open_journal();
@@ -328,8 +328,10 @@ static void fence_takes_the_holder_off_the_device_and_leaves_a_mark(void **state
     put(journal, other);
     put(journal, holder_record(JOURNAL_FENCED_PUT, 1));
     struct found found = load_committed(journal);
-    assert_int_equal(found.holders, 1);
+    assert_int_equal(found.holders, 2);
     assert_int_equal(found.fenced, 1);
+    put(journal, holder_record(JOURNAL_HOLDER_CLEAR, 1));
+    assert_int_equal(load_committed(journal).holders, 1);
     put(journal, holder_record(JOURNAL_FENCED_DELETE, 0));
     assert_int_equal(load_committed(journal).fenced, 0);
     journal_close(journal);
@@ -583,6 +585,56 @@ static void a_commit_that_failed_is_made_later(void **state)
     journal_close(journal);
 }
 
+static struct journal_record growing_record(enum journal_op op, uint64_t size)
+{
+    struct journal_record record = seal_record(NULL, JOURNAL_SEALED);
+    record.op = op;
+    record.seal.reserve = 1 << 20;
+    record.seal.size = size;
+    record.seal.tail = UINT64_MAX;
+    return record;
+}
+
+static void the_size_of_a_growing_file_comes_back(void **state)
+{
+    (void)state;
+    struct journal *journal = open_journal();
+    put(journal, growing_record(JOURNAL_SEAL_PUT, 5));
+    assert_int_equal(load_committed(journal).seal.size, 5);
+    uint64_t mark = journal_watermark(journal);
+    put(journal, growing_record(JOURNAL_SEAL_OVERLAY, 4097));
+    struct found found = load_committed(journal);
+    assert_int_equal(found.seal.size, 4097);
+    assert_int_equal(found.seal.reserve, 1 << 20);
+    assert_true(found.seal.tail == UINT64_MAX);
+    assert_true(journal_watermark(journal) > mark); /* an older size would cut it off */
+    journal_close(journal);
+    damage("UPDATE seal SET size = 4096");
+    journal = open_journal();
+    assert_int_equal(journal_load(journal, &visitor, &found), -EUCLEAN);
+    journal_close(journal);
+}
+
+/* As version 5 made it: the columns are not there. */
+static void journal_of_before_there_were_growing_files_is_taken_over(void **state)
+{
+    (void)state;
+    struct journal *journal = open_journal();
+    put(journal, seal_record(NULL, JOURNAL_SEALED));
+    assert_int_equal(journal_commit(journal), 0);
+    journal_close(journal);
+    damage("ALTER TABLE seal DROP COLUMN reserve; ALTER TABLE seal DROP COLUMN size;"
+           "ALTER TABLE seal DROP COLUMN tail; ALTER TABLE seal DROP COLUMN size_sum;"
+           "PRAGMA user_version = 5");
+    journal = open_journal();
+    struct found found = load(journal);
+    assert_int_equal(found.seals, 1);
+    assert_int_equal(found.seal.reserve, 0);
+    put(journal, growing_record(JOURNAL_SEAL_PUT, 7));
+    assert_int_equal(load_committed(journal).seal.size, 7);
+    journal_close(journal);
+}
+
 static void journal_of_another_version_is_refused(void **state)
 {
     (void)state;
@@ -657,7 +709,7 @@ int main(void)
         T(device_of_an_old_journal_is_read),
         T(damaged_device_is_no_device),
         T(holders_are_kept_by_client_id_and_forgotten_but_for_one),
-        T(fence_takes_the_holder_off_the_device_and_leaves_a_mark),
+        T(fence_leaves_a_mark_and_the_holder_until_it_is_taken_off_the_device),
         T(what_was_not_committed_is_not_there_after_a_kill),
         T(a_commit_whose_flush_failed_is_written_anew),
         T(every_open_is_another_boot),
@@ -668,6 +720,8 @@ int main(void)
         T(a_found_seal_comes_back_without_a_map),
         T(the_watermark_goes_up_with_what_cannot_be_taken_back),
         T(a_commit_that_failed_is_made_later),
+        T(the_size_of_a_growing_file_comes_back),
+        T(journal_of_before_there_were_growing_files_is_taken_over),
         T(journal_of_another_version_is_refused),
         T(holders_of_one_name_and_different_kinds_are_different),
         T(file_that_is_no_journal_is_refused),

@@ -496,6 +496,78 @@ static void a_failed_attempt_that_a_neighbour_covered_is_none_either(void **stat
     assert_int_equal(fence(ONE), KEY_VANISHED);
 }
 
+/* Nor when the neighbour whose key was to go for both of them has unmounted since, and no look came
+ * between. */
+static void a_failed_attempt_is_none_when_the_neighbour_has_unmounted(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    comes(TWO, EAST);
+    begin_fence(ONE);
+    key_rule_fence_over(rule, ONE, &disk);
+    unregister(EAST);
+    assert_int_equal(key_rule_end_run(rule, TWO), 0);
+    assert_int_equal(fence(ONE), KEY_VANISHED);
+    restart();
+    assert_int_equal(fence(ONE), KEY_VANISHED);
+}
+
+/* It unmounts during the attempt: that counts if the preempt was answered. */
+static void a_neighbour_that_unmounts_during_an_attempt_spoils_it_if_it_fails(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    comes(TWO, EAST);
+    begin_fence(ONE);
+    unregister(EAST);
+    assert_int_equal(key_rule_end_run(rule, TWO), 0);
+    key_rule_fence_over(rule, ONE, &disk);
+    assert_int_equal(fence(ONE), KEY_VANISHED);
+}
+
+static void a_neighbour_that_unmounts_during_an_attempt_spoils_no_other(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    comes(TWO, EAST);
+    begin_fence(ONE);
+    preempt(plan.victim[0]);
+    assert_int_equal(key_rule_end_run(rule, TWO), 0);
+    assert_int_equal(end_fence(ONE, false), KEY_PROVEN);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+}
+
+/* The preempt was answered, and only a stranger kept it from being proven. */
+static void what_was_answered_is_not_spoiled_when_the_attempt_is_over(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    comes(TWO, EAST);
+    add(SIX);
+    tell(SIX);
+    begin_fence(ONE);
+    preempt(plan.victim[0]);
+    assert_int_equal(key_rule_end_run(rule, TWO), 0);
+    assert_int_equal(end_fence(ONE, false), KEY_STRANGER);
+    pass(31);
+    assert_int_equal(fence(ONE), KEY_PROVEN);
+}
+
+/* It could not be written down. */
+static void a_neighbour_whose_end_cannot_be_written_proves_nothing(void **state)
+{
+    (void)state;
+    comes(ONE, EAST);
+    comes(TWO, EAST);
+    begin_fence(ONE);
+    key_rule_fence_over(rule, ONE, &disk);
+    unregister(EAST);
+    store.fail_at = 1;
+    assert_int_equal(key_rule_end_run(rule, TWO), -EIO);
+    fence_that_cannot_be_written(ONE);
+    assert_int_equal(fence(ONE), KEY_VANISHED);
+}
+
 /* The newer key's REGISTER by the other path is still to come. */
 static void an_older_key_that_was_preempted_does_not_show_the_newer_came(void **state)
 {
@@ -793,6 +865,12 @@ static void keys_of_others_and_the_servers_own_are_left_alone(void **state)
     assert_int_equal(fence(ONE), KEY_PRESENT_FOREIGN);
     assert_int_equal(plan.victim_count, 0);
     registers(EAST, reservation_key(SERVER, 0));
+    assert_int_equal(fence(ONE), KEY_PRESENT_OWN);
+    assert_int_equal(plan.victim_count, 0);
+    found_count = 0;
+    registers(EAST, reservation_node_key("standby"));
+    look();
+    assert_int_equal(found_count, 0);
     assert_int_equal(fence(ONE), KEY_PRESENT_OWN);
     assert_int_equal(plan.victim_count, 0);
 }
@@ -1502,6 +1580,11 @@ int main(void)
         T(a_preempt_that_was_not_carried_out_proves_nothing),
         T(a_failed_attempt_is_no_evidence_for_later),
         T(a_failed_attempt_that_a_neighbour_covered_is_none_either),
+        T(a_failed_attempt_is_none_when_the_neighbour_has_unmounted),
+        T(a_neighbour_that_unmounts_during_an_attempt_spoils_it_if_it_fails),
+        T(a_neighbour_that_unmounts_during_an_attempt_spoils_no_other),
+        T(what_was_answered_is_not_spoiled_when_the_attempt_is_over),
+        T(a_neighbour_whose_end_cannot_be_written_proves_nothing),
         T(an_older_key_that_was_preempted_does_not_show_the_newer_came),
         T(a_key_that_came_during_an_attempt_spoils_it_for_later),
         T(a_path_that_is_open_again_is_not_fenced_with_its_neighbours),

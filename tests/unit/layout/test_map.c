@@ -271,6 +271,31 @@ static void extents_that_begin_within_a_page_are_seen(void **state)
     map_free(split);
 }
 
+static void a_prefix_has_the_first_bytes_where_they_are(void **state)
+{
+    const struct seal_extent two[] = {{0, 8192, 65536, SEAL_EXTENT_DATA},
+                                      {8192, 8192, 1 << 20, SEAL_EXTENT_DATA}};
+    struct map_builder *builder;
+    struct seal_map *map, *prefix;
+
+    (void)state;
+    assert_int_equal(map_builder_create(16000, 4096, &builder), 0);
+    assert_int_equal(map_builder_add(builder, &two[0]), 0);
+    assert_int_equal(map_builder_add(builder, &two[1]), 0);
+    assert_int_equal(map_builder_finish(builder, &map), 0);
+    assert_int_equal(map_prefix(map, 12288, &prefix), 0);
+    assert_int_equal(map_file_size(prefix), 12288);
+    assert_int_equal(map_end(prefix), 12288);
+    assert_int_equal(map_extent_count(prefix), 2);
+    assert_int_equal(map_extent(prefix, 1)->device_offset, 1 << 20);
+    assert_int_equal(map_extent(prefix, 1)->length, 4096);
+    map_free(prefix);
+    assert_int_equal(map_prefix(map, 0, &prefix), 0);
+    assert_int_equal(map_extent_count(prefix), 0);
+    map_free(prefix);
+    map_free(map);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +309,7 @@ int main(void)
         cmocka_unit_test(extents_are_bounded),
         cmocka_unit_test(change_is_told_in_words),
         cmocka_unit_test(moves_are_told_range_by_range),
+        cmocka_unit_test(a_prefix_has_the_first_bytes_where_they_are),
         cmocka_unit_test(a_map_lives_as_long_as_its_last_reference),
     };
 

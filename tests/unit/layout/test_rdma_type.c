@@ -15,7 +15,8 @@ enum { BLOCK = 4096, SIZE = 3 * BLOCK + 100 };
 
 static struct seal_map *map;
 static const uint8_t id[DEVICE_ID_SIZE] = "the device";
-static const struct layout_memory memory = {.address = 0x7000, .length = SIZE, .key = 42};
+static const struct layout_piece whole = {.length = SIZE, .address = 0x7000, .key = 42};
+static const struct layout_memory memory = {.length = SIZE, .pieces_count = 1, .pieces = &whole};
 static uint8_t body[4096];
 static struct layout_cover cover;
 
@@ -76,11 +77,41 @@ static void grant_is_the_whole_file_in_its_registration(void **state)
     assert_int_equal(encode(r, false, sizeof body), -EMSGSIZE);
 }
 
+/* What lies between is a hole: the grant is of the whole file all the same. */
+static void each_piece_is_an_extent_and_ends_with_the_file(void **state)
+{
+    static const struct layout_piece pieces[] = {
+        {0, BLOCK, 0x7000, 42}, {2 * BLOCK, SIZE, 0x9000, 43}, {SIZE + BLOCK, BLOCK, 0xf000, 44}};
+    const struct layout_memory sparse = {.length = SIZE, .pieces_count = 3, .pieces = pieces};
+    const struct layout_memory empty = {.length = SIZE};
+    struct layout_request r = request(LAYOUTIOMODE4_READ, 0, 1);
+    rdma_layout4 layout;
+    struct arena arena;
+    (void)state;
+    r.memory = &sparse;
+    assert_int_equal(encode(r, false, sizeof body), 0);
+    assert_int_equal(cover.length, SIZE);
+    arena_init(&arena, 4096);
+    assert_int_equal(rdma_layout_decode((struct xdr_bytes){body, cover.body_len}, &arena, &layout),
+                     0);
+    assert_int_equal(layout.rlo_extents_count, 2);
+    assert_int_equal(layout.rlo_extents[0].rex_length, BLOCK);
+    assert_int_equal(layout.rlo_extents[1].rex_file_offset, 2 * BLOCK);
+    assert_int_equal(layout.rlo_extents[1].rex_length, SIZE - 2 * BLOCK);
+    assert_int_equal(layout.rlo_extents[1].rex_remote_address, 0x9000);
+    assert_int_equal(layout.rlo_extents[1].rex_rkey, 43);
+    arena_free(&arena);
+    r.memory = &empty;
+    assert_int_equal(encode(r, false, sizeof body), 0);
+    assert_int_equal(cover.length, SIZE);
+    assert_int_equal(cover.extents, 0);
+}
+
 static void memory_is_asked_for_only_when_all_else_is_well(void **state)
 {
-    const struct layout_memory small = {.address = 0x7000, .length = SIZE - 1, .key = 42};
+    const struct layout_memory small = {.length = SIZE - 1, .pieces_count = 1, .pieces = &whole};
     const struct layout_memory writable = {
-        .address = 0x7000, .length = SIZE, .key = 43, .writable = true};
+        .length = SIZE, .writable = true, .pieces_count = 1, .pieces = &whole};
     struct layout_request r = request(LAYOUTIOMODE4_READ, 0, 1);
     (void)state;
     assert_int_equal(encode(r, false, sizeof body), -EAGAIN);
@@ -155,6 +186,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(grant_is_the_whole_file_in_its_registration),
+        cmocka_unit_test(each_piece_is_an_extent_and_ends_with_the_file),
         cmocka_unit_test(memory_is_asked_for_only_when_all_else_is_well),
         cmocka_unit_test(commit_stays_within_the_grant_and_the_file),
         cmocka_unit_test(device_is_described_by_what_the_host_knows),

@@ -308,6 +308,126 @@ static void a_disk_that_another_holds_is_left_alone(void **state)
     }
 }
 
+static void the_key_of_a_node_is_its_names_and_no_clients(void **state)
+{
+    (void)state;
+    assert_int_not_equal(reservation_node_key("a"), reservation_node_key("b"));
+    assert_int_equal(reservation_node_key("a"), reservation_node_key("a"));
+    assert_true(reservation_key_is_node(reservation_node_key("a")));
+    assert_false(reservation_key_is_node(own));
+    assert_false(reservation_key_is_ours(SERVER, reservation_node_key("a")));
+}
+
+/* Node A has the disk by a path of its own; B's is the first. */
+static void held_by_a(void)
+{
+    own = reservation_node_key("b");
+    victim = reservation_node_key("a");
+    disk.keys[1] = victim;
+    disk.keys[2] = reservation_key(SERVER, 8);
+    disk.count = 3;
+    disk.held = true;
+    disk.holder = victim;
+    disk.type = 6;
+}
+
+static void a_node_that_lost_the_disk_does_not_register_again(void **state)
+{
+    struct reservation_loss loss;
+
+    (void)state;
+    FOR_EACH_KIND(ops)
+    {
+        held_by_a();
+        assert_int_equal(reservation_check(ops, FD, own, &view, &loss), -EBUSY);
+        assert_int_equal(view.holder_key, victim);
+        assert_int_equal(disk.registrations, 0);
+    }
+}
+
+static void a_take_over_leaves_no_other_node_and_every_client(void **state)
+{
+    unsigned expelled;
+
+    (void)state;
+    FOR_EACH_KIND(ops)
+    {
+        held_by_a();
+        disk.keys[3] = reservation_node_key("c"); /* it stood by */
+        disk.count = 4;
+        assert_int_equal(reservation_take_over(ops, FD, own, &view, &expelled), 0);
+        assert_int_equal(expelled, 2);
+        assert_false(registered(victim) || registered(reservation_node_key("c")));
+        assert_true(registered(own) && registered(reservation_key(SERVER, 8)));
+        assert_int_equal(disk.holder, own);
+        assert_int_equal(reservation_take_over(ops, FD, own, &view, &expelled), 0);
+        assert_int_equal(expelled, 0);
+    }
+}
+
+static void a_take_over_that_is_not_seen_is_none(void **state)
+{
+    unsigned expelled;
+
+    (void)state;
+    FOR_EACH_KIND(ops)
+    {
+        held_by_a();
+        disk.lost_preempts = 1000;
+        assert_int_equal(reservation_take_over(ops, FD, own, &view, &expelled), -EBUSY);
+        assert_true(registered(victim));
+        held_by_a(); /* it stands by, and we hold the disk */
+        disk.keys[0] = disk.holder = own;
+        assert_int_equal(reservation_take_over(ops, FD, own, &view, &expelled), -EBUSY);
+        held_by_a();
+        disk.lost_preempts = 0;
+        disk.preempt_conflicts = true;
+        assert_int_equal(reservation_take_over(ops, FD, own, &view, &expelled), -EBUSY);
+        disk.gone = true;
+        assert_int_equal(reservation_take_over(ops, FD, own, &view, &expelled), -ENXIO);
+    }
+}
+
+static void a_disk_of_who_is_no_node_is_not_taken_over(void **state)
+{
+    unsigned expelled;
+
+    (void)state;
+    FOR_EACH_KIND(ops)
+    {
+        held_by_a();
+        disk.keys[1] = disk.holder = 4711;
+        assert_int_equal(reservation_take_over(ops, FD, own, &view, &expelled), -EBUSY);
+        assert_int_equal(view.holder_key, 4711);
+        assert_int_equal(disk.registrations, 0);
+    }
+}
+
+static void the_key_of_an_earlier_version_is_followed_on_any_path(void **state)
+{
+    (void)state;
+    FOR_EACH_KIND(ops)
+    {
+        const uint64_t before = own;
+
+        assert_int_equal(reservation_take(ops, FD, before, &view), 0);
+        own = reservation_node_key("b");
+        assert_int_equal(reservation_succeed(ops, FD, own, before, &view), 0);
+        assert_true(disk.holder == own && !registered(before) && disk.preempts == 0);
+
+        held_by_a(); /* by a path that is gone */
+        disk.keys[0] = 0;
+        disk.keys[1] = disk.holder = before;
+        assert_int_equal(reservation_succeed(ops, FD, own, before, &view), 0);
+        assert_true(disk.holder == own && !registered(before) && disk.preempts == 1);
+
+        held_by_a();
+        disk.keys[1] = disk.holder = before;
+        disk.lost_preempts = 1000;
+        assert_int_equal(reservation_succeed(ops, FD, own, before, &view), -EBUSY);
+    }
+}
+
 static void a_removed_key_is_seen_to_be_gone_and_no_other_is_touched(void **state)
 {
     (void)state;
@@ -593,6 +713,12 @@ int main(void)
         cmocka_unit_test_setup(a_namespace_without_an_nguid_goes_by_its_eui64, setup),
         cmocka_unit_test_setup(a_namespace_without_the_type_of_reservation_is_refused, setup),
         cmocka_unit_test_setup(more_registrants_of_a_namespace_than_are_read_are_an_error, setup),
+        cmocka_unit_test_setup(the_key_of_a_node_is_its_names_and_no_clients, setup),
+        cmocka_unit_test_setup(a_node_that_lost_the_disk_does_not_register_again, setup),
+        cmocka_unit_test_setup(a_take_over_leaves_no_other_node_and_every_client, setup),
+        cmocka_unit_test_setup(a_take_over_that_is_not_seen_is_none, setup),
+        cmocka_unit_test_setup(a_disk_of_who_is_no_node_is_not_taken_over, setup),
+        cmocka_unit_test_setup(the_key_of_an_earlier_version_is_followed_on_any_path, setup),
         cmocka_unit_test_setup(a_reservation_of_another_type_is_not_ours, setup),
         cmocka_unit_test_setup(a_conflict_is_one_in_every_drivers_words, setup),
     };

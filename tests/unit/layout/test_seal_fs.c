@@ -20,13 +20,16 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include "layout/device/device.h"
 #include "layout/file_key.h"
+#include "layout/seal/clone.h"
 #include "layout/seal/fill.h"
 #include "layout/seal/mark.h"
+#include "layout/seal/reserve.h"
 #include "tests/unit/layout/seal_fixture.h"
 
 static void a_sealed_map_leads_to_the_files_data(void **state)
@@ -249,6 +252,7 @@ static void a_clone_of_a_frozen_file_is_no_change_of_its_map(void **state)
     int clone = make(on[CLONING], "its-clone", 0, other);
     int rw = open(other, O_RDWR);
     struct seal_map *map = sealed(fd, &frozen);
+    bool shared = false;
     struct seal_map *again;
     struct seal_refusal why;
 
@@ -256,12 +260,116 @@ static void a_clone_of_a_frozen_file_is_no_change_of_its_map(void **state)
     assert_int_equal(ioctl(rw, FICLONE, fd), 0);
     assert_int_equal(pwrite(rw, "the clone's own", 15, 0), 15);
     close(rw);
-    assert_int_equal(seal_fs_reread_map(fd, &again, &why), 0);
-    assert_true(map_equal(map, again));
+    assert_int_equal(seal_fs_reread_map(fd, &again, &shared, &why), 0);
+    assert_true(map_equal(map, again) && shared);
     map_free(again);
     release(fd, map);
     close(fd);
     close(clone);
+}
+
+static void a_clone_of_a_pinned_file_shows_in_its_map(void **state)
+{
+    const struct seal_fs_request guarded = {.kind = SEAL_KIND_PINNED, .guarded = true};
+    char path[128];
+    char other[128];
+    int fd = make(on[CLONING], "guarded", 100000, path);
+    int clone = make(on[CLONING], "taken", 0, other);
+    int rw = open(other, O_RDWR);
+    struct seal_map *map;
+    struct seal_map *again;
+    struct seal_refusal why;
+    bool shared = true;
+
+    (void)state;
+    map = sealed(fd, &guarded);
+    assert_int_equal(seal_fs_reread_map(fd, &again, &shared, &why), 0);
+    assert_true(map_equal(map, again) && !shared);
+    map_free(again);
+    assert_int_equal(ioctl(rw, FICLONE, fd), 0); /* the flag does not forbid it */
+    assert_int_equal(seal_fs_reread_map(fd, &again, &shared, &why), 0);
+    assert_true(map_equal(map, again) && shared);
+    map_free(again);
+    release(fd, map);
+    refused(fd, &guarded, SEAL_REFUSED_SHARED, "reflink copy");
+    close(rw);
+    close(fd);
+    close(clone);
+}
+
+/* Somebody else, who does as he is told by a byte: opens the file, or maps it and closes it. */
+static pid_t start_reader(const char *path, int ours, bool maps, int *done)
+{
+    int ready[2], over[2];
+    char byte = 0;
+    pid_t child;
+
+    assert_int_equal(pipe(ready), 0);
+    assert_int_equal(pipe(over), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        int fd = open(path, O_RDONLY);
+        bool well =
+            fd >= 0 && (!maps || (mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0) != MAP_FAILED &&
+                                  close(fd) == 0));
+        close(ours);
+        close(over[1]);
+        _exit(well && write(ready[1], &byte, 1) == 1 && read(over[0], &byte, 1) == 0 ? 0 : 1);
+    }
+    close(ready[1]);
+    close(over[0]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    *done = over[1];
+    return child;
+}
+
+static void end_reader(pid_t child, int done)
+{
+    int status;
+
+    close(done);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void whoever_else_has_the_file_open_or_mapped_is_named(void **state)
+{
+    char path[128];
+    char name[64];
+    int fd = make(on[CLONING], "alone", 10000, path);
+
+    (void)state;
+    for (int maps = 0; maps < 2; maps++) {
+        struct seal_refusal why = {.text = ""};
+        int done;
+        pid_t reader = start_reader(path, fd, maps, &done);
+
+        assert_int_equal(seal_prove_alone(fd, &why), -EBUSY);
+        assert_int_equal(why.code, SEAL_REFUSED_READER);
+        (void)snprintf(name, sizeof(name), "process %d (test_seal_fs) has it %s,", (int)reader,
+                       maps ? "mapped" : "open");
+        if (!strstr(why.text, name))
+            fail_msg("%s is not in: %s", name, why.text);
+        end_reader(reader, done);
+        assert_int_equal(seal_prove_alone(fd, &why), 0);
+    }
+    close(fd);
+}
+
+static void only_xfs_that_was_made_so_can_clone_files(void **state)
+{
+    (void)state;
+    for (int i = 0; i < FILESYSTEMS; i++) {
+        char path[128];
+        bool can = i != CLONING;
+        int fd = make(on[i], "can", 1, path);
+
+        assert_int_equal(seal_can_be_cloned(fd, &can), 0);
+        assert_int_equal(can, i == CLONING);
+        close(fd);
+    }
 }
 
 static void a_file_with_two_names_is_sealed_under_both(void **state)
@@ -481,6 +589,7 @@ static void a_seal_survives_unmounting(void **state)
     for (int i = 0; i < FILESYSTEMS; i++) {
         int fd = make(on[i], "survives", 100000, path);
         struct seal_map *map = sealed(fd, &frozen);
+        bool shared = true;
         struct seal_map *again;
         struct seal_refusal why;
         struct device *device;
@@ -499,8 +608,8 @@ static void a_seal_survives_unmounting(void **state)
         assert_int_equal(strlen(file_key_hex(&key, hex)), 2 * (size_t)key.len);
         fd = open(path, O_RDONLY);
         assert_true(flag_set(fd));
-        assert_int_equal(seal_fs_reread_map(fd, &again, &why), 0);
-        assert_true(map_equal(map, again));
+        assert_int_equal(seal_fs_reread_map(fd, &again, &shared, &why), 0);
+        assert_true(map_equal(map, again) && !shared);
         map_free(again);
         assert_int_equal(device_find(fd, &device, &why), 0);
         assert_memory_equal(id, device_id(device), sizeof(id));
@@ -510,9 +619,241 @@ static void a_seal_survives_unmounting(void **state)
     }
 }
 
+static void reserved(int fd, uint64_t size, uint64_t want, uint64_t *end)
+{
+    const struct seal_reserve reserve = {.size = size, .want = want, .least = size + 1};
+    struct seal_refusal why;
+
+    assert_int_equal(seal_fs_reserve(fd, &reserve, end, &why), 0);
+}
+
+/* Of whatever was on the disk before there is nothing to be seen, and the file has its time. */
+static void a_reserve_is_whole_and_reads_as_zeros(void **state)
+{
+    char path[128];
+    struct stat before, after;
+    uint8_t *bytes = malloc(1 << 20);
+
+    (void)state;
+    for (int i = PLAIN_XFS; i <= EXT4; i++) {
+        int fd = make(on[i], "growing", 5000, path);
+        const struct seal_cut cut = {.size = 5000, .reserve = 1 << 20};
+        struct seal_refusal why;
+        struct seal_map *map;
+        uint64_t end;
+
+        assert_int_equal(fstat(fd, &before), 0);
+        reserved(fd, 5000, 1 << 20, &end);
+        assert_int_equal(end, 1 << 20);
+        assert_int_equal(fstat(fd, &after), 0);
+        assert_int_equal(after.st_size, end);
+        assert_memory_equal(&after.st_mtim, &before.st_mtim, sizeof(after.st_mtim));
+        assert_int_equal(seal_fs_set_flag(fd, SEAL_KIND_PINNED, &why), 0);
+        assert_int_equal(seal_fs_read_map(fd, SEAL_KIND_PINNED, false, 0, &map, &why), 0);
+        assert_false(map_has_holes(map));
+        assert_int_equal(pread(fd, bytes, 1 << 20, 0), 1 << 20);
+        for (size_t at = 5000; at < 1 << 20; at++)
+            assert_int_equal(bytes[at], 0);
+        assert_int_equal(seal_fs_clear_grown(fd, &cut, NULL, &why), 0);
+        assert_int_equal(fstat(fd, &after), 0);
+        assert_int_equal(after.st_size, 5000);
+        assert_true(after.st_blocks * 512 <= 8192);
+        map_free(map);
+        close(fd);
+    }
+    free(bytes);
+}
+
+static void an_empty_file_can_grow(void **state)
+{
+    const struct seal_fs_request growing = {.kind = SEAL_KIND_PINNED, .growing = true};
+    char path[128];
+
+    (void)state;
+    for (int i = PLAIN_XFS; i <= EXT4; i++) {
+        int fd = make(on[i], "empty-growing", 0, path);
+        const struct seal_cut cut = {.size = 0, .reserve = 1 << 20};
+        struct seal_refusal why;
+        struct stat st;
+        uint64_t end;
+
+        assert_int_equal(seal_fs_prepare(fd, &growing, &why), 0);
+        reserved(fd, 0, 1 << 20, &end);
+        assert_int_equal(seal_fs_clear_grown(fd, &cut, NULL, &why), 0); /* it was never flagged */
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_size, 0);
+        close(fd);
+    }
+}
+
+/* Without the mark nothing of it is ours; with it, what is longer than the reserve is not. */
+static void what_somebody_else_made_longer_is_not_cut(void **state)
+{
+    const struct seal_cut cut = {.size = 100, .reserve = 1 << 20};
+    char path[128];
+
+    (void)state;
+    for (int i = PLAIN_XFS; i <= EXT4; i++) {
+        int fd = make(on[i], "longer", 5000, path);
+        const struct seal_reserve reserve = {.size = 4999, .want = 1 << 20, .least = 5000};
+        struct seal_refusal why;
+        struct stat st;
+        uint64_t end;
+
+        assert_int_equal(seal_fs_reserve(fd, &reserve, &end, &why), -EAGAIN);
+        assert_int_equal(why.code, SEAL_REFUSED_CHANGED);
+        assert_int_equal(seal_fs_clear_grown(fd, &cut, NULL, &why), 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_size, 5000);
+        assert_int_equal(seal_mark_set(fd, SEAL_KIND_PINNED), 0);
+        assert_int_equal(truncate(path, (1 << 20) + 1), 0);
+        assert_int_equal(seal_fs_clear_grown(fd, &cut, NULL, &why), 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_size, (1 << 20) + 1);
+        close(fd);
+    }
+}
+
+/* What lies past the end within the last block, by a client, is not in the file that grows again.
+ */
+static void what_was_cut_off_within_a_block_reads_as_zeros(void **state)
+{
+    char path[128];
+    uint8_t block[4096];
+
+    (void)state;
+    for (int i = PLAIN_XFS; i <= EXT4; i++) {
+        int fd = make(on[i], "within", 1 << 16, path);
+        const struct seal_cut cut = {.size = 100, .reserve = 1 << 16};
+        struct seal_refusal why;
+
+        assert_int_equal(seal_fs_set_flag(fd, SEAL_KIND_PINNED, &why), 0);
+        assert_int_equal(seal_fs_clear_grown(fd, &cut, NULL, &why), 0);
+        assert_int_equal(truncate(path, 4096), 0);
+        assert_int_equal(pread(fd, block, sizeof(block), 0), (ssize_t)sizeof(block));
+        for (size_t at = 100; at < sizeof(block); at++)
+            assert_int_equal(block[at], 0);
+        close(fd);
+    }
+}
+
+/* What it may come to is known before: nothing of it is longer, and left when it is cut off. */
+static void a_reserve_ends_where_it_was_said_to_at_most(void **state)
+{
+    static const uint64_t wants[] = {0, 1, 5000, 5001, 65536, 65537, 1 << 20, (1 << 20) + 1};
+    char path[128];
+
+    (void)state;
+    for (int i = PLAIN_XFS; i <= EXT4; i++) {
+        int fd = make(on[i], "most", 5000, path);
+
+        for (unsigned w = 0; w < sizeof(wants) / sizeof(wants[0]); w++) {
+            const struct seal_reserve reserve = {.size = 5000, .want = wants[w], .least = 100};
+            const struct seal_cut cut = {.size = 5000, .reserve = seal_reserve_most(&reserve)};
+            struct seal_refusal why;
+            struct stat st;
+            uint64_t end;
+
+            assert_int_equal(seal_fs_reserve(fd, &reserve, &end, &why), 0);
+            assert_true(end > 5000 && end <= cut.reserve);
+            assert_int_equal(seal_fs_clear_grown(fd, &cut, NULL, &why), 0);
+            assert_int_equal(fstat(fd, &st), 0);
+            assert_int_equal(st.st_size, 5000);
+        }
+        close(fd);
+    }
+}
+
+/* It gets the flag back that somebody set while the blocks were made ready. */
+static void a_flag_that_came_with_the_reserve_is_kept_without_it(void **state)
+{
+    char path[128];
+
+    (void)state;
+    for (int i = PLAIN_XFS; i <= EXT4; i++) {
+        int fd = make(on[i], "foreign", 5000, path), flags;
+        const struct seal_cut cut = {.size = 5000, .reserve = 1 << 20, .immutable = true};
+        struct seal_refusal why;
+        enum seal_kind kind;
+        struct stat st;
+        uint64_t end;
+
+        reserved(fd, 5000, 1 << 20, &end);
+        assert_int_equal(ioctl(fd, FS_IOC_GETFLAGS, &flags), 0);
+        flags |= FS_IMMUTABLE_FL;
+        assert_int_equal(ioctl(fd, FS_IOC_SETFLAGS, &flags), 0);
+        assert_int_equal(seal_fs_set_flag(fd, SEAL_KIND_PINNED, &why), -EPERM);
+        assert_int_equal(why.code, SEAL_REFUSED_ALREADY_IMMUTABLE);
+        for (int again = 0; again < 2; again++) {
+            assert_int_equal(seal_fs_clear_grown(fd, &cut, NULL, &why), 0);
+            assert_true(flag_set(fd));
+            assert_int_equal(seal_mark_get(fd, &kind), -ENODATA);
+            assert_int_equal(fstat(fd, &st), 0);
+            assert_int_equal(st.st_size, 5000);
+        }
+        flags &= ~FS_IMMUTABLE_FL;
+        assert_int_equal(ioctl(fd, FS_IOC_SETFLAGS, &flags), 0);
+        close(fd);
+    }
+}
+
+/* By the mark it is told from what somebody else made longer: it stays until the reserve is gone.
+ */
+static void a_flag_that_could_not_be_set_leaves_the_reserves_mark(void **state)
+{
+    const struct seal_cut cut = {.size = 5000, .reserve = 1 << 20};
+    char path[128];
+
+    (void)state;
+    for (int i = PLAIN_XFS; i <= EXT4; i++) {
+        int fd = make(on[i], "unflagged", 5000, path);
+        struct seal_refusal why;
+        struct stat st;
+        uint64_t end;
+
+        reserved(fd, 5000, 1 << 20, &end);
+        fsync_fails = true;
+        assert_int_equal(seal_fs_set_flag(fd, SEAL_KIND_PINNED, &why), -EIO);
+        assert_false(flag_set(fd));
+        assert_int_equal(seal_fs_clear_grown(fd, &cut, NULL, &why), 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_size, 5000);
+        close(fd);
+    }
+}
+
+static void a_reserve_that_does_not_fit_is_smaller(void **state)
+{
+    char path[128];
+
+    (void)state;
+    for (int i = PLAIN_XFS; i <= EXT4; i++) {
+        int fd = make(on[i], "much", 5000, path);
+        const struct seal_cut cut = {.size = 5000, .reserve = UINT64_C(1) << 40};
+        struct seal_refusal why;
+        struct stat st;
+        uint64_t end;
+
+        reserved(fd, 5000, UINT64_C(1) << 40, &end);
+        assert_true(end > 5000 && end < UINT64_C(1) << 32);
+        assert_int_equal(seal_fs_clear_grown(fd, &cut, NULL, &why), 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_size, 5000);
+        close(fd);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reserve_is_whole_and_reads_as_zeros),
+        cmocka_unit_test(an_empty_file_can_grow),
+        cmocka_unit_test(what_somebody_else_made_longer_is_not_cut),
+        cmocka_unit_test(what_was_cut_off_within_a_block_reads_as_zeros),
+        cmocka_unit_test(a_reserve_ends_where_it_was_said_to_at_most),
+        cmocka_unit_test(a_flag_that_came_with_the_reserve_is_kept_without_it),
+        cmocka_unit_test(a_flag_that_could_not_be_set_leaves_the_reserves_mark),
+        cmocka_unit_test(a_reserve_that_does_not_fit_is_smaller),
         cmocka_unit_test(a_sealed_map_leads_to_the_files_data),
         cmocka_unit_test(many_extents_are_read_in_batches),
         cmocka_unit_test(readers_do_not_hinder_a_seal),
@@ -522,6 +863,9 @@ int main(void)
         cmocka_unit_test(filling_beside_a_writer_loses_nothing_it_wrote),
         cmocka_unit_test(shared_extents_are_refused_or_unshared),
         cmocka_unit_test(a_clone_of_a_frozen_file_is_no_change_of_its_map),
+        cmocka_unit_test(a_clone_of_a_pinned_file_shows_in_its_map),
+        cmocka_unit_test(whoever_else_has_the_file_open_or_mapped_is_named),
+        cmocka_unit_test(only_xfs_that_was_made_so_can_clone_files),
         cmocka_unit_test(a_file_with_two_names_is_sealed_under_both),
         cmocka_unit_test(a_clearing_that_was_not_made_durable_is_made_so_the_next_time),
         cmocka_unit_test(a_time_kept_aside_is_set_at_release),

@@ -157,6 +157,31 @@ static void values_are_written_in_the_order_of_attribute_numbers(void **state)
                         32);
 }
 
+static void a_buffer_of_any_size_is_kept_to(void **state)
+{
+    const bitmap4 want =
+        BITMAP4(FATTR4_TYPE, FATTR4_SIZE, FATTR4_LINK_SUPPORT, FATTR4_FSID, FATTR4_FILEHANDLE,
+                FATTR4_MODE, FATTR4_OWNER, FATTR4_TIME_MODIFY, FATTR4_LAYOUT_TYPES);
+    struct xdr_out small;
+    size_t len;
+
+    (void)state;
+    attrs.present = want;
+    attrs.filehandle = xdr_bytes_of("handle");
+    attrs.owner = xdr_bytes_of("0");
+    attrs.layout_types_count = 1;
+    assert_true(nfs4_attrs_encode(&out, &want, NULL, &attrs));
+    len = xdr_out_len(&out);
+    for (size_t size = 0; size <= len; size++) {
+        memset(again, 0xa5, sizeof(again));
+        xdr_out_init(&small, again, size);
+        assert_int_equal(nfs4_attrs_encode(&small, &want, NULL, &attrs), size == len);
+        for (size_t i = size; i <= len + 16; i++)
+            assert_int_equal(again[i], 0xa5);
+    }
+    assert_memory_equal(again, buf, len);
+}
+
 static void only_what_is_wanted_had_and_present_is_written(void **state)
 {
     const bitmap4 want = BITMAP4(FATTR4_TYPE, FATTR4_SIZE, FATTR4_MODE, FATTR4_ACL, 95);
@@ -329,6 +354,7 @@ int main(void)
         TEST(what_is_known_is_what_the_table_has),
         TEST(random_attributes_survive_a_round_trip),
         TEST(values_are_written_in_the_order_of_attribute_numbers),
+        TEST(a_buffer_of_any_size_is_kept_to),
         TEST(only_what_is_wanted_had_and_present_is_written),
         TEST(packed_attributes_are_the_encoded_ones),
         TEST(packing_says_what_is_short),

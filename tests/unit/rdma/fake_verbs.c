@@ -28,6 +28,13 @@ static struct {
     struct rdma_cm_event event;
     uint8_t data[256];
 } cm_events[EVENTS];
+static struct {
+    const struct ibv_qp *qp;
+    struct ibv_wc wc;
+} posted[EVENTS];
+static unsigned posted_count;
+static struct ibv_wc completed[EVENTS];
+static unsigned completed_count;
 static struct ibv_async_event async_events[EVENTS];
 static unsigned cm_head, cm_tail, async_head, async_tail, unacked;
 static int channel_fd;
@@ -38,6 +45,7 @@ void fake_reset(void)
     memset(&now, 0, sizeof now);
     memset(hang, 0, sizeof hang);
     memset(hanging, 0, sizeof hanging);
+    posted_count = completed_count = 0;
     cm_head = cm_tail = async_head = async_tail = unacked = 0;
     bind_to_other = false;
     next_key = 100;
@@ -63,6 +71,15 @@ void fake_fail(enum fake_call call, int error)
 {
     pthread_mutex_lock(&mutex);
     now.fail[call] = error;
+    now.spare[call] = 0;
+    pthread_mutex_unlock(&mutex);
+}
+
+void fake_fail_later(enum fake_call call, unsigned spare, int error)
+{
+    pthread_mutex_lock(&mutex);
+    now.fail[call] = error;
+    now.spare[call] = spare;
     pthread_mutex_unlock(&mutex);
 }
 
@@ -130,8 +147,9 @@ static int begin(enum fake_call call, const char *name)
         pthread_cond_wait(&changed, &mutex);
     }
     hanging[call] = false;
-    errno = now.fail[call];
-    return now.fail[call];
+    errno = now.spare[call] > 0 ? 0 : now.fail[call];
+    now.spare[call] -= now.spare[call] > 0;
+    return errno;
 }
 
 /* What the call made exists now, or what it ended does not any more. */
@@ -385,6 +403,7 @@ static struct ibv_mr *reg_mr(struct ibv_pd *pd, void *address, size_t length, in
         mr = calloc(1, sizeof *mr);
         *mr = (struct ibv_mr){.pd = pd, .addr = address, .length = length, .rkey = next_key++};
         now.access = access;
+        now.registered += length;
         last_mr = mr;
     }
     (void)finish(error, &now.mrs, 1);
@@ -395,10 +414,55 @@ static int dereg_mr(struct ibv_mr *mr)
 {
     int error = begin(FAKE_DEREG_MR, "dereg_mr");
 
-    if (!error)
+    if (!error) {
+        now.registered -= mr->length;
         free(mr);
+    }
     (void)finish(error, &now.mrs, -1);
     return error;
+}
+
+static int post_send(struct ibv_qp *qp, struct ibv_send_wr *wr)
+{
+    int error = begin(FAKE_POST_SEND, "post_send");
+
+    if (!error && (wr->num_sge != 0 || wr->opcode != IBV_WR_RDMA_WRITE || posted_count == EVENTS))
+        abort();
+    if (!error) {
+        posted[posted_count].qp = qp;
+        posted[posted_count++].wc = (struct ibv_wc){.wr_id = wr->wr_id};
+    }
+    (void)finish(error, NULL, 0);
+    return error;
+}
+
+static int poll_cq(struct ibv_cq *cq, int entries, struct ibv_wc *wc)
+{
+    int taken = 0;
+
+    (void)cq;
+    pthread_mutex_lock(&mutex);
+    while (taken < entries && completed_count > 0)
+        wc[taken++] = completed[--completed_count];
+    pthread_mutex_unlock(&mutex);
+    return taken;
+}
+
+bool fake_complete(const struct ibv_qp *qp, enum ibv_wc_status status)
+{
+    unsigned i = 0;
+
+    pthread_mutex_lock(&mutex);
+    while (i < posted_count && posted[i].qp != qp)
+        i++;
+    bool found = i < posted_count;
+    if (found) {
+        completed[completed_count] = posted[i].wc;
+        completed[completed_count++].status = status;
+        posted[i] = posted[--posted_count];
+    }
+    pthread_mutex_unlock(&mutex);
+    return found;
 }
 
 struct rdma_cm_id *fake_request(const void *data, uint8_t len, uint8_t responder_resources)
@@ -458,6 +522,8 @@ const struct rdma_verbs fake_verbs = {
     .ack_async_event = ack_async_event,
     .create_cq = create_cq,
     .destroy_cq = destroy_cq,
+    .post_send = post_send,
+    .poll_cq = poll_cq,
     .alloc_pd = alloc_pd,
     .dealloc_pd = dealloc_pd,
     .reg_mr = reg_mr,

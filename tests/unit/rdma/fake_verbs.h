@@ -24,6 +24,7 @@ enum fake_call {
     FAKE_DEALLOC_PD,
     FAKE_REG_MR,
     FAKE_DEREG_MR,
+    FAKE_POST_SEND,
     FAKE_CALLS
 };
 
@@ -32,10 +33,12 @@ extern const struct rdma_verbs fake_verbs;
 struct fake_device {
     int ids, qps, cqs, pds, mrs, channels; /* that exist */
     int fail[FAKE_CALLS];                  /* errno; 0: works */
+    unsigned spare[FAKE_CALLS];            /* so many calls work before it fails */
     bool on_demand;
     uint32_t vendor;
     enum ibv_mtu mtu;
     int access;        /* of the last registration */
+    size_t registered; /* bytes, in all that exist */
     struct ibv_pd *pd; /* of the last queue pair */
     struct rdma_conn_param accepted;
     uint8_t rejected[256]; /* private data of the last rejection */
@@ -49,6 +52,7 @@ void fake_reset(void);
 /* What there is now; the trace too. Any thread. */
 struct fake_device fake_state(void);
 void fake_fail(enum fake_call call, int error);
+void fake_fail_later(enum fake_call call, unsigned spare, int error);
 /* The next calls of this kind wait until fake_release. */
 void fake_hang(enum fake_call call);
 void fake_release(enum fake_call call);
@@ -60,6 +64,9 @@ void fake_set_vendor(uint32_t vendor, enum ibv_mtu mtu);
 void fake_set_path(const char *path);
 /* What the kernel does when a device goes: frees the last queue pair and the last registration. */
 void fake_lose_last(void);
+/* The work request that was posted last on this queue pair completes; false: there is none. Flushed
+ * by its destruction it stays: a device may keep what was completed. */
+bool fake_complete(const struct ibv_qp *qp, enum ibv_wc_status status);
 /* The device of the next id that is bound is another one. */
 void fake_bind_to_other(void);
 

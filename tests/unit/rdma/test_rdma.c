@@ -20,7 +20,7 @@
 #include "rdma/peer.h"
 #include "tests/unit/rdma/fake_verbs.h"
 
-enum { SIZE = 1 << 16, SOON_MS = 50, LATE_MS = 60000 };
+enum { SIZE = 1 << 16, SOON_MS = 50, LATE_MS = 60000, PATIENCE = 4 };
 
 static struct rdma_target *target;
 static char why[RDMA_WHY_MAX];
@@ -297,9 +297,210 @@ static void only_a_new_hello_by_the_secret_of_a_living_client_is_admitted(void *
     expect_refusal(hello, sizeof hello, RDMA_NO_LEASE, RDMA_REFUSED_NOT_ADMITTED);
     rdma_peer_set_lease(peer, true);
     ask(7);
-    rdma_hello_make(secret, 7, ++counter, hello);
-    expect_refusal(hello, sizeof hello, RDMA_TOO_MANY, RDMA_REFUSED_BUSY);
     assert_int_equal(counters().connections, 2);
+    end_peer(peer);
+}
+
+/* Lost goodbyes: the server believes of connections that they stand, and the client is back. */
+static void the_oldest_connection_gives_way_to_a_newer_one_of_its_client(void **state)
+{
+    struct rdma_peer *peer = make_peer(1), *other = make_peer(2);
+    struct rdma_cm_id *ids[8];
+    struct fake_device d;
+
+    (void)state;
+    ask(2);
+    for (unsigned i = 0; i < 8; i++) {
+        ids[i] = ask(1);
+        assert_non_null(ids[i]->qp);
+        assert_true(fake_state().qps <= 3);
+    }
+    assert_int_equal(counters().admissions[RDMA_ADMITTED], 9);
+    assert_int_equal(counters().admissions[RDMA_TOO_MANY], 0);
+    assert_int_equal(counters().gave_way, 6);
+    assert_int_equal(counters().connections, 3);
+    /* The two that came last stand; the old queue pair went before there was a new one. */
+    for (unsigned i = 6; i < 8; i++) {
+        fake_cm_event(ids[i], RDMA_CM_EVENT_DISCONNECTED);
+        assert_int_equal(rdma_target_dispatch(target), 0);
+    }
+    assert_int_equal(counters().connections, 1);
+    d = fake_state();
+    assert_non_null(strstr(d.trace, "destroy_qp destroy_id create_qp accept"));
+    end_peer(peer);
+    assert_int_equal(counters().connections, 1); /* another client's never gives way */
+    end_peer(other);
+}
+
+/* Nobody else gets a client's place, however often he asks. */
+static void who_cannot_prove_himself_moves_no_connection(void **state)
+{
+    static const uint8_t wrong[RDMA_SECRET_SIZE] = "a secreu";
+    struct rdma_peer *peer = make_peer(7);
+    uint8_t hello[RDMA_HELLO_SIZE];
+
+    (void)state;
+    ask(7);
+    ask(7);
+    rdma_hello_make(secret, 7, counter, hello);
+    expect_refusal(hello, sizeof hello, RDMA_REPLAYED, RDMA_REFUSED_NOT_ADMITTED);
+    rdma_hello_make(wrong, 7, ++counter, hello);
+    expect_refusal(hello, sizeof hello, RDMA_WRONG_TAG, RDMA_REFUSED_NOT_ADMITTED);
+    rdma_peer_set_lease(peer, false);
+    rdma_hello_make(secret, 7, ++counter, hello);
+    expect_refusal(hello, sizeof hello, RDMA_NO_LEASE, RDMA_REFUSED_NOT_ADMITTED);
+    assert_int_equal(counters().gave_way, 0);
+    assert_int_equal(counters().connections, 2);
+    assert_int_equal(fake_state().qps, 2);
+    end_peer(peer);
+}
+
+/* An old queue pair that is still there could reach memory: no exchange, and the fence sees it. */
+static void what_cannot_be_ended_does_not_give_way(void **state)
+{
+    struct rdma_peer *peer = make_peer(1);
+    struct rdma_memory *memory = make_memory();
+    uint8_t hello[RDMA_HELLO_SIZE];
+
+    (void)state;
+    make_region(peer, memory);
+    ask(1);
+    ask(1);
+    fake_fail(FAKE_DESTROY_QP, EBUSY);
+    rdma_hello_make(secret, 1, ++counter, hello);
+    expect_refusal(hello, sizeof hello, RDMA_TOO_MANY, RDMA_REFUSED_BUSY);
+    assert_int_equal(fake_state().qps, 2);
+    assert_int_equal(counters().connections, 2);
+    assert_int_equal(counters().gave_way, 0);
+    fake_fail(FAKE_DEREG_MR, EBUSY);
+    assert_int_equal(rdma_peer_fence(peer, LATE_MS), -EIO);
+    fake_fail(FAKE_DESTROY_QP, 0);
+    assert_int_equal(rdma_peer_fence(peer, LATE_MS), 0);
+    assert_int_equal(fake_state().qps, 0);
+    fake_fail(FAKE_DEREG_MR, 0);
+    end_peer(peer);
+    rdma_memory_put(memory);
+}
+
+struct registration {
+    struct rdma_peer *peer;
+    struct rdma_memory *memory;
+    struct rdma_region *region;
+    int error;
+};
+
+static void *fence_late(void *arg)
+{
+    struct registration *r = arg;
+
+    r->error = rdma_peer_fence(r->peer, LATE_MS);
+    return NULL;
+}
+
+static void *ask_late(void *arg)
+{
+    (void)arg;
+    ask(1);
+    return NULL;
+}
+
+/* The queue pair that gives way is in no list any more, and reaches memory until it is destroyed.
+ */
+static void a_fence_waits_for_a_connection_that_gives_way(void **state)
+{
+    struct registration r = {.peer = make_peer(1), .memory = make_memory()};
+    pthread_t asking, fencing;
+
+    (void)state;
+    make_region(r.peer, r.memory);
+    ask(1);
+    ask(1);
+    fake_fail(FAKE_DEREG_MR, EBUSY);
+    fake_hang(FAKE_DESTROY_QP);
+    assert_int_equal(pthread_create(&asking, NULL, ask_late, NULL), 0);
+    fake_wait_hanging(FAKE_DESTROY_QP);
+    assert_int_equal(rdma_peer_fence(r.peer, SOON_MS), -EIO);
+    fake_release(FAKE_DESTROY_QP);
+    assert_int_equal(pthread_create(&fencing, NULL, fence_late, &r), 0);
+    pthread_join(asking, NULL);
+    pthread_join(fencing, NULL);
+    assert_int_equal(r.error, 0);
+    assert_int_equal(fake_state().qps, 0);
+    fake_fail(FAKE_DEREG_MR, 0);
+    end_peer(r.peer);
+    rdma_memory_put(r.memory);
+}
+
+static void a_client_whose_end_is_gone_is_noticed(void **state)
+{
+    struct rdma_peer *peer = make_peer(1);
+    struct rdma_cm_id *alive = ask(1), *dead = ask(1);
+    struct ibv_qp *qp = dead->qp;
+
+    (void)state;
+    rdma_target_probe(target, PATIENCE);
+    rdma_target_probe(target, PATIENCE); /* one at a time: the queue pair has no room for two */
+    assert_true(fake_complete(alive->qp, IBV_WC_SUCCESS));
+    assert_false(fake_complete(alive->qp, IBV_WC_SUCCESS));
+    rdma_target_probe(target, PATIENCE);
+    assert_int_equal(counters().connections, 2);
+    assert_true(fake_complete(qp, IBV_WC_RETRY_EXC_ERR));
+    rdma_target_probe(target, PATIENCE);
+    assert_int_equal(counters().connections, 1);
+    assert_int_equal(counters().dead, 1);
+    assert_int_equal(fake_state().qps, 1);
+    ask(1); /* in its place */
+    assert_int_equal(counters().gave_way, 0);
+    end_peer(peer);
+}
+
+/* As soft-RoCE does, which tries for ever. */
+static void a_device_that_says_nothing_is_waited_for_so_long(void **state)
+{
+    struct rdma_peer *peer = make_peer(1);
+    struct rdma_cm_id *alive = ask(1);
+
+    (void)state;
+    ask(1);
+    for (unsigned i = 0; i < PATIENCE; i++) {
+        assert_int_equal(counters().connections, 2);
+        rdma_target_probe(target, PATIENCE);
+        assert_true(fake_complete(alive->qp, IBV_WC_SUCCESS));
+    }
+    fake_fail(FAKE_DESTROY_QP, EBUSY);
+    rdma_target_probe(target, PATIENCE);
+    assert_int_equal(counters().connections, 2); /* it is there, for the fence to see */
+    fake_fail(FAKE_DESTROY_QP, 0);
+    for (unsigned i = 0; i <= PATIENCE; i++) {
+        (void)fake_complete(alive->qp, IBV_WC_SUCCESS);
+        rdma_target_probe(target, PATIENCE);
+    }
+    assert_int_equal(counters().connections, 1);
+    assert_int_equal(fake_state().qps, 1);
+    assert_true(fake_complete(alive->qp, IBV_WC_SUCCESS));
+    end_peer(peer);
+}
+
+/* It may name a queue pair that was made anew in the same place. */
+static void a_probe_that_comes_back_late_ends_nobody(void **state)
+{
+    struct rdma_peer *peer = make_peer(1);
+    struct rdma_cm_id *id = ask(1);
+    struct ibv_qp *qp = id->qp;
+
+    (void)state;
+    fake_fail(FAKE_POST_SEND, EINVAL); /* not up yet: no probe, and no evidence */
+    rdma_target_probe(target, PATIENCE);
+    assert_false(fake_complete(qp, IBV_WC_SUCCESS));
+    fake_fail(FAKE_POST_SEND, 0);
+    rdma_target_probe(target, PATIENCE);
+    fake_cm_event(id, RDMA_CM_EVENT_DISCONNECTED);
+    assert_int_equal(rdma_target_dispatch(target), 0);
+    ask(1);
+    assert_true(fake_complete(qp, IBV_WC_WR_FLUSH_ERR));
+    rdma_target_probe(target, PATIENCE);
+    assert_int_equal(counters().connections, 1);
+    assert_int_equal(counters().dead, 0);
     end_peer(peer);
 }
 
@@ -416,7 +617,7 @@ static void a_registration_is_shared_and_ends_with_its_last_user(void **state)
     (void)state;
     assert_ptr_equal(first, second);
     assert_ptr_not_equal(first, foreign);
-    assert_int_not_equal(rdma_region_key(first), rdma_region_key(foreign));
+    assert_int_not_equal(rdma_region_piece(first, 0).key, rdma_region_piece(foreign, 0).key);
     assert_int_equal(fake_state().access, IBV_ACCESS_REMOTE_READ);
     assert_int_equal(counters().registered_bytes, 2 * SIZE);
     assert_int_equal(release(first), 0);
@@ -452,6 +653,173 @@ static void a_refused_registration_says_why(void **state)
     assert_null(region);
     rdma_memory_put(memory);
     end_peer(peer);
+}
+
+static int try_region(struct rdma_peer *peer, struct rdma_memory *memory)
+{
+    struct rdma_region *region = NULL;
+    int err = rdma_peer_register(peer, memory, false, &region, why);
+
+    if (!err)
+        used[used_count++] = region;
+    return err;
+}
+
+static void what_is_pinned_is_bounded_in_all_and_for_each(void **state)
+{
+    struct rdma_peer *one = make_peer(1), *two = make_peer(2), *three = make_peer(3);
+    struct rdma_memory *a = make_memory(), *b = make_memory(), *c = make_memory();
+
+    (void)state;
+    rdma_target_set_limits(target, &(struct rdma_limits){2 * SIZE, SIZE});
+    assert_int_equal(try_region(one, a), 0);
+    assert_int_equal(try_region(one, a), 0); /* the same registration */
+    assert_int_equal(try_region(two, a), 0); /* the same pages */
+    assert_int_equal(counters().registered_bytes, 2 * SIZE);
+    assert_int_equal(counters().pinned_bytes, SIZE);
+    assert_int_equal(try_region(one, b), -EDQUOT);
+    assert_non_null(strstr(why, "rdma_max_pinned_per_client"));
+    assert_int_equal(try_region(three, b), 0);
+    assert_int_equal(counters().pinned_bytes, 2 * SIZE);
+    assert_int_equal(fake_state().registered, 3 * SIZE);
+    rdma_target_set_limits(target, &(struct rdma_limits){2 * SIZE, 2 * SIZE});
+    assert_int_equal(try_region(one, b), 0); /* it is pinned already */
+    assert_int_equal(try_region(two, c), -ENOSPC);
+    assert_non_null(strstr(why, "(rdma_max_pinned)"));
+    rdma_target_set_limits(target, &(struct rdma_limits){SIZE - 1, 0});
+    assert_int_equal(try_region(two, c), -EFBIG); /* whatever goes */
+    rdma_target_set_limits(target, &(struct rdma_limits){0, SIZE - 1});
+    assert_int_equal(try_region(two, c), -EFBIG);
+    release_rest();
+    assert_int_equal(counters().pinned_bytes, 0);
+    rdma_target_set_limits(target, &(struct rdma_limits){SIZE, SIZE});
+    assert_int_equal(try_region(two, c), 0);
+    release_rest();
+    end_peer(one);
+    end_peer(two);
+    end_peer(three);
+    rdma_memory_put(a);
+    rdma_memory_put(b);
+    rdma_memory_put(c);
+}
+
+/* What failed to be registered takes no room; what failed to be taken back does, until it is. */
+static void room_is_counted_by_what_is_pinned(void **state)
+{
+    struct rdma_peer *peer = make_peer(1);
+    struct rdma_memory *memory = make_memory(), *other = make_memory();
+    struct rdma_region *region;
+
+    (void)state;
+    rdma_target_set_limits(target, &(struct rdma_limits){SIZE, SIZE});
+    fake_fail(FAKE_REG_MR, ENOMEM);
+    assert_int_equal(try_region(peer, memory), -ENOMEM);
+    fake_fail(FAKE_REG_MR, 0);
+    assert_int_equal(counters().pinned_bytes, 0);
+    region = make_region(peer, memory);
+    fake_fail(FAKE_DEREG_MR, EBUSY);
+    assert_int_equal(release(region), -EBUSY);
+    assert_int_equal(try_region(peer, other), -EDQUOT);
+    assert_int_equal(counters().pinned_bytes, SIZE);
+    fake_fail(FAKE_DEREG_MR, 0);
+    end_peer(peer);
+    assert_int_equal(counters().pinned_bytes, 0);
+    rdma_memory_put(memory);
+    rdma_memory_put(other);
+}
+
+enum { PAGE = 4096 };
+
+static struct rdma_memory *make_sparse(void)
+{
+    static const struct rdma_range data[] = {{0, PAGE}, {8 * PAGE, 2 * PAGE}, {SIZE - 512, 512}};
+    struct rdma_memory *memory = make_memory();
+
+    rdma_memory_set_data(memory, data, 3);
+    return memory;
+}
+
+static void holes_are_not_registered(void **state)
+{
+    static const struct rdma_range close[] = {{10, 20}, {100, PAGE}, {3 * PAGE, SIZE}};
+    static const struct rdma_range expected[] = {
+        {0, PAGE}, {8 * PAGE, 2 * PAGE}, {SIZE - PAGE, PAGE}};
+    struct rdma_peer *peer = make_peer(1);
+    struct rdma_memory *memory = make_sparse(), *empty = make_memory(), *merged = make_memory();
+    struct rdma_region *region = make_region(peer, memory), *none;
+
+    (void)state;
+    assert_int_equal(fake_state().mrs, 3);
+    assert_int_equal(fake_state().registered, 4 * PAGE);
+    assert_int_equal(counters().pinned_bytes, 4 * PAGE);
+    assert_int_equal(counters().registered_bytes, 4 * PAGE);
+    assert_int_equal(rdma_region_piece_count(region), 3);
+    for (unsigned i = 0; i < 3; i++) {
+        struct rdma_piece piece = rdma_region_piece(region, i);
+
+        assert_int_equal(piece.offset, expected[i].offset);
+        assert_int_equal(piece.length, expected[i].length);
+        assert_int_equal(piece.address, (uintptr_t)rdma_memory_base(memory) + expected[i].offset);
+        for (unsigned j = 0; j < i; j++)
+            assert_int_not_equal(piece.key, rdma_region_piece(region, j).key);
+    }
+    assert_int_equal(release(region), 0);
+    assert_int_equal(fake_state().mrs, 0);
+    rdma_memory_set_data(empty, NULL, 0);
+    none = make_region(peer, empty);
+    assert_int_equal(rdma_region_piece_count(none), 0);
+    assert_int_equal(release(none), 0);
+    rdma_memory_set_data(merged, close, 3); /* grown to pages, they meet; none is past the end */
+    assert_int_equal(rdma_memory_piece_count(merged), 2);
+    assert_int_equal(rdma_memory_piece(merged, 0).length, 2 * PAGE);
+    assert_int_equal(rdma_memory_piece(merged, 1).length, SIZE - 3 * PAGE);
+    end_peer(peer);
+    rdma_memory_put(memory);
+    rdma_memory_put(empty);
+    rdma_memory_put(merged);
+}
+
+/* All pieces or none; a key that may still work is left to the fence. */
+static void a_piece_that_fails_undoes_those_before_it(void **state)
+{
+    struct rdma_peer *peer = make_peer(1);
+    struct rdma_memory *memory = make_sparse();
+
+    (void)state;
+    fake_fail_later(FAKE_REG_MR, 2, ENOMEM);
+    assert_int_equal(try_region(peer, memory), -ENOMEM);
+    assert_int_equal(fake_state().mrs, 0);
+    assert_int_equal(counters().pinned_bytes, 0);
+    fake_fail_later(FAKE_REG_MR, 2, ENOMEM);
+    fake_fail_later(FAKE_DEREG_MR, 1, EBUSY);
+    assert_int_equal(try_region(peer, memory), -ENOTRECOVERABLE);
+    assert_int_equal(fake_state().mrs, 1);
+    assert_int_equal(rdma_peer_fence(peer, LATE_MS), 0); /* it has no queue pair */
+    assert_int_equal(rdma_peer_destroy(peer), -EBUSY);
+    fake_fail(FAKE_DEREG_MR, 0);
+    fake_fail(FAKE_REG_MR, 0);
+    end_peer(peer);
+    assert_int_equal(fake_state().mrs, 0);
+    assert_int_equal(counters().pinned_bytes, 0);
+    rdma_memory_put(memory);
+}
+
+static void what_is_left_of_a_region_is_taken_back_by_the_next_try(void **state)
+{
+    struct rdma_peer *peer = make_peer(1);
+    struct rdma_memory *memory = make_sparse();
+    struct rdma_region *region = make_region(peer, memory);
+
+    (void)state;
+    fake_fail_later(FAKE_DEREG_MR, 1, EBUSY);
+    assert_int_equal(release(region), -EBUSY);
+    assert_int_equal(fake_state().mrs, 2);
+    assert_int_equal(counters().pinned_bytes, 4 * PAGE);
+    fake_fail(FAKE_DEREG_MR, 0);
+    assert_int_equal(rdma_peer_fence(peer, LATE_MS), 0);
+    assert_int_equal(fake_state().mrs, 0);
+    end_peer(peer);
+    rdma_memory_put(memory);
 }
 
 /* The key may still work: the release says so, and the fence tries again. */
@@ -581,13 +949,6 @@ static void a_fence_that_hangs_wholly_has_not_been_seen_to_work(void **state)
     rdma_memory_put(memory);
 }
 
-struct registration {
-    struct rdma_peer *peer;
-    struct rdma_memory *memory;
-    struct rdma_region *region;
-    int error;
-};
-
 static void *register_slowly(void *arg)
 {
     struct registration *r = arg;
@@ -677,6 +1038,13 @@ int main(void)
         TEST(a_device_pages_on_demand_only_if_it_says_so),
         TEST(soft_roce_pages_on_demand_by_whole_packets_only),
         TEST(only_a_new_hello_by_the_secret_of_a_living_client_is_admitted),
+        TEST(the_oldest_connection_gives_way_to_a_newer_one_of_its_client),
+        TEST(who_cannot_prove_himself_moves_no_connection),
+        TEST(what_cannot_be_ended_does_not_give_way),
+        TEST(a_fence_waits_for_a_connection_that_gives_way),
+        TEST(a_client_whose_end_is_gone_is_noticed),
+        TEST(a_device_that_says_nothing_is_waited_for_so_long),
+        TEST(a_probe_that_comes_back_late_ends_nobody),
         TEST(no_bit_of_a_hello_can_be_changed),
         TEST(a_connection_is_made_in_its_clients_protection_domain),
         TEST(a_connection_that_cannot_be_set_up_leaves_nothing),
@@ -685,6 +1053,11 @@ int main(void)
         TEST(a_number_stands_for_one_client),
         TEST(a_registration_is_shared_and_ends_with_its_last_user),
         TEST(a_refused_registration_says_why),
+        TEST(what_is_pinned_is_bounded_in_all_and_for_each),
+        TEST(room_is_counted_by_what_is_pinned),
+        TEST(holes_are_not_registered),
+        TEST(a_piece_that_fails_undoes_those_before_it),
+        TEST(what_is_left_of_a_region_is_taken_back_by_the_next_try),
         TEST(a_release_that_fails_is_no_release),
         TEST(a_fence_deregisters_first_and_then_destroys_the_connections),
         TEST(a_fence_succeeds_by_the_queue_pairs_where_deregistration_fails),

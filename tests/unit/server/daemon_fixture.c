@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "proto/record.h"
@@ -29,6 +30,7 @@
 enum { ROOM = 2 << 20, REPLY_TIMEOUT_MS = 20000 };
 
 static char base[64], files[96];
+static bool on_disk; /* files is the test's own, and clients may have layouts */
 
 const char *fixture_files(void)
 {
@@ -49,21 +51,26 @@ static void make_dirs(void)
     assert_int_equal(mkdir(path, 0700), 0);
 }
 
-static const char *const usual_clients = "\"127.0.0.1\", \"127.0.0.2\", \"::1\"";
+static const char *const usual_clients = "\"127.0.0.1\", \"127.0.0.2\", \"127.0.0.3\", \"::1\"";
 static char kept_extra[256], kept_export[256]; /* of the last start, for a reload */
+
+static const char *layouts_line(void)
+{
+    return on_disk ? "" : " layouts = false\n";
+}
 
 static void write_config(const char *path, const char *clients)
 {
     FILE *file = fopen(path, "w");
     assert_non_null(file);
-    fprintf(
-        file,
-        "listen = {\"127.0.0.1\"}\nloops = 2\nworkers = 2\nrpcbind = false\nlog_level = \"error\"\n"
-        "state_dir = \"%s/state\"\ncontrol_socket = \"%s/control\"\n%s\n"
-        "export \"/data\" {\n path = \"%s\"\n clients = {%s}\n"
-        " squash = \"none\"\n"
-        " layouts = false\n%s\n}\n",
-        base, base, kept_extra, files, clients, kept_export);
+    fprintf(file,
+            "listen = {\"127.0.0.1\"}\nloops = 2\n%srpcbind = false\nlog_level = \"error\"\n"
+            "state_dir = \"%s/state\"\ncontrol_socket = \"%s/control\"\n%s\n"
+            "export \"/data\" {\n path = \"%s\"\n clients = {%s}\n"
+            " squash = \"none\"\n"
+            "%s%s\n}\n",
+            strstr(kept_extra, "workers =") ? "" : "workers = 2\n", base, base, kept_extra, files,
+            clients, strstr(kept_export, "layouts =") ? "" : layouts_line(), kept_export);
     fclose(file);
 }
 
@@ -81,8 +88,46 @@ struct daemon *fixture_start_with(const char *extra_config, const char *export_c
     write_config(path, usual_clients);
     assert_int_equal(config_load(path, stderr, &config), 0);
     config->port = 0; /* any that is free */
-    assert_int_equal(daemon_start(config, &daemon), 0);
+    assert_int_equal(daemon_start(config, false, &daemon), 0);
     return daemon;
+}
+
+struct daemon *fixture_start_on(const char *dir, const char *extra_config,
+                                const char *export_config)
+{
+    make_dirs();
+    assert_in_range(snprintf(files, sizeof(files), "%s", dir), 1, sizeof(files) - 1);
+    on_disk = true;
+    return fixture_start_with(extra_config, export_config);
+}
+
+void fixture_ask(const char *line, char *answer, size_t size)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t len = 0;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/control", base);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(send(fd, line, strlen(line), MSG_NOSIGNAL), (ssize_t)strlen(line));
+    assert_int_equal(send(fd, "\n", 1, MSG_NOSIGNAL), 1);
+    do {
+        ssize_t n = recv(fd, answer + len, size - 1 - len, 0);
+        assert_true(n > 0);
+        len += (size_t)n;
+        answer[len] = '\0';
+    } while (!strchr(answer, '\n'));
+    close(fd);
+}
+
+bool fixture_control(const char *line)
+{
+    char answer[4096];
+    fixture_ask(line, answer, sizeof(answer));
+    if (strstr(answer, "\"ok\":true"))
+        return true;
+    print_message("%s: %s", line, answer);
+    return false;
 }
 
 void fixture_admit(struct daemon *daemon, const char *clients)
@@ -111,6 +156,7 @@ void fixture_clean(void)
     snprintf(command, sizeof(command), "rm -rf %s", base);
     assert_int_equal(system(command), 0);
     base[0] = '\0';
+    on_disk = false;
 }
 
 /* ---- one connection ---- */
@@ -142,43 +188,95 @@ void wire_open(struct wire *w, struct daemon *daemon)
     wire_open_on(w, daemon, 0);
 }
 
+union address {
+    struct sockaddr any;
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+};
+
+static socklen_t make_address(union address *made, const char *address, uint16_t port)
+{
+    memset(made, 0, sizeof(*made));
+    if (strchr(address, ':')) {
+        made->in6.sin6_family = AF_INET6;
+        made->in6.sin6_port = htons(port);
+        assert_int_equal(inet_pton(AF_INET6, address, &made->in6.sin6_addr), 1);
+        return sizeof(made->in6);
+    }
+    made->in.sin_family = AF_INET;
+    made->in.sin_port = htons(port);
+    assert_int_equal(inet_pton(AF_INET, address, &made->in.sin_addr), 1);
+    return sizeof(made->in);
+}
+
 /* A socket bound to this address and to one of these ports. */
 static int bound_socket(const char *address, unsigned first, unsigned last)
 {
     const int one = 1;
-    struct sockaddr_in from = {.sin_family = AF_INET};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    union address from;
+    make_address(&from, address, 0);
+    int fd = socket(from.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
-    assert_int_equal(inet_pton(AF_INET, address, &from.sin_addr), 1);
     for (unsigned port = first; port <= last; port++) {
-        from.sin_port = htons((uint16_t)port);
-        if (bind(fd, (struct sockaddr *)&from, sizeof(from)) == 0)
+        socklen_t len = make_address(&from, address, (uint16_t)port);
+        if (bind(fd, &from.any, len) == 0)
             return fd;
     }
     close(fd);
     return -1;
 }
 
+static int reserved_socket(const char *address)
+{
+    static unsigned used; /* one that has just been used cannot be had for the same server */
+    unsigned first = 512 + used++ % 256;
+    if (geteuid() != 0) {
+        print_message("needs root, for a reserved port\n");
+        skip();
+    }
+    int fd = bound_socket(address, first, 1023);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static void connect_to(int fd, const char *address, uint16_t port)
+{
+    union address to;
+    socklen_t len = make_address(&to, address, port);
+    assert_int_equal(connect(fd, &to.any, len), 0);
+}
+
 static void connect_wire(struct wire *w, struct daemon *daemon, int fd)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET};
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    to.sin_port = htons(listener_port(daemon_server(daemon)->listener));
-    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+    connect_to(fd, "127.0.0.1", listener_port(daemon_server(daemon)->listener));
     wire_init(w, fd);
 }
 
-/* Each test's from another on: a port that has just been used cannot be had for the same server. */
 void wire_open_from(struct wire *w, struct daemon *daemon, const char *address)
 {
-    static unsigned used;
-    unsigned first = 512 + used++ % 256;
-    if (geteuid() != 0)
-        skip();
-    int fd = bound_socket(address, first, 1023);
-    assert_true(fd >= 0);
-    connect_wire(w, daemon, fd);
+    connect_wire(w, daemon, reserved_socket(address));
+}
+
+void wire_open_dual(struct wire *w, struct daemon *daemon, const char *address)
+{
+    const int off = 0;
+    union address at;
+    socklen_t len = make_address(&at, "::", 0);
+    struct server *server = daemon_server(daemon);
+    int listening = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(listening >= 0);
+    assert_int_equal(setsockopt(listening, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)), 0);
+    assert_int_equal(bind(listening, &at.any, len), 0);
+    assert_int_equal(listen(listening, 1), 0);
+    assert_int_equal(getsockname(listening, &at.any, &len), 0);
+    int fd = reserved_socket(address);
+    connect_to(fd, strchr(address, ':') ? "::1" : "127.0.0.1", ntohs(at.in6.sin6_port));
+    int accepted = accept(listening, NULL, NULL);
+    assert_true(accepted >= 0);
+    close(listening);
+    wire_init(w, fd);
+    assert_int_equal(conn_adopt(server->listener, server->loops[0], accepted), 0);
 }
 
 void wire_open_unprivileged(struct wire *w, struct daemon *daemon, const char *address)
@@ -202,12 +300,15 @@ void wire_close(struct wire *w)
 void wire_begin_tagged(struct wire *w, uint32_t minor, struct xdr_bytes tag)
 {
     uint8_t body[RPC_MAX_AUTH_BYTES];
-    authsys_parms parms = {.uid = w->uid, .machinename = xdr_bytes_of("test")};
+    authsys_parms parms = {
+        .uid = w->uid, .machinename = xdr_bytes_of("test"), .gids_count = w->gid_count};
+    memcpy(parms.gids, w->gids, sizeof(w->gids));
     struct rpc_call call = {
         .xid = ++w->xid, .rpcvers = 2, .prog = NFS4_PROGRAM, .vers = NFS_V4, .proc = 1};
     struct nfs4_compound_args head = {.tag = tag, .minorversion = minor};
     xdr_out_init(&w->out, w->out_bytes + RECORD_MARK_SIZE, ROOM - RECORD_MARK_SIZE);
-    assert_true(rpc_authsys_cred(&parms, body, sizeof(body), &call.cred));
+    if (!w->anonymous)
+        assert_true(rpc_authsys_cred(&parms, body, sizeof(body), &call.cred));
     assert_true(rpc_call_encode(&w->out, &call));
     assert_true(nfs4_compound_args_encode(&w->out, &head));
     w->numops_at = xdr_out_pos(&w->out) - 4;

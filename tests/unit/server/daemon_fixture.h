@@ -22,6 +22,13 @@ struct daemon;
 struct daemon *fixture_start(const char *extra_config);
 /* And these to the export. */
 struct daemon *fixture_start_with(const char *extra_config, const char *export_config);
+/* The same with the export in this directory, on a file system of the test's, and with layouts. */
+struct daemon *fixture_start_on(const char *dir, const char *extra_config,
+                                const char *export_config);
+/* One line to the control socket, and its answer. */
+void fixture_ask(const char *line, char *answer, size_t size);
+/* Is it ok? */
+bool fixture_control(const char *line);
 /* A reload that changes the export's clients to these: "\"127.0.0.2\"". */
 void fixture_admit(struct daemon *daemon, const char *clients);
 /* The same over the same directories again: as after a crash when the old one is still there to be
@@ -35,6 +42,8 @@ const char *fixture_files(void);
 struct wire {
     int fd;
     uint32_t xid, uid;
+    uint32_t gid_count, gids[RPC_MAX_GIDS]; /* that AUTH_SYS claims */
+    bool anonymous;                         /* AUTH_NONE instead of AUTH_SYS */
     uint8_t *out_bytes, *in_bytes;
     uint32_t in_len;
     struct xdr_out out;
@@ -54,6 +63,9 @@ void wire_open_on(struct wire *w, struct daemon *daemon, unsigned loop);
  * that any user may have. */
 void wire_open_from(struct wire *w, struct daemon *daemon, const char *address);
 void wire_open_unprivileged(struct wire *w, struct daemon *daemon, const char *address);
+/* The same by a socket that takes IPv6 and IPv4, as one that listens on "::" does: from "::1", or
+ * from an IPv4 address, which it has IPv4-mapped. */
+void wire_open_dual(struct wire *w, struct daemon *daemon, const char *address);
 void wire_close(struct wire *w);
 /* Build a call. */
 void wire_begin(struct wire *w);

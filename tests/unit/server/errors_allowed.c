@@ -320,12 +320,6 @@ static const struct {
     {0, NFS4ERR_RETRY_UNCACHED_REP},
     /* Case 9 of 18.35.4. */
     {OP_EXCHANGE_ID, NFS4ERR_PERM},
-    /* The peer is not admitted to the export. No error of the table says so; STALE ("access to it
-     * has been revoked") would break a Linux client's mount for good, although an operator can
-     * admit it again. */
-    {OP_PUTFH, NFS4ERR_ACCESS},
-    {OP_PUTROOTFH, NFS4ERR_ACCESS},
-    {OP_PUTPUBFH, NFS4ERR_ACCESS},
 };
 
 static bool is_in(const nfsstat4 *row, nfsstat4 status)
@@ -338,8 +332,10 @@ static bool is_in(const nfsstat4 *row, nfsstat4 status)
 
 bool error_is_allowed(uint32_t op, nfsstat4 status)
 {
-    if (status == NFS4_OK || op == 0)
+    if (status == NFS4_OK)
         return true;
+    if (op == 0) /* nobody's: a handler of an unknown name */
+        return false;
     if (op == OP_ILLEGAL)
         return status == NFS4ERR_OP_ILLEGAL || status == NFS4ERR_BADXDR;
     if (op < OPS && is_in(table[op], status))

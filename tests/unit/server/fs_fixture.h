@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "proto/nfs4/attr.h"
+#include "server/base/descriptors.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/file/file.h"
@@ -45,7 +46,12 @@ struct fs_fixture {
     void (*on_release)(struct fs_fixture *f,
                        struct file *file); /* before the answer; may be NULL */
     uint64_t wrote_mtime_ns;
+    uint64_t resized; /* a growing file, by the keeper, which answers so */
+    nfsstat4 resize_status;
 };
+
+/* What its table of files is made with. */
+extern const struct descriptor_plan fs_plan;
 
 int fs_setup(void **state);
 /* The same in a mount of its own, with no other mount in it. */

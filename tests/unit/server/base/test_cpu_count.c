@@ -1,6 +1,6 @@
 /*
- * test_cpu_count.c - the CPUs that a process may use, by its mask and by quotas in a directory that
- * looks like /sys/fs/cgroup.
+ * test_cpu_count.c - the CPUs and the memory that a process may use, by its mask and by limits in a
+ * directory that looks like /sys/fs/cgroup.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "server/base/cpu_count.h"
+#include "server/base/process_limits.h"
 
 static char root[] = "/tmp/test_cpu_count.XXXXXX";
 static cpu_set_t all; /* what the test itself may use */
@@ -62,6 +63,10 @@ static int setup(void **state)
     put("cpu.max", NULL);
     put("a/cpu.max", NULL);
     put("a/b/cpu.max", NULL);
+    put("memory.max", NULL);
+    put("a/memory.max", NULL);
+    put("a/b/memory.max", NULL);
+    put("a/b/memory.high", NULL);
     return sched_setaffinity(0, sizeof(all), &all);
 }
 
@@ -126,6 +131,34 @@ static void a_quota_above_binds_too(void **state)
     assert_int_equal(count(), 1);
 }
 
+static uint64_t memory(void)
+{
+    char own[128];
+
+    snprintf(own, sizeof(own), "%s", at("self"));
+    return process_memory_at(root, own);
+}
+
+static void the_smallest_limit_of_memory_binds(void **state)
+{
+    const uint64_t machine = memory();
+    (void)state;
+
+    assert_in_range(machine, 1 << 20, UINT64_MAX - 1);
+    put("a/b/memory.max", "max\n");
+    assert_true(memory() == machine);
+    put("a/memory.max", "8388608\n");
+    assert_int_equal(memory(), 8388608);
+    put("a/b/memory.high", "4194304\n");
+    assert_int_equal(memory(), 4194304);
+    put("memory.max", "1048576\n");
+    assert_int_equal(memory(), 1048576);
+    put("memory.max", "18446744073709551615\n");
+    put("a/memory.max", NULL);
+    put("a/b/memory.high", NULL);
+    assert_true(memory() == machine);
+}
+
 static int make_tree(void **state)
 {
     (void)state;
@@ -148,6 +181,7 @@ int main(void)
         cmocka_unit_test_setup(a_process_of_one_cpu_counts_one, setup),
         cmocka_unit_test_setup(a_quota_is_rounded_up_and_is_one_at_least, setup),
         cmocka_unit_test_setup(a_quota_above_binds_too, setup),
+        cmocka_unit_test_setup(the_smallest_limit_of_memory_binds, setup),
     };
     return cmocka_run_group_tests(tests, make_tree, remove_tree);
 }

@@ -17,7 +17,7 @@
 #include "proto/record.h"
 #include "server/client/backchannel.h"
 #include "server/client/cb_message.h"
-#include "server/client/client_private.h"
+#include "server/client/session_private.h"
 #include "server/daemon.h"
 #include "server/server.h"
 #include "tests/unit/server/daemon_fixture.h"
@@ -59,18 +59,34 @@ static void on_done(struct loop_msg *msg)
     sem_post(&((struct waiting *)(void *)call)->done);
 }
 
-static void start_call(struct waiting *w, clientid4 client, uint32_t timeout_ms)
+static void prepare_call(struct waiting *w, clientid4 client, uint32_t timeout_ms)
 {
-    struct server *server = daemon_server(daemon_of_test);
+    const struct server *server = daemon_server(daemon_of_test);
     memset(w, 0, sizeof(*w));
     sem_init(&w->done, 0, 0);
     w->call.done.run = on_done;
     w->call.done_loop = server->loops[0];
     w->call.client_id = client;
+    w->call.timeout_ms = timeout_ms;
+}
+
+static void start_call(struct waiting *w, clientid4 client, uint32_t timeout_ms)
+{
+    prepare_call(w, client, timeout_ms);
     w->call.op = OP_CB_RECALL_ANY;
     w->call.args.cb_recall_any.craa_objects_to_keep = 7;
-    w->call.timeout_ms = timeout_ms;
-    backchannel_call(server->clients, &w->call);
+    backchannel_call(daemon_server(daemon_of_test)->clients, &w->call);
+}
+
+static void start_recall(struct waiting *w, clientid4 client)
+{
+    prepare_call(w, client, WAIT_MS);
+    w->call.op = OP_CB_LAYOUTRECALL;
+    w->call.args.cb_layoutrecall =
+        (CB_LAYOUTRECALL4args){.clora_type = LAYOUT4_BLOCK_VOLUME,
+                               .clora_iomode = LAYOUTIOMODE4_ANY,
+                               .clora_recall = {.lor_recalltype = LAYOUTRECALL4_ALL}};
+    backchannel_call(daemon_server(daemon_of_test)->clients, &w->call);
 }
 
 static enum cb_outcome outcome_of(struct waiting *w)
@@ -335,7 +351,7 @@ static void a_call_has_a_deadline_and_its_slot_waits_for_the_late_answer(void **
 struct counting {
     struct loop_msg msg;
     clientid4 id;
-    unsigned flights;
+    unsigned flights, binds;
     sem_t done;
 };
 
@@ -346,15 +362,24 @@ static void count_flights(struct loop_msg *msg)
         clients_table(daemon_server(daemon_of_test)->clients, client_id_loop(count->id)),
         count->id);
     count->flights = found->flights;
+    for (const struct cb_bind *bind = found->sessions ? found->sessions->binds : NULL; bind;
+         bind = bind->next)
+        count->binds++;
     sem_post(&count->done);
+}
+
+static void count_of(clientid4 id, struct counting *count)
+{
+    *count = (struct counting){.msg.run = count_flights, .id = id};
+    sem_init(&count->done, 0, 0);
+    loop_post(daemon_server(daemon_of_test)->loops[client_id_loop(id)], &count->msg);
+    sem_wait(&count->done);
 }
 
 static unsigned flights_of(clientid4 id)
 {
-    struct counting count = {.msg.run = count_flights, .id = id};
-    sem_init(&count.done, 0, 0);
-    loop_post(daemon_server(daemon_of_test)->loops[client_id_loop(id)], &count.msg);
-    sem_wait(&count.done);
+    struct counting count;
+    count_of(id, &count);
     return count.flights;
 }
 
@@ -474,6 +499,10 @@ static void a_lost_connection_makes_the_same_call_go_over_another_one(void **sta
     assert_true(hear(&other, WAIT_MS, &before));
     wire_close(&other);
     assert_true(hear(&client.wire, WAIT_MS, &after));
+    if (after.proc == 0) { /* the connection went before the answer to its probe was read */
+        answer_null(&client.wire, after.xid);
+        assert_true(hear(&client.wire, WAIT_MS, &after));
+    }
     assert_int_equal(after.sequence.csa_slotid, before.sequence.csa_slotid);
     assert_int_equal(after.sequence.csa_sequenceid, before.sequence.csa_sequenceid);
     answer(&client.wire, &after, NFS4_OK, NFS4_OK, 1);
@@ -583,6 +612,54 @@ static void a_recall_is_built_to_see_whether_it_fits(void **state)
     }
 }
 
+/* A session over a connection of its own, whose backchannel has room for CB_SEQUENCE only. */
+static void open_narrow_session(struct nfs_client *client, struct wire *w, sessionid4 session)
+{
+    union nfs4_res res;
+    struct heard heard;
+    union nfs4_args args = session_args(client->id, ++client->create_seq, BACK);
+    args.create_session.csa_back_chan_attrs.ca_maxoperations = 1;
+    wire_open(w, daemon_of_test);
+    assert_int_equal(wire_one(w, OP_CREATE_SESSION, &args, &res), NFS4_OK);
+    memcpy(session, res.create_session.csr_resok4.csr_sessionid, NFS4_SESSIONID_SIZE);
+    assert_true(hear(w, WAIT_MS, &heard));
+    assert_int_equal(heard.proc, 0);
+    answer_null(w, heard.xid);
+}
+
+/* The narrow one is the newer, at which is looked first. */
+static void a_call_goes_by_a_session_that_can_carry_it(void **state)
+{
+    (void)state;
+    struct nfs_client client;
+    struct wire narrow;
+    struct waiting first, second;
+    struct heard heard;
+    sessionid4 session;
+    start_client(&client, "narrow");
+    open_narrow_session(&client, &narrow, session);
+    start_recall(&first, client.id);
+    assert_true(hear(&client.wire, WAIT_MS, &heard));
+    assert_int_equal(heard.op, OP_CB_LAYOUTRECALL);
+    assert_memory_equal(heard.sequence.csa_sessionid, client.session, NFS4_SESSIONID_SIZE);
+    start_recall(&second, client.id); /* the other slot of the same one */
+    struct heard other;
+    assert_true(hear(&client.wire, WAIT_MS, &other));
+    assert_int_not_equal(other.sequence.csa_slotid, heard.sequence.csa_slotid);
+    answer(&client.wire, &heard, NFS4_OK, NFS4_OK, 1);
+    answer(&client.wire, &other, NFS4_OK, NFS4_OK, 1);
+    assert_int_equal(outcome_of(&first), CB_ANSWERED);
+    assert_int_equal(outcome_of(&second), CB_ANSWERED);
+    union nfs4_args args = {0};
+    memcpy(args.destroy_session.dsa_sessionid, client.session, NFS4_SESSIONID_SIZE);
+    assert_int_equal(wire_one(&client.wire, OP_DESTROY_SESSION, &args, NULL), NFS4_OK);
+    start_recall(&first, client.id); /* the narrow one is left */
+    assert_int_equal(outcome_of(&first), CB_NO_CHANNEL);
+    assert_false(hear(&narrow, QUIET_MS, &heard));
+    wire_close(&narrow);
+    wire_close(&client.wire);
+}
+
 /* ---- probes ---- */
 
 /* Wrong: each session that comes and goes leaves a CB_NULL with its buffer for 10 s. */
@@ -609,6 +686,48 @@ static void a_session_that_is_destroyed_leaves_no_probe_behind(void **state)
     wire_close(&client.wire);
 }
 
+/* None of which answers. The later ones get the calls. */
+static void however_many_connections_are_bound_so_many_are_kept_and_probed(void **state)
+{
+    (void)state;
+    enum { MANY = 60, PROBES = 16 };
+    struct nfs_client client;
+    struct wire wires[MANY];
+    struct counting count;
+    struct waiting w;
+    struct heard heard = {0};
+    nfs_client_start(&client, daemon_of_test, "binds many", 0);
+    for (unsigned i = 0; i < MANY; i++) {
+        union nfs4_args args = {.bind_conn_to_session = {.bctsa_dir = CDFC4_BACK_OR_BOTH}};
+        memcpy(args.bind_conn_to_session.bctsa_sessid, client.session, sizeof(client.session));
+        wire_open(&wires[i], daemon_of_test);
+        assert_int_equal(wire_one(&wires[i], OP_BIND_CONN_TO_SESSION, &args, NULL), NFS4_OK);
+    }
+    count_of(client.id, &count);
+    assert_in_range(count.flights, 1, PROBES);
+    assert_int_equal(count.binds, SESSION_CONNS_MAX);
+    start_call(&w, client.id, WAIT_MS);
+    assert_true(hear(&wires[MANY - 1], WAIT_MS, &heard));
+    assert_int_equal(heard.proc, 1);
+    answer(&wires[MANY - 1], &heard, NFS4_OK, NFS4_OK, 1);
+    assert_int_equal(outcome_of(&w), CB_ANSWERED);
+    for (unsigned i = 0; i < MANY; i++)
+        wire_close(&wires[i]);
+    wire_close(&client.wire);
+}
+
+/* Wrong: a process that is stopped again and again never says that a client does not answer. */
+static void a_turn_that_ended_late_counts_when_there_were_many(void **state)
+{
+    const uint64_t ms = 1000000u, ends = 1000 * ms;
+    (void)state;
+    assert_false(backchannel_turn_counts(0, 0, ends)); /* none was given yet */
+    assert_true(backchannel_turn_counts(1, ends, ends + 100 * ms));
+    assert_false(backchannel_turn_counts(1, ends, ends + 300 * ms));
+    assert_false(backchannel_turn_counts(19, ends, ends + 300 * ms));
+    assert_true(backchannel_turn_counts(20, ends, ends + 300 * ms));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -624,7 +743,10 @@ int main(void)
         cmocka_unit_test(without_a_connection_a_call_fails_at_once_and_a_new_one_mends_the_slot),
         cmocka_unit_test(a_client_that_says_delay_is_asked_again),
         cmocka_unit_test(nobody_to_call_is_said_at_once),
+        cmocka_unit_test(a_call_goes_by_a_session_that_can_carry_it),
         cmocka_unit_test(a_session_that_is_destroyed_leaves_no_probe_behind),
+        cmocka_unit_test(however_many_connections_are_bound_so_many_are_kept_and_probed),
+        cmocka_unit_test(a_turn_that_ended_late_counts_when_there_were_many),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

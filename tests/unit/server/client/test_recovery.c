@@ -257,6 +257,35 @@ static void the_end_of_an_old_id_leaves_the_record_of_a_new_one(void **state)
     crash();
 }
 
+/* Wrong: each change was a job of its own, and two workers wrote two of one owner in either order.
+ */
+static void changes_are_written_in_the_order_of_asking(void **state)
+{
+    enum { ROUNDS = 20, CHANGES = 16 };
+    static struct waiting w[CHANGES];
+    (void)state;
+    boot(60);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned i = 0; i < CHANGES; i++) {
+            w[i] = (struct waiting){.call = {.done.run = on_done,
+                                             .done_loop = loop,
+                                             .owner = (const uint8_t *)"again",
+                                             .owner_len = 5,
+                                             .client_id = i}};
+            sem_init(&w[i].answered, 0, 0);
+        }
+        for (unsigned i = 0; i < CHANGES; i++)
+            recovery_confirm(recovery, &w[i].call);
+        for (unsigned i = 0; i < CHANGES; i++)
+            sem_wait(&w[i].answered);
+        change("again", CHANGES - 1, recovery_forget); /* the record is of the last */
+        crash();
+        boot(60);
+        assert_false(may_reclaim("again"));
+    }
+    crash();
+}
+
 /* A database of a version that wrote no ids. */
 static void records_of_an_earlier_version_are_read(void **state)
 {
@@ -357,6 +386,8 @@ int main(void)
         cmocka_unit_test(grace_goes_on_while_clients_reclaim_within_a_bound),
         cmocka_unit_test_setup_teardown(grace_does_not_end_under_who_reclaims, setup, teardown),
         cmocka_unit_test_setup_teardown(the_end_of_an_old_id_leaves_the_record_of_a_new_one, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(changes_are_written_in_the_order_of_asking, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(records_of_an_earlier_version_are_read, setup, teardown),
         cmocka_unit_test_setup_teardown(a_client_whose_state_was_dropped_may_not_reclaim_it, setup,

@@ -1,6 +1,7 @@
 /*
- * test_stop.c - the server is stopped under clients that are still there. What it leaks,
- * LeakSanitizer tells at the end of the program (the asan build).
+ * test_stop.c - the server is stopped under clients that are still there. What memory it leaks,
+ * LeakSanitizer tells at the end of the program (the asan build); of descriptors and threads, and
+ * of what the clients see, any build does.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,8 +9,12 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <dirent.h>
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "tests/unit/server/daemon_fixture.h"
 
@@ -49,10 +54,35 @@ static void leave_requests(struct nfs_client *client, struct wire *other)
     wire_send(other);
 }
 
+static unsigned count_entries(const char *path)
+{
+    unsigned count = 0;
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
+}
+
+/* Whole messages, and then the end. */
+static void assert_is_closed(struct wire *w)
+{
+    struct pollfd end = {.fd = w->fd, .events = POLLIN};
+    enum rpc_msg_type type;
+    char byte;
+    while (wire_next_message(w, 0, &type))
+        ;
+    assert_int_equal(poll(&end, 1, 0), 1);
+    ssize_t n = recv(w->fd, &byte, 1, 0);
+    assert_true(n == 0 || (n < 0 && errno == ECONNRESET));
+}
+
 static void a_server_that_is_stopped_under_its_clients_leaks_nothing(void **state)
 {
     static struct nfs_client clients[CLIENTS];
     static struct wire others[CLIENTS];
+    unsigned descriptors = 0, threads = 0;
     (void)state;
     for (unsigned round = 0; round < ROUNDS; round++) {
         struct daemon *daemon = fixture_start("");
@@ -61,10 +91,18 @@ static void a_server_that_is_stopped_under_its_clients_leaks_nothing(void **stat
             leave_requests(&clients[i], &others[i]);
         fixture_stop(daemon);
         for (unsigned i = 0; i < CLIENTS; i++) {
+            assert_is_closed(&clients[i].wire);
+            assert_is_closed(&others[i]);
             wire_close(&clients[i].wire);
             wire_close(&others[i]);
         }
         fixture_clean();
+        if (round > 0) { /* the first may have opened what is opened once */
+            assert_int_equal(count_entries("/proc/self/fd"), descriptors);
+            assert_int_equal(count_entries("/proc/self/task"), threads);
+        }
+        descriptors = count_entries("/proc/self/fd");
+        threads = count_entries("/proc/self/task");
     }
 }
 

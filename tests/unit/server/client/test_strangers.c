@@ -9,10 +9,18 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "server/client/client.h"
+#include "server/client/clients.h"
+#include "server/daemon.h"
 #include "server/nfs/compound.h"
+#include "server/server.h"
 #include "tests/unit/server/daemon_fixture.h"
 
 #define AT_HOME   "127.0.0.1" /* where the client is */
@@ -28,7 +36,7 @@ static struct nfs_client client;
 static int setup(void **state)
 {
     (void)state;
-    daemon_of_test = fixture_start("");
+    daemon_of_test = fixture_start_with("", " layouts = true"); /* so that one can be returned */
     nfs_client_start_from(&client, daemon_of_test, "at home", AT_HOME);
     return 0;
 }
@@ -113,6 +121,56 @@ static void every_operation_says_who_may(void **state)
     }
 }
 
+/* Operations that are the principal's alone, each sent by another user over a connection of the
+ * client: none is done. */
+static nfsstat4 send_as_another(struct wire *w, uint32_t op)
+{
+    static callback_sec_parms4 none = {.cb_secflavor = RPC_AUTH_NONE};
+    union nfs4_args args = {0};
+    switch (op) {
+    case OP_BIND_CONN_TO_SESSION:
+        return bind_session(w);
+    case OP_CREATE_SESSION:
+        return create_session(w);
+    case OP_DESTROY_SESSION:
+        return destroy_session(w);
+    case OP_DESTROY_CLIENTID:
+        return destroy_client(w);
+    case OP_BACKCHANNEL_CTL:
+        args.backchannel_ctl = (BACKCHANNEL_CTL4args){
+            .bca_cb_program = 0x40000000, .bca_sec_parms_count = 1, .bca_sec_parms = &none};
+        break;
+    case OP_RECLAIM_COMPLETE:
+        break;
+    default:
+        fail_msg("who sends %s as another user?", nfs4_op_name(op));
+    }
+    nfs_begin(&client, false);
+    wire_op(w, op, &args);
+    assert_true(wire_call(w));
+    nfs_sequence_ok(&client);
+    return wire_result(w, op, NULL);
+}
+
+/* Wrong: BACKCHANNEL_CTL and RECLAIM_COMPLETE asked nothing of who sent them. */
+static void what_is_the_principals_is_done_for_nobody_else(void **state)
+{
+    static const nfsstat4 answers[OP_TABLE_SIZE] = {
+        [OP_BIND_CONN_TO_SESSION] = NFS4ERR_BADSESSION, [OP_CREATE_SESSION] = NFS4ERR_CLID_INUSE,
+        [OP_DESTROY_SESSION] = NFS4ERR_WRONG_CRED,      [OP_DESTROY_CLIENTID] = NFS4ERR_WRONG_CRED,
+        [OP_BACKCHANNEL_CTL] = NFS4ERR_INVAL,           [OP_RECLAIM_COMPLETE] = NFS4ERR_WRONG_CRED,
+    };
+    (void)state;
+    client.wire.uid = ANOTHER_USER;
+    for (uint32_t op = 0; op < OP_TABLE_SIZE; op++) {
+        assert_int_equal(op_table[op].who == WHO_PRINCIPAL, answers[op] != NFS4_OK);
+        if (answers[op] != NFS4_OK)
+            assert_int_equal(send_as_another(&client.wire, op), answers[op]);
+    }
+    client.wire.uid = 0;
+    assert_client_lives();
+}
+
 /* ---- session ids ---- */
 
 /* All but the first byte, which is the loop, is chance: of two ids some 0 of 15 bytes agree. */
@@ -141,8 +199,9 @@ static void to_another_address_the_session_is_none(void **state)
     assert_int_equal(destroy_session(&w), NFS4ERR_BADSESSION);
     assert_int_equal(create_session(&w), NFS4ERR_STALE_CLIENTID);
     assert_int_equal(destroy_client(&w), NFS4ERR_STALE_CLIENTID);
-    assert_int_equal(exchange(&w, 2, NULL),
-                     NFS4ERR_CLID_INUSE); /* not the verifier of the client */
+    assert_int_equal(exchange(&w, 2, NULL), NFS4ERR_DELAY); /* not the verifier of the client */
+    w.uid = ANOTHER_USER;
+    assert_int_equal(exchange(&w, 1, NULL), NFS4ERR_CLID_INUSE);
     wire_close(&w);
     assert_client_lives();
 }
@@ -176,7 +235,18 @@ static void an_address_in_no_export_makes_no_client_id(void **state)
     assert_client_lives();
 }
 
-/* A client with two addresses: each of its ways begins with EXCHANGE_ID. */
+/* As the log, sealctl and the fence hook name it. */
+static void assert_client_is_named(const char *name)
+{
+    const struct clients *clients = daemon_server(daemon_of_test)->clients;
+    struct client *found =
+        client_find(clients_table(clients, client_id_loop(client.id)), client.id);
+    assert_non_null(found);
+    assert_string_equal(client_describe(found), name);
+}
+
+/* A client with two addresses: each of its ways begins with EXCHANGE_ID. Wrong: for ever named by
+ * its first. */
 static void a_client_that_knows_its_verifier_may_come_from_two_addresses(void **state)
 {
     (void)state;
@@ -187,8 +257,69 @@ static void a_client_that_knows_its_verifier_may_come_from_two_addresses(void **
     assert_int_equal(exchange(&w, 1, &res), NFS4_OK);
     assert_int_equal(res.exchange_id.eir_resok4.eir_clientid, client.id);
     assert_int_equal(use_session(&w, 2), NFS4_OK);
+    assert_client_is_named(ELSEWHERE " (at home)");
+    assert_client_lives(); /* which any user of it could have shown */
+    assert_client_is_named(ELSEWHERE " (at home)");
+    assert_int_equal(bind_session(&client.wire), NFS4_OK);
+    assert_client_is_named(AT_HOME " (at home)");
+    assert_int_equal(bind_session(&w), NFS4_OK);
+    assert_client_is_named(ELSEWHERE " (at home)");
+    client.create_seq++;
+    union nfs4_args args = session_args(client.id, client.create_seq, 0);
+    assert_int_equal(wire_one(&client.wire, OP_CREATE_SESSION, &args, NULL), NFS4_OK);
+    assert_client_is_named(AT_HOME " (at home)");
     wire_close(&w);
+}
+
+static int setup_short(void **state)
+{
+    (void)state;
+    daemon_of_test = fixture_start("lease_time = 5\n");
+    nfs_client_start_from(&client, daemon_of_test, "at home", AT_HOME);
+    return 0;
+}
+
+/* Wrong: CLID_INUSE, for which a mount gives up. A machine that crashed and came back under another
+ * address waits until the lease that it had has run out, which is the subject. */
+static void a_client_that_crashed_comes_back_under_another_address(void **state)
+{
+    (void)state;
+    struct wire w;
+    union nfs4_res res;
+    nfsstat4 status = NFS4ERR_DELAY;
+    wire_open_from(&w, daemon_of_test, ELSEWHERE);
+    assert_int_equal(exchange(&w, 2, NULL), NFS4ERR_DELAY);
+    assert_client_lives(); /* it was a namesake, so far */
+    for (unsigned tries = 0; tries < 200 && status == NFS4ERR_DELAY; tries++) {
+        status = exchange(&w, 2, &res);
+        usleep(100000);
+    }
+    assert_int_equal(status, NFS4_OK);
+    assert_int_not_equal(res.exchange_id.eir_resok4.eir_clientid, client.id);
+    union nfs4_args args = session_args(res.exchange_id.eir_resok4.eir_clientid,
+                                        res.exchange_id.eir_resok4.eir_sequenceid, 0);
+    assert_int_equal(wire_one(&w, OP_CREATE_SESSION, &args, NULL), NFS4_OK);
+    assert_int_equal(use_session(&client.wire, 1), NFS4ERR_BADSESSION);
+    wire_close(&w);
+}
+
+static void an_ipv4_address_is_one_by_whichever_socket_it_comes(void **state)
+{
+    (void)state;
+    struct wire mapped, six;
+    union nfs4_res res;
+    wire_open_dual(&mapped, daemon_of_test, AT_HOME);
+    assert_int_equal(use_session(&mapped, 1), NFS4_OK);
+    wire_open_dual(&six, daemon_of_test, "::1"); /* another address of the same machine */
+    assert_int_equal(use_session(&six, 2), NFS4ERR_BADSESSION);
+    assert_int_equal(exchange(&six, 1, &res), NFS4_OK);
+    assert_int_equal(res.exchange_id.eir_resok4.eir_clientid, client.id);
+    assert_int_equal(use_session(&six, 2), NFS4_OK);
+    assert_int_equal(bind_session(&six), NFS4_OK);
+    assert_int_equal(bind_session(&mapped), NFS4_OK);
     assert_client_lives();
+    wire_close(&mapped);
+    wire_close(&six);
 }
 
 /* ---- other users ---- */
@@ -251,7 +382,9 @@ static void where_such_ports_are_allowed_they_end_nobodys_state(void **state)
     union nfs4_res res;
     wire_open_unprivileged(&w, daemon_of_test, AT_HOME);
     for (unsigned lease_is_over = 0; lease_is_over < 2; lease_is_over++) {
+        w.uid = ANOTHER_USER;
         assert_int_equal(exchange(&w, 1, NULL), NFS4ERR_CLID_INUSE);
+        w.uid = 0;
         assert_int_equal(exchange(&w, 2, NULL), NFS4ERR_CLID_INUSE);
         assert_int_equal(create_session(&w), NFS4ERR_STALE_CLIENTID);
         assert_int_equal(destroy_client(&w), NFS4ERR_STALE_CLIENTID);
@@ -266,6 +399,98 @@ static void where_such_ports_are_allowed_they_end_nobodys_state(void **state)
                         res.exchange_id.eir_resok4.eir_sequenceid, 0);
     assert_int_equal(wire_one(&w, OP_CREATE_SESSION, &args, NULL), NFS4_OK);
     wire_close(&w);
+}
+
+/* The verifier of a machine can be known to its users, too. */
+static void who_knows_the_verifier_too_is_not_the_client(void **state)
+{
+    (void)state;
+    struct wire w;
+    wire_open_unprivileged(&w, daemon_of_test, AT_HOME);
+    assert_int_equal(exchange(&w, 1, NULL), NFS4ERR_CLID_INUSE);
+    assert_int_equal(use_session(&w, 1), NFS4ERR_BADSESSION);
+    assert_int_equal(bind_session(&w), NFS4ERR_BADSESSION);
+    wire_close(&w);
+    assert_client_lives();
+}
+
+static nfsstat4 introduce(struct wire *w, const char *owner, uint8_t verifier,
+                          EXCHANGE_ID4resok *ok)
+{
+    union nfs4_res res;
+    union nfs4_args args = exchange_args(owner, verifier, 0);
+    nfsstat4 status = wire_one(w, OP_EXCHANGE_ID, &args, &res);
+    *ok = res.exchange_id.eir_resok4;
+    return status;
+}
+
+static nfsstat4 confirm(struct wire *w, const EXCHANGE_ID4resok *introduced)
+{
+    union nfs4_args args = session_args(introduced->eir_clientid, introduced->eir_sequenceid, 0);
+    return wire_one(w, OP_CREATE_SESSION, &args, NULL);
+}
+
+/* The name of a machine can be known to its users. */
+static void a_name_is_not_kept_from_its_machine_by_a_user(void **state)
+{
+    (void)state;
+    struct wire user, root;
+    EXCHANGE_ID4resok squat, own;
+    wire_open_unprivileged(&user, daemon_of_test, AT_HOME);
+    user.uid = ANOTHER_USER;
+    wire_open_from(&root, daemon_of_test, AT_HOME);
+    for (unsigned confirmed = 0; confirmed < 2; confirmed++) {
+        const char *name = confirmed ? "kernel, confirmed" : "kernel";
+        assert_int_equal(introduce(&user, name, 1, &squat), NFS4_OK);
+        if (confirmed)
+            assert_int_equal(confirm(&user, &squat), NFS4_OK);
+        assert_int_equal(introduce(&root, name, 2, &own), NFS4_OK);
+        assert_int_not_equal(own.eir_clientid, squat.eir_clientid);
+        assert_int_equal(introduce(&user, name, 3, &squat), NFS4ERR_DELAY);
+        assert_int_equal(confirm(&root, &own), NFS4_OK);
+        assert_int_equal(introduce(&user, name, 3, &squat), NFS4ERR_CLID_INUSE);
+    }
+    wire_close(&user);
+    wire_close(&root);
+}
+
+/* ---- while a client is being recorded ---- */
+
+static void hold_records(sqlite3 **db, const char *sql)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "%s/../state/clients.db", fixture_files());
+    if (!*db)
+        assert_int_equal(sqlite3_open(path, db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(*db, sql, NULL, NULL, NULL), SQLITE_OK);
+}
+
+/* Wrong: the new client was taken apart under the CREATE_SESSION that waits for its record. */
+static void a_client_that_is_being_recorded_is_not_replaced(void **state)
+{
+    (void)state;
+    sqlite3 *db = NULL;
+    EXCHANGE_ID4resok first;
+    union nfs4_res res;
+    struct wire *w = &client.wire;
+    assert_int_equal(introduce(w, "twice", 1, &first), NFS4_OK);
+    hold_records(&db, "BEGIN IMMEDIATE");
+    union nfs4_args args = session_args(first.eir_clientid, first.eir_sequenceid, 0);
+    wire_begin(w);
+    wire_op(w, OP_CREATE_SESSION, &args);
+    wire_send(w);
+    args = exchange_args("twice", 1, 0);
+    wire_begin(w);
+    wire_op(w, OP_EXCHANGE_ID, &args);
+    assert_true(wire_call(w)); /* overtakes */
+    assert_int_equal(wire_result(w, OP_EXCHANGE_ID, NULL), NFS4ERR_DELAY);
+    hold_records(&db, "ROLLBACK");
+    assert_true(wire_receive(w));
+    assert_int_equal(wire_result(w, OP_CREATE_SESSION, &res), NFS4_OK);
+    sqlite3_close(db);
+    assert_int_equal(introduce(w, "twice", 1, &first), NFS4_OK);
+    assert_true((first.eir_flags & EXCHGID4_FLAG_CONFIRMED_R) != 0);
+    assert_client_lives();
 }
 
 /* ---- out of the export's clients ---- */
@@ -366,6 +591,81 @@ static void who_is_taken_out_of_the_clients_gives_back_and_no_more(void **state)
     assert_int_equal(ask_of_file(handle, OP_LAYOUTRETURN, &args), NFS4_OK);
 }
 
+/* Wrong: the client id of before the reload was confirmed after it. */
+static void who_is_taken_out_before_he_is_confirmed_gets_no_client_id(void **state)
+{
+    (void)state;
+    EXCHANGE_ID4resok made;
+    assert_int_equal(introduce(&client.wire, "too late", 1, &made), NFS4_OK);
+    fixture_admit(daemon_of_test, "\"127.0.0.2\"");
+    assert_int_equal(confirm(&client.wire, &made), NFS4ERR_STALE_CLIENTID);
+    assert_int_equal(create_session(&client.wire), NFS4_OK); /* to give back by */
+    union nfs4_args args = exchange_args("too late", 1, 0);
+    assert_denied(&client.wire, OP_EXCHANGE_ID, &args, RPC_AUTHSTAT_TOOWEAK);
+    assert_client_lives();
+}
+
+static atomic_bool reload_on;
+
+static void *reload_all_the_time(void *arg)
+{
+    while (atomic_load(&reload_on)) {
+        fixture_admit(arg, "\"127.0.0.1\"");
+        fixture_admit(arg, "\"127.0.0.2\", \"127.0.0.1\"");
+    }
+    return NULL;
+}
+
+static void clients_come_and_go_while_the_configuration_is_reloaded(void **state)
+{
+    enum { CLIENTS = 50 };
+    (void)state;
+    pthread_t thread;
+    union nfs4_res res;
+    struct wire *w = &client.wire;
+    atomic_store(&reload_on, true);
+    assert_int_equal(pthread_create(&thread, NULL, reload_all_the_time, daemon_of_test), 0);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        char owner[32];
+        EXCHANGE_ID4resok made;
+        snprintf(owner, sizeof(owner), "passing %u", i);
+        assert_int_equal(introduce(w, owner, 1, &made), NFS4_OK);
+        union nfs4_args args = session_args(made.eir_clientid, made.eir_sequenceid, 0);
+        assert_int_equal(wire_one(w, OP_CREATE_SESSION, &args, &res), NFS4_OK);
+        memcpy(args.destroy_session.dsa_sessionid, res.create_session.csr_resok4.csr_sessionid,
+               NFS4_SESSIONID_SIZE);
+        assert_int_equal(wire_one(w, OP_DESTROY_SESSION, &args, NULL), NFS4_OK);
+        args = (union nfs4_args){.destroy_clientid = {.dca_clientid = made.eir_clientid}};
+        assert_int_equal(wire_one(w, OP_DESTROY_CLIENTID, &args, NULL), NFS4_OK);
+        assert_client_lives();
+    }
+    atomic_store(&reload_on, false);
+    pthread_join(thread, NULL);
+}
+
+/* Another user is another client, whatever he knows, for as long as the first has anything. */
+static void a_client_whose_principal_changes_is_another(void **state)
+{
+    (void)state;
+    EXCHANGE_ID4resok made;
+    nfsstat4 status = NFS4ERR_DELAY;
+    struct wire *w = &client.wire;
+    w->uid = ANOTHER_USER;
+    assert_int_equal(introduce(w, client.owner, 1, &made), NFS4ERR_CLID_INUSE);
+    w->uid = 0;
+    assert_int_equal(destroy_session(w), NFS4_OK);
+    w->uid = ANOTHER_USER;
+    for (unsigned tries = 0; tries < 200 && status == NFS4ERR_DELAY; tries++) {
+        status = introduce(w, client.owner, 1, &made); /* the record of the first goes */
+        usleep(20000);
+    }
+    assert_int_equal(status, NFS4_OK);
+    assert_int_not_equal(made.eir_clientid, client.id);
+    assert_int_equal(confirm(w, &made), NFS4_OK);
+    w->uid = 0;
+    assert_int_equal(create_session(w), NFS4ERR_STALE_CLIENTID);
+}
+
 /* ---- connections ---- */
 
 static void a_session_is_destroyed_over_a_connection_of_its_own(void **state)
@@ -384,12 +684,18 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_operation_says_who_may),
+        cmocka_unit_test_setup_teardown(what_is_the_principals_is_done_for_nobody_else, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_session_id_tells_nothing_of_another, setup, teardown),
         cmocka_unit_test_setup_teardown(to_another_address_the_session_is_none, setup, teardown),
         cmocka_unit_test_setup_teardown(an_address_in_no_export_makes_no_client_id, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(
             a_client_that_knows_its_verifier_may_come_from_two_addresses, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_client_that_crashed_comes_back_under_another_address,
+                                        setup_short, teardown),
+        cmocka_unit_test_setup_teardown(an_ipv4_address_is_one_by_whichever_socket_it_comes, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(the_session_is_used_by_every_user_and_kept_by_its_principal,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(an_id_that_is_nobodys_is_refused_with_its_call, setup,
@@ -398,8 +704,20 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(where_such_ports_are_allowed_they_end_nobodys_state,
                                         setup_unprivileged, teardown),
+        cmocka_unit_test_setup_teardown(who_knows_the_verifier_too_is_not_the_client,
+                                        setup_unprivileged, teardown),
+        cmocka_unit_test_setup_teardown(a_name_is_not_kept_from_its_machine_by_a_user,
+                                        setup_unprivileged, teardown),
+        cmocka_unit_test_setup_teardown(a_client_that_is_being_recorded_is_not_replaced, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(who_is_taken_out_of_the_clients_gives_back_and_no_more,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(who_is_taken_out_before_he_is_confirmed_gets_no_client_id,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(clients_come_and_go_while_the_configuration_is_reloaded,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(a_client_whose_principal_changes_is_another, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_session_is_destroyed_over_a_connection_of_its_own, setup,
                                         teardown),
     };

@@ -33,7 +33,7 @@ static const struct config config = {
 /* ---- who watches, and the annex ---- */
 
 static struct {
-    unsigned lapsed, renewed, callable, forgotten;
+    unsigned lapsed, renewed, heard, callable, forgotten;
     bool fenced;
     uint64_t client_id;
     char owner[16], address[64];
@@ -41,6 +41,7 @@ static struct {
     sem_t told; /* forgotten */
     unsigned annexes;
     bool annex_was_there; /* when forgotten was told */
+    bool annex_holds;     /* something that others could want */
     uint64_t max_calls;
 } seen;
 
@@ -64,6 +65,13 @@ static void on_renewed(void *context, const struct client_identity *client)
 {
     assert_ptr_equal(context, &seen);
     seen.renewed++;
+    note(client);
+}
+
+static void on_heard(void *context, const struct client_identity *client)
+{
+    assert_ptr_equal(context, &seen);
+    seen.heard++;
     note(client);
 }
 
@@ -92,13 +100,16 @@ static bool was_fenced(void *context, uint64_t client_id)
 static const struct client_watcher watcher = {.context = &seen,
                                               .lapsed = on_lapsed,
                                               .renewed = on_renewed,
+                                              .heard = on_heard,
                                               .callable = on_callable,
                                               .forgotten = on_forgotten,
                                               .was_fenced = was_fenced};
 
-static int create_annex(uint64_t boot_verifier, uint64_t client_id, uint64_t max_calls,
-                        struct client_state **out)
+static int create_annex(void *context, struct budget_share *host, uint64_t boot_verifier,
+                        uint64_t client_id, uint64_t max_calls, struct client_state **out)
 {
+    (void)context;
+    assert_non_null(host);
     assert_int_equal(boot_verifier, BOOT);
     assert_int_equal(client_id >> 32, BOOT);
     seen.max_calls = max_calls;
@@ -113,7 +124,14 @@ static void destroy_annex(struct client_state *state)
     free(state);
 }
 
-static const struct client_annex annex = {.create = create_annex, .destroy = destroy_annex};
+static bool annex_holds(const struct client_state *state)
+{
+    (void)state;
+    return seen.annex_holds;
+}
+
+static const struct client_annex annex = {
+    .create = create_annex, .destroy = destroy_annex, .holds = annex_holds};
 
 /* ---- clients ---- */
 
@@ -160,14 +178,19 @@ static struct client_table *table(void)
 
 static const struct peer_address peer = {.host.s6_addr = {[10] = 0xff, 0xff, 192, 0, 2, 7}};
 
-static struct client *make_client(const char *owner)
+static struct client *make_client_at(const char *owner, const struct peer_address *at)
 {
     const EXCHANGE_ID4args args = {
         .eia_clientowner = {.co_verifier = "12345678", .co_ownerid = xdr_bytes_of(owner)}};
-    struct client *client = client_create(table(), &args, (struct principal){0}, &peer);
+    struct client *client = client_create(table(), &args, (struct principal){0}, at);
     assert_non_null(client);
     assert_int_equal(client_confirm(client), 0);
     return client;
+}
+
+static struct client *make_client(const char *owner)
+{
+    return make_client_at(owner, &peer);
 }
 
 /* The look that comes every second, a moment after whatever was before. */
@@ -210,6 +233,19 @@ static void a_lapse_and_a_return_are_told_once_each(void **state)
     assert_int_equal(seen.forgotten, 0);
 }
 
+static void an_answer_past_the_lease_is_told_and_renews_nothing(void **state)
+{
+    (void)state;
+    struct client *client = make_client("answers");
+    client_answered(client);
+    assert_int_equal(seen.heard, 0); /* its lease runs: it is heard all the time */
+    sweep();
+    client_answered(client);
+    assert_int_equal(seen.heard, 1);
+    assert_told_of(client, "answers");
+    assert_int_equal(seen.renewed, 0);
+}
+
 static void a_client_is_forgotten_before_its_annex_goes(void **state)
 {
     (void)state;
@@ -246,6 +282,68 @@ static void a_return_while_the_record_goes_is_told_before_the_end(void **state)
     assert_int_equal(seen.forgotten, 1);
 }
 
+/* Others want descriptors, or memory for locks. Wrong: the opens of 600 clients that were killed
+ * are kept for a day all the same. */
+static void who_is_past_his_lease_gives_up_what_others_want(void **state)
+{
+    (void)state;
+    struct client *dead = make_client("dead");
+    seen.annex_holds = true;
+    sweep();
+    assert_int_equal(seen.lapsed, 1);
+    struct client *alive = make_client("alive");
+    client_table_yield(table());
+    assert_false(dead->expiring); /* nobody has asked for it */
+    clients_yield_expired(clients, NULL);
+    client_table_yield(table());
+    assert_true(dead->expiring);
+    assert_false(alive->expiring);
+    assert_int_equal(loop_start(loop), 0);
+    sem_wait(&seen.told);
+    loop_stop(loop);
+    assert_int_equal(seen.forgotten, 1);
+    assert_string_equal(seen.owner, "dead");
+}
+
+/* Wrong: one client opens all it can, again and again, and the opens and locks of all that sleep
+ * are gone. */
+static void greed_ends_the_courtesy_of_its_own_address_only(void **state)
+{
+    static const struct peer_address greedy = {.host.s6_addr = {[10] = 0xff, 0xff, 192, 0, 2, 8}};
+    (void)state;
+    struct client *asleep = make_client("asleep"), *own = make_client_at("own", &greedy);
+    seen.annex_holds = true;
+    sweep();
+    assert_int_equal(seen.lapsed, 2);
+    struct client *asks = make_client_at("asks", &greedy);
+    clients_yield_expired(clients, asks);
+    client_table_yield(table());
+    assert_true(own->expiring);
+    assert_false(asleep->expiring);
+    assert_false(asks->expiring);
+    clients_yield_expired(clients, NULL);
+    client_table_yield(table());
+    assert_true(asleep->expiring);
+    assert_int_equal(loop_start(loop), 0);
+    sem_wait(&seen.told);
+    sem_wait(&seen.told);
+    loop_stop(loop);
+    assert_int_equal(seen.forgotten, 2);
+}
+
+static void who_holds_nothing_that_others_want_is_left_alone(void **state)
+{
+    (void)state;
+    struct client *client = make_client("layouts only");
+    sweep();
+    assert_int_equal(seen.lapsed, 1);
+    clients_yield_expired(clients, NULL);
+    client_table_yield(table());
+    seen.annex_holds = true; /* what it comes by later was not asked for */
+    client_table_yield(table());
+    assert_false(client->expiring);
+}
+
 static void sequence_says_what_the_watcher_knows_of_fences(void **state)
 {
     (void)state;
@@ -276,7 +374,11 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_lapse_and_a_return_are_told_once_each),
+        TEST(an_answer_past_the_lease_is_told_and_renews_nothing),
         TEST(a_client_is_forgotten_before_its_annex_goes),
+        TEST(who_is_past_his_lease_gives_up_what_others_want),
+        TEST(greed_ends_the_courtesy_of_its_own_address_only),
+        TEST(who_holds_nothing_that_others_want_is_left_alone),
         TEST(a_return_while_the_record_goes_is_told_before_the_end),
         TEST(sequence_says_what_the_watcher_knows_of_fences),
     };

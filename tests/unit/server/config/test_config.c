@@ -76,6 +76,7 @@ static void a_full_configuration_is_read(void **state)
     assert_string_equal(config->listen[1], "::1");
     assert_int_equal(config->port, 2050);
     assert_int_equal(config->grace_time, 20); /* follows the lease */
+    assert_int_equal(config->recall_timeout, 20);
     assert_int_equal(config->max_io_size, 512 << 10);
     assert_true(config->quiesce_is_safe);
     assert_int_equal(config->export_count, 2);
@@ -93,6 +94,21 @@ static void a_full_configuration_is_read(void **state)
     assert_false(config_export_admits(&config->exports[0], &outside));
     assert_true(config_address_parse("2001:db8:1::7", &inside));
     assert_true(config_export_admits(&config->exports[0], &inside));
+    config_free(config);
+}
+
+/* RFC 8881 section 12.5.5: a lease at least between a recall and what comes then. */
+static void nobody_is_fenced_within_a_lease(void **state)
+{
+    struct config *config;
+    char said[1024];
+
+    (void)state;
+    assert_int_equal(load("lease_time = 240\n" STATE GOOD_EXPORT, &config, said, sizeof(said)), 0);
+    assert_in_range(config->recall_timeout, config->lease_time, 3600);
+    config_free(config);
+    assert_int_equal(load(STATE GOOD_EXPORT, &config, said, sizeof(said)), 0);
+    assert_in_range(config->recall_timeout, config->lease_time, 3600);
     config_free(config);
 }
 
@@ -117,7 +133,11 @@ static void every_mistake_names_line_and_remedy(void **state)
                   " clients = {\"::/0\"} }\n",
             5, "auto true false");
     refused(STATE "export \"/d\" {\n path = \"/tmp\"\n clients = {\"10.0.0.1/8\"}\n}\n", 5,
-            "not an address or network");
+            "write \"10.0.0.0/8\" for the whole network, or \"10.0.0.1\" for that machine alone");
+    refused(STATE "export \"/d\" {\n path = \"/tmp\"\n clients = {\"2001:db8::5/32\"}\n}\n", 5,
+            "write \"2001:db8::/32\" for");
+    refused(STATE "export \"/d\" {\n path = \"/tmp\"\n clients = {\"*\"}\n}\n", 5,
+            "for everybody write");
     refused(STATE "export \"/d\" { path = \"/tmp\" }\n", 3, "has no \"clients\"; add it");
     refused(STATE "export \"d\" { path = \"/tmp\" clients = {\"::/0\"} }\n", 3,
             "not a plain absolute path");
@@ -253,7 +273,7 @@ static void what_a_reload_cannot_change_is_named(void **state)
                           &new, said, sizeof(said)),
                      0);
     config_name_fixed(old, new, names, sizeof(names));
-    assert_string_equal(names, "listen, port, trace_file, max_io_size, rpcbind");
+    assert_string_equal(names, "listen, port, max_io_size, rpcbind");
     config_name_fixed(new, new, names, sizeof(names));
     assert_string_equal(names, "");
     config_free(old);
@@ -348,6 +368,192 @@ static void a_missing_file_is_told(void **state)
     assert_null(config);
 }
 
+/* ---- several files ---- */
+
+/* A file of the include directory beside the configuration. */
+static void include(const char *name, const char *text)
+{
+    char path[128];
+    FILE *out;
+
+    snprintf(path, sizeof(path), "%s/sealnfs.d", directory);
+    (void)mkdir(path, 0755);
+    snprintf(path, sizeof(path), "%s/sealnfs.d/%s", directory, name);
+    out = fopen(path, "w");
+    assert_non_null(out);
+    fputs(text, out);
+    assert_int_equal(fclose(out), 0);
+}
+
+static int remove_included(void **state)
+{
+    char command[128];
+    (void)state;
+
+    snprintf(command, sizeof(command), "rm -rf %s/sealnfs.d", directory);
+    return system(command);
+}
+
+static void included_files_are_read_in_the_order_of_their_names(void **state)
+{
+    struct config *config;
+    char said[1024];
+    (void)state;
+
+    include("20-b.conf", "export \"/b\" { path = \"/usr\" clients = {\"::/0\"} }\n");
+    include("10-a.conf", "port = 2050\nexport \"/a\" { path = \"/tmp\" clients = {\"::/0\"} }\n");
+    include("30-c.conf.dpkg-old", "nonsense\n");
+    include(".hidden.conf", "nonsense\n");
+    assert_int_equal(load(STATE "lease_time = 20\n", &config, said, sizeof(said)), 0);
+    assert_int_equal(config->export_count, 2);
+    assert_string_equal(config->exports[0].pseudo, "/a");
+    assert_string_equal(config->exports[1].pseudo, "/b");
+    assert_int_equal(config->port, 2050);
+    assert_int_equal(config->lease_time, 20);
+    config_free(config);
+    assert_int_equal(load(STATE "include_dir = \"\"\n" GOOD_EXPORT, &config, said, sizeof(said)),
+                     0);
+    assert_int_equal(config->export_count, 1);
+    config_free(config);
+    refused(STATE "include_dir = \"/no/such/directory\"\n" GOOD_EXPORT, 3, "is not there");
+    refused(STATE "include_dir = \"sealnfs.d\"\n" GOOD_EXPORT, 3, "write it from the root");
+}
+
+static void an_include_directory_may_be_named(void **state)
+{
+    char text[256], said[1024];
+    struct config *config;
+    (void)state;
+
+    include("a.conf", GOOD_EXPORT);
+    snprintf(text, sizeof(text), "include_dir = \"%s/sealnfs.d\"\n" STATE, directory);
+    assert_int_equal(load(text, &config, said, sizeof(said)), 0);
+    assert_int_equal(config->export_count, 1);
+    config_free(config);
+}
+
+static void mistakes_name_the_file_that_they_are_in(void **state)
+{
+    const char *const expected[] = {
+        "/sealnfs.conf:3: lease_tme: unknown option",
+        "/sealnfs.d/a.conf:1: port: it is in line ",
+        "/sealnfs.d/a.conf:2: export: \"/d\" is a duplicate of the export in ",
+        "/sealnfs.d/a.conf:3: include_dir: included files include no others",
+        "/sealnfs.d/b.conf:0: it cannot be read: ",
+        "/sealnfs.d/c.conf:2: a string is not closed"};
+    char said[4096], link[128];
+    struct config *config;
+    const char *at = said;
+    (void)state;
+
+    include("a.conf", "port = 2\n" GOOD_EXPORT "include_dir = \"/tmp\"\n");
+    include("c.conf", "\nlog_level = \"info\n");
+    snprintf(link, sizeof(link), "%s/sealnfs.d/b.conf", directory);
+    assert_int_equal(symlink("/no/such/file", link), 0);
+    assert_int_equal(
+        load(STATE "lease_tme = 5\nport = 1\n" GOOD_EXPORT, &config, said, sizeof(said)), -EINVAL);
+    assert_non_null(strstr(said, "/sealnfs.d/a.conf:1: port: it is in /tmp/"));
+    assert_non_null(strstr(said, "/sealnfs.conf:4 already; keep one of the two"));
+    assert_non_null(strstr(said, "/sealnfs.conf:5; give it another name"));
+    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+        if (i == 1)
+            continue; /* of another file, above */
+        at = strstr(at, expected[i]);
+        if (!at)
+            fail_msg("\"%s\" is not said, or not in order: %s", expected[i], said);
+    }
+}
+
+static void paths_of_included_files_are_printed_too(void **state)
+{
+    char said[256] = "";
+    FILE *out = fmemopen(said, sizeof(said), "w");
+    struct config *config;
+    char mistakes[1024];
+    (void)state;
+
+    include("a.conf", "export \"/e\" { path = \"/srv/e\" }\n");
+    (void)load("state_dir = \"/srv/s\"\nexport \"/d\" { path = \"/srv/d\" }\n", &config, mistakes,
+               sizeof(mistakes));
+    assert_non_null(out);
+    assert_int_equal(config_print_paths(file, out), 0);
+    fclose(out);
+    assert_string_equal(said, "state /srv/s\nexport /srv/d\nexport /srv/e\n");
+}
+
+/* ---- the same path twice ---- */
+
+static void what_concerns_files_a_path_has_once(void **state)
+{
+    struct config *config;
+    char said[1024];
+    (void)state;
+
+    assert_int_equal(
+        load(STATE "export \"/d\" { path = \"/tmp\" clients = {\"10.0.0.0/8\"} }\n"
+                   "export \"/e\" { path = \"/tmp/\" clients = {\"::/0\"} access = \"ro\" }\n",
+             &config, said, sizeof(said)),
+        0);
+    config_free(config);
+    refused(STATE GOOD_EXPORT
+            "export \"/e\" { path = \"/tmp/\" clients = {\"::/0\"} policy = \"at-rest\" }\n",
+            4, "has the path of the one in line 3, and another policy");
+    refused(STATE GOOD_EXPORT
+            "export \"/e\" { path = \"/tmp\" clients = {\"::/0\"} at_rest_exclude = {\"*.a\"} }\n",
+            4, "another at_rest_exclude");
+}
+
+/* ---- as it is in effect ---- */
+
+static char *dump(const struct config *config)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+
+    assert_non_null(out);
+    config_dump(config, out);
+    assert_int_equal(fclose(out), 0);
+    return text;
+}
+
+/* Wrong: what is printed means something else when it is read. */
+static void what_is_dumped_means_the_same(void **state)
+{
+    struct config *config, *again;
+    char said[1024], *first, *second;
+    (void)state;
+
+    include("a.conf", "port = 2050\n"
+                      "export \"/e \\\"x\\\\y\" { path = \"/usr/a \\\"b\\\\c\" id = 7\n"
+                      " clients = {\"192.0.2.7\", \"2001:db8::/32\", \"*.example.org\", \"@t\"}\n"
+                      " squash = none access = ro policy = \"at-rest\" layout_types = \"scsi\"\n"
+                      " at_rest_include = {\"*.qcow2\", \"media/*\"} manage_gids = yes\n"
+                      " unprivileged_ports = allow mountpoint = \"/usr\" stripes = on }\n");
+    assert_int_equal(load(STATE "lease_time = 20\nmax_request_memory = 64M\nlog_level = debug\n"
+                                "listen = {\"::1\", \"127.0.0.1\"}\n"
+                                "confine = off\n" GOOD_EXPORT,
+                          &config, said, sizeof(said)),
+                     0);
+    first = dump(config);
+    assert_non_null(strstr(first, "port = 2050\n"));
+    assert_non_null(strstr(first, "grace_time = 20\n"));
+    assert_non_null(strstr(first, "max_request_memory = 67108864\n"));
+    assert_non_null(
+        strstr(first, "clients = {\"192.0.2.7\", \"2001:db8::/32\", \"*.example.org\""));
+    config_free(config);
+    assert_int_equal(load(first, &again, said, sizeof(said)), 0); /* beside the same directory */
+    second = dump(again);
+    assert_string_equal(first, second);
+    assert_int_equal(again->export_count, 2);
+    assert_string_equal(again->exports[1].pseudo, "/e \"x\\y");
+    assert_int_equal(again->exports[1].squash, SQUASH_NONE);
+    assert_true(again->exports[1].manage_gids);
+    config_free(again);
+    free(first);
+    free(second);
+}
+
 static void networks_are_exact(void **state)
 {
     struct config_network network;
@@ -365,6 +571,50 @@ static void networks_are_exact(void **state)
     assert_false(config_network_parse("::/129", &network));
     assert_true(config_network_parse("::/0", &network));
     assert_true(config_network_contains(&network, &address)); /* everything, IPv4 too */
+}
+
+static void names_are_names_of_machines_or_netgroups(void **state)
+{
+    static const char *const good[] = {"host",
+                                       "host.example.org",
+                                       "*.example.org",
+                                       "node?.a-b.org",
+                                       "@trusted",
+                                       "3com.example.org",
+                                       "a_b"};
+    static const char *const bad[] = {"192.0.2.300", "1.2.3",  "host/24", "*",     "*.*",
+                                      "a..b",        ".a",     "a.",      "-a",    "@",
+                                      "@a b",        "ho st",  "a.b,c",   "::g",   "",
+                                      "[ab].org",    "host.*", "@a(b)",   "a:2049"};
+    struct config_network network;
+    char why[256], text[64];
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        assert_null(config_network_check(good[i], why, sizeof(why)));
+        assert_int_equal(config_network_read(good[i], &network), 0);
+        assert_string_equal(network.name, good[i]);
+        config_network_print(&network, text, sizeof(text));
+        assert_string_equal(text, good[i]);
+        config_network_free(&network);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_non_null(config_network_check(bad[i], why, sizeof(why)));
+        assert_int_equal(config_network_read(bad[i], &network), -EINVAL);
+    }
+}
+
+/* Wrong: a name's place in the list has the prefix length 0 and admits everybody. */
+static void a_name_is_no_network(void **state)
+{
+    struct config_network network;
+    struct in6_addr address;
+    (void)state;
+
+    assert_int_equal(config_network_read("host.example.org", &network), 0);
+    assert_true(config_address_parse("192.0.2.7", &address));
+    assert_false(config_network_contains(&network, &address));
+    config_network_free(&network);
 }
 
 static void numbers_do_not_wrap(void **state)
@@ -453,6 +703,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_configuration_is_read),
         cmocka_unit_test(a_state_directory_that_others_may_write_is_refused),
+        cmocka_unit_test(nobody_is_fenced_within_a_lease),
         cmocka_unit_test(every_mistake_names_line_and_remedy),
         cmocka_unit_test(all_mistakes_are_told_at_once_in_the_order_of_lines),
         cmocka_unit_test(comments_blank_lines_lists_and_strings_count_as_the_lines_they_are),
@@ -465,7 +716,16 @@ int main(void)
         cmocka_unit_test(paths_are_printed_whatever_is_wrong),
         cmocka_unit_test(a_good_configuration_says_what_it_would_serve),
         cmocka_unit_test(a_missing_file_is_told),
+#define INCLUDING(name) cmocka_unit_test_setup_teardown(name, NULL, remove_included)
+        INCLUDING(included_files_are_read_in_the_order_of_their_names),
+        INCLUDING(an_include_directory_may_be_named),
+        INCLUDING(mistakes_name_the_file_that_they_are_in),
+        INCLUDING(paths_of_included_files_are_printed_too),
+        INCLUDING(what_is_dumped_means_the_same),
+        cmocka_unit_test(what_concerns_files_a_path_has_once),
         cmocka_unit_test(networks_are_exact),
+        cmocka_unit_test(names_are_names_of_machines_or_netgroups),
+        cmocka_unit_test(a_name_is_no_network),
         cmocka_unit_test(numbers_do_not_wrap),
         cmocka_unit_test(pattern_that_could_never_match_is_no_pattern),
         cmocka_unit_test(every_option_is_documented),

@@ -133,7 +133,7 @@ static bool is_of_the_site(const char *name)
 {
     return strcmp(name, "control_group") == 0 || strcmp(name, "fence_hook") == 0 ||
            strcmp(name, "path") == 0 || strcmp(name, "clients") == 0 ||
-           strcmp(name, "rdma_listen") == 0;
+           strcmp(name, "rdma_listen") == 0 || strcmp(name, "include_dir") == 0;
 }
 
 static void options_can_be_uncommented_one_by_one_and_all_together(void **state)

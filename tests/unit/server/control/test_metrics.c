@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "server/control/http.h"
 #include "tests/unit/server/daemon_fixture.h"
 
 static struct sockaddr_in where;
@@ -104,6 +106,48 @@ static void clients_and_operations_are_counted(void **state)
     fixture_stop(daemon);
 }
 
+/* The number of this row; fails where there is none. */
+static unsigned long long figure(const char *row)
+{
+    const char *at = strstr(reply, row);
+    if (!at)
+        fail_msg("no row %s in:\n%s", row, reply);
+    return strtoull(at + strlen(row), NULL, 10);
+}
+
+/* Each bucket counts what is in those before it, and the last what there is. */
+static void operations_are_timed(void **state)
+{
+    (void)state;
+    static const char *const bounds[] = {"0.0001", "0.001", "0.01", "0.1", "1", "10", "+Inf"};
+    unsigned long long before = 0;
+    struct nfs_client client;
+    struct daemon *daemon = start();
+    nfs_client_start(&client, daemon, "timed", 0);
+    scrape();
+    for (size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++) {
+        char row[160];
+        snprintf(row, sizeof(row),
+                 "\nsealnfs_operation_seconds_bucket{operation=\"EXCHANGE_ID\",le=\"%s\"} ",
+                 bounds[i]);
+        const unsigned long long within = figure(row);
+        assert_true(within >= before);
+        before = within;
+    }
+    assert_int_equal(before, 1);
+    assert_int_equal(figure("\nsealnfs_operation_seconds_count{operation=\"EXCHANGE_ID\"} "), 1);
+    const char *sum = strstr(reply, "\nsealnfs_operation_seconds_sum{operation=\"EXCHANGE_ID\"} ");
+    assert_non_null(sum);
+    assert_true(strtod(strchr(sum, '}') + 1, NULL) > 0);
+    says("\nsealnfs_recall_seconds_count 0\n");
+    says("\nsealnfs_fence_seconds_bucket{le=\"+Inf\"} 0\n");
+    says("\nsealnfs_build_info{version=\"" SEALNFS_VERSION "\"");
+    assert_null(strstr(reply, "sealnfs_client_")); /* nobody asked for rows */
+    assert_null(strstr(reply, "sealnfs_export_"));
+    wire_close(&client.wire);
+    fixture_stop(daemon);
+}
+
 static void nothing_but_metrics_is_answered(void **state)
 {
     (void)state;
@@ -115,6 +159,52 @@ static void nothing_but_metrics_is_answered(void **state)
     ask("nonsense\r\n\r\n");
     assert_null(strstr(reply, "sealnfs_seals"));
     scrape();
+    fixture_stop(daemon);
+}
+
+static int connect_idle(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&where, sizeof where), 0);
+    return fd;
+}
+
+static bool is_closed(int fd, int wait_ms)
+{
+    struct pollfd look = {.fd = fd, .events = POLLIN};
+    return poll(&look, 1, wait_ms) == 1;
+}
+
+/* Wrong: each that connects takes a descriptor, as many as there are. */
+static void idle_connections_keep_no_scrape_out(void **state)
+{
+    enum { MANY = 3 * HTTP_CONNECTIONS };
+    int fds[MANY];
+    (void)state;
+    struct daemon *daemon = start();
+    for (unsigned i = 0; i < MANY; i++)
+        fds[i] = connect_idle();
+    for (unsigned i = 0; i < MANY - HTTP_CONNECTIONS; i++)
+        assert_true(is_closed(fds[i], HTTP_SECONDS * 1000 / 4));
+    scrape();
+    assert_true(is_closed(fds[MANY - HTTP_CONNECTIONS], HTTP_SECONDS * 1000 / 4));
+    for (unsigned i = 0; i < MANY; i++)
+        close(fds[i]);
+    fixture_stop(daemon);
+}
+
+/* Wrong: who says something now and then may stay. */
+static void a_request_that_never_ends_is_closed(void **state)
+{
+    (void)state;
+    struct daemon *daemon = start();
+    int fd = connect_idle();
+    for (unsigned i = 0; !is_closed(fd, 250); i++) {
+        assert_true(i < 4 * 3 * HTTP_SECONDS);
+        (void)send(fd, "x", 1, MSG_NOSIGNAL);
+    }
+    close(fd);
     fixture_stop(daemon);
 }
 
@@ -130,7 +220,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_scrape_says_what_there_is),
         cmocka_unit_test(clients_and_operations_are_counted),
+        cmocka_unit_test(operations_are_timed),
         cmocka_unit_test(nothing_but_metrics_is_answered),
+        cmocka_unit_test(idle_connections_keep_no_scrape_out),
+        cmocka_unit_test(a_request_that_never_ends_is_closed),
     };
     return cmocka_run_group_tests(tests, NULL, clean);
 }

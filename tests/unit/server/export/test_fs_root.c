@@ -16,12 +16,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "server/base/descriptors.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/export/fs_record.h"
 #include "server/export/fs_root.h"
 #include "server/file/file.h"
 #include "tests/unit/loopfs.h"
+
+static const struct descriptor_plan plan = {.idle = 4096, .data = 1024};
 
 static const uint8_t disk[16] = {1}, below[16] = {2};
 
@@ -135,7 +138,7 @@ struct scene {
     struct file_table *files;
 };
 
-static bool possible;
+static const char *impossible; /* why there is none, or NULL */
 static const uint8_t fh_key[FH_KEY_SIZE];
 
 static int setup(void **state)
@@ -146,7 +149,7 @@ static int setup(void **state)
 
     assert_non_null(s);
     *state = s;
-    if (!possible)
+    if (impossible)
         return 0;
     if (loopfs_create(&spec, &s->fs, &why) != 0)
         fail_msg("%s", why);
@@ -158,7 +161,7 @@ static int setup(void **state)
     s->exports[1] = (struct config_export){.id = 2, .pseudo = s->name[1], .path = s->missing};
     s->config = (struct config){.exports = s->exports, .export_count = 2};
     assert_int_equal(export_table_create(&s->config, &s->table), 0);
-    assert_int_equal(file_table_create(s->table, fh_key, &s->files), 0);
+    assert_int_equal(file_table_create(s->table, fh_key, &plan, &s->files), 0);
     return 0;
 }
 
@@ -175,13 +178,20 @@ static int teardown(void **state)
     return 0;
 }
 
+static void needs_mounts(void)
+{
+    if (impossible) {
+        print_message("%s\n", impossible);
+        skip();
+    }
+}
+
 static void a_missing_path_holds_back_its_export_and_no_other(void **state)
 {
     struct scene *s = *state;
     char why[FS_WHY_MAX];
 
-    if (!possible)
-        skip();
+    needs_mounts();
     assert_false(export_is_away(export_at(s->table, 0)));
     assert_true(export_is_away(export_at(s->table, 1)));
     assert_int_equal(export_away_count(s->table), 1);
@@ -202,11 +212,10 @@ static void what_is_below_an_export_that_is_away_is_reached(void **state)
     struct place root, child;
     uint8_t wire[NFS4_FHSIZE];
 
-    if (!possible)
-        skip();
+    needs_mounts();
     strcpy(s->name[1], "/");
     assert_int_equal(export_table_create(&s->config, &table), 0);
-    assert_int_equal(file_table_create(table, fh_key, &files), 0);
+    assert_int_equal(file_table_create(table, fh_key, &plan, &files), 0);
     assert_int_equal(file_root(files, &root), 0);
     assert_null(root.export);
     assert_int_equal(file_lookup(&root, "a", false, &child), 0);
@@ -234,8 +243,7 @@ static void a_disk_that_comes_later_is_taken_in(void **state)
     struct fs_root *found;
     char why[FS_WHY_MAX];
 
-    if (!possible)
-        skip();
+    needs_mounts();
     s->exports[0].mountpoint = (char *)(uintptr_t) "true";
     assert_int_not_equal(loopfs_run("umount %s", loopfs_dir(s->fs)), 0); /* it is exported */
     file_table_destroy(s->files);
@@ -254,7 +262,7 @@ static void a_disk_that_comes_later_is_taken_in(void **state)
     assert_false(export_is_away(export));
     export_table_destroy(table);
     assert_int_equal(export_table_create(&s->config, &s->table), 0); /* for teardown */
-    assert_int_equal(file_table_create(s->table, fh_key, &s->files), 0);
+    assert_int_equal(file_table_create(s->table, fh_key, &plan, &s->files), 0);
 }
 
 int main(void)
@@ -270,10 +278,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_disk_that_comes_later_is_taken_in, setup, teardown),
     };
-    const char *why = "";
+    const char *why;
 
-    possible = loopfs_possible(&why);
-    if (!possible)
-        print_message("in part skipped: %s\n", why);
+    impossible = loopfs_possible(&why) ? NULL : why;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

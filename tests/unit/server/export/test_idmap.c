@@ -191,6 +191,37 @@ static void a_slow_directory_holds_up_one_worker(void **state)
                      0);
 }
 
+/* The same the other way: files of ever new owners are listed, each owner by its number. */
+static void a_slow_directory_holds_up_no_listing(void **state)
+{
+    struct asker asker = {.idmap = *state};
+    char owner[IDMAP_OWNER_MAX];
+    pthread_t thread;
+
+    config.idmap_domain = (char[]){"example.org"};
+    config.numeric_owners = false;
+    assert_int_equal(idmap_to_owner(*state, IDMAP_USER, 2, true, owner), 0);
+    sem_init(&asked, 0, 0);
+    sem_init(&may_answer, 0, 0);
+    is_slow = true;
+    assert_int_equal(pthread_create(&thread, NULL, ask_slowly, &asker), 0);
+    sem_wait(&asked);
+    for (uint32_t id = 1; id < 500; id += 2) {
+        char number[16];
+
+        snprintf(number, sizeof number, "%u", id);
+        assert_int_equal(idmap_to_owner(*state, IDMAP_USER, id, true, owner), 0);
+        assert_string_equal(owner, number);
+    }
+    assert_int_equal(idmap_to_owner(*state, IDMAP_USER, 2, true, owner), 0);
+    assert_string_equal(owner, "bin@example.org");
+    is_slow = false;
+    sem_post(&may_answer);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(idmap_to_owner(*state, IDMAP_USER, 1, true, owner), 0); /* not remembered */
+    assert_string_equal(owner, "daemon@example.org");
+}
+
 static void the_cache_is_bounded(void **state)
 {
     char name[64];
@@ -198,6 +229,8 @@ static void the_cache_is_bounded(void **state)
 
     config.idmap_domain =
         (char[]){"example.org"}; /* names of another domain are refused without asking */
+    assert_int_equal(idmap_to_id(*state, IDMAP_USER, xdr_bytes_of("bin@example.org"), true, &id),
+                     0);
     for (unsigned i = 0; i < 10000; i++) {
         snprintf(name, sizeof(name), "u%u@elsewhere.invalid", i);
         assert_int_equal(idmap_to_id(*state, IDMAP_USER, xdr_bytes_of(name), true, &id), -EINVAL);
@@ -207,6 +240,9 @@ static void the_cache_is_bounded(void **state)
     assert_int_equal(
         idmap_to_id(*state, IDMAP_USER, xdr_bytes_of("u9999@elsewhere.invalid"), false, &id),
         -EINVAL);
+    /* What is known is not driven out by what is not. */
+    assert_int_equal(idmap_to_id(*state, IDMAP_USER, xdr_bytes_of("bin@example.org"), false, &id),
+                     0);
 }
 
 int main(void)
@@ -221,6 +257,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(known_names_map_and_unknown_ones_do_not, setup, teardown),
         cmocka_unit_test_setup_teardown(a_slow_directory_holds_up_one_worker, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_slow_directory_holds_up_no_listing, setup, teardown),
         cmocka_unit_test_setup_teardown(the_cache_is_bounded, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,13 +110,14 @@ static void a_copy_that_is_mounted_later_is_not_served(void **state)
     struct twins t;
     struct stat before;
     struct stat after;
+    char why[EXPORT_WHY_MAX];
 
     (void)state;
     setup(&t, &kinds[1]);
     assert_int_equal(export_table_create(&t.config, &table), 0);
     assert_int_equal(fstat(export_root_fd(export_at(table, 1)), &before), 0);
     assert_int_equal(loopfs_run("mount %s %s", t.copy, t.dir), 0);
-    assert_int_equal(export_table_reload(table, &t.config), 0);
+    assert_int_equal(export_table_reload(table, &t.config, why), 0);
     assert_int_equal(fstat(export_root_fd(export_at(table, 1)), &after), 0);
     assert_true(before.st_dev == after.st_dev);
     assert_int_equal(stat(t.dir, &after), 0);

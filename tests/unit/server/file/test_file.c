@@ -6,10 +6,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -89,7 +92,8 @@ static void handles_survive_rename_and_restart(void **state)
     file_unref(file);
     assert_int_equal(rename(fs_path(f, "data/a"), fs_path(f, "data/z")), 0);
     file_table_destroy(f->server.files); /* the restart: nothing in memory */
-    assert_int_equal(file_table_create(f->server.exports, f->server.fh_key, &f->server.files), 0);
+    assert_int_equal(
+        file_table_create(f->server.exports, f->server.fh_key, &fs_plan, &f->server.files), 0);
     assert_int_equal(file_from_handle(f->server.files, handle, false, &place), -EAGAIN);
     assert_int_equal(file_from_handle(f->server.files, handle, true, &place), 0);
     assert_ptr_equal(place.export, data_export(f));
@@ -227,6 +231,67 @@ static void change_differs_after_each_change_and_never_goes_back(void **state)
     file_unref(file);
 }
 
+/* The linker sends the daemon's statx here (--wrap). While one is told of, the clock stands still,
+ * and the file grows right behind the first question. */
+static struct growth {
+    struct file *file;
+    const char *path;
+    pthread_t thread;
+    bool begun;
+} growth;
+
+int __real_statx(int dirfd, const char *name, int flags, unsigned mask, struct statx *out);
+int __wrap_statx(int dirfd, const char *name, int flags, unsigned mask, struct statx *out);
+
+static void *grow(void *arg)
+{
+    (void)arg;
+    if (truncate(growth.path, 2) != 0)
+        return NULL;
+    file_changed(growth.file);
+    return growth.file;
+}
+
+int __wrap_statx(int dirfd, const char *name, int flags, unsigned mask, struct statx *out)
+{
+    struct timespec until;
+    int rc = __real_statx(dirfd, name, flags, mask, out);
+
+    if (!growth.file || rc)
+        return rc;
+    out->stx_ctime = (struct statx_timestamp){.tv_sec = 1};
+    if (growth.begun)
+        return 0;
+    growth.begun = true;
+    if (pthread_create(&growth.thread, NULL, grow, NULL) != 0)
+        return -1;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 1; /* it may have to wait for who asks */
+    if (pthread_timedjoin_np(growth.thread, NULL, &until) == 0)
+        growth.thread = pthread_self();
+    return 0;
+}
+
+static void what_was_asked_before_a_change_has_not_the_number_of_what_came_after(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct file *file;
+    struct file_stat before, after;
+
+    fs_write_file(f, "data/a", "x");
+    file = file_at(f, "data/a");
+    growth = (struct growth){.file = file, .path = fs_path(f, "data/a")};
+    assert_int_equal(file_stat(file, &before), 0);
+    if (!pthread_equal(growth.thread, pthread_self()))
+        assert_int_equal(pthread_join(growth.thread, NULL), 0);
+    assert_int_equal(file_stat(file, &after), 0);
+    growth.file = NULL;
+    assert_int_equal(before.stx.stx_size, 1);
+    assert_int_equal(after.stx.stx_size, 2);
+    assert_true(after.change > before.change);
+    file_unref(file);
+}
+
 static void a_sealed_file_gives_no_writer_and_the_word_outlives_the_memory(void **state)
 {
     struct fs_fixture *f = *state;
@@ -267,7 +332,8 @@ static void the_overlay_shows_in_stat_and_is_taken_up_again(void **state)
     key = *file_key(file);
     assert_int_equal(file_stat(file, &stat), 0);
     before = stat.change;
-    file_set_overlay(file, UINT64_C(4000000000123456789), before + 5);
+    file_set_overlay(file, &(struct file_overlay){.mtime_ns = UINT64_C(4000000000123456789),
+                                                  .change = before + 5});
     leave_memory(f, file);
     assert_int_equal(statx(AT_FDCWD, fs_path(f, "data/a"), 0, STATX_BASIC_STATS, &stat.stx), 0);
     file_stat_finish(f->server.files, &key, &stat); /* as READDIR does */
@@ -278,7 +344,7 @@ static void the_overlay_shows_in_stat_and_is_taken_up_again(void **state)
     assert_int_equal(stat.stx.stx_mtime.tv_sec, 4000000000);
     assert_int_equal(stat.stx.stx_mtime.tv_nsec, 123456789);
     assert_true(stat.change == before + 5);
-    assert_int_equal(file_table_set_overlay(f->server.files, &key, 0, 0), 0);
+    assert_int_equal(file_table_set_overlay(f->server.files, &key, &(struct file_overlay){0}), 0);
     assert_int_equal(file_stat(file, &stat), 0);
     assert_true(stat.stx.stx_mtime.tv_sec < 4000000000);
     assert_true(stat.change >= before + 5); /* does not go back */
@@ -304,6 +370,170 @@ static void an_idle_writer_is_closed_soon(void **state)
     file_unref(file);
 }
 
+static bool is_open(int fd)
+{
+    return fcntl(fd, F_GETFD) != -1;
+}
+
+/* Wrong: a file that is open has a second descriptor for as long as it is, once it was read. */
+static void an_idle_reader_is_closed_soon(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct file *file;
+    char byte;
+    int fd;
+
+    fs_write_file(f, "data/a", "x");
+    file = file_at(f, "data/a");
+    assert_int_equal(file_data_open(file, FILE_READ, &fd), 0);
+    file_data_close(file, FILE_READ);
+    assert_int_equal(file_data_try(file, FILE_READ, &fd), 0); /* not yet */
+    file_data_leave(file, FILE_READ);
+    for (unsigned tries = 0; is_open(fd); tries++) {
+        assert_true(tries < 500);
+        usleep(10000);
+    }
+    assert_int_equal(file_data_try(file, FILE_READ, &fd), -EAGAIN);
+    assert_int_equal(unlink(fs_path(f, "data/a")), 0); /* open it is all the same */
+    assert_int_equal(file_data_open(file, FILE_READ, &fd), 0);
+    assert_int_equal(pread(fd, &byte, 1, 0), 1);
+    assert_int_equal(byte, 'x');
+    file_data_close(file, FILE_READ);
+    file_unref(file);
+}
+
+/* Wrong: a client that opens, reads and removes one file after the other, and closes none, has two
+ * descriptors for each. */
+static void a_removed_file_that_is_open_keeps_no_data_open(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct file *file;
+    int reader, writer;
+
+    fs_write_file(f, "data/a", "x");
+    file = file_at(f, "data/a");
+    assert_int_equal(file_data_open(file, FILE_READ, &reader), 0);
+    assert_int_equal(file_data_open(file, FILE_WRITE, &writer), 0);
+    file_data_close(file, FILE_WRITE);
+    assert_int_equal(unlink(fs_path(f, "data/a")), 0);
+    file_forget(file);
+    assert_false(is_open(writer));
+    assert_true(is_open(reader)); /* who uses one has it */
+    file_data_leave(file, FILE_READ);
+    for (unsigned tries = 0; is_open(reader); tries++) {
+        assert_true(tries < 500);
+        usleep(10000);
+    }
+    assert_int_equal(file_data_open(file, FILE_READ, &reader), 0);
+    file_data_close(file, FILE_READ);
+    assert_false(is_open(reader));
+    file_unref(file);
+}
+
+/* Wrong: data of as many files as are read within a second is kept open, whatever the limit. */
+static void beyond_the_plan_nothing_is_kept_open_that_nobody_uses(void **state)
+{
+    enum { KEPT = 2, FILES = 6 };
+    static const struct descriptor_plan few = {.idle = 4096, .data = KEPT};
+    struct fs_fixture *f = *state;
+    struct file *files[FILES];
+    int fds[FILES];
+    char name[16];
+
+    file_table_destroy(f->server.files);
+    assert_int_equal(file_table_create(f->server.exports, f->server.fh_key, &few, &f->server.files),
+                     0);
+    for (unsigned i = 0; i < FILES; i++) {
+        snprintf(name, sizeof(name), "data/%u", i);
+        fs_write_file(f, name, "x");
+        files[i] = file_at(f, name);
+        assert_int_equal(file_data_open(files[i], i % 2 ? FILE_READ : FILE_WRITE, &fds[i]), 0);
+    }
+    for (unsigned i = 0; i < FILES; i++)
+        assert_true(is_open(fds[i])); /* who uses one has it */
+    for (unsigned i = 0; i < FILES; i++) {
+        file_data_close(files[i], i % 2 ? FILE_READ : FILE_WRITE);
+        assert_int_equal(is_open(fds[i]), i >= FILES - KEPT);
+    }
+    for (unsigned i = 0; i < FILES; i++)
+        file_unref(files[i]);
+}
+
+/* The linker sends the daemon's fsync here (--wrap): it fails for one descriptor, late. */
+static int bad_fd = -1, good_fd = -1;
+static sem_t flushing, may_fail, flushed;
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+
+int __wrap_fsync(int fd)
+{
+    if (fd == good_fd) {
+        int rc = __real_fsync(fd);
+        sem_post(&flushed);
+        return rc;
+    }
+    if (fd != bad_fd)
+        return __real_fsync(fd);
+    sem_post(&flushing);
+    sem_wait(&may_fail);
+    errno = EIO;
+    return -1;
+}
+
+struct flush {
+    struct file *file;
+    uint64_t losses; /* when it had been told how it went */
+    int fd, rc;
+};
+
+static void *flush_file(void *arg)
+{
+    struct flush *flush = arg;
+
+    flush->rc = file_flush(flush->file, flush->fd, false);
+    flush->losses = export_losses(file_export(flush->file));
+    return NULL;
+}
+
+/* The kernel tells of a loss once. Wrong: one of two who flush a file at once is told of it, and
+ * the other, who hears of success, finds the old verifier. Right: he hears of it when the verifier
+ * has changed. */
+static void success_is_not_heard_before_a_loss_that_another_was_told_of(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct flush bad, good;
+    pthread_t first, second;
+
+    fs_write_file(f, "data/a", "x");
+    bad.file = file_at(f, "data/a");
+    good.file = file_ref(bad.file);
+    assert_int_equal(file_data_open(bad.file, FILE_READ, &bad.fd), 0);
+    assert_int_equal(file_data_open(good.file, FILE_WRITE, &good.fd), 0);
+    bad_fd = bad.fd;
+    good_fd = good.fd;
+    sem_init(&flushed, 0, 0);
+    sem_init(&flushing, 0, 0);
+    sem_init(&may_fail, 0, 0);
+    assert_int_equal(export_losses(file_export(bad.file)), 0);
+    assert_int_equal(pthread_create(&first, NULL, flush_file, &bad), 0);
+    sem_wait(&flushing);
+    assert_int_equal(pthread_create(&second, NULL, flush_file, &good), 0);
+    sem_wait(&flushed);
+    usleep(50000); /* so that he may be wrong; he is right however long it takes */
+    sem_post(&may_fail);
+    assert_int_equal(pthread_join(first, NULL), 0);
+    assert_int_equal(pthread_join(second, NULL), 0);
+    assert_int_equal(bad.rc, -EIO);
+    assert_int_equal(good.rc, 0);
+    assert_int_equal(good.losses, 1);
+    bad_fd = good_fd = -1;
+    file_data_close(bad.file, FILE_READ);
+    file_data_close(good.file, FILE_WRITE);
+    file_unref(good.file);
+    file_unref(bad.file);
+}
+
 /* Who removes a file on a full disk and writes the next one must not be told that there is no
  * space. */
 static void a_removed_file_is_closed_when_space_is_wanted(void **state)
@@ -321,9 +551,76 @@ static void a_removed_file_is_closed_when_space_is_wanted(void **state)
     assert_int_equal(unlink(fs_path(f, "data/a")), 0);
     file_forget(file);
     file_unref(file);
-    file_table_settle(f->server.files);
+    file_table_settle(f->server.files, data_export(f));
     assert_null(file_find(f->server.files, &key));
     assert_int_equal(fcntl(fd, F_GETFD), -1);
+}
+
+/* A file of a file system of its own, by that descriptor. */
+static struct file *file_on(struct fs_fixture *f, uint8_t fs, uint8_t number, int fd)
+{
+    struct file_key key = {.len = FILE_KEY_UUID_SIZE + 1};
+    struct file *file;
+
+    memset(key.data, fs, FILE_KEY_UUID_SIZE);
+    key.data[FILE_KEY_UUID_SIZE] = number;
+    assert_int_equal(file_table_intern(f->server.files, &key, data_export(f), NULL, fd, &file), 0);
+    return file;
+}
+
+static void drop(struct file *file)
+{
+    file_forget(file);
+    file_unref(file);
+}
+
+/* Its close hangs until the peer's end is closed, 30 s at most: there is something to be sent, and
+ * nobody takes it. */
+static int hanging_descriptor(int *peer)
+{
+    const struct linger linger = {.l_onoff = 1, .l_linger = 30};
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(at);
+    const int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
+    const char zeros[65536] = "";
+
+    assert_int_equal(bind(listener, (struct sockaddr *)&at, len), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &len), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&at, len), 0);
+    *peer = accept(listener, NULL, NULL);
+    assert_true(*peer >= 0);
+    close(listener);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+    while (send(fd, zeros, sizeof(zeros), MSG_DONTWAIT) > 0)
+        ;
+    return fd;
+}
+
+static bool is_closed_within(int fd, unsigned ms)
+{
+    for (; ms > 0 && fcntl(fd, F_GETFD) != -1; ms--)
+        usleep(1000);
+    return fcntl(fd, F_GETFD) == -1;
+}
+
+static void a_close_that_hangs_keeps_nothing_open_on_other_file_systems(void **state)
+{
+    enum { HANGS = 1, IS_WELL };
+    struct fs_fixture *f = *state;
+    int peer, hanging = hanging_descriptor(&peer), behind = dup(STDERR_FILENO),
+              elsewhere = dup(STDERR_FILENO);
+    struct file *first = file_on(f, HANGS, 1, hanging);
+    struct file *second = file_on(f, HANGS, 2, behind), *other = file_on(f, IS_WELL, 1, elsewhere);
+
+    drop(first);
+    assert_true(is_closed_within(hanging, 10000)); /* its number is free before the close returns */
+    drop(second);
+    drop(other);
+    assert_true(is_closed_within(elsewhere, 10000));
+    assert_int_not_equal(fcntl(behind, F_GETFD), -1);
+    close(peer);
+    assert_true(is_closed_within(behind, 10000));
 }
 
 /* What keeps a file in memory must not keep the space of one that an operator removes. */
@@ -346,11 +643,12 @@ static void a_file_removed_by_a_local_program_is_closed_soon(void **state)
     file_data_close(file, FILE_READ);
     file_unref(file);
     assert_int_equal(unlink(fs_path(f, "data/a")), 0);
-    for (int i = 0; fcntl(fd, F_GETFD) != -1; i++) { /* the reaper's round is a second */
+    for (int i = 0; (file = file_find(f->server.files, &key)); i++) { /* a round is a second */
+        file_unref(file);
         assert_true(i < 500);
         nanosleep(&pause, NULL);
     }
-    assert_null(file_find(f->server.files, &key));
+    assert_true(is_closed_within(fd, 10000));
     file = file_find(f->server.files, &kept);
     assert_non_null(file);
     file_unref(file);
@@ -368,7 +666,7 @@ static void a_file_removed_by_a_local_program_is_closed_when_space_is_wanted(voi
     key = *file_key(file);
     file_unref(file);
     assert_int_equal(unlink(fs_path(f, "data/a")), 0);
-    file_table_settle(f->server.files);
+    file_table_settle(f->server.files, data_export(f));
     assert_null(file_find(f->server.files, &key));
 }
 
@@ -504,12 +802,18 @@ int main(void)
         TEST(a_name_that_was_just_found_is_asked_of_the_kernel_again),
         TEST(a_directory_moved_out_of_the_export_has_no_way_up),
         TEST(change_differs_after_each_change_and_never_goes_back),
+        TEST(what_was_asked_before_a_change_has_not_the_number_of_what_came_after),
         TEST(a_sealed_file_gives_no_writer_and_the_word_outlives_the_memory),
         TEST(the_overlay_shows_in_stat_and_is_taken_up_again),
         TEST(an_inode_number_finds_a_file_that_was_in_memory_before),
         TEST(listings_leave_half_of_the_idle_places),
         TEST(an_idle_writer_is_closed_soon),
+        TEST(an_idle_reader_is_closed_soon),
+        TEST(a_removed_file_that_is_open_keeps_no_data_open),
+        TEST(beyond_the_plan_nothing_is_kept_open_that_nobody_uses),
+        TEST(success_is_not_heard_before_a_loss_that_another_was_told_of),
         TEST(a_removed_file_is_closed_when_space_is_wanted),
+        TEST(a_close_that_hangs_keeps_nothing_open_on_other_file_systems),
         TEST(a_file_removed_by_a_local_program_is_closed_soon),
         TEST(a_file_removed_by_a_local_program_is_closed_when_space_is_wanted),
         TEST(acting_as_the_client_and_back),

@@ -67,6 +67,21 @@ static void supplementary_groups_count(void **unused)
     assert_false(permission_by_mode(&cred, OWNER, GROUP, 0040, NULL, 0, R_OK));
 }
 
+static void groups_that_were_looked_up_count_instead(void **unused)
+{
+    static const gid_t ids[] = {3001, GROUP};
+    struct cred cred = {.uid = MEMBER,
+                        .gid = 3000,
+                        .gid_count = 1,
+                        .gids = {3002},
+                        .by_server = true,
+                        .known = {.count = 2, .mark = 5, .ids = ids}};
+
+    (void)unused;
+    assert_true(permission_by_mode(&cred, OWNER, GROUP, 0040, NULL, 0, R_OK));
+    assert_false(permission_by_mode(&cred, OWNER, 3002, 0040, NULL, 0, R_OK));
+}
+
 /* user::rw- user:NAMED:rw- group::r-- group:NAMED_GROUP:-w- mask::MASK other::--- */
 static size_t make_acl(uint8_t *value, uint16_t mask)
 {
@@ -182,6 +197,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_class_that_fits_decides),
         cmocka_unit_test(supplementary_groups_count),
+        cmocka_unit_test(groups_that_were_looked_up_count_instead),
         cmocka_unit_test(an_access_control_list_is_obeyed),
         cmocka_unit_test(a_broken_list_allows_nothing),
         cmocka_unit_test(the_kernel_agrees),

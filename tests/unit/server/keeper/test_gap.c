@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "server/keeper/private.h"
+#include "server/keeper/san/san.h"
 
 #define MS UINT64_C(1000000)
 
@@ -39,12 +40,46 @@ static void clock_that_stands_still_or_is_behind_is_no_gap(void **state)
     assert_int_equal(keeper_gap(&listened_at, 11990 * MS), 0);
 }
 
+static unsigned told, looked;
+
+void __wrap_keeper_feed(struct keeper *keeper, const struct engine_event *event);
+void __wrap_keeper_feed(struct keeper *keeper, const struct engine_event *event)
+{
+    (void)keeper;
+    assert_int_equal(event->type, ENGINE_EV_GAP);
+    told++;
+}
+
+void __wrap_keeper_san_look(const struct keeper_san *san);
+void __wrap_keeper_san_look(const struct keeper_san *san)
+{
+    (void)san;
+    looked++;
+}
+
+/* Another node may have them. */
+static void after_a_gap_and_not_else_the_disks_are_looked_at(void **state)
+{
+    struct keeper keeper = {.listened_at = 0};
+    (void)state;
+    keeper_gap_look(&keeper);
+    assert_int_equal(looked, 0);
+    assert_true(keeper.listened_at > 4000 * MS); /* since this machine's boot */
+    keeper.listened_at -= 4000 * MS;
+    keeper_gap_look(&keeper);
+    assert_int_equal(told, 1);
+    assert_int_equal(looked, 1);
+    keeper_gap_look(&keeper);
+    assert_int_equal(looked, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_beat_that_is_a_little_late_is_no_gap),
         cmocka_unit_test(time_in_which_nobody_listened_is_a_gap_once),
         cmocka_unit_test(clock_that_stands_still_or_is_behind_is_no_gap),
+        cmocka_unit_test(after_a_gap_and_not_else_the_disks_are_looked_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

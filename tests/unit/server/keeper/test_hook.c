@@ -48,6 +48,7 @@ static struct hook_request request(unsigned timeout_ms)
     return (struct hook_request){.program = script,
                                  .action = "fence",
                                  .address = "192.0.2.7",
+                                 .addresses = "192.0.2.7 2001:db8::7",
                                  .owner = "Linux NFSv4.1 host",
                                  .device = "/dev/sdb",
                                  .device_id = "00112233445566778899aabbccddeeff",
@@ -175,7 +176,8 @@ static void hook_gets_what_it_needs(void **state)
     char body[512], line[256];
     snprintf(body, sizeof body,
              "echo "
-             "\"$1|$SEALNFS_CLIENT_ADDRESS|$SEALNFS_CLIENT_OWNER|$SEALNFS_CLIENT_ID|$SEALNFS_"
+             "\"$1|$SEALNFS_CLIENT_ADDRESS|$SEALNFS_CLIENT_ADDRESSES|$SEALNFS_CLIENT_OWNER|$"
+             "SEALNFS_CLIENT_ID|$SEALNFS_"
              "DEVICE|$SEALNFS_"
              "DEVICE_ID|"
              "$SEALNFS_FILE\" > %s",
@@ -185,7 +187,7 @@ static void hook_gets_what_it_needs(void **state)
     assert_non_null(file);
     assert_non_null(fgets(line, sizeof line, file));
     fclose(file);
-    assert_string_equal(line, "fence|192.0.2.7|Linux NFSv4.1 "
+    assert_string_equal(line, "fence|192.0.2.7|192.0.2.7 2001:db8::7|Linux NFSv4.1 "
                               "host|0000000000001234|/dev/sdb|00112233445566778899aabbccddeeff|"
                               "/srv/data/a b\n");
 }

@@ -109,11 +109,13 @@ int __wrap_seal_fs_get_flag(int fd, bool *set)
     return __real_seal_fs_get_flag(fd, set);
 }
 
-int __real_seal_fs_reread_map(int fd, struct seal_map **map, struct seal_refusal *why);
-int __wrap_seal_fs_reread_map(int fd, struct seal_map **map, struct seal_refusal *why);
-int __wrap_seal_fs_reread_map(int fd, struct seal_map **map, struct seal_refusal *why)
+int __real_seal_fs_reread_map(int fd, struct seal_map **map, bool *shared,
+                              struct seal_refusal *why);
+int __wrap_seal_fs_reread_map(int fd, struct seal_map **map, bool *shared,
+                              struct seal_refusal *why);
+int __wrap_seal_fs_reread_map(int fd, struct seal_map **map, bool *shared, struct seal_refusal *why)
 {
-    int err = __real_seal_fs_reread_map(fd, map, why);
+    int err = __real_seal_fs_reread_map(fd, map, shared, why);
     pthread_mutex_lock(&lock);
     if (!err && step_begun) {
         map_of_step = *map;
@@ -200,7 +202,7 @@ static int try_start(const char *extra)
     fclose(file);
     assert_int_equal(config_load(path, stderr, &config), 0);
     config->port = 0;
-    int err = daemon_start(config, &daemon_now);
+    int err = daemon_start(config, false, &daemon_now);
     if (!err)
         server = daemon_server(daemon_now);
     return err;
@@ -256,11 +258,15 @@ static nfsstat4 release(uint32_t timeout_ms, char why[KEEPER_WHY_MAX])
     return r.call.status;
 }
 
-static void client_event(enum keeper_client_event event, uint8_t verifier)
+static void client_event_at(enum keeper_client_event event, uint8_t verifier, const char *address)
 {
     uint8_t bytes[8] = {verifier};
-    keeper_client(server->keeper, event, CLIENT, 0, (const uint8_t *)"machine", 7, bytes,
-                  "192.0.2.9");
+    keeper_client(server->keeper, event, CLIENT, 0, (const uint8_t *)"machine", 7, bytes, address);
+}
+
+static void client_event(enum keeper_client_event event, uint8_t verifier)
+{
+    client_event_at(event, verifier, "192.0.2.9");
 }
 
 static nfsstat4 get_type(layouttype4 type, layoutiomode4 iomode, struct keeper_layoutget *out)
@@ -583,13 +589,17 @@ static void holder_that_cannot_be_called_is_fenced_by_the_hook(void **state)
     char extra[256], text[256], seen[96];
     snprintf(extra, sizeof extra, "fence_hook = \"%s\"\n", hook);
     snprintf(seen, sizeof seen, "%s/seen", base);
-    snprintf(text, sizeof text, "echo $SEALNFS_CLIENT_ADDRESS $SEALNFS_DEVICE > %s; exit 0", seen);
+    snprintf(text, sizeof text,
+             "echo $SEALNFS_CLIENT_ADDRESS of $SEALNFS_CLIENT_ADDRESSES $SEALNFS_DEVICE > %s; "
+             "exit 0",
+             seen);
     write_hook(text);
     start(extra);
     assert_int_equal(seal(true, NULL), NFS4_OK);
     client_event(KEEPER_CLIENT_CONFIRMED, 1);
     client_event(KEEPER_CLIENT_CALLABLE, 1);
     assert_int_equal(get(LAYOUTIOMODE4_READ, &got), NFS4_OK);
+    client_event_at(KEEPER_CLIENT_MOVED, 1, "2001:db8::9");
     assert_false(keeper_client_was_fenced(server->keeper, CLIENT));
     assert_int_equal(release(20000, NULL), NFS4_OK);
     assert_false(is_immutable());
@@ -599,7 +609,7 @@ static void holder_that_cannot_be_called_is_fenced_by_the_hook(void **state)
     assert_non_null(file);
     assert_non_null(fgets(line, sizeof line, file));
     fclose(file);
-    snprintf(want, sizeof want, "192.0.2.9 %s\n", loopfs_disk(fs));
+    snprintf(want, sizeof want, "2001:db8::9 of 2001:db8::9 192.0.2.9 %s\n", loopfs_disk(fs));
     assert_string_equal(line, want);
     unlink(seen);
 }

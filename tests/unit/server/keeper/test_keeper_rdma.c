@@ -48,6 +48,8 @@ static uint8_t body[4096];
 static stateid4 held;
 static uint8_t test_number; /* the clients of each are others */
 static bool persistent;     /* is what the files are in */
+static const char *options; /* further ones of the server's */
+static bool no_mappings;    /* are left for what is to be written */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
@@ -67,6 +69,10 @@ void *__real_mmap(void *at, size_t size, int protection, int flags, int fd, off_
 void *__wrap_mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset);
 void *__wrap_mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset)
 {
+    if (no_mappings && (flags & MAP_SYNC)) {
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
     if (persistent && (flags & MAP_SYNC))
         flags = MAP_SHARED;
     return __real_mmap(at, size, protection, flags, fd, offset);
@@ -118,14 +124,14 @@ static void start_with(const char *types)
         "listen = {\"127.0.0.1\"}\nloops = 1\nworkers = 2\nrpcbind = false\nlog_level = \"error\"\n"
         "recall_timeout = 1\nfence_timeout = 2\nfence_retry = 1\nlease_time = 5\nrdma_listen = "
         "{\"10.9.0.1\"}\n"
-        "trace_file = \"%s/trace\"\nstate_dir = \"%s/state\"\ncontrol_socket = \"%s/control\"\n"
+        "%strace_file = \"%s/trace\"\nstate_dir = \"%s/state\"\ncontrol_socket = \"%s/control\"\n"
         "export \"/data\" {\n path = \"%s\"\n clients = {\"127.0.0.0/8\"}\n layout_types = "
         "\"%s\"\n}\n",
-        base, base, base, loopfs_dir(fs), types);
+        options, base, base, base, loopfs_dir(fs), types);
     fclose(file);
     assert_int_equal(config_load(path, stderr, &config), 0);
     config->port = 0;
-    assert_int_equal(daemon_start(config, &daemon_now), 0);
+    assert_int_equal(daemon_start(config, false, &daemon_now), 0);
     server = daemon_server(daemon_now);
 }
 
@@ -156,15 +162,20 @@ static bool is_immutable(void)
     return flags & FS_IMMUTABLE_FL;
 }
 
-static nfsstat4 seal(bool pinned)
+static nfsstat4 seal_as(bool pinned, bool sparse)
 {
-    struct keeper_seal s = {.call = call(), .file = the_file(), .pinned = pinned};
+    struct keeper_seal s = {.call = call(), .file = the_file(), .pinned = pinned, .sparse = sparse};
     keeper_seal(server->keeper, &s);
     await();
     if (s.call.status != NFS4_OK)
         print_message("not sealed: %s\n", s.call.why);
     file_unref(s.file);
     return s.call.status;
+}
+
+static nfsstat4 seal(bool pinned)
+{
+    return seal_as(pinned, false);
 }
 
 static struct keeper_release releasing;
@@ -376,7 +387,8 @@ static int make_file(void **state)
     (void)state;
     static unsigned number;
     static const char data[FILE_SIZE] = "data";
-    persistent = false;
+    persistent = no_mappings = false;
+    options = "";
     test_number++;
     fake_reset();
     snprintf(name, sizeof name, "%s/file%u", loopfs_dir(fs), number++);
@@ -501,8 +513,9 @@ static void pinned_file_on_a_disk_is_refused_with_the_reason(void **state)
     assert_int_equal(seal(true), NFS4_OK);
     assert_int_equal(get(LAYOUTIOMODE4_READ), NFS4ERR_LAYOUTUNAVAILABLE);
     assert_true(getting.call.why[0] != '\0');
-    assert_int_equal(get(LAYOUTIOMODE4_RW), NFS4ERR_LAYOUTUNAVAILABLE);
     assert_true(view_says("explain", getting.call.why));
+    assert_int_equal(get(LAYOUTIOMODE4_RW), NFS4ERR_LAYOUTUNAVAILABLE);
+    assert_true(getting.call.why[0] != '\0');
     assert_int_equal(fake_state().mrs, 0);
     assert_int_equal(release(10000), NFS4_OK);
 }
@@ -801,6 +814,8 @@ static void lease_that_ran_out_lets_nobody_in(void **state)
     assert_int_equal(get(LAYOUTIOMODE4_READ), NFS4_OK);
     assert_int_equal(ask_device(CLIENT, &addr), NFS4_OK);
     tell_of(CLIENT, KEEPER_CLIENT_LAPSED, 1);
+    tell_of(CLIENT, KEEPER_CLIENT_MOVED, 1); /* an EXCHANGE_ID, which renews nothing */
+    tell_of(CLIENT, KEEPER_CLIENT_SHAKEN, 1);
     rdma_deviceaddr4 ignored;
     assert_int_equal(ask_device(CLIENT, &ignored), NFS4_OK); /* in order: it has been heard of */
     connect_by(&addr, 1);
@@ -919,6 +934,407 @@ static void holders_of_a_process_that_is_not_gone_keep_the_seal(void **state)
     end_badly("pid 1 started 1 boot deadbeef"); /* for the tests that follow */
 }
 
+/* ---- times ---- */
+
+static struct timespec mtime(void)
+{
+    struct stat st;
+    assert_int_equal(stat(name, &st), 0);
+    return st.st_mtim;
+}
+
+static void set_old_mtime(void)
+{
+    const struct timespec times[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+    assert_int_equal(utimensat(AT_FDCWD, name, times, 0), 0);
+}
+
+/* A page's first fault moves the time, and no later store does. */
+static void writer_that_is_lost_without_a_commit_leaves_a_new_mtime(void **state)
+{
+    (void)state;
+    in_memory();
+    set_old_mtime();
+    start();
+    arrive(CLIENT);
+    assert_int_equal(seal(true), NFS4_OK);
+    assert_int_equal(get(LAYOUTIOMODE4_RW), NFS4_OK);
+    *(char *)(uintptr_t)extent(NULL).rex_remote_address = 'D';
+    const struct timespec faulted = mtime();
+    usleep(50000); /* longer than the file system's own clock stands still */
+    assert_int_equal(release(20000), NFS4_OK); /* it is fenced: nobody plays its channel */
+    assert_true(keeper_client_was_fenced(server->keeper, CLIENT));
+    const struct timespec released = mtime();
+    assert_true(released.tv_sec > faulted.tv_sec ||
+                (released.tv_sec == faulted.tv_sec && released.tv_nsec > faulted.tv_nsec));
+    assert_true(released.tv_sec > 1000000000);
+}
+
+static void writer_that_restarted_leaves_a_new_mtime(void **state)
+{
+    (void)state;
+    in_memory();
+    set_old_mtime();
+    start();
+    arrive(CLIENT);
+    assert_int_equal(seal(true), NFS4_OK);
+    assert_int_equal(get(LAYOUTIOMODE4_RW), NFS4_OK);
+    tell_of(CLIENT, KEEPER_CLIENT_CONFIRMED, 2);
+    assert_int_equal(release(20000), NFS4_OK);
+    assert_true(mtime().tv_sec > 1000000000);
+}
+
+static void who_returned_leaves_the_mtime_of_his_commit(void **state)
+{
+    (void)state;
+    in_memory();
+    set_old_mtime();
+    start();
+    arrive(CLIENT);
+    assert_int_equal(seal(true), NFS4_OK);
+    assert_int_equal(get(LAYOUTIOMODE4_RW), NFS4_OK);
+    assert_int_equal(give_back(CLIENT), NFS4_OK);
+    assert_int_equal(release(10000), NFS4_OK);
+    assert_int_equal(mtime().tv_sec, 1000000000);
+}
+
+/* ---- what is promised ---- */
+
+static void nobody_is_promised_to_write_what_was_read_while_it_was_sealed(void **state)
+{
+    (void)state;
+    in_memory();
+    start_with("rdma");
+    int fd = open(name, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(seal(true), NFS4_OK);
+    close(fd);
+    assert_true(view_says("explain", "for reading only"));
+    assert_true(view_says("explain", "somebody had the file open"));
+    assert_int_equal(release(10000), NFS4_OK);
+    assert_int_equal(seal(true), NFS4_OK);
+    assert_true(view_says("explain", "for reading and writing"));
+    assert_int_equal(release(10000), NFS4_OK);
+}
+
+static void nobody_is_promised_to_write_what_could_not_be_mapped(void **state)
+{
+    (void)state;
+    in_memory();
+    no_mappings = true;
+    start_with("rdma");
+    assert_int_equal(seal(true), NFS4_OK);
+    assert_true(view_says("explain", "for reading only"));
+    assert_true(view_says("explain", "vm.max_map_count"));
+    assert_int_equal(release(10000), NFS4_OK);
+}
+
+static void nobody_is_promised_to_write_what_an_earlier_process_had_mapped(void **state)
+{
+    (void)state;
+    in_memory();
+    start_with("rdma");
+    assert_int_equal(seal(true), NFS4_OK);
+    stop();
+    start_with("rdma");
+    assert_true(view_says("explain", "for reading only"));
+    assert_true(view_says("explain", "seal it anew"));
+    assert_int_equal(release(10000), NFS4_OK);
+}
+
+static void beside_the_disk_it_is_said_which_layouts_are_meant(void **state)
+{
+    (void)state;
+    in_memory();
+    no_mappings = true;
+    start();
+    assert_int_equal(seal(true), NFS4_OK);
+    assert_true(view_says("explain", "for reading and writing"));
+    assert_true(view_says("explain", "RDMA layouts are for reading only: "));
+    assert_int_equal(release(10000), NFS4_OK);
+}
+
+static void nobody_is_promised_what_the_file_and_the_device_rule_out(void **state)
+{
+    (void)state;
+    options = "rdma_max_pinned_per_client = 1M\n";
+    start_with("rdma");
+    assert_int_equal(seal(true), NFS4_OK); /* pinned, on a disk */
+    assert_true(view_says("explain", "clients get no layouts"));
+    assert_true(view_says("explain", "seal it frozen"));
+    assert_int_equal(release(10000), NFS4_OK);
+    assert_int_equal(seal(false), NFS4_OK); /* too large */
+    assert_true(view_says("explain", "clients get no layouts"));
+    assert_true(view_says("explain", "rdma_max_pinned_per_client"));
+    assert_int_equal(release(10000), NFS4_OK);
+    persistent = true; /* and the device does not page */
+    assert_int_equal(seal(true), NFS4_OK);
+    assert_true(view_says("explain", "clients get no layouts"));
+    assert_true(view_says("explain", "page on demand"));
+    assert_int_equal(release(10000), NFS4_OK);
+}
+
+/* ---- what is pinned ---- */
+
+/* The test goes on with another file of the same size. */
+static void take_another_file(void)
+{
+    static unsigned number;
+    static const char data[FILE_SIZE] = "more";
+    snprintf(name, sizeof name, "%s/more%u", loopfs_dir(fs), number++);
+    int fd = open(name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, data, sizeof data), sizeof data);
+    fsync(fd);
+    close(fd);
+}
+
+/* Room for one file and not for two. */
+static void start_with_room(void)
+{
+    options = "rdma_max_pinned = 3M\nrdma_max_pinned_per_client = 3M\n";
+    start();
+    arrive(CLIENT);
+    arrive(OTHER);
+}
+
+static void more_than_may_be_pinned_is_refused_with_the_reason(void **state)
+{
+    (void)state;
+    options = "rdma_max_pinned = 2M\n"; /* so a client may have 1 MiB */
+    start();
+    arrive(CLIENT);
+    assert_int_equal(seal(false), NFS4_OK);
+    assert_int_equal(get(LAYOUTIOMODE4_READ), NFS4ERR_LAYOUTUNAVAILABLE);
+    assert_non_null(strstr(getting.call.why, "3 MiB"));
+    assert_non_null(strstr(getting.call.why, "rdma_max_pinned"));
+    assert_true(view_says("explain", "rdma_max_pinned"));
+    assert_true(view_says("devices", "\"max_pinned_bytes\":2097152"));
+    assert_int_equal(fake_state().mrs, 0);
+    assert_int_equal(release(10000), NFS4_OK);
+}
+
+static void one_files_pages_count_once_and_two_files_twice(void **state)
+{
+    (void)state;
+    char first[sizeof name];
+    start_with_room();
+    assert_int_equal(seal(false), NFS4_OK);
+    assert_int_equal(get_for(CLIENT, LAYOUTIOMODE4_READ), NFS4_OK);
+    assert_int_equal(get_for(OTHER, LAYOUTIOMODE4_READ), NFS4_OK);
+    assert_int_equal(fake_state().mrs, 2);
+    assert_true(view_says("devices", "\"pinned_bytes\":2101248")); /* whole pages */
+    memcpy(first, name, sizeof name);
+    take_another_file();
+    assert_int_equal(seal(false), NFS4_OK);
+    /* Both are here, so what they have is theirs. */
+    assert_int_equal(get_for(OTHER, LAYOUTIOMODE4_READ), NFS4ERR_LAYOUTUNAVAILABLE);
+    assert_non_null(strstr(getting.call.why, "rdma_max_pinned"));
+    assert_int_equal(fake_state().mrs, 2);
+    assert_int_equal(release(10000), NFS4_OK);
+}
+
+static void where_persistent_memory_is_paged_on_demand_nothing_is_pinned(void **state)
+{
+    (void)state;
+    in_memory();
+    options = "rdma_max_pinned = 4K\n";
+    start();
+    arrive(CLIENT);
+    assert_int_equal(seal(true), NFS4_OK);
+    assert_int_equal(get(LAYOUTIOMODE4_RW), NFS4_OK);
+    assert_true(view_says("devices", "\"pinned_bytes\":0"));
+    assert_int_equal(give_back(CLIENT), NFS4_OK);
+    assert_int_equal(release(10000), NFS4_OK);
+}
+
+enum { SPARSE_SIZE = 1 << 30, DATA = 1 << 16 };
+
+/* A GiB that is two pieces of 64 KiB, and what may be pinned is little more than that. */
+static void holes_are_not_registered(void **state)
+{
+    (void)state;
+    static const char data[DATA] = "piece";
+    options = "rdma_max_pinned = 256K\n";
+    int fd = open(name, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, data, DATA, 0), DATA);
+    assert_int_equal(pwrite(fd, data, DATA, SPARSE_SIZE / 2), DATA);
+    assert_int_equal(ftruncate(fd, SPARSE_SIZE), 0);
+    assert_int_equal(fsync(fd), 0);
+    close(fd);
+    start();
+    arrive(CLIENT);
+    assert_int_equal(seal_as(false, true), NFS4_OK);
+    assert_int_equal(get(LAYOUTIOMODE4_READ), NFS4_OK);
+    assert_int_equal(getting.granted_length, SPARSE_SIZE);
+    assert_int_equal(fake_state().mrs, 2);
+    assert_int_equal(fake_state().registered, 2 * DATA);
+    rdma_layout4 layout;
+    struct arena arena;
+    arena_init(&arena, 4096);
+    assert_int_equal(
+        rdma_layout_decode((struct xdr_bytes){body, getting.body_len}, &arena, &layout), 0);
+    assert_int_equal(layout.rlo_extents_count, 2);
+    assert_int_equal(layout.rlo_extents[0].rex_length, DATA);
+    assert_int_equal(layout.rlo_extents[1].rex_file_offset, SPARSE_SIZE / 2);
+    assert_int_equal(layout.rlo_extents[1].rex_length, DATA);
+    assert_memory_equal((const void *)(uintptr_t)layout.rlo_extents[1].rex_remote_address, "piece",
+                        5);
+    arena_free(&arena);
+    assert_int_equal(give_back(CLIENT), NFS4_OK);
+    assert_int_equal(fake_state().mrs, 0);
+    assert_int_equal(release(10000), NFS4_OK);
+}
+
+/* ---- courtesy ---- */
+
+static void who_is_past_its_lease_gives_way_to_who_is_here(void **state)
+{
+    (void)state;
+    char first[sizeof name];
+    start_with_room();
+    assert_int_equal(seal(false), NFS4_OK);
+    assert_int_equal(get_for(CLIENT, LAYOUTIOMODE4_READ), NFS4_OK);
+    const stateid4 old = held;
+    tell_of(CLIENT, KEEPER_CLIENT_LAPSED, 1);
+    memcpy(first, name, sizeof name);
+    take_another_file();
+    assert_int_equal(seal(false), NFS4_OK);
+    assert_int_equal(fake_state().mrs, 1); /* by courtesy, while nobody wants it */
+    assert_int_equal(get_for(OTHER, LAYOUTIOMODE4_READ), NFS4_OK);
+    assert_int_equal(fake_state().mrs, 1);
+    assert_true(soon(pds, 1));
+    /* It is back: its layout is good for nothing, and it may have another when there is room. */
+    tell_of(CLIENT, KEEPER_CLIENT_RENEWED, 1);
+    assert_false(keeper_client_was_fenced(server->keeper, CLIENT));
+    assert_int_equal(get_for(CLIENT, LAYOUTIOMODE4_READ), NFS4_OK); /* the same pages */
+    assert_int_equal(give_back(CLIENT), NFS4_OK);
+    assert_int_equal(get_for(OTHER, LAYOUTIOMODE4_READ), NFS4_OK);
+    assert_int_equal(give_back(OTHER), NFS4_OK);
+    assert_int_equal(release(10000), NFS4_OK);
+    memcpy(name, first, sizeof name);
+    assert_int_equal(get_for(CLIENT, LAYOUTIOMODE4_READ), NFS4_OK);
+    assert_memory_equal(held.other, old.other, sizeof held.other);
+    assert_int_equal(give_back(CLIENT), NFS4_OK);
+    assert_int_equal(release(10000), NFS4_OK);
+}
+
+/* Its machine has started anew; nobody is left who could give anything back. */
+static void an_earlier_run_gives_way_to_who_is_here(void **state)
+{
+    (void)state;
+    start_with_room();
+    assert_int_equal(seal(false), NFS4_OK);
+    assert_int_equal(get_for(CLIENT, LAYOUTIOMODE4_READ), NFS4_OK);
+    tell_of(0x72, KEEPER_CLIENT_CONFIRMED, 2);
+    tell_of(0x72, KEEPER_CLIENT_CALLABLE, 2);
+    take_another_file();
+    assert_int_equal(seal(false), NFS4_OK);
+    assert_int_equal(get_for(0x72, LAYOUTIOMODE4_READ), NFS4_OK);
+    assert_int_equal(fake_state().mrs, 1);
+    assert_int_equal(give_back(0x72), NFS4_OK);
+    assert_int_equal(release(10000), NFS4_OK);
+}
+
+/* The kernel has its own limit, which is found by asking. */
+static void who_is_past_its_lease_gives_way_where_the_kernel_pins_no_more(void **state)
+{
+    (void)state;
+    start();
+    arrive(CLIENT);
+    arrive(OTHER);
+    assert_int_equal(seal(false), NFS4_OK);
+    assert_int_equal(get_for(CLIENT, LAYOUTIOMODE4_READ), NFS4_OK);
+    tell_of(CLIENT, KEEPER_CLIENT_LAPSED, 1);
+    take_another_file();
+    assert_int_equal(seal(false), NFS4_OK);
+    fake_fail_later(FAKE_REG_MR, 0, ENOMEM);
+    fake_hang(FAKE_DEREG_MR);
+    get_begin(OTHER, LAYOUTIOMODE4_READ);
+    fake_wait_hanging(FAKE_DEREG_MR);
+    fake_fail(FAKE_REG_MR, 0);
+    fake_release(FAKE_DEREG_MR);
+    assert_int_equal(get_end(), NFS4_OK);
+    assert_int_equal(fake_state().mrs, 1);
+    assert_int_equal(give_back(OTHER), NFS4_OK);
+    assert_int_equal(release(10000), NFS4_OK);
+}
+
+/* Nor has the device protection domains without end. */
+static void who_is_past_its_lease_gives_way_where_there_are_no_more_peers(void **state)
+{
+    (void)state;
+    start();
+    arrive(CLIENT);
+    arrive(OTHER);
+    assert_int_equal(seal(false), NFS4_OK);
+    assert_int_equal(get_for(CLIENT, LAYOUTIOMODE4_READ), NFS4_OK);
+    fake_fail(FAKE_ALLOC_PD, ENOMEM);
+    assert_int_equal(get_for(OTHER, LAYOUTIOMODE4_READ), NFS4ERR_LAYOUTTRYLATER);
+    assert_int_equal(fake_state().pds, 1); /* of one who is here */
+    tell_of(CLIENT, KEEPER_CLIENT_LAPSED, 1);
+    assert_int_equal(get_for(OTHER, LAYOUTIOMODE4_READ), NFS4ERR_LAYOUTTRYLATER);
+    assert_true(soon(pds, 0));
+    fake_fail(FAKE_ALLOC_PD, 0);
+    assert_int_equal(get_for(OTHER, LAYOUTIOMODE4_READ), NFS4_OK);
+    assert_int_equal(give_back(OTHER), NFS4_OK);
+    assert_int_equal(release(10000), NFS4_OK);
+}
+
+/* What is not seen to be taken back is not given away, and keeps its seal. */
+static void courtesy_ends_by_a_fence_that_was_seen_to_work(void **state)
+{
+    (void)state;
+    char first[sizeof name], second[sizeof name];
+    rdma_deviceaddr4 addr;
+    start_with_room();
+    assert_int_equal(seal(false), NFS4_OK);
+    assert_int_equal(get_for(CLIENT, LAYOUTIOMODE4_READ), NFS4_OK);
+    assert_int_equal(ask_device(CLIENT, &addr), NFS4_OK);
+    connect_by(&addr, 1);
+    assert_true(soon(qps, 1));
+    tell_of(CLIENT, KEEPER_CLIENT_LAPSED, 1);
+    memcpy(first, name, sizeof name);
+    take_another_file();
+    memcpy(second, name, sizeof name);
+    assert_int_equal(seal(false), NFS4_OK);
+    fake_fail(FAKE_DEREG_MR, EBUSY);
+    fake_fail(FAKE_DESTROY_QP, EBUSY);
+    assert_int_equal(get_for(OTHER, LAYOUTIOMODE4_READ), NFS4ERR_LAYOUTUNAVAILABLE);
+    assert_non_null(strstr(getting.call.why, "rdma_max_pinned"));
+    assert_int_equal(fake_state().mrs, 1);
+    memcpy(name, first, sizeof name);
+    assert_int_equal(release(20000), NFS4ERR_PERM);
+    assert_true(is_immutable());
+    fake_fail(FAKE_DEREG_MR, 0);
+    fake_fail(FAKE_DESTROY_QP, 0);
+    assert_true(is_released_soon());
+    memcpy(name, second, sizeof name);
+    nfsstat4 status = NFS4ERR_IO;
+    for (int i = 0; i < 100 && status != NFS4_OK; i++) {
+        status = get_for(OTHER, LAYOUTIOMODE4_READ);
+        usleep(20000);
+    }
+    assert_int_equal(status, NFS4_OK);
+    assert_int_equal(give_back(OTHER), NFS4_OK);
+    assert_int_equal(release(10000), NFS4_OK);
+}
+
+/* Of two who are away, the one who has been so for longer; pages of one who is here stay. */
+static void courtesy_ends_for_no_more_than_is_wanted(void **state)
+{
+    (void)state;
+    start_with_room();
+    assert_int_equal(seal(false), NFS4_OK);
+    assert_int_equal(get_for(CLIENT, LAYOUTIOMODE4_READ), NFS4_OK);
+    assert_int_equal(get_for(OTHER, LAYOUTIOMODE4_READ), NFS4_OK);
+    tell_of(CLIENT, KEEPER_CLIENT_LAPSED, 1);
+    take_another_file();
+    assert_int_equal(seal(false), NFS4_OK);
+    assert_int_equal(get_for(OTHER, LAYOUTIOMODE4_READ), NFS4ERR_LAYOUTUNAVAILABLE);
+    assert_int_equal(fake_state().mrs, 2); /* to end CLIENT's would have made no room */
+    assert_int_equal(release(10000), NFS4_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -942,6 +1358,24 @@ int main(void)
         T(lease_that_ran_out_lets_nobody_in),
         T(device_that_goes_is_listened_on_again),
         T(server_comes_up_without_its_device),
+        T(writer_that_is_lost_without_a_commit_leaves_a_new_mtime),
+        T(writer_that_restarted_leaves_a_new_mtime),
+        T(who_returned_leaves_the_mtime_of_his_commit),
+        T(nobody_is_promised_to_write_what_was_read_while_it_was_sealed),
+        T(nobody_is_promised_to_write_what_could_not_be_mapped),
+        T(nobody_is_promised_to_write_what_an_earlier_process_had_mapped),
+        T(beside_the_disk_it_is_said_which_layouts_are_meant),
+        T(nobody_is_promised_what_the_file_and_the_device_rule_out),
+        T(more_than_may_be_pinned_is_refused_with_the_reason),
+        T(one_files_pages_count_once_and_two_files_twice),
+        T(where_persistent_memory_is_paged_on_demand_nothing_is_pinned),
+        T(holes_are_not_registered),
+        T(who_is_past_its_lease_gives_way_to_who_is_here),
+        T(an_earlier_run_gives_way_to_who_is_here),
+        T(who_is_past_its_lease_gives_way_where_the_kernel_pins_no_more),
+        T(who_is_past_its_lease_gives_way_where_there_are_no_more_peers),
+        T(courtesy_ends_by_a_fence_that_was_seen_to_work),
+        T(courtesy_ends_for_no_more_than_is_wanted),
         T(holders_of_an_earlier_process_hold_nothing_once_it_is_gone),
         T(holders_of_a_process_that_is_not_gone_keep_the_seal),
     };

@@ -27,6 +27,8 @@
 #include "server/keeper/san/san.h"
 
 enum { LOST = 0x71, LOST_TOO = 0x72, NEAR = 0x81, JOBS_MAX = 8, SHORT_SECONDS = 3 };
+#define OWN_KEY reservation_node_key("one")
+
 enum { EAST = 'E', WEST = 'W' };
 
 static char directory[] = "/tmp/test_keeper_san.XXXXXX";
@@ -55,11 +57,14 @@ static struct {
     bool deaf;       /* preempts do nothing */
 } target;
 
-int __wrap_reserver_create(struct device *device, uint64_t own_key, struct reserver **out);
-int __wrap_reserver_create(struct device *device, uint64_t own_key, struct reserver **out)
+int __wrap_reserver_create(struct device *device, uint64_t own_key, uint64_t before,
+                           struct reserver **out);
+int __wrap_reserver_create(struct device *device, uint64_t own_key, uint64_t before,
+                           struct reserver **out)
 {
     (void)device;
-    (void)own_key;
+    assert_int_equal(own_key, OWN_KEY);
+    assert_int_equal(reservation_key_number(before), 0);
     *out = NULL;
     return 0;
 }
@@ -186,6 +191,15 @@ static void settled(void *arg, uint64_t client_id, const struct key_run *name)
     assert_int_equal(name->owner_len, sizeof owner);
     settled_client = client_id;
     fenced = false;
+}
+
+static uint64_t taken_by;
+
+static void taken_over(void *arg, const char *path, uint64_t key)
+{
+    (void)arg;
+    assert_non_null(path);
+    taken_by = key;
 }
 
 static struct device *volume_on_the_disk(uint8_t number)
@@ -328,6 +342,8 @@ static void start_server(void)
 {
     assert_int_equal(loop_create("keeper", 0, &loop), 0);
     const struct keeper_san_calls calls = {.loop = loop,
+                                           .own_key = OWN_KEY,
+                                           .taken_over = taken_over,
                                            .journal_id = 7,
                                            .journal_boot = boot++,
                                            .config = the_config,
@@ -757,6 +773,35 @@ static void a_reservation_that_somebody_released_is_taken_again(void **state)
 }
 
 /* Linux repeats what is to pass in a moment, and goes through the server at once else. */
+static void another_nodes_reservation_is_told_as_a_take_over_and_no_others_is(void **state)
+{
+    (void)state;
+    target.error = -EBUSY;
+    target.holder = 0x1234;
+    look(left);
+    assert_int_equal(taken_by, 0);
+    target.holder = reservation_key(1, 7); /* a client's */
+    look(left);
+    assert_int_equal(taken_by, 0);
+    target.holder = OWN_KEY; /* and of another type */
+    look(left);
+    assert_int_equal(taken_by, 0);
+    target.holder = reservation_node_key("two");
+    look(left);
+    assert_int_equal(taken_by, target.holder);
+    taken_by = 0;
+}
+
+static void a_node_that_stands_by_is_nobodys_key(void **state)
+{
+    (void)state;
+    registers(WEST, reservation_node_key("two"));
+    look(left);
+    assert_int_equal(job_count, 0); /* it is not taken off */
+    assert_true(is_registered(reservation_node_key("two")));
+    assert_int_equal(taken_by, 0);
+}
+
 static void a_disk_that_stays_refused_is_told_from_one_that_is_ready_in_a_moment(void **state)
 {
     static const struct {
@@ -949,6 +994,8 @@ int main(void)
         KEY_TEST(two_looks_that_take_a_new_disk_at_once_miss_nothing),
         KEY_TEST(what_a_disk_forgot_it_forgot_for_all_its_volumes),
         KEY_TEST(a_reservation_that_somebody_released_is_taken_again),
+        KEY_TEST(another_nodes_reservation_is_told_as_a_take_over_and_no_others_is),
+        KEY_TEST(a_node_that_stands_by_is_nobodys_key),
         KEY_TEST(a_disk_that_stays_refused_is_told_from_one_that_is_ready_in_a_moment),
         KEY_TEST(a_disk_that_is_being_reserved_is_ready_in_a_moment),
         KEY_TEST(the_operators_word_lets_a_fenced_client_in),

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "server/base/budget.h"
 #include "server/client/client.h"
 #include "server/client/recovery.h"
 #include "server/client/watcher.h"
@@ -55,16 +56,25 @@ struct bench {
     struct client clients[3];
     struct export export;
     bool grace;
-    unsigned reclaims;       /* that recovery was told of */
-    uint64_t expired_client; /* client_yield_expired says yes for it */
-    bool permission_denied;  /* the kernel says EACCES */
+    unsigned reclaims;        /* that recovery was told of */
+    uint64_t expired_client;  /* client_yield_expired says yes for it */
+    struct budget budget;     /* of opens and locks; plenty */
+    struct budget_share host; /* all clients are of one address */
+    unsigned all_yield;       /* asked of all clients past their lease */
+    unsigned own_yield;       /* of those of the address */
+    unsigned shares_noted;    /* in the log */
+    bool permission_denied;   /* the kernel says EACCES */
     unsigned permission_asked;
     bool names_on_disk; /* a lookup has to block */
     /* The keeper: its answers, its last question. A question is answered when the handler has
      * returned OP_WAIT. */
     nfsstat4 keeper_status;
     bool keeper_clears_seal; /* a release takes the seal word off */
-    unsigned releases, maps, wrotes, layoutgets, layoutreturns, stateid_tests;
+    unsigned releases, maps, rooms, wrotes, layoutgets, layoutreturns, stateid_tests;
+    struct keeper_room room;
+    struct keeper_wrote wrote;
+    bool growing; /* every file grows under its seal */
+    bool direct_writes;
     struct keeper_layoutget layoutget;
     struct keeper_layoutreturn layoutreturn;
     struct keeper_layoutcommit layoutcommit;
@@ -82,6 +92,9 @@ extern struct bench bench;
 /* cmocka setup and teardown; teardown checks that nothing is left over. */
 int bench_setup(void **state);
 int bench_teardown(void **state);
+
+/* The client is gone, with all that it had open and locked. */
+void bench_end_client(unsigned client);
 
 /* A file (made if need be) of the bench's directory; the reference is the caller's. */
 struct file *bench_file(const char *name, const char *content);

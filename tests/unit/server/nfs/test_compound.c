@@ -395,8 +395,10 @@ static void an_open_that_truncates_takes_the_set_id_bits_off(void **state)
                  .claim = {.claim = CLAIM_NULL, .file = xdr_bytes_of("program")}}};
     static const stateid4 current = {.seqid = 1};
     union nfs4_args close_args = {.close = {.open_stateid = current}};
-    if (geteuid() != 0)
+    if (geteuid() != 0) {
+        print_message("needs root, to act for another user\n");
         skip();
+    }
     make_file("program", 10);
     snprintf(path, sizeof(path), "%s/program", fixture_files());
     assert_int_equal(chmod(path, 06777), 0);

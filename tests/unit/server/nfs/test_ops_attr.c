@@ -263,6 +263,32 @@ static void a_seal_does_not_give_way_to_who_may_not(void **state)
     file_set_seal(f->c.current.file, SEAL_NONE);
 }
 
+/* Where the keeper cannot, the seal gives way. */
+static void the_size_of_a_growing_file_is_the_keepers(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct nfs4_attrs attrs = {.size = 700, .present = BITMAP4(FATTR4_SIZE)};
+    struct file_stat stat;
+
+    fs_write_file(f, "data/a", "12345");
+    assert_int_equal(fs_walk(f, "data/a"), NFS4_OK);
+    file_set_seal(f->c.current.file, SEAL_PINNED | SEAL_WORD_AT_REST);
+    file_set_overlay(f->c.current.file, &(struct file_overlay){.has_size = true, .size = 3});
+    assert_int_equal(file_stat(f->c.current.file, &stat), 0);
+    assert_int_equal(stat.stx.stx_size, 3);
+    assert_int_equal(setattr(f, &attrs), NFS4_OK);
+    assert_int_equal(f->resized, 700);
+    assert_int_equal(f->releases, 0);
+    f->resize_status = NFS4ERR_RECALLCONFLICT;
+    f->release_status = NFS4ERR_DELAY;
+    assert_int_equal(setattr(f, &attrs), NFS4ERR_DELAY);
+    assert_int_equal(f->releases, 1);
+    file_set_seal(f->c.current.file, SEAL_NONE);
+    file_set_overlay(f->c.current.file, &(struct file_overlay){0});
+    assert_int_equal(file_stat(f->c.current.file, &stat), 0);
+    assert_int_equal(stat.stx.stx_size, 5);
+}
+
 static void a_manual_seal_stays_and_a_pinned_ones_mtime_goes_to_the_keeper(void **state)
 {
     struct fs_fixture *f = *state;
@@ -406,6 +432,7 @@ int main(void)
         TEST(a_read_only_export_and_the_pseudo_root_refuse_changes),
         TEST(an_at_rest_seal_gives_way_first),
         TEST(a_seal_does_not_give_way_to_who_may_not),
+        TEST(the_size_of_a_growing_file_is_the_keepers),
         TEST(a_manual_seal_stays_and_a_pinned_ones_mtime_goes_to_the_keeper),
         TEST(verify_and_nverify_compare_and_refuse_what_cannot_be_compared),
         TEST(permission_from_memory_sees_chmod_and_setfacl),

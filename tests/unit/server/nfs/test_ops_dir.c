@@ -509,7 +509,8 @@ static void a_listing_shows_the_overlay_of_a_pinned_file(void **state)
 
     fs_write_file(f, "data/a", "x");
     assert_int_equal(file_from_path(f->server.files, fs_path(f, "data/a"), &file), 0);
-    file_set_overlay(file, UINT64_C(4000000000123456789), UINT64_C(4000000000123456789));
+    file_set_overlay(file, &(struct file_overlay){.mtime_ns = UINT64_C(4000000000123456789),
+                                                  .change = UINT64_C(4000000000123456789)});
     assert_int_equal(fs_walk(f, "data"), NFS4_OK);
     for (int round = 0; round < 2; round++) {
         assert_true(listed(f, "a", &attrs));

@@ -8,7 +8,6 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -20,39 +19,48 @@ enum { R = OPEN4_SHARE_ACCESS_READ, W = OPEN4_SHARE_ACCESS_WRITE, BOTH = R | W }
 
 static const stateid4 anonymous;
 
-/* The linker sends fsync and pwritev2 of the daemon's code here (--wrap). */
-static int fsync_error, write_error; /* errno to fail with, 0: work */
-static unsigned write_calls_left;    /* pwritev2 works so often before it fails */
+/* The linker sends what the daemon's code writes and flushes by here (--wrap). */
+static int flush_error, write_error; /* errno to fail with, 0: work */
+static unsigned write_calls_left;    /* pwrite works so often before it fails */
 static size_t write_at_most;         /* bytes a call, 0: all */
+static unsigned fsyncs, fdatasyncs;
 
 int __real_fsync(int fd);
 int __wrap_fsync(int fd);
-ssize_t __real_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags);
-ssize_t __wrap_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags);
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+ssize_t __real_pwrite(int fd, const void *data, size_t len, off_t offset);
+ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t offset);
 
 int __wrap_fsync(int fd)
 {
-    errno = fsync_error;
-    return fsync_error ? -1 : __real_fsync(fd);
+    fsyncs++;
+    errno = flush_error;
+    return flush_error ? -1 : __real_fsync(fd);
 }
 
-ssize_t __wrap_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
+int __wrap_fdatasync(int fd)
 {
-    struct iovec part = *iov;
+    fdatasyncs++;
+    errno = flush_error;
+    return flush_error ? -1 : __real_fdatasync(fd);
+}
 
+ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t offset)
+{
     if (write_error && write_calls_left == 0) {
         errno = write_error;
         return -1;
     }
     write_calls_left -= write_calls_left > 0;
-    if (write_at_most && part.iov_len > write_at_most)
-        part.iov_len = write_at_most;
-    return __real_pwritev2(fd, &part, count, offset, flags);
+    return __real_pwrite(fd, data, write_at_most && len > write_at_most ? write_at_most : len,
+                         offset);
 }
 
 static int reset(void **state)
 {
-    fsync_error = write_error = 0;
+    flush_error = write_error = 0;
+    fsyncs = fdatasyncs = 0;
     write_calls_left = 0;
     write_at_most = 0;
     return bench_setup(state);
@@ -214,6 +222,8 @@ static void writes_are_as_stable_as_asked(void **unused)
         assert_true(res.committed >= stable);
     }
     assert_int_equal(do_write(file, &stateid, 0, "hello", (stable_how4)3, NULL), NFS4ERR_BADXDR);
+    assert_int_equal(fdatasyncs, 1);
+    assert_int_equal(fsyncs, 1);
     /* The verifier stays while the server does. */
     assert_int_equal(do_write(file, &stateid, 0, "hello", UNSTABLE4, &again), NFS4_OK);
     assert_memory_equal(res.writeverf, again.writeverf, sizeof res.writeverf);
@@ -321,6 +331,45 @@ static void a_pinned_file_is_written_to_at_its_blocks(void **unused)
     file_unref(file);
 }
 
+/* What he asks for ends no seal, and what he would have written past a growing file's end is not
+ * waited for. */
+static void who_may_not_write_to_a_sealed_file_disturbs_nobody(void **unused)
+{
+    static const unsigned seals[] = {SEAL_FROZEN | SEAL_WORD_AT_REST,
+                                     SEAL_PINNED | SEAL_WORD_AT_REST, SEAL_PINNED};
+    struct file *file = bench_file("a", "0123456789");
+
+    (void)unused;
+    bench.growing = bench.permission_denied = true;
+    for (unsigned i = 0; i < sizeof(seals) / sizeof(seals[0]); i++) {
+        file->seal = seals[i];
+        assert_int_equal(do_write(file, &anonymous, 7, "abc", UNSTABLE4, NULL), NFS4ERR_ACCESS);
+    }
+    assert_int_equal(bench.releases + bench.maps + bench.rooms + bench.wrotes, 0);
+    assert_false(state_file_has_pinned_io(file));
+    file_unref(file);
+}
+
+static void a_write_to_a_growing_file_asks_for_room_and_says_what_became_of_it(void **unused)
+{
+    struct file *file = bench_file("a", "0123456789");
+
+    (void)unused;
+    file->seal = SEAL_PINNED;
+    bench.growing = true;
+    assert_int_equal(do_write(file, &anonymous, 7, "abcd", UNSTABLE4, NULL), NFS4_OK);
+    assert_int_equal(bench.permission_asked, 1);
+    assert_int_equal(bench.room.end, 11);
+    assert_int_equal(bench.wrote.end, 11);
+    assert_int_equal(do_write(file, &anonymous, 2000000, "abcd", UNSTABLE4, NULL), NFS4ERR_FBIG);
+    assert_int_equal(bench.rooms, 2);
+    assert_int_equal(bench.wrotes, 2);
+    assert_int_equal(bench.wrote.end, 0);
+    assert_int_equal(bench.wrote.room, 2000004);
+    assert_int_equal(bench.wrote.client_id, bench.room.client_id);
+    file_unref(file);
+}
+
 static void a_pinned_file_is_read_past_the_page_cache(void **unused)
 {
     static char content[10001];
@@ -380,41 +429,73 @@ static void a_failed_write_back_is_told_and_changes_the_verifier(void **unused)
     (void)unused;
     assert_int_equal(do_write(file, &anonymous, 0, "x", UNSTABLE4, &before), NFS4_OK);
     c->args.commit = (COMMIT4args){0};
-    fsync_error = EIO;
+    flush_error = EIO;
     assert_int_equal(bench_run(c, op_commit), NFS4ERR_IO);
-    fsync_error = 0;
+    flush_error = 0;
     assert_int_equal(bench_run(c, op_commit), NFS4_OK);
     assert_memory_not_equal(c->res.commit.resok4.writeverf, before.writeverf,
                             sizeof before.writeverf);
     before = after = (WRITE4resok){0};
     assert_int_equal(do_write(file, &anonymous, 0, "x", UNSTABLE4, &before), NFS4_OK);
-    write_error = EIO;
+    flush_error = EIO;
     assert_int_equal(do_write(file, &anonymous, 0, "x", FILE_SYNC4, NULL), NFS4ERR_IO);
-    write_error = 0;
+    flush_error = 0;
     assert_int_equal(do_write(file, &anonymous, 0, "x", UNSTABLE4, &after), NFS4_OK);
     assert_memory_not_equal(after.writeverf, before.writeverf, sizeof before.writeverf);
     bench_compound_free(c);
     file_unref(file);
 }
 
-/* Wrong: any error but a few renewed the verifier, so that one client's bad requests made all
- * others write again for ever. */
-static void what_the_caller_can_bring_about_changes_no_verifier(void **unused)
+enum { LAST_ERROR = 133 }; /* of the kernel's */
+
+/* Wrong: any error of a WRITE but a few renewed the verifier, so that one client's bad requests
+ * made all others write again for ever; or a list of errors was kept for losses, which lacked some.
+ * Right: what the write itself says, whatever it is, is this client's; */
+static void an_error_of_the_write_itself_changes_no_verifier(void **unused)
 {
-    static const int errors[] = {EACCES, EPERM,  EINVAL, EFBIG, ENOSPC,
-                                 EDQUOT, EAGAIN, ENOMEM, EROFS};
     struct file *file = bench_file("a", "");
     WRITE4resok before, after;
 
     (void)unused;
     assert_int_equal(do_write(file, &anonymous, 0, "x", UNSTABLE4, &before), NFS4_OK);
-    for (unsigned i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
-        write_error = errors[i];
+    for (int error = 1; error <= LAST_ERROR; error++) {
+        if (error == EINTR) /* is tried again */
+            continue;
+        write_error = error;
         assert_int_not_equal(do_write(file, &anonymous, 0, "x", FILE_SYNC4, NULL), NFS4_OK);
         write_error = 0;
         assert_int_equal(do_write(file, &anonymous, 0, "x", UNSTABLE4, &after), NFS4_OK);
         assert_memory_equal(after.writeverf, before.writeverf, sizeof before.writeverf);
     }
+    assert_int_equal(fsyncs, 0);
+    file_unref(file);
+}
+
+/* and any error of a flush is a loss of what others believe written. */
+static void any_error_of_a_flush_changes_the_verifier(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    struct compound *commit = bench_compound(0, file);
+    WRITE4resok before, after;
+
+    (void)unused;
+    assert_int_equal(do_write(file, &anonymous, 0, "x", UNSTABLE4, &before), NFS4_OK);
+    for (int error = 1; error <= LAST_ERROR; error++) {
+        flush_error = error;
+        assert_int_not_equal(
+            do_write(file, &anonymous, 0, "x", error % 2 ? FILE_SYNC4 : DATA_SYNC4, NULL), NFS4_OK);
+        flush_error = 0;
+        assert_int_equal(do_write(file, &anonymous, 0, "x", UNSTABLE4, &after), NFS4_OK);
+        assert_memory_not_equal(after.writeverf, before.writeverf, sizeof before.writeverf);
+        before = after;
+        flush_error = error;
+        assert_int_not_equal(bench_run(commit, op_commit), NFS4_OK);
+        flush_error = 0;
+        assert_int_equal(bench_run(commit, op_commit), NFS4_OK);
+        assert_memory_not_equal(commit->res.commit.resok4.writeverf, before.writeverf,
+                                sizeof before.writeverf);
+    }
+    bench_compound_free(commit);
     file_unref(file);
 }
 
@@ -437,9 +518,9 @@ static void a_full_disk_is_told_and_what_was_written_counts(void **unused)
     assert_int_equal(res.committed, FILE_SYNC4);
     /* Nothing was lost: the verifier stays. */
     assert_memory_equal(res.writeverf, before.writeverf, sizeof res.writeverf);
-    /* Part of it and then an error of the disk: that is told now, for the kernel does not say it
-     * twice. */
-    write_error = EIO;
+    /* Part of it, which then cannot be made durable: that is told now, for the kernel does not say
+     * it twice. */
+    flush_error = EIO;
     write_calls_left = 1;
     assert_int_equal(do_write(file, &anonymous, 0, "hello", FILE_SYNC4, NULL), NFS4ERR_IO);
     file_unref(file);
@@ -481,10 +562,13 @@ int main(void)
         TEST(a_frozen_file_refuses_writes),
         TEST(an_at_rest_seal_gives_way_to_a_write),
         TEST(a_pinned_file_is_written_to_at_its_blocks),
+        TEST(who_may_not_write_to_a_sealed_file_disturbs_nobody),
+        TEST(a_write_to_a_growing_file_asks_for_room_and_says_what_became_of_it),
         TEST(a_pinned_file_is_read_past_the_page_cache),
         TEST(commit_answers_with_the_verifier_of_write),
         TEST(a_failed_write_back_is_told_and_changes_the_verifier),
-        TEST(what_the_caller_can_bring_about_changes_no_verifier),
+        TEST(an_error_of_the_write_itself_changes_no_verifier),
+        TEST(any_error_of_a_flush_changes_the_verifier),
         TEST(a_full_disk_is_told_and_what_was_written_counts),
         TEST(short_writes_of_the_kernel_are_continued),
     };

@@ -325,6 +325,43 @@ static void layoutcommit_may_be_reclaimed_in_grace(void **unused)
     file_unref(file);
 }
 
+/* Linux takes these refusals for success: the data would be gone without a word. */
+static void a_refused_layoutcommit_that_loses_data_is_an_io_error(void **unused)
+{
+    static const nfsstat4 refusals[] = {NFS4ERR_BAD_STATEID, NFS4ERR_OLD_STATEID, NFS4ERR_BADLAYOUT,
+                                        NFS4ERR_BADIOMODE};
+    struct file *file = bench_file("a", "longer than what was written");
+    struct compound *c = bench_compound(0, file);
+    LAYOUTCOMMIT4args *args = &c->args.layoutcommit;
+
+    (void)unused;
+    *args = (LAYOUTCOMMIT4args){
+        .loca_length = 4096,
+        .loca_stateid = layout_stateid,
+        .loca_last_write_offset = {.no_newoffset = true, .no_offset = 2},
+        .loca_layoutupdate.lou_type = LAYOUT4_BLOCK_VOLUME,
+    };
+    bench.direct_writes = true;
+    for (unsigned i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+        bench.keeper_status = refusals[i];
+        assert_int_equal(bench_run(c, op_layoutcommit), NFS4ERR_IO);
+    }
+    bench.keeper_status = NFS4ERR_DELAY; /* it comes again */
+    assert_int_equal(bench_run(c, op_layoutcommit), NFS4ERR_DELAY);
+    bench.grace = true;
+    assert_int_equal(bench_run(c, op_layoutcommit), NFS4ERR_IO);
+    file->seal = SEAL_PINNED; /* nothing of it is lost */
+    assert_int_equal(bench_run(c, op_layoutcommit), NFS4ERR_GRACE);
+    file->seal = SEAL_NONE;
+    args->loca_last_write_offset.no_newoffset = false;
+    assert_int_equal(bench_run(c, op_layoutcommit), NFS4ERR_GRACE);
+    bench.direct_writes = false;
+    args->loca_last_write_offset.no_newoffset = true;
+    assert_int_equal(bench_run(c, op_layoutcommit), NFS4ERR_GRACE);
+    bench_compound_free(c);
+    file_unref(file);
+}
+
 /* maxcount bounds the whole GETDEVICEINFO4resok, and TOOSMALL says how much it would take. */
 static void device_information_obeys_maxcount(void **unused)
 {
@@ -442,6 +479,7 @@ int main(void)
         TEST(layoutcommit_is_checked_and_never_says_a_new_size),
         TEST(layoutreturn_of_before_a_restart_is_taken_and_ends_nothing),
         TEST(layoutcommit_may_be_reclaimed_in_grace),
+        TEST(a_refused_layoutcommit_that_loses_data_is_an_io_error),
         TEST(device_information_obeys_maxcount),
         TEST(the_device_list_has_one_device),
         TEST(test_stateid_answers_for_each),

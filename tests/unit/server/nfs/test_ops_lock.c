@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -133,8 +134,7 @@ static void denied_tells_whose_lock_it_is(void **unused)
     client_state_count(bench.clients[1].state, &opens, &locks);
     assert_int_equal(locks, 0); /* a denied lock leaves no state behind */
     assert_int_equal(bench_close(1, file, &other), NFS4_OK);
-    client_state_annex.destroy(bench.clients[0].state);
-    bench.clients[0].state = NULL;
+    bench_end_client(0);
     file_unref(file);
 }
 
@@ -178,6 +178,29 @@ static void an_owner_replaces_his_lock_through_any_open(void **unused)
     assert_int_equal(bench_close(0, file, &open), NFS4_OK); /* nothing is left of this one's */
     assert_int_equal(do_test(1, file, "l", WRITE_LT, 0, 50), NFS4ERR_DENIED);
     assert_int_equal(bench_close(0, file, &second), NFS4ERR_LOCKS_HELD);
+    file_unref(file);
+}
+
+/* Wrong: the seqid of a stateid that was not used moves, so that its owner finds it old (9.5). */
+static void a_lock_through_another_open_leaves_the_seqid_of_the_first(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    stateid4 open, second, first, again;
+
+    (void)unused;
+    assert_int_equal(bench_open(0, file, "o", BOTH, 0, &open), NFS4_OK);
+    assert_int_equal(bench_open(0, file, "p", BOTH, 0, &second), NFS4_OK);
+    assert_int_equal(do_lock(0, file, &open, "l", WRITE_LT, 0, 100, &first), NFS4_OK);
+    assert_int_equal(do_lock(0, file, &second, "l", WRITE_LT, 0, 50, &again), NFS4_OK);
+    assert_int_equal(again.seqid, 1);
+    /* The same bytes once more: in terms of lock-owners nothing changes. */
+    assert_int_equal(do_lock(0, file, &again, NULL, WRITE_LT, 0, 50, &again), NFS4_OK);
+    assert_int_equal(again.seqid, 2);
+    assert_int_equal(first.seqid, 1);
+    assert_int_equal(do_unlock(0, file, &first, 0, UINT64_MAX, &first), NFS4_OK);
+    assert_int_equal(first.seqid, 2);
+    assert_int_equal(bench_close(0, file, &open), NFS4_OK);
+    assert_int_equal(bench_close(0, file, &second), NFS4_OK);
     file_unref(file);
 }
 
@@ -287,8 +310,7 @@ static void an_expired_clients_lock_gives_way(void **unused)
     assert_int_equal(do_lock(0, file, &open, "l", WRITE_LT, 0, 10, NULL), NFS4_OK);
     bench.expired_client = 100;
     assert_int_equal(do_lock(1, file, &other, "l", READ_LT, 0, 10, NULL), NFS4ERR_DELAY);
-    client_state_annex.destroy(bench.clients[0].state);
-    bench.clients[0].state = NULL;
+    bench_end_client(0);
     assert_int_equal(do_lock(1, file, &other, "l", READ_LT, 0, 10, NULL), NFS4_OK);
     file_unref(file);
 }
@@ -310,6 +332,86 @@ static void a_lock_stateid_reads_and_writes_as_its_open(void **unused)
     file_unref(file);
 }
 
+/* ---- shares ---- */
+
+enum { RANGES = 60 }; /* that there are for all clients */
+
+/* Wrong: a client's ranges are as many as it likes. Right: no more than are left for others. */
+static void who_locks_all_he_can_leaves_as_much_for_the_next(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    stateid4 open, other, locked, others;
+    nfsstat4 status;
+    uint64_t at = 0;
+
+    (void)unused;
+    bench.budget.limit[BUDGET_RANGES] = RANGES;
+    assert_int_equal(bench_open(0, file, "o", BOTH, 0, &open), NFS4_OK);
+    assert_int_equal(bench_open(1, file, "o", BOTH, 0, &other), NFS4_OK);
+    assert_int_equal(do_lock(0, file, &open, "l", READ_LT, at, 1, &locked), NFS4_OK);
+    while ((status = do_lock(0, file, &locked, NULL, READ_LT, at += 2, 1, &locked)) == NFS4_OK)
+        assert_true(at < 2 * RANGES);
+    assert_int_equal(status, NFS4ERR_DELAY);
+    assert_in_range(at / 2, RANGES / 3 - 1, RANGES / 3 + 1);
+    assert_int_equal(bench.own_yield, 1);
+    assert_int_equal(bench.all_yield, 0);
+    assert_int_equal(bench.shares_noted, 1);
+    for (unsigned i = 0; i < RANGES / 12; i++)
+        assert_int_equal(do_lock(1, file, &other, "l", READ_LT, 2 * i, 1, &others), NFS4_OK);
+    /* What he gives back he can have again. */
+    assert_int_equal(do_unlock(0, file, &locked, 0, UINT64_MAX, &locked), NFS4_OK);
+    assert_int_equal(do_lock(0, file, &locked, NULL, READ_LT, 0, 1, &locked), NFS4_OK);
+    assert_int_equal(bench.budget.taken[BUDGET_RANGES], RANGES / 12 + 1);
+    file_unref(file);
+}
+
+/* Wrong: LOCKU is never refused, and each one that splits a range adds one. Right: that counts too;
+ * what splits nothing goes on. */
+static void unlocking_comes_by_no_more_ranges_than_locking(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    stateid4 open, locked;
+    nfsstat4 status;
+    uint64_t at = 0;
+
+    (void)unused;
+    bench.budget.limit[BUDGET_RANGES] = RANGES;
+    assert_int_equal(bench_open(0, file, "o", BOTH, 0, &open), NFS4_OK);
+    assert_int_equal(do_lock(0, file, &open, "l", WRITE_LT, 0, UINT64_MAX, &locked), NFS4_OK);
+    while ((status = do_unlock(0, file, &locked, at += 2, 1, &locked)) == NFS4_OK)
+        assert_true(at < 4 * RANGES);
+    assert_int_equal(status, NFS4ERR_DELAY);
+    assert_true(bench.budget.taken[BUDGET_RANGES] <= RANGES / 2 + 1);
+    assert_int_equal(do_unlock(0, file, &locked, 0, UINT64_MAX, &locked), NFS4_OK);
+    assert_int_equal(bench.budget.taken[BUDGET_RANGES], 0);
+    file_unref(file);
+}
+
+/* Wrong: lock-owners of an open are a list, and so are those whose locks keep it from being closed:
+ * each LOCK of a new owner, and each CLOSE, looked at all. */
+static void many_owners_of_one_open_are_no_burden(void **unused)
+{
+    enum { OWNERS = 10000 };
+    struct file *file = bench_file("a", "");
+    stateid4 open, locked = {0}, first;
+    char owner[16];
+
+    (void)unused;
+    assert_int_equal(bench_open(0, file, "o", BOTH, 0, &open), NFS4_OK);
+    for (unsigned i = 0; i < OWNERS; i++) {
+        snprintf(owner, sizeof owner, "%u", i);
+        assert_int_equal(do_lock(0, file, &open, owner, READ_LT, 0, 1, &locked), NFS4_OK);
+        if (i == 0)
+            first = locked;
+        else
+            assert_int_equal(do_unlock(0, file, &locked, 0, 1, NULL), NFS4_OK);
+        assert_int_equal(bench_close(0, file, &open), NFS4ERR_LOCKS_HELD);
+    }
+    assert_int_equal(do_unlock(0, file, &first, 0, 1, NULL), NFS4_OK);
+    assert_int_equal(bench_close(0, file, &open), NFS4_OK);
+    file_unref(file);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
@@ -318,6 +420,7 @@ int main(void)
         TEST(denied_tells_whose_lock_it_is),
         TEST(owners_are_the_sessions_client_and_name),
         TEST(an_owner_replaces_his_lock_through_any_open),
+        TEST(a_lock_through_another_open_leaves_the_seqid_of_the_first),
         TEST(a_lock_needs_an_open_of_its_kind),
         TEST(impossible_ranges_and_kinds_are_invalid),
         TEST(stateids_of_the_wrong_kind_are_bad),
@@ -325,6 +428,9 @@ int main(void)
         TEST(lock_honours_grace_and_reclaim),
         TEST(an_expired_clients_lock_gives_way),
         TEST(a_lock_stateid_reads_and_writes_as_its_open),
+        TEST(who_locks_all_he_can_leaves_as_much_for_the_next),
+        TEST(unlocking_comes_by_no_more_ranges_than_locking),
+        TEST(many_owners_of_one_open_are_no_burden),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

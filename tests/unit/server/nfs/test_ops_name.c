@@ -15,6 +15,8 @@ static bool exists(struct fs_fixture *f, const char *relative, struct stat *st)
     return lstat(fs_path(f, relative), st) == 0;
 }
 
+static const char *link_target = "the target";
+
 static nfsstat4 create(struct fs_fixture *f, nfs_ftype4 type, const char *name,
                        const struct nfs4_attrs *attrs)
 {
@@ -25,7 +27,7 @@ static nfsstat4 create(struct fs_fixture *f, nfs_ftype4 type, const char *name,
     memset(args, 0, sizeof(*args));
     args->objtype.type = type;
     if (type == NF4LNK)
-        args->objtype.linkdata = xdr_bytes_of("the target");
+        args->objtype.linkdata = xdr_bytes_of(link_target);
     else if (type == NF4CHR || type == NF4BLK)
         args->objtype.devdata = (specdata4){.specdata1 = 1, .specdata2 = 3};
     args->objname = xdr_bytes_of(name);
@@ -111,6 +113,26 @@ static void symlinks_are_created_and_bad_requests_refused(void **state)
     assert_int_equal(create(f, NF4DIR, "d", NULL), NFS4ERR_ROFS);
     assert_int_equal(fs_walk(f, ""), NFS4_OK);
     assert_int_equal(create(f, NF4DIR, "d", NULL), NFS4ERR_ROFS);
+}
+
+/* Where only UTF-8 is allowed (fs_charset_cap), a link's content is too (18.4.3). */
+static void a_link_says_what_a_name_may(void **state)
+{
+    struct fs_fixture *f = *state;
+
+    for (unsigned utf8 = 0; utf8 < 2; utf8++) {
+        f->config.utf8_names = utf8;
+        link_target = "stra\xdf"
+                      "e";
+        assert_int_equal(fs_walk(f, "data"), NFS4_OK);
+        assert_int_equal(create(f, NF4LNK, utf8 ? "strict" : "bytes", NULL),
+                         utf8 ? NFS4ERR_INVAL : NFS4_OK);
+        link_target = "stra\xc3\x9f"
+                      "e";
+        assert_int_equal(fs_walk(f, "data"), NFS4_OK);
+        assert_int_equal(create(f, NF4LNK, utf8 ? "strict" : "bytes too", NULL), NFS4_OK);
+    }
+    link_target = "the target";
 }
 
 static void a_create_whose_attributes_cannot_be_set_leaves_nothing(void **state)
@@ -345,6 +367,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(every_type_is_created_as_the_caller_with_its_attributes),
         TEST(symlinks_are_created_and_bad_requests_refused),
+        TEST(a_link_says_what_a_name_may),
         TEST(a_create_whose_attributes_cannot_be_set_leaves_nothing),
         TEST(remove_takes_files_and_empty_directories),
         TEST(a_removed_file_gives_its_space_back),

@@ -343,6 +343,30 @@ static void opening_again_upgrades_and_one_close_ends_it(void **unused)
     file_unref(file);
 }
 
+/* A hard link into another export gives the file another handle, and so another open (9.9). */
+static void through_another_handle_it_is_another_open(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    struct export other = bench.export;
+    struct compound *c = bench_compound(0, file);
+    stateid4 first, second;
+
+    (void)unused;
+    assert_int_equal(bench_open(0, file, "o", R, 0, &first), NFS4_OK);
+    c->args.open =
+        (OPEN4args){.share_access = W, .owner.owner = xdr_bytes_of("o"), .claim.claim = CLAIM_FH};
+    compound_set_fh(c, file_ref(file), &other);
+    assert_int_equal(bench_run(c, op_open), NFS4_OK);
+    second = c->res.open.resok4.stateid;
+    assert_memory_not_equal(first.other, second.other, sizeof first.other);
+    assert_int_equal(second.seqid, 1);
+    bench_compound_free(c);
+    assert_int_equal(bench_close(0, file, &first), NFS4_OK);
+    assert_true(state_file_has_writer(file));
+    assert_int_equal(bench_close(0, file, &second), NFS4_OK);
+    file_unref(file);
+}
+
 static void downgrade_gives_up_the_writer(void **unused)
 {
     struct file *file = bench_file("a", "");
@@ -400,6 +424,27 @@ static void reclaim_follows_the_record_and_the_grace_period(void **unused)
     client->reclaim_complete = true;
     assert_int_equal(claim(file, CLAIM_PREVIOUS), NFS4ERR_NO_GRACE);
     assert_int_equal(claim(file, CLAIM_FH), NFS4ERR_GRACE);
+    file_unref(file);
+}
+
+/* As a client of before the restart: its opens are granted unless permission or another's share is
+ * in the way (8.4.2.1.1). */
+static void a_reclaim_is_granted_what_an_open_would_be(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    stateid4 denies;
+
+    (void)unused;
+    assert_int_equal(bench_open(1, file, "o", R, OPEN4_SHARE_DENY_READ, &denies), NFS4_OK);
+    bench.grace = true;
+    bench.clients[0].may_reclaim = true;
+    bench.clients[0].reclaim_complete = false;
+    assert_int_equal(claim(file, CLAIM_PREVIOUS), NFS4ERR_RECLAIM_CONFLICT);
+    assert_int_equal(bench_close(1, file, &denies), NFS4_OK);
+    bench.permission_denied = true;
+    assert_int_equal(claim(file, CLAIM_PREVIOUS), NFS4ERR_ACCESS);
+    bench.permission_denied = false;
+    assert_int_equal(claim(file, CLAIM_PREVIOUS), NFS4_OK);
     file_unref(file);
 }
 
@@ -488,6 +533,241 @@ static void a_name_that_is_not_in_memory_is_looked_up_by_a_worker(void **unused)
     file_unref(file);
 }
 
+/* ---- shares ---- */
+
+enum { FILES = 12 }; /* that there are for all clients */
+
+static void few_files(void)
+{
+    bench.budget.limit[BUDGET_FILES] = FILES;
+}
+
+static struct file *numbered_file(unsigned number)
+{
+    char name[16];
+
+    snprintf(name, sizeof name, "f%u", number);
+    return bench_file(name, "");
+}
+
+/* Opens one after the other until it is refused; how many it came by. */
+static unsigned open_all(unsigned client, stateid4 stateids[FILES])
+{
+    for (unsigned i = 0; i < FILES; i++) {
+        struct file *file = numbered_file(i);
+        nfsstat4 status = bench_open(client, file, "o", R, 0, &stateids[i]);
+
+        file_unref(file);
+        if (status != NFS4_OK) {
+            assert_int_equal(status, NFS4ERR_DELAY);
+            return i;
+        }
+    }
+    return FILES;
+}
+
+/* Wrong: who opens most has everything, and the others are told DELAY for as long as he likes.
+ * Right: he is told so himself when he and his address have together as much as is left. */
+static void who_opens_all_he_can_leaves_as_much_for_the_next(void **unused)
+{
+    stateid4 stateids[FILES], other[FILES];
+    struct file *file = bench_file("polite", "");
+
+    (void)unused;
+    few_files();
+    assert_int_equal(open_all(0, stateids), FILES / 3);
+    assert_int_equal(bench.own_yield, 1);
+    assert_int_equal(bench.shares_noted, 1);
+    assert_int_equal(bench_open(1, file, "o", R, 0, &other[0]), NFS4_OK);
+    assert_int_equal(bench_close(1, file, &other[0]), NFS4_OK);
+    assert_int_equal(bench.shares_noted, 1);
+    file_unref(file);
+}
+
+/* Wrong: who opens all he can ends the courtesy of every client in the world. Right: of those of
+ * his address, and of all when there is little left of all. */
+static void greed_asks_others_to_yield_only_when_little_is_left(void **unused)
+{
+    stateid4 stateids[FILES], other;
+    struct file *file = bench_file("polite", "");
+
+    (void)unused;
+    few_files();
+    (void)open_all(0, stateids);
+    assert_int_equal(bench.own_yield, 1);
+    assert_int_equal(bench.all_yield, 0);
+    bench.budget.taken[BUDGET_FILES] += FILES / 2; /* by another address */
+    assert_int_equal(bench_open(1, file, "o", R, 0, &other), NFS4ERR_DELAY);
+    assert_int_equal(bench.own_yield, 1);
+    assert_int_equal(bench.all_yield, 1);
+    bench.budget.taken[BUDGET_FILES] -= FILES / 2;
+    file_unref(file);
+}
+
+/* An open file is one, by however many owners it is open. */
+static void opens_of_one_file_count_once(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    stateid4 stateid;
+    char owner[8];
+
+    (void)unused;
+    few_files();
+    for (unsigned i = 0; i < 2 * FILES; i++) {
+        snprintf(owner, sizeof owner, "o%u", i);
+        assert_int_equal(bench_open(0, file, owner, R, 0, &stateid), NFS4_OK);
+    }
+    assert_int_equal(bench.budget.taken[BUDGET_FILES], 1);
+    bench_end_client(0);
+    assert_int_equal(bench.budget.taken[BUDGET_FILES], 0);
+    file_unref(file);
+}
+
+static void what_is_closed_can_be_opened_again(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    stateid4 stateids[FILES], stateid;
+
+    (void)unused;
+    few_files();
+    assert_int_equal(bench_open(0, file, "o", R, 0, &stateid), NFS4_OK);
+    assert_int_equal(open_all(0, stateids), FILES / 3 - 1);
+    assert_int_equal(bench_open(0, file, "o", BOTH, 0, &stateid), NFS4_OK); /* has it already */
+    assert_int_equal(bench_close(0, file, &stateid), NFS4_OK);
+    assert_int_equal(bench_open(0, file, "o", R, 0, &stateid), NFS4_OK);
+    file_unref(file);
+}
+
+/* Wrong: the file is made, and the answer is DELAY: who comes again is told EXIST. */
+static void nothing_is_created_for_who_has_his_share(void **unused)
+{
+    struct nfs4_attrs attrs = {.present = BITMAP4(FATTR4_MODE), .mode = 0640};
+    stateid4 stateids[FILES];
+    struct compound *c;
+
+    (void)unused;
+    few_files();
+    assert_int_equal(open_all(0, stateids), FILES / 3);
+    c = open_named("new", BOTH);
+    creates(c, GUARDED4, &attrs);
+    assert_int_equal(open_and_close(c), NFS4ERR_DELAY);
+    assert_false(exists("new"));
+    bench_end_client(0);
+    assert_int_equal(bench.budget.taken[BUDGET_FILES], 0);
+}
+
+/* What a creation has taken beforehand is given back, whatever comes of it. */
+static void a_creation_takes_one_file_and_no_more(void **unused)
+{
+    struct nfs4_attrs attrs = {.present = BITMAP4(FATTR4_MODE), .mode = 0640};
+    struct compound *c = open_named("new", BOTH);
+    struct file *file = bench_file("there", "");
+    stateid4 stateid;
+
+    (void)unused;
+    creates(c, GUARDED4, &attrs);
+    assert_int_equal(bench_run(c, op_open), NFS4_OK);
+    assert_int_equal(bench.budget.taken[BUDGET_FILES], 1);
+    bench_close(0, c->current.file, &c->res.open.resok4.stateid);
+    bench_compound_free(c);
+    assert_int_equal(bench.budget.taken[BUDGET_FILES], 0);
+    c = open_named("new", BOTH);
+    creates(c, GUARDED4, &attrs);
+    assert_int_equal(open_and_close(c), NFS4ERR_EXIST);
+    c = open_named(".", BOTH);
+    creates(c, GUARDED4, &attrs);
+    assert_int_not_equal(open_and_close(c), NFS4_OK);
+    assert_int_equal(bench_open(1, file, "o", R, OPEN4_SHARE_DENY_BOTH, &stateid), NFS4_OK);
+    assert_int_equal(bench.budget.taken[BUDGET_FILES], 1);
+    c = open_named("there", BOTH);
+    creates(c, UNCHECKED4, &attrs);
+    (void)open_and_close(c);
+    assert_int_equal(bench.budget.taken[BUDGET_FILES], 1);
+    file_unref(file);
+}
+
+/* Wrong: stateids are remembered for a client as many as it likes. A million opens by as many
+ * owners, of one file: what a client may have is bounded, all that is beyond is told so, and a
+ * polite one goes on beside it. */
+static void a_million_opens_of_one_client_keep_nobody_from_opening(void **unused)
+{
+    enum { MANY = 1000000, EVERY = 1000 };
+    struct file *file = bench_file("a", ""), *other = bench_file("b", "");
+    const struct cred cred = {.uid = 1000};
+    unsigned refused = 0;
+    stateid4 stateid;
+    uint64_t conflict;
+
+    (void)unused;
+    for (unsigned i = 0; i < MANY; i++) {
+        struct state_open open = {.file = file,
+                                  .owner = {.data = (const uint8_t *)&i, .len = sizeof i},
+                                  .cred = &cred,
+                                  .access = R};
+
+        refused += state_open(bench.clients[0].state, &open, &stateid, &conflict) == NFS4ERR_DELAY;
+        assert_int_equal(open.lack != STATE_LACKS_NOTHING, refused > 0);
+        if (i % EVERY > 0)
+            continue;
+        assert_int_equal(bench_open(1, other, "polite", BOTH, 0, &stateid), NFS4_OK);
+        assert_int_equal(bench_close(1, other, &stateid), NFS4_OK);
+    }
+    assert_true(refused >= MANY - bench.budget.limit[BUDGET_STATES] / 2);
+    assert_true(bench.budget.taken[BUDGET_STATES] <= bench.budget.limit[BUDGET_STATES] / 2);
+    bench_end_client(0);
+    assert_int_equal(bench.budget.taken[BUDGET_STATES], 0);
+    file_unref(file);
+    file_unref(other);
+}
+
+/* What a client has too many of by itself nobody else can help with. */
+static void who_has_as_many_as_one_may_have_asks_nobody_to_yield(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    const struct cred cred = {.uid = 1000};
+    nfsstat4 status = NFS4_OK;
+    stateid4 stateid;
+    uint64_t conflict;
+
+    (void)unused;
+    bench.budget.limit[BUDGET_STATES] = UINT64_C(1) << 30;
+    for (unsigned i = 0; status == NFS4_OK; i++) {
+        struct state_open open = {.file = file,
+                                  .owner = {.data = (const uint8_t *)&i, .len = sizeof i},
+                                  .cred = &cred,
+                                  .access = R};
+
+        status = state_open(bench.clients[0].state, &open, &stateid, &conflict);
+    }
+    assert_int_equal(status, NFS4ERR_DELAY);
+    assert_int_equal(bench_open(0, file, "one more", R, 0, &stateid), NFS4ERR_DELAY);
+    assert_int_equal(bench.shares_noted, 1);
+    assert_int_equal(bench.own_yield + bench.all_yield, 0);
+    bench_end_client(0);
+    file_unref(file);
+}
+
+/* Wrong: all opens of the file are looked through for one that denies. */
+static void who_is_in_the_way_is_found_past_many_who_are_not(void **unused)
+{
+    struct file *file = bench_file("a", "");
+    stateid4 stateid;
+    char owner[16];
+
+    (void)unused;
+    assert_int_equal(bench_open(1, file, "o", R, OPEN4_SHARE_DENY_WRITE, &stateid), NFS4_OK);
+    for (unsigned i = 0; i < 1000; i++) {
+        snprintf(owner, sizeof owner, "%u", i);
+        assert_int_equal(bench_open(0, file, owner, R, 0, &stateid), NFS4_OK);
+    }
+    assert_int_equal(bench_open(2, file, "o", W, 0, &stateid), NFS4ERR_SHARE_DENIED);
+    bench.expired_client = 101;
+    assert_int_equal(bench_open(2, file, "o", W, 0, &stateid), NFS4ERR_DELAY);
+    bench_end_client(1);
+    assert_int_equal(bench_open(2, file, "o", W, 0, &stateid), NFS4_OK);
+    file_unref(file);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
@@ -507,14 +787,25 @@ int main(void)
         TEST(permission_is_the_kernels_word),
         TEST(shares_that_conflict_are_denied_even_to_the_same_owner),
         TEST(opening_again_upgrades_and_one_close_ends_it),
+        TEST(through_another_handle_it_is_another_open),
         TEST(downgrade_gives_up_the_writer),
         TEST(reclaim_follows_the_record_and_the_grace_period),
+        TEST(a_reclaim_is_granted_what_an_open_would_be),
         TEST(claims_of_delegations_never_granted_are_refused),
         TEST(a_manual_seal_refuses_writers_and_lets_readers_in),
         TEST(an_at_rest_seal_gives_way_to_a_writer),
         TEST(a_seal_that_comes_back_is_answered_with_delay),
         TEST(a_pinned_file_is_opened_for_writing),
         TEST(a_name_that_is_not_in_memory_is_looked_up_by_a_worker),
+        TEST(who_opens_all_he_can_leaves_as_much_for_the_next),
+        TEST(greed_asks_others_to_yield_only_when_little_is_left),
+        TEST(opens_of_one_file_count_once),
+        TEST(what_is_closed_can_be_opened_again),
+        TEST(nothing_is_created_for_who_has_his_share),
+        TEST(a_creation_takes_one_file_and_no_more),
+        TEST(a_million_opens_of_one_client_keep_nobody_from_opening),
+        TEST(who_has_as_many_as_one_may_have_asks_nobody_to_yield),
+        TEST(who_is_in_the_way_is_found_past_many_who_are_not),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

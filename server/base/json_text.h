@@ -1,0 +1,15 @@
+/*
+ * json_text.h - sentences for people in JSON answers.
+ */
+#ifndef SEALNFS_SERVER_BASE_JSON_TEXT_H
+#define SEALNFS_SERVER_BASE_JSON_TEXT_H
+
+#include <jansson.h>
+#include <stddef.h>
+
+/* A sentence of ours may name a file, and be cut where its room ended: bytes that are no text,
+ * which JSON must be, are quoted (proto/quote.h). NULL: out of memory. */
+json_t *json_text(const char *sentence);
+json_t *json_textn(const char *sentence, size_t len);
+
+#endif

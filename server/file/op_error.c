@@ -1,0 +1,124 @@
+/*
+ * op_error.c - see op_error.h.
+ */
+#include "server/file/op_error.h"
+
+#include "proto/nfs4/ops.h"
+
+enum { OPS = NFS4_OP_LAST + 1 };
+
+/* What fs_status makes of errors (file/fs_status.c), and what may stand for another. */
+enum said {
+    NOENT = 1u << 0,
+    ACCESS = 1u << 1,
+    PERM = 1u << 2,
+    EXIST = 1u << 3,
+    NOTDIR = 1u << 4,
+    ISDIR = 1u << 5,
+    INVAL = 1u << 6,
+    NOTEMPTY = 1u << 7,
+    NOSPC = 1u << 8,
+    DQUOT = 1u << 9,
+    ROFS = 1u << 10,
+    XDEV = 1u << 11,
+    FBIG = 1u << 12,
+    MLINK = 1u << 13,
+    NAMETOOLONG = 1u << 14,
+    SYMLINK = 1u << 15,
+    STALE = 1u << 16,
+    BADHANDLE = 1u << 17,
+    NOTSUPP = 1u << 18,
+    FILE_OPEN = 1u << 19,
+    DELAY = 1u << 20,
+    IO = 1u << 21,
+    SERVERFAULT = 1u << 22,
+};
+
+/* What of these RFC 8881 section 15.2 lists. */
+static const uint32_t listed[OPS] = {
+    [OP_ACCESS] = ACCESS | INVAL | STALE | DELAY | IO | SERVERFAULT,
+    [OP_BACKCHANNEL_CTL] = NOENT | INVAL | DELAY,
+    [OP_BIND_CONN_TO_SESSION] = INVAL | DELAY | SERVERFAULT,
+    [OP_CLOSE] = STALE | DELAY | SERVERFAULT,
+    [OP_COMMIT] = ACCESS | ISDIR | SYMLINK | STALE | DELAY | IO | SERVERFAULT,
+    [OP_CREATE] = ACCESS | PERM | EXIST | NOTDIR | INVAL | NOSPC | DQUOT | ROFS | MLINK |
+                  NAMETOOLONG | STALE | DELAY | IO | SERVERFAULT,
+    [OP_CREATE_SESSION] = NOENT | INVAL | NOSPC | DELAY | SERVERFAULT,
+    [OP_DESTROY_CLIENTID] = DELAY | SERVERFAULT,
+    [OP_DESTROY_SESSION] = DELAY | SERVERFAULT,
+    [OP_EXCHANGE_ID] = PERM /* case 9 of 18.35.4 */ | NOENT | INVAL | DELAY | SERVERFAULT,
+    [OP_FREE_STATEID] = DELAY | SERVERFAULT,
+    [OP_GETATTR] = ACCESS | INVAL | STALE | DELAY | IO | SERVERFAULT,
+    [OP_GETDEVICEINFO] = NOENT | INVAL | NOTSUPP | DELAY | SERVERFAULT,
+    [OP_GETDEVICELIST] = INVAL | NOTSUPP | DELAY | IO | SERVERFAULT,
+    [OP_GETFH] = STALE,
+    [OP_LAYOUTCOMMIT] =
+        ACCESS | ISDIR | INVAL | FBIG | SYMLINK | STALE | NOTSUPP | DELAY | IO | SERVERFAULT,
+    [OP_LAYOUTGET] = ACCESS | INVAL | NOSPC | DQUOT | STALE | NOTSUPP | DELAY | IO | SERVERFAULT,
+    [OP_LAYOUTRETURN] = ISDIR | INVAL | STALE | NOTSUPP | DELAY | SERVERFAULT,
+    [OP_LINK] = ACCESS | EXIST | NOTDIR | ISDIR | INVAL | NOSPC | DQUOT | ROFS | XDEV | MLINK |
+                NAMETOOLONG | SYMLINK | STALE | NOTSUPP | FILE_OPEN | DELAY | IO | SERVERFAULT,
+    [OP_LOCK] = ACCESS | ISDIR | INVAL | ROFS | SYMLINK | STALE | DELAY | SERVERFAULT,
+    [OP_LOCKT] = ACCESS | ISDIR | INVAL | ROFS | SYMLINK | STALE | DELAY,
+    [OP_LOCKU] = ACCESS | INVAL | STALE | DELAY | SERVERFAULT,
+    [OP_LOOKUP] =
+        NOENT | ACCESS | NOTDIR | INVAL | NAMETOOLONG | SYMLINK | STALE | DELAY | IO | SERVERFAULT,
+    [OP_LOOKUPP] = NOENT | ACCESS | NOTDIR | SYMLINK | STALE | DELAY | IO | SERVERFAULT,
+    [OP_NVERIFY] = ACCESS | INVAL | STALE | DELAY | IO | SERVERFAULT,
+    [OP_OPEN] = NOENT | ACCESS | PERM | EXIST | NOTDIR | ISDIR | INVAL | NOSPC | DQUOT | ROFS |
+                FBIG | NAMETOOLONG | SYMLINK | STALE | DELAY | IO | SERVERFAULT,
+    [OP_OPEN_DOWNGRADE] = INVAL | ROFS | STALE | DELAY | SERVERFAULT,
+    [OP_PUTFH] = STALE | BADHANDLE | DELAY | SERVERFAULT,
+    [OP_PUTPUBFH] = DELAY | SERVERFAULT,
+    [OP_PUTROOTFH] = DELAY | SERVERFAULT,
+    [OP_READ] = ACCESS | ISDIR | INVAL | SYMLINK | STALE | DELAY | IO | SERVERFAULT,
+    [OP_READDIR] = ACCESS | NOTDIR | INVAL | STALE | DELAY | IO | SERVERFAULT,
+    [OP_READLINK] = ACCESS | INVAL | STALE | DELAY | IO | SERVERFAULT,
+    [OP_RECLAIM_COMPLETE] = INVAL | STALE | DELAY | SERVERFAULT,
+    [OP_REMOVE] = NOENT | ACCESS | NOTDIR | INVAL | NOTEMPTY | ROFS | NAMETOOLONG | STALE |
+                  FILE_OPEN | DELAY | IO | SERVERFAULT,
+    [OP_RENAME] = NOENT | ACCESS | EXIST | NOTDIR | INVAL | NOTEMPTY | NOSPC | DQUOT | ROFS | XDEV |
+                  MLINK | NAMETOOLONG | STALE | FILE_OPEN | DELAY | IO | SERVERFAULT,
+    [OP_RESTOREFH] = STALE | SERVERFAULT,
+    [OP_SAVEFH] = STALE | SERVERFAULT,
+    [OP_SECINFO] = NOENT | ACCESS | NOTDIR | INVAL | NAMETOOLONG | STALE | DELAY | SERVERFAULT,
+    [OP_SECINFO_NO_NAME] = NOENT | ACCESS | NOTDIR | INVAL | STALE | NOTSUPP | DELAY | SERVERFAULT,
+    [OP_SEQUENCE] = DELAY,
+    [OP_SETATTR] =
+        ACCESS | PERM | INVAL | NOSPC | DQUOT | ROFS | FBIG | STALE | DELAY | IO | SERVERFAULT,
+    [OP_TEST_STATEID] = DELAY | SERVERFAULT,
+    [OP_VERIFY] = ACCESS | INVAL | STALE | DELAY | IO | SERVERFAULT,
+    [OP_WRITE] = ACCESS | ISDIR | INVAL | NOSPC | DQUOT | ROFS | FBIG | SYMLINK | STALE | DELAY |
+                 IO | SERVERFAULT,
+};
+
+static uint32_t bit_of(nfsstat4 status)
+{
+    static const nfsstat4 order[] = {
+        NFS4ERR_NOENT,   NFS4ERR_ACCESS, NFS4ERR_PERM,        NFS4ERR_EXIST,   NFS4ERR_NOTDIR,
+        NFS4ERR_ISDIR,   NFS4ERR_INVAL,  NFS4ERR_NOTEMPTY,    NFS4ERR_NOSPC,   NFS4ERR_DQUOT,
+        NFS4ERR_ROFS,    NFS4ERR_XDEV,   NFS4ERR_FBIG,        NFS4ERR_MLINK,   NFS4ERR_NAMETOOLONG,
+        NFS4ERR_SYMLINK, NFS4ERR_STALE,  NFS4ERR_BADHANDLE,   NFS4ERR_NOTSUPP, NFS4ERR_FILE_OPEN,
+        NFS4ERR_DELAY,   NFS4ERR_IO,     NFS4ERR_SERVERFAULT,
+    };
+
+    for (unsigned i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+        if (order[i] == status)
+            return 1u << i;
+    return 0;
+}
+
+nfsstat4 op_error(uint32_t op, nfsstat4 status)
+{
+    const uint32_t said = bit_of(status), may = op < OPS ? listed[op] : 0;
+
+    if (!said || (may & said))
+        return status;
+    if ((said & (PERM | FILE_OPEN)) && (may & ACCESS))
+        return NFS4ERR_ACCESS;
+    if (said == NOENT && (may & STALE) && op != OP_LINK)
+        return NFS4ERR_STALE; /* the directory is gone; a file without a name is none of that */
+    if (may & IO)
+        return NFS4ERR_IO;
+    return may & SERVERFAULT ? NFS4ERR_SERVERFAULT : status;
+}

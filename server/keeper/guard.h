@@ -1,0 +1,37 @@
+/*
+ * guard.h - keeps every other program of this machine from opening certain files (fanotify(7),
+ * FAN_OPEN_PERM): pinned files that could be cloned (layout/seal/clone.h). Who opens one is refused
+ * (EPERM), or waits until it is guarded no longer.
+ *
+ * The kernel asks for every open of such a file, this process's own too, and the opener waits for
+ * the answer. So the guard has a thread of its own, which opens no such file, and takes no lock
+ * under which anybody does: this process's opens are allowed before a lock is taken. When the
+ * guard is destroyed, or the process ends in whatever way, the kernel lets everybody in.
+ */
+#ifndef SEALNFS_SERVER_KEEPER_GUARD_H
+#define SEALNFS_SERVER_KEEPER_GUARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct file_key;
+struct guard;
+
+/* Needs CAP_SYS_ADMIN. -EINVAL, -ENOSYS: not in this kernel
+ * (CONFIG_FANOTIFY_ACCESS_PERMISSIONS); -EPERM. */
+int guard_create(struct guard **out);
+void guard_destroy(struct guard *guard); /* NULL is fine */
+
+/* From its return on nobody else opens the file that fd is open on; who has it open is not the
+ * guard's business. Guarded already, it takes over `waits`. BLOCKS. */
+int guard_add(struct guard *guard, const struct file_key *key, int fd, bool waits);
+/* Of the last guard_add of this file; 0: it is not guarded. */
+uint64_t guard_serial(struct guard *guard, const struct file_key *key);
+/* Nobody but this process has the file open: kept until it is guarded no longer. */
+void guard_set_alone(struct guard *guard, const struct file_key *key);
+bool guard_is_alone(struct guard *guard, const struct file_key *key);
+/* Lets everybody in, unless it was added again since this serial. path_fd: the file, O_PATH or any;
+ * -1: it is gone. BLOCKS. */
+void guard_remove(struct guard *guard, const struct file_key *key, uint64_t serial, int path_fd);
+
+#endif

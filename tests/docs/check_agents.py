@@ -1,0 +1,82 @@
+#!/usr/bin/python3
+"""check_agents.py AGENTS FENCE SEALNFSD SEALCTL - the agents for Pacemaker, called as it calls.
+
+No disk and no server is here: what they say of themselves, and how they fail. What they do with
+disks is tested in the lab (tests/lab/test_scsi_failover.py).
+"""
+import os
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as tree
+
+CODES = {"done": 0, "failed": 1, "unknown": 3, "not installed": 5, "not configured": 6,
+         "not running": 7}
+
+
+def call(command, options="", **environment):
+    done = subprocess.run(command, input=options, env={**os.environ, **environment}, text=True,
+                          capture_output=True, timeout=120, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def check_metadata(text, name, parameters, actions):
+    root = tree.fromstring(text)
+    assert root.get("name") == name, text
+    assert {item.get("name") for item in root.iter("parameter")} == parameters, text
+    assert {item.get("name") for item in root.iter("action")} == actions, text
+
+
+def check_resource(agent, parameters, environment):
+    name = os.path.basename(agent)
+    code, said, _ = call([agent, "meta-data"])
+    assert code == CODES["done"], code
+    check_metadata(said, name, parameters,
+                   {"start", "stop", "monitor", "meta-data", "validate-all"})
+    assert call([agent, "validate-all"], **environment)[0] == CODES["done"], name
+    assert call([agent, "monitor"], **environment)[0] == CODES["not running"], name
+    assert call([agent, "stop"], **environment)[0] == CODES["done"], f"{name}: stopped twice"
+    assert call([agent, "promote"], **environment)[0] == CODES["unknown"], name
+    code, _, said = call([agent, "start"], **environment)
+    assert code == CODES["failed"] and "ocf-exit-reason:" in said, f"{name}: {code}: {said}"
+    assert call([agent, "stop"], **environment)[0] == CODES["done"], f"{name}: after a failed start"
+
+
+def check_fence(fence, place):
+    code, said, _ = call([fence], "action=metadata\n")
+    assert code == 0, code
+    check_metadata(said, "fence_sealnfs", {"action", "plug", "devices", "config"},
+                   {"on", "off", "status", "monitor", "metadata", "validate-all"})
+    with open(f"{place}/conf", "w", encoding="utf-8") as stream:
+        stream.write('node = "one"\nmistake = 1\n')
+    for options, reason in (
+            ("action=off\nplug=two\n", "no devices"),
+            (f"action=off\nplug=two\ndevices={place}/none\n", "cannot be opened"),
+            (f"action=status\nplug=two\ndevices={place}/conf\n", "Block device required"),
+            ("action=off\nplug=t/w\ndevices=/dev/null\n", "cannot be a node"),
+            ("action=monitor\nnodename=two\ndelay=0\n", "no devices")):
+        code, _, said = call([fence], f"config={place}/conf\n{options}")
+        assert code == 1 and reason in said, f"{options!r}: {code}: {said}"
+
+
+def main():
+    agents, fence, sealnfsd, sealctl = sys.argv[1:]
+    with tempfile.TemporaryDirectory() as place:
+        with open(f"{place}/bad.conf", "w", encoding="utf-8") as stream:
+            stream.write("mistake = 1\n")
+        common = {"OCF_RESKEY_config": f"{place}/bad.conf", "HA_RSCTMP": place}
+        disks = {**common, "OCF_RESKEY_fence": fence, "OCF_RESKEY_devices": f"{place}/none",
+                 "SEALNFS_TAKEN": f"{place}/taken"}
+        check_resource(f"{agents}/server", {"config", "socket", "daemon", "sealctl", "log"},
+                       {**common, "OCF_RESKEY_daemon": sealnfsd, "OCF_RESKEY_sealctl": sealctl,
+                        "OCF_RESKEY_socket": f"{place}/socket", "OCF_RESKEY_log": f"{place}/log"})
+        code = call([f"{agents}/server", "validate-all"], **common,
+                    OCF_RESKEY_daemon=f"{place}/none")[0]
+        assert code == CODES["not installed"], code
+        check_resource(f"{agents}/disks", {"devices", "config", "fence"}, disks)
+        code = call([f"{agents}/disks", "start"], **{**disks, "OCF_RESKEY_devices": ""})[0]
+        assert code == CODES["not configured"], code
+        check_fence(fence, place)
+
+
+main()
