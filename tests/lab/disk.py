@@ -66,7 +66,8 @@ def _partition(image, size):
 
 
 class Disk:
-    """`fs` is xfs or ext4; the file system is on the whole disk, or on its one partition."""
+    """`fs` is xfs or ext4; the file system is on the whole disk, or on its one partition. `reflink`
+    None: as mkfs.xfs makes it."""
 
     def __init__(self, directory, name="disk", fs="xfs", size=2048 * MIB, partition=False,
                  reflink=False, options=()):
@@ -77,7 +78,8 @@ class Disk:
             _partition(self.image, size)
         self.loop, self.descriptor = _attach(self.image)
         self.device = self._partition_node(size) if partition else self.loop
-        make = {"xfs": ["mkfs.xfs", "-q", "-f", "-m", f"reflink={int(reflink)}"],
+        clones = [] if reflink is None else ["-m", f"reflink={int(reflink)}"]
+        make = {"xfs": ["mkfs.xfs", "-q", "-f", *clones],
                 "ext4": ["mkfs.ext4", "-q", "-F", "-E", "nodiscard,lazy_itable_init=1"]}[fs]
         subprocess.run([*make, *options, self.device], check=True)
         os.mkdir(self.path)

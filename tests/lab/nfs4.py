@@ -59,10 +59,10 @@ NO_SECURITY = u32(1, 0)  # callback_sec_parms4: AUTH_NONE and nothing else
 
 
 def create_session(client_id, sequence, max_size=1 << 20, slots=16, callbacks=False,
-                   security=NO_SECURITY, back=None):
+                   security=NO_SECURITY, back=None, operations=16):
     """`back`: of the backchannel the size of requests and of replies, operations and slots, if not
     as of the other."""
-    channel = u32(0, max_size, max_size, 4096, 16, slots, 0)
+    channel = u32(0, max_size, max_size, 4096, operations, slots, 0)
     back = u32(0, back[0], back[1], 0, back[2], back[3], 0) if back else channel
     return (u32(43) + u64(client_id) + u32(sequence, 2 if callbacks else 0) + channel + back
             + u32(0x40000000) + security)
@@ -86,6 +86,63 @@ def readdir(cookie, count, verifier=bytes(8), attributes=u32(1, 1 << 1)):
 
 def getattr(*words):
     return u32(9, len(words), *words)
+
+
+def write(stateid, offset, data, stable=0):
+    return u32(38) + stateid + u64(offset) + u32(stable) + opaque(data)
+
+
+def open_file(client_id, owner, name, access=3):
+    """OPEN of a name that is there."""
+    return (u32(18, 0, access, 0) + u64(client_id) + opaque(owner) + u32(0, 0) + opaque(name))
+
+
+def close(stateid):
+    return u32(4, 0) + stateid
+
+
+WRITE_LOCK = 2
+
+
+def lock_first(open_stateid, client_id, owner, offset, length):
+    """LOCK by an owner that has none in the file yet."""
+    return (u32(12, WRITE_LOCK, 0) + u64(offset) + u64(length) + u32(1, 0) + open_stateid + u32(0)
+            + u64(client_id) + opaque(owner))
+
+
+def lock_more(lock_stateid, offset, length):
+    return (u32(12, WRITE_LOCK, 0) + u64(offset) + u64(length) + u32(0) + lock_stateid + u32(0))
+
+
+def lock_test(client_id, owner, offset, length):
+    return (u32(13, WRITE_LOCK) + u64(offset) + u64(length) + u64(client_id) + opaque(owner))
+
+
+def unlock(lock_stateid, offset, length):
+    return u32(14, WRITE_LOCK, 0) + lock_stateid + u64(offset) + u64(length)
+
+
+def put_handle(handle):
+    return u32(22) + opaque(handle)
+
+
+def test_stateids(*stateids):
+    return u32(55, len(stateids)) + b"".join(stateids)
+
+
+def bind_connection(session, direction=1):
+    """BIND_CONN_TO_SESSION: 1 the fore channel, 3 that or both."""
+    return u32(41) + session + u32(direction, 0)
+
+
+def latest(stateid):
+    """The same state whatever was done to it since (RFC 8881 section 8.2.2)."""
+    return bytes(4) + stateid[4:]
+
+
+def result_of(results, operation):
+    """What is behind `operation` and its status OK in a COMPOUND's results, the last of them."""
+    return results[results.rindex(u32(operation, OK)) + 8:]
 
 
 PUTROOTFH, GETFH = u32(24), u32(10)
@@ -129,9 +186,13 @@ class GarbageArguments(Exception):
 
 class Connection:
     """`source`: the address of this machine to speak from. `reserved`: from a port below 1024, as
-    the server wants it of clients."""
+    the server wants it of clients. `over`: a socket that is connected."""
 
-    def __init__(self, address="127.0.0.1", port=2049, timeout=60, source="", reserved=True):
+    def __init__(self, address="127.0.0.1", port=2049, timeout=60, source="", reserved=True,
+                 over=None):
+        self.socket = over
+        if over:
+            return
         for number in random.sample(range(512, 1024), 512) if reserved else [0]:
             try:
                 self.socket = socket.create_connection((address, port), timeout, (source, number))
@@ -175,9 +236,11 @@ class Connection:
                 return data
 
     def ask(self, message):
-        """Send one call, take one record; its bytes after the xid."""
+        """Send one call, take one record; its bytes after the xid. A call to us is no answer."""
         self.send(record(message))
-        return self.receive()[4:]
+        while (answer := self.receive())[4:8] == u32(0):
+            pass
+        return answer[4:]
 
     def compound(self, *operations, **options):
         """The compound's status and the bytes of its results (after tag and count)."""

@@ -149,6 +149,62 @@ def a_lapsed_lease_releases_nothing(lab, fs):
     equal(disk.sha256("file"), digest, "the guest writes on")
 
 
+@test(fs=("xfs",), timeout=300)
+def the_operator_answers_for_a_holder_that_is_dead(lab, fs):
+    """There is no hook: who looked says so, twice, once the client's lease is over."""
+    disk, server, guest = holder(lab, fs, lease_time=5)
+    before = extents(disk.file("file"))
+    client = server.ctl("clients")["clients"][0]["client_id"]
+    guest.kill()
+    expect_stuck(disk, server, before, guest)
+    server.wait_trace(lambda entry: entry["what"] == "client-lapsed")
+    why = server.ctl("status", disk.file("file"))["status"][0]["why"]
+    holds(f"sealctl fenced --yes {client}" in why, f"what to type is not said: {why}")
+    code, text = server.sealctl("fenced", client)
+    holds(code == 1 and "--yes" in text, f"one word is not enough: {text}")
+    equal(server.state(disk.file("file")), "stuck", "after one word")
+    server.ctl("fenced", "--yes", client)
+    server.wait_state(disk.file("file"), "open", 30)
+    Trace(server, disk.file("file")).released_after("fenced", count=1)
+    server.wait_log("the operator (pid ")
+
+
+@test(fs=("xfs",), timeout=300)
+def an_expelled_client_is_fenced_first(lab, fs):
+    """Where the hook fails nothing of the client's is over; where it works its layout is, then the
+    rest, and the file stays sealed."""
+    disk, server, guest = holder(lab, fs, hook=f"exit $(cat {lab.directory}/hook-exit)")
+    path, row = disk.file("file"), server.ctl("clients")["clients"][0]
+    equal((row["layouts"], row["state"], row["address"]), (1, "active", guest.ip), "as shown")
+    with open(f"{lab.directory}/hook-exit", "w") as f:
+        f.write("1")
+    code, text = server.sealctl("expel", row["client_id"])
+    holds(code == 1 and "STUCK" in text and f"sealctl expel {row['client_id']}" in text,
+          f"exit {code}: {text}")
+    equal(server.ctl("clients")["clients"][0]["layouts"], 1, "layouts after a fence that failed")
+    equal(len(server.ctl("grants", path)["grants"]), 1, "grants after a fence that failed")
+    with open(f"{lab.directory}/hook-exit", "w") as f:
+        f.write("0")
+    code, text = server.sealctl("expel", guest.ip)
+    holds(code == 0 and "fenced" in text, f"exit {code}: {text}")
+    equal(server.ctl("grants", path)["grants"], [], "grants after a fence that worked")
+    equal(server.state(path), "sealed", "the seal")
+    holds(row["client_id"] not in server.sealctl("clients")[1], "the client id is there still")
+    server.wait_trace(lambda entry: entry["what"] == "fenced")
+    server.wait_log("the operator (pid ")
+
+
+@test(fs=("xfs",), timeout=300)
+def nobody_answers_for_a_client_that_is_there(lab, fs):
+    disk, server, guest = holder(lab, fs)
+    client = server.ctl("clients")["clients"][0]["client_id"]
+    code, text = server.sealctl("fenced", "--yes", client)
+    holds(code == 1 and "renews its lease" in text, f"exit {code}: {text}")
+    equal(server.sealctl("fenced", "--yes", "0123456789abcdef")[0], 1, "a client nobody knows")
+    server.ctl("unseal", "--wait", disk.file("file"))
+    guest.run("ls /mnt/n")
+
+
 @test(fs=("xfs", "ext4"), timeout=300)
 def a_cut_off_writer_never_reaches_another_files_blocks(lab, fs):
     """Its network is gone, its disk is not: it goes on writing by its layout, so its blocks must

@@ -29,6 +29,8 @@ def one_export_is_held_back_until_its_disk_comes(lab, fs):
     server.wait_log("export /late is not served")
     holds("/late is not served" in warning(server) and "mount its disk" in warning(server),
           warning(server))
+    late_row = server.ctl("exports")["exports"][1]
+    holds(late_row["state"] == "away" and "mount its disk" in late_row["why"], late_row)
     for path in late.file("underneath"), late.file("nothing"):
         text = server.refused("explain", path)
         holds("/late, which is not served" in text and "mount its disk" in text, text)
@@ -45,6 +47,72 @@ def one_export_is_held_back_until_its_disk_comes(lab, fs):
           ["data", "late", "/mnt/n/late/file"], "what is shown")
     server.ctl("seal", late.file("file"))
     equal(server.state(late.file("file")), "sealed", "the seal of a file on the disk that came")
+
+
+def reloaded(server):
+    server.write_config()
+    server.ctl("reload")
+
+
+@test(fs=("xfs", "ext4"), seconds=30)
+def exports_come_and_go_by_a_reload(lab, fs):
+    """A client that has the pseudo root mounted finds one that came, and gets layouts of it; when
+    it goes, the seal stays, and its holder gives back when it is recalled: nobody is fenced."""
+    disk, more = lab.disk(fs=fs, size=400 * MIB), lab.disk("more", fs=fs, size=400 * MIB)
+    disk.write("file", MIB)
+    digest = more.write("file", 8 * MIB)
+    more.write("other", MIB)
+    server = lab.server(disk)
+    guest, = lab.clients(1, mount="/")
+    equal(guest.run("ls /mnt/n").split(), ["data"], "before")
+
+    export = {**server.exports["/data"], "path": more.path}
+    server.exports["/more"] = export
+    reloaded(server)
+    server.wait_log("export /more: layouts are given again")
+    equal([(row["export"], row["state"], row["layouts"], row["path"])
+           for row in server.ctl("exports")["exports"]],
+          [("/data", "served", ["block"], disk.path), ("/more", "served", ["block"], more.path)],
+          "the exports")
+    equal(guest.run("ls /mnt/n").split(), ["data", "more"], "after it came")
+    server.ctl("seal", "--pinned", more.file("file"))
+    guest.run("mkdir /mnt/more && mount -t nfs4 -o vers=4.1 10.99.0.1:/more /mnt/more")
+    equal(guest.sha256("/mnt/more/file"), digest, "the file")
+    counters = guest.counters("/mnt/more")
+    equal((counters.pnfs, counters.data(), counters["LAYOUTGET"]), ("LAYOUT_BLOCK_VOLUME", 0, 1),
+          f"layout driver, READ and WRITE, LAYOUTGET ({counters.show()})")
+
+    del server.exports["/more"]
+    reloaded(server)
+    guest.fails("sleep 3; cat /mnt/more/file > /dev/null")
+    equal(guest.run("ls /mnt/n").split(), ["data"], "after it went")
+    text = server.refused("seal", more.file("other"))
+    holds("exported no more" in text, text)
+    text = server.sealctl("exports")[1]
+    holds("/more" in text and "withdrawn" in text and "layouts can be given back" in text, text)
+    equal(immutable(more.file("file")), True, "the flag")
+    server.ctl("unseal", "--wait", "--timeout", "60", more.file("file"))
+    equal(immutable(more.file("file")), False, "the flag")
+    equal([entry for entry in server.trace() if "fence" in entry["what"]], [], "fences")
+
+    server.exports["/more"] = export
+    reloaded(server)
+    equal(guest.sha256("/mnt/more/file"), digest, "the file when it is back")
+
+
+@test()
+def a_reload_that_moves_an_export_changes_nothing(lab):
+    """All or nothing: what else is new is not served either."""
+    disk, more = lab.disk(size=320 * MIB), lab.disk("more", size=320 * MIB)
+    server = lab.server(disk)
+    server.exports["/data"]["path"] = more.path
+    server.exports["/new"] = {**server.exports["/data"], "path": disk.path}
+    server.write_config()
+    text = server.refused("reload")
+    holds("/data" in text and "restart sealnfsd, or give it another id" in text, text)
+    more.write("file", MIB)
+    text = server.refused("seal", more.file("file"))
+    holds("no export" in text or "not in an export" in text, text)
 
 
 @test(seconds=20)

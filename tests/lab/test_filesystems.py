@@ -89,7 +89,8 @@ def a_copy_that_is_mounted_over_an_export_later(lab, fs):
     holds("in no export" in text, text)
 
 
-@test(fs=("xfs", "ext4"), seconds=30)
+@test(fs=("xfs",), seconds=30)
+@test(fs=("ext4",), long=True)
 def a_uuid_that_is_changed_under_a_seal(lab, fs):
     """The seal is known by its mark: who held a layout is still waited for, or fenced, before
     the flag goes."""
@@ -147,7 +148,8 @@ def watched(server):
     return sum(entry["what"] == "step" and entry.get("step") == "watch" for entry in server.trace())
 
 
-@test(fs=("xfs", "ext4"), seconds=30)
+@test(fs=("xfs",), seconds=30)
+@test(fs=("ext4",), long=True)
 def a_file_system_that_was_shut_down_and_mounted_again(lab, fs):
     """Its errors look like a file that is gone. Nobody is recalled or fenced for them, and all
     is as before."""
@@ -182,7 +184,8 @@ def a_file_system_that_was_shut_down_and_mounted_again(lab, fs):
     client.end()
 
 
-@test(fs=("xfs", "ext4"), seconds=30)
+@test(fs=("xfs",), seconds=30)
+@test(fs=("ext4",), long=True)
 def a_sealed_file_that_is_gone(lab, fs):
     """Seen twice, it is a broken seal; the operator takes it off by the path on record."""
     disk = lab.disk(fs=fs, size=400 * MIB)

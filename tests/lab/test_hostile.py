@@ -275,10 +275,11 @@ def resync(session):
 
 
 @test()
-def two_thousand_idle_connections(lab):
+def fifteen_hundred_idle_connections(lab):
     resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))
     watched = Watched(lab)
-    idle = [Connection(reserved=False) for _ in range(2000)]
+    # connections have a quarter of the descriptors, an address a quarter of these
+    idle = [Connection(source=f"127.0.0.{2 + i % 4}", reserved=False) for i in range(1500)]
     watched.unaffected()
     watched.bounded(32 * MIB)
     for connection in idle[::100]:

@@ -78,6 +78,72 @@ def an_open_file_survives_rename_over_it_and_removal(scene):
     equal(other.run("ls -A /mnt/n | grep -v lost+found || true"), "", "what is left")
 
 
+USER, GROUP, GROUPS = 7001, 37, range(7100, 7140)
+
+
+def know_user(directory):
+    """This machine, for the lab's processes, has one user more, who is in 40 groups besides."""
+    for name, lines in {"passwd": [f"member:x:{USER}:{USER}::/:/bin/sh"],
+                        "group": [f"g{gid}:x:{gid}:member" for gid in GROUPS]}.items():
+        with open(f"/etc/{name}") as before, open(f"{directory}/{name}", "w") as after:
+            after.write(before.read() + "\n".join(lines) + "\n")
+        subprocess.run(["mount", "--bind", after.name, f"/etc/{name}"], check=True)
+
+
+@test(on=shared, fs=("xfs",))
+def a_user_in_forty_groups_has_them_all_where_the_server_looks(scene):
+    directory, (guest,) = scene.directory("groups")
+    path, server = directory.file("file"), scene.server
+    last = GROUPS[GROUP]
+    with open(path, "w") as f:
+        f.write("for the group\n")
+    os.chown(path, 0, last)
+    os.chmod(path, 0o640)
+    know_user(scene.lab.directory)
+    first_16 = ",".join(str(gid) for gid in GROUPS[:16])
+    by = f"setpriv --reuid {USER} --regid {USER} --groups {first_16} cat /mnt/n/file"
+    holds("Permission denied" in guest.fails(by), "without the option")
+    options = next(iter(server.exports.values()))
+    options["manage_gids"] = True
+    try:
+        server.write_config()
+        server.ctl("reload")
+        equal(guest.run("echo 3 > /proc/sys/vm/drop_caches; umount /mnt/n"), "")
+        guest.mount("/data/groups")
+        equal(guest.run(by), "for the group\n", "with the option")
+    finally:
+        del options["manage_gids"]
+        server.write_config()
+        server.ctl("reload")
+        for name in "passwd", "group":
+            subprocess.run(["umount", f"/etc/{name}"], check=False)
+
+
+@test(on=shared, fs=("xfs",))
+def a_machine_mounts_by_its_name(scene):
+    _, (guest,) = scene.directory("names")
+    server, options = scene.server, next(iter(scene.server.exports.values()))
+    before = options["clients"]
+    with open("/etc/hosts") as f, open(f"{scene.lab.directory}/hosts", "w") as hosts:
+        hosts.write(f"{f.read()}\n{guest.ip} one.lab.example\n")
+    subprocess.run(["mount", "--bind", hosts.name, "/etc/hosts"], check=True)
+    guest.umount()
+    try:
+        for name in "one.lab.example", "*.lab.example":
+            options["clients"] = [name]
+            server.write_config()
+            server.ctl("reload")
+            guest.mount("/data/names")
+            guest.run("echo by name > /mnt/n/file")
+            guest.umount()
+    finally:
+        options["clients"] = before
+        server.write_config()
+        server.ctl("reload")
+        subprocess.run(["umount", "/etc/hosts"], check=False)
+        guest.mount("/data/names")
+
+
 LOCKER = """import fcntl, os, struct, sys
 def lock(fd, kind, start, length, how=fcntl.F_SETLK):
     return fcntl.fcntl(fd, how, struct.pack("hhqqi", kind, 0, start, length, 0))

@@ -3,12 +3,14 @@ reload, orderly stop."""
 import hashlib
 import json
 import os
+import re
 import select
 import signal
 import socket
 import struct
 import subprocess
 import time
+import urllib.request
 
 import nfs4
 from disk import immutable
@@ -84,6 +86,28 @@ def a_mistake_is_one_line_with_file_line_and_remedy_and_no_start(lab):
 
 
 @test()
+def doctor_says_what_is_wrong_and_what_to_type(lab):
+    """A good server, then one whose disk did not come and whose file does not check, then none."""
+    disk = lab.disk(size=400 << 20)
+    server = lab.server()
+    code, text = server.sealctl("doctor", "--config", server.config)
+    holds("capabilities" in text and "schema 6" in text and disk.path in text, text)
+    report = json.loads(server.sealctl("--json", "doctor", "--config", server.config)[1])
+    holds(not any("served" in problem["what"] for problem in report["problems"]), report)
+    server.stop()
+    server.exports["/gone"] = dict(server.exports["/data"], path=f"{lab.directory}/not-there")
+    server.start()
+    code, text = server.sealctl("doctor", "--config", server.config)
+    holds(code == 1 and "export /gone is not served" in text and "type: findmnt" in text, text)
+    server.stop()
+    with open(server.config, "a") as f:
+        f.write("nonsense = 1\n")
+    code, text = server.sealctl("doctor", "--config", server.config)
+    holds(code == 3 and "does not answer" in text and "systemctl start sealnfsd" in text and
+          "nonsense" in text and "sealnfsd --check" in text and os.uname().release in text, text)
+
+
+@test()
 def a_second_server_on_the_same_state_does_not_start(lab):
     lab.disk(size=400 << 20)
     server = lab.server()
@@ -120,6 +144,138 @@ def sealctl_tells_by_its_exit_status(lab):
           "status of an unsealed file")
     server.stop()
     equal(server.sealctl("status")[0], 3, "server gone")
+
+
+@test()
+def a_dry_run_says_what_sealing_would_and_changes_nothing(lab):
+    disk = lab.disk(size=400 << 20)
+    for name in ("good", "written", "twice"):
+        disk.write(name, 1 << 20)
+    with open(disk.file("sparse"), "wb") as f:
+        f.truncate(1 << 20)
+    os.sync()
+    server = lab.server()
+
+    def tried(*arguments):
+        return server.sealctl("seal", "--dry-run", *arguments)
+
+    code, text = tried(disk.file("good"))
+    holds(code == 0 and "would be sealed" in text, text)
+    code, text = tried(disk.file("sparse"))
+    holds(code == 1 and "hole" in text and "--fill" in text, text)
+    equal([tried(how, disk.file("sparse"))[0] for how in ("--sparse", "--fill")], [0, 0],
+          "remedies")
+    with open(disk.file("written"), "r+b"):
+        code, text = tried(disk.file("written"))
+        holds(code == 1 and "open for writing" in text, text)
+    code, text = tried(disk.file("good"), disk.file("sparse"))
+    holds(code == 1 and "good: would be sealed" in text and "sparse" in text, text)
+    equal([name for name in os.listdir(disk.path) if immutable(disk.file(name))], [], "flags")
+    equal(server.ctl("status")["status"], [], "seals")
+    server.ctl("seal", disk.file("twice"))
+    code, text = tried("--pinned", disk.file("twice"))
+    holds(code == 0 and "has a frozen seal already" in text, text)
+
+
+@test()
+def what_changes_can_be_watched(lab):
+    """As often as is said, in a pipe too; rates are of what is done meanwhile."""
+    lab.disk(size=400 << 20)
+    server = lab.server()
+    session = nfs4.Session(b"busy owner")
+    code, text = server.sealctl("clients", "--watch", "--interval", "1", "--count", "2")
+    equal((code, text.count("OWNER"), text.count("busy owner")), (0, 2, 2), text)
+    equal(server.sealctl("unseal", "--watch", "x")[0], 2, "what cannot be watched")
+    top = subprocess.Popen([f"{lab.build}/bin/sealctl", "-s", server.control, "--json", "top",
+                            "--interval", "1", "--count", "3"], stdout=subprocess.PIPE, text=True)
+    while top.poll() is None:
+        session.getattr()
+        session.compound(nfs4.PUTROOTFH)
+    rates = [json.loads(line) for line in top.stdout]
+    equal((top.returncode, len(rates)), (0, 3), f"looks: {rates}")
+    for rate in rates:
+        equal(rate["operations"][0]["per_second"],
+              max(row["per_second"] for row in rate["operations"]), "the busiest comes first")
+        holds({"SEQUENCE", "GETATTR"} <= {row["operation"] for row in rate["operations"]}, rate)
+        equal([row["owner"] for row in rate["clients"]], ["busy owner"], "who did it")
+    code, text = server.sealctl("top", "--interval", "1", "--count", "1")
+    holds(code == 0 and "no operations" in text and "no client did anything" in text, text)
+    session.close()
+
+
+@test()
+def dashboard_and_alarms_name_what_the_server_says(lab):
+    """Each metric of config/ is in a scrape, and promtool finds nothing wrong with any of them."""
+    lab.disk(size=400 << 20)
+    server = lab.server(metrics_listen="127.0.0.1:9820", metrics_rows=5)
+    session = nfs4.Session(b'a "quoted\\owner')
+    with urllib.request.urlopen("http://127.0.0.1:9820/metrics", timeout=60) as answer:
+        scrape = answer.read().decode()
+    session.close()
+    checked = subprocess.run(["promtool", "check", "metrics"], input=scrape, text=True,
+                             capture_output=True, timeout=60)
+    # 3: advice on names, such as the milliseconds of one; 1: what is no metrics at all.
+    holds(checked.returncode in (0, 3), f"{checked.stdout}{checked.stderr}")
+    config = os.path.join(os.path.dirname(__file__), "../../config")
+    rules = os.path.join(config, "sealnfs-rules.yml")
+    checked = subprocess.run(["promtool", "check", "rules", rules], text=True,
+                             capture_output=True, timeout=60)
+    equal(checked.returncode, 0, f"{checked.stdout}{checked.stderr}")
+    said = set(re.findall(r"^(sealnfs_\w+)", scrape, re.MULTILINE))
+    for name in "sealnfs-rules.yml", "sealnfs-dashboard.json":
+        with open(os.path.join(config, name)) as f:
+            text = f.read()
+        if name.endswith("json"):
+            json.loads(text)
+        named = set(re.findall(r"\bsealnfs_\w+", text))
+        holds(len(named) > 5, f"{name} names {named}")
+        equal(named - said, set(), f"{name} names what the server does not say")
+    holds(f'version="{server.sealctl("--version")[1].split()[1]}"' in scrape, "build_info")
+    holds('owner="a ?quoted?owner"' in scrape, "the client's row")
+
+
+@test()
+def words_are_completed_as_sealctl_has_them(lab):
+    lab.disk(size=400 << 20)
+    server = lab.server()
+    session = nfs4.Session(b"completed")
+    script = os.path.join(os.path.dirname(__file__), "../../config/sealctl.bash")
+
+    def completed(*words):
+        """Of the last word, after the others."""
+        done = subprocess.run(
+            ["bash", "-euc", 'source "$1"; shift; program=$1; COMP_WORDS=("$@"); '
+             'COMP_CWORD=$(($# - 1)); _sealctl "$program"; printf "%s\\n" "${COMPREPLY[@]-}"',
+             "bash", script, f"{lab.build}/bin/sealctl", *words], capture_output=True, text=True,
+            timeout=60, env=dict(os.environ, SEALNFS_SOCKET=server.control))
+        equal((done.returncode, done.stderr), (0, ""), f"completing {words}")
+        return done.stdout.split()
+
+    helped = {line.split()[0] for line in server.sealctl("help")[1].splitlines()
+              if re.match("  [a-z]", line)}
+    equal(set(completed("")), helped, "the commands")
+    equal(completed("ex"), ["expel", "explain", "exports"], "those that begin so")
+    holds({"--dry-run", "--pinned", "--fill"} <= set(completed("seal", "--")), "seal's options")
+    equal(completed("unseal", "--wa"), ["--wait"], "unseal's")
+    equal(completed("hold", "--fence", "h"), ["hook"], "kinds of fence")
+    holds("/etc/passwd" in completed("status", "/etc/passw"), "files")
+    equal(completed("expel", ""), [server.ctl("clients")["clients"][0]["client_id"]], "clients")
+    session.close()
+
+
+@test()
+def help_is_there_for_each_command(lab):
+    lab.disk(size=400 << 20)
+    server = lab.server()
+    text = server.sealctl("--help")[1]
+    commands = {line.split()[0] for line in text.splitlines() if line[:3].strip() and
+                line.startswith("  ") and not line.startswith("  -")}
+    holds({"seal", "top", "doctor", "expel", "help"} <= commands, commands)
+    for command in commands:
+        code, said = server.sealctl("help", command)
+        holds(code == 0 and said.startswith(f"  {command}") and said in text, f"{command}: {said}")
+    equal(server.sealctl("help", "sael")[0], 2, "a command that is none")
+    equal(server.sealctl("help")[1], text, "help alone")
 
 
 @test()
@@ -188,11 +344,32 @@ def reload_changes_who_is_admitted(lab):
     while subprocess.run(cat, capture_output=True).returncode == 0:
         holds(time.monotonic() < deadline, "still admitted 20 s after the reload")
         select.select([], [], [], 0.1)
-    server.exports["/data"]["no_such_option"] = 1
+
+
+@test()
+def a_reload_says_what_became_of_it(lab):
+    disk = lab.disk(size=320 << 20)
+    disk.write("file", 1 << 20)
+    server = lab.server()
+    equal(server.sealctl("reload"), (0, "the configuration was reloaded\n"), "nothing new")
+    server.options["lease_time"] = server.options.get("lease_time", 90) + 7
     server.write_config()
+    status, text = server.sealctl("reload")
+    holds(status == 0 and "restart only: lease_time" in text, f"a fixed option is named: {text!r}")
+    server.exports["/data"]["no_such_option"] = 1
+    server.exports["/data"]["squash"] = "nobody at all"
+    server.write_config()
+    status, text = server.sealctl("reload")
+    lines = [line for line in text.splitlines() if f"{server.config}:" in line]
+    holds(status == 1 and len(lines) == 2 and "is as it was" in text,
+          f"both mistakes are named, with their lines: {text!r}")
+    os.rename(server.config, server.config + ".away")
+    os.mkdir(server.config)
+    status, text = server.sealctl("reload")
+    holds(status == 1 and server.config in text, f"a directory is no configuration: {text!r}")
     server.process.send_signal(signal.SIGHUP)
-    equal(server.sealctl("status")[0], 0,
-          "a bad configuration is refused on reload, and the server goes on")
+    server.wait_log("the configuration was not reloaded")
+    equal(server.sealctl("status")[0], 0, "the server goes on")
 
 
 @test()

@@ -88,7 +88,8 @@ def volumes(lab, fs):
     return Volumes(lab)
 
 
-@test(on=volumes, fs=("xfs", "ext4"), kind=tuple(KINDS), seconds=25, timeout=400)
+@test(on=volumes, fs=("xfs",), kind=tuple(KINDS), seconds=60, timeout=400)
+@test(on=volumes, fs=("ext4",), kind=tuple(KINDS), timeout=400, long=True)
 def clients_read_and_write_volumes_of_two_luns_and_a_partition(scene, kind, fs):
     through_a_volume(scene.server, scene.host, scene.clients, kind, fs)
     for disk in range(2):

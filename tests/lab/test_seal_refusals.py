@@ -145,16 +145,6 @@ def shared_extents(lab):
 
 
 @test()
-def a_pinned_seal_where_files_can_be_cloned(lab):
-    """Whoever may read the file could clone it under the seal, and a client's direct write would
-    land in the clone too."""
-    _, server, path = small(lab, "xfs", reflink=True)
-    expect_refused(server, path, "reflink", options=["--pinned"])
-    server.ctl("seal", path)
-    holds(immutable(path), "frozen is possible")
-
-
-@test()
 def a_realtime_file(lab):
     """FIEMAP does not say that the blocks are on another device."""
     disk = lab.disk(fs="xfs", size=400 * MIB)

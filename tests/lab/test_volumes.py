@@ -114,7 +114,8 @@ for size in (1 << 20, 1 << 16):  # nothing that a file would begin in is left fr
 REMOVE_GROUP = "lvm vgremove -q -ff -y vg"
 
 
-@test(on=volumes, fs=("xfs", "ext4"), kind=tuple(KINDS), timeout=420, seconds=20)
+@test(on=volumes, fs=("ext4",), kind=tuple(KINDS), timeout=420, seconds=20)
+@test(on=volumes, fs=("xfs",), kind=tuple(KINDS), timeout=420, long=True)
 def a_client_reads_and_writes_a_volume_of_two_disks(scene, kind, fs):
     host, clients = scene.host, scene.clients
     server = scene.serve(KINDS[kind], NODES[kind], fs, stripes=kind != "linear")

@@ -347,8 +347,12 @@ def ignored(scene, how, *seal):
     path, _ = scene.file("XFS_DAX", 32 * MIB, "seal", *seal)
     late = Late(scene, how, path)
     late.line("holding")
+    before, asked = os.stat(path).st_mtime, time.time()
     code, text = scene.server.sealctl("unseal", "--wait", "--timeout", "60", path, timeout=90)
     equal(code, 0, f"sealctl unseal: {text}")
+    after = os.stat(path).st_mtime  # it never commits, and is fenced after the patience
+    holds(after > asked + IMPATIENCE - 1 if how == "write" else after == before,
+          f"mtime is that of the release if it could write: {before}, {asked}, {after}")
     with open(path, "r+b") as f:  # what nobody may see, or spoil, any more
         for _ in range(32):
             f.write(b"\xee" * MIB)
@@ -417,6 +421,80 @@ def a_killed_client_leaves_nothing(scene):
     equal(code, 0, f"sealctl unseal: {text}")
     wait_for(lambda: resources("rxe-sv") == before,
              f"the server's link is as it was: {before}, not {resources('rxe-sv')}")
+
+
+def figure(server, name):
+    """Of the RDMA device, as sealctl devices has it."""
+    code, text = server.sealctl("--json", "devices")
+    equal(code, 0, f"sealctl devices: {text}")
+    return next(device[name] for device in json.loads(text)["devices"] if "rdma" in device)
+
+
+@test
+def a_client_that_is_gone_without_a_word_is_noticed(scene):
+    path, _ = scene.file("XFS_DAX", TAKEN * MIB, "seal")
+    before = resources("rxe-sv")["qp"]
+    late = Late(scene, "read", path)
+    late.line("holding")
+    equal(resources("rxe-sv")["qp"], before + 1, "queue pairs of the server with a client")
+    dead = figure(scene.server, "dead")
+    # Its goodbye goes to a card that is not there.
+    run(*CLIENT_RUN, "ip", "neigh", "replace", SERVER, "lladdr", "02:00:00:00:00:99", "dev", "cv",
+        "nud", "permanent")
+    late.process.kill()
+    late.process.wait(30)
+    try:
+        wait_for(lambda: resources("rxe-sv")["qp"] == before, "its queue pair is destroyed", 180)
+        equal(figure(scene.server, "connections"), 0, "connections")
+        equal(figure(scene.server, "dead"), dead + 1, "connections that were seen to be dead")
+    finally:
+        run(*CLIENT_RUN, "ip", "neigh", "del", SERVER, "dev", "cv")
+
+
+@test
+def holes_are_neither_registered_nor_asked_for(scene):
+    path = f"{os.environ['RDMA_XFS']}/file"
+    scene.files.append(path)
+    size, digest = 128 * MIB, hashlib.sha256()
+    with open(path, "wb") as f:
+        for at in 0, size // 2:
+            f.seek(at)
+            f.write(os.urandom(MIB))
+        f.truncate(size)
+        f.flush()
+        os.fsync(f.fileno())
+    code, text = scene.server.sealctl("seal", "--sparse", path)
+    equal(code, 0, f"sealctl seal: {text}")
+    reader = Reader(scene.server, path, "--require-layout").take(MIB)
+    equal(figure(scene.server, "registrations"), 1, "registrations")
+    equal(figure(scene.server, "pinned_bytes"), 2 * MIB, "bytes pinned of 128 MiB")
+    stats = reader.end()
+    with open(path, "rb") as f:
+        for piece in iter(lambda: f.read(MIB), b""):
+            digest.update(piece)
+    equal(reader.digest.hexdigest(), digest.hexdigest(), "digest")
+    equal((stats["rdma"]["read"], stats["read"]["READs"]), (2 * MIB, 0), "bytes by RDMA, READs")
+
+
+@test
+def what_is_too_large_to_be_pinned_goes_through_the_server(scene):
+    scene.server.stop()
+    scene.server.options["rdma_max_pinned"] = 4 * MIB
+    scene.server.start()
+    try:
+        path, digest = scene.file("EXT4", FROZEN * MIB, "seal")
+        holds("rdma_max_pinned" in scene.server.sealctl("explain", path)[1], "sealctl explain")
+        reader = Reader(scene.server, path)
+        stats = reader.end()
+        equal(reader.digest.hexdigest(), digest, "digest")
+        equal(stats["rdma"]["read"], 0, "bytes by RDMA")
+        holds(stats["layouts"]["refused"] > 0, "the layout is refused")
+        holds("rdma_max_pinned" in scene.server.log_text(), "the log says why")
+        equal(figure(scene.server, "pinned_bytes"), 0, "bytes pinned")
+    finally:
+        scene.server.stop()
+        del scene.server.options["rdma_max_pinned"]
+        scene.server.start()
 
 
 @test

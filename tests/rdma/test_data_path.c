@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fs.h>
 #include <poll.h>
 #include <pthread.h>
@@ -28,7 +29,7 @@
 #include "raw_client.h"
 #include "rdma/peer.h"
 
-enum { PORT = 20050, FILE_SIZE = 8 << 20, PATIENCE_MS = 30000 };
+enum { PORT = 20050, FILE_SIZE = 8 << 20, PATIENCE_MS = 30000, PROBE_MS = 200 };
 
 static struct raw_client alice, mallory, victim;
 static struct rdma_target *target;
@@ -53,8 +54,10 @@ static void *dispatch(void *arg)
     rdma_target_fds(target, two);
     fds[0].fd = two[0];
     fds[1].fd = two[1];
-    while (dispatched == 0 && poll(fds, 3, -1) > 0 && !fds[2].revents) {
+    while (dispatched == 0 && poll(fds, 3, PROBE_MS) >= 0 && !fds[2].revents) {
         dispatched = rdma_target_dispatch(target);
+        if (dispatched == 0)
+            rdma_target_probe(target, UINT_MAX); /* what lives stays as it is */
         (void)!write(progress_fd, &(uint64_t){1}, 8);
     }
     return NULL;
@@ -231,8 +234,8 @@ static void read_whole(const struct rdma_region *region)
 {
     assert_int_equal(connect_as(&alice, ALICE, alices).error, 0);
     for (uint32_t at = 0; at < FILE_SIZE; at += RAW_BUFFER) {
-        struct raw_done done = raw_client_read(&alice, rdma_region_address(region) + at,
-                                               rdma_region_key(region), RAW_BUFFER);
+        struct raw_done done = raw_client_read(&alice, rdma_region_piece(region, 0).address + at,
+                                               rdma_region_piece(region, 0).key, RAW_BUFFER);
 
         assert_int_equal(done.status, IBV_WC_SUCCESS);
         if (done.sum != raw_sum(file.bytes + at, RAW_BUFFER))
@@ -311,8 +314,8 @@ static void a_write_reaches_the_file(const char *where)
         fail_msg("%s", why);
     region = register_file(peer, true);
     assert_int_equal(connect_as(&alice, ALICE, alices).error, 0);
-    done = raw_client_write(&alice, rdma_region_address(region) + 8192, rdma_region_key(region),
-                            9000, 'w');
+    done = raw_client_write(&alice, rdma_region_piece(region, 0).address + 8192,
+                            rdma_region_piece(region, 0).key, 9000, 'w');
     assert_int_equal(done.status, IBV_WC_SUCCESS);
     assert_int_equal(rdma_memory_commit(file.memory, 8192, 9000), 0);
     assert_int_equal(pread(file.fd, seen, sizeof seen, 8192), sizeof seen);
@@ -399,15 +402,15 @@ static void a_client_reaches_what_it_was_given_and_nothing_else(void **state)
         fail_msg("%s", why);
     region = register_file(one, true);
     own = register_file(two, false);
-    address = rdma_region_address(region);
-    key = rdma_region_key(region);
+    address = rdma_region_piece(region, 0).address;
+    key = rdma_region_piece(region, 0).key;
     assert_int_equal(connect_as(&mallory, MALLORY, mallorys).error, 0);
     /* another client's key, for the very bytes that are its own too */
     told += expect_no_access(&mallory, MALLORY, mallorys,
                              raw_client_read(&mallory, address, key, 4096));
     told += expect_no_access(&mallory, MALLORY, mallorys,
                              raw_client_write(&mallory, address, key, 4096, 'm'));
-    key = rdma_region_key(own);
+    key = rdma_region_piece(own, 0).key;
     told += expect_no_access(&mallory, MALLORY, mallorys,
                              raw_client_write(&mallory, address, key, 4096, 'm'));
     told += expect_no_access(&mallory, MALLORY, mallorys,
@@ -427,6 +430,44 @@ static void a_client_reaches_what_it_was_given_and_nothing_else(void **state)
     end_file();
 }
 
+/* Three connections of one client, where two have place. */
+static void the_oldest_connection_gives_way_and_reaches_nothing(void **state)
+{
+    struct rdma_peer *peer = make_peer(ALICE, alices);
+    const uint64_t before = counters().gave_way;
+    struct rdma_region *region;
+    struct rdma_piece piece;
+    struct raw_done done;
+
+    (void)state;
+    make_file("RDMA_XFS_DAX");
+    assert_int_equal(map_file(true, false), 0);
+    region = register_file(peer, false);
+    piece = rdma_region_piece(region, 0);
+    assert_int_equal(connect_as(&alice, ALICE, alices).error, 0);
+    assert_int_equal(connect_as(&mallory, ALICE, alices).error, 0);
+    assert_int_equal(connect_as(&victim, ALICE, alices).error, 0);
+    assert_int_equal(counters().gave_way, before + 1);
+    assert_int_equal(counters().connections, 2);
+    done = raw_client_read(&alice, piece.address, piece.key, 4096);
+    assert_int_not_equal(done.status, IBV_WC_SUCCESS);
+    done = raw_client_read(&mallory, piece.address, piece.key, 4096);
+    assert_int_equal(done.status, IBV_WC_SUCCESS);
+    done = raw_client_read(&victim, piece.address, piece.key, 4096);
+    assert_int_equal(done.status, IBV_WC_SUCCESS);
+    assert_int_equal(connect_as(&alice, ALICE, alices).error, 0); /* and mallory's is the oldest */
+    assert_int_equal(counters().gave_way, before + 2);
+    done = raw_client_read(&alice, piece.address, piece.key, 4096);
+    assert_int_equal(done.status, IBV_WC_SUCCESS);
+    assert_int_equal(rdma_peer_fence(peer, PATIENCE_MS), 0);
+    assert_int_equal(counters().connections, 0);
+    done = raw_client_read(&victim, piece.address, piece.key, 4096);
+    assert_int_not_equal(done.status, IBV_WC_SUCCESS);
+    assert_int_equal(rdma_region_release(region), 0);
+    end_peer(peer);
+    end_file();
+}
+
 static void a_key_is_shared_until_its_last_release_and_void_after_it(void **state)
 {
     struct rdma_peer *peer = make_peer(ALICE, alices);
@@ -442,8 +483,8 @@ static void a_key_is_shared_until_its_last_release_and_void_after_it(void **stat
     assert_ptr_equal(first, second);
     assert_int_equal(counters().regions, 1);
     assert_int_equal(counters().registered_bytes, FILE_SIZE);
-    address = rdma_region_address(first);
-    key = rdma_region_key(first);
+    address = rdma_region_piece(first, 0).address;
+    key = rdma_region_piece(first, 0).key;
     assert_int_equal(connect_as(&alice, ALICE, alices).error, 0);
     assert_int_equal(rdma_region_release(first), 0);
     assert_int_equal(raw_client_read(&alice, address, key, 4096).status, IBV_WC_SUCCESS);
@@ -466,8 +507,8 @@ static void a_fence_ends_a_transfer_under_way(const char *where, bool writable)
     if (map_file(true, writable) != 0)
         fail_msg("%s", why);
     region = register_file(peer, writable);
-    address = rdma_region_address(region);
-    key = rdma_region_key(region);
+    address = rdma_region_piece(region, 0).address;
+    key = rdma_region_piece(region, 0).key;
     assert_int_equal(connect_as(&alice, ALICE, alices).error, 0);
     raw_client_read_until_error(&alice, address, key, RAW_BUFFER);
     assert_int_equal(rdma_peer_fence(peer, PATIENCE_MS), 0);
@@ -546,8 +587,8 @@ static int run_on_path(struct sealio_rdma *path, const struct rdma_region *regio
     struct sealio_rdma_op op = {.write = writing,
                                 .memory = memory,
                                 .length = length,
-                                .remote = rdma_region_address(region) + offset,
-                                .key = rdma_region_key(region),
+                                .remote = rdma_region_piece(region, 0).address + offset,
+                                .key = rdma_region_piece(region, 0).key,
                                 .deadline_ms = sealio_now_ms() + PATIENCE_MS};
 
     assert_int_equal(sealio_rdma_connect(path, PATIENCE_MS), 0);
@@ -626,8 +667,8 @@ static void the_library_hears_of_a_fence_and_is_not_let_in_again(void **state)
     make_file("RDMA_XFS_DAX");
     assert_int_equal(map_file(true, false), 0);
     reader.region = register_file(peer, false);
-    reader.address = rdma_region_address(reader.region);
-    reader.key = rdma_region_key(reader.region);
+    reader.address = rdma_region_piece(reader.region, 0).address;
+    reader.key = rdma_region_piece(reader.region, 0).key;
     assert_int_equal(sealio_rdma_connect(reader.path, PATIENCE_MS), 0);
     assert_int_equal(pthread_create(&thread, NULL, read_on, &reader), 0);
     while (reader.reads < 3)
@@ -679,6 +720,7 @@ int main(void)
         cmocka_unit_test_teardown(a_write_reaches_a_file_on_xfs_dax, clean_up),
         cmocka_unit_test_teardown(a_write_reaches_a_file_on_ext4_dax, clean_up),
         cmocka_unit_test_teardown(who_has_no_secret_is_refused_and_counted, clean_up),
+        cmocka_unit_test_teardown(the_oldest_connection_gives_way_and_reaches_nothing, clean_up),
         cmocka_unit_test_teardown(a_client_reaches_what_it_was_given_and_nothing_else, clean_up),
         cmocka_unit_test_teardown(a_key_is_shared_until_its_last_release_and_void_after_it,
                                   clean_up),

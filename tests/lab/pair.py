@@ -1,0 +1,197 @@
+"""Two nodes that serve one after the other, as a cluster manager would have them: by the resource
+agents of config/ha, called as Pacemaker calls them, in guests of a SAN (san.py).
+
+LUN 0 has the exported file system, LUN 1 the state directory's. What clients mount from is an
+address of its own, which goes where the server goes.
+"""
+import json
+import os
+import shutil
+import time
+
+from disk import MIB
+from san import CLIENT, SERVER, San
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ADDRESS = "10.99.0.200"
+DISKS = "/dev/sda,/dev/sdb"
+LOG = "/run/server.log"
+
+CONFIG = """\
+node = "{node}"
+listen = {{"0.0.0.0"}}
+rpcbind = false
+lease_time = {lease}
+grace_time = 60
+recall_timeout = 5
+state_dir = "/mnt/state"
+control_socket = "/run/control"
+export "/data" {{
+  path = "/mnt/data"
+  clients = {{"10.99.0.0/24"}}
+  squash = "none"
+}}
+"""
+
+# A gratuitous ARP request, as the agent IPaddr2 sends it: who had the owner of the address in a
+# cache asks anew.
+ANNOUNCE = """\
+import socket
+import sys
+device, address = sys.argv[1:]
+raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+raw.bind((device, 0x806))
+own, ip = raw.getsockname()[4], socket.inet_aton(address)
+raw.send(b"\\xff" * 6 + own + bytes.fromhex("0806000108000604" "0001") + own + ip + bytes(6) + ip)
+"""
+
+# In the order in which a group starts them; `agent` is one of config/ha.
+FUNCTIONS = f"""\
+export PATH=/mnt/lab/bin:$PATH OCF_ROOT=/usr/lib/ocf OCF_RESKEY_config=/mnt/lab/sealnfs.conf
+export OCF_RESKEY_socket=/run/control OCF_RESKEY_daemon=/mnt/lab/bin/sealnfsd
+export OCF_RESKEY_devices={DISKS} OCF_RESKEY_log={LOG} HA_RSCTMP=/run
+agent() {{ "/mnt/lab/bin/ocf-$1" "$2"; }}
+"""
+START = """\
+set -e
+agent disks start
+mkdir -p /mnt/state /mnt/data
+mount /dev/sdb /mnt/state
+mount /dev/sda /mnt/data
+chmod 700 /mnt/state
+agent server start
+ip addr add {address}/24 dev vec0
+python3 /mnt/lab/bin/announce vec0 {address}
+"""
+STOP = """\
+set -e
+ip addr del {address}/24 dev vec0
+agent server stop
+umount /mnt/data
+umount /mnt/state
+agent disks stop
+"""
+
+
+class Node:
+    """A guest that can serve."""
+
+    def __init__(self, lab, guest, name, lease):
+        self.guest, self.name = guest, name
+        where = f"{guest.directory}/bin"
+        os.mkdir(where)
+        for program in ("sealnfsd", "sealctl", "fence_sealnfs"):
+            shutil.copy(f"{lab.build}/bin/{program}", where)
+        for agent in ("disks", "server"):
+            shutil.copy(f"{HERE}/../../config/ha/{agent}", f"{where}/ocf-{agent}")
+        with open(f"{where}/announce", "w") as f:
+            f.write(ANNOUNCE)
+        with open(f"{guest.directory}/sealnfs.conf", "w") as f:
+            f.write(CONFIG.format(node=name, lease=lease))
+
+    def script(self, text):
+        return FUNCTIONS + text
+
+    def begin(self):
+        """All of a node's resources, in a job."""
+        return self.guest.start(self.script(START.format(address=ADDRESS)))
+
+    def up(self):
+        try:
+            self.begin().finish()
+        except Exception as error:
+            raise RuntimeError(f"{error}\n{self.log()}") from error
+        return self
+
+    def down(self):
+        self.guest.run(self.script(STOP.format(address=ADDRESS)))
+
+    def agent(self, which, action):
+        """Its exit status and what it said."""
+        job = self.guest.start(self.script(f"agent {which} {action} 2>&1"))
+        return job.wait(), job.output()
+
+    def fence(self, action, node="", **more):
+        """fence_sealnfs as Pacemaker calls it, with options on stdin."""
+        lines = {"action": action, "plug": node, "nodename": node, "devices": DISKS,
+                 "config": "/mnt/lab/sealnfs.conf", **more}
+        text = "".join(f"{key}={value}\n" for key, value in lines.items())
+        job = self.guest.start(f"/mnt/lab/bin/fence_sealnfs <<'END' 2>&1\n{text}END")
+        return job.wait(), job.output()
+
+    def ctl(self, *arguments):
+        return self.guest.run(f"/mnt/lab/bin/sealctl -s /run/control {' '.join(arguments)}")
+
+    def log(self):
+        return self.guest.run(f"cat {LOG} 2> /dev/null; true")
+
+    def ends(self, text, timeout=60):
+        """Its server is gone, and had said so."""
+        self.guest.run(f"for i in $(seq {timeout * 10}); do "
+                       f"grep -q '{text}' {LOG} && ! pidof sealnfsd > /dev/null && exit; "
+                       f"sleep 0.1; done; cat {LOG}; exit 1", timeout=timeout + 30)
+
+
+class Pair:
+    """A stage's lab: nodes a and b, and clients."""
+
+    def __init__(self, lab, clients=2, lease=10):
+        self.lab = lab
+        self.san = San(lab, disks=2, size=512 * MIB)
+        for disk in range(2):
+            self.san.make_fs("xfs", disk)
+        guests = [lab.guest(images=[], role=SERVER) for _ in range(2)]
+        self.clients = [lab.guest(images=[], role=CLIENT) for _ in range(clients)]
+        self.san.up([*guests, *self.clients])
+        self.san.log_in(*guests, *self.clients)
+        self.a, self.b = [Node(lab, guest, name, lease) for guest, name in zip(guests, "ab")]
+
+    def mount(self):
+        for job in [guest.start(f"mkdir -p /mnt/n; mount -t nfs4 -o vers=4.1 {ADDRESS}:/data "
+                                f"/mnt/n") for guest in self.clients]:
+            job.finish()
+
+
+class Writer:
+    """tests/lab/steady-writer: what it was told is written must be there in the end."""
+
+    BLOCKS = 1024
+
+    def __init__(self, guest, name):
+        self.guest, self.name = guest, name
+        shutil.copy(f"{HERE}/steady-writer", guest.directory)
+        self.job = guest.start(f"rm -f /tmp/stop-{name}; exec /mnt/lab/steady-writer "
+                               f"/mnt/n/{name} {self.BLOCKS} /tmp/stop-{name}")
+        self.job.expect("under-way")
+
+    def end(self):
+        """The last number that was acknowledged, and the longest wait for one, in seconds."""
+        self.guest.run(f"touch /tmp/stop-{self.name}")
+        self.job.finish(180)
+        said = json.loads(self.job.output().splitlines()[-1])
+        self.last, self.longest = said["last"], said["longest"]
+        return self
+
+    def lost(self, node):
+        """Blocks of the file, as they are on the disk, that are not what was acknowledged."""
+        text = node.guest.run(f"""python3 -c '
+import mmap, os
+file = os.open("/mnt/data/{self.name}", os.O_RDONLY | os.O_DIRECT)
+page = mmap.mmap(-1, 4096)
+for block in range({self.BLOCKS}):
+    os.preadv(file, [page], block * 4096)
+    print(page[:12].decode(), page[4084:].decode())'""")
+        wrong = []
+        for block, line in enumerate(text.splitlines()):
+            wanted = f"{self.last - (self.last - block) % self.BLOCKS:012}"
+            if line.split() != [wanted, wanted]:
+                wrong.append((block, line, wanted))
+        return wrong
+
+
+def wait_until(what, timeout=60):
+    deadline = time.monotonic() + timeout
+    while not what():
+        if time.monotonic() > deadline:
+            raise RuntimeError("what was waited for did not come")
+        time.sleep(0.2)

@@ -1,0 +1,302 @@
+"""Files that grow under their seal: clients write new data to the disk themselves."""
+import os
+import stat
+
+from disk import MIB, immutable
+from registry import equal, holds, test
+
+RESERVE = 32 * MIB
+GROWING = {"direct_writes": True, "direct_writes_reserve": RESERVE}
+DISKS = {"xfs": {"fs": "xfs"}, "ext4": {"fs": "ext4"}, "mkfs.xfs": {"fs": "xfs", "reflink": None}}
+FEW = 8  # WRITEs of a writer whose data does not pass the server
+
+
+def released(server, disk, name, size):
+    """The seal is gone by itself, and the file is no longer than what was written."""
+    server.wait_state(disk.file(name), "open", 90)
+    holds(not immutable(disk.file(name)), f"{name} is immutable after its release")
+    st = os.stat(disk.file(name))
+    equal(st.st_size, size, f"{name}: size on the server's disk")
+    holds(st.st_blocks * 512 <= size + MIB, f"{name}: {st.st_blocks * 512} bytes in use")
+
+
+def make(guest, path, mib, flags):
+    """A new file of random data; its digest."""
+    return guest.run(
+        f"set -e; dd if=/dev/urandom of=/tmp/data bs=1M count=8 status=none; "
+        f"part() {{ for i in $(seq {mib // 8}); do cat /tmp/data; done; }}; part | sha256sum; "
+        f"part | dd of={path} bs=1M iflag=fullblock {flags} status=none; rm /tmp/data",
+        timeout=300).split()[0]
+
+
+@test(fs=("mkfs.xfs", "ext4"), timeout=600, seconds=60)
+@test(fs=("xfs",), timeout=600, long=True)
+def a_new_file_is_written_on_the_disk(lab, fs):
+    """By O_DIRECT and buffered, over more than one reserve; and it is what was written when it has
+    been closed."""
+    disk = lab.disk(**DISKS[fs])
+    server = lab.server(export=GROWING)
+    writer, reader = lab.clients(2)
+    for flags in ("oflag=direct", "conv=fsync"):
+        name, size = f"new-{flags.partition('=')[2]}", 80 * MIB
+        before = writer.counters()
+        digest = make(writer, f"/mnt/n/{name}", size // MIB, flags)
+        equal(int(reader.run(f"stat -c %s /mnt/n/{name}")), size, f"{name}: seen by another")
+        released(server, disk, name, size)
+        equal(disk.sha256(name), digest, f"{name}: on the server's disk")
+        equal(reader.sha256(f"/mnt/n/{name}"), digest, f"{name}: read by another client")
+        counters = writer.counters()
+        equal(counters.pnfs, "LAYOUT_BLOCK_VOLUME", "layout driver")
+        writes, commits = (counters[call] - before[call] for call in ("WRITE", "LAYOUTCOMMIT"))
+        holds(writes <= FEW and commits > 0,
+              f"{name}: {writes} WRITE calls, {commits} LAYOUTCOMMITs ({counters.show()})")
+    grown = [entry for entry in server.trace() if entry["what"] == "gives-way"]
+    holds(grown, "no reserve was used up")
+
+
+APPEND = """set -o pipefail; python3 - <<'END' | while read -r line; do say "$line"; done
+import os, sys
+fd = os.open("/mnt/n/log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+i = 0
+while not os.path.exists("/tmp/enough"):
+    record = b"%07d\\n" % i * 8192
+    os.write(fd, record)
+    os.fsync(fd)
+    i += 1
+    if i % 20 == 0:
+        print(i, flush=True)
+os.close(fd)
+print("in all", i)
+END"""
+
+
+@test(fs=("mkfs.xfs",), timeout=600, seconds=60)
+@test(fs=("xfs", "ext4"), timeout=600, long=True)
+def nothing_that_was_synced_is_lost_by_crashes(lab, fs):
+    """kill -9 of the server while a client appends: what fsync said yes to is there."""
+    disk = lab.disk(**DISKS[fs])
+    server = lab.server(export={**GROWING, "direct_writes_min_size": 0}, grace_time=5,
+                        lease_time=10)
+    guest, = lab.clients(1)
+    guest.run("rm -f /tmp/enough")
+    job = guest.start(APPEND)
+    for count in (20, 40, 60):
+        job.expect(str(count), timeout=180)
+        server.kill()
+        server.start()
+    job.expect("80", timeout=180)
+    guest.run("touch /tmp/enough")
+    job.finish(180)
+    records = int(job.said[-1].removeprefix("in all "))
+    counters = guest.counters()
+    holds(counters.pnfs == "LAYOUT_BLOCK_VOLUME" and counters["LAYOUTCOMMIT"] > 0
+          and counters["WRITE"] < records // 2,
+          f"{records} records went past the server: {counters.show()}")
+    guest.run("umount /mnt/n")  # what it had before the crashes ends with that
+    released(server, disk, "log", records * 65536)
+    with open(disk.file("log"), "rb") as f:
+        for i in range(records):
+            equal(f.read(65536) == b"%07d\n" % i * 8192, True, f"record {i} of {records}")
+
+
+@test(fs=("ext4",), timeout=600, seconds=60)
+@test(fs=("xfs",), timeout=600, long=True)
+def what_a_killed_writer_did_not_commit_reads_as_zeros(lab, fs):
+    """Another client makes the file longer over what it wrote."""
+    disk = lab.disk(fs=fs)
+    hook = f"{lab.directory}/fence-hook"
+    with open(hook, "w") as f:
+        f.write("#!/bin/sh\nexit 0\n")
+    os.chmod(hook, stat.S_IRWXU)
+    server = lab.server(export={**GROWING, "direct_writes_min_size": 0}, fence_hook=hook,
+                        recall_timeout=3, lease_time=5, grace_time=5)
+    killed, other = lab.clients(2)
+    job = killed.start("""python3 - <<'END' | while read -r line; do say "$line"; done
+import mmap, os, time
+fd = os.open("/mnt/n/file", os.O_WRONLY | os.O_CREAT | os.O_DIRECT, 0o644)
+data = mmap.mmap(-1, 1 << 20)
+data[:] = b"k" * (1 << 20)
+os.pwrite(fd, data, 0)
+os.fsync(fd)
+os.pwrite(fd, data, 4 << 20)
+print("written", flush=True)
+time.sleep(1000)
+END""")
+    job.expect("written", timeout=120)
+    server.wait_state(disk.file("file"), "sealed", 30)
+    with open(disk.file("file"), "rb") as f:  # past its end, and not committed
+        f.seek(4 * MIB)
+        os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        was_there = f.read(MIB) == b"k" * MIB
+    killed.kill()
+    other.run("dd if=/dev/zero bs=1M count=1 status=none | tr '\\0' o | "
+              "dd of=/mnt/n/file bs=1M seek=8 conv=notrunc,fsync iflag=fullblock status=none",
+              timeout=300)
+    released(server, disk, "file", 9 * MIB)
+    with open(disk.file("file"), "rb") as f:
+        equal(f.read(MIB) == b"k" * MIB, True, "what was committed")
+        equal(f.read(7 * MIB) == bytes(7 * MIB), True, "what was not, and the hole")
+        equal(f.read() == b"o" * MIB, True, "what the other wrote")
+    holds(was_there, "the killed writer had not written past the end: nothing was shown")
+
+
+
+STRIDES = """python3 - <<'END'
+import mmap, os
+fd = os.open("/mnt/n/shared", os.O_RDWR | os.O_DIRECT)
+data = mmap.mmap(-1, 1 << 20)
+for i in range({first}, {blocks}, {step}):
+    data[:] = b"%07d\\n" % i * (1 << 17)
+    os.pwrite(fd, data, i << 20)
+os.fsync(fd)
+os.close(fd)
+END"""
+
+
+@test(of=(("xfs", 8),), timeout=600, seconds=60)
+@test(of=(("ext4", 2),), timeout=600, long=True)
+def many_write_one_file_whose_size_is_known(lab, of):
+    """Halves by two clients, strides by eight processes on them: the size is told first, so nobody
+    is recalled for another's sake, and the data do not pass the server."""
+    (fs, writers), blocks = of, 64
+    disk = lab.disk(fs=fs)
+    server = lab.server(export=GROWING)
+    guests = lab.clients(2)
+    before = [guest.counters() for guest in guests]
+    guests[0].run(f"truncate -s {blocks}M /mnt/n/shared")
+    share = blocks // writers
+    jobs = []
+    for i in range(writers):
+        first, last, step = ((i * share, (i + 1) * share, 1) if writers == 2
+                             else (i, blocks, writers))
+        jobs.append(guests[i % 2].start(STRIDES.format(first=first, blocks=last, step=step)))
+    for job in jobs:
+        job.finish(300)
+    released(server, disk, "shared", blocks * MIB)
+    recalls = [entry for entry in server.trace() if entry["what"] == "recall"]
+    equal(recalls, [], "recalls among those who write")
+    with open(disk.file("shared"), "rb") as f:
+        for i in range(blocks):
+            equal(f.read(MIB) == b"%07d\n" % i * (1 << 17), True, f"block {i} of {blocks}")
+    for guest, then in zip(guests, before):
+        counters = guest.counters()
+        writes = counters["WRITE"] - then["WRITE"]
+        holds(writes <= FEW, f"{writes} WRITE calls ({counters.show()})")
+
+
+DATABASE = """python3 - <<'END' | while read -r line; do say "$line"; done
+import os, sqlite3, time
+db = sqlite3.connect("/mnt/n/{mode}.db", timeout=120, isolation_level=None)
+db.execute("PRAGMA journal_mode={mode}")
+db.execute("PRAGMA synchronous=FULL")
+db.execute("CREATE TABLE IF NOT EXISTS t (i INTEGER PRIMARY KEY, data BLOB)")
+i = 0
+while not os.path.exists("/tmp/enough"):
+    db.execute("INSERT INTO t VALUES (?, ?)", (i, b"%07d." % i * 8192))
+    i += 1
+    if i % 10 == 0:
+        print(i, flush=True)
+db.close()
+print("in all", i)
+END"""
+
+SOUND = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+print(db.execute("PRAGMA integrity_check").fetchone()[0])
+rows = [(i, data) for i, data in db.execute("SELECT i, data FROM t ORDER BY i")]
+print(len(rows), all(i == n and data == b"%07d." % n * 8192 for n, (i, data) in enumerate(rows)))
+"""
+
+
+@test(of=(("xfs", "delete"), ("ext4", "wal")), timeout=600, long=True)
+def a_database_stays_sound(lab, of):
+    """SQLite on the mount, synchronous, with its file under a growing seal. With a journal of its
+    own that is deleted and made again, the server is killed twice meanwhile; a log that is kept
+    (wal) could not be deleted after that before the client has unmounted (docs/beliefs.md)."""
+    fs, mode = of
+    disk = lab.disk(fs=fs)
+    server = lab.server(export={**GROWING, "direct_writes_min_size": 0}, grace_time=5,
+                        lease_time=10)
+    guest, = lab.clients(1)
+    guest.run("rm -f /tmp/enough")
+    job = guest.start(DATABASE.format(mode=mode))
+    for count in (20, 40) if mode == "delete" else ():
+        job.expect(str(count), timeout=180)
+        server.kill()
+        server.start()
+    job.expect("60", timeout=180)
+    guest.run("touch /tmp/enough")
+    job.finish(180)
+    records = int(job.said[-1].removeprefix("in all "))
+    said = guest.run(f"python3 - /mnt/n/{mode}.db <<'END'{SOUND}END")
+    equal(said.split(), ["ok", str(records), "True"], "what the database says of itself")
+    counters = guest.counters()
+    holds(counters["LAYOUTCOMMIT"] > 0, f"nothing was written on the disk: {counters.show()}")
+    guest.run("umount /mnt/n")
+    server.wait_state(disk.file(f"{mode}.db"), "open", 90)
+    st = os.stat(disk.file(f"{mode}.db"))
+    holds(st.st_size % 4096 == 0 and not immutable(disk.file(f"{mode}.db")),
+          f"{st.st_size} bytes after the release")
+
+
+WRITER = """python3 - <<'END' | while read -r line; do say "$line"; done
+import mmap, os, time
+def wait(name):
+    while not os.path.exists("/tmp/" + name):
+        time.sleep(0.05)
+os.system("rm -f /tmp/cut /tmp/moved /tmp/gone")
+fd = os.open("/mnt/n/file", os.O_RDWR | os.O_CREAT | os.O_DIRECT, 0o644)
+data = mmap.mmap(-1, 8 << 20)
+data[:] = b"w" * (8 << 20)
+os.pwrite(fd, data, 0)
+os.fsync(fd)
+print("written", flush=True)
+wait("cut")
+plain = os.open("/mnt/n/file", os.O_RDWR)
+os.pwrite(plain, b"a", (10 << 20) + 4)
+os.fsync(plain)
+os.close(plain)
+print("longer", flush=True)
+wait("moved")
+memory = mmap.mmap(fd, 12 << 20) if os.ftruncate(fd, 12 << 20) is None else None
+memory[11 << 20:(11 << 20) + 4] = b"mmap"
+memory.flush()
+memory.close()
+os.fsync(fd)
+print("mapped", flush=True)
+wait("gone")
+os.close(fd)
+END"""
+
+
+@test(fs=("ext4",), timeout=600, seconds=60)
+@test(fs=("xfs",), timeout=600, long=True)
+def a_growing_file_is_cut_moved_mapped_and_removed(lab, fs):
+    """By another client, while a writer has it open and a layout of it."""
+    disk = lab.disk(fs=fs)
+    server = lab.server(export={**GROWING, "direct_writes_min_size": 0})
+    writer, other = lab.clients(2)
+    job = writer.start(WRITER)
+    job.expect("written", timeout=120)
+    other.run(f"truncate -s {3 * MIB + 123} /mnt/n/file")
+    other.run(f"truncate -s {5 * MIB} /mnt/n/file")
+    writer.run("touch /tmp/cut")
+    job.expect("longer", timeout=120)
+    equal(int(other.run("stat -c %s /mnt/n/file")), 10 * MIB + 5, "size seen by another client")
+    other.run("mv /mnt/n/file /mnt/n/moved; ln /mnt/n/moved /mnt/n/kept")
+    writer.run("touch /tmp/moved")
+    job.expect("mapped", timeout=120)
+    other.run("rm /mnt/n/moved")
+    writer.run("touch /tmp/gone")
+    job.finish(120)
+    released(server, disk, "kept", 12 * MIB)
+    cut, longer, mapped = 3 * MIB + 123, 10 * MIB + 4, 11 * MIB
+    with open(disk.file("kept"), "rb") as f:
+        data = f.read()
+    holds(data[:cut] == b"w" * cut, "what was left is not what was written")
+    holds(data[cut:longer] == bytes(longer - cut), "what was cut off came back")
+    equal((data[longer:longer + 1], data[mapped:mapped + 4]), (b"a", b"mmap"), "what came after")
+    counters = writer.counters()
+    holds(counters["LAYOUTCOMMIT"] > 0 and counters["WRITE"] <= FEW + 4,
+          f"the writer's data went past the server: {counters.show()}")
