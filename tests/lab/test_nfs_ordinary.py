@@ -121,7 +121,7 @@ def a_user_in_forty_groups_has_them_all_where_the_server_looks(scene):
 
 @test(on=shared, fs=("xfs",))
 def a_machine_mounts_by_its_name(scene):
-    _, (guest,) = scene.directory("names")
+    _, (guest,) = scene.directory("by-name")
     server, options = scene.server, next(iter(scene.server.exports.values()))
     before = options["clients"]
     with open("/etc/hosts") as f, open(f"{scene.lab.directory}/hosts", "w") as hosts:
@@ -133,7 +133,7 @@ def a_machine_mounts_by_its_name(scene):
             options["clients"] = [name]
             server.write_config()
             server.ctl("reload")
-            guest.mount("/data/names")
+            guest.mount("/data/by-name")
             guest.run("echo by name > /mnt/n/file")
             guest.umount()
     finally:
@@ -141,7 +141,7 @@ def a_machine_mounts_by_its_name(scene):
         server.write_config()
         server.ctl("reload")
         subprocess.run(["umount", "/etc/hosts"], check=False)
-        guest.mount("/data/names")
+        guest.mount("/data/by-name")
 
 
 LOCKER = """import fcntl, os, struct, sys
