@@ -67,6 +67,10 @@ struct keeper_call {
     char why[KEEPER_WHY_MAX]; /* out: empty when all is well */
 };
 
+/* Answered when the disks under reservations have been looked at after now. A node that was fenced
+ * does not live to hear it. */
+void keeper_look(struct keeper *keeper, struct keeper_call *call);
+
 /* LAYOUTGET (RFC 8881 section 18.43), the stateid already checked on the client's loop. */
 struct keeper_layoutget {
     struct keeper_call call;

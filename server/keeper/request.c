@@ -16,7 +16,6 @@
 #include "server/export/export.h"
 #include "server/file/at_rest.h"
 #include "server/keeper/request.h"
-#include "server/keeper/san/san.h"
 #include "server/state/state.h"
 
 enum { DESCRIPTION_MAX = 16384 };
@@ -441,6 +440,25 @@ void keeper_release(struct keeper *keeper, struct keeper_release *release)
     }
     describe(request, release->file);
     keeper_recognize(keeper, release->file, &request->release.key, &request->msg);
+}
+
+static void have_looked(struct san_wait *wait)
+{
+    request_finish(container_of(wait, struct request, look), NFS4_OK, "");
+}
+
+static void run_look(struct loop_msg *msg)
+{
+    struct request *request = container_of(msg, struct request, msg);
+    request->look.done = have_looked;
+    keeper_san_look_then(request->keeper->san, &request->look);
+}
+
+void keeper_look(struct keeper *keeper, struct keeper_call *call)
+{
+    struct request *request = request_make(keeper, REQUEST_LOOK, call, run_look);
+    if (request)
+        request_post(request);
 }
 
 static void run_forget(struct loop_msg *msg)

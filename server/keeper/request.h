@@ -7,6 +7,7 @@
 
 #include "server/keeper/private.h"
 #include "server/keeper/rdma/rdma.h"
+#include "server/keeper/san/san.h"
 
 enum { REQUEST_PATH_MAX = 1024 };
 
@@ -28,6 +29,7 @@ enum request_kind {
     REQUEST_VIEW,
     REQUEST_FIGURES,
     REQUEST_HOLD,
+    REQUEST_LOOK,
 };
 
 /* The engine's half of a request; the caller's half is `of`. */
@@ -48,7 +50,8 @@ struct request {
         struct engine_wrote wrote;
         struct engine_room room;
         struct engine_resize resize;
-        struct file_key key; /* VIEW: of the seal */
+        struct file_key key;  /* VIEW: of the seal */
+        struct san_wait look; /* LOOK */
     };
     char path[REQUEST_PATH_MAX];
     struct rdma_call rdma;

@@ -21,6 +21,7 @@
 #include "server/file/file.h"
 #include "server/file/fs_status.h"
 #include "server/file/op_error.h"
+#include "server/keeper/keeper.h"
 #include "server/nfs/op_counts.h"
 #include "server/nfs/route.h"
 #include "server/server.h"
@@ -529,9 +530,60 @@ static bool know_groups(struct compound *c)
     }
 }
 
+static void run_ops(struct compound *c);
+
+struct look {
+    struct keeper_call call;
+    struct compound *c;
+};
+
+static void on_looked(struct loop_msg *msg)
+{
+    struct look *look =
+        container_of(container_of(msg, struct keeper_call, reply), struct look, call);
+    struct compound *c = look->c;
+    c->on_worker = false;
+    run_ops(c);
+}
+
+/* Where the other node of two has taken the disks, this one's file systems give errors. They are
+ * not the client's files': a program that hears of one gives up what the other node would have done
+ * for it. So before an error of a device is told, the disks are looked at, and who was fenced ends
+ * before it has told anybody. True: it waits for that, and is run again. */
+static bool looks_first(struct compound *c)
+{
+    const bool is_device =
+        c->res.status == NFS4ERR_IO || (c->res.status == NFS4ERR_ROFS && c->current.export &&
+                                        export_is_writable(c->current.export));
+    struct look *look = NULL;
+    if (!is_device || c->looked)
+        return false;
+    c->looked = true;
+    look = arena_alloc(&c->arena, sizeof(*look));
+    if (!look)
+        return false;
+    *look = (struct look){.call = {.reply.run = on_looked, .reply_loop = c->loop}, .c = c};
+    c->op_over = true;
+    keeper_look(c->server->keeper, &look->call);
+    return true;
+}
+
+static bool end_op(struct compound *c)
+{
+    if (!c->op_over && looks_first(c))
+        return false;
+    c->op_over = false;
+    return complete_op(c);
+}
+
 static void run_ops(struct compound *c)
 {
     for (;;) {
+        if (c->op_over) {
+            if (!end_op(c))
+                return;
+            continue;
+        }
         if (!c->op_ready) {
             if (!begin_op(c))
                 return;
@@ -544,7 +596,7 @@ static void run_ops(struct compound *c)
             return;
         switch (op_table[c->op].handler(c)) {
         case OP_DONE:
-            if (!complete_op(c))
+            if (!end_op(c))
                 return;
             if (c->on_worker && c->op_index < c->numops &&
                 worker_yield(c->server->workers, &c->work))

@@ -104,6 +104,7 @@ struct compound {
     size_t body_at;                                 /* where COMPOUND4res begins in the reply */
     size_t charged, arena_charged, payload_charged; /* of the first, for these */
     bool op_decoded, op_ready, ended;
+    bool looked, op_over;  /* the disks are looked at before the operation's result is told */
     uint64_t op_began;     /* loop_fine_ns */
     nfsstat4 op_status;    /* of decoding it */
     uint32_t numops;       /* as the head said */

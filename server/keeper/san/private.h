@@ -29,11 +29,12 @@ struct san_slot {
     struct device *device;
     struct reserver *reserver;
     struct reserver_job look;
-    bool looking;
-    bool ours;       /* as the last look saw it */
-    bool passing;    /* not ours: the next look may see it otherwise, though nobody acts */
-    unsigned missed; /* looks in a row that failed by what passes */
-    bool forgets;    /* a target of it lost registrations that it said it keeps */
+    bool looking, again;  /* one is under way; who asked meanwhile is not served by it */
+    uint64_t began, seen; /* keeper_san.asks when it began, and the last that came home did */
+    bool ours;            /* as the last look saw it */
+    bool passing;         /* not ours: the next look may see it otherwise, though nobody acts */
+    unsigned missed;      /* looks in a row that failed by what passes */
+    bool forgets;         /* a target of it lost registrations that it said it keeps */
     bool told_volatile;
     uint64_t foreign; /* the last key of somebody else that was reported */
     uint32_t generation[DEVICE_BASES_MAX];
@@ -64,6 +65,8 @@ struct keeper_san {
     struct san_fence *fences;
     struct san_asked *asked;
     struct san_told *told;
+    struct san_wait *waits;
+    uint64_t asks; /* counts them */
     struct event *timer;
     struct event *soon; /* somebody has been told of a key */
     uint64_t started;

@@ -17,7 +17,13 @@
 
 #define SECONDS(n) ((uint64_t)(n)*UINT64_C(1000000000))
 
-enum { LOOK_SECONDS = 5, MISSED_MAX = 2, ORPHANS_AT_ONCE = 16, STORE_PATH_MAX = 4096 };
+enum {
+    LOOK_SECONDS = 5,
+    WAIT_SECONDS = 10,
+    MISSED_MAX = 2,
+    ORPHANS_AT_ONCE = 16,
+    STORE_PATH_MAX = 4096
+};
 
 struct san_orphan {
     struct san_orphan *next;
@@ -433,6 +439,52 @@ static void note_take_over(const struct san_slot *slot, const struct reserver_jo
     }
 }
 
+static void look_at(struct san_slot *slot);
+
+static bool is_looked_at(const struct keeper_san *san, const struct san_wait *wait)
+{
+    const struct san_slot *slot;
+    LL_FOREACH(san->slots, slot)
+    {
+        if (slot->seen < wait->from)
+            return false;
+    }
+    return true;
+}
+
+/* A disk that does not answer keeps nobody for ever. */
+static void tell_looked(struct keeper_san *san, uint64_t patience)
+{
+    struct san_wait *wait, *next;
+    LL_FOREACH_SAFE(san->waits, wait, next)
+    {
+        if (!is_looked_at(san, wait) && loop_now_ns() - wait->since < patience)
+            continue;
+        LL_DELETE(san->waits, wait);
+        wait->done(wait);
+    }
+}
+
+void keeper_san_look_then(struct keeper_san *san, struct san_wait *wait)
+{
+    struct san_slot *slot;
+    if (!san) {
+        wait->done(wait);
+        return;
+    }
+    wait->from = ++san->asks;
+    wait->since = loop_now_ns();
+    LL_APPEND(san->waits, wait);
+    LL_FOREACH(san->slots, slot)
+    {
+        if (slot->looking)
+            slot->again = true;
+        else
+            look_at(slot);
+    }
+    tell_looked(san, SECONDS(WAIT_SECONDS));
+}
+
 static void look_home(struct loop_msg *msg)
 {
     struct san_slot *slot =
@@ -454,6 +506,10 @@ static void look_home(struct loop_msg *msg)
     reserver_job_clear(&slot->look);
     san_tell_seen(slot);
     san_tell_settled(slot->san);
+    slot->seen = slot->began;
+    if (slot->again)
+        look_at(slot);
+    tell_looked(slot->san, SECONDS(WAIT_SECONDS));
 }
 
 static void look_at(struct san_slot *slot)
@@ -461,6 +517,8 @@ static void look_at(struct san_slot *slot)
     if (slot->looking)
         return;
     slot->looking = true;
+    slot->again = false;
+    slot->began = slot->san->asks;
     slot->look.home.run = look_home;
     slot->look.victim_count = 0;
     san_submit(slot, &slot->look);
@@ -533,6 +591,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     }
     san_retire_departed(san);
     look_at_all(fd, what, arg);
+    tell_looked(san, SECONDS(WAIT_SECONDS));
 }
 
 /* A record that is there is opened at every start: it knows by that whether it missed one. */
@@ -582,6 +641,7 @@ static void free_slots(struct keeper_san *san)
         device_free(slot->device);
         free(slot);
     }
+    tell_looked(san, 0);
     while (san->asked) {
         struct san_asked *asked = san->asked;
         san->asked = asked->next;

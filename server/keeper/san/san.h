@@ -59,6 +59,14 @@ void keeper_san_destroy(struct keeper_san *san);
 void keeper_san_see(struct keeper_san *san, struct device *device);
 /* At all of them, now: this machine was stopped, and may have been fenced meanwhile. NULL: none. */
 void keeper_san_look(const struct keeper_san *san);
+/* The same for who waits for it: done is called when each has had a look that began after now, or
+ * does not come to an end. Where another node had taken one, taken_over was called before. */
+struct san_wait {
+    struct san_wait *next; /* keeper_san's, all of them */
+    uint64_t from, since;
+    void (*done)(struct san_wait *wait); /* the wait is the caller's again */
+};
+void keeper_san_look_then(struct keeper_san *san, struct san_wait *wait);
 /* Why SCSI layouts of the device are not given just now; NULL: they are. */
 const char *keeper_san_why_not(const struct keeper_san *san, const struct device *device);
 

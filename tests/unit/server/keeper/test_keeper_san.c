@@ -802,6 +802,55 @@ static void a_node_that_stands_by_is_nobodys_key(void **state)
     assert_int_equal(taken_by, 0);
 }
 
+static unsigned waits_over;
+
+static void is_over(struct san_wait *wait)
+{
+    (void)wait;
+    waits_over++;
+}
+
+/* Who has met an error is told by a look that began after it, at each disk. */
+static void who_waits_for_a_look_waits_for_one_that_begins_after_it(void **state)
+{
+    struct san_wait first = {.done = is_over}, second = {.done = is_over};
+    (void)state;
+    waits_over = 0;
+    keeper_san_look_then(NULL, &first);
+    assert_int_equal(waits_over, 1);
+    keeper_san_see(san, left); /* a look is under way */
+    keeper_san_look_then(san, &first);
+    assert_int_equal(job_count, 2); /* of the other volume one that counts */
+    run_job();
+    run_job();
+    assert_int_equal(waits_over, 1);
+    keeper_san_look_then(san, &second);
+    assert_int_equal(job_count, 2);
+    run_job();
+    assert_int_equal(waits_over, 2);
+    run_job();
+    assert_int_equal(waits_over, 2);
+    run_job();
+    assert_int_equal(waits_over, 3);
+    assert_int_equal(job_count, 0);
+}
+
+static void who_waits_for_a_look_hears_of_a_take_over_first(void **state)
+{
+    struct san_wait wait = {.done = is_over};
+    (void)state;
+    waits_over = 0;
+    target.error = -EBUSY;
+    target.holder = reservation_node_key("two");
+    taken_by = 0;
+    keeper_san_look_then(san, &wait);
+    run_job();
+    assert_int_equal(taken_by, target.holder);
+    assert_int_equal(waits_over, 0);
+    run_job();
+    assert_int_equal(waits_over, 1);
+}
+
 static void a_disk_that_stays_refused_is_told_from_one_that_is_ready_in_a_moment(void **state)
 {
     static const struct {
@@ -996,6 +1045,8 @@ int main(void)
         KEY_TEST(a_reservation_that_somebody_released_is_taken_again),
         KEY_TEST(another_nodes_reservation_is_told_as_a_take_over_and_no_others_is),
         KEY_TEST(a_node_that_stands_by_is_nobodys_key),
+        KEY_TEST(who_waits_for_a_look_waits_for_one_that_begins_after_it),
+        KEY_TEST(who_waits_for_a_look_hears_of_a_take_over_first),
         KEY_TEST(a_disk_that_stays_refused_is_told_from_one_that_is_ready_in_a_moment),
         KEY_TEST(a_disk_that_is_being_reserved_is_ready_in_a_moment),
         KEY_TEST(the_operators_word_lets_a_fenced_client_in),

@@ -1,6 +1,7 @@
 /*
  * test_flushes.c - who waits for a slow disk keeps no worker from those who do not: whatever is to
- * be durable before its reply is flushed by threads of its own.
+ * be durable before its reply is flushed by threads of its own. And an error of the disk is not
+ * told before it was looked whose the disk is.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,14 +9,17 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proto/nfs4/attr.h"
+#include "server/keeper/keeper.h"
 #include "tests/unit/server/daemon_fixture.h"
 
 enum { WAIT_MS = 5000 };
@@ -27,10 +31,10 @@ static struct nfs_client slow, quick; /* there is one worker for short work */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static bool disk_is_slow;
+static bool disk_is_slow, disk_fails;
 static unsigned flushes, waiting;
 
-static void be_a_disk(void)
+static int be_a_disk(void)
 {
     pthread_mutex_lock(&lock);
     flushes++;
@@ -39,7 +43,10 @@ static void be_a_disk(void)
     while (disk_is_slow)
         pthread_cond_wait(&changed, &lock);
     waiting--;
+    const bool fails = disk_fails;
     pthread_mutex_unlock(&lock);
+    errno = EIO;
+    return fails ? -1 : 0;
 }
 
 static void slow_disk(bool on)
@@ -74,14 +81,44 @@ int __wrap_fdatasync(int fd);
 
 int __wrap_fsync(int fd)
 {
-    be_a_disk();
-    return __real_fsync(fd);
+    return be_a_disk() < 0 ? -1 : __real_fsync(fd);
 }
 
 int __wrap_fdatasync(int fd)
 {
-    be_a_disk();
-    return __real_fdatasync(fd);
+    return be_a_disk() < 0 ? -1 : __real_fdatasync(fd);
+}
+
+/* ---- the keeper's look at the disks ---- */
+
+static struct keeper *looker;
+static struct keeper_call *look;
+
+void __real_keeper_look(struct keeper *keeper, struct keeper_call *call);
+void __wrap_keeper_look(struct keeper *keeper, struct keeper_call *call);
+
+void __wrap_keeper_look(struct keeper *keeper, struct keeper_call *call)
+{
+    pthread_mutex_lock(&lock);
+    looker = keeper;
+    look = call;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
+}
+
+static struct keeper_call *await_look(void)
+{
+    struct timespec end;
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += WAIT_MS / 1000;
+    pthread_mutex_lock(&lock);
+    while (!look && pthread_cond_timedwait(&changed, &lock, &end) == 0)
+        ;
+    struct keeper_call *call = look;
+    look = NULL;
+    pthread_mutex_unlock(&lock);
+    assert_non_null(call);
+    return call;
 }
 
 /* ---- */
@@ -220,6 +257,30 @@ static void who_sets_nothing_flushes_nothing(void **state)
     assert_int_equal(count_flushes(), before);
 }
 
+/* Wrong: a node of two that was fenced tells its clients of errors that the disk has for it. */
+static void an_error_of_the_disk_is_told_when_it_was_looked_whose_it_is(void **state)
+{
+    const union nfs4_args stable = write_args(FILE_SYNC4), unstable = write_args(UNSTABLE4);
+    enum { MOMENT_MS = 100 };
+    enum rpc_msg_type type;
+
+    (void)state;
+    disk_fails = true;
+    look_up(&slow, "slow");
+    wire_op(&slow.wire, OP_WRITE, &stable);
+    wire_send(&slow.wire);
+    struct keeper_call *call = await_look();
+    assert_false(wire_next_message(&slow.wire, MOMENT_MS, &type));
+    look_up(&quick, "quick"); /* nobody else waits */
+    wire_op(&quick.wire, OP_WRITE, &unstable);
+    assert_true(wire_call(&quick.wire));
+    assert_int_equal(quick.wire.status, NFS4_OK);
+    __real_keeper_look(looker, call);
+    assert_true(wire_receive(&slow.wire));
+    assert_int_equal(slow.wire.status, NFS4ERR_IO);
+    disk_fails = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +288,7 @@ int main(void)
         cmocka_unit_test(setting_attributes_takes_no_short_worker),
         cmocka_unit_test(making_a_file_takes_no_short_worker),
         cmocka_unit_test(who_sets_nothing_flushes_nothing),
+        cmocka_unit_test(an_error_of_the_disk_is_told_when_it_was_looked_whose_it_is),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
