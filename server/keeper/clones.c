@@ -150,7 +150,7 @@ void keeper_guard_stop(struct keeper *keeper)
 void keeper_unguard(struct keeper *keeper, const struct file_key *key)
 {
     struct unguard_job *job;
-    uint64_t serial = keeper->guard ? guard_serial(keeper->guard, key) : 0;
+    uint64_t serial = keeper->guard ? guard_let_in(keeper->guard, key) : 0;
     if (!serial)
         return;
     while (!(job = malloc(sizeof *job)))

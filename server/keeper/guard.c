@@ -41,6 +41,7 @@ struct guarded {
     UT_hash_handle by_key, by_id;
     uint64_t serial;
     bool waits, alone;
+    bool over; /* everybody is let in; the mark is still there */
     bool busy; /* its mark is being set or taken off */
     bool told; /* that somebody was kept from it */
     struct waiter *waiters;
@@ -116,10 +117,17 @@ static struct guarded *find_inode(struct guard *guard, int fd)
     return found;
 }
 
+/* Under the lock. NULL: whoever opens it may. */
+static struct guarded *find_closed(struct guard *guard, int fd)
+{
+    struct guarded *file = find_inode(guard, fd);
+    return file && !file->over ? file : NULL;
+}
+
 static void tell_once(struct guard *guard, const struct fanotify_event_metadata *event)
 {
     pthread_mutex_lock(&guard->lock);
-    struct guarded *file = find_inode(guard, event->fd);
+    struct guarded *file = find_closed(guard, event->fd);
     bool first = file && !file->told, waits = file && file->waits;
     if (file)
         file->told = true;
@@ -147,7 +155,7 @@ static void judge_event(struct guard *guard, const struct fanotify_event_metadat
     }
     tell_once(guard, event);
     pthread_mutex_lock(&guard->lock);
-    struct guarded *file = find_inode(guard, event->fd);
+    struct guarded *file = find_closed(guard, event->fd);
     bool waits = file && file->waits && make_wait(guard, file, event->fd);
     pthread_mutex_unlock(&guard->lock);
     if (!waits)
@@ -263,6 +271,7 @@ int guard_add(struct guard *guard, const struct file_key *key, int fd, bool wait
     if (file) {
         file->serial = ++guard->serial;
         file->waits = waits;
+        file->over = false;
     }
     pthread_mutex_unlock(&guard->lock);
     if (!file)
@@ -286,6 +295,17 @@ uint64_t guard_serial(struct guard *guard, const struct file_key *key)
     pthread_mutex_lock(&guard->lock);
     const struct guarded *file = find_key(guard, key);
     uint64_t serial = file ? file->serial : 0;
+    pthread_mutex_unlock(&guard->lock);
+    return serial;
+}
+
+uint64_t guard_let_in(struct guard *guard, const struct file_key *key)
+{
+    pthread_mutex_lock(&guard->lock);
+    struct guarded *file = find_key(guard, key);
+    uint64_t serial = file ? file->serial : 0;
+    if (file)
+        file->over = true;
     pthread_mutex_unlock(&guard->lock);
     return serial;
 }

@@ -30,8 +30,11 @@ uint64_t guard_serial(struct guard *guard, const struct file_key *key);
 /* Nobody but this process has the file open: kept until it is guarded no longer. */
 void guard_set_alone(struct guard *guard, const struct file_key *key);
 bool guard_is_alone(struct guard *guard, const struct file_key *key);
-/* Lets everybody in, unless it was added again since this serial. path_fd: the file, O_PATH or any;
- * -1: it is gone. BLOCKS. */
+/* From its return on whoever opens the file may, until it is added again. The serial, for
+ * guard_remove; 0: it is not guarded. */
+uint64_t guard_let_in(struct guard *guard, const struct file_key *key);
+/* Takes the mark off and lets in who waits, unless it was added again since this serial. path_fd:
+ * the file, O_PATH or any; -1: it is gone. BLOCKS. */
 void guard_remove(struct guard *guard, const struct file_key *key, uint64_t serial, int path_fd);
 
 #endif

@@ -163,6 +163,18 @@ static void who_was_killed_while_waiting_is_no_matter(void **state)
     assert_int_equal(end_of(waiting), 0);
 }
 
+/* Wrong: who was told that the seal is gone is refused, as its mark is not off yet. */
+static void who_comes_after_the_end_is_let_in_before_the_mark_is_off(void **state)
+{
+    (void)state;
+    guard_it(false);
+    assert_int_equal(stranger_opens(), EPERM);
+    assert_int_not_equal(guard_let_in(scene.guard, &scene.key), 0);
+    assert_int_equal(stranger_opens(), 0);
+    guard_it(false);
+    assert_int_equal(stranger_opens(), EPERM);
+}
+
 static void what_was_added_again_stays_guarded(void **state)
 {
     (void)state;
@@ -276,6 +288,7 @@ int main(void)
         T(only_this_process_opens_a_guarded_file),
         T(who_waits_is_let_in_at_the_end),
         T(who_was_killed_while_waiting_is_no_matter),
+        T(who_comes_after_the_end_is_let_in_before_the_mark_is_off),
         T(what_was_added_again_stays_guarded),
         T(a_guard_that_ends_lets_everybody_in),
         T(a_process_that_dies_lets_everybody_in),
