@@ -82,7 +82,7 @@ class Peer:
         """How soon depends on the machine's speed, what is counted does not."""
         before = self.before or collections.Counter()
         return all(self.answers[what] - before[what] >= least
-                   for what, least in self.then.items() if not what.endswith("in the end"))
+                   for what, least in self.then.items() if not str(what).endswith("in the end"))
 
     def report(self):
         before = self.before or collections.Counter()
@@ -103,7 +103,7 @@ class Peer:
             self.end = time.monotonic() + MORE
         if self.end and (self.did_enough() or time.monotonic() > self.end):
             return None
-        return [(key.data, events) for key, events in found]
+        return [(key.data, events) for key, events in found if key.fileobj is not sys.stdin]
 
     def connect(self, small=False, source=None):
         """A connection that does not wait; None when there is none to be had."""
