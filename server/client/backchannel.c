@@ -67,7 +67,9 @@ static void flight_unref(struct cb_flight *flight)
 static void on_sent(struct conn_out *out, bool ok)
 {
     (void)ok; /* a connection that closed says so to the call as well */
+    struct conn *conn = out->conn;
     flight_unref(container_of(out, struct cb_flight, send));
+    conn_unref(conn);
 }
 
 static void tell_caller(struct cb_flight *flight, enum cb_outcome outcome, nfsstat4 status)
@@ -203,6 +205,7 @@ static bool send_over(struct cb_flight *flight, struct conn *conn)
     if (!conn_call_expect(conn, &flight->answer))
         return false;
     flight->conn = conn_ref(conn);
+    conn_ref(conn); /* the send's: it may be on its way there when the call has failed */
     flight->send.sent = on_sent;
     atomic_fetch_add(&flight->refs, 1);
     conn_send(conn, &flight->send);

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 #include "server/client/cb_message.h"
 #include "server/client/session_private.h"
 #include "server/daemon.h"
+#include "server/net/conn.h"
 #include "server/server.h"
 #include "tests/unit/server/daemon_fixture.h"
 
@@ -93,6 +95,29 @@ static enum cb_outcome outcome_of(struct waiting *w)
 {
     sem_wait(&w->done);
     return w->call.outcome;
+}
+
+/* ---- a send that is held up: the linker brings the daemon's here (--wrap) ---- */
+
+static struct {
+    atomic_bool next;
+    struct conn *conn;
+    struct conn_out *out;
+    sem_t there;
+} held;
+
+void __real_conn_send(struct conn *conn, struct conn_out *out);
+void __wrap_conn_send(struct conn *conn, struct conn_out *out);
+
+void __wrap_conn_send(struct conn *conn, struct conn_out *out)
+{
+    if (!atomic_exchange(&held.next, false)) {
+        __real_conn_send(conn, out);
+        return;
+    }
+    held.conn = conn;
+    held.out = out;
+    sem_post(&held.there);
 }
 
 /* ---- the client's side ---- */
@@ -510,6 +535,23 @@ static void a_lost_connection_makes_the_same_call_go_over_another_one(void **sta
     wire_close(&client.wire);
 }
 
+/* Wrong: the call has failed, and nobody keeps the connection that its message is on its way to. */
+static void what_is_on_its_way_keeps_its_connection(void **state)
+{
+    (void)state;
+    struct nfs_client client;
+    struct waiting w;
+    sem_init(&held.there, 0, 0);
+    start_client(&client, "on its way");
+    atomic_store(&held.next, true);
+    start_call(&w, client.id, WAIT_MS);
+    sem_wait(&held.there);
+    wire_close(&client.wire);
+    assert_int_equal(outcome_of(&w), CB_NO_CHANNEL);
+    assert_string_not_equal(conn_describe(held.conn), "");
+    __real_conn_send(held.conn, held.out);
+}
+
 static void without_a_connection_a_call_fails_at_once_and_a_new_one_mends_the_slot(void **state)
 {
     (void)state;
@@ -740,6 +782,7 @@ int main(void)
         cmocka_unit_test(a_turn_in_which_the_loops_stood_still_does_not_count),
         cmocka_unit_test(an_answer_that_makes_no_sense_fails_that_call_only),
         cmocka_unit_test(a_lost_connection_makes_the_same_call_go_over_another_one),
+        cmocka_unit_test(what_is_on_its_way_keeps_its_connection),
         cmocka_unit_test(without_a_connection_a_call_fails_at_once_and_a_new_one_mends_the_slot),
         cmocka_unit_test(a_client_that_says_delay_is_asked_again),
         cmocka_unit_test(nobody_to_call_is_said_at_once),
