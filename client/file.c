@@ -137,6 +137,8 @@ static int adopt_locked(struct sealio_session *session, struct sealio_file *file
         return -ENOMEM;
     take_offer_locked(session, &opened->attrs, file->layout->offered);
     file->layout->fsid = opened->attrs.fsid;
+    if (!file->layout->held)
+        file->layout->size = opened->attrs.size;
     file->layout->block = opened->attrs.layout_blksize;
     if (file->layout->block < 512 || (file->layout->block & (file->layout->block - 1)))
         file->layout->block = DEFAULT_BLOCK;
@@ -182,6 +184,11 @@ static int truncate_file(struct sealio_file *file)
         rc = sealio_expect(file->session, &reply, OP_PUTFH, file->path, &res);
     if (rc == 0)
         rc = sealio_expect(file->session, &reply, OP_SETATTR, file->path, &res);
+    if (rc == 0) {
+        pthread_mutex_lock(&file->session->lock);
+        file->layout->size = 0;
+        pthread_mutex_unlock(&file->session->lock);
+    }
     sealio_reply_free(&reply);
     arena_free(&arena);
     return rc;

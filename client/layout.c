@@ -95,8 +95,11 @@ struct incoming {
     struct sealio_map *map;
     stateid4 stateid;
     bool by_layout_stateid; /* stateid is the layout's, not an open's */
-    uint64_t size;
-    nfsstat4 status; /* of a refusal */
+    uint64_t size;          /* of the file, as far as it is known */
+    uint64_t wanted;        /* where the write ends that it is for; 0: none */
+    uint32_t room;          /* for a layout in a reply */
+    bool cut_short;         /* the last reply may have left out what had no room */
+    nfsstat4 status;        /* of a refusal */
 };
 
 static int take_segment(struct incoming *in, const layout4 *segment, struct arena *arena)
@@ -116,15 +119,25 @@ static int take_segment(struct incoming *in, const layout4 *segment, struct aren
 
 static int take_segments(struct incoming *in, const LAYOUTGET4resok *ok, struct arena *arena)
 {
+    in->cut_short = false;
     for (uint32_t i = 0; i < ok->logr_layout_count; i++) {
         int rc = take_segment(in, &ok->logr_layout[i], arena);
         if (rc < 0)
             return rc;
         in->iomode = ok->logr_layout[i].lo_iomode;
+        in->cut_short |= ok->logr_layout[i].lo_content.loc_body.len > in->room / 2;
     }
     in->stateid = ok->logr_stateid;
     in->by_layout_stateid = true;
     return 0;
+}
+
+/* What a LAYOUTGET must bring, or it is of no use: for a write past the end all that it needs, so
+ * that a file that grows is made ready up to there. */
+static uint64_t least_length(const struct incoming *in)
+{
+    const uint64_t end = sealio_map_end(in->map);
+    return in->wanted > in->size && in->wanted > end ? in->wanted - end : 1;
 }
 
 static int take_size(struct sealio_reply *reply, uint64_t *size)
@@ -161,16 +174,15 @@ static int ask_once(struct sealio_file *file, struct incoming *in)
     uint8_t buf[1024];
     struct sealio_call call;
     struct sealio_reply reply;
-    const uint32_t room = sealio_session_limits(session).max_response;
     const union nfs4_args put = {.putfh = {sealio_file_fh(file)}};
     const union nfs4_args getattr = {.getattr = {BITMAP4(FATTR4_SIZE)}};
     union nfs4_args args = {.layoutget = {.loga_layout_type = type_of(in->kind),
                                           .loga_iomode = in->iomode,
                                           .loga_offset = sealio_map_end(in->map),
                                           .loga_length = NFS4_UINT64_MAX,
-                                          .loga_minlength = 1,
+                                          .loga_minlength = least_length(in),
                                           .loga_stateid = in->stateid,
-                                          .loga_maxcount = room - 1024}};
+                                          .loga_maxcount = in->room}};
     sealio_session_begin(session, &call, buf, sizeof(buf), SEALIO_CALL_SEQUENCE);
     call.no_retry = true;
     sealio_call_add(&call, OP_PUTFH, &put);
@@ -204,6 +216,15 @@ static int first_stateid(struct sealio_file *file, struct incoming *in)
     return in->by_layout_stateid ? 0 : sealio_file_stateid(file, &in->stateid);
 }
 
+/* To be read is all of the file; of one that grows others may write parts. */
+static bool is_enough(const struct incoming *in)
+{
+    const uint64_t end = sealio_map_end(in->map);
+    if (in->iomode == LAYOUTIOMODE4_RW && !in->cut_short)
+        return end >= in->wanted || in->wanted <= in->size;
+    return end >= in->size;
+}
+
 /* Asks until the whole file is covered or the server refuses. */
 static int ask_for_all(struct sealio_file *file, struct incoming *in)
 {
@@ -213,6 +234,7 @@ static int ask_for_all(struct sealio_file *file, struct incoming *in)
     const uint64_t deadline_ms = sealio_now_ms() + patience;
     unsigned attempt = 0, tries = 0;
     int rc = first_stateid(file, in);
+    in->room = sealio_session_limits(session).max_response - 1024;
     while (rc == 0) {
         const uint64_t before = sealio_map_end(in->map);
         rc = ask_once(file, in);
@@ -225,11 +247,11 @@ static int ask_for_all(struct sealio_file *file, struct incoming *in)
             if (in->by_layout_stateid || !sealio_file_retry_stateid(file, in->status, &tries))
                 break;
             rc = sealio_file_stateid(file, &in->stateid);
-        } else if (sealio_map_end(in->map) >= in->size || sealio_map_end(in->map) == before) {
+        } else if (is_enough(in) || sealio_map_end(in->map) == before) {
             break;
         }
     }
-    if (rc == 0 && in->status == NFS4_OK && sealio_map_end(in->map) < in->size)
+    if (rc == 0 && in->status == NFS4_OK && !is_enough(in))
         rc = sealio_fail(session, -EBADMSG, "LAYOUTGET: the layout of %s ends before the file",
                          file->path);
     return rc;
@@ -253,6 +275,7 @@ static void install_locked(struct sealio_layout *layout, struct incoming *in)
     layout->stateid = in->stateid;
     layout->iomode = in->iomode;
     layout->size = in->size;
+    layout->grows = sealio_map_data_end(in->map) >= in->size + layout->block;
     sealio_map_free(layout->map);
     layout->map = in->map;
     in->map = NULL;
@@ -313,11 +336,12 @@ static int finish_locked(struct sealio_file *file, struct incoming *in, layoutio
     return 0;
 }
 
-static int get_layout(struct sealio_file *file, enum sealio_layout_kind kind, layoutiomode4 wanted)
+static int get_layout(struct sealio_file *file, enum sealio_layout_kind kind, layoutiomode4 wanted,
+                      uint64_t end)
 {
     struct sealio_session *session = file->session;
     struct sealio_layout *layout = file->layout;
-    struct incoming in = {.kind = kind, .iomode = wanted};
+    struct incoming in = {.kind = kind, .iomode = wanted, .wanted = end, .size = layout->size};
     const unsigned epoch = layout->epoch;
     layout->kind = kind;
     layout->getting = true;
@@ -343,8 +367,8 @@ static bool at_hand(const struct sealio_layout *layout, layoutiomode4 iomode)
 }
 
 /* Under the lock. The best that the file system offers and that can be had; of one kind at a time.
- */
-static int have_locked(struct sealio_file *file, layoutiomode4 iomode)
+ * end: of the write that it is for; 0: none. */
+static int have_locked(struct sealio_file *file, layoutiomode4 iomode, uint64_t end)
 {
     struct sealio_session *session = file->session;
     struct sealio_layout *layout = file->layout;
@@ -359,7 +383,7 @@ static int have_locked(struct sealio_file *file, layoutiomode4 iomode)
         if (!layout->offered[kind] || (layout->held && layout->kind != kind) ||
             sealio_now_ms() < layout->refused_until[kind][iomode])
             continue;
-        const int rc = get_layout(file, kind, iomode);
+        const int rc = get_layout(file, kind, iomode, end);
         if (rc != -ENODATA)
             return rc;
     }
@@ -369,7 +393,7 @@ static int have_locked(struct sealio_file *file, layoutiomode4 iomode)
 int sealio_layout_have(struct sealio_file *file, layoutiomode4 iomode)
 {
     pthread_mutex_lock(&file->session->lock);
-    int rc = have_locked(file, iomode);
+    int rc = have_locked(file, iomode, 0);
     pthread_mutex_unlock(&file->session->lock);
     return rc;
 }
@@ -384,8 +408,12 @@ static int pin_locked(struct sealio_file *file, uint64_t offset, uint64_t length
     struct sealio_layout *layout = file->layout;
     struct sealio_run run;
     *pin = (struct sealio_pin){.layout = layout, .epoch = layout->epoch};
-    if (offset < layout->size) {
-        if (length > layout->size - offset)
+    if (!writing && offset >= layout->size && layout->grows &&
+        session->layouts_wanted != SEALIO_LAYOUTS_REQUIRE)
+        return -ENODATA; /* where it ends by now the server knows */
+    const bool longer = writing && layout->grows;
+    if (longer || offset < layout->size) {
+        if (!longer && length > layout->size - offset)
             length = layout->size - offset;
         if (!sealio_map_find(layout->map, offset, &run))
             return -ENODATA;
@@ -421,6 +449,20 @@ static bool renew_if_needed(struct sealio_session *session)
     return sealio_session_lease_holds(session);
 }
 
+/* Under the lock, dropped meanwhile. Whose layout ends before what is to be written gives it back
+ * first: the server makes a longer one when nobody has the shorter one. */
+static int have_for_write_locked(struct sealio_file *file, uint64_t offset, uint64_t end)
+{
+    struct sealio_session *session = file->session;
+    struct sealio_layout *layout = file->layout;
+    int rc = have_locked(file, LAYOUTIOMODE4_RW, end);
+    if (rc < 0 || !layout->grows || offset < sealio_map_end(layout->map))
+        return rc;
+    layout->returning = true;
+    rc = sealio_layout_give_back_locked(session, layout);
+    return rc < 0 ? rc : have_locked(file, LAYOUTIOMODE4_RW, end);
+}
+
 int sealio_layout_pin(struct sealio_file *file, uint64_t offset, uint64_t length, bool writing,
                       struct sealio_pin *pin)
 {
@@ -433,9 +475,10 @@ int sealio_layout_pin(struct sealio_file *file, uint64_t offset, uint64_t length
     if (length > PIECE_MAX)
         length = PIECE_MAX;
     pthread_mutex_lock(&session->lock);
-    int rc = have_locked(file, may_write ? LAYOUTIOMODE4_RW : LAYOUTIOMODE4_READ);
+    int rc = writing ? have_for_write_locked(file, offset, offset + length)
+                     : have_locked(file, may_write ? LAYOUTIOMODE4_RW : LAYOUTIOMODE4_READ, 0);
     if (rc == -ENODATA && may_write && !writing)
-        rc = have_locked(file, LAYOUTIOMODE4_READ);
+        rc = have_locked(file, LAYOUTIOMODE4_READ, 0);
     if (rc == 0)
         rc = pin_locked(file, offset, length, writing, pin);
     pthread_mutex_unlock(&session->lock);
@@ -479,6 +522,8 @@ void sealio_layout_unpin(struct sealio_session *session, struct sealio_pin *pin,
     if (written > 0) {
         layout->writes++;
         sealio_ranges_add(&layout->dirty, offset, offset + written);
+        if (layout->size < offset + written)
+            layout->size = offset + written;
     }
     if (--layout->inflight == 0)
         pthread_cond_broadcast(&session->changed);

@@ -32,7 +32,8 @@ struct sealio_layout {
     stateid4 stateid;
     layoutiomode4 iomode;
     struct sealio_map *map;
-    uint64_t size; /* of the file */
+    uint64_t size; /* of the file, as far as it is known; it is told at an OPEN and a LAYOUTGET */
+    bool grows;    /* it was given past the end: writes there are direct, and move it */
     unsigned inflight;
     uint64_t refused_until[SEALIO_KINDS][3]; /* by iomode: not asked for before */
 

@@ -128,7 +128,8 @@ int sealio_file_open(struct sealio_session *session, const char *path, unsigned 
 int sealio_file_close(struct sealio_file *file);
 /* Any offset and length, any alignment. Fewer bytes than asked for only at the end of the file. */
 ssize_t sealio_file_read(struct sealio_file *file, void *buf, size_t len, uint64_t offset);
-/* Writes all of it or gives an error. Stable after sealio_file_sync(). */
+/* Writes all of it or gives an error. Stable after sealio_file_sync(); what was written past the
+ * end of a file that grows under its seal makes the file longer for others by then, too. */
 ssize_t sealio_file_write(struct sealio_file *file, const void *buf, size_t len, uint64_t offset);
 /*
  * Makes everything written so far stable: flushes the devices, LAYOUTCOMMIT, COMMIT. -EAGAIN: the

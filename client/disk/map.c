@@ -222,6 +222,14 @@ uint64_t sealio_map_end(const struct sealio_map *map)
                            : map->runs[map->count - 1].offset + map->runs[map->count - 1].length;
 }
 
+uint64_t sealio_map_data_end(const struct sealio_map *map)
+{
+    size_t i = map->count;
+    while (i > 0 && map->runs[i - 1].state == PNFS_BLOCK_NONE_DATA)
+        i--;
+    return i == 0 ? 0 : map->runs[i - 1].offset + map->runs[i - 1].length;
+}
+
 size_t sealio_map_count(const struct sealio_map *map)
 {
     return map->count;

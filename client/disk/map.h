@@ -37,6 +37,8 @@ int sealio_map_add_memory(struct sealio_map *map, const layout4 *segment, const 
 
 /* The offset up to which the map is known. */
 uint64_t sealio_map_end(const struct sealio_map *map);
+/* The end of what is no hole. */
+uint64_t sealio_map_data_end(const struct sealio_map *map);
 size_t sealio_map_count(const struct sealio_map *map);
 struct sealio_run sealio_map_at(const struct sealio_map *map, size_t index);
 /* The run that begins at offset and ends with its extent. False past the end. */

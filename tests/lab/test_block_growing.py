@@ -1,6 +1,9 @@
 """Files that grow under their seal: clients write new data to the disk themselves."""
+import hashlib
 import os
+import re
 import stat
+import subprocess
 
 from disk import MIB, immutable
 from registry import equal, holds, test
@@ -52,6 +55,29 @@ def a_new_file_is_written_on_the_disk(lab, fs):
               f"{name}: {writes} WRITE calls, {commits} LAYOUTCOMMITs ({counters.show()})")
     grown = [entry for entry in server.trace() if entry["what"] == "gives-way"]
     holds(grown, "no reserve was used up")
+
+
+@test(timeout=300, seconds=20)
+def libsealio_writes_new_files_to_the_disk(lab):
+    """`sealio cp` to a new file, over more than one reserve; once more over it, and shorter. The
+    server gets what ends within a block, and the little that is sent before a reserve is there."""
+    disk = lab.disk(**DISKS["mkfs.xfs"])
+    server = lab.server(export={**GROWING, "direct_writes_reserve": 16 * MIB})
+    source, tool = f"{lab.directory}/source", f"{lab.build}/bin/sealio"
+    for size in (100 * MIB + 1234, 20 * MIB + 4096):
+        data = os.urandom(size)
+        with open(source, "wb") as f:
+            f.write(data)
+        done = subprocess.run([tool, "cp", "--stats", source, "nfs://127.0.0.1:2049/data/new"],
+                              capture_output=True, text=True, timeout=120)
+        equal(done.returncode, 0, f"exit code of sealio cp; {done.stderr}")
+        direct, through = map(int, re.search(
+            r"written: (\d+) bytes direct.* (\d+) bytes by the server", done.stderr).groups())
+        equal(direct + through, size, "written in all")
+        holds(through <= size % 4096 + 8 * MIB and direct >= size // 2,
+              f"{through} of {size} bytes went through the server; {done.stderr}")
+        released(server, disk, "new", size)
+        equal(disk.sha256("new"), hashlib.sha256(data).hexdigest(), "on the server's disk")
 
 
 APPEND = """set -o pipefail; python3 - <<'END' | while read -r line; do say "$line"; done

@@ -50,6 +50,7 @@ struct fake_nfs {
     stateid4 layout;
     bool layout_held;
     layouttype4 layout_type;
+    uint64_t size, reserve, larger; /* of a file that grows; reserve 0: it does not */
     bool memory_offered;
     nfsstat4 memory_refusal;
     bool memory_has_hole;
@@ -170,7 +171,7 @@ static void op_getattr(struct fake_nfs *fake, const union nfs4_args *args, union
     const struct nfs4_attrs attrs = {
         .present = have,
         .type = fake->at_root ? NF4DIR : NF4REG,
-        .size = FAKE_SIZE,
+        .size = fake->size,
         .fsid = {1, 2},
         .lease_time = fake->lease,
         .mode = 0644,
@@ -186,7 +187,7 @@ static void op_getattr(struct fake_nfs *fake, const union nfs4_args *args, union
 static void op_read(struct fake_nfs *fake, const union nfs4_args *args, union nfs4_res *res)
 {
     const READ4args *read = &args->read;
-    uint64_t left = read->offset < FAKE_SIZE ? FAKE_SIZE - read->offset : 0;
+    uint64_t left = read->offset < fake->size ? fake->size - read->offset : 0;
     if (left > read->count)
         left = read->count;
     if (read->stateid.other[1] != (uint8_t)fake->boot) {
@@ -195,7 +196,7 @@ static void op_read(struct fake_nfs *fake, const union nfs4_args *args, union nf
     }
     res->read.resok4.data =
         (struct xdr_bytes){fake->data, file_io(fake, read->offset, (uint32_t)left, NULL)};
-    res->read.resok4.eof = read->offset + left >= FAKE_SIZE;
+    res->read.resok4.eof = read->offset + left >= fake->size;
 }
 
 /* Entries of no attributes; of a circle two, again and again. */
@@ -215,10 +216,17 @@ static void op_readdir(struct fake_nfs *fake, const union nfs4_args *args, union
         res->status = NFS4ERR_SERVERFAULT;
 }
 
+static void make_longer(struct fake_nfs *fake, uint64_t end)
+{
+    if (fake->reserve && fake->size < end)
+        fake->size = end;
+}
+
 static void op_write(struct fake_nfs *fake, const union nfs4_args *args, union nfs4_res *res)
 {
     res->write.resok4.count =
         file_io(fake, args->write.offset, args->write.data.len, args->write.data.data);
+    make_longer(fake, args->write.offset + res->write.resok4.count);
     res->write.resok4.committed = UNSTABLE4;
     res->write.resok4.writeverf[0] = (uint8_t)fake->boot;
 }
@@ -240,6 +248,8 @@ static bool encode_layout(struct fake_nfs *fake, layoutiomode4 iomode, layout4 *
         {{7}, FAKE_HOLE, FAKE_HALF - FAKE_HOLE, 0, PNFS_BLOCK_NONE_DATA},
         {{7}, FAKE_HALF, FAKE_HALF, FAKE_SECOND, state},
     };
+    if (iomode == LAYOUTIOMODE4_RW && fake->reserve)
+        extents[2].bex_length = fake->reserve - FAKE_HALF;
     if (!hole)
         extents[1] = extents[2];
     const pnfs_block_layout4 body = {hole ? 3 : 2, extents};
@@ -278,6 +288,19 @@ static bool encode_memory_layout(struct fake_nfs *fake, layoutiomode4 iomode, la
 
 static bool send_recall(struct fake_nfs *fake, bool all, uint32_t ahead);
 
+static bool reserve_is_enough(struct fake_nfs *fake, const LAYOUTGET4args *get, nfsstat4 *status)
+{
+    if (get->loga_iomode != LAYOUTIOMODE4_RW ||
+        get->loga_offset + get->loga_minlength <= fake->reserve)
+        return true;
+    *status = fake->layout_held               ? NFS4ERR_RECALLCONFLICT
+              : fake->reserve == fake->larger ? NFS4ERR_LAYOUTUNAVAILABLE
+                                              : NFS4ERR_LAYOUTTRYLATER;
+    if (!fake->layout_held)
+        fake->reserve = fake->larger;
+    return false;
+}
+
 static void op_layoutget(struct fake_nfs *fake, const union nfs4_args *args, union nfs4_res *res)
 {
     LAYOUTGET4resok *ok = &res->layoutget.logr_resok4;
@@ -288,6 +311,8 @@ static void op_layoutget(struct fake_nfs *fake, const union nfs4_args *args, uni
         res->status = refusal != NFS4_OK ? refusal : NFS4ERR_BAD_STATEID;
         return;
     }
+    if (fake->reserve && !reserve_is_enough(fake, &args->layoutget, &res->status))
+        return;
     fake->layout_type = type;
     if (!fake->layout_held)
         fake->layout = (stateid4){0, {'L', (uint8_t)fake->boot, (uint8_t)fake->executed}};
@@ -380,6 +405,8 @@ static void op_layoutcommit(struct fake_nfs *fake, const union nfs4_args *args, 
     }
     if (!fake->commit_was_reclaim && !fake->layout_held)
         res->status = NFS4ERR_BAD_STATEID;
+    else if (args->layoutcommit.loca_last_write_offset.no_newoffset)
+        make_longer(fake, args->layoutcommit.loca_last_write_offset.no_offset + 1);
 }
 
 static void execute(struct fake_nfs *fake, uint32_t op, const union nfs4_args *args,
@@ -694,6 +721,7 @@ int fake_nfs_start(const char *image, struct fake_nfs **out)
     arena_init(&fake->arena, 1 << 20);
     fake->conn = -1;
     fake->lease = 90;
+    fake->size = FAKE_SIZE;
     fake->layout_type = LAYOUT4_BLOCK_VOLUME;
     fake->in = malloc(MESSAGE_MAX);
     fake->out = malloc(MESSAGE_MAX);
@@ -749,6 +777,23 @@ SETTER(fake_nfs_punch_memory, bool, fake->memory_has_hole = value)
 SETTER(fake_nfs_set_alignment, uint32_t, fake->alignment = value)
 SETTER(fake_nfs_mute, bool, fake->muted = value)
 SETTER(fake_nfs_cut_at, uint32_t, fake->cut_op = value)
+
+void fake_nfs_grow(struct fake_nfs *fake, uint64_t size, uint64_t reserve, uint64_t larger)
+{
+    pthread_mutex_lock(&fake->lock);
+    fake->size = size;
+    fake->reserve = reserve;
+    fake->larger = larger;
+    pthread_mutex_unlock(&fake->lock);
+}
+
+uint64_t fake_nfs_size(struct fake_nfs *fake)
+{
+    pthread_mutex_lock(&fake->lock);
+    const uint64_t size = fake->size;
+    pthread_mutex_unlock(&fake->lock);
+    return size;
+}
 
 void fake_nfs_recall_at_layoutget(struct fake_nfs *fake)
 {

@@ -35,6 +35,12 @@ void fake_nfs_list(struct fake_nfs *fake, enum fake_listing listing);
 void fake_nfs_set_hole(struct fake_nfs *fake, bool on);
 void fake_nfs_set_lease(struct fake_nfs *fake, uint32_t seconds);     /* told at the next session */
 void fake_nfs_refuse_layouts(struct fake_nfs *fake, nfsstat4 status); /* NFS4_OK: grant */
+/* The file grows: it is so long, and layouts for writing reach as far as reserve, which the image
+ * has room for. A LAYOUTGET that needs more is a conflict while somebody holds one; else the
+ * reserve becomes `larger`, and it is to be tried later. */
+void fake_nfs_grow(struct fake_nfs *fake, uint64_t size, uint64_t reserve, uint64_t larger);
+/* How long the file is. */
+uint64_t fake_nfs_size(struct fake_nfs *fake);
 /* Offer layouts over memory too; its device is reached at 127.0.0.1:20049. */
 void fake_nfs_offer_memory(struct fake_nfs *fake, bool on);
 /* The second half of the file is a hole, that layouts over memory leave out. */
