@@ -76,6 +76,34 @@ static int dirty(struct fill *f, uint64_t start, uint64_t end)
     return err;
 }
 
+static int allocate(int fd, uint64_t start, uint64_t end)
+{
+    if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)start, (off_t)(end - start)) == 0)
+        return 0;
+    /* An ext3-style file without extents: its holes are allocated by the page fault. */
+    return errno == EOPNOTSUPP ? 0 : -errno;
+}
+
+static int allocate_before(void *context, const struct fiemap_extent *e)
+{
+    struct fill *f = context;
+    int err = e->fe_logical > f->done ? allocate(f->fd, f->done, e->fe_logical) : 0;
+
+    if (e->fe_logical + e->fe_length > f->done)
+        f->done = e->fe_logical + e->fe_length;
+    return err;
+}
+
+/* The holes alone: XFS asks for as much free space as the range is long, whatever has blocks. */
+static int allocate_holes(struct fill *f)
+{
+    int err = fiemap_walk(f->fd, f->size, allocate_before, f);
+
+    if (!err && f->done < f->size)
+        err = allocate(f->fd, f->done, f->size);
+    return err;
+}
+
 static int fill_extent(void *context, const struct fiemap_extent *e)
 {
     struct fill *f = context;
@@ -119,10 +147,7 @@ int seal_fill(int fd, uint64_t size, struct seal_refusal *why)
 
     if (f.fd < 0)
         return seal_refuse_errno(why, -f.fd, "opening the file to fill it");
-    err = fallocate(f.fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size) == 0 ? 0 : -errno;
-    if (err == -EOPNOTSUPP) /* an ext3-style file without extents: its holes are allocated by the
-                               page fault */
-        err = 0;
+    err = allocate_holes(&f);
     if (!err)
         err = fill_passes(&f);
     (void)close(f.fd);

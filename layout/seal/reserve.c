@@ -26,8 +26,9 @@
 #endif
 
 /* GRAIN: no reserve ends within one, whatever the file system's blocks are. A reserve takes a part
- * of what is free, so that a few of them do not fill the disk. */
-enum { CHUNK = 4 << 20, GRAIN = 1 << 16, FREE_SHARE = 8 };
+ * of what is free, so that a few of them do not fill the disk; SMALL: no smaller part, where half
+ * of it is as much, or who fills the disk would get a new seal for every few blocks. */
+enum { CHUNK = 4 << 20, GRAIN = 1 << 16, FREE_SHARE = 8, SMALL = 16 << 20 };
 
 static int reopen(int fd, int flags)
 {
@@ -56,15 +57,28 @@ uint64_t seal_reserve_most(const struct seal_reserve *reserve)
     return want > least ? want : least;
 }
 
-/* Where it is to end, as far as can be said before it is tried. */
+static uint64_t share_of(uint64_t available)
+{
+    uint64_t share = available / FREE_SHARE, half = available / 2;
+
+    if (share >= SMALL)
+        return share;
+    return half < SMALL ? half : SMALL;
+}
+
+/* Where it is to end, as far as can be said before it is tried. What is kept for root is not for a
+ * reserve: whoever may have it gets it through the server. */
 static int choose_end(int fd, const struct seal_reserve *reserve, uint64_t *end)
 {
     struct statvfs fs;
-    uint64_t least = least_end(reserve), room;
+    uint64_t least = least_end(reserve), available, room;
 
     if (fstatvfs(fd, &fs) != 0)
         return -errno;
-    room = (uint64_t)fs.f_bavail * fs.f_frsize / FREE_SHARE;
+    available = (uint64_t)fs.f_bavail * fs.f_frsize;
+    room = share_of(available);
+    if (least - reserve->size > available)
+        return -ENOSPC;
     *end = seal_reserve_most(reserve);
     if (*end > reserve->size + room)
         *end = whole(reserve->size + room);

@@ -298,8 +298,9 @@ static const struct option export_options[] = {
     {"direct_writes_reserve", TYPE_SIZE64, "64M", XAT(direct_writes_reserve),
      RANGE(1 << 20, INT64_C(1) << 40),
      .help = "With direct_writes: so many bytes are made ready past the end of a file, or as many "
-             "as it has, if these are more. They are written with zeros first, unless the disk and "
-             "the kernel do that by themselves."},
+             "as it has, if these are more; but an eighth of what is free at most, or 16 MiB, or "
+             "half of it where even that is less. They are written with zeros first, unless the "
+             "disk and the kernel do that by themselves. What ext4 keeps for root is not taken."},
     {"at_rest_min_size", TYPE_SIZE64, "1M", XAT(at_rest_min_size), RANGE(0, INT64_MAX),
      .help = "Files below this size are not sealed at rest; clients are told by the mdsthreshold "
              "attribute."},

@@ -1,4 +1,5 @@
 """Files that grow under their seal: clients write new data to the disk themselves."""
+import errno
 import hashlib
 import os
 import re
@@ -78,6 +79,48 @@ def libsealio_writes_new_files_to_the_disk(lab):
               f"{through} of {size} bytes went through the server; {done.stderr}")
         released(server, disk, "new", size)
         equal(disk.sha256("new"), hashlib.sha256(data).hexdigest(), "on the server's disk")
+
+
+FILL = """python3 - <<'END'
+import mmap, os
+fd = os.open("/mnt/n/{name}", os.O_WRONLY | os.O_CREAT | {flags}, 0o644)
+page, number, kept = mmap.mmap(-1, 1 << 20), 0, 0
+try:
+    while True:
+        page[:] = b"%015d\\n" % number * 65536
+        length = os.write(fd, page)
+        os.fsync(fd)
+        kept += length
+        number += 1
+        if length < len(page):
+            os.write(fd, page)
+except OSError as error:
+    print(error.errno, kept)
+END"""
+
+
+@test(flags=("os.O_DIRECT",), fs=("mkfs.xfs",), timeout=300, seconds=20)
+@test(flags=("0",), fs=("ext4",), timeout=300, seconds=20)
+@test(flags=("os.O_DIRECT", "0"), fs=("xfs",), timeout=300, long=True)
+def a_disk_that_fills_up_says_so_and_loses_nothing(lab, flags, fs):
+    """Two files, one after the other. What was synced is there, most of it past the server; the
+    reserves do not become so small that each write takes a new seal."""
+    disk = lab.disk(size=512 * MIB, **DISKS[fs])
+    server = lab.server(export=GROWING)
+    guest, = lab.clients(1)
+    for name in ("first", "second"):
+        before = guest.counters()
+        error, kept = map(int, guest.run(FILL.format(name=name, flags=flags), timeout=200).split())
+        counters = guest.counters() - before
+        equal(error, errno.ENOSPC, "errno at the end")
+        holds(kept > 380 * MIB, f"{kept} bytes fitted")
+        server.wait_state(disk.file(name), "open", 90)
+        holds(kept <= os.stat(disk.file(name)).st_size < kept + 2 * MIB, "its size")
+        with open(disk.file(name), "rb") as f:
+            for number in range(kept // MIB):
+                equal(f.read(MIB) == b"%015d\n" % number * 65536, True, f"MiB {number} of it")
+        holds(counters["WRITE"] < kept // MIB // 10 and counters["LAYOUTGET"] < 90, counters.show())
+        guest.run(f"rm /mnt/n/{name}")
 
 
 APPEND = """set -o pipefail; python3 - <<'END' | while read -r line; do say "$line"; done

@@ -20,6 +20,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -843,6 +844,71 @@ static void a_reserve_that_does_not_fit_is_smaller(void **state)
     }
 }
 
+static uint64_t free_space(int fd)
+{
+    struct statvfs fs;
+
+    assert_int_equal(fstatvfs(fd, &fs), 0);
+    return (uint64_t)fs.f_bavail * fs.f_frsize;
+}
+
+/* All but so much of it is taken by a file; its descriptor. */
+static int fill_disk(const struct loopfs *fs, uint64_t left)
+{
+    enum { PIECE = 1 << 20 };
+    char path[128];
+    int fd = make(fs, "rest", 0, path), rw = open(path, O_RDWR);
+
+    assert_true(rw >= 0);
+    for (off_t at = 0; free_space(fd) > left + PIECE; at += PIECE)
+        assert_int_equal(fallocate(rw, 0, at, PIECE), 0);
+    close(fd);
+    unlink(path);
+    return rw;
+}
+
+/* Wrong: XFS is asked to allocate all of it, and wants as much free space. */
+static void a_file_of_which_there_is_no_room_for_another_can_be_filled(void **state)
+{
+    enum { SIZE = 28 << 20, LEFT = 12 << 20 };
+    char path[128];
+
+    (void)state;
+    for (int i = PLAIN_XFS; i <= EXT4; i++) {
+        int fd = make(on[i], "most", 5000, path), rw = open(path, O_RDWR);
+
+        assert_int_equal(fallocate(rw, 0, 1 << 20, SIZE - (1 << 20)), 0);
+        close(rw);
+        rw = fill_disk(on[i], LEFT);
+        release(fd, sealed(fd, &pinned_fill));
+        unlink(path);
+        close(rw);
+        close(fd);
+    }
+}
+
+/* Wrong: the nearer a disk is to being full, the more seals are made and released. */
+static void reserves_do_not_become_tiny_before_the_disk_is_full(void **state)
+{
+    enum { LEFT = 20 << 20, LEAST = 8 << 20 };
+    char path[128];
+
+    (void)state;
+    for (int i = PLAIN_XFS; i <= EXT4; i++) {
+        int fd = make(on[i], "last", 5000, path), rw = fill_disk(on[i], LEFT);
+        const struct seal_cut cut = {.size = 5000, .reserve = UINT64_C(1) << 40};
+        struct seal_refusal why;
+        uint64_t end;
+
+        reserved(fd, 5000, UINT64_C(1) << 40, &end);
+        assert_true(end > LEAST);
+        assert_int_equal(seal_fs_clear_grown(fd, &cut, NULL, &why), 0);
+        unlink(path);
+        close(rw);
+        close(fd);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -854,6 +920,8 @@ int main(void)
         cmocka_unit_test(a_flag_that_came_with_the_reserve_is_kept_without_it),
         cmocka_unit_test(a_flag_that_could_not_be_set_leaves_the_reserves_mark),
         cmocka_unit_test(a_reserve_that_does_not_fit_is_smaller),
+        cmocka_unit_test(a_file_of_which_there_is_no_room_for_another_can_be_filled),
+        cmocka_unit_test(reserves_do_not_become_tiny_before_the_disk_is_full),
         cmocka_unit_test(a_sealed_map_leads_to_the_files_data),
         cmocka_unit_test(many_extents_are_read_in_batches),
         cmocka_unit_test(readers_do_not_hinder_a_seal),
