@@ -294,6 +294,10 @@ void release_request(struct engine *e, struct engine_release *call)
         release_start(e, seal);
     else if (seal->state == ENGINE_BROKEN_STATE)
         release_check(e, seal);
+    else if (seal->held_up && seal->step_at && call->by_operator) {
+        seal->step_at = e->now;
+        seal_plan(e, seal, seal->wake);
+    }
     release_explain(e, seal, why, sizeof why);
     if (seal->state == ENGINE_STUCK_STATE) {
         answer(e, &call->call, ENGINE_STUCK, "%s", why);
@@ -648,7 +652,15 @@ void release_explain(const struct engine *e, const struct seal *seal, char *text
             snprintf(text, size, "%s", seal->failure);
         return;
     case ENGINE_RELEASING:
-        snprintf(text, size, "is being released: all grants are gone, the flag is being cleared");
+        if (seal->held_up)
+            snprintf(text, size,
+                     "cannot be released yet: the immutable flag could not be cleared (%.*s); it "
+                     "is tried again every %llu s, and at once by sealctl unseal",
+                     ENGINE_WHY_MAX / 2, seal->held_up,
+                     (unsigned long long)(e->options.fence_retry / UINT64_C(1000000000)));
+        else
+            snprintf(text, size,
+                     "is being released: all grants are gone, the flag is being cleared");
         return;
     case ENGINE_BROKEN_STATE:
         snprintf(text, size,

@@ -53,6 +53,7 @@ void seal_free(struct seal *seal)
 {
     map_free(seal->map);
     free(seal->failure);
+    free(seal->held_up);
     free(seal->breach);
     free(seal->path);
     free(seal);
@@ -284,16 +285,20 @@ static void forget(struct engine *e, struct seal *seal)
     e->dead_seals = seal;
 }
 
-static void set_failure(struct seal *seal, const struct engine_event *event)
+static char *describe_failure(const struct engine_event *event, const char *what)
 {
-    if (seal->failure)
-        return;
     char text[ENGINE_WHY_MAX];
     if (event->step.why && event->step.why->text[0])
         snprintf(text, sizeof text, "%.*s", ENGINE_WHY_MAX - 1, event->step.why->text);
     else
-        snprintf(text, sizeof text, "sealing failed: error %d", -event->step.error);
-    seal->failure = strdup(text);
+        snprintf(text, sizeof text, "%s: error %d", what, -event->step.error);
+    return strdup(text);
+}
+
+static void set_failure(struct seal *seal, const struct engine_event *event)
+{
+    if (!seal->failure)
+        seal->failure = describe_failure(event, "sealing failed");
 }
 
 /* UNFLAG until it works. A file that is gone needs no flag cleared. */
@@ -463,12 +468,13 @@ static void unflagged(struct engine *e, struct seal *seal, const struct engine_e
     }
     if (err && !gone) {
         seal->gone_at = 0;
+        free(seal->held_up);
+        seal->held_up = describe_failure(event, "clearing the immutable flag");
         if (!seal->told)
             alarm_push(e, seal,
                        "%s: the immutable flag could not be cleared (%s); it is tried again, the "
-                       "file stays "
-                       "immutable until then",
-                       seal->path, event->step.why ? event->step.why->text : "");
+                       "file stays immutable until then",
+                       seal->path, seal->held_up ? seal->held_up : "out of memory");
         seal->told = true;
         seal->step_at = e->now + e->options.fence_retry;
         seal_plan(e, seal, 0);

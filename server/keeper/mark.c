@@ -34,6 +34,7 @@ struct keeper_mark {
     bool under_way; /* a worker has it */
     bool awaited;   /* by the commit */
     bool again;     /* it has gone up since */
+    bool failing;   /* and that was said */
     int error;
 };
 
@@ -78,9 +79,14 @@ static void mark_home(struct loop_msg *msg)
     struct keeper_mark *mark = container_of(msg, struct keeper_mark, home);
     struct keeper *keeper = mark->keeper;
     mark->under_way = false;
-    if (mark->error)
-        log_error("export %s: the journal's watermark cannot be written: %s",
+    if (mark->error && !mark->failing)
+        log_error("export %s: the journal's watermark cannot be written: %s; until it can, which "
+                  "is not said again, an older journal put in place of this one is not noticed",
                   export_config(mark->export)->path, strerror(-mark->error));
+    else if (!mark->error && mark->failing)
+        log_info("export %s: the journal's watermark is written again",
+                 export_config(mark->export)->path);
+    mark->failing = mark->error;
     if (mark->again)
         submit_mark(mark);
     if (mark->awaited)

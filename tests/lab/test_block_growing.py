@@ -168,6 +168,48 @@ def nothing_that_was_synced_is_lost_by_crashes(lab, fs):
             equal(f.read(65536) == b"%07d\n" % i * 8192, True, f"record {i} of {records}")
 
 
+STEADY = """set -o pipefail; python3 - <<'END' | while read -r line; do say "$line"; done
+import mmap, os
+fd = os.open("/mnt/n/file", os.O_WRONLY | os.O_CREAT | os.O_DIRECT, 0o644)
+page, number = mmap.mmap(-1, 1 << 20), 0
+while not os.path.exists("/tmp/enough"):
+    page[:] = b"%015d\\n" % number * 65536
+    os.write(fd, page)
+    os.fsync(fd)
+    number += 1
+    print(number, flush=True)
+os.close(fd)
+print("in all", number)
+END"""
+
+
+@test(timeout=200, seconds=15)
+def where_the_file_system_is_read_only_for_a_while_the_writer_waits(lab):
+    """A seal that gives way to a larger one cannot; why is told, and who asks has it tried at
+    once. The program on the client sees nothing of it."""
+    disk = lab.disk(**DISKS["mkfs.xfs"])
+    server = lab.server(export=GROWING)
+    guest, = lab.clients(1)
+    job = guest.start(STEADY)
+    job.expect("3")
+    disk.run(f"mount -o remount,ro {disk.path}")
+    server.wait_log("the immutable flag could not be cleared")
+    told = server.sealctl("explain", disk.file("file"))[1]
+    holds("cannot be released yet" in told and "remount it read-write" in told, told)
+    disk.run(f"mount -o remount,rw {disk.path}")
+    server.ctl("unseal", "--wait", disk.file("file"))
+    job.expect(str(int(job.said[-1]) + 40))
+    guest.run("touch /tmp/enough")
+    job.finish(60)
+    number = int(job.said[-1].removeprefix("in all "))
+    released(server, disk, "file", number * MIB)
+    with open(disk.file("file"), "rb") as f:
+        for i in range(number):
+            equal(f.read(MIB) == b"%015d\n" % i * 65536, True, f"MiB {i} of {number}")
+    said = server.log_text().count("watermark cannot be written")
+    holds(said <= 1, f"the log says {said} times that the watermark cannot be written")
+
+
 @test(fs=("ext4",), timeout=600, seconds=60)
 @test(fs=("xfs",), timeout=600, long=True)
 def what_a_killed_writer_did_not_commit_reads_as_zeros(lab, fs):

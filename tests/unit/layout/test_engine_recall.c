@@ -320,6 +320,24 @@ static void flag_that_cannot_be_cleared_is_tried_again(void **state)
     assert_false(w->files[0].flag);
 }
 
+static void why_the_flag_cannot_be_cleared_is_said_and_who_asks_has_it_tried_at_once(void **state)
+{
+    struct world *w = scene_pinned(state);
+    struct engine_release first, again, last;
+    w->step_error[ENGINE_STEP_UNFLAG] = -EROFS;
+    world_release(w, 0, true, 0, &first);
+    w->step_error[ENGINE_STEP_UNFLAG] = -EROFS;
+    world_release(w, 0, true, 0, &again);
+    assert_non_null(strstr(again.call.why, "cannot be released yet"));
+    world_pass(w, SECOND / 100);
+    assert_int_equal(w->step_error[ENGINE_STEP_UNFLAG], 0); /* it was tried */
+    world_release(w, 0, true, 2 * SECOND, &last);
+    world_pass(w, SECOND / 100);
+    assert_true(world_answered(w, &last.call));
+    assert_int_equal(last.call.result, ENGINE_OK);
+    assert_false(w->files[0].flag);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,6 +362,7 @@ int main(void)
         T(map_that_changed_under_the_seal_is_an_alarm),
         T(release_that_a_crash_cut_off_is_no_breach),
         T(flag_that_cannot_be_cleared_is_tried_again),
+        T(why_the_flag_cannot_be_cleared_is_said_and_who_asks_has_it_tried_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
