@@ -108,6 +108,15 @@ static void write_boundary(int fd, off_t offset, size_t len)
     }
 }
 
+static void length_boundary(int fd, off_t len)
+{
+    char path[PATH_MAX];
+    if (*database(fd, path))
+        write_boundary(fd, len, 0);
+    else
+        boundary("truncate", "");
+}
+
 #define WRAP(type, name, parameters, arguments, before)                                            \
     type name parameters                                                                           \
     {                                                                                              \
@@ -137,7 +146,12 @@ WRAP(ssize_t, pwrite64, (int fd, const void *data, size_t len, off_t at), (fd, d
      write_boundary(fd, at, len))
 WRAP(ssize_t, pwrite, (int fd, const void *data, size_t len, off_t at), (fd, data, len, at),
      write_boundary(fd, at, len))
-WRAP(int, ftruncate64, (int fd, off_t len), (fd, len), write_boundary(fd, len, 0))
+WRAP(int, ftruncate64, (int fd, off_t len), (fd, len), length_boundary(fd, len))
+WRAP(int, ftruncate, (int fd, off_t len), (fd, len), length_boundary(fd, len))
+WRAP(int, fallocate64, (int fd, int mode, off_t at, off_t len), (fd, mode, at, len),
+     boundary("allocate", ""))
+WRAP(int, fallocate, (int fd, int mode, off_t at, off_t len), (fd, mode, at, len),
+     boundary("allocate", ""))
 WRAP(int, fsync, (int fd), (fd), sync_boundary(fd))
 WRAP(int, fdatasync, (int fd), (fd), sync_boundary(fd))
 WRAP(int, fsetxattr, (int fd, const char *name, const void *value, size_t size, int flags),

@@ -6,6 +6,7 @@ import re
 import stat
 import subprocess
 
+from cut import Plug
 from disk import MIB, immutable
 from registry import equal, holds, test
 
@@ -166,6 +167,69 @@ def nothing_that_was_synced_is_lost_by_crashes(lab, fs):
     with open(disk.file("log"), "rb") as f:
         for i in range(records):
             equal(f.read(65536) == b"%07d\n" % i * 8192, True, f"record {i} of {records}")
+
+
+EFFECTS = ("allocate", "flag cleared", "flag set", "flush journal.db-wal",
+           "remove trusted.sealnfs.seal", "send", "set trusted.sealnfs.seal", "truncate",
+           "write journal.db-wal")
+AT_THE_END = "truncate"
+GO_ON = """set -o pipefail; python3 - <<'END' | while read -r line; do say "$line"; done
+import os
+fd = os.open("/mnt/n/{name}", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+number = 0
+while not os.path.exists("/tmp/enough"):
+    os.write(fd, b"%07d\\n" % number * 7500)
+    os.fsync(fd)
+    number += 1
+    if number % 10 == 0:
+        print(number, flush=True)
+os.close(fd)
+print("in all", number)
+END"""
+
+
+def finish(guest, job):
+    guest.run("touch /tmp/enough")
+    job.finish(60)
+
+
+@test(fs=("mkfs.xfs",), timeout=600, seconds=90)
+@test(fs=("ext4",), timeout=600, long=True)
+def killed_before_each_thing_that_growth_takes_the_server_loses_nothing(lab, fs):
+    """kill -9 before the first of each kind of effect, later also before the third, with a client
+    that appends and syncs; each time a new file, that is gone on with after the restart."""
+    disk, plug = lab.disk(**DISKS[fs]), Plug(lab.directory)
+    server = lab.server(wrapper=plug.wrapper, grace_time=3, lease_time=6, recall_timeout=10,
+                        export={**GROWING, "direct_writes_min_size": 0,
+                                "direct_writes_reserve": 4 * MIB})
+    guest, = lab.clients(1)
+    for number in lab.times((1,), (1, 3)):
+        for effect in EFFECTS:
+            name = f"{effect.replace(' ', '-')}-{number}"
+            guest.run("rm -f /tmp/enough")
+            plug.arm(number, effect)
+            job = guest.start(GO_ON.format(name=name))
+            if effect == AT_THE_END:
+                job.expect("10")
+                finish(guest, job)
+            try:
+                server.process.wait(60)
+            except subprocess.TimeoutExpired:
+                holds(False, f"growth never came to: {effect}")
+            plug.arm(0)
+            server.start()
+            if effect != AT_THE_END:
+                job.expect(str(int(job.said[-1] if job.said else 0) + 100), timeout=120)
+                finish(guest, job)
+            guest.run("umount /mnt/n")  # what it had before the crash ends with that
+            records = int(job.said[-1].removeprefix("in all "))
+            released(server, disk, name, records * 60000)
+            with open(disk.file(name), "rb") as f:
+                for i in range(records):
+                    equal(f.read(60000) == b"%07d\n" % i * 7500, True,
+                          f"{name}: record {i} of {records}")
+            os.unlink(disk.file(name))
+            guest.mount("/data")
 
 
 STEADY = """set -o pipefail; python3 - <<'END' | while read -r line; do say "$line"; done
