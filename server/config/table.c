@@ -279,8 +279,10 @@ static const struct option export_options[] = {
          "is sealed over blocks that are made ready past its end, and grows under that seal. "
          "When the last writer has closed it, the seal goes and the file has its size. "
          "Meanwhile local programs see a longer file, which they cannot change. After a crash of "
-         "the server a file that grew then cannot be removed before its writer is fenced or "
-         "has unmounted: use reserved disks, or a fence_hook, where that matters."},
+         "the server a file that grew then cannot be removed, nor become longer than its "
+         "reserve, before its writer is fenced or has unmounted, or somebody says \"sealctl "
+         "fenced\": what is written past the reserve waits. Use reserved disks, or a fence_hook, "
+         "where that matters."},
     {"pinned_on_reflink", TYPE_ALLOW, "allow", XAT(pinned_on_reflink),
      .help = "Whether files that clients write to by themselves (sealed with --pinned, or by "
              "direct_writes) may be where files can be cloned: XFS with reflink=1, as mkfs.xfs "

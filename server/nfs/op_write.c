@@ -192,6 +192,10 @@ static enum op_next seal_released(struct compound *c, struct write_work *work)
 {
     nfsstat4 status = seal_wait_status(&work->release, c->current.file);
 
+    /* It wants more than the reserve, and a fence is missing. The data is the client's only: an
+     * error would be its end. The operator is told what to do. */
+    if (status == NFS4ERR_PERM && file_is_growing(c->current.file))
+        status = NFS4ERR_DELAY;
     if (status != NFS4_OK)
         return finish_write(c, work, status, UNSTABLE4);
     work->released = true;

@@ -459,7 +459,7 @@ void keeper_release(struct keeper *keeper, struct keeper_release *release)
 {
     (void)keeper;
     bench.releases++;
-    release->call.status = bench.keeper_status;
+    release->call.status = bench.release_status ? bench.release_status : bench.keeper_status;
     if (bench.keeper_status == NFS4_OK && bench.keeper_clears_seal)
         release->file->seal = SEAL_NONE;
     asked = &release->call;
@@ -495,7 +495,7 @@ void keeper_room(struct keeper *keeper, struct keeper_room *room)
     assert_true(bench.growing);
     bench.rooms++;
     bench.room = *room;
-    room->call.status = bench.keeper_status;
+    room->call.status = bench.room_status ? bench.room_status : bench.keeper_status;
     asked = &room->call;
 }
 

@@ -370,6 +370,23 @@ static void a_write_to_a_growing_file_asks_for_room_and_says_what_became_of_it(v
     file_unref(file);
 }
 
+/* Wrong: its program gets an error, and the data is lost, where a fence is missing. */
+static void what_is_past_the_reserve_waits_for_a_seal_that_is_stuck(void **unused)
+{
+    struct file *file = bench_file("a", "0123456789");
+
+    (void)unused;
+    file->seal = SEAL_PINNED | SEAL_WORD_AT_REST;
+    bench.growing = true;
+    bench.room_status = NFS4ERR_RECALLCONFLICT;
+    bench.release_status = NFS4ERR_PERM;
+    assert_int_equal(do_write(file, &anonymous, 7, "abcd", UNSTABLE4, NULL), NFS4ERR_DELAY);
+    assert_int_equal(bench.releases, 1);
+    file->seal = SEAL_PINNED; /* an operator's, who has chosen how large it gets */
+    assert_int_equal(do_write(file, &anonymous, 7, "abcd", UNSTABLE4, NULL), NFS4ERR_ACCESS);
+    file_unref(file);
+}
+
 static void a_pinned_file_is_read_past_the_page_cache(void **unused)
 {
     static char content[10001];
@@ -564,6 +581,7 @@ int main(void)
         TEST(a_pinned_file_is_written_to_at_its_blocks),
         TEST(who_may_not_write_to_a_sealed_file_disturbs_nobody),
         TEST(a_write_to_a_growing_file_asks_for_room_and_says_what_became_of_it),
+        TEST(what_is_past_the_reserve_waits_for_a_seal_that_is_stuck),
         TEST(a_pinned_file_is_read_past_the_page_cache),
         TEST(commit_answers_with_the_verifier_of_write),
         TEST(a_failed_write_back_is_told_and_changes_the_verifier),
