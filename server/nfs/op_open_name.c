@@ -47,15 +47,22 @@ static int put_verifier(int fd, const verifier4 verifier)
     return futimens(fd, (const struct timespec[2]){times.atime, times.mtime}) < 0 ? -errno : 0;
 }
 
-static bool has_verifier(struct file *file, const verifier4 verifier, uint64_t size)
+static bool has_verifier(const struct statx *stx, const verifier4 verifier, uint64_t size)
 {
     struct verifier_times times = verifier_times(verifier);
-    struct file_stat stat;
 
-    return file_stat(file, &stat) == 0 && S_ISREG(stat.stx.stx_mode) && stat.stx.stx_size == size &&
-           stat.stx.stx_atime.tv_sec == times.atime.tv_sec &&
-           stat.stx.stx_mtime.tv_sec == times.mtime.tv_sec && stat.stx.stx_atime.tv_nsec == 0 &&
-           stat.stx.stx_mtime.tv_nsec == 0;
+    return S_ISREG(stx->stx_mode) && stx->stx_size == size &&
+           stx->stx_atime.tv_sec == times.atime.tv_sec &&
+           stx->stx_mtime.tv_sec == times.mtime.tv_sec && stx->stx_atime.tv_nsec == 0 &&
+           stx->stx_mtime.tv_nsec == 0;
+}
+
+static bool is_callers(const struct compound *c, const struct statx *stx)
+{
+    struct cred cred;
+
+    export_cred(c->current.export, &c->cred, &cred);
+    return stx->stx_uid == cred.uid;
 }
 
 static void add_verifier_attributes(bitmap4 *attrset)
@@ -209,9 +216,14 @@ static int create_unchecked(const struct compound *c, struct open_work *work)
     return error;
 }
 
+/* The times of a file are no secret, and anybody's whole seconds are a verifier: who asks may open
+ * it unasked only if it is his. Else it was made for somebody else, by root, or is not this
+ * request's at all, and permission is asked for as with any file. */
 static int create_exclusive(const struct compound *c, struct open_work *work,
                             const verifier4 *verifier)
 {
+    const uint64_t size = bitmap4_isset(&work->set.want, FATTR4_SIZE) ? work->set.size : 0;
+    struct file_stat stat;
     int error = create_file(c, work, verifier);
 
     if (error != -EEXIST)
@@ -219,11 +231,13 @@ static int create_exclusive(const struct compound *c, struct open_work *work,
     error = op_find_name(c, work->name, &work->at);
     if (error < 0)
         return error == -ENOENT ? -EAGAIN : error;
-    if (!has_verifier(work->at.file, *verifier,
-                      bitmap4_isset(&work->set.want, FATTR4_SIZE) ? work->set.size : 0))
+    error = file_stat(work->at.file, &stat);
+    if (error < 0)
+        return error;
+    if (!has_verifier(&stat.stx, *verifier, size))
         return -EEXIST;
     /* The same request again, its reply was lost: what it set then is set. */
-    work->created = true;
+    work->created = is_callers(c, &stat.stx);
     work->attrset = work->set.want;
     add_verifier_attributes(&work->attrset);
     return 0;

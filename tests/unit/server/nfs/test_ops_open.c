@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -222,6 +223,7 @@ static void exclusive_creation_can_be_repeated_with_its_verifier_only(void **unu
         creates(c, EXCLUSIVE4_1, &attrs);
         memcpy(c->args.open.openhow.how.ch_createboth.cva_verf,
                i < 2 ? "\xf1verifie" : "\xf1verifiX", 8);
+        c->cred.uid = geteuid();
         /* Whoever created it may write, though its mode says no. */
         bench.permission_denied = true;
         if (i == 2) {
@@ -260,6 +262,27 @@ static void exclusive_creation_with_a_size_can_be_repeated(void **unused)
     creates(c, EXCLUSIVE4_1, &attrs);
     memcpy(c->args.open.openhow.how.ch_createboth.cva_verf, "verifier", 8);
     assert_int_equal(open_and_close(c), NFS4ERR_EXIST);
+}
+
+/* Wrong: who guesses the times of a file, if they are whole seconds, opens it whatever its mode. */
+static void a_verifier_opens_nobody_elses_file(void **unused)
+{
+    const struct nfs4_attrs attrs = {.present = BITMAP4(FATTR4_MODE), .mode = 0444};
+    const struct timespec times[2] = {{.tv_sec = 0x65616363}, {.tv_sec = 0x69646e74}};
+    struct file *file = bench_file("theirs", "");
+
+    (void)unused;
+    assert_int_equal(utimensat(bench.dir_fd, "theirs", times, 0), 0);
+    bench.permission_denied = true;
+    for (uid_t uid = geteuid(), i = 0; i < 2; i++, uid++) {
+        struct compound *c = open_named("theirs", BOTH);
+
+        creates(c, EXCLUSIVE4_1, &attrs);
+        memcpy(c->args.open.openhow.how.ch_createboth.cva_verf, "eaccidnt", 8);
+        c->cred.uid = uid;
+        assert_int_equal(open_and_close(c), i == 0 ? NFS4_OK : NFS4ERR_ACCESS);
+    }
+    file_unref(file);
 }
 
 static void exclusive_creation_refuses_what_holds_the_verifier(void **unused)
@@ -782,6 +805,7 @@ int main(void)
         TEST(unchecked_creation_empties_only_when_asked),
         TEST(exclusive_creation_can_be_repeated_with_its_verifier_only),
         TEST(exclusive_creation_with_a_size_can_be_repeated),
+        TEST(a_verifier_opens_nobody_elses_file),
         TEST(exclusive_creation_refuses_what_holds_the_verifier),
         TEST(a_read_only_export_is_opened_for_reading_only),
         TEST(permission_is_the_kernels_word),
