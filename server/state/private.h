@@ -11,7 +11,7 @@
 
 /* An entry that found no memory is left with hh.tbl NULL. */
 #define HASH_NONFATAL_OOM 1
-#include <uthash.h>
+#include "server/base/keyed_hash.h"
 
 /* Each client has tables of its own, most with few entries: not 32 buckets to start with. */
 #undef HASH_INITIAL_NUM_BUCKETS
