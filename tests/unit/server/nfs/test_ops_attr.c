@@ -164,6 +164,9 @@ static void bad_values_are_refused_before_anything_is_set(void **state)
         (settime4){.set_it = SET_TO_CLIENT_TIME4, .time = {.nseconds = 1000000000}};
     attrs.present = BITMAP4(FATTR4_TIME_MODIFY_SET);
     assert_int_equal(setattr(f, &attrs), NFS4ERR_INVAL);
+    attrs.time_modify_set = (settime4){.set_it = 7}; /* no value of the enumeration */
+    assert_int_equal(setattr(f, &attrs), NFS4ERR_BADXDR);
+    assert_true(stat_of(f, "data/a").st_mtime > 0);
     attrs.present = BITMAP4(FATTR4_CHANGE); /* read-only */
     assert_int_equal(setattr(f, &attrs), NFS4ERR_INVAL);
     attrs.present = BITMAP4(FATTR4_ARCHIVE); /* not supported */
