@@ -64,10 +64,13 @@ static void flight_unref(struct cb_flight *flight)
     free(flight);
 }
 
+/* The answer may have come before: who guesses the call's number answers what is not sent yet. */
 static void on_sent(struct conn_out *out, bool ok)
 {
     (void)ok; /* a connection that closed says so to the call as well */
+    struct conn *conn = out->conn;
     flight_unref(container_of(out, struct cb_flight, send));
+    conn_unref(conn);
 }
 
 static void tell_caller(struct cb_flight *flight, enum cb_outcome outcome, nfsstat4 status)
@@ -205,7 +208,7 @@ static bool send_over(struct cb_flight *flight, struct conn *conn)
     flight->conn = conn_ref(conn);
     flight->send.sent = on_sent;
     atomic_fetch_add(&flight->refs, 1);
-    conn_send(conn, &flight->send);
+    conn_send(conn_ref(conn), &flight->send);
     return true;
 }
 
