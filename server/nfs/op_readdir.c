@@ -260,7 +260,8 @@ static int stat_by_inode(struct listing *list, uint64_t ino, struct file_stat *s
     place.file = file_find_inode(list->table, place.export, ino, list->now);
     if (!place.file)
         return 0;
-    rc = file_stat(place.file, stat);
+    rc = attr_wants_birth(&list->want) ? file_stat(place.file, stat)
+                                       : file_stat_basic(place.file, stat);
     if (!rc && stat->stx.stx_nlink == 0)
         rc = -ENOENT;
     if (!rc && attr_wants_handle(&list->want))

@@ -294,6 +294,11 @@ int file_stat(struct file *file, struct file_stat *out)
     return statx(file->path_fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &out->stx) == 0 ? 0 : -errno;
 }
 
+int file_stat_basic(struct file *file, struct file_stat *out)
+{
+    return file_stat(file, out);
+}
+
 static unsigned *counter(struct file *file, unsigned access)
 {
     return access == FILE_READ    ? &file->readers

@@ -15,6 +15,7 @@
 
 #include "proto/nfs4/ops.h"
 #include "server/base/buffer.h"
+#include "server/export/idmap.h"
 
 static nfsstat4 lookup(struct fs_fixture *f, const char *name)
 {
@@ -300,6 +301,37 @@ static void one_bad_entry_does_not_fail_the_listing(void **state)
     assert_int_equal(readdir_once(f, 0, (verifier4){0}, 8192, &without, &res), NFS4ERR_ACCESS);
 }
 
+static void each_entry_has_its_own_owner(void **state)
+{
+    enum { FILES = 4 };
+    static const uid_t owner[FILES][2] = {{7, 8}, {7, 9}, {10, 9}, {7, 8}};
+    const bitmap4 want = BITMAP4(FATTR4_OWNER, FATTR4_OWNER_GROUP);
+    struct fs_fixture *f = *state;
+    READDIR4res res;
+
+    for (unsigned i = 0; i < FILES; i++) {
+        char path[16];
+
+        snprintf(path, sizeof(path), "data/%u", i);
+        fs_write_file(f, path, "");
+        assert_int_equal(chown(fs_path(f, path), owner[i][0], owner[i][1]), 0);
+    }
+    assert_int_equal(fs_walk(f, "data"), NFS4_OK);
+    assert_int_equal(readdir_once(f, 0, (verifier4){0}, 8192, &want, &res), NFS4_OK);
+    for (uint32_t i = 0; i < res.resok4.reply.entries_count; i++) {
+        const entry4 *entry = &res.resok4.reply.entries[i];
+        const unsigned number = entry->name.data[0] - (unsigned)'0';
+        struct nfs4_attrs attrs;
+        uint32_t id;
+
+        if (number >= FILES)
+            continue;
+        assert_int_equal(nfs4_attrs_unpack(&entry->attrs, &attrs), 0);
+        assert_true(idmap_parse_number(attrs.owner, &id) && id == owner[number][0]);
+        assert_true(idmap_parse_number(attrs.owner_group, &id) && id == owner[number][1]);
+    }
+}
+
 static void an_export_below_hides_what_the_file_system_has_there(void **state)
 {
     struct fs_fixture *f = *state;
@@ -539,6 +571,7 @@ int main(void)
         TEST(a_listing_goes_on_when_entries_vanish_in_between),
         TEST(cookies_and_verifiers_are_checked),
         TEST(one_bad_entry_does_not_fail_the_listing),
+        TEST(each_entry_has_its_own_owner),
         TEST(an_export_below_hides_what_the_file_system_has_there),
         TEST(listing_without_search_permission_gives_names_and_errors),
         TEST(a_mount_point_below_is_neither_shown_nor_entered),
