@@ -57,12 +57,12 @@ static bool has_verifier(const struct statx *stx, const verifier4 verifier, uint
            stx->stx_mtime.tv_nsec == 0;
 }
 
-static bool is_callers(const struct compound *c, const struct statx *stx)
+static uid_t uid_of_caller(const struct compound *c)
 {
     struct cred cred;
 
     export_cred(c->current.export, &c->cred, &cred);
-    return stx->stx_uid == cred.uid;
+    return cred.uid;
 }
 
 static void add_verifier_attributes(bitmap4 *attrset)
@@ -216,13 +216,15 @@ static int create_unchecked(const struct compound *c, struct open_work *work)
     return error;
 }
 
-/* The times of a file are no secret, and anybody's whole seconds are a verifier: who asks may open
- * it unasked only if it is his. Else it was made for somebody else, by root, or is not this
- * request's at all, and permission is asked for as with any file. */
+/* The times of a file are no secret, and anybody's whole seconds are a verifier. So what another
+ * owns was not made by this request; and where it says that it made a file for another, as root
+ * may, permission is asked for as with any file. */
 static int create_exclusive(const struct compound *c, struct open_work *work,
                             const verifier4 *verifier)
 {
     const uint64_t size = bitmap4_isset(&work->set.want, FATTR4_SIZE) ? work->set.size : 0;
+    const uid_t uid = uid_of_caller(c);
+    const uid_t owner = bitmap4_isset(&work->set.want, FATTR4_OWNER) ? work->set.uid : uid;
     struct file_stat stat;
     int error = create_file(c, work, verifier);
 
@@ -234,10 +236,10 @@ static int create_exclusive(const struct compound *c, struct open_work *work,
     error = file_stat(work->at.file, &stat);
     if (error < 0)
         return error;
-    if (!has_verifier(&stat.stx, *verifier, size))
+    if (!has_verifier(&stat.stx, *verifier, size) || stat.stx.stx_uid != owner)
         return -EEXIST;
     /* The same request again, its reply was lost: what it set then is set. */
-    work->created = is_callers(c, &stat.stx);
+    work->created = owner == uid;
     work->attrset = work->set.want;
     add_verifier_attributes(&work->attrset);
     return 0;

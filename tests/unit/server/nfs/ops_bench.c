@@ -398,7 +398,7 @@ int file_from_fd(struct file_table *table, struct export *export, int path_fd, s
 
 bitmap4 attr_exclcreat(void)
 {
-    return BITMAP4(FATTR4_SIZE, FATTR4_MODE);
+    return BITMAP4(FATTR4_SIZE, FATTR4_MODE, FATTR4_OWNER);
 }
 
 nfsstat4 attr_set_decode(const struct compound *c, const fattr4 *fattr, struct attr_set *out)
@@ -411,6 +411,8 @@ nfsstat4 attr_set_decode(const struct compound *c, const fattr4 *fattr, struct a
     out->want = attrs.present;
     out->size = attrs.size;
     out->mode = attrs.mode;
+    for (uint32_t i = 0; i < attrs.owner.len; i++) /* a number */
+        out->uid = 10 * out->uid + attrs.owner.data[i] - '0';
     return NFS4_OK;
 }
 

@@ -253,6 +253,7 @@ static void exclusive_creation_with_a_size_can_be_repeated(void **unused)
 
         creates(c, EXCLUSIVE4_1, &attrs);
         memcpy(c->args.open.openhow.how.ch_createboth.cva_verf, "verifier", 8);
+        c->cred.uid = geteuid();
         assert_int_equal(bench_run(c, op_open), NFS4_OK);
         assert_true(bitmap4_isset(&c->res.open.resok4.attrset, FATTR4_SIZE));
         bench_close(0, c->current.file, &c->res.open.resok4.stateid);
@@ -260,6 +261,7 @@ static void exclusive_creation_with_a_size_can_be_repeated(void **unused)
     }
     struct compound *c = open_named("new", BOTH);
     attrs.size = 99; /* not the same request */
+    c->cred.uid = geteuid();
     creates(c, EXCLUSIVE4_1, &attrs);
     memcpy(c->args.open.openhow.how.ch_createboth.cva_verf, "verifier", 8);
     assert_int_equal(open_and_close(c), NFS4ERR_EXIST);
@@ -268,20 +270,31 @@ static void exclusive_creation_with_a_size_can_be_repeated(void **unused)
 /* Wrong: who guesses the times of a file, if they are whole seconds, opens it whatever its mode. */
 static void a_verifier_opens_nobody_elses_file(void **unused)
 {
-    const struct nfs4_attrs attrs = {.present = BITMAP4(FATTR4_MODE), .mode = 0444};
-    const struct timespec times[2] = {{.tv_sec = 0x65616363}, {.tv_sec = 0x69646e74}};
+    static const struct timespec times[2] = {{.tv_sec = 0x65616363}, {.tv_sec = 0x69646e74}};
+    static const struct {
+        bool is_owner, names_owner;
+        nfsstat4 status;
+    } cases[] = {{true, false, NFS4_OK},
+                 {true, true, NFS4_OK},
+                 {false, false, NFS4ERR_EXIST},
+                 {false, true, NFS4ERR_ACCESS}};
     struct file *file = bench_file("theirs", "");
+    char owner[16];
 
     (void)unused;
     assert_int_equal(utimensat(bench.dir_fd, "theirs", times, 0), 0);
+    snprintf(owner, sizeof owner, "%u", geteuid());
     bench.permission_denied = true;
-    for (uid_t uid = geteuid(), i = 0; i < 2; i++, uid++) {
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct nfs4_attrs attrs = {.present = cases[i].names_owner ? BITMAP4(FATTR4_OWNER)
+                                                                         : BITMAP4(FATTR4_MODE),
+                                         .owner = xdr_bytes_of(owner)};
         struct compound *c = open_named("theirs", BOTH);
 
         creates(c, EXCLUSIVE4_1, &attrs);
         memcpy(c->args.open.openhow.how.ch_createboth.cva_verf, "eaccidnt", 8);
-        c->cred.uid = uid;
-        assert_int_equal(open_and_close(c), i == 0 ? NFS4_OK : NFS4ERR_ACCESS);
+        c->cred.uid = geteuid() + !cases[i].is_owner;
+        assert_int_equal(open_and_close(c), cases[i].status);
     }
     file_unref(file);
 }
