@@ -64,6 +64,7 @@ static void flight_unref(struct cb_flight *flight)
     free(flight);
 }
 
+/* The answer may have come before: who guesses the call's number answers what is not sent yet. */
 static void on_sent(struct conn_out *out, bool ok)
 {
     (void)ok; /* a connection that closed says so to the call as well */
@@ -208,7 +209,7 @@ static bool send_over(struct cb_flight *flight, struct conn *conn)
     conn_ref(conn); /* the send's: it may be on its way there when the call has failed */
     flight->send.sent = on_sent;
     atomic_fetch_add(&flight->refs, 1);
-    conn_send(conn, &flight->send);
+    conn_send(conn_ref(conn), &flight->send);
     return true;
 }
 

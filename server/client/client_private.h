@@ -9,10 +9,10 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <uthash.h>
 
 #include "proto/nfs4/ops.h"
 #include "server/base/budget.h"
+#include "server/base/keyed_hash.h"
 #include "server/base/peer_address.h"
 #include "server/client/client.h"
 #include "server/client/clients.h"

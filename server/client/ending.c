@@ -41,6 +41,15 @@ void session_destroy(struct session *session)
     session_unref(session);
 }
 
+static void tell_waiters(struct client *client)
+{
+    while (client->expiry_waits) {
+        struct expiry_wait *wait = client->expiry_waits;
+        client->expiry_waits = wait->next;
+        loop_post(client->table->loop, &wait->msg);
+    }
+}
+
 void client_remove(struct client *client)
 {
     struct client_table *table = client->table;
@@ -48,6 +57,7 @@ void client_remove(struct client *client)
         return;
     client_pin(client);
     client->gone = true;
+    tell_waiters(client);
     host_await_no_more(client);
     HASH_DELETE(hh_id, table->by_id, client);
     if (client->confirmed)
@@ -64,13 +74,10 @@ void client_remove(struct client *client)
 
 /* ---- expiry ---- */
 
-static void tell_waiters(struct client *client)
+void client_stay(struct client *client)
 {
-    while (client->expiry_waits) {
-        struct expiry_wait *wait = client->expiry_waits;
-        client->expiry_waits = wait->next;
-        loop_post(client->table->loop, &wait->msg);
-    }
+    client->expiring = false;
+    tell_waiters(client);
 }
 
 static void on_forgotten(struct loop_msg *msg)
@@ -81,7 +88,7 @@ static void on_forgotten(struct loop_msg *msg)
     if (call->err < 0) {
         log_error("%s: cannot remove its record: %s; its state is kept", client->text,
                   strerror(-call->err));
-        client->expiring = false;
+        client_stay(client);
     } else if (!client->gone) {
         log_info("%s: %s: its opens and locks are dropped", client->text,
                  client->expelled ? "the operator expelled it" : "its lease ran out long ago");
@@ -90,7 +97,6 @@ static void on_forgotten(struct loop_msg *msg)
         all->watcher.forgotten(all->watcher.context, &identity);
         client_remove(client);
     }
-    tell_waiters(client);
     client_unpin(client);
 }
 

@@ -15,6 +15,8 @@ void client_remove(struct client *client);
 /* As client_remove after the recovery record is gone for good; who watches is told that it is
  * forgotten. */
 void client_expire(struct client *client);
+/* The record is still there, and so is the client. */
+void client_stay(struct client *client);
 /* The same, and the message is posted to the client's loop when it has ended, one way or the other.
  * The client may be gone by then. */
 struct expiry_wait {

@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -293,6 +295,11 @@ static uint64_t to_ns(const struct statx_timestamp *time)
     return (uint64_t)time->tv_sec * SECOND_NS + time->tv_nsec;
 }
 
+static struct statx_timestamp to_statx_time(const struct timespec *time)
+{
+    return (struct statx_timestamp){.tv_sec = time->tv_sec, .tv_nsec = (uint32_t)time->tv_nsec};
+}
+
 static struct statx_timestamp from_ns(uint64_t ns)
 {
     return (struct statx_timestamp){.tv_sec = (int64_t)(ns / SECOND_NS),
@@ -335,19 +342,61 @@ uint64_t file_change_of_statx(const struct statx *stx)
     return to_ns(&stx->stx_ctime);
 }
 
+/* Of libc it is a longer call, with a path; where its structure is the kernel's that need not be.
+ */
+static int call_fstat(int fd, struct stat *st)
+{
+#if defined(__x86_64__) || defined(__aarch64__) || defined(__powerpc64__) || defined(__s390x__)
+    return (int)syscall(SYS_fstat, fd, st);
+#else
+    return fstat(fd, st);
+#endif
+}
+
+/* By statx; or by fstat, which has no path to look at first, and copies half as much. */
+static int ask_kernel(const struct file *file, bool all, struct statx *stx)
+{
+    struct stat st;
+
+    if (all)
+        return statx(file->path_fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT,
+                     STATX_BASIC_STATS | STATX_BTIME, stx) == 0
+                   ? 0
+                   : -errno;
+    if (call_fstat(file->path_fd, &st) != 0)
+        return -errno;
+    *stx = (struct statx){
+        .stx_mask = STATX_BASIC_STATS,
+        .stx_blksize = (uint32_t)st.st_blksize,
+        .stx_nlink = (uint32_t)st.st_nlink,
+        .stx_uid = st.st_uid,
+        .stx_gid = st.st_gid,
+        .stx_mode = (uint16_t)st.st_mode,
+        .stx_ino = st.st_ino,
+        .stx_size = (uint64_t)st.st_size,
+        .stx_blocks = (uint64_t)st.st_blocks,
+        .stx_atime = to_statx_time(&st.st_atim),
+        .stx_ctime = to_statx_time(&st.st_ctim),
+        .stx_mtime = to_statx_time(&st.st_mtim),
+        .stx_rdev_major = major(st.st_rdev),
+        .stx_rdev_minor = minor(st.st_rdev),
+        .stx_dev_major = major(st.st_dev),
+        .stx_dev_minor = minor(st.st_dev),
+    };
+    return 0;
+}
+
 /* Asked under the lock: a change that is noted after it (file_changed) moves the attribute at the
  * next question, one that was noted before is in what the kernel says. Else an answer from before a
  * change could carry the number that is told after it, and who caches by it would never look again.
  */
-int file_stat_real(struct file *file, struct file_stat *out)
+int file_stat_real(struct file *file, bool all, struct file_stat *out)
 {
-    int rc = 0;
+    int rc;
 
     pthread_mutex_lock(&file->inner);
-    if (statx(file->path_fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_BASIC_STATS | STATX_BTIME,
-              &out->stx) != 0) {
-        rc = -errno;
-    } else {
+    rc = ask_kernel(file, all, &out->stx);
+    if (!rc) {
         out->change = change_of(file, to_ns(&out->stx.stx_ctime));
         file_overlay_apply(&file->overlay, out);
         file->change_told = out->change;
@@ -373,13 +422,23 @@ static void stat_pseudo(const struct file *file, struct file_stat *out)
     out->change = changed > start ? changed : start;
 }
 
-int file_stat(struct file *file, struct file_stat *out)
+static int stat_file(struct file *file, bool all, struct file_stat *out)
 {
     if (file->pseudo) {
         stat_pseudo(file, out);
         return 0;
     }
-    return file_stat_real(file, out);
+    return file_stat_real(file, all, out);
+}
+
+int file_stat(struct file *file, struct file_stat *out)
+{
+    return stat_file(file, true, out);
+}
+
+int file_stat_basic(struct file *file, struct file_stat *out)
+{
+    return stat_file(file, false, out);
 }
 
 void file_changed(struct file *file)

@@ -199,7 +199,10 @@ struct file_stat {
     uint64_t change;
 };
 int file_stat(struct file *file, struct file_stat *out);
-/* The same after the caller did the statx itself (READDIR, relative to the directory): fills
+/* The same without the birth time (stx_btime), and without what only statx tells (stx_attributes,
+ * stx_mnt_id): cheaper, and what operations do all the time. */
+int file_stat_basic(struct file *file, struct file_stat *out);
+/* file_stat after the caller did the statx itself (READDIR, relative to the directory): fills
  * change, applies the overlay. The file need not be in memory; one that is is asked again, for what
  * is told of it must be in order. */
 int file_stat_finish(struct file_table *table, const struct file_key *key, struct file_stat *stat);

@@ -37,7 +37,7 @@ int fs_access_quick(const struct cred *cred, struct file *file, int mode)
 {
     struct file_stat stat;
 
-    if (file_stat(file, &stat) != 0)
+    if ((mode & W_OK ? file_stat(file, &stat) : file_stat_basic(file, &stat)) != 0)
         return -EAGAIN;
     if (file_plain_since(file) != ctime_ns(&stat.stx))
         return -EAGAIN;

@@ -114,8 +114,8 @@ struct file_table {
  * every case. */
 int file_table_intern(struct file_table *table, const struct file_key *key, struct export *export,
                       struct pseudo_dir *pseudo, int path_fd, struct file **out);
-/* file.c: file_stat of what is no directory of the pseudo root. */
-int file_stat_real(struct file *file, struct file_stat *out);
+/* file.c: file_stat of what is no directory of the pseudo root, or file_stat_basic. */
+int file_stat_real(struct file *file, bool all, struct file_stat *out);
 void file_overlay_apply(const struct file_overlay *overlay, struct file_stat *stat);
 uint64_t file_change_of_statx(const struct statx *stx); /* of a file that is not in memory */
 /* Drops what nobody has used since then, and of the other files that nobody uses (at most so many

@@ -264,7 +264,7 @@ int file_stat_finish(struct file_table *table, const struct file_key *key, struc
     pthread_mutex_lock(&shard->lock);
     HASH_FIND_BYHASHVALUE(hh, shard->files, key, sizeof(*key), hash, file);
     if (file && file->path_fd >= 0)
-        rc = file_stat_real(file, stat);
+        rc = file_stat_real(file, true, stat);
     else
         HASH_FIND_BYHASHVALUE(hh, shard->marks, key, sizeof(*key), hash, mark);
     if (mark)

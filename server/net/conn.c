@@ -491,6 +491,7 @@ static void leave_home(struct conn *conn)
     if (!conn->read_on)
         atomic_fetch_sub_explicit(&conn->listener->stalled, 1, memory_order_relaxed);
     conn->read_on = true;
+    conn->starved_at = 0;
     conn->write_on = false;
     if (conn->prev)
         conn->prev->next = conn->next;

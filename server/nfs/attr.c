@@ -78,6 +78,11 @@ bool attr_wants_fs(const bitmap4 *want)
     return !bitmap4_empty(&both);
 }
 
+bool attr_wants_birth(const bitmap4 *want)
+{
+    return bitmap4_isset(want, FATTR4_TIME_CREATE);
+}
+
 bool attr_wants_handle(const bitmap4 *want)
 {
     return bitmap4_isset(want, FATTR4_FILEHANDLE);
@@ -200,25 +205,34 @@ static void fill_layout(const struct attr_source *source, struct nfs4_attrs *out
         fill_threshold(export_config(source->export), out->layout_types[i], out);
 }
 
+/* Entries of a directory are mostly of one owner: who was the last is not looked up again. */
+static int name_owner(const struct attr_source *source, enum idmap_kind kind, uint32_t id,
+                      bool may_block, struct attr_owner *owner, struct xdr_bytes *out)
+{
+    if (!owner->known || owner->id != id) {
+        int rc = idmap_to_owner(source->server->idmap, kind, id, may_block, owner->text);
+
+        if (rc)
+            return rc;
+        owner->known = true;
+        owner->id = id;
+    }
+    *out = xdr_bytes_of(owner->text);
+    return 0;
+}
+
 static int fill_names(const struct attr_source *source, const bitmap4 *want, bool may_block,
                       struct attr_names *names, struct nfs4_attrs *out)
 {
-    struct idmap *idmap = source->server->idmap;
-    int rc;
+    int rc = 0;
 
-    if (bitmap4_isset(want, FATTR4_OWNER)) {
-        rc = idmap_to_owner(idmap, IDMAP_USER, source->stx->stx_uid, may_block, names->owner);
-        if (rc)
-            return rc;
-        out->owner = xdr_bytes_of(names->owner);
-    }
-    if (bitmap4_isset(want, FATTR4_OWNER_GROUP)) {
-        rc = idmap_to_owner(idmap, IDMAP_GROUP, source->stx->stx_gid, may_block, names->group);
-        if (rc)
-            return rc;
-        out->owner_group = xdr_bytes_of(names->group);
-    }
-    return 0;
+    if (bitmap4_isset(want, FATTR4_OWNER))
+        rc = name_owner(source, IDMAP_USER, source->stx->stx_uid, may_block, &names->owner,
+                        &out->owner);
+    if (!rc && bitmap4_isset(want, FATTR4_OWNER_GROUP))
+        rc = name_owner(source, IDMAP_GROUP, source->stx->stx_gid, may_block, &names->group,
+                        &out->owner_group);
+    return rc;
 }
 
 void attr_fill_shared(const struct attr_source *source, struct nfs4_attrs *out)
@@ -262,10 +276,11 @@ int attr_of_place(const struct server *server, const struct place *at, const bit
     struct attr_source source = {.server = server, .export = at->export};
     struct file_stat stat;
     struct statfs fs;
-    int rc = file_stat(at->file, &stat);
+    int rc = attr_wants_birth(want) ? file_stat(at->file, &stat) : file_stat_basic(at->file, &stat);
 
     if (rc)
         return rc;
+    names->owner.known = names->group.known = false;
     source.stx = &stat.stx;
     source.change = stat.change;
     source.mounted_on = mounted_on(at);

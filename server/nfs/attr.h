@@ -35,13 +35,18 @@ struct attr_source {
     struct xdr_bytes handle; /* empty: not asked for (see attr_wants_handle) */
     const struct statfs *fs; /* NULL: not asked for (see attr_wants_fs) */
 };
-/* What values point to. */
+/* What values point to. Those of attr_fill are nothing but zero bytes at first. */
+struct attr_owner {
+    bool known; /* text is for this id */
+    uint32_t id;
+    char text[IDMAP_OWNER_MAX];
+};
 struct attr_names {
-    char owner[IDMAP_OWNER_MAX];
-    char group[IDMAP_OWNER_MAX];
+    struct attr_owner owner, group;
     uint8_t handle[NFS4_FHSIZE];
 };
 bool attr_wants_fs(const bitmap4 *want);
+bool attr_wants_birth(const bitmap4 *want);
 bool attr_wants_handle(const bitmap4 *want);
 /* What is the same for every object of source->export: taken once, before the objects. */
 void attr_fill_shared(const struct attr_source *source, struct nfs4_attrs *out);

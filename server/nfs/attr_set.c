@@ -24,6 +24,8 @@ static nfsstat4 set_time(const settime4 *wire, struct timespec *out)
         out->tv_nsec = UTIME_NOW;
         return NFS4_OK;
     }
+    if (wire->set_it != SET_TO_CLIENT_TIME4) /* no value of the enumeration (15.1.1.1) */
+        return NFS4ERR_BADXDR;
     if (wire->time.nseconds >= 1000000000u)
         return NFS4ERR_INVAL;
     out->tv_sec = wire->time.seconds;

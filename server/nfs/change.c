@@ -9,7 +9,7 @@ static uint64_t change_now(struct file *dir)
 {
     struct file_stat stat;
 
-    return file_stat(dir, &stat) == 0 ? stat.change : 0;
+    return file_stat_basic(dir, &stat) == 0 ? stat.change : 0;
 }
 
 void change_before(struct file *dir, change_info4 *info)

@@ -173,13 +173,15 @@ static bool is_last(const struct compound *c)
     return c->op_index + 1 >= c->numops;
 }
 
-/* What the reply may have in all once this operation's result is in it. */
+/* What the reply may have in all once this operation's result is in it. Nothing follows a failure:
+ * it may have the room that is kept for one. */
 static size_t reply_limit(const struct compound *c)
 {
     size_t limit = c->max_reply;
     if (c->cache_this && c->max_cached < limit)
         limit = c->max_cached;
-    return is_last(c) || limit < ERROR_ROOM ? limit : limit - ERROR_ROOM;
+    return c->res.status != NFS4_OK || is_last(c) || limit < ERROR_ROOM ? limit
+                                                                        : limit - ERROR_ROOM;
 }
 
 static nfsstat4 too_big(const struct compound *c, size_t need)
@@ -248,7 +250,7 @@ static void count_op(struct compound *c)
 static bool put_op_result(struct compound *c)
 {
     size_t at = xdr_out_pos(&c->out);
-    size_t limit = c->res.status == NFS4_OK ? reply_limit(c) : c->max_reply;
+    size_t limit = reply_limit(c);
     struct buffer *detached = detach_payload(c);
     xdr_out_set_limit(&c->out, limit);
     bool ok = put_result(c);

@@ -387,10 +387,10 @@ static enum op_next destroy_finish(struct compound *c)
     struct destroying *wait = c->op_state;
     struct client *client = wait->client;
     nfsstat4 status = NFS4_OK;
-    client->expiring = false;
     if (wait->recovery.err < 0) {
         log_error("%s: cannot remove its record: %s", client_describe(client),
                   strerror(-wait->recovery.err));
+        client_stay(client);
         status = NFS4ERR_DELAY;
     } else if (!client->gone) {
         recovery_reclaim_done(c->server->recovery, client->owner, client->owner_len);

@@ -92,7 +92,7 @@ static enum op_next read_finish(struct compound *c, struct read_work *work, nfss
     uint64_t end = c->args.read.offset + work->got;
 
     if (status == NFS4_OK)
-        status = fs_status_io(file_stat(c->current.file, &stat));
+        status = fs_status_io(file_stat_basic(c->current.file, &stat));
     if (status == NFS4_OK && end > stat.stx.stx_size) /* a growing file is longer on disk */
         work->got = c->args.read.offset < stat.stx.stx_size
                         ? (uint32_t)(stat.stx.stx_size - c->args.read.offset)
@@ -132,7 +132,7 @@ static bool read_cached(struct compound *c, struct read_work *work)
     work->got = (uint32_t)got;
     if (work->got == work->count)
         return true;
-    return file_stat(c->current.file, &stat) == 0 &&
+    return file_stat_basic(c->current.file, &stat) == 0 &&
            c->args.read.offset + work->got >= stat.stx.stx_size;
 }
 

@@ -47,15 +47,22 @@ static int put_verifier(int fd, const verifier4 verifier)
     return futimens(fd, (const struct timespec[2]){times.atime, times.mtime}) < 0 ? -errno : 0;
 }
 
-static bool has_verifier(struct file *file, const verifier4 verifier, uint64_t size)
+static bool has_verifier(const struct statx *stx, const verifier4 verifier, uint64_t size)
 {
     struct verifier_times times = verifier_times(verifier);
-    struct file_stat stat;
 
-    return file_stat(file, &stat) == 0 && S_ISREG(stat.stx.stx_mode) && stat.stx.stx_size == size &&
-           stat.stx.stx_atime.tv_sec == times.atime.tv_sec &&
-           stat.stx.stx_mtime.tv_sec == times.mtime.tv_sec && stat.stx.stx_atime.tv_nsec == 0 &&
-           stat.stx.stx_mtime.tv_nsec == 0;
+    return S_ISREG(stx->stx_mode) && stx->stx_size == size &&
+           stx->stx_atime.tv_sec == times.atime.tv_sec &&
+           stx->stx_mtime.tv_sec == times.mtime.tv_sec && stx->stx_atime.tv_nsec == 0 &&
+           stx->stx_mtime.tv_nsec == 0;
+}
+
+static uid_t uid_of_caller(const struct compound *c)
+{
+    struct cred cred;
+
+    export_cred(c->current.export, &c->cred, &cred);
+    return cred.uid;
 }
 
 static void add_verifier_attributes(bitmap4 *attrset)
@@ -209,9 +216,16 @@ static int create_unchecked(const struct compound *c, struct open_work *work)
     return error;
 }
 
+/* The times of a file are no secret, and anybody's whole seconds are a verifier. So what another
+ * owns was not made by this request; and where it says that it made a file for another, as root
+ * may, permission is asked for as with any file. */
 static int create_exclusive(const struct compound *c, struct open_work *work,
                             const verifier4 *verifier)
 {
+    const uint64_t size = bitmap4_isset(&work->set.want, FATTR4_SIZE) ? work->set.size : 0;
+    const uid_t uid = uid_of_caller(c);
+    const uid_t owner = bitmap4_isset(&work->set.want, FATTR4_OWNER) ? work->set.uid : uid;
+    struct file_stat stat;
     int error = create_file(c, work, verifier);
 
     if (error != -EEXIST)
@@ -219,11 +233,13 @@ static int create_exclusive(const struct compound *c, struct open_work *work,
     error = op_find_name(c, work->name, &work->at);
     if (error < 0)
         return error == -ENOENT ? -EAGAIN : error;
-    if (!has_verifier(work->at.file, *verifier,
-                      bitmap4_isset(&work->set.want, FATTR4_SIZE) ? work->set.size : 0))
+    error = file_stat(work->at.file, &stat);
+    if (error < 0)
+        return error;
+    if (!has_verifier(&stat.stx, *verifier, size) || stat.stx.stx_uid != owner)
         return -EEXIST;
     /* The same request again, its reply was lost: what it set then is set. */
-    work->created = true;
+    work->created = owner == uid;
     work->attrset = work->set.want;
     add_verifier_attributes(&work->attrset);
     return 0;

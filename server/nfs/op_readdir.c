@@ -43,7 +43,9 @@ enum {
     TRAILER =
         128, /* of the reply: this operation's number, status and verifier, and an error after it */
     DIRENTS_SIZE = 32 * 1024,
-    COPIED_MAX = 2048, /* lists up to this are copied into the reply */
+    DIRENTS_LEAST = 1024, /* a few names, and one of any length */
+    ATTRIBUTES_PART = 4,  /* an entry with attributes takes so much more than the kernel's */
+    COPIED_MAX = 2048,    /* lists up to this are copied into the reply */
 };
 #define STAT_MASK         (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID)
 #define REAL_POSITION_MAX ((uint64_t)INT64_MAX - FIRST_REAL_COOKIE)
@@ -260,7 +262,8 @@ static int stat_by_inode(struct listing *list, uint64_t ino, struct file_stat *s
     place.file = file_find_inode(list->table, place.export, ino, list->now);
     if (!place.file)
         return 0;
-    rc = file_stat(place.file, stat);
+    rc = attr_wants_birth(&list->want) ? file_stat(place.file, stat)
+                                       : file_stat_basic(place.file, stat);
     if (!rc && stat->stx.stx_nlink == 0)
         rc = -ENOENT;
     if (!rc && attr_wants_handle(&list->want))
@@ -346,6 +349,16 @@ static nfsstat4 add_records(struct listing *list, size_t len)
     return status;
 }
 
+/* What is read beyond what the reply has room for is read once more for the next. */
+static size_t dirents_wanted(const struct listing *list)
+{
+    const size_t left = xdr_out_left(&list->writer.out) / (list->need_stat ? ATTRIBUTES_PART : 1);
+
+    if (left < DIRENTS_LEAST)
+        return DIRENTS_LEAST;
+    return left < DIRENTS_SIZE ? left : DIRENTS_SIZE;
+}
+
 static nfsstat4 list_real(struct listing *list, uint64_t cookie)
 {
     nfsstat4 status = NFS4_OK;
@@ -361,7 +374,7 @@ static nfsstat4 list_real(struct listing *list, uint64_t cookie)
         long len;
 
         list->now = file_table_now(list->table);
-        len = syscall(SYS_getdents64, list->dirfd, list->dirents, sizeof(list->dirents));
+        len = syscall(SYS_getdents64, list->dirfd, list->dirents, dirents_wanted(list));
         if (len < 0)
             return fs_status(-errno);
         if (len == 0) {

@@ -343,6 +343,8 @@ enum op_next op_backchannel_ctl(struct compound *c)
     if (c->on_worker)
         return OP_LOOP;
     const BACKCHANNEL_CTL4args *args = &c->args.backchannel_ctl;
+    if (!session_client(c->session)) /* destroyed since SEQUENCE, perhaps by this compound */
+        return op_done(c, NFS4ERR_DEADSESSION);
     if (!is_principal(c, c->session)) /* its errors have none for another principal (15.2) */
         return op_done(c, NFS4ERR_INVAL);
     for (uint32_t i = 0; i < args->bca_sec_parms_count; i++)

@@ -235,7 +235,9 @@ static uint64_t wanted_mtime_ns(const struct attr_set *set)
 
 static enum op_next tell_time(struct compound *c, struct setattr *work)
 {
-    if (work->set.mtime.tv_sec < 0) /* the keeper's times begin in 1970 */
+    /* The keeper's times begin in 1970 and are nanoseconds in 64 bits: they end in 2554. */
+    if (work->set.mtime.tv_sec < 0 ||
+        (uint64_t)work->set.mtime.tv_sec >= UINT64_MAX / UINT64_C(1000000000))
         return op_done(c, NFS4ERR_INVAL);
     work->compound = c;
     work->wrote = (struct keeper_wrote){

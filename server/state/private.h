@@ -11,7 +11,7 @@
 
 /* An entry that found no memory is left with hh.tbl NULL. */
 #define HASH_NONFATAL_OOM 1
-#include <uthash.h>
+#include "server/base/keyed_hash.h"
 
 /* Each client has tables of its own, most with few entries: not 32 buckets to start with. */
 #undef HASH_INITIAL_NUM_BUCKETS
@@ -120,9 +120,9 @@ struct client_state {
     struct named_owner *lock_owners;
 };
 
-/* Bounds what one client can make the server remember, and with it how long its loop is busy when
- * all of it goes. */
-enum { STATE_MAX_PER_CLIENT = 1 << 18 };
+/* Bounds what one client can make the server remember, and with it how long its loop, and whoever
+ * waits for its files' mutex, is busy when all of it goes at once: a tenth of a second for each. */
+enum { STATE_MAX_PER_CLIENT = 1 << 18, RANGES_MAX_PER_CLIENT = 1 << 16 };
 
 static inline enum stateid_kind state_kind(const struct state *state)
 {
@@ -130,7 +130,7 @@ static inline enum stateid_kind state_kind(const struct state *state)
 }
 
 /* Takes so many of the client's share. -ENOSPC: there is little left in all; -EDQUOT: the client
- * and its address have their share. Any thread. */
+ * and its address have their share; -EMFILE: the client has as many as one may have. Any thread. */
 int state_take(struct client_state *client, enum budget_kind kind, uint64_t count);
 /* What such an error is about; nothing, for others. */
 enum state_lack state_lack_of(int err);

@@ -49,6 +49,9 @@ static void make_other(struct client_state *client, enum stateid_kind kind, uint
 
 int state_take(struct client_state *client, enum budget_kind kind, uint64_t count)
 {
+    if (kind == BUDGET_RANGES && count > 0 &&
+        atomic_load(&client->share.held[kind]) + count > RANGES_MAX_PER_CLIENT)
+        return -EMFILE;
     if (budget_take(client->budget, &client->share, kind, count))
         return 0;
     return budget_is_scarce(client->budget, kind) ? -ENOSPC : -EDQUOT;

@@ -52,6 +52,7 @@ static void calls(unsigned rounds)
 {
     const int fd = open(".", O_PATH | O_CLOEXEC);
     struct statx stx;
+    struct stat st;
     must(fd >= 0, "open");
     double begin = cpu_ns();
     for (unsigned i = 0; i < rounds; i++)
@@ -61,6 +62,10 @@ static void calls(unsigned rounds)
     for (unsigned i = 0; i < rounds; i++)
         must(statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &stx) == 0, "statx");
     row("statx by descriptor, CPU", cpu_ns() - begin, rounds);
+    begin = cpu_ns();
+    for (unsigned i = 0; i < rounds; i++)
+        must(syscall(SYS_fstat, fd, &st) == 0, "fstat");
+    row("fstat, CPU", cpu_ns() - begin, rounds);
     close(fd);
 }
 

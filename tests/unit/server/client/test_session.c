@@ -382,6 +382,36 @@ static void operations_reach_clients_of_every_loop_from_within_a_session(void **
     }
 }
 
+/* Wrong: the server ended by it, in whatever way the session went under a request that was under
+ * way. */
+static void a_request_outlives_its_session(void **state)
+{
+    (void)state;
+    static callback_sec_parms4 none = {.cb_secflavor = RPC_AUTH_NONE};
+    union nfs4_res res;
+    struct wire other;
+    wire_open(&other, daemon_of_test);
+    union nfs4_args args = exchange_args(client.owner, 2, 0); /* the client, started anew */
+    assert_int_equal(wire_one(&other, OP_EXCHANGE_ID, &args, &res), NFS4_OK);
+    const EXCHANGE_ID4resok anew = res.exchange_id.eir_resok4;
+    args = session_args(anew.eir_clientid, anew.eir_sequenceid, 0);
+    nfs_begin(&client, false);
+    wire_op(&client.wire, OP_CREATE_SESSION, &args);
+    args = (union nfs4_args){.backchannel_ctl = {.bca_cb_program = 0x40000000,
+                                                 .bca_sec_parms_count = 1,
+                                                 .bca_sec_parms = &none}};
+    wire_op(&client.wire, OP_BACKCHANNEL_CTL, &args);
+    assert_true(wire_call(&client.wire));
+    nfs_sequence_ok(&client);
+    assert_int_equal(wire_result(&client.wire, OP_CREATE_SESSION, &res), NFS4_OK);
+    assert_int_equal(wire_result(&client.wire, OP_BACKCHANNEL_CTL, NULL), NFS4ERR_DEADSESSION);
+    const CREATE_SESSION4resok created = res.create_session.csr_resok4;
+    assert_int_equal(sequence_on(&client.wire, client.session, 0, client.slot_seq[0] + 1, 0),
+                     NFS4ERR_BADSESSION);
+    assert_int_equal(sequence_on(&other, created.csr_sessionid, 0, 1, 0), NFS4_OK);
+    wire_close(&other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,6 +430,7 @@ int main(void)
             a_session_is_destroyed_under_sequence_of_another_and_its_own_only_at_the_end),
         cmocka_unit_test(a_client_has_so_many_sessions_and_no_more),
         cmocka_unit_test(operations_reach_clients_of_every_loop_from_within_a_session),
+        cmocka_unit_test(a_request_outlives_its_session),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -369,6 +369,31 @@ static void sequence_says_what_the_watcher_knows_of_fences(void **state)
     }
 }
 
+static void on_ended(struct loop_msg *msg)
+{
+    (void)msg;
+    sem_post(&seen.told);
+}
+
+/* Wrong: while DESTROY_CLIENTID removes its record an operator expels it, and waits for ever. */
+static void who_waits_for_an_end_hears_of_it_whoever_brings_it(void **state)
+{
+    struct expiry_wait waits[2] = {{.msg.run = on_ended}, {.msg.run = on_ended}};
+    struct client *goes = make_client("goes"), *stays = make_client("stays");
+    (void)state;
+    goes->expiring = stays->expiring = true;
+    client_expel_then(goes, &waits[0]);
+    client_expel_then(stays, &waits[1]);
+    client_remove(goes);
+    client_stay(stays); /* its record could not be removed */
+    assert_false(stays->expiring);
+    assert_int_equal(loop_start(loop), 0);
+    sem_wait(&seen.told);
+    sem_wait(&seen.told);
+    loop_stop(loop);
+    assert_int_equal(seen.forgotten, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -381,6 +406,7 @@ int main(void)
         TEST(who_holds_nothing_that_others_want_is_left_alone),
         TEST(a_return_while_the_record_goes_is_told_before_the_end),
         TEST(sequence_says_what_the_watcher_knows_of_fences),
+        TEST(who_waits_for_an_end_hears_of_it_whoever_brings_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "server/file/fs_cred.h"
@@ -233,6 +234,62 @@ static void change_differs_after_each_change_and_never_goes_back(void **state)
 
 /* The linker sends the daemon's statx here (--wrap). While one is told of, the clock stands still,
  * and the file grows right behind the first question. */
+static bool same_time(const struct statx_timestamp *a, const struct statx_timestamp *b)
+{
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+static void assert_same(const struct file_stat *all, const struct file_stat *basic)
+{
+    assert_true(all->change == basic->change);
+    assert_int_equal(all->stx.stx_mode, basic->stx.stx_mode);
+    assert_int_equal(all->stx.stx_nlink, basic->stx.stx_nlink);
+    assert_int_equal(all->stx.stx_uid, basic->stx.stx_uid);
+    assert_int_equal(all->stx.stx_gid, basic->stx.stx_gid);
+    assert_true(all->stx.stx_ino == basic->stx.stx_ino);
+    assert_true(all->stx.stx_size == basic->stx.stx_size);
+    assert_true(all->stx.stx_blocks == basic->stx.stx_blocks);
+    assert_int_equal(all->stx.stx_rdev_major, basic->stx.stx_rdev_major);
+    assert_int_equal(all->stx.stx_rdev_minor, basic->stx.stx_rdev_minor);
+    assert_int_equal(all->stx.stx_dev_major, basic->stx.stx_dev_major);
+    assert_int_equal(all->stx.stx_dev_minor, basic->stx.stx_dev_minor);
+    assert_true(same_time(&all->stx.stx_atime, &basic->stx.stx_atime));
+    assert_true(same_time(&all->stx.stx_mtime, &basic->stx.stx_mtime));
+    assert_true(same_time(&all->stx.stx_ctime, &basic->stx.stx_ctime));
+    assert_false(basic->stx.stx_mask & STATX_BTIME);
+}
+
+static void the_cheaper_question_has_the_same_answer(void **state)
+{
+    static const char *const paths[] = {"data/file", "data/dir", "data/link", "data/device"};
+    struct fs_fixture *f = *state;
+
+    fs_write_file(f, paths[0], "12345");
+    assert_int_equal(link(fs_path(f, paths[0]), fs_path(f, "data/other")), 0);
+    assert_int_equal(chown(fs_path(f, paths[0]), 12345, 54321), 0);
+    assert_int_equal(mkdir(fs_path(f, paths[1]), 01751), 0);
+    assert_int_equal(symlink("nowhere", fs_path(f, paths[2])), 0);
+    assert_int_equal(mknod(fs_path(f, paths[3]), S_IFCHR | 0600, makedev(259, 70000)), 0);
+    assert_int_equal(fs_walk(f, "data"), NFS4_OK);
+    for (unsigned i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        const struct place dir = f->c.current;
+        struct file_stat all, basic;
+        struct place at;
+
+        assert_int_equal(file_lookup(&dir, paths[i] + strlen("data/"), true, &at), 0);
+        assert_int_equal(file_stat(at.file, &all), 0);
+        assert_int_equal(file_stat_basic(at.file, &basic), 0);
+        assert_same(&all, &basic);
+        file_set_overlay(at.file, &(struct file_overlay){.mtime_ns = 7, .has_size = true});
+        assert_int_equal(file_stat(at.file, &all), 0);
+        assert_int_equal(file_stat_basic(at.file, &basic), 0);
+        assert_same(&all, &basic);
+        assert_true(basic.stx.stx_size == 0 && basic.stx.stx_mtime.tv_nsec == 7);
+        file_set_overlay(at.file, &(struct file_overlay){.mtime_ns = 0});
+        file_unref(at.file);
+    }
+}
+
 static struct growth {
     struct file *file;
     const char *path;
@@ -802,6 +859,7 @@ int main(void)
         TEST(a_name_that_was_just_found_is_asked_of_the_kernel_again),
         TEST(a_directory_moved_out_of_the_export_has_no_way_up),
         TEST(change_differs_after_each_change_and_never_goes_back),
+        TEST(the_cheaper_question_has_the_same_answer),
         TEST(what_was_asked_before_a_change_has_not_the_number_of_what_came_after),
         TEST(a_sealed_file_gives_no_writer_and_the_word_outlives_the_memory),
         TEST(the_overlay_shows_in_stat_and_is_taken_up_again),

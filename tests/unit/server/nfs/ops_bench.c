@@ -294,6 +294,11 @@ int file_stat(struct file *file, struct file_stat *out)
     return statx(file->path_fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &out->stx) == 0 ? 0 : -errno;
 }
 
+int file_stat_basic(struct file *file, struct file_stat *out)
+{
+    return file_stat(file, out);
+}
+
 static unsigned *counter(struct file *file, unsigned access)
 {
     return access == FILE_READ    ? &file->readers
@@ -393,7 +398,7 @@ int file_from_fd(struct file_table *table, struct export *export, int path_fd, s
 
 bitmap4 attr_exclcreat(void)
 {
-    return BITMAP4(FATTR4_SIZE, FATTR4_MODE);
+    return BITMAP4(FATTR4_SIZE, FATTR4_MODE, FATTR4_OWNER);
 }
 
 nfsstat4 attr_set_decode(const struct compound *c, const fattr4 *fattr, struct attr_set *out)
@@ -406,6 +411,8 @@ nfsstat4 attr_set_decode(const struct compound *c, const fattr4 *fattr, struct a
     out->want = attrs.present;
     out->size = attrs.size;
     out->mode = attrs.mode;
+    for (uint32_t i = 0; i < attrs.owner.len; i++) /* a number */
+        out->uid = 10 * out->uid + attrs.owner.data[i] - '0';
     return NFS4_OK;
 }
 

@@ -321,6 +321,66 @@ static void what_does_not_fit_the_cache_does_not_run_when_it_is_to_be_cached(voi
     end_narrow(&narrow);
 }
 
+static void begin_locked(struct nfs_client *who, bool cache)
+{
+    nfs_begin(who, cache);
+    nfs_lookup_export(who);
+    wire_op(&who->wire, OP_LOOKUP, &(union nfs4_args){.lookup = {xdr_bytes_of("locked")}});
+}
+
+static nfsstat4 test_lock(struct nfs_client *who, bool cache)
+{
+    const union nfs4_args args = {.lockt = {.locktype = WRITE_LT,
+                                            .length = UINT64_MAX,
+                                            .owner = {.owner = xdr_bytes_of("another")}}};
+    begin_locked(who, cache);
+    wire_op(&who->wire, OP_LOCKT, &args);
+    assert_true(wire_call(&who->wire));
+    return who->wire.status;
+}
+
+/* Wrong: a failure was kept whatever its length, and who is in the way can have a long name. */
+static void a_failure_that_is_too_long_to_keep_is_told_so(void **state)
+{
+    (void)state;
+    struct nfs_client narrow;
+    static const stateid4 current = {.seqid = 1};
+    union nfs4_res res;
+    uint8_t name[NFS4_OPAQUE_LIMIT];
+    memset(name, 'n', sizeof(name));
+    const union nfs4_args open = {
+        .open = {.share_access = OPEN4_SHARE_ACCESS_BOTH,
+                 .owner = {.owner = xdr_bytes_of("o")},
+                 .openhow = {.opentype = OPEN4_CREATE, .how = {.mode = UNCHECKED4}},
+                 .claim = {.claim = CLAIM_NULL, .file = xdr_bytes_of("locked")}}};
+    union nfs4_args lock = {.lock = {.locktype = WRITE_LT, .length = UINT64_MAX}};
+    lock.lock.locker = (locker4){
+        .new_lock_owner = true,
+        .open_owner = {.open_stateid = current, .lock_owner = {.owner = {name, sizeof(name)}}}};
+    narrow_session(&narrow, 8192, 4096, 512);
+    nfs_begin(&narrow, false);
+    nfs_lookup_export(&narrow);
+    wire_op(&narrow.wire, OP_OPEN, &open);
+    wire_op(&narrow.wire, OP_LOCK, &lock);
+    assert_true(wire_call(&narrow.wire));
+    nfs_sequence_ok(&narrow);
+    nfs_lookup_export_results(&narrow);
+    assert_int_equal(wire_result(&narrow.wire, OP_OPEN, &res), NFS4_OK);
+    const stateid4 opened = res.open.resok4.stateid;
+    assert_int_equal(wire_result(&narrow.wire, OP_LOCK, &res), NFS4_OK);
+    const stateid4 locked = res.lock.resok4.lock_stateid;
+    assert_int_equal(test_lock(&narrow, false), NFS4ERR_DENIED);
+    assert_int_equal(test_lock(&narrow, true), NFS4ERR_REP_TOO_BIG_TO_CACHE);
+    assert_true(narrow.wire.in_len <= 512);
+    begin_locked(&narrow, false);
+    wire_op(&narrow.wire, OP_LOCKU,
+            &(union nfs4_args){.locku = {READ_LT, 0, locked, 0, UINT64_MAX}});
+    wire_op(&narrow.wire, OP_CLOSE, &(union nfs4_args){.close = {.open_stateid = opened}});
+    assert_true(wire_call(&narrow.wire));
+    assert_int_equal(narrow.wire.status, NFS4_OK);
+    end_narrow(&narrow);
+}
+
 static void a_request_over_the_channels_size_is_refused(void **state)
 {
     (void)state;
@@ -476,6 +536,7 @@ int main(void)
         cmocka_unit_test(too_many_operations_are_refused_before_any_runs),
         cmocka_unit_test(what_changes_something_does_not_run_when_its_reply_would_not_fit),
         cmocka_unit_test(what_does_not_fit_the_cache_does_not_run_when_it_is_to_be_cached),
+        cmocka_unit_test(a_failure_that_is_too_long_to_keep_is_told_so),
         cmocka_unit_test(a_request_over_the_channels_size_is_refused),
         cmocka_unit_test(every_read_of_a_compound_brings_its_data),
         cmocka_unit_test(an_open_that_truncates_takes_the_set_id_bits_off),

@@ -164,6 +164,9 @@ static void bad_values_are_refused_before_anything_is_set(void **state)
         (settime4){.set_it = SET_TO_CLIENT_TIME4, .time = {.nseconds = 1000000000}};
     attrs.present = BITMAP4(FATTR4_TIME_MODIFY_SET);
     assert_int_equal(setattr(f, &attrs), NFS4ERR_INVAL);
+    attrs.time_modify_set = (settime4){.set_it = 7}; /* no value of the enumeration */
+    assert_int_equal(setattr(f, &attrs), NFS4ERR_BADXDR);
+    assert_true(stat_of(f, "data/a").st_mtime > 0);
     attrs.present = BITMAP4(FATTR4_CHANGE); /* read-only */
     assert_int_equal(setattr(f, &attrs), NFS4ERR_INVAL);
     attrs.present = BITMAP4(FATTR4_ARCHIVE); /* not supported */
@@ -310,6 +313,10 @@ static void a_manual_seal_stays_and_a_pinned_ones_mtime_goes_to_the_keeper(void 
     assert_int_equal(setattr(f, &attrs), NFS4_OK);
     assert_true(bitmap4_equal(&f->c.res.setattr.attrsset, &mtime));
     assert_true(f->wrote_mtime_ns == UINT64_C(5000000006));
+    attrs.time_modify_set.time.seconds = INT64_C(1) << 40; /* more nanoseconds than 64 bits have */
+    assert_int_equal(setattr(f, &attrs), NFS4ERR_INVAL);
+    assert_true(f->wrote_mtime_ns == UINT64_C(5000000006));
+    attrs.time_modify_set.time.seconds = 5;
     fs_as(f, 1000, 1000);
     assert_int_equal(setattr(f, &attrs), NFS4ERR_PERM); /* a time of his choice, and not his file */
     attrs.time_modify_set.set_it = SET_TO_SERVER_TIME4;

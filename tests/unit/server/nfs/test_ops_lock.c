@@ -365,6 +365,31 @@ static void who_locks_all_he_can_leaves_as_much_for_the_next(void **unused)
     file_unref(file);
 }
 
+/* Wrong: with memory for millions a client has them, and when it unlocks them, or goes, nobody else
+ * has the loop or the file for many seconds. */
+static void a_client_has_so_many_ranges_and_no_more(void **unused)
+{
+    enum { MOST = 65536 };
+    struct file *file = bench_file("a", "");
+    stateid4 open, locked;
+    nfsstat4 status;
+    uint64_t at = 0;
+
+    (void)unused;
+    bench.budget.limit[BUDGET_RANGES] = UINT64_C(1) << 30;
+    assert_int_equal(bench_open(0, file, "o", BOTH, 0, &open), NFS4_OK);
+    assert_int_equal(do_lock(0, file, &open, "l", WRITE_LT, at, 1, &locked), NFS4_OK);
+    while ((status = do_lock(0, file, &locked, NULL, WRITE_LT, at += 2, 1, &locked)) == NFS4_OK)
+        assert_true(at < 4 * MOST);
+    assert_int_equal(status, NFS4ERR_DELAY);
+    assert_in_range(bench.budget.taken[BUDGET_RANGES], MOST - 1, MOST);
+    assert_int_equal(bench.shares_noted, 1);
+    assert_int_equal(bench.own_yield + bench.all_yield, 0); /* nobody else could help */
+    assert_int_equal(do_unlock(0, file, &locked, 0, UINT64_MAX, &locked), NFS4_OK);
+    assert_int_equal(do_lock(0, file, &locked, NULL, WRITE_LT, 0, 1, &locked), NFS4_OK);
+    file_unref(file);
+}
+
 /* Wrong: LOCKU is never refused, and each one that splits a range adds one. Right: that counts too;
  * what splits nothing goes on. */
 static void unlocking_comes_by_no_more_ranges_than_locking(void **unused)
@@ -429,6 +454,7 @@ int main(void)
         TEST(an_expired_clients_lock_gives_way),
         TEST(a_lock_stateid_reads_and_writes_as_its_open),
         TEST(who_locks_all_he_can_leaves_as_much_for_the_next),
+        TEST(a_client_has_so_many_ranges_and_no_more),
         TEST(unlocking_comes_by_no_more_ranges_than_locking),
         TEST(many_owners_of_one_open_are_no_burden),
     };

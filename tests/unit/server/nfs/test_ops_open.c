@@ -9,9 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <uthash.h>
 
 #include "proto/nfs4/attr.h"
 #include "tests/unit/server/nfs/ops_bench.h"
@@ -222,6 +224,7 @@ static void exclusive_creation_can_be_repeated_with_its_verifier_only(void **unu
         creates(c, EXCLUSIVE4_1, &attrs);
         memcpy(c->args.open.openhow.how.ch_createboth.cva_verf,
                i < 2 ? "\xf1verifie" : "\xf1verifiX", 8);
+        c->cred.uid = geteuid();
         /* Whoever created it may write, though its mode says no. */
         bench.permission_denied = true;
         if (i == 2) {
@@ -250,6 +253,7 @@ static void exclusive_creation_with_a_size_can_be_repeated(void **unused)
 
         creates(c, EXCLUSIVE4_1, &attrs);
         memcpy(c->args.open.openhow.how.ch_createboth.cva_verf, "verifier", 8);
+        c->cred.uid = geteuid();
         assert_int_equal(bench_run(c, op_open), NFS4_OK);
         assert_true(bitmap4_isset(&c->res.open.resok4.attrset, FATTR4_SIZE));
         bench_close(0, c->current.file, &c->res.open.resok4.stateid);
@@ -257,9 +261,42 @@ static void exclusive_creation_with_a_size_can_be_repeated(void **unused)
     }
     struct compound *c = open_named("new", BOTH);
     attrs.size = 99; /* not the same request */
+    c->cred.uid = geteuid();
     creates(c, EXCLUSIVE4_1, &attrs);
     memcpy(c->args.open.openhow.how.ch_createboth.cva_verf, "verifier", 8);
     assert_int_equal(open_and_close(c), NFS4ERR_EXIST);
+}
+
+/* Wrong: who guesses the times of a file, if they are whole seconds, opens it whatever its mode. */
+static void a_verifier_opens_nobody_elses_file(void **unused)
+{
+    static const struct timespec times[2] = {{.tv_sec = 0x65616363}, {.tv_sec = 0x69646e74}};
+    static const struct {
+        bool is_owner, names_owner;
+        nfsstat4 status;
+    } cases[] = {{true, false, NFS4_OK},
+                 {true, true, NFS4_OK},
+                 {false, false, NFS4ERR_EXIST},
+                 {false, true, NFS4ERR_ACCESS}};
+    struct file *file = bench_file("theirs", "");
+    char owner[16];
+
+    (void)unused;
+    assert_int_equal(utimensat(bench.dir_fd, "theirs", times, 0), 0);
+    snprintf(owner, sizeof owner, "%u", geteuid());
+    bench.permission_denied = true;
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct nfs4_attrs attrs = {.present = cases[i].names_owner ? BITMAP4(FATTR4_OWNER)
+                                                                         : BITMAP4(FATTR4_MODE),
+                                         .owner = xdr_bytes_of(owner)};
+        struct compound *c = open_named("theirs", BOTH);
+
+        creates(c, EXCLUSIVE4_1, &attrs);
+        memcpy(c->args.open.openhow.how.ch_createboth.cva_verf, "eaccidnt", 8);
+        c->cred.uid = geteuid() + !cases[i].is_owner;
+        assert_int_equal(open_and_close(c), cases[i].status);
+    }
+    file_unref(file);
 }
 
 static void exclusive_creation_refuses_what_holds_the_verifier(void **unused)
@@ -768,6 +805,84 @@ static void who_is_in_the_way_is_found_past_many_who_are_not(void **unused)
     file_unref(file);
 }
 
+/* ---- names that were made to collide ---- */
+
+enum { COLLIDING = 16384, PARTS = 3 };
+
+struct long_name {
+    uint32_t first[PARTS], second[PARTS];
+};
+
+/* One of those that uthash's own hash (HASH_JEN) takes for the same: whatever a name's first twelve
+ * bytes make of its state, the next twelve are added to that, and bring it to where all are. */
+static struct long_name colliding_name(uint32_t number)
+{
+    struct long_name name = {.first = {number}};
+    uint32_t a = 0x9e3779b9u + number, b = 0x9e3779b9u, c = 0xfeedbeefu;
+
+    HASH_JEN_MIX(a, b, c);
+    name.second[0] = 1 - a;
+    name.second[1] = 2 - b;
+    name.second[2] = 3 - c;
+    return name;
+}
+
+static struct long_name plain_name(uint32_t number)
+{
+    return (struct long_name){.first = {number}};
+}
+
+static double cpu_seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* What it takes to open a file by so many owners. */
+static double open_by_names(unsigned client, struct file *file,
+                            struct long_name (*name_of)(uint32_t number))
+{
+    const double begin = cpu_seconds();
+    const struct cred cred = {.uid = 1000};
+    stateid4 stateid;
+    uint64_t conflict;
+
+    for (uint32_t i = 0; i < COLLIDING; i++) {
+        const struct long_name name = name_of(i);
+        struct state_open open = {.file = file,
+                                  .owner = {.data = (const uint8_t *)&name, .len = sizeof name},
+                                  .cred = &cred,
+                                  .access = R};
+
+        assert_int_equal(state_open(bench.clients[client].state, &open, &stateid, &conflict),
+                         NFS4_OK);
+    }
+    bench_end_client(client);
+    return cpu_seconds() - begin;
+}
+
+/* Wrong: each of them is looked for past all the others, and the loop has time for nobody else. */
+static void names_made_to_collide_cost_what_others_cost(void **unused)
+{
+    const struct long_name one = colliding_name(1), two = colliding_name(2);
+    struct file *file = bench_file("a", "");
+    unsigned hash_of_one, hash_of_two;
+    double plain, colliding;
+
+    (void)unused;
+    HASH_JEN(&one, sizeof one, hash_of_one);
+    HASH_JEN(&two, sizeof two, hash_of_two);
+    assert_int_equal(hash_of_one, hash_of_two);
+    bench.budget.limit[BUDGET_STATES] = 4 * COLLIDING;
+    plain = open_by_names(0, file, plain_name);
+    colliding = open_by_names(1, file, colliding_name);
+    print_message("%d names: %.3f s; made to collide: %.3f s\n", COLLIDING, plain, colliding);
+    assert_true(colliding < 8 * plain);
+    file_unref(file);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
@@ -782,6 +897,7 @@ int main(void)
         TEST(unchecked_creation_empties_only_when_asked),
         TEST(exclusive_creation_can_be_repeated_with_its_verifier_only),
         TEST(exclusive_creation_with_a_size_can_be_repeated),
+        TEST(a_verifier_opens_nobody_elses_file),
         TEST(exclusive_creation_refuses_what_holds_the_verifier),
         TEST(a_read_only_export_is_opened_for_reading_only),
         TEST(permission_is_the_kernels_word),
@@ -806,6 +922,7 @@ int main(void)
         TEST(a_million_opens_of_one_client_keep_nobody_from_opening),
         TEST(who_has_as_many_as_one_may_have_asks_nobody_to_yield),
         TEST(who_is_in_the_way_is_found_past_many_who_are_not),
+        TEST(names_made_to_collide_cost_what_others_cost),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -353,6 +353,28 @@ static void aim_exchange(EXCHANGE_ID4args *args)
         args->eia_state_protect.spa_how = SP4_NONE;
 }
 
+/* Mostly a client's first session: who is started anew by it loses those that he has, under his
+ * requests, this one too perhaps. */
+static void aim_create_session(CREATE_SESSION4args *args)
+{
+    const clientid4 id = args->csa_clientid;
+
+    if (!one_in(4))
+        *args =
+            session_args(id, 1, one_in(2) ? CREATE_SESSION4_FLAG_CONN_BACK_CHAN : 0).create_session;
+    if (one_in(4))
+        args->csa_sequence = below(4);
+}
+
+static void aim_backchannel_ctl(BACKCHANNEL_CTL4args *args)
+{
+    static callback_sec_parms4 none = {.cb_secflavor = RPC_AUTH_NONE};
+
+    if (!one_in(4))
+        *args = (BACKCHANNEL_CTL4args){
+            .bca_cb_program = 0x40000000, .bca_sec_parms_count = 1, .bca_sec_parms = &none};
+}
+
 static void aim_layoutget(LAYOUTGET4args *args)
 {
     if (!one_in(8))
@@ -396,6 +418,10 @@ static void any_args(uint32_t op, union nfs4_args *args)
         args->putfh.object = any_handle();
     else if (op == OP_EXCHANGE_ID)
         aim_exchange(&args->exchange_id);
+    else if (op == OP_CREATE_SESSION)
+        aim_create_session(&args->create_session);
+    else if (op == OP_BACKCHANNEL_CTL)
+        aim_backchannel_ctl(&args->backchannel_ctl);
     else if (op == OP_LAYOUTGET)
         aim_layoutget(&args->layoutget);
     else if (op == OP_LAYOUTRETURN)
