@@ -237,6 +237,37 @@ def a_second_server_on_the_same_state_does_not_start(lab):
 
 
 @test()
+def a_control_socket_that_cannot_be_made_says_why(lab):
+    """Another server has it; it listens and hears nobody; its path is too long."""
+    lab.disk(size=400 << 20)
+    server = lab.server()
+    other = f"{lab.directory}/other"
+    os.mkdir(other, 0o700)
+    with open(server.config) as f:
+        lines = [line for line in f if not line.startswith(("state_dir", "control_socket",
+                                                                "port"))]
+    words = "another sealnfsd answers there"
+
+    def expect(path, words):
+        with open(f"{other}/conf", "w") as f:
+            f.writelines([f'state_dir = "{other}"\n', f'control_socket = "{path}"\n',
+                          "port = 20491\n", *lines])
+        done = subprocess.run([f"{lab.build}/bin/sealnfsd", "--config", f"{other}/conf"],
+                              capture_output=True, text=True, timeout=60)
+        holds(done.returncode == 1 and words in done.stderr, done.stderr)
+
+    expect(server.control, words)
+    deaf = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    deaf.bind(f"{other}/deaf")
+    deaf.listen(0)
+    calling = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    calling.connect(f"{other}/deaf")
+    expect(f"{other}/deaf", words)
+    expect(f"{other}/{'x' * 120}", "a shorter control_socket")
+    equal(server.sealctl("status")[0], 0, "the first one still answers")
+
+
+@test()
 def sealctl_tells_by_its_exit_status(lab):
     disk = lab.disk(size=400 << 20)
     disk.write("file", 1 << 20)
