@@ -181,7 +181,12 @@ static int claim_disks(const struct claim *claim, const struct export_table *exp
     int err = 0;
     for (unsigned i = 0; !err && i < export_count(exports); i++)
         err = claim_export(claim, export_at(exports, i));
-    return err || !claim->all ? err : claim_state_disk(claim);
+    if (!err && claim->all)
+        err = claim_state_disk(claim);
+    if (err && err != -EKEYREVOKED)
+        log_error("whether another node has the disks cannot be found out: %s; start again",
+                  strerror(-err));
+    return err;
 }
 
 /* ---- the record ---- */
@@ -230,6 +235,17 @@ static int note_cut(const struct config *config, struct node_record *record)
     return err;
 }
 
+static int write_record(const struct config *config, struct node_record *record, bool cut)
+{
+    int err = cut ? note_cut(config, record) : 0;
+    if (!err)
+        err = node_record_take(record);
+    if (err)
+        log_error("%s/nodes cannot be written: %s; see that there is room, and start again",
+                  config->state_dir, strerror(-err));
+    return err;
+}
+
 int claim_state(const struct config *config, const struct export_table *exports, bool take_over,
                 struct node_record *record)
 {
@@ -244,13 +260,7 @@ int claim_state(const struct config *config, const struct export_table *exports,
         err = refuse_other(config, other);
     if (!err)
         err = claim_disks(&claim, exports);
-    if (!err && other)
-        err = note_cut(config, record);
-    if (!err)
-        err = node_record_take(record);
-    if (err && err != -EKEYREVOKED)
-        log_error("%s/nodes cannot be written: %s", config->state_dir, strerror(-err));
-    return err;
+    return err ? err : write_record(config, record, other != NULL);
 }
 
 int claim_note_fenced(const struct config *config, const char *node, const char *who, FILE *errors,

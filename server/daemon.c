@@ -427,15 +427,24 @@ static void keep_fixed(const struct config *old, struct config *new, FILE *told)
     new->rdma_port = old->rdma_port;
 }
 
-/* The old configuration lives on: who is looking at it is not known, and reloads are rare. */
+/* The old configuration lives on: who is looking at it is not known, and reloads are rare. The new
+ * one is taken over; where the reload failed half way, exports that came by then have their entries
+ * there. */
 static int replace_config(struct daemon *d, struct config *config, char why[EXPORT_WHY_MAX])
 {
     struct config **outdated = realloc(d->outdated, (d->outdated_count + 1) * sizeof(*outdated));
     snprintf(why, EXPORT_WHY_MAX, "out of memory");
-    if (!outdated)
+    if (!outdated) {
+        config_free(config);
         return -ENOMEM;
+    }
     d->outdated = outdated;
+    const unsigned before = export_count(d->server.exports);
     int err = export_table_reload(d->server.exports, config, why);
+    if (err < 0 && export_count(d->server.exports) > before)
+        d->outdated[d->outdated_count++] = config;
+    else if (err < 0)
+        config_free(config);
     if (err < 0)
         return err;
     d->outdated[d->outdated_count++] = d->server.config;
@@ -472,7 +481,6 @@ static int reload(struct daemon *d, FILE *told)
     err = replace_config(d, config, why);
     if (err < 0) {
         fprintf(told, "%s\n", why);
-        config_free(config);
         return err;
     }
     log_set_level(config->log_level);

@@ -214,9 +214,10 @@ struct seal {
     uint64_t step_at; /* a failed UNFLAG is tried again, or a file that seemed gone looked for */
     uint64_t gone_at; /* since then it seems to be gone; 0: it does not */
     struct engine_call *seal_calls, *get_calls, *release_calls;
-    char *failure; /* why sealing failed; allocated */
-    char *held_up; /* why the flag could not be cleared; allocated */
-    char *breach;  /* how it was broken; allocated, may be missing */
+    char *failure;    /* why sealing failed; allocated */
+    char *held_up;    /* why the flag could not be cleared; allocated */
+    char *breach;     /* how it was broken; allocated, may be missing */
+    bool was_altered; /* as the release found */
     uint64_t seen_at,
         watch_ticket; /* when its map was last seen to be the sealed one; 0: not in this run */
     struct grant *grants;

@@ -482,24 +482,29 @@ static const char *seconds_left(const struct engine *e, uint64_t at, char text[3
 }
 
 /* What keeps a local program's fence from working, and what to do. */
-static const char *explain_local(const struct engine *e, const struct holder *holder)
+static void explain_local(const struct engine *e, const struct holder *holder, const char *address,
+                          const char *when, char *text, size_t size)
 {
-    if (holder->owner->kind == JOURNAL_HOLDER_HOOK)
-        return e->options.fence_hook
-                   ? "the fence hook did not succeed; it is called again"
-                   : "no fence hook is configured; set fence_hook, or end the program and say "
-                     "sealctl fenced NAME";
-    if (holder->client_id)
-        return "is still there; have it give the file back, or end it";
-    if (holder->owner->kind == JOURNAL_HOLDER_CLOSE)
-        return "is not known to be gone; have it come back, end it, or say sealctl fenced NAME "
-               "when it is "
-               "certain "
-               "not to touch the disk";
-    return "declared no fence; have it come back, or say sealctl fenced NAME when it is certain "
-           "not to touch "
-           "the "
-           "disk";
+    const enum journal_holder_kind kind = holder->owner->kind;
+    const int len = (int)holder->owner->len;
+    const char *name = (const char *)holder->owner->bytes, *what;
+    bool has_word = true; /* of the operator, which ends it */
+    if (kind == JOURNAL_HOLDER_HOOK && e->options.fence_hook) {
+        what = "the fence hook did not succeed; it is called again";
+        has_word = false;
+    } else if (kind == JOURNAL_HOLDER_HOOK) {
+        what = "no fence hook is configured; set fence_hook, or end the program";
+    } else if (holder->client_id) {
+        what = "is still there; have it give the file back, or end it";
+        has_word = false;
+    } else if (kind == JOURNAL_HOLDER_CLOSE) {
+        what = "is not known to be gone; have it come back, or end it";
+    } else {
+        what = "declared no fence; have it come back";
+    }
+    snprintf(text, size, "cannot be released: local program %.*s (%s)%s %s%s%.*s%s", len, name,
+             address, when, what, has_word ? ", or say sealctl fenced " : "", has_word ? len : 0,
+             name, has_word ? " when it is certain not to touch the disk" : "");
 }
 
 static void explain_haunted(const struct engine *e, const struct reach *reach, const char *address,
@@ -514,9 +519,10 @@ static void explain_haunted(const struct engine *e, const struct reach *reach, c
         "cannot be released: client %s (id %016llx) lost its layout of it without giving it back "
         "(a restart of the server, a lost lease, another verifier), so that what it wrote may "
         "still be queued, and %s; unmount there, or cut the client off from the disk, or, when "
-        "it is certain that nothing of it is queued any more, say so: sealctl fenced (tried "
+        "it is certain that nothing of it is queued any more, say so: sealctl fenced %s (tried "
         "again every %llu s)",
         address, (unsigned long long)reach->holder->last_client_id, what,
+        reach->holder->address[0] ? reach->holder->address : "OWNER",
         (unsigned long long)(e->options.fence_retry / UINT64_C(1000000000)));
 }
 
@@ -527,9 +533,7 @@ static void explain_stuck(const struct engine *e, const struct seal *seal,
     const char *when = seal->grants ? "" : " of before the restart";
     unsigned long long id = reach->holder->last_client_id;
     if (holder_is_local(reach->holder)) {
-        snprintf(text, size, "cannot be released: local program %.*s (%s)%s %s",
-                 (int)reach->holder->owner->len, (const char *)reach->holder->owner->bytes, address,
-                 when, explain_local(e, reach->holder));
+        explain_local(e, reach->holder, address, when, text, size);
         return;
     }
     if (haunt_is_on(reach)) {

@@ -271,7 +271,10 @@ static void forget(struct engine *e, struct seal *seal)
     seal_push_word(e, seal);
     answer_all(e, &seal->seal_calls, ENGINE_REFUSED, why);
     answer_all(e, &seal->get_calls, ENGINE_UNAVAILABLE, why);
-    answer_all(e, &seal->release_calls, ENGINE_OK, "");
+    answer_all(e, &seal->release_calls, ENGINE_OK,
+               seal->broken || seal->was_altered
+                   ? "it was changed from outside while it was sealed, the log says how: check it"
+                   : "");
     growing_forget(e, seal, why);
     deactivate(e, seal);
     scrub_forget(e, seal);
@@ -435,6 +438,7 @@ static void verified(struct engine *e, struct seal *seal, const struct engine_ev
                    seal->path, -event->step.error);
     else if (!event->step.map && !seal->resumed && !seal->broken) {
         e->counters.breaches++;
+        seal->was_altered = true;
         alarm_push(
             e, seal,
             "%s: SOMEBODY CLEARED THE IMMUTABLE FLAG WHILE IT WAS SEALED; clients may have read or "
@@ -443,6 +447,7 @@ static void verified(struct engine *e, struct seal *seal, const struct engine_ev
     } else if (!seal->broken && event->step.map && seal->map &&
                map_describe_change(seal->map, event->step.map, change, sizeof change)) {
         e->counters.breaches++;
+        seal->was_altered = true;
         alarm_push(
             e, seal,
             "%s: ITS MAP CHANGED WHILE IT WAS SEALED (%s): somebody cleared the flag or moved its "
@@ -452,6 +457,7 @@ static void verified(struct engine *e, struct seal *seal, const struct engine_ev
         watch_tell_moves(e, seal, event->step.map);
     } else if (!seal->broken && event->step.shared && seal->kind == SEAL_KIND_PINNED) {
         e->counters.breaches++;
+        seal->was_altered = true;
         watch_tell_clone(e, seal);
     }
     push_step(e, seal, ENGINE_STEP_UNFLAG);

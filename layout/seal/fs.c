@@ -305,8 +305,7 @@ static int refuse_writer(int fd, struct seal_refusal *why)
                        "it is open for writing or mapped writable by something that was not found "
                        "in /proc: the kernel (a "
                        "loop device, swap, a file server), or a process that this one may not look "
-                       "into; end that and "
-                       "try again");
+                       "into (lsof FILE, or fuser -v FILE, names it); end that and try again");
 }
 
 /*

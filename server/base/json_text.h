@@ -11,5 +11,10 @@
  * which JSON must be, are quoted (proto/quote.h). NULL: out of memory. */
 json_t *json_text(const char *sentence);
 json_t *json_textn(const char *sentence, size_t len);
+/* A path is bytes. In an object it is "file", for people too, and where it is no text "file_hex"
+ * has its bytes. */
+void json_put_path(json_t *object, const char *path);
+/* NULL, with errno: EINVAL, there is none; ENOMEM. To be freed. */
+char *json_take_path(const json_t *object);
 
 #endif

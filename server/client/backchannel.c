@@ -206,9 +206,9 @@ static bool send_over(struct cb_flight *flight, struct conn *conn)
     if (!conn_call_expect(conn, &flight->answer))
         return false;
     flight->conn = conn_ref(conn);
-    conn_ref(conn); /* the send's: it may be on its way there when the call has failed */
     flight->send.sent = on_sent;
     atomic_fetch_add(&flight->refs, 1);
+    /* The send keeps it too: it may be on its way there when the call has failed. */
     conn_send(conn_ref(conn), &flight->send);
     return true;
 }

@@ -505,6 +505,16 @@ static void free_loading(struct loading *l)
     free(l->export_lines);
 }
 
+/* What somebody else can find it by, whose working directory is another. NULL: out of memory. */
+static char *absolute_path(const char *path)
+{
+    char here[PATH_MAX], *whole;
+
+    if (path[0] == '/' || !getcwd(here, sizeof(here)))
+        return strdup(path);
+    return asprintf(&whole, "%s/%s", here, path) < 0 ? NULL : whole;
+}
+
 int config_load(const char *path, FILE *errors, struct config **out)
 {
     struct config_sources sources;
@@ -513,7 +523,7 @@ int config_load(const char *path, FILE *errors, struct config **out)
     loading.error = config_sources_read(path, &sources);
     if (!loading.error)
         loading.error = sources.list[0].error;
-    if (!loading.error && (!loading.config || !(loading.config->file = strdup(path))))
+    if (!loading.error && (!loading.config || !(loading.config->file = absolute_path(path))))
         loading.error = -ENOMEM;
     if (!loading.error)
         read_sources(&loading);

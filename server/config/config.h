@@ -69,7 +69,7 @@ struct config_export {
 };
 
 struct config {
-    char *file;        /* path it came from */
+    char *file;        /* path it came from, absolute */
     char *include_dir; /* NULL: the one beside it, if that is there; "": none */
     size_t listen_count;
     char **listen; /* numeric addresses */

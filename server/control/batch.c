@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/base/json_text.h"
+
 struct batch;
 
 struct batch_part {
@@ -70,13 +72,32 @@ static void one_answered(void *context, json_t *reply)
 
 static json_t *request_of(json_t *request, json_t *file)
 {
-    json_t *one = json_copy(request);
+    json_t *one = json_copy(request), *hex = json_object_get(file, "file_hex");
 
-    if (one && (json_object_del(one, "files") != 0 || json_object_set(one, "file", file) != 0)) {
+    json_object_del(one, "file");
+    json_object_del(one, "file_hex");
+    if (one && (json_object_del(one, "files") != 0 ||
+                json_object_set(one, hex ? "file_hex" : "file", hex ? hex : file) != 0)) {
         json_decref(one);
         return NULL;
     }
     return one;
+}
+
+/* NULL: out of memory. */
+static json_t *name_result(json_t *file)
+{
+    json_t *result;
+    char *path;
+
+    if (json_is_string(file))
+        return json_pack("{s:O}", "file", file);
+    result = json_object();
+    path = json_take_path(file);
+    if (path)
+        json_put_path(result, path);
+    free(path);
+    return result;
 }
 
 static struct batch *make_batch(const json_t *files, control_answer_fn answer, void *context)
@@ -92,7 +113,7 @@ static struct batch *make_batch(const json_t *files, control_answer_fn answer, v
     json_array_foreach(files, i, file)
     {
         batch->parts[i] = (struct batch_part){.batch = batch, .index = i};
-        if (json_array_append_new(batch->results, json_pack("{s:O}", "file", file)) != 0) {
+        if (json_array_append_new(batch->results, name_result(file)) != 0) {
             json_decref(batch->results);
             free(batch);
             return NULL;
@@ -111,7 +132,7 @@ void control_batch(struct server *server, struct loop *loop, json_t *request,
 
     json_array_foreach(files, i, file)
     {
-        if (!json_is_string(file))
+        if (!json_is_string(file) && !json_is_string(json_object_get(file, "file_hex")))
             count = 0;
     }
     if (count == 0 || count > CONTROL_BATCH_MAX) {

@@ -245,13 +245,13 @@ static void on_accept_error(struct evconnlistener *listener, void *arg)
 /* A socket file that nobody answers on is left from a crash and is taken away. */
 static int remove_stale(const struct sockaddr_un *address)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int error = 0;
 
     if (fd < 0)
         return -errno;
-    if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0)
-        error = -EADDRINUSE;
+    if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN)
+        error = -EADDRINUSE; /* EAGAIN: it has no room for another connection just now */
     else if (errno == ECONNREFUSED && unlink(address->sun_path) < 0)
         error = -errno;
     close(fd);
@@ -263,7 +263,7 @@ static int set_access(const char *path, const char *group)
     struct group *entry = group ? getgrnam(group) : NULL;
 
     if (group && !entry)
-        return -ENOENT;
+        return -ESRCH;
     if (entry && chown(path, (uid_t)-1, entry->gr_gid) < 0)
         return -errno;
     return chmod(path, group ? 0660 : 0600) < 0 ? -errno : 0;
@@ -287,8 +287,10 @@ static int listen_on(struct control *control, const struct config *config)
     mask = umask(0177); /* nobody gets in between bind and set_access */
     error = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
     umask(mask);
-    if (!error)
+    if (!error) {
+        strcpy(control->path, address.sun_path);
         error = set_access(address.sun_path, config->control_group);
+    }
     if (!error && listen(fd, 16) < 0)
         error = -errno;
     if (!error) {
@@ -302,9 +304,25 @@ static int listen_on(struct control *control, const struct config *config)
     }
     if (error)
         close(fd);
-    else
-        strcpy(control->path, address.sun_path);
+    if (error && control->path[0])
+        unlink(control->path);
     return error;
+}
+
+static const char *advice_for(int error)
+{
+    switch (-error) {
+    case EADDRINUSE:
+        return "another sealnfsd answers there: stop it, or give this one another control_socket";
+    case ENAMETOOLONG:
+        return "give a shorter control_socket";
+    case ENOENT:
+        return "make its directory (systemd does, by the unit's RuntimeDirectory)";
+    case ESRCH:
+        return "there is no such control_group: make it (systemd-sysusers), or name another";
+    default:
+        return "see who may write to its directory";
+    }
 }
 
 int control_create(struct server *server, struct control **out)
@@ -336,8 +354,8 @@ fail_listener:
 fail_loop:
     loop_destroy(control->loop);
 fail:
-    log_error("control socket %s: %s; is another sealnfsd running?", server->config->control_socket,
-              strerror(-error));
+    log_error("control socket %s: %s; %s", server->config->control_socket, strerror(-error),
+              advice_for(error));
     free(control);
     return error;
 }

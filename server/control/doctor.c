@@ -48,6 +48,7 @@ static const struct {
 
 struct doctor {
     json_t *report, *facts, *problems;
+    const char *config; /* the file */
     unsigned next_view;
 };
 
@@ -187,6 +188,7 @@ static void look_at_machine(struct doctor *doctor, const struct server *server)
     add_fact(doctor, "sealnfsd", "%s, process %ld", SEALNFS_VERSION, (long)getpid());
     if (uname(&system) == 0)
         add_fact(doctor, "kernel", "%s %s %s", system.sysname, system.release, system.machine);
+    doctor->config = config->file;
     add_fact(doctor, "configuration", "%s", config->file ? config->file : "-");
     add_fact(doctor, "loops", "%u", server->loop_count);
     add_fact(doctor, "fence hook", "%s", config->fence_hook ? config->fence_hook : "none");
@@ -350,6 +352,8 @@ static void end_doctor(struct control_request *request)
 
     add_log(doctor);
     hide_keys_in(report);
+    if (doctor->config) /* byte for byte: sealctl looks at it */
+        json_object_set_new(report, "config", json_string(doctor->config));
     free(doctor);
     request_answer(request, json_pack("{s:b, s:o}", "ok", 1, "doctor", report));
 }

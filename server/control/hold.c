@@ -21,12 +21,14 @@
 #include "layout/device/device.h"
 #include "layout/seal/map.h"
 #include "layout/type/local.h"
+#include "server/base/json_text.h"
 #include "server/base/peer.h"
 #include "server/control/request.h"
 #include "server/file/file.h"
 #include "server/server.h"
 
 enum { HOLDS_MAX = 1024, EXTENTS_MAX = 65536, NAME_MAX_BYTES = 64, ADDRESS_MAX = 64 };
+enum { OWNER_MAX = 1024 }; /* of a client; what NFS allows, and it may call itself anything */
 
 struct hold {
     struct hold *prev, *next;
@@ -449,7 +451,7 @@ static void on_fenced(struct loop_msg *msg)
     struct control_request *request = REQUEST_OF(keeper.local.call.reply, msg);
     struct keeper_call *call = &request->keeper.call;
     if (call->status == NFS4_OK)
-        request_answer(request, json_pack("{s:b, s:s}", "ok", 1, "note", call->why));
+        request_answer(request, json_pack("{s:b, s:o}", "ok", 1, "note", json_text(call->why)));
     else
         request_fail(request, call->status == NFS4ERR_NOENT ? "not-found" : "refused", call->why);
 }
@@ -464,7 +466,7 @@ static bool is_unconfirmed(const struct control_request *request, const char *na
 void start_fenced(struct control_request *request)
 {
     const char *name = json_string_value(json_object_get(request->json, "name"));
-    if (!name_is_good(name)) {
+    if (!name || !name[0] || strlen(name) > OWNER_MAX) {
         request_fail(request, "bad-request",
                      "this request needs the \"name\" of a local program, or a client's address, "
                      "owner or id");

@@ -32,6 +32,7 @@ void request_answer(struct control_request *request, json_t *reply)
     file_unref(request->file);
     json_decref(request->json);
     json_decref(request->clients);
+    free(request->path);
     free(request);
     answer(context, reply);
 }
@@ -122,7 +123,7 @@ static void start_unseal(struct control_request *request)
     request->keeper.release = (struct keeper_release){
         .call = {.reply = {.run = on_released}, .reply_loop = request->loop},
         .file = request->file,
-        .path = json_string_value(json_object_get(request->json, "file")),
+        .path = request->path,
         .by_operator = true,
         .timeout_ms = (uint32_t)timeout,
     };
@@ -146,9 +147,8 @@ static void start_forget(struct control_request *request)
     if (!has_flag(request, "yes")) {
         request_fail(request, "refused",
                      "this says that no client that ever had a layout of this file system can "
-                     "still use it: each has "
-                     "been "
-                     "restarted, or cut off from the disk; if that is so, say --yes");
+                     "still use it: each has been restarted, or cut off from the disk; if that is "
+                     "so, say --yes");
         return;
     }
     request->keeper.forget = (struct keeper_forget){
@@ -188,7 +188,7 @@ static void start_view(struct control_request *request)
         .call = {.reply = {.run = on_viewed}, .reply_loop = request->loop},
         .what = request->op->name,
         .file = request->file,
-        .path = json_string_value(json_object_get(request->json, "file")),
+        .path = request->path,
     };
     keeper_view(request->server->keeper, &request->keeper.view);
 }
@@ -268,7 +268,7 @@ static bool is_on_record_perhaps(const struct control_request *request)
 static void file_opened(struct loop_msg *msg)
 {
     struct control_request *request = container_of(msg, struct control_request, home);
-    const char *path = json_string_value(json_object_get(request->json, "file"));
+    const char *path = request->path;
     const struct export *away = export_away_of_path(request->server->exports, path);
     const bool is_explain = strcmp(request->op->name, "explain") == 0;
     char sentence[2048], why[FS_WHY_MAX];
@@ -280,7 +280,7 @@ static void file_opened(struct loop_msg *msg)
     if (away && export_why_away(away, why, sizeof(why)))
         snprintf(sentence, sizeof(sentence), "%.400s is of export %.80s, which is not served: %s",
                  path, export_config(away)->pseudo, why);
-    else if (request->error == -EXDEV)
+    else if (request->error == -EXDEV || request->error == -EOPNOTSUPP) /* no handles: as little */
         snprintf(sentence, sizeof(sentence),
                  "%.800s is in no export of this server; see sealnfs.conf", path);
     else
@@ -292,9 +292,7 @@ static void open_file(struct work *work)
 {
     struct control_request *request = container_of(work, struct control_request, work);
 
-    request->error =
-        file_from_path(request->server->files,
-                       json_string_value(json_object_get(request->json, "file")), &request->file);
+    request->error = file_from_path(request->server->files, request->path, &request->file);
     request->home.run = file_opened;
     loop_post(request->loop, &request->home);
 }
@@ -319,6 +317,7 @@ static void begin_batch(struct control_request *request)
     json_t *json = request->json;
 
     control_batch(request->server, request->loop, json, request->answer, request->context);
+    free(request->path);
     free(request);
     json_decref(json);
 }
@@ -327,7 +326,6 @@ void control_submit(struct server *server, struct loop *loop, struct control_pee
                     json_t *json, control_answer_fn answer, void *context)
 {
     struct control_request *request = calloc(1, sizeof(*request));
-    const char *path;
 
     if (!request || !json) {
         free(request);
@@ -342,18 +340,19 @@ void control_submit(struct server *server, struct loop *loop, struct control_pee
                                         .context = context,
                                         .json = json};
     request->op = find_op(json_string_value(json_object_get(json, "op")));
-    path = json_string_value(json_object_get(json, "file"));
+    request->path = json_take_path(json);
     if (!json_is_object(json) || !request->op)
         request_fail(
             request, "bad-request",
             "not a request of the control protocol: one JSON object a line, with a known \"op\"");
     else if (is_batch(request))
         begin_batch(request);
-    else if (request->op->file == FILE_MUST && !path)
-        request_fail(request, "bad-request", "this request needs a \"file\"");
-    else if (request->op->file != FILE_NONE && path) {
+    else if (!request->path &&
+             (request->op->file == FILE_MUST || json_object_get(json, "file_hex")))
+        request_fail(request, "bad-request", "this request needs a \"file\", or a \"file_hex\"");
+    else if (request->op->file != FILE_NONE && request->path) {
         request->work.run = open_file;
-        request->work.key = export_work_key_of_path(server->exports, path);
+        request->work.key = export_work_key_of_path(server->exports, request->path);
         worker_submit(server->workers, &request->work);
     } else
         request->op->start(request);

@@ -29,6 +29,7 @@ struct control_request {
     void *context;
     const struct control_op *op;
     json_t *json;
+    char *path; /* of "file" or "file_hex"; NULL: none */
     struct file *file;
     int error;            /* of opening the file */
     struct work work;     /* opening the file */

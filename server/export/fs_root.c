@@ -148,7 +148,23 @@ static int check_place(const struct fs_root *root, const struct config_export *c
     return 0;
 }
 
-static int explain_error(int error, const char *path, char *why)
+/* Where the one that is meant is not mounted, what is underneath may be anything. */
+static int explain_no_handles(const char *path, struct fs_record *record, char *why)
+{
+    struct fs_seen seen;
+
+    if (fs_record_find(record, path, &seen))
+        return refuse(why, -ENOENT,
+                      "the file system that was served from %s was mounted at %s, and is not; "
+                      "mount its disk",
+                      path, seen.point);
+    return refuse(why, -EOPNOTSUPP,
+                  "the file system at %s has no file handles and cannot be exported; export XFS or "
+                  "ext4",
+                  path);
+}
+
+static int explain_error(int error, const char *path, struct fs_record *record, char *why)
 {
     switch (-error) {
     case ENOENT:
@@ -157,10 +173,7 @@ static int explain_error(int error, const char *path, char *why)
     case ENOTDIR:
         return refuse(why, error, "%s is not a directory; correct the path", path);
     case EOPNOTSUPP:
-        return refuse(why, error,
-                      "the file system at %s has no file handles and cannot be exported; export "
-                      "XFS or ext4",
-                      path);
+        return explain_no_handles(path, record, why);
     default:
         return refuse(why, error,
                       "%s: %s; see the kernel's log, repair the file system and mount it again",
@@ -179,7 +192,7 @@ int fs_root_open(const struct config_export *config, struct fs_record *record, s
     root->fd = -1;
     rc = learn_root(root, config->path);
     if (rc)
-        rc = explain_error(rc, config->path, why);
+        rc = explain_error(rc, config->path, record, why);
     else
         rc = check_place(root, config, record, why);
     if (rc)

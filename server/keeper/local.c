@@ -297,7 +297,7 @@ static bool answer_for_client(struct keeper_local_request *request)
         return false;
     if (!engine_client_is_lapsed(engine, id)) {
         reply(request, NFS4ERR_PERM,
-              "is a client that renews its lease: unmount there, or end it first");
+              "is a client that renews its lease: unmount there, or sealctl expel it");
         return true;
     }
     log_warning("the operator (%s) says that client %s (id %s) cannot reach the disk any more",

@@ -439,10 +439,11 @@ static void work(struct work *item)
     job->error = job->file ? 0 : keeper_find_file(job->keeper, &job->effect.key, true, &job->file);
     if (job->error)
         job->presence = keeper_judge_absence(job->keeper, &job->effect.key, job->error, &job->why);
-    if (!job->error && !S_ISREG(file_type(job->file)) && !S_ISDIR(file_type(job->file)))
-        job->error =
-            seal_refuse(&job->why, SEAL_REFUSED_NOT_REGULAR, EINVAL, /* not even opened */
-                        "only regular files can be sealed, this is a FIFO, a socket or a device");
+    if (!job->error && !S_ISREG(file_type(job->file)))
+        job->error = seal_refuse(&job->why, SEAL_REFUSED_NOT_REGULAR, EINVAL, /* not even opened */
+                                 "only regular files can be sealed, this is a %s",
+                                 S_ISDIR(file_type(job->file)) ? "directory: name the files in it"
+                                                               : "FIFO, a socket or a device");
     if (!job->error)
         job->error = file_data_open(job->file, FILE_READ, &job->fd);
     if (!job->error) {

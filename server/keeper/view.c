@@ -28,8 +28,6 @@ static const char *policy_name(bool at_rest)
 
 static json_t *seal_row(const struct engine_seal_view *view)
 {
-    char file[TEXT_MAX];
-    snprintf(file, sizeof file, "%s", view->path);
     json_t *row = json_pack(
         "{s:s, s:s, s:s, s:I, s:I, s:i, s:i, s:b}", "state", engine_state_name(view->state), "kind",
         view->kind == SEAL_KIND_PINNED ? "pinned" : "frozen", "policy", policy_name(view->at_rest),
@@ -41,9 +39,7 @@ static json_t *seal_row(const struct engine_seal_view *view)
         (int)view->grants, "maybe", (int)view->maybe, "broken", view->broken);
     if (!row)
         return NULL;
-    /* Names need not be UTF-8; JSON must be. */
-    json_t *name = json_string(file);
-    json_object_set_new(row, "file", name ? name : json_string("(a name that is not UTF-8)"));
+    json_put_path(row, view->path);
     json_object_set_new(row, "why", json_text(view->why));
     return row;
 }
@@ -79,9 +75,8 @@ static void add_grant(const struct engine_grant_view *view, void *arg)
                   view->maybe      ? "maybe, from before the restart"
                   : view->recalled ? "recalled"
                                    : "granted");
-    json_t *file = json_string(view->path);
     json_object_set_new(row, "client", json_string(client));
-    json_object_set_new(row, "file", file ? file : json_string("(a name that is not UTF-8)"));
+    json_put_path(row, view->path);
     json_array_append_new(arg, row);
 }
 

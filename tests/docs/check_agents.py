@@ -54,9 +54,12 @@ def check_fence(fence, place):
             (f"action=off\nplug=two\ndevices={place}/none\n", "cannot be opened"),
             (f"action=status\nplug=two\ndevices={place}/conf\n", "Block device required"),
             ("action=off\nplug=t/w\ndevices=/dev/null\n", "cannot be a node"),
-            ("action=monitor\nnodename=two\ndelay=0\n", "no devices")):
+            ("action=monitor\nnodename=two\ndelay=0\n", "no devices"),
+            (f"action=off\nother={'x' * 5000}\n", "a line of more than")):
         code, _, said = call([fence], f"config={place}/conf\n{options}")
         assert code == 1 and reason in said, f"{options!r}: {code}: {said}"
+    code, _, said = call([fence, "-o", "off", "two"])
+    assert code == 1 and '"two" is no option' in said, f"{code}: {said}"
 
 
 def main():

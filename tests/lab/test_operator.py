@@ -90,14 +90,14 @@ def doctor_says_what_is_wrong_and_what_to_type(lab):
     """A good server, then one whose disk did not come and whose file does not check, then none."""
     disk = lab.disk(size=400 << 20)
     server = lab.server()
-    code, text = server.sealctl("doctor", "--config", server.config)
+    code, text = server.sealctl("doctor")
     holds("capabilities" in text and "schema 6" in text and disk.path in text, text)
-    report = json.loads(server.sealctl("--json", "doctor", "--config", server.config)[1])
+    report = json.loads(server.sealctl("--json", "doctor")[1])
     holds(not any("served" in problem["what"] for problem in report["problems"]), report)
     server.stop()
     server.exports["/gone"] = dict(server.exports["/data"], path=f"{lab.directory}/not-there")
     server.start()
-    code, text = server.sealctl("doctor", "--config", server.config)
+    code, text = server.sealctl("doctor")
     holds(code == 1 and "export /gone is not served" in text and "type: findmnt" in text, text)
     server.stop()
     with open(server.config, "a") as f:
@@ -105,6 +105,124 @@ def doctor_says_what_is_wrong_and_what_to_type(lab):
     code, text = server.sealctl("doctor", "--config", server.config)
     holds(code == 3 and "does not answer" in text and "systemctl start sealnfsd" in text and
           "nonsense" in text and "sealnfsd --check" in text and os.uname().release in text, text)
+
+
+@test()
+def doctor_looks_at_the_configuration_that_the_server_runs_with(lab):
+    """Not at one that is somewhere by default; that only where the server does not answer."""
+    lab.disk(size=400 << 20)
+    server = lab.server()
+    other = f"{lab.directory}/other.conf"
+    with open(other, "w") as f:
+        f.write("nonsense = 1\n")
+
+    def examined(*arguments):
+        done = subprocess.run([f"{lab.build}/bin/sealctl", "-s", server.control, "doctor",
+                               *arguments], capture_output=True, text=True, timeout=60,
+                              env=dict(os.environ, SEALNFS_CONFIG=other))
+        return done.stdout + done.stderr
+
+    text = examined()
+    holds(f"{server.config}: ok" in text and "nonsense" not in text, text)
+    holds("nonsense" in examined("--config", other), "a configuration that is named")
+    server.stop()
+    text = examined()
+    holds("nonsense" in text and server.config not in text, text)
+    text = examined("--config", "/not/there")
+    holds("/not/there: No such file" in text and "doctor --config FILE" in text, text)
+
+
+@test()
+def doctor_waits_for_nobody_for_long(lab):
+    """A server that hangs, one that closes at once, one that does not know the question."""
+    path = f"{lab.directory}/silent"
+
+    def examined(answer):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            listener.bind(path)
+            listener.listen(1)
+            doctor = subprocess.Popen([f"{lab.build}/bin/sealctl", "-s", path, "doctor",
+                                       "--timeout", "1", "--config", "/not/there"],
+                                      stdout=subprocess.PIPE, text=True)
+            if answer is not None:
+                connection, _ = listener.accept()
+                if answer:
+                    connection.recv(4096)
+                    connection.sendall(answer)
+                connection.close()
+            text = doctor.communicate(timeout=60)[0]
+        os.unlink(path)
+        equal(doctor.returncode, 3, f"exit status, with {text}")
+        return text
+
+    holds("has not answered" in examined(None) and "within 1 s" in examined(None), "silent")
+    holds("it closed the connection" in examined(b""), "closed")
+    text = examined(b'{"ok":false,"code":"bad-request","error":"no\\u001b[2J request"}\n')
+    holds("does not report: no?[2J request" in text and "restart sealnfsd" in text, text)
+
+
+@test()
+def every_answer_is_json_where_that_was_asked_for(lab):
+    disk = lab.disk(fs="ext4", size=400 << 20)
+    disk.write("file", 1 << 20)
+    server = lab.server()
+
+    def said(status, *arguments):
+        done = subprocess.run([f"{lab.build}/bin/sealctl", "-s", server.control, "--json",
+                               *arguments], capture_output=True, text=True, timeout=60)
+        equal(done.returncode, status, f"{arguments}: {done.stdout}{done.stderr}")
+        return json.loads(done.stdout)
+
+    gone = disk.file("gone")
+    equal([(row["file"], row["ok"]) for row in said(1, "seal", gone, disk.file("file"))],
+          [(gone, False), (disk.file("file"), True)], "one that is not there")
+    equal(said(1, "seal", gone)["ok"], False, "it alone")
+    equal([row["ok"] for row in said(1, "seal", "--sparse", disk.file("file"), "/etc/passwd")],
+          [True, False], "one that is not exported")
+    held = said(0, "hold", disk.file("file"), "--", "true")
+    equal((held["size"], sum(length for _, length, _ in held["extents"])), (1 << 20, 1 << 20),
+          "what is held")
+    equal(server.sealctl("--json", "node-fenced", "--yes", "x")[0], 2, "what has no JSON")
+    equal(said(0, "unseal", "--all", "--wait")[0]["ok"], True, "all")
+
+
+@test()
+def a_refusal_names_the_file(lab):
+    """And what is in a name steers no terminal."""
+    disk = lab.disk(size=400 << 20)
+    server = lab.server()
+    for name, shown in (("hollow", "hollow"), ("e\x1b[2J\u202e", "e?[2J?")):
+        with open(disk.file(name), "w"):
+            pass
+        text = server.refused("seal", disk.file(name))
+        holds(text.startswith(f"sealctl: {disk.file(shown)}: ") and text.count(shown) == 1, text)
+        text = server.refused("seal", disk.file(name), disk.file("not-there"))
+        holds(f"sealctl: {disk.file(shown)}: " in text and "\x1b" not in text, text)
+        text = server.sealctl("explain", disk.file(name))[1]
+        holds(text.startswith(f"{disk.file(shown)}: "), text)
+
+
+@test()
+def whatever_its_name_a_file_can_be_unsealed(lab):
+    """One that is no UTF-8, one with a line's end in it, one longer than what is on record."""
+    disk = lab.disk(fs="ext4", size=400 << 20)
+    server = lab.server()
+    deep = "/".join(["d" * 200] * 7)
+    os.makedirs(os.path.join(disk.path, os.path.dirname(deep)))
+    names = [b"caf\xe9", b"two\nlines", deep.encode()]
+    for name in names:
+        with open(os.path.join(disk.path.encode(), name), "wb") as f:
+            f.write(bytes(1 << 20))
+    os.sync()
+    paths = [os.path.join(disk.path.encode(), name) for name in names]
+    equal(server.sealctl("seal", paths[0])[0], 0, "seal, alone")
+    equal(server.sealctl("seal", *paths)[0], 0, "seal, together")
+    holds("caf?" in server.sealctl("status", paths[0])[1], "its name for people")
+    equal(server.sealctl("unseal", "--wait", paths[0])[0], 0, "unseal, by its name")
+    equal(server.sealctl("seal", paths[0])[0], 0, "seal again")
+    code, text = server.sealctl("unseal", "--all", "--wait")
+    equal((code, text.count(": unsealed")), (0, 3), text)
+    equal([immutable(path) for path in paths], [False] * 3, "flags")
 
 
 @test()
@@ -119,6 +237,37 @@ def a_second_server_on_the_same_state_does_not_start(lab):
 
 
 @test()
+def a_control_socket_that_cannot_be_made_says_why(lab):
+    """Another server has it; it listens and hears nobody; its path is too long."""
+    lab.disk(size=400 << 20)
+    server = lab.server()
+    other = f"{lab.directory}/other"
+    os.mkdir(other, 0o700)
+    with open(server.config) as f:
+        lines = [line for line in f if not line.startswith(("state_dir", "control_socket",
+                                                                "port"))]
+    words = "another sealnfsd answers there"
+
+    def expect(path, words):
+        with open(f"{other}/conf", "w") as f:
+            f.writelines([f'state_dir = "{other}"\n', f'control_socket = "{path}"\n',
+                          "port = 20491\n", *lines])
+        done = subprocess.run([f"{lab.build}/bin/sealnfsd", "--config", f"{other}/conf"],
+                              capture_output=True, text=True, timeout=60)
+        holds(done.returncode == 1 and words in done.stderr, done.stderr)
+
+    expect(server.control, words)
+    deaf = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    deaf.bind(f"{other}/deaf")
+    deaf.listen(0)
+    calling = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    calling.connect(f"{other}/deaf")
+    expect(f"{other}/deaf", words)
+    expect(f"{other}/{'x' * 120}", "a shorter control_socket")
+    equal(server.sealctl("status")[0], 0, "the first one still answers")
+
+
+@test()
 def sealctl_tells_by_its_exit_status(lab):
     disk = lab.disk(size=400 << 20)
     disk.write("file", 1 << 20)
@@ -129,7 +278,7 @@ def sealctl_tells_by_its_exit_status(lab):
     code, text = server.sealctl("status")
     holds(code == 0 and "SEALED" in text.upper() and "frozen" in text, text)
     code, text = server.sealctl("seal", disk.file("directory"))
-    holds(code == 1 and "directory" in text, text)
+    holds(code == 1 and "directory: name the files in it" in text, text)
     code, text = server.sealctl("seal", disk.file("not-there"))
     holds(code == 1 and "No such file" in text, text)
     code, text = server.sealctl("seal", "/etc/passwd")

@@ -9,37 +9,14 @@ otherwise sealio reads as the client does.
 """
 import os
 import re
-import signal
-import subprocess
-import time
+import sys
 
 CACHE = "/var/cache/sealnfs-newcomer"
 FRESH = f"{CACHE}/bookworm"
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
-        "LANG": "C.UTF-8"}
+sys.path.insert(0, f"{TOP}/tests")
 
-
-def run_bounded(command, timeout):
-    """(exit status, what it said); when the time is over it is killed with all that it started."""
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
-                          stderr=subprocess.STDOUT, env=PATH, start_new_session=True) as process:
-        try:
-            said = process.communicate(timeout=timeout)[0]
-        except BaseException as reason:
-            os.killpg(process.pid, signal.SIGKILL)
-            said = process.communicate()[0]
-            if not isinstance(reason, subprocess.TimeoutExpired):
-                raise
-            raise AssertionError(f"{' '.join(command)}: no end in {timeout} s\n{said[-3000:]}")
-    return process.returncode, said
-
-
-def call(*command, timeout=60):
-    status, said = run_bounded(command, timeout)
-    if status != 0:
-        raise AssertionError(f"{' '.join(command)}: exit status {status}\n{said[-3000:]}")
-    return said
+from machine import Machine, call  # noqa: E402
 
 
 def make_root():
@@ -71,12 +48,11 @@ def quick_start():
     return install, config, steps
 
 
-class Machine:
-    """A copy of the fresh root, booted. Whatever happens, stop() leaves nothing of it."""
+class FreshMachine(Machine):
+    """A copy of the fresh root, with this tree in it."""
 
     def __init__(self, work):
-        self.root, self.work = f"{work}/root", work
-        self.boot, self.leader, self.loop = None, None, None
+        super().__init__(work, f"{work}/root")
         call("cp", "-a", "--reflink=auto", FRESH, self.root)
         os.makedirs(f"{self.root}/root/sealnfs")
         call("bash", "-o", "pipefail", "-c", f"cd '{TOP}' && find . -path ./build -prune -o "
@@ -88,57 +64,6 @@ class Machine:
         return call("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--pipe",
                     "--as-pid2", f"--bind={CACHE}/archives:/var/cache/apt/archives", "-D",
                     self.root, "--chdir=/root/sealnfs", "bash", "-euc", command, timeout=900)
-
-    def start(self):
-        disk = f"{self.work}/disk"
-        with open(disk, "wb") as stream:
-            stream.truncate(400 << 20)
-        self.loop = call("losetup", "--find", "--show", disk).strip()
-        with open(f"{self.work}/console", "wb") as console:
-            self.boot = subprocess.Popen(
-                ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network",
-                 "--boot", f"--machine=sealnfs-newcomer-{os.getpid()}", f"--bind={self.loop}",
-                 "--capability=CAP_SYS_RAWIO", "--console=pipe", "-D", self.root],
-                stdin=subprocess.DEVNULL, stdout=console, stderr=console, env=PATH,
-                start_new_session=True)
-        deadline = time.monotonic() + 180
-        while not self.is_up():
-            if self.boot.poll() is not None or time.monotonic() > deadline:
-                with open(f"{self.work}/console", errors="replace", encoding="utf-8") as said:
-                    raise AssertionError("the fresh Debian does not boot:\n" + said.read()[-3000:])
-            time.sleep(0.2)
-
-    def is_up(self):
-        """Whether systemd has started all that it starts by itself."""
-        children = subprocess.run(["pgrep", "-P", str(self.boot.pid)], stdout=subprocess.PIPE,
-                                  text=True, check=False).stdout.split()
-        if not children:
-            return False
-        self.leader = children[0]
-        state = self.enter("systemctl is-system-running", 30)[1].strip()
-        return state in ("running", "degraded")
-
-    def enter(self, command, timeout):
-        return run_bounded(["nsenter", "-t", self.leader, "-m", "-u", "-i", "-n", "-p", "-r", "-w",
-                            "bash", "-c", command], timeout)
-
-    def run(self, command, timeout=180):
-        status, said = self.enter(command, timeout)
-        if status != 0:
-            journal = self.enter("journalctl -n 30 --no-pager -u sealnfsd", 30)[1]
-            raise AssertionError(f"{command}: exit status {status}\n{said[-2000:]}\n{journal}")
-        return said
-
-    def stop(self):
-        if self.boot:
-            self.boot.send_signal(signal.SIGTERM)  # to nspawn: power off
-            try:
-                self.boot.wait(60)
-            except subprocess.TimeoutExpired:
-                self.boot.kill()  # its process 1 goes with it, and with that one all others
-                self.boot.wait()
-        if self.loop:
-            call("losetup", "-d", self.loop)
 
 
 def same_shape(said, shown):
@@ -201,7 +126,7 @@ def walk(machine, config, steps):
 def the_quick_start_works_word_by_word_in_a_fresh_debian(work):
     make_root()
     install, config, steps = quick_start()
-    machine = Machine(work)
+    machine = FreshMachine(work)
     try:
         install_as_the_readme_says(machine, install)
         walk(machine, config, steps)

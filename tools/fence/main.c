@@ -117,6 +117,10 @@ static bool read_stdin(struct order *order)
     while (fgets(line, sizeof(line), stdin)) {
         char *value = strchr(line, '=');
 
+        if (!strchr(line, '\n') && !feof(stdin)) { /* its rest would be read as another */
+            fprintf(stderr, "fence_sealnfs: a line of more than %zu bytes\n", sizeof(line) - 2);
+            return false;
+        }
         line[strcspn(line, "\n")] = '\0';
         if (!value || line[0] == '#')
             continue;
@@ -155,7 +159,10 @@ static bool read_arguments(struct order *order, int argc, char **argv)
         if (!set_option(order, names[opt], optarg))
             return false;
     }
-    return optind == argc;
+    if (optind == argc)
+        return true;
+    fprintf(stderr, "fence_sealnfs: \"%s\" is no option; see fence_sealnfs --help\n", argv[optind]);
+    return false;
 }
 
 static bool find_keys(struct order *order)
@@ -322,9 +329,13 @@ static int cut_off(const struct order *order, struct disks *disks)
                 order->self);
         return EXIT_FAILED;
     }
-    if (!expel(order, disks) || !count_registered(disks, order->victim, &count) || count > 0)
+    if (!expel(order, disks) || !count_registered(disks, order->victim, &count))
         return EXIT_FAILED;
-    return EXIT_ON;
+    if (count == 0)
+        return EXIT_ON;
+    fprintf(stderr, "fence_sealnfs: the key of \"%s\" is back on %zu of %zu disks: it is not off\n",
+            order->node, count, disks->count);
+    return EXIT_FAILED;
 }
 
 static int take(const struct order *order, struct disks *disks)
@@ -351,8 +362,13 @@ static int switch_on(const struct order *order, struct disks *disks)
         }
     }
     size_t count;
-    return count_registered(disks, order->own, &count) && count == disks->count ? EXIT_ON
-                                                                                : EXIT_FAILED;
+    if (!count_registered(disks, order->own, &count))
+        return EXIT_FAILED;
+    if (count == disks->count)
+        return EXIT_ON;
+    fprintf(stderr, "fence_sealnfs: the key of this node, \"%s\", is on %zu of %zu disks only\n",
+            order->self, count, disks->count);
+    return EXIT_FAILED;
 }
 
 /* All of them, as when it took them. */

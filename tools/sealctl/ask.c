@@ -7,13 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "proto/quote.h"
 
-static int connect_to(const char *path)
+static int connect_to(const char *path, long patience_s)
 {
+    const struct timeval patience = {.tv_sec = patience_s};
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd;
 
@@ -23,7 +25,9 @@ static int connect_to(const char *path)
     }
     strcpy(address.sun_path, path);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+    if (fd >= 0 && (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
+                    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||
+                    connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)) {
         int error = errno;
         close(fd);
         errno = error;
@@ -32,10 +36,19 @@ static int connect_to(const char *path)
     return fd;
 }
 
-static bool send_line(FILE *stream, const json_t *request)
+/* No signal where the server has closed: that is an answer too. */
+static bool send_line(int fd, const json_t *request)
 {
-    return json_dumpf(request, stream, JSON_COMPACT) == 0 && fputc('\n', stream) != EOF &&
-           fflush(stream) == 0;
+    char *text = json_dumps(request, JSON_COMPACT);
+    size_t len = text ? strlen(text) : 0, sent = 0;
+    ssize_t some = -1;
+
+    if (text)
+        text[len++] = '\n';
+    while (sent < len && (some = send(fd, text + sent, len - sent, MSG_NOSIGNAL)) > 0)
+        sent += (size_t)some;
+    free(text);
+    return some > 0;
 }
 
 void quote_strings(json_t *value)
@@ -65,32 +78,34 @@ void quote_strings(json_t *value)
     }
 }
 
-json_t *ask_quietly(const char *path, const json_t *request)
+json_t *ask_quietly(const char *path, const json_t *request, long patience_s)
 {
-    int fd = connect_to(path);
-    FILE *stream = fd >= 0 ? fdopen(fd, "r+") : NULL;
+    int fd = connect_to(path, patience_s), error = errno;
+    FILE *stream;
     json_t *reply = NULL;
     char *line = NULL;
     size_t room = 0;
 
-    if (!stream) {
-        int error = errno;
-        if (fd >= 0)
-            close(fd);
-        errno = error;
-        return NULL;
-    }
-    if (send_line(stream, request) && getline(&line, &room, stream) > 0)
-        reply = json_loads(line, 0, NULL);
-    free(line);
-    fclose(stream);
     errno = 0;
+    stream = fd >= 0 && send_line(fd, request) ? fdopen(fd, "r") : NULL;
+    if (stream && getline(&line, &room, stream) > 0)
+        reply = json_loads(line, 0, NULL);
+    if (fd >= 0)
+        error = !reply && errno == EAGAIN ? ETIMEDOUT : 0;
+    else if (error == EAGAIN)
+        error = ETIMEDOUT;
+    free(line);
+    if (stream)
+        fclose(stream);
+    else if (fd >= 0)
+        close(fd);
+    errno = error;
     return reply;
 }
 
 json_t *ask(const char *path, const json_t *request)
 {
-    json_t *reply = ask_quietly(path, request);
+    json_t *reply = ask_quietly(path, request, 0);
 
     if (!reply && errno)
         fprintf(stderr, "sealctl: %s: %s; is sealnfsd running, and may you use its socket?\n", path,

@@ -1,14 +1,18 @@
 /*
  * doctor.c - see doctor.h: what the server says of itself ("doctor" of the control socket), and
- * what can be seen without it: the configuration as sealnfsd --check finds it, the mounts that it
- * names, the order in which systemd starts things.
+ * what can be seen without it: the configuration (the one that it runs with, where it says so) as
+ * sealnfsd --check finds it, the mounts that it names, the order in which systemd starts things.
  */
 #include "tools/sealctl/doctor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -16,18 +20,36 @@
 #include <string.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "proto/quote.h"
 #include "tools/sealctl/ask.h"
 #include "tools/sealctl/table.h"
 
 #define GENERATED "/run/systemd/generator/sealnfsd.service.d/50-exports.conf"
 
-enum { SAID_MAX = 16384, LINE_MAX_BYTES = 4096 };
+enum { SAID_MAX = 16384, LINE_MAX_BYTES = 4096, PATIENCE_S = 20 };
+enum { NOT_RUN = -1, HANGS = -2 }; /* instead of an exit status */
 
 struct report {
     json_t *problems, *facts, *mounts;
+    long patience_s;
 };
+
+/* A sentence, as text whatever the names in it are. */
+static json_t *say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static json_t *say(const char *format, ...)
+{
+    char text[2 * LINE_MAX_BYTES];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    return json_stringn(text, quote_text(text, sizeof(text), text, strlen(text), NULL));
+}
 
 static void add_fact(struct report *report, const char *name, json_t *value)
 {
@@ -56,59 +78,117 @@ static void find_server(char *path, size_t size)
         snprintf(path, size, "sealnfsd");
 }
 
-/* What it says on either stream, cut to its room; its exit status, -1: it cannot be run. */
-static int run_server(const char *option, const char *config, char *said, size_t size)
+static long now_s(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (long)now.tv_sec;
+}
+
+/* To the end, also what has no room: who writes must not die of that. False: there is none within
+ * the patience. */
+static bool read_all(int fd, char *said, size_t room, long patience_s)
+{
+    const long end = now_s() + patience_s;
+    struct pollfd look = {.fd = fd, .events = POLLIN};
+    char more[512];
+    size_t len = 0;
+    ssize_t got = 1;
+
+    while (got > 0) {
+        const long left = end - now_s();
+        if (left < 0 || poll(&look, 1, left > 0 ? (int)left * 1000 : 1) != 1)
+            break;
+        got = len < room ? read(fd, said + len, room - len) : read(fd, more, sizeof(more));
+        len += len < room && got > 0 ? (size_t)got : 0;
+    }
+    said[len] = '\0';
+    return got <= 0;
+}
+
+/* Its exit status. Who hangs on a disk does not die, and is not waited for. */
+static int end_server(pid_t pid, bool ended)
+{
+    int status = -1;
+
+    if (!ended) {
+        kill(pid, SIGKILL);
+        return waitpid(pid, &status, WNOHANG) < 0 ? NOT_RUN : HANGS;
+    }
+    if (waitpid(pid, &status, 0) < 0)
+        return NOT_RUN;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : NOT_RUN;
+}
+
+/* What it says on either stream, cut to its room; its exit status, or one of the above. */
+static int run_server(const struct report *report, const char *option, const char *config,
+                      char said[SAID_MAX])
 {
     char path[PATH_MAX];
-    int ends[2], status = -1, error;
-    size_t len = 0;
+    int ends[2], error;
+    bool ended = false;
     pid_t pid;
     posix_spawn_file_actions_t actions;
 
     said[0] = '\0';
     find_server(path, sizeof(path));
     char *argv[] = {path, (char *)(uintptr_t)option, (char *)(uintptr_t)config, NULL};
-    if (pipe(ends))
-        return -1;
+    if (pipe2(ends, O_CLOEXEC))
+        return NOT_RUN;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
-    posix_spawn_file_actions_addclose(&actions, ends[0]);
-    posix_spawn_file_actions_addclose(&actions, ends[1]);
     error = posix_spawnp(&pid, path, &actions, NULL, argv, environ);
     posix_spawn_file_actions_destroy(&actions);
     close(ends[1]);
-    for (ssize_t got; !error && (got = read(ends[0], said + len, size - 1 - len)) > 0;)
-        len += (size_t)got;
-    said[len] = '\0';
+    if (!error)
+        ended = read_all(ends[0], said, SAID_MAX - 1, report->patience_s);
     close(ends[0]);
-    if (error || waitpid(pid, &status, 0) < 0)
-        return -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return error ? NOT_RUN : end_server(pid, ended);
 }
 
-static void check_config(struct report *report, const char *config)
+static void add_mistakes(struct report *report, char *said)
 {
-    char said[SAID_MAX];
-    int status = run_server("--check", config, said, sizeof(said));
-
-    add_fact(report, "configuration",
-             json_sprintf("%s: %s", config,
-                          status == 0   ? "ok"
-                          : status == 2 ? "has mistakes"
-                                        : "could not be checked"));
-    if (status == 0)
-        return;
     for (char *line = said, *rest; *line; line = rest) {
         rest = line + strcspn(line, "\n");
         if (*rest)
             *rest++ = '\0';
-        add_problem(report, json_sprintf("%s", line),
+        add_problem(report, say("%s", line),
                     "correct the line; sealnfsd --check FILE until it is ok; then sealctl reload");
     }
-    if (!said[0])
-        add_problem(report, json_sprintf("sealnfsd --check %s could not be run", config),
+}
+
+/* False: it hangs, and so would whoever else looks at what it names. */
+static bool check_config(struct report *report, const char *config)
+{
+    char said[SAID_MAX];
+    int status;
+
+    if (access(config, R_OK)) {
+        add_fact(report, "configuration", say("%s: not read", config));
+        add_problem(report, say("%s: %s", config, strerror(errno)),
+                    "systemctl cat sealnfsd shows which file the server is given; sealctl doctor "
+                    "--config FILE");
+        return true;
+    }
+    status = run_server(report, "--check", config, said);
+    add_fact(report, "configuration",
+             say("%s: %s", config,
+                 status == 0   ? "ok"
+                 : status == 2 ? "has mistakes"
+                               : "could not be checked"));
+    if (status == HANGS)
+        add_problem(
+            report,
+            say("sealnfsd --check %s has come to no end within %ld s", config, report->patience_s),
+            "a disk of an export hangs: dmesg; cat /proc/self/mounts");
+    else if (status != 0 && said[0])
+        add_mistakes(report, said);
+    else if (status != 0)
+        add_problem(report, say("sealnfsd --check %s could not be run", config),
                     "see that sealnfsd is installed, and run this as root");
+    return status != HANGS;
 }
 
 /* ---- mounts ---- */
@@ -173,13 +253,14 @@ static void add_mount(struct report *report, const char *kind, const char *path)
     struct mount mount;
 
     if (access(path, F_OK))
-        add_problem(report, json_sprintf("%s: %s", path, strerror(errno)),
+        add_problem(report, say("%s: %s", path, strerror(errno)),
                     "make the directory, or mount what it is on; findmnt shows what is mounted");
     else if (find_mount(path, &mount))
         json_array_append_new(report->mounts,
-                              json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "for", kind, "path", path,
-                                        "mountpoint", mount.point, "type", mount.type, "source",
-                                        mount.source, "options", mount.options));
+                              json_pack("{s:s, s:o, s:o, s:s, s:o, s:o}", "for", kind, "path",
+                                        say("%s", path), "mountpoint", say("%s", mount.point),
+                                        "type", mount.type, "source", say("%s", mount.source),
+                                        "options", say("%s", mount.options)));
 }
 
 /* Lines "state /srv/state" and "export /srv/data". */
@@ -187,7 +268,7 @@ static void look_at_mounts(struct report *report, const char *config)
 {
     char said[SAID_MAX];
 
-    if (run_server("--paths", config, said, sizeof(said)) != 0)
+    if (run_server(report, "--paths", config, said) != 0)
         return;
     for (char *line = said, *rest; *line; line = rest) {
         rest = line + strcspn(line, "\n");
@@ -229,19 +310,48 @@ static void look_at_machine(struct report *report)
 
     add_fact(report, "sealctl", json_string(SEALNFS_VERSION));
     if (uname(&system) == 0)
-        add_fact(report, "kernel",
-                 json_sprintf("%s %s %s", system.sysname, system.release, system.machine));
+        add_fact(report, "kernel", say("%s %s %s", system.sysname, system.release, system.machine));
 }
+
+/* ---- the server ---- */
 
 static void say_unreached(struct report *report, const char *socket, int error)
 {
-    add_problem(report,
-                json_sprintf("sealnfsd does not answer on %s: %s", socket,
-                             error ? strerror(error) : "it closed the connection"),
-                error == EACCES || error == EPERM
-                    ? "run this as root, or as a member of control_group"
-                    : "systemctl status sealnfsd; journalctl -u sealnfsd -n 50; then systemctl "
-                      "start sealnfsd");
+    if (error == ETIMEDOUT)
+        add_problem(report,
+                    say("sealnfsd has not answered on %s within %ld s", socket, report->patience_s),
+                    "journalctl -u sealnfsd -n 50, and dmesg for a disk that hangs; sealctl doctor "
+                    "--timeout 300 waits longer");
+    else
+        add_problem(report,
+                    say("sealnfsd does not answer on %s: %s", socket,
+                        error ? strerror(error) : "it closed the connection"),
+                    error == EACCES || error == EPERM
+                        ? "run this as root, or as a member of control_group"
+                        : "systemctl status sealnfsd; journalctl -u sealnfsd -n 50; then systemctl "
+                          "start sealnfsd");
+}
+
+/* The answer of the server, or NULL, and it is said why there is none. */
+static json_t *ask_server(struct report *report, const char *socket)
+{
+    json_t *request = json_pack("{s:s}", "op", "doctor");
+    json_t *reply = request ? ask_quietly(socket, request, report->patience_s) : NULL;
+    const int error = errno;
+    const char *refusal = json_string_value(json_object_get(reply, "error"));
+
+    json_decref(request);
+    if (reply && !json_is_object(json_object_get(reply, "doctor"))) {
+        add_problem(report,
+                    say("sealnfsd answers on %s, but does not report: %s", socket,
+                        refusal ? refusal : "it gave no reason"),
+                    "if it was upgraded and runs on as it was: systemctl restart sealnfsd");
+        json_decref(reply);
+        return NULL;
+    }
+    if (!reply)
+        say_unreached(report, socket, error);
+    return reply;
 }
 
 /* ---- for people ---- */
@@ -326,41 +436,50 @@ static void print_report(const struct report *report, json_t *server)
         print_server(server);
 }
 
-int sealctl_doctor(const char *socket, const char *config, bool json)
+static int print_all(const struct report *report, json_t *server, bool json)
 {
-    struct report report = {json_array(), json_array(), json_array()};
-    json_t *request = json_pack("{s:s}", "op", "doctor");
-    json_t *reply = request ? ask_quietly(socket, request) : NULL;
-    const int error = errno;
-    json_t *server = json_object_get(reply, "doctor"), *all;
-    int status;
+    const int status = !server                             ? EXIT_UNREACHABLE
+                       : json_array_size(report->problems) ? EXIT_REFUSED
+                                                           : EXIT_DONE;
+    json_t *all = json_pack("{s:b, s:O, s:O, s:O, s:O?}", "ok", status == EXIT_DONE, "problems",
+                            report->problems, "machine", report->facts, "mounts", report->mounts,
+                            "server", server);
 
-    if (!server)
-        say_unreached(&report, socket, error);
-    json_array_extend(report.problems, json_object_get(server, "problems"));
-    look_at_machine(&report);
-    check_config(&report, config);
-    look_at_mounts(&report, config);
-    look_at_order(&report);
-    json_object_del(server, "problems");
-    status = !server                            ? EXIT_UNREACHABLE
-             : json_array_size(report.problems) ? EXIT_REFUSED
-                                                : EXIT_DONE;
-    all = json_pack("{s:b, s:o, s:o, s:o, s:O?}", "ok", status == EXIT_DONE, "problems",
-                    report.problems, "machine", report.facts, "mounts", report.mounts, "server",
-                    server);
-    if (json && all) {
+    if (!all) {
+        fputs("sealctl: out of memory\n", stderr);
+        return EXIT_REFUSED;
+    }
+    if (json) {
         json_dumpf(all, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
         putchar('\n');
-    } else if (all) {
-        quote_strings(all);
-        print_report(&report, server);
     } else {
-        fputs("sealctl: out of memory\n", stderr);
-        status = EXIT_REFUSED;
+        quote_strings(all);
+        print_report(report, server);
     }
     json_decref(all);
-    json_decref(reply);
-    json_decref(request);
     return fflush(stdout) == EOF ? EXIT_REFUSED : status;
+}
+
+int sealctl_doctor(const struct doctor_options *options)
+{
+    struct report report = {json_array(), json_array(), json_array(),
+                            options->patience_s > 0 ? options->patience_s : PATIENCE_S};
+    json_t *reply = ask_server(&report, options->socket);
+    json_t *server = json_object_get(reply, "doctor");
+    const char *running = json_string_value(json_object_get(server, "config"));
+    const char *config = options->config ? options->config : running ? running : options->otherwise;
+    int status;
+
+    json_array_extend(report.problems, json_object_get(server, "problems"));
+    look_at_machine(&report);
+    if (check_config(&report, config))
+        look_at_mounts(&report, config);
+    look_at_order(&report);
+    json_object_del(server, "problems");
+    status = print_all(&report, server, options->json);
+    json_decref(report.problems);
+    json_decref(report.facts);
+    json_decref(report.mounts);
+    json_decref(reply);
+    return status;
 }

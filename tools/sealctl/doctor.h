@@ -6,8 +6,15 @@
 
 #include <stdbool.h>
 
-/* config: the server's configuration file. The exit status: 0, 1 where there are problems, 3 where
- * the server does not answer. */
-int sealctl_doctor(const char *socket, const char *config, bool json);
+struct doctor_options {
+    const char *socket;
+    const char *config;    /* the configuration to look at; NULL: the running server's */
+    const char *otherwise; /* or this one, where it says none */
+    long patience_s;       /* for its answer; 0 or less: as long as is usual */
+    bool json;
+};
+
+/* The exit status: 0, 1 where there are problems, 3 where the server does not answer. */
+int sealctl_doctor(const struct doctor_options *options);
 
 #endif

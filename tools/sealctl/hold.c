@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -54,6 +55,24 @@ static bool parse_fence(const char *word, enum sealio_fence *out)
     return false;
 }
 
+static void print_json(const struct sealio_hold *hold)
+{
+    size_t count;
+    const struct sealio_hold_extent *extents = sealio_hold_extents(hold, &count);
+    json_t *list = json_array(), *all;
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(
+            list,
+            json_pack("[I, I, o]", (json_int_t)extents[i].offset, (json_int_t)extents[i].length,
+                      extents[i].hole ? json_null()
+                                      : json_integer((json_int_t)extents[i].device_offset)));
+    all = json_pack("{s:s, s:I, s:o}", "device", sealio_hold_device(hold), "size",
+                    (json_int_t)sealio_hold_size(hold), "extents", list);
+    json_dumpf(all, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+    putchar('\n');
+    json_decref(all);
+}
+
 static void print_extents(const struct sealio_hold *hold)
 {
     size_t count;
@@ -66,7 +85,22 @@ static void print_extents(const struct sealio_hold *hold)
             printf("%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", extents[i].offset, extents[i].length,
                    extents[i].device_offset);
     }
-    fflush(stdout);
+}
+
+/* Who cannot be told where the file is has no use for its being held. */
+static int tell_place(struct holding *h)
+{
+    if (h->options->json)
+        print_json(h->hold);
+    else
+        print_extents(h->hold);
+    if (fflush(stdout) == 0)
+        return EXIT_DONE;
+    fprintf(stderr, "sealctl: standard output: %s; %s is given back\n", strerror(errno),
+            h->options->shown);
+    sealio_hold_close(h->hold);
+    sealio_holder_close(h->holder);
+    return EXIT_REFUSED;
 }
 
 static int begin(struct holding *h)
@@ -96,8 +130,7 @@ static int begin(struct holding *h)
         sealio_holder_close(h->holder);
         return EXIT_REFUSED;
     }
-    print_extents(h->hold);
-    return EXIT_DONE;
+    return tell_place(h);
 }
 
 static void start_command(struct holding *h, const sigset_t *signals)
@@ -143,7 +176,7 @@ static void on_signal(struct holding *h, int signals)
 static void on_event(struct holding *h, const struct sealio_hold_event *event)
 {
     bool lost = event->what == SEALIO_HOLD_LOST;
-    fprintf(stderr, "sealctl: %s %s", h->options->file,
+    fprintf(stderr, "sealctl: %s %s", h->options->shown,
             lost ? "could not be held again" : "is recalled, its seal has to go");
     if (!lost)
         fprintf(stderr, " within %" PRIu64 " s", event->left_ms / 1000);
@@ -203,7 +236,7 @@ int sealctl_hold(const struct hold_options *options)
             start_command(&h, &set);
         watch(&h, signals);
         int err = sealio_hold_close(h.hold);
-        fprintf(stderr, "sealctl: %s %s\n", options->file,
+        fprintf(stderr, "sealctl: %s %s\n", options->shown,
                 err ? "was not given back: the server says that the hold has ended, or cannot be "
                       "reached"
                     : "given back");

@@ -8,8 +8,9 @@
 
 struct hold_options {
     const char *socket, *file; /* file: absolute */
+    const char *shown;         /* as a terminal may have it */
     const char *fence;         /* "close", "hook" or "none" */
-    bool write;
+    bool write, json;
     char **command; /* NULL-terminated; NULL: hold until interrupted */
 };
 

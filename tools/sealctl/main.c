@@ -6,7 +6,6 @@
  * under way (unseal without --wait, or when --timeout is over).
  */
 #include <errno.h>
-#include <getopt.h>
 #include <jansson.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -16,41 +15,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proto/quote.h"
+#include "proto/utf8.h"
 #include "tools/sealctl/ask.h"
 #include "tools/sealctl/doctor.h"
 #include "tools/sealctl/hold.h"
+#include "tools/sealctl/options.h"
 #include "tools/sealctl/table.h"
 #include "tools/sealctl/watch.h"
-
-enum { WATCH_SECONDS = 2 };
-
-struct options;
-
-struct command {
-    const char *name;
-    enum { NO_FILE, MAY_FILE, NEEDS_FILE, NEEDS_NAME, MAY_NAME } file;
-    bool many; /* more than one file may be named */
-    const char *usage;
-    const char *help; /* as it stands in the summary */
-    void (*print)(const json_t *reply, const char *file);
-    int (*run)(const struct options *options, const char *path); /* NULL: asks the server once */
-};
-
-struct options {
-    const char *socket;
-    const struct command *command;
-    const char *file;
-    char **files; /* NULL, or all that were named: more than one */
-    int file_count;
-    const char *fence;  /* NULL: none given */
-    const char *config; /* doctor */
-    char **argv;        /* hold: of the command to run; NULL: none */
-    bool json, pinned, fill, sparse, wait, write, yes, all;
-    long long reserve; /* bytes; 0: none asked for */
-    long timeout_s;    /* -1: none given */
-    bool dry_run, again;
-    struct watch watch;
-};
 
 /* ---- the answers for people ---- */
 
@@ -289,7 +261,7 @@ static int run_top(const struct options *options, const char *path);
 static int run_node_fenced(const struct options *options, const char *name);
 static int run_help(const struct options *options, const char *path);
 
-static const struct command commands[] = {
+const struct command commands[] = {
     {"seal", NEEDS_FILE, true, "seal [--dry-run] [--pinned] [--fill | --sparse] FILE...",
      "  seal [--dry-run] [--pinned] [--fill | --sparse] FILE...\n"
      "        promise that the file's block map does not change, and the data neither\n"
@@ -342,8 +314,8 @@ static const struct command commands[] = {
      "        end what the absent local program NAME held, or the lost client of this\n"
      "        address, owner or id: it is certain not to touch the disk any more\n",
      print_fenced, NULL},
-    {"node-fenced", NEEDS_NAME, false, "node-fenced --yes NODE",
-     "  node-fenced --yes NODE\n"
+    {"node-fenced", NEEDS_NAME, false, "node-fenced --yes [--config FILE] NODE",
+     "  node-fenced --yes [--config FILE] NODE\n"
      "        say that this node of a pair is switched off, so that the other one may\n"
      "        serve; on that one, its server stopped\n",
      NULL, run_node_fenced},
@@ -352,10 +324,10 @@ static const struct command commands[] = {
      "        after the journal was lost: no client that had a layout on FILE's file\n"
      "        system can still use it, so its seals may be released\n",
      print_forgotten, NULL},
-    {"doctor", NO_FILE, false, "doctor [--config FILE]",
-     "  doctor [--config FILE]\n"
+    {"doctor", NO_FILE, false, "doctor [--config FILE] [--timeout SECONDS]",
+     "  doctor [--config FILE] [--timeout SECONDS]\n"
      "        one report of what is here and what is wrong, with what to type next,\n"
-     "        also when the server does not answer; no secrets are in it\n",
+     "        also when the server does not answer (in 20 s); no secrets are in it\n",
      NULL, run_doctor},
     {"top", NO_FILE, false, "top [--interval SECONDS] [--count N]",
      "  top [--interval SECONDS] [--count N]\n"
@@ -373,20 +345,45 @@ static const struct command commands[] = {
      print_reloaded, NULL},
 };
 
+const size_t command_count = sizeof(commands) / sizeof(commands[0]);
+
 /* ---- talking to the server ---- */
 
+/* A path is bytes, and JSON is UTF-8: what is not that goes in hexadecimal digits. */
+static json_t *hex_of(const char *path)
+{
+    char *text = malloc(2 * strlen(path) + 1);
+    json_t *hex;
+    size_t len = 0;
+
+    for (; text && path[len]; len++)
+        sprintf(text + 2 * len, "%02x", (unsigned char)path[len]);
+    hex = text ? json_stringn(text, 2 * len) : NULL;
+    free(text);
+    return hex;
+}
+
+static bool is_text(const char *text)
+{
+    return utf8_is_valid((const uint8_t *)text, strlen(text));
+}
+
+/* NULL: out of memory, or a name that is no text, which only a path may be. */
 static json_t *build_request(const struct options *options, const char *path)
 {
     json_t *request =
         json_pack("{s:s}", "op", options->dry_run ? "try-seal" : options->command->name);
+    const char *member = options->command->file == NEEDS_NAME ? "name"
+                         : path && !is_text(path)             ? "file_hex"
+                                                              : "file";
     json_int_t timeout_ms = 0;
 
     if (options->wait || options->timeout_s >= 0)
         timeout_ms = options->timeout_s >= 0 ? (json_int_t)options->timeout_s * 1000 : UINT_MAX;
     if (!request ||
         (path &&
-         json_object_set_new(request, options->command->file == NEEDS_NAME ? "name" : "file",
-                             json_string(path)) < 0) ||
+         json_object_set_new(request, member,
+                             strcmp(member, "file_hex") ? json_string(path) : hex_of(path)) < 0) ||
         json_object_set_new(request, "pinned", json_boolean(options->pinned)) < 0 ||
         json_object_set_new(request, "fill", json_boolean(options->fill)) < 0 ||
         json_object_set_new(request, "sparse", json_boolean(options->sparse)) < 0 ||
@@ -416,27 +413,42 @@ static void print_notes(const json_t *notes, FILE *out)
 
     json_array_foreach(notes, i, note)
     {
-        fprintf(out, "%s\n", json_string_value(note));
+        fprintf(out, "%s\n", json_is_string(note) ? json_string_value(note) : "?");
     }
+}
+
+/* With the file or client that it is about, where it does not say that itself. */
+static void print_error(const struct options *options, const json_t *reply)
+{
+    const char *error = json_string_value(json_object_get(reply, "error"));
+    const char *about = options->shown;
+
+    if (!error)
+        error = "the server gave no reason; see its log";
+    fflush(stdout); /* what was said before stands before it, in a pipe too */
+    if (about && !strstr(error, about))
+        fprintf(stderr, "sealctl: %s: %s\n", about, error);
+    else
+        fprintf(stderr, "sealctl: %s\n", error);
 }
 
 static int report(const struct options *options, const json_t *reply)
 {
     const json_t *notes = json_object_get(reply, "notes");
-    const char *error = json_string_value(json_object_get(reply, "error"));
     const char *warning = json_string_value(json_object_get(reply, "warning"));
 
     if (options->json) {
         json_dumpf(reply, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
         putchar('\n');
     } else if (json_is_true(json_object_get(reply, "ok"))) {
-        options->command->print(reply, options->file);
+        options->command->print(reply, options->shown);
         print_notes(notes, stdout);
+        fflush(stdout);
         if (warning)
             fprintf(stderr, "sealctl: warning: %s\n", warning);
     } else {
         print_notes(notes, stderr);
-        fprintf(stderr, "sealctl: %s\n", error ? error : "the server gave no reason; see its log");
+        print_error(options, reply);
     }
     return status_of(reply);
 }
@@ -470,28 +482,58 @@ static char *real_path(const struct options *options, const char *name)
     return path;
 }
 
+/* The answer about a file that nobody was asked for: its name leads nowhere, errno says why. */
+static json_t *answer_missing(const char *name)
+{
+    const char *why = strerror(errno);
+    char shown[PATH_MAX];
+
+    quote_text(shown, sizeof(shown), name, strlen(name), NULL);
+    return json_pack("{s:s, s:b, s:s, s:s}", "file", shown, "ok", 0, "code", "not-found", "error",
+                     why);
+}
+
+/* Of many: in its line, or in the list; the worst becomes the exit status. Takes over the
+ * reference. */
+static void report_one(const struct options *options, json_t *result, json_t *all, int *status)
+{
+    struct options one = *options;
+    const int code = status_of(result);
+
+    one.shown = json_string_value(json_object_get(result, "file"));
+    if (all)
+        json_array_append(all, result);
+    else if (code == EXIT_DONE)
+        options->command->print(result, one.shown);
+    else
+        print_error(&one, result);
+    if (code == EXIT_REFUSED || (code == EXIT_PENDING && *status == EXIT_DONE))
+        *status = code;
+    json_decref(result);
+}
+
 /* The real paths of the next files that fit in one request; *next moves on. Those that are not
  * there are told of. */
-static json_t *next_batch(const struct options *options, int *next, int *status)
+static json_t *next_batch(const struct options *options, int *next, json_t *all, int *status)
 {
     json_t *paths = json_array();
     size_t used = 0;
 
     while (paths && *next < options->file_count && used < BATCH_BYTES) {
         char *path = real_path(options, options->files[*next]);
-        json_t *text = path ? json_string(path) : NULL;
+        json_t *one = !path           ? NULL
+                      : is_text(path) ? json_string(path)
+                                      : json_pack("{s:o}", "file_hex", hex_of(path));
 
-        if (!text) {
-            fprintf(stderr, "sealctl: %s: %s\n", options->files[*next],
-                    path ? "its name is not UTF-8" : strerror(errno));
-            *status = EXIT_REFUSED;
-        } else if (used + json_length(text) > BATCH_BYTES && used > 0) {
-            json_decref(text);
+        if (!one) {
+            report_one(options, answer_missing(options->files[*next]), all, status);
+        } else if (used + json_length(one) > BATCH_BYTES && used > 0) {
+            json_decref(one);
             free(path);
             return paths;
         } else {
-            used += json_length(text);
-            json_array_append_new(paths, text);
+            used += json_length(one);
+            json_array_append_new(paths, one);
         }
         free(path);
         ++*next;
@@ -499,31 +541,18 @@ static json_t *next_batch(const struct options *options, int *next, int *status)
     return paths;
 }
 
-/* Each result in its line; the worst becomes the exit status. */
-static void report_batch(const struct options *options, const json_t *reply, json_t *all,
-                         int *status)
+/* A result for each file, or one answer for all of them. */
+static void report_batch(const struct options *options, json_t *reply, json_t *all, int *status)
 {
-    const json_t *results = json_object_get(reply, "results");
-    struct options one = *options;
+    json_t *results = json_object_get(reply, "results");
     size_t index;
     json_t *result;
 
-    if (!json_is_array(results)) {
-        *status = report(&one, reply);
-        return;
-    }
+    if (!json_is_array(results))
+        report_one(options, json_incref(reply), all, status);
     json_array_foreach(results, index, result)
     {
-        int code = status_of(result);
-        one.file = json_string_value(json_object_get(result, "file"));
-        if (all)
-            json_array_append(all, result);
-        else if (code == EXIT_DONE)
-            options->command->print(result, one.file);
-        else
-            fprintf(stderr, "sealctl: %s: %s\n", one.file, text_of(result, "error", NULL, 0));
-        if (code == EXIT_REFUSED || (code == EXIT_PENDING && *status == EXIT_DONE))
-            *status = code;
+        report_one(options, json_incref(result), all, status);
     }
 }
 
@@ -533,7 +562,7 @@ static int run_many(const struct options *options)
     int status = EXIT_DONE, next = 0;
 
     while (next < options->file_count) {
-        json_t *paths = next_batch(options, &next, &status);
+        json_t *paths = next_batch(options, &next, all, &status);
         json_t *request = json_array_size(paths) > 0 ? build_request(options, NULL) : NULL;
         json_t *reply = NULL;
 
@@ -557,15 +586,35 @@ static int run_many(const struct options *options)
     return fflush(stdout) == EOF ? EXIT_REFUSED : status;
 }
 
+static int digit_of(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The path of a row, byte for byte; NULL: out of memory. */
+static char *path_of(const json_t *row)
+{
+    const char *hex = json_string_value(json_object_get(row, "file_hex"));
+    const char *file = json_string_value(json_object_get(row, "file"));
+    const size_t len = hex ? strlen(hex) / 2 : 0;
+    char *path = strdup(hex ? hex : file ? file : "");
+
+    for (size_t i = 0; path && i < len; i++)
+        path[i] = (char)((unsigned)digit_of(hex[2 * i]) << 4 | (unsigned)digit_of(hex[2 * i + 1]));
+    if (path && hex)
+        path[len] = '\0';
+    return path;
+}
+
 /* --all: the files that have a seal now. */
 static int run_on_all(struct options *options, const json_t *seals)
 {
     size_t count = json_array_size(seals), i;
-    char **files = calloc(count, sizeof(*files)), room[32];
+    char **files = calloc(count, sizeof(*files));
     int status = EXIT_REFUSED;
 
     for (i = 0; files && i < count; i++) {
-        files[i] = strdup(text_of(json_array_get(seals, i), "file", room, sizeof(room)));
+        files[i] = path_of(json_array_get(seals, i));
         if (!files[i])
             break;
     }
@@ -589,15 +638,16 @@ static int run_all(struct options *options)
     const json_t *seals = json_object_get(reply, "status");
     int status = EXIT_UNREACHABLE;
 
-    if (reply && !json_is_array(seals))
+    if (reply && !json_is_array(seals)) {
+        quote_strings(options->json ? NULL : reply);
         status = report(options, reply);
-    else if (reply && json_array_size(seals) == 0)
+    } else if (reply && json_array_size(seals) == 0)
         status = puts(options->json ? "[]" : "no seals") < 0 ? EXIT_REFUSED : EXIT_DONE;
     else if (reply)
         status = run_on_all(options, seals);
     json_decref(reply);
     json_decref(request);
-    return status;
+    return fflush(stdout) == EOF ? EXIT_REFUSED : status;
 }
 
 static int run_hold(const struct options *options, const char *path)
@@ -605,18 +655,31 @@ static int run_hold(const struct options *options, const char *path)
     struct hold_options how = {
         .socket = options->socket,
         .file = path,
+        .shown = options->shown,
         .fence = options->fence ? options->fence : "none",
         .write = options->write,
+        .json = options->json,
         .command = options->argv,
     };
     return sealctl_hold(&how);
 }
 
+static const char *named_config(const struct options *options)
+{
+    return options->config ? options->config : getenv("SEALNFS_CONFIG");
+}
+
 static int run_doctor(const struct options *options, const char *path)
 {
+    const struct doctor_options how = {
+        .socket = options->socket,
+        .config = options->config,
+        .otherwise = named_config(options) ? named_config(options) : DEFAULT_CONFIG,
+        .patience_s = options->timeout_s,
+        .json = options->json,
+    };
     (void)path;
-    return sealctl_doctor(options->socket, options->config ? options->config : DEFAULT_CONFIG,
-                          options->json);
+    return sealctl_doctor(&how);
 }
 
 static int run_top(const struct options *options, const char *path)
@@ -625,28 +688,20 @@ static int run_top(const struct options *options, const char *path)
     return sealctl_top(options->socket, &options->watch, options->json);
 }
 
-static int run(const struct options *options)
+static int ask_and_report(const struct options *options, const char *path)
 {
-    bool is_name = options->command->file == NEEDS_NAME || options->command->file == MAY_NAME;
-    char *path = !options->file ? NULL
-                 : is_name      ? strdup(options->file)
-                                : real_path(options, options->file);
-    json_t *request, *reply;
+    json_t *request = build_request(options, path), *reply;
     int status;
     long looks = 0;
 
-    if (options->file && !path) {
-        fprintf(stderr, "sealctl: %s: %s\n", options->file, strerror(errno));
+    if (!request) {
+        fprintf(stderr, "sealctl: %s: %s\n", options->shown ? options->shown : "the request",
+                path && !is_text(path) ? "this is no UTF-8; name a client by its id"
+                                       : "out of memory");
         return EXIT_REFUSED;
     }
-    if (options->command->run) {
-        status = options->command->run(options, path);
-        free(path);
-        return status;
-    }
-    request = build_request(options, path);
     do {
-        reply = request ? ask(options->socket, request) : NULL;
+        reply = ask(options->socket, request);
         if (!options->json)
             quote_strings(reply);
         status = reply ? report(options, reply) : EXIT_UNREACHABLE;
@@ -654,46 +709,51 @@ static int run(const struct options *options)
     } while (options->again && status == EXIT_DONE &&
              watch_next(&options->watch, options->json, &looks));
     json_decref(request);
-    free(path);
-    if (fflush(stdout) == EOF)
-        return EXIT_REFUSED;
     return status;
 }
 
-/* ---- the command line ---- */
-
-static int wrong_usage(const char *what, const char *which)
+static int report_missing(const struct options *options)
 {
-    fprintf(stderr, "sealctl: %s%s%s; see sealctl --help\n", what, which ? " " : "",
-            which ? which : "");
-    return EXIT_USAGE;
+    json_t *answer = answer_missing(options->file);
+    int status = answer ? report(options, answer) : EXIT_REFUSED;
+
+    json_decref(answer);
+    return status;
 }
 
-static void print_help(void)
+static int run(struct options *options)
 {
-    puts("usage: sealctl [-s SOCKET] COMMAND [OPTIONS] [FILE]\n");
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-        fputs(commands[i].help, stdout);
-    fputs("\n"
-          "  -s, --socket SOCKET   default /run/sealnfs/control.sock or $SEALNFS_SOCKET\n"
-          "  -j, --json            print the server's answer as JSON\n"
-          "  -h, --help            print this\n"
-          "  -V, --version         print the version\n"
-          "\n"
-          "Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 server not reached,\n"
-          "4 release still under way.\n",
-          stdout);
+    bool is_name = options->command->file == NEEDS_NAME || options->command->file == MAY_NAME;
+    char shown[PATH_MAX];
+    char *path = !options->file ? NULL
+                 : is_name      ? strdup(options->file)
+                                : real_path(options, options->file);
+    const int error = errno;
+    int status;
+
+    if (options->file) {
+        quote_text(shown, sizeof(shown), options->file, strlen(options->file), NULL);
+        options->shown = shown;
+    }
+    if (options->file && !path) {
+        errno = error;
+        return report_missing(options);
+    }
+    status = options->command->run ? options->command->run(options, path)
+                                   : ask_and_report(options, path);
+    free(path);
+    options->shown = NULL;
+    return fflush(stdout) == EOF ? EXIT_REFUSED : status;
 }
 
 /* No server answers yet, and none may: its state directory is what the word goes into. */
 static int run_node_fenced(const struct options *options, const char *name)
 {
-    const char *config = getenv("SEALNFS_CONFIG");
+    const char *config = named_config(options);
     char path[PATH_MAX];
     const ssize_t len = readlink("/proc/self/exe", path, sizeof(path));
     char *end;
 
-    (void)options;
     if (len < 0 || len == (ssize_t)sizeof(path)) {
         fprintf(stderr, "sealctl: where sealctl is cannot be told; use sealnfsd --node-fenced\n");
         return EXIT_REFUSED;
@@ -703,7 +763,7 @@ static int run_node_fenced(const struct options *options, const char *name)
     if (sizeof(path) - (size_t)(end - path) <= strlen("sealnfsd"))
         return EXIT_REFUSED;
     strcpy(end, "sealnfsd");
-    execl(path, path, "--node-fenced", name, "--config", config ? config : "/etc/sealnfs.conf",
+    execl(path, path, "--node-fenced", name, "--config", config ? config : DEFAULT_CONFIG,
           (char *)NULL);
     fprintf(stderr, "sealctl: %s: %s; it is installed beside sealctl\n", path, strerror(errno));
     return EXIT_REFUSED;
@@ -711,205 +771,15 @@ static int run_node_fenced(const struct options *options, const char *name)
 
 static int run_help(const struct options *options, const char *path)
 {
-    for (size_t i = 0; path && i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (strcmp(commands[i].name, path) != 0)
-            continue;
-        fputs(commands[i].help, stdout);
-        return EXIT_DONE;
-    }
-    if (path)
-        return wrong_usage("unknown command", options->file);
-    print_help();
+    const struct command *command = path ? find_command(path) : NULL;
+
+    if (path && !command)
+        return wrong_usage("unknown command", options->shown);
+    if (command)
+        fputs(command->help, stdout);
+    else
+        print_help();
     return EXIT_DONE;
-}
-
-static bool parse_seconds(const char *text, long *out)
-{
-    char *end;
-
-    errno = 0;
-    *out = strtol(text, &end, 10);
-    return end != text && *end == '\0' && errno == 0 && *out >= 0 && *out <= 4000000;
-}
-
-static bool may_watch(const struct command *command)
-{
-    static const char *const names[] = {"status", "grants", "clients", "exports"};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcmp(command->name, names[i]) == 0)
-            return true;
-    return false;
-}
-
-/* Each belongs to some commands only. -1: they do. */
-/* What is only certain when somebody says so. */
-static int check_word(const struct options *options, const char *name)
-{
-    const bool of_node = strcmp(name, "node-fenced") == 0;
-
-    if (options->yes && !of_node && strcmp(name, "forget-holders") != 0 &&
-        strcmp(name, "fenced") != 0)
-        return wrong_usage("--yes belongs to", "forget-holders, fenced and node-fenced");
-    if (of_node && !options->yes)
-        return wrong_usage("say --yes when that machine is switched off; usage: sealctl",
-                           options->command->usage);
-    return -1;
-}
-
-static int check_options(struct options *options, const char *name)
-{
-    if ((options->pinned || options->fill || options->sparse || options->reserve) &&
-        strcmp(name, "seal") != 0)
-        return wrong_usage("--pinned, --fill, --sparse and --reserve belong to", "seal");
-    if (options->sparse && (options->pinned || options->fill || options->reserve))
-        return wrong_usage("--sparse goes with none of --pinned, --fill and --reserve", NULL);
-    if ((options->wait || options->timeout_s >= 0) && strcmp(name, "unseal") != 0)
-        return wrong_usage("--wait and --timeout belong to", "unseal");
-    if ((options->write || options->fence) && strcmp(name, "hold") != 0)
-        return wrong_usage("--write and --fence belong to", "hold");
-    if (options->dry_run && strcmp(name, "seal") != 0)
-        return wrong_usage("--dry-run belongs to", "seal");
-    if (options->again && !may_watch(options->command))
-        return wrong_usage("--watch belongs to", "status, grants, clients and exports");
-    if ((options->watch.count || options->watch.interval_s) && !options->again &&
-        strcmp(name, "top") != 0)
-        return wrong_usage("--interval and --count belong to", "top and --watch");
-    if (!options->watch.interval_s)
-        options->watch.interval_s = WATCH_SECONDS;
-    if (options->config && strcmp(name, "doctor") != 0)
-        return wrong_usage("--config belongs to", "doctor");
-    return check_word(options, name);
-}
-
-static int parse_words(int argc, char **argv, struct options *options)
-{
-    if (optind >= argc)
-        return wrong_usage("no command given", NULL);
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-        if (strcmp(commands[i].name, argv[optind]) == 0)
-            options->command = &commands[i];
-    if (!options->command)
-        return wrong_usage("unknown command", argv[optind]);
-    optind++;
-    options->files = argv + optind;
-    options->file_count = argc - optind;
-    if (optind < argc && options->command->file != NO_FILE)
-        options->file = argv[optind++];
-    if (optind < argc && strcmp(options->command->name, "hold") == 0)
-        options->argv = argv + optind;
-    else if (optind < argc && !options->command->many)
-        return wrong_usage("too many arguments; usage: sealctl", options->command->usage);
-    if (options->command->file == NEEDS_NAME && !options->file)
-        return wrong_usage("a name is needed; usage: sealctl", options->command->usage);
-    if (options->all && (options->file || strcmp(options->command->name, "unseal") != 0))
-        return wrong_usage("--all belongs to", "unseal, instead of a FILE");
-    if (options->command->file == NEEDS_FILE && !options->file && !options->all)
-        return wrong_usage("a file is needed; usage: sealctl", options->command->usage);
-    return check_options(options, options->command->name);
-}
-
-/* A number above 0, perhaps with K, M, G or T. */
-static bool read_size(const char *text, long long *size)
-{
-    static const char units[] = "KMGT";
-    char *end;
-    errno = 0;
-    long long number = strtoll(text, &end, 10);
-    const char *unit = *end ? strchr(units, *end) : NULL;
-    unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
-
-    if (end == text || errno || number <= 0 || (*end && (!unit || end[1])) ||
-        number > INT64_MAX >> shift)
-        return false;
-    *size = number << shift;
-    return true;
-}
-
-/* -1: go on; else the exit status. */
-static int parse_options(int argc, char **argv, struct options *options)
-{
-    static const struct option longs[] = {
-        {"socket", required_argument, NULL, 's'},  {"json", no_argument, NULL, 'j'},
-        {"pinned", no_argument, NULL, 'p'},        {"fill", no_argument, NULL, 'f'},
-        {"sparse", no_argument, NULL, 'S'},        {"wait", no_argument, NULL, 'w'},
-        {"timeout", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},       {"write", no_argument, NULL, 'W'},
-        {"fence", required_argument, NULL, 'F'},   {"yes", no_argument, NULL, 'y'},
-        {"all", no_argument, NULL, 'a'},           {"reserve", required_argument, NULL, 'R'},
-        {"config", required_argument, NULL, 'C'},  {"dry-run", no_argument, NULL, 'n'},
-        {"watch", no_argument, NULL, 'l'},         {"interval", required_argument, NULL, 'i'},
-        {"count", required_argument, NULL, 'c'},   {NULL, 0, NULL, 0}};
-    int letter;
-
-    while ((letter = getopt_long(argc, argv, "s:jpfwt:yhV", longs, NULL)) != -1) {
-        switch (letter) {
-        case 's':
-            options->socket = optarg;
-            break;
-        case 'j':
-            options->json = true;
-            break;
-        case 'p':
-            options->pinned = true;
-            break;
-        case 'f':
-            options->fill = true;
-            break;
-        case 'S':
-            options->sparse = true;
-            break;
-        case 'R':
-            if (!read_size(optarg, &options->reserve))
-                return wrong_usage("--reserve needs a size, such as 64M or 10G, not", optarg);
-            break;
-        case 'w':
-            options->wait = true;
-            break;
-        case 'W':
-            options->write = true;
-            break;
-        case 'F':
-            options->fence = optarg;
-            break;
-        case 'n':
-            options->dry_run = true;
-            break;
-        case 'l':
-            options->again = true;
-            break;
-        case 'i':
-            if (!parse_seconds(optarg, &options->watch.interval_s) || !options->watch.interval_s)
-                return wrong_usage("--interval wants seconds, 1 or more, not", optarg);
-            break;
-        case 'c':
-            if (!parse_seconds(optarg, &options->watch.count) || !options->watch.count)
-                return wrong_usage("--count wants a number, 1 or more, not", optarg);
-            break;
-        case 'C':
-            options->config = optarg;
-            break;
-        case 'y':
-            options->yes = true;
-            break;
-        case 'a':
-            options->all = true;
-            break;
-        case 't':
-            if (!parse_seconds(optarg, &options->timeout_s))
-                return wrong_usage("--timeout wants seconds, not", optarg);
-            break;
-        case 'h':
-            print_help();
-            return EXIT_DONE;
-        case 'V':
-            puts("sealctl " SEALNFS_VERSION);
-            return EXIT_DONE;
-        default:
-            return EXIT_USAGE;
-        }
-    }
-    return parse_words(argc, argv, options);
 }
 
 int main(int argc, char **argv)
@@ -921,7 +791,7 @@ int main(int argc, char **argv)
     int status = parse_options(argc, argv, &options);
 
     if (status >= 0)
-        return status;
+        return fflush(stdout) == EOF ? EXIT_REFUSED : status;
     if (options.all)
         return run_all(&options);
     return options.command->many && options.file_count > 1 ? run_many(&options) : run(&options);

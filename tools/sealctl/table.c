@@ -1,8 +1,11 @@
 /* See table.h. */
 #include "tools/sealctl/table.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "proto/quote.h"
 
 const char *text_of(const json_t *object, const char *key, char *room, size_t size)
 {
@@ -35,13 +38,29 @@ void join_list(json_t *row, const char *key)
     {
         int more = snprintf(text + len, sizeof(text) - len, "%s%s", index ? ", " : "",
                             json_string_value(member));
-        if (more < 0 || (size_t)more >= sizeof(text) - len) {
-            strcpy(text + sizeof(text) - 4, "...");
+        if (more < 0 || (size_t)more >= sizeof(text) - len) { /* cut, perhaps in a character */
+            len = quote_text(text, sizeof(text) - 3, text, strlen(text), NULL);
+            strcpy(text + len, "...");
             break;
         }
         len += (size_t)more;
     }
     json_object_set_new(row, key, json_string(text));
+}
+
+/* In characters, for what is UTF-8. */
+static int width_of(const char *text)
+{
+    int width = 0;
+
+    for (; *text; text++)
+        width += ((unsigned char)*text & 0xc0) != 0x80;
+    return width;
+}
+
+static void print_cell(const char *text, int width, bool last)
+{
+    printf("%s%*s%s", text, last ? 0 : width - width_of(text), "", last ? "\n" : "  ");
 }
 
 static void column_widths(const json_t *rows, const struct column *columns, size_t count,
@@ -55,7 +74,7 @@ static void column_widths(const json_t *rows, const struct column *columns, size
         widths[i] = (int)strlen(columns[i].head);
         json_array_foreach(rows, index, row)
         {
-            int width = (int)strlen(text_of(row, columns[i].key, room, sizeof(room)));
+            int width = width_of(text_of(row, columns[i].key, room, sizeof(room)));
             if (width > widths[i])
                 widths[i] = width;
         }
@@ -75,15 +94,13 @@ void print_table(const json_t *rows, const struct column *columns, size_t count,
     }
     column_widths(rows, columns, count, widths);
     for (size_t i = 0; i < count; i++)
-        printf("%-*s%s", i + 1 < count ? widths[i] : 0, columns[i].head,
-               i + 1 < count ? "  " : "\n");
+        print_cell(columns[i].head, widths[i], i + 1 == count);
     json_array_foreach(rows, index, row)
     {
         const char *why = json_string_value(json_object_get(row, "why"));
         const char *advice = json_string_value(json_object_get(row, "advice"));
         for (size_t i = 0; i < count; i++)
-            printf("%-*s%s", i + 1 < count ? widths[i] : 0,
-                   text_of(row, columns[i].key, room, sizeof(room)), i + 1 < count ? "  " : "\n");
+            print_cell(text_of(row, columns[i].key, room, sizeof(room)), widths[i], i + 1 == count);
         if (why && why[0])
             printf("    %s\n", why);
         if (advice && advice[0])

@@ -35,23 +35,38 @@ static void forget_look(struct look *look)
     json_decref(look->clients);
 }
 
-static json_t *ask_op(const char *socket, const char *op)
+/* EXIT_DONE, and an answer; else the exit status, and it was said why. */
+static int ask_op(const char *socket, const char *op, json_t **answer)
 {
     json_t *request = json_pack("{s:s}", "op", op);
     json_t *reply = request ? ask(socket, request) : NULL;
+    const char *error;
 
     json_decref(request);
-    return reply;
+    *answer = NULL;
+    if (!reply)
+        return EXIT_UNREACHABLE;
+    if (json_is_true(json_object_get(reply, "ok"))) {
+        *answer = reply;
+        return EXIT_DONE;
+    }
+    quote_strings(reply);
+    error = json_string_value(json_object_get(reply, "error"));
+    fprintf(stderr, "sealctl: %s\n", error ? error : "the server gave no reason; see its log");
+    json_decref(reply);
+    return EXIT_REFUSED;
 }
 
-static bool take_look(const char *socket, struct look *look)
+static int take_look(const char *socket, struct look *look)
 {
-    look->counters = ask_op(socket, "counters");
-    look->clients = look->counters ? ask_op(socket, "clients") : NULL;
-    if (look->clients)
-        return true;
-    forget_look(look);
-    return false;
+    int status = ask_op(socket, "counters", &look->counters);
+
+    if (status != EXIT_DONE)
+        return status;
+    status = ask_op(socket, "clients", &look->clients);
+    if (status != EXIT_DONE)
+        json_decref(look->counters);
+    return status;
 }
 
 static const json_t *find_row(const json_t *rows, const char *key, const json_t *like)
@@ -194,14 +209,16 @@ int sealctl_top(const char *socket, const struct watch *watch, bool json)
 {
     struct look before, now;
     long done = 0;
+    int status = take_look(socket, &before);
 
-    if (!take_look(socket, &before))
-        return EXIT_UNREACHABLE;
+    if (status != EXIT_DONE)
+        return status;
     sleep((unsigned)watch->interval_s);
     do {
-        if (!take_look(socket, &now)) {
+        status = take_look(socket, &now);
+        if (status != EXIT_DONE) {
             forget_look(&before);
-            return EXIT_UNREACHABLE;
+            return status;
         }
         json_t *rates_now = compare(&now, &before);
         forget_look(&before);

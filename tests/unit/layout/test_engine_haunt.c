@@ -79,6 +79,21 @@ static void client_that_lost_its_lease_is_not_asked_but_fenced(void **state)
     fenced_at_the_deadline(w);
 }
 
+/* A command as it is to be typed. */
+static void what_to_say_of_it_names_the_client(void **state)
+{
+    struct world *w = scene_granted(state);
+    struct engine_release release;
+    struct engine_seal_view view;
+    lose_lease(w, 0);
+    world_release(w, 0, true, 0, &release);
+    world_pass(w, 91 * SECOND);
+    world_fence_done(w, 0, false);
+    assert_int_equal(world_state(w, 0), ENGINE_STUCK_STATE);
+    assert_int_equal(engine_seal_view(w->engine, &w->files[0].key, &view), 0);
+    assert_non_null(strstr(view.why, ": sealctl fenced 10.0.0.0 ("));
+}
+
 static void client_under_a_new_id_is_not_asked_but_fenced(void **state)
 {
     struct world *w = scene_granted(state);
@@ -621,6 +636,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(client_of_before_a_restart_is_not_asked_but_fenced),
         T(client_that_lost_its_lease_is_not_asked_but_fenced),
+        T(what_to_say_of_it_names_the_client),
         T(client_under_a_new_id_is_not_asked_but_fenced),
         T(another_verifier_is_not_evidence),
         T(another_verifier_after_a_restart_is_not_evidence),

@@ -98,8 +98,25 @@ static void cleared_flag_recalls_every_holder_and_keeps_the_seal(void **state)
     world_release(w, 0, true, SECOND, &release);
     assert_true(world_answered(w, &release.call));
     assert_int_equal(release.call.result, ENGINE_OK);
+    assert_non_null(strstr(release.call.why, "changed from outside"));
     assert_int_equal(world_state(w, 0), ENGINE_OPEN);
     assert_int_equal(w->durable.seal_count, 0);
+}
+
+/* Not only in the log: who takes the seal off is who can look at the file. */
+static void who_unseals_is_told_what_the_release_found(void **state)
+{
+    struct world *w = *state;
+    struct engine_release release;
+    for (unsigned changed = 0; changed < 2; changed++) {
+        assert_int_equal(world_sealed(w, 0, SEAL_KIND_FROZEN), ENGINE_OK);
+        if (changed)
+            w->files[0].flag = false;
+        world_release(w, 0, true, SECOND, &release);
+        assert_true(world_answered(w, &release.call));
+        assert_int_equal(release.call.result, ENGINE_OK);
+        assert_int_equal(strstr(release.call.why, "changed from outside") != NULL, changed);
+    }
 }
 
 static void holder_of_a_broken_seal_is_fenced_as_for_a_release(void **state)
@@ -479,6 +496,7 @@ int main(void)
         T(first_grant_after_a_restart_waits_for_the_map),
         T(first_grant_after_a_while_without_any_reads_the_map_again),
         T(cleared_flag_recalls_every_holder_and_keeps_the_seal),
+        T(who_unseals_is_told_what_the_release_found),
         T(holder_of_a_broken_seal_is_fenced_as_for_a_release),
         T(clone_of_a_pinned_file_recalls_every_holder_and_keeps_the_seal),
         T(clone_of_before_the_start_gets_nobody_a_layout),

@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -368,6 +369,27 @@ static void a_missing_file_is_told(void **state)
     assert_null(config);
 }
 
+/* Who is told of it, or reads it again, may be in another directory by then. */
+static void a_configuration_knows_its_place(void **state)
+{
+    struct config *config = NULL;
+    char here[PATH_MAX], path[PATH_MAX];
+    (void)state;
+
+    snprintf(path, sizeof(path), "%s/relative.conf", directory);
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    fputs("export \"/e\" { path = \"/usr\" clients = {\"127.0.0.1\"} }\n", out);
+    fclose(out);
+    assert_non_null(getcwd(here, sizeof(here)));
+    assert_int_equal(chdir(directory), 0);
+    assert_int_equal(config_load("relative.conf", stderr, &config), 0);
+    assert_int_equal(chdir(here), 0);
+    assert_string_equal(config->file, path);
+    config_free(config);
+    unlink(path);
+}
+
 /* ---- several files ---- */
 
 /* A file of the include directory beside the configuration. */
@@ -716,6 +738,7 @@ int main(void)
         cmocka_unit_test(paths_are_printed_whatever_is_wrong),
         cmocka_unit_test(a_good_configuration_says_what_it_would_serve),
         cmocka_unit_test(a_missing_file_is_told),
+        cmocka_unit_test(a_configuration_knows_its_place),
 #define INCLUDING(name) cmocka_unit_test_setup_teardown(name, NULL, remove_included)
         INCLUDING(included_files_are_read_in_the_order_of_their_names),
         INCLUDING(an_include_directory_may_be_named),

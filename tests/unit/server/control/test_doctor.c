@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "server/base/log.h"
 #include "server/daemon.h"
@@ -76,6 +77,19 @@ static void it_says_what_the_server_stands_on(void **state)
     json_decref(reply);
 }
 
+/* Whoever looks at it has another working directory. */
+static void it_says_which_configuration_it_runs_with(void **state)
+{
+    (void)state;
+    json_t *reply = examine();
+    const char *config =
+        json_string_value(json_object_get(json_object_get(reply, "doctor"), "config"));
+    assert_non_null(config);
+    assert_int_equal(config[0], '/');
+    assert_int_equal(access(config, R_OK), 0);
+    json_decref(reply);
+}
+
 static void to_hex(const uint8_t *bytes, size_t len, char *text)
 {
     for (size_t i = 0; i < len; i++)
@@ -121,6 +135,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(it_says_what_the_server_stands_on),
+        T(it_says_which_configuration_it_runs_with),
         T(no_key_and_no_secret_is_in_it),
         T(problems_come_with_what_to_type),
     };

@@ -103,6 +103,28 @@ static void what_was_served_is_known_after_a_restart(void **state)
     rmdir(dir);
 }
 
+/* As below a live system's overlay: the remedy is the mount, not another file system. */
+static void where_a_disk_was_served_from_it_is_said_to_be_missing(void **state)
+{
+    char dir[] = "/tmp/test-record-XXXXXX", path[64], why[FS_WHY_MAX];
+    const struct config_export config = {.path = (char[]){"/proc"}};
+    struct fs_record *record;
+    struct fs_root *root;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(fs_record_load(dir, &record), 0);
+    assert_int_equal(fs_root_open(&config, record, &root, why), -EOPNOTSUPP);
+    assert_non_null(strstr(why, "has no file handles"));
+    assert_int_equal(fs_record_keep(record, "/proc", disk, "/srv/data"), 0);
+    assert_int_equal(fs_root_open(&config, record, &root, why), -ENOENT);
+    assert_non_null(strstr(why, "was mounted at /srv/data, and is not; mount its disk"));
+    fs_record_free(record);
+    (void)snprintf(path, sizeof(path), "%s/exports", dir);
+    unlink(path);
+    rmdir(dir);
+}
+
 /* A directory stands where the file would be written. */
 static void what_could_not_be_written_is_written_the_next_time(void **state)
 {
@@ -271,6 +293,7 @@ int main(void)
         cmocka_unit_test(the_option_demands_a_mount_whatever_is_known),
         cmocka_unit_test(another_file_system_mounted_above_is_underneath),
         cmocka_unit_test(what_was_served_is_known_after_a_restart),
+        cmocka_unit_test(where_a_disk_was_served_from_it_is_said_to_be_missing),
         cmocka_unit_test(what_could_not_be_written_is_written_the_next_time),
         cmocka_unit_test_setup_teardown(a_missing_path_holds_back_its_export_and_no_other, setup,
                                         teardown),
