@@ -202,8 +202,9 @@ void layoutcommit(struct engine *e, struct engine_layoutcommit *commit)
 void wrote(struct engine *e, struct engine_wrote *call)
 {
     struct seal *seal = seal_find(e, &call->key);
-    if (!seal || !seal->map)
-        answer(e, &call->call, ENGINE_OK, "%s", "");
+    /* Who sets a time sets the file's own, the next time. */
+    if (!seal || !seal->map || seal->unflagging)
+        answer(e, &call->call, ENGINE_UNDER_WAY, "its seal is released just now");
     else if (seal->reserve && call->roomed)
         growing_wrote(e, seal, call);
     else

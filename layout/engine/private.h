@@ -184,7 +184,8 @@ struct seal {
     bool of_before;   /* sealed before the restart: holders of before may have grants of it */
     bool lost_writer; /* one who could write went without having been able to commit */
     bool watching, watch_told;
-    bool resumed; /* RELEASING since before the restart: the flag may be gone */
+    bool resumed;    /* RELEASING since before the restart: the flag may be gone */
+    bool unflagging; /* the flag is being cleared: its times are the file's own by now */
     bool wish_on_record;
     bool held_back; /* STUCK although its last grant is gone, by what the host could not take back;
                        tried again at step_at */

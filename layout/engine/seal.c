@@ -307,7 +307,7 @@ static void set_failure(struct seal *seal, const struct engine_event *event)
 /* UNFLAG until it works. A file that is gone needs no flag cleared. */
 static void undo(struct engine *e, struct seal *seal)
 {
-    seal->undo = true;
+    seal->undo = seal->unflagging = true;
     push_step(e, seal, ENGINE_STEP_UNFLAG);
 }
 
@@ -460,6 +460,7 @@ static void verified(struct engine *e, struct seal *seal, const struct engine_ev
         seal->was_altered = true;
         watch_tell_clone(e, seal);
     }
+    seal->unflagging = true;
     push_step(e, seal, ENGINE_STEP_UNFLAG);
 }
 
