@@ -125,6 +125,26 @@ static void reclaiming_commit_past_the_file_is_bad(void **state)
     assert_int_equal(world_layoutcommit(w, 0, 0, 0, 4096, &call), ENGINE_RECLAIM_BAD);
 }
 
+/* As it was granted bit by bit, or gave the middle back. */
+static void commit_may_name_blocks_of_several_ranges(void **state)
+{
+    struct world *w = scene_pinned(state);
+    uint8_t bytes[128];
+    struct xdr_out out;
+    pnfs_block_extent4 extents[2] = {{.bex_length = 4096},
+                                     {.bex_file_offset = 65536, .bex_length = 4096}};
+    const pnfs_block_layoutupdate4 update = {.blu_commit_list_count = 2,
+                                             .blu_commit_list = extents};
+    xdr_out_init(&out, bytes, sizeof bytes);
+    assert_true(block_layoutupdate_encode(&out, &update));
+    struct engine_layoutcommit call = {.update = bytes, .update_len = (uint32_t)xdr_out_len(&out)};
+    assert_int_equal(world_got(w, 0, 0, RW), ENGINE_OK);
+    assert_int_equal(world_return(w, 0, 0, RW, 8192, 8192), ENGINE_OK);
+    assert_int_equal(world_layoutcommit(w, 0, 0, 0, 69632, &call), ENGINE_OK);
+    assert_int_equal(world_return(w, 0, 0, RW, 16384, ALL), ENGINE_OK);
+    assert_int_equal(world_layoutcommit(w, 0, 0, 0, 69632, &call), ENGINE_BAD_LAYOUT);
+}
+
 static void write_through_the_server_moves_the_times_on(void **state)
 {
     struct world *w = scene_pinned(state);
@@ -398,6 +418,7 @@ int main(void)
         T(commit_is_taken_while_the_layout_is_recalled),
         T(reclaiming_commit_is_taken_in_grace_from_a_former_holder_only),
         T(reclaiming_commit_past_the_file_is_bad),
+        T(commit_may_name_blocks_of_several_ranges),
         T(write_through_the_server_moves_the_times_on),
         T(a_time_that_comes_while_the_flag_is_cleared_is_to_come_again),
         T(what_is_tried_again_while_the_journal_fails_adds_no_records),
