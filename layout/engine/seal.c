@@ -421,11 +421,28 @@ static void held_back(struct engine *e, struct seal *seal, const struct engine_e
     seal_plan(e, seal, 0);
 }
 
+/* A seal that the journal did not know was found there meanwhile: so there may be holders of this
+ * one, too. */
+static void doubted(struct engine *e, struct seal *seal)
+{
+    char why[ENGINE_WHY_MAX];
+    seal_set_state(e, seal, ENGINE_STUCK_STATE);
+    release_explain(e, seal, why, sizeof why);
+    answer_all(e, &seal->release_calls, ENGINE_STUCK, why);
+    seal->held_back = true;
+    seal->step_at = e->now + e->options.fence_retry;
+    seal_plan(e, seal, 0);
+}
+
 static void verified(struct engine *e, struct seal *seal, const struct engine_event *event)
 {
     char change[ENGINE_WHY_MAX];
     if (event->step.error == -EBUSY) {
         held_back(e, seal, event);
+        return;
+    }
+    if ((event->step.error || event->step.map) && doubt_is_about(e, &seal->key)) {
+        doubted(e, seal);
         return;
     }
     if (!event->step.error)
