@@ -221,6 +221,7 @@ struct seal {
     bool was_altered; /* as the release found */
     uint64_t seen_at,
         watch_ticket; /* when its map was last seen to be the sealed one; 0: not in this run */
+    bool map_seen;    /* in this run, though somebody else may have it open since before */
     struct grant *grants;
     uint32_t grant_count;
     struct seal *active_prev, *active_next;

@@ -595,6 +595,7 @@ static void sealed(struct engine *e, struct seal *seal)
     seal_set_state(e, seal, ENGINE_SEALED);
     e->counters.sealed++;
     seal->seen_at = e->now;
+    seal->map_seen = true;
     seal_push_word(e, seal);
     if (!volume_is_settled(seal->volume)) /* it has moved since its map was read */
         release_start(e, seal);

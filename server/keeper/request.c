@@ -568,6 +568,10 @@ static void run_map(struct loop_msg *msg)
         request_finish(request, NFS4ERR_DELAY, "the file is not sealed");
         return;
     }
+    if (!view.map_seen) { /* a clone may have its blocks too, or another file */
+        request_finish(request, NFS4ERR_DELAY, "its map was not seen since the start");
+        return;
+    }
     map->map = map_ref(view.map);
     request_finish(request, NFS4_OK, "");
 }

@@ -401,12 +401,18 @@ static int verify(struct step_job *job)
 static int watch(struct step_job *job)
 {
     bool set = false;
+    struct seal_refusal unread;
     int err = seal_fs_get_flag(job->fd, &set);
     job->flag_cleared = !err && !set;
     if (!err && set && job->effect.step.kind == SEAL_KIND_PINNED)
         err = keeper_guard_file(job->keeper, job->file, job->fd, &job->why);
     if (!err && set)
         err = keeper_prove_alone(job->keeper, job->file, job->fd, &job->why);
+    if (err && job->why.code == SEAL_REFUSED_READER) {
+        (void)seal_fs_reread_map(job->fd, &job->map, &job->shared, &unread);
+        job->why.lost = job->why.lost || unread.lost;
+        return err;
+    }
     return err ? err : seal_fs_reread_map(job->fd, &job->map, &job->shared, &job->why);
 }
 

@@ -612,6 +612,10 @@ static int run_step(struct world *w, const struct engine_effect *step, struct en
     w->step_error[step->step.step] = 0;
     if (error) {
         done->step.presence = w->step_presence;
+        if (step->step.step == ENGINE_STEP_WATCH && w->step_code == SEAL_REFUSED_READER) {
+            done->step.map = file->map;
+            done->step.shared = file->shared;
+        }
         return error;
     }
     switch (step->step.step) {

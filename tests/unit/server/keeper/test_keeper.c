@@ -401,6 +401,39 @@ static void a_step_that_the_end_overtakes_is_freed_and_taken_up_again(void **sta
     assert_false(is_immutable());
 }
 
+static nfsstat4 map_of(struct file *file)
+{
+    struct keeper_map map = {.call = call(), .file = file};
+    keeper_map(server->keeper, &map);
+    await();
+    map_free(map.map);
+    return map.call.status;
+}
+
+/* The server writes by it, and its blocks may be another file's by then. */
+static void the_map_of_a_pinned_file_is_not_used_before_it_was_looked_at(void **state)
+{
+    (void)state;
+    start("");
+    assert_int_equal(seal(true, NULL), NFS4_OK);
+    stop();
+    hold_step = true;
+    start("");
+    struct file *file = the_file();
+    assert_int_equal(map_of(file), NFS4ERR_DELAY);
+    pthread_mutex_lock(&lock);
+    while (!step_begun)
+        pthread_cond_wait(&wake, &lock);
+    hold_step = step_begun = false;
+    pthread_cond_broadcast(&wake);
+    pthread_mutex_unlock(&lock);
+    while (map_of(file) == NFS4ERR_DELAY)
+        ;
+    assert_int_equal(map_of(file), NFS4_OK);
+    file_unref(file);
+    assert_int_equal(release(5000, NULL), NFS4_OK);
+}
+
 /* The look began while the file had a seal that is undone since. */
 static void what_is_left_of_a_seal_that_ended_is_not_found(void **state)
 {
@@ -916,6 +949,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(seal_sets_the_flag_and_release_takes_it_off),
         T(a_step_that_the_end_overtakes_is_freed_and_taken_up_again),
+        T(the_map_of_a_pinned_file_is_not_used_before_it_was_looked_at),
         T(what_is_left_of_a_seal_that_ended_is_not_found),
         T(nor_when_another_ended_during_the_second_look),
         T(seal_of_a_file_open_for_writing_is_refused_with_the_reason),
