@@ -200,6 +200,7 @@ struct seal {
     uint64_t size; /* growing: the logical size, where the file ends for everybody but the disk */
     uint64_t tail; /* the run that was last let past it, by growing_name(); on record */
     uint64_t tail_ticket;            /* of that record */
+    uint64_t cut_ticket;             /* of the record that last made the size smaller */
     uint64_t dirty_start, dirty_end; /* past the size: somebody may have left something there */
     uint64_t dirty_by;               /* that run; 0: several, or not known */
     uint64_t zero_to;
@@ -207,7 +208,8 @@ struct seal {
     bool gives_way;     /* it is released at the next look at the time */
     uint64_t linger_at; /* nobody writes to it: released then; 0: somebody does */
     unsigned writes;    /* of the server itself, under way */
-    struct engine_call *tail_calls, *room_calls, *size_calls; /* wait for the zeros */
+    struct engine_call *tail_calls, *room_calls, *size_calls; /* wait for the zeros, the last two
+                                                                 also for a look at the file */
     enum seal_wait wait;
     uint64_t wait_ticket;
     struct seal *wait_next;
@@ -284,7 +286,7 @@ struct engine_effect *effect_push(struct engine *e, enum engine_effect_type type
 struct journal_record *journal_push(struct engine *e, enum journal_op op, uint64_t *ticket);
 void answer(struct engine *e, struct engine_call *call, enum engine_result result, const char *why,
             ...) __attribute__((format(printf, 4, 5)));
-/* ENGINE_OK once the journal has this ticket, which is the newest. */
+/* ENGINE_OK once the journal has this ticket, and those of the calls that came before. */
 void answer_after(struct engine *e, struct engine_call *call, uint64_t ticket);
 void answer_all(struct engine *e, struct engine_call **calls, enum engine_result result,
                 const char *why);
@@ -360,6 +362,7 @@ void growing_wrote(struct engine *e, struct seal *seal, struct engine_wrote *cal
 bool growing_takes_late(const struct seal *seal, const struct holder *holder);
 void growing_zero_done(struct engine *e, struct seal *seal, const struct engine_event *event);
 void growing_timer(struct engine *e, struct seal *seal);
+void growing_looked(struct engine *e, struct seal *seal); /* at its map */
 void growing_forget(struct engine *e, struct seal *seal, const char *why);
 
 /* engine/recall.c: from the wish to release to the last grant gone. */

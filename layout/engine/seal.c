@@ -218,6 +218,7 @@ static void make_manual(struct engine *e, struct seal *seal, struct engine_seal 
     seal->at_rest = false;
     e->at_rest_count -= !seal->reserve;
     seal->linger_at = 0;
+    seal->gives_way = false;
     uint64_t ticket;
     fill_record(journal_push(e, JOURNAL_SEAL_PUT, &ticket), seal, JOURNAL_SEALED);
     answer_after(e, &call->call, ticket);

@@ -328,6 +328,7 @@ void watch_done(struct engine *e, struct seal *seal, const struct engine_event *
         seal->map_seen = true;
         intact(e, seal);
     }
+    growing_looked(e, seal);
 }
 
 /* ---- the scrub: one file at a time, all of them once in scrub_interval */
