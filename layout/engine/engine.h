@@ -532,6 +532,7 @@ struct engine_effect {
             uint64_t ticket;   /* WATCH */
             uint64_t reserve;  /* of a growing seal; 0: it is none */
             uint64_t size;     /* of a growing seal: the file's logical size */
+            bool reserve_made; /* UNFLAG of a growing seal: all of the reserve was there */
             uint64_t offset, length; /* ZERO */
             bool flag_stays; /* UNFLAG of a growing seal: somebody else has set the flag, and gets
                                 it back */

@@ -196,7 +196,8 @@ struct seal {
     struct volume *volume;
     uint64_t mtime_ns, change;           /* the overlay */
     uint64_t base_mtime_ns, base_change; /* the file's own when it was sealed */
-    uint64_t reserve; /* growing: the file's size on disk, once that is made ready; 0: it is not */
+    uint64_t reserve;  /* growing: the file's size on disk, once that is made ready; 0: it is not */
+    bool reserve_made; /* growing: RESERVE has worked, so that it is as long as that */
     uint64_t size; /* growing: the logical size, where the file ends for everybody but the disk */
     uint64_t tail; /* the run that was last let past it, by growing_name(); on record */
     uint64_t tail_ticket;            /* of that record */

@@ -108,6 +108,7 @@ static void push_step(struct engine *e, struct seal *seal, enum engine_step step
     effect->step.mtime_ns = seal->mtime_ns;
     effect->step.reserve = seal->reserve;
     effect->step.size = seal->size;
+    effect->step.reserve_made = seal->reserve_made || seal->state == ENGINE_RELEASING;
     effect->step.flag_stays = seal->foreign_flag;
     /* Who had written before a restart is not on record. */
     effect->step.uncommitted = seal->kind == SEAL_KIND_PINNED && seal->state == ENGINE_RELEASING &&
@@ -353,6 +354,7 @@ static void reserved(struct engine *e, struct seal *seal, const struct engine_ev
         err = -EINVAL; /* what was not on record before */
     if (!err || event->step.size > seal->reserve)
         seal->reserve = event->step.size;
+    seal->reserve_made = !err;
     if (!err && !seal->release_wanted) {
         push_step(e, seal, ENGINE_STEP_FLAG);
         return;

@@ -382,6 +382,7 @@ static int unflag(struct step_job *job)
                             .tv_nsec = (long)(mtime % UINT64_C(1000000000))};
     const struct seal_cut cut = {.size = job->effect.step.size,
                                  .reserve = job->effect.step.reserve,
+                                 .whole = job->effect.step.reserve_made,
                                  .immutable = job->effect.step.flag_stays};
     if (cut.reserve)
         return seal_fs_clear_grown(job->fd, &cut, mtime ? &when : NULL, &job->why);

@@ -598,8 +598,9 @@ void world_cut(struct world *w, const struct engine_effect *step)
 {
     unsigned index = world_file_of(w, &step->key);
     struct world_file *file = &w->files[index];
-    if (file->mark && step->step.reserve && file->size > step->step.size &&
-        file->size <= step->step.reserve)
+    bool is_ours = step->step.reserve_made ? file->size == step->step.reserve
+                                           : file->size <= step->step.reserve;
+    if (file->mark && step->step.reserve && file->size > step->step.size && is_ours)
         world_truncate(w, index, step->step.size);
     file->mark = false;
 }

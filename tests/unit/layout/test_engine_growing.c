@@ -161,6 +161,42 @@ static void a_reserve_that_is_longer_than_was_said_is_cut_off(void **state)
     assert_int_equal(w->files[0].size, was);
 }
 
+/* By a local program: while it was made anything may be ours, afterwards only what was made. */
+static void what_somebody_else_made_of_the_reserve_is_not_cut(void **state)
+{
+    struct world *w = *state;
+    struct engine_seal call = {.key = w->files[0].key,
+                               .path = w->files[0].path,
+                               .kind = SEAL_KIND_PINNED,
+                               .reserve = 4 * RESERVE};
+    w->auto_step = false;
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_SEAL, .seal = &call});
+    world_step(w, 0);
+    world_step(w, 0);
+    assert_int_equal(w->steps[0].step.step, ENGINE_STEP_FLAG);
+    world_truncate(w, 0, 3 * RESERVE);
+    w->step_error[ENGINE_STEP_FLAG] = -EIO;
+    w->auto_step = true;
+    world_steps(w);
+    assert_int_equal(w->files[0].size, 3 * RESERVE);
+    assert_false(w->files[0].mark);
+}
+
+static void after_a_crash_of_a_release_only_the_reserve_is_cut(void **state)
+{
+    struct world *w = scene_growing(state);
+    struct engine_release release;
+    w->auto_step = false;
+    world_release(w, 0, true, 3600 * SECOND, &release);
+    world_step(w, 0);
+    w->files[0].flag = false;
+    world_truncate(w, 0, START + PAGE); /* cut, and written to since */
+    w->auto_step = true;
+    world_crash(w);
+    assert_int_equal(w->files[0].size, START + PAGE);
+    assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+}
+
 /* Between its reserve and our flag. */
 static void a_flag_of_somebody_else_stays_and_the_reserve_goes(void **state)
 {
@@ -875,6 +911,8 @@ int main(void)
         T(what_a_reserve_may_come_to_is_on_record_before_it_is_made),
         T(a_release_that_is_wanted_while_the_reserve_is_made_cuts_all_of_it),
         T(a_reserve_that_is_longer_than_was_said_is_cut_off),
+        T(what_somebody_else_made_of_the_reserve_is_not_cut),
+        T(after_a_crash_of_a_release_only_the_reserve_is_cut),
         T(a_flag_of_somebody_else_stays_and_the_reserve_goes),
         T(commit_moves_the_size_when_the_journal_has_it),
         T(commit_past_the_reserve_is_refused),
