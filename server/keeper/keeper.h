@@ -43,6 +43,7 @@ struct keeper_parts {
     struct file_table *files;
     struct recovery *recovery; /* NULL: there is no grace period */
     struct clients *clients;   /* whom to recall */
+    unsigned waiting;          /* descriptors for local programs that wait to open a file */
 };
 
 /* Opens the journal in the state directory, replays it, starts the thread. Sealed files are known

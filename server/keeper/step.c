@@ -339,13 +339,14 @@ static uint64_t to_ns(int64_t seconds, int64_t ns)
 static int read_map(struct step_job *job)
 {
     const struct device *device = export_device(file_export(job->file));
+    const uint64_t serial = keeper_guard_serial(job->keeper, job->file);
     struct file_stat stat;
     int err = no_nfs_writer(job);
     if (!err && !device)
         err = seal_refuse(&job->why, SEAL_REFUSED_DEVICE, ENODEV,
                           "the device behind the export is not known");
     if (!err && read_by_writable(job, device))
-        keeper_guard_alone(job->keeper, job->file);
+        keeper_guard_alone(job->keeper, job->file, serial);
     else if (!err)
         err = read_alone(job, device);
     if (!err)
