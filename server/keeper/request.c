@@ -15,6 +15,7 @@
 #include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/file/at_rest.h"
+#include "server/keeper/growth.h"
 #include "server/keeper/request.h"
 #include "server/state/state.h"
 
@@ -225,27 +226,22 @@ bool request_for_layout(struct request *request, struct file *file, const struct
     return true;
 }
 
-/* Policy direct_writes: how far blocks are made ready for who writes to the file; 0: not at all.
- * They double, so that even a large file gives way to a larger seal a few times only. */
+/* Policy direct_writes; 0: it is not for this file. */
 static uint64_t reserve_for(const struct keeper_layoutget *get, const struct export *export)
 {
     const struct config_export *config = export ? export_config(export) : NULL;
-    const uint64_t most = INT64_MAX / 4;
-    uint64_t size, least, end;
     struct file_stat stat;
     if (!config || !config->direct_writes || get->iomode != LAYOUTIOMODE4_RW ||
         get->type == LAYOUT4_SEALNFS_RDMA || file_type(get->file) != S_IFREG ||
         file_stat(get->file, &stat))
         return 0;
-    size = stat.stx.stx_size;
-    if (get->minlength > most || get->offset > most || size > most)
-        return 0;
-    least = get->offset + get->minlength;
-    end = get->length < most ? get->offset + get->length : least;
-    if ((size > end ? size : end) < config->direct_writes_min_size)
-        return 0;
-    return (least > size ? least : size) +
-           (size > config->direct_writes_reserve ? size : config->direct_writes_reserve);
+    const struct growth growth = {.size = stat.stx.stx_size,
+                                  .offset = get->offset,
+                                  .length = get->length,
+                                  .minlength = get->minlength,
+                                  .min_size = config->direct_writes_min_size,
+                                  .reserve = config->direct_writes_reserve};
+    return growth_reserve(&growth);
 }
 
 void keeper_layoutget(struct keeper *keeper, struct keeper_layoutget *get)
