@@ -86,6 +86,14 @@ void request_post(struct request *request)
     loop_post(request->keeper->loop, &request->msg);
 }
 
+/* What is nothing but an event of the engine. */
+static void run_event(struct loop_msg *msg)
+{
+    struct request *request = container_of(msg, struct request, msg);
+    const struct engine_event event = request->event; /* the request may be gone meanwhile */
+    keeper_feed(request->keeper, &event);
+}
+
 void keeper_rdma_post(struct rdma_call *call)
 {
     request_post(container_of(call, struct request, rdma));
@@ -139,11 +147,23 @@ static void prepare_memory(struct keeper *keeper, struct request *request)
                                        : "this sealnfsd was built without RDMA");
 }
 
+/* It is used again for what becomes of the write, which the engine waits for. */
+static void give_promise(struct request *request)
+{
+    struct keeper_room *room = OF(request, keeper_room);
+    room->promise = request;
+    keeper_reply(&room->call, NFS4_OK, "");
+}
+
 void keeper_answer(struct keeper *keeper, struct engine_call *call)
 {
     struct request *request = container_of(call, struct request, call);
     if (request->kind == REQUEST_LAYOUTGET && call->result == ENGINE_NEEDS_MEMORY) {
         prepare_memory(keeper, request);
+        return;
+    }
+    if (request->kind == REQUEST_ROOM && call->result == ENGINE_OK) {
+        give_promise(request);
         return;
     }
     if (request->kind == REQUEST_LAYOUTGET && keeper->rdma)
@@ -268,19 +288,13 @@ void keeper_layoutget(struct keeper *keeper, struct keeper_layoutget *get)
     request_post(request);
 }
 
-static void run_layoutreturn(struct loop_msg *msg)
-{
-    struct request *request = container_of(msg, struct request, msg);
-    keeper_feed(request->keeper, &(struct engine_event){.type = ENGINE_EV_LAYOUTRETURN,
-                                                        .layoutreturn = &request->ret});
-}
-
 void keeper_layoutreturn(struct keeper *keeper, struct keeper_layoutreturn *ret)
 {
-    struct request *request =
-        request_make(keeper, REQUEST_LAYOUTRETURN, &ret->call, run_layoutreturn);
+    struct request *request = request_make(keeper, REQUEST_LAYOUTRETURN, &ret->call, run_event);
     if (!request)
         return;
+    request->event =
+        (struct engine_event){.type = ENGINE_EV_LAYOUTRETURN, .layoutreturn = &request->ret};
     request->ret = (struct engine_layoutreturn){
         .scope = ret->scope,
         .client_id = ret->client_id,
@@ -481,72 +495,58 @@ void keeper_forget_holders(struct keeper *keeper, struct keeper_forget *forget)
     request_post(request);
 }
 
-static void run_expel(struct loop_msg *msg)
-{
-    struct request *request = container_of(msg, struct request, msg);
-    keeper_feed(request->keeper,
-                &(struct engine_event){.type = ENGINE_EV_EXPEL, .expel = &request->expel});
-}
-
 void keeper_expel(struct keeper *keeper, struct keeper_expel *expel)
 {
-    struct request *request = request_make(keeper, REQUEST_EXPEL, &expel->call, run_expel);
+    struct request *request = request_make(keeper, REQUEST_EXPEL, &expel->call, run_event);
     if (!request)
         return;
+    request->event = (struct engine_event){.type = ENGINE_EV_EXPEL, .expel = &request->expel};
     request->expel.client_id = expel->client_id;
     request_post(request);
 }
 
-static void run_wrote(struct loop_msg *msg)
+static struct request *keep_promise(struct keeper_wrote *wrote)
 {
-    struct request *request = container_of(msg, struct request, msg);
-    keeper_feed(request->keeper,
-                &(struct engine_event){.type = ENGINE_EV_WROTE, .wrote = &request->wrote});
+    struct request *request = wrote->promise;
+    request->kind = REQUEST_WROTE;
+    request->of = &wrote->call;
+    return request;
 }
 
 void keeper_wrote(struct keeper *keeper, struct keeper_wrote *wrote)
 {
-    struct request *request = request_make(keeper, REQUEST_WROTE, &wrote->call, run_wrote);
+    struct request *request = wrote->promise
+                                  ? keep_promise(wrote)
+                                  : request_make(keeper, REQUEST_WROTE, &wrote->call, run_event);
     if (!request)
         return;
+    request->event = (struct engine_event){.type = ENGINE_EV_WROTE, .wrote = &request->wrote};
     request->wrote = (struct engine_wrote){.key = *file_key(wrote->file),
                                            .mtime_ns = wrote->mtime_ns,
-                                           .roomed = wrote->roomed,
+                                           .roomed = wrote->promise != NULL,
                                            .client_id = wrote->client_id,
                                            .room = wrote->room,
                                            .end = wrote->end};
     request_post(request);
 }
 
-static void run_room(struct loop_msg *msg)
-{
-    struct request *request = container_of(msg, struct request, msg);
-    keeper_feed(request->keeper,
-                &(struct engine_event){.type = ENGINE_EV_ROOM, .room = &request->room});
-}
-
 void keeper_room(struct keeper *keeper, struct keeper_room *room)
 {
-    struct request *request = request_make(keeper, REQUEST_ROOM, &room->call, run_room);
+    struct request *request = request_make(keeper, REQUEST_ROOM, &room->call, run_event);
     if (!request)
         return;
+    request->event = (struct engine_event){.type = ENGINE_EV_ROOM, .room = &request->room};
     request->room = (struct engine_room){
         .key = *file_key(room->file), .client_id = room->client_id, .end = room->end};
     request_post(request);
 }
 
-static void run_resize(struct loop_msg *msg)
-{
-    struct request *request = container_of(msg, struct request, msg);
-    keeper_feed(request->keeper,
-                &(struct engine_event){.type = ENGINE_EV_RESIZE, .resize = &request->resize});
-}
-
 void keeper_resize(struct keeper *keeper, struct keeper_resize *resize)
 {
-    struct request *request = request_make(keeper, REQUEST_RESIZE, &resize->call, run_resize);
+    struct request *request = request_make(keeper, REQUEST_RESIZE, &resize->call, run_event);
     if (!request)
         return;
+    request->event = (struct engine_event){.type = ENGINE_EV_RESIZE, .resize = &request->resize};
     request->resize = (struct engine_resize){.key = *file_key(resize->file),
                                              .client_id = resize->client_id,
                                              .size = resize->size,
