@@ -119,10 +119,15 @@ static int no_nfs_writer(struct step_job *job)
     return 0;
 }
 
+/* Times of before 1970 are 0, which stands for none: then the file's own is shown, and stays. */
+static uint64_t to_ns(int64_t seconds, int64_t ns)
+{
+    return seconds < 0 ? 0 : (uint64_t)seconds * UINT64_C(1000000000) + (uint64_t)ns;
+}
+
 static void keep_stat(struct step_job *job, const struct file_stat *stat)
 {
-    job->mtime_ns =
-        (uint64_t)stat->stx.stx_mtime.tv_sec * UINT64_C(1000000000) + stat->stx.stx_mtime.tv_nsec;
+    job->mtime_ns = to_ns(stat->stx.stx_mtime.tv_sec, stat->stx.stx_mtime.tv_nsec);
     job->change = stat->change;
     job->size = stat->stx.stx_size;
 }
@@ -322,18 +327,11 @@ static int is_as_it_was_reserved(struct step_job *job)
     struct stat st;
     if (fstat(job->fd, &st) != 0)
         return -errno;
-    uint64_t mtime_ns =
-        (uint64_t)st.st_mtim.tv_sec * UINT64_C(1000000000) + (uint64_t)st.st_mtim.tv_nsec;
-    if (mtime_ns == job->effect.step.mtime_ns)
+    if (to_ns(st.st_mtim.tv_sec, st.st_mtim.tv_nsec) == job->effect.step.mtime_ns)
         return 0;
     return seal_refuse(&job->why, SEAL_REFUSED_CHANGED, EAGAIN,
                        "the file was changed by a local program while it was being sealed; try "
                        "again");
-}
-
-static uint64_t to_ns(int64_t seconds, int64_t ns)
-{
-    return (uint64_t)seconds * UINT64_C(1000000000) + (uint64_t)ns;
 }
 
 static int read_map(struct step_job *job)
@@ -369,7 +367,7 @@ static uint64_t next_mtime(int fd)
     struct stat stat;
     if (clock_gettime(CLOCK_REALTIME, &now) != 0 || fstat(fd, &stat) != 0)
         return 0;
-    uint64_t was = stat.st_mtim.tv_sec < 0 ? 0 : to_ns(stat.st_mtim.tv_sec, stat.st_mtim.tv_nsec);
+    uint64_t was = to_ns(stat.st_mtim.tv_sec, stat.st_mtim.tv_nsec);
     uint64_t is = to_ns(now.tv_sec, now.tv_nsec);
     return is > was ? is : was + 1;
 }
@@ -399,7 +397,7 @@ static int verify(struct step_job *job)
 }
 
 /* Looks, and changes nothing of the file. That nobody else has it open comes first: then no clone
- * is made after the look. */
+ * is made after the look. Where somebody has, it is looked at all the same. */
 static int watch(struct step_job *job)
 {
     bool set = false;
