@@ -279,6 +279,8 @@ static int clear_flag(int fd, enum seal_kind kind, const struct seal_cut *cut,
         err = seal_cut(fd, cut, why);
     if (err)
         return err;
+    if (!mtime && cut) /* what was cut off was never the file's */
+        mtime = &before.st_mtim;
     if (mtime) {
         err = set_mtime(fd, mtime, set, &before.st_mtim);
         if (err)
