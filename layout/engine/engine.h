@@ -408,9 +408,9 @@ struct engine_event {
             enum engine_step step;
             int error;                      /* 0 or a negative errno */
             const struct seal_refusal *why; /* may be NULL */
-            struct seal_map *map;      /* MAP, VERIFY, WATCH (with an error: others have it open);
-                                          borrowed */
-            struct device *device;     /* MAP; borrowed */
+            struct seal_map *map;  /* MAP, VERIFY, WATCH (with an error: others may have it open);
+                                      borrowed */
+            struct device *device; /* MAP; borrowed */
             uint64_t mtime_ns, change; /* MAP, and PREPARE of a growing seal: the file's own, where
                                           an overlay starts */
             uint64_t size; /* PREPARE of a growing seal: the file's; RESERVE: what there is now */

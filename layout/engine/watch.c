@@ -321,7 +321,7 @@ void watch_done(struct engine *e, struct seal *seal, const struct engine_event *
         broken(e, seal, what, differs ? now : seal->map);
     } else if (shared) {
         cloned(e, seal);
-    } else if (event->step.error) { /* somebody else has it open */
+    } else if (event->step.error) { /* somebody else may have it open */
         seal->map_seen = true;
         unseen(e, seal, event);
     } else {

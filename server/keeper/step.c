@@ -397,23 +397,22 @@ static int verify(struct step_job *job)
 }
 
 /* Looks, and changes nothing of the file. That nobody else has it open comes first: then no clone
- * is made after the look. Where somebody has, it is looked at all the same. */
+ * is made after the look. Where that cannot be said it is looked at all the same. */
 static int watch(struct step_job *job)
 {
     bool set = false;
-    struct seal_refusal unread;
-    int err = seal_fs_get_flag(job->fd, &set);
-    job->flag_cleared = !err && !set;
-    if (!err && set && job->effect.step.kind == SEAL_KIND_PINNED)
-        err = keeper_guard_file(job->keeper, job->file, job->fd, &job->why);
-    if (!err && set)
-        err = keeper_prove_alone(job->keeper, job->file, job->fd, &job->why);
-    if (err && job->why.code == SEAL_REFUSED_READER) {
-        (void)seal_fs_reread_map(job->fd, &job->map, &job->shared, &unread);
-        job->why.lost = job->why.lost || unread.lost;
+    struct seal_refusal unread = {.text = ""};
+    int kept = 0, err = seal_fs_get_flag(job->fd, &set);
+    if (err)
         return err;
-    }
-    return err ? err : seal_fs_reread_map(job->fd, &job->map, &job->shared, &job->why);
+    job->flag_cleared = !set;
+    if (set && job->effect.step.kind == SEAL_KIND_PINNED)
+        kept = keeper_guard_file(job->keeper, job->file, job->fd, &job->why);
+    if (set && !kept)
+        kept = keeper_prove_alone(job->keeper, job->file, job->fd, &job->why);
+    err = seal_fs_reread_map(job->fd, &job->map, &job->shared, kept ? &unread : &job->why);
+    job->why.lost = job->why.lost || unread.lost;
+    return kept ? kept : err;
 }
 
 static int run_step(struct step_job *job)
