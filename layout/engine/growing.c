@@ -537,7 +537,7 @@ static bool somebody_may_write(const struct seal *seal)
         if (ranges_writable(&grant->ranges, 0, UINT64_MAX))
             return true;
     }
-    return seal_maybes(seal) || growing_is_busy(seal);
+    return seal_maybes(seal);
 }
 
 void growing_resize(struct engine *e, struct engine_resize *call)
@@ -550,6 +550,10 @@ void growing_resize(struct engine *e, struct engine_resize *call)
     if (call->size > seal->reserve || (call->size < was && somebody_may_write(seal))) {
         answer(e, &call->call, ENGINE_RECALL_CONFLICT,
                call->size > was ? "it would reach past the reserve" : "a client may write to it");
+        return;
+    }
+    if (call->size < was && growing_is_busy(seal)) { /* which is soon over */
+        answer(e, &call->call, ENGINE_TRY_LATER, "the server is writing to it");
         return;
     }
     if (call->size > was && !may_make_longer(e, seal, call->client_id, call->size, &call->call,

@@ -539,6 +539,20 @@ static void truncated_and_extended_it_reads_zeros(void **state)
     assert_int_equal(world_resize(w, 0, 0, PAGE, &resize), ENGINE_RECALL_CONFLICT);
 }
 
+/* No seal has to go for that. */
+static void a_file_that_the_server_writes_to_is_cut_when_that_is_over(void **state)
+{
+    struct world *w = scene_growing(state);
+    struct engine_room room;
+    struct engine_wrote wrote;
+    struct engine_resize resize;
+    assert_int_equal(world_room(w, 1, 0, START, &room), ENGINE_OK);
+    assert_int_equal(world_resize(w, 0, 0, PAGE, &resize), ENGINE_TRY_LATER);
+    assert_int_equal(world_wrote(w, &room, false, &wrote), ENGINE_OK);
+    assert_int_equal(world_resize(w, 0, 0, PAGE, &resize), ENGINE_OK);
+    assert_int_equal(world_size(w, 0), PAGE);
+}
+
 static void nothing_is_zeroed_before_the_cut_is_on_record(void **state)
 {
     struct world *w = scene_growing(state);
@@ -933,6 +947,7 @@ int main(void)
         T(a_failed_write_past_the_end_is_zeroed_for_the_next),
         T(what_is_yet_to_be_committed_late_is_not_zeroed),
         T(truncated_and_extended_it_reads_zeros),
+        T(a_file_that_the_server_writes_to_is_cut_when_that_is_over),
         T(nothing_is_zeroed_before_the_cut_is_on_record),
         T(truncated_before_a_crash_it_reads_zeros_after_it),
         T(a_commit_of_before_the_restart_counts),
