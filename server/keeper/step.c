@@ -163,6 +163,8 @@ static int prepare(struct step_job *job)
                                       .unguarded = keeper_unguarded(job->keeper, job->file)};
     request.guarded = !request.unguarded;
     err = seal_fs_prepare(job->fd, &request, &job->why);
+    if (!err && effect->step.reserve) /* or a reserve would be made for nothing, at each try */
+        err = keeper_try_alone(job->file, job->fd, &job->why);
     if (!err && effect->step.reserve) {
         err = file_stat(job->file, &stat);
         if (err)
