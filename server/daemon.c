@@ -183,8 +183,9 @@ static int make_files(struct daemon *d)
 }
 
 /* Which clients there are is what the keeper goes by; what becomes of them it is told. */
-static int make_keeper(struct server *s)
+static int make_keeper(struct daemon *d)
 {
+    struct server *s = &d->server;
     const struct keeper_parts parts = {
         .config = s->config,
         .loop_index = s->loop_count,
@@ -193,6 +194,7 @@ static int make_keeper(struct server *s)
         .files = s->files,
         .recovery = s->recovery,
         .clients = s->clients,
+        .waiting = d->plan.waiting,
     };
     int err = keeper_create(&parts, &s->keeper);
     if (err < 0)
@@ -245,7 +247,7 @@ static int start_parts(struct daemon *d, bool take_over)
     if (err == 0)
         err = make_clients(d);
     if (err == 0)
-        err = make_keeper(s);
+        err = make_keeper(d);
     if (err == 0)
         err = open_listener(d);
     if (err == 0 && s->config->rpcbind)

@@ -120,12 +120,14 @@ static uint64_t size_after(const struct seal *seal, const struct engine_layoutco
                : seal->size;
 }
 
+/* A client may hold several ranges, and commit all of them at once. What lies between them is the
+ * same file's, and nothing comes of it; but where the file is to end it must have been let. */
 static void check_update(struct engine *e, struct seal *seal, struct engine_layoutcommit *commit,
-                         uint64_t start, uint64_t end)
+                         uint64_t start, uint64_t end, bool may_end_there)
 {
     const struct layout_type *type = type_find(e, commit->type);
     uint64_t size = size_after(seal, commit);
-    int err = size > seal->size && commit->last_write >= end ? -EACCES : 0;
+    int err = size > seal->size && !may_end_there ? -EACCES : 0;
     if (!err && commit->update_len)
         err = type->check_commit(seal->map, start, end - start, commit->update, commit->update_len);
     if (err == -EBADMSG)
@@ -159,7 +161,7 @@ static void reclaim(struct engine *e, struct seal *seal, struct holder *holder,
         answer(e, &commit->call, ENGINE_RECLAIM_BAD,
                "no layout for writing was given to this client");
     else if (range_is_committable(e, seal, commit))
-        check_update(e, seal, commit, 0, map_end(seal->map));
+        check_update(e, seal, commit, 0, map_end(seal->map), true);
 }
 
 void layoutcommit(struct engine *e, struct engine_layoutcommit *commit)
@@ -179,7 +181,7 @@ void layoutcommit(struct engine *e, struct engine_layoutcommit *commit)
     enum engine_result result = grant_check_stateid(e, grant, &commit->stateid);
     if (result != ENGINE_OK && seal && holder && growing_takes_late(seal, holder)) {
         if (range_is_committable(e, seal, commit))
-            check_update(e, seal, commit, 0, map_end(seal->map));
+            check_update(e, seal, commit, 0, map_end(seal->map), true);
         return;
     }
     if (result != ENGINE_OK) {
@@ -190,9 +192,12 @@ void layoutcommit(struct engine *e, struct engine_layoutcommit *commit)
     uint64_t end = range_end(commit->offset, commit->length);
     if (!range_is_committable(e, seal, commit))
         return;
-    const struct range *range = ranges_writable(&grant->ranges, commit->offset, end);
-    if (range)
-        check_update(e, seal, commit, range->start, range->end);
+    uint64_t from, to;
+    if (ranges_writable(&grant->ranges, commit->offset, end) &&
+        ranges_hull(&grant->ranges, &from, &to))
+        check_update(e, seal, commit, from, to,
+                     commit->has_last_write && ranges_writable(&grant->ranges, commit->last_write,
+                                                               commit->last_write + 1));
     else if (ranges_writable(&grant->ranges, 0, UINT64_MAX))
         answer(e, &commit->call, ENGINE_BAD_LAYOUT, "no layout is held over this range");
     else
@@ -202,8 +207,9 @@ void layoutcommit(struct engine *e, struct engine_layoutcommit *commit)
 void wrote(struct engine *e, struct engine_wrote *call)
 {
     struct seal *seal = seal_find(e, &call->key);
-    if (!seal || !seal->map)
-        answer(e, &call->call, ENGINE_OK, "%s", "");
+    /* Who sets a time sets the file's own, the next time. */
+    if (!seal || !seal->map || seal->unflagging)
+        answer(e, &call->call, ENGINE_UNDER_WAY, "its seal is released just now");
     else if (seal->reserve && call->roomed)
         growing_wrote(e, seal, call);
     else

@@ -408,8 +408,9 @@ struct engine_event {
             enum engine_step step;
             int error;                      /* 0 or a negative errno */
             const struct seal_refusal *why; /* may be NULL */
-            struct seal_map *map;           /* MAP, VERIFY, WATCH; borrowed */
-            struct device *device;          /* MAP; borrowed */
+            struct seal_map *map;  /* MAP, VERIFY, WATCH (with an error: others may have it open);
+                                      borrowed */
+            struct device *device; /* MAP; borrowed */
             uint64_t mtime_ns, change; /* MAP, and PREPARE of a growing seal: the file's own, where
                                           an overlay starts */
             uint64_t size; /* PREPARE of a growing seal: the file's; RESERVE: what there is now */
@@ -531,6 +532,7 @@ struct engine_effect {
             uint64_t ticket;   /* WATCH */
             uint64_t reserve;  /* of a growing seal; 0: it is none */
             uint64_t size;     /* of a growing seal: the file's logical size */
+            bool reserve_made; /* UNFLAG of a growing seal: all of the reserve was there */
             uint64_t offset, length; /* ZERO */
             bool flag_stays; /* UNFLAG of a growing seal: somebody else has set the flag, and gets
                                 it back */
@@ -670,6 +672,7 @@ struct engine_seal_view {
     uint64_t deadline; /* of the recall; 0: none */
     uint64_t mtime_ns, change;
     uint64_t reserve, size;   /* of a growing seal; reserve 0: it is none */
+    bool map_seen;            /* since the engine was made, to be the sealed one */
     char why[ENGINE_WHY_MAX]; /* what it is waiting for, and what to do */
 };
 /* -ENOENT: not sealed. */

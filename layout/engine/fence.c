@@ -209,6 +209,7 @@ static void count_fence(struct engine *e, struct reach *reach)
     }
     record_take_out(e, holder, reach);
     release_drive_volume(e, reach->volume);
+    growing_idle_volume(e, reach->volume);
     expel_drive(e, holder);
     holder_drop_if_empty(e, holder);
 }

@@ -23,6 +23,9 @@
 
 #define TAIL_TAKEN_TEXT "another client writes past the end of the file"
 
+/* Linux reads and writes whole pages by a layout, whatever the file system's blocks are. */
+enum { CLIENT_PAGE = 4096 };
+
 /* Of a run, for the journal; never 0. FNV-1a, with a beginning for each part. */
 uint64_t growing_name(const struct holder *holder)
 {
@@ -37,7 +40,8 @@ uint64_t growing_name(const struct holder *holder)
 /* The block that the file ends in belongs to the tail. */
 static uint64_t tail_start(const struct seal *seal)
 {
-    return seal->size - seal->size % map_block_size(seal->map);
+    uint32_t block = map_block_size(seal->map);
+    return seal->size - seal->size % (block > CLIENT_PAGE ? block : CLIENT_PAGE);
 }
 
 static bool reaches_past(const struct seal *seal, const struct grant *grant)
@@ -143,6 +147,23 @@ static void start_zeroing(struct engine *e, struct seal *seal, uint64_t end)
           (unsigned long long)from, (unsigned long long)(to - from));
 }
 
+/* Not before the journal has it that the file was cut there: after a crash it would be as long as
+ * it was, and zeros in it. It is answered, or goes on when there are zeros. */
+static void await_zeros(struct engine *e, struct seal *seal, uint64_t end, struct engine_call *call,
+                        struct engine_call **calls,
+                        void (*again)(struct engine *e, struct engine_call *call))
+{
+    if (seal->cut_ticket <= e->committed) {
+        LL_APPEND(*calls, call);
+        start_zeroing(e, seal, end);
+    } else if (e->failing) {
+        answer(e, call, ENGINE_TRY_LATER, "the journal cannot be written just now");
+    } else {
+        answer_after(e, call, seal->cut_ticket);
+        call->again = again;
+    }
+}
+
 static void rerun(struct engine *e, struct engine_call **calls,
                   void (*again)(struct engine *e, struct engine_call *call))
 {
@@ -189,6 +210,17 @@ void growing_zero_done(struct engine *e, struct seal *seal, const struct engine_
     rerun(e, &seal->size_calls, resize_again);
     growing_idle(e, seal);
     release_drive(e, seal);
+}
+
+void growing_looked(struct engine *e, struct seal *seal)
+{
+    const char *why = "its map was not seen since the start";
+    if (!seal->map_seen && !seal->broken) {
+        answer_all(e, &seal->room_calls, ENGINE_TRY_LATER, why);
+        answer_all(e, &seal->size_calls, ENGINE_TRY_LATER, why);
+    }
+    rerun(e, &seal->room_calls, room_again);
+    rerun(e, &seal->size_calls, resize_again);
 }
 
 /* ---- grants */
@@ -248,6 +280,10 @@ struct seal_map *growing_map(struct engine *e, struct seal *seal, const struct h
                "a growing file is written to by block and SCSI layouts only");
         return NULL;
     }
+    if (need > seal->reserve && seal->at_rest && need > get->reserve) {
+        answer(e, &get->call, ENGINE_UNAVAILABLE, "so long a reserve is not made for a layout");
+        return NULL;
+    }
     if (need > seal->reserve && seal->at_rest) {
         e->counters.growths++;
         give_way(e, seal, get, "the reserve is used up, and a larger one is made");
@@ -272,14 +308,14 @@ struct seal_map *growing_map(struct engine *e, struct seal *seal, const struct h
     case TAIL_DIRTY:
         if (need <= tail_start(seal))
             return prefix(e, seal, get);
-        LL_APPEND(seal->tail_calls, &get->call);
-        start_zeroing(e, seal, seal->reserve);
+        await_zeros(e, seal, seal->reserve, &get->call, &seal->tail_calls, get_again);
         return NULL;
     }
     return NULL;
 }
 
-/* Who gave its layout back has committed what it wants to keep. */
+/* Who gave its layout back has committed what it wants to keep. What it had before a restart it
+ * has not given back: of that something may come yet. */
 void growing_ended(struct seal *seal, const struct grant *grant, enum engine_end how)
 {
     bool returned = how == ENGINE_END_RETURNED || how == ENGINE_END_RETURNED_BULK;
@@ -288,7 +324,7 @@ void growing_ended(struct seal *seal, const struct grant *grant, enum engine_end
         return;
     if (!returned && reaches_past(seal, grant))
         make_dirty(seal, seal->size, seal->reserve, name);
-    else if (returned && seal->dirty_by == name && !tail_is_granted(seal, NULL))
+    else if (returned && seal->dirty_by == name && !tail_is_anothers(seal, NULL))
         seal->dirty_end = 0;
 }
 
@@ -306,8 +342,11 @@ static bool somebody_writes(const struct seal *seal)
 /* Haunted or not: to release it would fence whoever may still be there, and nobody asked for it. */
 void growing_idle(struct engine *e, struct seal *seal)
 {
-    seal->linger_at = 0;
-    if (!seal->reserve || !seal->at_rest || seal->state != ENGINE_SEALED || somebody_writes(seal))
+    if (!seal->reserve || !seal->at_rest || seal->state != ENGINE_SEALED || somebody_writes(seal)) {
+        seal->linger_at = 0;
+        return;
+    }
+    if (seal->linger_at) /* who comes and goes to read does not move it on */
         return;
     seal->linger_at = e->now + e->options.growing_linger;
     seal_plan(e, seal, 0);
@@ -325,9 +364,14 @@ void growing_timer(struct engine *e, struct seal *seal)
 {
     if (!seal->gives_way && (!seal->linger_at || seal->linger_at > e->now))
         return;
+    const bool ends = seal->state == ENGINE_SEALED && !seal->broken;
+    if (ends && !effect_has_room(e)) {
+        seal->linger_at = e->now + e->options.recall_pause;
+        return;
+    }
     seal->linger_at = 0;
     seal->gives_way = false;
-    if (seal->state == ENGINE_SEALED && !seal->broken && effect_has_room(e))
+    if (ends)
         release_start(e, seal);
 }
 
@@ -358,17 +402,38 @@ bool growing_is_busy(const struct seal *seal)
     return seal->writes || seal->zeroing;
 }
 
-static bool is_open_to_change(struct engine *e, const struct seal *seal, struct engine_call *call)
+/* False: answered, or it waits until the file was looked at: its map is of before the start. */
+static bool is_open_to_change(struct engine *e, struct seal *seal, struct engine_call *call,
+                              bool resize)
 {
-    if (seal && seal->reserve && seal->map && seal->state == ENGINE_SEALED && !seal->broken)
+    if (!seal || !seal->reserve || !seal->map || seal->state != ENGINE_SEALED || seal->broken) {
+        answer(e, call, ENGINE_RECALL_CONFLICT, "the seal is being released");
+        return false;
+    }
+    if (seal->map_seen)
         return true;
-    answer(e, call, ENGINE_RECALL_CONFLICT, "the seal is being released");
+    if (resize)
+        LL_APPEND(seal->size_calls, call);
+    else
+        LL_APPEND(seal->room_calls, call);
+    watch_start(e, seal);
     return false;
+}
+
+/* The size on record may be an older one: then what lies past it was committed, and what is set now
+ * is not what stays (growing_distrust). */
+static bool size_is_doubted(struct engine *e, const struct seal *seal, struct engine_call *call)
+{
+    if (!doubt_is_about(e, &seal->key))
+        return false;
+    answer(e, call, ENGINE_RECALL_CONFLICT, "%s", ENGINE_DOUBT_TEXT);
+    return true;
 }
 
 /* False: answered, or it waits in calls. */
 static bool may_make_longer(struct engine *e, struct seal *seal, uint64_t client_id, uint64_t end,
-                            struct engine_call *call, struct engine_call **calls)
+                            struct engine_call *call, struct engine_call **calls,
+                            void (*again)(struct engine *e, struct engine_call *call))
 {
     switch (judge_tail(seal, holder_find(e, client_id), end)) {
     case TAIL_FREE:
@@ -380,8 +445,7 @@ static bool may_make_longer(struct engine *e, struct seal *seal, uint64_t client
         answer(e, call, ENGINE_TRY_LATER, "the server is writing to the end of the file");
         return false;
     case TAIL_DIRTY:
-        LL_APPEND(*calls, call);
-        start_zeroing(e, seal, end);
+        await_zeros(e, seal, end, call, calls, again);
         return false;
     }
     return false;
@@ -398,18 +462,50 @@ static bool is_in_anothers_block(const struct engine *e, const struct seal *seal
            tail_is_anothers(seal, holder_find(e, call->client_id));
 }
 
+/*
+ * After a restart what lies past the end counts as left there by the run on record, which is shown
+ * it if it makes the file longer: it is its own. So nobody is on record before the server writes
+ * there for another. False: answered, or it waits for the record.
+ */
+static bool tail_is_given_up(struct engine *e, struct seal *seal, struct engine_room *call)
+{
+    const struct holder *holder = holder_find(e, call->client_id);
+    bool named = seal->tail && !(holder && seal->tail == growing_name(holder));
+    bool pending = seal->tail_ticket > e->committed; /* who waits for that comes first */
+    if (!named && !pending)
+        return true;
+    if (e->failing) {
+        answer(e, &call->call, ENGINE_TRY_LATER, "the journal cannot be written just now");
+        return false;
+    }
+    if (!pending) {
+        seal->tail = 0;
+        overlay_record(e, seal, &seal->tail_ticket);
+    }
+    answer_after(e, &call->call, seal->tail_ticket);
+    call->call.again = room_again;
+    return false;
+}
+
+static bool has_room_past_end(struct engine *e, struct seal *seal, struct engine_room *call)
+{
+    return !size_is_doubted(e, seal, &call->call) &&
+           may_make_longer(e, seal, call->client_id, call->end, &call->call, &seal->room_calls,
+                           room_again) &&
+           tail_is_given_up(e, seal, call);
+}
+
 void growing_room(struct engine *e, struct engine_room *call)
 {
     struct seal *seal = seal_find(e, &call->key);
     call->call.next = NULL;
-    if (!is_open_to_change(e, seal, &call->call))
+    if (!is_open_to_change(e, seal, &call->call, false))
         return;
     if (call->end > seal->reserve)
         answer(e, &call->call, ENGINE_RECALL_CONFLICT, "it would reach past the reserve");
     else if (is_in_anothers_block(e, seal, call))
         answer(e, &call->call, ENGINE_RECALL_CONFLICT, TAIL_TAKEN_TEXT);
-    else if (call->end <= seal->size ||
-             may_make_longer(e, seal, call->client_id, call->end, &call->call, &seal->room_calls)) {
+    else if (call->end <= seal->size || has_room_past_end(e, seal, call)) {
         seal->writes++;
         seal->linger_at = 0;
         answer(e, &call->call, ENGINE_OK, "%s", "");
@@ -441,7 +537,7 @@ static bool somebody_may_write(const struct seal *seal)
         if (ranges_writable(&grant->ranges, 0, UINT64_MAX))
             return true;
     }
-    return seal_maybes(seal) || growing_is_busy(seal);
+    return seal_maybes(seal);
 }
 
 void growing_resize(struct engine *e, struct engine_resize *call)
@@ -449,21 +545,28 @@ void growing_resize(struct engine *e, struct engine_resize *call)
     struct seal *seal = seal_find(e, &call->key);
     uint64_t was = seal ? seal->size : 0;
     call->call.next = NULL;
-    if (!is_open_to_change(e, seal, &call->call))
+    if (!is_open_to_change(e, seal, &call->call, true) || size_is_doubted(e, seal, &call->call))
         return;
     if (call->size > seal->reserve || (call->size < was && somebody_may_write(seal))) {
         answer(e, &call->call, ENGINE_RECALL_CONFLICT,
                call->size > was ? "it would reach past the reserve" : "a client may write to it");
         return;
     }
-    if (call->size > was &&
-        !may_make_longer(e, seal, call->client_id, call->size, &call->call, &seal->size_calls))
+    if (call->size < was && growing_is_busy(seal)) { /* which is soon over */
+        answer(e, &call->call, ENGINE_TRY_LATER, "the server is writing to it");
+        return;
+    }
+    if (call->size > was && !may_make_longer(e, seal, call->client_id, call->size, &call->call,
+                                             &seal->size_calls, resize_again))
         return;
     if (call->size < was)
         seal->tail = 0; /* what is cut off is nobody's any more */
     if (overlay_move(e, seal, &call->call, call->size, call->mtime_ns, call->mtime_ns) &&
-        call->size < was)
+        call->size < was) {
         make_dirty(seal, call->size, was, 0);
+        seal->cut_ticket = call->call.due;
+    }
+    seal->linger_at = 0;
     growing_idle(e, seal);
 }
 

@@ -279,6 +279,7 @@ void holders_memory_is_void(struct engine *e)
                 void_memory(e, reach);
         }
         release_drive_volume(e, volume);
+        growing_idle_volume(e, volume);
     }
 }
 

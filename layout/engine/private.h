@@ -184,7 +184,8 @@ struct seal {
     bool of_before;   /* sealed before the restart: holders of before may have grants of it */
     bool lost_writer; /* one who could write went without having been able to commit */
     bool watching, watch_told;
-    bool resumed; /* RELEASING since before the restart: the flag may be gone */
+    bool resumed;    /* RELEASING since before the restart: the flag may be gone */
+    bool unflagging; /* the flag is being cleared: its times are the file's own by now */
     bool wish_on_record;
     bool held_back; /* STUCK although its last grant is gone, by what the host could not take back;
                        tried again at step_at */
@@ -195,10 +196,12 @@ struct seal {
     struct volume *volume;
     uint64_t mtime_ns, change;           /* the overlay */
     uint64_t base_mtime_ns, base_change; /* the file's own when it was sealed */
-    uint64_t reserve; /* growing: the file's size on disk, once that is made ready; 0: it is not */
+    uint64_t reserve;  /* growing: the file's size on disk, once that is made ready; 0: it is not */
+    bool reserve_made; /* growing: RESERVE has worked, so that it is as long as that */
     uint64_t size; /* growing: the logical size, where the file ends for everybody but the disk */
     uint64_t tail; /* the run that was last let past it, by growing_name(); on record */
     uint64_t tail_ticket;            /* of that record */
+    uint64_t cut_ticket;             /* of the record that last made the size smaller */
     uint64_t dirty_start, dirty_end; /* past the size: somebody may have left something there */
     uint64_t dirty_by;               /* that run; 0: several, or not known */
     uint64_t zero_to;
@@ -206,7 +209,8 @@ struct seal {
     bool gives_way;     /* it is released at the next look at the time */
     uint64_t linger_at; /* nobody writes to it: released then; 0: somebody does */
     unsigned writes;    /* of the server itself, under way */
-    struct engine_call *tail_calls, *room_calls, *size_calls; /* wait for the zeros */
+    struct engine_call *tail_calls, *room_calls, *size_calls; /* wait for the zeros, the last two
+                                                                 also for a look at the file */
     enum seal_wait wait;
     uint64_t wait_ticket;
     struct seal *wait_next;
@@ -220,6 +224,7 @@ struct seal {
     bool was_altered; /* as the release found */
     uint64_t seen_at,
         watch_ticket; /* when its map was last seen to be the sealed one; 0: not in this run */
+    bool map_seen;    /* in this run, though somebody else may have it open since before */
     struct grant *grants;
     uint32_t grant_count;
     struct seal *active_prev, *active_next;
@@ -282,7 +287,7 @@ struct engine_effect *effect_push(struct engine *e, enum engine_effect_type type
 struct journal_record *journal_push(struct engine *e, enum journal_op op, uint64_t *ticket);
 void answer(struct engine *e, struct engine_call *call, enum engine_result result, const char *why,
             ...) __attribute__((format(printf, 4, 5)));
-/* ENGINE_OK once the journal has this ticket, which is the newest. */
+/* ENGINE_OK once the journal has this ticket, and those of the calls that came before. */
 void answer_after(struct engine *e, struct engine_call *call, uint64_t ticket);
 void answer_all(struct engine *e, struct engine_call **calls, enum engine_result result,
                 const char *why);
@@ -358,6 +363,7 @@ void growing_wrote(struct engine *e, struct seal *seal, struct engine_wrote *cal
 bool growing_takes_late(const struct seal *seal, const struct holder *holder);
 void growing_zero_done(struct engine *e, struct seal *seal, const struct engine_event *event);
 void growing_timer(struct engine *e, struct seal *seal);
+void growing_looked(struct engine *e, struct seal *seal); /* at its map */
 void growing_forget(struct engine *e, struct seal *seal, const char *why);
 
 /* engine/recall.c: from the wish to release to the last grant gone. */

@@ -120,6 +120,20 @@ const struct range *ranges_writable(const struct range_set *set, uint64_t start,
     return NULL;
 }
 
+bool ranges_hull(const struct range_set *set, uint64_t *start, uint64_t *end)
+{
+    *start = UINT64_MAX;
+    *end = 0;
+    for (uint32_t i = 0; i < set->count; i++) {
+        const struct range *r = &set->items[i];
+        if (r->iomode != LAYOUTIOMODE4_RW)
+            continue;
+        *start = r->start < *start ? r->start : *start;
+        *end = r->end > *end ? r->end : *end;
+    }
+    return *start < *end;
+}
+
 void ranges_free(struct range_set *set)
 {
     free(set->items);

@@ -47,6 +47,8 @@ bool ranges_return(struct range_set *set, layoutiomode4 iomode, uint64_t start, 
 void ranges_drop(struct range_set *set, layoutiomode4 iomode);
 /* The RW range that overlaps [start, end); NULL: none. */
 const struct range *ranges_writable(const struct range_set *set, uint64_t start, uint64_t end);
+/* From the first RW range's start to the last one's end; false: there is none. */
+bool ranges_hull(const struct range_set *set, uint64_t *start, uint64_t *end);
 void ranges_free(struct range_set *set);
 
 #endif

@@ -108,6 +108,7 @@ static void push_step(struct engine *e, struct seal *seal, enum engine_step step
     effect->step.mtime_ns = seal->mtime_ns;
     effect->step.reserve = seal->reserve;
     effect->step.size = seal->size;
+    effect->step.reserve_made = seal->reserve_made || seal->state == ENGINE_RELEASING;
     effect->step.flag_stays = seal->foreign_flag;
     /* Who had written before a restart is not on record. */
     effect->step.uncommitted = seal->kind == SEAL_KIND_PINNED && seal->state == ENGINE_RELEASING &&
@@ -218,6 +219,7 @@ static void make_manual(struct engine *e, struct seal *seal, struct engine_seal 
     seal->at_rest = false;
     e->at_rest_count -= !seal->reserve;
     seal->linger_at = 0;
+    seal->gives_way = false;
     uint64_t ticket;
     fill_record(journal_push(e, JOURNAL_SEAL_PUT, &ticket), seal, JOURNAL_SEALED);
     answer_after(e, &call->call, ticket);
@@ -307,7 +309,7 @@ static void set_failure(struct seal *seal, const struct engine_event *event)
 /* UNFLAG until it works. A file that is gone needs no flag cleared. */
 static void undo(struct engine *e, struct seal *seal)
 {
-    seal->undo = true;
+    seal->undo = seal->unflagging = true;
     push_step(e, seal, ENGINE_STEP_UNFLAG);
 }
 
@@ -352,6 +354,7 @@ static void reserved(struct engine *e, struct seal *seal, const struct engine_ev
         err = -EINVAL; /* what was not on record before */
     if (!err || event->step.size > seal->reserve)
         seal->reserve = event->step.size;
+    seal->reserve_made = !err;
     if (!err && !seal->release_wanted) {
         push_step(e, seal, ENGINE_STEP_FLAG);
         return;
@@ -421,11 +424,28 @@ static void held_back(struct engine *e, struct seal *seal, const struct engine_e
     seal_plan(e, seal, 0);
 }
 
+/* A seal that the journal did not know was found there meanwhile: so there may be holders of this
+ * one, too. */
+static void doubted(struct engine *e, struct seal *seal)
+{
+    char why[ENGINE_WHY_MAX];
+    seal_set_state(e, seal, ENGINE_STUCK_STATE);
+    release_explain(e, seal, why, sizeof why);
+    answer_all(e, &seal->release_calls, ENGINE_STUCK, why);
+    seal->held_back = true;
+    seal->step_at = e->now + e->options.fence_retry;
+    seal_plan(e, seal, 0);
+}
+
 static void verified(struct engine *e, struct seal *seal, const struct engine_event *event)
 {
     char change[ENGINE_WHY_MAX];
     if (event->step.error == -EBUSY) {
         held_back(e, seal, event);
+        return;
+    }
+    if ((event->step.error || event->step.map) && doubt_is_about(e, &seal->key)) {
+        doubted(e, seal);
         return;
     }
     if (!event->step.error)
@@ -460,6 +480,7 @@ static void verified(struct engine *e, struct seal *seal, const struct engine_ev
         seal->was_altered = true;
         watch_tell_clone(e, seal);
     }
+    seal->unflagging = true;
     push_step(e, seal, ENGINE_STEP_UNFLAG);
 }
 
@@ -577,6 +598,7 @@ static void sealed(struct engine *e, struct seal *seal)
     seal_set_state(e, seal, ENGINE_SEALED);
     e->counters.sealed++;
     seal->seen_at = e->now;
+    seal->map_seen = true;
     seal_push_word(e, seal);
     if (!volume_is_settled(seal->volume)) /* it has moved since its map was read */
         release_start(e, seal);

@@ -47,6 +47,7 @@ static void fill_seal(const struct engine *e, const struct seal *seal,
         .change = seal->change,
         .reserve = seal->reserve,
         .size = seal->size,
+        .map_seen = seal->map_seen,
     };
     release_explain(e, seal, view->why, sizeof view->why);
 }

@@ -311,7 +311,7 @@ void watch_done(struct engine *e, struct seal *seal, const struct engine_event *
     bool differs = now && seal->map && map_describe_change(seal->map, now, moved, sizeof moved);
     if (gone) {
         seems_gone(e, seal, event);
-    } else if (event->step.error) {
+    } else if (event->step.error && !now) {
         unseen(e, seal, event);
     } else if (event->step.flag_cleared || differs) {
         snprintf(what, sizeof what, "%s%s%.*s",
@@ -321,9 +321,14 @@ void watch_done(struct engine *e, struct seal *seal, const struct engine_event *
         broken(e, seal, what, differs ? now : seal->map);
     } else if (shared) {
         cloned(e, seal);
+    } else if (event->step.error) { /* somebody else may have it open */
+        seal->map_seen = true;
+        unseen(e, seal, event);
     } else {
+        seal->map_seen = true;
         intact(e, seal);
     }
+    growing_looked(e, seal);
 }
 
 /* ---- the scrub: one file at a time, all of them once in scrub_interval */

@@ -241,8 +241,8 @@ static bool is_holder(const struct journal_record *record)
  */
 static bool raises_watermark(const struct journal_record *record)
 {
-    if (is_seal_put(record))
-        return record->seal.phase == JOURNAL_SEALED;
+    if (is_seal_put(record)) /* what an older reserve was to come to is not to be cut off */
+        return record->seal.phase == JOURNAL_SEALED || record->seal.reserve > 0;
     if (record->op == JOURNAL_SEAL_OVERLAY) /* what an older size cuts off is lost */
         return record->seal.reserve > 0;
     return record->op == JOURNAL_HOLDER_PUT ||

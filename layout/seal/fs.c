@@ -217,18 +217,23 @@ static int drop_flag(int fd, enum seal_kind kind, struct seal_refusal *why)
     return err ? seal_refuse_errno(why, -err, "clearing the immutable flag") : 0;
 }
 
+static bool is_later(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec > b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec > b->tv_nsec);
+}
+
 /* With the flag gone since before a crash the file may have been changed: its time never goes
- * backwards. */
-static int set_mtime(int fd, const struct timespec *mtime, bool was_flagged)
+ * backwards, from what it was before the reserve was cut off. */
+static int set_mtime(int fd, const struct timespec *mtime, bool was_flagged,
+                     const struct timespec *before)
 {
     struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, *mtime};
     struct stat st;
 
     if (fstat(fd, &st) != 0)
         return -errno;
-    if (!was_flagged &&
-        (st.st_mtim.tv_sec > mtime->tv_sec ||
-         (st.st_mtim.tv_sec == mtime->tv_sec && st.st_mtim.tv_nsec >= mtime->tv_nsec)))
+    if ((!was_flagged && is_later(before, mtime)) ||
+        (!is_later(&st.st_mtim, mtime) && !is_later(mtime, &st.st_mtim)))
         return 0;
     return futimens(fd, times) == 0 ? 0 : -errno;
 }
@@ -255,10 +260,13 @@ static int clear_flag(int fd, enum seal_kind kind, const struct seal_cut *cut,
                       const struct timespec *mtime, struct seal_refusal *why)
 {
     struct file_key named;
+    struct stat before;
     enum seal_kind marked;
     bool set = false;
     int err = seal_fs_get_flag(fd, &set);
 
+    if (!err && fstat(fd, &before) != 0)
+        err = -errno;
     if (!err)
         err = seal_mark_find(fd, &marked, &named);
     if (err == -ENODATA) /* an attempt before may have failed after it took the mark off */
@@ -271,8 +279,10 @@ static int clear_flag(int fd, enum seal_kind kind, const struct seal_cut *cut,
         err = seal_cut(fd, cut, why);
     if (err)
         return err;
+    if (!mtime && cut) /* what was cut off was never the file's */
+        mtime = &before.st_mtim;
     if (mtime) {
-        err = set_mtime(fd, mtime, set);
+        err = set_mtime(fd, mtime, set, &before.st_mtim);
         if (err)
             return seal_refuse_errno(why, -err, "setting the modification time");
     }

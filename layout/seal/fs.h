@@ -47,6 +47,7 @@ struct seal_fs_request {
  * its reserve made it. */
 struct seal_cut {
     uint64_t size, reserve;
+    bool whole; /* the reserve was made: of another length the file is not ours to cut any more */
     bool immutable; /* the flag is somebody else's, and is set again */
 };
 

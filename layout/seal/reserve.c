@@ -67,7 +67,8 @@ static uint64_t share_of(uint64_t available)
 }
 
 /* Where it is to end, as far as can be said before it is tried. What is kept for root is not for a
- * reserve: whoever may have it gets it through the server. */
+ * reserve: whoever may have it gets it through the server. What cannot fit is not tried: to find
+ * that out would fill the disk. */
 static int choose_end(int fd, const struct seal_reserve *reserve, uint64_t *end)
 {
     struct statvfs fs;
@@ -87,19 +88,21 @@ static int choose_end(int fd, const struct seal_reserve *reserve, uint64_t *end)
     return *end > INT64_MAX - GRAIN ? -EFBIG : 0;
 }
 
-/* Less of it, for as long as there is no room for more. */
+/* Less of it, for as long as there is no room for more. What was taken before that was found out
+ * is past the file's end, where nobody would see it, and is given back at once. */
 static int allocate(int fd, const struct seal_reserve *reserve, uint64_t *end)
 {
     uint64_t least = least_end(reserve);
     int err;
 
     for (;;) {
-        err =
-            fallocate(fd, 0, (off_t)reserve->size, (off_t)(*end - reserve->size)) == 0 ? 0 : -errno;
-        if ((err != -ENOSPC && err != -EDQUOT) || *end <= least)
-            return err;
+        if (fallocate(fd, 0, (off_t)reserve->size, (off_t)(*end - reserve->size)) == 0)
+            return 0;
+        err = -errno;
         if (ftruncate(fd, (off_t)reserve->size) != 0)
             return -errno;
+        if ((err != -ENOSPC && err != -EDQUOT) || *end <= least)
+            return err;
         *end = whole(reserve->size + (*end - reserve->size) / 2);
         if (*end < least)
             *end = least;
@@ -160,7 +163,7 @@ static int set_time(int fd, const struct stat *st)
 {
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, st->st_mtim};
 
-    return futimens(fd, times) == 0 && fsync(fd) == 0 ? 0 : -errno;
+    return futimens(fd, times) == 0 ? 0 : -errno;
 }
 
 int seal_fs_reserve(int fd, const struct seal_reserve *reserve, uint64_t *end,
@@ -178,19 +181,33 @@ int seal_fs_reserve(int fd, const struct seal_reserve *reserve, uint64_t *end,
                            "the file was changed by a local program while it was being sealed; "
                            "try again");
     err = seal_mark_set(fd, SEAL_KIND_PINNED);
-    if (!err && fsync(fd) != 0)
-        err = -errno;
-    rw = err ? err : reopen(fd, O_RDWR);
+    if (err)
+        return seal_refuse_errno(why, -err, "marking the file as sealed");
+    if (fsync(fd) != 0)
+        return seal_refuse_flush(why, errno, "marking the file as sealed");
+    rw = reopen(fd, O_RDWR);
     if (rw < 0)
-        return seal_refuse_errno(why, -rw, "marking the file as sealed");
+        return seal_refuse_errno(why, -rw, "opening the file to make its reserve");
     err = make_blocks(rw, reserve, end, why);
-    if (!err) {
+    if (err) {
+        (void)set_time(rw, &st);
+    } else {
         err = set_time(rw, &st);
         if (err)
-            (void)seal_refuse_errno(why, -err, "making the reserve durable");
+            (void)seal_refuse_errno(why, -err, "giving the file its time back");
+        else if (fsync(rw) != 0)
+            err = seal_refuse_flush(why, errno, "making the reserve durable");
     }
     (void)close(rw);
     return err;
+}
+
+/* Somebody else may have made the file longer since a crash in the midst of this. And what a
+ * reserve that was cut short has allocated past the file's end shows in no size. */
+static bool is_to_be_cut(uint64_t size, const struct seal_cut *cut)
+{
+    return cut->whole ? size == cut->reserve && size > cut->size
+                      : size >= cut->size && size <= cut->reserve;
 }
 
 int seal_cut(int fd, const struct seal_cut *cut, struct seal_refusal *why)
@@ -200,7 +217,7 @@ int seal_cut(int fd, const struct seal_cut *cut, struct seal_refusal *why)
 
     if (fstat(fd, &st) != 0)
         return seal_refuse_errno(why, errno, "reading what the file is");
-    if ((uint64_t)st.st_size <= cut->size || (uint64_t)st.st_size > cut->reserve)
+    if (!is_to_be_cut((uint64_t)st.st_size, cut))
         return 0;
     rw = reopen(fd, O_WRONLY);
     if (rw < 0)

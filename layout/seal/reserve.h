@@ -32,7 +32,8 @@ uint64_t seal_reserve_most(const struct seal_reserve *reserve);
 int seal_fs_reserve(int fd, const struct seal_reserve *reserve, uint64_t *end,
                     struct seal_refusal *why);
 
-/* Gives the file its size back, if it has what a reserve may have given it. */
+/* Gives the file its size back, if it has what a reserve may have given it, and frees the blocks
+ * past it. */
 int seal_cut(int fd, const struct seal_cut *cut, struct seal_refusal *why);
 
 #endif

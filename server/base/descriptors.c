@@ -6,7 +6,7 @@
 #include <limits.h>
 #include <sys/resource.h>
 
-enum { WANTED = 262144, USUAL = 1024, IDLE_MAX = 32768, DATA_MAX = 16384 };
+enum { WANTED = 262144, USUAL = 1024, IDLE_MAX = 32768, DATA_MAX = 16384, WAITING_MAX = 256 };
 
 static unsigned to_count(rlim_t limit)
 {
@@ -42,7 +42,8 @@ struct descriptor_plan descriptors_plan(unsigned limit, unsigned connections)
     unsigned left = limit - plan.connections;
     plan.idle = at_most(left / 4, IDLE_MAX);
     plan.data = at_most(left / 8, DATA_MAX);
+    plan.waiting = at_most(left / 32, WAITING_MAX);
     plan.rest = left / 8;
-    plan.opened = left - plan.idle - plan.data - plan.rest;
+    plan.opened = left - plan.idle - plan.data - plan.waiting - plan.rest;
     return plan;
 }

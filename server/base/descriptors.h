@@ -3,7 +3,8 @@
  * them, so that none ever meets the limit by what another took.
  *
  * Connections, files that clients have open, files that nobody uses at the moment, and descriptors
- * of data that are kept open between two uses have a limit each. What is left is for all that is
+ * of data that are kept open between two uses have a limit each, and so have local programs that
+ * wait to open a file (server/keeper/guard.h). What is left is for all that is
  * not counted one by one, and is short-lived: workers at their work, the keeper and the journal,
  * control connections, files that a request under way has in its hands.
  */
@@ -12,9 +13,10 @@
 
 struct descriptor_plan {
     unsigned connections;
-    unsigned opened; /* files, by all clients; one each */
-    unsigned idle;   /* files in memory that nobody uses; one each */
-    unsigned data;   /* kept open for reading and writing */
+    unsigned opened;  /* files, by all clients; one each */
+    unsigned idle;    /* files in memory that nobody uses; one each */
+    unsigned data;    /* kept open for reading and writing */
+    unsigned waiting; /* opens of local programs; one each */
     unsigned rest;
 };
 

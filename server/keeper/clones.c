@@ -21,9 +21,9 @@
 /* An open that is being refused counts until it has failed, and so does a READ of a client's. */
 enum { PROOF_TRIES = 40, PROOF_PAUSE_MS = 5 };
 
-void keeper_guard_start(struct keeper *keeper)
+void keeper_guard_start(struct keeper *keeper, unsigned waiting)
 {
-    int err = guard_create(&keeper->guard);
+    int err = guard_create(waiting, &keeper->guard);
     if (!err)
         return;
     keeper->guard = NULL;
@@ -61,10 +61,15 @@ int keeper_guard_file(struct keeper *keeper, const struct file *file, int fd,
                : 0;
 }
 
-void keeper_guard_alone(struct keeper *keeper, const struct file *file)
+uint64_t keeper_guard_serial(struct keeper *keeper, const struct file *file)
+{
+    return keeper->guard ? guard_serial(keeper->guard, file_key(file)) : 0;
+}
+
+void keeper_guard_alone(struct keeper *keeper, const struct file *file, uint64_t serial)
 {
     if (keeper->guard)
-        guard_set_alone(keeper->guard, file_key(file));
+        guard_set_alone(keeper->guard, file_key(file), serial);
 }
 
 /* The server's own descriptors of it, all but fd. */
@@ -92,12 +97,12 @@ static int prove_alone(struct file *file, int fd, struct seal_refusal *why)
 
 int keeper_prove_alone(struct keeper *keeper, struct file *file, int fd, struct seal_refusal *why)
 {
-    if (!keeper->guard || !guard_serial(keeper->guard, file_key(file)) ||
-        guard_is_alone(keeper->guard, file_key(file)))
+    uint64_t serial = keeper_guard_serial(keeper, file);
+    if (!serial || guard_is_alone(keeper->guard, file_key(file)))
         return 0;
     int err = prove_alone(file, fd, why);
     if (!err)
-        keeper_guard_alone(keeper, file);
+        keeper_guard_alone(keeper, file, serial);
     return err;
 }
 

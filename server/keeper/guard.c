@@ -23,8 +23,7 @@
 #include "server/base/confine.h"
 #include "server/base/log.h"
 
-/* WAITERS_MAX: each is a descriptor of ours; more are refused. */
-enum { EVENTS = 16, WAITERS_MAX = 256, PATH_SHOWN = 512, NAME_SHOWN = 32 };
+enum { EVENTS = 16, PATH_SHOWN = 512, NAME_SHOWN = 32 };
 
 struct inode_id {
     uint64_t dev, ino;
@@ -54,7 +53,7 @@ struct guard {
     pthread_cond_t idle;
     struct guarded *by_key, *by_id;
     uint64_t serial;
-    unsigned waiting;
+    unsigned waiting, waiting_max;
 };
 
 static void respond(const struct guard *guard, int fd, bool allow)
@@ -138,7 +137,7 @@ static void tell_once(struct guard *guard, const struct fanotify_event_metadata 
 
 static bool make_wait(struct guard *guard, struct guarded *file, int fd)
 {
-    struct waiter *waiter = guard->waiting < WAITERS_MAX ? malloc(sizeof *waiter) : NULL;
+    struct waiter *waiter = guard->waiting < guard->waiting_max ? malloc(sizeof *waiter) : NULL;
     if (!waiter)
         return false;
     *waiter = (struct waiter){.fd = fd, .next = file->waiters};
@@ -258,6 +257,31 @@ static void drop(struct guard *guard, struct guarded *file)
     free(file);
 }
 
+/* Taking out of a mark what is not in it changes nothing, and says whether there is one. */
+static bool has_mark(const struct guard *guard, int fd)
+{
+    return fanotify_mark(guard->group, FAN_MARK_REMOVE, FAN_ACCESS_PERM, fd, NULL) == 0;
+}
+
+static void let_go(struct guard *guard, struct guarded *file)
+{
+    pthread_mutex_lock(&guard->lock);
+    file->busy = false;
+    pthread_cond_broadcast(&guard->idle);
+    pthread_mutex_unlock(&guard->lock);
+}
+
+/* Who came while there was none has it open still, perhaps. */
+static void tell_lost(struct guard *guard, struct guarded *file)
+{
+    pthread_mutex_lock(&guard->lock);
+    file->alone = false;
+    pthread_mutex_unlock(&guard->lock);
+    log_warning("a sealed file that is kept closed to local programs had lost its fanotify mark, "
+                "which is set again: until now any program could open it, and clone it; please "
+                "report this");
+}
+
 int guard_add(struct guard *guard, const struct file_key *key, int fd, bool waits)
 {
     struct stat st;
@@ -271,23 +295,22 @@ int guard_add(struct guard *guard, const struct file_key *key, int fd, bool wait
     if (file) {
         file->serial = ++guard->serial;
         file->waits = waits;
+        file->alone = file->alone && !file->over; /* or somebody came in between */
         file->over = false;
+        file->busy = true;
     }
     pthread_mutex_unlock(&guard->lock);
     if (!file)
         return -ENOMEM;
-    if (!is_new)
-        return 0;
-    if (fanotify_mark(guard->group, FAN_MARK_ADD, FAN_OPEN_PERM, fd, NULL) != 0) {
-        int err = -errno;
+    bool is_lost = !is_new && !has_mark(guard, fd);
+    int err = fanotify_mark(guard->group, FAN_MARK_ADD, FAN_OPEN_PERM, fd, NULL) ? -errno : 0;
+    if (is_lost)
+        tell_lost(guard, file);
+    if (err && is_new)
         drop(guard, file);
-        return err;
-    }
-    pthread_mutex_lock(&guard->lock);
-    file->busy = false;
-    pthread_cond_broadcast(&guard->idle);
-    pthread_mutex_unlock(&guard->lock);
-    return 0;
+    else
+        let_go(guard, file);
+    return err;
 }
 
 uint64_t guard_serial(struct guard *guard, const struct file_key *key)
@@ -310,11 +333,11 @@ uint64_t guard_let_in(struct guard *guard, const struct file_key *key)
     return serial;
 }
 
-void guard_set_alone(struct guard *guard, const struct file_key *key)
+void guard_set_alone(struct guard *guard, const struct file_key *key, uint64_t serial)
 {
     pthread_mutex_lock(&guard->lock);
     struct guarded *file = find_key(guard, key);
-    if (file)
+    if (file && file->serial == serial && !file->over)
         file->alone = true;
     pthread_mutex_unlock(&guard->lock);
 }
@@ -372,11 +395,12 @@ static void close_all(struct guard *guard)
     free(guard);
 }
 
-int guard_create(struct guard **out)
+int guard_create(unsigned waiting, struct guard **out)
 {
     struct guard *guard = calloc(1, sizeof *guard);
     if (!guard)
         return -ENOMEM;
+    guard->waiting_max = waiting;
     pthread_mutex_init(&guard->lock, NULL);
     pthread_cond_init(&guard->idle, NULL);
     /* What does not fit into a queue would be let in, so there is no limit; who asks waits. */

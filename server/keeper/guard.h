@@ -17,18 +17,21 @@
 struct file_key;
 struct guard;
 
-/* Needs CAP_SYS_ADMIN. -EINVAL, -ENOSYS: not in this kernel
+/* waiting: so many opens wait at most, each with a descriptor of ours; more are refused. Needs
+ * CAP_SYS_ADMIN. -EINVAL, -ENOSYS: not in this kernel
  * (CONFIG_FANOTIFY_ACCESS_PERMISSIONS); -EPERM. */
-int guard_create(struct guard **out);
+int guard_create(unsigned waiting, struct guard **out);
 void guard_destroy(struct guard *guard); /* NULL is fine */
 
 /* From its return on nobody else opens the file that fd is open on; who has it open is not the
- * guard's business. Guarded already, it takes over `waits`. BLOCKS. */
+ * guard's business. Guarded already, it takes over `waits`, and the kernel's mark is set again:
+ * were it gone, nobody could be said to be alone with the file any more. BLOCKS. */
 int guard_add(struct guard *guard, const struct file_key *key, int fd, bool waits);
 /* Of the last guard_add of this file; 0: it is not guarded. */
 uint64_t guard_serial(struct guard *guard, const struct file_key *key);
-/* Nobody but this process has the file open: kept until it is guarded no longer. */
-void guard_set_alone(struct guard *guard, const struct file_key *key);
+/* Nobody but this process has the file open, as was seen while it was guarded with this serial:
+ * kept until it is guarded no longer. */
+void guard_set_alone(struct guard *guard, const struct file_key *key, uint64_t serial);
 bool guard_is_alone(struct guard *guard, const struct file_key *key);
 /* From its return on whoever opens the file may, until it is added again. The serial, for
  * guard_remove; 0: it is not guarded. */

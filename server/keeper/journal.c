@@ -201,7 +201,8 @@ static const uint8_t *fs_of(const struct keeper *keeper, const struct journal_re
     const struct device *device;
     switch (record->op) {
     case JOURNAL_SEAL_PUT:
-        return record->seal.phase == JOURNAL_SEALED ? record->seal.key.data : NULL;
+        return record->seal.phase == JOURNAL_SEALED || record->seal.reserve ? record->seal.key.data
+                                                                            : NULL;
     case JOURNAL_SEAL_PHASE:
         return record->seal.phase == JOURNAL_RELEASING ? record->seal.key.data : NULL;
     case JOURNAL_SEAL_OVERLAY:

@@ -30,6 +30,7 @@ struct file_key;
 struct file_table;
 struct keeper;
 struct recovery;
+struct request;
 struct seal_map;
 struct clients;
 struct worker_pool;
@@ -43,6 +44,7 @@ struct keeper_parts {
     struct file_table *files;
     struct recovery *recovery; /* NULL: there is no grace period */
     struct clients *clients;   /* whom to recall */
+    unsigned waiting;          /* descriptors for local programs that wait to open a file */
 };
 
 /* Opens the journal in the state directory, replays it, starts the thread. Sealed files are known
@@ -206,9 +208,9 @@ struct keeper_wrote {
     struct keeper_call call;
     struct file *file;
     uint64_t mtime_ns;
-    bool roomed;              /* after keeper_room said that it may */
-    uint64_t client_id, room; /* roomed: as keeper_room had it, and its end */
-    uint64_t end;             /* roomed: where it ended; 0: it failed */
+    struct request *promise;  /* as keeper_room gave it, whose word it takes back; NULL: none */
+    uint64_t client_id, room; /* with it: as keeper_room had it, and its end */
+    uint64_t end;             /* with it: where it ended; 0: it failed */
 };
 void keeper_wrote(struct keeper *keeper, struct keeper_wrote *wrote);
 
@@ -218,6 +220,8 @@ struct keeper_room {
     struct keeper_call call;
     struct file *file;
     uint64_t client_id, end;
+    struct request *promise; /* out: with NFS4_OK. What keeper_wrote takes: the seal waits for it,
+                                so that it must not fail for want of memory */
 };
 void keeper_room(struct keeper *keeper, struct keeper_room *room);
 

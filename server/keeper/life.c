@@ -199,7 +199,7 @@ int keeper_create(const struct keeper_parts *parts, struct keeper **out)
     keeper->carry_out = keeper_carry_out;
     keeper->grace = true;
     pthread_mutex_init(&keeper->fenced_lock, NULL);
-    keeper_guard_start(keeper);
+    keeper_guard_start(keeper, parts->waiting);
     int err = make_parts(keeper, parts->loop_index);
     if (err)
         goto fail;

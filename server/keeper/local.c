@@ -193,12 +193,13 @@ struct absent {
     uint8_t token[RUNS_AT_ONCE][KEEPER_TOKEN_SIZE];
 };
 
+/* One that holds nothing has ended, and is there for a moment still, when it is being fenced. */
 static void note_absent(const struct engine_run_view *run, void *arg)
 {
     struct absent *absent = arg;
     if (run->client_id)
         absent->connected++;
-    else if (absent->count < RUNS_AT_ONCE)
+    else if (run->holds && absent->count < RUNS_AT_ONCE)
         memcpy(absent->token[absent->count++], run->verifier, KEEPER_TOKEN_SIZE);
 }
 

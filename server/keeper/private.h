@@ -224,7 +224,7 @@ void keeper_recognize(struct keeper *keeper, struct file *file, struct file_key 
                       struct loop_msg *then);
 
 /* clones.c. guard_file and prove_alone BLOCK. */
-void keeper_guard_start(struct keeper *keeper);
+void keeper_guard_start(struct keeper *keeper, unsigned waiting);
 void keeper_guard_stop(struct keeper *keeper); /* no worker has a job of the keeper's any more */
 /* Why it cannot be kept closed; NULL: it can. Any thread. */
 const char *keeper_unguarded(const struct keeper *keeper, const struct file *file);
@@ -235,8 +235,11 @@ int keeper_guard_file(struct keeper *keeper, const struct file *file, int fd,
 int keeper_prove_alone(struct keeper *keeper, struct file *file, int fd, struct seal_refusal *why);
 /* Of one that is not: nobody has it open who could clone it, at this moment. BLOCKS. */
 int keeper_try_alone(struct file *file, int fd, struct seal_refusal *why);
-void keeper_guard_alone(struct keeper *keeper, const struct file *file); /* as was seen elsewhere */
-void keeper_unguard(struct keeper *keeper, const struct file_key *key);  /* its seal is gone */
+/* Of the guard that it is under; 0: none. */
+uint64_t keeper_guard_serial(struct keeper *keeper, const struct file *file);
+/* As was seen elsewhere, under that guard. */
+void keeper_guard_alone(struct keeper *keeper, const struct file *file, uint64_t serial);
+void keeper_unguard(struct keeper *keeper, const struct file_key *key); /* its seal is gone */
 
 void keeper_answer(struct keeper *keeper, struct engine_call *call);
 void keeper_do_step(struct keeper *keeper, const struct engine_effect *effect);

@@ -15,6 +15,7 @@
 #include "server/config/config.h"
 #include "server/export/export.h"
 #include "server/file/at_rest.h"
+#include "server/keeper/growth.h"
 #include "server/keeper/request.h"
 #include "server/state/state.h"
 
@@ -85,6 +86,14 @@ void request_post(struct request *request)
     loop_post(request->keeper->loop, &request->msg);
 }
 
+/* What is nothing but an event of the engine. */
+static void run_event(struct loop_msg *msg)
+{
+    struct request *request = container_of(msg, struct request, msg);
+    const struct engine_event event = request->event; /* the request may be gone meanwhile */
+    keeper_feed(request->keeper, &event);
+}
+
 void keeper_rdma_post(struct rdma_call *call)
 {
     request_post(container_of(call, struct request, rdma));
@@ -138,11 +147,23 @@ static void prepare_memory(struct keeper *keeper, struct request *request)
                                        : "this sealnfsd was built without RDMA");
 }
 
+/* It is used again for what becomes of the write, which the engine waits for. */
+static void give_promise(struct request *request)
+{
+    struct keeper_room *room = OF(request, keeper_room);
+    room->promise = request;
+    keeper_reply(&room->call, NFS4_OK, "");
+}
+
 void keeper_answer(struct keeper *keeper, struct engine_call *call)
 {
     struct request *request = container_of(call, struct request, call);
     if (request->kind == REQUEST_LAYOUTGET && call->result == ENGINE_NEEDS_MEMORY) {
         prepare_memory(keeper, request);
+        return;
+    }
+    if (request->kind == REQUEST_ROOM && call->result == ENGINE_OK) {
+        give_promise(request);
         return;
     }
     if (request->kind == REQUEST_LAYOUTGET && keeper->rdma)
@@ -225,27 +246,22 @@ bool request_for_layout(struct request *request, struct file *file, const struct
     return true;
 }
 
-/* Policy direct_writes: how far blocks are made ready for who writes to the file; 0: not at all.
- * They double, so that even a large file gives way to a larger seal a few times only. */
+/* Policy direct_writes; 0: it is not for this file. */
 static uint64_t reserve_for(const struct keeper_layoutget *get, const struct export *export)
 {
     const struct config_export *config = export ? export_config(export) : NULL;
-    const uint64_t most = INT64_MAX / 4;
-    uint64_t size, least, end;
     struct file_stat stat;
     if (!config || !config->direct_writes || get->iomode != LAYOUTIOMODE4_RW ||
         get->type == LAYOUT4_SEALNFS_RDMA || file_type(get->file) != S_IFREG ||
         file_stat(get->file, &stat))
         return 0;
-    size = stat.stx.stx_size;
-    if (get->minlength > most || get->offset > most || size > most)
-        return 0;
-    least = get->offset + get->minlength;
-    end = get->length < most ? get->offset + get->length : least;
-    if ((size > end ? size : end) < config->direct_writes_min_size)
-        return 0;
-    return (least > size ? least : size) +
-           (size > config->direct_writes_reserve ? size : config->direct_writes_reserve);
+    const struct growth growth = {.size = stat.stx.stx_size,
+                                  .offset = get->offset,
+                                  .length = get->length,
+                                  .minlength = get->minlength,
+                                  .min_size = config->direct_writes_min_size,
+                                  .reserve = config->direct_writes_reserve};
+    return growth_reserve(&growth);
 }
 
 void keeper_layoutget(struct keeper *keeper, struct keeper_layoutget *get)
@@ -272,19 +288,13 @@ void keeper_layoutget(struct keeper *keeper, struct keeper_layoutget *get)
     request_post(request);
 }
 
-static void run_layoutreturn(struct loop_msg *msg)
-{
-    struct request *request = container_of(msg, struct request, msg);
-    keeper_feed(request->keeper, &(struct engine_event){.type = ENGINE_EV_LAYOUTRETURN,
-                                                        .layoutreturn = &request->ret});
-}
-
 void keeper_layoutreturn(struct keeper *keeper, struct keeper_layoutreturn *ret)
 {
-    struct request *request =
-        request_make(keeper, REQUEST_LAYOUTRETURN, &ret->call, run_layoutreturn);
+    struct request *request = request_make(keeper, REQUEST_LAYOUTRETURN, &ret->call, run_event);
     if (!request)
         return;
+    request->event =
+        (struct engine_event){.type = ENGINE_EV_LAYOUTRETURN, .layoutreturn = &request->ret};
     request->ret = (struct engine_layoutreturn){
         .scope = ret->scope,
         .client_id = ret->client_id,
@@ -485,72 +495,58 @@ void keeper_forget_holders(struct keeper *keeper, struct keeper_forget *forget)
     request_post(request);
 }
 
-static void run_expel(struct loop_msg *msg)
-{
-    struct request *request = container_of(msg, struct request, msg);
-    keeper_feed(request->keeper,
-                &(struct engine_event){.type = ENGINE_EV_EXPEL, .expel = &request->expel});
-}
-
 void keeper_expel(struct keeper *keeper, struct keeper_expel *expel)
 {
-    struct request *request = request_make(keeper, REQUEST_EXPEL, &expel->call, run_expel);
+    struct request *request = request_make(keeper, REQUEST_EXPEL, &expel->call, run_event);
     if (!request)
         return;
+    request->event = (struct engine_event){.type = ENGINE_EV_EXPEL, .expel = &request->expel};
     request->expel.client_id = expel->client_id;
     request_post(request);
 }
 
-static void run_wrote(struct loop_msg *msg)
+static struct request *keep_promise(struct keeper_wrote *wrote)
 {
-    struct request *request = container_of(msg, struct request, msg);
-    keeper_feed(request->keeper,
-                &(struct engine_event){.type = ENGINE_EV_WROTE, .wrote = &request->wrote});
+    struct request *request = wrote->promise;
+    request->kind = REQUEST_WROTE;
+    request->of = &wrote->call;
+    return request;
 }
 
 void keeper_wrote(struct keeper *keeper, struct keeper_wrote *wrote)
 {
-    struct request *request = request_make(keeper, REQUEST_WROTE, &wrote->call, run_wrote);
+    struct request *request = wrote->promise
+                                  ? keep_promise(wrote)
+                                  : request_make(keeper, REQUEST_WROTE, &wrote->call, run_event);
     if (!request)
         return;
+    request->event = (struct engine_event){.type = ENGINE_EV_WROTE, .wrote = &request->wrote};
     request->wrote = (struct engine_wrote){.key = *file_key(wrote->file),
                                            .mtime_ns = wrote->mtime_ns,
-                                           .roomed = wrote->roomed,
+                                           .roomed = wrote->promise != NULL,
                                            .client_id = wrote->client_id,
                                            .room = wrote->room,
                                            .end = wrote->end};
     request_post(request);
 }
 
-static void run_room(struct loop_msg *msg)
-{
-    struct request *request = container_of(msg, struct request, msg);
-    keeper_feed(request->keeper,
-                &(struct engine_event){.type = ENGINE_EV_ROOM, .room = &request->room});
-}
-
 void keeper_room(struct keeper *keeper, struct keeper_room *room)
 {
-    struct request *request = request_make(keeper, REQUEST_ROOM, &room->call, run_room);
+    struct request *request = request_make(keeper, REQUEST_ROOM, &room->call, run_event);
     if (!request)
         return;
+    request->event = (struct engine_event){.type = ENGINE_EV_ROOM, .room = &request->room};
     request->room = (struct engine_room){
         .key = *file_key(room->file), .client_id = room->client_id, .end = room->end};
     request_post(request);
 }
 
-static void run_resize(struct loop_msg *msg)
-{
-    struct request *request = container_of(msg, struct request, msg);
-    keeper_feed(request->keeper,
-                &(struct engine_event){.type = ENGINE_EV_RESIZE, .resize = &request->resize});
-}
-
 void keeper_resize(struct keeper *keeper, struct keeper_resize *resize)
 {
-    struct request *request = request_make(keeper, REQUEST_RESIZE, &resize->call, run_resize);
+    struct request *request = request_make(keeper, REQUEST_RESIZE, &resize->call, run_event);
     if (!request)
         return;
+    request->event = (struct engine_event){.type = ENGINE_EV_RESIZE, .resize = &request->resize};
     request->resize = (struct engine_resize){.key = *file_key(resize->file),
                                              .client_id = resize->client_id,
                                              .size = resize->size,
@@ -566,6 +562,10 @@ static void run_map(struct loop_msg *msg)
     if (engine_seal_view(request->keeper->engine, file_key(map->file), &view) || !view.map ||
         view.broken) {
         request_finish(request, NFS4ERR_DELAY, "the file is not sealed");
+        return;
+    }
+    if (!view.map_seen) { /* a clone may have its blocks too, or another file */
+        request_finish(request, NFS4ERR_DELAY, "its map was not seen since the start");
         return;
     }
     map->map = map_ref(view.map);

@@ -53,6 +53,7 @@ struct request {
         struct file_key key;  /* VIEW: of the seal */
         struct san_wait look; /* LOOK */
     };
+    struct engine_event event; /* of those that are nothing but one */
     char path[REQUEST_PATH_MAX];
     struct rdma_call rdma;
 };

@@ -264,6 +264,9 @@ void keeper_scan_start(struct keeper *keeper)
 {
     struct scan *scan = calloc(1, sizeof *scan);
     bool *chosen = calloc(export_count(keeper->exports) + 1, sizeof *chosen);
+    if (!scan || !chosen)
+        log_error("out of memory: the file systems are not searched for seals that the journal "
+                  "does not know");
     if (!scan || !chosen || !choose_exports(keeper, chosen)) {
         free(chosen);
         free(scan);

@@ -119,10 +119,15 @@ static int no_nfs_writer(struct step_job *job)
     return 0;
 }
 
+/* Times of before 1970 are 0, which stands for none: then the file's own is shown, and stays. */
+static uint64_t to_ns(int64_t seconds, int64_t ns)
+{
+    return seconds < 0 ? 0 : (uint64_t)seconds * UINT64_C(1000000000) + (uint64_t)ns;
+}
+
 static void keep_stat(struct step_job *job, const struct file_stat *stat)
 {
-    job->mtime_ns =
-        (uint64_t)stat->stx.stx_mtime.tv_sec * UINT64_C(1000000000) + stat->stx.stx_mtime.tv_nsec;
+    job->mtime_ns = to_ns(stat->stx.stx_mtime.tv_sec, stat->stx.stx_mtime.tv_nsec);
     job->change = stat->change;
     job->size = stat->stx.stx_size;
 }
@@ -158,6 +163,8 @@ static int prepare(struct step_job *job)
                                       .unguarded = keeper_unguarded(job->keeper, job->file)};
     request.guarded = !request.unguarded;
     err = seal_fs_prepare(job->fd, &request, &job->why);
+    if (!err && effect->step.reserve) /* or a reserve would be made for nothing, at each try */
+        err = keeper_try_alone(job->file, job->fd, &job->why);
     if (!err && effect->step.reserve) {
         err = file_stat(job->file, &stat);
         if (err)
@@ -322,30 +329,24 @@ static int is_as_it_was_reserved(struct step_job *job)
     struct stat st;
     if (fstat(job->fd, &st) != 0)
         return -errno;
-    uint64_t mtime_ns =
-        (uint64_t)st.st_mtim.tv_sec * UINT64_C(1000000000) + (uint64_t)st.st_mtim.tv_nsec;
-    if (mtime_ns == job->effect.step.mtime_ns)
+    if (to_ns(st.st_mtim.tv_sec, st.st_mtim.tv_nsec) == job->effect.step.mtime_ns)
         return 0;
     return seal_refuse(&job->why, SEAL_REFUSED_CHANGED, EAGAIN,
                        "the file was changed by a local program while it was being sealed; try "
                        "again");
 }
 
-static uint64_t to_ns(int64_t seconds, int64_t ns)
-{
-    return (uint64_t)seconds * UINT64_C(1000000000) + (uint64_t)ns;
-}
-
 static int read_map(struct step_job *job)
 {
     const struct device *device = export_device(file_export(job->file));
+    const uint64_t serial = keeper_guard_serial(job->keeper, job->file);
     struct file_stat stat;
     int err = no_nfs_writer(job);
     if (!err && !device)
         err = seal_refuse(&job->why, SEAL_REFUSED_DEVICE, ENODEV,
                           "the device behind the export is not known");
     if (!err && read_by_writable(job, device))
-        keeper_guard_alone(job->keeper, job->file);
+        keeper_guard_alone(job->keeper, job->file, serial);
     else if (!err)
         err = read_alone(job, device);
     if (!err)
@@ -368,7 +369,7 @@ static uint64_t next_mtime(int fd)
     struct stat stat;
     if (clock_gettime(CLOCK_REALTIME, &now) != 0 || fstat(fd, &stat) != 0)
         return 0;
-    uint64_t was = stat.st_mtim.tv_sec < 0 ? 0 : to_ns(stat.st_mtim.tv_sec, stat.st_mtim.tv_nsec);
+    uint64_t was = to_ns(stat.st_mtim.tv_sec, stat.st_mtim.tv_nsec);
     uint64_t is = to_ns(now.tv_sec, now.tv_nsec);
     return is > was ? is : was + 1;
 }
@@ -382,6 +383,7 @@ static int unflag(struct step_job *job)
                             .tv_nsec = (long)(mtime % UINT64_C(1000000000))};
     const struct seal_cut cut = {.size = job->effect.step.size,
                                  .reserve = job->effect.step.reserve,
+                                 .whole = job->effect.step.reserve_made,
                                  .immutable = job->effect.step.flag_stays};
     if (cut.reserve)
         return seal_fs_clear_grown(job->fd, &cut, mtime ? &when : NULL, &job->why);
@@ -397,17 +399,22 @@ static int verify(struct step_job *job)
 }
 
 /* Looks, and changes nothing of the file. That nobody else has it open comes first: then no clone
- * is made after the look. */
+ * is made after the look. Where that cannot be said it is looked at all the same. */
 static int watch(struct step_job *job)
 {
     bool set = false;
-    int err = seal_fs_get_flag(job->fd, &set);
-    job->flag_cleared = !err && !set;
-    if (!err && set && job->effect.step.kind == SEAL_KIND_PINNED)
-        err = keeper_guard_file(job->keeper, job->file, job->fd, &job->why);
-    if (!err && set)
-        err = keeper_prove_alone(job->keeper, job->file, job->fd, &job->why);
-    return err ? err : seal_fs_reread_map(job->fd, &job->map, &job->shared, &job->why);
+    struct seal_refusal unread = {.text = ""};
+    int kept = 0, err = seal_fs_get_flag(job->fd, &set);
+    if (err)
+        return err;
+    job->flag_cleared = !set;
+    if (set && job->effect.step.kind == SEAL_KIND_PINNED)
+        kept = keeper_guard_file(job->keeper, job->file, job->fd, &job->why);
+    if (set && !kept)
+        kept = keeper_prove_alone(job->keeper, job->file, job->fd, &job->why);
+    err = seal_fs_reread_map(job->fd, &job->map, &job->shared, kept ? &unread : &job->why);
+    job->why.lost = job->why.lost || unread.lost;
+    return kept ? kept : err;
 }
 
 static int run_step(struct step_job *job)

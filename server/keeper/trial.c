@@ -66,6 +66,8 @@ static int try_file(struct trial *trial)
     err = seal_fs_try(fd, &request, device ? device_size(device) : 0, &trial->why);
     if (!err && seal->pinned)
         err = keeper_try_alone(seal->file, fd, &trial->why);
+    if (err && trial->why.lost) /* the kernel says so once, and has said it to us */
+        export_note_loss(trial->keeper->exports, export);
     file_data_close(seal->file, FILE_READ);
     return err;
 }

@@ -48,11 +48,11 @@ enum write_stage {
 struct write_work {
     bool opener; /* need not be asked for permission, or has been */
     struct compound *compound;
-    uint32_t done;   /* bytes written */
-    nfsstat4 status; /* of the blocks of a pinned file */
-    bool pinned;     /* between state_file_pinned_begin and _end */
-    bool released;   /* an at-rest seal gave way */
-    bool roomed;     /* the keeper waits for what becomes of it */
+    uint32_t done;           /* bytes written */
+    nfsstat4 status;         /* of the blocks of a pinned file */
+    bool pinned;             /* between state_file_pinned_begin and _end */
+    bool released;           /* an at-rest seal gave way */
+    struct request *promise; /* the keeper waits for what becomes of it; NULL: it does not */
     struct seal_map *map;
     union {
         struct seal_wait release;
@@ -308,7 +308,7 @@ static enum op_next write_roomed(struct compound *c, struct write_work *work)
         return give_way(c, work);
     if (status != NFS4_OK)
         return finish_write(c, work, NFS4ERR_DELAY, UNSTABLE4);
-    work->roomed = true;
+    work->promise = work->room.promise;
     return next_stage(c, WRITE_BLOCKS, OP_BLOCK);
 }
 
@@ -321,7 +321,7 @@ static enum op_next write_blocks(struct compound *c, struct write_work *work)
         error = pinned_cache_write(c->current.file, work->map, args->offset, args->data.data,
                                    args->data.len);
     work->status = fs_status_write(error);
-    if (!work->roomed && (error < 0 || args->data.len == 0))
+    if (!work->promise && (error < 0 || args->data.len == 0))
         return finish_write(c, work, work->status, FILE_SYNC4);
     work->done = error < 0 ? 0 : args->data.len;
     return next_stage(c, WRITE_TOLD, OP_LOOP);
@@ -343,7 +343,7 @@ static enum op_next tell_keeper(struct compound *c, struct write_work *work)
         .call = {.reply.run = on_noted, .reply_loop = c->loop},
         .file = c->current.file,
         .mtime_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
-        .roomed = work->roomed,
+        .promise = work->promise,
         .client_id = c->client_id,
         .room = c->args.write.offset + c->args.write.data.len,
         .end = work->done ? c->args.write.offset + work->done : 0,

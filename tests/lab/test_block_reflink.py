@@ -74,9 +74,13 @@ def local_programs_are_kept_from_a_pinned_file(lab):
 def a_reader_of_before_keeps_the_seal_away(lab):
     disk, server, path = scene(lab)
     with reading(path):
-        for more in (), ("--dry-run",):
+        before = os.stat(path).st_ctime_ns
+        for more in (), ("--dry-run",), ("--reserve", "4M"):
             text = server.refused("seal", *more, "--pinned", path)
             holds("could clone it" in text, f"why: {text}")
+            holds(more != ("--reserve", "4M") or os.stat(path).st_ctime_ns == before,
+                  "blocks were made ready for nothing")
+            before = os.stat(path).st_ctime_ns
         equal(locally("cat", path), (0, ""), "it is open to everybody as before")
     server.ctl("seal", "--pinned", path)
 

@@ -443,6 +443,7 @@ void sim_growing_room(struct sim *s, unsigned machine, unsigned file);
 bool sim_growing_write(struct sim *s);
 void sim_growing_truncate(struct sim *s, unsigned machine, unsigned file);
 bool sim_growing_answer(struct sim *s, const struct engine_call *call);
+void sim_growing_last_room(struct sim *s);
 void sim_growing_crash(struct sim *s);
 
 /* sim_client.c */

@@ -88,6 +88,39 @@ void sim_growing_landed(struct sim *s, unsigned m, const struct sim_io *io)
                  m, s->w->files[f].path, block->cover.machine);
 }
 
+static uint64_t least_of(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t most_of(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* What the server wrote past the end, for somebody who was never told that it is there. */
+static void soil(struct sim *s, const struct sim_room *room)
+{
+    unsigned f = room->file;
+    uint64_t from = size_of(s, f), to = room->call.end;
+    if (!is_growing(s, f) || !is_checked(s, f))
+        return;
+    for (uint64_t i = from / BLOCK_SIZE; i < s->file_size[f] && i * BLOCK_SIZE < to; i++) {
+        struct sim_block *block = &s->disk[s->file_blocks[f][i]];
+        uint64_t low = most_of(i * BLOCK_SIZE, from), high = least_of((i + 1) * BLOCK_SIZE, to);
+        if (!block->dirt.known) {
+            block->dirt = room->author;
+            block->dirt_from = low;
+            block->dirt_to = high;
+            continue;
+        }
+        if (!is_by(&block->dirt, room->author.machine, room->author.run))
+            block->dirt.machine = WORLD_CLIENTS;
+        block->dirt_from = least_of(block->dirt_from, low);
+        block->dirt_to = most_of(block->dirt_to, high);
+    }
+}
+
 bool sim_growing_is_past(const struct sim *s, unsigned f, unsigned index)
 {
     return is_growing(s, f) && (index + UINT64_C(1)) * BLOCK_SIZE > size_of(s, f);
@@ -112,6 +145,10 @@ void sim_growing_zero(struct world *w, unsigned f, uint64_t offset, uint64_t len
         return;
     if (!w->files[f].flag)
         sim_fail(s, SIM_FOREIGN_IO, "%s is zeroed after its flag was cleared", w->files[f].path);
+    const struct journal_seal *kept = sim_durable_seal(s, f);
+    if (kept && offset < kept->size)
+        sim_fail(s, SIM_SIZE_LOST, "%s is zeroed from %llu, and has %llu bytes on record",
+                 w->files[f].path, (unsigned long long)offset, (unsigned long long)kept->size);
     if (offset < s->files[f].size_low)
         sim_fail(s, SIM_SIZE_LOST, "%s is zeroed from %llu, and %llu was committed",
                  w->files[f].path, (unsigned long long)offset,
@@ -306,6 +343,17 @@ static void check_neighbours(struct sim *s, const struct sim_room *room)
     }
 }
 
+/* Whose write may make the file longer over what this one has left. */
+static bool is_beside_another(const struct sim *s, const struct sim_room *room)
+{
+    for (unsigned i = 0; i < SIM_CALLS; i++) {
+        const struct sim_room *other = &s->rooms[i];
+        if (other != room && other->used && other->granted && other->file == room->file)
+            return true;
+    }
+    return false;
+}
+
 /* The data reaches the blocks, and then the engine hears of it. */
 bool sim_growing_write(struct sim *s)
 {
@@ -322,6 +370,8 @@ bool sim_growing_write(struct sim *s)
             sim_fail(s, SIM_FOREIGN_IO, "the server writes to blocks that were %s's",
                      s->w->files[room->file].path);
         check_neighbours(s, room);
+        if (fails && !is_beside_another(s, room) && sim_chance(s, 50))
+            soil(s, room);
         sim_say(s, "the server has written to %s%s", s->w->files[room->file].path,
                 fails ? ", which failed" : "");
         *wrote = (struct engine_wrote){.key = room->call.key,
@@ -389,10 +439,22 @@ bool sim_growing_answer(struct sim *s, const struct engine_call *call)
     return false;
 }
 
+/* It is under way when the server crashes. */
+void sim_growing_last_room(struct sim *s)
+{
+    for (unsigned f = 0; f < WORLD_FILES; f++) {
+        if (is_growing(s, f) && sim_chance(s, 50))
+            sim_growing_room(s, sim_below(s, WORLD_CLIENTS), f);
+    }
+}
+
 void sim_growing_crash(struct sim *s)
 {
-    for (unsigned i = 0; i < SIM_CALLS; i++)
+    for (unsigned i = 0; i < SIM_CALLS; i++) {
+        if (s->rooms[i].used && s->rooms[i].granted && sim_chance(s, 50))
+            soil(s, &s->rooms[i]);
         s->rooms[i].used = s->resizes[i].used = false;
+    }
     for (unsigned f = 0; f < WORLD_FILES; f++)
         s->files[f].growing = false;
     s->mover.known = false;

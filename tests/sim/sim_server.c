@@ -347,6 +347,7 @@ void sim_server_crash(struct sim *s)
     s->acted = true;
     s->figures->crashes++;
     sim_say(s, "THE SERVER CRASHES and starts again");
+    sim_growing_last_room(s);
     if (sim_chance(s, 20))
         world_send(w, &(struct engine_event){.type = ENGINE_EV_STOP});
     for (unsigned tries = (unsigned)w->step_count; tries && w->step_count; tries--) {

@@ -598,8 +598,9 @@ void world_cut(struct world *w, const struct engine_effect *step)
 {
     unsigned index = world_file_of(w, &step->key);
     struct world_file *file = &w->files[index];
-    if (file->mark && step->step.reserve && file->size > step->step.size &&
-        file->size <= step->step.reserve)
+    bool is_ours = step->step.reserve_made ? file->size == step->step.reserve
+                                           : file->size <= step->step.reserve;
+    if (file->mark && step->step.reserve && file->size > step->step.size && is_ours)
         world_truncate(w, index, step->step.size);
     file->mark = false;
 }
@@ -612,6 +613,10 @@ static int run_step(struct world *w, const struct engine_effect *step, struct en
     w->step_error[step->step.step] = 0;
     if (error) {
         done->step.presence = w->step_presence;
+        if (step->step.step == ENGINE_STEP_WATCH && w->step_code == SEAL_REFUSED_READER) {
+            done->step.map = file->map;
+            done->step.shared = file->shared;
+        }
         return error;
     }
     switch (step->step.step) {

@@ -125,6 +125,26 @@ static void reclaiming_commit_past_the_file_is_bad(void **state)
     assert_int_equal(world_layoutcommit(w, 0, 0, 0, 4096, &call), ENGINE_RECLAIM_BAD);
 }
 
+/* As it was granted bit by bit, or gave the middle back. */
+static void commit_may_name_blocks_of_several_ranges(void **state)
+{
+    struct world *w = scene_pinned(state);
+    uint8_t bytes[128];
+    struct xdr_out out;
+    pnfs_block_extent4 extents[2] = {{.bex_length = 4096},
+                                     {.bex_file_offset = 65536, .bex_length = 4096}};
+    const pnfs_block_layoutupdate4 update = {.blu_commit_list_count = 2,
+                                             .blu_commit_list = extents};
+    xdr_out_init(&out, bytes, sizeof bytes);
+    assert_true(block_layoutupdate_encode(&out, &update));
+    struct engine_layoutcommit call = {.update = bytes, .update_len = (uint32_t)xdr_out_len(&out)};
+    assert_int_equal(world_got(w, 0, 0, RW), ENGINE_OK);
+    assert_int_equal(world_return(w, 0, 0, RW, 8192, 8192), ENGINE_OK);
+    assert_int_equal(world_layoutcommit(w, 0, 0, 0, 69632, &call), ENGINE_OK);
+    assert_int_equal(world_return(w, 0, 0, RW, 16384, ALL), ENGINE_OK);
+    assert_int_equal(world_layoutcommit(w, 0, 0, 0, 69632, &call), ENGINE_BAD_LAYOUT);
+}
+
 static void write_through_the_server_moves_the_times_on(void **state)
 {
     struct world *w = scene_pinned(state);
@@ -136,6 +156,28 @@ static void write_through_the_server_moves_the_times_on(void **state)
     world_send(w, &(struct engine_event){.type = ENGINE_EV_WROTE, .wrote = &call});
     assert_true(world_answered(w, &call.call));
     assert_int_equal(w->files[1].overlay_mtime, 0);
+}
+
+/* It would be neither on the file nor, when the record came, on anything that is still there. */
+static void a_time_that_comes_while_the_flag_is_cleared_is_to_come_again(void **state)
+{
+    struct world *w = scene_pinned(state);
+    struct engine_wrote call = {.key = w->files[0].key, .mtime_ns = 50 * SECOND};
+    struct engine_release release;
+    w->auto_step = w->auto_commit = false;
+    world_release(w, 0, true, 3600 * SECOND, &release);
+    world_commit_all(w);
+    world_step(w, 0);
+    assert_int_equal(w->steps[0].step.step, ENGINE_STEP_UNFLAG);
+    world_step(w, 0);
+    assert_int_equal(w->record_count, 1); /* that it is gone */
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_WROTE, .wrote = &call});
+    world_commit(w, 1);
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_TIMER});
+    world_commit_all(w);
+    assert_true(world_answered(w, &call.call));
+    assert_int_equal(call.call.result, ENGINE_UNDER_WAY);
+    assert_int_equal(world_state(w, 0), ENGINE_OPEN);
 }
 
 /* A client repeats what got no answer, once a second and for as long as it takes. */
@@ -376,7 +418,9 @@ int main(void)
         T(commit_is_taken_while_the_layout_is_recalled),
         T(reclaiming_commit_is_taken_in_grace_from_a_former_holder_only),
         T(reclaiming_commit_past_the_file_is_bad),
+        T(commit_may_name_blocks_of_several_ranges),
         T(write_through_the_server_moves_the_times_on),
+        T(a_time_that_comes_while_the_flag_is_cleared_is_to_come_again),
         T(what_is_tried_again_while_the_journal_fails_adds_no_records),
         T(overlay_goes_to_the_file_with_the_flag),
         T(who_is_fenced_may_have_written_and_not_committed),

@@ -71,6 +71,30 @@ static void a_found_seal_goes_once_the_operator_has_spoken(void **state)
     assert_int_equal(world_sealed(w, 0, SEAL_KIND_FROZEN), ENGINE_OK);
 }
 
+/* There may be holders of that file, too, whom nobody knows. */
+static void a_doubt_that_comes_while_the_map_is_read_keeps_the_flag(void **state)
+{
+    struct world *w = scene_pinned(state);
+    struct engine_release release;
+    struct engine_forget call;
+    w->auto_step = false;
+    world_release(w, 0, true, 3600 * SECOND, &release);
+    assert_int_equal(w->steps[0].step.step, ENGINE_STEP_VERIFY);
+    found(w, 1);
+    world_step(w, 0);
+    w->auto_step = true;
+    assert_true(world_answered(w, &release.call));
+    assert_int_equal(release.call.result, ENGINE_STUCK);
+    assert_non_null(strstr(release.call.why, "forget-holders"));
+    world_pass(w, 1000 * SECOND);
+    assert_true(w->files[0].flag);
+    assert_int_equal(world_state(w, 0), ENGINE_STUCK_STATE);
+    forget(w, &call);
+    world_pass(w, w->options.fence_retry);
+    assert_false(w->files[0].flag);
+    assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+}
+
 static void doubt_outlives_a_crash(void **state)
 {
     struct world *w = *state;
@@ -204,6 +228,7 @@ int main(void)
         T(a_found_seal_is_neither_granted_nor_released),
         T(no_hook_and_no_lease_ends_the_doubt),
         T(a_found_seal_goes_once_the_operator_has_spoken),
+        T(a_doubt_that_comes_while_the_map_is_read_keeps_the_flag),
         T(doubt_outlives_a_crash),
         T(doubt_for_want_of_reading_passes_and_is_not_put_on_record),
         T(passing_doubt_with_a_reason_stays),

@@ -161,6 +161,42 @@ static void a_reserve_that_is_longer_than_was_said_is_cut_off(void **state)
     assert_int_equal(w->files[0].size, was);
 }
 
+/* By a local program: while it was made anything may be ours, afterwards only what was made. */
+static void what_somebody_else_made_of_the_reserve_is_not_cut(void **state)
+{
+    struct world *w = *state;
+    struct engine_seal call = {.key = w->files[0].key,
+                               .path = w->files[0].path,
+                               .kind = SEAL_KIND_PINNED,
+                               .reserve = 4 * RESERVE};
+    w->auto_step = false;
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_SEAL, .seal = &call});
+    world_step(w, 0);
+    world_step(w, 0);
+    assert_int_equal(w->steps[0].step.step, ENGINE_STEP_FLAG);
+    world_truncate(w, 0, 3 * RESERVE);
+    w->step_error[ENGINE_STEP_FLAG] = -EIO;
+    w->auto_step = true;
+    world_steps(w);
+    assert_int_equal(w->files[0].size, 3 * RESERVE);
+    assert_false(w->files[0].mark);
+}
+
+static void after_a_crash_of_a_release_only_the_reserve_is_cut(void **state)
+{
+    struct world *w = scene_growing(state);
+    struct engine_release release;
+    w->auto_step = false;
+    world_release(w, 0, true, 3600 * SECOND, &release);
+    world_step(w, 0);
+    w->files[0].flag = false;
+    world_truncate(w, 0, START + PAGE); /* cut, and written to since */
+    w->auto_step = true;
+    world_crash(w);
+    assert_int_equal(w->files[0].size, START + PAGE);
+    assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+}
+
 /* Between its reserve and our flag. */
 static void a_flag_of_somebody_else_stays_and_the_reserve_goes(void **state)
 {
@@ -503,6 +539,42 @@ static void truncated_and_extended_it_reads_zeros(void **state)
     assert_int_equal(world_resize(w, 0, 0, PAGE, &resize), ENGINE_RECALL_CONFLICT);
 }
 
+/* No seal has to go for that. */
+static void a_file_that_the_server_writes_to_is_cut_when_that_is_over(void **state)
+{
+    struct world *w = scene_growing(state);
+    struct engine_room room;
+    struct engine_wrote wrote;
+    struct engine_resize resize;
+    assert_int_equal(world_room(w, 1, 0, START, &room), ENGINE_OK);
+    assert_int_equal(world_resize(w, 0, 0, PAGE, &resize), ENGINE_TRY_LATER);
+    assert_int_equal(world_wrote(w, &room, false, &wrote), ENGINE_OK);
+    assert_int_equal(world_resize(w, 0, 0, PAGE, &resize), ENGINE_OK);
+    assert_int_equal(world_size(w, 0), PAGE);
+}
+
+static void nothing_is_zeroed_before_the_cut_is_on_record(void **state)
+{
+    struct world *w = scene_growing(state);
+    struct engine_resize down, up;
+    struct engine_room room;
+    struct engine_wrote wrote;
+    w->auto_commit = w->auto_step = false;
+    assert_int_equal(world_resize(w, 0, 0, PAGE, &down), ENGINE_UNDER_WAY);
+    assert_int_equal(world_room(w, 1, 0, START, &room), ENGINE_UNDER_WAY);
+    assert_int_equal(world_resize(w, 1, 0, START, &up), ENGINE_UNDER_WAY);
+    assert_int_equal(w->step_count, 0);
+    world_commit_all(w);
+    assert_int_equal(w->step_count, 1);
+    w->auto_commit = w->auto_step = true;
+    world_steps(w);
+    assert_true(world_answered(w, &down.call) && world_answered(w, &room.call));
+    assert_int_equal(room.call.result, ENGINE_OK);
+    assert_int_equal(world_wrote(w, &room, false, &wrote), ENGINE_OK);
+    assert_int_equal(w->zeroed_from, PAGE);
+    assert_int_equal(world_size(w, 0), START);
+}
+
 static void truncated_before_a_crash_it_reads_zeros_after_it(void **state)
 {
     struct world *w = scene_growing(state);
@@ -613,6 +685,238 @@ static void a_file_that_a_haunted_run_may_write_to_stays_sealed(void **state)
     assert_int_equal(world_state(w, 3), ENGINE_OPEN);
 }
 
+/* Nobody knows of it but the disk. The run that had the end before is not shown it as its own. */
+static void what_the_server_was_writing_at_a_crash_is_zeroed(void **state)
+{
+    struct world *w = scene_growing(state);
+    struct engine_room room;
+    struct engine_resize resize;
+    assert_int_equal(world_got(w, 0, 0, RW), ENGINE_OK);
+    assert_int_equal(world_return(w, 0, 0, ANY, 0, ALL), ENGINE_OK);
+    assert_int_equal(world_room(w, 1, 0, 6 * PAGE, &room), ENGINE_OK);
+    world_crash(w);
+    world_confirm(w, 0);
+    assert_int_equal(world_resize(w, 0, 0, 7 * PAGE, &resize), ENGINE_OK);
+    assert_int_equal(w->zeroed_from, START);
+    assert_int_equal(w->zeroed_to, 7 * PAGE);
+}
+
+/* Not before that is durable, and not for who is on record himself. */
+static void the_server_writes_past_the_end_when_nobody_is_on_record(void **state)
+{
+    struct world *w = scene_growing(state);
+    struct engine_room room, own;
+    struct engine_wrote wrote;
+    assert_int_equal(world_got(w, 0, 0, RW), ENGINE_OK);
+    assert_int_equal(world_return(w, 0, 0, ANY, 0, ALL), ENGINE_OK);
+    w->auto_commit = false;
+    assert_int_equal(world_room(w, 0, 0, START + 1, &own), ENGINE_OK);
+    world_wrote(w, &own, true, &wrote);
+    assert_int_equal(world_room(w, 1, 0, 6 * PAGE, &room), ENGINE_UNDER_WAY);
+    assert_int_not_equal(w->durable.seals[0].tail, 0);
+    world_commit_all(w);
+    assert_true(world_answered(w, &room.call));
+    assert_int_equal(room.call.result, ENGINE_OK);
+    assert_int_equal(w->durable.seals[0].tail, 0);
+    world_wrote(w, &room, true, &wrote);
+    w->auto_commit = true;
+}
+
+/* Who is to be put on record is, and only then another in his place: not in turns, for ever. */
+static void who_is_being_let_past_the_end_is_first(void **state)
+{
+    struct world *w = scene_growing(state);
+    struct engine_layoutget get;
+    struct engine_room room;
+    w->auto_commit = false;
+    world_get(w, 0, 0, RW, &get);
+    world_commit(w, w->record_count); /* the holder */
+    assert_false(world_answered(w, &get.call));
+    assert_int_equal(world_room(w, 1, 0, 6 * PAGE, &room), ENGINE_UNDER_WAY);
+    assert_int_equal(w->record_count, 1);
+    world_commit_all(w);
+    assert_int_equal(w->record_count, 0);
+    assert_true(world_answered(w, &get.call) && world_answered(w, &room.call));
+    assert_int_equal(get.call.result, ENGINE_OK);
+    assert_int_equal(room.call.result, ENGINE_RECALL_CONFLICT);
+    w->auto_commit = true;
+}
+
+/* What it returns is what it was granted since; what it had queued before may still come. */
+static void what_may_come_late_of_before_a_restart_is_zeroed(void **state)
+{
+    struct world *w = scene_growing(state);
+    struct engine_resize resize;
+    assert_int_equal(world_got(w, 0, 0, RW), ENGINE_OK);
+    world_crash(w);
+    world_confirm(w, 0);
+    world_confirm(w, 1);
+    assert_int_equal(world_got(w, 0, 0, RW), ENGINE_OK);
+    assert_int_equal(world_return(w, 0, 0, ANY, 0, ALL), ENGINE_OK);
+    w->clients[0].holds[0] = false;
+    world_client_event(w, 0, ENGINE_CLIENT_DESTROYED);
+    assert_int_equal(world_resize(w, 1, 0, START + PAGE, &resize), ENGINE_OK);
+    assert_int_equal(w->zeroed_from, START);
+    assert_int_equal(w->zeroed_to, START + PAGE);
+}
+
+/* More may have been committed than is on record: it is not to be zeroed, nor cut off. */
+static void in_doubt_the_size_stays(void **state)
+{
+    struct world *w = scene_growing(state);
+    struct engine_room room;
+    struct engine_wrote wrote;
+    struct engine_resize resize;
+    world_doubt(w, 0);
+    world_crash(w);
+    world_confirm(w, 0);
+    assert_int_equal(world_room(w, 0, 0, START + 1, &room), ENGINE_RECALL_CONFLICT);
+    assert_int_equal(world_resize(w, 0, 0, START + 1, &resize), ENGINE_RECALL_CONFLICT);
+    assert_int_equal(world_resize(w, 0, 0, PAGE, &resize), ENGINE_RECALL_CONFLICT);
+    assert_int_equal(w->zeroed_to, 0);
+    assert_int_equal(world_room(w, 0, 0, START, &room), ENGINE_OK);
+    assert_int_equal(world_wrote(w, &room, false, &wrote), ENGINE_OK);
+    assert_int_equal(world_size(w, 0), START);
+}
+
+/* The blocks may be a clone's too by now, or another file's. */
+static void after_a_start_the_server_writes_to_what_was_looked_at(void **state)
+{
+    struct world *w = scene_growing(state);
+    struct engine_room room;
+    struct engine_wrote wrote;
+    struct engine_resize resize;
+    world_crash(w);
+    world_confirm(w, 0);
+    w->auto_step = false;
+    assert_int_equal(world_room(w, 0, 0, START, &room), ENGINE_UNDER_WAY);
+    assert_int_equal(world_resize(w, 0, 0, PAGE, &resize), ENGINE_UNDER_WAY);
+    assert_int_equal(w->step_count, 1);
+    w->step_error[ENGINE_STEP_WATCH] = -EBUSY;
+    world_step(w, 0);
+    assert_true(world_answered(w, &room.call) && world_answered(w, &resize.call));
+    assert_int_equal(room.call.result, ENGINE_TRY_LATER);
+    assert_int_equal(resize.call.result, ENGINE_TRY_LATER);
+    assert_int_equal(world_room(w, 0, 0, START, &room), ENGINE_UNDER_WAY);
+    world_step(w, 0);
+    assert_true(world_answered(w, &room.call));
+    assert_int_equal(room.call.result, ENGINE_OK);
+    assert_int_equal(world_wrote(w, &room, false, &wrote), ENGINE_OK);
+    w->auto_step = true;
+    world_crash(w);
+    world_confirm(w, 0);
+    w->files[0].shared = true;
+    assert_int_equal(world_room(w, 0, 0, START, &room), ENGINE_RECALL_CONFLICT);
+}
+
+/* Pages of the clients', where the blocks are smaller. */
+static void resize_in_small_blocks(struct world *w, unsigned file, uint64_t size)
+{
+    const uint64_t block = 1024;
+    const struct seal_extent extent = {.length = (size + block - 1) / block * block,
+                                       .device_offset = (file + UINT64_C(1)) << 24};
+    struct map_builder *builder;
+    map_free(w->files[file].map);
+    assert_int_equal(map_builder_create(size, (uint32_t)block, &builder), 0);
+    assert_int_equal(map_builder_add(builder, &extent), 0);
+    assert_int_equal(map_builder_finish(builder, &w->files[file].map), 0);
+    w->files[file].size = size;
+}
+
+static void who_is_kept_below_the_end_gets_whole_pages(void **state)
+{
+    struct world *w = *state;
+    struct engine_layoutget get;
+    struct engine_room room;
+    w->resize = resize_in_small_blocks;
+    world_confirm(w, 0);
+    world_confirm(w, 1);
+    world_truncate(w, 0, START + PAGE / 2);
+    assert_int_equal(world_grow(w, 0, RESERVE), ENGINE_OK);
+    assert_int_equal(world_got(w, 0, 0, RW), ENGINE_OK);
+    world_get(w, 1, 0, RW, &get);
+    assert_true(world_answered(w, &get.call));
+    assert_int_equal(get.call.result, ENGINE_OK);
+    assert_int_equal(get.cover.length, START);
+    assert_int_equal(world_room(w, 1, 0, START + 1, &room), ENGINE_RECALL_CONFLICT);
+}
+
+static void what_is_committed_may_lie_in_several_ranges(void **state)
+{
+    struct world *w = scene_growing(state);
+    assert_int_equal(world_got(w, 0, 0, RW), ENGINE_OK);
+    assert_int_equal(world_return(w, 0, 0, RW, 8 * PAGE, 8 * PAGE), ENGINE_OK);
+    assert_int_equal(commit_to(w, 0, 0, 12 * PAGE), ENGINE_BAD_LAYOUT);
+    assert_int_equal(world_size(w, 0), START);
+    assert_int_equal(commit_to(w, 0, 0, 20 * PAGE), ENGINE_OK);
+    assert_int_equal(world_size(w, 0), 20 * PAGE);
+    assert_int_equal(commit_to(w, 0, 0, 12 * PAGE), ENGINE_OK); /* its size is no matter then */
+}
+
+static void an_operators_seal_does_not_give_way_any_more(void **state)
+{
+    struct world *w = *state;
+    struct engine_seal manual = {
+        .key = w->files[3].key, .path = w->files[3].path, .kind = SEAL_KIND_PINNED};
+    world_confirm(w, 0);
+    world_confirm(w, 1);
+    assert_int_equal(got_by_policy(w, 0, 0), ENGINE_OK);
+    assert_int_equal(got_by_policy(w, 1, RESERVE), ENGINE_TRY_LATER);
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_SEAL, .seal = &manual});
+    assert_true(world_answered(w, &manual.call));
+    assert_int_equal(manual.call.result, ENGINE_OK);
+    world_pass(w, w->options.growing_linger);
+    assert_int_equal(world_state(w, 3), ENGINE_SEALED);
+}
+
+/* It would be released for nothing: the next would be no larger. */
+static void nothing_gives_way_to_who_asks_for_what_is_never_made(void **state)
+{
+    struct world *w = *state;
+    struct engine_layoutget get;
+    world_confirm(w, 0);
+    world_confirm(w, 1);
+    assert_int_equal(got_by_policy(w, 0, 0), ENGINE_OK);
+    get_by_policy(w, 1, 0, &get);
+    assert_true(world_answered(w, &get.call));
+    get.want.minlength = ALL;
+    get.reserve = 0;
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_LAYOUTGET, .layoutget = &get});
+    assert_true(world_answered(w, &get.call));
+    assert_int_equal(get.call.result, ENGINE_UNAVAILABLE);
+    world_pass(w, 0);
+    assert_int_equal(world_state(w, 3), ENGINE_SEALED);
+}
+
+static void who_reads_does_not_keep_a_growing_seal(void **state)
+{
+    struct world *w = *state;
+    world_confirm(w, 0);
+    world_confirm(w, 1);
+    assert_int_equal(got_by_policy(w, 0, 0), ENGINE_OK);
+    assert_int_equal(world_return(w, 0, 3, ANY, 0, ALL), ENGINE_OK);
+    world_pass(w, w->options.growing_linger / 2);
+    assert_int_equal(world_got(w, 1, 3, READ), ENGINE_OK);
+    assert_int_equal(world_return(w, 1, 3, ANY, 0, ALL), ENGINE_OK);
+    world_pass(w, w->options.growing_linger / 2);
+    assert_int_equal(world_state(w, 3), ENGINE_OPEN);
+}
+
+static void a_growing_seal_goes_when_its_old_writer_was_fenced(void **state)
+{
+    struct world *w = *state;
+    world_confirm(w, 0);
+    assert_int_equal(got_by_policy(w, 0, 0), ENGINE_OK);
+    world_crash(w);
+    world_confirm(w, 0);
+    struct engine_expel expel = {.client_id = w->clients[0].id};
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_EXPEL, .expel = &expel});
+    world_fence_done(w, 0, true);
+    assert_true(world_answered(w, &expel.call));
+    world_pass(w, w->options.growing_linger);
+    assert_int_equal(world_state(w, 3), ENGINE_OPEN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -621,6 +925,8 @@ int main(void)
         T(what_a_reserve_may_come_to_is_on_record_before_it_is_made),
         T(a_release_that_is_wanted_while_the_reserve_is_made_cuts_all_of_it),
         T(a_reserve_that_is_longer_than_was_said_is_cut_off),
+        T(what_somebody_else_made_of_the_reserve_is_not_cut),
+        T(after_a_crash_of_a_release_only_the_reserve_is_cut),
         T(a_flag_of_somebody_else_stays_and_the_reserve_goes),
         T(commit_moves_the_size_when_the_journal_has_it),
         T(commit_past_the_reserve_is_refused),
@@ -641,6 +947,8 @@ int main(void)
         T(a_failed_write_past_the_end_is_zeroed_for_the_next),
         T(what_is_yet_to_be_committed_late_is_not_zeroed),
         T(truncated_and_extended_it_reads_zeros),
+        T(a_file_that_the_server_writes_to_is_cut_when_that_is_over),
+        T(nothing_is_zeroed_before_the_cut_is_on_record),
         T(truncated_before_a_crash_it_reads_zeros_after_it),
         T(a_commit_of_before_the_restart_counts),
         T(a_new_file_is_sealed_for_who_writes_to_it),
@@ -648,6 +956,18 @@ int main(void)
         T(another_who_writes_to_the_end_makes_it_give_way),
         T(without_the_policy_nothing_grows),
         T(a_file_that_a_haunted_run_may_write_to_stays_sealed),
+        T(what_the_server_was_writing_at_a_crash_is_zeroed),
+        T(the_server_writes_past_the_end_when_nobody_is_on_record),
+        T(who_is_being_let_past_the_end_is_first),
+        T(what_may_come_late_of_before_a_restart_is_zeroed),
+        T(in_doubt_the_size_stays),
+        T(after_a_start_the_server_writes_to_what_was_looked_at),
+        T(who_is_kept_below_the_end_gets_whole_pages),
+        T(what_is_committed_may_lie_in_several_ranges),
+        T(an_operators_seal_does_not_give_way_any_more),
+        T(nothing_gives_way_to_who_asks_for_what_is_never_made),
+        T(who_reads_does_not_keep_a_growing_seal),
+        T(a_growing_seal_goes_when_its_old_writer_was_fenced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -215,6 +215,13 @@ static void clone_that_a_release_finds_is_told(void **state)
     assert_non_null(strstr(w->alarm, "a clone shares its blocks"));
 }
 
+static bool is_map_seen(const struct world *w, unsigned file)
+{
+    struct engine_seal_view view;
+    assert_int_equal(engine_seal_view(w->engine, &w->files[file].key, &view), 0);
+    return view.map_seen;
+}
+
 /* A client that is told to try later waits with its I/O, and who has it open may go on for days. */
 static void file_that_somebody_else_has_open_is_read_and_written_through_the_server(void **state)
 {
@@ -223,9 +230,24 @@ static void file_that_somebody_else_has_open_is_read_and_written_through_the_ser
     world_confirm(w, 0);
     w->step_error[ENGINE_STEP_WATCH] = -EBUSY;
     w->step_code = SEAL_REFUSED_READER;
+    assert_false(is_map_seen(w, 0));
     assert_int_equal(world_got(w, 0, 0, RW), ENGINE_UNAVAILABLE);
     assert_non_null(strstr(w->alarm, "no layouts of it are given yet: because of the test"));
+    assert_true(is_map_seen(w, 0));
     assert_int_equal(world_got(w, 0, 0, RW), ENGINE_OK);
+}
+
+/* What it can show is not held back by what cannot be said. */
+static void clone_of_before_the_start_is_found_though_somebody_has_the_file_open(void **state)
+{
+    struct world *w = scene_pinned(state);
+    world_crash(w);
+    world_confirm(w, 0);
+    w->files[0].shared = true;
+    w->step_error[ENGINE_STEP_WATCH] = -EBUSY;
+    w->step_code = SEAL_REFUSED_READER;
+    assert_int_equal(world_got(w, 0, 0, RW), ENGINE_UNAVAILABLE);
+    assert_int_equal(w->files[0].word, ENGINE_WORD_BROKEN);
 }
 
 /* Only then does the host keep others from them. */
@@ -503,6 +525,7 @@ int main(void)
         T(clone_of_a_frozen_file_is_no_matter),
         T(clone_that_a_release_finds_is_told),
         T(file_that_somebody_else_has_open_is_read_and_written_through_the_server),
+        T(clone_of_before_the_start_is_found_though_somebody_has_the_file_open),
         T(pinned_files_are_looked_at_when_their_disk_is_found_after_a_start),
         T(moved_bytes_are_named_with_what_may_have_been_written),
         T(broken_seal_is_still_broken_after_a_crash),

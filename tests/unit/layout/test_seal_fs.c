@@ -411,6 +411,23 @@ int __wrap_fsync(int fd)
     return -1;
 }
 
+/* The next one takes half of it, past the end, and then finds no more. */
+static bool fallocate_fails;
+static unsigned fallocates;
+
+int __real_fallocate(int fd, int mode, off_t offset, off_t len);
+int __wrap_fallocate(int fd, int mode, off_t offset, off_t len);
+int __wrap_fallocate(int fd, int mode, off_t offset, off_t len)
+{
+    fallocates++;
+    if (!fallocate_fails)
+        return __real_fallocate(fd, mode, offset, len);
+    fallocate_fails = false;
+    (void)__real_fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, offset, len / 2);
+    errno = EIO;
+    return -1;
+}
+
 /* The mark is off by then, and nothing else says that it may come back after a power cut. */
 static void a_clearing_that_was_not_made_durable_is_made_so_the_next_time(void **state)
 {
@@ -909,9 +926,135 @@ static void reserves_do_not_become_tiny_before_the_disk_is_full(void **state)
     }
 }
 
+static uint64_t free_bytes(int fd)
+{
+    struct statvfs st;
+
+    assert_int_equal(fsync(fd), 0);
+    assert_int_equal(fstatvfs(fd, &st), 0);
+    return (uint64_t)st.f_bavail * st.f_frsize;
+}
+
+/* As fallocate() leaves it that finds the disk full, or is cut short by a crash: nothing of it
+ * shows in the file's size. */
+static void blocks_past_the_end_are_freed_too(void **state)
+{
+    char path[128];
+
+    (void)state;
+    for (int i = PLAIN_XFS; i <= EXT4; i++) {
+        int fd = make(on[i], "hidden", 5000, path), rw = open(path, O_RDWR);
+        const struct seal_cut cut = {.size = 5000, .reserve = 1 << 24};
+        struct seal_refusal why;
+        struct stat st;
+
+        assert_int_equal(seal_mark_set(fd, SEAL_KIND_PINNED), 0);
+        assert_int_equal(fallocate(rw, FALLOC_FL_KEEP_SIZE, 0, 1 << 24), 0);
+        close(rw);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_true(st.st_blocks * 512 >= 1 << 24);
+        assert_int_equal(seal_fs_clear_grown(fd, &cut, NULL, &why), 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_size, 5000);
+        assert_true(st.st_blocks * 512 <= 8192);
+        close(fd);
+    }
+}
+
+/* To find out by trying would fill the disk for a while, or for good. */
+static void what_cannot_fit_takes_nothing(void **state)
+{
+    char path[128];
+
+    (void)state;
+    for (int i = PLAIN_XFS; i <= EXT4; i++) {
+        int fd = make(on[i], "toomuch", 5000, path);
+        const uint64_t before = free_bytes(fd);
+        const struct seal_reserve reserve = {.size = 5000, .want = 1 << 20, .least = before * 2};
+        const struct seal_reserve huge = {.size = 5000, .least = INT64_MAX};
+        struct seal_refusal why;
+        struct stat st;
+        uint64_t end;
+
+        fallocates = 0;
+        assert_int_equal(seal_fs_reserve(fd, &reserve, &end, &why), -ENOSPC);
+        assert_int_equal(why.code, SEAL_REFUSED_NO_SPACE);
+        assert_true(seal_fs_reserve(fd, &huge, &end, &why) < 0);
+        assert_int_equal(fallocates, 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_size, 5000);
+        assert_true(st.st_blocks * 512 <= 8192);
+        assert_true(free_bytes(fd) + (1 << 20) >= before);
+        close(fd);
+    }
+}
+
+/* A crash came when it was cut already, and still marked. */
+static void what_was_written_since_the_cut_stays(void **state)
+{
+    char path[128];
+
+    (void)state;
+    for (int i = PLAIN_XFS; i <= EXT4; i++) {
+        int fd = make(on[i], "since", 5000, path);
+        const struct seal_cut cut = {.size = 5000, .reserve = 1 << 20, .whole = true};
+        struct seal_refusal why;
+        enum seal_kind kind;
+        struct stat st;
+        uint64_t end;
+
+        reserved(fd, 5000, 1 << 20, &end);
+        assert_int_equal(truncate(path, 5100), 0);
+        assert_int_equal(seal_fs_clear_grown(fd, &cut, NULL, &why), 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_size, 5100);
+        assert_int_equal(seal_mark_get(fd, &kind), -ENODATA);
+        reserved(fd, 5100, 1 << 20, &end);
+        assert_int_equal(seal_fs_clear_grown(fd, &cut, NULL, &why), 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_size, 5000);
+        close(fd);
+    }
+}
+
+/* Whether its blocks were made ready, or not all of them, and whatever its time was. */
+static void a_reserve_that_is_given_up_leaves_the_time(void **state)
+{
+    const struct timespec times[] = {{.tv_nsec = UTIME_OMIT}, {1234567890, 123456789}};
+    char path[128];
+
+    (void)state;
+    for (int i = PLAIN_XFS; i <= EXT4; i++) {
+        int fd = make(on[i], "time", 5000, path);
+        const struct seal_cut cut = {.size = 5000, .reserve = 1 << 20};
+        struct seal_refusal why;
+        struct stat st;
+        uint64_t end;
+
+        for (int fails = 0; fails < 2; fails++) {
+            const struct seal_reserve reserve = {.size = 5000, .want = 1 << 20, .least = 5001};
+
+            assert_int_equal(futimens(fd, times), 0);
+            fallocate_fails = fails;
+            assert_int_equal(seal_fs_reserve(fd, &reserve, &end, &why), fails ? -EIO : 0);
+            assert_int_equal(fstat(fd, &st), 0);
+            assert_true(!fails || st.st_blocks * 512 <= 8192);
+            assert_int_equal(seal_fs_clear_grown(fd, &cut, &times[1], &why), 0);
+            assert_int_equal(fstat(fd, &st), 0);
+            assert_int_equal(st.st_size, 5000);
+            assert_memory_equal(&st.st_mtim, &times[1], sizeof(times[1]));
+        }
+        close(fd);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(blocks_past_the_end_are_freed_too),
+        cmocka_unit_test(what_cannot_fit_takes_nothing),
+        cmocka_unit_test(a_reserve_that_is_given_up_leaves_the_time),
+        cmocka_unit_test(what_was_written_since_the_cut_stays),
         cmocka_unit_test(a_reserve_is_whole_and_reads_as_zeros),
         cmocka_unit_test(an_empty_file_can_grow),
         cmocka_unit_test(what_somebody_else_made_longer_is_not_cut),

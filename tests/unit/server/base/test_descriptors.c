@@ -22,12 +22,13 @@ static void nothing_is_given_out_twice(void **state)
             const struct descriptor_plan plan = descriptors_plan(limits[i], connections[j]);
 
             assert_int_equal((uint64_t)plan.connections + plan.opened + plan.idle + plan.data +
-                                 plan.rest,
+                                 plan.waiting + plan.rest,
                              limits[i]);
             assert_true(plan.connections <= connections[j]);
             assert_true(plan.connections <= limits[i] / 4);
             assert_true(plan.opened >= limits[i] / 3);
-            assert_true(plan.rest >= limits[i] / 12 && plan.data > 0 && plan.idle > 0);
+            assert_true(plan.rest >= limits[i] / 12 && plan.data > 0 && plan.idle > 0 &&
+                        plan.waiting > 0 && plan.waiting <= limits[i] / 32);
         }
 }
 

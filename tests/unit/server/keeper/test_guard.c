@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fanotify.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -24,7 +25,7 @@
 #include "layout/file_key.h"
 #include "server/keeper/guard.h"
 
-enum { OPENERS = 4, OPENS = 200, SECONDS_MAX = 60 };
+enum { OPENERS = 4, OPENS = 200, WAITING = 8, SECONDS_MAX = 60 };
 
 static struct scene {
     char path[64];
@@ -39,7 +40,7 @@ static int make_scene(void **state)
     snprintf(scene.path, sizeof scene.path, "/tmp/test-guard-%d", (int)getpid());
     scene.fd = open(scene.path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     scene.key = (struct file_key){.len = 1, .data = {7}};
-    int err = scene.fd < 0 ? -errno : guard_create(&scene.guard);
+    int err = scene.fd < 0 ? -errno : guard_create(WAITING, &scene.guard);
     if (err) {
         print_error("no guard: %s\n", strerror(-err));
         return -1;
@@ -180,7 +181,7 @@ static void what_was_added_again_stays_guarded(void **state)
     (void)state;
     guard_it(false);
     uint64_t before = guard_serial(scene.guard, &scene.key);
-    guard_set_alone(scene.guard, &scene.key);
+    guard_set_alone(scene.guard, &scene.key, before);
     guard_it(false);
     assert_true(guard_is_alone(scene.guard, &scene.key));
     guard_remove(scene.guard, &scene.key, before, scene.fd);
@@ -202,6 +203,79 @@ static void a_guard_that_ends_lets_everybody_in(void **state)
     assert_int_equal(stranger_opens(), 0);
 }
 
+/* Each that waits has a descriptor of ours. */
+static void no_more_wait_than_were_said(void **state)
+{
+    pid_t waiting[WAITING];
+    (void)state;
+    guard_it(true);
+    for (unsigned i = 0; i < WAITING; i++) {
+        waiting[i] = start_stranger();
+        await_sleep(waiting[i]);
+    }
+    assert_int_equal(stranger_opens(), EPERM);
+    unguard_it();
+    for (unsigned i = 0; i < WAITING; i++)
+        assert_int_equal(end_of(waiting[i]), 0);
+}
+
+/* Whatever takes it off: here it is who finds the descriptor of the group. */
+static void take_marks_off(void)
+{
+    char link[64], target[64];
+    for (int fd = 3; fd < 256; fd++) {
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        ssize_t len = readlink(link, target, sizeof target - 1);
+        target[len < 0 ? 0 : len] = '\0';
+        if (strcmp(target, "anon_inode:[fanotify]") == 0)
+            assert_int_equal(fanotify_mark(fd, FAN_MARK_FLUSH, 0, AT_FDCWD, NULL), 0);
+    }
+}
+
+static void a_mark_that_was_lost_is_set_again_and_nobody_is_alone_then(void **state)
+{
+    (void)state;
+    guard_it(false);
+    guard_set_alone(scene.guard, &scene.key, guard_serial(scene.guard, &scene.key));
+    guard_it(false);
+    assert_true(guard_is_alone(scene.guard, &scene.key));
+    assert_int_equal(stranger_opens(), EPERM);
+    take_marks_off();
+    assert_int_equal(stranger_opens(), 0);
+    guard_it(false);
+    assert_false(guard_is_alone(scene.guard, &scene.key));
+    assert_int_equal(stranger_opens(), EPERM);
+}
+
+/* The look began before the file was open to others in between. */
+static void what_was_seen_under_an_earlier_guard_does_not_count(void **state)
+{
+    (void)state;
+    guard_it(false);
+    uint64_t before = guard_serial(scene.guard, &scene.key);
+    unguard_it();
+    guard_it(false);
+    guard_set_alone(scene.guard, &scene.key, before);
+    assert_false(guard_is_alone(scene.guard, &scene.key));
+    guard_set_alone(scene.guard, &scene.key, guard_serial(scene.guard, &scene.key));
+    assert_true(guard_is_alone(scene.guard, &scene.key));
+}
+
+/* Its mark was not off yet, and still everybody was let in. */
+static void who_came_between_two_seals_is_not_overlooked(void **state)
+{
+    (void)state;
+    guard_it(false);
+    uint64_t serial = guard_serial(scene.guard, &scene.key);
+    guard_set_alone(scene.guard, &scene.key, serial);
+    assert_int_equal(guard_let_in(scene.guard, &scene.key), serial);
+    guard_set_alone(scene.guard, &scene.key, serial);
+    assert_int_equal(stranger_opens(), 0);
+    guard_it(false);
+    assert_false(guard_is_alone(scene.guard, &scene.key));
+    assert_int_equal(stranger_opens(), EPERM);
+}
+
 /* The guard is another process's here. */
 static void a_process_that_dies_lets_everybody_in(void **state)
 {
@@ -213,8 +287,8 @@ static void a_process_that_dies_lets_everybody_in(void **state)
     assert_true(server >= 0);
     if (server == 0) {
         struct guard *guard;
-        if (guard_create(&guard) != 0 || guard_add(guard, &scene.key, scene.fd, true) != 0 ||
-            write(ready[1], &byte, 1) != 1)
+        if (guard_create(WAITING, &guard) != 0 ||
+            guard_add(guard, &scene.key, scene.fd, true) != 0 || write(ready[1], &byte, 1) != 1)
             _exit(1);
         for (;;)
             pause();
@@ -291,6 +365,10 @@ int main(void)
         T(who_comes_after_the_end_is_let_in_before_the_mark_is_off),
         T(what_was_added_again_stays_guarded),
         T(a_guard_that_ends_lets_everybody_in),
+        T(no_more_wait_than_were_said),
+        T(a_mark_that_was_lost_is_set_again_and_nobody_is_alone_then),
+        T(what_was_seen_under_an_earlier_guard_does_not_count),
+        T(who_came_between_two_seals_is_not_overlooked),
         T(a_process_that_dies_lets_everybody_in),
         T(opens_of_our_own_go_on_whatever_is_guarded_meanwhile),
         T(no_descriptor_is_left_after_an_open),

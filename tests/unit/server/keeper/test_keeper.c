@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "layout/device/device.h"
 #include "layout/engine/engine.h"
 #include "layout/journal/watermark.h"
 #include "layout/seal/fs.h"
@@ -399,6 +400,119 @@ static void a_step_that_the_end_overtakes_is_freed_and_taken_up_again(void **sta
     start("");
     assert_int_equal(release(5000, NULL), NFS4_OK);
     assert_false(is_immutable());
+}
+
+static nfsstat4 map_of(struct file *file)
+{
+    struct keeper_map map = {.call = call(), .file = file};
+    keeper_map(server->keeper, &map);
+    await();
+    map_free(map.map);
+    return map.call.status;
+}
+
+/* The server writes by it, and its blocks may be another file's by then. */
+static void the_map_of_a_pinned_file_is_not_used_before_it_was_looked_at(void **state)
+{
+    (void)state;
+    start("");
+    assert_int_equal(seal(true, NULL), NFS4_OK);
+    stop();
+    hold_step = true;
+    start("");
+    struct file *file = the_file();
+    assert_int_equal(map_of(file), NFS4ERR_DELAY);
+    pthread_mutex_lock(&lock);
+    while (!step_begun)
+        pthread_cond_wait(&wake, &lock);
+    hold_step = step_begun = false;
+    pthread_cond_broadcast(&wake);
+    pthread_mutex_unlock(&lock);
+    while (map_of(file) == NFS4ERR_DELAY)
+        ;
+    assert_int_equal(map_of(file), NFS4_OK);
+    file_unref(file);
+    assert_int_equal(release(5000, NULL), NFS4_OK);
+}
+
+/* The keeper's times begin then; the file's do not. */
+static void a_growing_file_of_before_1970_keeps_its_time(void **state)
+{
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = -86400, .tv_nsec = 5}};
+    struct file_stat seen;
+    struct stat st;
+    (void)state;
+    assert_int_equal(utimensat(AT_FDCWD, name, times, 0), 0);
+    start("");
+    struct keeper_seal s = {.call = call(), .file = the_file(), .reserve = 4 << 20, .pinned = true};
+    keeper_seal(server->keeper, &s);
+    await();
+    assert_int_equal(s.call.status, NFS4_OK);
+    assert_int_equal(file_stat(s.file, &seen), 0);
+    assert_int_equal(seen.stx.stx_mtime.tv_sec, -86400);
+    file_unref(s.file);
+    assert_int_equal(release(5000, NULL), NFS4_OK);
+    assert_int_equal(stat(name, &st), 0);
+    assert_int_equal(st.st_mtim.tv_sec, -86400);
+}
+
+static void await_state(const char *state)
+{
+    const struct timespec pause = {.tv_nsec = 10000000};
+    char words[64], *json;
+    snprintf(words, sizeof words, "\"state\":\"%s\"", state);
+    for (bool is = false; !is; nanosleep(&pause, NULL)) {
+        json = view("status");
+        is = strstr(json, words) != NULL;
+        free(json);
+    }
+}
+
+enum { PROGRAMS = 64 };
+
+static void not_recalled(struct keeper_local *local, const struct file_key *key, uint64_t left_ns)
+{
+    (void)local;
+    (void)key;
+    (void)left_ns;
+}
+
+/* As many at once as are looked for at once, and none of them goes before its fence has ended. */
+static void a_word_for_many_programs_that_are_being_fenced_ends(void **state)
+{
+    static struct keeper_local programs[PROGRAMS];
+    struct keeper_local_request request = {
+        .name = "program", .fence = KEEPER_FENCE_HOOK, .address = "pid 1", .closed = true};
+    char extra[160];
+    (void)state;
+    write_hook("sleep 5");
+    snprintf(extra, sizeof extra, "fence_hook = \"%s\"\nfence_timeout = 10", hook);
+    start(extra);
+    assert_int_equal(seal(false, NULL), NFS4_OK);
+    for (unsigned i = 0; i < PROGRAMS; i++) {
+        programs[i] = (struct keeper_local){.loop = home, .recalled = not_recalled};
+        request.call = call();
+        request.local = &programs[i];
+        keeper_local_open(server->keeper, &request);
+        await();
+        struct keeper_hold hold = {.call = call(), .local = &programs[i], .file = the_file()};
+        keeper_hold(server->keeper, &hold);
+        await();
+        assert_int_equal(hold.call.status, NFS4_OK);
+        map_free(hold.map);
+        device_free(hold.device);
+        file_unref(hold.file);
+        request.call = call();
+        keeper_local_close(server->keeper, &request);
+        await();
+    }
+    (void)release(1, NULL);
+    await_state("fencing");
+    request.call = call();
+    keeper_local_fenced(server->keeper, &request);
+    await();
+    assert_int_equal(request.call.status, NFS4_OK);
+    assert_int_equal(release(20000, NULL), NFS4_OK);
 }
 
 /* The look began while the file had a seal that is undone since. */
@@ -916,6 +1030,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(seal_sets_the_flag_and_release_takes_it_off),
         T(a_step_that_the_end_overtakes_is_freed_and_taken_up_again),
+        T(the_map_of_a_pinned_file_is_not_used_before_it_was_looked_at),
+        T(a_growing_file_of_before_1970_keeps_its_time),
+        T(a_word_for_many_programs_that_are_being_fenced_ends),
         T(what_is_left_of_a_seal_that_ended_is_not_found),
         T(nor_when_another_ended_during_the_second_look),
         T(seal_of_a_file_open_for_writing_is_refused_with_the_reason),

@@ -503,6 +503,7 @@ void keeper_room(struct keeper *keeper, struct keeper_room *room)
     bench.rooms++;
     bench.room = *room;
     room->call.status = bench.room_status ? bench.room_status : bench.keeper_status;
+    room->promise = (struct request *)&bench;
     asked = &room->call;
 }
 

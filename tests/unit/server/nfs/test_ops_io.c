@@ -361,12 +361,14 @@ static void a_write_to_a_growing_file_asks_for_room_and_says_what_became_of_it(v
     assert_int_equal(bench.permission_asked, 1);
     assert_int_equal(bench.room.end, 11);
     assert_int_equal(bench.wrote.end, 11);
+    assert_non_null(bench.wrote.promise);
     assert_int_equal(do_write(file, &anonymous, 2000000, "abcd", UNSTABLE4, NULL), NFS4ERR_FBIG);
     assert_int_equal(bench.rooms, 2);
     assert_int_equal(bench.wrotes, 2);
     assert_int_equal(bench.wrote.end, 0);
     assert_int_equal(bench.wrote.room, 2000004);
     assert_int_equal(bench.wrote.client_id, bench.room.client_id);
+    assert_non_null(bench.wrote.promise);
     file_unref(file);
 }
 
