@@ -69,7 +69,7 @@ struct bench {
     /* The keeper: its answers, its last question. A question is answered when the handler has
      * returned OP_WAIT. */
     nfsstat4 keeper_status, room_status, release_status; /* the latter two where they are set */
-    bool keeper_clears_seal; /* a release takes the seal word off */
+    bool keeper_clears_seal;                             /* a release takes the seal word off */
     unsigned releases, maps, rooms, wrotes, layoutgets, layoutreturns, stateid_tests;
     struct keeper_room room;
     struct keeper_wrote wrote;
