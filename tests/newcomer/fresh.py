@@ -52,7 +52,7 @@ class FreshMachine(Machine):
     """A copy of the fresh root, with this tree in it."""
 
     def __init__(self, work):
-        super().__init__(work, f"{work}/root")
+        super().__init__(work, f"{work}/root", disk_size=1 << 30)
         call("cp", "-a", "--reflink=auto", FRESH, self.root)
         os.makedirs(f"{self.root}/root/sealnfs")
         call("bash", "-o", "pipefail", "-c", f"cd '{TOP}' && find . -path ./build -prune -o "
@@ -73,13 +73,19 @@ def same_shape(said, shown):
 
 
 def as_the_readme_says(machine, steps):
-    """Each command of steps 2 to 5; in place of the kernel's mount, where there is none, sealio."""
+    """Each command of steps 2 to 6; in place of the kernel's mount, where there is none, sealio."""
     kernel_client = "nfs4" in open("/proc/filesystems", encoding="utf-8").read()
     for command, shown in steps:
         if command.startswith("systemctl enable --now sealnfs-blkmap") and not kernel_client:
             machine.run("systemd-analyze verify --man=no "
                         "/etc/systemd/system/sealnfs-blkmap.service && "
                         "systemctl enable sealnfs-blkmap")
+        elif "of=/mnt/n/new/render.exr" in command:
+            machine.run("sed -i 's/^    clients/    direct_writes = true\\n&/' /etc/sealnfs.conf "
+                        "&& systemctl reload sealnfsd")
+            machine.run(command if kernel_client else
+                        "dd if=/dev/zero of=/root/new bs=1M count=256 status=none && "
+                        "sealio cp /root/new nfs://192.0.2.1/data/new/render.exr")
         elif re.match(r"(mount|dd|grep) ", command) and not kernel_client:
             if command.startswith("mount "):
                 machine.run("sealio cat --require-layout nfs://192.0.2.1/data/movie | cmp - "
