@@ -1,8 +1,12 @@
 /*
  * Persistent reservations of NVMe namespaces (RFC 9561; NVM Express Base Specification,
- * Reservations): see reservation.h. What changes something goes by the kernel's ioctls; the
- * Reservation Report and Identify Namespace go by the driver's passthrough. NVMe numbers the types
- * of reservation differently from SCSI.
+ * Reservations): see reservation.h. Reservations are taken and preempted by the kernel's ioctls; all
+ * else goes by the driver's passthrough. NVMe numbers the types of reservation differently from
+ * SCSI, and its registrants are hosts.
+ *
+ * A host may be registered with the key 0, which nobody can preempt: Linux leaves it behind where
+ * it means to unregister, since IOC_PR_REGISTER of 0 is REPLACE there (nvme_pr_register; Linux
+ * 7.3). So this module does not register by that ioctl.
  */
 #include <errno.h>
 #include <linux/nvme_ioctl.h>
@@ -16,7 +20,11 @@
 
 enum {
     ADMIN_IDENTIFY = 0x06,
+    IO_RESERVATION_REGISTER = 0x0d,
     IO_RESERVATION_REPORT = 0x0e,
+    ACTION_REGISTER = 0,
+    ACTION_REPLACE = 2,
+    IGNORE_EXISTING_KEY = 1 << 3,
     STATUS_CONFLICT = 0x83,
     EXCLUSIVE_REGISTRANTS = 4,
     IDENTIFY_SIZE = 4096,
@@ -104,12 +112,31 @@ static int probe(int fd, bool *persists)
     return 0;
 }
 
-/* The kernel sets "change PTPL" to persist, which a namespace without it ignores or refuses; then
- * nothing is had. */
+static int change_key(int fd, uint32_t action, uint64_t key, bool persists)
+{
+    const uint32_t set_ptpl = UINT32_C(3) << 30;
+    uint8_t data[16] = {0}; /* the current key, which is ignored, and the new one */
+    struct nvme_passthru_cmd cmd = {.opcode = IO_RESERVATION_REGISTER,
+                                    .addr = (uint64_t)(uintptr_t)data,
+                                    .data_len = sizeof(data),
+                                    .cdw10 =
+                                        action | IGNORE_EXISTING_KEY | (persists ? set_ptpl : 0)};
+    int nsid = ioctl(fd, NVME_IOCTL_ID);
+
+    if (nsid <= 0)
+        return nsid < 0 ? -errno : -ENODEV;
+    cmd.nsid = (uint32_t)nsid;
+    for (unsigned i = 0; i < 8; i++)
+        data[8 + i] = (uint8_t)(key >> (8 * i));
+    return result(ioctl(fd, NVME_IOCTL_IO_CMD, &cmd));
+}
+
+/* A host that is registered with another key is told of a conflict. */
 static int register_key(int fd, uint64_t key, bool persists)
 {
-    (void)persists;
-    return reservation_kernel_register(fd, key);
+    int err = change_key(fd, ACTION_REGISTER, key, persists);
+
+    return err == -EBADE ? change_key(fd, ACTION_REPLACE, key, persists) : err;
 }
 
 static int parse_report(const uint8_t *data, size_t len, struct reservation_view *view)

@@ -36,7 +36,8 @@ struct san_slot {
     unsigned missed;      /* looks in a row that failed by what passes */
     bool forgets;         /* a target of it lost registrations that it said it keeps */
     bool told_volatile;
-    uint64_t foreign; /* the last key of somebody else that was reported */
+    bool told_foreign;
+    uint64_t foreign; /* told_foreign: the last key of somebody else that was reported */
     uint32_t generation[DEVICE_BASES_MAX];
     char why[SAN_WHY_MAX]; /* not ours: why */
 };

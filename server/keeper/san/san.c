@@ -219,9 +219,18 @@ struct seeing {
 
 static void say_foreign(struct san_slot *slot, const char *path, uint64_t key, const char *nexus)
 {
-    if (slot->foreign == key)
+    if (slot->told_foreign && slot->foreign == key)
         return;
+    slot->told_foreign = true;
     slot->foreign = key;
+    if (key == 0) {
+        log_warning("%s: %s is registered with key 0, which nobody can preempt: it may read and "
+                    "write the disk, and gets no SCSI layouts again before it has unregistered. A "
+                    "Linux client leaves that behind on NVMe when it unmounts; on that machine "
+                    "say: nvme resv-register %s --rrega=1 --crkey=0",
+                    path, nexus, path);
+        return;
+    }
     log_warning(
         "%s: key 0x%016" PRIx64
         " was not given out by this server and lets its owner, %s, write to the disk; it is "

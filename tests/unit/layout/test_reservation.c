@@ -195,10 +195,30 @@ static int nvme_admin(const struct nvme_admin_cmd *cmd)
     return 0;
 }
 
-static int nvme_report(const struct nvme_passthru_cmd *cmd)
+/* A host has one key: REGISTER of another is a conflict, whatever is ignored. */
+static int nvme_register(const struct nvme_passthru_cmd *cmd)
+{
+    const uint8_t *data = (const uint8_t *)(uintptr_t)cmd->addr;
+    const uint32_t action = cmd->cdw10 & 7;
+    uint64_t key = 0;
+
+    assert_int_equal(cmd->data_len, 16);
+    assert_true(cmd->cdw10 & 8);
+    assert_true(action == 0 || action == 2);
+    for (unsigned i = 0; i < 8; i++)
+        key |= (uint64_t)data[8 + i] << (8 * i);
+    if (disk.count && (action == 0) != (disk.keys[0] == key))
+        return disk.conflict ? disk.conflict : 0x4083;
+    return do_register(key, cmd->cdw10 >> 30 == 3);
+}
+
+static int nvme_command(const struct nvme_passthru_cmd *cmd)
 {
     uint8_t *data = (uint8_t *)(uintptr_t)cmd->addr;
 
+    if (cmd->opcode == 0x0d)
+        return nvme_register(cmd);
+    assert_int_equal(cmd->opcode, 0x0e);
     assert_int_equal(cmd->cdw11, 1);
     put_le(data, disk.generation, 4);
     data[4] = !disk.held ? 0 : disk.type == 6 ? 4 : disk.type; /* SPC's 6 is NVMe's 4 */
@@ -232,7 +252,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
     case NVME_IOCTL_ADMIN_CMD:
         return nvme_admin(argument);
     case NVME_IOCTL_IO_CMD:
-        return nvme_report(argument);
+        return nvme_command(argument);
     default:
         break;
     }
@@ -657,6 +677,22 @@ static void more_registrants_of_a_namespace_than_are_read_are_an_error(void **st
     assert_int_equal(reservation_nvme.read(FD, &view), -EOVERFLOW);
 }
 
+/* As a Linux that was a client here, and unmounted, left it. */
+static void a_key_that_this_host_had_is_replaced(void **state)
+{
+    static const uint64_t left[] = {0, 77};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        setup(NULL);
+        disk.count = 1;
+        disk.keys[0] = left[i];
+        assert_int_equal(reservation_take(&reservation_nvme, FD, own, &view), 0);
+        assert_int_equal(disk.keys[0], own);
+        assert_int_equal(disk.count, 1);
+    }
+}
+
 /* Whoever it is by, another type lets others in: Write Exclusive - Registrants Only lets all read.
  */
 static void a_reservation_of_another_type_is_not_ours(void **state)
@@ -719,6 +755,7 @@ int main(void)
         cmocka_unit_test_setup(a_take_over_that_is_not_seen_is_none, setup),
         cmocka_unit_test_setup(a_disk_of_who_is_no_node_is_not_taken_over, setup),
         cmocka_unit_test_setup(the_key_of_an_earlier_version_is_followed_on_any_path, setup),
+        cmocka_unit_test_setup(a_key_that_this_host_had_is_replaced, setup),
         cmocka_unit_test_setup(a_reservation_of_another_type_is_not_ours, setup),
         cmocka_unit_test_setup(a_conflict_is_one_in_every_drivers_words, setup),
     };
