@@ -164,13 +164,18 @@ static void start_look(struct device_look *look)
     jobs_submit(&look->keeper->jobs, &look->work);
 }
 
+void keeper_devices_look(struct keeper *keeper)
+{
+    for (unsigned i = 0; i < keeper->looks->count; i++)
+        start_look(&keeper->looks->look[i]);
+}
+
 static void on_look(evutil_socket_t fd, short what, void *arg)
 {
     struct keeper *keeper = arg;
     (void)fd;
     (void)what;
-    for (unsigned i = 0; i < keeper->looks->count; i++)
-        start_look(&keeper->looks->look[i]);
+    keeper_devices_look(keeper);
     plan_looks(keeper);
 }
 

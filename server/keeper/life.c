@@ -243,6 +243,7 @@ static void run_reload(struct loop_msg *msg)
     keeper_marks_grow(reload->keeper, exports);
     keeper_devices_grow(reload->keeper, exports);
     keeper_arrivals_grow(reload->keeper, exports);
+    keeper_devices_look(reload->keeper); /* what is offered of them may be another thing now */
     free(reload);
 }
 
