@@ -13,56 +13,24 @@ import statistics
 import subprocess
 import sys
 import time
-import traceback
 
-here = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(here, "..", "lab"))
-from registry import equal, holds  # noqa: E402
-from server import Server  # noqa: E402
+from guest_tests import (CLIENT_RUN, MIB, SERVER, digest_of, make_file, network, run, run_tests,
+                         test, tests, wait_for)
+from registry import equal, holds
+from server import Server
 
 BUILD = sys.argv[1]
-SERVER, CLIENT, NAMESPACE = "10.99.0.1", "10.99.0.11", "client"
-MIB = 1 << 20
 LONG = bool(os.environ.get("SEAL_LONG"))
 # Seconds for a recall: the former where a client obeys, however slow the machine is.
 PATIENCE, IMPATIENCE = 40, 5
 # Seconds: who holds something of before a restart and is gone is waited for so long.
 LEASE = 60 if LONG else 20
-CLIENT_RUN = ["ip", "netns", "exec", NAMESPACE]
 
 
-def run(*command, **options):
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, **options).stdout
-
-
-def network():
-    """One veth pair, an end in each namespace, and a link of soft-RoCE on each. Packets of 4096
-    bytes need room."""
-    run("ip", "netns", "add", NAMESPACE)
-    run("ip", "link", "add", "sv", "type", "veth", "peer", "name", "cv")
-    run("ip", "link", "set", "cv", "netns", NAMESPACE)
-    run(*CLIENT_RUN, "ip", "link", "set", "lo", "up")
-    for prefix, name, address in ((), "sv", SERVER), (CLIENT_RUN, "cv", CLIENT):
-        run(*prefix, "ip", "addr", "add", f"{address}/24", "dev", name)
-        run(*prefix, "ip", "link", "set", name, "mtu", "9000", "up")
+def rdma_links():
+    """A link of soft-RoCE on each end."""
+    for prefix, name in ((), "sv"), (CLIENT_RUN, "cv"):
         run(*prefix, "rdma", "link", "add", f"rxe-{name}", "type", "rxe", "netdev", name)
-
-
-def make_file(path, size):
-    """Random bytes; their digest."""
-    digest = hashlib.sha256()
-    with open(path, "wb") as f:
-        for _ in range(size // MIB):
-            piece = os.urandom(MIB)
-            digest.update(piece)
-            f.write(piece)
-        f.flush()
-        os.fsync(f.fileno())
-    return digest.hexdigest()
-
-
-def digest_of(path):
-    return run("sha256sum", path).split()[0]
 
 
 class Cpu:
@@ -93,13 +61,6 @@ def resources(link):
                 for line in run("rdma", "resource", "show").splitlines() if f" {link}:" in line)
     return {kind: int(count)
             for kind, count in re.findall(r"(pd|cq|qp|cm_id|mr|ctx|srq) (\d+)", line)}
-
-
-def wait_for(condition, what, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        holds(time.monotonic() < deadline, f"{what} within {seconds} s")
-        time.sleep(0.1)
 
 
 class Stats(dict):
@@ -196,14 +157,6 @@ class Scene:
             if os.path.exists(path):
                 os.unlink(path)
         holds(self.server.running(), "the server is still there")
-
-
-tests = []
-
-
-def test(function):
-    tests.append(function)
-    return function
 
 
 @test
@@ -592,38 +545,15 @@ def bench(scene):
     ratios.show()
 
 
-def clean_up(scene):
-    """After a failure: what the next test needs."""
-    try:
-        scene.end()
-    except Exception:
-        traceback.print_exc(file=sys.stdout)
-
-
 def main():
     names = [name for name in sys.argv[2:] if not name.startswith("-")]
     network()
-    failed = 0
-    chosen = [bench] if "--bench" in sys.argv else [t for t in tests if not names
-                                                    or t.__name__ in names]
+    rdma_links()
     server = make_server()
-    for function in chosen:
-        print(f"[ RUN      ] {function.__name__}", flush=True)
-        scene = None
-        try:
-            started = time.monotonic()
-            scene = Scene(server, PATIENCE if "is_recalled" in function.__name__ else IMPATIENCE)
-            function(scene)
-            scene.end()
-            print(f"[       OK ] {function.__name__} ({time.monotonic() - started:.0f} s)",
-                  flush=True)
-        except BaseException:
-            failed += 1
-            traceback.print_exc(file=sys.stdout)
-            if scene:
-                print("".join(open(server.log, errors="replace").readlines()[-40:]))
-                clean_up(scene)
-            print(f"[  FAILED  ] {function.__name__}", flush=True)
+    if "--bench" in sys.argv:
+        tests[:] = [bench]
+    failed = run_tests(names, server, lambda name: Scene(
+        server, PATIENCE if "is_recalled" in name else IMPATIENCE), Scene.end)
     server.close()
     return 1 if failed else 0
 
