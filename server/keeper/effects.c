@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "server/base/log.h"
+#include "server/base/probe.h"
 #include "server/client/client.h"
 #include "server/keeper/private.h"
 #include "server/keeper/rdma/rdma.h"
@@ -22,8 +23,10 @@ static void set_word(struct keeper *keeper, const struct engine_effect *effect)
         word |= SEAL_WORD_AT_REST;
     while (file_table_set_seal(keeper->files, &effect->key, word) == -ENOMEM)
         keeper_pause_ms(10);
-    if (word == SEAL_NONE)
+    if (word == SEAL_NONE) {
         keeper_unguard(keeper, &effect->key);
+        PROBE2(release, effect->key.data, effect->key.len);
+    }
 }
 
 static void set_overlay(struct keeper *keeper, const struct engine_effect *effect)

@@ -15,6 +15,7 @@
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/peer.h"
+#include "server/base/probe.h"
 #include "server/config/config.h"
 #include "server/keeper/hook.h"
 #include "server/keeper/private.h"
@@ -107,6 +108,7 @@ static void say_fenced(const struct fence_job *job)
 
 void keeper_fence_done(struct keeper *keeper, uint64_t ticket, uint64_t client_id, bool success)
 {
+    PROBE2(fence_done, client_id, success);
     keeper_feed(keeper, &(struct engine_event){.type = ENGINE_EV_FENCE_DONE,
                                                .fence = {.ticket = ticket, .success = success}});
     if (success && client_id)
@@ -207,6 +209,7 @@ static void start_waiting(struct keeper *keeper)
 void keeper_do_fence(struct keeper *keeper, const struct engine_effect *effect)
 {
     struct fence_job *job;
+    PROBE2(fence, effect->fence.client_id, effect->fence.path);
     if (effect->fence.way == JOURNAL_WAY_MEMORY && keeper->rdma) {
         keeper_rdma_ops->fence(keeper->rdma, effect);
         return;

@@ -13,6 +13,7 @@
 #include "server/base/log.h"
 #include "server/base/loop.h"
 #include "server/base/place.h"
+#include "server/base/probe.h"
 #include "server/base/worker.h"
 #include "server/client/backchannel.h"
 #include "server/config/config.h"
@@ -59,6 +60,7 @@ void keeper_recall_answered(struct keeper *keeper, const struct engine_effect *e
                                                   .key = effect->key,
                                                   .outcome = outcome,
                                                   .status = status}};
+    PROBE3(recall_answered, effect->recall.client_id, outcome, status);
     keeper_feed(keeper, &event);
 }
 
@@ -121,6 +123,7 @@ static void find_and_call(struct work *item)
 
 void keeper_do_recall(struct keeper *keeper, const struct engine_effect *effect)
 {
+    PROBE3(recall, effect->recall.client_id, effect->key.data, effect->key.len);
     if (effect->recall.type == LAYOUT_TYPE_LOCAL) {
         keeper_recall_local(keeper, effect);
         return;

@@ -15,6 +15,7 @@
 #include "proto/utf8.h"
 #include "server/base/buffer.h"
 #include "server/base/log.h"
+#include "server/base/probe.h"
 #include "server/client/client.h"
 #include "server/client/session.h"
 #include "server/export/export.h"
@@ -240,6 +241,8 @@ static void count_op(struct compound *c)
     const uint64_t now = loop_fine_ns();
     op_counts_add(c->server->op_counts, loop_index(c->loop), c->op, c->res.status,
                   now - c->op_began);
+    PROBE4(operation, c->op, c->res.status, now - c->op_began,
+           c->client ? client_id(c->client) : 0);
     c->op_began = now; /* of the next */
     if (c->client)
         client_count_op(c->client, ok && c->op == OP_READ ? c->res.read.resok4.data.len : 0,

@@ -43,15 +43,13 @@ CLIENT = [
 ]
 
 
-def gdb(top, program, test, inside, commands):
-    """What the commands print where `test` calls the function `inside`."""
-    steps = [f"source {top}/tools/gdb/sealnfs.py", "set breakpoint pending off",
-             "set pagination off", f"tbreak {test}", "run", f"tbreak {inside}", "continue",
-             *commands, "delete", "continue"]
+def run_gdb(program, steps):
+    """What gdb prints that takes these steps with the program."""
     # The leak checker traces the program itself, which gdb does already.
     environment = dict(os.environ, DEBUGINFOD_URLS="",
                        ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0")
-    arguments = [word for step in steps for word in ("-ex", step)]
+    arguments = [word for step in ("set breakpoint pending off", "set pagination off", *steps)
+                 for word in ("-ex", step)]
     ran = subprocess.run(["gdb", "-nx", "-batch", *arguments, "--args", program], env=environment,
                          text=True, timeout=100, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT)
@@ -59,6 +57,12 @@ def gdb(top, program, test, inside, commands):
         print("gdb may not trace here")
         sys.exit(77)
     return ran.stdout
+
+
+def gdb(top, program, test, inside, commands):
+    """What the commands print where `test` calls the function `inside`."""
+    return run_gdb(program, [f"source {top}/tools/gdb/sealnfs.py", f"tbreak {test}", "run",
+                             f"tbreak {inside}", "continue", *commands, "delete", "continue"])
 
 
 def faults(output, expected):
