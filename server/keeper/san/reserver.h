@@ -21,7 +21,7 @@ struct reserver_disk {
     struct designator name;
     int error; /* of the check, or of the preemption */
     struct reservation_loss loss;
-    bool missed;         /* a victim was gone, and not by our PREEMPT AND ABORT */
+    bool missed;         /* a victim was or is there, and not for our PREEMPT AND ABORT to end */
     bool persists;       /* registrations outlive a power failure, it says */
     uint64_t holder_key; /* error is -EBUSY: who holds the disk */
     uint32_t generation;
@@ -33,7 +33,7 @@ struct reserver_victim {
     struct designator disk;
     uint64_t key;
 };
-enum { RESERVER_VICTIMS_MAX = 2 * KEY_VICTIMS_MAX };
+enum { RESERVER_VICTIMS_MAX = DEVICE_BASES_MAX * KEY_VICTIMS_MAX }; /* all that are marked */
 
 struct reserver_job {
     struct loop_msg home; /* posted once to `loop`; the caller sets run */

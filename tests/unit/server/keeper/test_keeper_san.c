@@ -44,7 +44,7 @@ static bool fenced;                 /* the engine's opinion of LOST */
 static bool near_holds, near_is_haunted;
 static bool nobody_is_known; /* to the engine */
 static bool rule_is_full;
-static uint64_t ticket, lost_key, recalled, seen_client, settled_client;
+static uint64_t ticket, lost_key, recalled, seen_client, settled_client, taken_by;
 static enum { NOTHING, SHOWN, NOT_SHOWN } answer;
 
 static struct {
@@ -55,6 +55,7 @@ static struct {
     int error;
     uint64_t holder; /* error is -EBUSY: somebody else */
     bool deaf;       /* preempts do nothing */
+    bool unanswered; /* they do, and give the error; else with one nothing is sent */
 } target;
 
 int __wrap_reserver_create(struct device *device, uint64_t own_key, uint64_t before,
@@ -193,8 +194,6 @@ static void settled(void *arg, uint64_t client_id, const struct key_run *name)
     fenced = false;
 }
 
-static uint64_t taken_by;
-
 static void taken_over(void *arg, const char *path, uint64_t key)
 {
     (void)arg;
@@ -270,8 +269,9 @@ static void carry_out(struct reserver_job *job)
     target.generation += target.lost; /* by our registration */
     disk->persists = !target.volatile_;
     target.lost = false;
+    const bool sends = !target.error || target.unanswered;
     for (size_t i = 0; i < job->victim_count; i++)
-        disk->missed = !preempt(job->victim[i].key) || disk->missed;
+        disk->missed = !(sends && preempt(job->victim[i].key)) || disk->missed;
     disk->generation = target.generation;
     disk->reg = malloc(sizeof target.reg);
     assert_non_null(disk->reg);
@@ -381,7 +381,7 @@ static int setup(void **state)
     config.recall_timeout = 60;
     fenced = near_holds = near_is_haunted = nobody_is_known = rule_is_full = false;
     job_count = 0;
-    lost_key = recalled = seen_client = settled_client = 0;
+    lost_key = recalled = seen_client = settled_client = taken_by = 0;
     config.initiator_settle_time = 0;
     passed = 0;
     left = volume_on_the_disk(1);
@@ -573,6 +573,60 @@ static void a_late_end_of_a_fence_says_nothing(void **state)
     assert_int_equal(tell(left), NFS4_OK);
     fence();
     assert_int_equal(answer, NOT_SHOWN);
+}
+
+/* To its answer that the time is over; the job that has the victims is under way. */
+static void fence_to_the_end_of_its_time(void)
+{
+    config.fence_timeout = 0;
+    begin_fence(left);
+    config.fence_timeout = 1000;
+    run_job();
+    while (answer == NOTHING)
+        (void)event_base_loop(loop_base(loop), EVLOOP_ONCE);
+    assert_int_equal(answer, NOT_SHOWN);
+    assert_true(jobs[0]->victim_count > 0);
+}
+
+static void a_key_that_goes_before_a_late_preempt_is_no_fence_of_the_next_attempt(void **state)
+{
+    (void)state;
+    comes(EAST);
+    fence_to_the_end_of_its_time();
+    take_off(EAST);
+    run_job();
+    fence();
+    assert_int_equal(answer, NOT_SHOWN);
+}
+
+static void a_key_that_goes_though_no_preempt_was_sent_is_no_fence_of_the_next_attempt(void **state)
+{
+    (void)state;
+    comes(EAST);
+    begin_fence(left);
+    run_job();
+    target.error = -ENXIO; /* our path is gone, and the client's is not */
+    run_job();
+    assert_int_equal(answer, NOT_SHOWN);
+    take_off(EAST);
+    target.error = 0;
+    fence();
+    assert_int_equal(answer, NOT_SHOWN);
+}
+
+static void a_preempt_that_was_sent_and_not_answered_is_one_when_the_key_is_gone(void **state)
+{
+    (void)state;
+    comes(EAST);
+    begin_fence(left);
+    run_job();
+    target.error = -ETIMEDOUT;
+    target.unanswered = true;
+    run_job();
+    assert_int_equal(answer, NOT_SHOWN);
+    target.error = 0;
+    fence();
+    assert_int_equal(answer, SHOWN);
 }
 
 static void a_key_that_comes_back_after_its_fence_is_taken_off(void **state)
@@ -1032,6 +1086,9 @@ int main(void)
         KEY_TEST(what_was_seen_and_told_is_known_after_a_restart),
         KEY_TEST(an_outstanding_telling_is_known_after_a_restart),
         KEY_TEST(a_late_end_of_a_fence_says_nothing),
+        KEY_TEST(a_key_that_goes_before_a_late_preempt_is_no_fence_of_the_next_attempt),
+        KEY_TEST(a_key_that_goes_though_no_preempt_was_sent_is_no_fence_of_the_next_attempt),
+        KEY_TEST(a_preempt_that_was_sent_and_not_answered_is_one_when_the_key_is_gone),
         KEY_TEST(a_key_that_comes_back_after_its_fence_is_taken_off),
         KEY_TEST(a_neighbour_is_recalled_before_it_is_cut_off),
         KEY_TEST(a_haunted_neighbour_is_not_drained),
