@@ -79,8 +79,10 @@ static int work_on(struct reserver *r, const struct reservation_ops *ops, int fd
 
     if (err == -EBUSY && r->view.holder_key == r->before)
         err = reservation_succeed(ops, fd, r->own, r->before, &r->view);
-    if (err == -EBUSY)
+    if (err == -EBUSY) {
+        disk->held = r->view.held;
         disk->holder_key = r->view.holder_key;
+    }
     if (!err)
         err = remove_victims(r, ops, fd, job, disk);
     return err ? err : take_keys(disk, &r->view);

@@ -23,7 +23,8 @@ struct reserver_disk {
     struct reservation_loss loss;
     bool missed;         /* a victim was or is there, and not for our PREEMPT AND ABORT to end */
     bool persists;       /* registrations outlive a power failure, it says */
-    uint64_t holder_key; /* error is -EBUSY: who holds the disk */
+    bool held;           /* error is -EBUSY: somebody holds the disk */
+    uint64_t holder_key; /* who; 0: all who are registered */
     uint32_t generation;
     struct key_registration *reg; /* as it was at the end; malloc'ed, the job's */
     size_t count;

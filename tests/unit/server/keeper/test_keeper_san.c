@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "layout/engine/engine.h"
+#include "layout/key/store.h"
 #include "layout/reservation/reservation.h"
 #include "server/base/loop.h"
 #include "server/config/config.h"
@@ -53,7 +54,8 @@ static struct {
     uint32_t generation;
     bool lost, volatile_; /* it is restarted; it keeps nothing over that, it says */
     int error;
-    uint64_t holder; /* error is -EBUSY: somebody else */
+    uint64_t holder;  /* error is -EBUSY: somebody else */
+    bool held_by_all; /* or all who are registered */
     bool deaf;       /* preempts do nothing */
     bool unanswered; /* they do, and give the error; else with one nothing is sent */
 } target;
@@ -126,6 +128,15 @@ size_t __wrap_key_rule_run_count(const struct key_rule *rule);
 size_t __wrap_key_rule_run_count(const struct key_rule *rule)
 {
     return rule_is_full ? KEY_RUNS_MAX : __real_key_rule_run_count(rule);
+}
+
+static int number_error;
+
+int __real_key_store_number(struct key_store *store, uint32_t *number);
+int __wrap_key_store_number(struct key_store *store, uint32_t *number);
+int __wrap_key_store_number(struct key_store *store, uint32_t *number)
+{
+    return number_error ? number_error : __real_key_store_number(store, number);
 }
 
 bool __wrap_engine_client_holds(const struct engine *engine, uint64_t client_id);
@@ -265,6 +276,7 @@ static void carry_out(struct reserver_job *job)
     disk->name = device_volume(left)->base[0].designator;
     disk->error = target.error;
     disk->holder_key = target.holder;
+    disk->held = target.holder || target.held_by_all;
     disk->loss = (struct reservation_loss){target.lost, target.generation};
     target.generation += target.lost; /* by our registration */
     disk->persists = !target.volatile_;
@@ -935,6 +947,19 @@ static void a_disk_that_stays_refused_is_told_from_one_that_is_ready_in_a_moment
     }
 }
 
+/* It has no key of one. */
+static void a_disk_that_all_who_are_registered_hold_stays_refused(void **state)
+{
+    const char *why;
+    (void)state;
+    target.error = -EBUSY;
+    target.held_by_all = true;
+    look(left);
+    assert_int_equal(keeper_san_prepare(san, LOST, left, &why), -ENODEV);
+    assert_non_null(strstr(why, "for all who are registered"));
+    assert_int_equal(taken_by, 0);
+}
+
 static void a_disk_that_is_being_reserved_is_ready_in_a_moment(void **state)
 {
     const char *why;
@@ -998,6 +1023,19 @@ static void where_too_many_went_without_a_word_nobody_new_is_told(void **state)
                      NFS4ERR_NOENT); /* Linux repeats a DELAY */
     rule_is_full = false;
     assert_int_equal(keeper_san_prepare(san, NEAR, left, &why), 0);
+}
+
+/* Nor where there is no number any more, or no room for it: who repeats a DELAY would wait for ever.
+ */
+static void where_no_key_can_be_kept_the_client_goes_through_the_server(void **state)
+{
+    (void)state;
+    number_error = -ENOMEM;
+    assert_int_equal(tell(left), NFS4ERR_DELAY);
+    number_error = -ENOSPC;
+    assert_int_equal(tell(left), NFS4ERR_NOENT);
+    number_error = 0;
+    assert_int_equal(tell(left), NFS4_OK);
 }
 
 /* Once, when it may be told a key again, and not before. */
@@ -1105,10 +1143,12 @@ int main(void)
         KEY_TEST(who_waits_for_a_look_waits_for_one_that_begins_after_it),
         KEY_TEST(who_waits_for_a_look_hears_of_a_take_over_first),
         KEY_TEST(a_disk_that_stays_refused_is_told_from_one_that_is_ready_in_a_moment),
+        KEY_TEST(a_disk_that_all_who_are_registered_hold_stays_refused),
         KEY_TEST(a_disk_that_is_being_reserved_is_ready_in_a_moment),
         KEY_TEST(the_operators_word_lets_a_fenced_client_in),
         KEY_TEST(the_operators_word_ends_who_had_time_to_come_back),
         KEY_TEST(where_too_many_went_without_a_word_nobody_new_is_told),
+        KEY_TEST(where_no_key_can_be_kept_the_client_goes_through_the_server),
         KEY_TEST(a_fenced_client_that_has_settled_is_told_of),
         KEY_TEST(who_registers_what_it_was_told_has_a_path_that_works),
         KEY_TEST(what_was_told_before_a_client_was_shaken_says_nothing_of_its_path),
