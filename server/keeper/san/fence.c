@@ -316,6 +316,24 @@ static void preempted(struct loop_msg *msg)
     }
 }
 
+static void settle_fence(const struct san_fence *fence)
+{
+    const struct device_volume *volume = device_volume(fence->slot->device);
+    take_missed(fence);
+    for (uint32_t i = 0; fence->job.disk_count == 0 && i < volume->base_count; i++)
+        (void)key_rule_missed(fence->san->rule, fence->run, &volume->base[i].designator);
+}
+
+void san_settle_fences(struct keeper_san *san)
+{
+    const struct san_fence *fence;
+    LL_FOREACH(san->fences, fence)
+    {
+        if (fence->slot && fence->slot->ended && fence->job.home.run == preempted)
+            settle_fence(fence);
+    }
+}
+
 /* Who has registered is on record before anything is done about it: what is gone after a crash in
  * between is gone because it was preempted. */
 static int mark_victims(struct san_fence *fence)

@@ -665,8 +665,11 @@ void keeper_san_destroy(struct keeper_san *san)
     bool all = true;
     if (!san)
         return;
-    for (struct san_slot *slot = san->slots; slot; slot = slot->next)
-        all = reserver_destroy(slot->reserver) && all;
+    for (struct san_slot *slot = san->slots; slot; slot = slot->next) {
+        slot->ended = reserver_destroy(slot->reserver);
+        all = all && slot->ended;
+    }
+    san_settle_fences(san);
     if (san->timer)
         event_free(san->timer);
     if (san->soon)

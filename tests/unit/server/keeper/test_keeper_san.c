@@ -560,6 +560,21 @@ static void what_was_seen_and_told_is_known_after_a_restart(void **state)
     assert_int_equal(tell(left), NFS4ERR_NOENT);
 }
 
+static void a_key_that_goes_while_the_server_is_down_is_no_fence_of_what_it_did_not_do(void **state)
+{
+    (void)state;
+    comes(EAST);
+    begin_fence(left);
+    run_job();
+    assert_true(jobs[0]->victim_count > 0); /* and stays with the reserver to the end */
+    job_count = 0;
+    stop();
+    take_off(EAST);
+    start();
+    fence();
+    assert_int_equal(answer, NOT_SHOWN);
+}
+
 static void an_outstanding_telling_is_known_after_a_restart(void **state)
 {
     (void)state;
@@ -1025,8 +1040,7 @@ static void where_too_many_went_without_a_word_nobody_new_is_told(void **state)
     assert_int_equal(keeper_san_prepare(san, NEAR, left, &why), 0);
 }
 
-/* Nor where there is no number any more, or no room for it: who repeats a DELAY would wait for ever.
- */
+/* Nor where there is no number any more, or no room for it. */
 static void where_no_key_can_be_kept_the_client_goes_through_the_server(void **state)
 {
     (void)state;
@@ -1122,6 +1136,7 @@ int main(void)
         KEY_TEST(a_disk_that_cannot_be_asked_shows_nothing),
         KEY_TEST(nobody_is_told_of_a_key_while_it_is_fenced),
         KEY_TEST(what_was_seen_and_told_is_known_after_a_restart),
+        KEY_TEST(a_key_that_goes_while_the_server_is_down_is_no_fence_of_what_it_did_not_do),
         KEY_TEST(an_outstanding_telling_is_known_after_a_restart),
         KEY_TEST(a_late_end_of_a_fence_says_nothing),
         KEY_TEST(a_key_that_goes_before_a_late_preempt_is_no_fence_of_the_next_attempt),
