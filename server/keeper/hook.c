@@ -44,8 +44,8 @@ static void log_line(struct hook *hook)
     if (hook->line_len > 0 && hook->lines < LINES_MAX)
         log_info("fence hook %d: %.*s", (int)hook->pid, (int)hook->line_len, hook->line);
     else if (hook->line_len > 0 && hook->lines == LINES_MAX)
-        log_warning("fence hook %d writes more than %d lines: the rest is left out",
-                    (int)hook->pid, LINES_MAX);
+        log_warning("fence hook %d writes more than %d lines: the rest is left out", (int)hook->pid,
+                    LINES_MAX);
     hook->lines += hook->line_len > 0 && hook->lines <= LINES_MAX;
     hook->line_len = 0;
 }

@@ -190,16 +190,11 @@ static void find_actor(const struct sim *s, enum sim_op op, unsigned *m, unsigne
 
 /* Steps that take a client, or a client and a file. */
 static void (*const of_machine[STEP_COUNT])(struct sim *s, unsigned m) = {
-    [STEP_LAND] = sim_machine_land,
-    [STEP_RETURN_ALL] = sim_machine_return_all,
-    [STEP_SERVE] = sim_machine_serve,
-    [STEP_COME_BACK] = sim_machine_come_back,
-    [STEP_UNMOUNT] = sim_machine_unmount,
-    [STEP_SHAKE] = sim_machine_shake,
-    [STEP_REGISTER] = sim_san_ask,
-    [STEP_STRUCK] = sim_machine_come_back_fenced,
-    [STEP_AWAY] = sim_machine_away,
-    [STEP_NEIGHBOUR] = sim_san_neighbour,
+    [STEP_LAND] = sim_machine_land,       [STEP_RETURN_ALL] = sim_machine_return_all,
+    [STEP_SERVE] = sim_machine_serve,     [STEP_COME_BACK] = sim_machine_come_back,
+    [STEP_UNMOUNT] = sim_machine_unmount, [STEP_SHAKE] = sim_machine_shake,
+    [STEP_REGISTER] = sim_san_ask,        [STEP_STRUCK] = sim_machine_come_back_fenced,
+    [STEP_AWAY] = sim_machine_away,       [STEP_NEIGHBOUR] = sim_san_neighbour,
 };
 static void (*const of_file[STEP_COUNT])(struct sim *s, unsigned m, unsigned f) = {
     [STEP_GET] = sim_machine_get,

@@ -254,8 +254,7 @@ static bool put_layout(struct fake_nfs *fake, layoutiomode4 iomode, const pnfs_b
 
 static bool encode_piece(struct fake_nfs *fake, const LAYOUTGET4args *get, layout4 *layout)
 {
-    pnfs_block_extent4 extent = {
-        {7}, get->loga_offset, 512, FAKE_FIRST, PNFS_BLOCK_READ_DATA};
+    pnfs_block_extent4 extent = {{7}, get->loga_offset, 512, FAKE_FIRST, PNFS_BLOCK_READ_DATA};
     const pnfs_block_layout4 body = {1, &extent};
     return put_layout(fake, LAYOUTIOMODE4_READ, &body, layout);
 }
@@ -343,8 +342,8 @@ static void op_layoutget(struct fake_nfs *fake, const union nfs4_args *args, uni
     ok->logr_stateid = fake->layout;
     ok->logr_layout_count = 1;
     ok->logr_layout = arena_alloc(&fake->arena, sizeof(layout4));
-    if (!ok->logr_layout || !(memory ? encode_memory_layout : encode_layout)(
-                                fake, &args->layoutget, ok->logr_layout))
+    if (!ok->logr_layout ||
+        !(memory ? encode_memory_layout : encode_layout)(fake, &args->layoutget, ok->logr_layout))
         res->status = NFS4ERR_SERVERFAULT;
 }
 

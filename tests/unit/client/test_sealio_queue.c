@@ -36,8 +36,8 @@ static int tear_down(void **state)
 static void submit_reads(struct rig *rig)
 {
     for (size_t i = 0; i < DEPTH; i++)
-        assert_int_equal(sealio_queue_read(queue, rig->file, got + i * PIECE, PIECE,
-                                           i * PIECE, 0, got + i * PIECE),
+        assert_int_equal(sealio_queue_read(queue, rig->file, got + i * PIECE, PIECE, i * PIECE, 0,
+                                           got + i * PIECE),
                          0);
 }
 
@@ -104,8 +104,7 @@ static void the_descriptor_is_readable_while_there_are_completions(void **state)
     assert_true(fd.fd >= 0);
     assert_int_equal(poll(&fd, 1, 0), 0);
     for (unsigned i = 0; i < 2; i++)
-        assert_int_equal(
-            sealio_queue_read(queue, rig->file, got + 100 * i, 100, 0, 0, NULL), 0);
+        assert_int_equal(sealio_queue_read(queue, rig->file, got + 100 * i, 100, 0, 0, NULL), 0);
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(poll(&fd, 1, 10000), 1);
         assert_int_equal(sealio_queue_wait(queue, &done, 1, 0), 1);
@@ -119,8 +118,7 @@ static void nonsense_is_refused(void **state)
     struct sealio_queue *none;
     assert_int_equal(sealio_queue_create(rig->session, 0, &none), -EINVAL);
     assert_int_equal(sealio_queue_create(rig->session, 1025, &none), -EINVAL);
-    assert_int_equal(sealio_queue_read(queue, rig->file, got, 1, UINT64_MAX, 0, NULL),
-                     -EINVAL);
+    assert_int_equal(sealio_queue_read(queue, rig->file, got, 1, UINT64_MAX, 0, NULL), -EINVAL);
     assert_int_equal(sealio_queue_wait(queue, NULL, 0, UINT32_MAX), 0);
 }
 

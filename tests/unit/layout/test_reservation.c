@@ -525,8 +525,7 @@ static void unit_attentions_are_waited_out(void **state)
     disk.attentions = 3;
     assert_int_equal(reservation_remove(&reservation_scsi, FD, own, victim, &view, &done), 0);
     disk.attentions = 1000;
-    assert_int_equal(reservation_remove(&reservation_scsi, FD, own, victim, &view, &done),
-                     -EAGAIN);
+    assert_int_equal(reservation_remove(&reservation_scsi, FD, own, victim, &view, &done), -EAGAIN);
 }
 
 static void a_disk_that_is_gone_fences_nobody(void **state)
@@ -534,8 +533,7 @@ static void a_disk_that_is_gone_fences_nobody(void **state)
     (void)state;
     assert_int_equal(reservation_take(&reservation_scsi, FD, own, &view), 0);
     disk.gone = true;
-    assert_int_equal(reservation_remove(&reservation_scsi, FD, own, victim, &view, &done),
-                     -ENXIO);
+    assert_int_equal(reservation_remove(&reservation_scsi, FD, own, victim, &view, &done), -ENXIO);
 }
 
 static void a_target_without_persistence_is_asked_for_none(void **state)

@@ -56,8 +56,8 @@ static struct {
     int error;
     uint64_t holder;  /* error is -EBUSY: somebody else */
     bool held_by_all; /* or all who are registered */
-    bool deaf;       /* preempts do nothing */
-    bool unanswered; /* they do, and give the error; else with one nothing is sent */
+    bool deaf;        /* preempts do nothing */
+    bool unanswered;  /* they do, and give the error; else with one nothing is sent */
 } target;
 
 int __wrap_reserver_create(struct device *device, uint64_t own_key, uint64_t before,
