@@ -7,12 +7,16 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/unit/client/sealio_rig.h"
 
@@ -133,6 +137,26 @@ static void a_disk_without_the_signature_is_not_used(void **state)
     rig_check_read(rig, 0, 5000);
     assert_true(fake_nfs_count(rig->fake, OP_READ) > 0);
     assert_int_equal(fake_nfs_count(rig->fake, OP_LAYOUTRETURN), 1);
+}
+
+/* A link of udev's, say, that leads elsewhere since the disk was opened for reading. */
+static void another_disk_of_the_name_is_not_written_to(void **state)
+{
+    struct rig *rig = *state;
+    char moved[sizeof(rig->image) + 8], got[4096];
+    const char zeros[sizeof(got)] = {0};
+    open_with(rig, SEALIO_READ | SEALIO_WRITE, SEALIO_LAYOUTS_TRY, RIG_TIMEOUT_MS);
+    rig_check_read(rig, 0, 5000);
+    snprintf(moved, sizeof(moved), "%s.moved", rig->image);
+    assert_int_equal(rename(rig->image, moved), 0);
+    const int other = open(rig->image, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    assert_int_equal(ftruncate(other, FAKE_IMAGE_SIZE), 0);
+    const ssize_t written = sealio_file_write(rig->file, rig->content, sizeof(got), 0);
+    assert_int_equal(rename(moved, rig->image), 0);
+    assert_int_equal(pread(other, got, sizeof(got), FAKE_FIRST), sizeof(got));
+    close(other);
+    assert_memory_equal(got, zeros, sizeof(got));
+    assert_int_equal(written, -ENXIO);
 }
 
 /* Nobody waits for the end of what has none. */
@@ -383,6 +407,48 @@ static void *read_at_random(void *arg)
     return NULL;
 }
 
+static unsigned count_descriptors(void)
+{
+    unsigned count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    assert_non_null(dir);
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
+}
+
+/* RFC 8881 section 12.7.4. */
+static void after_a_restart_a_device_id_may_be_another_disks(void **state)
+{
+    struct rig *rig = *state;
+    open_reader(rig);
+    rig_check_read(rig, 0, 5000);
+    assert_int_equal(fake_nfs_count(rig->fake, OP_READ), 0);
+    fake_nfs_memory(rig->fake)[515] = 'x'; /* none here bears the signature now */
+    fake_nfs_restart(rig->fake);
+    assert_true(fake_nfs_wait(rig->fake, OP_RECLAIM_COMPLETE, 2));
+    rig_check_read(rig, 0, 5000);
+    assert_int_equal(fake_nfs_count(rig->fake, OP_GETDEVICEINFO), 2);
+    assert_true(fake_nfs_count(rig->fake, OP_READ) > 0);
+}
+
+static void a_disk_that_is_the_same_after_restarts_is_open_once(void **state)
+{
+    struct rig *rig = *state;
+    open_reader(rig);
+    rig_check_read(rig, 0, 5000);
+    const unsigned before = count_descriptors();
+    for (unsigned i = 1; i <= 3; i++) {
+        fake_nfs_restart(rig->fake);
+        assert_true(fake_nfs_wait(rig->fake, OP_RECLAIM_COMPLETE, 1 + i));
+        rig_check_read(rig, 0, 5000);
+        assert_int_equal(fake_nfs_count(rig->fake, OP_GETDEVICEINFO), 1 + i);
+    }
+    assert_int_equal(fake_nfs_count(rig->fake, OP_READ), 0);
+    assert_int_equal(count_descriptors(), before);
+}
+
 /* Threads open and read while layouts are recalled, connections cut and the server restarted under
  * them: every byte is right and nobody sees an error. */
 static void threads_share_a_session_through_recalls_cuts_and_restarts(void **state)
@@ -421,6 +487,7 @@ int main(void)
         TEST(without_a_layout_data_comes_by_read),
         TEST(required_layouts_do_not_fall_back),
         TEST(a_disk_without_the_signature_is_not_used),
+        TEST(another_disk_of_the_name_is_not_written_to),
         TEST(a_layout_that_comes_in_pieces_without_end_is_given_back),
         TEST(whole_blocks_are_written_to_the_disk_and_committed),
         TEST(a_recalled_layout_is_returned_with_the_recalls_seqid),
@@ -432,6 +499,8 @@ int main(void)
         TEST(a_lost_reply_does_not_execute_twice),
         TEST(a_lost_session_is_made_anew_and_state_stays),
         TEST(after_a_restart_opens_are_reclaimed_before_reclaim_complete),
+        TEST(after_a_restart_a_device_id_may_be_another_disks),
+        TEST(a_disk_that_is_the_same_after_restarts_is_open_once),
         TEST(an_idle_session_renews_its_lease),
         TEST(past_the_lease_nothing_touches_the_disk),
         TEST(threads_share_a_session_through_recalls_cuts_and_restarts),
