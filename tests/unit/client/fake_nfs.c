@@ -37,7 +37,8 @@ struct fake_nfs {
     pthread_t thread;
     int listener, conn, image;
     uint16_t port;
-    bool stopping, muted, hole, trickle, recall_at_layoutget, restarted, commit_was_reclaim;
+    bool stopping, muted, hole, trickle, denies_sessions, recall_at_layoutget, restarted,
+        commit_was_reclaim;
     uint32_t lease, cut_op, claim;
     enum fake_listing listing;
     nfsstat4 layout_refusal;
@@ -468,7 +469,8 @@ static struct fake_slot *check_sequence(struct fake_nfs *fake, const SEQUENCE4ar
 {
     SEQUENCE4resok *ok = &res->sequence.sr_resok4;
     res->status = NFS4ERR_BADSESSION;
-    if (!fake->has_session || memcmp(args->sa_sessionid, fake->session, sizeof(fake->session)) != 0)
+    if (!fake->has_session || fake->denies_sessions ||
+        memcmp(args->sa_sessionid, fake->session, sizeof(fake->session)) != 0)
         return NULL;
     res->status = NFS4ERR_BADSLOT;
     if (args->sa_slotid >= SLOTS)
@@ -817,6 +819,13 @@ void fake_nfs_recall_at_layoutget(struct fake_nfs *fake)
 {
     pthread_mutex_lock(&fake->lock);
     fake->recall_at_layoutget = true;
+    pthread_mutex_unlock(&fake->lock);
+}
+
+void fake_nfs_deny_sessions(struct fake_nfs *fake, bool on)
+{
+    pthread_mutex_lock(&fake->lock);
+    fake->denies_sessions = on;
     pthread_mutex_unlock(&fake->lock);
 }
 

@@ -65,6 +65,8 @@ void fake_nfs_mute(struct fake_nfs *fake, bool on);
 void fake_nfs_cut_at(struct fake_nfs *fake, uint32_t op);
 /* A recall goes out before the reply to the next LAYOUTGET. */
 void fake_nfs_recall_at_layoutget(struct fake_nfs *fake);
+/* No SEQUENCE is of a session that it knows, until false. */
+void fake_nfs_deny_sessions(struct fake_nfs *fake, bool on);
 /* Forget the session, or (restart) the client too, and cut the connection. */
 void fake_nfs_forget_session(struct fake_nfs *fake);
 void fake_nfs_restart(struct fake_nfs *fake);

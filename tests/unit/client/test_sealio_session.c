@@ -318,6 +318,18 @@ static void a_lost_session_is_made_anew_and_state_stays(void **state)
     assert_true(fake_nfs_wait(rig->fake, OP_LAYOUTRETURN, 1));
 }
 
+static void a_server_that_denies_each_session_is_not_stormed(void **state)
+{
+    struct rig *rig = *state;
+    uint8_t buf[512];
+    open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_NEVER, 1000);
+    fake_nfs_deny_sessions(rig->fake, true);
+    assert_int_equal(sealio_file_read(rig->file, buf, sizeof(buf), 0), -ETIMEDOUT);
+    assert_in_range(fake_nfs_count(rig->fake, OP_CREATE_SESSION), 3, 20);
+    fake_nfs_deny_sessions(rig->fake, false);
+    assert_int_equal(sealio_file_read(rig->file, buf, sizeof(buf), 0), sizeof(buf));
+}
+
 /* After a restart: EXCHANGE_ID, opens reclaimed, what was written directly committed as a reclaim,
  * and only then RECLAIM_COMPLETE. */
 static void after_a_restart_opens_are_reclaimed_before_reclaim_complete(void **state)
@@ -498,6 +510,7 @@ int main(void)
         TEST(two_opens_of_a_file_share_one_layout),
         TEST(a_lost_reply_does_not_execute_twice),
         TEST(a_lost_session_is_made_anew_and_state_stays),
+        TEST(a_server_that_denies_each_session_is_not_stormed),
         TEST(after_a_restart_opens_are_reclaimed_before_reclaim_complete),
         TEST(after_a_restart_a_device_id_may_be_another_disks),
         TEST(a_disk_that_is_the_same_after_restarts_is_open_once),
