@@ -15,21 +15,24 @@ struct sealio_volume_entry {
     struct sealio_volume_entry *next;
     deviceid4 id;
     bool forgotten;
-    unsigned generation;      /* client id that the secret is of */
+    unsigned generation;      /* client id that it was told to */
     struct sealio_rdma *rdma; /* the server's memory, or: */
     bool shares;              /* rdma is an earlier entry's */
     struct sealio_volume *volume;
+    uint8_t *told; /* as the server describes it */
+    uint32_t told_len;
     unsigned disk_count;
     struct sealio_disk *disks[]; /* by leaf */
 };
 
 enum { DEVICE_MAXCOUNT = 64 << 10, CONNECT_MS = 5000 };
 
-/* A secret ends with the client id that it was told to. */
+/* What was told ends with the client id that it was told to: after a restart of the server the same
+ * device id may be another disk's (RFC 8881 section 12.7.4). */
 static bool is_current(const struct sealio_session *session,
                        const struct sealio_volume_entry *entry)
 {
-    return !entry->forgotten && (!entry->rdma || entry->generation == session->generation);
+    return !entry->forgotten && entry->generation == session->generation;
 }
 
 static struct sealio_volume_entry *find_locked(struct sealio_session *session, const deviceid4 id)
@@ -46,6 +49,7 @@ static void free_entry(struct sealio_volume_entry *entry)
     for (unsigned i = 0; i < entry->disk_count; i++)
         sealio_disk_close(entry->disks[i]);
     sealio_volume_free(entry->volume);
+    free(entry->told);
     if (!entry->shares)
         sealio_rdma_free(entry->rdma);
     free(entry);
@@ -171,17 +175,57 @@ static int make_from_body(struct sealio_session *session, layouttype4 type, cons
                                         : make_memory_entry(session, id, &rdma, out);
 }
 
+static int keep_told(struct sealio_volume_entry *entry, const struct xdr_bytes *body)
+{
+    entry->told = malloc(body->len ? body->len : 1);
+    if (!entry->told)
+        return -ENOMEM;
+    memcpy(entry->told, body->data, body->len);
+    entry->told_len = body->len;
+    return 0;
+}
+
 static int fetch_entry(struct sealio_session *session, layouttype4 type, const deviceid4 id,
                        struct sealio_volume_entry **out)
 {
     struct sealio_reply reply = {.data = NULL};
     union nfs4_res res;
+    const device_addr4 *told = &res.getdeviceinfo.gdir_resok4.gdir_device_addr;
     int rc = send_getdeviceinfo(session, type, id, &reply, &res);
     if (rc == 0)
-        rc = make_from_body(session, type, id, &res.getdeviceinfo.gdir_resok4.gdir_device_addr,
-                            &reply.arena, out);
+        rc = make_from_body(session, type, id, told, &reply.arena, out);
+    if (rc == 0) {
+        rc = keep_told(*out, &told->da_addr_body);
+        if (rc < 0)
+            free_entry(*out);
+    }
     sealio_reply_free(&reply);
     return rc;
+}
+
+static bool is_same_volume(const struct sealio_volume_entry *a, const struct sealio_volume_entry *b)
+{
+    bool same = !a->rdma && !b->rdma && memcmp(a->id, b->id, NFS4_DEVICEID4_SIZE) == 0 &&
+                a->told_len == b->told_len && memcmp(a->told, b->told, a->told_len) == 0 &&
+                a->disk_count == b->disk_count;
+    for (unsigned i = 0; same && i < a->disk_count; i++)
+        same = sealio_disk_is_same(a->disks[i], b->disks[i]);
+    return same;
+}
+
+/* What an earlier client id, or before a change, was told the same: it holds again, so that a
+ * session has no more disks open than there are. Or NULL. */
+static struct sealio_volume_entry *renew_locked(struct sealio_session *session,
+                                                const struct sealio_volume_entry *told)
+{
+    struct sealio_volume_entry *entry = session->volumes;
+    while (entry && !is_same_volume(entry, told))
+        entry = entry->next;
+    if (entry) {
+        entry->forgotten = false;
+        entry->generation = told->generation;
+    }
+    return entry;
 }
 
 /* A buffer that is added from now on finds the entry itself. */
@@ -211,6 +255,8 @@ static int get_entry(struct sealio_session *session, layouttype4 type, const dev
     entry->generation = generation;
     pthread_mutex_lock(&session->lock);
     *out = find_locked(session, id);
+    if (!*out)
+        *out = renew_locked(session, entry);
     if (!*out) {
         spare = share_path_locked(session, entry);
         entry->next = session->volumes;

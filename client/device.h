@@ -2,7 +2,7 @@
  * Device ids of a session and what is behind them, disks or the server's memory: GETDEVICEINFO (RFC
  * 8881 section 18.40), the search for the disks by their signatures, the connection to the memory,
  * and where a piece of a volume lies. Volumes are kept for the session's life, disks while a volume
- * names them. Any thread.
+ * names them; each client id is told of them anew. Any thread.
  */
 #ifndef CLIENT_DEVICE_H
 #define CLIENT_DEVICE_H

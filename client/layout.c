@@ -231,7 +231,7 @@ static int ask_for_all(struct sealio_file *file, struct incoming *in)
     struct sealio_session *session = file->session;
     const uint32_t patience =
         session->layouts_wanted == SEALIO_LAYOUTS_REQUIRE ? session->timeout_ms : BUSY_MS;
-    const uint64_t deadline_ms = sealio_now_ms() + patience;
+    const uint64_t began_ms = sealio_now_ms(), deadline_ms = began_ms + patience;
     unsigned attempt = 0, tries = 0;
     int rc = first_stateid(file, in);
     in->room = sealio_session_limits(session).max_response - 1024;
@@ -247,8 +247,9 @@ static int ask_for_all(struct sealio_file *file, struct incoming *in)
             if (in->by_layout_stateid || !sealio_file_retry_stateid(file, in->status, &tries))
                 break;
             rc = sealio_file_stateid(file, &in->stateid);
-        } else if (is_enough(in) || sealio_map_end(in->map) == before) {
-            break;
+        } else if (is_enough(in) || sealio_map_end(in->map) == before ||
+                   sealio_now_ms() - began_ms >= session->timeout_ms) {
+            break; /* the last: a server may give it in pieces without end */
         }
     }
     if (rc == 0 && in->status == NFS4_OK && !is_enough(in))

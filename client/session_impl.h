@@ -101,6 +101,7 @@ struct sealio_session {
     uint64_t lease_ms;
     uint64_t lease_until;  /* sealio_now_ms() up to which the lease surely holds; 0: not known to */
     uint64_t restored_at;  /* when the connection was made */
+    unsigned short_lived;  /* connections in a row; of who restores */
     uint32_t status_flags; /* of the last SEQUENCE */
     uint64_t next_owner;   /* open owners */
     bool stopping;         /* the upkeep thread is to end */

@@ -17,7 +17,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { CONNECT_MS = 10000, STEP_MS = 30000 };
+enum { CONNECT_MS = 10000, STEP_MS = 30000, SHORT_MS = 1000, SHORT_LIVED_MAX = 3, REST_MAX = 5 };
 
 static uint64_t earlier_of(uint64_t a, uint64_t b)
 {
@@ -186,10 +186,25 @@ static void set_recovering(struct sealio_session *session, bool on)
     pthread_mutex_unlock(&session->lock);
 }
 
+/* A server that takes us, and at once knows us no more or hangs up, is not to be stormed. */
+static void rest_of_short_lived(struct sealio_session *session, uint64_t deadline_ms)
+{
+    pthread_mutex_lock(&session->lock);
+    const bool lasted = sealio_now_ms() >= session->restored_at + SHORT_MS;
+    pthread_mutex_unlock(&session->lock);
+    if (lasted)
+        session->short_lived = 0;
+    else if (session->short_lived < SHORT_LIVED_MAX + REST_MAX)
+        session->short_lived++;
+    if (session->short_lived > SHORT_LIVED_MAX)
+        (void)sealio_backoff(session->short_lived - SHORT_LIVED_MAX, deadline_ms);
+}
+
 int sealio_session_restore(struct sealio_session *session, uint64_t deadline_ms)
 {
     const bool first = session->clientid == 0;
     int rc;
+    rest_of_short_lived(session, deadline_ms);
     SESSION_COUNT(session, reconnects, !first);
     set_recovering(session, true);
     for (unsigned tries = 0;; tries++) {

@@ -12,7 +12,8 @@
 
 #include "rdma/rdma_private.h"
 
-enum { BACKLOG = 64 };
+/* AT_ONCE: whoever asks for connections faster than they are refused would keep the thread. */
+enum { BACKLOG = 64, AT_ONCE = 16 };
 
 static int complain(char *why, int err, const char *what)
 {
@@ -235,9 +236,9 @@ int rdma_target_dispatch(struct rdma_target *target)
     struct ibv_async_event async;
     bool gone;
 
-    while (target->verbs->get_cm_event(target->channel, &event) == 0)
+    for (int i = 0; i < AT_ONCE && target->verbs->get_cm_event(target->channel, &event) == 0; i++)
         handle_cm_event(target, event);
-    while (target->verbs->get_async_event(target->device, &async) == 0)
+    for (int i = 0; i < AT_ONCE && target->verbs->get_async_event(target->device, &async) == 0; i++)
         handle_async_event(target, &async);
     pthread_mutex_lock(&target->mutex);
     gone = target->gone;

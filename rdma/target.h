@@ -54,8 +54,9 @@ void rdma_target_set_limits(struct rdma_target *target, const struct rdma_limits
 
 /* To be watched for reading: the connection manager's, the device's. */
 void rdma_target_fds(const struct rdma_target *target, int fds[2]);
-/* Handles what there is and does not wait. -ENODEV: the device is gone, with everything that was
- * registered on it; make a new target when it is back. */
+/* Handles some of what there is, and does not wait: what is left keeps the descriptors readable.
+ * -ENODEV: the device is gone, with everything that was registered on it; make a new target when it
+ * is back. */
 int rdma_target_dispatch(struct rdma_target *target);
 
 /* Looks whether the clients' ends of connections are still there; of those that are not the

@@ -110,14 +110,39 @@ uint64_t sealio_disk_size(const struct sealio_disk *disk)
     return disk->size;
 }
 
+/* A device that is open keeps its number. */
+static bool is_same_open(int fd, int other)
+{
+    struct stat a, b;
+    if (fstat(fd, &a) < 0 || fstat(other, &b) < 0 || S_ISBLK(a.st_mode) != S_ISBLK(b.st_mode))
+        return false;
+    return S_ISBLK(a.st_mode) ? a.st_rdev == b.st_rdev
+                              : a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+bool sealio_disk_is_same(const struct sealio_disk *a, const struct sealio_disk *b)
+{
+    return a->size == b->size && is_same_open(a->read_fd, b->read_fd);
+}
+
 /* ---- I/O ---- */
+
+/* The name may lead to another disk by now (a link of udev's). */
+static int open_for_writing(const struct sealio_disk *disk)
+{
+    const int fd = open_direct(disk->path, O_RDWR);
+    if (fd < 0 || is_same_open(fd, disk->read_fd))
+        return fd;
+    close(fd);
+    return -ENXIO;
+}
 
 static int make_writable(struct sealio_disk *disk)
 {
     int rc = 0;
     pthread_mutex_lock(&disk->lock);
     if (disk->write_fd < 0) {
-        disk->write_fd = open_direct(disk->path, O_RDWR);
+        disk->write_fd = open_for_writing(disk);
         if (disk->write_fd < 0) {
             rc = disk->write_fd;
             disk->write_fd = -1;

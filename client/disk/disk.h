@@ -13,6 +13,8 @@ struct sealio_disk;
 void sealio_disk_close(struct sealio_disk *disk);
 const char *sealio_disk_path(const struct sealio_disk *disk);
 uint64_t sealio_disk_size(const struct sealio_disk *disk);
+/* As far as an open disk can tell: the same device, or image, of the same size. */
+bool sealio_disk_is_same(const struct sealio_disk *a, const struct sealio_disk *b);
 
 /*
  * Looks at the given paths, or at every block device of the machine, for the one that bears the

@@ -15,9 +15,9 @@ struct sealio_map {
 };
 
 /* MAX_VOLUMES: a file lies on one volume, two at most (RFC 5663 section 2.2.3); more is a server
- * gone wild.
+ * gone wild. MAX_RUNS: as many as one layout may have.
  */
-enum { SECTOR = 512, MAX_VOLUMES = 64 };
+enum { SECTOR = 512, MAX_VOLUMES = 64, MAX_RUNS = BLOCK_LAYOUT_MAX_EXTENTS };
 
 int sealio_map_create(struct sealio_map **out)
 {
@@ -114,16 +114,24 @@ static bool skip_known(struct sealio_run *run, uint64_t known)
     return true;
 }
 
-int sealio_map_add(struct sealio_map *map, layoutiomode4 iomode, const pnfs_block_layout4 *body)
+static int make_room(struct sealio_map *map, size_t more)
 {
-    int rc = check_body(map, iomode, body);
-    if (rc < 0)
-        return rc;
-    struct sealio_run *runs =
-        reallocarray(map->runs, map->count + body->blo_extents_count, sizeof(*runs));
+    if (map->count + more > MAX_RUNS)
+        return -EBADMSG;
+    struct sealio_run *runs = reallocarray(map->runs, map->count + more, sizeof(*runs));
     if (!runs)
         return -ENOMEM;
     map->runs = runs;
+    return 0;
+}
+
+int sealio_map_add(struct sealio_map *map, layoutiomode4 iomode, const pnfs_block_layout4 *body)
+{
+    int rc = check_body(map, iomode, body);
+    if (rc == 0)
+        rc = make_room(map, body->blo_extents_count);
+    if (rc < 0)
+        return rc;
     const uint64_t known = sealio_map_end(map);
     size_t count = map->count;
     for (uint32_t i = 0; i < body->blo_extents_count; i++) {
@@ -138,7 +146,7 @@ int sealio_map_add(struct sealio_map *map, layoutiomode4 iomode, const pnfs_bloc
             run.storage = 0;
         else if ((rc = find_volume(map, extent->bex_vol_id, &run.volume)) < 0)
             return rc;
-        runs[count++] = run;
+        map->runs[count++] = run;
     }
     map->count = count;
     return 0;
@@ -189,13 +197,10 @@ int sealio_map_add_memory(struct sealio_map *map, const layout4 *segment, const 
     int rc = at > INT64_MAX ? -EBADMSG : check_memory(map, segment, end, body);
     if (rc == 0 && body->rlo_extents_count > 0)
         rc = find_volume(map, body->rlo_device, &device);
+    if (rc == 0)
+        rc = make_room(map, 2 * (size_t)body->rlo_extents_count + 1);
     if (rc < 0)
         return rc;
-    struct sealio_run *runs = reallocarray(
-        map->runs, map->count + 2 * (size_t)body->rlo_extents_count + 1, sizeof(*runs));
-    if (!runs)
-        return -ENOMEM;
-    map->runs = runs;
     for (uint32_t i = 0; i < body->rlo_extents_count; i++) {
         const rdma_extent4 *extent = &body->rlo_extents[i];
         add_hole(map, at, extent->rex_file_offset, known);

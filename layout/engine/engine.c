@@ -131,18 +131,10 @@ static void journal_committed(struct engine *e, uint64_t ticket)
     seal_committed(e, ticket);
 }
 
-static void dispatch(struct engine *e, const struct engine_event *event)
+/* What effects have come to. */
+static void take_outcome(struct engine *e, const struct engine_event *event)
 {
     switch (event->type) {
-    case ENGINE_EV_START:
-        engine_start(e);
-        return;
-    case ENGINE_EV_STOP:
-        holders_stop(e);
-        return;
-    case ENGINE_EV_TIMER:
-        timer(e);
-        return;
     case ENGINE_EV_JOURNAL_COMMITTED:
         journal_committed(e, event->committed);
         return;
@@ -161,15 +153,15 @@ static void dispatch(struct engine *e, const struct engine_event *event)
     case ENGINE_EV_FENCE_DONE:
         fence_done(e, event);
         return;
-    case ENGINE_EV_CLIENT:
-        client_event(e, event);
+    default:
         return;
-    case ENGINE_EV_GRACE_ENDED:
-        e->grace = false;
-        return;
-    case ENGINE_EV_FOUND:
-        seal_found(e, event);
-        return;
+    }
+}
+
+/* Each is answered. */
+static void take_request(struct engine *e, const struct engine_event *event)
+{
+    switch (event->type) {
     case ENGINE_EV_FORGET:
         doubt_forget(e, event->forget);
         return;
@@ -200,6 +192,24 @@ static void dispatch(struct engine *e, const struct engine_event *event)
     case ENGINE_EV_RESIZE:
         growing_resize(e, event->resize);
         return;
+    default:
+        return;
+    }
+}
+
+/* Of clients, files and disks. */
+static void take_news(struct engine *e, const struct engine_event *event)
+{
+    switch (event->type) {
+    case ENGINE_EV_CLIENT:
+        client_event(e, event);
+        return;
+    case ENGINE_EV_GRACE_ENDED:
+        e->grace = false;
+        return;
+    case ENGINE_EV_FOUND:
+        seal_found(e, event);
+        return;
     case ENGINE_EV_MEMORY_VOID:
         holders_memory_is_void(e);
         return;
@@ -209,14 +219,62 @@ static void dispatch(struct engine *e, const struct engine_event *event)
     case ENGINE_EV_NEXUS_SEEN:
         nexus_seen(e, event);
         return;
-    case ENGINE_EV_GAP:
-        gap_passed(e, event->gap);
-        return;
     case ENGINE_EV_UNDESCRIBED:
         device_undescribed(e, event->undescribed.fs_uuid, event->undescribed.why);
         return;
     case ENGINE_EV_DOUBT_PASSED:
         doubt_passed(e, event->doubt_passed);
+        return;
+    default:
+        return;
+    }
+}
+
+/* All of them are here, so that the compiler misses one. */
+static void dispatch(struct engine *e, const struct engine_event *event)
+{
+    switch (event->type) {
+    case ENGINE_EV_START:
+        engine_start(e);
+        return;
+    case ENGINE_EV_STOP:
+        holders_stop(e);
+        return;
+    case ENGINE_EV_TIMER:
+        timer(e);
+        return;
+    case ENGINE_EV_GAP:
+        gap_passed(e, event->gap);
+        return;
+    case ENGINE_EV_JOURNAL_COMMITTED:
+    case ENGINE_EV_JOURNAL_FAILING:
+    case ENGINE_EV_STEP_DONE:
+    case ENGINE_EV_RECALL_ANSWERED:
+    case ENGINE_EV_ASK_ANSWERED:
+    case ENGINE_EV_FENCE_DONE:
+        take_outcome(e, event);
+        return;
+    case ENGINE_EV_FORGET:
+    case ENGINE_EV_EXPEL:
+    case ENGINE_EV_SEAL:
+    case ENGINE_EV_RELEASE:
+    case ENGINE_EV_LAYOUTGET:
+    case ENGINE_EV_LAYOUTRETURN:
+    case ENGINE_EV_LAYOUTCOMMIT:
+    case ENGINE_EV_WROTE:
+    case ENGINE_EV_ROOM:
+    case ENGINE_EV_RESIZE:
+        take_request(e, event);
+        return;
+    case ENGINE_EV_CLIENT:
+    case ENGINE_EV_GRACE_ENDED:
+    case ENGINE_EV_FOUND:
+    case ENGINE_EV_MEMORY_VOID:
+    case ENGINE_EV_DEVICE:
+    case ENGINE_EV_NEXUS_SEEN:
+    case ENGINE_EV_UNDESCRIBED:
+    case ENGINE_EV_DOUBT_PASSED:
+        take_news(e, event);
         return;
     }
 }

@@ -8,6 +8,8 @@
 enum {
     HEAD = 8,
     DESCRIPTOR_HEAD = 24, /* of a full status descriptor, before its TransportID */
+    FLAGS_AT = 12,
+    ALL_TG_PT = 0x02, /* by whatever target port: the port's number is to be ignored */
     PORT_AT = 18,
     ID_LENGTH_AT = 20,
 };
@@ -108,7 +110,7 @@ static int take_descriptor(const uint8_t *data, size_t len, struct key_registrat
     if (err)
         return err;
     out->key = get(data, 8);
-    out->nexus.port = (uint16_t)get(data + PORT_AT, 2);
+    out->nexus.port = data[FLAGS_AT] & ALL_TG_PT ? 0 : (uint16_t)get(data + PORT_AT, 2);
     *used = DESCRIPTOR_HEAD + id_length;
     return 0;
 }

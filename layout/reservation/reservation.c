@@ -120,13 +120,24 @@ int reservation_check(const struct reservation_ops *ops, int fd, uint64_t own,
     return reservation_take(ops, fd, own, view);
 }
 
+static int preempt_once(const struct reservation_ops *ops, int fd, uint64_t own, uint64_t victim,
+                        struct reservation_view *view, struct reservation_removal *done)
+{
+    int err = ops->preempt(fd, own, victim);
+
+    done->preempted = done->preempted || !err;
+    done->sent = done->sent || err != -EBADE;
+    /* A conflict: our path's registration is gone, or the victim's went just now. */
+    return err == -EBADE ? reservation_take(ops, fd, own, view) : err;
+}
+
 int reservation_remove(const struct reservation_ops *ops, int fd, uint64_t own, uint64_t victim,
-                       struct reservation_view *view, bool *preempted)
+                       struct reservation_view *view, struct reservation_removal *done)
 {
     enum { TRIES = 3 };
     int err = -EINVAL;
 
-    *preempted = false;
+    *done = (struct reservation_removal){.sent = false};
     if (victim == own ||
         victim == 0) /* a preempt of key 0 would take the reservation from everybody */
         return -EINVAL;
@@ -134,15 +145,13 @@ int reservation_remove(const struct reservation_ops *ops, int fd, uint64_t own, 
         struct reservation_loss loss;
 
         err = reservation_check(ops, fd, own, view, &loss);
+        if (loss.lost && !done->loss.lost)
+            done->loss = loss;
         if (err)
             return err;
         if (!has_key(view, victim))
             return 0;
-        err = ops->preempt(fd, own, victim);
-        *preempted = *preempted || !err;
-        /* A conflict: our path's registration is gone, or the victim's went just now. */
-        if (err == -EBADE)
-            err = reservation_take(ops, fd, own, view);
+        err = preempt_once(ops, fd, own, victim, view, done);
         if (err && err != -EAGAIN)
             return err;
     }

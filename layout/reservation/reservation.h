@@ -72,13 +72,18 @@ struct reservation_loss {
  * registrations are not kept over a power failure and could be. */
 int reservation_check(const struct reservation_ops *ops, int fd, uint64_t own,
                       struct reservation_view *view, struct reservation_loss *loss);
+/* What was done on the way to a key's end, however that came out. */
+struct reservation_removal {
+    bool sent;      /* a PREEMPT AND ABORT may have been carried out */
+    bool preempted; /* one succeeded; else the key was not there to begin with, or went by itself */
+    struct reservation_loss loss; /* the first that was met */
+};
 /*
  * Preempts the victim's key and aborts its commands. 0 only if afterwards the disk itself says that
- * the key is not registered and the reservation is ours. *preempted: a PREEMPT AND ABORT of ours
- * succeeded; else the key was not there to begin with, or went by itself.
+ * the key is not registered and the reservation is ours.
  */
 int reservation_remove(const struct reservation_ops *ops, int fd, uint64_t own, uint64_t victim,
-                       struct reservation_view *view, bool *preempted);
+                       struct reservation_view *view, struct reservation_removal *done);
 
 /*
  * The disk is held by `before`, which is ours too: the key of an earlier version of this server.

@@ -6,11 +6,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "server/config/syntax.h"
 
@@ -23,21 +26,42 @@ static bool ends_in(const char *name, const char *end)
     return len > end_len && strcmp(name + len - end_len, end) == 0;
 }
 
-/* The file as it is. */
-static void read_source(struct config_source *source)
+/* A file, and no pipe whose writer would have to be waited for. NULL and errno. */
+static FILE *open_included(const char *path)
 {
-    FILE *stream = fopen(source->path, "re");
+    const int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    struct stat st;
+    FILE *stream = NULL;
 
-    source->text = malloc(FILE_MAX);
+    if (fd < 0)
+        return NULL;
+    if (fstat(fd, &st) == 0) {
+        errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+        if (S_ISREG(st.st_mode))
+            stream = fdopen(fd, "r");
+    }
     if (!stream)
+        close(fd);
+    return stream;
+}
+
+/* The file as it is. */
+static void read_source(struct config_source *source, bool included)
+{
+    FILE *stream = included ? open_included(source->path) : fopen(source->path, "re");
+
+    if (!stream) {
         source->error = -errno;
-    else if (!source->text)
-        source->error = -ENOMEM;
-    else
+        return;
+    }
+    source->text = malloc(FILE_MAX);
+    if (source->text)
         source->len = fread(source->text, 1, FILE_MAX, stream);
-    if (stream && !source->error && ferror(stream))
+    else
+        source->error = -ENOMEM;
+    if (source->text && ferror(stream))
         source->error = errno ? -errno : -EIO;
-    if (stream && fclose(stream) != 0 && !source->error)
+    if (fclose(stream) != 0 && !source->error)
         source->error = -EIO;
     if (source->len == FILE_MAX)
         source->error = -EFBIG;
@@ -147,7 +171,7 @@ static int read_directory(const char *dir, struct config_sources *sources)
         if (source && sources->count > CONFIG_SOURCES_MAX)
             source->error = -E2BIG;
         else if (source)
-            read_source(source);
+            read_source(source, true);
         else if (sources->count <= CONFIG_SOURCES_MAX)
             rc = -ENOMEM;
         free(names[i]);
@@ -165,7 +189,7 @@ int config_sources_read(const char *path, struct config_sources *out)
     *out = (struct config_sources){0};
     first = add_source(out, path);
     if (first) {
-        read_source(first);
+        read_source(first, false);
         rc = first->error ? 0 : find_directory(first, dir);
     }
     if (!rc && dir[0])

@@ -19,12 +19,16 @@
 #include "server/base/log.h"
 
 enum { LINE_MAX_BYTES = 512, VARIABLES = 9, KILL_MS = 3000, LINGERING_MAX = 16 };
+/* What a pipe holds is read in a turn, and no more: who writes without end would be read for ever.
+ */
+enum { TURN_READS = (64 << 10) / LINE_MAX_BYTES, LINES_MAX = 1000 };
 
 struct hook {
     pid_t pid;
     int pidfd, output;
     struct event *exit_event, *output_event;
     bool timed_out;
+    unsigned lines; /* in the log */
     size_t line_len;
     char line[LINE_MAX_BYTES];
     void (*done)(bool success, void *arg); /* NULL: said */
@@ -37,23 +41,33 @@ static struct hook *lingering;
 
 static void log_line(struct hook *hook)
 {
-    if (hook->line_len > 0)
+    if (hook->line_len > 0 && hook->lines < LINES_MAX)
         log_info("fence hook %d: %.*s", (int)hook->pid, (int)hook->line_len, hook->line);
+    else if (hook->line_len > 0 && hook->lines == LINES_MAX)
+        log_warning("fence hook %d writes more than %d lines: the rest is left out", (int)hook->pid,
+                    LINES_MAX);
+    hook->lines += hook->line_len > 0 && hook->lines <= LINES_MAX;
     hook->line_len = 0;
+}
+
+static void take_output(struct hook *hook, const char *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)bytes[i];
+        if (c == '\n' || hook->line_len == sizeof hook->line)
+            log_line(hook);
+        if (c != '\n')
+            hook->line[hook->line_len++] = c < 0x20 || c == 0x7f ? '?' : (char)c;
+    }
 }
 
 static void read_output(struct hook *hook)
 {
     char bytes[LINE_MAX_BYTES];
-    ssize_t n;
-    while ((n = read(hook->output, bytes, sizeof bytes)) > 0) {
-        for (ssize_t i = 0; i < n; i++) {
-            unsigned char c = (unsigned char)bytes[i];
-            if (c == '\n' || hook->line_len == sizeof hook->line)
-                log_line(hook);
-            if (c != '\n')
-                hook->line[hook->line_len++] = c < 0x20 || c == 0x7f ? '?' : (char)c;
-        }
+    ssize_t n = 1;
+    for (int i = 0; i < TURN_READS && n > 0; i++) {
+        n = read(hook->output, bytes, sizeof bytes);
+        take_output(hook, bytes, n > 0 ? (size_t)n : 0);
     }
     if (n == 0 && hook->output_event)
         event_del(hook->output_event);

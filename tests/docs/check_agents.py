@@ -5,6 +5,8 @@ No disk and no server is here: what they say of themselves, and how they fail. W
 disks is tested in the lab (tests/lab/test_scsi_failover.py).
 """
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -42,6 +44,39 @@ def check_resource(agent, parameters, environment):
     assert call([agent, "stop"], **environment)[0] == CODES["done"], f"{name}: after a failed start"
 
 
+def check_replaced(agent, place, environment):
+    """A server whose program an upgrade replaced is running, and is stopped; none is put beside
+    one that does not answer."""
+    daemon, pidfile = f"{place}/daemon", f"{place}/sealnfs-server.pid"
+    shutil.copy("/bin/sleep", daemon)
+    environment = {**environment, "OCF_RESKEY_daemon": daemon}
+    os.mkfifo(f"{place}/asked")
+    asked = os.open(f"{place}/asked", os.O_RDWR)
+    with open(f"{place}/asker", "w", encoding="ascii") as stream:
+        stream.write(f"#!/bin/sh\necho >> {place}/asked\nexit 1\n")
+    os.chmod(f"{place}/asker", 0o755)
+    with subprocess.Popen([daemon, "1000"]) as running:
+        with open(pidfile, "w", encoding="ascii") as stream:
+            print(running.pid, file=stream)
+        shutil.copy("/bin/sleep", f"{daemon}.new")
+        os.rename(f"{daemon}.new", daemon)
+        try:
+            code, _, said = call([agent, "monitor"], **environment)
+            assert code == CODES["failed"] and "does not answer" in said, f"{code}: {said}"
+            environment["OCF_RESKEY_sealctl"] = f"{place}/asker"
+            with subprocess.Popen([agent, "start"], env={**os.environ, **environment},
+                                  stderr=subprocess.DEVNULL) as start:
+                os.read(asked, 1)
+                assert call(["cat", pidfile])[1] == f"{running.pid}\n", "another was started"
+                assert call([agent, "stop"], **environment)[0] == CODES["done"]
+                assert running.wait(60) == -signal.SIGTERM, running.returncode
+                assert start.wait(60) == CODES["failed"], start.returncode
+        finally:
+            running.kill()
+            os.close(asked)
+    assert not os.path.exists(pidfile)
+
+
 def check_fence(fence, place):
     code, said, _ = call([fence], "action=metadata\n")
     assert code == 0, code
@@ -72,6 +107,9 @@ def main():
                  "SEALNFS_TAKEN": f"{place}/taken"}
         check_resource(f"{agents}/server", {"config", "socket", "daemon", "sealctl", "log"},
                        {**common, "OCF_RESKEY_daemon": sealnfsd, "OCF_RESKEY_sealctl": sealctl,
+                        "OCF_RESKEY_socket": f"{place}/socket", "OCF_RESKEY_log": f"{place}/log"})
+        check_replaced(f"{agents}/server", place,
+                       {**common, "OCF_RESKEY_sealctl": sealctl,
                         "OCF_RESKEY_socket": f"{place}/socket", "OCF_RESKEY_log": f"{place}/log"})
         code = call([f"{agents}/server", "validate-all"], **common,
                     OCF_RESKEY_daemon=f"{place}/none")[0]

@@ -188,89 +188,79 @@ static void find_actor(const struct sim *s, enum sim_op op, unsigned *m, unsigne
     }
 }
 
-static void step_of_machine(struct sim *s, enum sim_op op, unsigned m, unsigned f)
+/* Steps that take a client, or a client and a file. */
+static void (*const of_machine[STEP_COUNT])(struct sim *s, unsigned m) = {
+    [STEP_LAND] = sim_machine_land,       [STEP_RETURN_ALL] = sim_machine_return_all,
+    [STEP_SERVE] = sim_machine_serve,     [STEP_COME_BACK] = sim_machine_come_back,
+    [STEP_UNMOUNT] = sim_machine_unmount, [STEP_SHAKE] = sim_machine_shake,
+    [STEP_REGISTER] = sim_san_ask,        [STEP_STRUCK] = sim_machine_come_back_fenced,
+    [STEP_AWAY] = sim_machine_away,       [STEP_NEIGHBOUR] = sim_san_neighbour,
+};
+static void (*const of_file[STEP_COUNT])(struct sim *s, unsigned m, unsigned f) = {
+    [STEP_GET] = sim_machine_get,
+    [STEP_DELIVER] = sim_machine_deliver,
+    [STEP_LOSE_REPLY] = sim_machine_lose_reply,
+    [STEP_IO] = sim_machine_io,
+    [STEP_COMMIT] = sim_machine_commit,
+};
+
+static void lose_network(struct sim *s, unsigned m)
 {
-    find_actor(s, op, &m, &f);
+    struct sim_machine *machine = &s->machines[m];
+    if (machine->kind != JOURNAL_HOLDER_NFS)
+        sim_program_close(s, m);
+    else
+        toggle(s, m, &machine->offline, "is cut off from the server", "reaches the server again");
+}
+
+static void be_called(struct sim *s, unsigned m)
+{
+    if (!s->w->clients[m].id || !sim_machine_reaches_server(s, m))
+        return;
+    sim_machine_lives(s, m);
+    world_client_event(s->w, m, ENGINE_CLIENT_CALLABLE);
+}
+
+static void step_of_its_own(struct sim *s, enum sim_op op, unsigned m, unsigned f)
+{
     struct sim_machine *machine = &s->machines[m];
     switch (op) {
-    case STEP_GET:
-        sim_machine_get(s, m, f);
-        return;
-    case STEP_DELIVER:
-        sim_machine_deliver(s, m, f);
-        return;
-    case STEP_LOSE_REPLY:
-        sim_machine_lose_reply(s, m, f);
-        return;
-    case STEP_IO:
-        sim_machine_io(s, m, f);
-        return;
-    case STEP_LAND:
-        sim_machine_land(s, m);
-        return;
     case STEP_RETURN:
     case STEP_RETURN_PART:
         sim_machine_return(s, m, f, op == STEP_RETURN);
         return;
-    case STEP_RETURN_ALL:
-        sim_machine_return_all(s, m);
-        return;
-    case STEP_COMMIT:
-        sim_machine_commit(s, m, f);
-        return;
-    case STEP_SERVE:
-        sim_machine_serve(s, m);
-        return;
     case STEP_NETWORK:
-        if (machine->kind != JOURNAL_HOLDER_NFS) {
-            sim_program_close(s, m);
-            return;
-        }
-        toggle(s, m, &machine->offline, "is cut off from the server", "reaches the server again");
+        lose_network(s, m);
         return;
     case STEP_DISK_PATH:
-        if (machine->cut_off)
-            return;
-        toggle(s, m, &machine->disk_away, "loses its path to the disk",
-               "has its path to the disk back");
+        if (!machine->cut_off)
+            toggle(s, m, &machine->disk_away, "loses its path to the disk",
+                   "has its path to the disk back");
         return;
     case STEP_PAUSE:
         toggle(s, m, &machine->paused, "is stopped", "is continued");
-        return;
-    case STEP_COME_BACK:
-        sim_machine_come_back(s, m);
         return;
     case STEP_RESTART:
         if (!machine->good && !machine->kind && sim_chance(s, 50))
             sim_machine_restart(s, m);
         return;
-    case STEP_UNMOUNT:
-        sim_machine_unmount(s, m);
-        return;
-    case STEP_SHAKE:
-        sim_machine_shake(s, m);
-        return;
-    case STEP_REGISTER:
-        sim_san_ask(s, m);
-        return;
-    case STEP_STRUCK:
-        sim_machine_come_back_fenced(s, m);
-        return;
-    case STEP_AWAY:
-        sim_machine_away(s, m);
-        return;
-    case STEP_NEIGHBOUR:
-        sim_san_neighbour(s, m);
-        return;
     case STEP_CALLABLE:
-        if (s->w->clients[m].id && sim_machine_reaches_server(s, m)) {
-            sim_machine_lives(s, m);
-            world_client_event(s->w, m, ENGINE_CLIENT_CALLABLE);
-        }
+        be_called(s, m);
         return;
     default:
         return;
     }
+}
+
+static void step_of_machine(struct sim *s, enum sim_op op, unsigned m, unsigned f)
+{
+    find_actor(s, op, &m, &f);
+    if (of_machine[op])
+        of_machine[op](s, m);
+    else if (of_file[op])
+        of_file[op](s, m, f);
+    else
+        step_of_its_own(s, op, m, f);
 }
 
 /* What others do: disks and their targets, programs of the server's machine, the operator. */

@@ -241,8 +241,6 @@ static enum key_proof judge_disk(struct san_fence *fence, uint32_t i)
     struct key_look look = san_look_of(&fence->job, i);
     struct key_verdict verdict;
     char name[SAN_NAME_MAX];
-    if (fence->job.disk[i].missed)
-        (void)key_rule_missed(san->rule, fence->run, look.disk);
     key_rule_verdict(san->rule, fence->run, &look, fence->forgot, is_drained, san, &verdict);
     if (verdict.proof == KEY_PROVEN)
         return KEY_PROVEN;
@@ -285,10 +283,19 @@ static void wait_a_little(struct san_fence *fence)
     fence->waiting = true;
 }
 
+/* Whatever becomes of this attempt: the next would take what went by itself for its doing. */
+static void take_missed(const struct san_fence *fence)
+{
+    for (uint32_t i = 0; i < fence->job.disk_count; i++)
+        if (fence->job.disk[i].missed)
+            (void)key_rule_missed(fence->san->rule, fence->run, &fence->job.disk[i].name);
+}
+
 static void preempted(struct loop_msg *msg)
 {
     struct san_fence *fence =
         container_of(container_of(msg, struct reserver_job, home), struct san_fence, job);
+    take_missed(fence);
     if (fence->answered || !san_judge(fence->slot, &fence->job, fence->why, sizeof fence->why)) {
         end_fence(fence, fence->why); /* once answered, the run may have been told anew */
         return;
@@ -306,6 +313,24 @@ static void preempted(struct loop_msg *msg)
         wait_a_little(fence);
     } else {
         end_fence(fence, fence->why);
+    }
+}
+
+static void settle_fence(const struct san_fence *fence)
+{
+    const struct device_volume *volume = device_volume(fence->slot->device);
+    take_missed(fence);
+    for (uint32_t i = 0; fence->job.disk_count == 0 && i < volume->base_count; i++)
+        (void)key_rule_missed(fence->san->rule, fence->run, &volume->base[i].designator);
+}
+
+void san_settle_fences(struct keeper_san *san)
+{
+    const struct san_fence *fence;
+    LL_FOREACH(san->fences, fence)
+    {
+        if (fence->slot && fence->slot->ended && fence->job.home.run == preempted)
+            settle_fence(fence);
     }
 }
 

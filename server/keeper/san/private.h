@@ -28,6 +28,7 @@ struct san_slot {
     struct keeper_san *san;
     struct device *device;
     struct reserver *reserver;
+    bool ended; /* its thread has, and with it every job that it took */
     struct reserver_job look;
     bool looking, again;  /* one is under way; who asked meanwhile is not served by it */
     uint64_t began, seen; /* keeper_san.asks when it began, and the last that came home did */
@@ -106,6 +107,8 @@ void san_tell_settled(struct keeper_san *san);
 
 /* fence.c */
 bool san_is_being_fenced(const struct keeper_san *san, uint32_t run);
+/* The server ends, in order: what is on record as about to be preempted, and was not. */
+void san_settle_fences(struct keeper_san *san);
 /* all: the threads have ended, so that nobody writes to a job any more. */
 void san_free_fences(struct keeper_san *san, bool all);
 

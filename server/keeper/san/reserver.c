@@ -38,18 +38,36 @@ static int take_keys(struct reserver_disk *disk, const struct reservation_view *
     return 0;
 }
 
+static bool is_on(const struct reserver_victim *victim, const struct reserver_disk *disk)
+{
+    return designator_equal(&victim->disk, &disk->name);
+}
+
+static bool has_victim(const struct reserver_job *job, const struct reserver_disk *disk)
+{
+    for (size_t i = 0; i < job->victim_count; i++)
+        if (is_on(&job->victim[i], disk))
+            return true;
+    return false;
+}
+
+/* Missed is who was gone before, and who was not reached: what takes that off later is not this. */
 static int remove_victims(struct reserver *r, const struct reservation_ops *ops, int fd,
                           const struct reserver_job *job, struct reserver_disk *disk)
 {
     int err = 0;
 
-    for (size_t i = 0; !err && i < job->victim_count; i++) {
-        bool preempted;
+    disk->missed = false;
+    for (size_t i = 0; i < job->victim_count; i++) {
+        struct reservation_removal done = {.sent = false};
 
-        if (!designator_equal(&job->victim[i].disk, &disk->name))
+        if (!is_on(&job->victim[i], disk))
             continue;
-        err = reservation_remove(ops, fd, r->own, job->victim[i].key, &r->view, &preempted);
-        disk->missed = disk->missed || (!err && !preempted);
+        if (!err)
+            err = reservation_remove(ops, fd, r->own, job->victim[i].key, &r->view, &done);
+        if (done.loss.lost && !disk->loss.lost)
+            disk->loss = done.loss;
+        disk->missed = disk->missed || !(done.preempted || (err && done.sent));
     }
     return err;
 }
@@ -61,8 +79,10 @@ static int work_on(struct reserver *r, const struct reservation_ops *ops, int fd
 
     if (err == -EBUSY && r->view.holder_key == r->before)
         err = reservation_succeed(ops, fd, r->own, r->before, &r->view);
-    if (err == -EBUSY)
+    if (err == -EBUSY) {
+        disk->held = r->view.held;
         disk->holder_key = r->view.holder_key;
+    }
     if (!err)
         err = remove_victims(r, ops, fd, job, disk);
     return err ? err : take_keys(disk, &r->view);
@@ -77,6 +97,7 @@ static void work(struct reserver *r, const struct device *device, struct reserve
         int fd;
 
         disk->name = device_volume(device)->base[i].designator;
+        disk->missed = has_victim(job, disk);
         disk->error = device_open_disk(device, i, true, &fd);
         if (disk->error)
             continue;

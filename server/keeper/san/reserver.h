@@ -21,9 +21,10 @@ struct reserver_disk {
     struct designator name;
     int error; /* of the check, or of the preemption */
     struct reservation_loss loss;
-    bool missed;         /* a victim was gone, and not by our PREEMPT AND ABORT */
+    bool missed;         /* a victim was or is there, and not for our PREEMPT AND ABORT to end */
     bool persists;       /* registrations outlive a power failure, it says */
-    uint64_t holder_key; /* error is -EBUSY: who holds the disk */
+    bool held;           /* error is -EBUSY: somebody holds the disk */
+    uint64_t holder_key; /* who; 0: all who are registered */
     uint32_t generation;
     struct key_registration *reg; /* as it was at the end; malloc'ed, the job's */
     size_t count;
@@ -33,7 +34,7 @@ struct reserver_victim {
     struct designator disk;
     uint64_t key;
 };
-enum { RESERVER_VICTIMS_MAX = 2 * KEY_VICTIMS_MAX };
+enum { RESERVER_VICTIMS_MAX = DEVICE_BASES_MAX * KEY_VICTIMS_MAX }; /* all that are marked */
 
 struct reserver_job {
     struct loop_msg home; /* posted once to `loop`; the caller sets run */

@@ -321,6 +321,12 @@ static void explain_disk(const struct reserver_disk *disk, const char *path, cha
                  "%s is reserved by somebody else (key 0x%016" PRIx64
                  "); have them release it, or use layout_types = \"block\"",
                  path, disk->holder_key);
+    else if (disk->error == -EBUSY && disk->held)
+        snprintf(why, size,
+                 "%s is reserved by somebody else, for all who are registered there; have them "
+                 "release it (sg_persist --in --full-status names them), or use layout_types = "
+                 "\"block\"",
+                 path);
     else
         snprintf(why, size, "%s cannot be reserved: %s", path, strerror(-disk->error));
 }
@@ -428,7 +434,7 @@ static bool is_passing(const struct reserver_job *job)
     for (uint32_t i = 0; i < job->disk_count; i++) {
         const struct reserver_disk *disk = &job->disk[i];
         if (disk->error == -EAGAIN || disk->error == -ENOMEM ||
-            (disk->error == -EBUSY && !disk->holder_key))
+            (disk->error == -EBUSY && !disk->held))
             continue;
         if (disk->error)
             return false;
@@ -668,8 +674,11 @@ void keeper_san_destroy(struct keeper_san *san)
     bool all = true;
     if (!san)
         return;
-    for (struct san_slot *slot = san->slots; slot; slot = slot->next)
-        all = reserver_destroy(slot->reserver) && all;
+    for (struct san_slot *slot = san->slots; slot; slot = slot->next) {
+        slot->ended = reserver_destroy(slot->reserver);
+        all = all && slot->ended;
+    }
+    san_settle_fences(san);
     if (san->timer)
         event_free(san->timer);
     if (san->soon)

@@ -305,6 +305,19 @@ static nfsstat4 refuse(const struct keeper_san *san, uint32_t run, enum key_may 
     return NFS4ERR_NOENT;
 }
 
+/* Linux repeats a DELAY for ever. */
+static nfsstat4 cannot_tell(const struct keeper_san *san, uint32_t run, const struct device *device,
+                            int err)
+{
+    char name[SAN_NAME_MAX];
+    if (is_soon_over(err))
+        return NFS4ERR_DELAY;
+    log_some_errors("%s is told of no key for %s and reads and writes through the server: keys.db "
+                    "cannot be written, or has no number left: %s",
+                    san_run_text(san, run, name), device_volume_path(device), strerror(-err));
+    return NFS4ERR_NOENT;
+}
+
 nfsstat4 keeper_san_key(struct keeper_san *san, uint64_t client_id, const struct device *device,
                         uint64_t *key)
 {
@@ -325,8 +338,9 @@ nfsstat4 keeper_san_key(struct keeper_san *san, uint64_t client_id, const struct
     enum key_may may = key_rule_may_tell(san->rule, run, disks, count);
     if (may != KEY_MAY)
         return refuse(san, run, may, device);
-    if (tell(san, run, device, key))
-        return NFS4ERR_DELAY;
+    err = tell(san, run, device, key);
+    if (err)
+        return cannot_tell(san, run, device, err);
     note_told(san, run, client_id, device, *key);
     if (!evtimer_pending(san->soon, NULL)) /* else the next of the usual looks sees it */
         (void)evtimer_add(san->soon, &(struct timeval){.tv_usec = LOOK_SOON_US});

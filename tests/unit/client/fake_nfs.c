@@ -37,7 +37,8 @@ struct fake_nfs {
     pthread_t thread;
     int listener, conn, image;
     uint16_t port;
-    bool stopping, muted, hole, recall_at_layoutget, restarted, commit_was_reclaim;
+    bool stopping, muted, hole, trickle, denies_sessions, recall_at_layoutget, restarted,
+        commit_was_reclaim;
     uint32_t lease, cut_op, claim;
     enum fake_listing listing;
     nfsstat4 layout_refusal;
@@ -237,8 +238,31 @@ static void op_commit(struct fake_nfs *fake, const union nfs4_args *args, union 
     res->commit.resok4.writeverf[0] = (uint8_t)fake->boot;
 }
 
-static bool encode_layout(struct fake_nfs *fake, layoutiomode4 iomode, layout4 *layout)
+static bool put_layout(struct fake_nfs *fake, layoutiomode4 iomode, const pnfs_block_layout4 *body,
+                       layout4 *layout)
 {
+    struct xdr_out out;
+    void *buf = arena_alloc(&fake->arena, 1024);
+    if (!buf)
+        return false;
+    xdr_out_init(&out, buf, 1024);
+    if (!block_layout_encode(&out, body))
+        return false;
+    *layout = (layout4){
+        0, NFS4_UINT64_MAX, iomode, {LAYOUT4_BLOCK_VOLUME, {buf, (uint32_t)xdr_out_len(&out)}}};
+    return true;
+}
+
+static bool encode_piece(struct fake_nfs *fake, const LAYOUTGET4args *get, layout4 *layout)
+{
+    pnfs_block_extent4 extent = {{7}, get->loga_offset, 512, FAKE_FIRST, PNFS_BLOCK_READ_DATA};
+    const pnfs_block_layout4 body = {1, &extent};
+    return put_layout(fake, LAYOUTIOMODE4_READ, &body, layout);
+}
+
+static bool encode_layout(struct fake_nfs *fake, const LAYOUTGET4args *get, layout4 *layout)
+{
+    const layoutiomode4 iomode = get->loga_iomode;
     const pnfs_block_extent_state4 state =
         iomode == LAYOUTIOMODE4_RW ? PNFS_BLOCK_READ_WRITE_DATA : PNFS_BLOCK_READ_DATA;
     const bool hole = fake->hole && iomode == LAYOUTIOMODE4_READ;
@@ -248,25 +272,19 @@ static bool encode_layout(struct fake_nfs *fake, layoutiomode4 iomode, layout4 *
         {{7}, FAKE_HOLE, FAKE_HALF - FAKE_HOLE, 0, PNFS_BLOCK_NONE_DATA},
         {{7}, FAKE_HALF, FAKE_HALF, FAKE_SECOND, state},
     };
+    if (fake->trickle)
+        return encode_piece(fake, get, layout);
     if (iomode == LAYOUTIOMODE4_RW && fake->reserve)
         extents[2].bex_length = fake->reserve - FAKE_HALF;
     if (!hole)
         extents[1] = extents[2];
     const pnfs_block_layout4 body = {hole ? 3 : 2, extents};
-    struct xdr_out out;
-    void *buf = arena_alloc(&fake->arena, 1024);
-    if (!buf)
-        return false;
-    xdr_out_init(&out, buf, 1024);
-    if (!block_layout_encode(&out, &body))
-        return false;
-    *layout = (layout4){
-        0, NFS4_UINT64_MAX, iomode, {LAYOUT4_BLOCK_VOLUME, {buf, (uint32_t)xdr_out_len(&out)}}};
-    return true;
+    return put_layout(fake, iomode, &body, layout);
 }
 
-static bool encode_memory_layout(struct fake_nfs *fake, layoutiomode4 iomode, layout4 *layout)
+static bool encode_memory_layout(struct fake_nfs *fake, const LAYOUTGET4args *get, layout4 *layout)
 {
+    const layoutiomode4 iomode = get->loga_iomode;
     const uint32_t key = iomode == LAYOUTIOMODE4_RW ? 12 : 11;
     const uint64_t at = (uintptr_t)fake->memory;
     rdma_extent4 extents[] = {{0, FAKE_HALF, at + FAKE_FIRST, key, iomode},
@@ -325,8 +343,8 @@ static void op_layoutget(struct fake_nfs *fake, const union nfs4_args *args, uni
     ok->logr_stateid = fake->layout;
     ok->logr_layout_count = 1;
     ok->logr_layout = arena_alloc(&fake->arena, sizeof(layout4));
-    if (!ok->logr_layout || !(memory ? encode_memory_layout : encode_layout)(
-                                fake, args->layoutget.loga_iomode, ok->logr_layout))
+    if (!ok->logr_layout ||
+        !(memory ? encode_memory_layout : encode_layout)(fake, &args->layoutget, ok->logr_layout))
         res->status = NFS4ERR_SERVERFAULT;
 }
 
@@ -451,7 +469,8 @@ static struct fake_slot *check_sequence(struct fake_nfs *fake, const SEQUENCE4ar
 {
     SEQUENCE4resok *ok = &res->sequence.sr_resok4;
     res->status = NFS4ERR_BADSESSION;
-    if (!fake->has_session || memcmp(args->sa_sessionid, fake->session, sizeof(fake->session)) != 0)
+    if (!fake->has_session || fake->denies_sessions ||
+        memcmp(args->sa_sessionid, fake->session, sizeof(fake->session)) != 0)
         return NULL;
     res->status = NFS4ERR_BADSLOT;
     if (args->sa_slotid >= SLOTS)
@@ -769,6 +788,7 @@ uint16_t fake_nfs_port(const struct fake_nfs *fake)
     }
 SETTER(fake_nfs_list, enum fake_listing, fake->listing = value)
 SETTER(fake_nfs_set_hole, bool, fake->hole = value)
+SETTER(fake_nfs_trickle, bool, (fake->trickle = value, fake->size = UINT64_C(1) << 60))
 SETTER(fake_nfs_set_lease, uint32_t, fake->lease = value)
 SETTER(fake_nfs_refuse_layouts, nfsstat4, fake->layout_refusal = value)
 SETTER(fake_nfs_offer_memory, bool, fake->memory_offered = value)
@@ -799,6 +819,13 @@ void fake_nfs_recall_at_layoutget(struct fake_nfs *fake)
 {
     pthread_mutex_lock(&fake->lock);
     fake->recall_at_layoutget = true;
+    pthread_mutex_unlock(&fake->lock);
+}
+
+void fake_nfs_deny_sessions(struct fake_nfs *fake, bool on)
+{
+    pthread_mutex_lock(&fake->lock);
+    fake->denies_sessions = on;
     pthread_mutex_unlock(&fake->lock);
 }
 

@@ -33,6 +33,8 @@ uint16_t fake_nfs_port(const struct fake_nfs *fake);
 enum fake_listing { FAKE_BARE, FAKE_CIRCLE };
 void fake_nfs_list(struct fake_nfs *fake, enum fake_listing listing);
 void fake_nfs_set_hole(struct fake_nfs *fake, bool on);
+/* The file has no end worth the name, and each LAYOUTGET brings 512 bytes of it. */
+void fake_nfs_trickle(struct fake_nfs *fake, bool on);
 void fake_nfs_set_lease(struct fake_nfs *fake, uint32_t seconds);     /* told at the next session */
 void fake_nfs_refuse_layouts(struct fake_nfs *fake, nfsstat4 status); /* NFS4_OK: grant */
 /* The file grows: it is so long, and layouts for writing reach as far as reserve, which the image
@@ -63,6 +65,8 @@ void fake_nfs_mute(struct fake_nfs *fake, bool on);
 void fake_nfs_cut_at(struct fake_nfs *fake, uint32_t op);
 /* A recall goes out before the reply to the next LAYOUTGET. */
 void fake_nfs_recall_at_layoutget(struct fake_nfs *fake);
+/* No SEQUENCE is of a session that it knows, until false. */
+void fake_nfs_deny_sessions(struct fake_nfs *fake, bool on);
 /* Forget the session, or (restart) the client too, and cut the connection. */
 void fake_nfs_forget_session(struct fake_nfs *fake);
 void fake_nfs_restart(struct fake_nfs *fake);

@@ -81,6 +81,21 @@ static void a_thousand_extents_are_all_found(void **state)
     }
 }
 
+static void a_map_without_end_is_refused(void **state)
+{
+    enum { PIECES = 1 << 15 };
+    struct sealio_map *map = *state;
+    static pnfs_block_extent4 extents[PIECES];
+    int rc = 0;
+    for (uint64_t at = 0; rc == 0 && at < 2 * UINT64_C(512) * BLOCK_LAYOUT_MAX_EXTENTS;) {
+        for (uint32_t i = 0; i < PIECES; i++, at += 512)
+            extents[i] = EXTENT(1, at, 512, 1 << 20, PNFS_BLOCK_READ_DATA);
+        rc = add(map, LAYOUTIOMODE4_READ, PIECES, extents);
+    }
+    assert_int_equal(rc, -EBADMSG);
+    assert_int_equal(sealio_map_count(map), BLOCK_LAYOUT_MAX_EXTENTS);
+}
+
 static void a_second_segment_continues_the_map_and_overlap_is_skipped(void **state)
 {
     struct sealio_map *map = *state;
@@ -249,6 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(offsets_are_found_in_their_extents, make, unmake),
         cmocka_unit_test_setup_teardown(a_thousand_extents_are_all_found, make, unmake),
+        cmocka_unit_test_setup_teardown(a_map_without_end_is_refused, make, unmake),
         cmocka_unit_test_setup_teardown(a_second_segment_continues_the_map_and_overlap_is_skipped,
                                         make, unmake),
         cmocka_unit_test_setup_teardown(extents_that_break_the_rules_are_refused, make, unmake),

@@ -15,48 +15,27 @@
 #include "client/net/transport.h"
 #include "client/rdma/rdma.h"
 #include "client/session_impl.h"
-#include "tests/unit/client/fake_nfs.h"
 #include "tests/unit/client/fake_rdma.h"
+#include "tests/unit/client/sealio_rig.h"
 
 enum { DIRECT_MS = 500 };
 
-struct rig {
-    char image[64];
-    struct fake_nfs *fake;
-    struct sealio_session *session;
-    struct sealio_file *file;
-    uint8_t content[1 << 20]; /* what the file holds */
-};
-
 static int set_up(void **state)
 {
-    struct rig *rig = calloc(1, sizeof(*rig));
-    strcpy(rig->image, "/tmp/test_sealio_rdma.XXXXXX");
-    close(mkstemp(rig->image));
-    if (fake_nfs_start(rig->image, &rig->fake) < 0)
+    if (rig_set_up_full(state) < 0)
         return -1;
-    for (unsigned i = 0; i < sizeof(rig->content); i++)
-        rig->content[i] = (uint8_t)((i >> 3) * 2654435761u >> 13);
-    memcpy(fake_nfs_memory(rig->fake) + FAKE_FIRST, rig->content, FAKE_HALF);
-    memcpy(fake_nfs_memory(rig->fake) + FAKE_SECOND, rig->content + FAKE_HALF,
-           FAKE_SIZE - FAKE_HALF);
+    const struct rig *rig = *state;
     fake_rdma_reset(fake_nfs_memory(rig->fake), FAKE_IMAGE_SIZE);
     fake_rdma_set_secret(fake_nfs_secret(rig->fake));
     fake_nfs_offer_memory(rig->fake, true);
-    *state = rig;
     return 0;
 }
 
 /* Whatever happened, nothing of the device is left. */
 static int tear_down(void **state)
 {
-    struct rig *rig = *state;
     fake_rdma_hold(false);
-    sealio_file_close(rig->file);
-    sealio_session_close(rig->session);
-    fake_nfs_stop(rig->fake);
-    unlink(rig->image);
-    free(rig);
+    rig_tear_down(state);
     const struct fake_rdma_state left = fake_rdma_now();
     return left.channels || left.ids || left.pds || left.comps || left.cqs || left.qps || left.mrs
                ? -1
@@ -65,38 +44,10 @@ static int tear_down(void **state)
 
 static void open_with(struct rig *rig, unsigned flags, enum sealio_layouts layouts)
 {
-    const char *devices[] = {rig->image};
-    char error[SEALIO_ERROR_MAX] = "";
-    const struct sealio_options options = {.layouts = layouts,
-                                           .timeout_ms = 20000,
-                                           .direct_timeout_ms = DIRECT_MS,
-                                           .devices = devices,
-                                           .device_count = 1};
-    int rc =
-        sealio_session_open("127.0.0.1", fake_nfs_port(rig->fake), &options, error, &rig->session);
-    if (rc < 0)
-        fail_msg("%s", error);
+    const struct sealio_options options = {.layouts = layouts, .direct_timeout_ms = DIRECT_MS};
+    rig_open_session(rig, &options);
     rig->session->verbs = &fake_rdma_verbs;
     assert_int_equal(sealio_file_open(rig->session, "/f", flags, 0, &rig->file), 0);
-}
-
-static void check_read(struct rig *rig, uint64_t offset, size_t len)
-{
-    static uint8_t buf[(1 << 20) + 4096];
-    const size_t expected = offset >= FAKE_SIZE        ? 0
-                            : len < FAKE_SIZE - offset ? len
-                                                       : (size_t)(FAKE_SIZE - offset);
-    memset(buf, 0xee, sizeof(buf));
-    assert_int_equal(sealio_file_read(rig->file, buf, len, offset), expected);
-    assert_memory_equal(buf, rig->content + offset, expected);
-    assert_int_equal(buf[expected], 0xee);
-}
-
-static struct sealio_counters counters(struct rig *rig)
-{
-    struct sealio_counters c;
-    sealio_session_counters(rig->session, &c);
-    return c;
 }
 
 static void write_pattern(struct rig *rig, uint64_t offset, size_t len, uint8_t with)
@@ -119,14 +70,14 @@ static void data_comes_from_memory_and_not_by_read(void **state)
 {
     struct rig *rig = *state;
     open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_TRY);
-    check_read(rig, 0, 1 << 20);
-    check_read(rig, 12345, 6789);
-    check_read(rig, FAKE_HALF - 10, 20);
-    check_read(rig, FAKE_SIZE - 1, 100);
-    check_read(rig, FAKE_SIZE, 100);
+    rig_check_read(rig, 0, 1 << 20);
+    rig_check_read(rig, 12345, 6789);
+    rig_check_read(rig, FAKE_HALF - 10, 20);
+    rig_check_read(rig, FAKE_SIZE - 1, 100);
+    rig_check_read(rig, FAKE_SIZE, 100);
     assert_int_equal(fake_nfs_count(rig->fake, OP_READ), 0);
-    assert_int_equal(counters(rig).bytes_read_rdma, FAKE_SIZE + 6789 + 20 + 1);
-    assert_int_equal(counters(rig).bytes_read_direct, counters(rig).bytes_read_rdma);
+    assert_int_equal(rig_counters(rig).bytes_read_rdma, FAKE_SIZE + 6789 + 20 + 1);
+    assert_int_equal(rig_counters(rig).bytes_read_direct, rig_counters(rig).bytes_read_rdma);
     assert_int_equal(fake_nfs_count(rig->fake, OP_LAYOUTGET), 1);
     assert_int_equal(fake_nfs_count(rig->fake, OP_GETDEVICEINFO), 1);
     assert_int_equal(fake_rdma_now().connects, 1);
@@ -155,11 +106,11 @@ static void what_a_layout_leaves_out_reads_as_zeros(void **state)
     fake_nfs_punch_memory(rig->fake, true);
     memset(rig->content + FAKE_HALF, 0, FAKE_SIZE - FAKE_HALF);
     open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_REQUIRE);
-    check_read(rig, 0, 1 << 20);
-    check_read(rig, FAKE_HALF - 10, 20);
-    check_read(rig, FAKE_SIZE - 1, 100);
+    rig_check_read(rig, 0, 1 << 20);
+    rig_check_read(rig, FAKE_HALF - 10, 20);
+    rig_check_read(rig, FAKE_SIZE - 1, 100);
     assert_int_equal(fake_nfs_count(rig->fake, OP_READ), 0);
-    assert_int_equal(counters(rig).bytes_read_rdma, FAKE_HALF + 10);
+    assert_int_equal(rig_counters(rig).bytes_read_rdma, FAKE_HALF + 10);
     assert_int_equal(sealio_layout_extents(rig->file, &extents, &count), 0);
     assert_int_equal(count, 2);
     assert_int_equal(extents[1].state, SEALIO_EXTENT_HOLE);
@@ -174,7 +125,7 @@ static void a_layout_to_write_ends_at_its_first_hole(void **state)
     fake_nfs_punch_memory(rig->fake, true);
     open_with(rig, SEALIO_READ | SEALIO_WRITE, SEALIO_LAYOUTS_TRY);
     write_pattern(rig, FAKE_HALF, 4096, 3);
-    assert_int_equal(counters(rig).bytes_written_rdma, 0);
+    assert_int_equal(rig_counters(rig).bytes_written_rdma, 0);
     check_file(rig);
 }
 
@@ -199,7 +150,7 @@ static void devices_at_one_address_share_a_connection(void **state)
     open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_REQUIRE);
     for (uint8_t i = 0; i < 12; i++)
         ensure_device(rig, 8 + i);
-    check_read(rig, 0, 1 << 20);
+    rig_check_read(rig, 0, 1 << 20);
     assert_int_equal(fake_nfs_count(rig->fake, OP_GETDEVICEINFO), 12);
     assert_int_equal(fake_rdma_now().connects, 1);
     assert_int_equal(fake_rdma_now().qps, 1);
@@ -208,7 +159,7 @@ static void devices_at_one_address_share_a_connection(void **state)
     assert_int_equal(fake_rdma_now().qps, 1);
     ensure_device(rig, 8);
     ensure_device(rig, 9);
-    check_read(rig, 0, 1 << 20);
+    rig_check_read(rig, 0, 1 << 20);
     assert_int_equal(fake_rdma_now().connects, 1);
     assert_int_equal(fake_nfs_count(rig->fake, OP_READ), 0);
 }
@@ -235,9 +186,9 @@ static void without_a_layout_over_memory_the_disk_is_used(void **state)
     struct rig *rig = *state;
     fake_nfs_refuse_memory(rig->fake, NFS4ERR_LAYOUTUNAVAILABLE);
     open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_REQUIRE);
-    check_read(rig, 0, 1 << 20);
+    rig_check_read(rig, 0, 1 << 20);
     assert_int_equal(fake_nfs_layout_type(rig->fake), LAYOUT4_BLOCK_VOLUME);
-    assert_int_equal(counters(rig).bytes_read_rdma, 0);
+    assert_int_equal(rig_counters(rig).bytes_read_rdma, 0);
     assert_int_equal(fake_nfs_count(rig->fake, OP_READ), 0);
 }
 
@@ -248,9 +199,9 @@ static void when_memory_cannot_be_reached_the_disk_is_used(void **state)
     for (unsigned call = 0; call <= FAKE_RDMA_CONNECT; call++) {
         fake_rdma_fail(call, call == FAKE_RDMA_ADDR ? ENODEV : ENOMEM);
         open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_REQUIRE);
-        check_read(rig, 0, 1 << 20);
-        assert_int_equal(counters(rig).bytes_read_rdma, 0);
-        assert_int_equal(counters(rig).layoutreturns, 1);
+        rig_check_read(rig, 0, 1 << 20);
+        assert_int_equal(rig_counters(rig).bytes_read_rdma, 0);
+        assert_int_equal(rig_counters(rig).layoutreturns, 1);
         assert_int_equal(fake_rdma_now().channels, 0);
         assert_int_equal(fake_rdma_now().pds + fake_rdma_now().cqs + fake_rdma_now().qps, 0);
         fake_rdma_fail(call, 0);
@@ -268,7 +219,7 @@ static void an_unexpected_event_is_no_connection(void **state)
     struct rig *rig = *state;
     fake_rdma_event_instead(RDMA_CM_EVENT_UNREACHABLE);
     open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_TRY);
-    check_read(rig, 0, 5000);
+    rig_check_read(rig, 0, 5000);
     assert_int_equal(fake_rdma_now().connects, 0);
     assert_int_equal(fake_nfs_layout_type(rig->fake), LAYOUT4_BLOCK_VOLUME);
 }
@@ -350,16 +301,16 @@ static void a_refused_client_asks_for_its_secret_again(void **state)
 {
     struct rig *rig = *state;
     open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_REQUIRE);
-    check_read(rig, 0, 4096);
+    rig_check_read(rig, 0, 4096);
     assert_int_equal(sealio_layout_return(rig->file), 0);
     fake_nfs_change_secret(rig->fake);
     fake_rdma_set_secret(fake_nfs_secret(rig->fake));
     fake_rdma_hang_up(RDMA_CM_EVENT_DISCONNECTED);
     wait_until_hung_up();
-    check_read(rig, 0, 4096);
+    rig_check_read(rig, 0, 4096);
     assert_int_equal(fake_rdma_now().refused, 1);
     assert_int_equal(fake_nfs_count(rig->fake, OP_GETDEVICEINFO), 2);
-    assert_int_equal(counters(rig).bytes_read_rdma, 8192);
+    assert_int_equal(rig_counters(rig).bytes_read_rdma, 8192);
     assert_int_equal(fake_nfs_count(rig->fake, OP_READ), 0);
 }
 
@@ -369,7 +320,7 @@ static void a_client_refused_twice_uses_the_disk(void **state)
     static const uint8_t other[RDMA_SECRET_SIZE] = {1};
     fake_rdma_set_secret(other);
     open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_REQUIRE);
-    check_read(rig, 0, 4096);
+    rig_check_read(rig, 0, 4096);
     assert_int_equal(fake_rdma_now().refused, 2);
     assert_int_equal(fake_nfs_layout_type(rig->fake), LAYOUT4_BLOCK_VOLUME);
 }
@@ -379,7 +330,7 @@ static void too_many_connections_or_another_version_are_not_asked_again(void **s
     struct rig *rig = *state;
     fake_rdma_refuse(RDMA_REFUSED_BUSY);
     open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_REQUIRE);
-    check_read(rig, 0, 4096);
+    rig_check_read(rig, 0, 4096);
     assert_int_equal(fake_rdma_now().refused, 1);
     assert_int_equal(fake_nfs_count(rig->fake, OP_READ), 0);
 }
@@ -392,20 +343,20 @@ static void remote_addresses_keep_to_the_alignment(void **state)
     fake_nfs_set_alignment(rig->fake, 4096);
     fake_rdma_set_alignment(4096);
     open_with(rig, SEALIO_READ | SEALIO_WRITE, SEALIO_LAYOUTS_TRY);
-    check_read(rig, 1, 10);
-    check_read(rig, 4095, 70000);
-    check_read(rig, 8192, 1 << 20);
+    rig_check_read(rig, 1, 10);
+    rig_check_read(rig, 4095, 70000);
+    rig_check_read(rig, 8192, 1 << 20);
     assert_int_equal(fake_nfs_count(rig->fake, OP_READ), 0);
     write_pattern(rig, 8192, 9000, 'a'); /* begins well, may end anywhere */
     assert_int_equal(fake_nfs_count(rig->fake, OP_WRITE), 0);
     write_pattern(rig, 20000, 30000, 'b'); /* its front is for the server */
     assert_int_equal(fake_nfs_count(rig->fake, OP_WRITE), 1);
-    assert_int_equal(counters(rig).bytes_written_server, 20480 - 20000);
+    assert_int_equal(rig_counters(rig).bytes_written_server, 20480 - 20000);
     write_pattern(rig, 60001, 7, 'c'); /* all of it is */
-    assert_int_equal(counters(rig).bytes_written_server, 20480 - 20000 + 7);
+    assert_int_equal(rig_counters(rig).bytes_written_server, 20480 - 20000 + 7);
     assert_int_equal(fake_rdma_now().misaligned, 0);
     check_file(rig);
-    check_read(rig, 0, 1 << 20);
+    rig_check_read(rig, 0, 1 << 20);
 }
 
 static void registered_memory_is_used_itself_and_other_memory_is_copied(void **state)
@@ -441,8 +392,8 @@ static void memory_that_cannot_be_registered_goes_through_the_server(void **stat
     struct rig *rig = *state;
     open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_TRY);
     fake_rdma_fail(FAKE_RDMA_REG, ENOMEM);
-    check_read(rig, 0, 4096);
-    assert_int_equal(counters(rig).bytes_read_server, 4096);
+    rig_check_read(rig, 0, 4096);
+    assert_int_equal(rig_counters(rig).bytes_read_server, 4096);
 }
 
 /* ---- commit ---- */
@@ -472,7 +423,7 @@ static void what_was_written_is_named_in_the_commit(void **state)
 
 static void *read_some(void *arg)
 {
-    check_read(arg, 0, 4096);
+    rig_check_read(arg, 0, 4096);
     return NULL;
 }
 
@@ -481,12 +432,12 @@ static void a_recall_waits_for_what_is_under_way_and_no_more_is_posted(void **st
     struct rig *rig = *state;
     pthread_t thread;
     open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_TRY);
-    check_read(rig, 0, 4096);
+    rig_check_read(rig, 0, 4096);
     fake_rdma_hold(true);
     pthread_create(&thread, NULL, read_some, rig);
     fake_rdma_wait_posted(1);
     assert_int_equal(fake_nfs_recall(rig->fake, 1), NFS4_OK);
-    check_read(rig, 0, 4096); /* through the server */
+    rig_check_read(rig, 0, 4096); /* through the server */
     assert_int_equal(fake_nfs_count(rig->fake, OP_READ), 1);
     assert_int_equal(fake_nfs_count(rig->fake, OP_LAYOUTRETURN), 0);
     fake_rdma_hold(false);
@@ -500,14 +451,14 @@ after_an_access_error_data_comes_through_the_server_and_then_by_a_new_layout(voi
 {
     struct rig *rig = *state;
     open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_TRY);
-    check_read(rig, 0, 4096);
+    rig_check_read(rig, 0, 4096);
     fake_rdma_void_keys(true);
-    check_read(rig, 0, 4096);
+    rig_check_read(rig, 0, 4096);
     assert_int_equal(fake_nfs_count(rig->fake, OP_READ), 1);
     assert_true(fake_nfs_wait(rig->fake, OP_LAYOUTRETURN, 1));
     fake_rdma_void_keys(false);
-    while (counters(rig).bytes_read_rdma < 8192) { /* when the pause after the error is over */
-        check_read(rig, 0, 4096);
+    while (rig_counters(rig).bytes_read_rdma < 8192) { /* when the pause after the error is over */
+        rig_check_read(rig, 0, 4096);
         usleep(10000);
     }
     assert_int_equal(fake_rdma_now().connects, 2);
@@ -520,7 +471,7 @@ static void a_write_that_was_refused_reaches_the_file_through_the_server(void **
     write_pattern(rig, 0, 4096, 'a');
     fake_rdma_void_keys(true);
     write_pattern(rig, 4096, 50000, 'b');
-    assert_int_equal(counters(rig).bytes_written_server, 50000);
+    assert_int_equal(rig_counters(rig).bytes_written_server, 50000);
     assert_int_equal(sealio_file_sync(rig->file), 0);
     check_file(rig);
 }
@@ -530,7 +481,7 @@ static void required_layouts_do_not_fall_back_after_an_access_error(void **state
     struct rig *rig = *state;
     uint8_t buf[16];
     open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_REQUIRE);
-    check_read(rig, 0, 4096);
+    rig_check_read(rig, 0, 4096);
     fake_rdma_void_keys(true);
     assert_true(sealio_file_read(rig->file, buf, sizeof(buf), 0) < 0);
     assert_int_equal(fake_nfs_count(rig->fake, OP_READ), 0);
@@ -540,10 +491,10 @@ static void an_operation_that_never_completes_is_given_up_at_its_deadline(void *
 {
     struct rig *rig = *state;
     open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_TRY);
-    check_read(rig, 0, 4096);
+    rig_check_read(rig, 0, 4096);
     fake_rdma_hold(true);
     const uint64_t before = sealio_now_ms();
-    check_read(rig, 0, 4096);
+    rig_check_read(rig, 0, 4096);
     assert_in_range(sealio_now_ms() - before, DIRECT_MS, DIRECT_MS + 5000);
     assert_int_equal(fake_nfs_count(rig->fake, OP_READ), 1);
 }
@@ -552,10 +503,10 @@ static void a_device_that_gives_nothing_back_is_left_after_its_queue_pair_is_gon
 {
     struct rig *rig = *state;
     open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_TRY);
-    check_read(rig, 0, 4096);
+    rig_check_read(rig, 0, 4096);
     fake_rdma_hold(true);
     fake_rdma_swallow(true);
-    check_read(rig, 0, 4096);
+    rig_check_read(rig, 0, 4096);
     assert_int_equal(fake_nfs_count(rig->fake, OP_READ), 1);
 }
 
@@ -563,7 +514,7 @@ static void a_hang_up_ends_what_is_under_way(enum rdma_cm_event_type type, struc
 {
     pthread_t thread;
     open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_TRY);
-    check_read(rig, 0, 4096);
+    rig_check_read(rig, 0, 4096);
     fake_rdma_hold(true);
     pthread_create(&thread, NULL, read_some, rig);
     fake_rdma_wait_posted(1);
@@ -588,18 +539,18 @@ static void after_a_restart_of_the_server_the_device_is_asked_for_anew(void **st
 {
     struct rig *rig = *state;
     open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_TRY);
-    check_read(rig, 0, 4096);
+    rig_check_read(rig, 0, 4096);
     fake_nfs_change_secret(rig->fake);
     fake_rdma_set_secret(fake_nfs_secret(rig->fake));
     fake_nfs_restart(rig->fake);
     fake_rdma_hang_up(RDMA_CM_EVENT_DISCONNECTED);
     while (fake_nfs_count(rig->fake, OP_GETDEVICEINFO) < 2) {
-        check_read(rig, 0, 4096);
+        rig_check_read(rig, 0, 4096);
         usleep(10000);
     }
-    const uint64_t before = counters(rig).bytes_read_rdma;
-    check_read(rig, 0, 4096);
-    assert_int_equal(counters(rig).bytes_read_rdma, before + 4096);
+    const uint64_t before = rig_counters(rig).bytes_read_rdma;
+    rig_check_read(rig, 0, 4096);
+    assert_int_equal(rig_counters(rig).bytes_read_rdma, before + 4096);
     assert_true(fake_rdma_now().refused <=
                 1); /* the old secret may have been tried before the restart was seen */
 }
@@ -685,7 +636,7 @@ static void a_queue_falls_back_when_its_layout_is_lost(void **state)
     fake_rdma_void_keys(true);
     wait_for(queue, DEPTH, PIECE);
     assert_memory_equal(memory, rig->content, DEPTH * PIECE);
-    assert_int_equal(counters(rig).bytes_read_rdma, 0);
+    assert_int_equal(rig_counters(rig).bytes_read_rdma, 0);
     assert_true(fake_nfs_wait(rig->fake, OP_LAYOUTRETURN, 1));
     sealio_queue_free(queue);
     free(memory);

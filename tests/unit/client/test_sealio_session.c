@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -17,95 +18,36 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "client/sealio.h"
-#include "tests/unit/client/fake_nfs.h"
+#include "tests/unit/client/sealio_rig.h"
 
-struct rig {
-    char image[64];
-    int image_fd;
-    struct fake_nfs *fake;
-    struct sealio_session *session;
-    struct sealio_file *file;
-    uint8_t *content; /* what the file holds */
-    atomic_uint recalls;
-};
+static atomic_uint recalls;
 
 static void count_recall(void *arg, const struct sealio_recall *recall)
 {
-    struct rig *rig = arg;
+    assert_non_null(arg);
     assert_non_null(recall->file);
-    atomic_fetch_add(&rig->recalls, 1);
+    atomic_fetch_add(&recalls, 1);
 }
 
 static int set_up(void **state)
 {
-    struct rig *rig = calloc(1, sizeof(*rig));
-    if (!rig)
-        return -1;
-    strcpy(rig->image, "/tmp/test_sealio.XXXXXX");
-    close(mkstemp(rig->image));
-    if (fake_nfs_start(rig->image, &rig->fake) < 0)
-        return -1;
-    rig->image_fd = open(rig->image, O_RDWR | O_CLOEXEC);
-    rig->content = malloc(1 << 20);
-    if (!rig->content)
-        return -1;
-    for (unsigned i = 0; i < 1 << 20; i++)
-        rig->content[i] = (uint8_t)((i >> 3) * 2654435761u >> 13);
-    if (pwrite(rig->image_fd, rig->content, FAKE_HALF, FAKE_FIRST) != FAKE_HALF ||
-        pwrite(rig->image_fd, rig->content + FAKE_HALF, FAKE_SIZE - FAKE_HALF, FAKE_SECOND) !=
-            FAKE_SIZE - FAKE_HALF)
-        return -1;
-    *state = rig;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct rig *rig = *state;
-    sealio_file_close(rig->file);
-    sealio_session_close(rig->session);
-    fake_nfs_stop(rig->fake);
-    unlink(rig->image);
-    close(rig->image_fd);
-    free(rig->content);
-    free(rig);
-    return 0;
+    atomic_store(&recalls, 0);
+    return rig_set_up_full(state);
 }
 
 static void open_with(struct rig *rig, unsigned flags, enum sealio_layouts layouts,
                       uint32_t timeout_ms)
 {
-    const char *devices[] = {rig->image};
-    char error[SEALIO_ERROR_MAX] = "";
     const struct sealio_options options = {.layouts = layouts,
                                            .timeout_ms = timeout_ms,
-                                           .devices = devices,
-                                           .device_count = 1,
                                            .on_recall = count_recall,
                                            .on_recall_arg = rig};
-    int rc =
-        sealio_session_open("127.0.0.1", fake_nfs_port(rig->fake), &options, error, &rig->session);
-    if (rc < 0)
-        fail_msg("%s", error);
-    assert_int_equal(sealio_file_open(rig->session, "/f", flags, 0, &rig->file), 0);
+    rig_open(rig, flags, &options);
 }
 
 static void open_reader(struct rig *rig)
 {
-    open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_TRY, 20000);
-}
-
-static void check_read(struct rig *rig, uint64_t offset, size_t len)
-{
-    static uint8_t buf[(1 << 20) + 4096];
-    const size_t expected = offset >= FAKE_SIZE        ? 0
-                            : len < FAKE_SIZE - offset ? len
-                                                       : (size_t)(FAKE_SIZE - offset);
-    memset(buf, 0xee, sizeof(buf));
-    assert_int_equal(sealio_file_read(rig->file, buf, len, offset), expected);
-    assert_memory_equal(buf, rig->content + offset, expected);
-    assert_int_equal(buf[expected], 0xee);
+    open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_TRY, RIG_TIMEOUT_MS);
 }
 
 static void nap(unsigned ms)
@@ -121,11 +63,11 @@ static void data_comes_from_the_disk_and_not_by_read(void **state)
     struct rig *rig = *state;
     struct sealio_counters counters;
     open_reader(rig);
-    check_read(rig, 0, 1 << 20);
-    check_read(rig, 12345, 6789);
-    check_read(rig, FAKE_HALF - 10, 20);
-    check_read(rig, FAKE_SIZE - 1, 100);
-    check_read(rig, FAKE_SIZE, 100);
+    rig_check_read(rig, 0, 1 << 20);
+    rig_check_read(rig, 12345, 6789);
+    rig_check_read(rig, FAKE_HALF - 10, 20);
+    rig_check_read(rig, FAKE_SIZE - 1, 100);
+    rig_check_read(rig, FAKE_SIZE, 100);
     sealio_session_counters(rig->session, &counters);
     assert_int_equal(fake_nfs_count(rig->fake, OP_READ), 0);
     assert_int_equal(counters.bytes_read_direct, FAKE_SIZE + 6789 + 20 + 1);
@@ -140,7 +82,7 @@ static void holes_are_zeros_whatever_is_on_the_disk(void **state)
     fake_nfs_set_hole(rig->fake, true);
     memset(rig->content + FAKE_HOLE, 0, FAKE_HALF - FAKE_HOLE);
     open_reader(rig);
-    check_read(rig, FAKE_HOLE - 100, FAKE_HALF - FAKE_HOLE + 200);
+    rig_check_read(rig, FAKE_HOLE - 100, FAKE_HALF - FAKE_HOLE + 200);
     sealio_session_counters(rig->session, &counters);
     assert_int_equal(counters.bytes_read_holes, FAKE_HALF - FAKE_HOLE);
 }
@@ -167,7 +109,7 @@ static void without_a_layout_data_comes_by_read(void **state)
     struct rig *rig = *state;
     fake_nfs_refuse_layouts(rig->fake, NFS4ERR_LAYOUTUNAVAILABLE);
     open_reader(rig);
-    check_read(rig, 1000, 200000);
+    rig_check_read(rig, 1000, 200000);
     assert_true(fake_nfs_count(rig->fake, OP_READ) > 0);
     assert_int_equal(fake_nfs_count(rig->fake, OP_LAYOUTGET), 1);
 }
@@ -178,7 +120,7 @@ static void required_layouts_do_not_fall_back(void **state)
     uint8_t buf[16];
     char error[SEALIO_ERROR_MAX];
     fake_nfs_refuse_layouts(rig->fake, NFS4ERR_LAYOUTUNAVAILABLE);
-    open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_REQUIRE, 20000);
+    open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_REQUIRE, RIG_TIMEOUT_MS);
     assert_int_equal(sealio_file_read(rig->file, buf, sizeof(buf), 0), -ENODATA);
     sealio_session_error(rig->session, error, sizeof(error));
     assert_non_null(strstr(error, "NFS4ERR_LAYOUTUNAVAILABLE"));
@@ -190,10 +132,44 @@ static void required_layouts_do_not_fall_back(void **state)
 static void a_disk_without_the_signature_is_not_used(void **state)
 {
     struct rig *rig = *state;
-    assert_int_equal(pwrite(rig->image_fd, "x", 1, 515), 1);
+    fake_nfs_memory(rig->fake)[515] = 'x';
     open_reader(rig);
-    check_read(rig, 0, 5000);
+    rig_check_read(rig, 0, 5000);
     assert_true(fake_nfs_count(rig->fake, OP_READ) > 0);
+    assert_int_equal(fake_nfs_count(rig->fake, OP_LAYOUTRETURN), 1);
+}
+
+/* A link of udev's, say, that leads elsewhere since the disk was opened for reading. */
+static void another_disk_of_the_name_is_not_written_to(void **state)
+{
+    struct rig *rig = *state;
+    char moved[sizeof(rig->image) + 8], got[4096];
+    const char zeros[sizeof(got)] = {0};
+    open_with(rig, SEALIO_READ | SEALIO_WRITE, SEALIO_LAYOUTS_TRY, RIG_TIMEOUT_MS);
+    rig_check_read(rig, 0, 5000);
+    snprintf(moved, sizeof(moved), "%s.moved", rig->image);
+    assert_int_equal(rename(rig->image, moved), 0);
+    const int other = open(rig->image, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    assert_int_equal(ftruncate(other, FAKE_IMAGE_SIZE), 0);
+    const ssize_t written = sealio_file_write(rig->file, rig->content, sizeof(got), 0);
+    assert_int_equal(rename(moved, rig->image), 0);
+    assert_int_equal(pread(other, got, sizeof(got), FAKE_FIRST), sizeof(got));
+    close(other);
+    assert_memory_equal(got, zeros, sizeof(got));
+    assert_int_equal(written, -ENXIO);
+}
+
+/* Nobody waits for the end of what has none. */
+static void a_layout_that_comes_in_pieces_without_end_is_given_back(void **state)
+{
+    struct rig *rig = *state;
+    uint8_t buf[512];
+    fake_nfs_trickle(rig->fake, true);
+    open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_TRY, 500);
+    assert_int_equal(sealio_file_read(rig->file, buf, sizeof(buf), 0), sizeof(buf));
+    assert_memory_equal(buf, rig->content, sizeof(buf));
+    assert_true(fake_nfs_count(rig->fake, OP_READ) > 0);
+    assert_true(fake_nfs_count(rig->fake, OP_LAYOUTGET) > 1);
     assert_int_equal(fake_nfs_count(rig->fake, OP_LAYOUTRETURN), 1);
 }
 
@@ -206,7 +182,7 @@ static void whole_blocks_are_written_to_the_disk_and_committed(void **state)
     static uint8_t data[300000];
     struct sealio_counters counters;
     memset(data, 0x5a, sizeof(data));
-    open_with(rig, SEALIO_READ | SEALIO_WRITE, SEALIO_LAYOUTS_TRY, 20000);
+    open_with(rig, SEALIO_READ | SEALIO_WRITE, SEALIO_LAYOUTS_TRY, RIG_TIMEOUT_MS);
     assert_int_equal(sealio_file_write(rig->file, data, sizeof(data), 400001), sizeof(data));
     memcpy(rig->content + 400001, data, sizeof(data));
     assert_int_equal(fake_nfs_count(rig->fake, OP_LAYOUTCOMMIT), 0);
@@ -216,7 +192,7 @@ static void whole_blocks_are_written_to_the_disk_and_committed(void **state)
     sealio_session_counters(rig->session, &counters);
     assert_int_equal(counters.bytes_written_direct, 696320 - 401408);
     assert_int_equal(counters.bytes_written_server, sizeof(data) - (696320 - 401408));
-    check_read(rig, 0, 1 << 20);
+    rig_check_read(rig, 0, 1 << 20);
     assert_int_equal(sealio_file_sync(rig->file), 0);
     assert_int_equal(fake_nfs_count(rig->fake, OP_LAYOUTCOMMIT), 1);
 }
@@ -227,13 +203,13 @@ static void a_recalled_layout_is_returned_with_the_recalls_seqid(void **state)
 {
     struct rig *rig = *state;
     open_reader(rig);
-    check_read(rig, 0, 4096);
+    rig_check_read(rig, 0, 4096);
     assert_int_equal(fake_nfs_recall(rig->fake, 1), NFS4_OK);
     assert_true(fake_nfs_wait(rig->fake, OP_LAYOUTRETURN, 1));
     assert_int_equal(fake_nfs_returned_seqid(rig->fake), 2);
-    assert_int_equal(atomic_load(&rig->recalls), 1);
+    assert_int_equal(atomic_load(&recalls), 1);
     fake_nfs_refuse_layouts(rig->fake, NFS4ERR_LAYOUTUNAVAILABLE);
-    check_read(rig, 4096, 4096);
+    rig_check_read(rig, 4096, 4096);
     assert_true(fake_nfs_count(rig->fake, OP_READ) > 0);
     assert_int_equal(fake_nfs_recall(rig->fake, 1), NFS4ERR_NOMATCHING_LAYOUT);
 }
@@ -241,7 +217,7 @@ static void a_recalled_layout_is_returned_with_the_recalls_seqid(void **state)
 static void what_was_written_is_committed_before_the_return(void **state)
 {
     struct rig *rig = *state;
-    open_with(rig, SEALIO_READ | SEALIO_WRITE, SEALIO_LAYOUTS_TRY, 20000);
+    open_with(rig, SEALIO_READ | SEALIO_WRITE, SEALIO_LAYOUTS_TRY, RIG_TIMEOUT_MS);
     assert_int_equal(sealio_file_write(rig->file, rig->content, 8192, 4096), 8192);
     assert_int_equal(fake_nfs_recall(rig->fake, 1), NFS4_OK);
     assert_true(fake_nfs_wait(rig->fake, OP_LAYOUTRETURN, 1));
@@ -254,12 +230,12 @@ static void a_held_layout_is_returned_only_when_told(void **state)
 {
     struct rig *rig = *state;
     open_reader(rig);
-    check_read(rig, 0, 4096);
+    rig_check_read(rig, 0, 4096);
     sealio_layout_hold(rig->file, true);
     assert_int_equal(sealio_layout_wait_recall(rig->file, 50), -ETIMEDOUT);
     assert_int_equal(fake_nfs_recall(rig->fake, 1), NFS4_OK);
     assert_int_equal(sealio_layout_wait_recall(rig->file, 5000), 0);
-    check_read(rig, 8192, 4096);
+    rig_check_read(rig, 8192, 4096);
     assert_true(fake_nfs_count(rig->fake, OP_READ) > 0); /* no new I/O on a recalled layout */
     nap(100);
     assert_int_equal(fake_nfs_count(rig->fake, OP_LAYOUTRETURN), 0);
@@ -275,7 +251,7 @@ static void a_recall_that_overtakes_its_grant_is_obeyed(void **state)
     struct rig *rig = *state;
     fake_nfs_recall_at_layoutget(rig->fake);
     open_reader(rig);
-    check_read(rig, 0, 4096);
+    rig_check_read(rig, 0, 4096);
     assert_true(fake_nfs_wait(rig->fake, OP_LAYOUTRETURN, 1));
 }
 
@@ -284,7 +260,7 @@ static void a_recall_of_everything_is_acknowledged_in_bulk(void **state)
     struct rig *rig = *state;
     open_reader(rig);
     assert_int_equal(fake_nfs_recall_all(rig->fake), NFS4ERR_NOMATCHING_LAYOUT);
-    check_read(rig, 0, 4096);
+    rig_check_read(rig, 0, 4096);
     assert_int_equal(fake_nfs_recall_all(rig->fake), NFS4_OK);
     assert_true(
         fake_nfs_wait(rig->fake, OP_LAYOUTRETURN, 2)); /* the file's, then LAYOUTRETURN4_ALL */
@@ -296,13 +272,13 @@ static void two_opens_of_a_file_share_one_layout(void **state)
     struct sealio_file *second = NULL;
     uint8_t buf[512];
     open_reader(rig);
-    check_read(rig, 0, 4096);
+    rig_check_read(rig, 0, 4096);
     assert_int_equal(sealio_file_open(rig->session, "/f", SEALIO_READ, 0, &second), 0);
     assert_int_equal(sealio_file_read(second, buf, sizeof(buf), 0), sizeof(buf));
     assert_int_equal(fake_nfs_count(rig->fake, OP_LAYOUTGET), 1);
     assert_int_equal(sealio_file_close(second), 0);
     assert_int_equal(fake_nfs_count(rig->fake, OP_LAYOUTRETURN), 0);
-    check_read(rig, 4096, 4096);
+    rig_check_read(rig, 4096, 4096);
     assert_int_equal(fake_nfs_count(rig->fake, OP_READ), 0);
 }
 
@@ -314,7 +290,7 @@ static void a_lost_reply_does_not_execute_twice(void **state)
 {
     struct rig *rig = *state;
     struct sealio_counters counters;
-    open_with(rig, SEALIO_READ | SEALIO_WRITE, SEALIO_LAYOUTS_NEVER, 20000);
+    open_with(rig, SEALIO_READ | SEALIO_WRITE, SEALIO_LAYOUTS_NEVER, RIG_TIMEOUT_MS);
     fake_nfs_cut_at(rig->fake, OP_WRITE);
     assert_int_equal(sealio_file_write(rig->file, rig->content, 1000, 0), 1000);
     assert_int_equal(fake_nfs_count(rig->fake, OP_WRITE), 1);
@@ -329,7 +305,7 @@ static void a_lost_session_is_made_anew_and_state_stays(void **state)
 {
     struct rig *rig = *state;
     open_reader(rig);
-    check_read(rig, 0, 4096);
+    rig_check_read(rig, 0, 4096);
     fake_nfs_forget_session(
         rig->fake); /* noticed without any call: a recall must be able to come */
     assert_true(fake_nfs_wait(rig->fake, OP_CREATE_SESSION, 2));
@@ -342,16 +318,28 @@ static void a_lost_session_is_made_anew_and_state_stays(void **state)
     assert_true(fake_nfs_wait(rig->fake, OP_LAYOUTRETURN, 1));
 }
 
+static void a_server_that_denies_each_session_is_not_stormed(void **state)
+{
+    struct rig *rig = *state;
+    uint8_t buf[512];
+    open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_NEVER, 1000);
+    fake_nfs_deny_sessions(rig->fake, true);
+    assert_int_equal(sealio_file_read(rig->file, buf, sizeof(buf), 0), -ETIMEDOUT);
+    assert_in_range(fake_nfs_count(rig->fake, OP_CREATE_SESSION), 3, 20);
+    fake_nfs_deny_sessions(rig->fake, false);
+    assert_int_equal(sealio_file_read(rig->file, buf, sizeof(buf), 0), sizeof(buf));
+}
+
 /* After a restart: EXCHANGE_ID, opens reclaimed, what was written directly committed as a reclaim,
  * and only then RECLAIM_COMPLETE. */
 static void after_a_restart_opens_are_reclaimed_before_reclaim_complete(void **state)
 {
     struct rig *rig = *state;
-    open_with(rig, SEALIO_READ | SEALIO_WRITE, SEALIO_LAYOUTS_TRY, 20000);
+    open_with(rig, SEALIO_READ | SEALIO_WRITE, SEALIO_LAYOUTS_TRY, RIG_TIMEOUT_MS);
     assert_int_equal(sealio_file_write(rig->file, rig->content, 4096, 0), 4096);
     fake_nfs_restart(rig->fake);
     assert_true(fake_nfs_wait(rig->fake, OP_RECLAIM_COMPLETE, 2));
-    check_read(rig, 0, 10000);
+    rig_check_read(rig, 0, 10000);
     assert_int_equal(fake_nfs_count(rig->fake, OP_EXCHANGE_ID), 2);
     assert_int_equal(fake_nfs_last_claim(rig->fake), CLAIM_PREVIOUS);
     assert_true(fake_nfs_last_commit_was_reclaim(rig->fake));
@@ -369,10 +357,10 @@ static void an_idle_session_renews_its_lease(void **state)
     struct sealio_counters before, after;
     fake_nfs_set_lease(rig->fake, 1);
     open_reader(rig);
-    check_read(rig, 0, 4096);
+    rig_check_read(rig, 0, 4096);
     sealio_session_counters(rig->session, &before);
     nap(1500);
-    check_read(rig, 4096, 4096);
+    rig_check_read(rig, 4096, 4096);
     sealio_session_counters(rig->session, &after);
     assert_true(after.calls > before.calls);
     assert_int_equal(after.reads_server, 0);
@@ -387,7 +375,7 @@ static void past_the_lease_nothing_touches_the_disk(void **state)
     uint8_t buf[4096];
     fake_nfs_set_lease(rig->fake, 1);
     open_with(rig, SEALIO_READ, SEALIO_LAYOUTS_REQUIRE, 600);
-    check_read(rig, 0, 4096);
+    rig_check_read(rig, 0, 4096);
     sealio_session_counters(rig->session, &before);
     fake_nfs_mute(rig->fake, true);
     nap(1300);
@@ -431,6 +419,48 @@ static void *read_at_random(void *arg)
     return NULL;
 }
 
+static unsigned count_descriptors(void)
+{
+    unsigned count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    assert_non_null(dir);
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
+}
+
+/* RFC 8881 section 12.7.4. */
+static void after_a_restart_a_device_id_may_be_another_disks(void **state)
+{
+    struct rig *rig = *state;
+    open_reader(rig);
+    rig_check_read(rig, 0, 5000);
+    assert_int_equal(fake_nfs_count(rig->fake, OP_READ), 0);
+    fake_nfs_memory(rig->fake)[515] = 'x'; /* none here bears the signature now */
+    fake_nfs_restart(rig->fake);
+    assert_true(fake_nfs_wait(rig->fake, OP_RECLAIM_COMPLETE, 2));
+    rig_check_read(rig, 0, 5000);
+    assert_int_equal(fake_nfs_count(rig->fake, OP_GETDEVICEINFO), 2);
+    assert_true(fake_nfs_count(rig->fake, OP_READ) > 0);
+}
+
+static void a_disk_that_is_the_same_after_restarts_is_open_once(void **state)
+{
+    struct rig *rig = *state;
+    open_reader(rig);
+    rig_check_read(rig, 0, 5000);
+    const unsigned before = count_descriptors();
+    for (unsigned i = 1; i <= 3; i++) {
+        fake_nfs_restart(rig->fake);
+        assert_true(fake_nfs_wait(rig->fake, OP_RECLAIM_COMPLETE, 1 + i));
+        rig_check_read(rig, 0, 5000);
+        assert_int_equal(fake_nfs_count(rig->fake, OP_GETDEVICEINFO), 1 + i);
+    }
+    assert_int_equal(fake_nfs_count(rig->fake, OP_READ), 0);
+    assert_int_equal(count_descriptors(), before);
+}
+
 /* Threads open and read while layouts are recalled, connections cut and the server restarted under
  * them: every byte is right and nobody sees an error. */
 static void threads_share_a_session_through_recalls_cuts_and_restarts(void **state)
@@ -461,7 +491,7 @@ static void threads_share_a_session_through_recalls_cuts_and_restarts(void **sta
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, rig_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(data_comes_from_the_disk_and_not_by_read),
         TEST(holes_are_zeros_whatever_is_on_the_disk),
@@ -469,6 +499,8 @@ int main(void)
         TEST(without_a_layout_data_comes_by_read),
         TEST(required_layouts_do_not_fall_back),
         TEST(a_disk_without_the_signature_is_not_used),
+        TEST(another_disk_of_the_name_is_not_written_to),
+        TEST(a_layout_that_comes_in_pieces_without_end_is_given_back),
         TEST(whole_blocks_are_written_to_the_disk_and_committed),
         TEST(a_recalled_layout_is_returned_with_the_recalls_seqid),
         TEST(what_was_written_is_committed_before_the_return),
@@ -478,7 +510,10 @@ int main(void)
         TEST(two_opens_of_a_file_share_one_layout),
         TEST(a_lost_reply_does_not_execute_twice),
         TEST(a_lost_session_is_made_anew_and_state_stays),
+        TEST(a_server_that_denies_each_session_is_not_stormed),
         TEST(after_a_restart_opens_are_reclaimed_before_reclaim_complete),
+        TEST(after_a_restart_a_device_id_may_be_another_disks),
+        TEST(a_disk_that_is_the_same_after_restarts_is_open_once),
         TEST(an_idle_session_renews_its_lease),
         TEST(past_the_lease_nothing_touches_the_disk),
         TEST(threads_share_a_session_through_recalls_cuts_and_restarts),

@@ -95,6 +95,21 @@ static void sessions_and_ports_are_nexuses_of_their_own(void **state)
     assert_false(key_nexus_equal(&reg[0].nexus, &reg[2].nexus));
 }
 
+/* SPC-4 6.16.5: what stands where the port's number would is to be ignored. */
+static void a_registration_for_all_target_ports_is_of_none(void **state)
+{
+    (void)state;
+    for (uint8_t port = 1; port <= 2; port++) {
+        uint8_t *id = descriptor(1, port, 24);
+        id[0] = SAS;
+        id[4] = 0x50;
+        id[-12] |= 0x02;
+    }
+    assert_int_equal(parse(), 0);
+    assert_int_equal(reg[0].nexus.port, 0);
+    assert_true(key_nexus_equal(&reg[0].nexus, &reg[1].nexus));
+}
+
 static void what_does_not_fit_is_not_taken_for_nothing(void **state)
 {
     (void)state;
@@ -151,6 +166,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(transport_ids_of_each_kind_are_read, setup),
         cmocka_unit_test_setup(sessions_and_ports_are_nexuses_of_their_own, setup),
+        cmocka_unit_test_setup(a_registration_for_all_target_ports_is_of_none, setup),
         cmocka_unit_test_setup(what_does_not_fit_is_not_taken_for_nothing, setup),
         cmocka_unit_test_setup(nonsense_is_refused, setup),
         cmocka_unit_test_setup(a_name_cannot_hurt_a_terminal, setup),

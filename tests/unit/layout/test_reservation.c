@@ -40,7 +40,7 @@ static struct {
 
 static struct reservation_view view;
 static uint64_t own, victim;
-static bool preempted;
+static struct reservation_removal done;
 
 static int setup(void **state)
 {
@@ -458,14 +458,14 @@ static void a_removed_key_is_seen_to_be_gone_and_no_other_is_touched(void **stat
         disk.keys[2] = reservation_key(SERVER, 8);
         disk.keys[3] = victim; /* by another path */
         disk.count = 4;
-        assert_int_equal(reservation_remove(ops, FD, own, victim, &view, &preempted), 0);
+        assert_int_equal(reservation_remove(ops, FD, own, victim, &view, &done), 0);
         assert_false(registered(victim));
         assert_true(registered(own) && registered(reservation_key(SERVER, 8)));
-        assert_true(preempted);
+        assert_true(done.sent && done.preempted);
         assert_int_equal(disk.preempts, 1);
-        assert_int_equal(reservation_remove(ops, FD, own, victim, &view, &preempted),
+        assert_int_equal(reservation_remove(ops, FD, own, victim, &view, &done),
                          0); /* again: it is gone */
-        assert_false(preempted);
+        assert_false(done.sent || done.preempted);
         assert_int_equal(disk.preempts, 1);
     }
 }
@@ -479,13 +479,48 @@ static void a_preempt_that_did_nothing_is_no_fence(void **state)
         disk.keys[1] = victim;
         disk.count = 2;
         disk.lost_preempts = 100;
-        assert_int_equal(reservation_remove(ops, FD, own, victim, &view, &preempted), -EBUSY);
+        assert_int_equal(reservation_remove(ops, FD, own, victim, &view, &done), -EBUSY);
         disk.lost_preempts = 1;
-        assert_int_equal(reservation_remove(ops, FD, own, victim, &view, &preempted), 0);
+        assert_int_equal(reservation_remove(ops, FD, own, victim, &view, &done), 0);
         disk.keys[1] = victim;
         disk.count = 2;
         disk.preempt_conflicts = true;
-        assert_int_equal(reservation_remove(ops, FD, own, victim, &view, &preempted), -EBUSY);
+        assert_int_equal(reservation_remove(ops, FD, own, victim, &view, &done), -EBUSY);
+    }
+}
+
+/* What was not sent has not taken a key off that is gone later; what got no answer may have. */
+static void a_preempt_that_was_refused_was_not_carried_out(void **state)
+{
+    (void)state;
+    FOR_EACH_KIND(ops)
+    {
+        assert_int_equal(reservation_take(ops, FD, own, &view), 0);
+        disk.keys[1] = victim;
+        disk.count = 2;
+        disk.preempt_conflicts = true;
+        assert_int_equal(reservation_remove(ops, FD, own, victim, &view, &done), -EBUSY);
+        assert_false(done.sent || done.preempted);
+        disk.preempt_conflicts = false;
+        disk.lost_preempts = 100;
+        assert_int_equal(reservation_remove(ops, FD, own, victim, &view, &done), -EBUSY);
+        assert_true(done.sent);
+    }
+}
+
+static void what_a_target_forgets_while_a_key_is_removed_is_told(void **state)
+{
+    (void)state;
+    FOR_EACH_KIND(ops)
+    {
+        assert_int_equal(reservation_take(ops, FD, own, &view), 0);
+        disk.count = 0;
+        disk.held = false;
+        disk.generation = 0;
+        assert_int_equal(reservation_remove(ops, FD, own, victim, &view, &done), 0);
+        assert_true(done.loss.lost);
+        assert_int_equal(done.loss.generation, 0);
+        assert_false(done.sent);
     }
 }
 
@@ -495,8 +530,8 @@ static void nobody_preempts_everybody_or_itself(void **state)
     FOR_EACH_KIND(ops)
     {
         assert_int_equal(reservation_take(ops, FD, own, &view), 0);
-        assert_int_equal(reservation_remove(ops, FD, own, 0, &view, &preempted), -EINVAL);
-        assert_int_equal(reservation_remove(ops, FD, own, own, &view, &preempted), -EINVAL);
+        assert_int_equal(reservation_remove(ops, FD, own, 0, &view, &done), -EINVAL);
+        assert_int_equal(reservation_remove(ops, FD, own, own, &view, &done), -EINVAL);
         assert_int_equal(disk.preempts, 0);
     }
 }
@@ -508,10 +543,9 @@ static void unit_attentions_are_waited_out(void **state)
     disk.keys[1] = victim;
     disk.count = 2;
     disk.attentions = 3;
-    assert_int_equal(reservation_remove(&reservation_scsi, FD, own, victim, &view, &preempted), 0);
+    assert_int_equal(reservation_remove(&reservation_scsi, FD, own, victim, &view, &done), 0);
     disk.attentions = 1000;
-    assert_int_equal(reservation_remove(&reservation_scsi, FD, own, victim, &view, &preempted),
-                     -EAGAIN);
+    assert_int_equal(reservation_remove(&reservation_scsi, FD, own, victim, &view, &done), -EAGAIN);
 }
 
 static void a_disk_that_is_gone_fences_nobody(void **state)
@@ -519,8 +553,7 @@ static void a_disk_that_is_gone_fences_nobody(void **state)
     (void)state;
     assert_int_equal(reservation_take(&reservation_scsi, FD, own, &view), 0);
     disk.gone = true;
-    assert_int_equal(reservation_remove(&reservation_scsi, FD, own, victim, &view, &preempted),
-                     -ENXIO);
+    assert_int_equal(reservation_remove(&reservation_scsi, FD, own, victim, &view, &done), -ENXIO);
 }
 
 static void a_target_without_persistence_is_asked_for_none(void **state)
@@ -705,7 +738,7 @@ static void a_reservation_of_another_type_is_not_ours(void **state)
         disk.count = 2;
         disk.type = ops == &reservation_nvme ? 3 : 5;
         assert_int_equal(reservation_take(ops, FD, own, &view), -EBUSY);
-        assert_int_equal(reservation_remove(ops, FD, own, victim, &view, &preempted), -EBUSY);
+        assert_int_equal(reservation_remove(ops, FD, own, victim, &view, &done), -EBUSY);
     }
 }
 
@@ -734,6 +767,8 @@ int main(void)
         cmocka_unit_test_setup(a_disk_that_another_holds_is_left_alone, setup),
         cmocka_unit_test_setup(a_removed_key_is_seen_to_be_gone_and_no_other_is_touched, setup),
         cmocka_unit_test_setup(a_preempt_that_did_nothing_is_no_fence, setup),
+        cmocka_unit_test_setup(a_preempt_that_was_refused_was_not_carried_out, setup),
+        cmocka_unit_test_setup(what_a_target_forgets_while_a_key_is_removed_is_told, setup),
         cmocka_unit_test_setup(nobody_preempts_everybody_or_itself, setup),
         cmocka_unit_test_setup(unit_attentions_are_waited_out, setup),
         cmocka_unit_test_setup(a_disk_that_is_gone_fences_nobody, setup),

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -299,6 +300,25 @@ static void only_a_new_hello_by_the_secret_of_a_living_client_is_admitted(void *
     ask(7);
     assert_int_equal(counters().connections, 2);
     end_peer(peer);
+}
+
+/* From anywhere on the network: it costs nothing to ask. */
+static void who_asks_without_end_does_not_keep_the_thread(void **state)
+{
+    enum { MANY = 24 };
+    int fds[2];
+
+    (void)state;
+    for (int i = 0; i < MANY; i++)
+        fake_request("?", 1, 1);
+    assert_int_equal(rdma_target_dispatch(target), 0);
+    const uint64_t first = counters().admissions[RDMA_NOT_A_HELLO];
+    assert_true(first > 0 && first < MANY);
+    rdma_target_fds(target, fds);
+    struct pollfd left = {.fd = fds[0], .events = POLLIN};
+    assert_int_equal(poll(&left, 1, 0), 1); /* what is left is not forgotten */
+    assert_int_equal(rdma_target_dispatch(target), 0);
+    assert_int_equal(counters().admissions[RDMA_NOT_A_HELLO], MANY);
 }
 
 /* Lost goodbyes: the server believes of connections that they stand, and the client is back. */
@@ -1038,6 +1058,7 @@ int main(void)
         TEST(a_device_pages_on_demand_only_if_it_says_so),
         TEST(soft_roce_pages_on_demand_by_whole_packets_only),
         TEST(only_a_new_hello_by_the_secret_of_a_living_client_is_admitted),
+        TEST(who_asks_without_end_does_not_keep_the_thread),
         TEST(the_oldest_connection_gives_way_to_a_newer_one_of_its_client),
         TEST(who_cannot_prove_himself_moves_no_connection),
         TEST(what_cannot_be_ended_does_not_give_way),

@@ -462,6 +462,7 @@ static void mistakes_name_the_file_that_they_are_in(void **state)
         "/sealnfs.d/a.conf:2: export: \"/d\" is a duplicate of the export in ",
         "/sealnfs.d/a.conf:3: include_dir: included files include no others",
         "/sealnfs.d/b.conf:0: it cannot be read: ",
+        "/sealnfs.d/bb.conf:0: it cannot be read: Invalid argument",
         "/sealnfs.d/c.conf:2: a string is not closed"};
     char said[4096], link[128];
     struct config *config;
@@ -472,6 +473,8 @@ static void mistakes_name_the_file_that_they_are_in(void **state)
     include("c.conf", "\nlog_level = \"info\n");
     snprintf(link, sizeof(link), "%s/sealnfs.d/b.conf", directory);
     assert_int_equal(symlink("/no/such/file", link), 0);
+    snprintf(link, sizeof(link), "%s/sealnfs.d/bb.conf", directory);
+    assert_int_equal(mkfifo(link, 0600), 0); /* nobody writes to it */
     assert_int_equal(
         load(STATE "lease_tme = 5\nport = 1\n" GOOD_EXPORT, &config, said, sizeof(said)), -EINVAL);
     assert_non_null(strstr(said, "/sealnfs.d/a.conf:1: port: it is in /tmp/"));

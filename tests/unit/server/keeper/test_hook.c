@@ -198,6 +198,31 @@ static void output_without_end_does_not_hold_it_up(void **state)
     assert_true(run("yes | head -c 1000000; exit 0", 20000));
 }
 
+/* Whatever is read, there is more: who writes is quicker than who reads. */
+static bool has_more;
+
+ssize_t __real_read(int fd, void *data, size_t size);
+ssize_t __wrap_read(int fd, void *data, size_t size);
+ssize_t __wrap_read(int fd, void *data, size_t size)
+{
+    if (!has_more)
+        return __real_read(fd, data, size);
+    memset(data, 'y', size);
+    return (ssize_t)size;
+}
+
+/* Nor does what never ends: neither from its time, nor from the end of who left it behind. */
+static void output_that_never_ends_does_not_hold_it_up(void **state)
+{
+    (void)state;
+    double start = seconds();
+    has_more = true;
+    assert_false(run("yes", 300));
+    assert_true(run("yes & exit 0", 20000));
+    has_more = false;
+    assert_true(seconds() - start < 10);
+}
+
 static void hook_that_is_not_there_cannot_start(void **state)
 {
     (void)state;
@@ -234,6 +259,7 @@ int main(void)
         cmocka_unit_test(hooks_that_hang_are_not_many),
         cmocka_unit_test(hook_gets_what_it_needs),
         cmocka_unit_test(output_without_end_does_not_hold_it_up),
+        cmocka_unit_test(output_that_never_ends_does_not_hold_it_up),
         cmocka_unit_test(hook_that_is_not_there_cannot_start),
         cmocka_unit_test(cancelled_hook_says_nothing),
     };

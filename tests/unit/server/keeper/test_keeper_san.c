@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "layout/engine/engine.h"
+#include "layout/key/store.h"
 #include "layout/reservation/reservation.h"
 #include "server/base/loop.h"
 #include "server/config/config.h"
@@ -44,7 +45,7 @@ static bool fenced;                 /* the engine's opinion of LOST */
 static bool near_holds, near_is_haunted;
 static bool nobody_is_known; /* to the engine */
 static bool rule_is_full;
-static uint64_t ticket, lost_key, recalled, seen_client, settled_client;
+static uint64_t ticket, lost_key, recalled, seen_client, settled_client, taken_by;
 static enum { NOTHING, SHOWN, NOT_SHOWN } answer;
 
 static struct {
@@ -53,8 +54,10 @@ static struct {
     uint32_t generation;
     bool lost, volatile_; /* it is restarted; it keeps nothing over that, it says */
     int error;
-    uint64_t holder; /* error is -EBUSY: somebody else */
-    bool deaf;       /* preempts do nothing */
+    uint64_t holder;  /* error is -EBUSY: somebody else */
+    bool held_by_all; /* or all who are registered */
+    bool deaf;        /* preempts do nothing */
+    bool unanswered;  /* they do, and give the error; else with one nothing is sent */
 } target;
 
 int __wrap_reserver_create(struct device *device, uint64_t own_key, uint64_t before,
@@ -127,6 +130,15 @@ size_t __wrap_key_rule_run_count(const struct key_rule *rule)
     return rule_is_full ? KEY_RUNS_MAX : __real_key_rule_run_count(rule);
 }
 
+static int number_error;
+
+int __real_key_store_number(struct key_store *store, uint32_t *number);
+int __wrap_key_store_number(struct key_store *store, uint32_t *number);
+int __wrap_key_store_number(struct key_store *store, uint32_t *number)
+{
+    return number_error ? number_error : __real_key_store_number(store, number);
+}
+
 bool __wrap_engine_client_holds(const struct engine *engine, uint64_t client_id);
 bool __wrap_engine_client_holds(const struct engine *engine, uint64_t client_id)
 {
@@ -192,8 +204,6 @@ static void settled(void *arg, uint64_t client_id, const struct key_run *name)
     settled_client = client_id;
     fenced = false;
 }
-
-static uint64_t taken_by;
 
 static void taken_over(void *arg, const char *path, uint64_t key)
 {
@@ -266,12 +276,14 @@ static void carry_out(struct reserver_job *job)
     disk->name = device_volume(left)->base[0].designator;
     disk->error = target.error;
     disk->holder_key = target.holder;
+    disk->held = target.holder || target.held_by_all;
     disk->loss = (struct reservation_loss){target.lost, target.generation};
     target.generation += target.lost; /* by our registration */
     disk->persists = !target.volatile_;
     target.lost = false;
+    const bool sends = !target.error || target.unanswered;
     for (size_t i = 0; i < job->victim_count; i++)
-        disk->missed = !preempt(job->victim[i].key) || disk->missed;
+        disk->missed = !(sends && preempt(job->victim[i].key)) || disk->missed;
     disk->generation = target.generation;
     disk->reg = malloc(sizeof target.reg);
     assert_non_null(disk->reg);
@@ -381,7 +393,7 @@ static int setup(void **state)
     config.recall_timeout = 60;
     fenced = near_holds = near_is_haunted = nobody_is_known = rule_is_full = false;
     job_count = 0;
-    lost_key = recalled = seen_client = settled_client = 0;
+    lost_key = recalled = seen_client = settled_client = taken_by = 0;
     config.initiator_settle_time = 0;
     passed = 0;
     left = volume_on_the_disk(1);
@@ -548,6 +560,21 @@ static void what_was_seen_and_told_is_known_after_a_restart(void **state)
     assert_int_equal(tell(left), NFS4ERR_NOENT);
 }
 
+static void a_key_that_goes_while_the_server_is_down_is_no_fence_of_what_it_did_not_do(void **state)
+{
+    (void)state;
+    comes(EAST);
+    begin_fence(left);
+    run_job();
+    assert_true(jobs[0]->victim_count > 0); /* and stays with the reserver to the end */
+    job_count = 0;
+    stop();
+    take_off(EAST);
+    start();
+    fence();
+    assert_int_equal(answer, NOT_SHOWN);
+}
+
 static void an_outstanding_telling_is_known_after_a_restart(void **state)
 {
     (void)state;
@@ -573,6 +600,60 @@ static void a_late_end_of_a_fence_says_nothing(void **state)
     assert_int_equal(tell(left), NFS4_OK);
     fence();
     assert_int_equal(answer, NOT_SHOWN);
+}
+
+/* To its answer that the time is over; the job that has the victims is under way. */
+static void fence_to_the_end_of_its_time(void)
+{
+    config.fence_timeout = 0;
+    begin_fence(left);
+    config.fence_timeout = 1000;
+    run_job();
+    while (answer == NOTHING)
+        (void)event_base_loop(loop_base(loop), EVLOOP_ONCE);
+    assert_int_equal(answer, NOT_SHOWN);
+    assert_true(jobs[0]->victim_count > 0);
+}
+
+static void a_key_that_goes_before_a_late_preempt_is_no_fence_of_the_next_attempt(void **state)
+{
+    (void)state;
+    comes(EAST);
+    fence_to_the_end_of_its_time();
+    take_off(EAST);
+    run_job();
+    fence();
+    assert_int_equal(answer, NOT_SHOWN);
+}
+
+static void a_key_that_goes_though_no_preempt_was_sent_is_no_fence_of_the_next_attempt(void **state)
+{
+    (void)state;
+    comes(EAST);
+    begin_fence(left);
+    run_job();
+    target.error = -ENXIO; /* our path is gone, and the client's is not */
+    run_job();
+    assert_int_equal(answer, NOT_SHOWN);
+    take_off(EAST);
+    target.error = 0;
+    fence();
+    assert_int_equal(answer, NOT_SHOWN);
+}
+
+static void a_preempt_that_was_sent_and_not_answered_is_one_when_the_key_is_gone(void **state)
+{
+    (void)state;
+    comes(EAST);
+    begin_fence(left);
+    run_job();
+    target.error = -ETIMEDOUT;
+    target.unanswered = true;
+    run_job();
+    assert_int_equal(answer, NOT_SHOWN);
+    target.error = 0;
+    fence();
+    assert_int_equal(answer, SHOWN);
 }
 
 static void a_key_that_comes_back_after_its_fence_is_taken_off(void **state)
@@ -881,6 +962,19 @@ static void a_disk_that_stays_refused_is_told_from_one_that_is_ready_in_a_moment
     }
 }
 
+/* It has no key of one. */
+static void a_disk_that_all_who_are_registered_hold_stays_refused(void **state)
+{
+    const char *why;
+    (void)state;
+    target.error = -EBUSY;
+    target.held_by_all = true;
+    look(left);
+    assert_int_equal(keeper_san_prepare(san, LOST, left, &why), -ENODEV);
+    assert_non_null(strstr(why, "for all who are registered"));
+    assert_int_equal(taken_by, 0);
+}
+
 static void a_disk_that_is_being_reserved_is_ready_in_a_moment(void **state)
 {
     const char *why;
@@ -944,6 +1038,18 @@ static void where_too_many_went_without_a_word_nobody_new_is_told(void **state)
                      NFS4ERR_NOENT); /* Linux repeats a DELAY */
     rule_is_full = false;
     assert_int_equal(keeper_san_prepare(san, NEAR, left, &why), 0);
+}
+
+/* Nor where there is no number any more, or no room for it. */
+static void where_no_key_can_be_kept_the_client_goes_through_the_server(void **state)
+{
+    (void)state;
+    number_error = -ENOMEM;
+    assert_int_equal(tell(left), NFS4ERR_DELAY);
+    number_error = -ENOSPC;
+    assert_int_equal(tell(left), NFS4ERR_NOENT);
+    number_error = 0;
+    assert_int_equal(tell(left), NFS4_OK);
 }
 
 /* Once, when it may be told a key again, and not before. */
@@ -1030,8 +1136,12 @@ int main(void)
         KEY_TEST(a_disk_that_cannot_be_asked_shows_nothing),
         KEY_TEST(nobody_is_told_of_a_key_while_it_is_fenced),
         KEY_TEST(what_was_seen_and_told_is_known_after_a_restart),
+        KEY_TEST(a_key_that_goes_while_the_server_is_down_is_no_fence_of_what_it_did_not_do),
         KEY_TEST(an_outstanding_telling_is_known_after_a_restart),
         KEY_TEST(a_late_end_of_a_fence_says_nothing),
+        KEY_TEST(a_key_that_goes_before_a_late_preempt_is_no_fence_of_the_next_attempt),
+        KEY_TEST(a_key_that_goes_though_no_preempt_was_sent_is_no_fence_of_the_next_attempt),
+        KEY_TEST(a_preempt_that_was_sent_and_not_answered_is_one_when_the_key_is_gone),
         KEY_TEST(a_key_that_comes_back_after_its_fence_is_taken_off),
         KEY_TEST(a_neighbour_is_recalled_before_it_is_cut_off),
         KEY_TEST(a_haunted_neighbour_is_not_drained),
@@ -1048,10 +1158,12 @@ int main(void)
         KEY_TEST(who_waits_for_a_look_waits_for_one_that_begins_after_it),
         KEY_TEST(who_waits_for_a_look_hears_of_a_take_over_first),
         KEY_TEST(a_disk_that_stays_refused_is_told_from_one_that_is_ready_in_a_moment),
+        KEY_TEST(a_disk_that_all_who_are_registered_hold_stays_refused),
         KEY_TEST(a_disk_that_is_being_reserved_is_ready_in_a_moment),
         KEY_TEST(the_operators_word_lets_a_fenced_client_in),
         KEY_TEST(the_operators_word_ends_who_had_time_to_come_back),
         KEY_TEST(where_too_many_went_without_a_word_nobody_new_is_told),
+        KEY_TEST(where_no_key_can_be_kept_the_client_goes_through_the_server),
         KEY_TEST(a_fenced_client_that_has_settled_is_told_of),
         KEY_TEST(who_registers_what_it_was_told_has_a_path_that_works),
         KEY_TEST(what_was_told_before_a_client_was_shaken_says_nothing_of_its_path),
