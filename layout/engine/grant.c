@@ -384,6 +384,12 @@ static void give(struct engine *e, struct seal *seal, struct reach *reach,
     struct holder *holder = reach->holder;
     const struct layout_type *type = type_find(e, get->type);
     struct layout_cover cover;
+    const struct grant *had = grant_find(e, seal, holder, get->type);
+    if (had && had->leaving_until) {
+        answer(e, &get->call, ENGINE_TRY_LATER,
+               "the client has yet to say that it has none of what it returned");
+        return;
+    }
     struct seal_map *map = growing_map(e, seal, holder, get);
     if (!map)
         return;
@@ -422,6 +428,8 @@ static void give(struct engine *e, struct seal *seal, struct reach *reach,
           "\"iomode\":%u,\"offset\":%llu,\"length\":%llu,\"seqid\":%u", (unsigned)get->want.iomode,
           (unsigned long long)cover.offset, (unsigned long long)cover.length, seqid);
     answer(e, &get->call, ENGINE_OK, "%s", "");
+    if (may_write(grant))
+        seal->closed = false;
     growing_idle(e, seal);
     if (is_new)
         ask_drive(e);
@@ -494,10 +502,16 @@ static void return_file(struct engine *e, struct engine_layoutreturn *ret, struc
         }
         grant->seqid = seqid_next(grant->seqid);
         grant_stateid(e, grant, grant->seqid, &ret->new_stateid);
+    } else if (leave_is_asked_about(grant, ret->iomode)) {
+        ret->stateid_present = true;
+        leave_begin(e, grant, &ret->new_stateid);
+        growing_idle(e, seal);
     } else {
         grant_end(e, grant, ENGINE_END_RETURNED);
     }
     answer(e, &ret->call, ENGINE_OK, "%s", "");
+    if (ret->stateid_present)
+        leave_drive(e, seal);
 }
 
 /* FSID and ALL: an empty set is no error (18.44.3). They name no stateid, so of what the client may

@@ -333,7 +333,7 @@ static bool somebody_writes(const struct seal *seal)
     const struct grant *grant;
     DL_FOREACH2(seal->grants, grant, seal_next)
     {
-        if (grant->stale || ranges_writable(&grant->ranges, 0, UINT64_MAX))
+        if (grant->stale || (!seal->closed && ranges_writable(&grant->ranges, 0, UINT64_MAX)))
             return true;
     }
     return seal_maybes(seal) || seal->tail_calls || growing_is_busy(seal);
@@ -350,6 +350,19 @@ void growing_idle(struct engine *e, struct seal *seal)
         return;
     seal->linger_at = e->now + e->options.growing_linger;
     seal_plan(e, seal, 0);
+}
+
+/* A layout stays good over closes: with the last of those who may write it is time to ask for it
+ * back. */
+void growing_writers(struct engine *e, const struct engine_event *event)
+{
+    struct seal *seal = seal_find(e, &event->writers.key);
+    if (!seal || !seal->reserve)
+        return;
+    seal->closed = !event->writers.some;
+    if (event->writers.some)
+        seal->linger_at = 0;
+    growing_idle(e, seal);
 }
 
 void growing_idle_volume(struct engine *e, const struct volume *volume)

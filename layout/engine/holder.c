@@ -199,6 +199,7 @@ static void bury(struct engine *e, struct holder *holder)
 /* What it had under the id is past: recalled in bulk, or haunted. */
 static void lose_client_id(struct engine *e, struct holder *holder)
 {
+    leave_end_all(e, holder);
     drop_client_id(e, holder);
     struct grant *grant;
     DL_FOREACH2(holder->grants, grant, holder_next)

@@ -154,6 +154,8 @@ struct grant {
     struct range_set ranges;
     struct recall recall;
     uint64_t recalled_at;              /* 0: it is not */
+    uint64_t leaving_until;            /* it was returned, and the client is asked whether it has
+                                          none (engine/leave.c); 0: it was not */
     struct engine_referral *referrals; /* one a slot, the last first */
     uint32_t referral_count;
     uint32_t place;
@@ -207,6 +209,7 @@ struct seal {
     uint64_t zero_to;
     bool zeroing;       /* a step writes zeros, up to there */
     bool gives_way;     /* it is released at the next look at the time */
+    bool closed;        /* nobody has it open for writing, whoever has a layout to write by */
     uint64_t linger_at; /* nobody writes to it: released then; 0: somebody does */
     unsigned writes;    /* of the server itself, under way */
     struct engine_call *tail_calls, *room_calls, *size_calls; /* wait for the zeros, the last two
@@ -352,6 +355,7 @@ struct seal_map *growing_map(struct engine *e, struct seal *seal, const struct h
 /* A grant was given or has ended; the last that lets somebody write starts the time. */
 void growing_idle(struct engine *e, struct seal *seal);
 void growing_idle_volume(struct engine *e, const struct volume *volume);
+void growing_writers(struct engine *e, const struct engine_event *event);
 void growing_ended(struct seal *seal, const struct grant *grant, enum engine_end how);
 /* Before a doubt ends by the operator's word; false: out of memory. */
 bool growing_distrust(struct engine *e, const uint8_t *fs_uuid);
@@ -375,6 +379,7 @@ bool release_check(struct engine *e,
 void release_drive_volume(struct engine *e, const struct volume *volume);
 void release_explain(const struct engine *e, const struct seal *seal, char *text, size_t size);
 void recall_answered(struct engine *e, const struct engine_event *event);
+void recall_drive(struct engine *e, struct grant *grant);
 void recall_redrive(struct engine *e, struct holder *holder);
 void bulk_drive(struct engine *e, struct holder *holder);
 struct reach *seal_maybes(const struct seal *seal); /* whoever may have had some before */
@@ -383,6 +388,13 @@ bool bulk_is_pending(const struct engine *e, const struct holder *holder);
 /* engine/haunt.c: what is left of runs that lost their state, and what ends it. */
 bool haunt_is_on(const struct reach *reach);
 void haunt_begin(struct engine *e, struct grant *grant);
+
+/* leave.c */
+bool leave_is_asked_about(const struct grant *grant, layoutiomode4 iomode);
+void leave_begin(struct engine *e, struct grant *grant, stateid4 *stateid);
+uint64_t leave_drive(struct engine *e, struct seal *seal);
+void leave_answered(struct engine *e, const struct engine_event *event, struct grant *grant);
+void leave_end_all(struct engine *e, struct holder *holder);
 /* 0: no time ends it. */
 uint64_t haunt_ends_at(const struct engine *e, const struct reach *reach);
 void haunts_timer(struct engine *e, struct holder *holder);

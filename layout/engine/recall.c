@@ -88,7 +88,7 @@ static bool recall_is_waiting(const struct recall *recall)
     return recall->phase == RECALL_PAUSED || recall->phase == RECALL_KNOWN;
 }
 
-static void recall_drive(struct engine *e, struct grant *grant)
+void recall_drive(struct engine *e, struct grant *grant)
 {
     struct recall *recall = &grant->recall;
     if (grant->stale)
@@ -121,7 +121,7 @@ void release_start(struct engine *e, struct seal *seal)
     struct grant *grant;
     DL_FOREACH2(seal->grants, grant, seal_next)
     {
-        if (grant->stale)
+        if (grant->stale || grant->leaving_until)
             continue;
         grant->seqid = seqid_next(grant->seqid);
         grant->recall = (struct recall){.phase = RECALL_DUE, .seqid = grant->seqid};
@@ -178,6 +178,8 @@ static void survey_grants(struct engine *e, struct seal *seal, struct survey *su
     DL_FOREACH2(seal->grants, grant, seal_next)
     {
         struct reach *reach = grant->reach;
+        if (grant->leaving_until)
+            continue;
         if (reach->fence != FENCE_RUNNING && reach->fence != FENCE_RECORDING)
             recall_drive(e, grant);
         if (recall_is_waiting(&grant->recall) && grant->recall.at > e->now)
@@ -236,9 +238,9 @@ void release_drive(struct engine *e, struct seal *seal)
         try_again(e, seal);
         return;
     }
+    struct survey survey = {.wake = leave_drive(e, seal)};
     if (!is_releasing_from_grants(seal) || release_check(e, seal))
         return;
-    struct survey survey = {0};
     survey_grants(e, seal, &survey);
     survey_maybes(e, seal, &survey);
     if (!seal->grants && !seal_maybes(seal) && !growing_is_busy(seal))
@@ -352,6 +354,10 @@ static void file_recall_answered(struct engine *e, const struct engine_event *ev
     struct recall *recall = &grant->recall;
     trace(e, "recall-answered", seal, holder->client_id, "\"outcome\":%d,\"status\":%d",
           event->recall.outcome, event->recall.status);
+    if (grant->leaving_until) {
+        leave_answered(e, event, grant);
+        return;
+    }
     uint64_t pause = e->options.recall_pause;
     if (event->recall.outcome == ENGINE_RECALL_ANSWERED) {
         if (event->recall.status == NFS4ERR_NOMATCHING_LAYOUT) {

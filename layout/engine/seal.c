@@ -678,5 +678,5 @@ void seal_timer(struct engine *e, struct seal *seal)
         seal->state == ENGINE_STUCK_STATE)
         release_drive(e, seal);
     else
-        seal_plan(e, seal, 0);
+        seal_plan(e, seal, leave_drive(e, seal));
 }

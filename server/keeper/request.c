@@ -554,6 +554,31 @@ void keeper_resize(struct keeper *keeper, struct keeper_resize *resize)
     request_post(request);
 }
 
+struct writers_note {
+    struct loop_msg msg;
+    struct keeper *keeper;
+    struct engine_event event;
+};
+
+static void run_writers(struct loop_msg *msg)
+{
+    struct writers_note *note = container_of(msg, struct writers_note, msg);
+    keeper_feed(note->keeper, &note->event);
+    free(note);
+}
+
+void keeper_writers(struct keeper *keeper, const struct file *file, bool some)
+{
+    struct writers_note *note = malloc(sizeof *note);
+    if (!note)
+        return;
+    *note = (struct writers_note){
+        .msg.run = run_writers,
+        .keeper = keeper,
+        .event = {.type = ENGINE_EV_WRITERS, .writers = {.key = *file_key(file), .some = some}}};
+    loop_post(keeper->loop, &note->msg);
+}
+
 static void run_map(struct loop_msg *msg)
 {
     struct request *request = container_of(msg, struct request, msg);

@@ -194,12 +194,8 @@ static enum op_next layoutget_finish(struct compound *c, struct layout_work *wor
         .lo_iomode = get->granted_iomode,
         .lo_content = {.loc_type = get->type, .loc_body = {.data = body, .len = get->body_len}},
     };
-    /* A layout of a sealed file stays good over closes: nobody needs it back before the seal goes.
-     * But one of a growing file for writing comes back with the last close, so that the seal does.
-     */
-    *res = (LAYOUTGET4resok){.logr_return_on_close = get->granted_iomode == LAYOUTIOMODE4_RW &&
-                                                     file_is_growing(c->current.file),
-                             .logr_stateid = get->layout_stateid,
+    /* Nothing is returned on close: Linux returns like that and has it still (engine/leave.c). */
+    *res = (LAYOUTGET4resok){.logr_stateid = get->layout_stateid,
                              .logr_layout_count = 1,
                              .logr_layout = layout};
     compound_set_stateid(c, &res->logr_stateid);

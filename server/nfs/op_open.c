@@ -22,6 +22,7 @@
 #include "server/file/file.h"
 #include "server/file/fs_access.h"
 #include "server/file/fs_status.h"
+#include "server/keeper/keeper.h"
 #include "server/nfs/op_open.h"
 #include "server/nfs/seal_wait.h"
 #include "server/server.h"
@@ -263,6 +264,8 @@ static enum op_next open_succeeded(struct compound *c, struct open_work *work,
     if (is_by_name(&c->args.open))
         compound_set_fh(c, file_ref(work->at.file), work->at.export);
     compound_set_stateid(c, stateid);
+    if (work->access & OPEN4_SHARE_ACCESS_WRITE && file_is_growing(work->at.file))
+        keeper_writers(c->server->keeper, work->at.file, true);
     return finish_open(c, work, NFS4_OK);
 }
 
@@ -371,6 +374,13 @@ enum op_next op_open(struct compound *c)
     return op_done(c, NFS4ERR_SERVERFAULT);
 }
 
+/* It may have been the last that could write. */
+static void note_closed(const struct compound *c)
+{
+    if (file_is_growing(c->current.file) && !state_file_has_writer(c->current.file))
+        keeper_writers(c->server->keeper, c->current.file, false);
+}
+
 enum op_next op_open_downgrade(struct compound *c)
 {
     const OPEN_DOWNGRADE4args *args = &c->args.open_downgrade;
@@ -385,8 +395,10 @@ enum op_next op_open_downgrade(struct compound *c)
     if (status == NFS4_OK)
         status = state_open_downgrade(client_state(c->client), c->current.file, &resolved, access,
                                       args->share_deny, out);
-    if (status == NFS4_OK)
+    if (status == NFS4_OK) {
         compound_set_stateid(c, out);
+        note_closed(c);
+    }
     return op_done(c, status);
 }
 
@@ -403,6 +415,7 @@ enum op_next op_close(struct compound *c)
         /* The invalid special stateid, so that its use is found out (18.2.4). */
         *out = (stateid4){.seqid = UINT32_MAX};
         compound_set_stateid(c, out);
+        note_closed(c);
     }
     return op_done(c, status);
 }

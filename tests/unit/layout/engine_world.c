@@ -892,8 +892,8 @@ enum engine_result world_got(struct world *w, unsigned client, unsigned file, la
     return call.call.result;
 }
 
-enum engine_result world_return(struct world *w, unsigned client, unsigned file,
-                                layoutiomode4 iomode, uint64_t offset, uint64_t length)
+enum engine_result world_give_back(struct world *w, unsigned client, unsigned file,
+                                   layoutiomode4 iomode, uint64_t offset, uint64_t length)
 {
     struct engine_layoutreturn call = {.scope = LAYOUTRETURN4_FILE,
                                        .key = w->files[file].key,
@@ -911,6 +911,23 @@ enum engine_result world_return(struct world *w, unsigned client, unsigned file,
     if (call.call.result == ENGINE_OK && call.stateid_present)
         w->clients[client].stateid[file] = call.new_stateid;
     return call.call.result;
+}
+
+/* And says that it has none when it is asked. */
+enum engine_result world_return(struct world *w, unsigned client, unsigned file,
+                                layoutiomode4 iomode, uint64_t offset, uint64_t length)
+{
+    const size_t recalls = w->recall_count;
+    enum engine_result result = world_give_back(w, client, file, iomode, offset, length);
+    if (result != ENGINE_OK || (w->clients[client].holds[file] && w->recall_count == recalls))
+        return result;
+    for (size_t i = w->recall_count; i-- > 0;) {
+        if (w->recalls[i].recall.scope == LAYOUTRECALL4_FILE &&
+            w->recalls[i].recall.client_id == w->clients[client].id &&
+            file_key_equal(&w->recalls[i].key, &w->files[file].key))
+            world_answer_recall(w, i, ENGINE_RECALL_ANSWERED, NFS4ERR_NOMATCHING_LAYOUT);
+    }
+    return result;
 }
 
 enum engine_result world_return_all(struct world *w, unsigned client, layoutreturn_type4 scope)

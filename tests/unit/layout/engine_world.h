@@ -167,6 +167,9 @@ void world_release(struct world *w, unsigned file, bool by_operator, uint64_t pa
 void world_get(struct world *w, unsigned client, unsigned file, layoutiomode4 iomode,
                struct engine_layoutget *call);
 enum engine_result world_got(struct world *w, unsigned client, unsigned file, layoutiomode4 iomode);
+/* Alone: what it still says when it is asked about that is the test's. */
+enum engine_result world_give_back(struct world *w, unsigned client, unsigned file,
+                                   layoutiomode4 iomode, uint64_t offset, uint64_t length);
 enum engine_result world_return(struct world *w, unsigned client, unsigned file,
                                 layoutiomode4 iomode, uint64_t offset, uint64_t length);
 enum engine_result world_return_all(struct world *w, unsigned client, layoutreturn_type4 scope);

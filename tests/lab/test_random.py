@@ -1,0 +1,89 @@
+"""Stock clients that do at random what programs do to files, and an operator who unseals them
+meanwhile: each client reads what it wrote, and in the end so do the others and the server."""
+import json
+import os
+import random
+import signal
+import time
+
+from disk import MIB
+from registry import equal, holds, test
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SECONDS, ROUNDS = 8, 2
+
+
+class Exerciser:
+    def __init__(self, guest, directory, seed):
+        self.guest, self.directory, self.seed = guest, directory, seed
+        guest.run(f"rm -rf /mnt/n/{directory}; mkdir /mnt/n/{directory}; rm -f /tmp/stop")
+        self.job = guest.start(f"exec {HERE}/random-file /mnt/n/{directory} {seed} /tmp/stop")
+
+    def end(self):
+        """name -> digest."""
+        self.guest.run("touch /tmp/stop")
+        code = self.job.wait(180)
+        equal(code, 0, f"{self.guest.name}, seed {self.seed}:\n{self.job.output()}")
+        said = json.loads(self.job.output().splitlines()[-1])
+        print(f"{self.guest.name}, seed {self.seed}: {said['rounds']} rounds")
+        return said["digests"]
+
+
+class Operator:
+    """Unseals and looks at what is there, whatever comes of it. Seals come by policy: a manual one
+    would forbid to remove the file, or to cut it."""
+
+    def __init__(self, server, disk, seed):
+        self.server, self.disk, self.dice = server, disk, random.Random(seed)
+
+    def files(self):
+        return [f"{path}/{name}" for path, _, names in os.walk(self.disk.path) for name in names]
+
+    def meddle(self):
+        files = self.files()
+        if not files:
+            return
+        path = self.dice.choice(files)
+        command = self.dice.choice((["unseal"], ["unseal", "--wait", "--timeout", "5"], ["explain"]))
+        self.server.sealctl(*command, path, timeout=60)
+        if self.dice.random() < 0.1:
+            self.server.process.send_signal(signal.SIGHUP)
+
+    def meddle_for(self, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.meddle()
+            time.sleep(self.dice.random() / 2)
+
+
+def all_agree(server, disk, clients, exercisers):
+    """What each wrote is what the other and the server read."""
+    for exerciser in exercisers:
+        digests = exerciser.end()
+        for name, digest in digests.items():
+            path = f"{exerciser.directory}/{name}"
+            for client in clients:
+                equal(client.sha256(f"/mnt/n/{path}", direct=False), digest,
+                      f"{path}, seed {exerciser.seed}: read by {client.name}")
+            server.ctl("unseal", "--wait", "--timeout", "60", disk.file(path), timeout=90)
+            equal(disk.sha256(path), digest, f"{path}, seed {exerciser.seed}: on the server's disk")
+
+
+@test(fs=("mkfs.xfs", "ext4"), timeout=900, seconds=40)
+def what_clients_do_at_random_is_what_everybody_reads(lab, fs):
+    disk = lab.disk(size=512 * MIB, **({"fs": "xfs", "reflink": None} if fs == "mkfs.xfs"
+                                       else {"fs": fs}))
+    server = lab.server(at_rest_pause=1, export={
+        "direct_writes": True, "direct_writes_reserve": 4 * MIB, "direct_writes_min_size": 64 << 10,
+        "policy": "at-rest", "at_rest_min_size": 64 << 10})
+    clients = lab.clients(2)
+    for number in range(lab.times(ROUNDS, 20)):
+        seed = int(os.environ.get("RANDOM_FILE_SEED", random.randrange(10**6)))
+        exercisers = [Exerciser(client, f"of-{client.name}-{number}", seed + i)
+                      for i, client in enumerate(clients)]
+        for exerciser in exercisers:
+            exerciser.job.expect("under-way", 120)
+        Operator(server, disk, seed).meddle_for(lab.times(SECONDS, 20))
+        all_agree(server, disk, clients, exercisers)
+    counters = clients[0].counters()
+    holds(counters["LAYOUTGET"] > 0 and counters["LAYOUTCOMMIT"] > 0, counters.show())
