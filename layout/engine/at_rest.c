@@ -121,7 +121,7 @@ static struct seal *idle_longest(struct engine *e)
 
 static bool is_full(const struct engine *e)
 {
-    return e->options.at_rest_max && e->at_rest_count >= e->options.at_rest_max;
+    return e->options.at_rest_max && e->tally.at_rest >= e->options.at_rest_max;
 }
 
 static void make_room(struct engine *e, struct engine_layoutget *get)
@@ -171,7 +171,7 @@ bool engine_at_rest_explain(const struct engine *e, const struct file_key *key, 
                  "without a "
                  "layout for "
                  "longest makes room when a client asks, if there is one",
-                 e->at_rest_count);
+                 e->tally.at_rest);
         return true;
     }
     return false;

@@ -107,10 +107,20 @@ bool volume_is_settled(const struct volume *volume)
     return !volume->superseded && !volume->undescribed;
 }
 
+static bool any_is_unsettled(const struct engine *e)
+{
+    for (const struct volume *volume = e->volumes; volume; volume = volume->hh.next)
+        if (volume->seal_count && !volume_is_settled(volume))
+            return true;
+    return false;
+}
+
 /* Their blocks are not where clients look for them any more: every layout has to come back. */
 static void release_unsettled(struct engine *e, const char *what)
 {
     struct seal *seal, *next;
+    if (!any_is_unsettled(e))
+        return;
     HASH_ITER(hh, e->seals, seal, next)
     {
         if (!seal->volume || volume_is_settled(seal->volume) || seal->state != ENGINE_SEALED)

@@ -20,10 +20,17 @@ void engine_set_options(struct engine *e, const struct engine_options *options)
     e->options = now;
 }
 
+static void destroy_walks(struct engine *e)
+{
+    while (e->walks)
+        engine_walk_end(e, e->walks);
+}
+
 static void destroy_seals(struct engine *e)
 {
     struct seal *seal, *next_seal;
     HASH_CLEAR(hh, e->grants);
+    free(e->stateids.buckets);
     HASH_ITER(hh, e->seals, seal, next_seal)
     {
         HASH_DEL(e->seals, seal);
@@ -61,6 +68,7 @@ void engine_destroy(struct engine *e)
     effects_drop(e);
     at_rest_destroy(e);
     scrub_destroy(e);
+    destroy_walks(e);
     seals_bury(e);
     destroy_seals(e);
     holders_bury(e);
@@ -105,6 +113,8 @@ static void timer_of_seals(struct engine *e)
 static void timer(struct engine *e)
 {
     scrub_timer(e);
+    if (!e->wake || e->wake > e->now) /* for all holders, nothing: it was the scrub's time */
+        return;
     timer_of_haunts(e);
     timer_of_seals(e);
     struct holder *holder, *next;
@@ -301,5 +311,5 @@ int engine_event(struct engine *e, const struct engine_event *event, uint64_t no
 
 uint64_t engine_deadline(const struct engine *e)
 {
-    return e->wake;
+    return sooner(e->wake, e->scrub_at);
 }

@@ -686,8 +686,7 @@ int engine_seal_view(const struct engine *engine, const struct file_key *key,
 /* So many went off the books since the engine was made: what was seen of a file before one did may
  * be what was left of its seal. */
 uint64_t engine_seals_ended(const struct engine *engine);
-void engine_each_seal(const struct engine *engine,
-                      void (*visit)(const struct engine_seal_view *view, void *arg), void *arg);
+typedef void seal_visitor(const struct engine_seal_view *view, void *arg);
 
 struct engine_grant_view {
     struct file_key key;
@@ -701,11 +700,41 @@ struct engine_grant_view {
     layoutiomode4 iomode; /* RW if any part is */
     uint64_t offset, length;
     bool recalled, maybe;
+    size_t files; /* maybe, and of any of so many: no path */
     bool haunted; /* granted to a run that lost its state since */
 };
-/* Grants of the file (key NULL: of all files), holders that may have some included. */
+typedef void grant_visitor(const struct engine_grant_view *view, void *arg);
+/* Grants of the file, holders that may have some included. */
 void engine_each_grant(const struct engine *engine, const struct file_key *key,
-                       void (*visit)(const struct engine_grant_view *view, void *arg), void *arg);
+                       grant_visitor *visit, void *arg);
+
+/*
+ * All of them, in pieces of at most so many, so that others get in between: what is there all the
+ * time is visited once, what comes or goes meanwhile may be. False: that was the end. After the
+ * grants come those who may have some, once each, with the number of files instead of a file.
+ */
+struct engine_walk;
+struct engine_walk *engine_walk_begin(struct engine *engine); /* NULL: out of memory */
+void engine_walk_end(struct engine *engine, struct engine_walk *walk); /* NULL is fine */
+bool engine_walk_seals(const struct engine *engine, struct engine_walk *walk, unsigned most,
+                       seal_visitor *visit, void *arg);
+bool engine_walk_grants(struct engine_walk *walk, unsigned most, grant_visitor *visit, void *arg);
+
+/* A run that holds something, or may. */
+struct engine_holder_view {
+    uint64_t client_id; /* 0: the client id is gone */
+    const uint8_t *owner;
+    uint32_t owner_len;
+    const char *address;
+    size_t grants, stale, maybe; /* stale: granted under a client id that is gone. maybe: files */
+};
+void engine_each_holder(const struct engine *engine, enum journal_holder_kind kind,
+                        void (*visit)(const struct engine_holder_view *view, void *arg), void *arg);
+
+/* The seal on record (broken: of those that are) whose file had this path; -ENOENT. */
+int engine_find_path(const struct engine *engine, const char *path, bool broken,
+                     struct file_key *key);
+size_t engine_seals_on(const struct engine *engine, const uint8_t device[DEVICE_ID_SIZE]);
 
 /* How often, and how long in all: within 0.1, 1, 10, 60 and 300 s, each without the ones before it;
  * what took longer is in the count only. */

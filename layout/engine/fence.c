@@ -200,7 +200,7 @@ static void count_fence(struct engine *e, struct reach *reach)
 {
     struct holder *holder = reach->holder;
     reach->fence = FENCE_NONE;
-    reach_set_maybe(reach, false);
+    reach_set_maybe(e, reach, false);
     struct grant *grant, *next;
     DL_FOREACH_SAFE2(holder->grants, grant, next, holder_next)
     {

@@ -47,6 +47,14 @@ void grant_stateid(const struct engine *e, const struct grant *grant, uint32_t s
         out->other[4 + i] = (uint8_t)(grant->serial >> (56 - 8 * i));
 }
 
+static uint64_t serial_of(const stateid4 *stateid)
+{
+    uint64_t serial = 0;
+    for (unsigned i = 0; i < 8; i++)
+        serial = serial << 8 | stateid->other[4 + i];
+    return serial;
+}
+
 enum engine_result grant_check_stateid(const struct engine *e, const struct grant *grant,
                                        const stateid4 *stateid)
 {
@@ -73,10 +81,15 @@ static struct grant *grant_make(struct engine *e, struct seal *seal, struct reac
         free(grant);
         return NULL;
     }
+    grant->serial = ++e->next_serial;
+    if (stateid_index_add(e, grant)) {
+        HASH_DEL(e->grants, grant);
+        free(grant);
+        return NULL;
+    }
     grant->seal = seal;
     grant->holder = holder;
     grant->reach = reach;
-    grant->serial = ++e->next_serial;
     DL_APPEND2(seal->grants, grant, seal_prev, seal_next);
     DL_APPEND2(holder->grants, grant, holder_prev, holder_next);
     seal->grant_count++;
@@ -105,6 +118,12 @@ static bool may_write(const struct grant *grant)
     return ranges_writable(&grant->ranges, 0, UINT64_MAX) != NULL;
 }
 
+static void forget_names(struct engine *e, struct grant *grant)
+{
+    HASH_DEL(e->grants, grant);
+    stateid_index_remove(e, grant);
+}
+
 static void grant_drop(struct engine *e, struct grant *grant)
 {
     struct seal *seal = grant->seal;
@@ -114,7 +133,8 @@ static void grant_drop(struct engine *e, struct grant *grant)
         grant->holder->stale_count--;
         grant->reach->stale_count--;
     } else
-        HASH_DEL(e->grants, grant);
+        forget_names(e, grant);
+    walks_leave_grant(e, grant);
     DL_DELETE2(grant->seal->grants, grant, seal_prev, seal_next);
     DL_DELETE2(grant->holder->grants, grant, holder_prev, holder_next);
     grant->seal->grant_count--;
@@ -157,7 +177,7 @@ void grant_make_stale(struct engine *e, struct grant *grant)
 {
     if (grant->stale)
         return;
-    HASH_DEL(e->grants, grant);
+    forget_names(e, grant);
     grant->stale = true;
     grant->recall = (struct recall){0};
     e->stale_count++;
@@ -573,15 +593,8 @@ enum engine_result engine_test_stateid(const struct engine *e, uint64_t client_i
                                        const stateid4 *stateid)
 {
     const struct holder *holder = holder_find(e, client_id);
-    if (!holder)
+    const struct grant *grant = holder ? stateid_index_find(e, serial_of(stateid)) : NULL;
+    if (!grant || grant->holder != holder)
         return ENGINE_BAD_STATEID;
-    const struct grant *grant;
-    DL_FOREACH2(holder->grants, grant, holder_next)
-    {
-        stateid4 now;
-        grant_stateid(e, grant, grant->seqid, &now);
-        if (!grant->stale && memcmp(now.other, stateid->other, sizeof now.other) == 0)
-            return grant_check_stateid(e, grant, stateid);
-    }
-    return ENGINE_BAD_STATEID;
+    return grant_check_stateid(e, grant, stateid);
 }

@@ -367,6 +367,8 @@ void growing_writers(struct engine *e, const struct engine_event *event)
 
 void growing_idle_volume(struct engine *e, const struct volume *volume)
 {
+    if (!e->tally.growing) /* the usual case, and every client of before asks */
+        return;
     for (struct seal *seal = e->seals; seal; seal = seal->hh.next) {
         if (seal->volume == volume && seal->reserve)
             growing_idle(e, seal);

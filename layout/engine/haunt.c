@@ -143,7 +143,7 @@ void reach_past_is_over(struct engine *e, struct reach *reach, enum engine_end h
     trace(e, "past-is-over", NULL, holder->last_client_id, "\"how\":\"%s\"", end_name(how));
     end_stale(e, reach, how);
     if (ends_maybe(how))
-        reach_set_maybe(reach, false);
+        reach_set_maybe(e, reach, false);
     reach->haunted_at = reach->seen_at = 0;
     if (!holder_has_past(holder))
         record_take_out(e, holder, NULL);

@@ -42,7 +42,7 @@ struct reach *reach_make(struct holder *holder, struct volume *volume, enum jour
     return reach;
 }
 
-void reach_set_maybe(struct reach *reach, bool maybe)
+void reach_set_maybe(struct engine *e, struct reach *reach, bool maybe)
 {
     if (reach->maybe == maybe)
         return;
@@ -52,6 +52,7 @@ void reach_set_maybe(struct reach *reach, bool maybe)
         reach->volume->maybe_count++;
         reach->holder->maybe_count++;
     } else {
+        walks_leave_maybe(e, reach);
         DL_DELETE2(reach->volume->maybe, reach, maybe_prev, maybe_next);
         reach->volume->maybe_count--;
         reach->holder->maybe_count--;
@@ -262,7 +263,7 @@ static void void_memory(struct engine *e, struct reach *reach)
     struct holder *holder = reach->holder;
     trace(e, "past-is-over", NULL, holder->last_client_id, "\"how\":\"%s\"",
           end_name(ENGINE_END_MEMORY_VOID));
-    reach_set_maybe(reach, false);
+    reach_set_maybe(e, reach, false);
     if (reach->row == ROW_NONE && !reach->grant_count)
         record_take_out(e, holder, reach);
     holder_drop_if_empty(e, holder);

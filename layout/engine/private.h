@@ -68,6 +68,7 @@ struct volume {
     bool undescribed; /* the same, and there is no other description */
     struct reach *maybe; /* holders of before the restart that may have grants here */
     uint32_t maybe_count;
+    size_t seal_count, maybe_files; /* on it; of these those that they may have: engine/tally.c */
     UT_hash_handle hh;
 };
 
@@ -147,6 +148,7 @@ struct grant {
     struct grant *seal_prev, *seal_next;
     struct grant *holder_prev, *holder_next;
     uint64_t serial; /* names the stateid */
+    struct grant *serial_next;
     uint32_t seqid;
     bool stale;  /* granted under a client id that is gone: its stateid is dead, the grant is not */
     bool shaken; /* the client may have forgotten it without draining */
@@ -160,6 +162,13 @@ struct grant {
     uint32_t referral_count;
     uint32_t place;
     UT_hash_handle hh; /* not when stale */
+};
+
+/* As what a seal is counted at present. */
+struct seal_tally {
+    bool counted, at_rest, growing, broken, may_be_held;
+    enum engine_state state;
+    struct volume *volume;
 };
 
 enum seal_wait {
@@ -232,11 +241,18 @@ struct seal {
     uint32_t grant_count;
     struct seal *active_prev, *active_next;
     struct seal *idle_prev, *idle_next;
+    struct seal_tally tally;
     bool idle;     /* at rest, sealed, without a grant: on the engine's list, longest first */
     bool gave_way; /* at rest, released for somebody who changes the file */
     uint64_t idle_since;
     struct seal *dead_next;
     UT_hash_handle hh;
+};
+
+/* Grants that are not stale: engine/stateid_index.c. */
+struct stateid_index {
+    struct grant **buckets;
+    size_t count, room, base, grants;
 };
 
 struct engine {
@@ -255,6 +271,7 @@ struct engine {
     struct holder *holders; /* by client id */
     struct seal *seals;
     struct grant *grants; /* by seal, holder and type */
+    struct stateid_index stateids;
     size_t holder_count;
     size_t grant_count, stale_count; /* stale ones are among the first */
     struct engine_counters counters;
@@ -266,7 +283,8 @@ struct engine {
     struct seal *scrub_next;         /* NULL: from the first */
     struct backoff *backoffs;        /* engine/at_rest.c's own */
     struct seal *idle;
-    size_t at_rest_count;
+    struct engine_figures tally; /* of seals: engine/tally.c */
+    struct engine_walk *walks;   /* engine/walk.c's own */
     struct seal *active;
     struct seal *seal_waits;          /* in order of ticket */
     struct reach *row_waits;          /* the same */
@@ -303,6 +321,7 @@ void note_time(struct engine_times *times, uint64_t took);
 
 /* engine/seal.c: sealing and releasing, step by step. */
 struct seal *seal_find(const struct engine *e, const struct file_key *key);
+bool seal_is_between(const struct seal *seal); /* SEALING or RELEASING: nobody has anything of it */
 int seal_create(struct engine *e, const struct file_key *key, const char *path, struct seal **out);
 void seal_request(struct engine *e, struct engine_seal *call);
 /* For a LAYOUTGET under policy at-rest; the call joins the seal's waiters. */
@@ -339,6 +358,20 @@ void scrub_destroy(struct engine *e);
 /* Its file seems to be gone: is that so? Not before it has been seen again, a while later. */
 bool gone_is_certain(struct engine *e, struct seal *seal);
 uint64_t gone_look_again(const struct seal *seal);
+
+/* engine/tally.c: after each change of what is counted. */
+void seal_tally(struct engine *e, struct seal *seal);
+void seal_untally(struct engine *e, struct seal *seal);
+
+/* engine/walk.c: what goes is stood on by nobody. */
+void walks_leave_seal(struct engine *e, const struct seal *seal);
+void walks_leave_grant(struct engine *e, const struct grant *grant);
+void walks_leave_maybe(struct engine *e, const struct reach *reach);
+
+/* engine/view.c, for walks. */
+void view_seal(const struct engine *e, const struct seal *seal, struct engine_seal_view *view);
+void view_grant(const struct grant *grant, grant_visitor *visit, void *arg);
+void view_maybe(const struct reach *reach, grant_visitor *visit, void *arg); /* of any file there */
 
 /* engine/at_rest.c: how often, and how many. */
 bool at_rest_may_seal(struct engine *e, struct engine_layoutget *get); /* false: answered */
@@ -455,6 +488,11 @@ bool range_is_sane(uint64_t offset, uint64_t length);
 void layoutget(struct engine *e, struct engine_layoutget *get);
 void layoutreturn(struct engine *e, struct engine_layoutreturn *ret);
 
+/* engine/stateid_index.c */
+int stateid_index_add(struct engine *e, struct grant *grant); /* -ENOMEM */
+void stateid_index_remove(struct engine *e, const struct grant *grant);
+struct grant *stateid_index_find(const struct engine *e, uint64_t serial);
+
 /* engine/commit.c: LAYOUTCOMMIT and the times and sizes of pinned files. */
 void layoutcommit(struct engine *e, struct engine_layoutcommit *commit);
 void wrote(struct engine *e, struct engine_wrote *call);
@@ -483,7 +521,7 @@ bool holder_has_past(const struct holder *holder);
 bool holder_has_past_by(const struct holder *holder, enum journal_way way);
 /* Earlier runs of the server are gone, and so is all that they had registered. */
 void holders_memory_is_void(struct engine *e);
-void reach_set_maybe(struct reach *reach, bool maybe);
+void reach_set_maybe(struct engine *e, struct reach *reach, bool maybe);
 /* Nobody is here under this run, and nothing of it is left: it goes, unless it is marked. */
 void holder_drop_if_empty(struct engine *e, struct holder *holder);
 void holder_is_heard(struct holder *holder); /* it lives: the operator does not answer for it */

@@ -431,6 +431,8 @@ static layouttype4 memory_type(const struct engine *e)
 static bool has_stale_memory(const struct holder *holder)
 {
     const struct grant *grant;
+    if (!holder->stale_count) /* the usual case, and a release asks it of everybody */
+        return false;
     DL_FOREACH2(holder->grants, grant, holder_next)
     {
         if (grant->stale && grant->reach->way == JOURNAL_WAY_MEMORY)

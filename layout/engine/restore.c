@@ -19,16 +19,11 @@ static void growing_restore(struct seal *seal, const struct journal_seal *kept)
     seal->dirty_end = seal->reserve;
 }
 
-int engine_restore_seal(struct engine *e, const struct journal_seal *kept)
+static int fill_restored(struct engine *e, struct seal *seal, const struct journal_seal *kept)
 {
-    struct seal *seal;
-    int err = seal_create(e, &kept->key, kept->path, &seal);
-    if (err)
-        return err;
     seal->kind = kept->kind;
     seal->of_before = true;
     seal->at_rest = kept->at_rest;
-    e->at_rest_count += seal->at_rest && !kept->reserve;
     growing_restore(seal, kept);
     seal->map = kept->map ? map_ref(kept->map) : NULL;
     seal->mtime_ns = kept->mtime_ns;
@@ -57,6 +52,17 @@ int engine_restore_seal(struct engine *e, const struct journal_seal *kept)
     return 0;
 }
 
+int engine_restore_seal(struct engine *e, const struct journal_seal *kept)
+{
+    struct seal *seal;
+    int err = seal_create(e, &kept->key, kept->path, &seal);
+    if (!err) {
+        err = fill_restored(e, seal, kept);
+        seal_tally(e, seal);
+    }
+    return err;
+}
+
 int engine_restore_holder(struct engine *e, const struct journal_holder *kept)
 {
     struct holder *holder;
@@ -69,7 +75,7 @@ int engine_restore_holder(struct engine *e, const struct journal_holder *kept)
     struct reach *reach = reach_make(holder, volume, kept->way);
     if (!reach)
         return -ENOMEM;
-    reach_set_maybe(reach, true);
+    reach_set_maybe(e, reach, true);
     holder->last_client_id = kept->client_id;
     holder_was_at(holder, kept->address);
     holder->lapsed = true;

@@ -28,6 +28,11 @@ struct seal *seal_find(const struct engine *e, const struct file_key *key)
     return seal;
 }
 
+bool seal_is_between(const struct seal *seal)
+{
+    return seal->state == ENGINE_SEALING || seal->state == ENGINE_RELEASING;
+}
+
 int seal_create(struct engine *e, const struct file_key *key, const char *path, struct seal **out)
 {
     struct seal *seal = calloc(1, sizeof *seal);
@@ -41,6 +46,7 @@ int seal_create(struct engine *e, const struct file_key *key, const char *path, 
     HASH_ADD(hh, e->seals, key, sizeof seal->key, seal);
     if (!seal->hh.tbl)
         goto fail;
+    seal_tally(e, seal);
     *out = seal;
     return 0;
 fail:
@@ -149,6 +155,7 @@ void seal_set_state(struct engine *e, struct seal *seal, enum engine_state state
     if (seal->state == state)
         return;
     seal->state = state;
+    seal_tally(e, seal);
     trace(e, "state", seal, 0, "%s", "");
 }
 
@@ -192,7 +199,6 @@ int seal_start(struct engine *e, const struct engine_seal *request, uint64_t min
     seal->sparse = request->sparse;
     seal->at_rest = request->at_rest;
     seal->reserve = request->reserve;
-    e->at_rest_count += seal->at_rest && !seal->reserve;
     seal->min_size = min_size;
     seal_set_state(e, seal, ENGINE_SEALING);
     seal_push_word(e, seal);
@@ -217,7 +223,7 @@ static void make_manual(struct engine *e, struct seal *seal, struct engine_seal 
     }
     at_rest_busy(e, seal);
     seal->at_rest = false;
-    e->at_rest_count -= !seal->reserve;
+    seal_tally(e, seal);
     seal->linger_at = 0;
     seal->gives_way = false;
     uint64_t ticket;
@@ -280,8 +286,9 @@ static void forget(struct engine *e, struct seal *seal)
     growing_forget(e, seal, why);
     deactivate(e, seal);
     scrub_forget(e, seal);
+    walks_leave_seal(e, seal);
     at_rest_busy(e, seal);
-    e->at_rest_count -= seal->at_rest && !seal->reserve;
+    seal_untally(e, seal);
     if (seal->gave_way && !seal->reserve)
         at_rest_gave_way(e, &seal->key);
     e->seals_ended++;
@@ -389,6 +396,7 @@ static void mapped(struct engine *e, struct seal *seal, const struct engine_even
         err = -EINVAL;
     if (!err && !seal->release_wanted)
         err = volume_make(e, event->step.device, &seal->volume);
+    seal_tally(e, seal);
     if (!err && seal->volume && !volume_is_settled(seal->volume))
         err = -ESTALE;
     if (!err && seal->reserve && map_file_size(event->step.map) != seal->reserve)

@@ -28,8 +28,7 @@ const char *engine_state_name(enum engine_state state)
     return "unknown";
 }
 
-static void fill_seal(const struct engine *e, const struct seal *seal,
-                      struct engine_seal_view *view)
+void view_seal(const struct engine *e, const struct seal *seal, struct engine_seal_view *view)
 {
     *view = (struct engine_seal_view){
         .key = seal->key,
@@ -58,7 +57,7 @@ int engine_seal_view(const struct engine *e, const struct file_key *key,
     const struct seal *seal = seal_find(e, key);
     if (!seal)
         return -ENOENT;
-    fill_seal(e, seal, view);
+    view_seal(e, seal, view);
     return 0;
 }
 
@@ -67,36 +66,28 @@ uint64_t engine_seals_ended(const struct engine *e)
     return e->seals_ended;
 }
 
-void engine_each_seal(const struct engine *e,
-                      void (*visit)(const struct engine_seal_view *view, void *arg), void *arg)
+static struct engine_grant_view view_of_holder(const struct seal *seal,
+                                               const struct holder *holder)
 {
-    for (const struct seal *seal = e->seals; seal; seal = seal->hh.next) {
-        struct engine_seal_view view;
-        fill_seal(e, seal, &view);
-        visit(&view, arg);
-    }
-}
-
-static void fill_holder(const struct seal *seal, const struct holder *holder,
-                        struct engine_grant_view *view)
-{
-    *view = (struct engine_grant_view){
-        .key = seal->key,
-        .path = seal->path,
+    struct engine_grant_view view = {
+        .path = "",
         .client_id = holder->client_id,
         .kind = holder->owner->kind,
         .owner = holder->owner->bytes,
         .owner_len = holder->owner->len,
         .address = holder->address,
     };
+    if (seal) {
+        view.key = seal->key;
+        view.path = seal->path;
+    }
+    return view;
 }
 
-static void visit_grant(const struct grant *grant,
-                        void (*visit)(const struct engine_grant_view *view, void *arg), void *arg)
+void view_grant(const struct grant *grant, grant_visitor *visit, void *arg)
 {
-    struct engine_grant_view view;
+    struct engine_grant_view view = view_of_holder(grant->seal, grant->holder);
     uint64_t end = 0;
-    fill_holder(grant->seal, grant->holder, &view);
     view.type = (layouttype4)grant->key.type;
     view.iomode = LAYOUTIOMODE4_READ;
     view.offset = UINT64_MAX;
@@ -117,44 +108,103 @@ static void visit_grant(const struct grant *grant,
     visit(&view, arg);
 }
 
-static void visit_seal(const struct seal *seal,
-                       void (*visit)(const struct engine_grant_view *view, void *arg), void *arg)
+static struct engine_grant_view view_of_maybe(const struct seal *seal, const struct reach *reach)
+{
+    struct engine_grant_view view = view_of_holder(seal, reach->holder);
+    view.maybe = true;
+    view.haunted = haunt_is_on(reach);
+    return view;
+}
+
+void view_maybe(const struct reach *reach, grant_visitor *visit, void *arg)
+{
+    struct engine_grant_view view = view_of_maybe(NULL, reach);
+    view.files = reach->volume->maybe_files;
+    visit(&view, arg);
+}
+
+static void visit_seal(const struct seal *seal, grant_visitor *visit, void *arg)
 {
     const struct grant *grant;
     DL_FOREACH2(seal->grants, grant, seal_next)
-    visit_grant(grant, visit, arg);
-    if (seal->state == ENGINE_SEALING || seal->state == ENGINE_RELEASING)
+    view_grant(grant, visit, arg);
+    if (seal_is_between(seal))
         return;
     const struct reach *reach;
     DL_FOREACH2(seal_maybes(seal), reach, maybe_next)
     {
-        struct engine_grant_view view;
-        fill_holder(seal, reach->holder, &view);
-        view.maybe = true;
-        view.haunted = haunt_is_on(reach);
+        struct engine_grant_view view = view_of_maybe(seal, reach);
         view.length = seal->map ? map_end(seal->map) : 0;
         visit(&view, arg);
     }
 }
 
-void engine_each_grant(const struct engine *e, const struct file_key *key,
-                       void (*visit)(const struct engine_grant_view *view, void *arg), void *arg)
+void engine_each_grant(const struct engine *e, const struct file_key *key, grant_visitor *visit,
+                       void *arg)
 {
-    const struct seal *only = key ? seal_find(e, key) : NULL;
-    for (const struct seal *seal = key ? only : e->seals; seal; seal = key ? NULL : seal->hh.next)
+    const struct seal *seal = seal_find(e, key);
+    if (seal)
         visit_seal(seal, visit, arg);
+}
+
+/* Who may have something of before may have it of any such file on the volume. */
+static size_t maybe_files(const struct holder *holder)
+{
+    const struct reach *reach;
+    size_t files = 0;
+    LL_FOREACH(holder->reaches, reach)
+    files += reach->maybe ? reach->volume->maybe_files : 0;
+    return files;
+}
+
+static void visit_holder(const struct holder *holder,
+                         void (*visit)(const struct engine_holder_view *view, void *arg), void *arg)
+{
+    struct engine_holder_view view = {.client_id = holder->client_id,
+                                      .owner = holder->owner->bytes,
+                                      .owner_len = holder->owner->len,
+                                      .address = holder->address,
+                                      .grants = holder->grant_count - holder->stale_count,
+                                      .stale = holder->stale_count,
+                                      .maybe = maybe_files(holder)};
+    if (view.grants || view.stale || view.maybe)
+        visit(&view, arg);
+}
+
+void engine_each_holder(const struct engine *e, enum journal_holder_kind kind,
+                        void (*visit)(const struct engine_holder_view *view, void *arg), void *arg)
+{
+    for (const struct owner *owner = e->owners[kind]; owner; owner = owner->hh.next) {
+        const struct holder *holder;
+        LL_FOREACH2(owner->holders, holder, owner_next)
+        visit_holder(holder, visit, arg);
+    }
+}
+
+size_t engine_seals_on(const struct engine *e, const uint8_t id[DEVICE_ID_SIZE])
+{
+    const struct volume *volume = volume_find(e, id);
+    return volume ? volume->seal_count : 0;
+}
+
+int engine_find_path(const struct engine *e, const char *path, bool broken, struct file_key *key)
+{
+    if (broken && !e->tally.broken)
+        return -ENOENT;
+    for (const struct seal *seal = e->seals; seal; seal = seal->hh.next) {
+        if ((broken && !seal->broken) || strcmp(seal->path, path) != 0)
+            continue;
+        *key = seal->key;
+        return 0;
+    }
+    return -ENOENT;
 }
 
 void engine_figures(const struct engine *e, struct engine_figures *figures)
 {
-    *figures = (struct engine_figures){.seals = HASH_COUNT(e->seals),
-                                       .grants = e->grant_count,
-                                       .holders = e->holder_count,
-                                       .counters = e->counters};
-    for (const struct seal *seal = e->seals; seal; seal = seal->hh.next) {
-        figures->by_state[seal->state]++;
-        figures->at_rest += seal->at_rest && !seal->reserve;
-        figures->growing += seal->reserve > 0;
-        figures->broken += seal->broken;
-    }
+    *figures = e->tally;
+    figures->seals = HASH_COUNT(e->seals);
+    figures->grants = e->grant_count;
+    figures->holders = e->holder_count;
+    figures->counters = e->counters;
 }

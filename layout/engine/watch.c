@@ -138,6 +138,7 @@ static void broken(struct engine *e, struct seal *seal, const char *what,
     if (seal->broken)
         return;
     seal->broken = true;
+    seal_tally(e, seal);
     e->counters.breaches++;
     journal_broken(e, seal);
     seal_push_word(e, seal);
@@ -365,7 +366,6 @@ void scrub_plan(struct engine *e)
     uint64_t next = e->now + scrub_gap(e);
     if (!e->scrub_at || e->scrub_at > next)
         e->scrub_at = next;
-    e->wake = sooner(e->wake, e->scrub_at);
 }
 
 void scrub_timer(struct engine *e)

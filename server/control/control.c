@@ -56,6 +56,8 @@ struct control_conn {
     bool starting; /* requests, one after the other */
     bool holds;    /* counted among the holders */
     struct control_peer peer;
+    void (*then)(void *context); /* of an answer that waits until its peer has read */
+    void *then_context;
     struct control_conn *prev, *next;
 };
 
@@ -114,6 +116,47 @@ static void conn_say(struct control_peer *peer, json_t *line)
     json_decref(line);
 }
 
+static void conn_put(struct control_peer *peer, struct evbuffer *text)
+{
+    struct control_conn *conn = container_of(peer, struct control_conn, peer);
+
+    if (conn->stream)
+        bufferevent_write_buffer(conn->stream, text);
+}
+
+static bool conn_gone(const struct control_peer *peer)
+{
+    return !container_of((struct control_peer *)(uintptr_t)peer, struct control_conn, peer)->stream;
+}
+
+static bool is_unread(const struct control_conn *conn)
+{
+    return conn->stream && evbuffer_get_length(bufferevent_get_output(conn->stream)) > OUTPUT_MAX;
+}
+
+static void conn_when_read(struct control_peer *peer, void (*then)(void *context), void *context)
+{
+    struct control_conn *conn = container_of(peer, struct control_conn, peer);
+
+    if (!is_unread(conn)) {
+        then(context);
+        return;
+    }
+    conn->then = then;
+    conn->then_context = context;
+}
+
+/* True: an answer went on, and may have taken the connection with it. */
+static bool go_on(struct control_conn *conn)
+{
+    void (*then)(void *context) = conn->then;
+
+    conn->then = NULL;
+    if (then)
+        then(conn->then_context);
+    return then != NULL;
+}
+
 static void conn_next(struct control_conn *conn);
 
 /* The answer to the request under way; takes over the reference to reply (NULL: out of memory). */
@@ -127,7 +170,9 @@ static void conn_answer(void *context, json_t *reply)
         conn->control->holders++;
     }
     if (conn->stream) {
-        write_line(conn, reply);
+        if (!conn->peer.answered)
+            write_line(conn, reply);
+        conn->peer.answered = false;
         conn_next(conn);
     } else {
         conn_free_if_over(conn);
@@ -143,7 +188,7 @@ static bool start_request(struct control_conn *conn)
     size_t length;
     char *line;
 
-    if (conn->busy || evbuffer_get_length(bufferevent_get_output(conn->stream)) > OUTPUT_MAX)
+    if (conn->busy || is_unread(conn))
         return false;
     line = evbuffer_readln(input, &length, EVBUFFER_EOL_LF);
     if (!line && evbuffer_get_length(input) < LINE_MAX_BYTES)
@@ -171,8 +216,11 @@ static void conn_next(struct control_conn *conn)
 
 static void conn_readable(struct bufferevent *stream, void *arg)
 {
+    struct control_conn *conn = arg;
+
     (void)stream;
-    conn_next(arg);
+    if (is_unread(conn) || !go_on(conn))
+        conn_next(conn);
 }
 
 /* Nobody has the other end open any more. An end of file alone says less: the peer may have shut
@@ -195,7 +243,8 @@ static void conn_event(struct bufferevent *stream, short what, void *arg)
     take_spare(conn->control);
     if (conn->peer.holder)
         control_holder_close(conn->peer.holder, closed, holder_over, conn);
-    conn_free_if_over(conn);
+    if (!go_on(conn))
+        conn_free_if_over(conn);
 }
 
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
@@ -217,7 +266,11 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
         return;
     }
     conn->control = control;
-    conn->peer = (struct control_peer){.fd = fd, .say = conn_say};
+    conn->peer = (struct control_peer){.fd = fd,
+                                       .say = conn_say,
+                                       .put = conn_put,
+                                       .when_read = conn_when_read,
+                                       .gone = conn_gone};
     control->connections++;
     DL_APPEND(control->conns, conn);
     bufferevent_setcb(conn->stream, conn_readable, conn_readable, conn_event, conn);

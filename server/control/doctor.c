@@ -50,6 +50,7 @@ struct doctor {
     json_t *report, *facts, *problems;
     const char *config; /* the file */
     unsigned next_view;
+    size_t seals, stuck, broken;
 };
 
 static void add_fact(struct doctor *doctor, const char *name, const char *format, ...)
@@ -285,7 +286,6 @@ static void judge_devices(struct doctor *doctor, json_t *rows)
 
 static void judge_seals(struct doctor *doctor, json_t *rows)
 {
-    unsigned stuck = 0, broken = 0;
     size_t i;
     json_t *row;
 
@@ -293,20 +293,29 @@ static void judge_seals(struct doctor *doctor, json_t *rows)
     {
         const bool is_stuck = strcmp(text_of(row, "state"), "stuck") == 0;
         const bool is_broken = json_is_true(json_object_get(row, "broken"));
-        stuck += is_stuck;
-        broken += is_broken;
+        doctor->stuck += is_stuck;
+        doctor->broken += is_broken;
         if (is_stuck || is_broken)
             add_problem(doctor, "sealctl status; then what it says", "%.300s: %.600s",
                         text_of(row, "file"), text_of(row, "why"));
     }
-    add_fact(doctor, "seals", "%zu, of which STUCK %u, BROKEN %u", json_array_size(rows), stuck,
-             broken);
+    doctor->seals += json_array_size(rows);
+}
+
+/* When all pieces of them were there. */
+static void count_seals(struct doctor *doctor)
+{
+    add_fact(doctor, "seals", "%zu, of which STUCK %zu, BROKEN %zu", doctor->seals, doctor->stuck,
+             doctor->broken);
 }
 
 static const struct {
     const char *what;
     void (*judge)(struct doctor *doctor, json_t *rows);
-} views[] = {{"exports", judge_exports}, {"devices", judge_devices}, {"status", judge_seals}};
+    void (*end)(struct doctor *doctor);
+} views[] = {{"exports", judge_exports, NULL},
+             {"devices", judge_devices, NULL},
+             {"status", judge_seals, count_seals}};
 
 /* ---- no keys ---- */
 
@@ -366,9 +375,10 @@ static void on_view(struct loop_msg *msg)
     struct doctor *doctor = request->doctor;
     struct keeper_view *view = &request->keeper.view;
     json_t *rows = view->json ? json_loads(view->json, 0, NULL) : NULL;
+    const bool said = rows != NULL;
 
     free(view->json);
-    if (rows)
+    if (said)
         views[doctor->next_view].judge(doctor, rows);
     else
         add_problem(doctor, "sealctl status", "the keeper did not say its %s: %s",
@@ -377,6 +387,12 @@ static void on_view(struct loop_msg *msg)
         add_problem(doctor, "sealctl status; the log: journalctl -u sealnfsd", "%s",
                     view->call.why);
     json_decref(rows);
+    if (view->more) {
+        keeper_view(request->server->keeper, view);
+        return;
+    }
+    if (said && views[doctor->next_view].end)
+        views[doctor->next_view].end(doctor);
     doctor->next_view++;
     ask_next(request);
 }

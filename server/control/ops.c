@@ -10,6 +10,7 @@
 #include "server/control/ops.h"
 
 #include <errno.h>
+#include <event2/buffer.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +33,8 @@ void request_answer(struct control_request *request, json_t *reply)
     file_unref(request->file);
     json_decref(request->json);
     json_decref(request->clients);
+    if (request->line)
+        evbuffer_free(request->line);
     free(request->path);
     free(request);
     answer(context, reply);
@@ -182,8 +185,17 @@ static void on_viewed(struct loop_msg *msg)
     request_answer(request, reply);
 }
 
+static bool is_of_all(const struct control_request *request)
+{
+    return !request->file && !request->path && request->peer && request->op->file == FILE_MAY;
+}
+
 static void start_view(struct control_request *request)
 {
+    if (is_of_all(request)) {
+        start_list(request);
+        return;
+    }
     request->keeper.view = (struct keeper_view){
         .call = {.reply = {.run = on_viewed}, .reply_loop = request->loop},
         .what = request->op->name,

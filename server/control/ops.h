@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 struct control_holder;
+struct evbuffer;
 struct loop;
 struct server;
 
@@ -19,6 +20,13 @@ struct control_peer {
     struct control_holder *holder; /* control/hold.h; NULL: it is none */
     /* Send a line that was not asked for. Takes over the reference; NULL: it could not be made. */
     void (*say)(struct control_peer *peer, json_t *line);
+    /* For an answer that is written in pieces: a piece, which is taken out of the buffer; `then`
+     * when the peer has read what there is, but for a little, or is gone. Whoever has put all of
+     * the line sets `answered`. */
+    void (*put)(struct control_peer *peer, struct evbuffer *text);
+    void (*when_read)(struct control_peer *peer, void (*then)(void *context), void *context);
+    bool (*gone)(const struct control_peer *peer);
+    bool answered;
 };
 
 /* Called once with the answer, on the control loop; takes over the reference. NULL: out of memory.

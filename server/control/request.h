@@ -14,6 +14,7 @@
 #include "server/keeper/keeper.h"
 
 struct control_request;
+struct evbuffer;
 
 struct control_op {
     const char *name;
@@ -37,6 +38,8 @@ struct control_request {
     unsigned next_loop;   /* clients, expel: the loop being asked */
     json_t *clients;
     struct doctor *doctor;
+    struct evbuffer *line; /* of a list: what is not written yet */
+    enum { LIST_NONE, LIST_BEGUN, LIST_HAS_ROWS } list;
     uint64_t client_id; /* expel: who is meant */
     bool was_fenced;    /* expel: to end it */
     struct expiry_wait expiry;
@@ -72,6 +75,9 @@ void start_counters(struct control_request *request);
 
 /* control/doctor.c */
 void start_doctor(struct control_request *request);
+
+/* control/list.c */
+void start_list(struct control_request *request);
 
 /* control/hold.c */
 void start_holder(struct control_request *request);

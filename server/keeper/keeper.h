@@ -152,14 +152,18 @@ struct keeper_deviceinfo {
 };
 void keeper_deviceinfo(struct keeper *keeper, struct keeper_deviceinfo *info);
 
-/* TEST_STATEID/FREE_STATEID of a layout stateid (other[0] == STATEID_LAYOUT, see state.h). status
- * is the answer. */
-struct keeper_stateid {
+/* TEST_STATEID/FREE_STATEID of those among them that are layout stateids (other[0] ==
+ * STATEID_LAYOUT, see state.h); the codes of the others stay as they are. The arrays are borrowed
+ * until the reply, whose status is NFS4ERR_DELAY when memory is out. */
+struct keeper_stateids {
     struct keeper_call call;
     uint64_t client_id;
-    stateid4 stateid;
+    const stateid4 *stateids;
+    nfsstat4 *codes;
+    uint32_t count;
+    uint32_t judged; /* the keeper's */
 };
-void keeper_test_stateid(struct keeper *keeper, struct keeper_stateid *test);
+void keeper_test_stateids(struct keeper *keeper, struct keeper_stateids *test);
 
 /* Seal or release by the operator or by an operation that has to change a file. A release is
  * answered when the seal is gone (status NFS4_OK), when it cannot be yet and `wait` is false or the
@@ -346,16 +350,24 @@ struct keeper_hold {
 };
 void keeper_hold(struct keeper *keeper, struct keeper_hold *hold);
 
-/* The operator's view as JSON text (malloc'ed, the caller's): what = "status", "grants", "holders",
+/*
+ * The operator's view as JSON text (malloc'ed, the caller's): what = "status", "grants", "holders",
  * "devices", "exports", "explain". file may be NULL for all. With NFS4_OK, why is a warning that
- * concerns every file (the journal cannot be written, a file system is in doubt), or empty. */
+ * concerns every file (the journal cannot be written, a file system is in doubt), or empty.
+ *
+ * "status" and "grants" of all come in pieces, so that nobody waits for them: while `more` is set
+ * the same view is asked again for the next, or keeper_view_end says that it is not wanted.
+ */
 struct keeper_view {
     struct keeper_call call;
     const char *what;
     struct file *file;
     const char *path; /* with file NULL: of a seal on record; borrowed until the reply */
     char *json;       /* out */
+    bool more;        /* out */
+    struct engine_walk *walk; /* the keeper's */
 };
 void keeper_view(struct keeper *keeper, struct keeper_view *view);
+void keeper_view_end(struct keeper *keeper, struct keeper_view *view);
 
 #endif

@@ -291,6 +291,8 @@ struct json_t *keeper_view_holders(struct keeper *keeper); /* view_holder.c */
 /* JSON text, malloc'ed; NULL: no memory. */
 /* What the operator must know whatever was asked. */
 void keeper_view_warning(const struct keeper *keeper, char *text, size_t size);
+/* A piece of "status" or "grants" of all, and what of the walk is over. */
+char *keeper_view_piece(struct keeper *keeper, struct keeper_view *view);
 char *keeper_view_json(struct keeper *keeper, const char *what, struct file *file,
                        const struct file_key *key);
 

@@ -19,7 +19,7 @@
 #include "server/keeper/request.h"
 #include "server/state/state.h"
 
-enum { DESCRIPTION_MAX = 16384 };
+enum { DESCRIPTION_MAX = 16384, STATEIDS = 4096 /* judged at once: about a millisecond */ };
 
 #define OF(request, type) container_of((request)->of, struct type, call)
 
@@ -386,31 +386,11 @@ void keeper_seal(struct keeper *keeper, struct keeper_seal *seal)
 
 #define NO_SUCH_SEAL "there is no such file, and no seal on record by this name (sealctl status)"
 
-struct search {
-    const char *path;
-    bool broken_only, found;
-    struct file_key key;
-};
-
-static void match_path(const struct engine_seal_view *view, void *arg)
-{
-    struct search *search = arg;
-    if (search->found || strcmp(view->path, search->path) != 0 ||
-        (search->broken_only && !view->broken))
-        return;
-    search->found = true;
-    search->key = view->key;
-}
-
 /* Of a file that is gone only its seal's record is left, which bears its path; another file may
  * have that by now. */
 static bool find_by_path(struct request *request, struct file_key *key, bool broken_only)
 {
-    struct search search = {.path = request->path, .broken_only = broken_only};
-    engine_each_seal(request->keeper->engine, match_path, &search);
-    if (search.found)
-        *key = search.key;
-    return search.found;
+    return engine_find_path(request->keeper->engine, request->path, broken_only, key) == 0;
 }
 
 static void run_release(struct loop_msg *msg)
@@ -682,20 +662,29 @@ void keeper_deviceinfo(struct keeper *keeper, struct keeper_deviceinfo *info)
         request_post(request);
 }
 
-static void run_test_stateid(struct loop_msg *msg)
+/* No more of them at once than others may wait for: there may be tens of thousands. */
+static void run_test_stateids(struct loop_msg *msg)
 {
     struct request *request = container_of(msg, struct request, msg);
-    struct keeper_stateid *test = OF(request, keeper_stateid);
-    request_finish(
-        request,
-        to_status(engine_test_stateid(request->keeper->engine, test->client_id, &test->stateid)),
-        "");
+    struct keeper_stateids *test = OF(request, keeper_stateids);
+    uint32_t left = test->count - test->judged, n = left < STATEIDS ? left : STATEIDS;
+    for (uint32_t end = test->judged + n; test->judged < end; test->judged++) {
+        const stateid4 *stateid = &test->stateids[test->judged];
+        if (stateid->other[0] == ENGINE_STATEID_KIND)
+            test->codes[test->judged] = to_status(
+                engine_test_stateid(request->keeper->engine, test->client_id, stateid));
+    }
+    if (test->judged < test->count)
+        request_post(request);
+    else
+        request_finish(request, NFS4_OK, "");
 }
 
-void keeper_test_stateid(struct keeper *keeper, struct keeper_stateid *test)
+void keeper_test_stateids(struct keeper *keeper, struct keeper_stateids *test)
 {
     struct request *request =
-        request_make(keeper, REQUEST_TEST_STATEID, &test->call, run_test_stateid);
+        request_make(keeper, REQUEST_TEST_STATEIDS, &test->call, run_test_stateids);
+    test->judged = 0;
     if (request)
         request_post(request);
 }
@@ -717,6 +706,12 @@ void keeper_client_query(struct keeper *keeper, struct keeper_client_query *quer
         request_post(request);
 }
 
+static bool is_of_all(const struct keeper_view *view)
+{
+    return !view->file && !view->path &&
+           (strcmp(view->what, "status") == 0 || strcmp(view->what, "grants") == 0);
+}
+
 static void run_view(struct loop_msg *msg)
 {
     struct request *request = container_of(msg, struct request, msg);
@@ -728,8 +723,11 @@ static void run_view(struct loop_msg *msg)
             return;
         }
     }
-    view->json = keeper_view_json(request->keeper, view->what, view->file,
-                                  view->file || view->path ? &request->key : NULL);
+    if (is_of_all(view))
+        view->json = keeper_view_piece(request->keeper, view);
+    else
+        view->json = keeper_view_json(request->keeper, view->what, view->file,
+                                      view->file || view->path ? &request->key : NULL);
     char warning[KEEPER_WHY_MAX] = "";
     keeper_view_warning(request->keeper, warning, sizeof warning);
     request_finish(request, view->json ? NFS4_OK : NFS4ERR_DELAY,
@@ -740,12 +738,37 @@ void keeper_view(struct keeper *keeper, struct keeper_view *view)
 {
     struct request *request = request_make(keeper, REQUEST_VIEW, &view->call, run_view);
     view->json = NULL;
+    view->more = false;
     if (!request)
         return;
     if (view->file)
         keeper_recognize(keeper, view->file, &request->key, &request->msg);
     else
         request_post(request);
+}
+
+struct view_end {
+    struct loop_msg msg;
+    struct keeper *keeper;
+    struct engine_walk *walk;
+};
+
+static void run_view_end(struct loop_msg *msg)
+{
+    struct view_end *end = container_of(msg, struct view_end, msg);
+    engine_walk_end(end->keeper->engine, end->walk);
+    free(end);
+}
+
+/* Without memory for it the walk stands until the server ends: a few words. */
+void keeper_view_end(struct keeper *keeper, struct keeper_view *view)
+{
+    struct view_end *end = view->walk ? calloc(1, sizeof *end) : NULL;
+    if (!end)
+        return;
+    *end = (struct view_end){.msg.run = run_view_end, .keeper = keeper, .walk = view->walk};
+    view->walk = NULL;
+    loop_post(keeper->loop, &end->msg);
 }
 
 static void run_figures(struct loop_msg *msg)

@@ -19,7 +19,7 @@
 #include "server/keeper/rdma/rdma.h"
 #include "server/state/state.h"
 
-enum { TEXT_MAX = 512, STUCK_SECONDS = 5 };
+enum { TEXT_MAX = 512, STUCK_SECONDS = 5, PIECE = 128 /* rows: about a millisecond */ };
 
 static const char *policy_name(bool at_rest)
 {
@@ -49,13 +49,11 @@ static void add_seal(const struct engine_seal_view *view, void *arg)
     json_array_append_new(arg, seal_row(view));
 }
 
-static json_t *status(struct keeper *keeper, const struct file_key *key)
+static json_t *status(const struct keeper *keeper, const struct file_key *key)
 {
     struct engine_seal_view view;
     json_t *rows = json_array();
-    if (!key)
-        engine_each_seal(keeper->engine, add_seal, rows);
-    else if (engine_seal_view(keeper->engine, key, &view) == 0)
+    if (engine_seal_view(keeper->engine, key, &view) == 0)
         add_seal(&view, rows);
     return rows;
 }
@@ -77,10 +75,12 @@ static void add_grant(const struct engine_grant_view *view, void *arg)
                                    : "granted");
     json_object_set_new(row, "client", json_string(client));
     json_put_path(row, view->path);
+    if (view->files)
+        json_object_set_new(row, "files", json_integer((json_int_t)view->files));
     json_array_append_new(arg, row);
 }
 
-static json_t *grants(struct keeper *keeper, const struct file_key *key)
+static json_t *grants(const struct keeper *keeper, const struct file_key *key)
 {
     json_t *rows = json_array();
     engine_each_grant(keeper->engine, key, add_grant, rows);
@@ -318,6 +318,34 @@ void keeper_view_warning(const struct keeper *keeper, char *text, size_t size)
     }
 }
 
+/* Takes over the reference. */
+static char *write_json(json_t *value)
+{
+    char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    json_decref(value);
+    return text;
+}
+
+char *keeper_view_piece(struct keeper *keeper, struct keeper_view *view)
+{
+    json_t *rows = json_array();
+    view->more = false;
+    if (!view->walk)
+        view->walk = engine_walk_begin(keeper->engine);
+    if (view->walk && strcmp(view->what, "status") == 0)
+        view->more = engine_walk_seals(keeper->engine, view->walk, PIECE, add_seal, rows);
+    else if (view->walk)
+        view->more = engine_walk_grants(view->walk, PIECE, add_grant, rows);
+    char *text = view->walk ? write_json(json_incref(rows)) : NULL;
+    json_decref(rows);
+    view->more = view->more && text;
+    if (!view->more) {
+        engine_walk_end(keeper->engine, view->walk);
+        view->walk = NULL;
+    }
+    return text;
+}
+
 char *keeper_view_json(struct keeper *keeper, const char *what, struct file *file,
                        const struct file_key *key)
 {
@@ -328,7 +356,5 @@ char *keeper_view_json(struct keeper *keeper, const char *what, struct file *fil
                     : strcmp(what, "grants") == 0  ? grants(keeper, key)
                     : strcmp(what, "explain") == 0 ? explain(keeper, file, key)
                                                    : NULL;
-    char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-    json_decref(value);
-    return text;
+    return write_json(value);
 }

@@ -69,25 +69,6 @@ static json_t *device_row(const struct device *device, size_t seals)
     return row;
 }
 
-struct count {
-    const uint8_t *id;
-    size_t seals;
-};
-
-static void count_seal(const struct engine_seal_view *view, void *arg)
-{
-    struct count *count = arg;
-    if (view->device && memcmp(device_id(view->device), count->id, DEVICE_ID_SIZE) == 0)
-        count->seals++;
-}
-
-static size_t seals_on(struct keeper *keeper, const struct device *device)
-{
-    struct count count = {.id = device_id(device)};
-    engine_each_seal(keeper->engine, count_seal, &count);
-    return count.seals;
-}
-
 const char *keeper_disk_why_not(const struct keeper *keeper, const struct device *device)
 {
     return device && device_is_reserved(device) ? keeper_san_why_not(keeper->san, device) : NULL;
@@ -99,7 +80,7 @@ static json_t *export_row(struct keeper *keeper, const struct export *export)
     const char *why = "";
     bool layouts = export_has_layouts(export, &why);
     const char *disk = layouts ? keeper_disk_why_not(keeper, device) : NULL;
-    json_t *row = device ? device_row(device, seals_on(keeper, device)) : json_object();
+    json_t *row = device ? device_row(device, engine_seals_on(keeper->engine, device_id(device))) : json_object();
     if (disk) {
         layouts = config_export_has_rdma(export_config(export));
         why = disk;
@@ -128,7 +109,7 @@ static void add_earlier(const struct device *device, void *arg)
         if (now && memcmp(device_id(now), device_id(device), DEVICE_ID_SIZE) == 0)
             return;
     }
-    json_t *row = device_row(device, seals_on(earlier->keeper, device));
+    json_t *row = device_row(device, engine_seals_on(earlier->keeper->engine, device_id(device)));
     json_object_set_new(row, "layouts", json_false());
     json_object_set_new(row, "why",
                         json_string("not under an export now: known from before, so that a client "

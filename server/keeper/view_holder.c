@@ -12,41 +12,55 @@
 
 enum { NAME_MAX_BYTES = 1024 };
 
-/* A client id is one run; what is left of ids that are gone is told apart by address and owner. */
-static void name_holder(const struct engine_grant_view *view, char *name, size_t size)
-{
-    size_t n = (size_t)snprintf(name, size, "%016" PRIx64, view->client_id);
-    if (view->client_id)
-        return;
-    n += (size_t)snprintf(name + n, size - n, " %s ", view->address);
-    quote_text(name + n, size - n, view->owner, view->owner_len, NULL);
-}
-
-static json_t *new_holder(const struct engine_grant_view *view)
+static json_t *new_row(uint64_t client_id, const struct engine_holder_view *view)
 {
     char id[24] = "";
-    if (view->client_id)
-        snprintf(id, sizeof id, "%016" PRIx64, view->client_id);
+    if (client_id)
+        snprintf(id, sizeof id, "%016" PRIx64, client_id);
     return json_pack(
         "{s:s, s:o, s:o, s:i, s:i}", "client_id", id, "address", json_text(view->address), "owner",
         json_textn((const char *)view->owner, view->owner_len), "layouts", 0, "maybe", 0);
 }
 
-static void add_holder(const struct engine_grant_view *view, void *arg)
+/* A client id is one run; what is left of ids that are gone is told apart by address and owner. */
+static void name_row(uint64_t client_id, const struct engine_holder_view *view, char *name,
+                     size_t size)
+{
+    size_t n = (size_t)snprintf(name, size, "%016" PRIx64, client_id);
+    if (client_id)
+        return;
+    n += (size_t)snprintf(name + n, size - n, " %s ", view->address);
+    quote_text(name + n, size - n, view->owner, view->owner_len, NULL);
+}
+
+static void add_to(json_t *row, const char *key, size_t more)
+{
+    json_t *count = json_object_get(row, key);
+    json_integer_set(count, json_integer_value(count) + (json_int_t)more);
+}
+
+static void add_row(json_t *rows, uint64_t client_id, const struct engine_holder_view *view,
+                    size_t layouts, size_t maybe)
 {
     char name[NAME_MAX_BYTES];
-    json_t *rows = arg, *row;
-    if (view->kind != JOURNAL_HOLDER_NFS)
+    json_t *row;
+    if (!layouts && !maybe)
         return;
-    name_holder(view, name, sizeof name);
+    name_row(client_id, view, name, sizeof name);
     row = json_object_get(rows, name);
     if (!row) {
-        if (json_object_set_new(rows, name, new_holder(view)))
+        if (json_object_set_new(rows, name, new_row(client_id, view)))
             return; /* out of memory: one row is missing */
         row = json_object_get(rows, name);
     }
-    json_t *count = json_object_get(row, view->maybe ? "maybe" : "layouts");
-    json_integer_set(count, json_integer_value(count) + 1);
+    add_to(row, "layouts", layouts);
+    add_to(row, "maybe", maybe);
+}
+
+static void add_holder(const struct engine_holder_view *view, void *arg)
+{
+    add_row(arg, view->client_id, view, view->grants, view->maybe);
+    add_row(arg, 0, view, view->stale, 0);
 }
 
 json_t *keeper_view_holders(struct keeper *keeper)
@@ -54,7 +68,7 @@ json_t *keeper_view_holders(struct keeper *keeper)
     json_t *rows = json_object(), *list = json_array(), *row;
     const char *name;
     if (rows)
-        engine_each_grant(keeper->engine, NULL, add_holder, rows);
+        engine_each_holder(keeper->engine, JOURNAL_HOLDER_NFS, add_holder, rows);
     json_object_foreach(rows, name, row)
     {
         json_array_append(list, row);

@@ -1,6 +1,6 @@
 /*
  * op_stateid.c - TEST_STATEID and FREE_STATEID (RFC 8881 sections 18.48, 18.38). On the client's
- * loop; layout stateids are the keeper's to judge, one after another.
+ * loop; layout stateids are the keeper's to judge, all of a call together.
  */
 #include <stddef.h>
 
@@ -12,10 +12,9 @@
 #include "server/state/state.h"
 
 struct stateid_work {
-    struct keeper_stateid ask;
+    struct keeper_stateids ask;
     struct compound *compound;
-    nfsstat4 *codes;
-    uint32_t at;
+    nfsstat4 code; /* of FREE_STATEID's */
 };
 
 static void on_answer(struct loop_msg *msg)
@@ -25,26 +24,25 @@ static void on_answer(struct loop_msg *msg)
     compound_resume(work->compound);
 }
 
-static enum op_next ask_keeper(struct compound *c, struct stateid_work *work,
-                               const stateid4 *stateid)
-{
-    work->ask = (struct keeper_stateid){
-        .call = {.reply.run = on_answer, .reply_loop = c->loop},
-        .client_id = c->client_id,
-        .stateid = *stateid,
-    };
-    keeper_test_stateid(c->server->keeper, &work->ask);
-    return OP_WAIT;
-}
-
-static struct stateid_work *begin_work(struct compound *c)
+/* codes NULL: of one. */
+static enum op_next ask_keeper(struct compound *c, const stateid4 *stateids, uint32_t count,
+                               nfsstat4 *codes)
 {
     struct stateid_work *work = arena_alloc(&c->arena, sizeof *work);
 
-    if (work)
-        work->compound = c;
+    if (!work)
+        return op_done(c, NFS4ERR_DELAY);
     c->op_state = work;
-    return work;
+    work->compound = c;
+    work->ask = (struct keeper_stateids){
+        .call = {.reply.run = on_answer, .reply_loop = c->loop},
+        .client_id = c->client_id,
+        .stateids = stateids,
+        .codes = codes ? codes : &work->code,
+        .count = count,
+    };
+    keeper_test_stateids(c->server->keeper, &work->ask);
+    return OP_WAIT;
 }
 
 static bool is_layout(const stateid4 *stateid)
@@ -52,32 +50,43 @@ static bool is_layout(const stateid4 *stateid)
     return stateid->other[0] == STATEID_LAYOUT;
 }
 
+static enum op_next give_codes(struct compound *c, nfsstat4 *codes)
+{
+    c->res.test_stateid.tsr_resok4.tsr_status_codes_count = c->args.test_stateid.ts_stateids_count;
+    c->res.test_stateid.tsr_resok4.tsr_status_codes = codes;
+    return op_done(c, NFS4_OK);
+}
+
+/* Out of memory there: nothing is judged. */
+static enum op_next layouts_judged(struct compound *c, const struct stateid_work *work)
+{
+    if (work->ask.call.status != NFS4_OK)
+        return op_done(c, NFS4ERR_DELAY);
+    return give_codes(c, work->ask.codes);
+}
+
 enum op_next op_test_stateid(struct compound *c)
 {
     const TEST_STATEID4args *args = &c->args.test_stateid;
-    struct stateid_work *work = c->op_state;
+    bool layouts = false;
+    nfsstat4 *codes;
 
     if (c->on_worker)
         return OP_LOOP;
-    if (work) {
-        work->codes[work->at++] = work->ask.call.status;
-    } else {
-        work = begin_work(c);
-        if (work)
-            work->codes = arena_array(&c->arena, args->ts_stateids_count, sizeof work->codes[0]);
-        if (!work || !work->codes)
-            return op_done(c, NFS4ERR_DELAY);
+    if (c->op_state)
+        return layouts_judged(c, c->op_state);
+    codes = arena_array(&c->arena, args->ts_stateids_count, sizeof codes[0]);
+    if (!codes)
+        return op_done(c, NFS4ERR_DELAY);
+    for (uint32_t i = 0; i < args->ts_stateids_count; i++) {
+        if (is_layout(&args->ts_stateids[i]))
+            layouts = true;
+        else
+            codes[i] = state_test_stateid(client_state(c->client), &args->ts_stateids[i]);
     }
-    for (; work->at < args->ts_stateids_count; work->at++) {
-        const stateid4 *stateid = &args->ts_stateids[work->at];
-
-        if (is_layout(stateid))
-            return ask_keeper(c, work, stateid);
-        work->codes[work->at] = state_test_stateid(client_state(c->client), stateid);
-    }
-    c->res.test_stateid.tsr_resok4.tsr_status_codes_count = args->ts_stateids_count;
-    c->res.test_stateid.tsr_resok4.tsr_status_codes = work->codes;
-    return op_done(c, NFS4_OK);
+    if (layouts)
+        return ask_keeper(c, args->ts_stateids, args->ts_stateids_count, codes);
+    return give_codes(c, codes);
 }
 
 /* A layout that is still one is not freed; one that was revoked is acknowledged thereby (12.5.6).
@@ -99,20 +108,18 @@ static nfsstat4 free_layout_status(nfsstat4 status)
 
 enum op_next op_free_stateid(struct compound *c)
 {
-    struct stateid_work *work = c->op_state;
-    stateid4 stateid;
+    const struct stateid_work *work = c->op_state;
+    stateid4 *stateid = &c->args.free_stateid.fsa_stateid;
 
     if (c->on_worker)
         return OP_LOOP;
     if (work)
-        return op_done(c, free_layout_status(work->ask.call.status));
-    c->res.status = compound_resolve_stateid(c, &c->args.free_stateid.fsa_stateid, &stateid);
+        return op_done(c, work->ask.call.status == NFS4_OK ? free_layout_status(work->code)
+                                                           : NFS4ERR_DELAY);
+    c->res.status = compound_resolve_stateid(c, stateid, stateid);
     if (c->res.status != NFS4_OK)
         return OP_DONE;
-    if (!is_layout(&stateid))
-        return op_done(c, state_free_stateid(client_state(c->client), &stateid));
-    work = begin_work(c);
-    if (work)
-        return ask_keeper(c, work, &stateid);
-    return op_done(c, NFS4ERR_DELAY);
+    if (!is_layout(stateid))
+        return op_done(c, state_free_stateid(client_state(c->client), stateid));
+    return ask_keeper(c, stateid, 1, NULL);
 }

@@ -452,7 +452,13 @@ void keeper_view(struct keeper *keeper, struct keeper_view *view)
     (void)keeper;
     must(view->what != NULL, "a view of nothing");
     view->json = text ? strdup(text) : NULL;
+    view->more = !view->file && !view->path && choose(2) && text && text[0] == '[';
     reply(&view->call, any_status());
+}
+
+void keeper_view_end(struct keeper *keeper, struct keeper_view *view)
+{
+    (void)keeper, (void)view;
 }
 
 void reload_desk_ask(struct reload_desk *desk, struct reload_ask *ask)

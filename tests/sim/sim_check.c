@@ -1,5 +1,7 @@
 /* sim_check.c - what the engine did is looked at after every event, and before every flag that is
  * cleared. See sim.h. */
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/sim/sim.h"
@@ -253,6 +255,32 @@ static void check_watch(struct sim *s)
         sim_fail(s, SIM_FALSE_ALARM, "the engine was about to believe too much: %s", s->w->alarm);
 }
 
+static void count_seal(const struct engine_seal_view *view, void *arg)
+{
+    struct engine_figures *count = arg;
+    count->seals++;
+    count->by_state[view->state]++;
+    count->at_rest += view->at_rest && !view->reserve;
+    count->growing += view->reserve > 0;
+    count->broken += view->broken;
+}
+
+/* What is kept while seals change is what a look at all of them says. */
+static void check_figures(struct sim *s)
+{
+    struct engine_figures figures, count = {.seals = 0};
+    struct engine_walk *walk = engine_walk_begin(s->w->engine);
+    if (!walk)
+        abort();
+    engine_walk_seals(s->w->engine, walk, UINT_MAX, count_seal, &count);
+    engine_walk_end(s->w->engine, walk);
+    engine_figures(s->w->engine, &figures);
+    if (figures.seals != count.seals || figures.at_rest != count.at_rest ||
+        figures.growing != count.growing || figures.broken != count.broken ||
+        memcmp(figures.by_state, count.by_state, sizeof count.by_state) != 0)
+        sim_fail(s, SIM_FALSE_ALARM, "the figures of the seals are not those of the seals");
+}
+
 static bool run_is_listed(const struct sim *s, unsigned m, uint32_t run, uint8_t device)
 {
     const struct world_client *client = &s->w->clients[m];
@@ -305,6 +333,7 @@ void sim_check_event(struct world *w)
     struct sim *s = w->owner;
     struct engine_call *call;
     check_watch(s);
+    check_figures(s);
     check_records(s);
     check_states(s);
     sim_growing_check(s);

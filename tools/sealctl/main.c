@@ -34,12 +34,30 @@ static void print_status(const json_t *reply, const char *file)
     PRINT_TABLE(reply, "status", columns, file ? "not sealed" : "no seals");
 }
 
+/* Who may have a layout from before a restart may have it of any of so many. */
+static void reword_grant(json_t *row)
+{
+    const json_t *files = json_object_get(row, "files");
+    char text[64];
+
+    snprintf(text, sizeof(text), "(any of %lld)", (long long)json_integer_value(files));
+    if (files)
+        json_object_set_new(row, "file", json_string(text));
+}
+
 static void print_grants(const json_t *reply, const char *file)
 {
     static const struct column columns[] = {{"client", "CLIENT"}, {"iomode", "IOMODE"},
                                             {"offset", "OFFSET"}, {"length", "LENGTH"},
                                             {"state", "STATE"},   {"file", "FILE"}};
+    json_t *row;
+    size_t i;
+
     (void)file;
+    json_array_foreach(json_object_get(reply, "grants"), i, row)
+    {
+        reword_grant(row);
+    }
     PRINT_TABLE(reply, "grants", columns, "no grants");
 }
 

@@ -595,11 +595,14 @@ void keeper_deviceinfo(struct keeper *keeper, struct keeper_deviceinfo *info)
     asked = &info->call;
 }
 
-void keeper_test_stateid(struct keeper *keeper, struct keeper_stateid *test)
+void keeper_test_stateids(struct keeper *keeper, struct keeper_stateids *test)
 {
     (void)keeper;
     bench.stateid_tests++;
-    test->call.status = bench.keeper_status;
+    for (uint32_t i = 0; i < test->count; i++)
+        if (test->stateids[i].other[0] == STATEID_LAYOUT)
+            test->codes[i] = bench.keeper_status;
+    test->call.status = NFS4_OK;
     asked = &test->call;
 }
 
