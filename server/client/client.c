@@ -214,9 +214,8 @@ void client_show_address(struct client *client, const struct peer_address *peer)
     log_info("%s: it is at this address now", client->text);
 }
 
-static void client_free(struct client *client)
+void client_free(struct client *client)
 {
-    client->table->all->annex.destroy(client->state);
     host_leave(client->host);
     free(client->owner);
     free(client);
@@ -258,15 +257,17 @@ struct client *client_create(struct client_table *table, const EXCHANGE_ID4args 
         goto fail;
     HASH_ADD(hh_id, table->by_id, id, sizeof(client->id), client);
     if (!client->hh_id.tbl)
-        goto fail;
+        goto drop;
     HASH_ADD_KEYPTR(hh_owner, table->unconfirmed, client->owner, client->owner_len, client);
     if (!client->hh_owner.tbl) {
         HASH_DELETE(hh_id, table->by_id, client);
-        goto fail;
+        goto drop;
     }
     host_await(client);
     return client;
 
+drop:
+    table->all->annex.drop(client->state, SIZE_MAX);
 fail:
     client_free(client);
     return NULL;
@@ -293,12 +294,10 @@ int client_confirm(struct client *client)
 void client_unlist_lapsed(struct client *client)
 {
     struct client_table *table = client->table;
+    const unsigned at = client->lapsed_at;
     pthread_mutex_lock(&table->lapsed_lock);
-    for (unsigned i = 0; i < table->lapsed_count; i++)
-        if (table->lapsed[i].id == client->id) {
-            table->lapsed[i] = table->lapsed[--table->lapsed_count];
-            break;
-        }
+    table->lapsed[at] = table->lapsed[--table->lapsed_count];
+    table->lapsed[at].client->lapsed_at = at;
     pthread_mutex_unlock(&table->lapsed_lock);
 }
 
@@ -310,7 +309,7 @@ void client_pin(struct client *client)
 void client_unpin(struct client *client)
 {
     if (--client->pins == 0 && client->gone)
-        client_free(client);
+        client_bury(client);
 }
 
 void client_answered(struct client *client)

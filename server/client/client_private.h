@@ -34,7 +34,8 @@ struct client {
     struct principal principal;
     bool confirmed;
     bool lapsed;      /* the lease has run out; the state is kept as a courtesy */
-    bool gone;        /* out of the table; freed when the last pin goes */
+    unsigned lapsed_at; /* where it is among these */
+    bool gone;          /* out of the table; buried when the last pin goes */
     bool expiring;    /* its recovery record is being removed */
     bool expelled;    /* because the operator wants that */
     bool may_reclaim; /* has a record of an earlier boot */
@@ -66,6 +67,7 @@ struct client {
 
     struct recovery_call recovery;                   /* for removal */
     struct expiry_wait *expiry_waits;                /* for its end */
+    struct client *next_buried;
     struct in6_addr addresses[CLIENT_ADDRESSES_MAX]; /* where it speaks from; the one last
                                                         used first */
     unsigned address_count;
@@ -93,6 +95,7 @@ struct client_table {
     pthread_mutex_t lapsed_lock;
     struct lapsed {
         uint64_t id;
+        struct client *client;       /* the loop's */
         const struct host_total *of; /* its address */
         bool yield;
         bool yield_states; /* if it holds any */
@@ -100,6 +103,9 @@ struct client_table {
     unsigned lapsed_count, lapsed_room;
     bool yield_posted;
     struct loop_msg yield_msg;
+    /* Clients that are gone and whose opens and locks go bit by bit; others may meet these. */
+    struct client *buried; /* the lock's */
+    struct loop_msg bury_msg;
 };
 
 /* What the clients of one address have of what all loops have together (host.h). */
@@ -154,6 +160,11 @@ void client_use_address(struct client *client, const struct peer_address *peer);
 /* Its principal has shown that it does, by its owner and verifier: beside the others, of which the
  * one that was used longest ago gives way. Who watches is told where the client is now. */
 void client_show_address(struct client *client, const struct peer_address *peer);
+/* Nobody uses it any more: its opens and locks go, now or, if there are many, little by little. */
+void client_bury(struct client *client);
+/* All of that at once: its loop does not run any more. */
+void client_table_bury(struct client_table *table);
+void client_free(struct client *client); /* without them */
 void client_pin(struct client *client);
 void client_unpin(struct client *client);
 void client_renew(struct client *client);

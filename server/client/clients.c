@@ -26,10 +26,16 @@ static void on_yield(struct loop_msg *msg)
     client_table_yield(container_of(msg, struct client_table, yield_msg));
 }
 
+static void on_bury(struct loop_msg *msg)
+{
+    client_table_bury_some(container_of(msg, struct client_table, bury_msg));
+}
+
 static void table_destroy(struct client_table *table)
 {
     if (!table)
         return;
+    client_table_bury(table);
     if (table->sweep)
         event_free(table->sweep);
     free(table->lapsed);
@@ -46,6 +52,7 @@ static int table_create(struct clients *all, struct loop *loop, struct client_ta
     table->all = all;
     table->loop = loop;
     table->yield_msg.run = on_yield;
+    table->bury_msg.run = on_bury;
     pthread_mutex_init(&table->lapsed_lock, NULL);
     table->sweep = event_new(loop_base(loop), -1, EV_PERSIST, on_sweep, table);
     if (!table->sweep || event_add(table->sweep, &every) != 0) {
@@ -93,6 +100,7 @@ void clients_close(struct clients *all)
         struct client *client, *next;
         HASH_ITER(hh_id, all->tables[i]->by_id, client, next)
         client_remove(client);
+        client_table_bury(all->tables[i]);
     }
 }
 

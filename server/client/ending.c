@@ -20,7 +20,10 @@
 #include "server/client/session_private.h"
 #include "server/config/config.h"
 
-enum { COURTESY_LEASES = 960 }; /* a day, with the usual lease of 90 s */
+enum {
+    COURTESY_LEASES = 960, /* a day, with the usual lease of 90 s */
+    STATES_AT_ONCE = 4096, /* opens and locks of a client that go in one turn: some milliseconds */
+};
 
 static const uint64_t second_ns = 1000000000u;
 
@@ -70,6 +73,58 @@ void client_remove(struct client *client)
         session_destroy(client->sessions);
     backchannel_drive(client); /* nobody can be called any more: queued calls are answered */
     client_unpin(client);
+}
+
+/* ---- what is left of it ---- */
+
+void client_bury(struct client *client)
+{
+    struct client_table *table = client->table;
+    if (table->all->annex.drop(client->state, STATES_AT_ONCE)) {
+        client_free(client);
+        return;
+    }
+    pthread_mutex_lock(&table->lapsed_lock);
+    const bool first = !table->buried;
+    LL_APPEND2(table->buried, client, next_buried);
+    pthread_mutex_unlock(&table->lapsed_lock);
+    if (first)
+        loop_post(table->loop, &table->bury_msg);
+}
+
+/* False: there is more, of this client or of another. */
+static bool bury_some(struct client_table *table, size_t most)
+{
+    struct client *client = table->buried;
+    if (!client)
+        return true;
+    if (!table->all->annex.drop(client->state, most))
+        return false;
+    pthread_mutex_lock(&table->lapsed_lock);
+    table->buried = client->next_buried;
+    pthread_mutex_unlock(&table->lapsed_lock);
+    client_free(client);
+    return table->buried == NULL;
+}
+
+void client_table_bury_some(struct client_table *table)
+{
+    if (!bury_some(table, STATES_AT_ONCE))
+        loop_post(table->loop, &table->bury_msg);
+}
+
+void client_table_bury(struct client_table *table)
+{
+    while (!bury_some(table, SIZE_MAX))
+        ;
+}
+
+/* Under the lock. What it has is about to go: who meets it comes again. */
+static bool is_buried(const struct client_table *table, uint64_t client_id)
+{
+    const struct client *client;
+    LL_SEARCH_SCALAR2(table->buried, client, id, client_id, next_buried);
+    return client != NULL;
 }
 
 /* ---- expiry ---- */
@@ -145,8 +200,8 @@ static bool list_lapsed(struct client *client)
         }
     }
     if (room)
-        table->lapsed[table->lapsed_count++] =
-            (struct lapsed){.id = client->id, .of = host_total(client->host)};
+        table->lapsed[client->lapsed_at = table->lapsed_count++] = (struct lapsed){
+            .id = client->id, .client = client, .of = host_total(client->host)};
     pthread_mutex_unlock(&table->lapsed_lock);
     return room;
 }
@@ -220,10 +275,11 @@ bool client_yield_expired(struct clients *clients, uint64_t client_id)
         }
     if (listed && !table->yield_posted)
         table->yield_posted = post = true;
+    const bool going = listed || is_buried(table, client_id);
     pthread_mutex_unlock(&table->lapsed_lock);
     if (post)
         loop_post(table->loop, &table->yield_msg);
-    return listed;
+    return going;
 }
 
 static void yield_states(struct client_table *table, const struct host_total *of)

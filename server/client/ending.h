@@ -31,6 +31,8 @@ void session_destroy(struct session *session);
 
 /* From time to time: leases that have run out. */
 void client_table_sweep(struct client_table *table);
+/* Opens and locks of clients that are gone: a turn's worth. */
+void client_table_bury_some(struct client_table *table);
 /* Lapsed clients have been asked to go: client_yield_expired. */
 void client_table_yield(struct client_table *table);
 

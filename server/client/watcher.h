@@ -6,6 +6,7 @@
 #define SEALNFS_SERVER_CLIENT_WATCHER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct budget_share; /* budget.h */
@@ -41,15 +42,17 @@ struct client_watcher {
     bool (*was_fenced)(void *context, uint64_t client_id);
 };
 
-/* What each client carries for the room of opens and locks: made with it, gone with its last
- * compound. */
+/* What each client carries for the room of opens and locks: made with it, going from its last
+ * compound on. */
 struct client_annex {
     void *context;
     /* host: what the clients of its address have, which outlives them. max_calls: how many requests
      * of the client can be under way at once. -ENOMEM. */
     int (*create)(void *context, struct budget_share *host, uint64_t boot_verifier,
                   uint64_t client_id, uint64_t max_calls, struct client_state **out);
-    void (*destroy)(struct client_state *state); /* NULL is fine */
+    /* Lets go of at most so much of it: of a client that has gone, bit by bit, so that nobody waits.
+     * True: that was all, and it is freed. NULL is fine. */
+    bool (*drop)(struct client_state *state, size_t most);
     /* Is there anything in it that another client could want? */
     bool (*holds)(const struct client_state *state);
 };

@@ -40,6 +40,7 @@ struct reaper {
 #define REAPER_ROUND_NS (1 * SECOND_NS)
 #define SETTLE_NS       (2 * SECOND_NS)
 #define ASKED_A_ROUND   256 /* files of a shard: some 100 us */
+#define LOOK_PART       10  /* of the time that a look at all idle files may take */
 
 void file_destroy(struct file *file)
 {
@@ -223,6 +224,35 @@ static void reap_dead(struct reaper *reaper)
     }
 }
 
+/* Whoever finds the file system full asks for this, again and again: so no more than a part of the
+ * time goes into it. What was removed since the last look waits for the next, or for a round. */
+static bool take_look(struct file_table *table)
+{
+    uint64_t now = loop_fine_ns();
+    bool due;
+
+    pthread_mutex_lock(&table->reaper_lock);
+    due = now >= table->next_look;
+    if (due)
+        table->next_look = UINT64_MAX; /* until this one is over */
+    pthread_mutex_unlock(&table->reaper_lock);
+    return due;
+}
+
+static void look_at_idle(struct file_table *table)
+{
+    uint64_t begin = loop_fine_ns(), end;
+
+    if (!take_look(table))
+        return;
+    file_table_evict_idle(table, 0, UINT_MAX);
+    end = loop_fine_ns();
+    pthread_mutex_lock(&table->reaper_lock);
+    table->looks++;
+    table->next_look = end + (LOOK_PART - 1) * (end - begin);
+    pthread_mutex_unlock(&table->reaper_lock);
+}
+
 /* What was there when it was begun. Data first: a removed file's last reference may be the list's.
  */
 static void reap(struct work *work)
@@ -239,7 +269,7 @@ static void reap(struct work *work)
     pthread_mutex_unlock(&table->reaper_lock);
     reap_data(reaper, before);
     if (settle)
-        file_table_evict_idle(table, 0, UINT_MAX);
+        look_at_idle(table);
     reap_dead(reaper);
     pthread_mutex_lock(&table->reaper_lock);
     reaper->settle_done = asked;

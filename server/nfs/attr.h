@@ -89,5 +89,9 @@ mode_t attr_set_mode(const struct attr_set *set, mode_t otherwise);
 /* Commits the file's (or directory's) metadata to disk when the configuration says so; 0 at once
  * when not. As the server. BLOCKS. */
 int attr_commit(const struct server *server, struct file *file);
+/* It cannot be flushed alone, only with all of its file system. */
+bool attr_commits_all(const struct file *file);
+/* One flush serves all files for which this is the same. */
+const void *attr_commit_scope(const struct file *file);
 
 #endif

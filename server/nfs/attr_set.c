@@ -244,6 +244,17 @@ static int commit_regular(struct file *file)
     return rc;
 }
 
+/* A symbolic link, a device: it cannot be opened for fsync. */
+bool attr_commits_all(const struct file *file)
+{
+    return !S_ISDIR(file_type(file)) && !S_ISREG(file_type(file));
+}
+
+const void *attr_commit_scope(const struct file *file)
+{
+    return attr_commits_all(file) ? (const void *)file_export(file) : file;
+}
+
 int attr_commit(const struct server *server, struct file *file)
 {
     int rc;
@@ -254,7 +265,6 @@ int attr_commit(const struct server *server, struct file *file)
         return commit_directory(file);
     if (S_ISREG(file_type(file)))
         return commit_regular(file);
-    /* A symbolic link, a device: it cannot be opened for fsync. */
     if (syncfs(export_root_fd(file_export(file))) == 0)
         return 0;
     rc = -errno;

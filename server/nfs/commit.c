@@ -33,23 +33,25 @@ struct committer {
     struct lane lanes[LANES];
 };
 
-/* Directories that this group has flushed. One that does not fit is flushed once more. */
+/* What this group has flushed: directories, and file systems. One that does not fit is flushed once
+ * more. */
 struct flushed {
     unsigned count;
-    struct file *dir[KNOWN_DIRS];
+    const void *what[KNOWN_DIRS];
     int error[KNOWN_DIRS];
 };
 
 static int flush_once(const struct server *server, struct flushed *flushed, struct file *dir)
 {
+    const void *what = attr_commit_scope(dir);
     int error;
 
     for (unsigned i = 0; i < flushed->count; i++)
-        if (flushed->dir[i] == dir)
+        if (flushed->what[i] == what)
             return flushed->error[i];
     error = attr_commit(server, dir);
     if (flushed->count < KNOWN_DIRS) {
-        flushed->dir[flushed->count] = dir;
+        flushed->what[flushed->count] = what;
         flushed->error[flushed->count++] = error;
     }
     return error;

@@ -18,6 +18,7 @@
 #include "server/file/permission.h"
 #include "server/keeper/keeper.h"
 #include "server/nfs/attr.h"
+#include "server/nfs/commit.h"
 #include "server/nfs/op_io.h"
 #include "server/nfs/seal_wait.h"
 #include "server/server.h"
@@ -31,14 +32,17 @@ enum stage {
     TOLD,      /* loop: the keeper has answered */
     TELL_SIZE, /* loop: so does the new size of a growing file */
     SIZED,     /* loop: the keeper has answered */
+    COMMITTED, /* what cannot be flushed alone has been flushed with others */
 };
 
 struct setattr {
     struct seal_wait wait;
     struct keeper_wrote wrote;
     struct keeper_resize resize;
+    struct commit_wait commit;
     struct attr_set set;
     struct compound *compound;
+    nfsstat4 status; /* of the changes, before they are durable */
     bool opener; /* opened for writing with this identity: need not be asked for permission */
     bool waited;
 };
@@ -140,12 +144,31 @@ static enum op_next apply_sealed(struct compound *c, struct setattr *work)
     return OP_LOOP;
 }
 
+static enum op_next attrs_committed(struct compound *c, struct setattr *work)
+{
+    if (!work->status && work->commit.error)
+        work->status = fs_status(work->commit.error);
+    return op_done(c, work->status);
+}
+
+/* A flush of the whole file system serves all that wait for one. */
+static enum op_next commit_attrs(struct compound *c, struct setattr *work)
+{
+    if (!attr_commits_all(c->current.file)) {
+        work->commit.error = attr_commit(c->server, c->current.file);
+        return attrs_committed(c, work);
+    }
+    c->stage = COMMITTED;
+    if (commit_dirs(c, &work->commit, c->current.file, NULL) == OP_WAIT)
+        return OP_WAIT;
+    return attrs_committed(c, work);
+}
+
 static enum op_next apply_attrs(struct compound *c, struct setattr *work)
 {
     const bitmap4 size = BITMAP4(FATTR4_SIZE);
     nfsstat4 status = attr_set_decode(c, &c->args.setattr.obj_attributes, &work->set);
     bitmap4 others;
-    int rc;
 
     if (status)
         return op_done(c, status);
@@ -161,10 +184,10 @@ static enum op_next apply_attrs(struct compound *c, struct setattr *work)
     if (status == NFS4ERR_PERM &&
         file_seal(c->current.file) != SEAL_NONE) /* sealed while we were at it */
         return apply_sealed(c, work);
-    rc = bitmap4_empty(&c->res.setattr.attrsset) ? 0 : attr_commit(c->server, c->current.file);
-    if (!status && rc)
-        status = fs_status(rc);
-    return op_done(c, status);
+    if (bitmap4_empty(&c->res.setattr.attrsset))
+        return op_done(c, status);
+    work->status = status;
+    return commit_attrs(c, work);
 }
 
 static enum op_next start_setattr(struct compound *c, struct setattr *work)
@@ -298,7 +321,7 @@ enum op_next op_setattr(struct compound *c)
     static enum op_next (*const stages[])(struct compound * c, struct setattr * work) = {
         [START] = start_setattr,    [APPLY] = apply_attrs,   [UNSEAL] = release_seal,
         [RELEASED] = seal_released, [TELL_TIME] = tell_time, [TOLD] = told_time,
-        [TELL_SIZE] = tell_size,    [SIZED] = told_size,
+        [TELL_SIZE] = tell_size,    [SIZED] = told_size,     [COMMITTED] = attrs_committed,
     };
 
     if (!c->op_state)

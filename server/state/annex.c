@@ -26,14 +26,23 @@ static int create_state(void *budget, struct budget_share *host, uint64_t boot_v
     return 0;
 }
 
-static void destroy_state(struct client_state *client)
+static bool drop_state(struct client_state *client, size_t most)
 {
-    struct open_state *open, *next;
+    struct open_state *open;
     if (!client)
-        return;
-    HASH_ITER(by_key, client->opens, open, next)
-    open_state_destroy(open);
+        return true;
+    while ((open = client->opens) && most > 0) {
+        for (; open->locks && most > 0; most--)
+            lock_state_destroy(open->locks);
+        if (most > 0) {
+            open_state_destroy(open);
+            most--;
+        }
+    }
+    if (client->opens)
+        return false;
     free(client);
+    return true;
 }
 
 static bool holds_state(const struct client_state *client)
@@ -46,7 +55,7 @@ struct client_annex client_state_annex(struct budget *budget)
     return (struct client_annex){
         .context = budget,
         .create = create_state,
-        .destroy = destroy_state,
+        .drop = drop_state,
         .holds = holds_state,
     };
 }

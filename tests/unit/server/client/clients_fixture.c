@@ -25,14 +25,16 @@ static int make_state(void *context, struct budget_share *host, uint64_t boot_ve
     return 0;
 }
 
-static void drop_state(struct client_state *state)
+static bool drop_state(struct client_state *state, size_t most)
 {
     (void)state;
+    (void)most;
+    return true;
 }
 
 int clients_fixture_start(const struct config *config, const struct client_watcher *watcher)
 {
-    static const struct client_annex annex = {.create = make_state, .destroy = drop_state};
+    static const struct client_annex annex = {.create = make_state, .drop = drop_state};
     log_set_level(LOG_LEVEL_ERROR);
     if (loop_create("test", 0, &loop) < 0)
         return -1;

@@ -42,6 +42,8 @@ static struct {
     unsigned annexes;
     bool annex_was_there; /* when forgotten was told */
     bool annex_holds;     /* something that others could want */
+    size_t annex_size;    /* of what goes bit by bit */
+    unsigned drops;
     uint64_t max_calls;
 } seen;
 
@@ -118,10 +120,16 @@ static int create_annex(void *context, struct budget_share *host, uint64_t boot_
     return 0;
 }
 
-static void destroy_annex(struct client_state *state)
+static bool drop_annex(struct client_state *state, size_t most)
 {
+    seen.drops += state != NULL;
+    if (seen.annex_size > most) {
+        seen.annex_size -= most;
+        return false;
+    }
     seen.annexes -= state != NULL;
     free(state);
+    return true;
 }
 
 static bool annex_holds(const struct client_state *state)
@@ -131,7 +139,7 @@ static bool annex_holds(const struct client_state *state)
 }
 
 static const struct client_annex annex = {
-    .create = create_annex, .destroy = destroy_annex, .holds = annex_holds};
+    .create = create_annex, .drop = drop_annex, .holds = annex_holds};
 
 /* ---- clients ---- */
 
@@ -264,6 +272,55 @@ static void a_client_is_forgotten_before_its_annex_goes(void **state)
     assert_true(seen.annex_was_there);
     assert_int_equal(seen.annexes, 0);
     assert_null(client_find(table(), id));
+}
+
+/* A quarter of a million opens would keep the loop from everybody else. */
+static void what_a_client_leaves_goes_in_turns_of_the_loop(void **state)
+{
+    (void)state;
+    struct client *client = make_client("many");
+    const uint64_t id = client_id(client);
+    seen.annex_size = 3 * 4096 + 1;
+    client_remove(client);
+    assert_int_equal(seen.drops, 1);
+    assert_int_equal(seen.annexes, 1);
+    assert_null(client_find(table(), id));
+    assert_true(client_yield_expired(clients, id)); /* who meets its opens comes again */
+    client_table_bury_some(table());
+    assert_int_equal(seen.drops, 2);
+    assert_true(client_yield_expired(clients, id));
+    client_table_bury_some(table());
+    client_table_bury_some(table());
+    assert_int_equal(seen.annexes, 0);
+    assert_false(client_yield_expired(clients, id));
+}
+
+static void what_is_left_when_the_server_stops_goes_at_once(void **state)
+{
+    (void)state;
+    struct client *client = make_client("many");
+    seen.annex_size = 10 * 4096;
+    client_remove(client);
+    assert_int_equal(seen.annexes, 1);
+    clients_close(clients);
+    assert_int_equal(seen.annexes, 0);
+}
+
+/* Each is found again whatever others left the list before it. */
+static void lapsed_clients_come_back_in_any_order(void **state)
+{
+    (void)state;
+    struct client *client[4] = {make_client("0"), make_client("1"), make_client("2"),
+                                make_client("3")};
+    static const unsigned order[] = {1, 3, 0, 2};
+    sweep();
+    assert_int_equal(seen.lapsed, 4);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_true(client_yield_expired(clients, client_id(client[order[i]])));
+        client_renew(client[order[i]]);
+        assert_false(client_yield_expired(clients, client_id(client[order[i]])));
+    }
+    assert_int_equal(seen.renewed, 4);
 }
 
 /* It was answered, and believes in its lease from then on: whoever counts from its end is told. */
@@ -401,6 +458,9 @@ int main(void)
         TEST(a_lapse_and_a_return_are_told_once_each),
         TEST(an_answer_past_the_lease_is_told_and_renews_nothing),
         TEST(a_client_is_forgotten_before_its_annex_goes),
+        TEST(what_a_client_leaves_goes_in_turns_of_the_loop),
+        TEST(what_is_left_when_the_server_stops_goes_at_once),
+        TEST(lapsed_clients_come_back_in_any_order),
         TEST(who_is_past_his_lease_gives_up_what_others_want),
         TEST(greed_ends_the_courtesy_of_its_own_address_only),
         TEST(who_holds_nothing_that_others_want_is_left_alone),

@@ -727,6 +727,27 @@ static void a_file_removed_by_a_local_program_is_closed_when_space_is_wanted(voi
     assert_null(file_find(f->server.files, &key));
 }
 
+/* Wrong: a client that writes to a full disk, again and again, has all idle files looked at each
+ * time. */
+static void a_full_disk_does_not_cost_a_look_at_all_files_each_time(void **state)
+{
+    struct fs_fixture *f = *state;
+    struct file_table *files = f->server.files;
+
+    fs_write_file(f, "data/a", "x");
+    file_unref(file_at(f, "data/a"));
+    file_table_settle(files, data_export(f));
+    assert_int_equal(files->looks, 1);
+    assert_true(files->next_look > 0);
+    files->next_look = loop_fine_ns() + UINT64_C(3600000000000);
+    for (unsigned i = 0; i < 10; i++)
+        file_table_settle(files, data_export(f));
+    assert_int_equal(files->looks, 1);
+    files->next_look = loop_fine_ns();
+    file_table_settle(files, data_export(f));
+    assert_int_equal(files->looks, 2);
+}
+
 static void acting_as_the_client_and_back(void **state)
 {
     struct fs_fixture *f = *state;
@@ -874,6 +895,7 @@ int main(void)
         TEST(a_close_that_hangs_keeps_nothing_open_on_other_file_systems),
         TEST(a_file_removed_by_a_local_program_is_closed_soon),
         TEST(a_file_removed_by_a_local_program_is_closed_when_space_is_wanted),
+        TEST(a_full_disk_does_not_cost_a_look_at_all_files_each_time),
         TEST(acting_as_the_client_and_back),
         TEST(the_id_that_means_no_change_is_refused),
         TEST(threads_may_take_and_give_the_same_files),

@@ -763,7 +763,7 @@ int bench_setup(void **state)
 
 void bench_end_client(unsigned client)
 {
-    client_state_annex(&bench.budget).destroy(bench.clients[client].state);
+    client_state_annex(&bench.budget).drop(bench.clients[client].state, SIZE_MAX);
     bench.clients[client].state = NULL;
 }
 

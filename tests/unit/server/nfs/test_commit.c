@@ -52,6 +52,13 @@ int attr_commit(const struct server *of, struct file *file)
     return file == bad ? -EIO : 0;
 }
 
+static bool of_one_file_system; /* what is flushed is */
+
+const void *attr_commit_scope(const struct file *file)
+{
+    return of_one_file_system ? (const void *)memory : file;
+}
+
 void compound_resume(struct compound *c)
 {
     (void)c;
@@ -104,7 +111,7 @@ static int setup(void **state)
 {
     (void)state;
     resumed = flushes = held = 0;
-    hold = false;
+    hold = of_one_file_system = false;
     bad = NULL;
     config.sync_metadata = true;
     server = (struct server){.config = &config};
@@ -153,6 +160,21 @@ static void every_directory_of_the_group_is_flushed_once(void **state)
     set_hold(false);
     wait_for(&resumed, 4);
     assert_int_equal(flushes, 4);
+}
+
+/* Symbolic links: each needs all of its file system flushed, and the first flush does that. */
+static void one_flush_serves_all_that_need_their_file_system_flushed(void **state)
+{
+    (void)state;
+    of_one_file_system = true;
+    set_hold(true);
+    commit(0, dir(0), NULL);
+    wait_for(&held, 1);
+    for (unsigned i = 1; i < COMPOUNDS; i++)
+        commit(i, dir(i), NULL);
+    set_hold(false);
+    wait_for(&resumed, COMPOUNDS);
+    assert_int_equal(flushes, 2);
 }
 
 static void a_directory_that_cannot_be_flushed_fails_its_own_only(void **state)
@@ -210,6 +232,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(one_flush_serves_all_that_came_before_it),
         T(every_directory_of_the_group_is_flushed_once),
+        T(one_flush_serves_all_that_need_their_file_system_flushed),
         T(a_directory_that_cannot_be_flushed_fails_its_own_only),
         T(who_waits_holds_no_worker),
         T(a_slow_disk_does_not_hold_up_another),

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "server/client/watcher.h"
 #include "tests/unit/server/nfs/ops_bench.h"
 
 enum { R = OPEN4_SHARE_ACCESS_READ, W = OPEN4_SHARE_ACCESS_WRITE, BOTH = R | W };
@@ -37,6 +38,30 @@ static void seqid_zero_means_the_latest(void **unused)
     stateid.seqid = 0;
     assert_int_equal(check(0, file, &stateid, FILE_READ), NFS4_OK);
     assert_int_equal(bench_close(0, file, &stateid), NFS4_OK);
+    file_unref(file);
+}
+
+/* Opens with what is locked by them, so many at a time. */
+static void a_clients_states_go_bit_by_bit(void **unused)
+{
+    const struct client_annex annex = client_state_annex(&bench.budget);
+    struct file *file = bench_file("a", "");
+    char owner[8];
+    stateid4 stateid;
+    unsigned turns = 1;
+
+    (void)unused;
+    for (unsigned i = 0; i < 100; i++) {
+        snprintf(owner, sizeof(owner), "o%u", i);
+        assert_int_equal(bench_open(0, file, owner, R, 0, &stateid), NFS4_OK);
+    }
+    while (!annex.drop(bench.clients[0].state, 7)) {
+        assert_true(state_file_is_open(file));
+        turns++;
+    }
+    bench.clients[0].state = NULL;
+    assert_int_equal(turns, 15);
+    assert_false(state_file_is_open(file));
     file_unref(file);
 }
 
@@ -284,6 +309,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(seqid_zero_means_the_latest),
         TEST(an_older_seqid_is_old_and_a_newer_one_bad),
+        TEST(a_clients_states_go_bit_by_bit),
         TEST(another_clients_stateid_is_bad),
         TEST(a_stateid_is_good_for_its_own_file_only),
         TEST(stateids_do_not_repeat),
