@@ -1,11 +1,11 @@
 /*
- * The layout engine with its journal at scale: bench_engine DIRECTORY [SEALS [GRANTS]] seals SEALS
- * files (100,000), has 1,000 clients hold GRANTS layouts of them (1,000,000), reads the journal
- * again as a restart does, and releases some. The files do not exist: what the file system has to
- * do is answered at once.
+ * The layout engine with its journal at scale: bench_engine DIRECTORY [SEALS [GRANTS [CLIENTS]]]
+ * seals SEALS files (100,000), has CLIENTS clients (1,000) hold GRANTS layouts of them (1,000,000),
+ * releases some, has every client hold one more file and releases that, reads the journal again as
+ * a restart does. The files do not exist: what the file system has to do is answered at once.
  *
- * Prints rows "name<TAB>unit<TAB>value". Memory is what malloc says is in use. The journal stays in
- * DIRECTORY, so that a server can be started on it.
+ * Prints rows "name<TAB>unit<TAB>value". Times are of the processor. Memory is what malloc says is
+ * in use. The journal stays in DIRECTORY, so that a server can be started on it.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -18,7 +18,9 @@
 #include "layout/journal/journal.h"
 #include "layout/type/block.h"
 
-enum { HOLDERS = 1000, BATCH = 1000, RELEASES = 1000, BODY = 65536, STEPS_MAX = 2 * BATCH };
+enum { BATCH = 1000, RELEASES = 1000, LOOKS = 1000, BODY = 65536, STEPS_MAX = 2 * BATCH };
+
+#define SCRUB_NS (UINT64_C(86400) * 1000000000)
 
 static const struct layout_type *const types[] = {&block_layout_type, NULL};
 
@@ -28,21 +30,29 @@ struct host {
     struct device *device;
     struct seal_map *map;
     uint64_t ticket, answers, failures, recalls;
-    struct engine_effect steps[STEPS_MAX], recall[HOLDERS];
+    unsigned clients;
+    struct engine_effect steps[STEPS_MAX], *recall; /* one for each client */
     size_t step_count, recall_count;
+    stateid4 stateid; /* the first client's first */
     uint8_t body[BODY];
 };
 
-static double now_s(void)
+static double seconds_of(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Of this process, so that a busy machine does not count. */
+static double now_s(void)
+{
+    return seconds_of(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 static uint64_t now_ns(void)
 {
-    return (uint64_t)(now_s() * 1e9);
+    return (uint64_t)(seconds_of(CLOCK_MONOTONIC) * 1e9);
 }
 
 static void must(int err, const char *what)
@@ -68,6 +78,7 @@ static struct engine_options options_of(const struct host *h)
                                    .lease_time = 90 * second,
                                    .recall_pause = second,
                                    .fence_retry = 60 * second,
+                                   .scrub_interval = SCRUB_NS,
                                    .fence_hook = true};
 }
 
@@ -78,7 +89,7 @@ static void carry_out(struct host *h, const struct engine_effect *effect)
         h->ticket = effect->journal.ticket;
     } else if (effect->type == ENGINE_DO_STEP && h->step_count < STEPS_MAX) {
         h->steps[h->step_count++] = *effect;
-    } else if (effect->type == ENGINE_DO_RECALL && h->recall_count < HOLDERS) {
+    } else if (effect->type == ENGINE_DO_RECALL && h->recall_count < h->clients) {
         h->recall[h->recall_count++] = *effect;
         h->recalls++;
     } else if (effect->type == ENGINE_DO_ANSWER) {
@@ -87,12 +98,17 @@ static void carry_out(struct host *h, const struct engine_effect *effect)
     }
 }
 
-static void feed(struct host *h, const struct engine_event *event)
+static void feed_at(struct host *h, const struct engine_event *event, uint64_t now)
 {
     struct engine_effect effect;
-    must(engine_event(h->engine, event, now_ns()), "an event");
+    must(engine_event(h->engine, event, now), "an event");
     while (engine_next_effect(h->engine, &effect))
         carry_out(h, &effect);
+}
+
+static void feed(struct host *h, const struct engine_event *event)
+{
+    feed_at(h, event, now_ns());
 }
 
 static void commit(struct host *h)
@@ -181,7 +197,8 @@ static void seal_all(struct host *h, unsigned seals)
 
 static void confirm_all(struct host *h)
 {
-    for (unsigned i = 0; i < HOLDERS; i++) {
+    double begin = now_s(), before = used();
+    for (unsigned i = 0; i < h->clients; i++) {
         char owner[32];
         snprintf(owner, sizeof owner, "client-%u", i);
         struct engine_event event = {.type = ENGINE_EV_CLIENT,
@@ -194,6 +211,8 @@ static void confirm_all(struct host *h)
         event.client.what = ENGINE_CLIENT_CALLABLE;
         feed(h, &event);
     }
+    row("a client's arrival in the engine", "us", 1e6 * (now_s() - begin) / h->clients);
+    row("memory of a client", "bytes", (used() - before) / h->clients);
 }
 
 static struct engine_layoutget get_of(struct host *h, unsigned file, unsigned client)
@@ -207,26 +226,35 @@ static struct engine_layoutget get_of(struct host *h, unsigned file, unsigned cl
         .body_room = BODY};
 }
 
+/* One each: a client's first grant waits for its record. */
+static void grant_each(struct host *h, unsigned file, unsigned files)
+{
+    static struct engine_layoutget first[BATCH];
+    for (unsigned at = 0; at < h->clients; at += BATCH) {
+        for (unsigned i = 0; i < BATCH && at + i < h->clients; i++) {
+            first[i] = get_of(h, file + (at + i) % files, at + i);
+            feed(h, &(struct engine_event){.type = ENGINE_EV_LAYOUTGET, .layoutget = &first[i]});
+        }
+        settle(h);
+        if (at == 0)
+            h->stateid = first[0].granted_stateid;
+    }
+}
+
 static void grant_all(struct host *h, unsigned seals, unsigned grants)
 {
-    static struct engine_layoutget first[HOLDERS];
     confirm_all(h);
-    /* A client's first grant waits for its record. */
-    for (unsigned i = 0; i < HOLDERS; i++) {
-        first[i] = get_of(h, i % seals, i);
-        feed(h, &(struct engine_event){.type = ENGINE_EV_LAYOUTGET, .layoutget = &first[i]});
-    }
-    settle(h);
+    grant_each(h, 0, seals);
     double begin = now_s(), before = used();
-    for (unsigned i = HOLDERS; i < grants; i++) {
-        struct engine_layoutget get = get_of(h, i % seals, (i % seals + i / seals * 7) % HOLDERS);
+    for (unsigned i = h->clients; i < grants; i++) {
+        struct engine_layoutget get = get_of(h, i % seals, (i % seals + i / seals * 7) % h->clients);
         feed(h, &(struct engine_event){.type = ENGINE_EV_LAYOUTGET, .layoutget = &get});
     }
     struct engine_figures figures;
     engine_figures(h->engine, &figures);
-    row("LAYOUTGET in the engine", "us", 1e6 * (now_s() - begin) / (grants - HOLDERS));
+    row("LAYOUTGET in the engine", "us", 1e6 * (now_s() - begin) / (grants - h->clients));
     row("grants", "", (double)figures.grants);
-    row("memory of a grant", "bytes", (used() - before) / ((double)figures.grants - HOLDERS));
+    row("memory of a grant", "bytes", (used() - before) / ((double)figures.grants - h->clients));
 }
 
 static struct engine_layoutreturn return_of(const struct engine_effect *recall)
@@ -240,27 +268,88 @@ static struct engine_layoutreturn return_of(const struct engine_effect *recall)
                                         .stateid = recall->recall.stateid};
 }
 
+static void release(struct host *h, unsigned file)
+{
+    struct engine_release call = {.key = key_of(file), .by_operator = true, .patience = 1};
+    feed(h, &(struct engine_event){.type = ENGINE_EV_RELEASE, .release = &call});
+    while (h->recall_count) {
+        struct engine_layoutreturn ret = return_of(&h->recall[--h->recall_count]);
+        feed(h, &(struct engine_event){.type = ENGINE_EV_LAYOUTRETURN, .layoutreturn = &ret});
+    }
+    settle(h);
+}
+
 /* One after the other, among all the others that stay. */
 static void release_some(struct host *h, unsigned seals)
 {
     unsigned count = seals < RELEASES ? seals : RELEASES;
     double begin = now_s();
-    for (unsigned i = 0; i < count; i++) {
-        struct engine_release release = {
-            .key = key_of(i * (seals / count)), .by_operator = true, .patience = 1};
-        feed(h, &(struct engine_event){.type = ENGINE_EV_RELEASE, .release = &release});
-        while (h->recall_count) {
-            struct engine_layoutreturn ret = return_of(&h->recall[--h->recall_count]);
-            feed(h, &(struct engine_event){.type = ENGINE_EV_LAYOUTRETURN, .layoutreturn = &ret});
-        }
-        settle(h);
-    }
+    for (unsigned i = 0; i < count; i++)
+        release(h, i * (seals / count));
     struct engine_figures figures;
     engine_figures(h->engine, &figures);
     row("a release among all of them, commits included", "ms", 1e3 * (now_s() - begin) / count);
     row("recalls of these releases", "", (double)h->recalls);
     if (figures.seals != seals - count)
         must(-EIO, "releasing");
+}
+
+/* One more file, which every client holds. */
+static void release_from_all(struct host *h, unsigned file)
+{
+    static struct engine_seal call;
+    call = (struct engine_seal){
+        .key = key_of(file), .path = "/srv/data/everybodys", .kind = SEAL_KIND_FROZEN};
+    feed(h, &(struct engine_event){.type = ENGINE_EV_SEAL, .seal = &call});
+    settle(h);
+    grant_each(h, file, 1);
+    uint64_t recalls = h->recalls;
+    double begin = now_s();
+    release(h, file);
+    row("release of a file that all clients hold", "ms", 1e3 * (now_s() - begin));
+    if (h->recalls - recalls != h->clients)
+        must(-EIO, "recalling from every client");
+}
+
+/* The time goes on by a scrub's gap, again and again: each is a look at one seal. */
+static void scrub_some(struct host *h)
+{
+    struct engine_figures before, after;
+    uint64_t now = now_ns();
+    engine_figures(h->engine, &before);
+    double begin = now_s();
+    for (unsigned i = 0; i < LOOKS; i++) {
+        now += SCRUB_NS / (before.seals ? before.seals : 1) + 1;
+        feed_at(h, &(struct engine_event){.type = ENGINE_EV_TIMER}, now);
+        settle(h);
+    }
+    row("a look of the scrub", "us", 1e6 * (now_s() - begin) / LOOKS);
+    engine_figures(h->engine, &after);
+    if (after.counters.watched - before.counters.watched < LOOKS / 2)
+        must(-EIO, "scrubbing");
+}
+
+/* Of what one client holds, and of what nobody does. */
+static void test_some(struct host *h)
+{
+    unsigned found = 0;
+    double begin = now_s();
+    for (unsigned i = 0; i < LOOKS; i++) {
+        stateid4 stateid = h->stateid;
+        stateid.other[11] = (uint8_t)(stateid.other[11] + i % 2);
+        found += engine_test_stateid(h->engine, 1, &stateid) == ENGINE_OK;
+    }
+    row("TEST_STATEID in the engine", "us", 1e6 * (now_s() - begin) / LOOKS);
+    if (found < LOOKS / 2)
+        must(-EIO, "testing stateids");
+}
+
+static void ask_figures(const struct host *h)
+{
+    struct engine_figures figures;
+    double begin = now_s();
+    engine_figures(h->engine, &figures);
+    row("the engine's figures", "us", 1e6 * (now_s() - begin));
 }
 
 static int take_device(const struct journal_device *device, void *arg)
@@ -300,17 +389,32 @@ static void restart(struct host *h, const char *dir)
         (used() - before) / (double)figures.seals);
 }
 
-int main(int argc, char **argv)
+static unsigned number_at(int argc, char **argv, int i, unsigned otherwise)
 {
-    unsigned seals = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 100000;
-    unsigned grants = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 1000000;
-    if (argc < 2 || seals == 0 || grants <= HOLDERS) {
-        fprintf(stderr, "usage: bench_engine DIRECTORY [SEALS [GRANTS]], more than %d grants\n",
-                HOLDERS);
-        return 2;
-    }
+    return i < argc ? (unsigned)strtoul(argv[i], NULL, 10) : otherwise;
+}
+
+static struct host *make_host(unsigned clients)
+{
     struct host *h = calloc(1, sizeof *h);
     must(h ? 0 : -ENOMEM, "memory");
+    h->clients = clients;
+    h->recall = calloc(clients, sizeof h->recall[0]);
+    must(h->recall ? 0 : -ENOMEM, "memory");
+    return h;
+}
+
+int main(int argc, char **argv)
+{
+    unsigned seals = number_at(argc, argv, 2, 100000);
+    unsigned grants = number_at(argc, argv, 3, 1000000);
+    unsigned clients = number_at(argc, argv, 4, 1000);
+    if (argc < 2 || seals == 0 || clients == 0 || grants <= clients) {
+        fprintf(stderr, "usage: bench_engine DIRECTORY [SEALS [GRANTS [CLIENTS]]], more grants "
+                        "than clients\n");
+        return 2;
+    }
+    struct host *h = make_host(clients);
     make_disk(h);
     open_host(h, argv[1]);
     feed(h, &(struct engine_event){.type = ENGINE_EV_START});
@@ -318,12 +422,17 @@ int main(int argc, char **argv)
     seal_all(h, seals);
     grant_all(h, seals, grants);
     must(h->failures ? -EIO : 0, "a request was refused");
+    ask_figures(h);
+    test_some(h);
+    scrub_some(h);
     release_some(h, seals);
+    release_from_all(h, seals);
     restart(h, argv[1]);
     engine_destroy(h->engine);
     journal_close(h->journal);
     map_free(h->map);
     device_free(h->device);
+    free(h->recall);
     free(h);
     return 0;
 }
