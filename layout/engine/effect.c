@@ -13,7 +13,7 @@
 
 #include "proto/quote.h"
 
-enum { EFFECT_RESERVE = 64, EFFECT_ROOM_STEP = 256, TRACE_MAX = 1024 };
+enum { EFFECT_RESERVE = 64, EFFECT_ROOM_STEP = 256, EFFECTS_KEPT = 4096, TRACE_MAX = 1024 };
 
 static int grow(struct engine *e, size_t want)
 {
@@ -28,6 +28,18 @@ static int grow(struct engine *e, size_t want)
     return 0;
 }
 
+/* An event for each of a million seals, the start, leaves room for as many effects. */
+static void give_back_room(struct engine *e)
+{
+    if (e->effect_cap <= EFFECTS_KEPT)
+        return;
+    struct engine_effect *effects = realloc(e->effects, EFFECTS_KEPT * sizeof *effects);
+    if (!effects)
+        return;
+    e->effects = effects;
+    e->effect_cap = EFFECTS_KEPT;
+}
+
 /* What the last event left behind has been looked at; its texts can go. */
 void effects_drop(struct engine *e)
 {
@@ -36,6 +48,7 @@ void effects_drop(struct engine *e)
             free(e->effects[i].text);
     }
     e->effect_head = e->effect_count = 0;
+    give_back_room(e);
 }
 
 int effect_reserve(struct engine *e)

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <utlist.h>
+
 #include "proto/quote.h"
 #include "server/base/log.h"
 #include "server/client/client_private.h"
@@ -105,13 +107,38 @@ struct client_state *client_state(struct client *client)
     return client->state;
 }
 
-void client_table_each(struct client_table *table, void (*visit)(struct client *client, void *arg),
-                       void *arg)
+bool client_table_walk(struct client_table *table, struct client_walk *walk, unsigned most,
+                       void (*visit)(struct client *client, void *arg), void *arg)
 {
-    struct client *client, *next;
-    HASH_ITER(hh_id, table->by_id, client, next)
-    if (client->confirmed)
-        visit(client, arg);
+    if (!walk->begun) {
+        *walk = (struct client_walk){.at = table->by_id, .begun = true};
+        DL_APPEND(table->walks, walk);
+    }
+    for (; walk->at && most > 0; most--) {
+        if (walk->at->confirmed)
+            visit(walk->at, arg);
+        walk->at = walk->at->hh_id.next;
+    }
+    if (walk->at)
+        return true;
+    DL_DELETE(table->walks, walk);
+    walk->begun = false;
+    return false;
+}
+
+/* The table's list goes on without it. */
+static void leave_walks(struct client *client)
+{
+    struct client_walk *walk;
+    DL_FOREACH(client->table->walks, walk)
+    if (walk->at == client)
+        walk->at = client->hh_id.next;
+}
+
+void client_unlist(struct client *client)
+{
+    leave_walks(client);
+    HASH_DELETE(hh_id, client->table->by_id, client);
 }
 
 /* ---- a client's life ---- */
@@ -260,7 +287,7 @@ struct client *client_create(struct client_table *table, const EXCHANGE_ID4args 
         goto drop;
     HASH_ADD_KEYPTR(hh_owner, table->unconfirmed, client->owner, client->owner_len, client);
     if (!client->hh_owner.tbl) {
-        HASH_DELETE(hh_id, table->by_id, client);
+        client_unlist(client);
         goto drop;
     }
     host_await(client);
@@ -281,7 +308,7 @@ int client_confirm(struct client *client)
     HASH_ADD_KEYPTR(hh_owner, table->confirmed, client->owner, client->owner_len, client);
     if (!client->hh_owner.tbl) {
         client->gone = true;
-        HASH_DELETE(hh_id, table->by_id, client);
+        client_unlist(client);
         return -ENOMEM;
     }
     client->confirmed = true;

@@ -61,8 +61,17 @@ struct client_view {
 };
 void client_look(const struct client *client, struct client_view *view);
 
-/* For each client of the table: the operator's view. */
-void client_table_each(struct client_table *table, void (*visit)(struct client *client, void *arg),
-                       void *arg);
+/*
+ * All confirmed clients of the table, at most so many in a turn of its loop, for the operator's
+ * view. True: there are more; called again with the same walk, zeroed before the first time, it
+ * goes on. Who comes or goes meanwhile may be visited.
+ */
+struct client_walk {
+    struct client *at;
+    bool begun;
+    struct client_walk *prev, *next;
+};
+bool client_table_walk(struct client_table *table, struct client_walk *walk, unsigned most,
+                       void (*visit)(struct client *client, void *arg), void *arg);
 
 #endif

@@ -89,6 +89,7 @@ struct client_table {
     struct client_host *hosts;  /* by address */
     struct client *awaited;     /* all that may have to give way; the oldest first */
     uint32_t next_client;
+    struct client_walk *walks;
     struct event *sweep;
     /* Lapsed clients, so that other threads can ask for them: client_yield_expired,
      * clients_yield_expired. */
@@ -170,6 +171,8 @@ void client_unpin(struct client *client);
 void client_renew(struct client *client);
 /* A callback, in whatever way. */
 void client_answered(struct client *client);
+/* Nobody finds it by its id any more. */
+void client_unlist(struct client *client);
 /* It is not one of the lapsed any more. */
 void client_unlist_lapsed(struct client *client);
 struct client_identity client_identity(const struct client *client);

@@ -62,7 +62,7 @@ void client_remove(struct client *client)
     client->gone = true;
     tell_waiters(client);
     host_await_no_more(client);
-    HASH_DELETE(hh_id, table->by_id, client);
+    client_unlist(client);
     if (client->confirmed)
         HASH_DELETE(hh_owner, table->confirmed, client);
     else

@@ -29,7 +29,7 @@
 #include "server/nfs/op_counts.h"
 #include "server/server.h"
 
-enum { OWNER_ROOM = 128 };
+enum { OWNER_ROOM = 128, CLIENTS_A_TURN = 1024 };
 
 struct metrics {
     struct loop *loop;
@@ -43,6 +43,7 @@ struct facts {
     struct engine_figures engine;
     unsigned next_loop;
     struct loop_msg visit;
+    struct client_walk walk;
     struct server *server;
     uint64_t clients, callable;
     struct row {
@@ -82,8 +83,10 @@ static void visit_loop(struct loop_msg *msg)
 {
     struct facts *facts = FACTS(msg, visit);
     struct server *server = facts->server;
-    client_table_each(clients_table(server->clients, facts->next_loop), count_client, facts);
-    if (++facts->next_loop < server->loop_count)
+    if (client_table_walk(clients_table(server->clients, facts->next_loop), &facts->walk,
+                          CLIENTS_A_TURN, count_client, facts))
+        loop_post(server->loops[facts->next_loop], &facts->visit);
+    else if (++facts->next_loop < server->loop_count)
         loop_post(server->loops[facts->next_loop], &facts->visit);
     else
         sem_post(&facts->answered);

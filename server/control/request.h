@@ -8,6 +8,7 @@
 #include "layout/container_of.h"
 #include "server/base/loop.h"
 #include "server/base/worker.h"
+#include "server/client/client.h"
 #include "server/client/ending.h"
 #include "server/control/ops.h"
 #include "server/control/reload.h"
@@ -36,6 +37,7 @@ struct control_request {
     struct work work;     /* opening the file */
     struct loop_msg home; /* and back */
     unsigned next_loop;   /* clients, expel: the loop being asked */
+    struct client_walk walk;
     json_t *clients;
     struct doctor *doctor;
     struct evbuffer *line; /* of a list: what is not written yet */

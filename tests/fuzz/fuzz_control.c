@@ -293,12 +293,13 @@ struct client_table *clients_table(const struct clients *clients, unsigned loop)
     return NULL;
 }
 
-void client_table_each(struct client_table *table, void (*visit)(struct client *client, void *arg),
-                       void *arg)
+bool client_table_walk(struct client_table *table, struct client_walk *walk, unsigned most,
+                       void (*visit)(struct client *client, void *arg), void *arg)
 {
-    (void)table;
+    (void)table, (void)walk, (void)most;
     for (unsigned i = choose(3); i > 0; i--)
         visit(NULL, arg);
+    return choose(2);
 }
 
 uint64_t client_id(const struct client *client)

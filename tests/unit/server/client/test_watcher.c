@@ -274,6 +274,30 @@ static void a_client_is_forgotten_before_its_annex_goes(void **state)
     assert_null(client_find(table(), id));
 }
 
+static void visit_client(struct client *client, void *arg)
+{
+    char *order = arg;
+    strncat(order, (const char *)client->owner, 1);
+}
+
+static void a_walk_visits_each_client_that_is_there_all_the_time(void **state)
+{
+    (void)state;
+    struct client_walk walk = {.begun = false};
+    char order[16] = "";
+    struct client *client[5];
+    for (unsigned i = 0; i < 5; i++)
+        client[i] = make_client((const char *[]){"0", "1", "2", "3", "4"}[i]);
+    assert_true(client_table_walk(table(), &walk, 2, visit_client, order));
+    client_remove(client[0]); /* visited */
+    client_remove(client[2]); /* the next */
+    client_remove(client[4]); /* the last */
+    assert_false(client_table_walk(table(), &walk, 9, visit_client, order));
+    assert_string_equal(order, "013");
+    assert_false(client_table_walk(table(), &walk, 9, visit_client, order));
+    assert_string_equal(order, "01313");
+}
+
 /* A quarter of a million opens would keep the loop from everybody else. */
 static void what_a_client_leaves_goes_in_turns_of_the_loop(void **state)
 {
@@ -458,6 +482,7 @@ int main(void)
         TEST(a_lapse_and_a_return_are_told_once_each),
         TEST(an_answer_past_the_lease_is_told_and_renews_nothing),
         TEST(a_client_is_forgotten_before_its_annex_goes),
+        TEST(a_walk_visits_each_client_that_is_there_all_the_time),
         TEST(what_a_client_leaves_goes_in_turns_of_the_loop),
         TEST(what_is_left_when_the_server_stops_goes_at_once),
         TEST(lapsed_clients_come_back_in_any_order),
