@@ -32,8 +32,8 @@ static bool drop_state(struct client_state *client, size_t most)
     if (!client)
         return true;
     while ((open = client->opens) && most > 0) {
-        for (; open->locks && most > 0; most--)
-            lock_state_destroy(open->locks);
+        while (open->locks && most > 0)
+            most -= lock_state_drop(open->locks, most);
         if (most > 0) {
             open_state_destroy(open);
             most--;

@@ -77,16 +77,34 @@ drop:
     return err;
 }
 
+/* How many ranges went. */
+static size_t drop_ranges(struct lock_state *lock, size_t most)
+{
+    struct client_state *client = lock->open->client;
+    const struct lock_owner *ranges = &lock->owner->ranges;
+    struct file *file = lock->state.file;
+    size_t before = ranges->count;
+    file_lock(file);
+    lock_holder_drop(&lock->holder, most);
+    file_unlock(file);
+    budget_give(client->budget, &client->share, BUDGET_RANGES, before - ranges->count);
+    return before - ranges->count;
+}
+
+size_t lock_state_drop(struct lock_state *lock, size_t most)
+{
+    size_t gone = drop_ranges(lock, most);
+    if (gone == most)
+        return gone;
+    lock_state_destroy(lock);
+    return gone + 1;
+}
+
 void lock_state_destroy(struct lock_state *lock)
 {
     struct client_state *client = lock->open->client;
     struct named_owner *owner = lock->owner;
-    struct file *file = lock->state.file;
-    size_t before = owner->ranges.count;
-    file_lock(file);
-    lock_holder_drop(&lock->holder);
-    file_unlock(file);
-    budget_give(client->budget, &client->share, BUDGET_RANGES, before - owner->ranges.count);
+    drop_ranges(lock, SIZE_MAX);
     HASH_DELETE(by_key, lock->open->locks, lock);
     owner->states--;
     owner_put(client, owner);

@@ -299,8 +299,8 @@ int lock_list_clear(struct lock_list *list, struct lock_owner *owner, uint64_t f
     return 0;
 }
 
-void lock_holder_drop(struct lock_holder *holder)
+void lock_holder_drop(struct lock_holder *holder, size_t most)
 {
-    while (holder->ranges)
+    for (; holder->ranges && most > 0; most--)
         remove_range(holder->ranges);
 }

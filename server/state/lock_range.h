@@ -80,7 +80,7 @@ static inline bool lock_holder_holds(const struct lock_holder *holder)
 {
     return holder->ranges != NULL;
 }
-/* Takes everything from the holder, all of it of one list. */
-void lock_holder_drop(struct lock_holder *holder);
+/* Takes at most so many ranges from the holder, all of them of one list. */
+void lock_holder_drop(struct lock_holder *holder, size_t most);
 
 #endif

@@ -120,8 +120,8 @@ struct client_state {
     struct named_owner *lock_owners;
 };
 
-/* Bounds what one client can make the server remember, and with it how long its loop, and whoever
- * waits for its files' mutex, is busy when all of it goes at once: a tenth of a second for each. */
+/* Bounds what one client can make the server remember, and with it how long whoever meets it waits
+ * until all of it has gone: a tenth of a second for each. */
 enum { STATE_MAX_PER_CLIENT = 1 << 18, RANGES_MAX_PER_CLIENT = 1 << 16 };
 
 static inline enum stateid_kind state_kind(const struct state *state)
@@ -170,5 +170,7 @@ void file_state_unreserve(struct file_state *state, uint32_t access, uint32_t de
 /* Takes the open and its locks off the file and out of the client, and frees them. */
 void open_state_destroy(struct open_state *open);
 void lock_state_destroy(struct lock_state *lock);
+/* At most so much of it, each range as one and the rest as one; how much went. */
+size_t lock_state_drop(struct lock_state *lock, size_t most);
 
 #endif

@@ -34,10 +34,10 @@ static unsigned count(const struct lock_list *list)
 
 static void empty(struct lock_list *list)
 {
-    lock_holder_drop(&alice);
-    lock_holder_drop(&alice_too);
-    lock_holder_drop(&bob);
-    lock_holder_drop(&bob_too);
+    lock_holder_drop(&alice, SIZE_MAX);
+    lock_holder_drop(&alice_too, SIZE_MAX);
+    lock_holder_drop(&bob, SIZE_MAX);
+    lock_holder_drop(&bob_too, SIZE_MAX);
     assert_null(list->ranges);
     assert_null(alices.ranges);
     assert_null(bobs.ranges);
@@ -134,7 +134,7 @@ static void dropping_a_holder_leaves_the_others(void **unused)
     (void)unused;
     lock_list_set(&list, &alice, 0, 9, false);
     lock_list_set(&list, &bob, 5, 14, false);
-    lock_holder_drop(&alice);
+    lock_holder_drop(&alice, SIZE_MAX);
     assert_false(lock_holder_holds(&alice));
     assert_true(lock_holder_holds(&bob));
     empty(&list);
@@ -287,7 +287,7 @@ static void random_locking_agrees_with_a_model_of_bytes(void **unused)
         check(&list);
     }
     for (unsigned i = 0; i < OWNERS * OPENS; i++)
-        lock_holder_drop(&holders[i / OPENS][i % OPENS]);
+        lock_holder_drop(&holders[i / OPENS][i % OPENS], SIZE_MAX);
     assert_null(list.ranges);
 }
 
@@ -317,7 +317,7 @@ static void ranges_are_as_few_as_the_locks_are(void **unused)
         assert_int_equal(owners[who].count, model_runs(who));
     }
     for (unsigned i = 0; i < OWNERS; i++)
-        lock_holder_drop(&holders[i][0]);
+        lock_holder_drop(&holders[i][0], SIZE_MAX);
     assert_null(list.ranges);
 }
 
