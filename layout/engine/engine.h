@@ -714,7 +714,7 @@ void engine_each_grant(const struct engine *engine, const struct file_key *key,
  * grants come those who may have some, once each, with the number of files instead of a file.
  */
 struct engine_walk;
-struct engine_walk *engine_walk_begin(struct engine *engine); /* NULL: out of memory */
+struct engine_walk *engine_walk_begin(struct engine *engine);          /* NULL: out of memory */
 void engine_walk_end(struct engine *engine, struct engine_walk *walk); /* NULL is fine */
 bool engine_walk_seals(const struct engine *engine, struct engine_walk *walk, unsigned most,
                        seal_visitor *visit, void *arg);

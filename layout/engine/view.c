@@ -66,8 +66,7 @@ uint64_t engine_seals_ended(const struct engine *e)
     return e->seals_ended;
 }
 
-static struct engine_grant_view view_of_holder(const struct seal *seal,
-                                               const struct holder *holder)
+static struct engine_grant_view view_of_holder(const struct seal *seal, const struct holder *holder)
 {
     struct engine_grant_view view = {
         .path = "",

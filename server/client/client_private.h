@@ -33,12 +33,12 @@ struct client {
     verifier4 verifier;
     struct principal principal;
     bool confirmed;
-    bool lapsed;      /* the lease has run out; the state is kept as a courtesy */
+    bool lapsed;        /* the lease has run out; the state is kept as a courtesy */
     unsigned lapsed_at; /* where it is among these */
     bool gone;          /* out of the table; buried when the last pin goes */
-    bool expiring;    /* its recovery record is being removed */
-    bool expelled;    /* because the operator wants that */
-    bool may_reclaim; /* has a record of an earlier boot */
+    bool expiring;      /* its recovery record is being removed */
+    bool expelled;      /* because the operator wants that */
+    bool may_reclaim;   /* has a record of an earlier boot */
     bool reclaim_complete;
     bool no_layouts;     /* it was told EXCHGID4_FLAG_USE_NON_PNFS, for as long as it lives */
     unsigned pins;       /* compounds and messages under way */
@@ -65,8 +65,8 @@ struct client {
     bool cb_asked; /* has ever wanted one */
     bool cb_down;  /* the last call or probe had no answer */
 
-    struct recovery_call recovery;                   /* for removal */
-    struct expiry_wait *expiry_waits;                /* for its end */
+    struct recovery_call recovery;    /* for removal */
+    struct expiry_wait *expiry_waits; /* for its end */
     struct client *next_buried;
     struct in6_addr addresses[CLIENT_ADDRESSES_MAX]; /* where it speaks from; the one last
                                                         used first */

@@ -200,8 +200,8 @@ static bool list_lapsed(struct client *client)
         }
     }
     if (room)
-        table->lapsed[client->lapsed_at = table->lapsed_count++] = (struct lapsed){
-            .id = client->id, .client = client, .of = host_total(client->host)};
+        table->lapsed[client->lapsed_at = table->lapsed_count++] =
+            (struct lapsed){.id = client->id, .client = client, .of = host_total(client->host)};
     pthread_mutex_unlock(&table->lapsed_lock);
     return room;
 }

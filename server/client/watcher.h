@@ -50,8 +50,8 @@ struct client_annex {
      * of the client can be under way at once. -ENOMEM. */
     int (*create)(void *context, struct budget_share *host, uint64_t boot_verifier,
                   uint64_t client_id, uint64_t max_calls, struct client_state **out);
-    /* Lets go of at most so much of it: of a client that has gone, bit by bit, so that nobody waits.
-     * True: that was all, and it is freed. NULL is fine. */
+    /* Lets go of at most so much of it: of a client that has gone, bit by bit, so that nobody
+     * waits. True: that was all, and it is freed. NULL is fine. */
     bool (*drop)(struct client_state *state, size_t most);
     /* Is there anything in it that another client could want? */
     bool (*holds)(const struct client_state *state);

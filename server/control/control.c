@@ -266,11 +266,8 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
         return;
     }
     conn->control = control;
-    conn->peer = (struct control_peer){.fd = fd,
-                                       .say = conn_say,
-                                       .put = conn_put,
-                                       .when_read = conn_when_read,
-                                       .gone = conn_gone};
+    conn->peer = (struct control_peer){
+        .fd = fd, .say = conn_say, .put = conn_put, .when_read = conn_when_read, .gone = conn_gone};
     control->connections++;
     DL_APPEND(control->conns, conn);
     bufferevent_setcb(conn->stream, conn_readable, conn_readable, conn_event, conn);

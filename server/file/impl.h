@@ -106,7 +106,7 @@ struct file_table {
     pthread_cond_t settled;
     struct worker_pool *reaper_pool;
     struct reaper *reapers;
-    uint64_t next_look, looks; /* at all idle files for a full disk: not before; so many were made */
+    uint64_t next_look, looks; /* at all idle files for a full disk: not before then; how many */
     pthread_t rounds;
     bool rounds_run, stop;
 };

@@ -671,8 +671,8 @@ static void run_test_stateids(struct loop_msg *msg)
     for (uint32_t end = test->judged + n; test->judged < end; test->judged++) {
         const stateid4 *stateid = &test->stateids[test->judged];
         if (stateid->other[0] == ENGINE_STATEID_KIND)
-            test->codes[test->judged] = to_status(
-                engine_test_stateid(request->keeper->engine, test->client_id, stateid));
+            test->codes[test->judged] =
+                to_status(engine_test_stateid(request->keeper->engine, test->client_id, stateid));
     }
     if (test->judged < test->count)
         request_post(request);

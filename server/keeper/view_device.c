@@ -80,7 +80,8 @@ static json_t *export_row(struct keeper *keeper, const struct export *export)
     const char *why = "";
     bool layouts = export_has_layouts(export, &why);
     const char *disk = layouts ? keeper_disk_why_not(keeper, device) : NULL;
-    json_t *row = device ? device_row(device, engine_seals_on(keeper->engine, device_id(device))) : json_object();
+    json_t *row = device ? device_row(device, engine_seals_on(keeper->engine, device_id(device)))
+                         : json_object();
     if (disk) {
         layouts = config_export_has_rdma(export_config(export));
         why = disk;

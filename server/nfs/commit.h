@@ -7,8 +7,8 @@
  * them all; changes that come meanwhile are the next group. So the flushes of a busy server cost
  * what its disk can do, not one each.
  *
- * The same serves what cannot be flushed alone, a symbolic link, say: its whole file system is, once
- * a group.
+ * The same serves what cannot be flushed alone, a symbolic link, say: its whole file system is,
+ * once a group.
  *
  * What a directory's fsync covers: the names in it, and the inodes that were made, linked or lost
  * with them, since XFS and ext4 keep both in one transaction. What is set on a new file afterwards

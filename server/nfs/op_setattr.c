@@ -43,7 +43,7 @@ struct setattr {
     struct attr_set set;
     struct compound *compound;
     nfsstat4 status; /* of the changes, before they are durable */
-    bool opener; /* opened for writing with this identity: need not be asked for permission */
+    bool opener;     /* opened for writing with this identity: need not be asked for permission */
     bool waited;
 };
 

@@ -247,7 +247,8 @@ static void grant_all(struct host *h, unsigned seals, unsigned grants)
     grant_each(h, 0, seals);
     double begin = now_s(), before = used();
     for (unsigned i = h->clients; i < grants; i++) {
-        struct engine_layoutget get = get_of(h, i % seals, (i % seals + i / seals * 7) % h->clients);
+        struct engine_layoutget get =
+            get_of(h, i % seals, (i % seals + i / seals * 7) % h->clients);
         feed(h, &(struct engine_event){.type = ENGINE_EV_LAYOUTGET, .layoutget = &get});
     }
     struct engine_figures figures;

@@ -47,7 +47,7 @@ static void write_journal(void)
 static int setup(void **state)
 {
     (void)state;
-    signal(SIGPIPE, SIG_IGN); /* as sealnfsd does */
+    signal(SIGPIPE, SIG_IGN);        /* as sealnfsd does */
     fixture_stop(fixture_start("")); /* it makes the directories, and a journal */
     write_journal();
     daemon_of_test = fixture_start("");
