@@ -29,8 +29,7 @@ static void destroy_walks(struct engine *e)
 static void destroy_seals(struct engine *e)
 {
     struct seal *seal, *next_seal;
-    HASH_CLEAR(hh, e->grants);
-    free(e->stateids.buckets);
+    grant_tables_free(e);
     HASH_ITER(hh, e->seals, seal, next_seal)
     {
         HASH_DEL(e->seals, seal);

@@ -31,9 +31,7 @@ struct grant *grant_find(const struct engine *e, const struct seal *seal,
                          const struct holder *holder, layouttype4 type)
 {
     struct grant_key key = {.seal = seal->serial, .holder = holder->serial, .type = type};
-    struct grant *grant;
-    HASH_FIND(hh, e->grants, &key, sizeof key, grant);
-    return grant;
+    return grant_of_key(e, &key);
 }
 
 /* other: 'L', 24 bits of the boot, 64 of the serial number. */
@@ -76,14 +74,8 @@ static struct grant *grant_make(struct engine *e, struct seal *seal, struct reac
     if (!grant)
         return NULL;
     grant->key = (struct grant_key){.seal = seal->serial, .holder = holder->serial, .type = type};
-    HASH_ADD(hh, e->grants, key, sizeof grant->key, grant);
-    if (!grant->hh.tbl) {
-        free(grant);
-        return NULL;
-    }
     grant->serial = ++e->next_serial;
-    if (stateid_index_add(e, grant)) {
-        HASH_DEL(e->grants, grant);
+    if (grant_table_add(e, grant)) {
         free(grant);
         return NULL;
     }
@@ -118,12 +110,6 @@ static bool may_write(const struct grant *grant)
     return ranges_writable(&grant->ranges, 0, UINT64_MAX) != NULL;
 }
 
-static void forget_names(struct engine *e, struct grant *grant)
-{
-    HASH_DEL(e->grants, grant);
-    stateid_index_remove(e, grant);
-}
-
 static void grant_drop(struct engine *e, struct grant *grant)
 {
     struct seal *seal = grant->seal;
@@ -133,7 +119,7 @@ static void grant_drop(struct engine *e, struct grant *grant)
         grant->holder->stale_count--;
         grant->reach->stale_count--;
     } else
-        forget_names(e, grant);
+        grant_table_remove(e, grant);
     walks_leave_grant(e, grant);
     DL_DELETE2(grant->seal->grants, grant, seal_prev, seal_next);
     DL_DELETE2(grant->holder->grants, grant, holder_prev, holder_next);
@@ -177,7 +163,7 @@ void grant_make_stale(struct engine *e, struct grant *grant)
 {
     if (grant->stale)
         return;
-    forget_names(e, grant);
+    grant_table_remove(e, grant);
     grant->stale = true;
     grant->recall = (struct recall){0};
     e->stale_count++;
@@ -593,7 +579,7 @@ enum engine_result engine_test_stateid(const struct engine *e, uint64_t client_i
                                        const stateid4 *stateid)
 {
     const struct holder *holder = holder_find(e, client_id);
-    const struct grant *grant = holder ? stateid_index_find(e, serial_of(stateid)) : NULL;
+    const struct grant *grant = holder ? grant_of_serial(e, serial_of(stateid)) : NULL;
     if (!grant || grant->holder != holder)
         return ENGINE_BAD_STATEID;
     return grant_check_stateid(e, grant, stateid);

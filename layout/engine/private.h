@@ -140,6 +140,8 @@ struct grant_key {
     uint64_t type;
 };
 
+enum grant_order { GRANTS_BY_SERIAL, GRANTS_BY_KEY, GRANT_ORDERS };
+
 struct grant {
     struct grant_key key;
     struct seal *seal;
@@ -148,7 +150,7 @@ struct grant {
     struct grant *seal_prev, *seal_next;
     struct grant *holder_prev, *holder_next;
     uint64_t serial; /* names the stateid */
-    struct grant *serial_next;
+    struct grant *next_of[GRANT_ORDERS];
     uint32_t seqid;
     bool stale;  /* granted under a client id that is gone: its stateid is dead, the grant is not */
     bool shaken; /* the client may have forgotten it without draining */
@@ -161,7 +163,6 @@ struct grant {
     struct engine_referral *referrals; /* one a slot, the last first */
     uint32_t referral_count;
     uint32_t place;
-    UT_hash_handle hh; /* not when stale */
 };
 
 /* As what a seal is counted at present. */
@@ -249,10 +250,10 @@ struct seal {
     UT_hash_handle hh;
 };
 
-/* Grants that are not stale: engine/stateid_index.c. */
-struct stateid_index {
+/* engine/grant_table.c */
+struct grant_table {
     struct grant **buckets;
-    size_t count, room, base, grants;
+    size_t count, room, base;
 };
 
 struct engine {
@@ -270,8 +271,7 @@ struct engine {
     struct owner *owners[JOURNAL_HOLDER_KINDS];
     struct holder *holders; /* by client id */
     struct seal *seals;
-    struct grant *grants; /* by seal, holder and type */
-    struct stateid_index stateids;
+    struct grant_table grants[GRANT_ORDERS]; /* but the stale ones */
     size_t holder_count;
     size_t grant_count, stale_count; /* stale ones are among the first */
     struct engine_counters counters;
@@ -488,10 +488,12 @@ bool range_is_sane(uint64_t offset, uint64_t length);
 void layoutget(struct engine *e, struct engine_layoutget *get);
 void layoutreturn(struct engine *e, struct engine_layoutreturn *ret);
 
-/* engine/stateid_index.c */
-int stateid_index_add(struct engine *e, struct grant *grant); /* -ENOMEM */
-void stateid_index_remove(struct engine *e, const struct grant *grant);
-struct grant *stateid_index_find(const struct engine *e, uint64_t serial);
+/* engine/grant_table.c: those that are not stale. */
+int grant_table_add(struct engine *e, struct grant *grant); /* -ENOMEM */
+void grant_table_remove(struct engine *e, const struct grant *grant);
+struct grant *grant_of_serial(const struct engine *e, uint64_t serial);
+struct grant *grant_of_key(const struct engine *e, const struct grant_key *key);
+void grant_tables_free(struct engine *e);
 
 /* engine/commit.c: LAYOUTCOMMIT and the times and sizes of pinned files. */
 void layoutcommit(struct engine *e, struct engine_layoutcommit *commit);
