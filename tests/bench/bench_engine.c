@@ -386,6 +386,7 @@ static void restart(struct host *h, const char *dir)
     struct engine_figures figures;
     engine_figures(h->engine, &figures);
     row("start-up with that journal, the engine's part", "ms", 1e3 * (now_s() - begin));
+    feed(h, &(struct engine_event){.type = ENGINE_EV_TIMER}); /* the start's effects are over */
     row("memory of a seal with a map of one extent", "bytes",
         (used() - before) / (double)figures.seals);
 }
