@@ -362,9 +362,9 @@ struct keeper_view {
     struct keeper_call call;
     const char *what;
     struct file *file;
-    const char *path; /* with file NULL: of a seal on record; borrowed until the reply */
-    char *json;       /* out */
-    bool more;        /* out */
+    const char *path;         /* with file NULL: of a seal on record; borrowed until the reply */
+    char *json;               /* out */
+    bool more;                /* out */
     struct engine_walk *walk; /* the keeper's */
 };
 void keeper_view(struct keeper *keeper, struct keeper_view *view);
