@@ -10,6 +10,7 @@ import shutil
 import time
 
 from disk import MIB
+from registry import equal
 from san import CLIENT, SERVER, San
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -71,6 +72,20 @@ umount /mnt/data
 umount /mnt/state
 agent disks stop
 """
+
+LOCKER = """\
+exec python3 -c '
+import fcntl, os, time
+file = open("/mnt/n/locked", "r+")
+fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+os.write(3, (os.environ["job"] + " say locked\\n").encode())
+while not os.path.exists("/tmp/unlock"):
+    time.sleep(0.1)
+fcntl.lockf(file, fcntl.LOCK_UN)'
+"""
+TRY_LOCK = """python3 -c '
+import fcntl
+fcntl.lockf(open("/mnt/n/locked", "r+"), fcntl.LOCK_EX | fcntl.LOCK_NB)'"""
 
 
 class Node:
@@ -187,6 +202,52 @@ for block in range({self.BLOCKS}):
             if line.split() != [wanted, wanted]:
                 wrong.append((block, line, wanted))
         return wrong
+
+
+class Work:
+    """What goes on meanwhile: a client writes to a sealed file directly and to a plain one through
+    the server, and holds a lock that the other one wants."""
+
+    def __init__(self, scene):
+        self.scene, (one, self.two) = scene, scene.clients
+        self.one = one
+        for name in ("sealed", "plain", "locked"):
+            scene.a.guest.run(f"dd if=/dev/zero of=/mnt/data/{name} bs=4096 "
+                              f"count={Writer.BLOCKS} conv=fsync status=none")
+        scene.a.ctl("seal", "--pinned", "/mnt/data/sealed")
+        before = one.counters()
+        self.sealed = Writer(one, "sealed")
+        counters = one.counters() - before
+        equal((counters.pnfs, counters["WRITE"]), ("LAYOUT_SCSI", 0), "it writes directly")
+        self.plain = Writer(one, "plain")
+        self.lock = one.start(f"rm -f /tmp/unlock\n{LOCKER}")
+        self.lock.expect("locked")
+
+    def check(self, node):
+        """After node has taken over."""
+        self.two.fails(TRY_LOCK)  # and so it answers, and grace is over
+        self.sealed.end()
+        self.plain.end()
+        equal(self.sealed.lost(node), [], "acknowledged writes that are not in the sealed file")
+        equal(self.plain.lost(node), [], "and in the plain one")
+        self.two.fails(TRY_LOCK)
+        self.one.run("touch /tmp/unlock")
+        self.lock.finish()
+        self.two.run(TRY_LOCK)
+
+
+def direct_again(scene, node, guest):
+    """A file sealed by the node that has taken over is written to directly."""
+    node.guest.run("dd if=/dev/zero of=/mnt/data/later bs=1M count=4 conv=fsync status=none")
+    node.ctl("seal", "--pinned", "/mnt/data/later")
+    before = guest.counters()
+    digest = guest.write("/mnt/n/later", 4)
+    counters = guest.counters() - before
+    equal((counters.pnfs, counters["WRITE"]), ("LAYOUT_SCSI", 0),
+          f"direct under node {node.name}: {counters.show()}")
+    equal(node.guest.run("dd if=/mnt/data/later bs=1M iflag=direct status=none | sha256sum"
+                         ).split()[0], digest, "what is on the disk")
+    node.ctl("unseal", "--wait", "/mnt/data/later")
 
 
 def wait_until(what, timeout=60):
