@@ -22,7 +22,7 @@ CONFIG = """\
 node = "{node}"
 listen = {{"0.0.0.0"}}
 rpcbind = false
-lease_time = {lease}
+lease_time = 10
 grace_time = 60
 recall_timeout = 5
 state_dir = "/mnt/state"
@@ -91,7 +91,7 @@ fcntl.lockf(open("/mnt/n/locked", "r+"), fcntl.LOCK_EX | fcntl.LOCK_NB)'"""
 class Node:
     """A guest that can serve."""
 
-    def __init__(self, lab, guest, name, lease):
+    def __init__(self, lab, guest, name):
         self.guest, self.name = guest, name
         where = f"{guest.directory}/bin"
         os.mkdir(where)
@@ -102,7 +102,7 @@ class Node:
         with open(f"{where}/announce", "w") as f:
             f.write(ANNOUNCE)
         with open(f"{guest.directory}/sealnfs.conf", "w") as f:
-            f.write(CONFIG.format(node=name, lease=lease))
+            f.write(CONFIG.format(node=name))
 
     def script(self, text):
         return FUNCTIONS + text
@@ -150,16 +150,16 @@ class Node:
 class Pair:
     """A stage's lab: nodes a and b, and clients."""
 
-    def __init__(self, lab, clients=2, lease=10):
+    def __init__(self, lab, clients=2, node=Node, names="ab", **machine):
         self.lab = lab
         self.san = San(lab, disks=2, size=512 * MIB)
         for disk in range(2):
             self.san.make_fs("xfs", disk)
-        guests = [lab.guest(images=[], role=SERVER) for _ in range(2)]
+        guests = [lab.guest(images=[], role=SERVER, **machine) for _ in range(2)]
         self.clients = [lab.guest(images=[], role=CLIENT) for _ in range(clients)]
         self.san.up([*guests, *self.clients])
         self.san.log_in(*guests, *self.clients)
-        self.a, self.b = [Node(lab, guest, name, lease) for guest, name in zip(guests, "ab")]
+        self.a, self.b = [node(lab, guest, name) for guest, name in zip(guests, names)]
 
     def mount(self):
         for job in [guest.start(f"mkdir -p /mnt/n; mount -t nfs4 -o vers=4.1 {ADDRESS}:/data "
@@ -208,15 +208,15 @@ class Work:
     """What goes on meanwhile: a client writes to a sealed file directly and to a plain one through
     the server, and holds a lock that the other one wants."""
 
-    def __init__(self, scene):
+    def __init__(self, scene, sealed="sealed"):
         self.scene, (one, self.two) = scene, scene.clients
         self.one = one
-        for name in ("sealed", "plain", "locked"):
+        for name in (sealed, "plain", "locked"):
             scene.a.guest.run(f"dd if=/dev/zero of=/mnt/data/{name} bs=4096 "
                               f"count={Writer.BLOCKS} conv=fsync status=none")
-        scene.a.ctl("seal", "--pinned", "/mnt/data/sealed")
+        scene.a.ctl("seal", "--pinned", f"/mnt/data/{sealed}")
         before = one.counters()
-        self.sealed = Writer(one, "sealed")
+        self.sealed = Writer(one, sealed)
         counters = one.counters() - before
         equal((counters.pnfs, counters["WRITE"]), ("LAYOUT_SCSI", 0), "it writes directly")
         self.plain = Writer(one, "plain")
@@ -248,11 +248,3 @@ def direct_again(scene, node, guest):
     equal(node.guest.run("dd if=/mnt/data/later bs=1M iflag=direct status=none | sha256sum"
                          ).split()[0], digest, "what is on the disk")
     node.ctl("unseal", "--wait", "/mnt/data/later")
-
-
-def wait_until(what, timeout=60):
-    deadline = time.monotonic() + timeout
-    while not what():
-        if time.monotonic() > deadline:
-            raise RuntimeError("what was waited for did not come")
-        time.sleep(0.2)
