@@ -14,6 +14,7 @@
 #include "layout/refusal.h"
 #include "layout/reservation/reservation.h"
 #include "server/base/log.h"
+#include "server/base/node.h"
 #include "server/base/node_record.h"
 #include "server/config/config.h"
 #include "server/export/export.h"
@@ -60,6 +61,11 @@ static int refuse_disk(const struct claim *claim, const char *path, int err, uin
                   "): this machine, \"%s\", was fenced, or never had it. If the other one is to "
                   "serve no more, start with --take-over",
                   path, holder, claim->config->node);
+    else if (err == -EBUSY && node_has_taken())
+        log_error("%s: this machine, \"%s\", was fenced: it had taken the disks, and may have "
+                  "their file systems mounted since; now it is held by key 0x%016" PRIx64
+                  ". Restart the machine",
+                  path, claim->config->node, holder);
     else if (err == -EBUSY)
         log_error("%s: the other node's key is not seen to be gone (the disk is held by key "
                   "0x%016" PRIx64 "); see sg_persist --in --full-status, and start again",
@@ -79,6 +85,17 @@ static int look_at_disk(const struct claim *claim, const struct reservation_ops 
     const bool foreign = !err && view->held && view->holder_key != claim->own &&
                          reservation_key_is_node(view->holder_key);
     return foreign ? -EBUSY : err;
+}
+
+/* What was mounted before a fence is no reason to register again (node_taken_file()). A disk that
+ * is nobody's is one that ocf:sealnfs:disks was not told of. */
+static int take_disk(const struct claim *claim, const struct reservation_ops *ops, int fd,
+                     struct reservation_view *view, unsigned *expelled)
+{
+    int err = node_has_taken() ? reservation_hold(ops, fd, claim->own, view, expelled) : -ENOENT;
+    if (err == -ENOENT || (err == -EBUSY && !view->held))
+        err = reservation_take_over(ops, fd, claim->own, view, expelled);
+    return err;
 }
 
 /* One that does not answer serves nobody, and the keeper ends the process when it says that it is
@@ -104,7 +121,7 @@ static int claim_disk(const struct claim *claim, const struct device *device, ui
     if (!err) {
         err = reservation_of(fd, &ops);
         if (!err && claim->take_over)
-            err = reservation_take_over(ops, fd, claim->own, view, &expelled);
+            err = take_disk(claim, ops, fd, view, &expelled);
         else if (!err)
             err = look_at_disk(claim, ops, fd, view);
         close(fd);

@@ -189,19 +189,21 @@ static uint64_t other_node(const struct reservation_view *view, uint64_t own)
     return 0;
 }
 
-/* A conflict: the victim went just now, or our own registration did; the next round sees which. */
-static int expel_nodes(const struct reservation_ops *ops, int fd, uint64_t own, bool persists,
-                       struct reservation_view *view, unsigned *expelled)
+/* A conflict: the victim went just now, or our own registration did; the next round sees which.
+ * persists: how to register; NULL if we may not. */
+static int expel_nodes(const struct reservation_ops *ops, int fd, uint64_t own,
+                       const bool *persists, struct reservation_view *view, unsigned *expelled)
 {
     enum { ROUNDS = 16 };
     int err = 0;
 
+    *expelled = 0;
     for (unsigned i = 0; !err && i < ROUNDS; i++) {
         const uint64_t victim = other_node(view, own);
 
         if (!victim)
             return 0;
-        err = ops->register_key(fd, own, persists);
+        err = persists ? ops->register_key(fd, own, *persists) : 0;
         if (!err)
             err = ops->preempt(fd, own, victim);
         *expelled += !err;
@@ -223,8 +225,19 @@ int reservation_take_over(const struct reservation_ops *ops, int fd, uint64_t ow
     if (!err && view->held && view->holder_key != own && !reservation_key_is_node(view->holder_key))
         return -EBUSY;
     if (!err)
-        err = expel_nodes(ops, fd, own, persists, view, expelled);
+        err = expel_nodes(ops, fd, own, &persists, view, expelled);
     if (!err)
         err = reservation_take(ops, fd, own, view);
     return err ? err : other_node(view, own) ? -EBUSY : 0;
+}
+
+int reservation_hold(const struct reservation_ops *ops, int fd, uint64_t own,
+                     struct reservation_view *view, unsigned *expelled)
+{
+    int err = ops->read(fd, view);
+
+    *expelled = 0;
+    if (!err && is_ours(view, own))
+        err = expel_nodes(ops, fd, own, NULL, view, expelled);
+    return err ? err : is_ours(view, own) && !other_node(view, own) ? 0 : -EBUSY;
 }

@@ -99,6 +99,12 @@ int reservation_succeed(const struct reservation_ops *ops, int fd, uint64_t own,
  */
 int reservation_take_over(const struct reservation_ops *ops, int fd, uint64_t own,
                           struct reservation_view *view, unsigned *expelled);
+/*
+ * The same by who holds the disk, without registering: a node that was cut off meanwhile, and has
+ * the disk's file systems mounted, is refused by the disk itself. -EBUSY: it does not hold it, too.
+ */
+int reservation_hold(const struct reservation_ops *ops, int fd, uint64_t own,
+                     struct reservation_view *view, unsigned *expelled);
 
 /*
  * Our keys: 16 bits that say sealnfs, 24 that say which server (drawn when its journal was made),

@@ -5,8 +5,10 @@
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "layout/reservation/reservation.h"
 
@@ -51,4 +53,15 @@ int node_boot(char boot[NODE_BOOT_SIZE])
 void node_tag(const char *name, char tag[NODE_TAG_SIZE])
 {
     snprintf(tag, NODE_TAG_SIZE, "%08" PRIx32, (uint32_t)reservation_node_key(name));
+}
+
+const char *node_taken_file(void)
+{
+    const char *file = getenv("SEALNFS_TAKEN");
+    return file ? file : "/run/sealnfs-node-taken";
+}
+
+bool node_has_taken(void)
+{
+    return access(node_taken_file(), F_OK) == 0;
 }

@@ -114,8 +114,10 @@ def main():
         code = call([f"{agents}/server", "validate-all"], **common,
                     OCF_RESKEY_daemon=f"{place}/none")[0]
         assert code == CODES["not installed"], code
-        check_resource(f"{agents}/disks", {"devices", "config", "fence"}, disks)
+        check_resource(f"{agents}/disks", {"devices", "config", "fence", "fenced"}, disks)
         code = call([f"{agents}/disks", "start"], **{**disks, "OCF_RESKEY_devices": ""})[0]
+        assert code == CODES["not configured"], code
+        code = call([f"{agents}/disks", "start"], **{**disks, "OCF_RESKEY_fenced": "sleep"})[0]
         assert code == CODES["not configured"], code
         check_fence(fence, place)
 

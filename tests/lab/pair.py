@@ -10,6 +10,7 @@ import shutil
 import time
 
 from disk import MIB
+from registry import equal
 from san import CLIENT, SERVER, San
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -21,7 +22,7 @@ CONFIG = """\
 node = "{node}"
 listen = {{"0.0.0.0"}}
 rpcbind = false
-lease_time = {lease}
+lease_time = 10
 grace_time = 60
 recall_timeout = 5
 state_dir = "/mnt/state"
@@ -72,11 +73,25 @@ umount /mnt/state
 agent disks stop
 """
 
+LOCKER = """\
+exec python3 -c '
+import fcntl, os, time
+file = open("/mnt/n/locked", "r+")
+fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+os.write(3, (os.environ["job"] + " say locked\\n").encode())
+while not os.path.exists("/tmp/unlock"):
+    time.sleep(0.1)
+fcntl.lockf(file, fcntl.LOCK_UN)'
+"""
+TRY_LOCK = """python3 -c '
+import fcntl
+fcntl.lockf(open("/mnt/n/locked", "r+"), fcntl.LOCK_EX | fcntl.LOCK_NB)'"""
+
 
 class Node:
     """A guest that can serve."""
 
-    def __init__(self, lab, guest, name, lease):
+    def __init__(self, lab, guest, name):
         self.guest, self.name = guest, name
         where = f"{guest.directory}/bin"
         os.mkdir(where)
@@ -87,7 +102,7 @@ class Node:
         with open(f"{where}/announce", "w") as f:
             f.write(ANNOUNCE)
         with open(f"{guest.directory}/sealnfs.conf", "w") as f:
-            f.write(CONFIG.format(node=name, lease=lease))
+            f.write(CONFIG.format(node=name))
 
     def script(self, text):
         return FUNCTIONS + text
@@ -135,16 +150,16 @@ class Node:
 class Pair:
     """A stage's lab: nodes a and b, and clients."""
 
-    def __init__(self, lab, clients=2, lease=10):
+    def __init__(self, lab, clients=2, node=Node, names="ab", **machine):
         self.lab = lab
         self.san = San(lab, disks=2, size=512 * MIB)
         for disk in range(2):
             self.san.make_fs("xfs", disk)
-        guests = [lab.guest(images=[], role=SERVER) for _ in range(2)]
+        guests = [lab.guest(images=[], role=SERVER, **machine) for _ in range(2)]
         self.clients = [lab.guest(images=[], role=CLIENT) for _ in range(clients)]
         self.san.up([*guests, *self.clients])
         self.san.log_in(*guests, *self.clients)
-        self.a, self.b = [Node(lab, guest, name, lease) for guest, name in zip(guests, "ab")]
+        self.a, self.b = [node(lab, guest, name) for guest, name in zip(guests, names)]
 
     def mount(self):
         for job in [guest.start(f"mkdir -p /mnt/n; mount -t nfs4 -o vers=4.1 {ADDRESS}:/data "
@@ -189,9 +204,47 @@ for block in range({self.BLOCKS}):
         return wrong
 
 
-def wait_until(what, timeout=60):
-    deadline = time.monotonic() + timeout
-    while not what():
-        if time.monotonic() > deadline:
-            raise RuntimeError("what was waited for did not come")
-        time.sleep(0.2)
+class Work:
+    """What goes on meanwhile: a client writes to a sealed file directly and to a plain one through
+    the server, and holds a lock that the other one wants."""
+
+    def __init__(self, scene, sealed="sealed"):
+        self.scene, (one, self.two) = scene, scene.clients
+        self.one = one
+        for name in (sealed, "plain", "locked"):
+            scene.a.guest.run(f"dd if=/dev/zero of=/mnt/data/{name} bs=4096 "
+                              f"count={Writer.BLOCKS} conv=fsync status=none")
+        scene.a.ctl("seal", "--pinned", f"/mnt/data/{sealed}")
+        before = one.counters()
+        self.sealed = Writer(one, sealed)
+        counters = one.counters() - before
+        equal((counters.pnfs, counters["WRITE"]), ("LAYOUT_SCSI", 0), "it writes directly")
+        self.plain = Writer(one, "plain")
+        self.lock = one.start(f"rm -f /tmp/unlock\n{LOCKER}")
+        self.lock.expect("locked")
+
+    def check(self, node):
+        """After node has taken over."""
+        self.two.fails(TRY_LOCK)  # and so it answers, and grace is over
+        self.sealed.end()
+        self.plain.end()
+        equal(self.sealed.lost(node), [], "acknowledged writes that are not in the sealed file")
+        equal(self.plain.lost(node), [], "and in the plain one")
+        self.two.fails(TRY_LOCK)
+        self.one.run("touch /tmp/unlock")
+        self.lock.finish()
+        self.two.run(TRY_LOCK)
+
+
+def direct_again(scene, node, guest):
+    """A file sealed by the node that has taken over is written to directly."""
+    node.guest.run("dd if=/dev/zero of=/mnt/data/later bs=1M count=4 conv=fsync status=none")
+    node.ctl("seal", "--pinned", "/mnt/data/later")
+    before = guest.counters()
+    digest = guest.write("/mnt/n/later", 4)
+    counters = guest.counters() - before
+    equal((counters.pnfs, counters["WRITE"]), ("LAYOUT_SCSI", 0),
+          f"direct under node {node.name}: {counters.show()}")
+    equal(node.guest.run("dd if=/mnt/data/later bs=1M iflag=direct status=none | sha256sum"
+                         ).split()[0], digest, "what is on the disk")
+    node.ctl("unseal", "--wait", "/mnt/data/later")

@@ -1,22 +1,8 @@
 """One node of two is lost, and the other one serves what it served (docs/failover.md)."""
 import time
 
-from pair import Pair, Writer
+from pair import Pair, TRY_LOCK, Work, direct_again
 from registry import equal, holds, test
-
-LOCKER = """\
-exec python3 -c '
-import fcntl, os, time
-file = open("/mnt/n/locked", "r+")
-fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-os.write(3, (os.environ["job"] + " say locked\\n").encode())
-while not os.path.exists("/tmp/unlock"):
-    time.sleep(0.1)
-fcntl.lockf(file, fcntl.LOCK_UN)'
-"""
-TRY_LOCK = """python3 -c '
-import fcntl
-fcntl.lockf(open("/mnt/n/locked", "r+"), fcntl.LOCK_EX | fcntl.LOCK_NB)'"""
 
 
 def pair(lab):
@@ -25,52 +11,6 @@ def pair(lab):
     scene.a.up()
     scene.mount()
     return scene
-
-
-class Work:
-    """What goes on meanwhile: a client writes to a sealed file directly and to a plain one through
-    the server, and holds a lock that the other one wants."""
-
-    def __init__(self, scene):
-        self.scene, (one, self.two) = scene, scene.clients
-        self.one = one
-        for name in ("sealed", "plain", "locked"):
-            scene.a.guest.run(f"dd if=/dev/zero of=/mnt/data/{name} bs=4096 "
-                              f"count={Writer.BLOCKS} conv=fsync status=none")
-        scene.a.ctl("seal", "--pinned", "/mnt/data/sealed")
-        before = one.counters()
-        self.sealed = Writer(one, "sealed")
-        counters = one.counters() - before
-        equal((counters.pnfs, counters["WRITE"]), ("LAYOUT_SCSI", 0), "it writes directly")
-        self.plain = Writer(one, "plain")
-        self.lock = one.start(f"rm -f /tmp/unlock\n{LOCKER}")
-        self.lock.expect("locked")
-
-    def check(self, node):
-        """After node has taken over."""
-        self.two.fails(TRY_LOCK)  # and so it answers, and grace is over
-        self.sealed.end()
-        self.plain.end()
-        equal(self.sealed.lost(node), [], "acknowledged writes that are not in the sealed file")
-        equal(self.plain.lost(node), [], "and in the plain one")
-        self.two.fails(TRY_LOCK)
-        self.one.run("touch /tmp/unlock")
-        self.lock.finish()
-        self.two.run(TRY_LOCK)
-
-
-def direct_again(scene, node, guest):
-    """A file sealed by the node that has taken over is written to directly."""
-    node.guest.run("dd if=/dev/zero of=/mnt/data/later bs=1M count=4 conv=fsync status=none")
-    node.ctl("seal", "--pinned", "/mnt/data/later")
-    before = guest.counters()
-    digest = guest.write("/mnt/n/later", 4)
-    counters = guest.counters() - before
-    equal((counters.pnfs, counters["WRITE"]), ("LAYOUT_SCSI", 0),
-          f"direct under node {node.name}: {counters.show()}")
-    equal(node.guest.run("dd if=/mnt/data/later bs=1M iflag=direct status=none | sha256sum"
-                         ).split()[0], digest, "what is on the disk")
-    node.ctl("unseal", "--wait", "/mnt/data/later")
 
 
 @test(seconds=60, timeout=600, long=True)
@@ -110,10 +50,15 @@ def a_node_that_was_paused_and_wakes_up_writes_nothing_and_ends(lab):
     said = scene.a.guest.fails("dd if=/dev/zero of=/dev/sda bs=4096 count=1 seek=64 oflag=direct "
                                "2>&1")
     holds("Invalid exchange" in said, f"what the disk refuses for, a reservation conflict: {said}")
+    equal(scene.a.agent("server", "start")[0], 1, "its mounts are of before")
     status, said = scene.a.agent("disks", "start")
     holds(status == 1 and "was fenced" in said, f"{status}: {said}")
     status, said = scene.a.fence("off", "b")
     holds(status == 1 and "was fenced" in said, f"a fenced node fences nobody: {status}: {said}")
+    equal(scene.a.agent("disks", "stop")[0], 0, "it leaves the disks")
+    equal(scene.a.agent("disks", "monitor")[0], 7, "its disks are stopped")
+    status, said = scene.a.agent("disks", "start")
+    holds(status == 1 and "was fenced" in said, f"nor are they taken back: {status}: {said}")
     equal(scene.a.agent("server", "monitor")[0], 7, "its server is not running")
     equal(sorted(scene.san.keys()).count(scene.a.guest.name), 0, "a's registrations")
     work.check(scene.b)

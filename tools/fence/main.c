@@ -5,26 +5,31 @@
  *
  * A node that took the disks and finds its key gone was fenced, and its kernel may still have
  * writes to those disks in memory. So in that state, which a file below /run remembers until the
- * next boot, it registers no key again and fences nobody.
+ * next boot, it registers no key again and fences nobody. Nor does it once it has left them: cut
+ * from the other node only, its cluster manager would take the disks back, and the other one's
+ * too, for ever. The file goes when disks are left that are this node's, or by forget.
  *
- * Exit status: 0 done, or on; 1 failed; 2 off.
+ * Exit status: 0 done, or on; 1 failed; 2 off; 3 (held) another node has the disks.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <linux/fs.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "layout/reservation/reservation.h"
 #include "server/base/node.h"
 #include "server/config/config.h"
 
-enum { EXIT_ON = 0, EXIT_FAILED = 1, EXIT_OFF = 2 };
+enum { EXIT_ON = 0, EXIT_FAILED = 1, EXIT_OFF = 2, EXIT_LOST = 3 };
 enum { DISKS_MAX = 64, TEXT_MAX = 4096 };
 
 struct order {
@@ -146,7 +151,7 @@ static bool read_arguments(struct order *order, int argc, char **argv)
                 "usage: fence_sealnfs -o ACTION [-n NODE] -d DISK[,DISK...] [--config FILE]\n"
                 "\n"
                 "  -o, --action ACTION    off, on, status, monitor, validate-all, metadata; take,\n"
-                "                         leave, held\n"
+                "                         leave, held, forget\n"
                 "  -n, --plug NODE        the node that is meant\n"
                 "  -d, --devices DISKS    whole disks, with commas between\n"
                 "      --config FILE      this node's own name is there\n"
@@ -252,25 +257,34 @@ static bool count_registered(struct disks *disks, uint64_t key, size_t *count)
 
 /* ---- what this boot took ---- */
 
-static const char *taken_file(void)
+/* Left since: the file says something. */
+static bool has_left(void)
 {
-    const char *file = getenv("SEALNFS_TAKEN"); /* for tests */
+    struct stat info;
 
-    return file ? file : "/run/sealnfs-node-taken";
+    return stat(node_taken_file(), &info) == 0 && info.st_size > 0;
 }
 
-static bool has_taken(void)
+static bool note_taken(const char *text)
 {
-    return access(taken_file(), F_OK) == 0;
+    int fd = open(node_taken_file(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    size_t size = strlen(text);
+
+    if (fd >= 0) {
+        bool written = write(fd, text, size) == (ssize_t)size;
+
+        if (close(fd) == 0 && written)
+            return true;
+    }
+    fprintf(stderr, "fence_sealnfs: %s: %s\n", node_taken_file(), strerror(errno));
+    return false;
 }
 
-static bool note_taken(void)
+static bool forget_taken(void)
 {
-    int fd = open(taken_file(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-
-    if (fd >= 0)
-        return close(fd) == 0;
-    fprintf(stderr, "fence_sealnfs: %s: %s\n", taken_file(), strerror(errno));
+    if (unlink(node_taken_file()) == 0 || errno == ENOENT)
+        return true;
+    fprintf(stderr, "fence_sealnfs: %s: %s\n", node_taken_file(), strerror(errno));
     return false;
 }
 
@@ -279,27 +293,32 @@ static bool was_fenced(const struct order *order, struct disks *disks, bool *fen
     size_t count;
 
     *fenced = false;
-    if (!has_taken())
+    if (!node_has_taken())
         return true;
     if (!count_registered(disks, order->own, &count))
         return false;
     *fenced = count < disks->count;
     if (*fenced)
         fprintf(stderr,
-                "fence_sealnfs: this node, \"%s\", was fenced: it had taken the disks, and its key "
-                "is gone. Unmount their file systems and say leave, or restart the machine\n",
-                order->self);
+                "fence_sealnfs: this node, \"%s\", was fenced: restart the machine (or see "
+                "fence_sealnfs(8), forget)\n",
+                order->self); /* Pacemaker shows the first 128 bytes or so */
     return true;
 }
 
 /* ---- actions ---- */
 
+/* Who holds the disks may have something mounted there. */
 static bool expel(const struct order *order, struct disks *disks)
 {
+    int (*const expels)(const struct reservation_ops *ops, int fd, uint64_t own,
+                        struct reservation_view *view, unsigned *expelled) =
+        node_has_taken() && !has_left() ? reservation_hold : reservation_take_over;
+
     for (size_t i = 0; i < disks->count; i++) {
         const struct disk *disk = &disks->disk[i];
         unsigned expelled;
-        int err = reservation_take_over(disk->ops, disk->fd, order->own, &disks->view, &expelled);
+        int err = expels(disk->ops, disk->fd, order->own, &disks->view, &expelled);
 
         if (err == -EBUSY) {
             fprintf(stderr,
@@ -338,9 +357,44 @@ static int cut_off(const struct order *order, struct disks *disks)
     return EXIT_FAILED;
 }
 
+static bool look_again(const struct disk *disk)
+{
+    char path[64];
+    struct stat info;
+
+    if (fstat(disk->fd, &info) != 0)
+        return false;
+    snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/device/rescan", major(info.st_rdev),
+             minor(info.st_rdev));
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool asked = fd >= 0 && write(fd, "1", 1) == 1;
+
+    if (fd >= 0)
+        close(fd);
+    return asked;
+}
+
+/* LIO tells its size, and whether it has a cache to be flushed, to nobody without a key. So a
+ * machine that booted while another one had the disk knows neither. */
+static bool learn_sizes(const struct disks *disks)
+{
+    for (size_t i = 0; i < disks->count; i++) {
+        const struct disk *disk = &disks->disk[i];
+        uint64_t size = 0;
+
+        if (ioctl(disk->fd, BLKGETSIZE64, &size) == 0 && size > 0)
+            continue;
+        if (!look_again(disk) || ioctl(disk->fd, BLKGETSIZE64, &size) != 0 || size == 0)
+            return fail(disk, "its size is not known", -ENOMEDIUM);
+        fprintf(stderr, "fence_sealnfs: %s: it tells its size now\n", disk->path);
+    }
+    return true;
+}
+
+/* Nothing is mounted before this has succeeded. */
 static int take(const struct order *order, struct disks *disks)
 {
-    return note_taken() && expel(order, disks) ? EXIT_ON : EXIT_FAILED;
+    return expel(order, disks) && learn_sizes(disks) && note_taken("") ? EXIT_ON : EXIT_FAILED;
 }
 
 static int switch_on(const struct order *order, struct disks *disks)
@@ -382,7 +436,10 @@ static int is_held(const struct order *order, struct disks *disks)
             continue;
         fprintf(stderr, "fence_sealnfs: %s: this node, \"%s\", does not hold it any more\n",
                 disks->disk[i].path, order->self);
-        return EXIT_FAILED;
+        return disks->view.held && reservation_key_is_node(disks->view.holder_key) &&
+                       disks->view.holder_key != order->own
+                   ? EXIT_LOST
+                   : EXIT_FAILED;
     }
     return EXIT_ON;
 }
@@ -396,13 +453,17 @@ static int find_status(const struct order *order, struct disks *disks)
     return count > 0 ? EXIT_ON : EXIT_OFF;
 }
 
-/* What is registered stays: nobody else could be kept off the disks meanwhile. */
-static int leave(void)
+/* What is registered stays: nobody else could be kept off the disks meanwhile. Of disks that do not
+ * say whose they are, it is found out when they are taken next. */
+static int leave(struct order *order, struct disks *disks)
 {
-    if (unlink(taken_file()) == 0 || errno == ENOENT)
+    size_t count = 0;
+    bool whole = find_keys(order) && open_disks(order, disks) &&
+                 count_registered(disks, order->own, &count) && count == disks->count;
+
+    if (!node_has_taken())
         return EXIT_ON;
-    fprintf(stderr, "fence_sealnfs: %s: %s\n", taken_file(), strerror(errno));
-    return EXIT_FAILED;
+    return (whole ? forget_taken() : note_taken("left\n")) ? EXIT_ON : EXIT_FAILED;
 }
 
 static int act(struct order *order, struct disks *disks)
@@ -410,7 +471,11 @@ static int act(struct order *order, struct disks *disks)
     const char *action = order->action;
     bool fenced;
 
-    if (strcmp(action, "held") == 0 && !has_taken())
+    if (strcmp(action, "forget") == 0)
+        return forget_taken() ? EXIT_ON : EXIT_FAILED;
+    if (strcmp(action, "leave") == 0)
+        return leave(order, disks);
+    if (strcmp(action, "held") == 0 && (!node_has_taken() || has_left()))
         return EXIT_OFF; /* whatever the disks say: nothing is mounted here */
     if (!find_keys(order) || !open_disks(order, disks))
         return EXIT_FAILED;
@@ -442,8 +507,6 @@ int main(int argc, char **argv)
         return EXIT_FAILED;
     if (strcmp(order.action, "metadata") == 0)
         return fputs(metadata, stdout) < 0 ? EXIT_FAILED : EXIT_ON;
-    if (strcmp(order.action, "leave") == 0)
-        return leave();
     status = act(&order, &disks);
     close_disks(&disks);
     return status;

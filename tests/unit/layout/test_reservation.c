@@ -408,6 +408,30 @@ static void a_take_over_that_is_not_seen_is_none(void **state)
     }
 }
 
+static void a_holder_expels_without_registering(void **state)
+{
+    unsigned expelled;
+
+    (void)state;
+    FOR_EACH_KIND(ops)
+    {
+        held_by_a();
+        disk.keys[0] = disk.holder = own;
+        assert_int_equal(reservation_hold(ops, FD, own, &view, &expelled), 0);
+        assert_int_equal(expelled, 1);
+        assert_true(!registered(victim) && disk.registrations == 0);
+        held_by_a(); /* meanwhile it was expelled itself */
+        disk.keys[0] = 0;
+        assert_int_equal(reservation_hold(ops, FD, own, &view, &expelled), -EBUSY);
+        assert_true(registered(victim) && !registered(own) && disk.registrations == 0);
+        held_by_a(); /* just now */
+        disk.keys[0] = disk.holder = own;
+        disk.preempt_conflicts = true;
+        assert_int_equal(reservation_hold(ops, FD, own, &view, &expelled), -EBUSY);
+        assert_int_equal(disk.registrations, 0);
+    }
+}
+
 static void a_disk_of_who_is_no_node_is_not_taken_over(void **state)
 {
     unsigned expelled;
@@ -788,6 +812,7 @@ int main(void)
         cmocka_unit_test_setup(a_node_that_lost_the_disk_does_not_register_again, setup),
         cmocka_unit_test_setup(a_take_over_leaves_no_other_node_and_every_client, setup),
         cmocka_unit_test_setup(a_take_over_that_is_not_seen_is_none, setup),
+        cmocka_unit_test_setup(a_holder_expels_without_registering, setup),
         cmocka_unit_test_setup(a_disk_of_who_is_no_node_is_not_taken_over, setup),
         cmocka_unit_test_setup(the_key_of_an_earlier_version_is_followed_on_any_path, setup),
         cmocka_unit_test_setup(a_key_that_this_host_had_is_replaced, setup),

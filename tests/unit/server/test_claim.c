@@ -289,6 +289,27 @@ static void a_take_over_cuts_the_other_one_off_and_stays(void **state)
     assert_int_equal(target.holder, reservation_node_key("a"));
 }
 
+/* Its file systems may be mounted since before it was fenced. */
+static void a_node_that_had_taken_the_disks_does_not_register_again(void **state)
+{
+    char file[] = "/tmp/test_claim.taken.XXXXXX";
+    int fd = mkstemp(file);
+    (void)state;
+    assert_true(fd >= 0 && close(fd) == 0);
+    assert_int_equal(setenv("SEALNFS_TAKEN", file, 1), 0);
+    assert_int_equal(starts("a", true), 0); /* a disk that was nobody's */
+    assert_int_equal(starts("a", true), 0); /* and is its own */
+    target.key[0] = 0;
+    target.key[1] = target.holder = reservation_node_key("b");
+    target.count = 2;
+    assert_int_equal(starts("a", true), -EKEYREVOKED);
+    assert_int_equal(target.holder, reservation_node_key("b"));
+    assert_int_equal(target.key[0], 0);
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(starts("a", true), 0);
+    assert_int_equal(unsetenv("SEALNFS_TAKEN"), 0);
+}
+
 static void a_take_over_that_is_not_seen_does_not_start(void **state)
 {
     (void)state;
@@ -389,6 +410,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(another_node_does_not_start_by_itself, setup, teardown),
         cmocka_unit_test_setup_teardown(a_take_over_cuts_the_other_one_off_and_stays, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_node_that_had_taken_the_disks_does_not_register_again,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(a_take_over_that_is_not_seen_does_not_start, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(every_disk_counts_also_the_states, setup, teardown),
