@@ -1,7 +1,7 @@
 /*
  * Persistent reservations of NVMe namespaces (RFC 9561; NVM Express Base Specification,
- * Reservations): see reservation.h. Reservations are taken and preempted by the kernel's ioctls; all
- * else goes by the driver's passthrough. NVMe numbers the types of reservation differently from
+ * Reservations): see reservation.h. Reservations are taken and preempted by the kernel's ioctls;
+ * all else goes by the driver's passthrough. NVMe numbers the types of reservation differently from
  * SCSI, and its registrants are hosts.
  *
  * A host may be registered with the key 0, which nobody can preempt: Linux leaves it behind where

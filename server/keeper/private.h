@@ -264,7 +264,7 @@ int keeper_devices_start(struct keeper *keeper);
 void keeper_devices_grow(struct keeper *keeper, unsigned count); /* for so many exports */
 void keeper_devices_stop(struct keeper *keeper);
 void keeper_device_look(struct keeper *keeper, const struct export *export); /* now */
-void keeper_devices_look(struct keeper *keeper); /* at all of them */
+void keeper_devices_look(struct keeper *keeper);                             /* at all of them */
 /* arrival.c. What is served now is remembered for the next start. */
 int keeper_arrivals_start(struct keeper *keeper);
 void keeper_arrivals_grow(struct keeper *keeper, unsigned count); /* for so many exports */

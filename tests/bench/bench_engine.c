@@ -259,24 +259,21 @@ static void grant_all(struct host *h, unsigned seals, unsigned grants)
     row("memory of a grant", "bytes", (used() - before) / ((double)figures.grants - h->clients));
 }
 
-static struct engine_layoutreturn return_of(const struct engine_effect *recall)
-{
-    return (struct engine_layoutreturn){.scope = LAYOUTRETURN4_FILE,
-                                        .key = recall->key,
-                                        .client_id = recall->recall.client_id,
-                                        .type = recall->recall.type,
-                                        .iomode = LAYOUTIOMODE4_ANY,
-                                        .length = NFS4_UINT64_MAX,
-                                        .stateid = recall->recall.stateid};
-}
-
+/* The clients are idle, so each says that it has none: it forgets it as it is asked. */
 static void release(struct host *h, unsigned file)
 {
     struct engine_release call = {.key = key_of(file), .by_operator = true, .patience = 1};
     feed(h, &(struct engine_event){.type = ENGINE_EV_RELEASE, .release = &call});
     while (h->recall_count) {
-        struct engine_layoutreturn ret = return_of(&h->recall[--h->recall_count]);
-        feed(h, &(struct engine_event){.type = ENGINE_EV_LAYOUTRETURN, .layoutreturn = &ret});
+        const struct engine_effect recall = h->recall[--h->recall_count];
+        feed(h, &(struct engine_event){.type = ENGINE_EV_RECALL_ANSWERED,
+                                       .recall = {.ticket = recall.recall.ticket,
+                                                  .client_id = recall.recall.client_id,
+                                                  .scope = recall.recall.scope,
+                                                  .type = recall.recall.type,
+                                                  .key = recall.key,
+                                                  .outcome = ENGINE_RECALL_ANSWERED,
+                                                  .status = NFS4ERR_NOMATCHING_LAYOUT}});
     }
     settle(h);
 }

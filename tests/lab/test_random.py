@@ -11,6 +11,7 @@ from registry import equal, holds, test
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SECONDS, ROUNDS = 8, 2
+COMMANDS = ["unseal"], ["unseal", "--wait", "--timeout", "5"], ["explain"]
 
 
 class Exerciser:
@@ -44,8 +45,7 @@ class Operator:
         if not files:
             return
         path = self.dice.choice(files)
-        command = self.dice.choice((["unseal"], ["unseal", "--wait", "--timeout", "5"], ["explain"]))
-        self.server.sealctl(*command, path, timeout=60)
+        self.server.sealctl(*self.dice.choice(COMMANDS), path, timeout=60)
         if self.dice.random() < 0.1:
             self.server.process.send_signal(signal.SIGHUP)
 
