@@ -8,7 +8,7 @@ from disk import MIB
 from registry import equal, holds, test
 from san import SanLab
 
-OWNER, PROJECT = 4242, 77
+OWNER, NAMER, PROJECT = 4242, 4243, 77
 RESERVE, MIN_SIZE, LIMIT = 32 * MIB, 8 * MIB, 72 * MIB
 MAKE = {"xfs": (), "ext4": ("-O", "quota")}
 MOUNT = {"xfs": "uquota,pquota", "ext4": "usrquota"}
@@ -41,8 +41,8 @@ def directory(scene, name):
     return f"/mnt/n/{name}"
 
 
-def as_owner(program):
-    return (f"setpriv --reuid={OWNER} --regid={OWNER} --clear-groups python3 - <<'END'\n"
+def as_owner(program, who=OWNER):
+    return (f"setpriv --reuid={who} --regid={who} --clear-groups python3 - <<'END'\n"
             f"{program}\nEND")
 
 
@@ -190,16 +190,18 @@ def who_makes_or_names_files_is_told_of_his_quota(scene, fs):
     files that is used up, or a directory that has no room for a name."""
     guest, = scene.clients
     directory(scene, "names")
-    guest.run(as_owner(MAKE_FIRST))
-    files = int(quota(scene, f"quota -N -v -i -u {OWNER}").split()[1])
-    quota(scene, f"limit -u ihard={files} {OWNER}")
-    equal(set(guest.run(as_owner(MAKE_MORE)).split()), {str(errno.EDQUOT)}, "who makes a file")
-    quota(scene, f"limit -u ihard=0 bhard={used(scene) // 1024}k {OWNER}")
+    guest.run(as_owner(MAKE_FIRST, NAMER))
+    # He has removed nothing that may still be open.
+    files = int(quota(scene, f"quota -N -v -i -u {NAMER}").split()[1])
+    quota(scene, f"limit -u ihard={files} {NAMER}")
+    refused = {str(errno.EDQUOT)}
+    equal(set(guest.run(as_owner(MAKE_MORE, NAMER)).split()), refused, "who makes a file")
+    quota(scene, f"limit -u ihard=0 bhard={used(scene, who=NAMER) // 1024}k {NAMER}")
     guest.run("ln /mnt/n/names/one /mnt/n/names/two")
-    equal(set(guest.run(as_owner(NAME_MORE)).split()), {str(errno.EDQUOT)}, "who names one")
+    equal(set(guest.run(as_owner(NAME_MORE, NAMER)).split()), refused, "who names one")
     guest.run("dd if=/dev/zero of=/mnt/n/names/given bs=1M count=1 conv=fsync status=none")
     if fs == "ext4":
-        said = guest.fails(f"chown {OWNER} /mnt/n/names/given")
+        said = guest.fails(f"chown {NAMER} /mnt/n/names/given")
         holds("Disk quota exceeded" in said, said)
-    quota(scene, f"limit -u bhard=0 {OWNER}")
-    equal(set(guest.run(as_owner(MAKE_MORE)).split()), {"0"}, "who makes a file now")
+    quota(scene, f"limit -u bhard=0 {NAMER}")
+    equal(set(guest.run(as_owner(MAKE_MORE, NAMER)).split()), {"0"}, "who makes a file now")
