@@ -286,6 +286,8 @@ struct seal_map *growing_map(struct engine *e, struct seal *seal, const struct h
     }
     if (need > seal->reserve && seal->at_rest) {
         e->counters.growths++;
+        seal->next_reserve = get->reserve;
+        seal->next_least = need;
         give_way(e, seal, get, "the reserve is used up, and a larger one is made");
         return NULL;
     }

@@ -217,8 +217,9 @@ struct seal {
     uint64_t dirty_start, dirty_end; /* past the size: somebody may have left something there */
     uint64_t dirty_by;               /* that run; 0: several, or not known */
     uint64_t zero_to;
-    bool zeroing;       /* a step writes zeros, up to there */
-    bool gives_way;     /* it is released at the next look at the time */
+    bool zeroing;                      /* a step writes zeros, up to there */
+    bool gives_way;                    /* it is released at the next look at the time */
+    uint64_t next_reserve, next_least; /* of the seal that is made when this one is gone; 0: none */
     bool closed;        /* nobody has it open for writing, whoever has a layout to write by */
     uint64_t linger_at; /* nobody writes to it: released then; 0: somebody does */
     unsigned writes;    /* of the server itself, under way */

@@ -290,6 +290,7 @@ void release_request(struct engine *e, struct engine_release *call)
     }
     trace(e, "release-wanted", seal, 0, "\"by_operator\":%s", call->by_operator ? "true" : "false");
     seal->release_wanted = true;
+    seal->next_reserve = 0; /* somebody is to have the file without a seal */
     seal->by_operator = seal->by_operator || call->by_operator;
     seal->gave_way = seal->gave_way || (seal->at_rest && !call->by_operator);
     if (seal->state == ENGINE_SEALED)

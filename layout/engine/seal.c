@@ -634,6 +634,33 @@ static void sealed(struct engine *e, struct seal *seal)
     growing_idle(e, seal);
 }
 
+/*
+ * Who used the reserve up asks again some time after it is told that the seal is gone (Linux: 80 ms
+ * and more), and finds the larger one made, or being made. If it does not, nobody writes to that.
+ */
+static void go_on_growing(struct engine *e, const struct seal *gone)
+{
+    const struct engine_seal request = {.key = gone->key,
+                                        .path = gone->path,
+                                        .kind = SEAL_KIND_PINNED,
+                                        .fill = true,
+                                        .reserve = gone->next_reserve,
+                                        .at_rest = true};
+    struct seal *seal;
+    if (!gone->next_reserve || gone->broken || gone->was_altered || !effect_has_room(e) ||
+        doubt_is_about(e, &gone->key))
+        return;
+    (void)seal_start(e, &request, gone->next_least, &seal); /* without memory it is asked for */
+}
+
+static void ended(struct engine *e, struct seal *seal)
+{
+    const bool released = seal->state == ENGINE_RELEASING && !seal->undo;
+    forget(e, seal);
+    if (released)
+        go_on_growing(e, seal);
+}
+
 void seal_committed(struct engine *e, uint64_t ticket)
 {
     while (e->seal_waits && e->seal_waits->wait_ticket <= ticket) {
@@ -651,7 +678,7 @@ void seal_committed(struct engine *e, uint64_t ticket)
         else if (wait == SEAL_WAIT_RELEASING)
             push_step(e, seal, ENGINE_STEP_VERIFY);
         else if (wait == SEAL_WAIT_DELETED)
-            forget(e, seal);
+            ended(e, seal);
     }
 }
 

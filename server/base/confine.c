@@ -446,6 +446,8 @@ void confine_thread(enum confine_role number)
 {
     const struct role *role = &roles[number];
     uint64_t kept = 0;
+    if (number == CONFINE_WORKER && !atomic_load(&enabled))
+        (void)keep_capabilities(~CAP(SYS_RESOURCE), &kept);
     if (number == CONFINE_NOT || !atomic_load(&enabled))
         return;
     int err = keep_capabilities(role->capabilities, &kept);

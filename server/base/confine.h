@@ -32,7 +32,9 @@ void confine_enable(bool on);
  * refused. Before the first thread. Says in the log what it did, or why it could not. */
 void confine_process(void);
 /* The calling thread, and those that it starts, for good. The first of a role says so in the log. A
- * kernel without seccomp, or a user without capabilities, is said too, and no reason to stop. */
+ * kernel without seccomp, or a user without capabilities, is said too, and no reason to stop. If
+ * nothing is confined, workers still lose CAP_SYS_RESOURCE: by it ext4 lets whoever writes pass his
+ * quota, and take what is kept for root. */
 void confine_thread(enum confine_role role);
 
 #endif

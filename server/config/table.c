@@ -302,7 +302,9 @@ static const struct option export_options[] = {
      .help = "With direct_writes: so many bytes are made ready past the end of a file, or as many "
              "as it has, if these are more; but an eighth of what is free at most, or 16 MiB, or "
              "half of it where even that is less. They are written with zeros first, unless the "
-             "disk and the kernel do that by themselves. What ext4 keeps for root is not taken."},
+             "disk and the kernel do that by themselves. What ext4 keeps for root is not taken. "
+             "They count in the quotas of the file's owner, group and project while it grows; "
+             "where these leave less, less is made ready."},
     {"at_rest_min_size", TYPE_SIZE64, "1M", XAT(at_rest_min_size), RANGE(0, INT64_MAX),
      .help = "Files below this size are not sealed at rest; clients are told by the mdsthreshold "
              "attribute."},

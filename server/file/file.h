@@ -58,10 +58,10 @@ int file_table_create(struct export_table *exports, const uint8_t fh_key[FH_KEY_
 void file_table_destroy(struct file_table *table);
 /* Exports have come. -errno: their file systems share the threads that there are. */
 int file_table_grow(struct file_table *table);
-/* A worker, after ENOSPC in this export: returns when the descriptors of files of its file system
- * that were removed before the call, by whomever, and that nobody uses, are closed, so that their
- * space can be used. */
-void file_table_settle(struct file_table *table, const struct export *export);
+/* A worker, after an error in this export. True: it lacked space, or its user's quota was used up,
+ * and is worth another try: the descriptors of files of its file system that were removed before
+ * the call, by whomever, and that nobody uses, are closed, so that their space can be used. */
+bool file_table_settle(struct file_table *table, const struct export *export, int error);
 
 struct handle_cache *file_table_handles(struct file_table *table); /* handle_cache.h */
 struct submounts *file_table_submounts(struct file_table *table);  /* export/submounts.h */

@@ -286,19 +286,22 @@ static struct timespec to_time(uint64_t ns)
 }
 
 /* A file system that hangs: its space is not worth waiting for. */
-void file_table_settle(struct file_table *table, const struct export *export)
+bool file_table_settle(struct file_table *table, const struct export *export, int error)
 {
     struct reaper *reaper = file_reaper_of(table, export_fs_uuid(export));
     const struct timespec until = to_time(loop_now_ns() + SETTLE_NS);
     uint64_t ticket;
     int rc = 0;
 
+    if (error != -ENOSPC && error != -EDQUOT)
+        return false;
     pthread_mutex_lock(&table->reaper_lock);
     ticket = ++reaper->settle_asked;
     wake_reaper(reaper);
     while (reaper->settle_done < ticket && rc != ETIMEDOUT)
         rc = pthread_cond_timedwait(&table->settled, &table->reaper_lock, &until);
     pthread_mutex_unlock(&table->reaper_lock);
+    return true;
 }
 
 /* Sleeps until the round is over. False: stop. */

@@ -123,10 +123,8 @@ static int make_and_set(struct compound *c, struct creation *work, bitmap4 *done
 {
     int rc = make_object(c, work);
 
-    if (rc == -ENOSPC) {
-        file_table_settle(c->server->files, c->current.export);
+    if (file_table_settle(c->server->files, c->current.export, rc))
         rc = make_object(c, work);
-    }
     if (rc)
         return rc;
     rc = file_lookup(&c->current, work->name, true, &work->made);

@@ -169,10 +169,8 @@ static int create_file(const struct compound *c, struct open_work *work, const v
 
     change_before(c->current.file, &work->cinfo);
     fd = make_file(c, work, attr_set_mode(&work->set, MODE_OTHERWISE), verifier);
-    if (fd == -ENOSPC) {
-        file_table_settle(c->server->files, c->current.export);
+    if (file_table_settle(c->server->files, c->current.export, fd))
         fd = make_file(c, work, attr_set_mode(&work->set, MODE_OTHERWISE), verifier);
-    }
     if (fd < 0)
         return fd;
     note_mode(work, fd, attr_set_mode(&work->set, MODE_OTHERWISE));

@@ -213,8 +213,7 @@ static int write_bytes(struct compound *c, struct write_work *work, int fd)
         n = write_some(c, work, fd);
         if (n == -EINTR)
             continue;
-        if (n == -ENOSPC && !settled) {
-            file_table_settle(c->server->files, c->current.export);
+        if (!settled && file_table_settle(c->server->files, c->current.export, (int)n)) {
             settled = true;
             continue;
         }

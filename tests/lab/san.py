@@ -30,7 +30,7 @@ echo "InitiatorName=iqn.2026-11.lab:$lab_name" > /etc/iscsi/initiatorname.iscsi
 iscsid -f > /run/iscsid.log 2>&1 &
 """
 INITIATOR_MODULES = "iscsi_tcp sd_mod sg"
-SERVER = (f"{INITIATOR_MODULES} xfs ext4", INITIATOR)
+SERVER = (f"{INITIATOR_MODULES} xfs ext4 quota_v2", INITIATOR)
 CLIENT = (f"{INITIATOR_MODULES} sunrpc nfsv4 blocklayoutdriver", INITIATOR)
 
 # Log in, wait for the disks, and make the names that udev would make.
@@ -82,12 +82,12 @@ class San:
                 f.truncate(size)
         self.target = lab.guest(images=self.images, role=TARGET, memory=256)
 
-    def make_fs(self, fs="xfs", disk=0):
+    def make_fs(self, fs="xfs", disk=0, options=()):
         """Before anybody logs in."""
         make = {"xfs": ["mkfs.xfs", "-q", "-f", "-m", "reflink=0"],
                 "ext4": ["mkfs.ext4", "-q", "-F", "-b", "4096", "-E",
                          "nodiscard,lazy_itable_init=1"]}[fs]
-        subprocess.run([*make, self.images[disk]], check=True)
+        subprocess.run([*make, *options, self.images[disk]], check=True)
 
     def up(self, initiators):
         """Serve the LUNs to these guests."""
@@ -161,15 +161,15 @@ class SanLab:
     /mnt/data, clients with NFS mounts."""
 
     def __init__(self, lab: Lab, fs="xfs", clients=1, size=1024 * MIB, export=None, keeps=True,
-                 **options):
+                 make=(), mount="defaults", **options):
         self.lab, self.fs = lab, fs
         self.san = San(lab, size=size, keeps=keeps)
-        self.san.make_fs(fs)
+        self.san.make_fs(fs, options=make)
         self.host = lab.guest(images=[], role=SERVER)
         self.clients = [lab.guest(images=[], role=CLIENT) for _ in range(clients)]
         self.san.up([self.host, *self.clients])
         self.san.log_in(self.host, *self.clients)
-        self.host.run(f"mkdir -p /mnt/data; mount -t {fs} /dev/sda /mnt/data")
+        self.host.run(f"mkdir -p /mnt/data; mount -t {fs} -o {mount} /dev/sda /mnt/data")
         exports = {"/data": {"path": "/mnt/data", **(export or {})}}
         self.server = GuestServer(self.host, lab.build, exports, **options)
         lab.servers.append(self.server)

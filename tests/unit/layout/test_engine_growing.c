@@ -623,10 +623,9 @@ static void a_new_file_is_sealed_for_who_writes_to_it(void **state)
     assert_int_equal(w->files[3].size, RESERVE + 5);
 }
 
-static void more_than_the_reserve_is_a_new_seal(void **state)
+/* Up to where the seal is gone that client 0 has used up. */
+static void use_the_reserve_up(struct world *w)
 {
-    struct world *w = *state;
-    struct engine_figures figures;
     world_confirm(w, 0);
     assert_int_equal(got_by_policy(w, 0, 0), ENGINE_OK);
     assert_int_equal(commit_to(w, 0, 3, 2 * RESERVE), ENGINE_OK);
@@ -635,14 +634,54 @@ static void more_than_the_reserve_is_a_new_seal(void **state)
     assert_int_equal(world_state(w, 3), ENGINE_RECALLING);
     assert_int_equal(w->files[3].size, 2 * RESERVE);
     scene_accept_recall(w, 0, 3);
+}
+
+/* Made before it is asked for again. */
+static void more_than_the_reserve_is_a_new_seal(void **state)
+{
+    struct world *w = *state;
+    struct engine_figures figures;
+    use_the_reserve_up(w);
     assert_int_equal(world_return(w, 0, 3, ANY, 0, ALL), ENGINE_OK);
-    assert_int_equal(world_state(w, 3), ENGINE_OPEN);
-    assert_int_equal(got_by_policy(w, 0, 2 * RESERVE), ENGINE_OK);
+    assert_int_equal(world_state(w, 3), ENGINE_SEALED);
     assert_int_equal(w->files[3].size, 3 * RESERVE);
+    assert_int_equal(got_by_policy(w, 0, 2 * RESERVE), ENGINE_OK);
     engine_figures(w->engine, &figures);
     assert_int_equal(figures.counters.growths, 1);
     assert_int_equal(figures.growing, 1);
     assert_int_equal(figures.at_rest, 0);
+}
+
+static void a_new_seal_that_nobody_comes_for_goes(void **state)
+{
+    struct world *w = *state;
+    use_the_reserve_up(w);
+    assert_int_equal(world_return(w, 0, 3, ANY, 0, ALL), ENGINE_OK);
+    assert_int_equal(world_state(w, 3), ENGINE_SEALED);
+    world_pass(w, w->options.growing_linger);
+    assert_int_equal(world_state(w, 3), ENGINE_OPEN);
+    assert_int_equal(w->files[3].size, 2 * RESERVE);
+}
+
+/* Who truncates it, or writes far past its end, or the operator. */
+static void no_new_seal_is_made_where_somebody_wants_the_file(void **state)
+{
+    struct world *w = *state;
+    struct engine_release release;
+    use_the_reserve_up(w);
+    world_release(w, 3, false, 0, &release);
+    assert_int_equal(world_return(w, 0, 3, ANY, 0, ALL), ENGINE_OK);
+    assert_int_equal(world_state(w, 3), ENGINE_OPEN);
+}
+
+static void where_no_new_seal_can_be_made_the_file_has_its_size(void **state)
+{
+    struct world *w = *state;
+    use_the_reserve_up(w);
+    w->step_error[ENGINE_STEP_RESERVE] = -ENOSPC;
+    assert_int_equal(world_return(w, 0, 3, ANY, 0, ALL), ENGINE_OK);
+    assert_int_equal(world_state(w, 3), ENGINE_OPEN);
+    assert_int_equal(w->files[3].size, 2 * RESERVE);
 }
 
 static void another_who_writes_to_the_end_makes_it_give_way(void **state)
@@ -953,6 +992,9 @@ int main(void)
         T(a_commit_of_before_the_restart_counts),
         T(a_new_file_is_sealed_for_who_writes_to_it),
         T(more_than_the_reserve_is_a_new_seal),
+        T(a_new_seal_that_nobody_comes_for_goes),
+        T(no_new_seal_is_made_where_somebody_wants_the_file),
+        T(where_no_new_seal_can_be_made_the_file_has_its_size),
         T(another_who_writes_to_the_end_makes_it_give_way),
         T(without_the_policy_nothing_grows),
         T(a_file_that_a_haunted_run_may_write_to_stays_sealed),

@@ -469,6 +469,23 @@ static void nothing_is_confined_that_is_not_to_be(void **state)
     assert_int_equal(run_scene(not_wished_for), 0);
 }
 
+static int worker_is_not_confined(void)
+{
+    confine_enable(false);
+    thread_scene.role = CONFINE_WORKER;
+    thread_scene.ask = capabilities_are_expected;
+    return on_thread();
+}
+
+/* By CAP_SYS_RESOURCE ext4 lets whoever writes pass his quota. */
+static void a_worker_that_is_not_confined_is_bound_by_quotas(void **state)
+{
+    (void)state;
+    needs_root();
+    expected = capabilities_now() & ~BIT(SYS_RESOURCE);
+    assert_int_equal(run_scene(worker_is_not_confined), 0);
+}
+
 /* ---- a whole daemon ---- */
 
 static bool read_name(const char *task, char name[32])
@@ -553,6 +570,7 @@ int main(void)
         cmocka_unit_test(without_seccomp_it_goes_on_and_says_so),
         cmocka_unit_test(the_log_says_what_was_confined),
         cmocka_unit_test(nothing_is_confined_that_is_not_to_be),
+        cmocka_unit_test(a_worker_that_is_not_confined_is_bound_by_quotas),
         cmocka_unit_test(the_threads_of_a_daemon_are_confined),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -608,7 +608,7 @@ static void a_removed_file_is_closed_when_space_is_wanted(void **state)
     assert_int_equal(unlink(fs_path(f, "data/a")), 0);
     file_forget(file);
     file_unref(file);
-    file_table_settle(f->server.files, data_export(f));
+    assert_true(file_table_settle(f->server.files, data_export(f), -ENOSPC));
     assert_null(file_find(f->server.files, &key));
     assert_int_equal(fcntl(fd, F_GETFD), -1);
 }
@@ -711,7 +711,7 @@ static void a_file_removed_by_a_local_program_is_closed_soon(void **state)
     file_unref(file);
 }
 
-/* And at once when a client wants the space. */
+/* And at once when a client wants the space, or what his quota has of it; not for other errors. */
 static void a_file_removed_by_a_local_program_is_closed_when_space_is_wanted(void **state)
 {
     struct fs_fixture *f = *state;
@@ -723,7 +723,9 @@ static void a_file_removed_by_a_local_program_is_closed_when_space_is_wanted(voi
     key = *file_key(file);
     file_unref(file);
     assert_int_equal(unlink(fs_path(f, "data/a")), 0);
-    file_table_settle(f->server.files, data_export(f));
+    assert_false(file_table_settle(f->server.files, data_export(f), 0));
+    assert_false(file_table_settle(f->server.files, data_export(f), -EIO));
+    assert_true(file_table_settle(f->server.files, data_export(f), -EDQUOT));
     assert_null(file_find(f->server.files, &key));
 }
 
