@@ -738,15 +738,15 @@ static void a_full_disk_does_not_cost_a_look_at_all_files_each_time(void **state
 
     fs_write_file(f, "data/a", "x");
     file_unref(file_at(f, "data/a"));
-    file_table_settle(files, data_export(f));
+    (void)file_table_settle(files, data_export(f), -ENOSPC);
     assert_int_equal(files->looks, 1);
     assert_true(files->next_look > 0);
     files->next_look = loop_fine_ns() + UINT64_C(3600000000000);
     for (unsigned i = 0; i < 10; i++)
-        file_table_settle(files, data_export(f));
+        (void)file_table_settle(files, data_export(f), -ENOSPC);
     assert_int_equal(files->looks, 1);
     files->next_look = loop_fine_ns();
-    file_table_settle(files, data_export(f));
+    (void)file_table_settle(files, data_export(f), -ENOSPC);
     assert_int_equal(files->looks, 2);
 }
 
