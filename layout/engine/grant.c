@@ -460,6 +460,13 @@ void layoutget(struct engine *e, struct engine_layoutget *get)
     holder = eligible_holder(e, get);
     if (!holder)
         return;
+    if (type_way(type_find(e, get->type)) == JOURNAL_WAY_DISK && leave_keeps(holder, &get->key)) {
+        answer(
+            e, &get->call, ENGINE_UNAVAILABLE,
+            "the client returned a layout of the file and was not seen to forget it; it is given "
+            "none before it has mounted anew");
+        return;
+    }
     if (!seal) {
         seal_at_rest(e, get);
         return;

@@ -135,6 +135,7 @@ void holder_free(struct holder *holder)
         holder->reaches = reach->next;
         free(reach);
     }
+    leave_forget(holder);
     free(holder);
 }
 

@@ -12,9 +12,57 @@
  * So who returned like that is recalled once more, and until it says that it has none it has not
  * returned: no layout is given to it, and the seal stays. Its stateid lives on meanwhile, since a
  * recall is pending (section 18.44.3). Who cannot be asked, or does not answer until the time of a
- * recall is over, has returned all the same: there is nothing left that could be fenced for.
+ * recall is over, has returned all the same, since nothing is left that could be fenced for; but it
+ * is given no layout of the file any more as long as it does not start anew, and does no harm by
+ * what it still has.
  */
+#include <stdlib.h>
+
+#include <utlist.h>
+
 #include "layout/engine/private.h"
+
+enum { KEPT_MAX = 64 };
+
+bool leave_keeps(const struct holder *holder, const struct file_key *key)
+{
+    const struct kept_file *kept = holder->kept;
+    while (kept && !file_key_equal(&kept->key, key))
+        kept = kept->next;
+    return kept || holder->kept_any;
+}
+
+void leave_forget(struct holder *holder)
+{
+    struct kept_file *kept, *next;
+    LL_FOREACH_SAFE(holder->kept, kept, next)
+    free(kept);
+    holder->kept = NULL;
+    holder->kept_count = 0;
+    holder->kept_any = false;
+}
+
+static void note_kept(struct holder *holder, const struct file_key *key)
+{
+    struct kept_file *kept;
+    if (leave_keeps(holder, key))
+        return;
+    kept = holder->kept_count < KEPT_MAX ? malloc(sizeof *kept) : NULL;
+    if (!kept) {
+        holder->kept_any = true;
+        return;
+    }
+    kept->key = *key;
+    LL_PREPEND(holder->kept, kept);
+    holder->kept_count++;
+}
+
+static void believe(struct engine *e, struct grant *grant)
+{
+    trace(e, "return-believed", grant->seal, grant->holder->client_id, "%s", "");
+    note_kept(grant->holder, &grant->seal->key);
+    grant_end(e, grant, ENGINE_END_RETURNED);
+}
 
 static bool is_cleared_by_itself(const struct grant *grant, layoutiomode4 iomode)
 {
@@ -24,7 +72,7 @@ static bool is_cleared_by_itself(const struct grant *grant, layoutiomode4 iomode
 bool leave_is_asked_about(const struct grant *grant, layoutiomode4 iomode)
 {
     return grant->reach->way == JOURNAL_WAY_DISK && !holder_is_local(grant->holder) &&
-           grant->holder->callable && !is_cleared_by_itself(grant, iomode);
+           !is_cleared_by_itself(grant, iomode);
 }
 
 static void ask(struct grant *grant)
@@ -43,6 +91,8 @@ void leave_begin(struct engine *e, struct grant *grant, stateid4 *stateid)
         grant->leaving_until = e->now + e->options.recall_timeout;
     if (!under_way)
         ask(grant);
+    if (!grant->holder->callable)
+        grant->leaving_until = e->now;
     seal_plan(e, grant->seal, sooner(grant->seal->wake, grant->leaving_until));
 }
 
@@ -56,7 +106,7 @@ uint64_t leave_drive(struct engine *e, struct seal *seal)
         if (!grant->leaving_until)
             continue;
         if (grant->leaving_until <= e->now) {
-            grant_end(e, grant, ENGINE_END_RETURNED);
+            believe(e, grant);
             continue;
         }
         recall_drive(e, grant);
@@ -67,39 +117,35 @@ uint64_t leave_drive(struct engine *e, struct seal *seal)
     return wake;
 }
 
-/* True: it has none, or nobody can tell any more. */
-static bool is_settled(const struct engine_event *event, struct grant *grant)
-{
-    if (event->recall.outcome == ENGINE_RECALL_NO_CHANNEL)
-        grant->holder->callable = false;
-    return event->recall.outcome == ENGINE_RECALL_NO_CHANNEL ||
-           (event->recall.outcome == ENGINE_RECALL_ANSWERED &&
-            event->recall.status == NFS4ERR_NOMATCHING_LAYOUT);
-}
-
 void leave_answered(struct engine *e, const struct engine_event *event, struct grant *grant)
 {
     struct seal *seal = grant->seal;
     struct recall *recall = &grant->recall;
-    if (is_settled(event, grant)) {
+    const bool answered = event->recall.outcome == ENGINE_RECALL_ANSWERED;
+    if (answered && event->recall.status == NFS4ERR_NOMATCHING_LAYOUT) {
         grant_end(e, grant, ENGINE_END_RETURNED);
         return;
     }
-    if (event->recall.outcome == ENGINE_RECALL_ANSWERED && event->recall.status == NFS4_OK) {
+    if (event->recall.outcome == ENGINE_RECALL_NO_CHANNEL) {
+        grant->holder->callable = false;
+        believe(e, grant);
+        return;
+    }
+    if (answered && event->recall.status == NFS4_OK) {
         recall->phase = RECALL_KNOWN; /* it returns something again */
         recall->at = UINT64_MAX;
         return;
     }
     /* Of the recall that was under way as it returned: its stateid is ahead of that. */
-    if (event->recall.outcome == ENGINE_RECALL_ANSWERED &&
-        event->recall.status == NFS4ERR_OLD_STATEID)
+    if (answered && event->recall.status == NFS4ERR_OLD_STATEID)
         ask(grant);
     recall->phase = RECALL_PAUSED;
     recall->at = e->now + e->options.recall_pause;
     seal_plan(e, seal, sooner(seal->wake, recall->at));
 }
 
-/* The client id is gone: there is nobody to be asked. */
+/* The client id is gone, and all that the client had with it: it drops its inodes' layouts with the
+ * trees (pnfs_destroy_all_layouts). */
 void leave_end_all(struct engine *e, struct holder *holder)
 {
     struct grant *grant, *next;
@@ -108,4 +154,5 @@ void leave_end_all(struct engine *e, struct holder *holder)
         if (grant->leaving_until)
             grant_end(e, grant, ENGINE_END_RETURNED);
     }
+    leave_forget(holder);
 }

@@ -105,6 +105,12 @@ struct owner {
     UT_hash_handle hh;
 };
 
+/* Of a file that a client returned and was not seen to forget (engine/leave.c). */
+struct kept_file {
+    struct kept_file *next;
+    struct file_key key;
+};
+
 struct holder {
     uint64_t serial;
     struct owner *owner;
@@ -131,7 +137,10 @@ struct holder {
     uint32_t ask_patience;             /* requests in a row that nothing came back for */
     uint64_t ask_ticket;               /* of the request under way; 0: none */
     uint64_t ask_at;                   /* not asked again before */
-    UT_hash_handle hh;                 /* by client_id */
+    struct kept_file *kept;
+    uint32_t kept_count;
+    bool kept_any;     /* more than there is room for */
+    UT_hash_handle hh; /* by client_id */
 };
 
 struct grant_key {
@@ -429,6 +438,8 @@ void leave_begin(struct engine *e, struct grant *grant, stateid4 *stateid);
 uint64_t leave_drive(struct engine *e, struct seal *seal);
 void leave_answered(struct engine *e, const struct engine_event *event, struct grant *grant);
 void leave_end_all(struct engine *e, struct holder *holder);
+bool leave_keeps(const struct holder *holder, const struct file_key *key);
+void leave_forget(struct holder *holder);
 /* 0: no time ends it. */
 uint64_t haunt_ends_at(const struct engine *e, const struct reach *reach);
 void haunts_timer(struct engine *e, struct holder *holder);

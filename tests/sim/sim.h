@@ -201,6 +201,9 @@ struct sim_machine {
     uint8_t memory_device[WORLD_FILES];
     uint64_t bulk_at; /* when all it may have of before was last recalled */
     struct sim_layout layouts[WORLD_FILES], replies[WORLD_FILES]; /* replies: on their way */
+    /* What it has still although it returned it, as Linux does that is recalled while it uses it,
+     * until a recall finds that it has none. It goes before what it is granted later. */
+    struct sim_layout kept[WORLD_FILES];
     uint32_t reply_sequence[WORLD_FILES];
     bool knows_recall[WORLD_FILES];
     struct sim_io queue[SIM_QUEUE]; /* I/O on its way to the disk */

@@ -67,6 +67,13 @@ static void forget_layout(struct sim_machine *machine, unsigned f)
     machine->knows_recall[f] = false;
 }
 
+/* Whatever it had. */
+static void lose_layout(struct sim_machine *machine, unsigned f)
+{
+    forget_layout(machine, f);
+    machine->kept[f].held = false;
+}
+
 /* Takes it from the queue; it comes to the disk unless it was given up. */
 static void land(struct sim *s, unsigned m, unsigned i)
 {
@@ -107,7 +114,7 @@ static void lose_state(struct sim *s, unsigned m)
     struct sim_machine *machine = &s->machines[m];
     const struct engine_options *o = &s->w->options;
     for (unsigned f = 0; f < WORLD_FILES; f++) {
-        forget_layout(machine, f);
+        lose_layout(machine, f);
         machine->replies[f].held = false;
     }
     for (unsigned i = 0; i < machine->queued; i++) {
@@ -129,7 +136,7 @@ void sim_machine_drop(struct sim *s, unsigned m)
 {
     struct sim_machine *machine = &s->machines[m];
     for (unsigned f = 0; f < WORLD_FILES; f++) {
-        forget_layout(machine, f);
+        lose_layout(machine, f);
         machine->replies[f].held = false;
     }
     machine->queued = 0;
@@ -321,6 +328,8 @@ void sim_machine_deliver(struct sim *s, unsigned m, unsigned f)
     keep_writable(&machine->layouts[f], &machine->replies[f]);
     machine->layouts[f] = machine->replies[f];
     machine->layouts[f].write = machine->layouts[f].write || write;
+    for (unsigned i = 0; machine->kept[f].held && i < machine->kept[f].count; i++)
+        machine->layouts[f].refs[i] = machine->kept[f].refs[i];
     machine->replies[f].held = false;
     s->acted = true;
     sim_say(s, "client %u has the layout of %s", m, s->w->files[f].path);
@@ -422,6 +431,8 @@ void sim_machine_return(struct sim *s, unsigned m, unsigned f, bool whole)
      * 12.5.5.2.1.1). */
     if (machine->replies[f].held && arrived_earlier(&machine->replies[f], &layout->stateid))
         machine->replies[f].held = false;
+    if (machine->kind == JOURNAL_HOLDER_NFS && !machine->memory && machine->knows_recall[f])
+        machine->kept[f] = *layout;
     forget_layout(machine, f);
     sim_growing_forgive(s, m, f);
     send_return(s, m, f, 0, NFS4_UINT64_MAX);
@@ -462,7 +473,7 @@ void sim_machine_return_all(struct sim *s, unsigned m)
     }
     for (unsigned f = 0; f < WORLD_FILES; f++) {
         if (is_in_scope(s, f, &ret) && is_returned(&machine->layouts[f], ret.iomode)) {
-            forget_layout(machine, f);
+            lose_layout(machine, f);
             sim_growing_forgive(s, m, f);
         }
     }
@@ -579,6 +590,7 @@ static void recall_of_file(struct sim *s, size_t i, unsigned m, bool willing)
     if (named)
         sim_machine_deliver(s, m, f);
     if (!machine->layouts[f].held) {
+        machine->kept[f].held = false;
         recall_reply(s, i, m, ENGINE_RECALL_ANSWERED, NFS4ERR_NOMATCHING_LAYOUT);
     } else if (machine->knows_recall[f]) {
         machine->layouts[f].stateid = stateid;
@@ -685,7 +697,7 @@ void sim_machine_heard(struct sim *s, unsigned m)
     if (!engine_client_was_fenced(s->w->engine, s->w->clients[m].id))
         return;
     for (unsigned f = 0; f < WORLD_FILES; f++) {
-        forget_layout(machine, f);
+        lose_layout(machine, f);
         machine->replies[f].held = false;
     }
     if (outlived)
@@ -818,7 +830,7 @@ static void live_on(struct sim *s, unsigned m)
     uint64_t lease_ends = machine->last_seen + o->lease_time;
     for (unsigned f = 0; f < WORLD_FILES; f++) {
         sim_machine_io(s, m, f);
-        forget_layout(machine, f);
+        lose_layout(machine, f);
         machine->replies[f].held = false;
     }
     for (unsigned i = 0; i < machine->queued; i++) {
@@ -902,7 +914,7 @@ void sim_machine_unmount(struct sim *s, unsigned m)
     sim_san_unmount(s, m);
     sim_machine_server_lost(s, m);
     for (unsigned f = 0; f < WORLD_FILES; f++)
-        forget_layout(machine, f);
+        lose_layout(machine, f);
 }
 
 /* EXCHANGE_ID and a new session under the same id: Linux throws its layouts away all the same. */

@@ -759,6 +759,9 @@ void world_answer_recall(struct world *w, size_t index, enum engine_recall_outco
                 w->clients[client].holds[i] = false;
         }
     }
+    if (outcome == ENGINE_RECALL_ANSWERED && status == NFS4_OK && client < WORLD_CLIENTS &&
+        recall.recall.scope == LAYOUTRECALL4_FILE)
+        w->clients[client].knows_recall[world_file_of(w, &recall.key)] = true;
     world_send(w, &(struct engine_event){.type = ENGINE_EV_RECALL_ANSWERED,
                                          .recall = {.ticket = recall.recall.ticket,
                                                     .client_id = recall.recall.client_id,
@@ -887,6 +890,7 @@ enum engine_result world_got(struct world *w, unsigned client, unsigned file, la
         abort();
     if (call.call.result == ENGINE_OK) {
         w->clients[client].holds[file] = true;
+        w->clients[client].knows_recall[file] = false;
         w->clients[client].stateid[file] = call.granted_stateid;
     }
     return call.call.result;
@@ -903,7 +907,8 @@ enum engine_result world_give_back(struct world *w, unsigned client, unsigned fi
                                        .offset = offset,
                                        .length = length,
                                        .stateid = w->clients[client].stateid[file]};
-    if (offset == 0 && length == NFS4_UINT64_MAX && iomode == LAYOUTIOMODE4_ANY)
+    if (offset == 0 && length == NFS4_UINT64_MAX && iomode == LAYOUTIOMODE4_ANY &&
+        !w->clients[client].knows_recall[file])
         w->clients[client].holds[file] = false;
     world_send(w, &(struct engine_event){.type = ENGINE_EV_LAYOUTRETURN, .layoutreturn = &call});
     if (!world_answered(w, &call.call))

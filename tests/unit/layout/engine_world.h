@@ -47,7 +47,8 @@ struct world_client {
     uint8_t verifier[JOURNAL_VERIFIER_SIZE];
     uint64_t id; /* 0: unknown to the server */
     bool holds[WORLD_FILES];
-    bool cut; /* fenced */
+    bool knows_recall[WORLD_FILES]; /* what it returns it has still, as Linux, until it is asked */
+    bool cut;                       /* fenced */
     stateid4 stateid[WORLD_FILES];
 };
 

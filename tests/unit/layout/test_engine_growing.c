@@ -623,6 +623,33 @@ static void a_new_file_is_sealed_for_who_writes_to_it(void **state)
     assert_int_equal(w->files[3].size, RESERVE + 5);
 }
 
+static void writers(struct world *w, bool some)
+{
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_WRITERS,
+                                         .writers = {.key = w->files[3].key, .some = some}});
+}
+
+/* A layout stays good over closes, and nothing is returned with them. */
+static void the_last_close_has_the_layout_asked_for(void **state)
+{
+    struct world *w = *state;
+    world_confirm(w, 0);
+    assert_int_equal(got_by_policy(w, 0, 0), ENGINE_OK);
+    assert_int_equal(commit_to(w, 0, 3, RESERVE + 5), ENGINE_OK);
+    writers(w, false);
+    world_pass(w, w->options.growing_linger / 2);
+    assert_int_equal(w->recall_count, 0);
+    writers(w, true); /* opened again */
+    world_pass(w, w->options.growing_linger);
+    assert_int_equal(w->recall_count, 0);
+    writers(w, false);
+    world_pass(w, w->options.growing_linger);
+    assert_int_equal(w->recall_count, 1);
+    world_answer_recall(w, 0, ENGINE_RECALL_ANSWERED, NFS4ERR_NOMATCHING_LAYOUT);
+    assert_int_equal(world_state(w, 3), ENGINE_OPEN);
+    assert_int_equal(w->files[3].size, RESERVE + 5);
+}
+
 /* Up to where the seal is gone that client 0 has used up. */
 static void use_the_reserve_up(struct world *w)
 {
@@ -991,6 +1018,7 @@ int main(void)
         T(truncated_before_a_crash_it_reads_zeros_after_it),
         T(a_commit_of_before_the_restart_counts),
         T(a_new_file_is_sealed_for_who_writes_to_it),
+        T(the_last_close_has_the_layout_asked_for),
         T(more_than_the_reserve_is_a_new_seal),
         T(a_new_seal_that_nobody_comes_for_goes),
         T(no_new_seal_is_made_where_somebody_wants_the_file),
