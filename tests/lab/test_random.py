@@ -11,6 +11,9 @@ from registry import equal, holds, test
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SECONDS, ROUNDS = 8, 2
+GROWING_AT_REST = {"direct_writes": True, "direct_writes_reserve": 4 * MIB,
+                   "direct_writes_min_size": 64 << 10, "policy": "at-rest",
+                   "at_rest_min_size": 64 << 10}
 COMMANDS = ["unseal"], ["unseal", "--wait", "--timeout", "5"], ["explain"]
 
 
@@ -73,9 +76,7 @@ def all_agree(server, disk, clients, exercisers):
 def what_clients_do_at_random_is_what_everybody_reads(lab, fs):
     disk = lab.disk(size=512 * MIB, **({"fs": "xfs", "reflink": None} if fs == "mkfs.xfs"
                                        else {"fs": fs}))
-    server = lab.server(at_rest_pause=1, export={
-        "direct_writes": True, "direct_writes_reserve": 4 * MIB, "direct_writes_min_size": 64 << 10,
-        "policy": "at-rest", "at_rest_min_size": 64 << 10})
+    server = lab.server(at_rest_pause=1, export=GROWING_AT_REST)
     clients = lab.clients(2)
     for number in range(lab.times(ROUNDS, 20)):
         seed = int(os.environ.get("RANDOM_FILE_SEED", random.randrange(10**6)))
