@@ -18,18 +18,36 @@ COMMANDS = ["unseal"], ["unseal", "--wait", "--timeout", "5"], ["explain"]
 
 
 class Exerciser:
-    def __init__(self, guest, directory, seed):
-        self.guest, self.directory, self.seed = guest, directory, seed
-        guest.run(f"rm -rf /mnt/n/{directory}; mkdir /mnt/n/{directory}; rm -f /tmp/stop")
-        self.job = guest.start(f"exec {HERE}/random-file /mnt/n/{directory} {seed} /tmp/stop")
+    """On one client, and a reader of its files on another."""
+
+    def __init__(self, guest, other, number, seed):
+        self.guest, self.other, self.seed = guest, other, seed
+        self.directory = f"of-{guest.name}-{seed}"
+        guest.run(f"mkdir /mnt/n/{self.directory}; rm -f /tmp/stop")
+        other.run("rm -f /tmp/stop")
+        self.job = guest.start(f"exec {HERE}/random-file /mnt/n/{self.directory} {number} {seed} "
+                               "/tmp/stop")
+        self.reader = other.start(f"exec {HERE}/random-file --read /mnt/n/{self.directory} "
+                                  "/tmp/stop")
+
+    @classmethod
+    def each(cls, clients, seed):
+        """Each client reads what the one before it writes."""
+        made = [cls(client, clients[i - 1], 3 * i, seed + i) for i, client in enumerate(clients)]
+        for exerciser in made:
+            exerciser.job.expect("under-way", 120)
+        return made
 
     def end(self):
         """name -> digest."""
-        self.guest.run("touch /tmp/stop")
+        for guest in self.guest, self.other:
+            guest.run("touch /tmp/stop")
         code = self.job.wait(180)
         equal(code, 0, f"{self.guest.name}, seed {self.seed}:\n{self.job.output()}")
+        equal(self.reader.wait(60), 0, f"{self.other.name} reads:\n{self.reader.output()}")
         said = json.loads(self.job.output().splitlines()[-1])
-        print(f"{self.guest.name}, seed {self.seed}: {said['rounds']} rounds")
+        print(f"{self.guest.name}, seed {self.seed}: {said['rounds']} rounds; {self.other.name}: "
+              f"{self.reader.output().strip()}")
         return said["digests"]
 
 
@@ -78,12 +96,9 @@ def what_clients_do_at_random_is_what_everybody_reads(lab, fs):
                                        else {"fs": fs}))
     server = lab.server(at_rest_pause=1, export=GROWING_AT_REST)
     clients = lab.clients(2)
-    for number in range(lab.times(ROUNDS, 20)):
+    for _ in range(lab.times(ROUNDS, 20)):
         seed = int(os.environ.get("RANDOM_FILE_SEED", random.randrange(10**6)))
-        exercisers = [Exerciser(client, f"of-{client.name}-{number}", seed + i)
-                      for i, client in enumerate(clients)]
-        for exerciser in exercisers:
-            exerciser.job.expect("under-way", 120)
+        exercisers = Exerciser.each(clients, seed)
         Operator(server, disk, seed).meddle_for(lab.times(SECONDS, 20))
         all_agree(server, disk, clients, exercisers)
     counters = clients[0].counters()

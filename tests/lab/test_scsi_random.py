@@ -29,13 +29,10 @@ def crash_and_unseal(scene, dice):
 def what_clients_do_at_random_outlives_crashes(lab, fs):
     scene = SanLab(lab, fs=fs, clients=2, lease_time=5, grace_time=2, recall_timeout=4,
                    at_rest_pause=1, export=GROWING_AT_REST)
-    for number in range(lab.times(1, 10)):
+    for _ in range(lab.times(1, 10)):
         seed = int(os.environ.get("RANDOM_FILE_SEED", random.randrange(10**6)))
         dice = random.Random(seed)
-        exercisers = [Exerciser(client, f"of-{client.name}-{number}", seed + i)
-                      for i, client in enumerate(scene.clients)]
-        for exerciser in exercisers:
-            exerciser.job.expect("under-way", 120)
+        exercisers = Exerciser.each(scene.clients, seed)
         for _ in range(CRASHES):
             crash_and_unseal(scene, dice)
         all_agree(scene.server, scene, scene.clients, exercisers)
