@@ -152,6 +152,9 @@ void grant_end(struct engine *e, struct grant *grant, enum engine_end how)
         note_time(&e->counters.recall_times, e->now - grant->recalled_at);
     trace(e, "grant-ended", seal, grant->holder->last_client_id, "\"how\":\"%s\"", end_name(how));
     growing_ended(seal, grant, how);
+    if (how == ENGINE_END_FENCED && grant->reach->way == JOURNAL_WAY_DISK &&
+        !holder_is_local(grant->holder))
+        leave_note_kept(grant->holder, &seal->key);
     /* Whoever has a stateid that lives is told to commit before he returns (RFC 8881 12.5.4). */
     if ((grant->stale || how == ENGINE_END_FENCED) && may_write(grant))
         seal->lost_writer = true;
@@ -461,10 +464,9 @@ void layoutget(struct engine *e, struct engine_layoutget *get)
     if (!holder)
         return;
     if (type_way(type_find(e, get->type)) == JOURNAL_WAY_DISK && leave_keeps(holder, &get->key)) {
-        answer(
-            e, &get->call, ENGINE_UNAVAILABLE,
-            "the client returned a layout of the file and was not seen to forget it; it is given "
-            "none before it has mounted anew");
+        answer(e, &get->call, ENGINE_UNAVAILABLE,
+               "the client was fenced for the file, or returned its layout and was not seen to "
+               "forget it; it is given none before it has mounted anew");
         return;
     }
     if (!seal) {

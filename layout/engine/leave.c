@@ -14,7 +14,7 @@
  * recall is pending (section 18.44.3). Who cannot be asked, or does not answer until the time of a
  * recall is over, has returned all the same, since nothing is left that could be fenced for; but it
  * is given no layout of the file any more as long as it does not start anew, and does no harm by
- * what it still has.
+ * what it still has. Nor is who was fenced for it: its errors empty no tree.
  */
 #include <stdlib.h>
 
@@ -42,7 +42,7 @@ void leave_forget(struct holder *holder)
     holder->kept_any = false;
 }
 
-static void note_kept(struct holder *holder, const struct file_key *key)
+void leave_note_kept(struct holder *holder, const struct file_key *key)
 {
     struct kept_file *kept;
     if (leave_keeps(holder, key))
@@ -60,7 +60,7 @@ static void note_kept(struct holder *holder, const struct file_key *key)
 static void believe(struct engine *e, struct grant *grant)
 {
     trace(e, "return-believed", grant->seal, grant->holder->client_id, "%s", "");
-    note_kept(grant->holder, &grant->seal->key);
+    leave_note_kept(grant->holder, &grant->seal->key);
     grant_end(e, grant, ENGINE_END_RETURNED);
 }
 

@@ -438,6 +438,7 @@ void leave_begin(struct engine *e, struct grant *grant, stateid4 *stateid);
 uint64_t leave_drive(struct engine *e, struct seal *seal);
 void leave_answered(struct engine *e, const struct engine_event *event, struct grant *grant);
 void leave_end_all(struct engine *e, struct holder *holder);
+void leave_note_kept(struct holder *holder, const struct file_key *key);
 bool leave_keeps(const struct holder *holder, const struct file_key *key);
 void leave_forget(struct holder *holder);
 /* 0: no time ends it. */

@@ -346,6 +346,25 @@ static void client_that_has_settled_after_its_fence_gets_layouts_again(void **st
     assert_int_equal(w->durable.holder_count, 1);
 }
 
+/* What it knew of its blocks it may know yet (engine/leave.c). */
+static void client_that_has_settled_gets_no_more_of_what_it_was_fenced_for(void **state)
+{
+    struct world *w = scene_reserved(state, 200 * SECOND);
+    struct engine_release release;
+    assert_int_equal(world_sealed(w, 1, SEAL_KIND_PINNED), ENGINE_OK);
+    world_release(w, 0, true, 0, &release);
+    world_pass(w, 91 * SECOND);
+    world_fence_done(w, 0, true);
+    assert_int_equal(world_state(w, 0), ENGINE_OPEN);
+    w->clients[0].cut = false;
+    world_client_event(w, 0, ENGINE_CLIENT_SETTLED);
+    assert_int_equal(world_sealed(w, 0, SEAL_KIND_PINNED), ENGINE_OK);
+    assert_int_equal(world_got(w, 0, 1, RW), ENGINE_OK);
+    assert_int_equal(world_got(w, 0, 0, RW), ENGINE_UNAVAILABLE);
+    world_restart_client(w, 0);
+    assert_int_equal(world_got(w, 0, 0, RW), ENGINE_OK);
+}
+
 static void fence_that_is_not_on_record_yet_is_not_lifted(void **state)
 {
     struct world *w = scene_fenced_by_key(state);
@@ -653,6 +672,7 @@ int main(void)
         T(client_that_did_not_come_back_is_fenced_as_one_that_believes),
         T(client_whose_id_was_given_up_unheard_is_fenced_as_one_that_believes),
         T(client_that_has_settled_after_its_fence_gets_layouts_again),
+        T(client_that_has_settled_gets_no_more_of_what_it_was_fenced_for),
         T(fence_that_is_not_on_record_yet_is_not_lifted),
         T(fence_by_a_hook_is_never_lifted_by_time),
         T(fence_of_before_a_restart_is_not_lifted_by_time),
