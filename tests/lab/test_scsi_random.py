@@ -13,7 +13,7 @@ CRASHES, BETWEEN = 2, 6  # seconds
 
 
 def crash_and_unseal(scene, dice):
-    """The server is gone for a moment, and what it has of files is to be released when it is back."""
+    """The server is gone for a moment, and files are to be released when it is back."""
     scene.server.kill()
     scene.server.start()
     end = time.monotonic() + BETWEEN
