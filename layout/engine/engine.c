@@ -234,8 +234,8 @@ static void take_news(struct engine *e, const struct engine_event *event)
     case ENGINE_EV_DOUBT_PASSED:
         doubt_passed(e, event->doubt_passed);
         return;
-    case ENGINE_EV_WRITERS:
-        growing_writers(e, event);
+    case ENGINE_EV_WRITER:
+        growing_writer(e, event);
         return;
     default:
         return;
@@ -286,7 +286,7 @@ static void dispatch(struct engine *e, const struct engine_event *event)
     case ENGINE_EV_NEXUS_SEEN:
     case ENGINE_EV_UNDESCRIBED:
     case ENGINE_EV_DOUBT_PASSED:
-    case ENGINE_EV_WRITERS:
+    case ENGINE_EV_WRITER:
         take_news(e, event);
         return;
     }

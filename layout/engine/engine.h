@@ -386,7 +386,7 @@ enum engine_event_type {
     ENGINE_EV_WROTE,
     ENGINE_EV_ROOM,
     ENGINE_EV_RESIZE,
-    ENGINE_EV_WRITERS,      /* a growing file is open for writing, or is not any more */
+    ENGINE_EV_WRITER,       /* a client has opened a growing file for writing, or closed it */
     ENGINE_EV_MEMORY_VOID,  /* every earlier process of the server was seen to be gone, and so is
                                what it had registered */
     ENGINE_EV_DEVICE,       /* a device as it is now: found at the start, or by a later look */
@@ -477,8 +477,9 @@ struct engine_event {
         } seen;
         struct {
             struct file_key key;
-            bool some;
-        } writers;
+            uint64_t client_id;
+            bool writes;
+        } writer;
         uint64_t gap; /* nanoseconds */
     };
 };

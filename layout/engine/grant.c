@@ -437,8 +437,7 @@ static void give(struct engine *e, struct seal *seal, struct reach *reach,
           "\"iomode\":%u,\"offset\":%llu,\"length\":%llu,\"seqid\":%u", (unsigned)get->want.iomode,
           (unsigned long long)cover.offset, (unsigned long long)cover.length, seqid);
     answer(e, &get->call, ENGINE_OK, "%s", "");
-    if (may_write(grant))
-        seal->closed = false;
+    grant->closed = false;
     growing_idle(e, seal);
     if (is_new)
         ask_drive(e);

@@ -335,7 +335,7 @@ static bool somebody_writes(const struct seal *seal)
     const struct grant *grant;
     DL_FOREACH2(seal->grants, grant, seal_next)
     {
-        if (grant->stale || (!seal->closed && ranges_writable(&grant->ranges, 0, UINT64_MAX)))
+        if (grant->stale || (!grant->closed && ranges_writable(&grant->ranges, 0, UINT64_MAX)))
             return true;
     }
     return seal_maybes(seal) || seal->tail_calls || growing_is_busy(seal);
@@ -354,16 +354,20 @@ void growing_idle(struct engine *e, struct seal *seal)
     seal_plan(e, seal, 0);
 }
 
-/* A layout stays good over closes: with the last of those who may write it is time to ask for it
- * back. */
-void growing_writers(struct engine *e, const struct engine_event *event)
+/* A layout stays good over closes: when no client that has one to write by has the file open it is
+ * time to ask for them back. */
+void growing_writer(struct engine *e, const struct engine_event *event)
 {
-    struct seal *seal = seal_find(e, &event->writers.key);
-    if (!seal || !seal->reserve)
+    struct seal *seal = seal_find(e, &event->writer.key);
+    const struct holder *holder = holder_find(e, event->writer.client_id);
+    struct grant *grant;
+    if (!seal || !seal->reserve || !holder)
         return;
-    seal->closed = !event->writers.some;
-    if (event->writers.some)
-        seal->linger_at = 0;
+    DL_FOREACH2(seal->grants, grant, seal_next)
+    {
+        if (grant->holder == holder)
+            grant->closed = !event->writer.writes;
+    }
     growing_idle(e, seal);
 }
 

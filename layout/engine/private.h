@@ -164,6 +164,7 @@ struct grant {
     bool stale;  /* granted under a client id that is gone: its stateid is dead, the grant is not */
     bool shaken; /* the client may have forgotten it without draining */
     bool unnamed; /* a reply that no recall can name may be under way */
+    bool closed;  /* its client has the file open for writing no more */
     struct range_set ranges;
     struct recall recall;
     uint64_t recalled_at;              /* 0: it is not */
@@ -229,9 +230,8 @@ struct seal {
     bool zeroing;                      /* a step writes zeros, up to there */
     bool gives_way;                    /* it is released at the next look at the time */
     uint64_t next_reserve, next_least; /* of the seal that is made when this one is gone; 0: none */
-    bool closed;        /* nobody has it open for writing, whoever has a layout to write by */
-    uint64_t linger_at; /* nobody writes to it: released then; 0: somebody does */
-    unsigned writes;    /* of the server itself, under way */
+    uint64_t linger_at;                /* nobody writes to it: released then; 0: somebody does */
+    unsigned writes;                   /* of the server itself, under way */
     struct engine_call *tail_calls, *room_calls, *size_calls; /* wait for the zeros, the last two
                                                                  also for a look at the file */
     enum seal_wait wait;
@@ -398,7 +398,7 @@ struct seal_map *growing_map(struct engine *e, struct seal *seal, const struct h
 /* A grant was given or has ended; the last that lets somebody write starts the time. */
 void growing_idle(struct engine *e, struct seal *seal);
 void growing_idle_volume(struct engine *e, const struct volume *volume);
-void growing_writers(struct engine *e, const struct engine_event *event);
+void growing_writer(struct engine *e, const struct engine_event *event);
 void growing_ended(struct seal *seal, const struct grant *grant, enum engine_end how);
 /* Before a doubt ends by the operator's word; false: out of memory. */
 bool growing_distrust(struct engine *e, const uint8_t *fs_uuid);

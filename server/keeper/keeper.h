@@ -237,9 +237,9 @@ struct keeper_resize {
 };
 void keeper_resize(struct keeper *keeper, struct keeper_resize *resize);
 
-/* A growing file was opened for writing, or was closed and nobody has it open for writing any more.
- * Not answered; one that is lost for want of memory costs a recall, or a seal that stays. */
-void keeper_writers(struct keeper *keeper, const struct file *file, bool some);
+/* The client has opened a growing file for writing, or has it open for that no more. Not answered;
+ * one that is lost for want of memory costs a recall, or a seal that stays. */
+void keeper_writer(struct keeper *keeper, const struct file *file, uint64_t client_id, bool writes);
 
 /* A copy of the sealed file's map for pinned WRITE; malloc'ed, the caller's (layout/seal/map.h:
  * map_free). */

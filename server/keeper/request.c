@@ -534,28 +534,29 @@ void keeper_resize(struct keeper *keeper, struct keeper_resize *resize)
     request_post(request);
 }
 
-struct writers_note {
+struct writer_note {
     struct loop_msg msg;
     struct keeper *keeper;
     struct engine_event event;
 };
 
-static void run_writers(struct loop_msg *msg)
+static void run_writer(struct loop_msg *msg)
 {
-    struct writers_note *note = container_of(msg, struct writers_note, msg);
+    struct writer_note *note = container_of(msg, struct writer_note, msg);
     keeper_feed(note->keeper, &note->event);
     free(note);
 }
 
-void keeper_writers(struct keeper *keeper, const struct file *file, bool some)
+void keeper_writer(struct keeper *keeper, const struct file *file, uint64_t client_id, bool writes)
 {
-    struct writers_note *note = malloc(sizeof *note);
+    struct writer_note *note = malloc(sizeof *note);
     if (!note)
         return;
-    *note = (struct writers_note){
-        .msg.run = run_writers,
+    *note = (struct writer_note){
+        .msg.run = run_writer,
         .keeper = keeper,
-        .event = {.type = ENGINE_EV_WRITERS, .writers = {.key = *file_key(file), .some = some}}};
+        .event = {.type = ENGINE_EV_WRITER,
+                  .writer = {.key = *file_key(file), .client_id = client_id, .writes = writes}}};
     loop_post(keeper->loop, &note->msg);
 }
 

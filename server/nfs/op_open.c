@@ -265,7 +265,7 @@ static enum op_next open_succeeded(struct compound *c, struct open_work *work,
         compound_set_fh(c, file_ref(work->at.file), work->at.export);
     compound_set_stateid(c, stateid);
     if (work->access & OPEN4_SHARE_ACCESS_WRITE && file_is_growing(work->at.file))
-        keeper_writers(c->server->keeper, work->at.file, true);
+        keeper_writer(c->server->keeper, work->at.file, c->client_id, true);
     return finish_open(c, work, NFS4_OK);
 }
 
@@ -374,11 +374,12 @@ enum op_next op_open(struct compound *c)
     return op_done(c, NFS4ERR_SERVERFAULT);
 }
 
-/* It may have been the last that could write. */
+/* It may have been the client's last that could write. */
 static void note_closed(const struct compound *c)
 {
-    if (file_is_growing(c->current.file) && !state_file_has_writer(c->current.file))
-        keeper_writers(c->server->keeper, c->current.file, false);
+    if (file_is_growing(c->current.file) &&
+        !state_client_writes(client_state(c->client), c->current.file))
+        keeper_writer(c->server->keeper, c->current.file, c->client_id, false);
 }
 
 enum op_next op_open_downgrade(struct compound *c)

@@ -150,6 +150,18 @@ static bool writes_file(const struct opened_file *opened)
     return share_totals_access(&opened->shares) & OPEN4_SHARE_ACCESS_WRITE;
 }
 
+bool state_client_writes(const struct client_state *client, struct file *file)
+{
+    const struct opened_file *opened;
+    bool writes;
+
+    file_lock(file);
+    opened = opened_find(client, file);
+    writes = opened && writes_file(opened);
+    file_unlock(file);
+    return writes;
+}
+
 bool state_file_yield_writers(struct file *file, struct clients *clients)
 {
     bool all = true, any = false;

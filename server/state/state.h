@@ -145,6 +145,8 @@ bool state_file_has_pinned_io(struct file *file);
 /* Does any NFS open have write access? Any thread; takes the file's mutex. A seal sets the file's
  * seal word first, then asks. */
 bool state_file_has_writer(struct file *file);
+/* Has this client? On its loop. */
+bool state_client_writes(const struct client_state *client, struct file *file);
 /* True: all of these are clients past their lease, whose opens are dropped now. Any thread. */
 bool state_file_yield_writers(struct file *file, struct clients *clients);
 /* Is the file open at all? Any thread. */

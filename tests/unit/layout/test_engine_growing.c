@@ -623,10 +623,12 @@ static void a_new_file_is_sealed_for_who_writes_to_it(void **state)
     assert_int_equal(w->files[3].size, RESERVE + 5);
 }
 
-static void writers(struct world *w, bool some)
+static void writer(struct world *w, unsigned client, bool writes)
 {
-    world_send(w, &(struct engine_event){.type = ENGINE_EV_WRITERS,
-                                         .writers = {.key = w->files[3].key, .some = some}});
+    world_send(w, &(struct engine_event){.type = ENGINE_EV_WRITER,
+                                         .writer = {.key = w->files[3].key,
+                                                    .client_id = w->clients[client].id,
+                                                    .writes = writes}});
 }
 
 /* A layout stays good over closes, and nothing is returned with them. */
@@ -636,13 +638,13 @@ static void the_last_close_has_the_layout_asked_for(void **state)
     world_confirm(w, 0);
     assert_int_equal(got_by_policy(w, 0, 0), ENGINE_OK);
     assert_int_equal(commit_to(w, 0, 3, RESERVE + 5), ENGINE_OK);
-    writers(w, false);
+    writer(w, 0, false);
     world_pass(w, w->options.growing_linger / 2);
     assert_int_equal(w->recall_count, 0);
-    writers(w, true); /* opened again */
+    writer(w, 0, true); /* opened again */
     world_pass(w, w->options.growing_linger);
     assert_int_equal(w->recall_count, 0);
-    writers(w, false);
+    writer(w, 0, false);
     world_pass(w, w->options.growing_linger);
     assert_int_equal(w->recall_count, 1);
     world_answer_recall(w, 0, ENGINE_RECALL_ANSWERED, NFS4ERR_NOMATCHING_LAYOUT);

@@ -57,11 +57,12 @@ void keeper_resize(struct keeper *keeper, struct keeper_resize *resize)
     posted = &resize->call.reply;
 }
 
-void keeper_writers(struct keeper *keeper, const struct file *file, bool some)
+void keeper_writer(struct keeper *keeper, const struct file *file, uint64_t client_id, bool writes)
 {
     (void)keeper;
     (void)file;
-    (void)some;
+    (void)client_id;
+    (void)writes;
 }
 
 nfsstat4 io_state_find(struct compound *c, const stateid4 *stateid, unsigned access, bool *opener)

@@ -498,11 +498,12 @@ bool file_is_growing(struct file *file)
     return bench.growing;
 }
 
-void keeper_writers(struct keeper *keeper, const struct file *file, bool some)
+void keeper_writer(struct keeper *keeper, const struct file *file, uint64_t client_id, bool writes)
 {
     (void)keeper;
     (void)file;
-    (void)some;
+    (void)client_id;
+    (void)writes;
 }
 
 void keeper_room(struct keeper *keeper, struct keeper_room *room)
