@@ -130,7 +130,8 @@ def a_disk_that_fills_up_says_so_and_loses_nothing(lab, flags, fs):
         with open(disk.file(name), "rb") as f:
             for number in range(kept // MIB):
                 equal(f.read(MIB) == b"%015d\n" % number * 65536, True, f"MiB {number} of it")
-        holds(counters["WRITE"] < kept // MIB // 10 and counters["LAYOUTRETURN"] < 40, counters.show())
+        holds(counters["WRITE"] < kept // MIB // 10 and counters["LAYOUTRETURN"] < 40,
+              counters.show())
         guest.run(f"rm /mnt/n/{name}")
 
 
