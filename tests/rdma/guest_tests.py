@@ -27,7 +27,10 @@ def run(*command, **options):
 
 
 def network():
-    """One veth pair, an end in each namespace. Packets of 4096 bytes need room."""
+    """One veth pair, an end in each namespace. Packets of 4096 bytes need room. Of a program that
+    ran before in this guest it may be there."""
+    if os.path.exists(f"/run/netns/{NAMESPACE}"):
+        return
     run("ip", "netns", "add", NAMESPACE)
     run("ip", "link", "add", "sv", "type", "veth", "peer", "name", "cv")
     run("ip", "link", "set", "cv", "netns", NAMESPACE)

@@ -307,8 +307,8 @@ def a_node_is_cut_off_from_the_namespace(scene):
 def main():
     network()
     disks = Disks()
-    server = Server("/tmp", BUILD, listen=[SERVER], recall_timeout=5, lease_time=20, node="first",
-                    wrapper=disks.as_the_server(),
+    server = Server("/tmp", BUILD, name="nvme", listen=[SERVER], recall_timeout=5, lease_time=20,
+                    node="first", wrapper=disks.as_the_server(),
                     exports={"/data": {"path": AT, "layout_types": "scsi",
                                        "scsi_volatile_reservations": "allow"}})
     failed = run_tests(NAMES, server, lambda name: Scene(disks, server), Scene.end)
