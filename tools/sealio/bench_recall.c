@@ -135,6 +135,7 @@ static int take_call(struct party *party, const uint8_t *message, uint32_t len)
     int rc = sealio_send(party->conn->fd, &iov, 1, sealio_now_ms() + SEND_MS);
     if (rc == 0 && party->recalled) {
         party->recalled = false;
+        party->conn->has_layout = false; /* what is asked from here on is whether it has any */
         rc = send_return(party->conn);
     }
     return rc;
@@ -152,7 +153,6 @@ static int take_reply(struct party *party, const uint8_t *message, uint32_t len)
     int rc = sealio_reply_init(&reply, data, len);
     if (rc == 0 && reply.status == NFS4_OK) {
         bench_latency_add(&result->all, now_ns() - party->all->start_ns);
-        party->conn->has_layout = false;
         result->ops++;
     } else if (rc == 0 && result->errors++ == 0) {
         result->first_error = reply.status;
