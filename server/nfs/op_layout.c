@@ -195,9 +195,8 @@ static enum op_next layoutget_finish(struct compound *c, struct layout_work *wor
         .lo_content = {.loc_type = get->type, .loc_body = {.data = body, .len = get->body_len}},
     };
     /* Nothing is returned on close: Linux returns like that and has it still (engine/leave.c). */
-    *res = (LAYOUTGET4resok){.logr_stateid = get->layout_stateid,
-                             .logr_layout_count = 1,
-                             .logr_layout = layout};
+    *res = (LAYOUTGET4resok){
+        .logr_stateid = get->layout_stateid, .logr_layout_count = 1, .logr_layout = layout};
     compound_set_stateid(c, &res->logr_stateid);
     return op_done(c, NFS4_OK);
 }
