@@ -79,6 +79,7 @@ static void ask(struct grant *grant)
 {
     grant->seqid = seqid_next(grant->seqid);
     grant->recall = (struct recall){.phase = RECALL_DUE, .seqid = grant->seqid};
+    grant->asked = true;
 }
 
 /* The return counts as a step of the stateid, and so does the recall after it. */
@@ -89,6 +90,7 @@ void leave_begin(struct engine *e, struct grant *grant, stateid4 *stateid)
     grant_stateid(e, grant, grant->seqid, stateid);
     if (!grant->leaving_until)
         grant->leaving_until = e->now + e->options.recall_timeout;
+    grant->asked = false;
     if (!under_way)
         ask(grant);
     if (!grant->holder->callable)
@@ -131,13 +133,17 @@ void leave_answered(struct engine *e, const struct engine_event *event, struct g
         believe(e, grant);
         return;
     }
+    if (!grant->asked) { /* of the recall that it returned for, which it overtook */
+        ask(grant);
+        recall_drive(e, grant);
+        return;
+    }
     if (answered && event->recall.status == NFS4_OK) {
         recall->phase = RECALL_KNOWN; /* it returns something again */
         recall->at = UINT64_MAX;
         return;
     }
-    /* Of the recall that was under way as it returned: its stateid is ahead of that. */
-    if (answered && event->recall.status == NFS4ERR_OLD_STATEID)
+    if (answered && event->recall.status == NFS4ERR_OLD_STATEID) /* of one whose answer was lost */
         ask(grant);
     recall->phase = RECALL_PAUSED;
     recall->at = e->now + e->options.recall_pause;

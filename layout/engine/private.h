@@ -165,6 +165,7 @@ struct grant {
     bool shaken; /* the client may have forgotten it without draining */
     bool unnamed; /* a reply that no recall can name may be under way */
     bool closed;  /* its client has the file open for writing no more */
+    bool asked;   /* leaving_until: the recall was sent after the return */
     struct range_set ranges;
     struct recall recall;
     uint64_t recalled_at;              /* 0: it is not */

@@ -103,6 +103,8 @@ void view_grant(const struct grant *grant, grant_visitor *visit, void *arg)
         if (range->end > end)
             end = range->end;
     }
+    if (!grant->ranges.count) /* returned, and asked about (engine/leave.c) */
+        view.offset = end = 0;
     view.length = end - view.offset;
     visit(&view, arg);
 }
