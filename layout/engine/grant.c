@@ -517,8 +517,7 @@ static void return_file(struct engine *e, struct engine_layoutreturn *ret, struc
         grant->seqid = seqid_next(grant->seqid);
         grant_stateid(e, grant, grant->seqid, &ret->new_stateid);
     } else if (leave_is_asked_about(grant, ret->iomode)) {
-        ret->stateid_present = true;
-        leave_begin(e, grant, &ret->new_stateid);
+        ret->stateid_present = leave_begin(e, grant, &ret->new_stateid);
         growing_idle(e, seal);
     } else {
         grant_end(e, grant, ENGINE_END_RETURNED);

@@ -82,10 +82,15 @@ static void ask(struct grant *grant)
     grant->asked = true;
 }
 
-/* The return counts as a step of the stateid, and so does the recall after it. */
-void leave_begin(struct engine *e, struct grant *grant, stateid4 *stateid)
+/* The return counts as a step of the stateid, and so does the recall after it. False: there is no
+ * way to ask, and the grant is gone. */
+bool leave_begin(struct engine *e, struct grant *grant, stateid4 *stateid)
 {
     const bool under_way = grant->recall.phase == RECALL_SENT;
+    if (!grant->holder->callable) {
+        believe(e, grant);
+        return false;
+    }
     grant->seqid = seqid_next(grant->seqid);
     grant_stateid(e, grant, grant->seqid, stateid);
     if (!grant->leaving_until)
@@ -93,9 +98,8 @@ void leave_begin(struct engine *e, struct grant *grant, stateid4 *stateid)
     grant->asked = false;
     if (!under_way)
         ask(grant);
-    if (!grant->holder->callable)
-        grant->leaving_until = e->now;
     seal_plan(e, grant->seal, sooner(grant->seal->wake, grant->leaving_until));
+    return true;
 }
 
 /* When each is to be asked again, or believed. */

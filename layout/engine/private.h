@@ -435,7 +435,7 @@ void haunt_begin(struct engine *e, struct grant *grant);
 
 /* leave.c */
 bool leave_is_asked_about(const struct grant *grant, layoutiomode4 iomode);
-void leave_begin(struct engine *e, struct grant *grant, stateid4 *stateid);
+bool leave_begin(struct engine *e, struct grant *grant, stateid4 *stateid);
 uint64_t leave_drive(struct engine *e, struct seal *seal);
 void leave_answered(struct engine *e, const struct engine_event *event, struct grant *grant);
 void leave_end_all(struct engine *e, struct holder *holder);

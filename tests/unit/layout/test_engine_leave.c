@@ -135,6 +135,18 @@ static void who_does_not_answer_is_believed_at_the_deadline_and_gets_no_more(voi
     gets_no_more(w);
 }
 
+/* No recall is pending then, so no stateid is left (18.44.3). */
+static void who_has_no_channel_is_believed_at_once(void **state)
+{
+    struct engine_release release;
+    struct world *w = scene_recalling(state, &release);
+    world_answer_recall(w, 0, ENGINE_RECALL_NO_CHANNEL, NFS4_OK);
+    const stateid4 before = w->clients[0].stateid[0];
+    assert_int_equal(world_give_back(w, 0, 0, ANY, 0, ALL), ENGINE_OK);
+    assert_memory_equal(&before, &w->clients[0].stateid[0], sizeof before);
+    gets_no_more(w);
+}
+
 static void what_was_returned_ends_with_the_client_id(void **state)
 {
     struct engine_release release;
@@ -155,6 +167,7 @@ int main(void)
         T(any_other_answer_is_asked_for_again),
         T(who_cannot_be_asked_is_believed_and_gets_no_more),
         T(who_does_not_answer_is_believed_at_the_deadline_and_gets_no_more),
+        T(who_has_no_channel_is_believed_at_once),
         T(what_was_returned_ends_with_the_client_id),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
